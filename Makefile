@@ -1,0 +1,62 @@
+# `make run` starts everything, `make test` tests it, `make lint` reads it, `make key OWNER=alice ROLE=submit` makes a key.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+ROLE ?= submit
+export OWNER ROLE
+
+.PHONY: run test test-slow lint faults key
+
+# `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
+run: .venv/.installed
+	@exec $(BIN)/python -m server.run
+
+# Four processes for two cores: most tests wait most of the time. One file by hand: .venv/bin/python -m pytest tests/test_x.py
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -n 4
+
+# What takes minutes: large files, the README's first minute from an empty folder, the long forms of the faults.
+test-slow: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict server/
+
+# Every fault by the hundred, about an hour and a half: writes benchmarks/faults.md. FAULTS=--short takes two minutes.
+faults: .venv/.installed-dev
+	PYTHONPATH=tests:tests/faults $(BIN)/python -m benchmarks.faults $(FAULTS)
+
+# Speed beside what a user would have instead, a few minutes: writes benchmarks/RESULTS.md. The full form takes an hour.
+bench bench-full: var/bench-venv/.installed
+	PYTHONPATH=tests var/bench-venv/bin/python -m benchmarks.speed $(if $(filter bench-full,$@),--full) $(BENCH)
+
+key: .venv/.installed
+	@test -n "$$OWNER" || { echo "Say who the key is for: make key OWNER=alice ROLE=submit" >&2; exit 1; }
+	@exec $(BIN)/python -m server.keys create --owner "$$OWNER" --role "$$ROLE"
+
+# The stamps are newer than what they were made from, so that a second start does not call pip.
+.venv/.installed: requirements.txt $(BIN)/python
+	@echo "Installing requirements.txt into .venv"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	@echo "Installing requirements-dev.txt into .venv"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+var/bench-venv/.installed: benchmarks/requirements.txt requirements.txt $(BIN)/python
+	@echo "Installing benchmarks/requirements.txt into var/bench-venv"
+	@$(BIN)/python -m venv var/bench-venv
+	@var/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r benchmarks/requirements.txt
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not that; name one: make run PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv --clear .venv || { \
+		rm -rf .venv; echo "'$(PYTHON)' cannot make a venv; on Debian and Ubuntu install python3-venv" >&2; exit 1; }

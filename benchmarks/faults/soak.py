@@ -1,0 +1,104 @@
+"""Many small tasks in a row, and what they leave behind: memory, connections, keys."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from harness import Process, eventually
+
+from benchmarks.faults.parts import Progress, Tally
+from benchmarks.faults.sides import Side
+
+#: Seconds that results are kept here, so that their keys are gone at the end.
+RESULT_TTL = 5
+
+#: Tasks that are in the queue at most: the soak looks for leaks, not for a long queue.
+AHEAD = 500
+
+
+@dataclass
+class State:
+    """What a side takes: resident memory in MiB of Gunicorn's and the worker's processes, connections, keys."""
+
+    web_mib: float
+    worker_mib: float
+    redis_mib: float
+    connections: int
+    keys: int
+
+
+def soak(side: Side, number: int, progress: Progress) -> tuple[Tally, State, State]:
+    """Run so many tasks: the tally, and the state after the first and after the last ones."""
+    _run(side, min(1000, number), lambda *_: None)
+    time.sleep(RESULT_TTL * 2)
+    start = _state(side)
+    tally = _run(side, number, progress)
+    time.sleep(RESULT_TTL * 3)
+    eventually(lambda: side.redis.client.dbsize() < 200, seconds=120, every=1)
+    return tally, start, _state(side)
+
+
+def _run(side: Side, number: int, progress: Progress) -> Tally:
+    tally, before = Tally(), _ended(side)
+    left, lock = [number], threading.Lock()
+
+    def client() -> None:
+        with httpx.Client(base_url=side.url, timeout=60) as http:
+            while True:
+                with lock:
+                    if left[0] == 0:
+                        return
+                    left[0] -= 1
+                while http.post("/tasks/nothing", json={}).status_code != 202:
+                    time.sleep(0.2)
+                with lock:
+                    tally.accepted += 1
+                while tally.accepted - (tally.caused) > AHEAD:
+                    time.sleep(0.02)
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for each in clients:
+        each.start()
+    quiet_since = time.monotonic()
+    while tally.caused < number and time.monotonic() - quiet_since < 60:
+        time.sleep(0.2)
+        ended = _ended(side) - before
+        quiet_since = time.monotonic() if ended > tally.caused else quiet_since
+        tally.caused = ended
+        progress(ended, tally)
+    for each in clients:
+        each.join()
+    tally.lost = number - tally.caused
+    return tally
+
+
+def _ended(side: Side) -> int:
+    """How many tasks have run: both sides' `nothing` counts itself."""
+    return int(side.redis.client.get("test:ended") or 0)
+
+
+def _state(side: Side) -> State:
+    assert side.web is not None
+    info = side.redis.client.info()
+    return State(
+        web_mib=_resident(side.web),
+        worker_mib=sum(_resident(worker) for worker in side.workers),
+        redis_mib=info["used_memory"] / 2**20,
+        connections=info["connected_clients"],
+        keys=side.redis.client.dbsize(),
+    )
+
+
+def _resident(process: Process) -> float:
+    """MiB of a process and its children, what they share counted once each."""
+    return sum(_pss(pid) for pid in [process.pid, *process.children()]) / 1024
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

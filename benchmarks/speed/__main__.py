@@ -1,0 +1,53 @@
+"""`python -m benchmarks.speed [--full] [--only PART]`: all of it, and the page."""
+
+import argparse
+import os
+import sys
+
+from benchmarks.speed import load, report
+from benchmarks.speed.figures import Topic
+from benchmarks.speed.growth import growth
+from benchmarks.speed.images import images
+from benchmarks.speed.memory import memory, start
+from benchmarks.speed.plan import FULL, SHORT
+from benchmarks.speed.queue import queue
+from benchmarks.speed.web import web
+
+PARTS = {"web": web, "queue": queue, "images": images, "memory": memory, "growth": growth, "start": start}
+
+
+def main() -> int:
+    """Measure, and write; 1 where nothing could be."""
+    parser = argparse.ArgumentParser(prog="benchmarks.speed", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the long form, about an hour")
+    parser.add_argument("--only", choices=PARTS, help="one part, which is printed and not written")
+    given = parser.parse_args()
+    if not load.installed():
+        print(load.MISSING, file=sys.stderr)
+        return 1
+    plan, before = FULL if given.full else SHORT, os.getloadavg()[0]
+    topics: list[Topic] = []
+    for name, part in PARTS.items():
+        if given.only in (None, name):
+            topics += part(plan)
+    if given.only:
+        _print(topics)
+    else:
+        report.write(plan, topics, before)
+        print(f"{report.PAGE} is written.")
+    return 0
+
+
+def _print(topics: list[Topic]) -> None:
+    for topic in topics:
+        print(f"\n{topic.title}, {topic.unit}")
+        for name in topic.series:
+            print(f"  {name:<40} {topic.median(name):,.2f}")
+        for finding in topic.findings:
+            print(f"  {'met   ' if finding.met else 'MISSED'} {finding.goal}: {finding.figure}")
+        for note in topic.notes:
+            print(f"  ({note})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

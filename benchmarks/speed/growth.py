@@ -1,0 +1,101 @@
+"""With many records, with a long queue: whether an answer takes longer than on an empty server."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from redis.commands.core import Script
+
+from benchmarks.speed.figures import Topic, at_most
+from benchmarks.speed.plan import Plan
+from benchmarks.speed.progress import say
+from benchmarks.speed.sides import DIVIDE, Ours
+from server.broker.message import queue_list
+from server.records.scripts import _LUA
+
+_DEPTH = 100_000
+
+#: Requests of one kind on one server before the other has its turn.
+_SLICE = 20
+
+
+def growth(plan: Plan) -> list[Topic]:
+    """Each size beside a server with one record, turn by turn."""
+    topic = Topic("Growth: latency beside a server with one record", "x of its median")
+    depth = min(_DEPTH, plan.records[-1])
+    cases = [(f"{count:,} finished records", count, 0) for count in plan.records]
+    cases += [(f"{depth:,} queued", 0, depth)]
+    for done, (name, finished, queued) in enumerate(cases):
+        say("Growth", done + 1, len(cases), name)
+        _compare(plan, topic, name, finished, queued)
+    topic.findings = [
+        at_most(1.2, statistics.median(values), name) for name, values in topic.series.items() if "(" in name
+    ]
+    return [topic]
+
+
+def _compare(plan: Plan, topic: Topic, name: str, finished: int, queued: int) -> None:
+    with ExitStack() as stack:
+        small, large = (stack.enter_context(Ours(WEB_CONCURRENCY="1")) for _ in range(2))
+        for side in (small, large):
+            side.start_web()
+            fill(side, 1)
+        fill(large, finished)
+        if queued:
+            _submit_many(large, queued)
+        for what, ask in {"submit": _submit, "status": _status}.items():
+            for _ in range(plan.rounds * 5):
+                one, many = ask(small), ask(large)
+                topic.add(f"{what} ({name})", many / one)
+
+
+def _submit(side: Ours) -> float:
+    """Median milliseconds of a slice of submits."""
+    return _median(lambda: side.http.post(DIVIDE.path, content=DIVIDE.body, headers=_JSON).raise_for_status())
+
+
+def _status(side: Ours) -> float:
+    """The same of statuses, of the task that is the last in the queue."""
+    task_id = side.submit_until_taken("divide", x=1, y=2)
+    return _median(lambda: side.http.get(f"/tasks/{task_id}").raise_for_status())
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _median(ask: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_SLICE):
+        began = time.perf_counter()
+        ask()
+        times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
+
+
+def _submit_many(side: Ours, count: int) -> list[str]:
+    task_ids: list[str] = []
+    item = {"task": "divide", "input": json.loads(DIVIDE.body or b"")}
+    while len(task_ids) < count:
+        body = {"items": [item] * min(1000, count - len(task_ids))}
+        answer = side.http.post("/batches", json=body)
+        if answer.status_code == 202:  # else a 503 of a machine that has other work
+            task_ids += [each["task_id"] for each in answer.json()["items"]]
+    return task_ids
+
+
+def fill(side: Ours, count: int) -> None:
+    """So many tasks that have succeeded: submitted as a client does, ended by the scripts that a worker calls."""
+    redis: Any = side.redis.client
+    library = (_LUA / "_lib.lua").read_text()
+    claim, finish = (Script(redis, library + (_LUA / f"{name}.lua").read_text()) for name in ("claim", "finish"))
+    for start in range(0, count, 1000):
+        task_ids = _submit_many(side, min(1000, count - start))
+        with redis.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                claim(args=[task_id, "bench/1", 30_000, 0, 0, ""], client=pipe)
+                finish(args=[task_id, "bench/1", "succeeded", 86_400, "r", "3.1415929203539825"], client=pipe)
+            pipe.delete(queue_list("default", 1))
+            pipe.execute()

@@ -1,0 +1,164 @@
+"""CPU per image: this server's task functions, called as a worker calls them, beside libvips and Pillow."""
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import pyvips
+from images.pictures import Desk, Sent
+from PIL import Image
+
+from benchmarks.speed import proc
+from benchmarks.speed.figures import Topic, at_least, at_most
+from benchmarks.speed.pictures import encoded, jpeg, jpeg_of, png, reference, similarity
+from benchmarks.speed.plan import Plan
+from benchmarks.speed.progress import say
+from benchmarks.speed.sides import Ours
+from server.tasks.images.tasks import TASKS, image_variants
+from server.tasks.images.variants import Variant
+
+#: A camera's 12 megapixels, and a screen's 4.
+_LARGE, _SMALL = (4000, 3000), (2304, 1728)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to be made; `quality` is this server's default, given to all three."""
+
+    title: str
+    source: bytes
+    width: int
+    form: str
+    goal: float
+    quality: int
+
+    def ours(self, form: str) -> bytes:
+        """By this server's task."""
+        desk = Desk()
+        TASKS["thumbnail"](desk, Sent(self.source), width=self.width, height=self.width, format=form)
+        return next(iter(desk.files.values()))
+
+    def vips(self, form: str) -> bytes:
+        """By libvips: decoded as small as will do, as `vipsthumbnail` does."""
+        image = pyvips.Image.thumbnail_buffer(self.source, self.width, height=self.width)
+        data: bytes = image.write_to_buffer("." + form, **({} if form == "png" else {"Q": self.quality}))
+        return data
+
+    def pillow(self, form: str) -> bytes:
+        """By Pillow as its tutorial has it."""
+        image = Image.open(io.BytesIO(self.source))
+        image.thumbnail((self.width, self.width))
+        return encoded(image, form, **({} if form == "png" else {"quality": self.quality}))
+
+
+def _cases() -> list[Case]:
+    large, small = jpeg(*_LARGE), png(*_SMALL)
+    return [
+        Case("12 MP JPEG to 128 (JPEG)", large, 128, "jpeg", 1.0, 82),
+        Case("12 MP JPEG to 1024 (JPEG)", large, 1024, "jpeg", 1.0, 82),
+        Case("12 MP JPEG to 1024 (WebP)", large, 1024, "webp", 1.2, 80),
+        Case("4 MP PNG to 512 (PNG)", small, 512, "png", 1.2, 0),
+    ]
+
+
+def images(plan: Plan) -> list[Topic]:
+    """All of it."""
+    pyvips.cache_set_max(0)
+    cases = _cases()
+    topics = [_case(plan, case, f"Images {number + 1}/{len(cases)}") for number, case in enumerate(cases)]
+    return [*topics, _variants(plan, cases[0].source), _whole_path(plan)]
+
+
+def cpu_ms(work: Callable[[], object]) -> float:
+    """Milliseconds of CPU of this process, all threads."""
+    began = time.process_time()
+    work()
+    return (time.process_time() - began) * 1000
+
+
+_WHY_IMAGE = "Pillow's decoder for this format and its filters are what is left; libvips has its own."
+
+
+def _case(plan: Plan, case: Case, label: str) -> Topic:
+    topic = Topic(case.title, "ms of CPU")
+    makers = {"this server": case.ours, "libvips": case.vips, "Pillow": case.pillow}
+    sizes = {name: len(make(case.form)) for name, make in makers.items()}  # once unseen: imports, caches
+    for number in range(plan.pictures):
+        say(label, number + 1, plan.pictures, case.title)
+        for name, make in makers.items():
+            topic.add(name, cpu_ms(partial(make, case.form)))
+    # The pixels as they were before the encoder, whose loss is what its quality asks for.
+    pixels = {name: Image.open(io.BytesIO(make("png"))) for name, make in makers.items()}
+    wanted = reference(case.source, pixels["this server"].size)
+    alike = {name: similarity(image, wanted) for name, image in pixels.items() if image.size == wanted.size}
+    topic.findings = [
+        at_most(case.goal, topic.ratio("this server", "libvips"), "libvips", _WHY_IMAGE),
+        at_least(0.98, alike["this server"], "(similarity to a full decode and Lanczos)", unit="SSIM"),
+    ]
+    each = ", ".join(f"{name} {sizes[name]:,} bytes, SSIM {alike.get(name, 0):.3f}" for name in sizes)
+    topic.notes = [f"{each}. Quality {case.quality} each." if case.quality else f"{each}."]
+    return topic
+
+
+def _variants(plan: Plan, source: bytes) -> Topic:
+    topic = Topic("Four sizes of a 12 MP JPEG", "ms of CPU")
+    widths = (150, 300, 768, 1024)
+    variants = {f"w{width}": Variant(width=width, height=width) for width in widths}
+
+    def separately() -> None:
+        for width in widths:
+            TASKS["thumbnail"](Desk(), Sent(source), width=width, height=width)
+
+    for number in range(plan.pictures):
+        say(topic.title, number + 1, plan.pictures)
+        topic.add("image_variants", cpu_ms(lambda: image_variants(Desk(), Sent(source), variants)))
+        topic.add("four thumbnails", cpu_ms(separately))
+    why = "The largest alone is most of either: what is saved is the decoding for the three smaller ones."
+    topic.findings = [at_most(0.5, topic.ratio("image_variants", "four thumbnails"), "four separate thumbnails", why)]
+    topic.notes = [f"{', '.join(map(str, widths))} px, those that WordPress makes of an upload."]
+    return topic
+
+
+def _whole_path(plan: Plan) -> Topic:
+    """CPU of all processes for an upload, its task and its end, less what the task's function takes."""
+    topic = Topic("Whole path of a 2 MB image, beyond its pixels", "ms of CPU, all processes")
+    source = jpeg_of(2_000_000)
+    thumbnail = Case("", source, 128, "jpeg", 0, 82)
+    with ExitStack() as stack:
+        side = stack.enter_context(Ours())
+        side.start_web()
+        side.launch_worker()
+
+        def path(count: int) -> None:
+            for _ in range(count):
+                answer = side.http.post("/tasks/thumbnail?wait=20", files={"image": ("a.jpg", source, "image/jpeg")})
+                if not answer.json()["done"]:
+                    raise RuntimeError(answer.text)
+
+        path(5)
+        thumbnail.ours("jpeg")
+        for number in range(plan.rounds):
+            say(topic.title, number + 1, plan.rounds)
+            before = _all_cpu(side)
+            path(plan.uploads)
+            topic.add("all of it", (_all_cpu(side) - before) / plan.uploads * 1000)
+            pixels = statistics.median(cpu_ms(partial(thumbnail.ours, "jpeg")) for _ in range(plan.uploads))
+            topic.add("the task's function", pixels)
+            topic.add("beyond", topic.series["all of it"][-1] - pixels)
+    topic.findings = [at_most(5, topic.median("beyond"), "", _WHY_PATH, "ms")]
+    topic.notes = [f"A JPEG of {len(source):,} bytes to 128 px, as a form, files in Redis, `?wait=`."]
+    return topic
+
+
+_WHY_PATH = (
+    "2 MB go from the client to the web process, to Redis, to its append-only file, and to the worker, and are hashed: "
+    "copies that the kernel makes. The web processes and Redis take most of it; a file store spares Redis's part."
+)
+
+
+def _all_cpu(side: Ours) -> float:
+    return side.web_cpu() + side.redis_cpu() + proc.cpu_of_group(side.workers[-1].pid)

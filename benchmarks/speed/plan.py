@@ -1,0 +1,26 @@
+"""How long each part takes: the short form and the full one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rounds are interleaved: each set-up once, then all again."""
+
+    name: str
+    rounds: int
+    seconds: float
+    """Of load on one route of one set-up in one round."""
+    drained: int
+    """Tasks that a worker is given in one round."""
+    latencies: int
+    pictures: int
+    """Times that each picture is made, one round each."""
+    uploads: int
+    waiters: int
+    records: tuple[int, ...]
+
+
+SHORT = Plan("short", 3, 2, 2_000, 100, 5, 20, 200, (1_000, 100_000))
+FULL = Plan("full", 9, 8, 20_000, 1_000, 15, 100, 500, (1_000, 100_000, 1_000_000))
+SMALLEST = Plan("smallest", 1, 1, 100, 10, 1, 3, 20, (100,))

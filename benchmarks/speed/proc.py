@@ -1,0 +1,44 @@
+"""CPU and memory of processes, from `/proc` (Linux)."""
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == leader:
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has taken, its ended children's too."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def cpu_of_group(leader: int) -> float:
+    """The same for a group."""
+    return sum(cpu(pid) for pid in group(leader))
+
+
+def memory(pid: int) -> float:
+    """Megabytes of memory that are a process's own or its share of what it shares (PSS)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no Pss of {pid}")
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]

@@ -1,0 +1,16 @@
+"""A line that says where the run is."""
+
+import sys
+import time
+
+_BEGAN = time.monotonic()
+
+
+def say(part: str, done: int, total: int, what: str = "") -> None:
+    """Replace the line; on no terminal, write one for each part."""
+    text = f"{part}: {done}/{total} {what}, {time.monotonic() - _BEGAN:.0f} s since the start"
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text:<100}" + ("\n" if done >= total else ""))
+    elif done >= total:
+        sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,128 @@
+"""Tasks through a worker: how many it drains, and how soon a client knows."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from harness import eventually
+
+from benchmarks.speed import proc
+from benchmarks.speed.figures import Topic, at_least, at_most, percentile
+from benchmarks.speed.plan import Plan
+from benchmarks.speed.progress import say
+from benchmarks.speed.sides import Ours, Side, Tutorial
+
+_EMPTY = "/tasks/empty"
+
+#: Seconds between two looks of a client that polls; a tutorial's client looks less often, and knows later.
+_POLL = 0.01
+
+
+def queue(plan: Plan) -> list[Topic]:
+    """Both."""
+    with ExitStack() as stack:
+        ours = stack.enter_context(Ours())
+        stock = stack.enter_context(Tutorial(LATE_ACKS="1"))
+        for side in (ours, stock):
+            side.start_web()
+        return [_drained(plan, ours, stock), _latency(plan, ours, stock)]
+
+
+def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
+    topic = Topic("Empty tasks drained", "a second, by one worker with two children")
+    cpu = Topic("", "")
+    for number in range(plan.rounds):
+        for done, side in enumerate((ours, stock)):
+            name = "this server" if side is ours else "stock, late acks and started-tracking"
+            say(topic.title, 2 * number + done + 1, 2 * plan.rounds, name)
+            rate, spent = _drain(side, plan.drained)
+            topic.add(name, rate)
+            cpu.add(name, spent)
+    one, other = topic.series
+    why = "Claim, end and fetch are scripts that keep indexes, leases and counters, where stock has plain SETs."
+    topic.findings = [at_least(1.5, topic.ratio(one, other), "stock Celery with late acks and started-tracking", why)]
+    spent_on = ", ".join(f"{name} {cpu.median(name):.2f}" for name in cpu.series)
+    topic.notes = [
+        "The queue is filled before the worker starts; the rate is that of the last nine tenths. Stock has its default "
+        "prefetch multiplier of 4; this server fetches a task when a child is free.",
+        f"Milliseconds of CPU for each task, over worker, children and Redis: {spent_on}.",
+    ]
+    return topic
+
+
+def _drain(side: Side, count: int) -> tuple[float, float]:
+    """Tasks a second, and milliseconds of CPU for each."""
+    _fill(side, count)
+    ended = _ended_of(side)
+    worker = side.launch_worker()
+    eventually(lambda: ended() >= count // 10, seconds=60, every=0.01)
+    began, first = time.monotonic(), ended()
+    spent = side.redis_cpu() + _worker_cpu(side)
+    eventually(lambda: ended() >= count, seconds=600, every=0.02)
+    rate = (count - first) / (time.monotonic() - began)
+    spent = side.redis_cpu() + _worker_cpu(side) - spent
+    worker.kill()
+    side.workers.remove(worker)
+    side.forget_all()
+    return rate, spent / (count - first) * 1000
+
+
+def _worker_cpu(side: Side) -> float:
+    return proc.cpu_of_group(side.workers[-1].pid)
+
+
+def _fill(side: Side, count: int) -> None:
+    if isinstance(side, Tutorial):
+        for _ in range(count):
+            side.http.post(_EMPTY, json={})
+        return
+    for start in range(0, count, 1000):
+        items = [{"task": "empty"}] * min(1000, count - start)
+        side.http.post("/batches", json={"items": items}).raise_for_status()
+
+
+def _ended_of(side: Side) -> Callable[[], int]:
+    """Counts the tasks that have ended; stock's by what is left of the queue and of what the worker holds."""
+    redis: Any = side.redis.client
+    if isinstance(side, Tutorial):
+        total = redis.llen("celery")
+        return lambda: total - redis.llen("celery") - redis.hlen("unacked")
+    return lambda: int(redis.hget("stats", "empty:succeeded") or 0)
+
+
+def _latency(plan: Plan, ours: Side, stock: Side) -> Topic:
+    topic = Topic("From submit to the client knowing the end", "ms, idle server, empty task")
+    for side in (ours, stock):
+        side.launch_worker()
+        (_wait if side is ours else _poll)(side)
+    for number in range(plan.latencies):
+        say(topic.title, number + 1, plan.latencies)
+        topic.add("this server, ?wait=", _wait(ours))
+        topic.add(f"stock, polled each {_POLL * 1000:.0f} ms", _poll(stock))
+    one, other = topic.series
+    best, rest = percentile(topic.series[one], 0.99), percentile(topic.series[other], 0.99)
+    why = "Three processes and Redis hand the task on; on a machine with other work each waits for its turn."
+    topic.findings = [
+        at_most(10, topic.median(one), "(median)", why, "ms"),
+        at_most(30, best, "(99th percentile)", why, "ms"),
+    ]
+    topic.notes = [f"99th percentiles: {best:.1f} ms, stock {rest:.1f} ms. One client, one task at a time, httpx."]
+    return topic
+
+
+def _wait(side: Side) -> float:
+    began = time.perf_counter()
+    answer = side.http.post(f"{_EMPTY}?wait=10", json={})
+    spent = time.perf_counter() - began
+    if not answer.json()["done"]:
+        raise RuntimeError(f"not done within 10 s: {answer.text}")
+    return spent * 1000
+
+
+def _poll(side: Side) -> float:
+    began = time.perf_counter()
+    task_id = side.http.post(_EMPTY, json={}).json()["task_id"]
+    while not side.http.get(f"/tasks/{task_id}").json()["ready"]:
+        time.sleep(_POLL)
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,8 @@
+"""A task that does nothing: what is left is the server's own."""
+
+from server.registry import task
+
+
+@task()
+def empty() -> None:
+    """Do nothing."""

@@ -1,0 +1,154 @@
+"""Submits, polls and batches: what the web processes take."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import httpx
+from harness import eventually
+
+from benchmarks.speed.figures import Topic, at_least
+from benchmarks.speed.load import Request
+from benchmarks.speed.plan import Plan
+from benchmarks.speed.progress import say
+from benchmarks.speed.sides import DIVIDE, FastAPI, Flower, Ours, Side, Tutorial
+
+HELLO = Request("/health/live")
+_HELLO_NOTE = (
+    "The hello-world route is `GET /health/live`, the smallest that this server has: it does all that any answer of "
+    "this server takes (request id, checks, ETag, a line in the log), and asks Redis nothing."
+)
+_NOTES = [
+    "wrk keeps 16 connections busy. Gunicorn's sync workers close each connection after its answer, which is part of "
+    "what the tutorial's figure is.",
+    "Two web processes each (Flower has one). No worker runs, so that nobody competes with them for the CPU.",
+]
+
+
+def web(plan: Plan) -> list[Topic]:
+    """All three."""
+    with ExitStack() as stack:
+        sides = [stack.enter_context(kind()) for kind in (Ours, Tutorial, FastAPI, Flower)]
+        for side in sides:
+            side.start_web()
+        return [_submits(plan, sides), *_polls(plan, sides), _batches(plan, sides[0])]
+
+
+def _rates(plan: Plan, topic: Topic, cpu: Topic, runs: dict[str, tuple[Side, Request]]) -> None:
+    for number in range(plan.rounds):
+        for done, (name, (side, request)) in enumerate(runs.items()):
+            say(topic.title, number * len(runs) + done + 1, plan.rounds * len(runs), name)
+            before = side.web_cpu()
+            load = side.load(request, plan.seconds)
+            if load.refused:
+                raise RuntimeError(f"{name}: {load.refused} of {load.requests} requests were refused")
+            topic.add(name, load.rate)
+            cpu.add(name, (side.web_cpu() - before) / load.requests * 1000)
+
+
+def _submits(plan: Plan, sides: list[Side]) -> Topic:
+    ours, *others = sides
+    topic = Topic("Submits", "a second", notes=[*_NOTES, _HELLO_NOTE])
+    cpu = Topic("", "")
+    runs = {side.name: (side, side.submit) for side in sides} | {"hello-world": (ours, HELLO)}
+    _rates(plan, topic, cpu, runs)
+    for side in sides:
+        side.forget_all()
+    name, tutorial = ours.name, others[0].name
+    why = (
+        "Record, indexes, message and ownership are one script and one round trip; but that, validation and the "
+        "status object take more than all that a hello-world route does inside Flask."
+    )
+    topic.findings = [
+        at_least(2.5, topic.ratio(name, tutorial), "the tutorial's Flask", why),
+        at_least(0.6, topic.ratio(name, "hello-world"), "a hello-world route of this server", why),
+    ]
+    topic.notes.append(_cpu_note(cpu))
+    return topic
+
+
+def _cpu_note(cpu: Topic) -> str:
+    """What other work on the machine disturbs least."""
+    each = ", ".join(f"{name} {cpu.median(name):.2f}" for name in cpu.series)
+    ours, tutorial = list(cpu.series)[:2]
+    return (
+        f"Milliseconds of the web processes' CPU for each request: {each}. By that this server does "
+        f"{cpu.ratio(tutorial, ours)} of the tutorial's and {cpu.ratio('hello-world', ours)} of hello-world's."
+    )
+
+
+def _polls(plan: Plan, sides: list[Side]) -> list[Topic]:
+    pending = _of_status(plan, sides, "Status polls, task not done", _submitted)
+    for side in sides:
+        side.launch_worker()
+    done = _of_status(plan, sides, "Status polls, task done", _ended)
+    for side in sides:
+        side.workers.pop().kill()
+        side.forget_all()
+    return [pending, done]
+
+
+def _of_status(plan: Plan, sides: list[Side], title: str, make: Callable[[Side], Request]) -> Topic:
+    ours = sides[0]
+    topic, cpu = Topic(title, "a second"), Topic("", "")
+    runs = {side.name: (side, make(side)) for side in sides}
+    poll = runs[ours.name][1]
+    etag = ours.http.get(poll.path).headers["ETag"]
+    again = Request(poll.path, headers=(f"If-None-Match: {etag}",))
+    _rates(plan, topic, cpu, runs | {"this server, 304": (ours, again), "hello-world": (ours, HELLO)})
+    name = ours.name
+    topic.findings = [
+        at_least(2, topic.ratio(name, sides[1].name), "the tutorial's Flask", _WHY_STOCK_POLL),
+        at_least(0.85, topic.ratio(name, "hello-world"), "a hello-world route of this server", _WHY_POLL),
+        at_least(1, topic.ratio("this server, 304", name), "a full answer's rate with a 304"),
+    ]
+    topic.notes.append(_cpu_note(cpu))
+    return topic
+
+
+_WHY_POLL = (
+    "One read of the record through redis-py and its 17 fields as JSON take more than the whole hello-world route."
+)
+_WHY_STOCK_POLL = "The tutorial's answer has three fields, and costs a single GET once the result is there."
+
+
+def _submitted(side: Side) -> Request:
+    body = httpx.post(side.url + side.submit.path, content=side.submit.body, headers=_JSON, timeout=30).json()
+    if isinstance(side, Flower):
+        return Request(f"/api/task/result/{body['task-id']}")
+    return Request(f"/tasks/{body['task_id']}")
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _ended(side: Side) -> Request:
+    request = _submitted(side)
+
+    def ended() -> bool:
+        text = side.http.get(request.path).text
+        return any(word in text for word in ('"done":true', '"ready":true', '"state": "SUCCESS"'))
+
+    eventually(ended, seconds=60, every=0.2)
+    return request
+
+
+def _batches(plan: Plan, side: Side) -> Topic:
+    """Counted by the CPU that it takes, for one core's worth is what is asked for."""
+    topic = Topic("Batches of 1,000", "tasks accepted a second of CPU")
+    items = [{"task": "divide", "input": json.loads(DIVIDE.body or b"")}] * 1000
+    batch = Request("/batches", json.dumps({"items": items}).encode())
+    for number in range(plan.rounds):
+        say(topic.title, number + 1, plan.rounds)
+        web, redis = side.web_cpu(), side.redis_cpu()
+        tasks = 1000 * side.load(batch, plan.seconds, connections=2).requests
+        web, redis = side.web_cpu() - web, side.redis_cpu() - redis
+        topic.add("by the web processes' CPU", tasks / web)
+        topic.add("by the web processes' and Redis's", tasks / (web + redis))
+        side.forget_all()
+    goal = at_least(10_000, topic.median("by the web processes' CPU"), "", _WHY_BATCH, "a second and core")
+    topic.findings = [goal]
+    return topic
+
+
+_WHY_BATCH = "Each item is validated, gets an id with a keyed hash, a record and a message of its own."

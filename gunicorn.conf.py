@@ -1,0 +1,64 @@
+"""Gunicorn's settings, by Gunicorn's own names. What can be set lies in `server/settings.py`."""
+
+import sys
+from typing import Any
+
+import gunicorn.http.wsgi
+import gunicorn.util
+
+from server import logs
+from server.connections import UNREACHABLE
+from server.keys import keys
+from server.settings import SettingsError, load
+from server.web.guard import LOOPBACK
+from server.web.problems import of_gunicorn
+from server.web.worker import Response, most_connections, places
+
+try:
+    _settings = load()
+except SettingsError as error:
+    sys.exit(f"coatcheck: {error}")
+
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+workers = _settings.web_concurrency
+worker_class = "server.web.worker.ParkingWorker"
+logger_class = "server.web.worker.Logger"
+threads = _settings.web_threads
+worker_connections = most_connections()
+keepalive = 75  # longer than a router's, so that it is the router that closes an idle connection
+timeout = 60
+graceful_timeout = 25
+control_socket_disable = True
+limit_request_line = 8190  # a raw upload has its parameters in the query
+logconfig_dict = logs.dict_config(_settings.log_level)
+forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to serve other machines without a key."""
+    if _settings.host in LOOPBACK:
+        return
+    try:
+        open_to_all = not keys().any()
+    except UNREACHABLE:
+        return  # every request will be refused until Redis says who may do what
+    if open_to_all:
+        sys.exit(
+            f"coatcheck: HOST is {_settings.host}, and no API key is configured. Make one with "
+            "`make key OWNER=you ROLE=admin` (or `python -m server.keys create --owner you --role admin`), "
+            "or set HOST=127.0.0.1 to serve this machine only."
+        )
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A web process has ended: those who waited there have gone with it."""
+    places().vacate(worker.age)
+
+
+def _write_error(sock: Any, status: int, reason: str, _detail: str) -> None:
+    """Gunicorn's own errors (a request line that is none, headers without end) are problems, too, and not HTML."""
+    gunicorn.util.write_nonblock(sock, of_gunicorn(status, reason))
+
+
+gunicorn.util.write_error = _write_error
+gunicorn.http.wsgi.Response = Response

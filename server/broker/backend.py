@@ -1,0 +1,101 @@
+"""Celery's result backend over our records: `AsyncResult(id).state` and the HTTP routes read the same hash."""
+
+import json
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+import redis
+from celery.backends.redis import RedisBackend
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+
+from server.broker.throttling import let_next_run
+from server.connections import UNREACHABLE, client
+from server.errors import TaskError, describe
+from server.records import Record, Status, records
+from server.registry.execution import store_end
+
+_ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED, "REVOKED": Status.CANCELED}
+
+
+class RecordBackend(RedisBackend):  # type: ignore[misc]
+    """Reads and writes the record of our own tasks; results of other Celery tasks stay as stock Celery keeps them.
+
+    Stock Celery reads the old result before each write, writes STARTED and the end with a SETEX and a PUBLISH each,
+    and subscribes to a channel at each publish whether anybody waits or not (celery/celery#6963 tells of the
+    connections that this costs). Here the claim is the STARTED, the end is one script, and nothing subscribes.
+    """
+
+    @cached_property
+    def client(self) -> "redis.Redis":
+        """The process's one pool."""
+        return client()
+
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Stock: subscribe to the result. Our waiters listen to the record instead."""
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """Write a state; that of our own tasks goes into the record, under the lease of the run."""
+        holder = getattr(request, "holder", None)  # our own tasks', see `server.worker.request`
+        if holder is None and not self._is_ours(task_id):
+            return super().store_result(task_id, result, state, traceback, request, **kwargs)
+        if holder is None or state not in _ENDS:
+            return result  # STARTED is the claim's, RETRY is `postpone`'s
+        fields: dict[str, bytes | str] = {}
+        if run_files := getattr(request, "files", None):
+            fields["z"] = json.dumps(run_files, separators=(",", ":"))
+        if state == "SUCCESS":
+            fields["r"] = result
+        else:
+            fields["e"] = json.dumps(getattr(request, "error", None) or describe(_in_our_words(result)))
+        if (run := getattr(request, "run", None)) is not None:
+            store_end(run, _ENDS[state], **fields)
+            _let_next_run(run.kind, run.owner)
+        else:  # the worker's main process, which has killed the child
+            records().finish(task_id, holder, _ENDS[state], **fields)
+        return result
+
+    def _is_ours(self, task_id: str) -> bool:
+        return bool(self.client.hexists(f"t:{task_id}", "s"))
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        record = records().get(task_id)
+        if record is None:
+            stored: dict[str, Any] = super()._get_task_meta_for(task_id)
+            return stored
+        meta: dict[str, Any] = self.meta_from_decoded(
+            {
+                "task_id": task_id,
+                "name": record.kind,
+                "status": record.status.celery_state,
+                "result": _celery_result(record),
+                "traceback": None,
+                "children": [],
+                "retries": record.retries,
+            }
+        )
+        return meta
+
+
+def _let_next_run(name: str, owner: str) -> None:
+    with suppress(*UNREACHABLE):  # else the sweeper does
+        let_next_run(name, owner)
+
+
+def _celery_result(record: Record) -> Any:
+    if record.status is Status.SUCCEEDED:
+        return json.loads(record.result or b"null")
+    if record.error and record.status in (Status.FAILED, Status.RETRYING):
+        words = [record.error["type"].rpartition("/")[2], record.error["detail"]]
+        return {"exc_type": "TaskError", "exc_message": words, "exc_module": "server.errors"}
+    return None
+
+
+def _in_our_words(error: Any) -> Any:
+    if isinstance(error, TimeLimitExceeded):
+        return TaskError("time-limit", f"It took longer than {error.args[0]:g} seconds and was stopped.")
+    if isinstance(error, SoftTimeLimitExceeded):
+        return TaskError("time-limit", "It took too long.")
+    return error

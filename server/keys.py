@@ -1,0 +1,198 @@
+"""API keys: made by a command, shown once, kept as hashes in Redis, each with an owner and a role.
+
+python -m server.keys create --owner alice --role submit
+python -m server.keys list
+python -m server.keys revoke <prefix>
+python -m server.keys webhook-secret --owner alice [--rotate]
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, cast
+
+import redis
+
+from server.connections import UNREACHABLE, client
+from server.settings import SettingsError, settings
+from server.webhook_secrets import webhook_secrets
+
+_PREFIX = "cck_"
+_SHOWN = len(_PREFIX) + 6
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+
+#: Seconds for which a process trusts what it has read: a revoked key works for so long at most.
+CACHE_SECONDS = 2.0
+
+
+class Role(StrEnum):
+    """What a key may do: `submit` its owner's tasks, `read` them only, `admin` everyone's and the rest."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request."""
+
+    owner: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether everyone's tasks are its business."""
+        return self.role is Role.ADMIN
+
+    @property
+    def may_submit(self) -> bool:
+        """Whether it may do more than look."""
+        return self.role is not Role.READ
+
+
+#: Who a request without a key is, where no key is configured and only loopback is served.
+LOCAL = Caller("local", Role.ADMIN)
+
+
+class Keys:
+    """The keys in one Redis: a hash from a key's SHA-256 to its owner and role.
+
+    A key has 256 random bits, so one round of SHA-256 is enough: there is nothing to guess.
+    """
+
+    def __init__(self, connection: "redis.Redis") -> None:
+        self._redis: Any = connection  # redis-py types its answers for both settings of `decode_responses`
+        self._read_at = -CACHE_SECONDS
+        self._known: dict[bytes, Caller] = {}
+
+    def create(self, owner: str, role: Role) -> str:
+        """Make a key; its text is returned here and nowhere else.
+
+        Raises:
+            ValueError: the owner's name does not do.
+        """
+        _check_owner(owner)
+        key = _PREFIX + secrets.token_urlsafe(32)
+        entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": int(time.time())}
+        self._redis.hset("keys", fingerprint(key), json.dumps(entry))
+        return key
+
+    def revoke(self, shown: str) -> int:
+        """Drop the keys that begin so; the number of them."""
+        gone = [
+            digest
+            for digest, entry in self._entries().items()
+            if len(shown) >= _SHOWN and shown.startswith(entry["shown"])
+        ]
+        return int(self._redis.hdel("keys", *gone)) if gone else 0
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What is known of each key: never the key."""
+        return sorted(self._entries().values(), key=lambda entry: entry["created"])
+
+    def any(self) -> bool:
+        """Whether a key is configured."""
+        return bool(self._current())
+
+    def owners(self) -> set[str]:
+        """Everyone who has a key."""
+        return {caller.owner for caller in self._current().values()} | {LOCAL.owner}
+
+    def find(self, key: str) -> Caller | None:
+        """Whose key it is."""
+        return self.by_fingerprint(fingerprint(key))
+
+    def by_fingerprint(self, name: str) -> Caller | None:
+        """Whose key has this fingerprint, compared in constant time with each that there is."""
+        digest, found = name.encode(), None
+        for known, caller in self._current().items():
+            if hmac.compare_digest(known, digest):
+                found = caller
+        return found
+
+    def _current(self) -> dict[bytes, Caller]:
+        if time.monotonic() - self._read_at >= CACHE_SECONDS:
+            entries = self._entries()
+            self._known = {digest: Caller(entry["owner"], Role(entry["role"])) for digest, entry in entries.items()}
+            self._read_at = time.monotonic()
+        return self._known
+
+    def _entries(self) -> dict[bytes, dict[str, Any]]:
+        return {digest: json.loads(entry) for digest, entry in self._redis.hgetall("keys").items()}
+
+
+def _check_owner(owner: str) -> None:
+    if not _OWNER.fullmatch(owner):
+        raise ValueError("an owner is a word of letters, digits and _ . @ - (64 at most)")
+
+
+def fingerprint(key: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def keys() -> Keys:
+    """The process's view of the keys."""
+    return Keys(client())
+
+
+@lru_cache(maxsize=1)
+def secret() -> bytes:
+    """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
+    if settings().secret_key:
+        return settings().secret_key.encode()
+    client().set("secret", secrets.token_bytes(32), nx=True)
+    return cast(bytes, client().get("secret"))
+
+
+def main() -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m server.keys", description="Make, list and revoke API keys.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and print it once")
+    create.add_argument("--owner", required=True)
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.SUBMIT.value)
+    commands.add_parser("list", help="show owners, roles and the beginning of each key")
+    commands.add_parser("revoke", help="drop a key").add_argument("shown", help="the key, or its beginning as listed")
+    secret = commands.add_parser("webhook-secret", help="print what an owner's webhooks are signed with")
+    secret.add_argument("--owner", required=True)
+    secret.add_argument("--rotate", action="store_true", help="make a new one; the one before signs too for a day")
+    given = parser.parse_args()
+    try:
+        return _run(given)
+    except (SettingsError, ValueError) as error:
+        print(f"keys: {error}", file=sys.stderr)
+    except UNREACHABLE:
+        print("keys: Redis is out of reach; start the server (`make run`) or set REDIS_URL", file=sys.stderr)
+    return 1
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.command == "create":
+        print(keys().create(given.owner, Role(given.role)))
+        print("This is the only time the key is shown.", file=sys.stderr)
+    elif given.command == "list":
+        for entry in keys().entries():
+            print(f"{entry['shown']}…  {entry['owner']}  {entry['role']}")
+    elif given.command == "webhook-secret":
+        _check_owner(given.owner)
+        found = webhook_secrets()
+        print(found.rotate(given.owner) if given.rotate else found.current(given.owner))
+    elif keys().revoke(given.shown) == 0:
+        print("keys: no key begins so", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

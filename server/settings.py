@@ -1,0 +1,182 @@
+"""Every environment variable, typed: the only reader of `os.environ` in the house."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 2**20
+
+#: Where `make run` notes the address of the Valkey that it started, so that a second shell finds it.
+EMBEDDED_URL_FILE = Path("var/redis-url")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names it and says what it takes."""
+
+
+def _embedded_url() -> str:
+    if EMBEDDED_URL_FILE.is_file():
+        return EMBEDDED_URL_FILE.read_text().strip()
+    return ""
+
+
+class Settings(BaseSettings):
+    """The settings, by the names of their environment variables in lower case."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    # The web server
+    host: str = Field("0.0.0.0", description="Address to listen on. Anything but loopback needs an API key.")  # noqa: S104
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    web_concurrency: int = Field(2, ge=1, le=64, description="Web processes.")
+    web_threads: int = Field(8, ge=1, le=256, description="Requests that one web process answers at the same time.")
+    max_waiters: int = Field(
+        1000,
+        ge=0,
+        le=20_000,
+        description="Clients that may wait for a task or listen to it at once; one more is answered at once.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins whose pages may call the API, separated by commas."
+    )
+    secret_key: str = Field(
+        "", description="Key of the hash in task ids. Empty: one is made and kept in Redis.", repr=False
+    )
+
+    # Redis and the broker
+    redis_url: str = Field(
+        default_factory=_embedded_url,
+        description="Redis: `redis://`, `rediss://` or `sentinel://`. Unset: the Valkey that `make run` starts.",
+        repr=False,
+    )
+    redis_tls_verify: bool = Field(True, description="Check the certificate of a `rediss://` server.")
+    celery_broker_url: str = Field(
+        "", description="RabbitMQ as the broker: `amqp://…`. Empty: the Redis above.", repr=False
+    )
+    blob_url: str = Field(
+        "", description="Where files lie: empty for Redis, `file:///folder` or `s3://bucket/prefix`.", repr=False
+    )
+
+    # The worker
+    worker_concurrency: int = Field(2, ge=1, le=64, description="Tasks that one worker runs at the same time.")
+    worker_memory_limit: int = Field(
+        512 * MIB, ge=64 * MIB, description="Bytes of memory that one task may take beyond the idle child's."
+    )
+    task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Python modules with tasks of your own, separated by commas."
+    )
+    lease_seconds: int = Field(
+        30, ge=3, le=3600, description="A task of a worker that is silent for so long runs again."
+    )
+    soft_shutdown_seconds: int = Field(
+        15, ge=0, le=600, description="How long a stopping worker lets its tasks finish."
+    )
+    cancel_grace_seconds: int = Field(
+        10, ge=1, le=600, description="A canceled task that reports nothing is killed then."
+    )
+
+    # Calls to other servers: webhooks, uploads by URL, feeds
+    allow_private_addresses: bool = Field(
+        False, description="Let webhooks, uploads by URL and feeds reach private addresses, and webhooks go over http."
+    )
+
+    # What tasks reach
+    smtp_url: str = Field(
+        "",
+        description="Mail server of `send_email`: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
+        repr=False,
+    )
+    mail_from: str = Field(
+        "", description="Sender of `send_email`, such as `Shop <shop@example.org>`. Empty: the user in `SMTP_URL`."
+    )
+    database_url: str = Field(
+        "",
+        description="Database of `fetch_feed`: `postgresql://…`; empty: SQLite under `var/`, for one machine.",
+        repr=False,
+    )
+
+    # Limits
+    max_upload_bytes: int = Field(50 * MIB, ge=1, description="Bytes of one request's body.")
+    max_waiting_per_owner: int = Field(10_000, ge=1, description="Unfinished tasks of one owner; more are a 429.")
+    max_waiting_per_queue: int = Field(100_000, ge=1, description="Waiting tasks of one queue; more are a 503.")
+    max_blob_bytes: int = Field(512 * MIB, ge=MIB, description="Bytes of files kept in Redis; more are a 503.")
+    result_ttl_seconds: int = Field(86_400, ge=1, description="How long a finished task and its files are kept.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    @field_validator("cors_origins", "task_modules", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str) -> str:
+        if not value:
+            raise ValueError("is not set; start with `make run`, or set it to redis://host:port/0")
+        if urlsplit(value).scheme not in ("redis", "rediss", "sentinel"):
+            raise ValueError("must begin with redis://, rediss:// or sentinel://")
+        return value
+
+    @field_validator("celery_broker_url")
+    @classmethod
+    def _broker_scheme(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("amqp", "amqps"):
+            raise ValueError("must begin with amqp:// or amqps://; empty, the Redis is the broker")
+        return value
+
+    @field_validator("blob_url")
+    @classmethod
+    def _blob_scheme(cls, value: str) -> str:
+        if value not in ("", "redis:") and urlsplit(value).scheme not in ("file", "s3"):
+            raise ValueError("must be empty, redis:, file:///folder or s3://bucket/prefix")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_scheme(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("smtp", "smtps") or not urlsplit(value).hostname):
+            raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_scheme(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
+            raise ValueError("must be postgresql://user:password@host/name or sqlite:///file")
+        return value.replace("postgres://", "postgresql://", 1) if value.startswith("postgres://") else value
+
+    @property
+    def broker_is_redis(self) -> bool:
+        """Whether messages lie in the same Redis as the records."""
+        return not self.celery_broker_url
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: one sentence per wrong variable, without the values of secret ones.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(item) for item in error.errors())) from None
+
+
+def _sentence(item: object) -> str:
+    assert isinstance(item, dict)
+    name = str(item["loc"][0]).upper()
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return load()

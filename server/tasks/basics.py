@@ -1,0 +1,42 @@
+"""The first tasks that a newcomer tries."""
+
+import time
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from server.context import Context
+from server.errors import TaskError
+from server.registry import task
+
+
+class Slept(BaseModel):
+    """What `long_running_task` gives back."""
+
+    slept_seconds: float
+    steps: int
+
+
+@task(soft_time_limit=3600, time_limit=3660)
+def long_running_task(
+    ctx: Context,
+    seconds: Annotated[float, Field(ge=0, le=3600)] = 30,
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 10,
+) -> Slept:
+    """Take a while, and report each step: work that a synchronous server would block on."""
+    for step in range(steps):
+        ctx.progress(step, steps, f"step {step + 1} of {steps}")
+        time.sleep(seconds / steps)
+    ctx.progress(steps, steps, "done")
+    return Slept(slept_seconds=seconds, steps=steps)
+
+
+@task(soft_time_limit=5, time_limit=10)
+def divide(x: float, y: float) -> float:
+    """Divide `x` by `y`; by zero it fails, and says so."""
+    try:
+        return x / y
+    except ZeroDivisionError:
+        raise TaskError("division-by-zero", f"{x:g} cannot be divided by zero; give a `y` other than 0.") from None
+    except OverflowError:
+        raise TaskError("overflow", "The quotient is larger than a float can be.") from None

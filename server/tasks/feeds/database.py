@@ -1,0 +1,119 @@
+"""The database of `DATABASE_URL`: SQLite in a file, or PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server.settings import settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Table
+
+#: For web and worker on one machine: on a PaaS they share no disk, and need a PostgreSQL.
+_DEFAULT = "sqlite:///var/feeds.sqlite"
+
+#: Seconds to wait for the database itself, and in SQLite for another writer.
+_CONNECT_SECONDS = 5
+_WRITER_SECONDS = 30
+
+#: Any number: PostgreSQL's lock while tables are made.
+_LOCK = 7_305_001
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer. The driver's words may hold its address: they are in the cause alone."""
+
+
+@lru_cache(maxsize=1)
+def tables() -> "tuple[Table, Table]":
+    """The tables: the feeds, and their rows. All names and values of a feed are data in them."""
+    from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text  # noqa: PLC0415 - 30 MB for feeds alone
+
+    metadata = MetaData()
+    exact = Text().with_variant(Text(collation="C"), "postgresql")  # order by bytes, as SQLite's
+    feeds = Table(
+        "coatcheck_feeds",
+        metadata,
+        Column("owner", exact, primary_key=True),
+        Column("name", exact, primary_key=True),
+        Column("url", Text, nullable=False),
+        Column("way", Text, nullable=False),  # how it is read: validators hold for the same way alone
+        Column("etag", Text, nullable=False),
+        Column("last_modified", Text, nullable=False),
+        Column("fetched_ms", BigInteger, nullable=False),
+        Column("changed_ms", BigInteger, nullable=False),
+        Column("rows", BigInteger, nullable=False),
+    )
+    rows = Table(
+        "coatcheck_feed_rows",
+        metadata,
+        Column("owner", exact, primary_key=True),
+        Column("feed", exact, primary_key=True),
+        Column("key", exact, primary_key=True),
+        Column("data", Text, nullable=False),  # JSON in ASCII: a NUL in a text is no trouble in any database
+        Column("digest", String(64), nullable=False),
+        Column("updated_ms", BigInteger, nullable=False),
+    )
+    return feeds, rows
+
+
+@contextmanager
+def transaction(*, write: bool = False) -> "Iterator[Connection]":
+    """One transaction: all of it or nothing. In SQLite one writes at a time; the others wait.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
+    from sqlalchemy.exc import InterfaceError, OperationalError  # noqa: PLC0415
+    from sqlalchemy.exc import TimeoutError as NoConnection  # noqa: PLC0415
+
+    try:
+        with engine().connect().execution_options(coatcheck_write=write) as connection, connection.begin():
+            yield connection
+    except (OperationalError, InterfaceError, NoConnection) as error:
+        raise DatabaseUnavailable from error
+
+
+@lru_cache(maxsize=1)
+def engine() -> "Engine":
+    """The process's engine, with the tables made. Its pool is bounded: small plans allow few connections."""
+    from sqlalchemy import create_engine, event, make_url  # noqa: PLC0415
+
+    url = make_url(settings().database_url or _DEFAULT)
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        made = create_engine(url, connect_args={"timeout": _WRITER_SECONDS})
+        event.listen(made, "connect", _prepare_sqlite)
+        event.listen(made, "begin", _begin_sqlite)
+    else:
+        made = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            pool_size=1,
+            max_overflow=2,
+            pool_timeout=_CONNECT_SECONDS,
+            pool_pre_ping=True,
+        )
+    _make_tables(made)
+    return made
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver begins no transactions of its own
+    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+
+
+def _begin_sqlite(connection: "Connection") -> None:
+    write = connection.get_execution_options().get("coatcheck_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _make_tables(made: "Engine") -> None:
+    feeds, _ = tables()
+    with made.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
+        if made.dialect.name == "postgresql":  # two that make the same table at once collide
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        feeds.metadata.create_all(connection)

@@ -1,0 +1,152 @@
+"""What can be said of an image without changing it."""
+
+import io
+import math
+from typing import Any
+
+from PIL import ExifTags, Image
+from pydantic import BaseModel, Field
+
+from server.errors import TaskError
+from server.tasks.images.colour import flattened
+from server.tasks.images.failures import BAD_FILE, reading
+from server.tasks.images.frame import Frame
+from server.tasks.images.geometry import fit_within
+from server.tasks.images.source import Source
+
+#: The longest side of the pictures that colours and the placeholder are taken from.
+_GLANCE, _BLUR_GLANCE = 96, 32
+_COLOURS = 6
+_LONGEST_TEXT = 1000
+
+#: EXIF tags that say where in the file other tags are.
+_POINTERS = ("ExifOffset", "GPSInfo", "ExifInteroperabilityOffset", "StripOffsets", "StripByteCounts", "TileOffsets")
+
+
+class DominantColour(BaseModel):
+    """A colour, and the share of the image that is about of it."""
+
+    colour: str = Field(examples=["#a0522d"])
+    share: float = Field(ge=0, le=1)
+
+
+class ImageInfo(BaseModel):
+    """What `image_info` finds out. `width` and `height` are the upright image's."""
+
+    format: str
+    width: int
+    height: int
+    mode: str = Field(description="Pillow's name for the pixels: RGB, RGBA, L, P, CMYK…")
+    frames: int
+    duration_seconds: float | None = Field(description="Of an animation.")
+    transparent: bool
+    orientation: int = Field(description="EXIF's: 1 is upright.")
+    colour_profile: str | None = Field(description="What the embedded ICC profile calls itself.")
+    exif: dict[str, Any]
+    dominant_colours: list[DominantColour]
+    blurhash: str = Field(description="A placeholder: see https://blurha.sh.")
+
+
+def describe_image(source: Source) -> ImageInfo:
+    """Everything in `ImageInfo`, decoded no finer than the colours need."""
+    image = source.image
+    mode, transparent, frames = image.mode, image.has_transparency_data, source.count_frames()
+    duration = _duration(source) if frames > 1 else None
+    still = next(source.frames())
+    small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))
+    return ImageInfo(
+        format=source.kind.name.lower(),
+        width=source.size[0],
+        height=source.size[1],
+        mode=mode,
+        frames=frames,
+        duration_seconds=duration,
+        transparent=transparent,
+        orientation=source.orientation,
+        colour_profile=_profile_name(source.profile),
+        exif=_readable_exif(source.exif),
+        dominant_colours=_dominant(small.pixels()),
+        blurhash=_placeholder(small),
+    )
+
+
+def _duration(source: Source) -> float:
+    milliseconds = sum(frame.duration for frame in source.frames())
+    source.rewind()
+    return round(milliseconds / 1000, 3)
+
+
+def _profile_name(profile: bytes | None) -> str | None:
+    if profile is None:
+        return None
+    from PIL import ImageCms  # noqa: PLC0415 - the web process never needs it
+
+    try:
+        return ImageCms.getProfileDescription(ImageCms.getOpenProfile(io.BytesIO(profile))).strip()
+    except (ImageCms.PyCMSError, *BAD_FILE):
+        return None
+
+
+def _dominant(image: Image.Image) -> list[DominantColour]:
+    """The colours that most of the picture is near to; what is transparent does not count."""
+    if image.mode == "RGBA":
+        image = _opaque_part(image)
+    palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+    colours, counts = palette.convert("RGB").getcolors(image.width * image.height) or [], image.width * image.height
+    return [
+        DominantColour(colour="#{:02x}{:02x}{:02x}".format(*colour), share=round(count / counts, 4))
+        for count, colour in sorted(colours, key=lambda entry: -entry[0])
+        if isinstance(colour, tuple)
+    ]
+
+
+def _opaque_part(image: Image.Image) -> Image.Image:
+    """The pixels that can be seen, in one row; a white one where none can."""
+    data = image.tobytes()
+    seen = b"".join(data[at : at + 3] for at in range(0, len(data), 4) if data[at + 3] >= 128) or b"\xff\xff\xff"
+    return Image.frombytes("RGB", (len(seen) // 3, 1), seen)
+
+
+def _placeholder(frame: Frame) -> str:
+    from blurhash import encode  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+
+    image = flattened(frame.pixels(), "#ffffff")
+    image = image.resize(fit_within(image.size, (_BLUR_GLANCE, _BLUR_GLANCE)), Image.Resampling.BOX)
+    data = image.tobytes()
+    row = 3 * image.width
+    pixels = [[data[at : at + 3] for at in range(start, start + row, 3)] for start in range(0, len(data), row)]
+    wide = image.width >= image.height
+    return str(encode(pixels, 4 if wide else 3, 3 if wide else 4))
+
+
+def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
+    """EXIF by its names, without what JSON cannot hold; empty where it is broken."""
+    found: dict[str, Any] = {}
+    try:
+        with reading():
+            for names, entries in (
+                (ExifTags.TAGS, exif),
+                (ExifTags.TAGS, exif.get_ifd(ExifTags.IFD.Exif)),
+                (ExifTags.GPSTAGS, exif.get_ifd(ExifTags.IFD.GPSInfo)),
+            ):
+                values = {names[tag]: _readable(value) for tag, value in entries.items() if tag in names}
+                found |= {name: value for name, value in values.items() if value is not None}
+    except TaskError:
+        return {}
+    return {name: value for name, value in found.items() if name not in _POINTERS}
+
+
+def _readable(value: Any) -> Any:
+    """A value as JSON has it; None for binary ones."""
+    if isinstance(value, str):
+        return value.replace("\0", "").strip()[:_LONGEST_TEXT] or None
+    if isinstance(value, tuple | list):
+        parts = [_readable(part) for part in value[:64]]
+        return None if None in parts else parts
+    if isinstance(value, bool | int):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,30 @@
+"""Image operations: what each of them is stands in its function, and here is the list.
+
+To add one, write a function `(frame, …parameters) -> Frame` and name it below. It is then a task of its own in the
+catalogue, and an entry of `image_pipeline`'s list of operations.
+"""
+
+from collections.abc import Mapping
+
+from server.tasks.images.operations.base import Operation
+from server.tasks.images.operations.crop import crop
+from server.tasks.images.operations.filters import FILTERS, by_name, filter_
+from server.tasks.images.operations.sizes import resize, thumbnail
+from server.tasks.images.operations.turns import flip, rotate
+from server.tasks.images.operations.watermark import watermark
+
+OPERATIONS = (
+    Operation.of(thumbnail),
+    Operation.of(resize),
+    Operation.of(crop),
+    Operation.of(filter_, name="filter"),
+    Operation.of(rotate),
+    Operation.of(flip),
+    Operation.of(watermark),
+)
+
+#: What a list of operations may name: each of the above, and each filter by its own name.
+IN_LISTS: Mapping[str, Operation] = {
+    operation.name: operation
+    for operation in (*OPERATIONS, *(Operation.of(by_name(name), name=name) for name in FILTERS))
+}

@@ -1,0 +1,70 @@
+"""What an operation is: a function from a frame to a frame, whose signature says the rest."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from server.context import Upload
+from server.tasks.images.frame import Frame
+
+Step = Callable[[Frame], Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as the catalogue shows it.
+
+    `parameters` are the function's own, without the frame; `uploads` names those of them that are files. `model` is
+    the operation as one entry of `image_pipeline`'s list, where files stand beside the list and not in it.
+    """
+
+    name: str
+    summary: str
+    function: Callable[..., Frame]
+    parameters: Mapping[str, inspect.Parameter]
+    uploads: frozenset[str]
+    model: type[BaseModel]
+
+    @classmethod
+    def of(cls, function: Callable[..., Frame], name: str = "") -> "Operation":
+        """The operation that a function is. It is called as the function, or as `name`."""
+        name = name or function.__name__
+        summary = inspect.getdoc(function) or ""
+        parameters = parameters_of(function)
+        del parameters[next(iter(parameters))]
+        uploads = frozenset(key for key, value in parameters.items() if _takes_file(value.annotation))
+        return cls(name, summary, function, parameters, uploads, _model(name, summary, parameters, uploads))
+
+    def step(self, values: Mapping[str, Any]) -> Step:
+        """The operation with its values, ready for frames."""
+        return partial(self.function, **values)
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """A function's parameters with their types resolved, each to be given by its name."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    return {
+        name: parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+
+
+def _takes_file(annotation: object) -> bool:
+    return annotation is Upload or any(_takes_file(part) for part in typing.get_args(annotation))
+
+
+def _model(
+    name: str, summary: str, parameters: Mapping[str, inspect.Parameter], uploads: frozenset[str]
+) -> type[BaseModel]:
+    fields: dict[str, Any] = {"op": (Literal[name], ...)}
+    for key, parameter in parameters.items():
+        if key not in uploads:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[key] = (parameter.annotation, default)
+    title = "".join(part.capitalize() for part in name.split("_")) + "Operation"
+    return create_model(title, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), __doc__=summary, **fields)

@@ -1,0 +1,96 @@
+"""The image tasks: one for each operation, and those that take an image as a whole."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, Field
+
+from server.context import Context, Upload
+from server.registry import task
+from server.tasks.images.colour import Colour
+from server.tasks.images.info import ImageInfo, describe_image
+from server.tasks.images.kinds import MEDIA_TYPES
+from server.tasks.images.limits import MAX_UPLOAD_BYTES
+from server.tasks.images.operations import IN_LISTS, OPERATIONS
+from server.tasks.images.operations.base import Operation, parameters_of
+from server.tasks.images.render import ImageFile, Output, chosen, render
+from server.tasks.images.source import Source
+from server.tasks.images.variants import ImageVariants, Variant, VariantName, make_variants
+
+_OPTIONS: dict[str, Any] = {
+    "soft_time_limit": 100,
+    "time_limit": 120,
+    "max_upload_bytes": MAX_UPLOAD_BYTES,
+    "accepts": MEDIA_TYPES,
+}
+
+_MAX_OPERATIONS = 20
+_MAX_VARIANTS = 20
+
+
+def _given(
+    function: Callable[..., ImageFile], name: str, doc: str, parameters: Sequence[inspect.Parameter]
+) -> Callable[..., ImageFile]:
+    """The function with the signature of a task: a context, an image, `parameters`, and how to write the result."""
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
+    image = context.replace(name="image", annotation=Upload)
+    signature = [context, image, *parameters, *parameters_of(Output).values()]
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    function.__annotations__ = {one.name: one.annotation for one in signature} | {"return": ImageFile}
+    function.__signature__ = inspect.Signature(signature, return_annotation=ImageFile)  # type: ignore[attr-defined]
+    return function
+
+
+def _task_of(operation: Operation) -> Callable[..., ImageFile]:
+    """The task of one operation: its parameters flat beside the image."""
+
+    def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
+        own = {name: values[name] for name in operation.parameters if name in values}
+        return render(ctx, Source(image), operation.name, [operation.step(own)], chosen(values))
+
+    parameters = list(operation.parameters.values())
+    return task(name=operation.name, **_OPTIONS)(_given(run, operation.name, operation.summary, parameters))
+
+
+def _pipeline() -> Callable[..., ImageFile]:
+    """The task that takes a list of operations, and beside it each file that one of them may want."""
+    files = {name: one.parameters[name] for one in IN_LISTS.values() for name in one.uploads}
+    models: Any = tuple(operation.model for operation in IN_LISTS.values())
+    entry: Any = Annotated[Union[models], Field(discriminator="op")]  # noqa: UP007 - its members are computed
+    several = Annotated[list[entry], Field(min_length=1, max_length=_MAX_OPERATIONS)]
+
+    def image_pipeline(ctx: Context, image: Upload, operations: list[BaseModel], **values: Any) -> ImageFile:
+        steps = []
+        for entry in operations:
+            own = {name: getattr(entry, name) for name in type(entry).model_fields}
+            operation = IN_LISTS[own.pop("op")]
+            steps.append(operation.step(own | {name: values.get(name) for name in operation.uploads}))
+        return render(ctx, Source(image), "image", steps, chosen(values))
+
+    listed = inspect.Parameter("operations", inspect.Parameter.KEYWORD_ONLY, annotation=several)
+    doc = "Take an image through several operations, with one decode and one encode."
+    return task(**_OPTIONS)(_given(image_pipeline, "image_pipeline", doc, [listed, *files.values()]))
+
+
+TASKS = {operation.name: _task_of(operation) for operation in OPERATIONS}
+
+image_pipeline = _pipeline()
+
+
+@task(**_OPTIONS)
+def image_variants(
+    ctx: Context,
+    image: Upload,
+    variants: Annotated[dict[VariantName, Variant], Field(min_length=1, max_length=_MAX_VARIANTS)],
+    background: Colour = "#ffffff",
+    keep_metadata: bool = False,
+) -> ImageVariants:
+    """Make several sizes and formats of an image from one decode, each a file of its variant's name."""
+    return make_variants(ctx, Source(image), variants, background, keep_metadata)
+
+
+@task(**_OPTIONS)
+def image_info(image: Upload) -> ImageInfo:
+    """Say what an image is: format, size, mode, frames, EXIF, dominant colours, a placeholder hash."""
+    return describe_image(Source(image))

@@ -1,0 +1,155 @@
+"""The figures of one column."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel, Field
+
+from server.tasks.tables.types import Fit, Type, TypeName
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Value = int | float | bool | str
+
+MOST_FREQUENT = 10
+BINS = 20
+
+#: Up to so many values the quartiles are exact. More would not fit into memory all at once; then they are a t-digest's.
+EXACT_QUARTILES = 1_000_000
+
+_LONGEST_TEXT = 200
+_EPOCH = datetime(1970, 1, 1)
+_DAY = 86_400_000_000
+
+
+class Frequent(BaseModel):
+    """A value and how often it stands there."""
+
+    value: Value
+    count: int
+
+
+class Bin(BaseModel):
+    """How many values lie from `low` to below `high` (the last bin holds `high`, too)."""
+
+    low: Value
+    high: Value
+    count: int
+
+
+class Misfits(BaseModel):
+    """Values that are not of a column's type: the given one, or the likely one of a text column.
+
+    Rows count from 1, without the header and those that were skipped.
+    """
+
+    type: TypeName
+    count: int
+    first_row: int
+    first_value: str
+
+
+class Column(BaseModel):
+    """A column. Dates are ISO 8601, timestamps with an offset are in UTC; a text of more than 200 characters is cut."""
+
+    name: str
+    type: TypeName
+    nulls: int = Field(description="Empty values, and misfits of a given type.")
+    distinct: int
+    min: Value | None = None
+    max: Value | None = None
+    mean: Value | None = None
+    std: float | None = Field(None, description="Of a sample (n - 1); of dates and timestamps in seconds.")
+    quartiles: list[Value] | None = Field(None, description="At 25, 50 and 75 %.")
+    quartiles_approximate: bool = False
+    most_frequent: list[Frequent] = Field(default_factory=list, description="The 10 most frequent values.")
+    histogram: list[Bin] | None = Field(None, description="20 bins of equal width.")
+    misfits: Misfits | None = None
+
+
+class _Values:
+    """The values of a column of the table `rows`, as its type reads them."""
+
+    def __init__(self, connection: "DuckDBPyConnection", column: int, fit: Fit) -> None:
+        self._connection = connection
+        self._column = column
+        self._source = f"(SELECT {fit.values} AS v, rowid FROM rows)"
+
+    def ask(self, what: str, rest: str = "") -> list[tuple[Any, ...]]:
+        """Rows of an SQL query over `v`; no word of the file is in it."""
+        return self._connection.execute(f"SELECT {what} FROM {self._source} {rest}").fetchall()
+
+    def distinct(self) -> int:
+        """How many different values; by grouping, which spills to disk where count(DISTINCT) may not."""
+        groups = f"(SELECT v FROM {self._source} WHERE v IS NOT NULL GROUP BY v)"
+        return int(self._connection.execute(f"SELECT count(*) FROM {groups}").fetchall()[0][0])
+
+    def misfits(self, expected: Type) -> Misfits | None:
+        """The values that are not of a type."""
+        values = expected.values(self._column, given=True)
+        count, first = self._connection.execute(
+            f"SELECT count(*), min(rowid) FROM rows WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
+        ).fetchall()[0]
+        if not count:
+            return None
+        value = self._connection.execute(f"SELECT c{self._column} FROM rows WHERE rowid = {first}").fetchall()[0][0]
+        return Misfits(type=expected.name, count=count, first_row=first + 1, first_value=value[:_LONGEST_TEXT])
+
+
+def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit) -> Column:
+    """All figures of a column of the table `rows`."""
+    values = _Values(connection, column, fit)
+    rows, filled, least, most = values.ask("count(*), count(v), min(v), max(v)")[0]
+    found = Column(name=name, type=fit.name, nulls=rows - filled, distinct=0)
+    found.misfits = values.misfits(fit.expected) if fit.expected else None
+    if not filled:
+        return found
+    found.min, found.max, found.distinct = _worded(fit.name, least), _worded(fit.name, most), values.distinct()
+    frequent = values.ask("v, count(*) n", f"WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT {MOST_FREQUENT}")
+    found.most_frequent = [Frequent(value=_worded(fit.name, value), count=count) for value, count in frequent]
+    if fit.name not in ("text", "boolean"):
+        _measure(found, values, filled)
+        found.histogram = _histogram(values, fit.name, least, most)
+    return found
+
+
+def _measure(found: Column, values: _Values, filled: int) -> None:
+    """Mean, deviation and quartiles. Types are such that no sum of squares leaves a float's range."""
+    found.quartiles_approximate = filled > EXACT_QUARTILES
+    quantile = "approx_quantile" if found.quartiles_approximate else "quantile_cont"
+    mean, std, quartiles = values.ask(f"avg(v), stddev_samp(v), {quantile}(v, [0.25, 0.5, 0.75])")[0]
+    moment = found.type in ("date", "timestamp")
+    found.mean = _worded(found.type, int(mean)) if moment else mean
+    found.std = std / 1e6 if moment and std is not None else std
+    found.quartiles = [_worded(found.type, int(each)) if moment else each for each in quartiles]
+
+
+def _histogram(values: _Values, type_: TypeName, least: float, most: float) -> list[Bin]:
+    """Counts in bins of equal width: whole numbers for integers, whole days for dates."""
+    unit = {"integer": 1, "date": _DAY}.get(type_)
+    if unit:
+        width: float = unit * -(-((most - least) // unit + 1) // BINS)
+        bins = int((most - least) // width) + 1
+    else:
+        bins = BINS if most > least else 1
+        width = (most - least) / bins
+    place = f"least(CAST(floor((v - ({least!r})) / {width!r}) AS INTEGER), {bins - 1})" if width else "0"
+    counts = dict(values.ask(f"{place} AS bin, count(*)", "WHERE v IS NOT NULL GROUP BY bin"))
+    edges = [least + number * width for number in range(bins)] + [most if unit is None else least + bins * width]
+    words = [_worded(type_, edge if type_ in ("integer", "number") else int(edge)) for edge in edges]
+    return [Bin(low=words[n], high=words[n + 1], count=counts.get(n, 0)) for n in range(bins)]
+
+
+def _worded(type_: TypeName, value: Any) -> Value:
+    """A value as JSON holds it."""
+    if type_ == "text":
+        text = str(value)
+        return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+    if type_ not in ("date", "timestamp"):
+        return cast(Value, value)
+    try:
+        moment = _EPOCH + timedelta(microseconds=value)
+    except OverflowError:
+        return "after 9999"
+    return moment.date().isoformat() if type_ == "date" else moment.isoformat()

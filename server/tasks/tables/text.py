@@ -1,0 +1,174 @@
+"""An upload as a file of clean UTF-8 text: unpacked, decoded strictly, each line ended by a line feed."""
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from server.errors import TaskError
+
+#: Bytes of the text, unpacked: a small gzip file may hold anything.
+MOST_BYTES = 4 * 2**30
+
+#: What a file that is not UTF-8 is taken for: it has a letter for nearly every byte, so the wrong guess is visible
+#: to a reader. Statistical guessing was tried (charset-normalizer 3.5): it read "Köln" as Chinese in a short file.
+FALLBACK = "windows-1252"
+
+_CHUNK = 2**20
+_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+#: Control characters that no text has: what holds one is another kind of file.
+_BINARY = bytes((*range(9), *range(14, 27), *range(28, 32)))
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Where the clean text lies, and what it was."""
+
+    path: Path
+    encoding: str
+    compressed: bool
+    size: int
+
+
+def clean(source: Path, target: Path, encoding: str | None, progress: Progress) -> Text:
+    """Write the text of `source` to `target`; `progress` is told the bytes read.
+
+    Raises:
+        TaskError: `csv-unreadable` with the line, or `csv-too-large`.
+    """
+    head, compressed = _head(source)
+    if head.startswith(_ZIP):
+        raise TaskError("csv-unreadable", "This is a ZIP archive (an Excel file, perhaps). Save the table as CSV.")
+    candidates = [_known(encoding)] if encoding else _likely(head)
+    for candidate in candidates:
+        try:
+            return Text(target, candidate, compressed, _rewrite(source, target, candidate, compressed, progress))
+        except _Undecodable as error:
+            line = error.line
+    raise TaskError(
+        "csv-unreadable", f"Line {line} is not text in {' or '.join(candidates)}. Say which `encoding` the file has."
+    )
+
+
+def line_of(path: Path, position: int) -> int:
+    """The number of the line that the byte at `position` (from 0) lies in."""
+    line, left = 1, position
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+            line += chunk.count(b"\n")
+            left -= len(chunk)
+    return line
+
+
+class _Undecodable(Exception):
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def _known(encoding: str) -> str:
+    try:
+        "".encode(encoding)  # some codecs are not of text
+        codecs.getincrementaldecoder(encoding)
+    except LookupError:
+        raise TaskError("csv-unreadable", f"There is no encoding {encoding!r}; try utf-8, cp1252, shift_jis.") from None
+    return codecs.lookup(encoding).name
+
+
+def _head(source: Path) -> tuple[bytes, bool]:
+    with source.open("rb") as file:
+        compressed = file.read(len(_GZIP)) == _GZIP
+    with _opened(source, compressed) as opened:
+        return next(_chunks(opened), b"")[:4096], compressed
+
+
+def _likely(head: bytes) -> list[str]:
+    """The encodings to try. UTF-16 without its mark shows in the zeros of plain letters."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return [name]
+    half = max(1, len(head) // 2)
+    if head[1::2].count(0) > 0.4 * half:
+        return ["utf-16-le"]
+    return ["utf-16-be"] if head[0::2].count(0) > 0.4 * half else ["utf-8", FALLBACK]
+
+
+def _opened(source: Path, compressed: bool) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(source) if compressed else source.open("rb"))
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise TaskError("csv-unreadable", "The gzip file is damaged or cut off. Send it again.") from None
+
+
+def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progress: Progress) -> int:
+    """Decode, check and write; the bytes written."""
+    recode = _Recoder(encoding)
+    written = read = 0
+    with _opened(source, compressed) as file, target.open("wb") as out:
+        for chunk in _chunks(file):
+            read += len(chunk)
+            if read > MOST_BYTES:
+                raise TaskError("csv-too-large", f"The text has more than {MOST_BYTES} bytes unpacked.")
+            written += out.write(recode.feed(chunk))
+            progress(read)
+        written += out.write(recode.end())
+    return written
+
+
+class _Recoder:
+    """Bytes in any encoding become UTF-8 with line feeds, chunk by chunk. It knows the line it is in."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._line = 1
+        self._held = ""  # a carriage return at the end of a chunk: its line feed may follow
+        self._last = b"\n"
+        self._begun = False
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> bytes:
+        """The next bytes."""
+        try:
+            text = self._held + self._decoder.decode(chunk, final)
+            if not self._begun and text:
+                self._begun, text = True, text.removeprefix("\ufeff")
+            self._held = "\r" if text.endswith("\r") and not final else ""
+            data = _line_feeds(text.removesuffix(self._held)).encode()
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode(error.encoding, "replace")
+            raise _Undecodable(self._line + _line_feeds(before).count("\n")) from None
+        except UnicodeError:
+            raise _Undecodable(self._line) from None
+        _refuse_binary(data, self._line)
+        self._line += data.count(b"\n")
+        self._last = data[-1:] or self._last
+        return data
+
+    def end(self) -> bytes:
+        """What was held back, and the last line's feed."""
+        data = self.feed(b"", final=True)
+        return data if self._last == b"\n" else data + b"\n"
+
+
+def _line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _refuse_binary(data: bytes, line: int) -> None:
+    if len(cleaned := data.translate(None, _BINARY)) == len(data):
+        return
+    first = next(at for at in range(len(data)) if at >= len(cleaned) or data[at] != cleaned[at])
+    where = line + data.count(b"\n", 0, first)
+    raise TaskError("csv-unreadable", f"Line {where} holds a control character: this is no text file.")

@@ -1,0 +1,107 @@
+"""The OpenAPI 3.1 document: what a client can know of this server without reading its code.
+
+    routes.py      every route, one entry each: the place to add one; many.py: those for many tasks at a time
+    route.py       what a route is; answers.py: what several have in common
+    submits.py     the routes that each kind of task brings along
+    parts.py       headers, parameters, links and problem answers that routes refer to by name
+    models.py      the objects on the wire
+    components.py  JSON Schemas moved into one namespace
+    notation.py    a schema in words, and a value that fits it
+
+Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from server.registry import Kind, catalog
+from server.web.openapi import parts
+from server.web.openapi.components import Components
+from server.web.openapi.feeds import MODELS as FEED_MODELS
+from server.web.openapi.inputs import MODELS as INPUT_MODELS
+from server.web.openapi.many import MODELS as BULK_MODELS
+from server.web.openapi.models import place_wire_models
+from server.web.openapi.queues import MODELS as QUEUE_MODELS
+from server.web.openapi.route import Route
+from server.web.openapi.routes import ROUTES, TAGS
+from server.web.openapi.schedules import MODELS as SCHEDULE_MODELS
+from server.web.openapi.submits import place_kinds, submit_routes
+from server.web.openapi.webhooks import CALLS
+
+__all__ = ["build", "document", "routes", "serialized"]
+
+_VERSION = "0.1.0"
+
+_ABOUT = """\
+Hand a slow job in over HTTP, get a ticket, come back for the result.
+
+`POST /tasks/{name}` stores a task and answers 202 with its `task_id` before anything has run; `GET /tasks/{task_id}`
+says how it is; `GET /tasks/{task_id}/result` is 202 until it has ended, then 200 with the result.
+
+Every error is `application/problem+json` (RFC 9457); its `type` is a page of this server that explains it. A method
+that an address does not take is 405 (`method-not-allowed`) with `Allow`, a name of no kind of task 404
+(`unknown-kind`). Every answer has `X-Request-ID`.
+"""
+
+
+def document() -> dict[str, Any]:
+    """The document of this process's tasks, built once. It is shared: do not change it."""
+    return _document()
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    return build(catalog())
+
+
+@lru_cache(maxsize=1)
+def serialized() -> bytes:
+    """The document as compact JSON."""
+    return json.dumps(document(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def build(kinds: Iterable[Kind]) -> dict[str, Any]:
+    """The document of a server that has these kinds of task."""
+    kinds = list(kinds)
+    components = Components()
+    place_wire_models(components, (*SCHEDULE_MODELS, *QUEUE_MODELS, *INPUT_MODELS, *FEED_MODELS, *BULK_MODELS))
+    place_kinds(kinds, components)
+    found = [*submit_routes(kinds, components), *ROUTES]
+    return {
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {"title": "Coatcheck", "version": _VERSION, "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"session": []}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "paths": _paths(found),
+        "webhooks": CALLS,
+        "components": {
+            "schemas": components.schemas,
+            "responses": _problem_answers(found),
+            "parameters": parts.PARAMETERS,
+            "headers": parts.HEADERS,
+            "links": parts.LINKS,
+            "securitySchemes": parts.SECURITY_SCHEMES,
+        },
+    }
+
+
+def routes() -> list[Route]:
+    """The routes that are the same whatever tasks there are."""
+    return list(ROUTES)
+
+
+def _paths(found: Iterable[Route]) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for route in found:
+        paths.setdefault(route.path, {})[route.method] = route.operation()
+    return paths
+
+
+def _problem_answers(found: Iterable[Route]) -> dict[str, Any]:
+    groups = {group for route in found for group in route.problem_groups()}
+    named = {parts.problem_name(group): parts.problem_answer(group) for group in sorted(groups)}
+    return named | {"Problem": parts.any_problem()}

@@ -1,0 +1,165 @@
+"""A JSON Schema in words, and a value that fits it: for a reader, where the schema is for a program."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+_BYTES = {"data": "R0lGODlhAQABAAAAACw=", "filename": "cat.gif"}
+_TEXTS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T12:00:00Z",
+    "uuid": "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60",
+}
+_DEEPEST = 6
+
+
+def resolved(schema: Schema, root: Schema) -> Schema:
+    """The schema that a reference of `root` leads to; what stands beside the reference wins."""
+    while "$ref" in schema:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **beside}
+    return schema
+
+
+def branches(schema: Schema, root: Schema) -> list[Schema]:
+    """The alternatives of a schema, without null; itself where it has none."""
+    schema = resolved(schema, root)
+    found = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    if not found or schema.get("format") == "upload":  # a file, whichever way it comes
+        return [] if schema.get("type") == "null" else [schema]
+    return [branch for each in found for branch in branches(each, root)]
+
+
+def is_nullable(schema: Schema, root: Schema) -> bool:
+    """Whether null fits."""
+    schema = resolved(schema, root)
+    return schema.get("type") == "null" or any(
+        is_nullable(each, root) for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+    )
+
+
+def is_plain(schema: Schema, root: Schema) -> bool:
+    """Whether a form's field holds it as it is: text, a number, a choice, or a list of these (the field repeated)."""
+    return all(
+        _is_scalar(each)
+        or (each.get("type") == "array" and all(map(_is_scalar, branches(each.get("items", {}), root))))
+        for each in branches(schema, root)
+    )
+
+
+def _is_scalar(schema: Schema) -> bool:
+    return "enum" in schema or "const" in schema or schema.get("type") in ("string", "integer", "number", "boolean")
+
+
+def words(schema: Schema, root: Schema, depth: int = 0) -> str:
+    """`integer, 1 to 10000`, `jpeg | png`, `list of {op: "blur", amount?: number}`."""
+    if depth > _DEEPEST:
+        return "…"
+    found = list(dict.fromkeys(_branch(each, root, depth) for each in branches(schema, root)))
+    return " | ".join(found) or "null"
+
+
+def _branch(schema: Schema, root: Schema, depth: int) -> str:
+    if schema.get("format") == "upload":
+        return "file"
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return " | ".join(value if isinstance(value, str) else json.dumps(value) for value in schema["enum"])
+    kind = schema.get("type")
+    if kind == "array":
+        items = words(schema["items"], root, depth + 1) if schema.get("items") else "anything"
+        return f"list of {f'({items})' if ' | ' in items else items}{_bounds(schema)}"
+    if kind == "object":
+        return _object(schema, root, depth)
+    name = schema.get("format") or kind or "anything"
+    return f"{name}{_bounds(schema)}"
+
+
+def _object(schema: Schema, root: Schema, depth: int) -> str:
+    needed = schema.get("required", ())
+    fields = [
+        f"{name}{'' if name in needed else '?'}: {words(each, root, depth + 1)}"
+        for name, each in schema.get("properties", {}).items()
+    ]
+    if fields:
+        return "{" + "; ".join(fields) + "}"
+    others = _others(schema)
+    values = words(others, root, depth + 1) if others else "anything"
+    return f"object of name: {values}{_bounds(schema)}"
+
+
+def _others(schema: Schema) -> Schema:
+    """What a value is under a name that the schema does not give."""
+    given = schema.get("additionalProperties")
+    others: list[Any] = [*schema.get("patternProperties", {}).values(), given]
+    return others[0] if isinstance(others[0], Mapping) else {}
+
+
+def _bounds(schema: Schema) -> str:
+    for low, high, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+        ("minProperties", "maxProperties", " entries"),
+    ):
+        least, most = schema.get(low), schema.get(high)
+        if least is not None and most is not None:
+            return f", {least:g} to {most:g}{unit}"
+        if least is not None or most is not None:
+            return f", at least {least:g}{unit}" if least is not None else f", at most {most:g}{unit}"
+    if "exclusiveMinimum" in schema:
+        return f", more than {schema['exclusiveMinimum']:g}"
+    if "exclusiveMaximum" in schema:
+        return f", less than {schema['exclusiveMaximum']:g}"
+    return ""
+
+
+def sample(schema: Schema, root: Schema | None = None, depth: int = 0) -> Any:
+    """A small value that fits: an example of the schema's own, its default, or the least that is allowed."""
+    root = schema if root is None else root
+    schema = resolved(schema, root)
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if schema.get("default") is not None:
+        return schema["default"]
+    found = branches(schema, root)
+    if not found or depth > _DEEPEST:
+        return None
+    return _sample_of(found[0], root, depth)
+
+
+def _sample_of(schema: Schema, root: Schema, depth: int) -> Any:
+    if schema.get("format") == "upload":
+        return _BYTES
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", (schema.get("enum") or [None])[0])
+    kind = schema.get("type")
+    if kind == "object":
+        return _sample_object(schema, root, depth)
+    if kind == "array":
+        return [sample(schema.get("items", {}), root, depth + 1)] * max(1, schema.get("minItems", 1))
+    if kind in ("integer", "number"):
+        return _sample_number(schema)
+    return {"boolean": True, "string": _TEXTS.get(schema.get("format", ""), "text")}.get(str(kind))
+
+
+def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    needed = [name for name in schema.get("required", ()) if name in properties]
+    made = {name: sample(properties[name], root, depth + 1) for name in needed}
+    if not properties and (others := _others(schema)):
+        made["name"] = sample(others, root, depth + 1)
+    return made
+
+
+def _sample_number(schema: Schema) -> float:
+    least = schema.get("minimum", schema.get("exclusiveMinimum", -100))
+    most = schema.get("maximum", schema.get("exclusiveMaximum", 100))
+    usual = 100 if "minimum" in schema or "maximum" in schema else 10
+    value: float = max(least, min(most, usual))
+    if value == schema.get("exclusiveMinimum") or value == schema.get("exclusiveMaximum"):
+        value = (least + most) / 2
+    return value

@@ -1,0 +1,101 @@
+"""What a route is, and the OpenAPI operation that it makes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from server.errors import KINDS
+from server.web.openapi import parts
+from server.web.openapi.components import Schema
+
+
+class Access(StrEnum):
+    """Who may call a route."""
+
+    ANYONE = "anyone"
+    KEY = "any key"
+    SUBMIT = "a key that may submit"
+    ADMIN = "an admin's key"
+
+
+_PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
+    Access.ANYONE: (),
+    Access.KEY: ("unauthenticated", "unavailable"),
+    Access.SUBMIT: ("unauthenticated", "forbidden", "unavailable"),
+    Access.ADMIN: ("unauthenticated", "forbidden", "unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is no error. `headers` and `links` are names in `parts`; `media` is media type to schema."""
+
+    status: int
+    description: str
+    media: Mapping[str, Schema] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+    def response(self) -> dict[str, Any]:
+        """The OpenAPI Response Object."""
+        made: dict[str, Any] = {
+            "description": self.description,
+            "headers": parts.referred("headers", "X-Request-ID", *self.headers),
+        }
+        if self.media:
+            # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
+            made["content"] = {name: {"schema": schema} if schema else {} for name, schema in self.media.items()}
+        if self.links:
+            made["links"] = parts.referred("links", *self.links)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `parameters` are names in `parts`, `inline` whole Parameter Objects; `problems` are of `KINDS`."""
+
+    method: str
+    path: str
+    operation_id: str
+    tag: str
+    summary: str
+    answers: tuple[Answer, ...]
+    access: Access = Access.KEY
+    description: str = ""
+    parameters: tuple[str, ...] = ()
+    inline: tuple[dict[str, Any], ...] = ()
+    body: dict[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+    #: What a command needs behind the address, for the reader of the page.
+    sample: str = ""
+
+    def problem_groups(self) -> list[parts.Group]:
+        """The problems that it answers with, those of one status together."""
+        groups: dict[int, list[str]] = {}
+        for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
+            names = groups.setdefault(KINDS[name].status, [])
+            if name not in names:
+                names.append(name)
+        return [tuple(groups[status]) for status in sorted(groups)]
+
+    def operation(self) -> dict[str, Any]:
+        """The OpenAPI Operation Object."""
+        made: dict[str, Any] = {"operationId": self.operation_id, "tags": [self.tag], "summary": self.summary}
+        if self.description:
+            made["description"] = self.description
+        if self.access is Access.ANYONE:
+            made["security"] = []
+        names = parts.referred("parameters", *self.parameters, "X-Request-ID")
+        made["parameters"] = [*names.values(), *self.inline]
+        if self.body is not None:
+            made["requestBody"] = self.body
+        made["responses"] = self._responses()
+        return made
+
+    def _responses(self) -> dict[str, Any]:
+        made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
+        for group in self.problem_groups():
+            made[str(KINDS[group[0]].status)] = {"$ref": f"#/components/responses/{parts.problem_name(group)}"}
+        made["default"] = {"$ref": "#/components/responses/Problem"}
+        return made

@@ -1,0 +1,206 @@
+"""The routes that each kind of task brings along: `POST /tasks/<name>`, with its own bodies and its own 202."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from server.registry import Arity, Kind
+from server.web.openapi import parts
+from server.web.openapi.answers import CACHED, OF_KEY, OF_STORING, TICKET_HEADERS
+from server.web.openapi.components import Components, Schema, reference
+from server.web.openapi.notation import is_plain, sample
+from server.web.openapi.route import Access, Answer, Route
+
+_ANY_BYTES = "application/octet-stream"
+
+#: Names in `parts.PARAMETERS` that say how to run a task, whichever it is.
+HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key")
+
+_TABLE = {"data": "bmFtZSxwcmljZQp0ZWEsMy41MAo=", "filename": "prices.csv"}
+
+_ADDRESSES = ("Location", "Operation-Location")
+_LINKS = ("status", "result", "cancel", "files")
+
+_PROBLEMS = (
+    *("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
+    *OF_KEY,
+    *OF_STORING,
+)
+
+
+def place_kinds(kinds: Iterable[Kind], components: Components) -> None:
+    """Put each kind's input, result and status into the components, and `TaskResult` that is any kind's."""
+    kinds = list(kinds)
+    components.reserve("TaskResult")
+    for kind in kinds:
+        for schema_name in (input_name(kind), result_name(kind), status_name(kind)):
+            components.reserve(schema_name)
+    for kind in kinds:
+        components.place(input_name(kind), kind.input_schema)
+        components.place(result_name(kind), kind.output_schema)
+        its_own = {"properties": {"task": {"const": kind.name}}}
+        components.place(status_name(kind), {"allOf": [reference("TaskStatus"), its_own]})
+    components.place("TaskResult", _any_result(kinds))
+
+
+def _any_result(kinds: Iterable[Kind]) -> Schema:
+    return {
+        "description": "What a succeeded task gave; `result` is its kind's.",
+        "type": "object",
+        "properties": {
+            "task_id": {"type": "string", "format": "uuid"},
+            "status": {"const": "succeeded"},
+            "result": {"anyOf": [reference(result_name(kind)) for kind in kinds] or [{}]},
+        },
+        "required": ["task_id", "status", "result"],
+    }
+
+
+def input_name(kind: Kind) -> str:
+    """The component of its parameters."""
+    return _camel(kind.name) + "Input"
+
+
+def result_name(kind: Kind) -> str:
+    """The component of its result."""
+    return _camel(kind.name) + "Result"
+
+
+def status_name(kind: Kind) -> str:
+    """The component of its status object."""
+    return _camel(kind.name) + "Status"
+
+
+def _camel(name: str) -> str:
+    """`image_info` → `ImageInfo`. Dots and hyphens stay, so that two kinds never share a name."""
+    return re.sub(r"(?:^|_)([a-z0-9])|_", lambda match: (match[1] or "_").upper(), name)
+
+
+def submit_routes(kinds: Iterable[Kind], components: Components) -> list[Route]:
+    """One for each kind."""
+    return [_submit_route(kind, components) for kind in kinds]
+
+
+def _submit_route(kind: Kind, components: Components) -> Route:
+    return Route(
+        "post",
+        f"/tasks/{kind.name}",
+        f"submit_{kind.name}",
+        "tasks",
+        kind.summary or kind.name,
+        (
+            Answer(
+                200,
+                "With `wait`: it has ended in time; the status with the result.",
+                {"application/json": {"allOf": [reference(status_name(kind)), _with_result(kind)]}},
+                (*CACHED, *_ADDRESSES, "Preference-Applied", "Idempotency-Replayed"),
+                _LINKS,
+            ),
+            Answer(
+                202,
+                "Stored and queued; this is its ticket. "
+                f"Its result will be a `{result_name(kind)}`, inside a `TaskResult`.",
+                {"application/json": reference(status_name(kind))},
+                (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
+                _LINKS,
+            ),
+        ),
+        Access.SUBMIT,
+        _description(kind),
+        parameters=HOW_TO_RUN,
+        inline=tuple(_query_parameters(kind, components)),
+        body=_body(kind, components),
+        problems=_PROBLEMS,
+    )
+
+
+def _with_result(kind: Kind) -> Schema:
+    result = {"anyOf": [reference(result_name(kind)), {"type": "null"}]}
+    return {"properties": {"result": result}, "required": ["result"]}
+
+
+def _description(kind: Kind) -> str:
+    text = kind.description or kind.summary
+    if kind.single_upload:
+        return f"{text}\n\nA raw body is `{kind.single_upload}`; the other parameters then stand in the query."
+    if not kind.uploads:
+        return f"{text}\n\nWithout a body, the parameters stand in the query. A JSON body holds all of them."
+    return text
+
+
+def _body(kind: Kind, components: Components) -> dict[str, Any]:
+    name = input_name(kind)
+    content: dict[str, Any] = {
+        "application/json": {"schema": reference(name), "example": _example(kind)},
+        "multipart/form-data": _form(kind, components),
+    }
+    if not kind.uploads:
+        content["application/x-www-form-urlencoded"] = {"schema": content["multipart/form-data"]["schema"]}
+    if kind.single_upload:
+        for media_type in kind.accepts or ("*/*",):
+            content.setdefault(media_type, {})
+    return {"required": bool(kind.input_schema.get("required")) and bool(kind.uploads), "content": content}
+
+
+def _example(kind: Kind) -> Any:
+    """A small input; its files are such as the kind takes."""
+    made = sample(kind.input_schema)
+    if kind.accepts and not any(each.startswith("image/") for each in kind.accepts):
+        made |= {name: _TABLE for name in kind.uploads if name in made}
+    return made
+
+
+def _form(kind: Kind, components: Components) -> dict[str, Any]:
+    properties, encoding = {}, {}
+    for name, schema in kind.input_schema.get("properties", {}).items():
+        if name in kind.uploads:
+            properties[name] = _file_part(kind.uploads[name], schema)
+            encoding[name] = {"contentType": ", ".join(kind.accepts) or _ANY_BYTES}
+        else:
+            properties[name] = _as_text(kind, schema, components)
+    form: dict[str, Any] = {"schema": {"type": "object", "properties": properties, "additionalProperties": False}}
+    if required := kind.input_schema.get("required"):
+        form["schema"]["required"] = required
+    return form | ({"encoding": encoding} if encoding else {})
+
+
+def _file_part(arity: Arity, schema: Schema) -> Schema:
+    part: Schema = {"type": "string", "contentMediaType": _ANY_BYTES}
+    made = part if arity is Arity.ONE else {"type": "array", "items": part}
+    made |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
+    described = schema.get("description")
+    return made | ({"description": described} if described else {})
+
+
+def _as_text(kind: Kind, schema: Schema, components: Components) -> Schema:
+    """A parameter as a form's field: plain values as they are, anything else as JSON text."""
+    moved = _without_null(components.rewritten(input_name(kind), schema))
+    if is_plain(schema, kind.input_schema):
+        return moved
+    outside: Schema = {key: moved.pop(key) for key in ("title", "description") if key in moved}
+    return {"type": "string", "contentMediaType": "application/json", "contentSchema": moved, **outside}
+
+
+def _without_null(schema: Schema) -> Schema:
+    """A form and a query have no null: what is null is left out."""
+    if "anyOf" not in schema:
+        return schema
+    others = [each for each in schema["anyOf"] if each != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return rest | (others[0] if len(others) == 1 else {"anyOf": others})
+
+
+def _query_parameters(kind: Kind, components: Components) -> Iterable[dict[str, Any]]:
+    if kind.uploads and not kind.single_upload:
+        return
+    for name, schema in kind.input_schema.get("properties", {}).items():
+        if name in kind.uploads:
+            continue
+        moved = _without_null(components.rewritten(input_name(kind), schema))
+        parameter: dict[str, Any] = {"name": name, "in": "query"}
+        if description := moved.pop("description", None):
+            parameter["description"] = description
+        if is_plain(schema, kind.input_schema):
+            yield parameter | {"schema": moved}
+        else:
+            yield parameter | {"content": {"application/json": {"schema": moved}}}

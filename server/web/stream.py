@@ -1,0 +1,83 @@
+"""The bytes of a request's body, as they arrive."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from server.errors import Problem
+from server.settings import settings
+
+_CHUNK = 2**16
+
+#: Seconds without a byte after which a client that sends a body is given up: it holds a thread.
+STALLED = 30.0
+
+#: Seconds, and bytes, for which a refused body is read all the same. A connection that is closed before is reset, and
+#: with it may go the answer that says what was wrong (RFC 9112, 9.6).
+_DRAIN_SECONDS = 2.0
+_DRAIN_BYTES = 2**28
+
+
+def read_some(most: int = _CHUNK) -> bytes:
+    """The next bytes, `most` at most; empty at the end.
+
+    Raises:
+        Problem: `malformed-body` where the body breaks off, `too-large` where it goes on for too long.
+    """
+    try:
+        with _patience(STALLED):
+            return request.stream.read(most)
+    except HTTPException as error:
+        if error.code != 413:
+            raise
+        limit = settings().max_upload_bytes
+        raise Problem("too-large", f"A request has {limit} bytes at most.", limit=limit) from None
+    except Exception:  # the WSGI server has names of its own for a bad chunk and a client that went away
+        raise Problem("malformed-body", "The body broke off, or its chunks are not well made.") from None
+
+
+def read_all(most: int, advice: str) -> bytes:
+    """The whole body.
+
+    Raises:
+        Problem: `too-large` where it has more than `most` bytes, or one of `read_some`.
+    """
+    text = b""
+    if (request.content_length or 0) <= most:
+        while len(text) <= most and (chunk := read_some(most + 1 - len(text))):
+            text += chunk
+        if len(text) <= most:
+            return text
+    raise Problem("too-large", f"It has {most} bytes at most{advice}.", limit=most)
+
+
+def chunks() -> Iterator[bytes]:
+    """The body, piece by piece."""
+    while chunk := read_some():
+        yield chunk
+
+
+def drain() -> None:
+    """Read the rest of a body that nobody wants."""
+    source, left = request.environ["wsgi.input"], _DRAIN_BYTES
+    until = time.monotonic() + _DRAIN_SECONDS
+    with suppress(Exception), _patience(_DRAIN_SECONDS):
+        while left > 0 and time.monotonic() < until and (chunk := source.read(_CHUNK)):
+            left -= len(chunk)
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Let no single read from the client take longer, where the WSGI server shows its socket."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        yield
+        return
+    connection.settimeout(seconds)
+    try:
+        yield
+    finally:
+        connection.settimeout(None)

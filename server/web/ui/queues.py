@@ -1,0 +1,87 @@
+"""Queues and workers: what waits and runs, what has ended of late as small plots, who does it. An admin's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response
+
+from server.web.guard import require_admin
+from server.web.queues import cards, overview
+from server.web.ui.blueprint import page, ui
+
+#: What a sweeper's finding means.
+FINDINGS = {
+    "lost": "Runs whose worker had gone: they were queued again.",
+    "nowhere": "Tasks whose message was missing: they got a new one.",
+    "given_back": "Messages that a worker took and did not start: they went back.",
+    "orphans": "Files without a record: they were deleted.",
+}
+
+_HEIGHT, _STEP = 48, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a plot: what went well from the ground up, what failed on top of it."""
+
+    x: int
+    good: float
+    bad: float
+    good_y: float
+    bad_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Ends over time."""
+
+    title: str
+    width: int
+    height: int
+    bars: list[Bar]
+    good: int
+    bad: int
+
+    @property
+    def words(self) -> str:
+        """What who does not see it is told."""
+        return f"{self.title}: {self.good} succeeded, {self.bad} failed"
+
+
+@ui.get("/ui/queues")
+def queues() -> Response:
+    """Each queue, each worker, run times, findings."""
+    require_admin()
+    found = overview()
+    plots = {
+        queue["name"]: [_plot("Last hour", queue["last_hour"]), _plot("Last day", queue["last_day"])]
+        for queue in found["queues"]
+    }
+    times = [each for each in found["tasks"] if each["runs"]]
+    findings = [(words, found["sweeper"][name]) for name, words in FINDINGS.items()]
+    return page(
+        "queues.html",
+        "queues",
+        queues=found["queues"],
+        plots=plots,
+        times=times,
+        findings=findings,
+        workers=cards(),
+    )
+
+
+def _plot(title: str, counts: dict[str, Any]) -> Plot:
+    good, bad = counts["succeeded"], counts["failed"]
+    most = max(1, *(each + other for each, other in zip(good, bad, strict=True)))
+    bars = [
+        _bar(index * _STEP, each * _HEIGHT / most, other * _HEIGHT / most)
+        for index, (each, other) in enumerate(zip(good, bad, strict=True))
+        if each or other
+    ]
+    return Plot(title, len(good) * _STEP, _HEIGHT, bars, sum(good), sum(bad))
+
+
+def _bar(x: int, good: float, bad: float) -> Bar:
+    """At least a pixel for what is there at all."""
+    good, bad = (round(max(1.0, each), 1) if each else 0.0 for each in (good, bad))
+    return Bar(x, good, bad, round(_HEIGHT - good, 1), round(_HEIGHT - good - bad, 1))

@@ -1,0 +1,46 @@
+"""Signing in with an API key, and out."""
+
+from urllib.parse import urlsplit
+
+from flask import Response, make_response, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from server.web import sessions
+from server.web.ui.blueprint import page, ui
+
+_LONGEST_KEY = 200
+
+
+@ui.get("/ui/sign-in")
+def show_sign_in() -> Response:
+    """The form."""
+    return page("sign_in.html", "", next=_next(request.args.get("next", "")), wrong=False)
+
+
+@ui.post("/ui/sign-in")
+def sign_in() -> BaseResponse:
+    """Look at the key, and lead back to where one wanted to go."""
+    sessions.require_own_page()
+    there = _next(request.form.get("next", ""))
+    response = make_response(redirect(there, 303))
+    if sessions.sign_in(response, request.form.get("key", "")[:_LONGEST_KEY].strip()):
+        return response
+    again = page("sign_in.html", "", next=there, wrong=True)
+    again.status_code = 403
+    return again
+
+
+@ui.post("/ui/sign-out")
+def sign_out() -> BaseResponse:
+    """Take the session back."""
+    sessions.require_own_page()
+    response = make_response(redirect("/", 303))
+    sessions.sign_out(response)
+    return response
+
+
+def _next(address: str) -> str:
+    """A page of this server, whatever the address says: `//evil`, `/\\evil` and `https:` lead elsewhere."""
+    parts = urlsplit(address.replace("\\", "/"))
+    clean = address.isprintable() and address.startswith("/") and not parts.scheme and not parts.netloc
+    return address if clean and not address.startswith(("//", "/\\")) else "/"

@@ -1,0 +1,120 @@
+"""The table of tasks, and a task's own page. Both are whole without JavaScript; with it they follow what happens."""
+
+import json
+import time
+from urllib.parse import urlencode
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from server.errors import Problem
+from server.records import Entry, Status, records
+from server.records.webhooks import webhooks
+from server.registry import catalog
+from server.web.api import find
+from server.web.guard import caller
+from server.web.inputs import input_of
+from server.web.lists import asked_page, page_limit
+from server.web.ui.blueprint import page, ui
+from server.web.ui.timeline import timeline
+from server.wire import timestamp
+
+#: Characters of a result that its page shows; the rest is behind a link.
+LONGEST = 20_000
+
+_NONE = "\u2013"
+
+_FILTERS = ("status", "task", "tag", "since", "until", "limit")
+
+
+@ui.get("/ui/tasks")
+def tasks() -> BaseResponse:
+    """The tasks that one's key may see, newest first."""
+    if wanted := request.args.get("id", "").strip():
+        return redirect(url_for("ui.task", task_id=wanted[:64]), 303)
+    found = asked_page(page_limit())
+    query = {name: request.args[name] for name in _FILTERS if request.args.get(name)}
+    return page(
+        "tasks.html",
+        "tasks",
+        records=found.records,
+        now=_now(),
+        next=f"/ui/tasks?{urlencode(query | {'cursor': found.cursor})}" if found.cursor else None,
+        later="cursor" in request.args,
+        query=query,
+        first=f"/ui/tasks?{urlencode(query)}",
+        kinds=[kind.name for kind in catalog()],
+        statuses=list(Status),
+    )
+
+
+@ui.get("/ui/tasks/<task_id>")
+def task(task_id: str) -> BaseResponse:
+    """One task: what became of it and when, what went in and came out."""
+    record, entries, now = find(task_id), records().events(task_id, 0)[1], _now()
+    result = json.dumps(json.loads(record.result), indent=2, ensure_ascii=False) if record.result else ""
+    return page(
+        "record.html",
+        "tasks",
+        record=record,
+        steps=timeline(record, now),
+        place=records().position(record),
+        input=json.dumps(input_of(record), indent=2, ensure_ascii=False),
+        result=result[:LONGEST],
+        cut=len(result) > LONGEST,
+        lines=_lines(entries),
+        tries=webhooks().tries(task_id) if record.webhook else [],
+        next_try=webhooks().next_ms(task_id) if record.webhook else None,
+    )
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _lines(entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.word == "log"]
+
+
+@ui.app_template_filter("span")
+def _span(seconds: float | None) -> str:
+    """`40 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
+    if seconds is None:
+        return _NONE
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    for most, unit, word in ((3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < most:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+@ui.app_template_filter("moment")
+def _moment(milliseconds: int | None) -> str:
+    """As the API has it."""
+    return timestamp(milliseconds) or ""
+
+
+@ui.app_template_filter("clock")
+def _clock(milliseconds: int | None) -> str:
+    """For a reader, in UTC, to the second."""
+    return (timestamp(milliseconds) or _NONE).replace("T", " ").partition(".")[0]
+
+
+@ui.app_template_filter("sized")
+def _sized(size: int) -> str:
+    """`5 B`, `3.2 kB`, `1.2 MB`."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
+
+
+@ui.app_template_global("may_act")
+def _may_act() -> bool:
+    """Whether who looks may do more than look."""
+    try:
+        return caller().may_submit
+    except (AttributeError, Problem):
+        return False

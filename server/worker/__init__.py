@@ -1,0 +1,25 @@
+"""What keeps a task's promise when a process dies: leases, sweeper, limits, shutdown.
+
+identity.py   the name of a worker process, which is its own, and its queues
+child.py      the limits of a pool child, and its end when its parent dies
+consumer.py   keeps what was fetched through a lost connection
+request.py    what a worker holds: the main process's side of a running task
+keeper.py     a thread that renews leases, kills what must stop, and beats the heart
+sweeper.py    publishes what is nowhere, ends what died too often, drops what has expired
+drain.py      SIGTERM: finish what is short, hand the rest back, be gone in time
+"""
+
+from celery import Celery
+
+from server.worker import child, collect, drain, identity, keeper
+
+__all__ = ["install"]
+
+
+def install(app: Celery) -> None:
+    """Put our parts into a Celery worker; called before it starts."""
+    identity.install(app)
+    child.install()
+    keeper.install(app)
+    drain.install()
+    collect.install(app)

@@ -1,0 +1,76 @@
+"""A real browser (Debian's Chromium) for the pages: skipped at home where there is none, an error in CI."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from harness import Service
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from server.keys import Keys, Role
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and os.environ.get("CI"):
+        pytest.fail("no Chromium: apt-get install chromium")
+    if found is None:
+        pytest.skip("no Chromium (apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests, each with contexts of its own."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Makes pages that fail the test at its end for a word in the console or a request to another host."""
+    wrong: list[str] = []
+    contexts = []
+
+    def make(service: Service, *, script: bool = True, width: int = 1280, dark: bool = False) -> Page:
+        context = browser.new_context(
+            base_url=service.url,
+            java_script_enabled=script,
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        own = urlsplit(service.url).netloc
+
+        def look(address: str) -> None:
+            parts = urlsplit(address)
+            if parts.scheme not in ("blob", "data") and parts.netloc != own:
+                wrong.append(f"request: {address}")
+
+        page.on("request", lambda request: look(request.url))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
+    """A server with keys of two owners and an admin."""
+    with Service(tmp_path_factory.mktemp("keyed"), TASK_MODULES="sample_tasks,client_tasks") as made:
+        keys = Keys(made.redis.client)
+        roles = {"alice": Role.SUBMIT, "bob": Role.SUBMIT, "root": Role.ADMIN}
+        found = {owner: keys.create(owner, role) for owner, role in roles.items()}
+        made.http.headers["Authorization"] = f"Bearer {found['root']}"
+        yield made.start(), found

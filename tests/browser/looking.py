@@ -1,0 +1,59 @@
+"""What the tests of pages do in a browser, and what they hand in."""
+
+import base64
+import io
+import os
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image, ImageDraw
+from playwright.sync_api import Locator, Page
+
+#: The README's pictures: with `SCREENSHOTS=1` in the environment they are made anew, else the tests leave them alone.
+_FOLDER = Path(__file__).parents[2] / "examples" / "screenshots"
+
+
+def photograph(of: Page | Locator, name: str) -> None:
+    """Take a picture of what is seen; see to it that there is one."""
+    assert of.screenshot(path=_FOLDER / f"{name}.png" if os.environ.get("SCREENSHOTS") else None)
+
+
+CSV = "city,visitors,area\n" + "".join(f"Town {n},{n * n % 97},{n / 7:.3f}\n" for n in range(1, 200))
+
+
+def picture(width: int = 640, height: int = 400) -> bytes:
+    """A PNG."""
+    image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((width // 4, height // 5, width // 2, height // 2), fill="#8a2b5e")
+    draw.polygon([(0, height), (width // 2, height // 2), (width, height)], fill="#3d5a4c")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def drop(page: Page, name: str, media_type: str, content: bytes) -> None:
+    """Drop a file onto the page, as a mouse does it."""
+    script = """([name, type, text]) => {
+        const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], name, { type }));
+        for (const kind of ["dragover", "drop"]) {
+            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        }
+    }"""
+    page.evaluate(script, [name, media_type, base64.b64encode(content).decode()])
+
+
+def assert_accessible(page: Page) -> None:
+    """Axe finds nothing."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def sign_in(page: Page, key: str) -> None:
+    """As one does it."""
+    page.goto("/ui/sign-in")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()

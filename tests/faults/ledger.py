@@ -1,0 +1,47 @@
+"""What was run, by the ledger that the sample tasks write: who started what, and until when it surely lived."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from harness import Service
+
+#: As in `sample_tasks`, whose import would register them in the test's own process.
+LEDGER = "test:ledger"
+
+
+@dataclass
+class Run:
+    """One start of a task's function; `last` is the newest line of that process about it."""
+
+    pid: int
+    start: float
+    last: float
+    ended: bool = False
+
+
+def runs(service: Service) -> dict[str, list[Run]]:
+    """The runs of each task, in the order of their starts."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for line in service.redis.client.lrange(LEDGER, 0, -1):
+        task_id, word, at, pid = line.decode().split()
+        if word == "start":
+            found[task_id].append(Run(int(pid), float(at), float(at)))
+        else:
+            run = next(run for run in reversed(found[task_id]) if run.pid == int(pid))
+            run.last = float(at)
+            run.ended = word == "end"
+    return found
+
+
+def starts(service: Service, task_id: str) -> int:
+    """How often the task's function was started."""
+    return len(runs(service).get(task_id, []))
+
+
+def overlapping(service: Service) -> list[str]:
+    """Tasks of which two runs were seen alive at the same time."""
+    return [
+        task_id
+        for task_id, each in runs(service).items()
+        if any(later.start < earlier.last for i, earlier in enumerate(each) for later in each[i + 1 :])
+    ]

@@ -1,0 +1,61 @@
+"""A cancel lasts through every restart, and a task that does not listen is stopped without its worker."""
+
+import time
+
+import pytest
+from harness import Service
+from ledger import starts
+
+
+def test_a_task_canceled_while_queued_never_runs_through_restarts_of_everything(fresh: Service) -> None:
+    fresh.start_web()
+    canceled = fresh.submit("ledgered")
+    assert fresh.http.post(f"/tasks/{canceled}/cancel").json()["status"] == "canceled"
+    later = fresh.submit("ledgered")
+    fresh.redis.process.kill()
+    fresh.redis.start()
+    assert fresh.web is not None
+    fresh.web.kill()
+    fresh.start_web()
+    fresh.start_worker()
+    fresh.wait_for(later)
+    fresh.workers[0].kill()
+    fresh.start_worker()
+    time.sleep(1)
+    assert fresh.status(canceled)["status"] == "canceled"
+    assert starts(fresh, canceled) == 0
+
+
+def test_a_running_task_stops_at_its_next_report(fresh: Service) -> None:
+    fresh.start()
+    task_id = fresh.submit("reports", seconds=60)
+    fresh.wait_for(task_id, "running")
+    assert fresh.http.post(f"/tasks/{task_id}/cancel").json()["status"] in ("canceling", "canceled")
+    assert fresh.wait_for(task_id)["status"] == "canceled"
+    assert "worker_lost" not in fresh.workers[0].output()
+
+
+def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_lives(fresh: Service) -> None:
+    fresh.env["CANCEL_GRACE_SECONDS"] = "1"
+    fresh.start()
+    deaf, other = fresh.submit("ledgered", seconds=60), fresh.submit("ledgered", seconds=4)
+    for task_id in (deaf, other):
+        fresh.wait_for(task_id, "running")
+    fresh.http.post(f"/tasks/{deaf}/cancel")
+    assert fresh.wait_for(deaf, seconds=20)["status"] == "canceled"
+    assert fresh.wait_for(other)["status"] == "succeeded"
+    assert fresh.workers[0].alive
+    assert (starts(fresh, deaf), starts(fresh, other)) == (1, 1)
+    assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
+
+
+@pytest.mark.slow
+def test_a_cancel_reaches_a_task_whose_worker_was_killed(fresh: Service) -> None:
+    fresh.start()
+    task_id = fresh.submit("ledgered", seconds=60)
+    fresh.wait_for(task_id, "running")
+    fresh.workers[0].kill()
+    fresh.http.post(f"/tasks/{task_id}/cancel")
+    fresh.start_worker()
+    assert fresh.wait_for(task_id, seconds=40)["status"] == "canceled"
+    assert starts(fresh, task_id) == 1

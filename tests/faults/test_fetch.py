@@ -1,0 +1,78 @@
+"""At no instant is a message neither in a queue, nor with a worker, nor on its way back."""
+
+import time
+from typing import Any
+
+import pytest
+from harness import Service
+from kombu import Connection, Queue
+from kombu.transport import redis as stock
+from ledger import overlapping, runs
+
+from server.broker import transport
+from server.broker.message import queue_list
+
+QUEUE = Queue("default", exchange=None, routing_key="default")
+
+
+def _die_inside_a_fetch(service: Service, kind: Any) -> tuple[int, int]:
+    """Begin a fetch and be gone when Redis has carried it out; how many messages are queued, and how many noted."""
+    with Connection(service.redis.url, transport=kind) as connection:
+        connection.Producer().publish({}, exchange="", routing_key="default", declare=[QUEUE])
+        channel = connection.default_channel
+        with connection.Consumer([QUEUE], callbacks=[lambda *_: None]):
+            channel.connection.cycle._register_BRPOP(channel)
+            time.sleep(0.2)
+            channel._in_poll = None
+            channel.client.connection.disconnect()
+            return service.redis.client.llen("default"), service.redis.client.hlen("unacked")
+
+
+def test_a_worker_killed_inside_a_fetch_leaves_the_message_noted_as_taken(fresh: Service) -> None:
+    assert _die_inside_a_fetch(fresh, transport.Transport) == (0, 1)
+
+
+def test_stock_kombu_leaves_it_nowhere(fresh: Service) -> None:
+    assert _die_inside_a_fetch(fresh, stock.Transport) == (0, 0)
+
+
+def test_messages_of_every_priority_and_queue_are_fetched_high_first(fresh: Service) -> None:
+    fetched: list[int] = []
+    queues = [Queue(name, exchange=None, routing_key=name) for name in ("default", "other")]
+    with Connection(
+        fresh.redis.url, transport=transport.Transport, transport_options={"priority_steps": [0, 1, 2]}
+    ) as c:
+        for queue in queues:
+            for rank in (2, 1, 0):
+                c.Producer().publish(rank, exchange="", routing_key=queue.name, priority=rank, declare=[queue])
+        with c.Consumer(queues, callbacks=[lambda body, _: fetched.append(body)]):
+            while len(fetched) < 6:
+                c.drain_events(timeout=5)
+    assert fetched == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_a_dead_worker_had_fetched_comes_back_in_its_old_order(fresh: Service) -> None:
+    fresh.start_web()
+    ids = [fresh.submit("ledgered") for _ in range(5)]
+    client, normal = fresh.redis.client, queue_list("default", 1)
+    for task_id in ids:  # what a fetch does, in the name of a worker that is no more
+        tag, message = client.hget(f"t:{task_id}", "m"), client.rpop(normal)
+        client.hset("unacked", tag, b"[" + message + b',"","default"]')
+        client.zadd("unacked_index", {tag: client.time()[0] - 60})
+    fresh.start_worker(WORKER_CONCURRENCY="1")
+    started = {task_id: fresh.wait_for(task_id)["started_at"] for task_id in ids}
+    assert sorted(ids, key=started.__getitem__) == ids
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_no_task_is_lost_when_busy_workers_are_killed(fresh: Service, rounds: int) -> None:
+    fresh.start(workers=1)
+    accepted = []
+    for _ in range(rounds):
+        accepted += [fresh.submit("beating", seconds=0.02) for _ in range(30)]
+        fresh.workers[-1].kill_main()
+        fresh.start_worker()
+    for task_id in accepted:
+        assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
+    assert set(runs(fresh)) == set(accepted)
+    assert overlapping(fresh) == []

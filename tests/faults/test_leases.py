@@ -1,0 +1,45 @@
+"""A worker that lives keeps its tasks for as long as they take; one that has died does not."""
+
+import signal
+
+import pytest
+from harness import Service
+from ledger import overlapping, starts
+
+from server.broker.message import queue_list
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_task_that_takes_several_leases_starts_once(fresh: Service, times: int) -> None:
+    fresh.env["LEASE_SECONDS"] = "3"
+    fresh.start(workers=2)
+    task_id = fresh.submit("ledgered", seconds=3.0 * times)
+    assert fresh.wait_for(task_id, seconds=3 * times + 15)["deliveries"] == 1
+    assert starts(fresh, task_id) == 1
+
+
+def test_tasks_of_a_killed_worker_run_elsewhere_within_the_lease_and_a_few_seconds(fresh: Service) -> None:
+    fresh.start(workers=2)
+    running = [fresh.submit("beating", seconds=2) for _ in range(4)]
+    for task_id in running:
+        fresh.wait_for(task_id, "running")
+    fresh.workers[0].kill_main()
+    ends = [fresh.wait_for(task_id, seconds=40) for task_id in running]
+    assert [end["status"] for end in ends] == ["succeeded"] * 4
+    assert sorted(end["deliveries"] for end in ends) == [1, 1, 2, 2]
+    assert overlapping(fresh) == []
+
+
+def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_lease(fresh: Service) -> None:
+    fresh.env["LEASE_SECONDS"] = "60"
+    fresh.start(workers=1)
+    fresh.workers[0].signal_group(signal.SIGSTOP)
+    task_id = fresh.submit("ledgered")
+    client, normal = fresh.redis.client, queue_list("default", 1)
+    # What a fetch does, in the name of a worker that is no more.
+    tag, message = client.hget(f"t:{task_id}", "m"), client.rpop(normal)
+    client.hset("unacked", tag, b"[" + message + b',"","default"]')
+    client.zadd("unacked_index", {tag: client.time()[0]})
+    fresh.workers[0].signal_group(signal.SIGCONT)
+    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert starts(fresh, task_id) == 1

@@ -1,0 +1,67 @@
+"""What the server has no room for is refused before anything is stored; what it took is done."""
+
+import httpx
+from harness import Service, eventually
+
+
+def _fill(service: Service, most: int) -> tuple[list[str], httpx.Response]:
+    accepted = []
+    for _ in range(most):
+        answer = service.http.post("/tasks/ledgered", json={})
+        if answer.status_code != 202:
+            return accepted, answer
+        accepted.append(answer.json()["task_id"])
+    raise AssertionError("nothing was refused")
+
+
+def _all_done(service: Service, accepted: list[str]) -> None:
+    service.start_worker()
+    for task_id in accepted:
+        assert service.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert service.redis.client.hlen("unfinished") == 0
+
+
+def test_an_owner_with_too_many_unfinished_tasks_gets_a_429(fresh: Service) -> None:
+    fresh.env["MAX_WAITING_PER_OWNER"] = "5"
+    fresh.start_web()
+    accepted, refusal = _fill(fresh, 10)
+    assert (len(accepted), refusal.status_code) == (5, 429)
+    assert int(refusal.headers["Retry-After"]) > 0
+    assert "RateLimit" in refusal.headers and "RateLimit-Policy" in refusal.headers
+    _all_done(fresh, accepted)
+
+
+def test_a_full_queue_is_a_503(fresh: Service) -> None:
+    fresh.env["MAX_WAITING_PER_QUEUE"] = "5"
+    fresh.start_web()
+    accepted, refusal = _fill(fresh, 10)
+    assert (len(accepted), refusal.status_code) == (5, 503)
+    assert int(refusal.headers["Retry-After"]) > 0
+    _all_done(fresh, accepted)
+
+
+def test_uploads_over_the_budget_are_a_503_and_leave_nothing(fresh: Service) -> None:
+    fresh.env["MAX_BLOB_BYTES"] = str(2**20)
+    fresh.start_web()
+    file = {"file": ("a.txt", b"x" * 600_000, "text/plain")}
+    accepted = fresh.http.post("/tasks/echo_file", files=file)
+    refusal = fresh.http.post("/tasks/echo_file", files=file)
+    assert (accepted.status_code, refusal.status_code) == (202, 503)
+    assert int(refusal.headers["Retry-After"]) > 0
+    assert int(fresh.redis.client.get("blob:bytes")) == 600_000
+    assert fresh.redis.client.hvals("unfinished") == [b"1"]
+
+
+def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(fresh: Service) -> None:
+    fresh.start_web()
+    accepted = [fresh.submit("typed", text="x") for _ in range(10)]
+    accepted.append(fresh.submit("long_running_task", seconds=1, steps=5))
+    fresh.redis.client.config_set("maxmemory", "1mb")  # less than it holds already
+    for _ in range(3):
+        refusal = fresh.http.post("/tasks/typed", json={"text": "x"})
+        assert refusal.status_code == 503, refusal.text
+        assert int(refusal.headers["Retry-After"]) > 0
+    fresh.start_worker()
+    eventually(lambda: fresh.http.get("/health/ready").status_code == 200)
+    for task_id in accepted:
+        assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"

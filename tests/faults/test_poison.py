@@ -1,0 +1,41 @@
+"""A task that takes its process along ends as failed, soon, and takes nobody else along."""
+
+from typing import Any
+
+import pytest
+from harness import Service
+from ledger import starts
+
+
+def _error(end: dict[str, Any]) -> str:
+    assert end["status"] == "failed", end
+    return str(end["error"]["type"])
+
+
+def test_poison_fails_after_three_starts_at_most_while_others_go_on(fresh: Service) -> None:
+    fresh.start()
+    poison = {name: fresh.submit(name) for name in ("kills_child", "eats_memory", "sits_in_c")}
+    healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(20)]
+    for task_id in healthy:
+        assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
+    errors = {name: _error(fresh.wait_for(task_id, seconds=60)) for name, task_id in poison.items()}
+    assert errors == {
+        "kills_child": "/problems/worker-lost",
+        "eats_memory": "/problems/out-of-memory",
+        "sits_in_c": "/problems/time-limit",
+    }
+    assert starts(fresh, poison["kills_child"]) == 3
+    assert starts(fresh, poison["eats_memory"]) == starts(fresh, poison["sits_in_c"]) == 1
+    assert fresh.workers[0].alive
+
+
+@pytest.mark.slow
+def test_a_task_that_kills_whole_workers_fails_at_the_third_while_others_go_on(fresh: Service) -> None:
+    fresh.start(workers=1)
+    poison = fresh.submit("kills_worker")
+    healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(5)]
+    fresh.restart_workers_until(lambda: fresh.status(poison)["done"], seconds=90)
+    assert _error(fresh.status(poison)) == "/problems/worker-lost"
+    assert starts(fresh, poison) == 3
+    for task_id in healthy:
+        assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"

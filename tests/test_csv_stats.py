@@ -1,0 +1,274 @@
+"""Statistics of CSV files, as a client sees them."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Process, Service, eventually
+
+MIB = 2**20
+
+
+def submit(service: Service, data: bytes, filename: str = "table.csv", **fields: Any) -> str:
+    """Send a file as a form; the task's id."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    answer = service.http.post("/tasks/csv_stats", files={"file": (filename, data, "text/csv")}, data=texts)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["task_id"])
+
+
+def stats(service: Service, data: bytes | str, **fields: Any) -> dict[str, Any]:
+    """What the task says of a file."""
+    found: dict[str, Any] = service.result(
+        submit(service, data if isinstance(data, bytes) else data.encode(), **fields)
+    )
+    return found
+
+
+def error(service: Service, data: bytes | str, **fields: Any) -> tuple[str, str]:
+    """Type and sentence of the error that the task ends with."""
+    ended = service.wait_for(submit(service, data if isinstance(data, bytes) else data.encode(), **fields))
+    assert ended["status"] == "failed", ended
+    return ended["error"]["type"].removeprefix("/problems/"), ended["error"]["detail"]
+
+
+def test_each_column_has_its_type_and_figures(service: Service) -> None:
+    rows = ["n,price,ok,day,at,zip,name"]
+    rows += [f"{n},{n / 4},true,2024-02-{n:02},2024-02-{n:02}T12:00:00Z,0{n},a" for n in range(1, 11)]
+    found = stats(service, "\n".join([*rows, ",,,,,,"]))
+    assert (found["rows"], found["column_count"], found["delimiter"], found["header"]) == (11, 7, ",", True)
+    n, price, ok, day, at, code, name = found["columns"]
+    types = [column["type"] for column in found["columns"]]
+    assert types == ["integer", "number", "boolean", "date", "timestamp", "text", "text"]
+    assert (n["min"], n["max"], n["mean"], n["nulls"], n["distinct"]) == (1, 10, 5.5, 1, 10)
+    assert n["std"] == pytest.approx(3.0277, abs=1e-4)
+    assert n["quartiles"] == [3.25, 5.5, 7.75]
+    assert n["quartiles_approximate"] is False
+    assert [each["count"] for each in n["histogram"]] == [1] * 10
+    assert len(price["histogram"]) == 20
+    assert sum(each["count"] for each in price["histogram"]) == 10
+    assert ok["most_frequent"] == [{"value": True, "count": 10}]
+    assert (day["min"], day["max"], day["mean"]) == ("2024-02-01", "2024-02-10", "2024-02-05")
+    assert at["quartiles"][1] == "2024-02-06T00:00:00"
+    assert (code["min"], name["distinct"]) == ("01", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "names"),
+    [
+        ("a;b\n1,5;2\n3,5;4\n", ";", ["a", "b"]),
+        ("a\tb\n1\t2\n", "\t", ["a", "b"]),
+        ("a|b\n1|2\n", "|", ["a", "b"]),
+        ("name\nx\ny\n", ",", ["name"]),
+        ("1,2\n3,4\n", ",", ["column 1", "column 2"]),
+        ('\n\n"first\nname","a ""b"""\n1,2\n', ",", ["first\nname", 'a "b"']),
+        ("a,a,\n1,2,3\n", ",", ["a", "a", ""]),
+    ],
+)
+def test_delimiter_and_header_are_found(service: Service, text: str, delimiter: str, names: list[str]) -> None:
+    found = stats(service, text)
+    assert found["delimiter"] == delimiter
+    assert [column["name"] for column in found["columns"]] == names
+
+
+def test_what_is_given_is_believed(service: Service) -> None:
+    found = stats(service, "a:b\n007:1\nx:2\n", delimiter=":", header=False, types={"column 1": "integer"})
+    first, second = found["columns"]
+    assert (found["rows"], found["header"], second["type"]) == (3, False, "text")
+    assert (first["type"], first["min"], first["nulls"]) == ("integer", 7, 2)
+    assert first["misfits"] == {"type": "integer", "count": 2, "first_row": 1, "first_value": "a"}
+
+
+def test_a_given_type_for_a_column_that_is_not_there_lists_the_columns(service: Service) -> None:
+    assert error(service, "a,b\n1,2\n", types={"c": "text"}) == (
+        "csv-no-such-column",
+        "No column is called 'c'; these are: 'a', 'b'.",
+    )
+
+
+def test_a_column_of_mixed_types_is_text_and_says_what_does_not_fit(service: Service) -> None:
+    column = stats(service, "n\n" + "1\n" * 30_000 + "n/a\n2\n")["columns"][0]
+    assert column["type"] == "text"
+    assert column["misfits"] == {"type": "integer", "count": 1, "first_row": 30_001, "first_value": "n/a"}
+
+
+def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
+    found = stats(service, 'a,b\n"two\nlines",1\n2\n3,4\n5,6,7\n8,9\n')
+    assert found["rows"] == 3
+    assert found["skipped"] == {
+        "count": 2,
+        "first": [{"line": 4, "reason": "too few columns"}, {"line": 6, "reason": "too many columns"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "city"),
+    [
+        ("city,n\nKöln,1\n".encode(), "utf-8", "Köln"),
+        ("\ufeffcity,n\nKöln,1\n".encode(), "utf-8", "Köln"),
+        ("city,n\nKöln,1\n".encode("cp1252"), "windows-1252", "Köln"),
+        ("city,n\r\nKöln,1\r\n".encode("utf-16"), "utf-16-le", "Köln"),
+        ("city,n\nKöln,1\n".encode("utf-16-be"), "utf-16-be", "Köln"),
+    ],
+)
+def test_the_encoding_is_found(service: Service, data: bytes, encoding: str, city: str) -> None:
+    found = stats(service, data)
+    assert (found["encoding"], found["columns"][0]["name"], found["columns"][0]["min"]) == (encoding, "city", city)
+
+
+def test_the_encoding_can_be_given(service: Service) -> None:
+    found = stats(service, "名前,n\n東京,1\n".encode("shift_jis"), encoding="shift_jis")
+    assert (found["columns"][0]["name"], found["columns"][0]["min"]) == ("名前", "東京")
+
+
+def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
+    found = stats(service, b"a,b\r\n1,2\r3,4\n5,6")
+    assert (found["rows"], found["columns"][1]["max"]) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("data", "type_", "words"),
+    [
+        (b"\n \n", "csv-empty", "no rows"),
+        (b"a,b\n1,2\n\x00\x01,3\n", "csv-unreadable", "Line 3 holds a control character"),
+        (b"a\nK\xf6ln\nx\x81y\n", "csv-unreadable", "Line 3 is not text in utf-8 or windows-1252"),
+        (bytes(range(256)) * 20, "csv-unreadable", "Line 3 is not text"),
+        (b"PK\x03\x04" + bytes(100), "csv-unreadable", "Save the table as CSV"),
+        (gzip.compress(b"a,b\n1,2\n" * 1000, mtime=0)[:-20], "csv-unreadable", "cut off"),
+        (b"a,b\n1,2,3\n4,5,6\n", "csv-unreadable", "The header in line 1 has 2 columns, but most rows have 3"),
+        (b'a,b\n"never closed,1\n', "csv-unreadable", "at line 2"),
+        (b"a,b\n" + b"1,2\n" * 2000 + b"3\n" * 1500, "csv-unreadable", "the first at line 2002: too few columns"),
+        (",".join(map(str, range(10_000))).encode(), "csv-too-large", "10000 columns; the limit is 2000"),
+    ],
+)
+def test_what_cannot_be_read_is_a_clear_error(service: Service, data: bytes, type_: str, words: str) -> None:
+    found, detail = error(service, data)
+    assert found == type_
+    assert words in detail
+
+
+def test_a_wrong_encoding_names_the_line(service: Service) -> None:
+    assert error(service, b"a\nx\nK\xf6ln\n", encoding="utf-8")[1].startswith("Line 3 is not text in utf-8")
+    assert "no encoding 'utf-9'" in error(service, b"a\nx\n", encoding="utf-9")[1]
+
+
+def test_a_header_alone_is_a_table_without_rows(service: Service) -> None:
+    found = stats(service, "a,b\n")
+    assert (found["rows"], found["columns"][0]["distinct"], found["columns"][0]["min"]) == (0, 0, None)
+
+
+def test_many_columns_are_all_in_a_file_and_some_in_the_answer(service: Service) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([[f"c{n}" for n in range(250)], range(250), range(250)])
+    found = stats(service, text.getvalue())
+    assert (found["column_count"], len(found["columns"])) == (250, 200)
+    everything = service.http.get(found["statistics"]["href"]).json()
+    assert [column["max"] for column in everything["columns"]] == list(range(250))
+
+
+def test_names_and_values_are_data_to_sql_and_html(service: Service) -> None:
+    text = io.StringIO()
+    evil = ["<script>alert(1)</script>", "'; DROP TABLE rows; --", '"', "{{ 7 * 7 }}"]
+    csv.writer(text).writerows([evil, evil, evil])
+    found = stats(service, text.getvalue(), filename="<b>.csv", header=True, report=True)
+    assert [column["name"] for column in found["columns"]] == evil
+    page = service.http.get(found["report"]["href"])
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "<script" not in page.text
+    assert "&lt;script&gt;" in page.text
+    assert "<b>" not in page.text
+    assert page.text.count("<svg") == 4
+    assert not re.search(r"(src|href)=|url\(|@import", page.text.partition("<body>")[0])
+    assert "{{ 7 * 7 }}" in page.text
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/proc/self/environ')",
+        "COPY (SELECT 1) TO '/tmp/csv-stats-was-here'",
+        "ATTACH '/tmp/csv-stats-was-here.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+    ],
+)
+def test_even_a_statement_of_a_strangers_own_would_reach_nothing_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    import duckdb
+
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
+    from server.tasks.tables.database import opened
+
+    with pytest.raises(duckdb.Error), opened(tmp_path) as connection:
+        connection.execute(statement)
+
+
+def write_table(path: Path, size: int) -> int:
+    """A table of `size` bytes, gzipped: numbers, moments, words, and words of which no two are alike."""
+    rows = written = 0
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"id,at,city,price,hash\n")
+        while written < size:
+            lines = [
+                f"{n},2024-0{n % 9 + 1}-1{n % 7} 10:00:00,city {n % 50},{n * 7919 % 9973 / 100},{n * 2654435761:032x}\n"
+                for n in range(rows, rows + 10_000)
+            ]
+            rows += 10_000
+            written += file.write("".join(lines).encode())
+    return rows
+
+
+def peak_of_children(worker: Process) -> int:
+    """The most bytes that a child of the worker has had resident at once."""
+    texts = [Path(f"/proc/{child}/status").read_text() for child in worker.children()]
+    return max(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in texts)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize("size", [50 * 10**6, pytest.param(10**9, marks=pytest.mark.slow)])
+def test_memory_stays_bounded(tmp_path: Path, size: int) -> None:
+    rows = write_table(tmp_path / "table.csv.gz", size)
+    settings = {"MAX_UPLOAD_BYTES": str(10**9), "BLOB_URL": f"file://{tmp_path}/blobs", "WORKER_CONCURRENCY": "1"}
+    with Service(tmp_path, **settings) as service:
+        service.start()
+        task_id = submit(service, (tmp_path / "table.csv.gz").read_bytes(), "table.csv.gz", report=True)
+        found = service.result(task_id, seconds=60 + size / 10**6)
+        assert (found["rows"], found["compressed"]) == (rows, True)
+        assert [column["distinct"] for column in found["columns"]][-1] == rows
+        assert peak_of_children(service.workers[0]) < 500 * MIB
+
+
+#: Some tens of megabytes, so that its reading lasts.
+LARGE = b"id,city\n" + b"17,Kiel and all that is around it\n" * 10**6
+
+
+def test_a_table_can_be_canceled_while_it_is_read(service: Service) -> None:
+    task_id = submit(service, gzip.compress(LARGE, 1), "table.csv.gz")
+    service.wait_for(task_id, "running")
+    began = time.monotonic()
+    service.http.post(f"/tasks/{task_id}/cancel")
+    assert service.wait_for(task_id, seconds=30)["status"] == "canceled"
+    assert time.monotonic() - began < 30
+
+
+def test_a_run_that_is_killed_leaves_nothing_behind_for_long(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with Service(tmp_path, TMPDIR=str(tmp_path / "work"), WORKER_CONCURRENCY="1") as service:
+        service.start()
+        task_id = submit(service, gzip.compress(LARGE, 1), "table.csv.gz")
+        [folder] = eventually(lambda: list((tmp_path / "work").glob("coatcheck-csv-*")))
+        os.kill(int(folder.name.split("-")[2]), signal.SIGKILL)
+        assert service.wait_for(task_id, seconds=60)["status"] == "succeeded"
+        assert list((tmp_path / "work").glob("coatcheck-csv-*")) == []

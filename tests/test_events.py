@@ -1,0 +1,284 @@
+"""A task's life as server-sent events, through Gunicorn; read by httpx-sse, a client that others wrote."""
+
+import contextlib
+import itertools
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import Service, eventually
+from httpx_sse import ServerSentEvent, connect_sse
+from waiting_clients import Caller, Puppet, listening, waited_for
+
+TASKS = "sample_tasks,waited_tasks"
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with a puppet, and more of a worker than a test keeps busy."""
+    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as made:
+        yield made.start()
+
+
+@pytest.fixture
+def puppet(told: Service) -> Iterator[Puppet]:
+    """A running task, which ends with its test."""
+    made = Puppet(told)
+    yield made
+    made.do("end")
+    told.wait_for(made.id)
+
+
+@contextlib.contextmanager
+def listen(service: Service, task_id: str, last: str = "") -> Iterator[Iterator[ServerSentEvent]]:
+    """The events of a task, from behind the one with this id."""
+    headers = {"Last-Event-ID": last} if last else {}
+    with (
+        httpx.Client(base_url=service.url, timeout=30) as client,
+        connect_sse(client, "GET", f"/tasks/{task_id}/events", headers=headers) as source,
+    ):
+        source.response.raise_for_status()
+        yield source.iter_sse()
+
+
+def heard(service: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
+    """All events until the stream ends."""
+    with listen(service, task_id, last) as events:
+        return list(events)
+
+
+def brief(events: list[ServerSentEvent]) -> list[tuple[str, str]]:
+    """What each event is, and the most telling of what it says."""
+    tell = {"status": "status", "done": "status", "log": "text", "progress": "percent"}
+    return [(event.event, str(event.json()[tell[event.event]])) for event in events]
+
+
+def whole(events: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
+    """All that each event says of the task."""
+    return [(event.id, event.event, event.data) for event in events]
+
+
+def follow(puppet: Puppet) -> None:
+    """What most of these tests are about: two reports, two lines and the end."""
+    puppet.do("progress 10", "log first", "progress 20", "log second")
+
+
+STORY = [("progress", "0"), ("progress", "10"), ("log", "first"), ("progress", "20"), ("log", "second")]
+END = [("status", "succeeded"), ("done", "succeeded")]
+
+
+def test_a_listener_hears_status_progress_and_log_and_at_last_done(told: Service, puppet: Puppet) -> None:
+    with listen(told, puppet.id) as events:
+        assert brief([next(events)]) == [("status", "running")]
+        puppet.is_waited_for()
+        follow(puppet)
+        puppet.do("end well")
+        rest = list(events)
+    assert brief(rest) == STORY + END
+    assert rest[-1].json() == told.status(puppet.id)
+    assert rest[2].json()["at"].startswith("20")
+
+
+def test_an_event_arrives_when_it_happens(told: Service, puppet: Puppet) -> None:
+    with listen(told, puppet.id) as events:
+        for number in range(3):
+            puppet.do(f"log {number}")
+            assert next(event for event in events if event.event == "log").json()["text"] == str(number)
+        assert told.status(puppet.id)["status"] == "running"
+
+
+def test_a_task_is_heard_from_the_queue_on(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS) as service:
+        service.start_web()
+        task_id = service.submit("flaky", failures=1)
+        with listen(service, task_id) as events:
+            assert brief([next(events)]) == [("status", "queued")]
+            service.start_worker()
+            rest = brief(list(events))
+        assert [event for event, _ in itertools.groupby(rest)][-2:] == END
+        assert ("status", "retrying") in rest
+
+
+def test_whoever_comes_late_hears_the_story_and_the_end(told: Service, puppet: Puppet) -> None:
+    follow(puppet)
+    puppet.do("end")
+    told.wait_for(puppet.id)
+    assert brief(heard(told, puppet.id)) == STORY + END
+
+
+@pytest.mark.parametrize(("words", "end"), [("fail so", "failed"), ("cancel", "canceled")])
+def test_done_says_how_it_ended(told: Service, puppet: Puppet, words: str, end: str) -> None:
+    if words == "cancel":
+        told.http.post(f"{puppet.path}/cancel")
+    puppet.do(words)
+    assert brief(heard(told, puppet.id))[-1] == ("done", end)
+
+
+def test_whoever_comes_back_hears_exactly_what_was_missed(told: Service, puppet: Puppet) -> None:
+    follow(puppet)
+    puppet.do("end")
+    everything = heard(told, puppet.id)
+    for number, event in enumerate(everything[:-1]):
+        assert whole(heard(told, puppet.id, event.id)) == whole(everything[number + 1 :])
+    assert len({event.id for event in everything}) == len(everything)
+
+
+def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(told: Service, puppet: Puppet) -> None:
+    puppet.do(*[f"log {number}" for number in range(30)])
+    got: list[ServerSentEvent] = []
+    while len(got) < 25:
+        with listen(told, puppet.id, got[-1].id if got else "") as events:
+            got += itertools.islice(events, 3)
+    puppet.do("end")
+    got += heard(told, puppet.id, got[-1].id)
+    lines = [str(number) for number in range(30)]
+    assert brief(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
+
+
+def test_whoever_has_heard_the_end_is_told_to_stop_asking(told: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    last = heard(told, puppet.id)[-1].id
+    answer = told.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_an_id_that_is_none_of_ours_is_as_good_as_none(told: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
+        assert brief(heard(told, puppet.id, wrong)) == [("progress", "0"), *END]
+
+
+def test_no_proxy_and_no_cache_keeps_the_stream(told: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    answer = told.http.get(f"{puppet.path}/events")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert answer.text.startswith("retry: ")
+    assert told.http.head(f"{puppet.path}/events").status_code == 200
+
+
+def test_the_events_of_an_unknown_task_are_a_problem(told: Service) -> None:
+    answer = told.http.get("/tasks/unknown/events")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-task")
+
+
+@pytest.mark.slow
+def test_a_quiet_stream_has_a_heartbeat(told: Service, puppet: Puppet) -> None:
+    with told.http.stream("GET", f"{puppet.path}/events") as answer:
+        began = time.monotonic()
+        assert next(line for line in answer.iter_lines() if line.startswith(":"))
+        assert time.monotonic() - began >= 14
+
+
+def test_of_very_many_entries_the_last_are_kept(told: Service, puppet: Puppet) -> None:
+    puppet.do("say 600", "end")
+    told.wait_for(puppet.id)
+    lines = [text for event, text in brief(heard(told, puppet.id)) if event == "log"]
+    assert lines == [f"line {number}" for number in range(100, 600)]
+
+
+def test_a_line_that_is_very_long_is_cut(told: Service, puppet: Puppet) -> None:
+    puppet.do("log " + "ä" * 5000, "end")
+    [line] = [text for event, text in brief(heard(told, puppet.id)) if event == "log"]
+    assert line == "ä" * 1000
+
+
+def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(told: Service, puppet: Puppet) -> None:
+    silent = told.submit("ledgered")
+    told.wait_for(silent)
+    assert not told.redis.client.exists(f"events:{silent}") and not told.redis.client.hexists(f"t:{silent}", "v")
+    puppet.do("log something", "end")
+    told.wait_for(puppet.id)
+    assert told.redis.client.exists(f"events:{puppet.id}")
+    assert told.http.delete(puppet.path).status_code == 204
+    assert not told.redis.client.exists(f"events:{puppet.id}")
+    puppet.id = silent
+
+
+def test_streams_hold_no_thread_and_one_connection_to_redis(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service, contextlib.ExitStack() as stack:
+        service.start()
+        puppet = Puppet(service)
+        streams = [stack.enter_context(listen(service, puppet.id)) for _ in range(20)]
+        assert [next(stream).event for stream in streams] == ["status"] * 20
+        puppet.is_waited_for()
+        assert service.status(puppet.id)["status"] == "running"
+        assert len(listening(service)) == 1
+        puppet.do("log to all", "end")
+        assert [brief(list(stream)) for stream in streams] == [[("progress", "0"), ("log", "to all"), *END]] * 20
+
+
+def test_without_room_a_stream_is_what_there_is_now(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as service:
+        service.start()
+        puppet = Puppet(service)
+        assert brief(now := heard(service, puppet.id)) == [("status", "running"), ("progress", "0")]
+        puppet.do("log more", "end")
+        service.wait_for(puppet.id)
+        assert brief(heard(service, puppet.id, now[-1].id)) == [("log", "more"), *END]
+
+
+def test_a_listener_that_goes_away_frees_its_place(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="1") as service:
+        service.start()
+        puppet = Puppet(service)
+        with listen(service, puppet.id) as events:
+            next(events)
+            puppet.is_waited_for()
+        eventually(lambda: not waited_for(service, puppet.id))
+        with listen(service, puppet.id) as events:
+            next(events)
+            puppet.is_waited_for()
+            puppet.do("end")
+            assert brief(list(events))[-1] == ("done", "succeeded")
+
+
+def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5") as service:
+        service.start()
+        puppet = Puppet(service)
+        with listen(service, puppet.id) as events:
+            next(events)
+            puppet.is_waited_for()
+            service.redis.process.kill()
+            time.sleep(0.5)
+            service.redis.start()
+            puppet.is_waited_for()
+            puppet.do("log again", "end")
+            assert brief(list(events))[-3:] == [("log", "again"), *END]
+
+
+def test_a_server_that_stops_ends_its_streams_and_they_go_on_with_the_next(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES=TASKS) as service:
+        service.start()
+        puppet = Puppet(service)
+        with listen(service, puppet.id) as events:
+            got = [next(events)]
+            puppet.is_waited_for()
+            puppet.do("log before")
+            got.append(next(event for event in events if event.event == "log"))
+            assert service.web is not None
+            service.web.signal(signal.SIGTERM)
+            got += events
+        assert service.web.wait() == 0
+        service.start_web()
+        puppet.do("log after", "end")
+        assert brief(heard(service, puppet.id, got[-1].id)) == [("log", "after"), *END]
+
+
+def test_a_listener_that_does_not_read_is_left_behind(tmp_path: Path) -> None:
+    """It holds a thread for a moment, not the others' threads for good; it comes back to where it was."""
+    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service:
+        service.start()
+        puppet = Puppet(service)
+        with contextlib.closing(Caller(service, f"{puppet.path}/events", narrow=True)) as caller:
+            puppet.is_waited_for()
+            puppet.do(*["log " + "x" * 1000] * 600, "end")
+            assert service.wait_for(puppet.id, seconds=60)["done"]
+            eventually(lambda: not waited_for(service, puppet.id))
+            assert b"event: done" not in caller.rest()
+        assert len(heard(service, puppet.id)) == 502

@@ -1,0 +1,345 @@
+"""Who may do what: keys, owners, roles, loopback, and pages of other origins, through real HTTP."""
+
+import hashlib
+import inspect
+import json
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness import PROCFILE, ROOT, Service, eventually, free_port
+
+from server.keys import CACHE_SECONDS, Caller, Keys, Role
+
+
+class Guarded:
+    """A server with keys, and a client for each."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.keys = {}
+        for name, owner, role in (
+            ("alice", "alice", "submit"),
+            ("bob", "bob", "submit"),
+            ("reader", "alice", "read"),
+            ("admin", "root@example.org", "admin"),
+        ):
+            self.keys[name] = manage(service, "create", "--owner", owner, "--role", role).stdout.strip()
+        service.start()
+        self.clients = {
+            name: httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+            for name, key in self.keys.items()
+        }
+
+    def __getattr__(self, name: str) -> httpx.Client:
+        return self.clients[name]
+
+
+def manage(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command that manages keys."""
+    return subprocess.run(
+        [sys.executable, "-m", "server.keys", *words],
+        env=service.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One server with keys for all tests of this module."""
+    with Service(tmp_path_factory.mktemp("guarded"), TASK_MODULES="sample_tasks,client_tasks") as made:
+        guarded = Guarded(made)
+        yield guarded
+        for client in guarded.clients.values():
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def task(guarded: Guarded) -> str:
+    """A task of alice's with a file, which has ended."""
+    task_id: str = guarded.alice.post("/tasks/save_file", json={"name": "a.txt"}).json()["task_id"]
+    eventually(lambda: guarded.alice.get(f"/tasks/{task_id}").json()["done"])
+    return task_id
+
+
+def test_a_key_is_needed(guarded: Guarded, task: str) -> None:
+    for path in ("/catalog", "/catalog/divide", f"/tasks/{task}", f"/tasks/{task}/result", "/metrics", "/tasks"):
+        answer = guarded.service.http.get(path)
+        assert answer.status_code == 401, path
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert guarded.service.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/problems/not-found"])
+def test_what_says_nothing_of_anybody_needs_none(guarded: Guarded, path: str) -> None:
+    eventually(lambda: guarded.service.http.get(path).status_code == 200)
+
+
+@pytest.mark.parametrize("wrong", ["", "Bearer", "Bearer cck_wrong", "bearer  {} x", "Basic {}", "{}", "Bearer {}x"])
+def test_a_wrong_key_is_none(guarded: Guarded, wrong: str) -> None:
+    header = wrong.format(guarded.keys["alice"])
+
+    answer = guarded.service.http.get("/catalog", headers={"Authorization": header})
+
+    assert answer.status_code == 401
+    assert guarded.keys["alice"] not in answer.text
+
+
+def test_the_word_bearer_is_case_insensitive(guarded: Guarded) -> None:
+    header = f"bEARER {guarded.keys['alice']}"
+
+    assert guarded.service.http.get("/catalog", headers={"Authorization": header}).status_code == 200
+
+
+def test_a_task_of_somebody_else_does_not_exist(guarded: Guarded, task: str) -> None:
+    unknown = "018f0000-0000-7000-8000-000000000000"
+    for method, suffix in (("GET", ""), ("GET", "/result"), ("GET", "/files/a.txt"), ("POST", "/cancel")):
+        theirs = guarded.bob.request(method, f"/tasks/{task}{suffix}")
+        nobodys = guarded.bob.request(method, f"/tasks/{unknown}{suffix}")
+        assert theirs.status_code == nobodys.status_code == 404
+        assert {k: v for k, v in theirs.json().items() if k != "request_id"} == {
+            k: v for k, v in nobodys.json().items() if k != "request_id"
+        }
+        assert guarded.admin.request(method, f"/tasks/{task}{suffix}").status_code == 200
+    assert guarded.alice.get(f"/tasks/{task}").json()["status"] == "succeeded"
+
+
+def test_a_reader_looks_and_does_nothing(guarded: Guarded, task: str) -> None:
+    for path in (f"/tasks/{task}", f"/tasks/{task}/result", f"/tasks/{task}/files/a.txt", "/catalog"):
+        assert guarded.reader.get(path).status_code == 200
+    for path in ("/tasks/divide", f"/tasks/{task}/cancel"):
+        answer = guarded.reader.post(path, json={"x": 1, "y": 1})
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
+
+
+def test_metrics_are_for_admins(guarded: Guarded) -> None:
+    assert guarded.alice.get("/metrics").status_code == 403
+    assert guarded.admin.get("/metrics").status_code == 200
+
+
+def test_an_id_that_expired_is_410_for_its_owner_and_404_for_others(guarded: Guarded) -> None:
+    answer = guarded.alice.post("/tasks/divide?ttl=1", json={"x": 1, "y": 1})
+    path = f"/tasks/{answer.json()['task_id']}"
+
+    eventually(lambda: guarded.alice.get(path).status_code == 410)
+
+    assert guarded.reader.get(path).status_code == 410
+    assert guarded.admin.get(path).status_code == 410
+    assert guarded.bob.get(path).status_code == 404
+
+
+def test_a_revoked_key_is_none_soon(guarded: Guarded) -> None:
+    key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
+    header = {"Authorization": f"Bearer {key}"}
+    eventually(lambda: guarded.service.http.get("/catalog", headers=header).status_code == 200)
+
+    assert manage(guarded.service, "revoke", key[:10]).returncode == 0
+
+    eventually(
+        lambda: guarded.service.http.get("/catalog", headers=header).status_code == 401, seconds=CACHE_SECONDS + 3
+    )
+    assert manage(guarded.service, "revoke", key[:10]).returncode == 1
+
+
+def test_keys_are_shown_once_and_kept_as_hashes(guarded: Guarded) -> None:
+    listed = manage(guarded.service, "list").stdout
+    stored: Any = guarded.service.redis.client.hgetall("keys")
+
+    assert "alice  submit" in listed
+    for key in guarded.keys.values():
+        assert key not in listed
+        assert key not in str(stored)
+        entry = json.loads(stored[hashlib.sha256(key.encode()).hexdigest().encode()])
+        assert entry.keys() == {"owner", "role", "shown", "created"}
+        assert key.startswith(entry["shown"])
+        assert len(entry["shown"]) == 10
+
+
+def test_no_key_is_in_a_log(guarded: Guarded) -> None:
+    guarded.alice.post("/tasks/divide", json={"x": 1})
+    guarded.service.http.get("/catalog", headers={"Authorization": f"Token {guarded.keys['alice']}"})
+    assert guarded.service.web
+    logs = guarded.service.web.output() + "".join(worker.output() for worker in guarded.service.workers)
+
+    assert not [name for name, key in guarded.keys.items() if key in logs]
+
+
+@pytest.mark.parametrize(
+    "words", [["create"], ["create", "--owner", "a b"], ["create", "--owner", "a", "--role", "x"], []]
+)
+def test_a_wrong_command_says_so(guarded: Guarded, words: list[str]) -> None:
+    done = manage(guarded.service, *words)
+
+    assert done.returncode != 0
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_make_key_makes_one_and_prints_it_once(guarded: Guarded) -> None:
+    # `make test` is a make, too, and one below another tells its directory.
+    make = ["make", "--no-print-directory", "-o", ".venv/.installed", "key"]
+    done = subprocess.run(
+        [*make, "OWNER=dave", "ROLE=read"],
+        cwd=ROOT,
+        env=guarded.service.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    missing = subprocess.run(make, cwd=ROOT, env=guarded.service.env, capture_output=True, text=True, check=False)
+
+    assert done.stdout.startswith("cck_")
+    assert done.stdout.count("\n") == 1
+    assert "only time" in done.stderr
+    assert missing.returncode != 0
+    assert "OWNER=" in missing.stderr
+
+
+def test_keys_are_compared_in_constant_time_with_each(guarded: Guarded) -> None:
+    keys = Keys(guarded.service.redis.client)
+
+    assert keys.find(guarded.keys["bob"]) == Caller("bob", Role.SUBMIT)
+    assert keys.find(guarded.keys["bob"][:-1]) is None
+    assert "compare_digest" in inspect.getsource(Keys.by_fingerprint)
+    assert "break" not in inspect.getsource(Keys.by_fingerprint)
+
+
+# -- without keys
+
+
+def test_without_keys_loopback_is_served_under_its_own_names_only(service: Service) -> None:
+    for name in ("localhost", "127.0.0.1", "LOCALHOST", "[::1]"):
+        for host in (name, f"{name}:{service.port}", f"{name}:1"):
+            assert service.http.get("/catalog/divide", headers={"Host": host}).status_code == 200, host
+    for host in (
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "[::2]",
+        "[::1",
+        "a b",
+    ):
+        answer = service.http.get("/catalog/divide", headers={"Host": host})
+        assert answer.status_code == 401, host
+
+
+def start(service: Service, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Start the web line where it is to refuse."""
+    return subprocess.run(
+        shlex.split(PROCFILE["web"]),
+        env=service.env | env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_without_keys_no_other_address_is_served(service: Service, host: str) -> None:
+    done = start(service, HOST=host, PORT=str(free_port()))
+
+    assert done.returncode != 0
+    assert f"HOST is {host}, and no API key is configured" in done.stderr
+    assert "make key OWNER=you ROLE=admin" in done.stderr
+    assert "HOST=127.0.0.1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_with_a_key_any_address_is_served(guarded: Guarded, tmp_path: Path) -> None:
+    port = free_port()
+    env = guarded.service.env | {"HOST": "0.0.0.0", "PORT": str(port)}
+    with (tmp_path / "log").open("w") as log:
+        web = subprocess.Popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        eventually(lambda: (tmp_path / "log").read_text().count("Booting worker") and reachable(port), seconds=20)
+        assert httpx.get(f"http://127.0.0.1:{port}/catalog").status_code == 401
+        header = {"Authorization": f"Bearer {guarded.keys['alice']}", "Host": "tasks.example"}
+        assert httpx.get(f"http://127.0.0.1:{port}/catalog", headers=header).status_code == 200
+    finally:
+        web.terminate()
+        web.wait(30)
+
+
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here")
+def test_loopback_may_be_ipv6(service: Service, tmp_path: Path) -> None:
+    port = free_port()
+    with (tmp_path / "log").open("w") as log:
+        env = service.env | {"HOST": "::1", "PORT": str(port)}
+        web = subprocess.Popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
+    try:
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"http://[::1]:{port}/catalog/divide").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(answers, seconds=20)
+    finally:
+        web.terminate()
+        web.wait(30)
+
+
+# -- pages of other origins
+
+
+def test_a_page_of_another_origin_can_do_nothing(service: Service) -> None:
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        f"http://localhost:{service.port + 1}",
+        "",
+    ):
+        answer = service.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": origin})
+        assert answer.status_code == 403, origin
+        read = service.http.get("/catalog/divide", headers={"Origin": origin})
+        assert not [name for name in read.headers if name.lower().startswith("access-control-")]
+    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = service.http.options("/tasks/divide", headers=preflight)
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+def test_a_page_of_its_own_may(service: Service) -> None:
+    answer = service.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": service.url})
+
+    assert answer.status_code == 202
+
+
+def test_a_page_of_an_origin_that_a_setting_names_may(tmp_path: Path) -> None:
+    friend, preflight = "https://app.example", {"Access-Control-Request-Method": "POST"}
+    with Service(tmp_path, CORS_ORIGINS=f"{friend}, https://other.example") as made:
+        made.start_web()
+        allowed = made.http.options("/tasks/divide", headers={"Origin": friend, **preflight})
+        assert allowed.status_code == 204
+        assert allowed.headers["Access-Control-Allow-Origin"] == friend
+        assert "Authorization" in allowed.headers["Access-Control-Allow-Headers"]
+        assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        for answer in (
+            made.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": friend}),
+            made.http.post("/tasks/divide", json={}, headers={"Origin": friend}),
+            made.http.get("/nowhere", headers={"Origin": friend}),
+        ):
+            assert answer.headers["Access-Control-Allow-Origin"] == friend
+            assert "Location" in answer.headers["Access-Control-Expose-Headers"]
+            assert "Origin" in answer.headers["Vary"]
+        refused = made.http.options("/tasks/divide", headers={"Origin": "https://evil.example", **preflight})
+        assert "Access-Control-Allow-Origin" not in refused.headers
+        assert "Origin" in refused.headers["Vary"]

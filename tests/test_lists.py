@@ -1,0 +1,219 @@
+"""Lists of tasks, and what is done to all that a filter matches."""
+
+import uuid
+from typing import Any
+
+import pytest
+from harness import Service
+
+
+def batch(service: Service, count: int, tag: str, **item: Any) -> list[str]:
+    made = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag]}} | item
+    answer = service.http.post("/batches", json={"items": [made] * count})
+    return [each["task_id"] for each in answer.json()["items"]]
+
+
+def pages(service: Service, **query: Any) -> list[dict[str, Any]]:
+    """Every page, followed by its Link header."""
+    found, answer = [], service.http.get("/tasks", params=query)
+    while True:
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json())
+        if "next" not in answer.links:
+            return found
+        answer = service.http.get(answer.links["next"]["url"])
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [task["task_id"] for task in page["tasks"]]
+
+
+def test_tasks_are_listed_newest_first(service: Service) -> None:
+    first = service.submit("divide", x=1, y=2)
+    second = service.submit("divide", x=1, y=2)
+    listed = ids(service.http.get("/tasks", params={"limit": 2}).json())
+    assert listed == [second, first]
+
+
+def test_a_cursor_neither_skips_nor_repeats_while_tasks_come_and_go(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    before = batch(service, 25, tag)
+    seen: list[str] = []
+    answer = service.http.get("/tasks", params={"task": "divide", "limit": 10})
+    while "next" in answer.links and not set(before) <= set(seen):
+        seen += ids(answer.json())
+        batch(service, 3, tag)
+        service.wait_for(before[0])
+        service.http.delete(f"/tasks/{seen[0]}")
+        answer = service.http.get(answer.links["next"]["url"])
+    seen += ids(answer.json())
+    assert len(seen) == len(set(seen))
+    assert set(before) <= set(seen)
+
+
+def test_a_tag_filters_page_by_page(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    made = batch(service, 7, tag)
+    found = pages(service, tag=tag, limit=3)
+    assert [len(page["tasks"]) for page in found] == [3, 3, 1]
+    assert {each for page in found for each in ids(page)} == set(made)
+
+
+def test_statuses_and_kinds_filter_as_comma_lists(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    good = batch(service, 1, tag)[0]
+    bad = batch(service, 1, tag, input={"x": 1, "y": 0})[0]
+    typed = service.http.post(f"/tasks/typed?tag={tag}", json={"text": "t"}).json()["task_id"]
+    for each in (good, bad, typed):
+        service.wait_for(each)
+    assert ids(pages(service, tag=tag, status="failed")[0]) == [bad]
+    assert set(ids(pages(service, tag=tag, status="failed,succeeded")[0])) == {good, bad, typed}
+    assert ids(pages(service, tag=tag, task="typed,divide", status="succeeded")[0])[0] == typed
+    assert ids(pages(service, status="failed", limit=1)[0]) == [bad]
+
+
+def test_since_and_until_bound_the_time_of_submission(service: Service) -> None:
+    first = service.submit("typed", text="first")
+    moment = service.status(first)["submitted_at"]
+    assert first in ids(service.http.get("/tasks", params={"since": moment, "task": "typed"}).json())
+    assert first not in ids(service.http.get("/tasks", params={"until": moment, "task": "typed"}).json())
+
+
+def test_wrong_filters_are_refused(service: Service) -> None:
+    for query in (
+        {"status": "sleeping"},
+        {"limit": "0"},
+        {"limit": "501"},
+        {"limit": "x"},
+        {"cursor": "abc"},
+        {"since": "yesterday"},
+        {"until": "2026-01-01T00:00:00"},
+    ):
+        answer = service.http.get("/tasks", params=query)
+        assert answer.status_code == 422, query
+        assert answer.json()["errors"][0]["loc"][1] == next(iter(query))
+
+
+def test_a_kind_that_nobody_knows_lists_nothing(service: Service) -> None:
+    assert service.http.get("/tasks", params={"task": "nobody_knows"}).json()["tasks"] == []
+
+
+def test_a_retry_runs_the_stored_request_with_its_upload(service: Service) -> None:
+    old = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
+    service.wait_for(old)
+    answer = service.http.post(f"/tasks/{old}/retry")
+    assert answer.status_code == 202
+    new = answer.json()
+    assert new["retry_of"] == old
+    assert new["task_id"] != old
+    service.http.delete(f"/tasks/{old}")
+    assert service.result(new["task_id"])["bytes"] == len(b"content")
+    assert service.status(new["task_id"])["retry_of"] == old
+
+
+def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> None:
+    waiting = service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}).json()["task_id"]
+    for answer in (service.http.post(f"/tasks/{waiting}/retry"), service.http.delete(f"/tasks/{waiting}")):
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/task-not-done")
+    service.http.post(f"/tasks/{waiting}/cancel")
+
+
+def test_a_deleted_task_is_gone_with_its_files(service: Service) -> None:
+    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
+    href = service.result(made)["href"]
+    assert service.http.delete(f"/tasks/{made}").status_code == 204
+    assert service.http.get(f"/tasks/{made}").status_code == 410
+    assert service.http.get(href).status_code == 410
+    assert not list(service.redis.client.scan_iter(f"*{made}*"))
+    assert service.http.delete(f"/tasks/{made}").status_code == 410
+
+
+def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> None:
+    tag, other = uuid.uuid4().hex, uuid.uuid4().hex
+    later = {"task": "divide", "input": {"x": 1, "y": 2}}
+    matching = batch(service, 5, tag, **later, options={"tag": [tag], "delay": 60})
+    spared = batch(service, 1, other, **later, options={"tag": [other], "delay": 60})
+    answer = service.http.post("/bulk/cancel", params={"tag": tag})
+    assert answer.json() == {"canceled": 5, "refused": [], "more": False, "next": None}
+    assert {service.status(each)["status"] for each in matching} == {"canceled"}
+    assert service.status(spared[0])["status"] == "scheduled"
+    service.http.post("/bulk/cancel", params={"tag": other})
+
+
+def test_bulk_retry_takes_what_failed_or_was_canceled(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    good, bad = batch(service, 1, tag)[0], batch(service, 1, tag, input={"x": 1, "y": 0})[0]
+    for each in (good, bad):
+        service.wait_for(each)
+    answer = service.http.post("/bulk/retry", params={"tag": tag}).json()
+    assert answer == {"retried": 1, "refused": [], "more": False, "next": None}
+    newest = service.http.get("/tasks", params={"tag": tag, "limit": 1}).json()["tasks"][0]
+    assert newest["retry_of"] == bad
+
+
+def test_a_bulk_retry_goes_on_where_the_one_before_ended(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    canceled = batch(service, 503, tag, options={"tag": [tag], "delay": 60})
+    service.http.post("/bulk/cancel", params={"tag": tag})
+    first = service.http.post("/bulk/retry", params={"tag": tag}).json()
+    assert (first["retried"], first["more"]) == (500, True)
+    second = service.http.post(first["next"]).json()
+    assert (second["retried"], second["more"], second["next"]) == (3, False, None)
+    listed = [task for page in pages(service, tag=tag, limit=500) for task in page["tasks"]]
+    assert sorted(task["retry_of"] for task in listed if "retry_of" in task) == sorted(canceled)
+
+
+def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    file = {"file": {"data": "aGVsbG8="}}
+    made = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
+    for each in made:
+        service.wait_for(each)
+    for key in service.redis.client.scan_iter(f"*{made[2]}/in-*"):
+        service.redis.client.delete(key)
+    answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "succeeded"}).json()
+    assert answer["retried"] == 4
+    assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(made[2], 410)]
+
+
+def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(fresh: Service) -> None:
+    fresh.env["MAX_WAITING_PER_OWNER"] = "3"
+    fresh.start_web()
+    ids = [fresh.submit("divide", x=1, y=2) for _ in range(3)]
+    fresh.http.post("/bulk/cancel?status=queued")
+    fresh.submit("divide", x=1, y=2)
+    first = fresh.http.post("/bulk/retry?status=canceled").json()
+    assert (first["retried"], first["refused"], first["more"]) == (2, [], True)
+    assert fresh.http.post(first["next"]).status_code == 429
+    fresh.http.post("/bulk/cancel?status=queued")
+    assert fresh.http.post(first["next"]).json()["retried"] == 1
+    newest = fresh.http.get("/tasks?status=queued").json()["tasks"][0]
+    assert newest["retry_of"] == ids[0]
+
+
+def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:
+    tag, other = uuid.uuid4().hex, uuid.uuid4().hex
+    both = batch(service, 3, tag, options={"tag": [tag, other]})
+    batch(service, 2, tag)
+    found = pages(service, tag=[tag, other], status=["queued,running", "succeeded"], limit=2)
+    assert sorted(task for page in found for task in ids(page)) == sorted(both)
+
+
+@pytest.mark.parametrize("query", ["task=,", "status=", "tag=,&since=", "status=scheduled&tga=mine"])
+def test_a_filter_that_says_nothing_cancels_nothing(service: Service, query: str) -> None:
+    later = batch(service, 1, "mine", options={"tag": ["mine"], "delay": 60})[0]
+    assert service.http.post(f"/bulk/cancel?{query}").status_code == 400
+    assert service.status(later)["status"] == "scheduled"
+    service.http.post(f"/tasks/{later}/cancel")
+
+
+def test_a_bulk_call_needs_a_filter(service: Service) -> None:
+    for path in ("/bulk/cancel", "/bulk/retry"):
+        assert service.http.post(path).status_code == 400
+        assert service.http.post(path, params={"colour": "red"}).status_code == 400
+
+
+def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> None:
+    for method, path in (("GET", "/tasks"), ("POST", "/bulk/cancel"), ("POST", "/bulk/retry")):
+        answer = service.http.request(method, path, params={"task": "divide", "until": ""})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "until"])

@@ -1,0 +1,102 @@
+"""Logs: one line an event, with the request's id and the task's; nothing that a client sends breaks a line."""
+
+import json
+import logging
+import re
+import sys
+from typing import Any
+
+import pytest
+from harness import Service, eventually
+
+from server.logs import LineFormatter
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) \S.*")
+
+
+def lines(service: Service) -> list[str]:
+    assert service.web
+    logs = [service.web.output(), *(worker.output() for worker in service.workers)]
+    return [line for log in logs for line in log.split("\n") if line]
+
+
+def test_a_request_and_its_task_can_be_followed_through_both_logs(service: Service) -> None:
+    answer = service.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"X-Request-ID": "from-my-proxy.1"})
+    task_id = answer.json()["task_id"]
+    service.wait_for(task_id)
+
+    assert answer.headers["X-Request-ID"] == "from-my-proxy.1"
+    both = f"request_id=from-my-proxy.1 task_id={task_id}"
+    (web,) = [line for line in lines(service) if "path=/tasks/divide" in line and both in line]
+    assert "method=POST" in web
+    assert "status=202" in web
+
+    def told() -> bool:
+        found = [line for line in lines(service) if f"task_id={task_id} request_id=from-my-proxy.1" in line]
+        return ["task.started" in " ".join(found), "task.succeeded" in " ".join(found)] == [True, True]
+
+    eventually(told)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "a b", "a\tb", "x" * 65, "é", "a=b task_id=1", '"', "%0a", "a;b"],
+)
+def test_a_request_id_that_is_no_word_is_replaced(service: Service, given: str) -> None:
+    answer = service.http.get("/health/live", headers={"X-Request-ID": given.encode("latin-1")})
+
+    assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
+
+
+def test_every_line_is_an_event_also_where_a_client_or_a_traceback_has_line_breaks(service: Service) -> None:
+    service.http.get("/a%0a2026-01-01T00:00:00.000Z%20ERROR%20forged%20%1b[31m%E2%80%A8%C2%85x")
+    service.http.post("/tasks/echo_file", content=b"x", headers={"Content-Type": "image/png; x=\x1b[31m"})
+    task_id = service.submit("ends", how="os")
+    service.wait_for(task_id)
+
+    with_traceback = eventually(lambda: [each for each in lines(service) if "traceback=" in each and task_id in each])
+
+    assert len(with_traceback) == 1
+    assert "FileNotFoundError" in with_traceback[0]
+    for line in lines(service):
+        assert LINE.fullmatch(line), line
+        assert line.isprintable()
+    assert not [line for line in lines(service) if " ERROR forged" in line.replace("%20", " ") and "path=" not in line]
+
+
+def test_no_body_and_no_query_is_in_a_log(service: Service) -> None:
+    service.wait_for(service.submit("typed", text="swordfish-in-the-body"))
+    service.http.post("/tasks/typed?text=swordfish-in-the-query")
+    service.http.get("/catalog", headers={"Authorization": "Bearer swordfish-for-a-key"})
+
+    assert not [line for line in lines(service) if "swordfish-" in line]
+
+
+def made_up(message: str, **fields: Any) -> str:
+    record = logging.LogRecord("x", logging.INFO, "", 0, message, (), None)
+    record.fields = fields
+    return LineFormatter().format(record)
+
+
+def test_values_are_plain_or_quoted() -> None:
+    line = made_up(
+        "event", plain="a-b/c:1", spaced="a b", empty="", none=None, zero=0, quoted='"', broken="a\nb\x9b\u2028"
+    )
+
+    assert line.endswith(r'''event plain=a-b/c:1 spaced="a b" zero=0 quoted="\"" broken="a\nb\x9b\u2028"''')
+
+
+def test_a_message_with_line_breaks_stays_one_line() -> None:
+    assert made_up("a\nb\r\x1b[31m").endswith(r"a\nb\r\x1b[31m")
+
+
+def test_a_traceback_is_a_json_text_in_the_line() -> None:
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+
+    line = LineFormatter().format(record)
+
+    assert line.count("\n") == 0
+    assert json.loads(line.partition("traceback=")[2]).endswith("ValueError: a\nb")

@@ -1,0 +1,94 @@
+"""The message that is built by hand is the one that `apply_async` publishes, through kombu, into a real Redis list."""
+
+import base64
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import ROOT, Service, eventually
+
+from server.broker.message import build, queue_list
+from server.records import PRIORITIES
+
+#: Publishes tasks with `apply_async`, by the transport of stock Celery or by ours.
+PUBLISH = """
+import json, sys
+from wsgi import celery
+if sys.argv[1] == "stock":
+    celery.conf.broker_transport = "redis"
+for name, rank in json.loads(sys.argv[2]):
+    celery.tasks[name].apply_async(task_id=f"{name}-{rank}", priority=rank)
+"""
+
+QUEUES = {"divide": "default", "in_a_queue_of_its_own": "slow.1"}
+CASES = [(kind, rank) for kind in QUEUES for rank in range(len(PRIORITIES))]
+
+Published = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["stock", "ours"])
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """What `apply_async` has put into Redis: list to message, one in each."""
+    with Service(tmp_path_factory.mktemp("published"), TASK_MODULES="client_tasks") as made:
+        command = [sys.executable, "-c", PUBLISH, request.param, json.dumps(CASES)]
+        subprocess.run(command, env=made.env, cwd=ROOT, check=True)
+        client: Any = made.redis.client
+        lists = [key for key in client.scan_iter(_type="list") if not key.startswith(b"bell:")]
+        assert {client.llen(key) for key in lists} == {1}
+        yield {key.decode(): json.loads(client.lindex(key, 0)) for key in lists}
+
+
+@pytest.mark.parametrize(("kind", "rank"), CASES)
+def test_the_message_is_the_one_of_apply_async(published: Published, kind: str, rank: int) -> None:
+    message = build(f"{kind}-{rank}", kind, QUEUES[kind], rank, "web")
+
+    assert message.list_key == queue_list(QUEUES[kind], rank)
+    assert_same(copy.deepcopy(published[message.list_key]), json.loads(message.payload))
+
+
+def assert_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Field by field; what tells one message or one sender from another may differ, if it is of the same kind."""
+    assert json.loads(base64.b64decode(ours.pop("body"))) == json.loads(base64.b64decode(theirs.pop("body")))
+    mine, stock = ours.pop("headers"), theirs.pop("headers")
+    assert (type(mine.pop("origin")), type(stock.pop("origin"))) == (str, str)
+    # Where a message says nothing, the worker takes the task's own limits, which are those that stock Celery copies.
+    hard, soft = stock.pop("timelimit")
+    assert mine.pop("timelimit") == [None, None]
+    assert 0 < soft < hard
+    assert mine == stock
+    mine, stock = ours.pop("properties"), theirs.pop("properties")
+    assert (type(mine.pop("delivery_tag")), type(stock.pop("delivery_tag"))) == (str, str)
+    assert (mine.pop("reply_to"), type(stock.pop("reply_to"))) == ("", str)  # nobody waits for a reply
+    assert mine == stock
+    assert ours == theirs
+
+
+def test_a_message_carries_no_input(service: Service) -> None:
+    payload = json.loads(build("x", "divide", "default", 0, "web").payload)
+
+    args, kwargs, embed = json.loads(base64.b64decode(payload["body"]))
+    assert (args, kwargs) == ([], {})
+    assert set(embed.values()) == {None}
+
+
+def test_each_message_has_a_tag_of_its_own() -> None:
+    assert len({build("x", "divide", "default", 0, "web").tag for _ in range(100)}) == 100
+
+
+def test_celerys_own_tools_see_the_task(service: Service) -> None:
+    task_id = service.submit("reports", seconds=20)
+    service.wait_for(task_id, "running")
+    command = [sys.executable, "-m", "celery", "-A", "wsgi", "inspect", "active", "--json"]
+
+    def inspected() -> Any:
+        done = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
+        return [task for tasks in json.loads(done.stdout).values() for task in tasks if task["id"] == task_id]
+
+    (active,) = eventually(inspected, seconds=20)
+
+    assert (active["name"], active["args"], active["kwargs"]) == ("reports", [], {})
+    service.http.post(f"/tasks/{task_id}/cancel")

@@ -1,0 +1,108 @@
+"""Clients that others wrote for long-running operations, as they are: azure-core's poller.
+
+Source: azure-core's `azure/core/polling/base_polling.py` (1.41.0). It reads `Operation-Location`, `Location`,
+`Retry-After` and the word in `status`, whose ends are `succeeded`, `failed` and `canceled`. Our addresses are relative
+references, which it resolves where it is given `path_format_arguments`, as generated clients do.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.core import PipelineClient
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import RequestIdPolicy
+from azure.core.polling import LROPoller
+from azure.core.polling.base_polling import LocationPolling, LROBasePolling
+from azure.core.rest import HttpRequest
+from harness import Service
+
+#: Seconds that the poller waits where an answer has no `Retry-After`: so long that a test would show it.
+FAR_TOO_LONG = 600
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[PipelineClient[Any, Any]]:
+    """A client as azure-core's generator makes it."""
+    with PipelineClient(base_url=service.url, policies=[RequestIdPolicy()]) as made:
+        yield made
+
+
+def begin(client: PipelineClient[Any, Any], task: str, query: str = "", **body: Any) -> Any:
+    """Submit; the first answer, as a poller wants it."""
+    request = HttpRequest("POST", client.format_url(f"/tasks/{task}{query}"), json=body)
+    return client.send_request(request, _return_pipeline_response=True)  # type: ignore[call-arg]
+
+
+def poller(client: PipelineClient[Any, Any], first: Any, **options: Any) -> LROPoller[Any]:
+    """A poller that gives the body of the last answer."""
+    method = LROBasePolling(FAR_TOO_LONG, path_format_arguments={"endpoint": "unused"}, **options)
+    return LROPoller(client, first, lambda answer: answer.http_response.json(), method)
+
+
+def id_of(first: Any) -> str:
+    return str(first.http_response.json()["task_id"])
+
+
+def test_azures_poller_follows_a_task_to_its_result(client: PipelineClient[Any, Any]) -> None:
+    first = begin(client, "long_running_task", seconds=1.5, steps=3)
+
+    polled = poller(client, first)
+
+    assert polled.result(60) == {
+        "task_id": id_of(first),
+        "status": "succeeded",
+        "result": {"slept_seconds": 1.5, "steps": 3},
+    }
+    assert (polled.done(), polled.status()) == (True, "succeeded")
+
+
+def test_azures_poller_raises_what_a_failed_task_says(client: PipelineClient[Any, Any]) -> None:
+    polled = poller(client, begin(client, "divide", x=1, y=0))
+
+    with pytest.raises(HttpResponseError) as raised:
+        polled.result(60)
+
+    assert polled.status() == "failed"
+    assert raised.value.response is not None
+    assert raised.value.response.json()["error"]["type"] == "/problems/division-by-zero"
+
+
+def test_azures_poller_sees_a_cancel(client: PipelineClient[Any, Any], service: Service) -> None:
+    first = begin(client, "reports", seconds=30)
+    polled = poller(client, first)
+    service.wait_for(id_of(first), "running")
+
+    service.http.post(f"/tasks/{id_of(first)}/cancel")
+
+    with pytest.raises(HttpResponseError, match="canceled"):
+        polled.result(60)
+    assert polled.status() == "canceled"
+
+
+def test_azures_poller_takes_an_end_that_comes_with_the_first_answer(client: PipelineClient[Any, Any]) -> None:
+    first = begin(client, "divide", "?wait=20", x=1, y=2)
+    assert first.http_response.status_code == 200
+
+    assert poller(client, first).result(60)["result"] == 0.5
+
+
+def test_azures_poller_may_go_by_location_alone(client: PipelineClient[Any, Any]) -> None:
+    good = poller(client, begin(client, "divide", x=1, y=2), lro_algorithms=[LocationPolling()])
+    assert good.result(60)["result"] == 0.5
+
+    bad = poller(client, begin(client, "divide", x=1, y=0), lro_algorithms=[LocationPolling()])
+    with pytest.raises(HttpResponseError) as raised:
+        bad.result(60)
+    assert raised.value.status_code == 409
+
+
+def test_azures_poller_goes_on_in_another_process(client: PipelineClient[Any, Any]) -> None:
+    token = poller(client, begin(client, "divide", x=1, y=2)).continuation_token()
+
+    method: Any = LROBasePolling(FAR_TOO_LONG, path_format_arguments={"endpoint": "unused"})
+    again: LROPoller[Any] = LROPoller.from_continuation_token(
+        method, token, client=client, deserialization_callback=lambda answer: answer.http_response.json()
+    )
+
+    assert again.result(60)["result"] == 0.5

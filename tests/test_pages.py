@@ -1,0 +1,274 @@
+"""What a browser sees: it is whole without JavaScript, loads nothing from elsewhere, and stays small."""
+
+import base64
+import gzip
+import hashlib
+import os
+import re
+import shlex
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
+
+import server.web
+from server import tasks
+from server.errors import KINDS
+from server.registry import catalog
+from server.web import create_app
+from server.web.openapi import document
+
+#: What the docs load, and all else that pages do.
+DOCS = (
+    *("/static/docs.js", "/static/run.js", "/static/forms.js", "/static/results.js", "/static/wire.js"),
+    "/static/tag.svg",
+)
+STATIC = tuple(f"/static/{each.name}" for each in (Path(server.web.__file__).parent / "static").iterdir())
+
+#: Bytes of page, style and script together: of the frame, and of each task. The frame has every route with all that
+#: it answers, so it grows with them: raised on purpose for schedules, feeds, queues and workers,
+#: and for results as tables and plots.
+FRAME, EACH_TASK = 50_000, 2_500
+
+
+class Page(HTMLParser):
+    """The elements of a page, as (tag, attributes)."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def all(self, *tags: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def client() -> FlaskClient:
+    tasks.load()
+    return create_app().test_client()
+
+
+def fetched(client: FlaskClient, path: str) -> tuple[str, str]:
+    """The media type and the text of one of the pages' own files, which is closed again."""
+    with client.get(path) as answer:
+        assert answer.status_code == 200
+        return answer.mimetype, answer.text
+
+
+@pytest.fixture(scope="module")
+def docs(client: FlaskClient) -> Page:
+    return Page(client.get("/docs").text)
+
+
+# The document
+
+
+def test_openapi_json_is_the_document(client: FlaskClient) -> None:
+    answer = client.get("/openapi.json")
+    assert answer.mimetype == "application/json"
+    assert answer.json == document()
+
+
+def test_openapi_json_that_the_client_has_is_not_sent_again(client: FlaskClient) -> None:
+    etag = client.get("/openapi.json").headers["ETag"]
+    answer = client.get("/openapi.json", headers={"If-None-Match": etag})
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert "Content-Encoding" not in answer.headers
+
+
+# Text goes compressed to who takes that
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/static/run.js", "/problems/invalid-input"])
+def test_text_is_compressed_for_who_takes_that_and_says_so(client: FlaskClient, path: str) -> None:
+    plain = client.get(path)
+    zipped = client.get(path, headers={"Accept-Encoding": "br, gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in plain.vary and "Accept-Encoding" in zipped.vary
+    assert gzip.decompress(zipped.data) == plain.data
+    assert len(zipped.data) < len(plain.data) * 0.8
+    assert zipped.content_length == len(zipped.data)
+
+
+@pytest.mark.parametrize("accepts", ["identity", "gzip;q=0", "br", ""])
+def test_who_does_not_take_gzip_is_not_sent_it(client: FlaskClient, accepts: str) -> None:
+    for path in ("/openapi.json", "/docs", "/static/run.js"):
+        assert "Content-Encoding" not in client.get(path, headers={"Accept-Encoding": accepts}).headers
+
+
+def test_each_encoding_has_an_entity_tag_of_its_own_that_is_known_again(client: FlaskClient) -> None:
+    tags = {}
+    for encoding in ("identity", "gzip"):
+        asked = {"Accept-Encoding": encoding}
+        tags[encoding] = client.get("/openapi.json", headers=asked).headers["ETag"]
+        again = client.get("/openapi.json", headers={**asked, "If-None-Match": tags[encoding]})
+        assert (again.status_code, again.data) == (304, b"")
+    assert len(set(tags.values())) == 2
+    stale = {"Accept-Encoding": "gzip", "If-None-Match": tags["identity"]}
+    assert client.get("/openapi.json", headers=stale).status_code == 200
+
+
+def test_a_script_under_its_version_is_kept_for_ever_and_under_another_is_asked_for_again(client: FlaskClient) -> None:
+    address = next(each["src"] for each in Page(client.get("/docs").text).all("script"))
+    assert "immutable" in client.get(address).headers["Cache-Control"]
+    for other in ("/static/0123456789ab/docs.js", "/static/docs.js"):
+        found = client.get(other)
+        assert (found.status_code, found.headers["Cache-Control"]) == (200, "no-cache")
+    assert client.get("/static/none.js").status_code == 404
+
+
+def test_a_page_that_a_script_fetches_comes_without_its_style(client: FlaskClient) -> None:
+    assert "<style>" in client.get("/docs", headers={"Sec-Fetch-Dest": "document"}).text
+    assert "<style>" not in client.get("/docs", headers={"Sec-Fetch-Dest": "empty"}).text
+
+
+# The docs page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/problems/invalid-input"])
+def test_a_page_may_load_from_its_own_host_only_and_has_nothing_inline_but_its_style(
+    client: FlaskClient, path: str
+) -> None:
+    answer = client.get(path)
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+    styles = policy.pop("style-src").split()
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "img-src": "'self' blob: data:",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    (sheet,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()}'" in styles
+    assert all(source.startswith("'sha256-") for source in styles)
+
+
+def test_a_form_of_the_page_is_posted_with_its_origin(client: FlaskClient) -> None:
+    # Fetch, "append a request Origin header": `no-referrer` would make it `null`, which the guard refuses.
+    assert client.get("/docs").headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/problems/invalid-input"])
+def test_a_page_names_no_other_host(client: FlaskClient, path: str) -> None:
+    page = Page(client.get(path).text)
+    for _, attributes in page.elements:
+        for key in ("href", "src", "action"):
+            address = urljoin("http://localhost/docs", attributes.get(key, ""))
+            assert urlsplit(address).netloc == "localhost", address
+    assert set(re.findall(r"https?://([^/\s<'\"]+)", unescape(page.html))) <= {"localhost"}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/problems/invalid-input"])
+def test_a_page_has_no_inline_script_and_no_style_on_an_element(client: FlaskClient, path: str) -> None:
+    page = Page(client.get(path).text)
+    assert all("src" in script for script in page.all("script"))
+    assert not any(key == "style" or key.startswith("on") for _, found in page.elements for key in found)
+
+
+@pytest.mark.parametrize("path", STATIC)
+def test_the_pages_own_files_are_served_and_name_no_other_host(client: FlaskClient, path: str) -> None:
+    _, text = fetched(client, path)
+    assert not set(re.findall(r"https?://[^\s\"')]+", text)) - {"http://www.w3.org/2000/svg"}
+
+
+def test_the_script_is_sent_as_javascript(client: FlaskClient) -> None:
+    assert fetched(client, "/static/docs.js")[0] == "text/javascript"
+
+
+def test_every_task_is_a_form_that_works_without_javascript(docs: Page) -> None:
+    forms = {form["action"]: form for form in docs.all("form") if "action" in form}
+    assert set(forms) == {f"/tasks/{kind.name}" for kind in catalog()}
+    assert all(form["method"] == "post" for form in forms.values())
+
+
+def test_every_parameter_has_a_field_and_every_field_a_label(docs: Page) -> None:
+    fields = docs.all("input", "select", "textarea")
+    labels = {label["for"] for label in docs.all("label")}
+
+    assert len({field["id"] for field in fields}) == len(fields)
+    assert {field["id"] for field in fields} == labels
+    wanted = sorted(name for kind in catalog() for name in kind.input_schema.get("properties", {}))
+    assert sorted(field["name"] for field in fields if "name" in field) == wanted
+
+
+def test_fields_know_bounds_choices_and_files(docs: Page) -> None:
+    inputs = [field for field in docs.all("input") if "name" in field]
+    fields = {field["name"]: field for field in inputs}
+    seconds = [field for field in inputs if field["name"] == "seconds"]  # of the tests' own tasks, too
+    assert ("number", "0", "3600") in [(each["type"], each.get("min"), each.get("max")) for each in seconds]
+    assert (fields["image"]["type"], fields["image"]["accept"]) == ("file", "image/*")
+    assert "operations" in {area["name"] for area in docs.all("textarea")}
+    assert "format" in {choice["name"] for choice in docs.all("select")}
+
+
+def test_a_choice_that_is_not_made_is_left_out_of_a_form_sent_without_javascript(docs: Page) -> None:
+    assert all("disabled" in option for option in docs.all("option") if option.get("value") == "")
+
+
+def test_every_route_stands_on_the_page_with_a_command(docs: Page) -> None:
+    ids = {found["id"] for found in docs.all("details") if "id" in found}
+    wanted = {each["operationId"] for item in document()["paths"].values() for each in item.values()}
+    submits = {f"submit_{kind.name}" for kind in catalog()}
+    assert wanted - submits | {kind.name for kind in catalog()} == ids
+    commands = re.findall(r"<pre(?: class=\"command\")?>(curl .*?)</pre>", unescape(docs.html), re.DOTALL)
+    assert len(commands) >= len(ids)
+    for command in commands:
+        words = shlex.split(command)
+        assert sum(word.startswith("http://localhost/") for word in words) == 1, command
+        assert set(words) & {"-X", "-I", "-F", "-L"} or len(words) == 2, command
+
+
+def test_a_command_has_the_method_of_its_route(docs: Page) -> None:
+    text = unescape(docs.html)
+    assert "<pre>curl http://localhost/tasks/<task_id></pre>" in text
+    assert "<pre>curl -X DELETE http://localhost/tasks/<task_id></pre>" in text
+    assert "<pre>curl -X POST http://localhost/bulk/cancel?status=queued</pre>" in text
+
+
+def test_every_link_within_the_page_has_a_target(docs: Page) -> None:
+    ids = {found["id"] for _, found in docs.elements if "id" in found}
+    targets = {found["href"][1:] for found in docs.all("a") if found.get("href", "").startswith("#")}
+    assert targets <= ids
+
+
+def test_the_docs_stay_small(client: FlaskClient, docs: Page) -> None:
+    size = len(docs.html.encode()) + sum(len(fetched(client, path)[1].encode()) for path in DOCS)
+    assert size < FRAME + EACH_TASK * len(list(catalog()))
+
+
+def test_a_host_with_markup_in_its_name_does_not_reach_the_page(client: FlaskClient) -> None:
+    answer = client.get("/docs", headers={"Host": "<script>alert(1)</script>"})
+    assert b"<script>alert" not in answer.data
+
+
+# Problems
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_problem_has_a_page_that_says_what_it_is_and_what_to_do(client: FlaskClient, name: str) -> None:
+    answer = client.get(f"/problems/{name}")
+    text = unescape(re.sub(r"<[^>]+>", "", answer.text))
+    assert answer.status_code == 200
+    assert KINDS[name].title in text
+    assert str(KINDS[name].status) in text
+    assert KINDS[name].advice.replace("`", "") in text
+
+
+def test_a_problem_that_does_not_exist_is_a_problem(client: FlaskClient) -> None:
+    answer = client.get("/problems/No such")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert answer.get_json(force=True)["type"] == "/problems/not-found"

@@ -1,0 +1,195 @@
+"""The shape of every error (RFC 9457): one table, one test."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness import ROOT, Service
+
+from server.errors import KINDS, Problem, TaskError, describe
+from server.web.problems import of_gunicorn
+
+UNKNOWN = "018f0000-0000-7000-8000-000000000000"
+RAW = {"Content-Type": "text/plain"}
+
+#: method, path, headers, body, status, type
+ERRORS: list[tuple[str, str, dict[str, str], Any, int, str]] = [
+    ("POST", "/tasks/divide", {"Content-Type": "application/json"}, "{", 400, "malformed-body"),
+    ("POST", "/tasks/divide?wiat=1", {"Content-Type": "application/json"}, "{}", 400, "bad-request"),
+    ("GET", "/catalog", {"Authorization": "Bearer nonsense"}, None, 401, "unauthenticated"),
+    ("GET", "/catalog", {"Authorization": "Basic YTpi"}, None, 401, "unauthenticated"),
+    ("GET", "/catalog", {"Host": "evil.example"}, None, 401, "unauthenticated"),
+    ("POST", "/tasks/divide", {"Origin": "https://evil.example"}, "{}", 403, "forbidden"),
+    ("POST", "/tasks/divide", {"Origin": "null"}, "{}", 403, "forbidden"),
+    ("POST", "/tasks/divide", {"Origin": "http://[::1"}, "{}", 403, "forbidden"),
+    ("GET", "/nowhere", {}, None, 404, "not-found"),
+    ("GET", f"/tasks/{UNKNOWN}", {}, None, 404, "unknown-task"),
+    ("GET", f"/tasks/{UNKNOWN}/result", {}, None, 404, "unknown-task"),
+    ("GET", f"/tasks/{UNKNOWN}/files/a", {}, None, 404, "unknown-task"),
+    ("POST", f"/tasks/{UNKNOWN}/cancel", {}, None, 404, "unknown-task"),
+    ("POST", "/tasks/no-such-kind", {}, None, 404, "unknown-kind"),
+    ("GET", "/catalog/no-such-kind", {}, None, 404, "unknown-kind"),
+    ("GET", "/problems/Nothing!", {}, None, 404, "not-found"),
+    ("DELETE", "/catalog", {}, None, 405, "method-not-allowed"),
+    ("BREW", "/catalog", {}, None, 405, "method-not-allowed"),
+    ("POST", "/tasks/echo_file", RAW, b"x" * (20 * 2**20 + 1), 413, "too-large"),
+    ("POST", "/tasks/echo_file", {"Content-Type": "image/png"}, b"x", 415, "unsupported-media-type"),
+    ("POST", "/tasks/divide", {"Content-Type": "application/json"}, '{"x":1}', 422, "invalid-input"),
+]
+
+
+def check_shape(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
+    """Every error has this shape."""
+    body: dict[str, Any] = answer.json()
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert body["type"] == f"/problems/{name}"
+    assert body["status"] == status
+    assert body["title"] == KINDS[name].title
+    assert body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    for each in body.get("errors", ()):
+        assert each.keys() == {"loc", "msg"}
+        assert isinstance(each["loc"], list)
+    for secret in ("Traceback", str(ROOT), ".py", "redis", "127.0.0.1", "secret"):
+        assert secret not in answer.text
+    return body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "content", "status", "name"),
+    ERRORS,
+    ids=[f"{row[0]} {row[1]} {row[5]} {' '.join(row[2].values())}" for row in ERRORS],
+)
+def test_every_error_has_the_same_shape(
+    service: Service, method: str, path: str, headers: dict[str, str], content: Any, status: int, name: str
+) -> None:
+    check_shape(service.http.request(method, path, headers=headers, content=content), status, name)
+
+
+def test_what_a_client_needs_stands_in_the_headers(service: Service) -> None:
+    assert service.http.delete("/catalog").headers["Allow"] == "GET, HEAD, OPTIONS"
+    refused = service.http.get("/catalog", headers={"Authorization": "Bearer x"})
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_ended_task_without_a_result_is_409(service: Service) -> None:
+    failed = service.submit("divide", x=1, y=0)
+    service.wait_for(failed)
+
+    body = check_shape(service.http.get(f"/tasks/{failed}/result"), 409, "task-failed")
+
+    assert body["error"]["type"] == "/problems/division-by-zero"
+    assert body["task_id"] == failed
+
+
+def test_a_head_has_no_body_but_the_same_headers(service: Service) -> None:
+    answer = service.http.head("/nowhere")
+
+    assert (answer.status_code, answer.content) == (404, b"")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_the_kinds_are_slugs_with_sentences() -> None:
+    for name, kind in KINDS.items():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        assert 400 <= kind.status < 600
+        assert kind.title[0].isupper()
+        assert not kind.title.endswith(".")
+        assert kind.advice.endswith(".")
+        body = Problem(name).body()
+        assert body == {"type": f"/problems/{name}", "title": kind.title, "status": kind.status, "detail": kind.advice}
+
+
+def test_every_kind_is_raised_somewhere() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py") if path.name != "errors.py")
+
+    assert [name for name in KINDS if f'"{name}"' not in code] == []
+
+
+def test_every_problem_has_its_page(service: Service) -> None:
+    for name in (*KINDS, "division-by-zero"):
+        page = service.http.get(f"/problems/{name}", headers={"Accept": "text/html"})
+        assert page.status_code == 200, name
+        assert page.headers["Content-Type"].startswith("text/html")
+
+
+def test_what_gunicorn_refuses_has_the_shape_too() -> None:
+    head, _, body = of_gunicorn(414, "URI Too Long").partition(b"\r\n\r\n")
+
+    assert b"application/problem+json" in head
+    assert json.loads(body).keys() == {"type", "title", "status", "detail"}
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+class Own(ValueError):
+    """A library's own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (TaskError("no-cheese", "There is none."), "There is none."),
+        (ValueError("5 is too many"), "ValueError: 5 is too many"),
+        (ValueError("see 1/2 and a/b at 12:30"), "ValueError: see 1/2 and a/b at 12:30"),
+        (KeyError("cheese"), "KeyError: 'cheese'"),
+        (ValueError("/srv/x.txt, ~/x/y and 'file:///etc/passwd'"), "ValueError: …, … and '…"),
+        (ValueError("redis.internal:6379"), "ValueError: …"),
+        (ValueError("10.0.0.1"), "ValueError: …"),
+        (ValueError("redis://user:password@host/0"), "ValueError: …"),
+        (ValueError("x" * 2_000), "ValueError: " + "x" * 500),
+        (Own("anything"), "Own; the worker's log has more under this task's id"),
+        (OSError("/etc/passwd"), "OSError; the worker's log has more under this task's id"),
+        (RuntimeError("secret"), "RuntimeError; the worker's log has more under this task's id"),
+        (UnicodeDecodeError("utf-8", b"secret", 0, 1, "x"), "UnicodeDecodeError; the worker's log has more"),
+    ],
+)
+def test_an_exception_is_told_without_paths_addresses_and_others_words(error: Exception, detail: str) -> None:
+    told = describe(error)
+
+    assert told.keys() == {"type", "title", "detail"}
+    assert told["detail"].startswith(detail)
+
+
+def test_the_type_of_a_task_error_is_a_slug() -> None:
+    for wrong in ("Too Much", "", "a--b", "../x", "a_b"):
+        with pytest.raises(ValueError, match="slug"):
+            TaskError(wrong, "x")
+
+
+def test_without_redis_every_route_that_needs_it_is_503_within_a_moment(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks") as made:
+        made.start_web()
+        task_id = made.submit("divide", x=1, y=1)
+        made.redis.process.kill()
+        for method, path in (
+            ("POST", "/tasks/divide"),
+            ("GET", f"/tasks/{task_id}"),
+            ("GET", f"/tasks/{task_id}/result"),
+            ("POST", f"/tasks/{task_id}/cancel"),
+            ("GET", "/health/ready"),
+            ("GET", "/metrics"),
+        ):
+            answer = made.http.request(method, path, json={"x": 1, "y": 1} if path.endswith("divide") else None)
+            check_shape(answer, 503, "unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert made.http.get("/health/live").status_code == 200
+        made.redis.start()
+        assert made.http.get(f"/tasks/{task_id}").status_code == 200
+
+
+def test_a_redis_that_is_full_is_storage_full(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as made:
+        made.start_web()
+        client: Any = made.redis.client
+        client.config_set("maxmemory", 1)
+        for body in ({"content": b"x" * 2**20, "headers": RAW}, {"json": {"file": {"data": "aGk="}}}):
+            answer = made.http.post("/tasks/echo_file", **body)  # type: ignore[arg-type]
+            check_shape(answer, 503, "storage-full")
+            assert "Retry-After" in answer.headers
+        client.config_set("maxmemory", 0)
+        assert not [*client.scan_iter("blob:data:*"), *client.scan_iter("t:*")]

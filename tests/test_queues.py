@@ -1,0 +1,110 @@
+"""Queues and workers: what an admin is told of what waits, runs and has ended."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import Service, eventually
+from jsonschema import Draft202012Validator
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server of which nobody else is a client: one worker that runs two tasks at a time."""
+    with Service(tmp_path_factory.mktemp("busy"), TASK_MODULES="sample_tasks,client_tasks") as made:
+        yield made.start()
+
+
+def queue(service: Service, name: str = "default") -> dict[str, Any]:
+    return next(each for each in service.http.get("/queues").json()["queues"] if each["name"] == name)
+
+
+def fits(service: Service, schema: str, value: Any) -> bool:
+    components = service.http.get("/openapi.json").json()["components"]
+    whole = {"$ref": f"#/components/schemas/{schema}", "components": components}
+    return bool(Draft202012Validator(whole).is_valid(value))
+
+
+def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> None:
+    held = [busy.submit("reports", seconds=30) for _ in range(2)]
+    for each in held:
+        busy.wait_for(each, "running")
+    waiting = [busy.submit("divide", x=1, y=2) for _ in range(3)]
+
+    found = queue(busy)
+
+    assert (found["waiting"], found["running"]) == (3, 2)
+    assert 0 <= found["oldest_seconds"] < 10
+    for each in (*waiting, *held):
+        busy.http.post(f"/tasks/{each}/cancel")
+        busy.wait_for(each)
+    assert (queue(busy)["waiting"], queue(busy)["oldest_seconds"]) == (0, None)
+    eventually(lambda: queue(busy)["running"] == 0)
+
+
+def test_a_queue_counts_what_ended_by_the_minute_and_by_the_quarter_of_an_hour(busy: Service) -> None:
+    before = queue(busy)
+    for y in (1, 2, 0):
+        busy.wait_for(busy.submit("divide", x=1, y=y))
+    after = queue(busy)
+    for span, step, count in (("last_hour", 60, 60), ("last_day", 900, 96)):
+        assert after[span]["step_seconds"] == step
+        for status, more in (("succeeded", 2), ("failed", 1), ("canceled", 0)):
+            assert len(after[span][status]) == count
+            assert sum(after[span][status]) - sum(before[span][status]) == more
+            assert sum(after[span][status][:-2]) == 0, "it ended in the step that goes on, or in the one before"
+
+
+def test_a_task_that_never_ran_has_no_run_time_and_one_that_did_has_percentiles(busy: Service) -> None:
+    busy.wait_for(busy.submit("ledgered", seconds=0.5))
+    times = {each["task"]: each for each in busy.http.get("/queues").json()["tasks"]}
+    assert times["flaky"] == {"task": "flaky", "runs": 0, "seconds": {"p50": None, "p90": None, "p99": None}}
+    assert times["ledgered"]["runs"] == 1
+    assert 0.4 < times["ledgered"]["seconds"]["p99"] < 1.5
+
+
+def test_an_hour_of_counters_goes_by_itself(busy: Service) -> None:
+    busy.wait_for(busy.submit("divide", x=1, y=2))
+    hours = list(busy.redis.client.scan_iter("hour:*"))
+    assert hours
+    assert all(0 < busy.redis.client.ttl(each) <= 90_000 for each in hours)
+
+
+def test_a_queue_of_its_own_is_listed_with_its_own_counts(busy: Service) -> None:
+    waiting = busy.http.post("/tasks/in_a_queue_of_its_own?delay=60").json()["task_id"]
+    busy.http.post(f"/tasks/{waiting}/cancel")
+    assert sum(queue(busy, "slow.1")["last_hour"]["canceled"]) == 1
+    assert queue(busy, "slow.1")["waiting"] == 0
+
+
+def test_a_worker_says_what_it_holds(busy: Service) -> None:
+    held = busy.submit("reports", seconds=30)
+
+    def worker() -> dict[str, Any] | None:
+        found = busy.http.get("/workers").json()["workers"]
+        running = [each["task_id"] for each in found[0]["running"]] if found else []
+        return found[0] if running == [held] else None  # what a test before left may still be ending
+
+    found = eventually(worker)
+    assert found is not None
+    assert found["concurrency"] == 2
+    assert [(each["task_id"], each["task"], each["owner"]) for each in found["running"]] == [(held, "reports", "local")]
+    busy.http.post(f"/tasks/{held}/cancel")
+    busy.wait_for(held)
+
+
+def test_what_is_told_is_as_described(busy: Service) -> None:
+    for path, schema in (("/queues", "QueueOverview"), ("/workers", "WorkerList")):
+        assert fits(busy, schema, busy.http.get(path).json())
+
+
+def test_only_an_admin_is_told(fresh: Service) -> None:
+    from server.keys import Keys, Role
+
+    keys = Keys(fresh.redis.client)
+    admin, submit = keys.create("root", Role.ADMIN), keys.create("alice", Role.SUBMIT)
+    fresh.start_web()
+    for path in ("/queues", "/workers"):
+        assert fresh.http.get(path, headers={"Authorization": f"Bearer {admin}"}).status_code == 200
+        assert fresh.http.get(path, headers={"Authorization": f"Bearer {submit}"}).status_code == 403
+        assert fresh.http.get(path).status_code == 401

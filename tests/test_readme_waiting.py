@@ -1,0 +1,97 @@
+"""The README's page on polling, waiting, listening and being called does what it says."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from foreign import serve
+from harness import Service, eventually
+from test_readme import blocks, folder, section, shell
+
+__all__ = ["folder"]
+
+TITLE = "Polling, waiting, listening, being called"
+
+
+def counted(service: Service) -> int:
+    """How many polls the server has answered."""
+    assert service.web
+    return service.web.output().count("method=GET path=/tasks/")
+
+
+def test_the_curl_lines(service: Service, folder: Path) -> None:
+    poll, wait, listen, _ = blocks(TITLE)
+
+    head, *_ = shell(poll, folder, service.port)
+    assert head.split()[1] in ("200", "304")
+    assert '"result":0.25' in shell(wait, folder, service.port)[-1]
+    events = [line.removeprefix("event: ") for line in shell(listen, folder, service.port) if line[:6] == "event:"]
+    assert events[-1] == "done"
+    assert set(events) == {"status", "progress", "done"}
+
+
+def test_the_loop_in_python(service: Service) -> None:
+    loop, _ = blocks(TITLE, "python")
+    assert len(loop.splitlines()) == 10
+    made: dict[str, Any] = {"httpx": httpx, "time": time}
+    exec(loop, made)
+
+    task_id, before = service.submit("long_running_task", seconds=2.5, steps=50), counted(service)
+    assert made["wait_for"](f"{service.url}/tasks/{task_id}")["status"] == "succeeded"
+    assert counted(service) - before <= 6
+
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        made["wait_for"](f"{service.url}/tasks/{task_id[:-1]}")
+
+
+def test_the_loop_in_javascript(service: Service) -> None:
+    node = shutil.which("node")
+    if node is None:
+        assert not os.environ.get("CI"), "CI has node"
+        pytest.skip("there is no node here")
+    (loop,) = blocks(TITLE, "js")
+    assert len(loop.splitlines()) == 10
+
+    def run(url: str) -> subprocess.CompletedProcess[str]:
+        text = f"{loop}\nwaitFor({json.dumps(url)}).then((status) => console.log(JSON.stringify(status)));"
+        return subprocess.run([node, "-e", text], capture_output=True, text=True, timeout=60, check=False)
+
+    task_id, before = service.submit("long_running_task", seconds=2.5, steps=50), counted(service)
+    done = run(f"{service.url}/tasks/{task_id}")
+    assert json.loads(done.stdout)["status"] == "succeeded", done.stderr
+    assert counted(service) - before <= 6
+
+    refused = run(f"{service.url}/tasks/{task_id[:-1]}")
+    assert refused.returncode != 0 and "unknown-task" in refused.stderr
+
+
+def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -> None:
+    *_, call = blocks(TITLE)
+    _, verify = blocks(TITLE, "python")
+    got: list[dict[str, Any]] = []
+    with (
+        Service(tmp_path, ALLOW_PRIVATE_ADDRESSES="true") as service,
+        serve(lambda exchange: (got.append(vars(exchange)), exchange.reply(204))[1]) as receiver,
+    ):
+        service.start()
+        _, secret = shell(call.replace("https://hooks.example.org", receiver), folder, service.port)
+        eventually(lambda: got)
+    given = {"body": got[0]["body"], "headers": dict(got[0]["headers"])}
+    exec(verify.replace("whsec_…", json.loads(secret)["secret"]), given)
+    assert given["status"]["status"] == "succeeded"
+
+
+def test_the_waits_between_tries_are_those_of_the_code() -> None:
+    os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
+    from server.webhooks import WAITS
+
+    units = {"s": 1, "min": 60, "h": 3600}
+    words = " ".join(section(TITLE).split()).partition("tried again after ")[2].partition(", through")[0]
+    told = [each.split() for each in words.replace(" and ", ", ").split(", ")]
+    assert [int(number) * units[unit] for number, unit in told] == list(WAITS)

@@ -1,0 +1,316 @@
+"""`@task`: each type that works, each that does not and the sentence that says so."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from celery import Celery
+from harness import ROOT
+from pydantic import BaseModel, Field
+
+from server.context import Context, Upload
+from server.errors import Problem
+from server.registry import Arity, Kind, catalog, kind, signature, task
+from server.registry.kind import Limits, Retries
+
+
+class Colour(Enum):
+    """An enum."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Point(BaseModel):
+    """A model."""
+
+    x: int
+    y: float = 0
+
+
+class Picture(BaseModel):
+    """A model with a file in it."""
+
+    file: Upload
+
+
+class Plain:
+    """A class that no schema knows."""
+
+
+def made(function: Callable[..., Any], **options: Any) -> Kind:
+    """A kind that the catalogue does not know."""
+    return Kind(
+        **{
+            "name": "made",
+            "function": function,
+            "signature": signature.read(function),
+            "summary": "",
+            "description": "",
+            "limits": Limits(1, 2),
+            "retries": Retries(),
+            "queue": "default",
+            **options,
+        }
+    )
+
+
+def taking(annotation: Any) -> Kind:
+    def function(value: Any) -> None: ...
+
+    function.__annotations__["value"] = annotation
+    return made(function)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad"),
+    [
+        (str, ['"a"', '""'], ["1", "null"]),
+        (int, ["1", "-1", "1.0", "1e2", "99999999999999999999"], ['"1"', "true", "1.5", "null"]),
+        (float, ["1", "1.5", "-0.0"], ['"1"', "true", "NaN", "1e999", "-Infinity"]),
+        (bool, ["true", "false"], ["1", '"true"']),
+        (date, ['"2026-02-28"'], ['"2026-02-30"', '"today"', "20260228", '"2026-02-28T12:00:00Z"']),
+        (datetime, ['"2026-02-28T12:00:00Z"', '"2026-02-28T12:00:00+01:00"'], ['"noon"', "1"]),
+        (Colour, ['"red"'], ['"green"', '"RED"']),
+        (Literal["a", 1], ['"a"', "1", "1.0"], ['"b"', "2", '"1"']),
+        (list[int], ["[]", "[1, 2.0]"], ["1", '["1"]', "[null]"]),
+        (dict[str, int], ["{}", '{"a": 1}'], ["[]", '{"a": "1"}']),
+        (list, ["[]", '[1, "a", [null]]'], ["{}", "[1e999]"]),
+        (dict[str, Any], ['{"a": [{"b": null}]}'], ["[]", '{"a": NaN}', '{"a": {"b": 1e999}}']),
+        (Point, ['{"x": 1}', '{"x": 1.0, "y": 2}'], ['{"x": "1"}', "{}", '{"x": 1, "y": NaN}']),
+        (list[Point], ['[{"x": 1}]'], ['{"x": 1}']),
+        (int | None, ["1", "null"], ['"1"']),
+        (int | str, ["1", '"1"'], ["null", "[]"]),
+        (Annotated[int, Field(ge=1, le=10)], ["1", "10"], ["0", "11"]),
+        (Annotated[str, Field(pattern="^a+$", max_length=3)], ['"aa"'], ['"b"', '"aaaa"']),
+        (Annotated[list[int], Field(min_length=1)], ["[1]"], ["[]"]),
+        (Decimal, ["1.5", '"1.5"'], ['"x"', "true"]),
+        (Upload, ['{"data": "aGk="}', '{"data": "", "filename": "a"}'], ['"aGk="', "{}", "null", '{"data": "#"}']),
+        (Upload | None, ['{"data": "aGk="}', "null"], ["1"]),
+        (list[Upload], ["[]", '[{"data": "aGk="}]'], ['{"data": "aGk="}', '[{"data": 1}]']),
+    ],
+    ids=str,
+)
+def test_a_type_takes_what_its_schema_says(annotation: Any, good: list[str], bad: list[str]) -> None:
+    found = taking(annotation)
+    for text in good:
+        assert found.validate_json(b'{"value": %s}' % text.encode())
+    for text in bad:
+        with pytest.raises(Problem) as refused:
+            found.validate_json(b'{"value": %s}' % text.encode())
+        assert refused.value.name in ("invalid-input", "malformed-body")
+    with pytest.raises(Problem, match="value"):
+        found.validate_json(b"{}")
+    assert found.input_schema["required"] == ["value"]
+
+
+def untyped(value): ...  # type: ignore[no-untyped-def]
+def any_number(*values: int) -> None: ...
+def any_names(**values: int) -> None: ...
+def positional(value: int, /) -> None: ...
+def two_contexts(ctx: Context, value: Context) -> None: ...
+def wrong_default(value: int = "a") -> None: ...  # type: ignore[assignment]
+def none_default(value: int = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+def out_of_bounds(value: Annotated[int, Field(ge=1)] = 0) -> None: ...
+def wait(wait: int) -> None: ...
+def returns_a_class() -> Plain: ...  # type: ignore[empty-body]
+async def asynchronous(value: int) -> None: ...
+def generator(value: int) -> Iterator[int]:
+    yield value
+
+
+def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (untyped, "the parameter 'value' has no type; these work: str, int"),
+        (any_number, "the parameter 'values' takes any number of values"),
+        (any_names, "the parameter 'values' takes any number of values"),
+        (positional, "the parameter 'value' is positional only"),
+        (two_contexts, "the parameter 'value' is a second Context"),
+        (wrong_default, "the default of the parameter 'value' does not fit its type"),
+        (none_default, "the default of the parameter 'value' does not fit its type"),
+        (out_of_bounds, "the default of the parameter 'value' does not fit its type"),
+        (wait, "the parameter name 'wait' is reserved"),
+        (returns_a_class, "what it returns is of a type that JSON does not hold"),
+        (asynchronous, "a task is a plain function"),
+        (generator, "a task is a plain function"),
+        (Plain, "a task is a plain function"),
+        (partial(any_number, 1), "a task is a plain function"),
+        (unknown_name, "an annotation names 'Nowhere'"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        task(name="refused")(function)
+    assert "refused" not in [each.name for each in catalog()]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Any, "the parameter 'value' has no type"),
+        (object, "the parameter 'value' has no type"),
+        (Plain, "the parameter 'value' is of a type that does not work"),
+        (Callable[[], int], "the parameter 'value' is of a type that does not work"),
+        (type[int], "the parameter 'value' is of a type that does not work"),
+        (Context | None, "the parameter 'value' is of a type that does not work"),
+        (bytes, "the parameter 'value' is bytes; a file is an Upload"),
+        (list[bytes], "the parameter 'value' has bytes in it"),
+        (Picture, "the parameter 'value' has an Upload in it"),
+        (dict[str, Upload], "the parameter 'value' has an Upload in it"),
+        (Upload | str, "the parameter 'value' has an Upload in it"),
+    ],
+    ids=str,
+)
+def test_a_type_that_does_not_work_is_refused_by_the_parameters_name(annotation: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        taking(annotation)
+
+
+@pytest.mark.parametrize("name", sorted(signature.RESERVED))
+def test_the_names_of_options_are_reserved(name: str) -> None:
+    def function(value: int) -> None: ...
+
+    scope: dict[str, Any] = {}
+    exec(f"def function({name}: int) -> None: ...", scope)  # the name is what is tested
+    with pytest.raises(TypeError, match=f"{name!r} is reserved"):
+        made(scope["function"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "Hello World"}, "name is a word"),
+        ({"name": ""}, "name is a word"),
+        ({"name": "celery.chord"}, "name does not begin with"),
+        ({"name": "coatcheck.collect"}, "name does not begin with"),
+        ({"limits": Limits(2, 1)}, "soft_time_limit is above 0 and below time_limit"),
+        ({"limits": Limits(0, 1)}, "soft_time_limit"),
+        ({"retries": Retries(-1)}, "retries is 0 or more"),
+        ({"retries": Retries(1, backoff=0)}, "retry_backoff is above 0"),
+        ({"queue": "a b"}, "queue is a word"),
+        ({"accepts": "image/*"}, "accepts is a tuple"),
+        ({"accepts": ("image",)}, "accepts is a tuple"),
+        ({"max_upload_bytes": 0}, "max_upload_bytes is above 0"),
+    ],
+    ids=str,
+)
+def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(positional_free, **options)
+
+
+def positional_free(value: int = 1) -> int:
+    """A function that does."""
+    return value
+
+
+def test_a_name_is_taken_once() -> None:
+    task(name="taken.once")(positional_free)
+    with pytest.raises(ValueError, match="already"):
+        task(name="taken.once")(positional_free)
+
+
+def test_the_function_stays_as_it_is() -> None:
+    @task(name="stays.callable", soft_time_limit=5, time_limit=6, retries=2, queue="slow")
+    def add(x: int, y: int = 2) -> int:
+        """Add.
+
+        In more words.
+        """
+        return x + y
+
+    assert add(1) == add(1, y=2) == 3
+    found = kind("stays.callable")
+    assert (found.summary, found.description.splitlines()[-1]) == ("Add.", "In more words.")
+    assert (found.limits, found.retries.most, found.queue) == (Limits(5, 6), 2, "slow")
+
+
+def test_a_kind_is_a_bound_celery_task_with_late_acks() -> None:
+    task(name="celery-task.1")(positional_free)
+    app = Celery("alone", set_as_current=False)
+    app.config_from_object({"broker_url": "memory://"})
+    app.finalize()
+
+    found = app.tasks["celery-task.1"]
+    assert (found.acks_late, found.track_started, found.soft_time_limit, found.time_limit) == (True, True, 300, 330)
+
+
+def test_a_raw_body_goes_to_the_one_upload_that_there_is_or_that_is_needed() -> None:
+    def one(file: Upload, x: int = 1) -> None: ...
+    def many(files: list[Upload]) -> None: ...
+    def optional(file: Upload | None = None) -> None: ...
+    def needed(image: Upload, overlay: Upload | None = None) -> None: ...
+    def two(a: Upload, b: Upload) -> None: ...
+    def neither(a: Upload | None = None, b: Upload | None = None) -> None: ...
+    def none(x: int) -> None: ...
+
+    found = [made(each).single_upload for each in (one, many, optional, needed, two, neither, none)]
+    assert found == ["file", "files", "file", "image", None, None, None]
+    assert made(needed).uploads == {"image": Arity.ONE, "overlay": Arity.ONE}
+    assert made(many).uploads == {"files": Arity.MANY}
+
+
+def test_waits_between_tries_double_and_end_somewhere() -> None:
+    retries = Retries(20, backoff=2)
+    for tried, most in ((0, 2), (1, 4), (3, 16), (19, 600)):
+        assert all(most / 2 <= retries.wait(tried) <= most for _ in range(50))
+
+
+def test_an_unknown_kind_is_told_which_there_are() -> None:
+    with pytest.raises(Problem) as refused:
+        kind("no-such-kind")
+    assert refused.value.name == "unknown-kind"
+
+
+def test_input_is_kept_as_it_was_given() -> None:
+    given = made(lambda_free).validate_json(b'{"colour": "red", "day": "2026-02-28", "points": [{"x": 1.0}]}')
+
+    text = given.model_dump_json(by_alias=True, exclude_unset=True)
+
+    assert text == '{"colour":"red","day":"2026-02-28","points":[{"x":1}]}'
+    again = signature.read(lambda_free).model.model_validate_json(text)
+    assert signature.read(lambda_free).arguments(again)["points"] == [Point(x=1)]
+
+
+def lambda_free(colour: Colour, day: date, points: list[Point], copy: int = 1, schema: str = "") -> None:
+    """A parameter may be called as a method of pydantic's."""
+
+
+def run(code: str, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{ROOT}:{folder}", "REDIS_URL": "redis://127.0.0.1:1/0", "PATH": "", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_task_modules_are_loaded_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from server.registry import task\n@task()\ndef hello(name: str) -> str:\n    return name\n"
+    )
+    code = "import server.tasks, server.registry as r; server.tasks.load(); print(*[k.name for k in r.catalog()])"
+
+    good = run(code, tmp_path, TASK_MODULES="mine")
+    bad = run(code, tmp_path, TASK_MODULES="mine, not_there")
+
+    assert "hello" in good.stdout.split()
+    assert "TASK_MODULES: there is no module 'not_there'" in bad.stderr
+
+
+def test_every_kind_of_the_house_is_a_plain_function() -> None:
+    assert not [each.name for each in catalog() if asyncio.iscoroutinefunction(each.function)]

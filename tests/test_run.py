@@ -1,0 +1,345 @@
+"""`make run`, through real processes: a Procfile of two small programs stands in for Gunicorn and Celery."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from harness import free_port
+
+HOUSE = Path(__file__).parent.parent
+LIMIT = 15.0
+
+WEB = """
+import http.server, os
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Health).serve_forever()
+"""
+
+WORKER = """
+import os, redis, signal, sys, time
+
+store = redis.Redis.from_url(os.environ["REDIS_URL"])
+
+def hand_back(*_):
+    time.sleep(0.3)
+    print("handed back", store.incr("handed back"), flush=True)
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, hand_back)
+print("worker up", flush=True)
+while True:
+    signal.pause()
+"""
+
+STUBBORN = """
+import signal
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("worker up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+class Site:
+    """A folder to run in, and the runners that were started there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "output"
+        self.port = free_port()
+        self.command = [sys.executable, "-m", "server.run"]
+        self._runners: list[subprocess.Popen[bytes]] = []
+        self.write(web="python web.py", worker="python worker.py")
+        (folder / "web.py").write_text(WEB)
+        (folder / "worker.py").write_text(WORKER)
+
+    def write(self, **lines: str) -> None:
+        (self.folder / "Procfile").write_text("".join(f"{name}: {line}\n" for name, line in lines.items()))
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        ours = {"PORT": str(self.port), "PYTHONPATH": str(HOUSE)}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return kept | ours | changes
+
+    def start(self, expect: str = "is ready at", **changes: str) -> "subprocess.Popen[bytes]":
+        """Start a runner as the leader of its own process group, as a terminal does, and await its words."""
+        with self.log.open("wb") as log:
+            runner = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=self.environment(**changes),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._runners.append(runner)
+        until(lambda: expect in self.output and "worker up" in self.output, lambda: self.output)
+        return runner
+
+    def refusal(self, **changes: str) -> str:
+        """What a runner that may not start says."""
+        done = subprocess.run(
+            self.command,
+            check=False,
+            cwd=self.folder,
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1, "one sentence, no traceback"
+        return done.stderr
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        for runner in self._runners:
+            if runner.poll() is None:
+                runner.kill()
+            runner.wait()
+        for pid in self.left():
+            os.kill(pid, signal.SIGKILL)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        return (self.folder / "var/redis-url").read_text().strip()
+
+    def left(self) -> list[int]:
+        """Every living process that works in the folder: all that the runner starts do, whatever their session."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                place = (entry / "cwd").readlink()
+            except OSError:  # ended in the meantime, or not ours to look at
+                continue
+            if place.is_relative_to(self.folder):
+                found.append(int(entry.name))
+        return found
+
+
+def until(true: Callable[[], bool], said: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    if not Path("/proc/self/cwd").exists():
+        pytest.skip("looks for left processes in /proc")
+    site = Site(tmp_path.resolve())
+    yield site
+    site.close()
+
+
+def test_it_says_where_the_server_is_and_what_to_type_first(site: Site) -> None:
+    site.start()
+
+    assert f"http://127.0.0.1:{site.port}" in site.output
+    assert "  curl -X POST -H 'Content-Type: application/json' " in site.output
+
+
+def test_the_embedded_valkey_listens_on_loopback_keeps_a_file_and_never_evicts(site: Site) -> None:
+    site.start()
+
+    with redis.Redis.from_url(site.url) as store:
+        config = store.config_get("*")
+    assert config["bind"] == "127.0.0.1"
+    assert config["appendonly"] == "yes"
+    assert config["maxmemory-policy"] == "noeviction"
+    assert config["dir"] == str(site.folder / "var/valkey")
+
+
+def test_data_and_address_outlive_a_restart(site: Site) -> None:
+    runner = site.start()
+    url = site.url
+    with redis.Redis.from_url(url) as store:
+        store.set("kept", "yes")
+    runner.terminate()
+    assert runner.wait(LIMIT) == 0
+
+    site.start()
+
+    assert site.url == url
+    with redis.Redis.from_url(url) as store:
+        assert store.get("kept") == b"yes"
+
+
+def test_a_second_run_on_the_same_data_is_refused(site: Site) -> None:
+    runner = site.start()
+
+    said = site.refusal(PORT=str(free_port()))
+
+    assert f"Another `make run` (process {runner.pid}) already uses {site.folder}/var/" in said
+    assert runner.poll() is None
+
+
+def test_a_port_in_use_is_refused(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", site.port)):
+        assert f"Port {site.port} is in use" in site.refusal()
+    assert site.left() == []
+
+
+def test_a_port_that_is_no_number_is_refused(site: Site) -> None:
+    assert "PORT: " in site.refusal(PORT="eighty")
+
+
+def test_a_redis_out_of_reach_is_refused_without_its_password(site: Site) -> None:
+    port = free_port()
+
+    said = site.refusal(REDIS_URL=f"redis://me:swordfish@127.0.0.1:{port}/0")
+
+    assert f"127.0.0.1:{port} (REDIS_URL) cannot be reached: Connection refused." in said
+    assert "swordfish" not in said
+
+
+def test_a_silent_redis_is_refused_within_a_few_seconds(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        said = site.refusal(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+    assert "cannot be reached: no answer" in said
+    assert time.monotonic() - started < 6
+
+
+def test_a_redis_url_that_cannot_be_read_is_not_quoted(site: Site) -> None:
+    said = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
+
+    assert "REDIS_URL is not of the form" in said
+    assert "trout" not in said
+
+
+def test_a_redis_of_ones_own_is_used_and_none_is_started(site: Site) -> None:
+    first = site.start()
+    (site.folder / "other").mkdir()
+    other = Site(site.folder / "other")
+
+    second = other.start(REDIS_URL=site.url)
+    second.terminate()
+
+    assert second.wait(LIMIT) == 0
+    assert not (other.folder / "var").exists()
+    assert first.poll() is None
+
+
+def test_data_that_valkey_cannot_read_are_named_with_its_own_last_line(site: Site) -> None:
+    site.start().terminate()
+    until(lambda: site.left() == [], site.left)
+    (file,) = (site.folder / "var/valkey/appendonlydir").glob("*.incr.aof")
+    file.write_bytes(b"not an append-only file" + file.read_bytes())
+
+    said = site.refusal()
+
+    assert "Valkey did not start" in said
+    assert "Bad file format reading the append only file" in said
+
+
+def test_the_environment_comes_before_the_env_file(site: Site) -> None:
+    (site.folder / ".env").write_text("PORT=1\nGREETING='two  words'\n")
+    site.write(web="python web.py", worker='echo "<$GREETING> on $PORT"; python worker.py')
+
+    site.start()
+
+    assert f"<two  words> on {site.port}\n" in site.output
+
+
+def test_the_release_line_is_left_to_the_paas(site: Site) -> None:
+    site.write(release="false", web="python web.py", worker="python worker.py")
+
+    assert site.start().poll() is None
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+def test_a_stop_leaves_no_process_and_valkey_is_the_last_to_go(site: Site, how: str) -> None:
+    runner = site.start()
+
+    if how == "ctrl-c":
+        os.killpg(runner.pid, signal.SIGINT)
+    else:
+        runner.terminate()
+
+    assert runner.wait(LIMIT) == 0
+    assert site.left() == []
+    assert "handed back 1" in site.output, "the worker wrote to Valkey after the stop was asked for"
+    assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_stubborn_process(site: Site) -> None:
+    (site.folder / "worker.py").write_text(STUBBORN)
+    runner = site.start()
+    runner.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        runner.wait(0.5)
+
+    runner.send_signal(signal.SIGINT)
+
+    assert runner.wait(3) == 0
+    assert site.left() == []
+    assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
+
+
+def test_a_process_that_ends_by_itself_ends_everything(site: Site) -> None:
+    site.write(web="python web.py", worker="echo worker up; sleep 0.2")
+
+    runner = site.start(expect="worker ended by itself (code 0)")
+
+    assert runner.wait(LIMIT) == 1
+    assert site.left() == []
+
+
+def test_a_main_process_that_is_killed_ends_everything_though_its_children_live(site: Site) -> None:
+    site.write(web="python web.py", worker="echo worker up; sleep 60 & sleep 0.2; kill -9 $$")
+
+    runner = site.start(expect="worker ended by itself (code -9)")
+
+    assert runner.wait(LIMIT) == 1
+    assert site.left() == []
+
+
+def test_a_runner_that_is_killed_leaves_nothing_for_long(site: Site) -> None:
+    runner = site.start()
+
+    runner.kill()
+    runner.wait()
+
+    until(lambda: site.left() == [], site.left)
+    assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+def test_make_run_stops_with_make(site: Site, how: str) -> None:
+    (site.folder / ".venv").symlink_to(sys.prefix)
+    # -o: what is installed is not looked at, it is what runs this test
+    site.command = ["make", "-f", str(HOUSE / "Makefile"), "-o", ".venv/.installed", "run"]
+    make = site.start()
+
+    if how == "ctrl-c":
+        os.killpg(make.pid, signal.SIGINT)
+    else:
+        make.terminate()
+
+    make.wait(LIMIT)
+    assert site.left() == []
+    assert "handed back 1" in site.output

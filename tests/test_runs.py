@@ -1,0 +1,47 @@
+"""What the status says of the runs of a task that had more than one: when each began, how it ended, and why."""
+
+from signal import SIGTERM
+from typing import Any
+
+from harness import Service, eventually
+
+
+def endings(status: dict[str, Any]) -> list[str]:
+    return [run["ending"] for run in status["earlier_runs"]]
+
+
+def test_a_run_that_failed_says_why_and_how_long_it_took(service: Service) -> None:
+    ended = service.wait_for(service.submit("flaky", failures=2))
+    assert endings(ended) == ["failed", "failed"]
+    assert all("OSError" in run["detail"] and 0 <= run["seconds"] < 60 for run in ended["earlier_runs"])
+    starts = [*(run["started_at"] for run in ended["earlier_runs"]), ended["started_at"]]
+    assert starts == sorted(set(starts))
+
+
+def test_a_task_that_waits_for_its_next_try_has_the_run_before_it(service: Service) -> None:
+    waiting = service.wait_for(service.submit("gives_up_slowly"), "retrying")
+    assert endings(waiting) == ["failed"]
+    assert waiting["earlier_runs"][0]["started_at"] == waiting["started_at"]
+
+
+def test_a_task_that_ran_once_has_no_earlier_runs(service: Service) -> None:
+    assert "earlier_runs" not in service.wait_for(service.submit("divide", x=1, y=2))
+
+
+def test_a_run_whose_process_died_is_told_from_one_that_failed(service: Service) -> None:
+    ended = service.wait_for(service.submit("kills_child"), seconds=30)
+    assert (ended["status"], endings(ended)) == ("failed", ["crashed", "crashed"])
+
+
+def test_runs_of_a_worker_that_was_stopped_and_of_one_that_fell_silent(fresh: Service) -> None:
+    fresh.start()
+    task_id = fresh.submit("reports", seconds=120)
+    fresh.wait_for(task_id, "running")
+    fresh.workers[0].signal(SIGTERM)
+    fresh.start_worker()
+    eventually(lambda: fresh.status(task_id)["deliveries"] == 2, seconds=30)
+    fresh.workers[1].kill()
+    fresh.start_worker()
+    eventually(lambda: fresh.status(task_id)["deliveries"] == 3, seconds=30)
+    assert endings(fresh.status(task_id)) == ["handed_back", "lost"]
+    fresh.http.post(f"/tasks/{task_id}/cancel")

@@ -1,0 +1,384 @@
+"""Schedules: when their ticks are, that each fires once whoever dies, and what an admin does with them."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
+from typing import Any
+
+import pytest
+from harness import Process, Service, eventually
+from jsonschema import Draft202012Validator
+
+from server.keys import Keys, Role
+from server.ticks import Timing
+
+SECOND = timedelta(seconds=1)
+
+
+# When: computed, with given moments
+
+
+def ticks(line: str, zone: str, start: str, most: int) -> list[str]:
+    """The next times of a cron line, as UTC's `day hour:minute`."""
+    moment = round(datetime.fromisoformat(start).timestamp() * 1000)
+    found = islice(Timing(None, line, zone, 0).after(moment), most)
+    return [time.strftime("%m-%d %H:%M", time.gmtime(tick / 1000)) for tick in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "zone", "start", "expected"),
+    [  # 2026-03-29: 02:00 to 03:00 does not exist in Berlin; 2026-03-08 in New York
+        ("30 2 * * *", "Europe/Berlin", "2026-03-28T03:00+01:00", ["03-29 01:00", "03-30 00:30", "03-31 00:30"]),
+        ("*/30 2 * * *", "Europe/Berlin", "2026-03-28T03:00+01:00", ["03-29 01:00", "03-30 00:00", "03-30 00:30"]),
+        ("30 2,3 * * *", "Europe/Berlin", "2026-03-29T00:00+01:00", ["03-29 01:00", "03-29 01:30", "03-30 00:30"]),
+        ("0 2,3 * * *", "Europe/Berlin", "2026-03-29T00:00+01:00", ["03-29 01:00", "03-30 00:00", "03-30 01:00"]),
+        ("15 2 * * *", "America/New_York", "2026-03-07T03:00-05:00", ["03-08 07:00", "03-09 06:15", "03-10 06:15"]),
+    ],
+)
+def test_a_time_that_does_not_exist_fires_once_at_the_next_valid_instant(
+    line: str, zone: str, start: str, expected: list[str]
+) -> None:
+    assert ticks(line, zone, start, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "zone", "start", "expected"),
+    [  # 2026-10-25: 02:00 to 03:00 comes twice in Berlin; 2026-11-01, 01:00 to 02:00 in New York
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:00+02:00", ["10-25 00:30", "10-26 01:30", "10-27 01:30"]),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T02:10+01:00", ["10-26 01:30", "10-27 01:30", "10-28 01:30"]),
+        ("*/30 2 * * *", "Europe/Berlin", "2026-10-25T00:00+02:00", ["10-25 00:00", "10-25 00:30", "10-26 01:00"]),
+        ("0 */2 * * *", "Europe/Berlin", "2026-10-25T01:00+02:00", ["10-25 00:00", "10-25 03:00", "10-25 05:00"]),
+        ("30 1 * * *", "America/New_York", "2026-11-01T00:00-04:00", ["11-01 05:30", "11-02 06:30", "11-03 06:30"]),
+    ],
+)
+def test_a_time_that_comes_twice_fires_once(line: str, zone: str, start: str, expected: list[str]) -> None:
+    assert ticks(line, zone, start, 3) == expected
+
+
+@pytest.mark.parametrize("line", ["30 * * * *", "30 0-23 * * *"])
+@pytest.mark.parametrize("start", ["2026-03-29T00:45+01:00", "2026-10-25T00:45+02:00"])
+def test_a_line_for_every_hour_fires_every_hour_that_passes(line: str, start: str) -> None:
+    moment = round(datetime.fromisoformat(start).timestamp() * 1000)
+    found = list(islice(Timing(None, line, "Europe/Berlin", 0).after(moment), 5))
+    assert [later - earlier for earlier, later in pairwise(found)] == [3_600_000] * 4
+
+
+def test_an_interval_is_counted_from_its_beginning_and_does_not_drift() -> None:
+    timing = Timing(1.5, None, "UTC", 1_000_000)
+    assert list(islice(timing.after(1_000_000), 3)) == [1_001_500, 1_003_000, 1_004_500]
+    assert list(islice(timing.after(1_003_000), 2)) == [1_004_500, 1_006_000]
+    assert next(timing.after(9_999_999_999)) == 10_000_000_000
+
+
+# Through HTTP and real workers
+
+
+Put = Callable[..., dict[str, Any]]
+
+
+def put_on(service: Service, name: str, **body: Any) -> dict[str, Any]:
+    answer = service.http.put(f"/schedules/{name}", json={"task": "ledgered", "options": {"tag": name}, **body})
+    assert answer.status_code in (200, 201), answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+@pytest.fixture
+def put(service: Service) -> Iterator[Put]:
+    """Put a schedule on the server that tests share, every task of which has the schedule's name for a tag."""
+    made = []
+
+    def put_one(name: str, **body: Any) -> dict[str, Any]:
+        made.append(name)
+        return put_on(service, name, **body)
+
+    yield put_one
+    for name in made:
+        service.http.delete(f"/schedules/{name}")
+        service.http.post("/bulk/cancel", params={"tag": name})
+
+
+def show(service: Service, name: str) -> dict[str, Any]:
+    shown: dict[str, Any] = service.http.get(f"/schedules/{name}").json()
+    return shown
+
+
+def tasks_of(service: Service, tag: str) -> list[dict[str, Any]]:
+    """A schedule's tasks, oldest first."""
+    found: list[dict[str, Any]] = service.http.get("/tasks", params={"tag": tag}).json()["tasks"]
+    return found[::-1]
+
+
+def succeeded(service: Service, tag: str, most: int) -> list[dict[str, Any]]:
+    return [task for task in tasks_of(service, tag) if task["status"] == "succeeded"][:most]
+
+
+def wait_for_runs(service: Service, tag: str, number: int, seconds: float = 20) -> list[dict[str, Any]]:
+    found = eventually(
+        lambda: len(ended := succeeded(service, tag, number)) == number and ended, seconds=seconds, every=0.05
+    )
+    assert found
+    return found
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def fired(service: Service, name: str) -> list[datetime]:
+    """The ticks of its last runs, oldest first."""
+    return [moment(run["tick"]) for run in reversed(show(service, name)["runs"])]
+
+
+def starts(service: Service, task_id: str) -> int:
+    lines = service.redis.client.lrange("test:ledger", 0, -1)
+    return sum(line.startswith(f"{task_id} start ".encode()) for line in lines)
+
+
+def test_a_schedule_fires_and_repeats_on_the_ticks_that_it_shows(service: Service, put: Put) -> None:
+    shown = put("beat", every=1, input={"seconds": 0}, options={"tag": ["beat"], "priority": "high"})
+    assert (shown["every"], shown["cron"], shown["enabled"], shown["overlap"]) == (1, None, True, "skip")
+    assert (shown["input"], shown["options"]) == ({"seconds": 0}, {"tag": ["beat"], "priority": "high"})
+    created = moment(shown["created_at"])
+    assert [moment(tick) for tick in shown["next"]] == [created + SECOND * n for n in range(1, 6)]
+
+    done = wait_for_runs(service, "beat", 3)
+
+    assert fired(service, "beat")[:3] == [created + SECOND * n for n in (1, 2, 3)]
+    runs = show(service, "beat")["runs"][::-1]
+    assert [run["task_id"] for run in runs[:3]] == [task["task_id"] for task in done]
+    assert [(run["status"], run["links"]["status"]) for run in runs[:3]] == [
+        ("succeeded", f"/tasks/{run['task_id']}") for run in runs[:3]
+    ]
+    assert [starts(service, task["task_id"]) for task in done] == [1, 1, 1]
+    document = service.http.get("/openapi.json").json()
+    whole = {"$ref": "#/components/schemas/Schedule", "components": document["components"]}
+    Draft202012Validator(whole).validate(show(service, "beat"))
+
+
+def test_a_cron_schedule_shows_its_next_five_times_in_its_zone(service: Service, put: Put) -> None:
+    shown = put("mornings", cron="30 6 * * mon-fri", timezone="America/New_York")
+    found = [moment(tick) for tick in shown["next"]]
+    assert len(found) == 5
+    assert all(tick.weekday() < 5 and (tick.hour, tick.minute) in ((10, 30), (11, 30)) for tick in found)
+    assert show(service, "mornings") | {"next": []} == shown | {"next": []}
+
+
+def test_schedules_are_listed_by_name(service: Service, put: Put) -> None:
+    for name in ("b.second", "a-first", "c_third"):
+        put(name, every=3600)
+    listed = service.http.get("/schedules").json()["schedules"]
+    assert [each["name"] for each in listed] == ["a-first", "b.second", "c_third"]
+
+
+def test_put_again_replaces_and_leaves_the_ticks_where_they_are(service: Service, put: Put) -> None:
+    first = put("twice", every=3600)
+    answer = service.http.put("/schedules/twice", json={"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600})
+    assert answer.status_code == 200
+    assert (answer.json()["task"], answer.json()["next"]) == ("divide", first["next"])
+    assert answer.json()["created_at"] == first["created_at"]
+
+
+def test_a_paused_schedule_rests_and_goes_on_without_what_it_missed(service: Service, put: Put) -> None:
+    created = moment(put("nap", every=1)["created_at"])
+    wait_for_runs(service, "nap", 1)
+    paused = put("nap", every=1, enabled=False)
+    assert (paused["enabled"], paused["next"]) == (False, [])
+    before = len(tasks_of(service, "nap"))
+    time.sleep(2.2)
+    assert len(tasks_of(service, "nap")) == before
+
+    resumed = moment(put("nap", every=1)["updated_at"])
+
+    wait_for_runs(service, "nap", before + 1)
+    again = fired(service, "nap")[before]
+    assert again > resumed
+    assert (again - created) % SECOND == timedelta()
+
+
+def test_run_now_runs_a_paused_schedule_too_and_once_for_each_key(service: Service, put: Put) -> None:
+    put("byhand", every=3600, enabled=False, input={"seconds": 0.1})
+    first, again = (
+        service.http.post("/schedules/byhand/run", headers={"Idempotency-Key": "by-hand-1"}) for _ in range(2)
+    )
+    assert (first.status_code, first.json()["task"]) == (202, "ledgered")
+    assert first.headers["Location"] == f"/tasks/{first.json()['task_id']}/result"
+    assert again.json()["task_id"] == first.json()["task_id"]
+    assert service.result(first.json()["task_id"]) == 0.1
+    runs = show(service, "byhand")["runs"]
+    assert [(run["task_id"], run["status"], run["tick"]) for run in runs] == [
+        (first.json()["task_id"], "succeeded", None)
+    ]
+
+
+def test_a_deleted_schedule_is_gone_and_its_tasks_stay(service: Service, put: Put) -> None:
+    put("brief", every=1)
+    task_id = wait_for_runs(service, "brief", 1)[0]["task_id"]
+    assert service.http.delete("/schedules/brief").status_code == 204
+    count = len(tasks_of(service, "brief"))
+    for answer in (
+        service.http.get("/schedules/brief"),
+        service.http.delete("/schedules/brief"),
+        service.http.post("/schedules/brief/run"),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-schedule")
+    assert service.status(task_id)["status"] == "succeeded"
+    assert put("brief", every=3600)["runs"] == []
+    assert len(tasks_of(service, "brief")) == count
+
+
+def test_a_tick_is_skipped_while_the_earlier_run_goes_on(service: Service, put: Put) -> None:
+    put("patient", every=1, input={"seconds": 1.2}, overlap="skip")
+    first, second = wait_for_runs(service, "patient", 2)
+    assert second["submitted_at"] > first["finished_at"]
+    shown = show(service, "patient")
+    assert shown["skipped"] >= 1
+    earlier, later = fired(service, "patient")[:2]
+    assert later - earlier >= 2 * SECOND
+
+
+def test_a_tick_may_wait_for_the_end_of_the_earlier_run(service: Service, put: Put) -> None:
+    created = moment(put("chain", every=1, task="reports", input={"seconds": 30}, overlap="queue")["created_at"])
+    eventually(lambda: len(tasks_of(service, "chain")) >= 3)
+    put("chain", every=1, enabled=False)
+    first, second, third = (task["task_id"] for task in tasks_of(service, "chain")[:3])
+    service.wait_for(first, "running")
+    assert [service.status(task_id)["status"] for task_id in (second, third)] == ["scheduled"] * 2
+    assert fired(service, "chain")[:3] == [created + SECOND * n for n in (1, 2, 3)]
+
+    service.http.post(f"/tasks/{second}/cancel")
+    assert service.status(third)["status"] == "scheduled"  # it waits in the other's place
+    service.http.post(f"/tasks/{first}/cancel")
+
+    assert service.wait_for(third, "running")["started_at"] >= service.status(first)["finished_at"]
+    assert show(service, "chain")["skipped"] == 0
+
+
+def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Service, put: Put) -> None:
+    put("blocked", every=1)
+    service.redis.client.hincrby("unfinished", "local", 10_000)  # as many as one owner may have
+    try:
+        error = eventually(lambda: show(service, "blocked")["error"])
+        assert (error["type"], error["status"]) == ("/problems/over-quota", 429)
+        assert tasks_of(service, "blocked") == []
+    finally:
+        service.redis.client.hincrby("unfinished", "local", -10_000)
+    wait_for_runs(service, "blocked", 1)
+    assert show(service, "blocked")["error"] is None
+
+
+def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(service: Service, put: Put) -> None:
+    put("gone", every=1)
+    definition = service.redis.client.hget("schedule:gone", "definition")
+    service.redis.client.hset("schedule:gone", "definition", definition.replace(b'"ledgered"', b'"no-such"'))
+    put("there", every=1)
+    error = eventually(lambda: show(service, "gone")["error"])
+    assert error["type"] == "/problems/unknown-kind"
+    wait_for_runs(service, "there", 1)
+
+
+def sweeping(service: Service) -> Process:
+    """The worker whose turn it is to sweep."""
+    token = (service.redis.client.get("sweeper") or b"").decode()
+    output = service.redis.client.get(f"worker:{token}") or b""
+    return next(worker for worker in service.workers if b'"pid": %d,' % worker.pid in output)
+
+
+def test_each_tick_fires_once_whoever_dies_and_an_outage_of_everything_is_caught_up_once(fresh: Service) -> None:
+    fresh.start(workers=2)
+    created = moment(put_on(fresh, "steady", every=1)["created_at"])
+    wait_for_runs(fresh, "steady", 2)
+
+    sweeping(fresh).kill()
+    wait_for_runs(fresh, "steady", 5)
+    run = show(fresh, "steady")["runs"][0]
+    tasks = [task["task_id"] for task in tasks_of(fresh, "steady")]
+    assert moment(run["tick"]) == created + SECOND * (tasks.index(run["task_id"]) + 1)
+    assert all(later - earlier == SECOND for earlier, later in pairwise(fired(fresh, "steady")))
+
+    for process in [*fresh.workers, fresh.web, fresh.redis.process]:
+        assert process is not None
+        process.kill()
+    time.sleep(4)
+    fresh.redis.start()
+    fresh.start()
+
+    wait_for_runs(fresh, "steady", len(tasks_of(fresh, "steady")) + 3)
+    steps = [later - earlier for earlier, later in pairwise(fired(fresh, "steady"))]
+    assert [step for step in steps if step != SECOND] == [max(steps)]
+    assert max(steps) >= 4 * SECOND
+    assert steps[-1] == SECOND
+    for task in tasks_of(fresh, "steady"):
+        assert not task["done"] or starts(fresh, task["task_id"]) == task["deliveries"]
+
+
+# Who may, and what is wrong
+
+
+def test_schedules_are_an_admins_and_the_tasks_belong_to_whose_key_it_was(fresh: Service) -> None:
+    keys = Keys(fresh.redis.client)
+    roles = {"alice": Role.SUBMIT, "bob": Role.READ, "root": Role.ADMIN, "other": Role.SUBMIT}
+    auth = {owner: {"Authorization": f"Bearer {keys.create(owner, role)}"} for owner, role in roles.items()}
+    own = {"Authorization": f"Bearer {keys.create('root', Role.SUBMIT)}"}
+    fresh.start_web()
+    body = {"task": "ledgered", "every": 3600}
+    for owner in ("alice", "bob"):
+        for method, path in (
+            *(("PUT", "/schedules/s"), ("GET", "/schedules/s"), ("DELETE", "/schedules/s")),
+            *(("GET", "/schedules"), ("POST", "/schedules/s/run")),
+        ):
+            answer = fresh.http.request(method, path, json=body if method == "PUT" else None, headers=auth[owner])
+            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden"), (owner, method, path)
+    assert fresh.http.get("/schedules").status_code == 401
+
+    made = fresh.http.put("/schedules/s", json=body, headers=auth["root"])
+    ticket = fresh.http.post("/schedules/s/run", headers=auth["root"]).json()
+
+    assert (made.status_code, made.headers["Location"], made.json()["owner"]) == (201, "/schedules/s", "root")
+    assert fresh.http.get(ticket["links"]["status"], headers=own).status_code == 200
+    assert fresh.http.get(ticket["links"]["status"], headers=auth["other"]).status_code == 404
+
+
+GOOD = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 60}
+
+
+@pytest.mark.parametrize(
+    ("change", "loc"),
+    [
+        ({"task": "no-such"}, ["task"]),
+        ({"task": 5}, ["task"]),
+        ({"input": {"x": "one", "y": 2}}, ["input", "x"]),
+        ({"input": {"x": 1}}, ["input", "y"]),
+        ({"every": 0.5}, ["every"]),
+        ({"every": "60"}, ["every"]),
+        ({"every": None}, ["every"]),
+        ({"cron": "* * * * *"}, ["every"]),
+        ({"every": None, "cron": "* * * *"}, ["cron"]),
+        ({"every": None, "cron": ""}, ["cron"]),
+        ({"every": None, "cron": "* * * * * *"}, ["cron"]),
+        ({"every": None, "cron": "61 * * * *"}, ["cron"]),
+        ({"every": None, "cron": "0 0 31 2 *"}, ["cron"]),
+        ({"every": None, "cron": "@daily"}, ["cron"]),
+        ({"timezone": "Europe/Atlantis"}, ["timezone"]),
+        ({"timezone": "../../etc/passwd"}, ["timezone"]),
+        ({"timezone": "Europe"}, ["timezone"]),
+        ({"enabled": "yes"}, ["enabled"]),
+        ({"overlap": "both"}, ["overlap"]),
+        ({"options": {"priority": "urgent"}}, ["options", "priority"]),
+        ({"options": {"delay": 5}}, ["options", "delay"]),
+        ({"surprise": 1}, ["surprise"]),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_place(service: Service, change: dict[str, Any], loc: list[str]) -> None:
+    answer = service.http.put("/schedules/wrong", json=GOOD | change)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input"), answer.text
+    assert answer.json()["errors"][0]["loc"] == loc
+    assert "Value error" not in answer.text
+    assert service.http.get("/schedules/wrong").status_code == 404
+
+
+def test_a_body_that_is_no_json_and_a_name_that_is_none_are_refused(service: Service) -> None:
+    assert service.http.put("/schedules/wrong", content=b"{").json()["type"] == "/problems/malformed-body"
+    answer = service.http.put("/schedules/a%20b", json=GOOD)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["path", "name"])

@@ -1,0 +1,44 @@
+"""schemathesis against a running server: each operation of /openapi.json, with all checks, and along its links.
+
+Every request is made up from the document, and every answer is held against it. `schemathesis.toml` has how it is run,
+`schemathesis_hooks.py` which failures are none, and why.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import ROOT, Service
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with a key, so that what needs one is seen to need it; it calls nobody but this machine."""
+    folder = tmp_path_factory.mktemp("schemathesis")
+    with Service(folder, TASK_MODULES="loopback_only", WORKER_CONCURRENCY="4") as made:
+        command = [sys.executable, "-m", "server.keys", "create", "--owner", "tester", "--role", "admin"]
+        said = subprocess.run(command, env=made.env, cwd=ROOT, capture_output=True, text=True, check=True)
+        made.env["COATCHECK_KEY"] = said.stdout.split()[0]
+        yield made.start()
+
+
+def check(service: Service, *options: str) -> None:
+    """Run it; its report where it finds something."""
+    program = Path(sys.executable).with_name("schemathesis")
+    config = str(ROOT / "tests" / "schemathesis.toml")
+    command = [str(program), "--config-file", config, "run", f"{service.url}/openapi.json", "--no-color"]
+    done = subprocess.run(
+        [*command, *options], env=service.env, cwd=service.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_server_does_what_its_document_says(guarded: Service) -> None:
+    check(guarded, "--phases", "examples,fuzzing,stateful", "--max-examples", "3")
+
+
+@pytest.mark.slow
+def test_the_server_does_what_its_document_says_for_long(guarded: Service) -> None:
+    check(guarded, "--max-examples", "25")

@@ -1,0 +1,227 @@
+"""Mail through a real SMTP server that misbehaves."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Service
+from mail_server import MailServer, make_certificate
+
+FROM = "Shop <shop@example.org>"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MailServer]:
+    with MailServer() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def post(server: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose mail goes to the server."""
+    settings = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}", "MAIL_FROM": FROM}
+    with Service(tmp_path_factory.mktemp("post"), **settings) as made:
+        yield made.start()
+
+
+def send(service: Service, *recipients: Any, seconds: float = 15, **fields: Any) -> dict[str, Any]:
+    """The result of a mailing by JSON."""
+    letter = {"subject": "Hello", "text": "Hi", "rate": 100, **fields}
+    found: dict[str, Any] = service.result(service.submit("send_email", recipients=recipients, **letter), seconds)
+    return found
+
+
+def failure(service: Service, **fields: Any) -> dict[str, Any]:
+    ended = service.wait_for(service.submit("send_email", **{"subject": "x", "text": "x", **fields}))
+    assert ended["status"] == "failed", ended
+    error: dict[str, Any] = ended["error"]
+    return error
+
+
+def test_each_recipient_reads_their_own_words(post: Service, server: MailServer) -> None:
+    ada = {"email": "ada@example.org", "fields": {"name": "Ada <3", "first name": "A"}}
+    found = send(
+        post,
+        ada,
+        {"email": "bob@bücher.example", "fields": {"name": "Bob", "first name": "B"}},
+        subject="For {{ name }} ✓",
+        text='{{ fields["first name"] }}, {{ email }}\n.\nend',
+        html="<b>{{ name }}</b>",
+        attachments=[{"data": "aGVsbG8=", "filename": "../../ä b.txt", "media_type": "text/plain"}],
+    )
+    assert (found["sent"], found["refused"], found["to_do"]) == (2, 0, 0)
+    message = server.message("ada@example.org")
+    assert (message["To"], message["From"], message["Subject"]) == ("ada@example.org", FROM, "For Ada <3 ✓")
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text and html
+    assert text.get_content().split() == ["A,", "ada@example.org", ".", "end"]
+    assert html.get_content().strip() == "<b>Ada &lt;3</b>"
+    [file] = message.iter_attachments()
+    assert (file.get_filename(), file.get_content()) == ("ä b.txt", "hello")
+    assert server.message("bob@xn--bcher-kva.example")["Subject"] == "For Bob ✓"
+
+
+def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
+    data = "Name;Email\nCleo;cleo@example.org\nDirk;dirk at home\n".encode("utf-16")
+    answer = post.http.post(
+        "/tasks/send_email",
+        files=[("recipients_csv", ("who.csv", data, "text/csv")), ("attachments", ("a.bin", b"\x00\xff"))],
+        data={"subject": "{{ Name }}", "text": "{{ Name }}", "rate": "100"},
+    )
+    found = post.result(answer.json()["task_id"])
+    assert [one["status"] for one in found["recipients"]] == ["sent", "refused"]
+    assert found["recipients"][1] == {
+        "recipient": "dirk at home", "status": "refused", "tries": 0, "words": "This is no e-mail address."
+    }  # fmt: skip
+    message = server.message("cleo@example.org")
+    assert message["Subject"] == "Cleo"
+    assert [part.get_content() for part in message.iter_attachments()] == [b"\x00\xff"]
+
+
+def test_a_permanent_refusal_is_final_and_in_the_servers_words(post: Service, server: MailServer) -> None:
+    found = send(post, "never@example.org", "full@example.org", "eve@example.org")
+    assert (found["sent"], found["refused"]) == (1, 2)
+    assert [one["words"] for one in found["recipients"]] == [
+        "550 5.1.1 nobody here by that name",
+        "552 5.2.2 mailbox full",
+        None,
+    ]
+    assert server.offers["never@example.org"] == 1
+
+
+def test_a_temporary_refusal_and_a_dropped_connection_are_tried_again(post: Service, server: MailServer) -> None:
+    people = ["later1@example.org", "drop@example.org", "finn@example.org", "never2@example.org"]
+    task_id = post.submit("send_email", subject="x", text="x\n" * 50, recipients=people, rate=100)
+    waiting = post.wait_for(task_id, "retrying")
+    assert waiting["error"]["type"] == "/problems/mail-deferred"
+    assert waiting["error"]["detail"].startswith("2 of 4 are still to do; again in 2 s.")
+    found = post.result(task_id)
+    assert (found["sent"], found["refused"], found["to_do"]) == (3, 1, 0)
+    assert [one["tries"] for one in found["recipients"]] == [2, 2, 1, 1]
+    assert [server.got()[one] for one in people] == [1, 1, 1, 0]
+
+
+def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_sent(
+    post: Service, server: MailServer
+) -> None:
+    task_id = post.submit("send_email", subject="x", text="x", recipients=["never3@example.org", "jo@example.org"])
+    post.result(task_id)
+    again = post.result(post.http.post(f"/tasks/{task_id}/retry").json()["task_id"])
+    assert [one["status"] for one in again["recipients"]] == ["refused", "sent"]
+    assert (server.offers["never3@example.org"], server.offers["jo@example.org"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "type_", "words"),
+    [
+        ({"subject": "{{ nope }}"}, "mail-template", "The subject for gus@example.org: 'nope' is undefined"),
+        ({"text": "a\n{% if %}"}, "mail-template", "The text, line 2:"),
+        ({"text": "{{ ''.__class__.__mro__ }}"}, "mail-template", "unsafe"),
+        ({"text": "{{ 9 ** 9 ** 9 }}"}, "mail-template", "not taken in a template"),
+        ({"text": "{% include '/etc/passwd' %}"}, "mail-template", "Nothing was sent"),
+        ({"text": None}, "mail-template", "Give `text`, `html` or both"),
+        ({"recipients": None}, "mail-recipients", "Give either"),
+        ({"recipients": ["gus@example.org"] * 200, "rate": 0.01}, "mail-recipients", "raise `rate`"),
+        (
+            {"subject": "Hi {{ n }}", "recipients": [{"email": "gus@example.org", "fields": {"n": "x\r\nBcc: a@b.c"}}]},
+            "mail-template",
+            "would have a line break",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
+    post: Service, server: MailServer, fields: dict[str, Any], type_: str, words: str
+) -> None:
+    error = failure(post, **{"recipients": ["hal@example.org", "gus@example.org"][1:], **fields})
+    assert error["type"] == f"/problems/{type_}"
+    assert words in error["detail"]
+    assert server.offers["gus@example.org"] == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subject": "a\r\nBcc: eve@example.org"},
+        {"recipients": ["a@example.org\r\nBcc: eve@example.org"]},
+        {"recipients": ["a@example.org, eve@example.org"]},
+        {"recipients": []},
+        {"rate": 0},
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any]) -> None:
+    letter = {"subject": "x", "text": "x", "recipients": ["a@example.org"], **fields}
+    assert post.http.post("/tasks/send_email", json=letter).status_code == 422
+
+
+def test_without_a_mail_server_the_task_says_what_to_set(service: Service) -> None:
+    error = failure(service, recipients=["a@example.org"])
+    assert error["type"] == "/problems/mail-not-configured"
+    assert "SMTP_URL" in error["detail"]
+
+
+def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
+    people = [f"p{n}@example.org" for n in range(5)] + ["hold@example.org"] + [f"q{n}@example.org" for n in range(5)]
+    with MailServer() as server:
+        settings = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}", "MAIL_FROM": FROM, "LEASE_SECONDS": "3"}
+        with Service(tmp_path, **settings) as service:
+            service.start()
+            task_id = service.submit("send_email", subject="x", text="x", recipients=people, rate=100)
+            assert server.holding.wait(15)
+            service.workers[0].kill()
+            server.let_go.set()
+            service.start_worker()
+            found = service.result(task_id, seconds=30)
+            assert found["sent"] == len(people)
+            assert server.got() == dict.fromkeys(people, 1)
+            assert service.status(task_id)["deliveries"] == 2
+            assert service.redis.client.exists(f"memo:{task_id}")
+            again = service.http.post(f"/tasks/{task_id}/retry").json()["task_id"]
+            assert service.result(again)["sent"] == len(people)
+            assert server.got() == dict.fromkeys(people, 1)
+            assert service.http.delete(f"/tasks/{task_id}").status_code == 204
+            assert not service.redis.client.exists(f"memo:{task_id}")
+
+
+def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(post: Service, server: MailServer) -> None:
+    people = [f"slow{n}@example.org" for n in range(50)]
+    task_id = post.submit("send_email", subject="x", text="x", recipients=people, rate=0.5)
+    post.wait_for(task_id, "running")
+    post.http.post(f"/tasks/{task_id}/cancel")
+    assert post.wait_for(task_id)["status"] == "canceled"
+    assert sum(server.got()[one] for one in people) <= 2
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_the_password_goes_over_tls_alone_and_nowhere_else(tmp_path: Path, scheme: str) -> None:
+    certificate = make_certificate(tmp_path)
+    login = ("shop@example.org", "p@ss/word")
+    with MailServer(login=login, certificate=certificate, tls_at_once=scheme == "smtps") as server:
+        url = f"{scheme}://shop%40example.org:p%40ss%2Fword@localhost:{server.port}"
+        with Service(tmp_path, SMTP_URL=url, SSL_CERT_FILE=str(certificate)) as service:
+            service.start()
+            assert send(service, "ivy@example.org")["sent"] == 1
+            assert server.secure == [True]
+            assert server.message("ivy@example.org")["From"] == "shop@example.org"
+            service.workers[0].signal(signal.SIGTERM)
+            service.start_worker(SMTP_URL=url.replace("p%40ss", "wrong%40"), SSL_CERT_FILE=str(certificate))
+            service.workers[0].wait()
+            error = failure(service, recipients=["ivy@example.org"])
+            assert error["type"] == "/problems/mail-login-refused"
+            assert "no such login: … …" in error["detail"]
+            texts = [service.workers[n].output() for n in (0, 1)] + [json.dumps(error)]
+            assert not any("wrong@" in text or "p@ss" in text or "shop%40" in text for text in texts)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    with (
+        MailServer(certificate=make_certificate(tmp_path)) as server,
+        Service(tmp_path, SMTP_URL=f"smtp://localhost:{server.port}", MAIL_FROM=FROM) as service,
+    ):
+        service.start()
+        error = failure(service, recipients=["ivy@example.org"])
+        assert error["type"] == "/problems/mail-login-refused"
+        assert "certificate" in error["detail"]
+        assert server.accepted == []

@@ -1,0 +1,117 @@
+"""Signing in: a cookie that a browser keeps, what it opens, and what other sites cannot do with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from harness import Service, eventually
+
+from server.keys import Keys, Role
+from server.web.sessions import COOKIE
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
+    with Service(tmp_path_factory.mktemp("sessions"), TASK_MODULES="sample_tasks") as made:
+        keys = Keys(made.redis.client)
+        found = {owner: keys.create(owner, Role.SUBMIT) for owner in ("alice", "bob", "carol")}
+        made.start_web()
+        yield made, found
+
+
+@contextmanager
+def signed_in(service: Service, key: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=30) as client:
+        answer = client.post("/ui/sign-in", data={"key": key, "next": "/"}, headers={"Origin": service.url})
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+        yield client
+
+
+def test_a_session_is_as_good_as_its_key(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, keys = keyed
+    with signed_in(service, keys["alice"]) as alice, signed_in(service, keys["bob"]) as bob:
+        made = alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Origin": service.url}).json()["task_id"]
+        assert alice.get(f"/tasks/{made}").status_code == 200
+        assert bob.get(f"/tasks/{made}").status_code == 404
+        assert bob.get("/tasks").json()["tasks"] == []
+
+
+def test_the_cookie_is_for_the_browser_alone_and_does_not_hold_the_key(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, keys = keyed
+    given = {"key": keys["alice"]}
+    answer = httpx.post(f"{service.url}/ui/sign-in", data=given, headers={"Origin": service.url})
+    cookie = answer.headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert keys["alice"] not in cookie
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}, {"Origin": "http://a"}],
+)
+def test_what_changes_something_must_come_from_a_page_of_the_server(
+    keyed: tuple[Service, dict[str, str]], headers: dict[str, str]
+) -> None:
+    service, keys = keyed
+    with signed_in(service, keys["alice"]) as alice:
+        assert alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).status_code == 403
+        assert alice.post("/ui/sign-in", data={"key": keys["bob"]}, headers=headers).status_code == 403
+        fetched = alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Sec-Fetch-Site": "same-origin"})
+        assert fetched.status_code == 202
+
+
+def test_a_wrong_key_signs_nobody_in(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, _ = keyed
+    answer = httpx.post(f"{service.url}/ui/sign-in", data={"key": "cck_no"}, headers={"Origin": service.url})
+    assert answer.status_code == 403
+    assert "There is no such key." in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("change", ["x", "9" * 10 + ".", ".", "\u00e9"])
+def test_a_cookie_that_was_changed_is_none(keyed: tuple[Service, dict[str, str]], change: str) -> None:
+    service, keys = keyed
+    with signed_in(service, keys["alice"]) as alice:
+        cookie = f"{COOKIE}={change}{alice.cookies[COOKIE]}".encode("latin-1")
+        assert httpx.get(f"{service.url}/tasks", headers=[(b"Cookie", cookie)]).status_code == 401
+
+
+def test_a_session_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from server.web import sessions
+
+    monkeypatch.setattr(sessions, "secret", lambda: b"secret")
+    assert sessions.unseal(sessions.seal("name", 4_000_000_000)) == "name"
+    assert sessions.unseal(sessions.seal("name", 1)) is None
+
+
+def test_a_session_ends_with_its_key_and_with_signing_out(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, keys = keyed
+    with signed_in(service, keys["carol"]) as carol:
+        assert carol.post("/ui/sign-out", headers={"Origin": service.url}).status_code == 303
+        assert carol.get("/tasks").status_code == 401
+    with signed_in(service, keys["carol"]) as carol:
+        Keys(service.redis.client).revoke(keys["carol"])
+        eventually(lambda: carol.get("/tasks").status_code == 401)
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil", "evil"])
+def test_signing_in_leads_to_pages_of_the_server_only(keyed: tuple[Service, dict[str, str]], elsewhere: str) -> None:
+    service, keys = keyed
+    given = {"key": keys["alice"], "next": elsewhere}
+    answer = httpx.post(f"{service.url}/ui/sign-in", data=given, headers={"Origin": service.url})
+    assert answer.headers["Location"] == "/"
+
+
+def test_the_home_page_is_there_for_anybody_and_says_how_to_sign_in(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, _ = keyed
+    answer = httpx.get(service.url)
+    assert answer.status_code == 200
+    assert 'href="/ui/sign-in"' in answer.text
+
+
+def test_an_unknown_kind_is_a_page_that_says_so(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, _ = keyed
+    answer = httpx.get(f"{service.url}/ui/run/no-such-kind")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

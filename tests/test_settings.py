@@ -1,0 +1,150 @@
+"""Settings: code, README and `.env.example` say the same; a wrong one stops each process, with a sentence."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import PROCFILE, ROOT, Service, free_port
+from pydantic_core import PydanticUndefined
+
+from server.settings import Settings, SettingsError, load
+
+
+def default_of(name: str) -> str:
+    """As it is written in an environment."""
+    value = Settings.model_fields[name].default
+    if value is PydanticUndefined or value in ("", (), None):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def table() -> list[str]:
+    """The lines of the README's table, as they ought to be."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = f"`{default_of(name)}`" if default_of(name) else ""
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |".replace("|  |", "| |"))
+    return rows
+
+
+def example() -> list[str]:
+    """The lines of `.env.example`, as they ought to be: a comment and a line that is commented out for each."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        lines += [f"# {field.description}", f"#{name.upper()}={default_of(name)}"]
+    return lines
+
+
+def test_the_readme_has_every_setting_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text().splitlines()
+    found = [line for line in readme if re.match(r"\| `[A-Z_]+` \|", line)]
+
+    assert found == table(), "README.md's table of settings ought to be:\n" + "\n".join(table())
+
+
+def test_the_example_has_every_setting_with_its_default() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    found = [line for line in lines if line and not line.startswith("##")]
+
+    assert found == example(), ".env.example ought to be:\n" + "\n".join(example())
+
+
+def test_every_setting_has_a_sentence() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    files = [*(ROOT / "server").rglob("*.py"), *ROOT.glob("*.py")]
+    readers = [
+        str(path.relative_to(ROOT)) for path in files if re.search(r"os\.environ[\[.]|getenv\(", path.read_text())
+    ]
+
+    # The runner makes the environment of the processes that it starts.
+    assert [each for each in readers if not each.startswith("server/run/")] == []
+
+
+WRONG = [
+    ("PORT", "eighty"),
+    ("PORT", "0"),
+    ("WEB_THREADS", "0"),
+    ("WORKER_CONCURRENCY", "many"),
+    ("REDIS_URL", "http://localhost"),
+    ("REDIS_URL", ""),
+    ("BLOB_URL", "ftp://x"),
+    ("CELERY_BROKER_URL", "kafka://x"),
+    ("LOG_LEVEL", "LOUD"),
+    ("MAX_UPLOAD_BYTES", "-1"),
+    ("REDIS_TLS_VERIFY", "perhaps"),
+]
+
+COMMANDS = {
+    "web": shlex.split(PROCFILE["web"]),
+    "worker": shlex.split(PROCFILE["worker"]),
+    "runner": [sys.executable, "-m", "server.run"],
+    "keys": [sys.executable, "-m", "server.keys", "list"],
+}
+
+
+def refusal(service: Service, process: str, folder: Path, **env: str) -> str:
+    """What a process says that may not start."""
+    done = subprocess.run(
+        COMMANDS[process],
+        env=service.env | {"PORT": str(free_port())} | env,
+        cwd=ROOT if process in ("web", "worker") else folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}={value}" for name, value in WRONG])
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refused:
+        load()
+
+    assert str(refused.value).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("process", ["web", "worker", "runner", "keys"])
+def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, tmp_path: Path, process: str) -> None:
+    (tmp_path / "Procfile").write_text("web: true\n")
+
+    said = refusal(service, process, tmp_path, WEB_THREADS="none", LOG_LEVEL="LOUD")
+
+    assert "WEB_THREADS: Input should be a valid integer" in said
+    assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_a_module_of_tasks_that_is_not_there_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
+    said = refusal(service, process, tmp_path, TASK_MODULES="sample_tasks,not_there")
+
+    assert "coatcheck: TASK_MODULES: there is no module 'not_there'" in said
+
+
+def test_a_secret_is_never_quoted(service: Service, tmp_path: Path) -> None:
+    secrets: dict[str, Any] = {
+        "REDIS_URL": "http://me:swordfish@host",
+        "CELERY_BROKER_URL": "kafka://me:swordfish@host",
+        "BLOB_URL": "ftp://me:swordfish@host",
+    }
+
+    said = refusal(service, "keys", tmp_path, **secrets)
+
+    assert all(f"{name}: " in said for name in secrets)
+    assert "swordfish" not in said
+    assert "swordfish" not in repr(Settings(redis_url="redis://me:swordfish@host/0", secret_key="swordfish"))

@@ -1,0 +1,94 @@
+"""How many of a kind run at once, and how many start in a minute."""
+
+from datetime import datetime
+from itertools import pairwise
+
+from harness import Service, eventually
+
+
+def spans(service: Service, ids: list[str]) -> list[tuple[float, float]]:
+    """When each of these tasks ran, by the ledger, in order."""
+    lines = [line.decode().split() for line in service.redis.client.lrange("test:ledger", 0, -1)]
+    starts = {line[0]: float(line[2]) for line in lines if line[1] == "start"}
+    ends = {line[0]: float(line[2]) for line in lines if line[1] == "end"}
+    return sorted((starts[each], ends[each]) for each in ids)
+
+
+def test_a_kind_with_a_limit_of_one_never_runs_twice_at_once(service: Service) -> None:
+    ids = [service.submit("one_at_a_time", seconds=0.1) for _ in range(6)]
+    for each in ids:
+        assert service.wait_for(each, seconds=30)["status"] == "succeeded"
+    found = spans(service, ids)
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(found))
+
+
+def test_others_go_on_while_a_limited_kind_waits(service: Service) -> None:
+    slow = [service.submit("one_at_a_time", seconds=3) for _ in range(3)]
+    service.wait_for(slow[0], "running")
+    quick = service.submit("divide", x=1, y=2)
+    assert service.wait_for(quick)["finished_at"] < service.wait_for(slow[0])["finished_at"]
+    service.http.post("/bulk/cancel", params={"task": "one_at_a_time"})
+
+
+def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> None:
+    running, waiting = (service.submit("one_at_a_time", seconds=1.5) for _ in range(2))
+    service.wait_for(running, "running")
+    eventually(lambda: service.redis.client.zcard("held:one_at_a_time"))
+    assert service.http.post(f"/tasks/{waiting}/cancel").json()["status"] == "canceled"
+    after = service.submit("one_at_a_time", seconds=0)
+    assert service.wait_for(after)["status"] == "succeeded"
+    assert service.status(waiting)["deliveries"] == 0
+
+
+def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
+    fresh.start()
+    first, second = (fresh.submit("one_at_a_time", seconds=1) for _ in range(2))
+    fresh.wait_for(first, "running")
+    fresh.workers[0].kill()
+    fresh.start_worker()
+    for each in (first, second):
+        assert fresh.wait_for(each, seconds=60)["status"] == "succeeded"
+
+
+def test_a_kind_starts_no_more_than_its_share_in_a_minute(service: Service) -> None:
+    ids = [service.submit("three_a_minute") for _ in range(5)]
+    for each in ids[:3]:
+        assert service.wait_for(each)["status"] == "succeeded"
+    for each in ids[3:]:
+        found = service.wait_for(each, "scheduled")
+        wait = datetime.fromisoformat(found["not_before"]) - datetime.fromisoformat(found["submitted_at"])
+        assert 50 < wait.total_seconds() <= 61
+        service.http.post(f"/tasks/{each}/cancel")
+
+
+def test_many_that_were_canceled_while_they_waited_for_their_kind_do_not_hold_up_the_next(service: Service) -> None:
+    running = service.submit("one_at_a_time", seconds=2)
+    service.wait_for(running, "running")
+    for _ in range(40):
+        service.submit("one_at_a_time")
+    eventually(lambda: service.redis.client.zcard("held:one_at_a_time") == 40)
+    service.http.post("/bulk/cancel", params={"task": "one_at_a_time", "status": "queued"})
+    after = service.submit("one_at_a_time", seconds=0)
+    assert service.wait_for(after)["status"] == "succeeded"
+    eventually(lambda: not service.redis.client.exists("held", "held:one_at_a_time"))
+
+
+LIMITED = """
+import os, time
+from server.registry import task
+
+@task(max_running=int(os.environ["LIMIT"]))
+def limited(seconds: float) -> None:
+    time.sleep(seconds)
+"""
+
+
+def test_what_waits_for_its_kind_runs_when_a_deploy_has_taken_the_limit_away(fresh: Service) -> None:
+    (fresh.folder / "limited.py").write_text(LIMITED)
+    fresh.env |= {"TASK_MODULES": "limited", "PYTHONPATH": f"{fresh.env['PYTHONPATH']}:{fresh.folder}", "LIMIT": "1"}
+    fresh.start()
+    ids = [fresh.submit("limited", seconds=3) for _ in range(3)]
+    eventually(lambda: fresh.redis.client.zcard("held:limited") == 2)
+    fresh.workers[0].kill()
+    fresh.start_worker(LIMIT="0")
+    assert [fresh.wait_for(each, seconds=30)["status"] for each in ids] == ["succeeded"] * 3

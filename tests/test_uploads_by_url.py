@@ -1,0 +1,211 @@
+"""Uploads by URL, through HTTP and a worker, from real servers of other people."""
+
+import hashlib
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from foreign import Exchange, serve
+from harness import Service
+from PIL import Image
+from sample_tasks import LEDGER
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that may call loopback addresses."""
+    folder = tmp_path_factory.mktemp("open")
+    settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "MAX_UPLOAD_BYTES": "150000"}
+    with Service(folder, **settings) as made:
+        yield made.start()
+
+
+def failure(service: Service, task_id: str) -> tuple[str, str]:
+    """Type and detail of the error that a task ended with; its function has not begun."""
+    ended = service.wait_for(task_id)
+    assert ended["status"] == "failed", ended
+    ledger = [line.decode() for line in service.redis.client.lrange(LEDGER, 0, -1)]
+    assert not any(line.startswith(task_id) for line in ledger)
+    return ended["error"]["type"], ended["error"]["detail"]
+
+
+def has_text(exchange: Exchange) -> None:
+    """A text file."""
+    exchange.reply(body=b"hello", Content_Type="text/plain; charset=utf-8")
+
+
+def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Service) -> None:
+    asked = []
+
+    def answer(exchange: Exchange) -> None:
+        asked.append(exchange.path)
+        has_text(exchange)
+
+    with serve(answer) as url:
+        found = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/some/a%20b.txt?x=/c.d"}))
+    assert found == {
+        "same": True,
+        "text": "hello",
+        "filename": "a b.txt",
+        "suffix": ".txt",
+        "media_type": "text/plain",
+        "size": 5,
+        "sha256": hashlib.sha256(b"hello").hexdigest(),
+        "others": [],
+    }
+    assert asked == ["/some/a%20b.txt?x=/c.d"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "given", "filename", "media_type"),
+    [
+        ({"Content_Type": "image/png"}, {}, "x", "image/png"),
+        ({"Content_Disposition": 'attachment; filename="../../r.csv"'}, {}, "r.csv", "text/csv"),
+        ({"Content_Disposition": "attachment; filename*=UTF-8''%e2%82%ac.txt"}, {}, "€.txt", "text/plain"),
+        ({"Content_Type": "binary/octet-stream"}, {"filename": "a.png"}, "a.png", "image/png"),
+        ({"Content_Type": "text/plain"}, {"media_type": "text/csv"}, "x", "text/csv"),
+    ],
+)
+def test_name_and_type_are_the_clients_or_the_servers(
+    open_service: Service, headers: dict[str, str], given: dict[str, str], filename: str, media_type: str
+) -> None:
+    with serve(lambda exchange: exchange.reply(body=b"x", **headers)) as url:
+        found = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/x", **given}))
+    assert (found["filename"], found["media_type"]) == (filename, media_type)
+
+
+def test_lists_forms_and_queries_take_urls_too(open_service: Service) -> None:
+    http = open_service.http
+    with serve(has_text) as url:
+        one, two = f"{url}/one.txt", f"{url}/two.txt"
+        data = {"data": "aGVsbG8=", "filename": "data.txt"}
+        answers = [
+            http.post("/tasks/looks_at", json={"file": {"url": one}, "others": [{"url": two}, data]}),
+            http.post("/tasks/looks_at", params={"file": one, "others": [two]}),
+            http.post("/tasks/looks_at", files={"file": (None, one), "others": ("data.txt", b"hello")}),
+            http.post("/tasks/looks_at", files={"file": ("data.txt", b"hello"), "others": (None, two)}),
+        ]
+        assert [answer.status_code for answer in answers] == [202] * 4, [answer.text for answer in answers]
+        found = [open_service.result(answer.json()["task_id"]) for answer in answers]
+    assert [(each["filename"], each["others"]) for each in found] == [
+        ("one.txt", ["two.txt", "data.txt"]),
+        ("one.txt", ["two.txt"]),
+        ("one.txt", ["data.txt"]),
+        ("data.txt", ["two.txt"]),
+    ]
+
+
+def test_a_task_of_the_house_takes_a_url(open_service: Service) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 32), "red").save(picture, "PNG")
+    with serve(lambda exchange: exchange.reply(body=picture.getvalue(), Content_Type="image/png")) as url:
+        task_id = open_service.submit("thumbnail", image={"url": f"{url}/red.png"}, width=16)
+        assert open_service.result(task_id)["width"] == 16
+
+
+def test_a_retried_task_fetches_again(open_service: Service) -> None:
+    statuses = iter([503, 200])
+    with serve(lambda exchange: exchange.reply(next(statuses), b"hello")) as url:
+        first = open_service.submit("looks_at", file={"url": url})
+        assert failure(open_service, first) == ("/problems/upload-unreachable", "upload: its server answered 503.")
+        second = open_service.http.post(f"/tasks/{first}/retry").json()["task_id"]
+        assert open_service.result(second)["text"] == "hello"
+
+
+def says_nothing(exchange: Exchange) -> None:
+    """Take the request, and wait."""
+    time.sleep(5)
+
+
+def drips(exchange: Exchange) -> None:
+    """Send a byte now and then."""
+    exchange.begin()
+    for _ in range(50):
+        exchange.wfile.write(b"x")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("slow", [says_nothing, drips])
+def test_a_server_that_is_too_slow_fails_the_task(open_service: Service, slow: Any) -> None:
+    with serve(slow) as url:
+        task_id = open_service.submit("looks_at", file={"url": f"{url}/a.txt"})
+        expected = ("/problems/upload-unreachable", "a.txt: The server took too long.")
+        assert failure(open_service, task_id) == expected
+
+
+def test_a_file_that_is_too_large_fails_the_task(open_service: Service) -> None:
+    def endless(exchange: Exchange) -> None:
+        exchange.begin()
+        while True:
+            exchange.wfile.write(b"x" * 65536)
+
+    with serve(endless) as url:
+        task_id = open_service.submit("looks_at", file={"url": f"{url}/a.txt"})
+        expected = ("/problems/too-large", "a.txt: a file may have 100000 bytes here.")
+        assert failure(open_service, task_id) == expected
+
+
+def test_files_together_may_have_what_one_request_may_have(open_service: Service) -> None:
+    with serve(lambda exchange: exchange.reply(body=bytes(60_000))) as url:
+        two = {"file": {"url": f"{url}/a"}, "others": [{"url": f"{url}/b"}]}
+        assert open_service.result(open_service.submit("looks_at", **two))["size"] == 60_000
+        two["others"] *= 2  # type: ignore[operator]
+        kind, detail = failure(open_service, open_service.submit("looks_at", **two))
+    assert (kind, detail) == ("/problems/too-large", "b: a file may have 30000 bytes here.")
+
+
+def test_a_redirect_is_followed_but_not_to_where_the_first_might_not_lead(open_service: Service) -> None:
+    targets = {"/meta": "http://169.254.169.254/latest/meta-data/", "/file": "file:///etc/passwd"}
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.path == "/end":
+            return has_text(exchange)
+        return exchange.reply(302, Location=targets.get(exchange.path, "/end"))
+
+    with serve(answer) as url:
+        assert open_service.result(open_service.submit("looks_at", file={"url": f"{url}/begin"}))["filename"] == "end"
+        for path in targets:
+            task_id = open_service.submit("looks_at", file={"url": url + path})
+            kind, detail = failure(open_service, task_id)
+            assert kind == "/problems/upload-unreachable"
+            assert "169.254" not in detail
+
+
+def test_a_name_that_leads_to_loopback_is_refused_by_default(service: Service) -> None:
+    asked = []
+    with serve(lambda exchange: asked.append(exchange.path)) as url:
+        task_id = service.submit("looks_at", file={"url": url.replace("127.0.0.1", "localhost") + "/a.txt"})
+        expected = ("/problems/upload-unreachable", "a.txt: The URL's host has no public address.")
+        assert failure(service, task_id) == expected
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("upload", "words"),
+    [
+        ({"url": "http://127.0.0.1/x"}, "no public address"),
+        ({"url": "http://[::1]/x"}, "no public address"),
+        ({"url": "http://169.254.169.254/x"}, "no public address"),
+        ({"url": "ftp://example.com/x"}, "must begin with http"),
+        ({"url": "file:///etc/passwd"}, "must begin with http"),
+        ({"url": "https://user:pw@example.com/x"}, "user name"),
+        ({"url": "https://example.com/x", "data": "aGVsbG8="}, "not permitted"),
+        ({"url": 5}, "valid string"),
+        ("https://example.com/x", "should be a file"),
+    ],
+)
+def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, upload: Any, words: str) -> None:
+    answer = service.http.post("/tasks/looks_at", json={"file": upload})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["loc"][0] == "file"
+    assert words in error["msg"]
+
+
+def test_a_form_s_text_that_is_no_url_is_refused(service: Service) -> None:
+    for text, words in (("http://10.0.0.1/", "no public address"), ("hello", "should be a file")):
+        answer = service.http.post("/tasks/looks_at", files={"file": (None, text)})
+        assert answer.status_code == 422
+        assert words in answer.json()["errors"][0]["msg"]

@@ -1,0 +1,392 @@
+"""Clients that wait: on submit and on status, by query and by preference, a thousand at once, through Gunicorn."""
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import ROOT, Service, eventually
+from waiting_clients import Caller, Puppet, answered, calling, listening, waited_for
+
+TASKS = "sample_tasks,waited_tasks"
+
+
+@pytest.fixture(scope="module")
+def waited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with a puppet, and more of a worker than a test keeps busy."""
+    with Service(tmp_path_factory.mktemp("waited"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as made:
+        yield made.start()
+
+
+@pytest.fixture
+def puppet(waited: Service) -> Iterator[Puppet]:
+    """A running task, which ends with its test."""
+    made = Puppet(waited)
+    yield made
+    made.do("end")
+    waited.wait_for(made.id)
+
+
+def start(folder: Path, **settings: str) -> Service:
+    """A server of a test's own."""
+    return Service(folder, TASK_MODULES=TASKS, LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2", **settings)
+
+
+# -- submit
+
+
+def test_a_submit_that_waits_is_answered_with_the_end_and_the_result(waited: Service) -> None:
+    answer = waited.http.post("/tasks/ledgered?wait=20", json={"seconds": 0.2})
+    body = answer.json()
+    assert answer.status_code == 200
+    assert answer.headers["Preference-Applied"] == "wait=20"
+    assert answer.headers["Operation-Location"] == f"/tasks/{body['task_id']}"
+    assert body["status"] == "succeeded" and body["done"] and body["result"] == 0.2
+    assert {name: value for name, value in body.items() if name != "result"} == waited.status(body["task_id"])
+
+
+def test_a_preference_is_as_good_as_a_query(waited: Service) -> None:
+    prefer = {"Prefer": 'respond-async, Wait = "20"; for=me'}
+    answer = waited.http.post("/tasks/ledgered", json={"seconds": 0.2}, headers=prefer)
+    assert answer.status_code == 200
+    assert answer.headers["Preference-Applied"] == "wait=20"
+
+
+def test_a_submit_whose_task_fails_in_time_is_answered_with_its_error(waited: Service) -> None:
+    answer = waited.http.post("/tasks/misbehaves?wait=20", json={"how": "path"})
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["status"] == "failed" and body["error"]["type"] == "/problems/task-error" and body["result"] is None
+
+
+def test_a_submit_whose_task_takes_longer_gets_the_usual_ticket(waited: Service) -> None:
+    began = time.monotonic()
+    answer = waited.http.post("/tasks/ledgered?wait=1", json={"seconds": 2})
+    assert time.monotonic() - began >= 1
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/tasks/{answer.json()['task_id']}/result"
+    assert answer.json()["status"] == "running" and "Retry-After" in answer.headers
+
+
+def test_a_submit_that_does_not_wait_is_answered_at_once(waited: Service) -> None:
+    for target in ("/tasks/ledgered", "/tasks/ledgered?wait=0"):
+        answer = waited.http.post(target, json={"seconds": 0.1})
+        assert answer.status_code == 202
+        assert "Preference-Applied" not in answer.headers
+
+
+def test_a_repeated_submit_waits_for_the_task_of_the_first(waited: Service) -> None:
+    headers = {"Idempotency-Key": "waits"}
+    first = waited.http.post("/tasks/ledgered", json={"seconds": 1}, headers=headers)
+    again = waited.http.post("/tasks/ledgered?wait=20", json={"seconds": 1}, headers=headers)
+    assert again.status_code == 200
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json()["task_id"] == first.json()["task_id"] and again.json()["result"] == 1
+
+
+def test_an_upload_can_be_waited_for(waited: Service) -> None:
+    headers = {"Content-Type": "text/plain", "Expect": "100-continue"}
+    answer = waited.http.post("/tasks/echo_file?wait=20", content=b"x" * 300_000, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json()["result"]["bytes"] == 300_000
+
+
+@pytest.mark.parametrize("wrong", ["-1", "1.5", "soon", "", "٣", "1 "])
+def test_a_wrong_wait_is_refused_before_anything_is_queued(waited: Service, wrong: str) -> None:
+    before = waited.http.get("/tasks?limit=1").json()["tasks"]
+    for answer in (
+        waited.http.post("/tasks/ledgered", params={"wait": wrong}, json={}),
+        waited.http.get("/tasks/unknown", params={"wait": wrong}),
+    ):
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"][0]["loc"] == ["query", "wait"]
+    assert waited.http.get("/tasks?limit=1").json()["tasks"] == before
+
+
+def test_nobody_waits_longer_than_a_router_would(waited: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    waited.wait_for(puppet.id)
+    for seconds in ("26", "600", "9" * 5000):
+        answer = waited.http.get(puppet.path, params={"wait": seconds})
+        assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=25")
+
+
+def test_a_preference_is_met_as_far_as_it_can_be_and_is_never_an_error(waited: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    waited.wait_for(puppet.id)
+    given = {"wait=600": "wait=25", "wait=soon": None, "wait": None, "wait=-1": None, "respond-async": None}
+    for prefer, applied in given.items():
+        answer = waited.http.get(puppet.path, headers={"Prefer": prefer})
+        assert answer.status_code == 200
+        assert answer.headers.get("Preference-Applied") == applied
+
+
+# -- status
+
+
+def test_a_status_is_held_until_it_differs_from_the_one_at_arrival(waited: Service, puppet: Puppet) -> None:
+    with calling(waited, f"{puppet.path}?wait=20") as [caller]:
+        puppet.is_waited_for()
+        assert answered([caller], within=0.3) == 0
+        puppet.do("log this does not change the status")
+        assert answered([caller], within=0.3) == 0
+        puppet.do("progress 50")
+        status, headers, body = caller.answer()
+    assert (status, headers["Preference-Applied"], body["progress"]["percent"]) == (200, "wait=20", 50)
+
+
+def test_a_status_is_held_until_it_differs_from_the_one_that_the_client_has(waited: Service, puppet: Puppet) -> None:
+    old = waited.http.get(puppet.path).headers["ETag"]
+    with calling(waited, f"{puppet.path}?wait=20", If_None_Match=old) as [caller]:
+        puppet.is_waited_for()
+        puppet.do("progress 40")
+        status, headers, body = caller.answer()
+    assert status == 200 and body["progress"]["percent"] == 40 and headers["ETag"] != old
+    at_once = waited.http.get(f"{puppet.path}?wait=20", headers={"If-None-Match": old})
+    assert at_once.status_code == 200 and at_once.json() == body
+
+
+def test_a_status_that_stays_the_same_is_answered_when_the_time_is_up(waited: Service, puppet: Puppet) -> None:
+    began = time.monotonic()
+    answer = waited.http.get(f"{puppet.path}?wait=1")
+    assert time.monotonic() - began >= 1
+    assert answer.status_code == 200 and answer.json()["status"] == "running"
+    same = waited.http.get(puppet.path, headers={"If-None-Match": answer.headers["ETag"], "Prefer": "wait=1"})
+    assert same.status_code == 304
+    assert same.headers["ETag"] == answer.headers["ETag"] and same.headers["Preference-Applied"] == "wait=1"
+
+
+def test_the_end_of_a_task_answers_whoever_waits(waited: Service, puppet: Puppet) -> None:
+    with calling(waited, *[f"{puppet.path}?wait=20"] * 20) as callers:
+        puppet.is_waited_for()
+        puppet.do("end")
+        for caller in callers:
+            assert caller.answer()[2]["status"] == "succeeded"
+
+
+def test_a_cancel_answers_whoever_waits(waited: Service, puppet: Puppet) -> None:
+    with calling(waited, f"{puppet.path}?wait=20") as [caller]:
+        puppet.is_waited_for()
+        waited.http.post(f"{puppet.path}/cancel")
+        assert caller.answer()[2]["status"] in ("canceling", "canceled")
+
+
+def test_a_task_that_has_ended_is_not_waited_for(waited: Service, puppet: Puppet) -> None:
+    puppet.do("end")
+    waited.wait_for(puppet.id)
+    first = waited.http.get(f"{puppet.path}?wait=20")
+    again = waited.http.get(f"{puppet.path}?wait=20", headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.status_code, again.status_code) == (200, 304)
+    assert first.headers["Preference-Applied"] == "wait=20"
+    assert first.elapsed.total_seconds() + again.elapsed.total_seconds() < 20
+
+
+def test_an_unknown_task_is_not_waited_for(waited: Service) -> None:
+    assert waited.http.get("/tasks/unknown?wait=20").status_code == 404
+
+
+def test_a_place_in_the_queue_that_changes_is_an_answer(tmp_path: Path) -> None:
+    with start(tmp_path) as service:
+        service.start_web()
+        first, second = service.submit("ledgered"), service.submit("ledgered")
+        with calling(service, f"/tasks/{second}?wait=20") as [caller]:
+            eventually(lambda: waited_for(service, second))
+            service.http.post(f"/tasks/{first}/cancel")
+            body = caller.answer()[2]
+        assert (body["status"], body["queue"]["position"]) == ("queued", 1)
+
+
+# -- the connection
+
+
+def test_a_connection_serves_on_after_a_wait(waited: Service, puppet: Puppet) -> None:
+    with calling(waited, f"{puppet.path}?wait=20") as [caller]:
+        puppet.is_waited_for()
+        caller.send("/health/live")  # before the answer has come
+        time.sleep(0.2)
+        puppet.do("end")
+        assert caller.answer()[2]["status"] == "succeeded"
+        assert caller.answer()[2] == {"status": "live"}
+        caller.send(f"{puppet.path}?wait=20")
+        assert caller.answer()[2]["status"] == "succeeded"
+
+
+def test_an_old_client_is_answered_and_its_connection_closed(waited: Service, puppet: Puppet) -> None:
+    with contextlib.closing(Caller(waited, f"{puppet.path}?wait=20", version="1.0")) as caller:
+        puppet.is_waited_for()
+        puppet.do("end")
+        assert caller.answer()[2]["status"] == "succeeded"
+        assert caller.socket.recv(1) == b""
+
+
+def test_a_wait_is_one_line_in_the_log_under_the_request_id_of_its_client(waited: Service, puppet: Puppet) -> None:
+    with calling(waited, f"{puppet.path}?wait=20", X_Request_ID="held-back") as [caller]:
+        puppet.is_waited_for()
+        puppet.do("end")
+        assert caller.answer()[1]["X-Request-ID"] == "held-back"
+    assert waited.web is not None
+    assert waited.web.output().count("held-back") == 1
+
+
+# -- how many
+
+
+def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_once(tmp_path: Path) -> None:
+    """On the default settings, but for the addresses."""
+    allow_files(2000)
+    with start(tmp_path, WEB_CONCURRENCY="2") as service:
+        service.start_web()
+        items = service.http.post("/batches", json={"items": [{"task": "ledgered", "input": {}}] * 1000}).json()[
+            "items"
+        ]
+        paths = [f"/tasks/{item['task_id']}" for item in items]
+        with calling(service, *[f"{path}?wait=25" for path in paths]) as callers:
+            eventually(lambda: len(service.redis.client.pubsub_channels("t:?*")) == 1000, seconds=20)
+            assert len(listening(service)) <= 2  # one connection for each web process
+            assert not may_wait(service, paths[0])
+            assert [service.http.get(path).status_code for path in paths[:50]] == [200] * 50
+            assert answered(callers) == 0
+            for caller in callers[:10]:
+                caller.close()
+            eventually(lambda: may_wait(service, paths[0]))
+            assert service.http.post("/bulk/cancel?status=queued").status_code == 200
+            assert all(caller.answer()[0] == 200 for caller in callers[10:])
+        eventually(lambda: not service.redis.client.pubsub_channels("t:?*"))
+
+
+def may_wait(service: Service, path: str) -> bool:
+    """Whether one more is let in, to wait for a second."""
+    answer = service.http.get(f"{path}?wait=1")
+    assert answer.status_code == 200
+    return "Preference-Applied" in answer.headers
+
+
+def allow_files(number: int) -> None:
+    """Let this process hold so many sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(number, hard)))
+
+
+def test_a_submit_without_room_to_wait_gets_its_ticket_at_once(tmp_path: Path) -> None:
+    with start(tmp_path, MAX_WAITERS="0") as service:
+        service.start_web()
+        answer = service.http.post("/tasks/ledgered?wait=20", json={})
+        assert answer.status_code == 202
+        assert "Preference-Applied" not in answer.headers
+
+
+def test_those_who_wait_hold_no_thread(tmp_path: Path) -> None:
+    with start(tmp_path, WEB_THREADS="1") as service:
+        service.start()
+        puppet = Puppet(service)
+        with calling(service, *[f"{puppet.path}?wait=20"] * 10) as callers:
+            puppet.is_waited_for()
+            assert service.status(puppet.id)["status"] == "running"
+            assert answered(callers) == 0
+            puppet.do("end")
+            assert all(caller.answer()[2]["done"] for caller in callers)
+
+
+def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
+    with start(tmp_path, MAX_WAITERS="1") as service:
+        service.start()
+        puppet = Puppet(service)
+        with calling(service, f"{puppet.path}?wait=25") as [caller]:
+            puppet.is_waited_for()
+            assert not may_wait(service, puppet.path)
+            caller.close()
+            eventually(lambda: may_wait(service, puppet.path))
+        eventually(lambda: not waited_for(service, puppet.id))
+
+
+def test_a_web_process_that_is_killed_frees_the_places_of_its_clients(tmp_path: Path) -> None:
+    with start(tmp_path, MAX_WAITERS="1") as service:
+        service.start()
+        puppet = Puppet(service)
+        with calling(service, f"{puppet.path}?wait=25"):
+            puppet.is_waited_for()
+            assert service.web is not None
+            [process] = service.web.children()
+            os.kill(process, signal.SIGKILL)
+            eventually(lambda: service.web.children() not in ([], [process]))
+        service.http.close()
+        service.http = type(service.http)(base_url=service.url, timeout=30)
+        eventually(lambda: may_wait(service, puppet.path))
+
+
+# -- what may happen meanwhile
+
+
+def test_a_server_that_stops_answers_all_who_wait(tmp_path: Path) -> None:
+    with start(tmp_path) as service:
+        service.start()
+        puppet = Puppet(service)
+        targets = [f"{puppet.path}?wait=25"] * 100
+        with calling(service, *targets) as callers, calling(service, "/tasks/puppet?wait=25", method="POST") as [last]:
+            eventually(lambda: len(service.http.get("/tasks?status=running").json()["tasks"]) == 2)
+            puppet.is_waited_for()
+            time.sleep(0.5)
+            assert service.web is not None
+            service.web.signal(signal.SIGTERM)
+            for caller in callers:
+                status, headers, body = caller.answer()
+                assert (status, headers["Connection"], body["status"]) == (200, "close", "running")
+                caller.close()
+            status, headers, body = last.answer()
+            assert status == 202 and headers["Location"] == f"/tasks/{body['task_id']}/result"
+        assert service.web.wait() == 0
+
+
+def test_a_redis_that_restarts_meanwhile_does_not_end_the_wait(tmp_path: Path) -> None:
+    with start(tmp_path) as service:
+        service.start()
+        puppet = Puppet(service)
+        with calling(service, f"{puppet.path}?wait=25", "/tasks/ledgered?wait=25") as [caller, _]:
+            puppet.is_waited_for()
+            service.redis.process.kill()
+            time.sleep(1)
+            service.redis.start()
+            puppet.is_waited_for()
+            puppet.do("progress 70")
+            status, _, body = caller.answer()
+        assert (status, body["progress"]["percent"]) == (200, 70)
+
+
+def test_a_change_that_nobody_heard_is_seen_when_the_connection_is_back(tmp_path: Path) -> None:
+    with start(tmp_path) as service:
+        service.start()
+        puppet = Puppet(service)
+        with calling(service, f"{puppet.path}?wait=25") as [caller]:
+            puppet.is_waited_for()
+            service.redis.client.hset(f"t:{puppet.id}", "g", '{"done":9,"total":10,"percent":90,"message":""}')
+            assert answered([caller], within=0.3) == 0
+            [connection] = listening(service)
+            service.redis.client.client_kill_filter(_id=connection["id"])
+            assert caller.answer()[2]["progress"]["percent"] == 90
+
+
+def test_a_server_that_cannot_park_waits_in_a_thread(waited: Service) -> None:
+    """Flask's test client stands for all of them."""
+    script = """
+import sys
+import wsgi
+client = wsgi.application.test_client()
+answer = client.post("/tasks/ledgered?wait=20", json={"seconds": 0.3}, base_url="http://localhost")
+assert answer.status_code == 200, answer.text
+assert answer.json["result"] == 0.3 and answer.headers["Preference-Applied"] == "wait=20"
+events = client.get(answer.json["links"]["events"], base_url="http://localhost")
+assert "event: done" in events.text, events.text
+running = client.post("/tasks/ledgered", json={"seconds": 0.5}, base_url="http://localhost").json
+assert "event: done" in client.get(running["links"]["events"], base_url="http://localhost").text
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=waited.env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,379 @@
+"""Webhooks: a real receiver, the verifier that others wrote, and processes that die at the wrong moment."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import Exchange, serve
+from harness import ROOT, Service, eventually
+from standardwebhooks import Webhook, WebhookVerificationError
+
+MINUTE_MS = 60_000
+
+
+class Receiver:
+    """Keeps what was POSTed to it, and answers with the statuses given, the last of them for ever."""
+
+    def __init__(self, *statuses: int, **headers: str) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.url = ""
+        self._statuses = statuses or (204,)
+        self._headers = headers
+
+    def answer(self, exchange: Exchange) -> None:
+        """Note the request."""
+        assert exchange.command == "POST"
+        headers = {name.lower(): value for name, value in exchange.headers.items()}
+        self.got.append((headers, exchange.body))
+        exchange.reply(self._statuses[min(len(self.got), len(self._statuses)) - 1], **self._headers)
+
+    @contextmanager
+    def listening(self) -> Iterator["Receiver"]:
+        """On a loopback port."""
+        with serve(self.answer) as url:
+            self.url = url + "/hook?token=x"
+            yield self
+
+    def wait(self, number: int = 1, seconds: float = 15) -> None:
+        """Until it has got so many."""
+        eventually(lambda: len(self.got) >= number, seconds=seconds)
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that may call loopback addresses."""
+    folder = tmp_path_factory.mktemp("open")
+    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
+        yield made.start()
+
+
+def submit(service: Service, task: str, url: str, options: dict[str, int] | None = None, **parameters: Any) -> str:
+    """Submit a task with a webhook; its id."""
+    answer = service.http.post(f"/tasks/{task}", params={"webhook": url, **(options or {})}, json=parameters)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["task_id"])
+
+
+def delivery(service: Service, task_id: str) -> dict[str, Any]:
+    """What the server says of a webhook."""
+    answer = service.http.get(f"/tasks/{task_id}/webhook")
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def settled(service: Service, task_id: str, status: str, seconds: float = 15) -> list[dict[str, Any]]:
+    """The tries, as soon as the webhook has come to this status."""
+
+    def look() -> list[dict[str, Any]] | None:
+        found = delivery(service, task_id)
+        return found["tries"] if found["status"] == status else None
+
+    return eventually(look, seconds=seconds) or []
+
+
+def make_due(service: Service, task_id: str) -> None:
+    """Let the time pass until the next try, or until a lease is over."""
+    service.redis.client.zadd("webhooks", {task_id: 0}, xx=True)
+
+
+def secret_of(service: Service) -> str:
+    """The caller's secret."""
+    return str(service.http.get("/webhook-secret").json()["secret"])
+
+
+# -- the end of a task is POSTed
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters", "status"),
+    [("divide", {"x": 1, "y": 2}, "succeeded"), ("divide", {"x": 1, "y": 0}, "failed"), ("kills_child", {}, "failed")],
+)
+def test_the_end_of_a_task_is_posted_as_its_status_object_and_verifies(
+    open_service: Service, task: str, parameters: dict[str, Any], status: str
+) -> None:
+    with Receiver().listening() as receiver:
+        task_id = submit(open_service, task, receiver.url, **parameters)
+        receiver.wait(seconds=30)
+        headers, body = receiver.got[0]
+        assert Webhook(secret_of(open_service)).verify(body, headers) == open_service.status(task_id)
+        assert json.loads(body)["status"] == status
+        assert headers["webhook-id"] == task_id
+        assert headers["content-type"] == "application/json"
+        tries = settled(open_service, task_id, "delivered")
+        assert [(each["status"], each["reason"]) for each in tries] == [(204, None)]
+        assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("delay", [0, 600])
+def test_a_canceled_task_is_posted_whether_it_ran_or_not(open_service: Service, delay: int) -> None:
+    with Receiver().listening() as receiver:
+        task_id = submit(open_service, "reports", receiver.url, {"delay": delay})
+        if not delay:
+            open_service.wait_for(task_id, "running")
+        assert delivery(open_service, task_id)["status"] == "waiting"
+        open_service.http.post(f"/tasks/{task_id}/cancel")
+        receiver.wait()
+        assert json.loads(receiver.got[0][1])["status"] == "canceled"
+
+
+def test_a_batch_s_item_has_a_webhook_of_its_own(open_service: Service) -> None:
+    with Receiver().listening() as receiver:
+        item = {"task": "divide", "input": {"x": 4, "y": 2}}
+        items = [item | {"options": {"webhook": receiver.url}}, item]
+        assert open_service.http.post("/batches", json={"items": items}).status_code == 202
+        receiver.wait()
+        time.sleep(1.5)
+        assert len(receiver.got) == 1
+
+
+def test_a_retried_task_keeps_its_webhook(open_service: Service) -> None:
+    with Receiver().listening() as receiver:
+        first = submit(open_service, "divide", receiver.url, x=1, y=0)
+        receiver.wait()
+        second = open_service.http.post(f"/tasks/{first}/retry").json()["task_id"]
+        receiver.wait(2)
+        assert [headers["webhook-id"] for headers, _ in receiver.got] == [first, second]
+
+
+# -- tries
+
+
+def test_a_failed_delivery_is_tried_again_with_growing_waits_under_the_same_id(open_service: Service) -> None:
+    with Receiver(500, 503, 200).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
+        receiver.wait()
+        first = eventually(lambda: delivery(open_service, task_id)["next_try_at"])
+        receiver.wait(2)  # five seconds later, without any help
+        eventually(lambda: delivery(open_service, task_id)["next_try_at"] != first)
+        pending = delivery(open_service, task_id)
+        assert (pending["status"], [each["status"] for each in pending["tries"]]) == ("pending", [500, 503])
+        wait_ms = open_service.redis.client.zscore("webhooks", task_id) - time.time() * 1000
+        assert 4 * MINUTE_MS < wait_ms < 6 * MINUTE_MS
+        make_due(open_service, task_id)
+        tries = settled(open_service, task_id, "delivered")
+        assert [each["status"] for each in tries] == [500, 503, 200]
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+        assert len({body for _, body in receiver.got}) == 1
+        for headers, body in receiver.got:  # each signed anew, with its own time
+            Webhook(secret_of(open_service)).verify(body, headers)
+
+
+def test_after_a_day_of_tries_it_is_given_up(open_service: Service) -> None:
+    with Receiver(500).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
+        for number in range(1, 7):
+            eventually(lambda number=number: len(delivery(open_service, task_id)["tries"]) == number)  # type: ignore[misc]
+            make_due(open_service, task_id)
+        assert len(settled(open_service, task_id, "given-up")) == 7
+        assert delivery(open_service, task_id)["next_try_at"] is None
+
+
+def test_a_receiver_that_is_gone_for_good_is_left_alone(open_service: Service) -> None:
+    with Receiver(410).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
+        assert [each["status"] for each in settled(open_service, task_id, "given-up")] == [410]
+        assert open_service.redis.client.zscore("webhooks", task_id) is None
+
+
+def test_a_redirect_is_a_failure_and_is_not_followed(open_service: Service) -> None:
+    with Receiver().listening() as target, Receiver(307, Location=target.url).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
+        eventually(lambda: delivery(open_service, task_id)["tries"])
+        found = delivery(open_service, task_id)
+        assert (found["status"], found["tries"][0]["status"]) == ("pending", 307)
+        assert target.got == []
+
+
+def test_a_receiver_that_cannot_be_reached_is_noted_with_the_reason(open_service: Service) -> None:
+    task_id = submit(open_service, "divide", "http://127.0.0.1:1/", x=1, y=2)
+    eventually(lambda: delivery(open_service, task_id)["tries"])
+    found = delivery(open_service, task_id)["tries"][0]
+    assert (found["status"], found["reason"]) == (None, "The server cannot be reached.")
+
+
+def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Service) -> None:
+    with Receiver(500).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, {"ttl": 3}, x=1, y=2)
+        receiver.wait()
+        eventually(lambda: open_service.http.get(f"/tasks/{task_id}").status_code == 410)
+        eventually(lambda: open_service.redis.client.zscore("webhooks", task_id) is None)
+        assert not open_service.redis.client.exists(f"t:{task_id}")
+
+
+def test_receivers_that_hang_take_one_child_at_most_from_the_tasks(open_service: Service) -> None:
+    release = threading.Event()
+
+    def hang(exchange: Exchange) -> None:
+        release.wait(30)
+        exchange.reply(204)
+
+    with serve(hang) as url:
+        ids = [submit(open_service, "divide", url, x=1, y=2) for _ in range(12)]
+        for task_id in ids:
+            open_service.wait_for(task_id)
+        eventually(lambda: open_service.redis.client.exists("webhooks:job"))
+        assert open_service.result(open_service.submit("divide", x=6, y=2)) == 3
+        release.set()
+        for task_id in ids:
+            assert len(settled(open_service, task_id, "delivered")) == 1
+
+
+# -- processes that die
+
+
+@pytest.fixture
+def dying(tmp_path: Path) -> Iterator[Service]:
+    """A server whose worker a test kills."""
+    settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "LEASE_SECONDS": "5"}
+    with Service(tmp_path, **settings) as made:
+        yield made
+
+
+def test_a_worker_killed_between_the_end_and_the_delivery_loses_nothing(dying: Service) -> None:
+    with Receiver().listening() as receiver:
+        dying.start()
+        task_id = submit(dying, "divide", receiver.url, x=1, y=2)
+        dying.wait_for(task_id)
+        dying.workers[0].kill()
+        dying.start_worker()
+        receiver.wait(seconds=30)
+        assert json.loads(receiver.got[0][1])["task_id"] == task_id
+
+
+def test_a_worker_killed_while_it_delivers_delivers_again_under_the_same_id(dying: Service) -> None:
+    seen: list[str] = []
+
+    def answer(exchange: Exchange) -> None:
+        seen.append(exchange.headers["webhook-id"])
+        if len(seen) == 1:
+            dying.workers[0].kill()
+        else:
+            exchange.reply(204)
+
+    with serve(answer) as url:
+        dying.start()
+        task_id = submit(dying, "divide", url, x=1, y=2)
+        eventually(lambda: len(seen) == 1)
+        eventually(lambda: not dying.workers[0].alive)
+        dying.start_worker()
+        make_due(dying, task_id)
+        assert len(settled(dying, task_id, "delivered", seconds=30)) == 1
+        assert seen == [task_id, task_id]
+
+
+def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Service) -> None:
+    with Receiver().listening() as receiver:
+        dying.start_web()
+        task_id = submit(dying, "divide", receiver.url, x=1, y=2)
+        dying.http.post(f"/tasks/{task_id}/cancel")
+        dying.redis.process.kill()
+        dying.redis.start()
+        dying.start_worker()
+        receiver.wait()
+        assert json.loads(receiver.got[0][1])["status"] == "canceled"
+
+
+# -- where it may go
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://example.com/hook", "must begin with https"),
+        ("ftp://example.com/", "must begin with http"),
+        ("https://127.0.0.1/", "no public address"),
+        ("https://10.1.2.3:8443/", "no public address"),
+        ("https://[::1]/", "no public address"),
+        ("https://169.254.169.254/", "no public address"),
+        ("https://me:secret@example.com/", "user name"),
+        ("https://example.com/" + "x" * 2100, "2048 characters"),
+        ("nonsense", "must begin with http"),
+    ],
+)
+def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, url: str, words: str) -> None:
+    before = set(service.redis.client.keys("t:*"))
+    answer = service.http.post("/tasks/divide", params={"webhook": url}, json={"x": 1, "y": 2})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["loc"] == ["query", "webhook"]
+    assert words in error["msg"]
+    assert set(service.redis.client.keys("t:*")) <= before
+
+
+def test_a_name_that_leads_to_a_private_address_is_refused_when_it_is_called(service: Service) -> None:
+    with Receiver().listening() as receiver:
+        url = receiver.url.replace("http://127.0.0.1", "https://localhost")
+        task_id = submit(service, "divide", url, x=1, y=2)
+        eventually(lambda: delivery(service, task_id)["tries"])
+        found = delivery(service, task_id)["tries"][0]
+        assert (found["status"], found["reason"]) == (None, "The URL's host has no public address.")
+        assert receiver.got == []
+
+
+def test_a_task_without_a_webhook_has_no_tries_to_list(service: Service) -> None:
+    task_id = service.submit("divide", x=1, y=2)
+    assert service.http.get(f"/tasks/{task_id}/webhook").status_code == 404
+
+
+# -- secrets
+
+
+def keys_command(service: Service, *arguments: str) -> str:
+    """What the command prints."""
+    command = [sys.executable, "-m", "server.keys", *arguments]
+    done = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(open_service: Service) -> None:
+    old = secret_of(open_service)
+    rotated = open_service.http.post("/webhook-secret/rotate")
+    assert rotated.headers["Cache-Control"] == "no-store"
+    new = rotated.json()["secret"]
+    assert new == secret_of(open_service) != old
+    assert new.startswith("whsec_")
+    assert rotated.json()["previous_until"] is not None
+    with Receiver().listening() as receiver:
+        submit(open_service, "divide", receiver.url, x=1, y=2)
+        receiver.wait()
+        headers, body = receiver.got[0]
+        assert len(headers["webhook-signature"].split()) == 2
+        for secret in (old, new):
+            Webhook(secret).verify(body, headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(new).verify(body + b" ", headers)
+        open_service.redis.client.hset("webhook-secret:local", "until", int(time.time()) - 1)
+        submit(open_service, "divide", receiver.url, x=1, y=2)
+        receiver.wait(2)
+        headers, body = receiver.got[1]
+        Webhook(new).verify(body, headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(old).verify(body, headers)
+    assert open_service.http.get("/webhook-secret").json() == {"secret": new, "previous_until": None}
+
+
+def test_the_command_shows_and_rotates_the_same_secrets(open_service: Service) -> None:
+    assert keys_command(open_service, "webhook-secret", "--owner", "local") == secret_of(open_service)
+    rotated = keys_command(open_service, "webhook-secret", "--owner", "local", "--rotate")
+    assert rotated == secret_of(open_service)
+    made = keys_command(open_service, "webhook-secret", "--owner", "alice")
+    assert keys_command(open_service, "webhook-secret", "--owner", "alice") == made != rotated
+
+
+def test_each_owner_has_a_secret_of_its_own_and_a_reader_sees_none(tmp_path: Path) -> None:
+    with Service(tmp_path) as keyed:
+        keyed.start_web()
+        made = [("alice", "submit"), ("bob", "submit"), ("alice", "read"), ("root", "admin")]
+        keys = [keys_command(keyed, "create", "--owner", owner, "--role", role) for owner, role in made]
+        answers = [keyed.http.get("/webhook-secret", headers={"Authorization": f"Bearer {key}"}) for key in keys]
+        assert [answer.status_code for answer in answers] == [200, 200, 403, 200]
+        assert len({answer.json()["secret"] for answer in (answers[0], answers[1], answers[3])}) == 3
+        assert keyed.http.post("/webhook-secret/rotate").status_code == 401

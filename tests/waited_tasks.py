@@ -1,0 +1,34 @@
+"""A task that does what a test tells it, while the test waits for it or listens to it."""
+
+import contextlib
+import time
+
+from server.connections import UNREACHABLE, client
+from server.context import Context
+from server.registry import task
+
+
+@task()
+def puppet(ctx: Context) -> str:
+    """Take words from a Redis list: `log`, `progress`, `say` (so many lines), `end`, `fail`."""
+    ctx.progress(0, 1, "listening")
+    while True:
+        given = None
+        with contextlib.suppress(*UNREACHABLE):
+            given = client().lpop(f"test:puppet:{ctx.task_id}")
+        if given is None:
+            ctx.progress(0, 1) if ctx.should_stop() else time.sleep(0.005)
+            continue
+        word, _, rest = given.decode().partition(" ")
+        if word == "log":
+            ctx.log(rest)
+        elif word == "progress":
+            time.sleep(0.11)  # reports that follow one another too fast are left out
+            ctx.progress(int(rest), 100)
+        elif word == "say":
+            for number in range(int(rest)):
+                ctx.log(f"line {number}")
+        elif word == "fail":
+            raise ValueError(rest)
+        elif word == "end":
+            return rest
