@@ -28,6 +28,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield made.start()
 
 
+@pytest.fixture(autouse=True)
+def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves running on the server of all would take a child from the tests that follow."""
+    yield
+    if "service" in request.fixturenames:
+        request.getfixturevalue("service").cancel_unfinished()
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
     """A server of a test's own, with nothing started but its Redis: for tests that kill."""

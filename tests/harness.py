@@ -243,6 +243,17 @@ class Service:
         assert found is not None
         return found
 
+    def cancel_unfinished(self) -> None:
+        """Cancel what has not ended, and wait until it has."""
+
+        def nothing_left() -> bool:
+            left = self.redis.client.exists("unfinished")
+            if left:
+                self.http.post("/bulk/cancel")
+            return not left
+
+        eventually(nothing_left)
+
     def result(self, task_id: str, seconds: float = 15) -> Any:
         """The result of a task that succeeds."""
         ended = self.wait_for(task_id, seconds=seconds)
