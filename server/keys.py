@@ -43,10 +43,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request."""
+    """Who makes a request; `key` is the fingerprint of the key that it came with."""
 
     owner: str
     role: Role
+    key: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -111,6 +112,10 @@ class Keys:
         """Whose key it is."""
         return self.by_fingerprint(fingerprint(key))
 
+    def holds(self, caller: Caller) -> bool:
+        """Whether a caller who was let in would be let in again: its key has not been revoked since."""
+        return not self.any() if caller == LOCAL else self.by_fingerprint(caller.key) == caller
+
     def by_fingerprint(self, name: str) -> Caller | None:
         """Whose key has this fingerprint, compared in constant time with each that there is."""
         digest, found = name.encode(), None
@@ -122,7 +127,10 @@ class Keys:
     def _current(self) -> dict[bytes, Caller]:
         if time.monotonic() - self._read_at >= CACHE_SECONDS:
             entries = self._entries()
-            self._known = {digest: Caller(entry["owner"], Role(entry["role"])) for digest, entry in entries.items()}
+            self._known = {
+                digest: Caller(entry["owner"], Role(entry["role"]), digest.decode())
+                for digest, entry in entries.items()
+            }
             self._read_at = time.monotonic()
         return self._known
 

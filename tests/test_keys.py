@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from harness import PROCFILE, ROOT, Service, eventually, free_port
+from waiting_clients import calling, waited_for
 
-from server.keys import CACHE_SECONDS, Caller, Keys, Role
+from server.keys import CACHE_SECONDS, Caller, Keys, Role, fingerprint
 
 
 class Guarded:
@@ -137,17 +138,73 @@ def test_an_id_that_expired_is_410_for_its_owner_and_404_for_others(guarded: Gua
     assert guarded.bob.get(path).status_code == 404
 
 
-def test_a_revoked_key_is_none_soon(guarded: Guarded) -> None:
-    key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
-    header = {"Authorization": f"Bearer {key}"}
-    eventually(lambda: guarded.service.http.get("/catalog", headers=header).status_code == 200)
+class Carol:
+    """Somebody with a key, which is revoked."""
 
-    assert manage(guarded.service, "revoke", key[:10]).returncode == 0
+    def __init__(self, guarded: Guarded) -> None:
+        self._service = guarded.service
+        self._key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
+        self.header = {"Authorization": f"Bearer {self._key}"}
+        self._is_answered(200)
 
-    eventually(
-        lambda: guarded.service.http.get("/catalog", headers=header).status_code == 401, seconds=CACHE_SECONDS + 3
-    )
-    assert manage(guarded.service, "revoke", key[:10]).returncode == 1
+    def post(self, path: str, **body: Any) -> Any:
+        return self._service.http.post(path, json=body, headers=self.header).json()
+
+    def is_revoked(self) -> None:
+        """Return once the server knows."""
+        assert manage(self._service, "revoke", self._key[:10]).returncode == 0
+        self._is_answered(401)
+        assert manage(self._service, "revoke", self._key[:10]).returncode == 1
+
+    def _is_answered(self, status: int) -> None:
+        look = self._service.http.get
+        eventually(lambda: look("/catalog", headers=self.header).status_code == status, seconds=CACHE_SECONDS + 8)
+
+
+@pytest.fixture
+def carol(guarded: Guarded) -> Carol:
+    """With a key of her own for each test."""
+    return Carol(guarded)
+
+
+def test_a_revoked_key_is_none_soon(carol: Carol) -> None:
+    carol.is_revoked()
+
+
+def test_who_listens_with_a_key_that_is_revoked_hears_no_more(guarded: Guarded, carol: Carol) -> None:
+    task_id = carol.post("/tasks/reports", seconds=60)["task_id"]
+    with calling(guarded.service, f"/tasks/{task_id}/events", Connection="close", **carol.header) as [listener]:
+        eventually(lambda: waited_for(guarded.service, task_id))
+
+        carol.is_revoked()
+
+        assert b"event: done" not in listener.rest()
+    guarded.admin.post(f"/tasks/{task_id}/cancel")
+
+
+def test_a_status_that_is_waited_for_with_a_key_that_is_revoked_is_401(guarded: Guarded, carol: Carol) -> None:
+    task_id = carol.post("/tasks/ledgered?delay=60")["task_id"]
+    with calling(guarded.service, f"/tasks/{task_id}?wait=25", **carol.header) as [waiter]:
+        eventually(lambda: waited_for(guarded.service, task_id))
+
+        carol.is_revoked()
+        guarded.admin.post(f"/tasks/{task_id}/cancel")
+
+        assert waiter.answer()[0] == 401
+
+
+def test_a_submit_that_waits_with_a_key_that_is_revoked_has_its_ticket(guarded: Guarded, carol: Carol) -> None:
+    with calling(guarded.service, "/tasks/ledgered?delay=60&tag=of-carol&wait=25", method="POST", **carol.header) as [
+        waiter
+    ]:
+        (task,) = eventually(lambda: guarded.admin.get("/tasks?tag=of-carol").json()["tasks"])
+        eventually(lambda: waited_for(guarded.service, task["task_id"]))
+
+        carol.is_revoked()
+        guarded.admin.post(f"/tasks/{task['task_id']}/cancel")
+
+        status, _, ticket = waiter.answer()
+    assert (status, ticket["task_id"], ticket["status"]) == (202, task["task_id"], "scheduled")
 
 
 def test_keys_are_shown_once_and_kept_as_hashes(guarded: Guarded) -> None:
@@ -207,7 +264,7 @@ def test_make_key_makes_one_and_prints_it_once(guarded: Guarded) -> None:
 def test_keys_are_compared_in_constant_time_with_each(guarded: Guarded) -> None:
     keys = Keys(guarded.service.redis.client)
 
-    assert keys.find(guarded.keys["bob"]) == Caller("bob", Role.SUBMIT)
+    assert keys.find(guarded.keys["bob"]) == Caller("bob", Role.SUBMIT, fingerprint(guarded.keys["bob"]))
     assert keys.find(guarded.keys["bob"][:-1]) is None
     assert "compare_digest" in inspect.getsource(Keys.by_fingerprint)
     assert "break" not in inspect.getsource(Keys.by_fingerprint)

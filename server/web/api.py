@@ -140,6 +140,8 @@ def _look_for_end(held: Ticket) -> tuple[Response, bool]:
         record = find(g.task_id)
     except UNREACHABLE:
         return held.first, False  # the task is stored: the client must not hear anything else
+    except Problem:  # it has been deleted meanwhile, or the client's key revoked
+        return held.first, True
     if not record.status.done and not held.over:
         return held.first, False
     response = ended(record) if record.status.done else status_answer(record, 202)

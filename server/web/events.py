@@ -22,8 +22,10 @@ import pydantic_core
 from flask import Blueprint, Response, request
 
 from server.connections import UNREACHABLE
+from server.keys import Caller, keys
 from server.records import Entry, Record, Status, records
 from server.web.api import find
+from server.web.guard import caller
 from server.web.waiters import ALL
 from server.web.waiting import Lot, Parked, enter, lot_of_request, pause
 from server.wire import status_object, timestamp
@@ -47,7 +49,8 @@ def stream(task_id: str) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if mark == "done" and record.status.done:
         return Response(status=204, headers=headers)
-    body = b"" if request.method == "HEAD" else _body(lot_of_request(), task_id, Reader(task_id, number, mark))
+    reader = Reader(task_id, caller(), number, mark)
+    body = b"" if request.method == "HEAD" else _body(lot_of_request(), task_id, reader)
     return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
 
 
@@ -79,10 +82,11 @@ def _body(lot: Lot, task_id: str, reader: "Reader") -> Iterator[bytes]:
 
 
 class Reader:
-    """One client's way through the events of a task."""
+    """One client's way through the events of a task. It ends early where the client's key is revoked."""
 
-    def __init__(self, task_id: str, number: int, mark: str) -> None:
+    def __init__(self, task_id: str, caller: Caller, number: int, mark: str) -> None:
         self._task_id = task_id
+        self._caller = caller
         self._number = number
         self._mark = mark
         self._written = time.monotonic()
@@ -108,7 +112,7 @@ class Reader:
 
     def _new(self) -> Iterator[bytes]:
         record, entries = records().events(self._task_id, self._number)
-        if record is None:
+        if record is None or not keys().holds(self._caller):
             self.ended = True
             return
         running = record.status is Status.RUNNING  # it says so first; any other status comes after what a run said

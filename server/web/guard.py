@@ -42,7 +42,13 @@ def install(app: Flask) -> None:
 
 
 def caller() -> Caller:
-    """Who makes this request."""
+    """Who makes this request; of one that comes back from waiting, who that is by now.
+
+    Raises:
+        Problem: as `identify`.
+    """
+    if "caller" not in g:
+        g.caller = identify()
     found: Caller = g.caller
     return found
 

@@ -33,8 +33,9 @@ _LOOK_EVERY = 8.0
 LOT = "coatcheck.lot"
 TICKET = "coatcheck.ticket"
 
-#: What a request that comes back keeps: it was let in once, and it is one line in the log.
-_KEPT = ("began", "request_id", "caller", "task_id")
+#: What a request that comes back keeps, for it is one line in the log. Who makes it is found anew: its key may have
+#: been revoked while it waited.
+_KEPT = ("began", "request_id", "task_id")
 
 _PREFERRED = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]+)"?\s*(?=[,;]|$)', re.IGNORECASE)
 
