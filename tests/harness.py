@@ -249,7 +249,7 @@ class Service:
         def nothing_left() -> bool:
             left = self.redis.client.exists("unfinished")
             if left:
-                self.http.post("/bulk/cancel")
+                assert self.http.post("/bulk/cancel", params={"since": "2020-01-01T00:00:00Z"}).status_code == 200
             return not left
 
         eventually(nothing_left)
