@@ -122,6 +122,21 @@ def test_a_reader_looks_and_does_nothing(guarded: Guarded, task: str) -> None:
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
 
 
+def test_an_admin_lists_the_tasks_of_an_owner_and_nobody_else_does_so_with_anothers(
+    guarded: Guarded, task: str
+) -> None:
+    of_bob = guarded.bob.post("/tasks/save_file", json={"name": "b.txt"}).json()["task_id"]
+
+    def listed(client: httpx.Client, owner: str) -> set[str]:
+        return {each["task_id"] for each in client.get("/tasks", params={"owner": owner}).json()["tasks"]}
+
+    assert task in listed(guarded.admin, "alice") and of_bob not in listed(guarded.admin, "alice")
+    assert {task, of_bob} <= listed(guarded.admin, "alice,bob")
+    assert listed(guarded.admin, "nobody") == set()
+    assert listed(guarded.alice, "bob") == set()
+    assert guarded.alice.post("/bulk/retry?owner=bob&status=succeeded").json()["retried"] == 0
+
+
 def test_metrics_are_for_admins(guarded: Guarded) -> None:
     assert guarded.alice.get("/metrics").status_code == 403
     assert guarded.admin.get("/metrics").status_code == 200

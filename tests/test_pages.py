@@ -32,8 +32,8 @@ STATIC = tuple(f"/static/{each.name}" for each in (Path(server.web.__file__).par
 
 #: Bytes of page, style and script together: of the frame, and of each task. The frame has every route with all that
 #: it answers, so it grows with them: raised on purpose for schedules, feeds, queues and workers,
-#: and for results as tables and plots.
-FRAME, EACH_TASK = 50_000, 2_500
+#: for results as tables and plots, and for what is said and done while the server is out of reach.
+FRAME, EACH_TASK = 52_000, 2_500
 
 
 class Page(HTMLParser):

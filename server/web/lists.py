@@ -26,7 +26,8 @@ MOST_CANCELED, MOST_RETRIED = 5_000, 500
 #: Statuses of problems that would be those of the next task, too.
 _NO_ROOM = (429, 503)
 
-_FILTERS = ("status", "task", "tag", "since", "until")
+#: What a list and a bulk call can be narrowed to.
+FILTERS = ("status", "task", "owner", "tag", "since", "until")
 
 
 @lists.get("/tasks")
@@ -44,7 +45,7 @@ def list_tasks() -> Response:
 
 def _next(path: str, cursor: str) -> str:
     """The address of the next page: the same filters, each as often as it was given."""
-    given = [(name, text) for name in (*_FILTERS, "limit") for text in request.args.getlist(name)]
+    given = [(name, text) for name in (*FILTERS, "limit") for text in request.args.getlist(name)]
     return f"{path}?{urlencode([*given, ('cursor', cursor)])}"
 
 
@@ -96,18 +97,17 @@ def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Recor
 
 def _check_filters() -> None:
     """A filter that is missing, empty or misspelt would match more than was meant."""
-    if unknown := sorted(set(request.args) - {*_FILTERS, "cursor"}):
+    if unknown := sorted(set(request.args) - {*FILTERS, "cursor"}):
         raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}.")
-    if not any(_words(name) for name in _FILTERS):
-        raise Problem("bad-request", f"A filter is needed: one of {', '.join(_FILTERS)}.")
+    if not any(_words(name) for name in FILTERS):
+        raise Problem("bad-request", f"A filter is needed: one of {', '.join(FILTERS)}.")
 
 
 def _filter(among: Sequence[Status] | None = None) -> Filter:
     statuses = [_status(word) for word in _words("status")] or list(Status)
-    known = [kind.name for kind in catalog()]
     return Filter(
-        owners=visible_owners(),
-        kinds=[name for name in _words("task") if name in known] or _all_unless_asked(known, "task"),
+        owners=_asked("owner", visible_owners()),
+        kinds=_asked("task", [kind.name for kind in catalog()]),
         statuses=[status for status in statuses if among is None or status in among],
         tags=_words("tag"),
         since=_moment("since"),
@@ -115,8 +115,10 @@ def _filter(among: Sequence[Status] | None = None) -> Filter:
     )
 
 
-def _all_unless_asked(known: list[str], name: str) -> list[str]:
-    return [] if _words(name) else known
+def _asked(name: str, known: list[str]) -> list[str]:
+    """Those of the known ones that the query names; all, where it names none."""
+    wanted = _words(name)
+    return [each for each in known if each in wanted] if wanted else known
 
 
 def _words(name: str) -> list[str]:

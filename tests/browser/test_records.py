@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from harness import Service, eventually
 from looking import assert_accessible, photograph, sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 Open = Callable[..., Page]
 
@@ -33,6 +33,62 @@ def test_filters_are_in_the_address_and_narrow_the_table(service: Service, open_
     page.get_by_label("Id", exact=True).fill(good)
     page.get_by_label("Id", exact=True).press("Enter")
     expect(page).to_have_url(re.compile(f"/ui/tasks/{good}$"))
+
+
+def test_what_a_form_leaves_empty_is_not_in_the_address_and_times_are_in_utc(service: Service, open_page: Open) -> None:
+    made = submit(service, "divide", "x", x=1, y=2)
+    moment = service.wait_for(made)["submitted_at"][:16]
+    for script in (True, False):
+        page = open_page(service, script=script)
+        page.goto("/ui/tasks")
+        page.get_by_text("Owner and time").click()
+        page.get_by_label("Since").fill(moment)
+        page.get_by_label("Until").fill("2999-01-01T00:00")
+        page.get_by_role("button", name="Show").click()
+        until = "2999-01-01T00%3A00Z"
+        expect(page).to_have_url(f"{service.url}/ui/tasks?since={moment.replace(':', '%3A')}Z&until={until}")
+        expect(page.locator(f"#t-{made}")).to_be_visible()
+        expect(page.get_by_label("Since")).to_have_value(moment)
+        page.get_by_label("Until").fill(moment)
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator(f"#t-{made}")).to_have_count(0)
+
+
+def test_a_filter_that_cannot_be_read_is_refused_in_words(service: Service, open_page: Open) -> None:
+    page = open_page(service, script=False)
+    answer = page.request.get(f"{service.url}/ui/tasks?since=yesterday")
+    assert (answer.status, "Look at: since." in answer.text()) == (422, True)
+
+
+def test_all_that_match_a_filter_are_canceled_and_retried_page_or_no_page(service: Service, open_page: Open) -> None:
+    tag, spared = uuid.uuid4().hex, submit(service, "reports", "spared", seconds=60)
+    item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag], "delay": 600}}
+    service.http.post("/batches", json={"items": [item] * 7})
+    page = open_page(service)
+    page.goto("/ui/tasks")
+    expect(page.get_by_text("All that match")).to_have_count(0)
+    page.goto(f"/ui/tasks?tag={tag}&limit=3")
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Cancel all that match").click()
+    expect(page.locator("#said")).to_be_empty()
+    page.on("dialog", agree)
+    page.get_by_role("button", name="Cancel all that match").click()
+    expect(page.locator("#said")).to_have_text("7 canceled")
+    assert asked == [f"Cancel every task that matches: tag {tag}?"]
+    expect(page.locator(".status.canceled")).to_have_count(3)
+    page.get_by_role("button", name="Retry all that match").click()
+    expect(page.locator("#said")).to_have_text("7 retried")
+    found = service.http.get(f"/tasks?tag={tag}").json()["tasks"]
+    assert len(found) == 14
+    assert not service.status(spared)["done"]
+    service.http.post(f"/tasks/{spared}/cancel")
+    assert_accessible(page)
 
 
 def test_pages_lead_on_by_a_cursor(service: Service, open_page: Open) -> None:
@@ -157,6 +213,11 @@ def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str,
         page.goto("/ui/tasks")
     expect(alice.locator(f"#t-{made}")).to_be_visible()
     expect(root.locator(f"#t-{made}")).to_contain_text("alice")
+    for owner, count in (("bob", 0), ("alice", 1)):
+        root.goto(f"/ui/tasks?owner={owner}")
+        expect(root.get_by_label("Owner")).to_have_value(owner)
+        expect(root.locator(f"#t-{made}")).to_have_count(count)
+    expect(alice.get_by_label("Owner")).to_have_count(0)
     expect(bob.get_by_text("No task fits.")).to_be_visible()
     assert bob.request.get(f"{service.url}/ui/tasks/{made}").status == 404
     alice.goto("/ui/run/divide")

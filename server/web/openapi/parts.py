@@ -57,6 +57,7 @@ _STATUSES: Schema = {"type": "string", "pattern": "^({0})?(,({0}))*$".format("|"
 _FILTERS = {
     "filter.status": _query("status", "Statuses, separated by commas.", _STATUSES) | {"example": "queued,running"},
     "filter.task": _query("task", "Kinds of task, separated by commas."),
+    "filter.owner": _query("owner", "Owners, separated by commas: for an admin, who sees everyone's."),
     "filter.tag": _query("tag", "Tags, separated by commas."),
     "filter.since": _query("since", "Submitted at this time or later.", _MOMENT),
     "filter.until": _query("until", "Submitted before this time.", _MOMENT),

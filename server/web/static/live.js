@@ -1,11 +1,12 @@
 // Keeps a page true while one looks at it: parts that are marked `data-live` are taken from the page as it is now.
+// That happens at each event of the task whose page it is, and every so many seconds where a part says `data-every`.
+// Who has something to do to each new state of the page listens for `renewed`.
 
-import { call } from "./wire.js";
+import { Refused, call, element, parse, passes, spoken } from "./wire.js";
 
-const said = document.getElementById("said");
-const say = (text) => { if (said) said.textContent = text; };
-const every = document.querySelector("[data-live='3'], [data-live='5']");
-const followed = document.querySelector("[data-live='events']");
+const followed = document.querySelector("[data-events]");
+let trouble = null;
+let seen = new Date();
 
 // Rows keep their boxes and the focus within: cells are replaced, and only those that differ.
 function merge(old, made) {
@@ -32,87 +33,61 @@ function replace(page) {
     else old.replaceChildren(...made.childNodes);
     if (held !== null && !old.contains(document.activeElement)) old.querySelector("button")?.focus();
   }
-  enhance();
+  if (!page.querySelector("[data-events]")) delete followed?.dataset.every;
+  document.dispatchEvent(new Event("renewed"));
+}
+
+// Says what is wrong above all else, once; and takes it back. What passes by itself is looked at again.
+function complain(problem) {
+  const shown = problem && passes(problem) ? `Shown is how it was at ${seen.toLocaleTimeString()}; it goes on by itself.` : "";
+  const said = problem ? `${problem.title} ${problem.detail} ${shown}` : "";
+  if (said === (trouble?.said ?? "")) return;
+  trouble?.remove();
+  trouble = problem ? element("div", { className: "notice", role: "alert", said }, ...spoken({ ...problem, detail: `${problem.detail ?? ""} ${shown}` })) : null;
+  if (trouble) document.querySelector("main").prepend(trouble);
+}
+
+async function look() {
+  const response = await call(location.href, { headers: { Accept: "text/html" } });
+  if (new URL(response.url).pathname === "/ui/sign-in") throw new Refused({ status: 401, title: "You are signed out", detail: "Your session has ended, or its key was revoked." });
+  const page = parse(await response.text());
+  seen = new Date();
+  replace(page);
 }
 
 let pending = null;
 
 // One at a time: who asks meanwhile gets one more when it is through.
-async function refresh() {
+export async function refresh() {
   if (pending) return void (pending.again = true);
   pending = { again: false };
   try {
-    const response = await call(location.href, { headers: { Accept: "text/html" } });
-    if (!response.redirected) replace(new DOMParser().parseFromString(await response.text(), "text/html"));
-  } catch { /* the server is away: the next round looks again */ }
+    await look();
+    complain(null);
+  } catch (error) {
+    complain(error.problem ?? { title: "This page cannot be brought up to date", detail: String(error) });
+  }
   const { again } = pending;
   pending = null;
   if (again) setTimeout(refresh, 300);
 }
 
-const picked = () => [...document.querySelectorAll("tbody .pick input:checked")];
-
-function count() {
-  const acts = document.getElementById("acts");
-  if (!acts) return;
-  acts.hidden = !picked().length || !acts.children.length;
-  if (acts.firstElementChild) acts.firstElementChild.textContent = `${picked().length} selected`;
-}
-
-const DONE = { cancel: "canceled", retry: "retried", delete: "deleted" };
-
-async function act(word, id) {
-  const response = word === "delete" ? await call(`/tasks/${id}`, { method: "DELETE" }) : await call(`/tasks/${id}/${word}`, { method: "POST" });
-  return word === "delete" ? null : response.json();
-}
-
-async function actOnOne(word, id) {
-  try {
-    const answer = await act(word, id);
-    if (word === "cancel") return refresh();
-    location.assign(word === "retry" ? `/ui/tasks/${answer.task_id}` : "/ui/tasks");
-  } catch (error) {
-    say(error.problem?.detail ?? error.problem?.title);
-  }
-}
-
-async function actOnPicked(word) {
-  const boxes = picked();
-  let failed = 0;
-  let reason = "";
-  await Promise.all(boxes.map(async (box) => {
-    try {
-      await act(word, box.value);
-      box.checked = false;
-    } catch (error) {
-      failed += 1;
-      reason = error.problem?.detail ?? String(error);
-    }
-  }));
-  say(`${boxes.length - failed} ${DONE[word]}${failed ? `, ${failed} not: ${reason}` : ""}`);
-  said.classList.toggle("visually-hidden", !failed);
-  count();
-  refresh();
-}
-
-function enhance() {
-  for (const each of document.querySelectorAll(".acts.one")) each.hidden = false;
-  if (document.querySelector("#acts button")) for (const box of document.querySelectorAll(".pick input")) box.hidden = false;
-  count();
-}
-
-document.addEventListener("click", ({ target }) => {
-  const word = target.dataset?.act;
-  if (word) target.dataset.id ? actOnOne(word, target.dataset.id) : actOnPicked(word);
-});
-document.addEventListener("change", ({ target }) => {
-  if (target.id === "all") for (const box of document.querySelectorAll("tbody .pick input")) box.checked = target.checked;
-  if (target.closest(".pick")) count();
-});
-enhance();
-if (every) setInterval(() => { if (!document.hidden) refresh(); }, 1000 * Number(every.dataset.live));
-if (followed) {
+function follow() {
   const source = new EventSource(followed.dataset.events);
-  for (const word of ["status", "progress", "log"]) source.addEventListener(word, refresh);
+  for (const word of ["open", "status", "progress", "log"]) source.addEventListener(word, refresh);
   source.addEventListener("done", () => { source.close(); refresh(); });
+  // A browser asks again after a connection that broke, but not after an answer that is no stream.
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) followed.dataset.every = "5";
+    refresh();
+  });
 }
+
+let last = Date.now();
+setInterval(() => {
+  const every = document.querySelector("[data-every]")?.dataset.every;
+  if (!every || document.hidden || Date.now() - last < 1000 * every) return;
+  last = Date.now();
+  refresh();
+}, 500);
+if (followed) follow();

@@ -1,6 +1,6 @@
 // What a task gave: pictures beside those that went in, tables, histograms, files; or in words why it gave nothing.
 
-import { call, element, sized } from "./wire.js";
+import { call, element, sized, spoken, worded } from "./wire.js";
 
 const SHOWN = /^image\/(jpeg|png|gif|webp|avif)$/;
 const MOST_ROWS = 200;
@@ -12,13 +12,12 @@ export function folded(title, value, open = false) {
 
 export function explain(ticket, problem) {
   ticket.state.textContent = problem.error ? `${problem.title}: ${problem.error.title}` : problem.title;
-  ticket.more.textContent = problem.error?.detail ?? problem.detail ?? "";
+  ticket.more.replaceChildren(...worded(problem.error?.detail ?? problem.detail ?? ""));
   const parts = [];
   if (problem.errors?.length) {
     parts.push(element("ul", {}, ...problem.errors.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`))));
   }
-  if (problem.type) parts.push(element("p", {}, element("a", { href: problem.type }, "What this means")));
-  ticket.found.append(...parts);
+  ticket.found.append(...parts, ...spoken(problem).slice(1));
 }
 
 function filesIn(value) {

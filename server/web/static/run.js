@@ -2,16 +2,33 @@
 
 import { badJson, filled, keepCommand, mark } from "./forms.js";
 import { explain, folded, showResult } from "./results.js";
-import { Refused, WORDS, call, credentials, wait } from "./wire.js";
+import { Refused, WORDS, call, credentials, element, passes, wait } from "./wire.js";
 
-function report(ticket, status) {
+// Seconds in which a task begins where anybody is there to run it.
+const PATIENCE = 2;
+
+// The docs page's key is no session: there the id is no link.
+const name = (id) => credentials.key ? id : element("a", { href: `/ui/tasks/${id}` }, id);
+
+function report(ticket, status, trouble = "") {
   const { progress, queue } = status;
+  ticket.status = status;
   ticket.state.textContent = WORDS[status.status] ?? status.status;
   const place = queue.position > 1 ? `place ${queue.position} in the queue` : "";
-  ticket.more.textContent = [status.task_id, !status.done && progress?.message, place].filter(Boolean).join(" · ");
+  const idle = status.status === "queued" && ticket.idle;
+  const facts = status.done ? [] : [progress && `${progress.percent} %`, progress?.message, place, idle, trouble];
+  ticket.more.replaceChildren(name(status.task_id), ...facts.filter(Boolean).map((fact) => ` · ${fact}`));
   ticket.bar.hidden = status.done || !progress;
   if (progress) Object.assign(ticket.bar, { max: 100, value: progress.percent });
   ticket.cancel.hidden = status.done;
+}
+
+// Who waits for long is told where there is nobody to wait for.
+async function lookForWorker(ticket) {
+  await wait(PATIENCE);
+  if (ticket.status.status !== "queued" || !ticket.box.isConnected) return;
+  await call("/health/ready").catch(({ problem }) => { ticket.idle = `${problem.detail} It waits until there is one.`; });
+  report(ticket, ticket.status);
 }
 
 function newTicket(form) {
@@ -55,10 +72,17 @@ function listen(ticket, status) {
 
 async function poll(ticket, status) {
   while (!status.done && ticket.box.isConnected) {
-    const response = await call(status.links.status);
-    status = await response.json();
-    report(ticket, status);
-    if (!status.done) await wait(Number(response.headers.get("Retry-After")) || 1);
+    let [pause, trouble] = [PATIENCE, ""];
+    try {
+      const response = await call(status.links.status);
+      status = await response.json();
+      pause = Number(response.headers.get("Retry-After")) || 1;
+    } catch (error) {
+      if (!passes(error.problem)) throw error;
+      trouble = `${error.problem.title}. It is asked again.`;
+    }
+    report(ticket, status, trouble);
+    if (!status.done) await wait(pause);
   }
   return status;
 }
@@ -66,6 +90,7 @@ async function poll(ticket, status) {
 export async function follow(ticket, status, sent = []) {
   ticket.cancel.onclick = () => call(status.links.cancel, { method: "POST" }).catch((error) => explain(ticket, error.problem));
   report(ticket, status);
+  if (status.status === "queued") lookForWorker(ticket);
   if (!credentials.key) status = await listen(ticket, status);
   status = await poll(ticket, status);
   if (status.status === "failed") explain(ticket, { title: "The task failed", type: status.error.type, error: status.error });

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from server.connections import UNREACHABLE
 from server.errors import Problem
 from server.keys import Caller, keys
+from server.records import upkeep
 from server.web.guard import identify
 from server.web.pages import guarded
 
@@ -32,6 +33,12 @@ def _menu(viewer: Caller | None) -> list[tuple[str, str]]:
     """The pages that are for who looks."""
     of_admin = [("Queues", "/ui/queues"), ("Schedules", "/ui/schedules")] if viewer and viewer.is_admin else []
     return [("Home", "/"), ("Tasks", "/ui/tasks"), *of_admin, ("Docs", "/docs")]
+
+
+@ui.app_template_global("idle")
+def _idle() -> bool:
+    """Whether nobody is there to run a task."""
+    return not upkeep().workers()
 
 
 def who() -> Caller | None:

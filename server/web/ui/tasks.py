@@ -1,7 +1,9 @@
 """The table of tasks, and a task's own page. Both are whole without JavaScript; with it they follow what happens."""
 
 import json
+import re
 import time
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from flask import redirect, request, url_for
@@ -14,7 +16,7 @@ from server.registry import catalog
 from server.web.api import find
 from server.web.guard import caller
 from server.web.inputs import input_of
-from server.web.lists import asked_page, page_limit
+from server.web.lists import FILTERS, asked_page, page_limit
 from server.web.ui.blueprint import page, ui
 from server.web.ui.timeline import timeline
 from server.wire import timestamp
@@ -24,7 +26,7 @@ LONGEST = 20_000
 
 _NONE = "\u2013"
 
-_FILTERS = ("status", "task", "tag", "since", "until", "limit")
+_UNFINISHED = ",".join(status for status in Status if not status.done)
 
 
 @ui.get("/ui/tasks")
@@ -32,20 +34,38 @@ def tasks() -> BaseResponse:
     """The tasks that one's key may see, newest first."""
     if wanted := request.args.get("id", "").strip():
         return redirect(url_for("ui.task", task_id=wanted[:64]), 303)
+    if (tidy := _tidied()) != list(request.args.items(multi=True)):
+        return redirect(_address(dict(tidy)), 303)
     found = asked_page(page_limit())
-    query = {name: request.args[name] for name in _FILTERS if request.args.get(name)}
+    query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     return page(
         "tasks.html",
         "tasks",
         records=found.records,
         now=_now(),
-        next=f"/ui/tasks?{urlencode(query | {'cursor': found.cursor})}" if found.cursor else None,
+        next=_address(query | {"cursor": found.cursor}) if found.cursor else None,
         later="cursor" in request.args,
         query=query,
-        first=f"/ui/tasks?{urlencode(query)}",
-        kinds=[kind.name for kind in catalog()],
-        statuses=list(Status),
+        filters={name: query[name] for name in FILTERS if name in query},
+        first=_address(query),
+        kinds={kind.name: kind.name for kind in catalog()},
+        statuses={_UNFINISHED: "not done"} | {status: status for status in Status},
     )
+
+
+def _tidied() -> list[tuple[str, str]]:
+    """The query without what a form leaves empty, and with a zone where a form has none."""
+    given = [(name, text.strip()) for name, text in request.args.items(multi=True)]
+    return [(name, _zoned(text) if name in ("since", "until") else text) for name, text in given if text]
+
+
+def _zoned(text: str) -> str:
+    """What a `datetime-local` field says is meant in UTC, as the page shows its times."""
+    return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", text) else text
+
+
+def _address(query: dict[str, str]) -> str:
+    return f"/ui/tasks?{urlencode(query)}" if query else "/ui/tasks"
 
 
 @ui.get("/ui/tasks/<task_id>")
@@ -101,6 +121,12 @@ def _moment(milliseconds: int | None) -> str:
 def _clock(milliseconds: int | None) -> str:
     """For a reader, in UTC, to the second."""
     return (timestamp(milliseconds) or _NONE).replace("T", " ").partition(".")[0]
+
+
+@ui.app_template_filter("local")
+def _local(text: str) -> str:
+    """A moment of a query as a `datetime-local` field takes it, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
 
 
 @ui.app_template_filter("sized")
