@@ -159,7 +159,8 @@ def secret() -> bytes:
     """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
     if settings().secret_key:
         return settings().secret_key.encode()
-    client().set("secret", secrets.token_bytes(32), nx=True)
+    if client().get("secret") is None:  # looked at first: a Redis at `maxmemory` takes nothing more
+        client().set("secret", secrets.token_bytes(32), nx=True)
     return cast(bytes, client().get("secret"))
 
 

@@ -34,7 +34,8 @@ class WebhookSecrets:
 
     def signing(self, owner: str) -> list[str]:
         """The secrets to sign with: the owner's, and the one before while it still holds."""
-        self._redis.hsetnx(_key(owner), "current", _make())
+        if not self._redis.hexists(_key(owner), "current"):  # looked at first: a full Redis takes nothing more
+            self._redis.hsetnx(_key(owner), "current", _make())
         current, previous, until = self._redis.hmget(_key(owner), "current", "previous", "until")
         holds = previous is not None and float(until) > time.time()
         return [current.decode(), previous.decode()] if holds else [current.decode()]

@@ -191,7 +191,7 @@ class Upkeep(Scripts):
 
     def leave(self, worker: str, seconds: int) -> None:
         """From now on this worker claims nothing."""
-        self.redis.set(f"leaving:{worker}", 1, ex=seconds)
+        self._call("leave", worker, seconds)
 
     def heartbeat(self, worker: str, card: dict[str, Any]) -> None:
         """Note that a worker lives, and what it holds."""

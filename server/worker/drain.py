@@ -17,7 +17,6 @@ from celery.signals import worker_ready
 from celery.worker import state
 
 from server.broker import transport
-from server.connections import UNREACHABLE
 from server.logs import event
 from server.records import upkeep
 from server.registry.execution import worker_token
@@ -58,8 +57,8 @@ class Drain:
             time.sleep(0.05)
         try:
             self._hand_back()
-        except UNREACHABLE:
-            event(log, "worker.left_leases", level=logging.WARNING)  # they run out, and the tasks run elsewhere
+        except Exception:  # whatever it is, the worker goes: its leases run out, and the tasks run elsewhere
+            event(log, "worker.left_leases", level=logging.WARNING, error=True)
         state.should_stop = os.EX_OK
         time.sleep(STOP_PATIENCE)
         event(log, "worker.left", level=logging.WARNING)

@@ -1,5 +1,7 @@
 """What the server has no room for is refused before anything is stored; what it took is done."""
 
+from signal import SIGTERM
+
 import httpx
 from harness import Service, eventually
 
@@ -65,3 +67,15 @@ def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(
     eventually(lambda: fresh.http.get("/health/ready").status_code == 200)
     for task_id in accepted:
         assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+
+
+def test_a_worker_that_is_stopped_while_redis_is_at_maxmemory_hands_back_what_it_holds(fresh: Service) -> None:
+    fresh.start()
+    task_id = fresh.submit("long_running_task", seconds=6, steps=60)
+    fresh.wait_for(task_id, "running")
+    fresh.redis.client.config_set("maxmemory", "1mb")
+    fresh.workers[0].signal(SIGTERM)
+    assert fresh.workers[0].wait(25) == 0
+    assert fresh.status(task_id)["status"] == "queued"
+    fresh.start_worker()
+    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
