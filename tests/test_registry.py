@@ -195,7 +195,6 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
         ({"name": "Hello World"}, "name is a word"),
         ({"name": ""}, "name is a word"),
         ({"name": "celery.chord"}, "name does not begin with"),
-        ({"name": "coatcheck.collect"}, "name does not begin with"),
         ({"limits": Limits(2, 1)}, "soft_time_limit is above 0 and below time_limit"),
         ({"limits": Limits(0, 1)}, "soft_time_limit"),
         ({"retries": Retries(-1)}, "retries is 0 or more"),

@@ -208,22 +208,63 @@ def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Servic
         assert not open_service.redis.client.exists(f"t:{task_id}")
 
 
-def test_receivers_that_hang_take_one_child_at_most_from_the_tasks(open_service: Service) -> None:
-    release = threading.Event()
+class Hanging:
+    """A receiver that answers nobody until it is released."""
 
-    def hang(exchange: Exchange) -> None:
-        release.wait(30)
+    def __init__(self) -> None:
+        self.called = 0
+        self.release = threading.Event()
+
+    def answer(self, exchange: Exchange) -> None:
+        """Keep the courier waiting."""
+        self.called += 1
+        self.release.wait(30)
         exchange.reply(204)
 
-    with serve(hang) as url:
-        ids = [submit(open_service, "divide", url, x=1, y=2) for _ in range(12)]
+
+@pytest.fixture
+def one_slot(tmp_path: Path) -> Iterator[Service]:
+    """A server that runs one task at a time."""
+    settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "WORKER_CONCURRENCY": "1"}
+    with Service(tmp_path, **settings) as made:
+        yield made.start()
+
+
+def test_receivers_that_hang_take_nothing_from_the_tasks(one_slot: Service) -> None:
+    hanging = Hanging()
+    with serve(hanging.answer) as url:
+        ids = [submit(one_slot, "divide", url, x=1, y=2) for _ in range(12)]
+        eventually(lambda: hanging.called == 12, seconds=20)
+        assert one_slot.result(one_slot.submit("divide", x=6, y=2)) == 3
+        hanging.release.set()
         for task_id in ids:
-            open_service.wait_for(task_id)
-        eventually(lambda: open_service.redis.client.exists("webhooks:job"))
-        assert open_service.result(open_service.submit("divide", x=6, y=2)) == 3
-        release.set()
-        for task_id in ids:
-            assert len(settled(open_service, task_id, "delivered")) == 1
+            assert len(settled(one_slot, task_id, "delivered")) == 1
+
+
+def test_a_webhook_does_not_wait_for_the_tasks_that_run(one_slot: Service) -> None:
+    with Receiver().listening() as receiver:
+        running = one_slot.submit("long_running_task", seconds=600)
+        one_slot.wait_for(running, "running")
+        queued = submit(one_slot, "divide", receiver.url, x=1, y=2)
+        one_slot.http.post(f"/tasks/{queued}/cancel")
+        receiver.wait()
+        assert one_slot.status(running)["status"] == "running"
+
+
+def test_a_receiver_that_hangs_does_not_keep_the_others_waiting(one_slot: Service) -> None:
+    hanging = Hanging()
+    with serve(hanging.answer) as url, Receiver().listening() as receiver:
+        for _ in range(4):
+            submit(one_slot, "divide", url, x=1, y=2)
+        eventually(lambda: hanging.called == 4)
+        time.sleep(2.5)  # from here on it counts as slow
+        many = [submit(one_slot, "divide", url, x=1, y=2) for _ in range(20)]
+        one_slot.wait_for(many[-1], seconds=30)
+        task_id = submit(one_slot, "divide", receiver.url, x=1, y=2)
+        receiver.wait()
+        assert json.loads(receiver.got[0][1])["task_id"] == task_id
+        assert hanging.called == 4
+        hanging.release.set()
 
 
 # -- processes that die

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from amqp.exceptions import AMQPError
-from celery import Celery, current_app
+from celery import current_app
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
@@ -89,19 +89,6 @@ def waiting(queue: str) -> int:
     with _errors():
         _, count, _ = _channel().queue_declare(queue, passive=True)
         return int(count)
-
-
-def send_job(app: Celery, name: str, *args: Any, rank: int = 1) -> None:
-    """Publish a job of the server's own, soon or not at all: a worker's leases do not wait for it.
-
-    Raises:
-        OperationalError: the broker is out of reach.
-    """
-    if settings().broker_is_redis:
-        app.send_task(name, args=args, priority=rank, retry=False)
-        return
-    with _errors():
-        app.send_task(name, args=args, priority=PRIORITY[rank], retry=False, producer=_producer())
 
 
 def _send(task: Publishable) -> None:

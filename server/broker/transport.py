@@ -43,7 +43,7 @@ def stop_fetching() -> None:
     _stopped.set()
 
 
-#: One step; its first command lets it pass where Redis is at `maxmemory`: collecting files begins with a message.
+#: A message and its ring, in one step.
 _PUT = """
 redis.call('DEL', KEYS[2])
 redis.call('LPUSH', KEYS[1], ARGV[1])

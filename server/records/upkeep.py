@@ -30,6 +30,9 @@ STALE_MESSAGE = 5.0
 #: may know it, or the next deploy.
 UNKNOWN_AGAIN = 2.0, 600.0
 
+#: Seconds that a worker has for deleting the files that it took; then they are another's.
+COLLECTING = 120
+
 #: Seconds after its last heartbeat for which a worker counts as living.
 WORKER_SILENCE = 10
 
@@ -145,8 +148,16 @@ class Upkeep(Scripts):
         self.redis.zrem(index, task_id)
 
     def drop(self, task_id: str) -> bool:
-        """Forget a record; True where its files are still to be deleted."""
+        """Forget a record; True where its files are still to be deleted, which is noted in the same step."""
         return bool(self._call("drop", task_id))
+
+    def take_uncollected(self, most: int) -> list[str]:
+        """Ids of dropped tasks whose files this worker is to delete."""
+        return ids_of(self._call("take", "uncollected", most, COLLECTING * 1000)[1:])
+
+    def collected(self, task_ids: Sequence[str]) -> None:
+        """Their files are deleted."""
+        self.redis.zrem("uncollected", *task_ids)
 
     def elect_sweeper(self, worker: str) -> float | None:
         """Where it is this worker's turn to sweep, the seconds for which no lease is to be judged; else None."""

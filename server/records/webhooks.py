@@ -15,9 +15,6 @@ from server.settings import settings
 #: Seconds for which a delivery has a webhook to itself; longer than one try may take.
 LEASE = 30
 
-#: Seconds after which a job that nobody has heard of is taken for dead, and another is sent.
-JOB_SILENCE = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Try:
@@ -46,21 +43,9 @@ class Webhooks(Scripts):
         """How many are due now."""
         return int(self.redis.zcount("webhooks", 0, self.now_ms()))
 
-    def claim_job(self) -> bool:
-        """Whether a job is to be sent: something is due, and no other job is at it."""
-        return self.due() > 0 and bool(self.redis.set("webhooks:job", 1, ex=JOB_SILENCE, nx=True))
-
-    def hold_job(self) -> None:
-        """The job is alive."""
-        self.redis.set("webhooks:job", 1, ex=JOB_SILENCE)
-
-    def end_job(self) -> None:
-        """The job is over: the next may begin."""
-        self.redis.delete("webhooks:job")
-
     def take(self) -> tuple[str, int] | None:
         """A webhook that is due and its lease, or None."""
-        lease, *ids = self._call("webhooks_take", 1, LEASE * 1000)
+        lease, *ids = self._call("take", "webhooks", 1, LEASE * 1000)
         return (ids[0].decode(), int(lease)) if ids else None
 
     def note(self, task_id: str, lease: int, tries: list[Try], wait_seconds: float | None) -> bool:

@@ -33,8 +33,8 @@ _NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
-#: Names that begin so are Celery's, and those of tasks of the house that have no record.
-_TAKEN = ("celery.", "coatcheck.")
+#: Names that begin so are Celery's.
+_TAKEN = "celery."
 
 
 class _Exact(GenerateJsonSchema):
@@ -87,7 +87,7 @@ class Kind:
     def __post_init__(self) -> None:
         """Raises ValueError, with a sentence that names the option."""
         self._require("name", _NAME.fullmatch(self.name), "is a word of a-z, 0-9, and . _ - inside")
-        self._require("name", not self.name.startswith(_TAKEN), f"does not begin with {' or '.join(_TAKEN)}")
+        self._require("name", not self.name.startswith(_TAKEN), f"does not begin with {_TAKEN}")
         ordered = 0 < self.limits.soft < self.limits.hard
         self._require("soft_time_limit", ordered, "is above 0 and below time_limit")
         self._require("retries", self.retries.most >= 0, "is 0 or more")

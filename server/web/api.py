@@ -103,6 +103,7 @@ def delete(task_id: str) -> Response:
         raise Problem("task-not-done", f"It is {record.status}.")
     if upkeep().drop(task_id):
         store().delete(task_id)
+        upkeep().collected([task_id])
     return Response(status=204)
 
 

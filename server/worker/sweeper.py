@@ -6,17 +6,18 @@ leases. What it publishes twice is harmless, because a claim succeeds once.
 
 import logging
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from server.broker import outside
 from server.broker.message import queue_list, rebuild
 from server.broker.throttling import let_all_run
+from server.connections import UNREACHABLE
 from server.logs import event
 from server.records import PRIORITIES, Status, Upkeep, figures, records, upkeep
-from server.records.webhooks import webhooks
 from server.registry import catalog
 from server.schedules import fire_due
 from server.settings import settings
@@ -35,44 +36,43 @@ PATIENCE = 2.0
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
 
-#: Seconds between two searches for files without a record: the whole blob store is listed.
-ORPHANS_EVERY = 3600
-
 log = logging.getLogger(__name__)
 
 
 class Sweeper:
     """Sweeps when it is this worker's turn."""
 
-    def __init__(self, app: Celery, worker: str) -> None:
-        self._app = app
+    def __init__(self, worker: str) -> None:
         self._worker = worker
         self._next_slow_round = 0.0
 
-    def sweep(self) -> None:
-        """One round, if this worker is the elected one."""
-        store = upkeep()
-        quiet = store.elect_sweeper(self._worker)
+    def round(self) -> None:
+        """Sweep once, if this worker is the elected one. What goes wrong with one finding leaves the others alone."""
+        quiet = upkeep().elect_sweeper(self._worker)
         if quiet is None:
             return
-        self._publish_due(store)
-        fire_due(BATCH)
-        self._cancel_overdue(store)
-        let_all_run(BATCH)
-        if quiet == 0:
-            self._release_lost(store)
-            if settings().broker_is_redis and (found := store.restore_stale_messages(BATCH)):
-                figures().count("sweeper:given_back", found)
-        if webhooks().claim_job():
-            outside.send_job(self._app, "coatcheck.webhook", rank=0)  # a few of them do not wait behind many tasks
-        self._drop_expired(store)
-        if store.is_time_for("orphans", ORPHANS_EVERY):
-            outside.send_job(self._app, "coatcheck.collect_orphans")
+        for step in self._steps(upkeep(), judging=quiet == 0):
+            try:
+                step()
+            except UNREACHABLE:
+                raise
+            except Exception:
+                event(log, "sweeper.failed", level=logging.ERROR, error=True)
+
+    def _steps(self, store: Upkeep, *, judging: bool) -> Iterator[Callable[[], None]]:
+        yield partial(self._publish_due, store)
+        yield partial(fire_due, BATCH)
+        yield partial(self._cancel_overdue, store)
+        yield partial(let_all_run, BATCH)
+        if judging:
+            yield partial(self._release_lost, store)
+            yield partial(self._give_back_stale, store)
+        yield partial(self._drop_expired, store)
         if not settings().broker_is_redis:
-            self._publish_unpublished(store)
+            yield partial(self._publish_unpublished, store)
         elif time.monotonic() >= self._next_slow_round:
             self._next_slow_round = time.monotonic() + PATIENCE
-            self._publish_nowhere(store)
+            yield partial(self._publish_nowhere, store)
 
     def _publish_due(self, store: Upkeep) -> None:
         for task_id in store.due(BATCH):
@@ -102,6 +102,10 @@ class Sweeper:
                 figures().count("sweeper:lost")
                 event(log, "sweeper.lost", level=logging.WARNING, task_id=task_id, task=record.kind, status=status)
 
+    def _give_back_stale(self, store: Upkeep) -> None:
+        if settings().broker_is_redis and (found := store.restore_stale_messages(BATCH)):
+            figures().count("sweeper:given_back", found)
+
     def _publish_unpublished(self, store: Upkeep) -> None:
         """What a broker of its own has no message of yet, or has lost all messages of (a queue that was purged)."""
         with suppress(OperationalError):
@@ -126,6 +130,5 @@ class Sweeper:
                     event(log, "sweeper.nowhere", level=logging.WARNING, task_id=task_id)
 
     def _drop_expired(self, store: Upkeep) -> None:
-        with_files = [task_id for task_id in store.expired(EXPIRED_BATCH) if store.drop(task_id)]
-        if with_files:
-            outside.send_job(self._app, "coatcheck.collect", with_files)
+        for task_id in store.expired(EXPIRED_BATCH):
+            store.drop(task_id)

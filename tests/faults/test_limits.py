@@ -1,5 +1,6 @@
 """What the server has no room for is refused before anything is stored; what it took is done."""
 
+import time
 from signal import SIGTERM
 
 import httpx
@@ -67,6 +68,22 @@ def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(
     eventually(lambda: fresh.http.get("/health/ready").status_code == 200)
     for task_id in accepted:
         assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+
+
+def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fresh: Service) -> None:
+    fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
+    fresh.start()
+    webhook = {"webhook": "http://127.0.0.1:1/nobody"}
+    tried = fresh.http.post("/tasks/divide", params=webhook, json={"x": 1, "y": 2}).json()["task_id"]
+    eventually(lambda: fresh.http.get(f"/tasks/{tried}/webhook").json()["tries"])
+    file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
+    expiring = fresh.http.post("/tasks/echo_file", params=webhook | {"ttl": 2}, files=file).json()["task_id"]
+    fresh.wait_for(expiring)
+    fresh.redis.client.zadd("webhooks", {tried: (time.time() + 1) * 1000}, xx=True)
+    fresh.redis.client.config_set("maxmemory", "1mb")
+    eventually(lambda: not fresh.redis.client.exists(f"t:{expiring}"), seconds=20)
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: len(fresh.http.get(f"/tasks/{tried}/webhook").json()["tries"]) == 2)
 
 
 def test_a_worker_that_is_stopped_while_redis_is_at_maxmemory_hands_back_what_it_holds(fresh: Service) -> None:

@@ -1,4 +1,4 @@
--- Forget a finished record: id. Answers 1 where it had files or uploads, whose bytes are collected next.
+-- Forget a finished record: id. Answers 1 where it had files or uploads: they are noted as to be collected.
 even_when_full()
 local id = ARGV[1]
 redis.call('ZREM', 'expiry', id)
@@ -11,4 +11,6 @@ if record.t then
 end
 redis.call('DEL', 't:' .. id, 'events:' .. id, 'memo:' .. id, 'dependents:' .. id)
 redis.call('PUBLISH', 't:' .. id, 'dropped')
-return (record.z or record.up) and 1 or 0
+if not record.z and not record.up then return 0 end
+redis.call('ZADD', 'uncollected', now_ms(), id)
+return 1

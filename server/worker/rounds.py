@@ -1,0 +1,88 @@
+"""What a worker's main process does beside Celery: each job in a thread of its own, with a round every second.
+
+Threads, and not timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
+shuts down, and Celery empties its timers when a connection is lost. One for each job: a receiver or an object store
+that is slow does not keep leases from being renewed. And no tasks in a pool child: they would wait behind the users'
+tasks, and the users' tasks behind them.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown
+
+from server.connections import UNREACHABLE
+from server.logs import event
+from server.registry.execution import worker_token
+from server.webhooks import Courier
+from server.worker.collector import Collector
+from server.worker.keeper import Keeper
+from server.worker.sweeper import Sweeper
+
+#: Seconds between two rounds. A lease is renewed far more often than it runs out, so that a round may fail.
+INTERVAL = 1.0
+
+#: Seconds for which a worker that stops waits for a round to end.
+_PATIENCE = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Rounds(threading.Thread):
+    """A round at once and then each second; an outage of Redis only skips rounds."""
+
+    def __init__(self, name: str, do: Callable[[], None]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._do = do
+        self._stopping = threading.Event()
+        self._reachable = True
+
+    def run(self) -> None:
+        """Until it is stopped."""
+        self._attempt()
+        while not self._stopping.wait(INTERVAL):
+            self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            self._do()
+            self._reachable = True
+        except UNREACHABLE:
+            if self._reachable:
+                event(log, "worker.redis_unreachable", level=logging.WARNING, job=self.name)
+            self._reachable = False
+        except Exception:
+            event(log, "worker.round_failed", level=logging.ERROR, error=True, job=self.name)
+
+    def stop(self) -> None:
+        """No more rounds."""
+        self._stopping.set()
+        self.join(_PATIENCE)
+
+
+def install() -> None:
+    """Begin with the worker, and end with it."""
+    begun: list[Rounds] = []
+
+    def begin(sender: Any, **_: Any) -> None:
+        worker = worker_token(sender.hostname)
+        keeper = Keeper(sender.hostname, worker, sender.controller.concurrency)
+        jobs = {
+            "keeper": keeper.round,
+            "sweeper": Sweeper(worker).round,
+            "courier": Courier().round,
+            "collector": Collector().round,
+        }
+        begun.extend(Rounds(name, do) for name, do in jobs.items())
+        for rounds in begun:
+            rounds.start()
+        worker_shutdown.connect(keeper.say_farewell, weak=False)
+
+    def end(**_: Any) -> None:
+        for rounds in begun:
+            rounds.stop()
+
+    worker_shutdown.connect(end, weak=False)
+    worker_ready.connect(begin, weak=False)
