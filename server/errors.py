@@ -63,7 +63,6 @@ KINDS: Mapping[str, Kind] = {
     "dependency-failed": Kind(
         409, "A task that this one needs did not succeed", "Look at that task, then submit again."
     ),
-    "watermark-missing": Kind(409, "There is nothing to put on the image", "Give a `mark` or a `text`."),
     "upload-missing": Kind(409, "An upload of the task is gone", "Submit the task again."),
     "upload-unreachable": Kind(409, "The URL of an upload cannot be read", "Look at the URL; or send the file itself."),
     "csv-unreadable": Kind(409, "The file cannot be read as CSV", "The detail names the line, and what to give."),

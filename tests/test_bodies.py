@@ -75,6 +75,24 @@ REFUSED: list[tuple[str, str, bytes | str, dict[str, str], int, str]] = [
     ("a form that is no UTF-8", "typed", "text=%ff", URLENCODED, 400, "UTF-8"),
     ("a query given twice", "divide?x=1&x=2&y=3", "", {}, 422, "Given more than once"),
     ("a form's field twice", "divide", "x=1&x=2&y=3", URLENCODED, 422, "Given more than once"),
+    # parameters that do not fit together
+    ("a watermark of nothing", "watermark", '{"image":{"data":"aGk="}}', JSON, 422, "give a `mark` or a `text`"),
+    (
+        "a watermark of nothing in a form",
+        "watermark",
+        form(FILE.replace('"file"', '"image"').replace("text/plain", "image/png"), field("opacity", "1"), END),
+        FORM,
+        422,
+        "give a `mark` or a `text`",
+    ),
+    (
+        "a watermark of nothing in a list",
+        "image_pipeline",
+        '{"image":{"data":"aGk="},"operations":[{"op":"blur"},{"op":"watermark"}]}',
+        JSON,
+        422,
+        "give a `mark` or a `text`",
+    ),
     # uploads in JSON
     ("Base64 that is none", "echo_file", '{"file":{"data":"####"}}', JSON, 422, '["file","data"]'),
     ("Base64 cut short", "echo_file", '{"file":{"data":"a"}}', JSON, 422, '["file","data"]'),

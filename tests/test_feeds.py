@@ -193,7 +193,9 @@ def test_a_feed_is_bounded_and_its_refusals_are_final(shelf: Service, foreign: F
 
 def test_private_addresses_are_refused_unless_allowed(service: Service, foreign: Foreign) -> None:
     url = foreign.put("/private", [{"id": 1}])
-    assert failure(service, url)[0] == "feed-unreachable"
+    answer = service.http.post("/tasks/fetch_feed", json={"name": "bad", "url": url})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["url"])
+    assert failure(service, url.replace("127.0.0.1", "localhost"))[0] == "feed-unreachable"
     assert foreign.asked["/private"] == 0
 
 

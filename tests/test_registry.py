@@ -222,6 +222,25 @@ def test_a_name_is_taken_once() -> None:
         task(name="taken.once")(positional_free)
 
 
+def test_what_a_check_refuses_is_no_input() -> None:
+    def ordered(low: int, high: int, **_: object) -> None:
+        if low > high:
+            raise ValueError("`low` is above `high`")
+
+    def between(ctx: Context, low: int, high: int = 9, unit: str = "") -> int:
+        return high - low
+
+    found = made(between, signature=signature.read(between, ordered))
+    assert found.signature.arguments(found.validate_json(b'{"low": 9}')) == {"low": 9, "high": 9, "unit": ""}
+    for refused in (lambda: found.validate_json(b'{"low": 10}'), lambda: found.validate_fields({"low": "10"})):
+        with pytest.raises(Problem) as caught:
+            refused()
+        assert (caught.value.name, caught.value.extra["errors"][0]["msg"]) == (
+            "invalid-input",
+            "`low` is above `high`",
+        )
+
+
 def test_the_function_stays_as_it_is() -> None:
     @task(name="stays.callable", soft_time_limit=5, time_limit=6, retries=2, queue="slow")
     def add(x: int, y: int = 2) -> int:

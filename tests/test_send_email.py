@@ -1,5 +1,6 @@
 """Mail through a real SMTP server that misbehaves."""
 
+import base64
 import json
 import signal
 from collections.abc import Iterator
@@ -122,9 +123,6 @@ def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_se
         ({"text": "{{ ''.__class__.__mro__ }}"}, "mail-template", "unsafe"),
         ({"text": "{{ 9 ** 9 ** 9 }}"}, "mail-template", "not taken in a template"),
         ({"text": "{% include '/etc/passwd' %}"}, "mail-template", "Nothing was sent"),
-        ({"text": None}, "mail-template", "Give `text`, `html` or both"),
-        ({"recipients": None}, "mail-recipients", "Give either"),
-        ({"recipients": ["gus@example.org"] * 200, "rate": 0.01}, "mail-recipients", "raise `rate`"),
         (
             {"subject": "Hi {{ n }}", "recipients": [{"email": "gus@example.org", "fields": {"n": "x\r\nBcc: a@b.c"}}]},
             "mail-template",
@@ -142,18 +140,31 @@ def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "words"),
     [
-        {"subject": "a\r\nBcc: eve@example.org"},
-        {"recipients": ["a@example.org\r\nBcc: eve@example.org"]},
-        {"recipients": ["a@example.org, eve@example.org"]},
-        {"recipients": []},
-        {"rate": 0},
+        ({"subject": "a\r\nBcc: eve@example.org"}, "match pattern"),
+        ({"recipients": ["a@example.org\r\nBcc: eve@example.org"]}, "match pattern"),
+        ({"recipients": ["a@example.org, eve@example.org"]}, "match pattern"),
+        ({"recipients": []}, "at least 1 item"),
+        ({"rate": 0}, "greater than 0"),
+        ({"text": None}, "Give `text`, `html` or both"),
+        ({"recipients": None}, "Give either `recipients` or `recipients_csv`"),
+        ({"recipients_csv": {"data": "ZW1haWwKYUBiLmM="}}, "Give either `recipients` or `recipients_csv`"),
+        ({"recipients": ["a@example.org"] * 200, "rate": 0.01}, "raise `rate`"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any]) -> None:
+def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any], words: str) -> None:
     letter = {"subject": "x", "text": "x", "recipients": ["a@example.org"], **fields}
-    assert post.http.post("/tasks/send_email", json=letter).status_code == 422
+    answer = post.http.post("/tasks/send_email", json=letter)
+    assert answer.status_code == 422
+    assert words in answer.json()["errors"][0]["msg"]
+
+
+def test_a_csv_of_too_many_recipients_for_a_rate_is_a_clear_error(post: Service) -> None:
+    rows = base64.b64encode(b"email\n" + b"gus@example.org\n" * 200).decode()
+    error = failure(post, recipients=None, recipients_csv={"data": rows}, rate=0.01)
+    assert error["type"] == "/problems/mail-recipients"
+    assert "raise `rate`" in error["detail"]
 
 
 def test_without_a_mail_server_the_task_says_what_to_set(service: Service) -> None:

@@ -32,6 +32,7 @@ def task(
     queue: str = "default",
     max_upload_bytes: int | None = None,
     accepts: tuple[str, ...] = (),
+    check: Callable[..., object] | None = None,
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
@@ -48,6 +49,8 @@ def task(
         queue: the queue that its messages go to.
         max_upload_bytes: of one file; `MAX_UPLOAD_BYTES` bounds the whole request.
         accepts: media types of its uploads, such as `image/png` or `text/*`; empty takes any.
+        check: called with the same parameters as the function (without its context) before a request is stored; the
+            words of a ValueError are the client's.
         max_running: how many run at the same time, over all workers; 0 is any number.
         per_minute: how many start in any minute, over all workers; 0 is any number.
         limit_per_owner: whether these two are for each owner.
@@ -67,7 +70,7 @@ def task(
         _kinds[kind_name] = Kind(
             name=kind_name,
             function=function,
-            signature=signature.read(function),
+            signature=signature.read(function, check),
             summary=summary or text.partition("\n")[0],
             description=text,
             limits=Limits(soft_time_limit, time_limit),

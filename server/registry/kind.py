@@ -5,7 +5,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -82,7 +82,6 @@ class Kind:
     accepts: tuple[str, ...] = ()
     max_upload_bytes: int | None = None
     throttle: Throttle = FREE
-    examples: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raises ValueError, with a sentence that names the option."""

@@ -2,12 +2,12 @@
 
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model, model_validator
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 
 from server.context import Context, Upload
@@ -43,11 +43,15 @@ class Signature:
 
     def arguments(self, given: BaseModel) -> dict[str, Any]:
         """The keyword arguments in a validated input."""
-        return {name: getattr(given, _PREFIX + name) for name in self.names}
+        return _arguments(given, self.names)
 
 
-def read(function: Callable[..., Any]) -> Signature:
-    """Read a function's signature.
+def _arguments(given: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(given, _PREFIX + name) for name in names}
+
+
+def read(function: Callable[..., Any], check: Callable[..., object] | None = None) -> Signature:
+    """Read a function's signature; `check` says of parameters that fit one by one whether they fit together.
 
     Raises:
         TypeError: a parameter is untyped, of a type that does not work, has a reserved name or a default that does not
@@ -73,6 +77,8 @@ def read(function: Callable[..., Any]) -> Signature:
         fields[name] = (annotation, default)
     model = _model(label, function.__name__, fields, uploads)
     _check_returns(label, returns)
+    if check is not None:
+        model = _checked(model, tuple(fields), check)
     return Signature(model, context, uploads, tuple(fields), returns)
 
 
@@ -111,6 +117,18 @@ def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: 
         made |= one
     model: type[BaseModel] = create_model(title, __config__=config, **made)
     return model
+
+
+def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[..., object]) -> type[BaseModel]:
+    """The model, that is valid where `check` raises no ValueError, too."""
+
+    def fits_together(given: BaseModel) -> BaseModel:
+        check(**_arguments(given, names))
+        return given
+
+    validators: Any = {"fits_together": model_validator(mode="after")(fits_together)}
+    checked: type[BaseModel] = create_model(model.__name__, __base__=model, __validators__=validators)
+    return checked
 
 
 def _check_parameter(label: str, name: str, annotation: Any, field: dict[str, Any], *, is_upload: bool) -> None:

@@ -43,7 +43,7 @@ def form_of(kind: Kind, base: str) -> TaskForm:
     needed = schema.get("required", ())
     parameters = [_parameter(kind, name, each, name in needed) for name, each in schema.get("properties", {}).items()]
     result = _lines(words(kind.output_schema, kind.output_schema))
-    return TaskForm(kind, parameters, result, _curl(kind, parameters, base))
+    return TaskForm(kind, parameters, result, _curl(kind, base))
 
 
 def _parameter(kind: Kind, name: str, schema: dict[str, Any], required: bool) -> Parameter:
@@ -123,12 +123,9 @@ def _lines(structure: str) -> str:
     return structure.replace("} | {", "}\n{").replace("list of ({", "list of (\n{")
 
 
-def _curl(kind: Kind, parameters: list[Parameter], base: str) -> str:
+def _curl(kind: Kind, base: str) -> str:
     """The shortest command that submits a task of this kind."""
     file = "@cat.jpg" if "image/jpeg" in kind.accepts else "@file"
-    fields = []
-    for each in parameters:
-        if each.required:
-            value = file if each.control == "file" else each.value or "".join(each.choices[:1])
-            fields.append(f"-F {shlex.quote(f'{each.name}={value}')}")
+    values = {name: file if name in kind.uploads else _text(value) for name, value in sample(kind.input_schema).items()}
+    fields = [f"-F {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
     return " ".join(["curl", *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])

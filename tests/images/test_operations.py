@@ -208,11 +208,6 @@ def test_any_text_is_written_on_any_size(text: str, size: tuple[int, int]) -> No
     assert made("watermark", encoded(plain(size), "PNG"), text=text, scale=1).size == size
 
 
-def test_a_watermark_without_a_mark_says_what_is_missing() -> None:
-    with pytest.raises(TaskError, match="Send a `mark`, or a `text`"):
-        made("watermark", WIDE)
-
-
 def test_a_mark_that_is_no_image_fails_as_the_image_itself_would() -> None:
     with pytest.raises(TaskError) as caught:
         made("watermark", WIDE, mark=Sent(b"%PDF-1.7"))

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from server.context import Context
 from server.errors import RetryLater, TaskError
-from server.http_client import FetchError, check_url
+from server.http_client import LONGEST_URL, FetchError, check_url
 from server.registry import task
 from server.tasks.feeds import store
 from server.tasks.feeds.database import DatabaseUnavailable
@@ -17,6 +17,15 @@ from server.tasks.feeds.source import Format, Source
 
 #: Seconds before each further try where the database is out of reach.
 _WAITS = (2, 10, 60, 300)
+
+
+def _fetchable(url: str) -> str:
+    try:
+        check_url(url)
+    except FetchError as error:
+        raise ValueError(str(error)) from None
+    return url
+
 
 FeedName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _Path = Annotated[str, Field(min_length=1, max_length=200)]
@@ -40,7 +49,9 @@ class Fetched(BaseModel):
 def fetch_feed(
     ctx: Context,
     name: FeedName,
-    url: Annotated[str, Field(max_length=2048)],
+    url: Annotated[
+        str, Field(max_length=LONGEST_URL, examples=["https://api.example.org/rates"]), AfterValidator(_fetchable)
+    ],
     key: Annotated[list[_Path], Field(min_length=1, max_length=8)] = ["id"],  # noqa: B006 - pydantic copies it
     format: Format | None = None,
     items: _Path | None = None,
@@ -53,7 +64,6 @@ def fetch_feed(
     become one transaction. A feed of one page is asked for conditionally (ETag, Last-Modified) the next time.
     """
     try:
-        check_url(url)
         return _fetch(ctx, name, url, tuple(key), format, items, next_field)
     except FetchError as error:
         raise TaskError("feed-unreachable", str(error)) from None

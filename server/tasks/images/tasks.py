@@ -1,7 +1,7 @@
 """The image tasks: one for each operation, and those that take an image as a whole."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field
@@ -49,8 +49,8 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
         own = {name: values[name] for name in operation.parameters if name in values}
         return render(ctx, Source(image), operation.name, [operation.step(own)], chosen(values))
 
-    parameters = list(operation.parameters.values())
-    return task(name=operation.name, **_OPTIONS)(_given(run, operation.name, operation.summary, parameters))
+    given = _given(run, operation.name, operation.summary, list(operation.parameters.values()))
+    return task(name=operation.name, check=operation.check, **_OPTIONS)(given)
 
 
 def _pipeline() -> Callable[..., ImageFile]:
@@ -61,16 +61,25 @@ def _pipeline() -> Callable[..., ImageFile]:
     several = Annotated[list[entry], Field(min_length=1, max_length=_MAX_OPERATIONS)]
 
     def image_pipeline(ctx: Context, image: Upload, operations: list[BaseModel], **values: Any) -> ImageFile:
-        steps = []
-        for entry in operations:
-            own = {name: getattr(entry, name) for name in type(entry).model_fields}
-            operation = IN_LISTS[own.pop("op")]
-            steps.append(operation.step(own | {name: values.get(name) for name in operation.uploads}))
+        steps = [operation.step(own) for operation, own in _entries(operations, values)]
         return render(ctx, Source(image), "image", steps, chosen(values))
+
+    def each_fits(operations: list[BaseModel], **values: Any) -> None:
+        for operation, own in _entries(operations, values):
+            if operation.check:
+                operation.check(**own)
 
     listed = inspect.Parameter("operations", inspect.Parameter.KEYWORD_ONLY, annotation=several)
     doc = "Take an image through several operations, with one decode and one encode."
-    return task(**_OPTIONS)(_given(image_pipeline, "image_pipeline", doc, [listed, *files.values()]))
+    return task(check=each_fits, **_OPTIONS)(_given(image_pipeline, "image_pipeline", doc, [listed, *files.values()]))
+
+
+def _entries(operations: Iterable[BaseModel], values: Mapping[str, Any]) -> Iterator[tuple[Operation, dict[str, Any]]]:
+    """Each entry's operation with its own parameters, and of the files beside the list those that it takes."""
+    for entry in operations:
+        own = {name: getattr(entry, name) for name in type(entry).model_fields}
+        operation = IN_LISTS[own.pop("op")]
+        yield operation, own | {name: values.get(name) for name in operation.uploads}
 
 
 TASKS = {operation.name: _task_of(operation) for operation in OPERATIONS}

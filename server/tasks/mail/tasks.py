@@ -10,7 +10,7 @@ from server.errors import TaskError
 from server.registry import task
 from server.tasks.mail.delivery import Letter, Mailing, deliver
 from server.tasks.mail.messages import attached
-from server.tasks.mail.recipients import MOST, Address, Addressee, Recipient, listed, uploaded
+from server.tasks.mail.recipients import MOST, Address, Addressee, listed, uploaded
 from server.tasks.mail.server import account
 from server.tasks.mail.templates import LONGEST, Templates
 
@@ -18,16 +18,40 @@ from server.tasks.mail.templates import LONGEST, Templates
 _SOFT_LIMIT = 4 * 3600
 _LONGEST_AT_RATE = 3 * 3600
 
+_Listed = Annotated[list[Address | Addressee], Field(min_length=1, max_length=MOST)]
 _Body = Annotated[str, Field(max_length=LONGEST)]
 
 
-@task(soft_time_limit=_SOFT_LIMIT, time_limit=_SOFT_LIMIT + 60)
+def _fits_together(
+    recipients: Sequence[str | Addressee] | None,
+    recipients_csv: Upload | None,
+    text: str | None,
+    html: str | None,
+    rate: float,
+    **_: object,
+) -> None:
+    if (recipients is None) == (recipients_csv is None):
+        raise ValueError("Give either `recipients` or `recipients_csv`")
+    if text is None and html is None:
+        raise ValueError("Give `text`, `html` or both")
+    if words := _too_slow(len(recipients or ()), rate):
+        raise ValueError(words)
+
+
+def _too_slow(number: int, rate: float) -> str:
+    """Words where so many messages would outlast a run, else none."""
+    if number / rate <= _LONGEST_AT_RATE:
+        return ""
+    return f"{number} messages at {rate:g} per second take too long; raise `rate`"
+
+
+@task(soft_time_limit=_SOFT_LIMIT, time_limit=_SOFT_LIMIT + 60, check=_fits_together)
 def send_email(
     ctx: Context,
     subject: Annotated[str, Field(min_length=1, max_length=900, pattern=r"^[^\r\n]+$")],
-    recipients: Annotated[list[Address | Addressee], Field(min_length=1, max_length=MOST)] | None = None,
+    recipients: Annotated[_Listed | None, Field(examples=[["ada@example.org"]])] = None,
     recipients_csv: Upload | None = None,
-    text: _Body | None = None,
+    text: Annotated[_Body | None, Field(examples=["Hello {{ email }}"])] = None,
     html: _Body | None = None,
     attachments: list[Upload] = [],  # noqa: B006 - pydantic copies it
     rate: Annotated[float, Field(gt=0, le=100)] = 5,
@@ -40,25 +64,14 @@ def send_email(
     after a crash goes on where the last one was, and so does a retry.
     """
     sender = account()
-    people = _people(recipients, recipients_csv)
-    if text is None and html is None:
-        raise TaskError("mail-template", "Give `text`, `html` or both.")
-    if len(people) / rate > _LONGEST_AT_RATE:
-        raise TaskError(
-            "mail-recipients", f"{len(people)} messages at {rate:g} per second take too long; raise `rate`."
-        )
+    people = uploaded(recipients_csv) if recipients_csv else listed(recipients or ())
+    if not people:
+        raise TaskError("mail-recipients", "There are no recipients.")
+    if words := _too_slow(len(people), rate):
+        raise TaskError("mail-recipients", f"{words}.")
     templates = Templates(subject, text, html)
     for at, person in enumerate(people):  # all of them, before anybody is written to
         ctx.progress(0, len(people), f"reading the templates for {at + 1}")
         if not person.wrong:
             templates.render(person.address, person.fields)
     return deliver(ctx, Letter(templates, attached(attachments), sender), people, rate)
-
-
-def _people(given: Sequence[str | Addressee] | None, file: Upload | None) -> list[Recipient]:
-    if (given is None) == (file is None):
-        raise TaskError("mail-recipients", "Give either `recipients` or `recipients_csv`.")
-    found = listed(given) if given is not None else uploaded(file) if file is not None else []
-    if not found:
-        raise TaskError("mail-recipients", "There are no recipients.")
-    return found

@@ -148,11 +148,18 @@ def _sample_of(schema: Schema, root: Schema, depth: int) -> Any:
 
 def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
     properties = schema.get("properties", {})
-    needed = [name for name in schema.get("required", ()) if name in properties]
-    made = {name: sample(properties[name], root, depth + 1) for name in needed}
+    needed = schema.get("required", ())
+    shown = [name for name, each in properties.items() if name in needed or _has_its_own_example(each, root)]
+    made = {name: sample(properties[name], root, depth + 1) for name in shown}
     if not properties and (others := _others(schema)):
         made["name"] = sample(others, root, depth + 1)
     return made
+
+
+def _has_its_own_example(schema: Schema, root: Schema) -> bool:
+    """Whether a property that may be null has one: it is one of several of which some are needed."""
+    schema = resolved(schema, root)
+    return "examples" in schema and is_nullable(schema, root)
 
 
 def _sample_number(schema: Schema) -> float:

@@ -45,7 +45,14 @@ _OPTIONS = {
 
 def _options() -> dict[str, Any]:
     fields = OptionsIn.model_json_schema()["properties"]
-    return {name: _query(name, _OPTIONS.get(name, ""), schema) for name, schema in fields.items()}
+    return {name: _query(name, _OPTIONS.get(name, ""), _without_null(schema)) for name, schema in fields.items()}
+
+
+def _without_null(schema: Schema) -> Schema:
+    """What a query can say: a name that is left out is null, and no text is."""
+    (other,) = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    merged = {**schema, **other}
+    return {word: value for word, value in merged.items() if word != "anyOf" and (word, value) != ("default", None)}
 
 
 _MOMENT: Schema = {"type": "string", "format": "date-time"}

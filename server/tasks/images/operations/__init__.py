@@ -11,7 +11,7 @@ from server.tasks.images.operations.crop import crop
 from server.tasks.images.operations.filters import FILTERS, by_name, filter_
 from server.tasks.images.operations.sizes import resize, thumbnail
 from server.tasks.images.operations.turns import flip, rotate
-from server.tasks.images.operations.watermark import watermark
+from server.tasks.images.operations.watermark import has_a_mark, watermark
 
 OPERATIONS = (
     Operation.of(thumbnail),
@@ -20,7 +20,7 @@ OPERATIONS = (
     Operation.of(filter_, name="filter"),
     Operation.of(rotate),
     Operation.of(flip),
-    Operation.of(watermark),
+    Operation.of(watermark, check=has_a_mark),
 )
 
 #: What a list of operations may name: each of the above, and each filter by its own name.

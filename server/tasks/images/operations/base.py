@@ -13,6 +13,7 @@ from server.context import Upload
 from server.tasks.images.frame import Frame
 
 Step = Callable[[Frame], Frame]
+Check = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Operation:
     """An operation as the catalogue shows it.
 
     `parameters` are the function's own, without the frame; `uploads` names those of them that are files. `model` is
-    the operation as one entry of `image_pipeline`'s list, where files stand beside the list and not in it.
+    the operation as one entry of `image_pipeline`'s list, where files stand beside the list and not in it. `check`
+    raises a ValueError where parameters do not fit together.
     """
 
     name: str
@@ -29,16 +31,17 @@ class Operation:
     parameters: Mapping[str, inspect.Parameter]
     uploads: frozenset[str]
     model: type[BaseModel]
+    check: Check | None
 
     @classmethod
-    def of(cls, function: Callable[..., Frame], name: str = "") -> "Operation":
+    def of(cls, function: Callable[..., Frame], name: str = "", check: Check | None = None) -> "Operation":
         """The operation that a function is. It is called as the function, or as `name`."""
         name = name or function.__name__
         summary = inspect.getdoc(function) or ""
         parameters = parameters_of(function)
         del parameters[next(iter(parameters))]
         uploads = frozenset(key for key, value in parameters.items() if _takes_file(value.annotation))
-        return cls(name, summary, function, parameters, uploads, _model(name, summary, parameters, uploads))
+        return cls(name, summary, function, parameters, uploads, _model(name, summary, parameters, uploads), check)
 
     def step(self, values: Mapping[str, Any]) -> Step:
         """The operation with its values, ready for frames."""

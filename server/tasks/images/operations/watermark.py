@@ -6,7 +6,6 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
 from server.context import Upload
-from server.errors import TaskError
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import Gravity, fit_within, place
 from server.tasks.images.source import Source
@@ -21,7 +20,7 @@ _WHITE, _SHADOW = (255, 255, 255, 255), (0, 0, 0, 160)
 def watermark(
     frame: Frame,
     mark: Annotated[Upload | None, Field(description="An image to put on the other.")] = None,
-    text: Annotated[str, Field(min_length=1, max_length=200)] | None = None,
+    text: Annotated[Annotated[str, Field(min_length=1, max_length=200)] | None, Field(examples=["draft"])] = None,
     gravity: Annotated[Gravity, Field(description="Where it goes.")] = "southeast",
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.5,
     scale: Annotated[float, Field(ge=0.01, le=1, description="Its width, as a part of the image's.")] = 0.25,
@@ -37,15 +36,23 @@ def watermark(
     return frame.showing(_put(layer, frame.pixels(), gravity))
 
 
+def has_a_mark(mark: Upload | None, text: str | None, **_: object) -> None:
+    """Whether there is something to put on an image.
+
+    Raises:
+        ValueError: there is not.
+    """
+    if mark is None and text is None:
+        raise ValueError("There is nothing to put on the image: give a `mark` or a `text`")
+
+
 def _layer(mark: Upload | None, text: str | None, room: Size, opacity: float) -> Image.Image:
     """The mark alone, transparent around it."""
     if mark is not None:
         still = Source(mark).still()
         layer = still.scaled(fit_within(still.size, room, enlarge=True)).pixels().convert("RGBA")
-    elif text is not None:
-        layer = _written(text, room)
     else:
-        raise TaskError("watermark-missing", "There is nothing to put on the image. Send a `mark`, or a `text`.")
+        layer = _written(text or "", room)
     layer.putalpha(layer.getchannel("A").point(lambda value: round(value * opacity)))
     return layer
 
