@@ -79,6 +79,15 @@ def reports(ctx: Context, seconds: float = 10.0) -> None:
 
 
 @task()
+def talks(ctx: Context, lines: int = 100) -> None:
+    """Write a line, wait a little, and so on."""
+    for number in range(1, lines + 1):
+        ctx.log(f"line {number}")
+        ctx.progress(number, lines)
+        time.sleep(0.5)
+
+
+@task()
 def saves_late(ctx: Context, seconds: float = 1.0) -> OutputFile:
     """Save a file after a while."""
     time.sleep(seconds)

@@ -1,6 +1,7 @@
 """A real browser (Debian's Chromium) for the pages: skipped at home where there is none, an error in CI."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -32,11 +33,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Makes pages that fail the test at its end for a word in the console or a request to another host."""
+    """Makes pages that fail the test at its end for a word in the console or a request to another host.
+
+    `refused` says that requests are to fail: what the browser itself then says in the console is none of ours.
+    """
     wrong: list[str] = []
     contexts = []
 
-    def make(service: Service, *, script: bool = True, width: int = 1280, dark: bool = False) -> Page:
+    def make(
+        service: Service, *, script: bool = True, width: int = 1280, dark: bool = False, refused: bool = False
+    ) -> Page:
         context = browser.new_context(
             base_url=service.url,
             java_script_enabled=script,
@@ -47,7 +53,13 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        expected = re.compile("Failed to load resource|net::ERR_" if refused else "(?!)")
+
+        def hear(text: str) -> None:
+            if not expected.search(text):
+                wrong.append(f"console: {text}")
+
+        page.on("console", lambda message: hear(message.text))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         own = urlsplit(service.url).netloc
 

@@ -182,14 +182,6 @@ def test_a_task_that_was_not_due_shows_that_wait_beside_the_one_in_the_queue(ser
     assert names == ["Accepted", "Scheduled", "Queued", "Run", "Succeeded"]
 
 
-def test_lines_of_the_log_come_as_they_are_written(service: Service, open_page: Open) -> None:
-    page = open_page(service)
-    made = submit(service, "long_running_task", "x", seconds=2)
-    page.goto(f"/ui/tasks/{made}")
-    expect(page.locator("#state .status")).to_have_text("succeeded", timeout=15_000)
-    assert service.http.get(f"/tasks/{made}/input").json()["input"] == {"seconds": 2}
-
-
 def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, open_page: Open) -> None:
     made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
     service.wait_for(made)

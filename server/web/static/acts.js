@@ -8,7 +8,7 @@ const said = document.getElementById("said");
 const bulk = document.getElementById("bulk");
 
 const picked = () => [...document.querySelectorAll("tbody .pick input:checked")];
-const why = (error) => error.problem?.detail || error.problem?.title || String(error);
+const why = ({ problem }) => [problem.title, problem.detail].filter(Boolean).join(". ");
 
 function count() {
   const acts = document.getElementById("acts");
@@ -66,7 +66,7 @@ async function actOnAll(word) {
       number += answer[DONE[word]];
       refused = refused.concat(answer.refused);
       next = answer.next;
-      tell(word, number, refused.length, refused[0]?.problem.detail);
+      tell(word, number, refused.length, refused.length && why(refused[0]));
       refresh();
     }
   } catch (error) {
