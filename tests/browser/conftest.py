@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Service
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from server.keys import Keys, Role
+
+#: Long: live pages look every few seconds, and a busy machine takes its time.
+expect.set_options(timeout=20_000)
 
 
 def _chromium() -> str:

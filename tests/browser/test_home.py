@@ -41,7 +41,7 @@ def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, 
     drop(page, "towns.csv", "text/csv", CSV.encode())
     page.get_by_role("button", name="csv_stats").click()
     page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("Done", timeout=30_000)
+    expect(page.locator(".state")).to_have_text("Done")
     expect(page.get_by_role("row", name="visitors integer")).to_be_visible()
     expect(page.locator("svg.histogram")).to_have_count(2)
     assert_accessible(page)

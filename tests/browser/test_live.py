@@ -47,9 +47,9 @@ def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Ope
         page.goto(f"/ui/tasks/{task_id}")
         tries = page.locator("#tries li")
         expect(tries).to_have_text("Not tried yet.")
-        expect(tries.first).to_contain_text("503", timeout=15_000)
+        expect(tries.first).to_contain_text("503")
         expect(page.locator("#tries")).to_contain_text("Next try at")
-        expect(tries).to_have_count(2, timeout=20_000)
+        expect(tries).to_have_count(2)
         expect(tries.last).to_contain_text("204")
         expect(page.locator("#tries")).not_to_contain_text("Next try at")
 
@@ -89,7 +89,7 @@ def test_a_store_that_is_out_of_reach_is_spoken_of_in_a_live_page(fresh: Service
     fresh.redis.process.kill()
     expect(page.get_by_role("alert")).to_contain_text("The store cannot be reached.")
     fresh.redis.start()
-    expect(page.get_by_role("alert")).to_have_count(0, timeout=20_000)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service, open_page: Open) -> None:
