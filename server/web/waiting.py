@@ -26,8 +26,9 @@ from server.web.waiters import Watch, waiters
 #: Seconds that an answer is held at most: below the 30 at which a PaaS's router gives up.
 LONGEST = 25
 
-#: Seconds after which one who waits for a queued task looks unasked: a place in the queue changes without a word.
-_LOOK_EVERY = 8.0
+#: Who waits for a queued task looks unasked, for a place in the queue changes without a word: after so many seconds at
+#: the least, and so rarely that all who wait together look so many times a second at the most.
+_LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
 
 #: Keys of the WSGI environment: the worker's lot, and the ticket of a request that was parked.
 LOT = "coatcheck.lot"
@@ -48,6 +49,9 @@ class Lot(Protocol):
 
     def leave(self) -> None:
         """Give the place back."""
+
+    def taken(self) -> int:
+        """How many places are taken, about."""
 
 
 class Body(Protocol):
@@ -91,7 +95,7 @@ class Ticket:
 
     def look_often(self) -> None:
         """Look now and then, told or not; not all at the same time."""
-        self.look_every = _LOOK_EVERY * random.uniform(0.8, 1.2)
+        self.look_every = max(_LOOK_EVERY, self.lot.taken() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
 
     def close(self) -> None:
         """Free the place. May be called again, by one thread after the other."""
@@ -117,6 +121,7 @@ class _Threads:
     """The lot of a server that has none: a request waits in its thread, and few may."""
 
     def __init__(self, most: int) -> None:
+        self._most = most
         self._free = threading.BoundedSemaphore(most)
 
     def enter(self) -> bool:
@@ -126,6 +131,10 @@ class _Threads:
     def leave(self) -> None:
         """Give it back."""
         self._free.release()
+
+    def taken(self) -> int:
+        """No more than this."""
+        return self._most
 
 
 THREADS = _Threads(4)

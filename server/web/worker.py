@@ -142,6 +142,10 @@ class ParkingWorker(ThreadWorker):  # type: ignore[misc]
         with self._entering:
             self._places.count(self.age, -1)
 
+    def taken(self) -> int:
+        """How many places are taken in all web processes."""
+        return self._places.taken()
+
     def load_wsgi(self) -> None:
         """Show the application the lot, and a request that comes back its ticket."""
         super().load_wsgi()
