@@ -4,7 +4,8 @@ Problem                     an answer (RFC 9457), raised anywhere below the web
 ├── and its named kinds, made by the functions of `KINDS`
 BlobMissing, BlobsFull      the blob store's
 TaskError                   raised in a task: it ends as failed, with this type and sentence
-Canceled                    the client asked the task to stop
+RetryLater                  raised in a task: it is tried again
+Canceled                    raised in a task: the client asked it to stop
 """
 
 import re
@@ -147,7 +148,10 @@ class TaskError(Exception):
 
 
 class RetryLater(Exception):
-    """The function asked to be tried again after so many seconds, beside its kind's retries; the cause says why."""
+    """The function asked to be tried again after so many seconds, beside its kind's retries.
+
+    Its cause (`raise RetryLater(10) from error`) is what a client reads as the task's `error` meanwhile.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from server.connections import UNREACHABLE
 from server.errors import Problem
 from server.logs import event
-from server.records import IdempotencyKey, Stored, Tick, timetable
+from server.records import IdempotencyKey, Order, Stored, Tick, timetable
 from server.registry import kind
 from server.submission import Accepted, Options, Submission, store_and_publish
 from server.ticks import Timing
@@ -137,7 +137,7 @@ def _fire(schedule: Schedule, tick: Tick) -> None:
     request_id = f"schedule:{schedule.name}"
     with Submission(kind(schedule.task), schedule.owner, request_id, schedule.run) as submission:
         task = submission.prepare(schedule.validated())
-        receipt = store_and_publish(schedule.owner, [task], tick=tick)
+        receipt = store_and_publish(Order(schedule.owner, [task], tick=tick))
         if receipt.passed:
             return
         if isinstance(outcome := receipt.outcomes[0], Problem):

@@ -9,7 +9,7 @@ timetable.py schedules, and their next ticks       traffic.py  what ended in the
 """
 
 from server.records.figures import figures
-from server.records.intake import IdempotencyKey, Intake, Receipt, intake, rate_limit
+from server.records.intake import IdempotencyKey, Intake, Order, Receipt, intake, rate_limit
 from server.records.listing import Filter, Listing, Page, listing
 from server.records.record import (
     DEFAULT_QUEUE,
@@ -41,6 +41,7 @@ __all__ = [
     "Listing",
     "Message",
     "NewTask",
+    "Order",
     "Page",
     "Receipt",
     "Record",

@@ -44,6 +44,23 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Tasks of one owner that are to be stored in one step.
+
+    `fingerprint` is what is the same in two requests with one `key`. Of a `batch`, `places` are the numbers of its
+    items whose tasks these are (all of them by default). `tick` is the schedule's whose task this is.
+    """
+
+    owner: str
+    tasks: Sequence[NewTask]
+    key: IdempotencyKey | None = None
+    fingerprint: str = ""
+    batch: str = ""
+    places: Sequence[int] | None = None
+    tick: Tick | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of a submit, and what the owner has unfinished now.
 
@@ -76,33 +93,14 @@ class Intake(Scripts):
         super().__init__(connection, config)
         self._clock_offset: float | None = None
 
-    def submit(
-        self,
-        owner: str,
-        tasks: Sequence[tuple[NewTask, Message]],
-        *,
-        key: IdempotencyKey | None = None,
-        fingerprint: str = "",
-        batch: str = "",
-        places: Sequence[int] | None = None,
-        tick: Tick | None = None,
-    ) -> Receipt:
-        """Store tasks of one owner with their messages, in one step.
-
-        `places` are the numbers of the batch's items whose tasks these are; all of them by default.
+    def submit(self, order: Order, messages: Sequence[Message]) -> Receipt:
+        """Store tasks with their messages, in one step.
 
         Raises:
             Problem: `idempotency-key-reused`, or `unavailable` where Redis ran it too late to be believed.
         """
-        config = self._config
-        args: list[Any] = [self._deadline_ms(), config.max_waiting_per_owner, config.max_waiting_per_queue, owner]
-        args += [key.redis_key if key else "", fingerprint, KEY_LIFE]
-        args += [batch, BATCH_LIFE + max((task.ttl or config.result_ttl_seconds for task, _ in tasks), default=0)]
-        args += ["" if places is None else ",".join(map(str, places))]
-        args += [tick.schedule, tick.due_ms, tick.next_ms, tick.overlap] if tick else ["", 0, 0, ""]
-        for task, message in tasks:
-            args += _arguments(task, message)
-        now, unfinished, word, *words = self._call("submit", *args)
+        tasks = order.tasks
+        now, unfinished, word, *words = self._call("submit", *self._arguments(order, messages))
         self._clock_offset = now / 1000 - time.time()
         if word == b"late":
             raise Problem("unavailable", headers={"Retry-After": "2"})
@@ -112,9 +110,22 @@ class Intake(Scripts):
             return Receipt([0] * len(tasks), unfinished, passed=True)
         if word != b"stored":
             first = word.decode()
-            own = first in (batch, tasks[0][0].id if tasks else "")  # this very call, sent again after a lost answer
+            own = first in (order.batch, tasks[0].id if tasks else "")  # this very call, sent again after a lost answer
             return Receipt([0] * len(tasks), unfinished, None if own else first)
         return Receipt([self._outcome(each, unfinished) for each in words], unfinished)
+
+    def _arguments(self, order: Order, messages: Sequence[Message]) -> list[Any]:
+        """As `submit.lua` takes them."""
+        config, key, tick = self._config, order.key, order.tick
+        longest = max((task.ttl or config.result_ttl_seconds for task in order.tasks), default=0)
+        args: list[Any] = [self._deadline_ms(), config.max_waiting_per_owner, config.max_waiting_per_queue, order.owner]
+        args += [key.redis_key if key else "", order.fingerprint, KEY_LIFE]
+        args += [order.batch, BATCH_LIFE + longest]
+        args += ["" if order.places is None else ",".join(map(str, order.places))]
+        args += [tick.schedule, tick.due_ms, tick.next_ms, tick.overlap] if tick else ["", 0, 0, ""]
+        for task, message in zip(order.tasks, messages, strict=True):
+            args += _task_arguments(task, message)
+        return args
 
     def _deadline_ms(self) -> int:
         """By Redis's clock, the last moment at which the client of a submit that begins now has surely had no 503.
@@ -171,7 +182,7 @@ def rate_limit(limit: int, unfinished: int) -> dict[str, str]:
     }
 
 
-def _arguments(task: NewTask, message: Message) -> list[Any]:
+def _task_arguments(task: NewTask, message: Message) -> list[Any]:
     fields = task.fields()
     return [
         *(task.id, task.kind, task.queue, task.rank, task.due_ms, task.cancel_at_ms),

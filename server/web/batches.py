@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from server import ids
 from server.errors import Problem
 from server.keys import Caller, secret
-from server.records import NewTask, Status, intake, listing
+from server.records import NewTask, Order, Status, intake, listing
 from server.registry import kind
 from server.submission import Submission, first_record, store_and_publish
 from server.web.answers import json_answer
@@ -63,7 +63,7 @@ def submit_batch() -> Response:
         tasks = [task for _, task in good]
         places = [place for place, _ in good] if len(good) < len(prepared) else None
         fingerprint = hashlib.blake2b(text, digest_size=12).hexdigest() if key else ""
-        receipt = store_and_publish(who.owner, tasks, key=key, fingerprint=fingerprint, batch=batch_id, places=places)
+        receipt = store_and_publish(Order(who.owner, tasks, key, fingerprint, batch_id, places))
         stored = not receipt.replayed
     finally:
         _tidy(prepared, stored)
@@ -123,13 +123,13 @@ def _tidy(prepared: Sequence[Prepared], stored: bool) -> None:
     """Nothing was stored: the uploads of the items go, too."""
     for each in prepared:
         if not stored and not isinstance(each, Problem):
-            each[0].discard()
+            each[0].uploads.discard()
 
 
 def _outcome(submission: Submission, task: NewTask, outcome: Problem | int) -> NewTask | Problem:
     if not isinstance(outcome, Problem):
         return task
-    submission.discard()
+    submission.uploads.discard()
     return outcome
 
 

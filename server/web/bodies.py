@@ -108,7 +108,7 @@ def _read_raw(submission: Submission) -> BaseModel:
     filename = parse_options_header(request.headers.get("Content-Disposition", ""))[1].get("filename", "")
     # What curl says by default says nothing of the bytes.
     media_type = "" if request.mimetype == _URLENCODED else request.mimetype
-    upload = submission.receive(filename, media_type, chain([first], chunks()))
+    upload = submission.uploads.receive(filename, media_type, chain([first], chunks()))
     return _validated(kind, [(name, upload)])
 
 

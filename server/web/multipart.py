@@ -50,7 +50,7 @@ def _receive(submission: Submission, part: File, chunks: Iterator[bytes]) -> lis
     if not (first or part.filename):
         return []  # a browser's file input in which nothing was chosen
     media_type = part.headers.get("Content-Type", "")
-    return [(part.name, submission.receive(part.filename, media_type, _chained(first, chunks)))]
+    return [(part.name, submission.uploads.receive(part.filename, media_type, _chained(first, chunks)))]
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

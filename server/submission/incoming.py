@@ -1,0 +1,147 @@
+"""The uploads of a submit: each is in the blob store before the task is stored."""
+
+import hashlib
+import mimetypes
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from server import chains
+from server.blobs.process import store
+from server.context import Upload
+from server.errors import BlobMissing, BlobsFull, Problem
+from server.names import is_media_type
+from server.registry import Kind
+from server.settings import settings
+
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
+class Incoming:
+    """The uploads of one submit, whichever way they come: as bytes, inside a JSON body, or from another task."""
+
+    def __init__(self, kind: Kind, task_id: str, owner: str) -> None:
+        self._kind = kind
+        self._task_id = task_id
+        self._owner = owner
+        self._number = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self._number > 0
+
+    def discard(self) -> None:
+        """Drop them."""
+        if self.any:
+            store().delete(self._task_id)
+
+    def receive(self, filename: str, media_type: str, chunks: Iterable[bytes]) -> Upload:
+        """Take an upload, chunk by chunk.
+
+        Raises:
+            Problem: `unsupported-media-type`, `too-large`, or `storage-full`.
+        """
+        upload = self._announce(filename, media_type)
+        digest = hashlib.sha256()
+        try:
+            with store().writer(upload.key) as writer:
+                for chunk in chunks:
+                    upload.size += len(chunk)
+                    self._check_size(upload.size)
+                    digest.update(chunk)
+                    writer.write(chunk)
+        except BlobsFull:
+            raise _full() from None
+        upload.sha256 = digest.hexdigest()
+        return upload
+
+    def take_inline(self, given: BaseModel) -> None:
+        """Take those whose bytes came inside a JSON body.
+
+        Raises:
+            Problem: as `receive`.
+        """
+        for upload in _uploads_of(given):
+            if upload.inline is not None:
+                stored = self.receive(upload.filename, upload.media_type, [upload.inline])
+                upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
+
+    def take_from_tasks(self, given: BaseModel) -> tuple[str, ...]:
+        """Take files of tasks that have succeeded; the ids of those that are still to.
+
+        Raises:
+            Problem: `invalid-input` where there is no such task or file, or the task did not succeed; as `receive`.
+        """
+        waits_for = []
+        for upload in _uploads_of(given):
+            if not upload.task_id:
+                continue
+            found = chains.find(upload, self._owner)
+            if found is None:
+                waits_for.append(upload.task_id)
+                continue
+            chains.become(upload, found)
+            self._check_type(upload.media_type)
+            self._check_size(upload.size)
+            self._copy(upload)
+        return tuple(dict.fromkeys(waits_for))
+
+    def copy(self, given: BaseModel) -> None:
+        """Make the uploads of an earlier task this task's own.
+
+        Raises:
+            Problem: `storage-full`, or `expired-task` where their bytes are gone.
+        """
+        for upload in _uploads_of(given):
+            if not (upload.url or upload.task_id):  # these are fetched again
+                self._copy(upload)
+
+    def _announce(self, filename: str, media_type: str) -> Upload:
+        declared = media_type.partition(";")[0].strip().lower()
+        if declared in ("", _UNKNOWN_TYPE):
+            declared = mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
+        if not is_media_type(declared):
+            raise Problem("unsupported-media-type", f"{declared[:80]!r} is no media type.")
+        self._check_type(declared)
+        return Upload(self._next_key(), filename, declared, 0)
+
+    def _check_type(self, declared: str) -> None:
+        accepts = self._kind.accepts
+        if accepts and declared != _UNKNOWN_TYPE and not any(_matches(declared, taken) for taken in accepts):
+            raise Problem("unsupported-media-type", f"{declared} is not taken; these are: {', '.join(accepts)}.")
+
+    def _check_size(self, size: int) -> None:
+        limit = self._kind.max_upload_bytes or settings().max_upload_bytes
+        if size > limit:
+            raise Problem("too-large", f"A file of {self._kind.name} has {limit} bytes at most.", limit=limit)
+
+    def _next_key(self) -> str:
+        key = f"{self._task_id}/in-{self._number}"
+        self._number += 1
+        return key
+
+    def _copy(self, upload: Upload) -> None:
+        source, upload.key = upload.key, self._next_key()
+        try:
+            store().copy(source, upload.key)
+        except BlobsFull:
+            raise _full() from None
+        except BlobMissing:
+            raise Problem("expired-task", "The bytes of a file are gone.") from None
+
+
+def _uploads_of(given: BaseModel) -> Iterable[Upload]:
+    """Every upload in a validated input."""
+    for _, value in given:
+        values: list[Any] = value if isinstance(value, list) else [value]
+        yield from (item for item in values if isinstance(item, Upload))
+
+
+def _full() -> Problem:
+    return Problem("storage-full", headers={"Retry-After": "30"})
+
+
+def _matches(media_type: str, taken: str) -> bool:
+    return taken in ("*/*", media_type) or (taken.endswith("/*") and media_type.startswith(taken[:-1]))
