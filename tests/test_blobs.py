@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -427,9 +428,9 @@ def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pyt
     store = RedisBlobs(valkey)
     once = store.run
 
-    def twice(*args: str | int | bytes) -> object:
-        once(*args)  # type: ignore[arg-type]
-        return once(*args)  # type: ignore[arg-type]
+    def twice(*args: Any, **more: Any) -> object:
+        once(*args, **more)
+        return once(*args, **more)
 
     monkeypatch.setattr(store, "run", twice)
     put(store, "t1/in", bytes(MIB))
@@ -439,6 +440,15 @@ def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pyt
     assert not valkey.exists(WRITERS, RESERVED)
     store.delete("t1")
     assert store.bytes_held() == MIB
+
+
+def test_a_redis_that_has_forgotten_its_scripts_takes_a_blob(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
+    with redis_blobs.writer("t1/in") as writer:
+        writer.write(bytes(CHUNK_BYTES))
+        valkey.script_flush()
+        writer.write(bytes(CHUNK_BYTES))
+    assert get(redis_blobs, "t1/in") == bytes(2 * CHUNK_BYTES)
+    assert redis_blobs.bytes_held() == 2 * CHUNK_BYTES
 
 
 def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redis.Redis) -> None:

@@ -398,6 +398,18 @@ def test_what_is_no_http_is_a_problem_too(service: Service, request_: bytes, sta
     assert "127.0.0.1" not in body
 
 
+def test_a_file_that_breaks_off_is_refused_and_not_kept(service: Service) -> None:
+    before = kept(service)
+    head = b"POST /tasks/echo_file HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(head + b"half")
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert kept(service) == before
+
+
 def test_a_client_that_stalls_before_it_has_shown_a_key_holds_nothing_for_long(service: Service) -> None:
     head = b"POST /tasks/divide HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000\r\n\r\n"
     stalled = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(9)]

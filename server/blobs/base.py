@@ -32,7 +32,9 @@ class BlobWriter(ABC):
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        # Joined when there is a chunk of them: gathered in a `bytearray`, each byte was copied twice more.
+        self._pieces: list[memoryview] = []
+        self._room = CHUNK_BYTES
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -66,10 +68,11 @@ class BlobWriter(ABC):
         rest = memoryview(data)
         try:
             while rest:
-                taken = rest[: CHUNK_BYTES - len(self._buffer)]
-                self._buffer += taken
+                taken = rest[: self._room]
+                self._pieces.append(taken)
+                self._room -= len(taken)
                 rest = rest[len(taken) :]
-                if len(self._buffer) == CHUNK_BYTES:
+                if not self._room:
                     self._flush()
         except BaseException:
             # Also for a caller that catches this inside its `with`: a blob with a hole must never be committed.
@@ -81,13 +84,14 @@ class BlobWriter(ABC):
         """Drop what was written. Never raises for a store out of reach: what stays is collected when it is idle."""
         if not self._closed:
             self._closed = True
-            self._buffer.clear()
+            self._pieces.clear()
             self._discard()
 
     def _flush(self) -> None:
-        if self._buffer:
-            chunk = bytes(self._buffer)
-            self._buffer.clear()
+        if self._pieces:
+            chunk = b"".join(self._pieces)
+            self._pieces.clear()
+            self._room = CHUNK_BYTES
             self._put(chunk)
 
     @abstractmethod

@@ -6,13 +6,13 @@ per chunk, because one key expires, is renamed, copied and deleted in one step.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import redis as redis_py
 from redis.commands.core import Script
-from redis.exceptions import ConnectionError, OutOfMemoryError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError, TimeoutError
 
 from server.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
 from server.errors import BlobMissing, BlobsFull
@@ -24,6 +24,11 @@ TASKS = "blob:tasks"  # sorted set, task id by newest change in unix seconds
 BYTES = "blob:bytes"  # string, bytes of all blobs, with those that are being written
 WRITERS = "blob:writers"  # sorted set, token by the time in unix seconds at which its writer counts as dead
 RESERVED = "blob:reserved"  # hash, token to the part of BYTES that its writer holds
+
+#: Chunks that a reader asks for at once: 2 MB one by one took a third longer.
+_READ_AT_ONCE = 4
+
+_Command = tuple[str | int | bytes, ...]
 
 # Each script is one atomic step, and may be sent twice: the client repeats a command whose answer was lost. Where a
 # script frees room it begins with a command that Redis allows at `maxmemory`; after one, it allows the others too.
@@ -54,18 +59,19 @@ local function enter(task_id, name)
 end
 """
 
-# token, index, chunk, max bytes or '', idle seconds -> OK, FULL, GONE
+# token, bytes before this chunk, bytes of it, number of chunks with it, max bytes or '', idle seconds -> OK, FULL, GONE
+# It follows the chunk's HSET and EXPIRE in one transaction. With the chunk as an argument of the script, 2 MB took
+# Redis 2.6 ms instead of 1.6: Lua copies and hashes every string that it is given.
 _PUT = """
-local token, index, chunk, max, idle = unpack(ARGV)
+local token, before, bytes, chunks, max, idle = unpack(ARGV)
 local new = NEW .. token
-if call('HEXISTS', new, index) == 1 then return 'OK' end
-if index == '0' then collect() elseif call('EXISTS', new) == 0 then return 'GONE' end
-if not has_room(#chunk, max) then return 'FULL' end
-call('HSET', new, index, chunk)
-call('EXPIRE', new, idle)
+if tonumber(call('HGET', RESERVED, token) or '0') > tonumber(before) then return 'OK' end
+if before == '0' then collect() end
+if call('HLEN', new) ~= tonumber(chunks) then call('UNLINK', new) return 'GONE' end
+if not has_room(bytes, max) then return 'FULL' end
 call('ZADD', WRITERS, time[1] + idle, token)
-call('HINCRBY', RESERVED, token, #chunk)
-call('INCRBY', BYTES, #chunk)
+call('HINCRBY', RESERVED, token, bytes)
+call('INCRBY', BYTES, bytes)
 return 'OK'
 """
 
@@ -156,7 +162,7 @@ class RedisBlobs:
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         meta = self._meta(key)
         start, stop = clip(_size(meta), start, stop)
-        return self._chunks(key, meta, start, stop)
+        return self._pieces(key, meta, start, stop)
 
     def copy(self, source: str, target: str) -> None:
         split_key(source)
@@ -176,17 +182,33 @@ class RedisBlobs:
 
     def put(self, key: str, token: str, index: int, chunk: bytes) -> None:
         """Store one chunk of a blob that is being written. BlobsFull; BlobMissing: its writer counted as dead."""
-        self.run("put", key, token, index, chunk, self._max, self._idle)
+        new = NEW + token
+        first = (("HSET", new, index, chunk), ("EXPIRE", new, self._idle))
+        args = (token, index * CHUNK_BYTES, len(chunk), index + 1, self._max, self._idle)
+        self.run("put", key, *args, first=first)
 
-    def run(self, script: str, key: str, *args: str | int | bytes) -> Any:
-        """One atomic step. BlobsFull: over the budget, or Redis is at `maxmemory`. BlobMissing(key): not there."""
+    def run(self, script: str, key: str, *args: str | int, first: Sequence[_Command] = ()) -> Any:
+        """One atomic step: a script, and the commands that come `first`.
+
+        BlobsFull: over the budget, or Redis is at `maxmemory`. BlobMissing(key): not there.
+        """
+        found = self._scripts[script]
         with _out_of_memory():
-            answer = self._scripts[script](args=args)
+            answer = self._transaction([*first, ("EVALSHA", found.sha, 0, *args)], found) if first else found(args=args)
         if answer == b"FULL":
             raise BlobsFull
         if answer == b"GONE":
             raise BlobMissing(key)
         return answer
+
+    def _transaction(self, commands: Sequence[_Command], script: Script) -> Any:
+        """The last command's answer. Not `script(client=pipe)`: that asks each time whether Redis knows the script."""
+        with self._redis.pipeline() as pipe:
+            try:
+                return _executed(pipe, commands)
+            except NoScriptError:
+                self._redis.script_load(script.script)
+                return _executed(pipe, commands)
 
     def _meta(self, key: str) -> bytes:
         split_key(key)
@@ -195,16 +217,20 @@ class RedisBlobs:
             raise BlobMissing(key)
         return cast(bytes, meta)
 
-    def _chunks(self, key: str, meta: bytes, start: int, stop: int) -> Iterator[bytes]:
+    def _pieces(self, key: str, meta: bytes, start: int, stop: int) -> Iterator[bytes]:
         while start < stop:
-            index, offset = divmod(start, CHUNK_BYTES)
-            now, chunk = self._redis.hmget(DATA + key, ["meta", str(index)])
-            if now != meta or chunk is None:
-                # Deleted, or another blob by now: going on would splice two blobs into one.
-                raise BlobMissing(key)
-            piece = cast(bytes, chunk)[offset : offset + stop - start]
-            start += len(piece)
-            yield piece
+            first, last = start // CHUNK_BYTES, (stop - 1) // CHUNK_BYTES
+            for chunk in self._chunks(key, meta, range(first, min(first + _READ_AT_ONCE, last + 1))):
+                piece = chunk[start % CHUNK_BYTES :][: stop - start]
+                start += len(piece)
+                yield piece
+
+    def _chunks(self, key: str, meta: bytes, indexes: Sequence[int]) -> list[bytes]:
+        now, *chunks = self._redis.hmget(DATA + key, ["meta", *map(str, indexes)])
+        if now != meta or None in chunks:
+            # Deleted, or another blob by now: going on would splice two blobs into one.
+            raise BlobMissing(key)
+        return cast(list[bytes], chunks)
 
 
 class _RedisWriter(BlobWriter):
@@ -235,6 +261,12 @@ class _RedisWriter(BlobWriter):
             return  # a client waits for its 503; what stays is collected when it is idle
         with suppress(RedisError):
             self._store.run("drop", self._key, self._token)
+
+
+def _executed(pipe: Any, commands: Sequence[_Command]) -> Any:
+    for command in commands:
+        pipe.execute_command(*command)
+    return pipe.execute()[-1]
 
 
 @contextmanager
