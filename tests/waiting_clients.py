@@ -94,7 +94,8 @@ class Puppet:
         self._service = service
         self.id = service.submit("puppet")
         self.path = f"/tasks/{self.id}"
-        eventually(lambda: service.status(self.id)["progress"])
+        # Not by polls: who is polled again is listened to.
+        eventually(lambda: service.redis.client.hexists(f"t:{self.id}", "g"))
 
     def do(self, *words: str) -> None:
         """Give it words, one after the other."""

@@ -119,9 +119,9 @@ class EarlierRun:
         return self.started_ms + self.ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Record:
-    """A task as it stands. Times are milliseconds since 1970, or None where it has not come to that."""
+    """A task as it stood when it was read. Times are milliseconds since 1970, or None where it has not come to that."""
 
     id: str
     owner: str

@@ -13,7 +13,7 @@ from server.registry.execution import execute
 from server.registry.kind import Kind, Limits, Retries
 from server.registry.signature import Arity
 
-__all__ = ["Arity", "Kind", "Limits", "Retries", "catalog", "expose", "kind", "task"]
+__all__ = ["Arity", "Kind", "Limits", "Retries", "catalog", "expose", "is_known", "kind", "task"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -129,6 +129,11 @@ def route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
 def catalog() -> Iterable[Kind]:
     """Every kind of task, by name."""
     return [_kinds[name] for name in sorted(_kinds)]
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a kind of this name."""
+    return name in _kinds
 
 
 def kind(name: str) -> Kind:

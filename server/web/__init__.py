@@ -14,6 +14,7 @@ queues.py     what waits and runs, and who runs it
 health.py     live, ready, metrics
 answers.py    JSON, ETags, what a status answer carries
 waiting.py    answers that are held back; waiters.py: who waits for which task; worker.py: where they are parked
+lookout.py    polls that are answered without asking Redis
 events.py     a task's life as server-sent events
 webhooks.py   tries, secrets
 problems.py   every error as `application/problem+json`

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pydantic_core
 from flask import Response, request
@@ -24,8 +25,16 @@ def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = N
 
     `body` is anything that JSON holds, or JSON text as bytes.
     """
+    return _answer(*_encoded(body), status, headers)
+
+
+def _encoded(body: Any) -> tuple[bytes, str]:
+    """JSON and its ETag."""
     text = body if isinstance(body, bytes) else pydantic_core.to_json(body)
-    etag = f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
+    return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
+
+
+def _answer(text: bytes, etag: str, status: int, headers: dict[str, str] | None) -> Response:
     fields = {"ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
     if status == 200 and request.method in ("GET", "HEAD") and _client_has(etag):
         return Response(status=304, headers=fields)
@@ -38,14 +47,19 @@ def _client_has(etag: str) -> bool:
     return given is not None and (given == etag or request.if_none_match.contains_weak(etag.strip('"')))
 
 
-def status_answer(record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def status_answer(record: Record, status: int = 200) -> Response:
     """The status object; while the task is not done, with when to look again."""
-    return _status_answer(record, record.position, status, headers)
+    if (encoded := _statuses.get(record)) is None:
+        encoded = _statuses[record] = _encoded(status_object(record, record.position))
+    return _answer(*encoded, status, _when(record, record.position))
 
 
-def _status_answer(record: Record, position: int | None, status: int, headers: dict[str, str] | None) -> Response:
-    wait = {} if record.status.done else {"Retry-After": str(retry_after(record, position))}
-    return json_answer(status_object(record, position), status, wait | (headers or {}))
+#: Status objects as they are sent, of records that are polled again (see `server.web.lookout`).
+_statuses: WeakKeyDictionary[Record, tuple[bytes, str]] = WeakKeyDictionary()
+
+
+def _when(record: Record, position: int | None) -> dict[str, str]:
+    return {} if record.status.done else {"Retry-After": str(retry_after(record, position))}
 
 
 def accepted(given: Accepted) -> Response:
@@ -55,7 +69,7 @@ def accepted(given: Accepted) -> Response:
     headers |= rate_limit(settings().max_waiting_per_owner, given.unfinished)
     if given.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return _status_answer(record, given.position, 202, headers)
+    return json_answer(status_object(record, given.position), 202, _when(record, given.position) | headers)
 
 
 def ended(record: Record) -> Response:

@@ -11,15 +11,16 @@ from server.connections import UNREACHABLE
 from server.errors import Problem
 from server.keys import secret
 from server.records import Record, Status, intake, records, upkeep
-from server.registry import Kind, catalog, kind
+from server.registry import Kind, catalog, is_known, kind
 from server.settings import settings
 from server.submission import Submission, retry
 from server.web import bodies
 from server.web.answers import OF_SUBMIT, accepted, ended, json_answer, status_answer
 from server.web.guard import caller, require_submit
+from server.web.lookout import lookout
 from server.web.options import read_key, read_options
 from server.web.waiters import CHANGES, ENDS
-from server.web.waiting import Ticket, hold
+from server.web.waiting import Ticket, hold, waits
 
 api = Blueprint("api", __name__)
 
@@ -27,16 +28,15 @@ api = Blueprint("api", __name__)
 @api.before_request
 def check_address() -> Response | None:
     """`/tasks/<name>` and `/tasks/<task_id>` are one pattern: a kind takes a submit alone, a task takes none."""
-    name = (request.view_args or {}).get("task_id" if request.method != "OPTIONS" else "name")
-    if request.path != f"/tasks/{name}":
+    given, options = request.view_args or {}, request.method == "OPTIONS"
+    name = given.get("name" if options else "task_id", "")
+    is_kind = is_known(name)
+    if not (options or is_kind) or request.path != f"/tasks/{name}":
         return None
-    is_kind = any(each.name == name for each in catalog())
     allowed = {"Allow": "OPTIONS, POST" if is_kind else "DELETE, GET, HEAD, OPTIONS"}
-    if request.method == "OPTIONS":
+    if options:
         return Response(headers=allowed)
-    if is_kind:
-        raise Problem("method-not-allowed", f"A kind of task takes POST; /catalog/{name} says more.", headers=allowed)
-    return None
+    raise Problem("method-not-allowed", f"A kind of task takes POST; /catalog/{name} says more.", headers=allowed)
 
 
 @api.post("/tasks/<name>")
@@ -57,6 +57,8 @@ def _submit(name: str) -> Response:
 @api.get("/tasks/<task_id>")
 def status(task_id: str) -> Response:
     """How a task is; with `wait`, as soon as that has changed."""
+    if not waits():
+        return status_answer(_callers(task_id, lookout().look(task_id)))
     return hold(CHANGES, lambda held: _look_for_change(task_id, held))
 
 
@@ -125,9 +127,12 @@ def find(task_id: str) -> Record:
     Raises:
         Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
     """
+    return _callers(task_id, records().look(task_id))
+
+
+def _callers(task_id: str, record: Record | None) -> Record:
     g.task_id = task_id
     who = caller()
-    record = records().look(task_id)
     if record is not None and (record.owner == who.owner or who.is_admin):
         return record
     if record is None and issued(task_id):

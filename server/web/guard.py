@@ -4,6 +4,7 @@ import logging
 import random
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -127,7 +128,7 @@ def identify() -> Caller:
     Raises:
         Problem: `unauthenticated`; `forbidden` for a session that another site uses.
     """
-    header = request.headers.get("Authorization", "")
+    header = request.environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
     if not header and not keys().any():
         return _local()
@@ -141,12 +142,12 @@ def identify() -> Caller:
 
 def _local() -> Caller:
     """Without keys, whoever reaches a loopback address under a loopback name is the one user."""
-    served = settings().host in LOOPBACK
-    if not served or _host_name(request.host) not in LOOPBACK:
+    if settings().host not in LOOPBACK or _host_name(request.host) not in LOOPBACK:
         raise Problem("unauthenticated", "No key is configured: make one with `make key`.")
     return LOCAL
 
 
+@lru_cache(maxsize=64)
 def _host_name(host: str) -> str:
     """`Host` without its port, and without the brackets of an IPv6 address; the header is the client's word."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -28,7 +28,7 @@ CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"
 ALL = CHANGES | {"log"}
 
 #: Seconds of silence after which Redis is asked whether it is there; after as many again the connection is renewed.
-_PATIENCE = 10.0
+_PATIENCE = 2.0
 
 #: Seconds between two tries to reach a Redis that is gone.
 _RETRY = 0.5
@@ -77,6 +77,9 @@ class Waiters:
         #: Tasks to be subscribed to or no longer; a byte in the pipe says that there is something.
         self._changed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._bell: tuple[int, int] | None = None
+        #: The socket that is listened to, and whether the thread is taking what came in by it.
+        self._ear: Any = None
+        self._taking = False
 
     def watch(self, task_id: str, words: frozenset[str]) -> Watch:
         """Begin to listen; the watch is rung once nothing can be missed any more."""
@@ -89,6 +92,18 @@ class Waiters:
             watch.ring()
         self._tell(task_id)
         return watch
+
+    def hears(self, task_id: str) -> bool:
+        """Whether every word of a task that Redis has sent until now has rung its watches."""
+        if (ear := self._ear) is None:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(ear, select.POLLIN)
+        except ValueError:  # it has just been closed
+            return False
+        # In this order: what the thread has taken from the socket has rung, or the thread is still at it.
+        return not poll.poll(0) and not self._taking and task_id in self._standing
 
     def forget(self, watch: Watch) -> None:
         """Stop ringing a watch."""
@@ -114,12 +129,13 @@ class Waiters:
 
     def _listen(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 with self._redis.pubsub() as pubsub:
                     self._attend(pubsub)
             except (redis.exceptions.RedisError, OSError) as error:
                 event(log, "waiters.deaf", level=logging.WARNING, reason=error)
-                time.sleep(_RETRY)
+                time.sleep(max(0.0, began + _RETRY - time.monotonic()))
 
     def _attend(self, pubsub: Any) -> None:
         """Listen on one connection until it breaks.
@@ -127,16 +143,28 @@ class Waiters:
         Only this thread touches the connection: a TLS connection cannot be read in one and written in another.
         """
         with self._lock:
-            self._standing.clear()
             self._subscribed = set(self._watches)
         pubsub.subscribe(_NOTHING, *(f"t:{task_id}" for task_id in self._subscribed))
+        self._ear = pubsub.connection._sock
+        try:
+            self._hear(pubsub)
+        finally:
+            with self._lock:
+                self._standing.clear()
+            self._ear, self._taking = None, False
+
+    def _hear(self, pubsub: Any) -> None:
         heard, asked = time.monotonic(), False
         while True:
             self._wait(pubsub)
+            self._taking = True
             self._change(pubsub)
             while (message := pubsub.get_message(timeout=0)) is not None:
                 heard, asked = time.monotonic(), False
                 self._take(message)
+            if pubsub.connection._sock is not self._ear:
+                raise redis.exceptions.ConnectionError("redis-py has connected anew")
+            self._taking = False
             if time.monotonic() - heard > _PATIENCE * (1 + asked):
                 if asked:
                     raise redis.exceptions.TimeoutError("Redis is silent")

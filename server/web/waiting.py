@@ -148,6 +148,8 @@ def read_wait() -> int:
     Raises:
         Problem: `invalid-input` for a wrong `wait` in the query.
     """
+    if not request.environ.get("QUERY_STRING") and "HTTP_PREFER" not in request.environ:
+        return 0
     text = request.args.get("wait")
     if text is None:
         match = _PREFERRED.search(request.headers.get("Prefer", ""))
@@ -156,6 +158,15 @@ def read_wait() -> int:
         errors = [{"loc": ["query", "wait"], "msg": "Input should be a whole number of seconds"}]
         raise Problem("invalid-input", "Look at: wait.", errors=errors)
     return LONGEST if len(text) > 9 else min(int(text), LONGEST)
+
+
+def waits() -> bool:
+    """Whether the client of this request is ready to wait.
+
+    Raises:
+        Problem: `invalid-input` for a wrong `wait` in the query.
+    """
+    return returned() is not None or read_wait() > 0
 
 
 def returned() -> Ticket | None:
