@@ -188,6 +188,19 @@ def test_data_and_address_outlive_a_restart(site: Site) -> None:
         assert store.get("kept") == b"yes"
 
 
+def test_a_valkey_that_has_much_to_load_is_waited_for(site: Site) -> None:
+    runner = site.start()
+    with redis.Redis.from_url(site.url) as client, client.pipeline(transaction=False) as pipe:
+        for part in range(20):
+            pipe.eval("for i = 1, 50000 do redis.call('SET', ARGV[1] .. ':' .. i, i) end", 0, str(part))
+        pipe.execute()
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(LIMIT) == 0
+    site.start()
+    with redis.Redis.from_url(site.url) as client:
+        assert client.dbsize() >= 1_000_000
+
+
 def test_a_second_run_on_the_same_data_is_refused(site: Site) -> None:
     runner = site.start()
 

@@ -108,12 +108,15 @@ class EmbeddedValkey:
 
 
 def _answers_as(client: "redis.Redis", pid: int) -> bool:
-    """Whether the server that answers is ours, and not one that took the port in the meantime."""
+    """Whether the server that answers is ours, and not one that took the port in the meantime.
+
+    While it loads its data it answers INFO, and refuses PING.
+    """
     try:
         info: Any = client.info("server")
+        return info.get("process_id") == pid and client.ping() is True
     except (redis.RedisError, OSError):
         return False
-    return info.get("process_id") == pid and client.ping() is True
 
 
 def _command(url: str) -> list[str]:
