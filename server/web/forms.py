@@ -15,7 +15,10 @@ _ANY_BYTES = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, json."""
+    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, json.
+
+    `literal`: its choices are no texts, but numbers, say.
+    """
 
     name: str
     control: str
@@ -25,6 +28,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     structure: str = ""
+    literal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ def _parameter(kind: Kind, name: str, schema: dict[str, Any], required: bool) ->
         value=shown,
         choices=("", *choices) if is_nullable(schema, root) else choices,
         attributes={} if choices else _bounds(first),
+        literal=not all(isinstance(value, str) for value in _values(first)),
     )
 
 
@@ -96,10 +101,14 @@ def _description(schema: dict[str, Any], found: list[Mapping[str, Any]], root: d
 
 
 def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_text(value) for value in _values(schema))
+
+
+def _values(schema: Mapping[str, Any]) -> list[Any]:
+    """What there is to choose from."""
     if schema.get("type") == "boolean":
-        return ("true", "false")
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return tuple(_text(value) for value in values)
+        return [True, False]
+    return list(schema.get("enum", [schema["const"]] if "const" in schema else []))
 
 
 def _input(schema: Mapping[str, Any]) -> str:

@@ -64,9 +64,24 @@ export function mark(form, errors) {
   first?.focus();
 }
 
-// Keeps the command beside a form true. Without scripts an option that is chosen but disabled is left out of what it posts.
-export function keepCommand(form) {
+// Without scripts an option that is chosen but disabled is left out of what a form posts.
+export function free(form) {
   for (const option of form.querySelectorAll("option[value='']")) option.disabled = false;
+}
+
+// What the fields say as a JSON body has it.
+export function values(form) {
+  const read = (field) => {
+    if ("json" in field.dataset) return JSON.parse(field.value);
+    if (field.dataset.file) return { [field.dataset.file]: field.value };
+    return field.type === "number" ? Number(field.value) : field.value;
+  };
+  return Object.fromEntries(filled(form).map(([name]) => [name, read(form.elements.namedItem(name))]));
+}
+
+// Keeps the command beside a form true.
+export function keepCommand(form) {
+  free(form);
   const refresh = () => { form.querySelector("pre.command").textContent = command(form); };
   form.addEventListener("input", refresh);
   return refresh;

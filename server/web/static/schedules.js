@@ -1,11 +1,14 @@
 // Schedules: run, pause, delete, make. The server's own words say what is wrong.
 
-import { badJson, mark } from "./forms.js";
-import { Refused, call } from "./wire.js";
+import { badJson, free, mark, values } from "./forms.js";
+import { edit } from "./steps.js";
+import { Refused, call, parse } from "./wire.js";
 
 const KEPT = ["task", "input", "every", "cron", "timezone", "enabled", "overlap", "options"];
 const said = document.getElementById("said");
 const form = document.getElementById("new");
+const when = document.getElementById("when");
+const given = () => document.getElementById("given");
 
 function enhance() {
   for (const each of document.querySelectorAll(".acts")) each.hidden = false;
@@ -13,7 +16,7 @@ function enhance() {
 
 async function refresh() {
   const text = await (await call(location.href)).text();
-  const made = new DOMParser().parseFromString(text, "text/html").getElementById("list");
+  const made = parse(text).getElementById("list");
   const old = document.getElementById("list");
   const held = old.contains(document.activeElement) ? JSON.stringify(document.activeElement.dataset) : null;
   old.replaceChildren(...made.childNodes);
@@ -41,26 +44,44 @@ async function act({ run, pause, delete: gone }) {
   }
 }
 
+// The fields of another kind of task come from its own page.
+async function choose(task) {
+  const page = parse(await (await call(`/ui/schedules?task=${encodeURIComponent(task)}`)).text());
+  given().replaceWith(document.adoptNode(page.getElementById("given")));
+  prepare();
+}
+
+function prepare() {
+  free(given());
+  edit(given());
+}
+
 async function make() {
-  badJson(form);
-  const given = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-  const { name, ...rest } = given;
-  const body = { ...rest, input: JSON.parse(given.input ?? "{}"), ...(given.every ? { every: Number(given.every) } : {}) };
+  badJson(given());
+  const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value).map((field) => [field.name, field.value]));
+  const body = { ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) };
   await put(encodeURIComponent(name), body);
   said.textContent = `${name} is made.`;
-  form.reset();
+  for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
+}
+
+// Errors of the input belong to its fields, the others to the schedule's own.
+function markAll(errors) {
+  const at = (part, name) => errors.filter(({ loc }) => (loc[0] === "input") === part).map(({ loc, msg }) => ({ loc: loc[0] === name ? loc.slice(1) : loc, msg }));
+  mark(given(), at(true, "input"));
+  mark(when, at(false, "path"));
 }
 
 async function guarded(work) {
-  mark(form, []);
+  markAll([]);
   try {
     await work();
     await refresh();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { title, detail, errors = [] } = error.problem;
-    said.textContent = [detail ?? title, ...errors.map(({ loc, msg }) => `${loc.join(" › ")}: ${msg}`)].join(" ");
-    mark(form, errors);
+    said.textContent = [`${title}.`, detail, ...errors.map(({ loc, msg }) => `${loc.join(" › ")}: ${msg}.`)].filter(Boolean).join(" ");
+    markAll(errors);
   }
 }
 
@@ -71,6 +92,8 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   guarded(make);
 });
+document.getElementById("task").addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
 form.hidden = false;
+prepare();
 document.getElementById("without").hidden = true;
 enhance();
