@@ -116,6 +116,14 @@ def kills_child(ctx: Context) -> None:
 
 
 @task()
+def kills_child_with_a_file(ctx: Context, file: Upload) -> None:
+    """Die with a file on the disk."""
+    with file.path() as path:
+        note(ctx, "start" if path.exists() else "nothing")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task()
 def kills_worker(ctx: Context) -> None:
     """Take the whole worker along."""
     note(ctx, "start")

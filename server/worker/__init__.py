@@ -2,6 +2,7 @@
 
 identity.py   the name of a worker process, which is its own, and its queues
 child.py      the limits of a pool child, and its end when its parent dies
+scratch.py    its temporary files
 consumer.py   keeps what was fetched through a lost connection
 request.py    what a worker holds: the main process's side of a running task
 rounds.py     what the main process does every second, each of these in a thread of its own:
@@ -14,7 +15,7 @@ drain.py      SIGTERM: finish what is short, hand the rest back, be gone in time
 
 from celery import Celery
 
-from server.worker import child, drain, identity, rounds
+from server.worker import child, drain, identity, rounds, scratch
 
 __all__ = ["install"]
 
@@ -23,5 +24,6 @@ def install(app: Celery) -> None:
     """Put our parts into a Celery worker; called before it starts."""
     identity.install(app)
     child.install()
+    scratch.install()
     rounds.install()
     drain.install()

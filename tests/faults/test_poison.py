@@ -1,9 +1,11 @@
 """A task that takes its process along ends as failed, soon, and takes nobody else along."""
 
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Service
+from harness import Service, eventually
 from ledger import starts
 
 
@@ -27,6 +29,20 @@ def test_poison_fails_after_three_starts_at_most_while_others_go_on(fresh: Servi
     assert starts(fresh, poison["kills_child"]) == 3
     assert starts(fresh, poison["eats_memory"]) == starts(fresh, poison["sits_in_c"]) == 1
     assert fresh.workers[0].alive
+
+
+def test_the_temporary_files_of_a_killed_child_go_with_it(fresh: Service, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    fresh.start_web()
+    worker = fresh.start_worker(TMPDIR=str(scratch), WORKER_CONCURRENCY="1")
+    poison = fresh.submit("kills_child_with_a_file", file={"data": "aGVsbG8=", "filename": "a.txt"})
+    assert _error(fresh.wait_for(poison, seconds=60)) == "/problems/worker-lost"
+    assert starts(fresh, poison) == 3
+    eventually(lambda: not list(scratch.glob("**/*.txt")), seconds=20)
+    worker.signal(signal.SIGTERM)
+    worker.wait()
+    assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -1,10 +1,6 @@
 """The task, and what it gives back."""
 
-import os
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +25,6 @@ _IN_ANSWER = 200
 
 #: Columns that are held in DuckDB at once: each costs about 100 KB while rows are loaded.
 _AT_ONCE = 100
-
-#: Of the folders that runs work in; the process's id follows.
-_PREFIX = "coatcheck-csv-"
 
 _MEDIA_TYPES = ("text/*", "application/csv", "application/vnd.ms-excel", "application/gzip", "application/x-gzip")
 
@@ -66,7 +59,8 @@ def csv_stats(
     Delimiter (`tab` for a tabulator), header, encoding and types are found where they are not given. Memory is
     bounded: 1 GB takes less than 500 MB. `report` adds one HTML page with a picture per column.
     """
-    with _workspace() as folder, file.path() as source:
+    with tempfile.TemporaryDirectory() as name, file.path() as source:
+        folder = Path(name)
         text = clean(source, folder / "table.csv", encoding, partial(_report_reading, ctx))
         dialect = find_dialect(text.path, "\t" if delimiter == "tab" else delimiter, header)
         stats = _analyse(ctx, folder, text, dialect, _types_of(dialect, types or {}))
@@ -77,27 +71,6 @@ def csv_stats(
         stats.statistics = ctx.save("statistics.json", stats.model_dump_json().encode(), "application/json")
         stats.columns = stats.columns[:_IN_ANSWER]
     return stats
-
-
-@contextmanager
-def _workspace() -> Iterator[Path]:
-    """A folder of this run's own. Gigabytes may be left of runs whose process was killed: those go first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        process = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if process.isdecimal() and not _lives(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
-        yield Path(name)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's, and so is the folder
-        return True
-    return True
 
 
 def _report_reading(ctx: Context, read: int) -> None:
