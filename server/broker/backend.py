@@ -15,7 +15,7 @@ from server.errors import TaskError, describe
 from server.records import Record, Status, records
 from server.registry.execution import store_end
 
-_ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED, "REVOKED": Status.CANCELED}
+_ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
 
 
 class RecordBackend(RedisBackend):  # type: ignore[misc]
@@ -41,6 +41,8 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         holder = getattr(request, "holder", None)  # our own tasks', see `server.worker.request`
         if holder is None and not self._is_ours(task_id):
             return super().store_result(task_id, result, state, traceback, request, **kwargs)
+        if state == "REVOKED":  # by Celery's own tools, before a child had it
+            records().cancel(task_id)
         if holder is None or state not in _ENDS:
             return result  # STARTED is the claim's, RETRY is `postpone`'s
         fields: dict[str, bytes | str] = {}

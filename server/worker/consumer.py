@@ -1,7 +1,6 @@
 """Celery's consumer, that keeps what it holds when a connection is lost, and comes back soon."""
 
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -41,12 +40,15 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         Stock discards the message, and so the task.
         """
         task_id, name = message.headers.get("id", ""), message.headers.get("task")
-        with suppress(*UNREACHABLE):  # else the message is not acknowledged, and comes again
+        try:
             if not upkeep().set_unknown_aside(task_id):
                 super().on_unknown_task(body, message, exc)
                 return
-            event(log, "task.unknown_kind", level=logging.WARNING, task_id=task_id, task=name)
-            message.ack_log_error(log, self.connection_errors)
+        except UNREACHABLE:
+            message.reject_log_error(log, self.connection_errors, requeue=True)
+            return
+        event(log, "task.unknown_kind", level=logging.WARNING, task_id=task_id, task=name)
+        message.ack_log_error(log, self.connection_errors)
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """Connect, patiently; stock waits up to 30 s between two tries, in which a Redis may have come back."""

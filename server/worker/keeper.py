@@ -59,7 +59,7 @@ class Keeper:
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:
     """Whether a run has been canceled and does not stop, or is no longer this worker's."""
-    if run.handed_back or run.acknowledged:
+    if not run.running or run.handed_back or run.acknowledged:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW
     return word == "stop" or (word == "other" and surely_claimed) or (word == "queued" and run.claimed)

@@ -15,7 +15,7 @@ from celery.worker.state import task_ready
 from server.broker.message import for_broker
 from server.connections import UNREACHABLE
 from server.logs import event
-from server.records import DEFAULT_QUEUE, Status, upkeep
+from server.records import DEFAULT_QUEUE, Status, records, upkeep
 from server.registry.execution import new_holder
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,14 @@ class LeasedRequest(HeldRequest):
             status = self.release(crashed=True)
             event(log, "task.worker_lost", level=logging.WARNING, task_id=self.id, task=self.name, status=status)
         self.acknowledge()
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's `revoke(terminate=True)`, and the button of Flower: a cancel like any other.
+
+        Stock ends the request at once, while its child, which does not listen to SIGTERM, runs on.
+        """
+        with contextlib.suppress(*UNREACHABLE):
+            records().cancel(self.id)
 
     def release(self, *, crashed: bool) -> Status | None:
         """End the run, whose child is dead, and queue the task again; None where there was no run (any more)."""

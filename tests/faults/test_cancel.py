@@ -1,9 +1,10 @@
 """A cancel lasts through every restart, and a task that does not listen is stopped without its worker."""
 
+import subprocess
 import time
 
 import pytest
-from harness import Service
+from harness import ROOT, Service
 from ledger import starts
 
 
@@ -47,6 +48,26 @@ def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_live
     assert fresh.workers[0].alive
     assert (starts(fresh, deaf), starts(fresh, other)) == (1, 1)
     assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
+
+
+def test_celery_s_own_revoke_and_terminate_are_cancels(fresh: Service) -> None:
+    fresh.env |= {"CANCEL_GRACE_SECONDS": "1", "WORKER_CONCURRENCY": "1"}
+    fresh.start()
+    deaf = fresh.submit("ledgered", seconds=60)
+    fresh.wait_for(deaf, "running")
+    queued = fresh.submit("ledgered")
+    _control(fresh, "revoke", queued)
+    _control(fresh, "terminate", "TERM", deaf)
+    assert fresh.wait_for(deaf, seconds=20)["status"] == "canceled"
+    assert fresh.wait_for(queued, seconds=20)["status"] == "canceled"
+    assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
+    assert (starts(fresh, deaf), starts(fresh, queued)) == (1, 0)
+    assert fresh.redis.client.hlen("unfinished") == 0
+
+
+def _control(service: Service, *words: str) -> None:
+    command = ["celery", "-A", "wsgi", "control", *words]
+    subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=True)
 
 
 @pytest.mark.slow
