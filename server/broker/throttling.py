@@ -1,4 +1,4 @@
-"""Limits of a kind (`max_running`): who waits for another of its kind to end is published when it has."""
+"""Limits of a kind (`max_running`, `per_minute`): who waits for room is published when there is some."""
 
 from server.broker.message import rebuild
 from server.records import records, upkeep

@@ -113,15 +113,15 @@ class Upkeep(Scripts):
         return ids_of(self.redis.zrangebyscore("due", 0, self.now_ms(), 0, most))
 
     def holding(self) -> list[tuple[str, str]]:
-        """Kinds, and owners (empty: everyone), of which tasks wait for others to end."""
+        """Kinds, and owners (empty: everyone), of which tasks wait for room."""
         names = (name.decode().split(":") for name in self.redis.smembers("held"))
         return [(kind, "".join(owner)) for _, kind, *owner in names]
 
     def unhold(self, kind: str, owner: str, throttle: Throttle, most: int) -> list[str]:
         """Ids of those that may run now, so many at most: publish them."""
         # Limits may be others than when these were held.
-        limit = throttle.max_running if throttle.per_owner == bool(owner) else 0
-        return ids_of(self._call("unhold", kind, owner, limit, most))
+        limits = (throttle.max_running, throttle.per_minute) if throttle.per_owner == bool(owner) else (0, 0)
+        return ids_of(self._call("unhold", kind, owner, *limits, most))
 
     def overdue(self, most: int) -> list[str]:
         """Ids of unfinished tasks that were to be canceled by now."""

@@ -169,8 +169,8 @@ local function finish(id, record, to, now, default_ttl, ...)
   move(id, record.o, record.n, record.s, to, 'f', now, 'x', expires, ...)
 end
 
--- Limits of a kind: `held:<kind>[:<owner>]` has those that wait for one to end, `starts:…` the last starts. `held` has
--- the names of the former, so that none is forgotten when a kind's limits are others one day.
+-- Limits of a kind: `held:<kind>[:<owner>]` has those that wait for room, `started:…` the starts of the last minute.
+-- `held` has the names of the former, so that none is forgotten when a kind's limits are others one day.
 
 local function limit_key(what, kind, owner)
   return what .. ':' .. kind .. (owner and ':' .. owner or '')
@@ -186,11 +186,28 @@ local function crowd(kind, owner)
   return count
 end
 
--- Set a queued task aside until one of its kind has ended; its message is dropped.
-local function hold(id, record, now, per_owner)
+-- How many of a kind may start now: most at once, starts a minute (0: any).
+local function room(now, kind, owner, most, per_minute)
+  local free = most > 0 and most - crowd(kind, owner) or math.huge
+  if per_minute > 0 then
+    local started = limit_key('started', kind, owner)
+    redis.call('ZREMRANGEBYSCORE', started, 0, now - 60000)
+    free = math.min(free, per_minute - redis.call('ZCARD', started))
+  end
+  return free
+end
+
+local function note_start(now, kind, owner, run)
+  local started = limit_key('started', kind, owner)
+  redis.call('ZADD', started, now, run)
+  redis.call('PEXPIRE', started, 60000)
+end
+
+-- Set a queued task aside until there is room for its kind; its message is dropped.
+local function hold(id, record, now, owner)
   local score = redis.call('ZSCORE', 'queued:' .. record.q, id) or now
   redis.call('ZREM', 'queued:' .. record.q, id)
-  local held = limit_key('held', record.n, per_owner and record.o)
+  local held = limit_key('held', record.n, owner)
   redis.call('ZADD', held, score, id)
   redis.call('SADD', 'held', held)
 end
@@ -201,22 +218,6 @@ local function set_aside(id, record, due)
   redis.call('ZREM', 'queued:' .. record.q, id)
   redis.call('ZADD', 'due', due, id)
   move(id, record.o, record.n, 'queued', 'scheduled')
-end
-
--- Whether a task may start within its kind's starts a minute; else it gets the next free moment, and is due then.
-local function may_start(id, record, now, per_minute, per_owner)
-  local starts = limit_key('starts', record.n, per_owner and record.o)
-  local slot = now
-  if redis.call('LLEN', starts) >= per_minute then
-    slot = math.max(now, redis.call('LINDEX', starts, -per_minute) + 60000)
-  end
-  redis.call('RPUSH', starts, slot)
-  redis.call('LTRIM', starts, -per_minute, -1)
-  redis.call('PEXPIRE', starts, slot - now + 61000)
-  if slot == now then return true end
-  redis.call('HSET', 't:' .. id, 'rs', 1)
-  set_aside(id, record, slot)
-  return false
 end
 
 local function load(id, ...)

@@ -4,18 +4,19 @@
 even_when_full()
 local id, holder = ARGV[1], ARGV[2]
 local most, per_minute, per_owner = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'owner'
-local record = load(id, 'i', 'a', 'd', 'h', 'rs')
+local record = load(id, 'i', 'a', 'd', 'h')
 local now = now_ms()
 -- A worker that is leaving hands back what it holds; what it holds unawares it must not begin.
 if redis.call('EXISTS', 'leaving:' .. string.match(holder, '^[^/]*')) == 1 then return false end
 if record.s == 'queued' then
-  if per_minute > 0 and not record.rs and not may_start(id, record, now, per_minute, per_owner) then return false end
-  if most > 0 and crowd(record.n, per_owner and record.o) >= most then
-    hold(id, record, now, per_owner)
+  local owner = per_owner and record.o
+  if room(now, record.n, owner, most, per_minute) <= 0 then
+    hold(id, record, now, owner)
     return false
   end
   record.d = (record.d or 0) + 1
-  if record.b or record.rs then redis.call('HDEL', 't:' .. id, 'g', 'rs') end
+  if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
+  if record.b then redis.call('HDEL', 't:' .. id, 'g') end
   redis.call('ZREM', 'queued:' .. record.q, id)
   redis.call('ZADD', 'leases', now + tonumber(ARGV[3]), id)
   move(id, record.o, record.n, 'queued', 'running', 'w', holder, 'b', now, 'd', record.d)
