@@ -216,6 +216,11 @@ def test_fields_know_bounds_choices_and_files(docs: Page) -> None:
     assert "format" in {choice["name"] for choice in docs.all("select")}
 
 
+def test_a_large_bound_is_written_in_digits(docs: Page) -> None:
+    assert not re.search(r"\de\+\d", docs.html)
+    assert "0 to 1000000" in docs.html
+
+
 def test_a_choice_that_is_not_made_is_left_out_of_a_form_sent_without_javascript(docs: Page) -> None:
     assert all("disabled" in option for option in docs.all("option") if option.get("value") == "")
 

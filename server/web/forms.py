@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.registry import Arity, Kind
-from server.web.openapi.notation import branches, is_nullable, is_plain, resolved, sample, words
+from server.web.openapi.notation import branches, is_nullable, is_plain, number, resolved, sample, words
 
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
 _ANY_BYTES = "application/octet-stream"
@@ -119,7 +119,7 @@ def _input(schema: Mapping[str, Any]) -> str:
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     names = {"minimum": "min", "maximum": "max", "minLength": "minlength", "maxLength": "maxlength"}
-    found = {names[key]: f"{schema[key]:g}" for key in names if key in schema}
+    found = {names[key]: number(schema[key]) for key in names if key in schema}
     return found | ({"step": "any"} if schema.get("type") == "number" else {})
 
 

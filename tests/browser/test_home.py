@@ -68,6 +68,28 @@ def test_a_pipelines_steps_are_fields_and_write_its_json(service: Service, open_
     assert_accessible(page)
 
 
+def test_what_is_wrong_with_a_step_is_said_at_the_fields_and_shown(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service, refused=True)
+    page.goto("/ui/run/image_pipeline")
+    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".state")).to_have_text("The input does not fit the schema")
+    expect(page.locator("textarea[name=operations] + .wrong")).to_be_visible()
+
+
+def test_a_ticket_leads_to_its_tasks_own_page(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/divide")
+    page.get_by_label("x").fill("1")
+    page.get_by_role("button", name="Run").click()
+    page.locator(".more").get_by_role("link").click()
+    expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
 def test_progress_is_shown_as_it_comes_and_a_cancel_stops_the_task(
     service: Service, open_page: Callable[..., Page]
 ) -> None:

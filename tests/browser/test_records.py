@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Service, eventually
-from looking import assert_accessible, photograph, sign_in
+from looking import CSV, assert_accessible, photograph, sign_in
 from playwright.sync_api import Dialog, Page, expect
 
 Open = Callable[..., Page]
@@ -192,6 +192,18 @@ def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, o
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.path().read_bytes() == b"content"
+
+
+def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(service: Service, open_page: Open) -> None:
+    made = service.http.post("/tasks/csv_stats", files={"file": ("a.csv", CSV, "text/csv")}).json()["task_id"]
+    page, plain = open_page(service), open_page(service, script=False)
+    page.goto(f"/ui/tasks/{made}")
+    expect(page.get_by_role("row", name="visitors integer")).to_be_visible()
+    expect(page.get_by_role("img", name="visitors histogram")).to_be_visible()
+    expect(page.get_by_label("Result", exact=True)).to_contain_text('"column_count": 3')
+    assert_accessible(page)
+    plain.goto(f"/ui/tasks/{made}")
+    expect(plain.get_by_label("Result", exact=True)).to_contain_text('"column_count": 3')
 
 
 def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:

@@ -107,14 +107,21 @@ def _bounds(schema: Schema) -> str:
     ):
         least, most = schema.get(low), schema.get(high)
         if least is not None and most is not None:
-            return f", {least:g} to {most:g}{unit}"
-        if least is not None or most is not None:
-            return f", at least {least:g}{unit}" if least is not None else f", at most {most:g}{unit}"
+            return f", {number(least)} to {number(most)}{unit}"
+        if least is not None:
+            return f", at least {number(least)}{unit}"
+        if most is not None:
+            return f", at most {number(most)}{unit}"
     if "exclusiveMinimum" in schema:
-        return f", more than {schema['exclusiveMinimum']:g}"
+        return f", more than {number(schema['exclusiveMinimum'])}"
     if "exclusiveMaximum" in schema:
-        return f", less than {schema['exclusiveMaximum']:g}"
+        return f", less than {number(schema['exclusiveMaximum'])}"
     return ""
+
+
+def number(value: float) -> str:
+    """A bound in digits: `1000000`, not `1e+06`."""
+    return f"{value:.15g}"
 
 
 def sample(schema: Schema, root: Schema | None = None, depth: int = 0) -> Any:

@@ -59,6 +59,8 @@ export function mark(form, errors) {
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-describedby", id);
     field.after(element("p", { id, className: "wrong" }, msg));
+    const fold = field.closest("details");
+    if (fold) fold.open = true;
     first ??= field;
   }
   first?.focus();

@@ -42,7 +42,7 @@ async function picture(ticket, file) {
 
 // A plain link cannot carry a key, so a file is fetched with it and then handed to the browser.
 function download(ticket, file) {
-  const link = element("a", { href: file.href, download: file.name }, file.name);
+  const link = element("a", { href: file.href, download: file.name, className: "button" }, "Download");
   link.addEventListener("click", async (event) => {
     if (link.href.startsWith("blob:")) return;
     event.preventDefault();
@@ -53,7 +53,7 @@ function download(ticket, file) {
       explain(ticket, error.problem);
     }
   });
-  return element("p", {}, link, ` ${sized(file.bytes)}`);
+  return element("p", {}, `${file.name}, ${sized(file.bytes)} `, link);
 }
 
 // A picture that went in, as the browser has it; what it cannot show is left out.
@@ -99,17 +99,15 @@ function cell(name, value) {
   return isPlain(value) ? shown(value) : "…";
 }
 
-// Rows of one shape: a column for each name that has a plain value or bins somewhere.
+// Rows of one shape: a column for each name that has a plain value or bins somewhere; figures stand to the right.
 function table(caption, rows) {
   const names = [...new Set(rows.flatMap(Object.keys))].filter((name) =>
     rows.some((row) => row[name] !== null && row[name] !== undefined && (isPlain(row[name]) || isBins(row[name]))));
   names.sort((one, other) => rank(rows, one) - rank(rows, other));
-  const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col", className: rows.some((row) => typeof row[name] === "number") ? "number" : "" }, name.replaceAll("_", " "))));
-  const body = rows.slice(0, MOST_ROWS).map((row) => element("tr", {}, ...names.map((name) => {
-    const made = element("td", {}, cell(`${row.name ?? ""} ${name}`, row[name]));
-    if (typeof row[name] === "number") made.className = "number";
-    return made;
-  })));
+  const sides = names.map((name) => rows.some((row) => typeof row[name] === "number") ? "number" : "");
+  const head = element("tr", {}, ...names.map((name, at) => element("th", { scope: "col", className: sides[at] }, name.replaceAll("_", " "))));
+  const body = rows.slice(0, MOST_ROWS).map((row) => element("tr", {}, ...names.map((name, at) =>
+    element("td", { className: sides[at] }, cell(`${row.name ?? ""} ${name}`, row[name])))));
   const made = element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
   return element("div", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: caption }, made);
 }
@@ -120,6 +118,14 @@ function facts(value) {
   const parts = lists.filter(([, rows]) => !filesIn(rows).length).map(([name, rows]) => table(name.replaceAll("_", " "), rows));
   if (plain.length) parts.unshift(element("dl", {}, ...plain.flatMap(([name, each]) => [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, shown(each))])));
   return parts;
+}
+
+// A result in words, figures, tables and plots; a file is shown elsewhere.
+export function described(result) {
+  const files = filesIn(result);
+  if (files.length === 1 && files[0] === result) return [];
+  if (isPlain(result)) return [element("p", { className: "value" }, shown(result))];
+  return facts(Array.isArray(result) ? { rows: result } : result);
 }
 
 // The result at `path`; `sent` are the files that went in.
@@ -133,8 +139,6 @@ export async function showResult(ticket, path, sent = []) {
     ticket.found.append(element("div", { className: "pair" }, ...originals.filter(Boolean), ...pictures));
   }
   ticket.found.append(...files.filter((file) => !SHOWN.test(file.media_type)).map((file) => download(ticket, file)));
-  const isFile = files.length === 1 && files[0] === result;
-  if (isPlain(result)) ticket.found.append(element("p", { className: "value" }, shown(result)));
-  else if (!isFile && !Array.isArray(result)) ticket.found.append(...facts(result));
-  ticket.found.append(folded("Result as JSON", body, !files.length && Array.isArray(result)));
+  const parts = described(result);
+  ticket.found.append(...parts, folded("Result as JSON", body, !files.length && !parts.length));
 }

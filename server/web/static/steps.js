@@ -57,7 +57,7 @@ class Steps {
     area.before(element("div", { className: "steps-editor" }, this.list, more));
     const raw = element("details", {}, element("summary", {}, "As JSON"));
     area.before(raw);
-    raw.append(area);
+    while (raw.nextSibling) raw.append(raw.nextSibling);
     try { JSON.parse(area.value || "[]").forEach((each) => this.add(each)); } catch { /* what is no JSON stays as text */ }
   }
 

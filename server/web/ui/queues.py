@@ -41,6 +41,9 @@ class Plot:
     bars: list[Bar]
     good: int
     bad: int
+    most: int
+    step: str
+    begins: str
 
     @property
     def words(self) -> str:
@@ -78,7 +81,19 @@ def _plot(title: str, counts: dict[str, Any]) -> Plot:
         for index, (each, other) in enumerate(zip(good, bad, strict=True))
         if each or other
     ]
-    return Plot(title, len(good) * _STEP, _HEIGHT, bars, sum(good), sum(bad))
+    step = counts["step_seconds"] // 60
+    length = len(good) * step
+    return Plot(
+        title=title,
+        width=len(good) * _STEP,
+        height=_HEIGHT,
+        bars=bars,
+        good=sum(good),
+        bad=sum(bad),
+        most=most if bars else 0,
+        step="minute" if step == 1 else f"{step} minutes",
+        begins=f"{length} min ago" if length <= 60 else f"{length // 60} h ago",
+    )
 
 
 def _bar(x: int, good: float, bad: float) -> Bar:

@@ -111,6 +111,15 @@ def _span(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
+@ui.app_template_filter("length_of")
+def _length(seconds: float) -> str:
+    """As `span`, and to the second: `1 min 59 s`."""
+    if not 60 <= seconds < 86_400:
+        return _span(seconds)
+    hours, minutes, rest = int(seconds // 3600), int(seconds // 60 % 60), int(seconds % 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
 @ui.app_template_filter("moment")
 def _moment(milliseconds: int | None) -> str:
     """As the API has it."""
