@@ -15,7 +15,7 @@ drain.py      SIGTERM: finish what is short, hand the rest back, be gone in time
 
 from celery import Celery
 
-from server.worker import child, drain, identity, rounds, scratch
+from server.worker import child, drain, identity, request, rounds, scratch
 
 __all__ = ["install"]
 
@@ -25,5 +25,6 @@ def install(app: Celery) -> None:
     identity.install(app)
     child.install()
     scratch.install()
+    request.install(app)
     rounds.install()
     drain.install()

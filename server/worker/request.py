@@ -9,6 +9,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from billiard.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
+from celery import Celery, Task
+from celery.signals import worker_init
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
@@ -22,6 +24,17 @@ log = logging.getLogger(__name__)
 
 #: What this worker holds. Weak: of a request that Celery forgets, nobody would note the end.
 _held: "WeakValueDictionary[int, HeldRequest]" = WeakValueDictionary()
+
+
+def install(app: Celery) -> None:
+    """Let the message of every task be renewed, a user's own Celery tasks' too, on whichever class they are."""
+
+    def hold(**_: Any) -> None:
+        for task in app.tasks.values():
+            if task.Request == Task.Request:  # stock; our kinds have `LeasedRequest`
+                task.Request = HeldRequest
+
+    worker_init.connect(hold, weak=False)
 
 
 class HeldRequest(Request):  # type: ignore[misc]

@@ -1,10 +1,12 @@
 """A worker that lives keeps its tasks for as long as they take; one that has died does not."""
 
+import json
 import signal
+import subprocess
 
 import pytest
-from harness import Service
-from ledger import overlapping, starts
+from harness import ROOT, Service, eventually
+from ledger import overlapping, runs, starts
 
 from server.broker.message import queue_list
 
@@ -43,3 +45,35 @@ def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_le
     fresh.workers[0].signal_group(signal.SIGCONT)
     assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1
+
+
+def call(service: Service, task: str, name: str, seconds: float) -> None:
+    """Publish a Celery task that is none of ours, by Celery's own command."""
+    command = ["celery", "-A", "wsgi", "call", f"plain_tasks.{task}", "--args", json.dumps([name, seconds])]
+    subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=True)
+
+
+def ended(service: Service, name: str) -> bool:
+    """Whether a run of it has come to its end."""
+    return any(run.ended for run in runs(service).get(name, []))
+
+
+@pytest.mark.parametrize("task", ["plain", "based"])
+def test_a_plain_celery_task_that_takes_several_leases_starts_once(fresh: Service, task: str) -> None:
+    fresh.env |= {"LEASE_SECONDS": "3", "TASK_MODULES": "sample_tasks,plain_tasks"}
+    fresh.start(workers=2)
+    call(fresh, task, "long", 9)
+    eventually(lambda: ended(fresh, "long"), seconds=40)
+    eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
+    assert starts(fresh, "long") == 1
+
+
+def test_a_plain_celery_task_of_a_killed_worker_runs_elsewhere(fresh: Service) -> None:
+    fresh.env |= {"TASK_MODULES": "sample_tasks,plain_tasks"}
+    fresh.start()
+    call(fresh, "plain", "bereft", 4)
+    eventually(lambda: starts(fresh, "bereft") == 1)
+    fresh.workers[0].kill_main()
+    fresh.start_worker()
+    eventually(lambda: ended(fresh, "bereft"), seconds=40)
+    assert starts(fresh, "bereft") == 2
