@@ -70,6 +70,8 @@ def read_options() -> Options:
     Raises:
         Problem: `invalid-input` that names the option.
     """
+    if not request.environ.get("QUERY_STRING") and "HTTP_CANCEL_AFTER" not in request.environ:
+        return Options()
     given: dict[str, Any] = {name: request.args[name] for name in request.args if name != "tag"}
     given["tag"] = request.args.getlist("tag")
     if "Cancel-After" in request.headers:

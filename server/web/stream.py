@@ -60,9 +60,9 @@ def read_all(most: int, advice: str) -> bytes:
     Raises:
         Problem: `too-large` where it has more than `most` bytes, or one of `read_some`.
     """
-    text = b""
-    if (request.content_length or 0) <= most:
-        while len(text) <= most and (chunk := read_some(most + 1 - len(text))):
+    text, announced = b"", request.content_length
+    if (announced or 0) <= most:
+        while len(text) <= most and len(text) != announced and (chunk := read_some(most + 1 - len(text))):
             text += chunk
         if len(text) <= most:
             return text
