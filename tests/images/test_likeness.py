@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from server.tasks.images.tasks import image_variants
 from server.tasks.images.variants import Variant
-from tests.images.pictures import WHITE, Desk, Sent, encoded, made, photo, similarity
+from tests.images.pictures import WHITE, Desk, Sent, encoded, made, photo, run, similarity
 
 SIZE = (1600, 1200)
 
@@ -122,3 +122,10 @@ def test_a_file_of_any_kind_is_like_its_source(data: Callable[[], bytes], width:
 def test_sixteen_bits_are_like_the_eight_that_they_came_from() -> None:
     image = made("thumbnail", _sixteen_bits(), width=256, height=256, format="png")
     assert likeness(image, encoded(photo().convert("L"), "PNG")) >= 0.98
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("width", [400, SIZE[0]])
+def test_a_png_is_hardly_larger_than_deflate_makes_it_at_its_fastest(name: str, width: int) -> None:
+    file, image = run("thumbnail", sent(name, "PNG"), width=width, height=width)
+    assert file.bytes <= 1.06 * len(encoded(image, "PNG", compress_level=1))
