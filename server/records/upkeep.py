@@ -15,8 +15,8 @@ from server.settings import settings
 #: A task whose worker has died under it so often fails, so that it does not take the others with it.
 MOST_CRASHES = 3
 
-#: Seconds for which a sweeper is elected; it renews each round.
-SWEEPER_TERM = 5.0
+#: Seconds for which a sweeper is elected; it renews each round. What was due when it died is so late at most.
+SWEEPER_TERM = 3.0
 
 #: Seconds in which no worker reached Redis, that make an outage; and for which no lease is judged after one.
 OUTAGE = 4.0
@@ -209,9 +209,8 @@ class Upkeep(Scripts):
         self._call("heartbeat", worker, json.dumps(card), WORKER_SILENCE)
 
     def farewell(self, worker: str) -> None:
-        """A worker has stopped."""
-        self.redis.delete(f"worker:{worker}")
-        self.redis.zrem("workers", worker)
+        """A worker has stopped; if it was its turn to sweep, it is the next one's at once."""
+        self._call("farewell", worker)
 
     def workers(self) -> list[dict[str, Any]]:
         """The cards of the workers that live."""

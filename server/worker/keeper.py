@@ -1,12 +1,10 @@
 """Keeps what the worker holds: renews leases, kills what must stop, and shows that the worker lives."""
 
-import contextlib
 import logging
 import os
 import time
 from typing import Any
 
-from server.connections import UNREACHABLE
 from server.logs import event
 from server.records import upkeep
 from server.settings import settings
@@ -26,11 +24,6 @@ class Keeper:
         self._worker = worker
         self._concurrency = concurrency
         self._started_ms = int(time.time() * 1000)
-
-    def say_farewell(self, **_: Any) -> None:
-        """The worker is gone from the list of those that live."""
-        with contextlib.suppress(*UNREACHABLE):
-            upkeep().farewell(self._worker)
 
     def round(self) -> None:
         """Renew, kill, and beat the heart."""

@@ -8,13 +8,17 @@ tasks, and the users' tasks behind them.
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 
 from server.connections import UNREACHABLE
 from server.logs import event
+from server.records import upkeep
 from server.registry.execution import worker_token
 from server.webhooks import Courier
 from server.worker.collector import Collector
@@ -24,7 +28,7 @@ from server.worker.sweeper import Sweeper
 #: Seconds between two rounds. A lease is renewed far more often than it runs out, so that a round may fail.
 INTERVAL = 1.0
 
-#: Seconds for which a worker that stops waits for a round to end.
+#: Seconds for which a worker that stops waits for the rounds at hand.
 _PATIENCE = 2.0
 
 log = logging.getLogger(__name__)
@@ -57,32 +61,34 @@ class Rounds(threading.Thread):
             event(log, "worker.round_failed", level=logging.ERROR, error=True, job=self.name)
 
     def stop(self) -> None:
-        """No more rounds."""
+        """No more rounds after the one at hand."""
         self._stopping.set()
-        self.join(_PATIENCE)
 
 
 def install() -> None:
     """Begin with the worker, and end with it."""
-    begun: list[Rounds] = []
 
     def begin(sender: Any, **_: Any) -> None:
         worker = worker_token(sender.hostname)
-        keeper = Keeper(sender.hostname, worker, sender.controller.concurrency)
         jobs = {
-            "keeper": keeper.round,
+            "keeper": Keeper(sender.hostname, worker, sender.controller.concurrency).round,
             "sweeper": Sweeper(worker).round,
             "courier": Courier().round,
             "collector": Collector().round,
         }
-        begun.extend(Rounds(name, do) for name, do in jobs.items())
+        begun = [Rounds(name, do) for name, do in jobs.items()]
         for rounds in begun:
             rounds.start()
-        worker_shutdown.connect(keeper.say_farewell, weak=False)
+        worker_shutdown.connect(partial(_end, worker, begun), weak=False)
 
-    def end(**_: Any) -> None:
-        for rounds in begun:
-            rounds.stop()
-
-    worker_shutdown.connect(end, weak=False)
     worker_ready.connect(begin, weak=False)
+
+
+def _end(worker: str, begun: Sequence[Rounds], **_: Any) -> None:
+    for rounds in begun:
+        rounds.stop()
+    until = time.monotonic() + _PATIENCE
+    for rounds in begun:
+        rounds.join(max(0, until - time.monotonic()))
+    with suppress(*UNREACHABLE):
+        upkeep().farewell(worker)

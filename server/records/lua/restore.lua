@@ -1,7 +1,7 @@
--- Put messages that nobody works on back into their lists, next in turn, the first of them first. Most, age ms of a message whose task is still
--- queued, age ms of one that is no task's (a user's own Celery message), then tags; no tags: those that nobody has
--- renewed for so long. Answers how many went back. A message whose task runs or has ended is dropped instead: a run
--- that loses its lease gets a new message, so one run never has two.
+-- Put messages that nobody works on back into their lists, next in turn, the first of them first: most, age ms of a
+-- message whose task is still queued, age ms of one that is no task's (a user's own Celery message), then tags; no
+-- tags: those that nobody has renewed for so long. Answers how many went back. A message whose task runs or has ended
+-- is dropped instead: a run that loses its lease gets a new message, so one run never has two.
 even_when_full()
 local most, queued_age, other_age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now, restored = now_ms(), 0

@@ -15,7 +15,9 @@ local unfinished = tonumber(redis.call('HGET', 'unfinished', owner) or 0)
 
 -- The client gave up before this ran (a server that hung): it has its 503, so nothing may come of it. A call that is
 -- sent again because its answer was lost may be late: its tasks are stored already.
-if now > deadline and (not ARGV[15] or redis.call('EXISTS', 't:' .. ARGV[15]) == 0) then return {now, unfinished, 'late'} end
+if now > deadline and (not ARGV[15] or redis.call('EXISTS', 't:' .. ARGV[15]) == 0) then
+  return {now, unfinished, 'late'}
+end
 if key ~= '' then
   local first = redis.call('HMGET', key, 'fingerprint', 'id')
   if first[2] then

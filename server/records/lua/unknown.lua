@@ -1,5 +1,5 @@
--- A worker that does not know the kind of a queued task has its message: id, ms until it is due again at least, at most.
--- The older the task, the rarer: after a quarter of its age. 1, or 0 where there is no such record.
+-- A worker that does not know the kind of a queued task has its message: id, ms until it is due again at least, and at
+-- most. The older the task, the rarer: after a quarter of its age. 1, or 0 where there is no such record.
 even_when_full()
 local id, now = ARGV[1], now_ms()
 local record = load(id)
