@@ -1,6 +1,7 @@
 """Lists of tasks, and what is done to all that a filter matches."""
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,26 @@ def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> No
     for method, path in (("GET", "/tasks"), ("POST", "/bulk/cancel"), ("POST", "/bulk/retry")):
         answer = service.http.request(method, path, params={"task": "divide", "until": ""})
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "until"])
+
+
+def test_a_page_of_a_hundred_thousand_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path: Path) -> None:
+    many = {"MAX_WAITING_PER_OWNER": "200000", "MAX_WAITING_PER_QUEUE": "200000"}
+    with Service(tmp_path, TASK_MODULES="sample_tasks", **many) as made:
+        made.start_web()
+        batch(made, 100, "few")
+        paths = ["/ui/tasks", "/ui/tasks?status=queued&task=divide", "/tasks", "/ui/queues"]
+        before = [_asked_of_redis(made, path) for path in paths]
+        for _ in range(100):
+            batch(made, 1000, "many")
+        for path, (calls, size) in zip(paths, before, strict=True):
+            assert _asked_of_redis(made, path) == (calls, pytest.approx(size, rel=0.05)), path
+        assert made.http.get("/queues").json()["queues"][0]["waiting"] == 100_100
+
+
+def _asked_of_redis(service: Service, path: str) -> tuple[dict[str, int], int]:
+    """How often which command was called for a page, and how many bytes were answered."""
+    service.http.get(path)  # what is asked for once by a process is known
+    service.redis.client.config_resetstat()
+    assert service.http.get(path).status_code == 200
+    calls = {name: each["calls"] for name, each in service.redis.client.info("commandstats").items()}
+    return calls, service.redis.client.info("stats")["total_net_output_bytes"]
