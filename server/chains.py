@@ -7,24 +7,28 @@ from server.errors import Problem, TaskError
 from server.records import Status, records
 from server.uploads import Upload
 
+#: Where an upload stands in an input: its parameter, and its index in a list.
+Place = tuple[str | int, ...]
 
-def find(upload: Upload, owner: str) -> dict[str, Any] | None:
+
+def find(upload: Upload, owner: str, place: Place = ()) -> dict[str, Any] | None:
     """The stored file that an upload names; None while its task has not ended.
 
     Raises:
-        Problem: `invalid-input` where there is no such task or file, or the task did not succeed.
+        Problem: `invalid-input` at this place, where there is no such task or file, or the task did not succeed.
     """
     record = records().get(upload.task_id)
     if record is None or record.owner != owner:
-        raise _problem("There is no such task")
+        raise _problem("There is no such task", *place, "task_id")
     if not record.status.done:
         return None
     if record.status is not Status.SUCCEEDED:
-        raise _problem(f"The task is {record.status}")
+        raise _problem(f"The task is {record.status}", *place, "task_id")
     for file in record.files:
         if file["name"] == upload.file:
             return file
-    raise _problem(f"The task has no such file; it has: {', '.join(file['name'] for file in record.files) or 'none'}")
+    there = ", ".join(file["name"] for file in record.files) or "none"
+    raise _problem(f"The task has no such file; it has: {there}", *place, "file")
 
 
 def become(upload: Upload, file: dict[str, Any]) -> None:
@@ -56,5 +60,5 @@ def _resolve(upload: Upload, owner: str) -> None:
     become(upload, found)
 
 
-def _problem(sentence: str) -> Problem:
-    return Problem("invalid-input", f"{sentence}.", errors=[{"loc": ["task_id"], "msg": sentence}])
+def _problem(sentence: str, *place: str | int) -> Problem:
+    return Problem("invalid-input", f"{sentence}.", errors=[{"loc": place, "msg": sentence}])

@@ -71,6 +71,14 @@ def test_a_waiting_task_can_be_canceled(service: Service) -> None:
 def test_a_task_that_is_not_there_is_refused(service: Service, task_id: str) -> None:
     answer = second(service, task_id)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input")
+    assert answer.json()["errors"][0]["loc"] == ["file", "task_id"]
+
+
+def test_one_of_several_files_that_is_not_there_is_refused_by_its_place(service: Service) -> None:
+    task_id = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
+    files = [{"data": "aGk="}, {"task_id": task_id, "file": "a.txt"}]
+    answer = service.http.post("/tasks/count_files", json={"files": files})
+    assert answer.json()["errors"][0]["loc"] == ["files", 1, "task_id"]
 
 
 def test_a_file_that_is_not_there_is_refused_by_the_names_that_are(service: Service) -> None:

@@ -2,13 +2,13 @@
 
 import hashlib
 import mimetypes
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
 from server import chains
 from server.blobs.process import store
+from server.chains import Place
 from server.context import Upload
 from server.errors import BlobMissing, BlobsFull, Problem
 from server.names import is_media_type
@@ -63,7 +63,7 @@ class Incoming:
         Raises:
             Problem: as `receive`.
         """
-        for upload in _uploads_of(given):
+        for _, upload in _uploads_of(given):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
@@ -75,10 +75,10 @@ class Incoming:
             Problem: `invalid-input` where there is no such task or file, or the task did not succeed; as `receive`.
         """
         waits_for = []
-        for upload in _uploads_of(given):
+        for place, upload in _uploads_of(given):
             if not upload.task_id:
                 continue
-            found = chains.find(upload, self._owner)
+            found = chains.find(upload, self._owner, place)
             if found is None:
                 waits_for.append(upload.task_id)
                 continue
@@ -94,7 +94,7 @@ class Incoming:
         Raises:
             Problem: `storage-full`, or `expired-task` where their bytes are gone.
         """
-        for upload in _uploads_of(given):
+        for _, upload in _uploads_of(given):
             if not (upload.url or upload.task_id):  # these are fetched again
                 self._copy(upload)
 
@@ -132,11 +132,14 @@ class Incoming:
             raise Problem("expired-task", "The bytes of a file are gone.") from None
 
 
-def _uploads_of(given: BaseModel) -> Iterable[Upload]:
-    """Every upload in a validated input."""
-    for _, value in given:
-        values: list[Any] = value if isinstance(value, list) else [value]
-        yield from (item for item in values if isinstance(item, Upload))
+def _uploads_of(given: BaseModel) -> Iterator[tuple[Place, Upload]]:
+    """Every upload in a validated input, and where it stands: its parameter, and its index in a list."""
+    for field, value in given:
+        name = type(given).model_fields[field].alias or field
+        if isinstance(value, list):
+            yield from (((name, at), each) for at, each in enumerate(value) if isinstance(each, Upload))
+        elif isinstance(value, Upload):
+            yield (name,), value
 
 
 def _full() -> Problem:

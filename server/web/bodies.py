@@ -30,7 +30,7 @@ def read(submission: Submission) -> BaseModel:
     """The task's validated input; its uploads are in the blob store when this returns.
 
     Raises:
-        Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`.
+        Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
     """
     kind = submission.kind
     media_type = request.mimetype

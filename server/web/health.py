@@ -13,6 +13,7 @@ from server.records import Status, figures, upkeep
 from server.registry import catalog
 from server.web.answers import json_answer
 from server.web.guard import require_admin
+from server.web.queues import FINDINGS
 
 health = Blueprint("health", __name__)
 
@@ -71,7 +72,7 @@ def _per_kind(statistics: dict[str, int]) -> Iterator[Metric]:
 
 def _findings(statistics: dict[str, int]) -> Metric:
     found = CounterMetricFamily("coatcheck_sweeper_findings", "What the sweeper has put right.", labels=["finding"])
-    for finding in ("lost", "nowhere", "given_back", "orphans"):
+    for finding in FINDINGS:
         found.add_metric([finding], statistics.get(f"sweeper:{finding}", 0))
     return found
 

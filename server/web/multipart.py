@@ -20,7 +20,7 @@ def read_form(submission: Submission) -> list[tuple[str, Any]]:
     """Names and values in the form's order; the values of files are in the blob store.
 
     Raises:
-        Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `Submission.receive`.
+        Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `Incoming.receive`.
     """
     boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")
     if not boundary:

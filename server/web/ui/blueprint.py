@@ -10,7 +10,7 @@ from server.connections import UNREACHABLE
 from server.errors import Problem
 from server.keys import Caller, keys
 from server.records import upkeep
-from server.web.guard import identify
+from server.web.guard import caller
 from server.web.pages import guarded
 
 ui = Blueprint("ui", __name__)
@@ -43,13 +43,10 @@ def _idle() -> bool:
 
 def who() -> Caller | None:
     """Who looks at a page that anybody may see, or None."""
-    if "caller" not in g:
-        try:
-            g.caller = identify()
-        except Problem:
-            return None
-    found: Caller = g.caller
-    return found
+    try:
+        return caller()
+    except Problem:
+        return None
 
 
 @ui.errorhandler(Problem)
@@ -70,7 +67,6 @@ for _error in UNREACHABLE:
 
 def _error_page(problem: Problem) -> BaseResponse:
     # Who looks is not asked: the store that knows may be what is out of reach.
-    caller = g.get("caller")
-    body = render_template("ui/error.html", section="", me=caller, signed=False, problem=problem.body())
+    body = render_template("ui/error.html", section="", me=g.get("caller"), signed=False, problem=problem.body())
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(body, problem.kind.status, headers, content_type="text/html; charset=utf-8")

@@ -1,0 +1,93 @@
+"""`rediss://`: web and worker speak TLS to Redis, and believe no certificate that nobody vouches for."""
+
+import contextlib
+import select
+import shlex
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import PROCFILE, Process, Service, eventually
+from mail_server import make_certificate
+
+
+class Front:
+    """TLS in front of a Redis that has none."""
+
+    def __init__(self, certificate: Path, behind: int) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._behind = behind
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                client, _ = self._door.accept()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, plain: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._behind)) as server,
+            self._context.wrap_socket(plain, server_side=True) as client,
+        ):
+            others = {client: server, server: client}
+            while True:
+                for one in [client] if client.pending() else select.select([*others], [], [])[0]:
+                    data = one.recv(2**16)
+                    if not data:
+                        return
+                    others[one].sendall(data)
+
+    def close(self) -> None:
+        """Let nobody else in."""
+        self._door.close()
+
+
+@pytest.fixture
+def behind_tls(tmp_path: Path) -> Iterator[Service]:
+    """A server whose Redis is reached by TLS alone, with a certificate of its own making; nothing is started."""
+    certificate = make_certificate(tmp_path)
+    with (
+        Service(tmp_path, TASK_MODULES="sample_tasks") as made,
+        contextlib.closing(Front(certificate, made.redis.port)) as front,
+    ):
+        made.env["REDIS_URL"] = f"rediss://localhost:{front.port}/0"
+        yield made
+
+
+def works(service: Service) -> None:
+    """Submit, wait, listen and read: each of the ways in which web and worker use Redis."""
+    service.start()
+    answer = service.http.post("/tasks/reports?wait=20", json={"seconds": 0.5})
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+    assert "event: done" in service.http.get(f"/tasks/{answer.json()['task_id']}/events").text
+    copied = service.result(service.submit("echo_file", file={"data": "aGVsbG8="}))
+    assert service.http.get(copied["href"]).text == "hello"
+
+
+def test_a_certificate_that_somebody_vouches_for_is_taken(behind_tls: Service, tmp_path: Path) -> None:
+    behind_tls.env["SSL_CERT_FILE"] = str(tmp_path / "certificate.pem")
+    works(behind_tls)
+
+
+def test_any_certificate_is_taken_where_that_is_set(behind_tls: Service) -> None:
+    behind_tls.env["REDIS_TLS_VERIFY"] = "false"
+    works(behind_tls)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(behind_tls: Service, tmp_path: Path) -> None:
+    web = behind_tls.start_web()
+    assert behind_tls.http.post("/tasks/ledgered", json={}).status_code == 503
+    assert "certificate verify failed" in web.output()
+    worker = Process(shlex.split(PROCFILE["worker"]), tmp_path / "worker.log", behind_tls.env)
+    behind_tls.workers.append(worker)
+    eventually(lambda: "certificate verify failed" in worker.output(), seconds=30)
+    assert " ready." not in worker.output()
+    assert behind_tls.redis.client.dbsize() == 0
