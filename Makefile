@@ -29,7 +29,7 @@ lint: .venv/.installed-dev
 faults: .venv/.installed-dev
 	PYTHONPATH=tests:tests/faults $(BIN)/python -m benchmarks.faults $(FAULTS)
 
-# Speed beside what a user would have instead, a few minutes: writes benchmarks/RESULTS.md. The full form takes an hour.
+# Speed beside what a user would have instead, a few minutes: writes benchmarks/RESULTS.md. The full form takes half an hour.
 bench bench-full: var/bench-venv/.installed
 	PYTHONPATH=tests var/bench-venv/bin/python -m benchmarks.speed $(if $(filter bench-full,$@),--full) $(BENCH)
 

@@ -19,7 +19,7 @@ PARTS = {"web": web, "queue": queue, "images": images, "memory": memory, "growth
 def main() -> int:
     """Measure, and write; 1 where nothing could be."""
     parser = argparse.ArgumentParser(prog="benchmarks.speed", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the long form, about an hour")
+    parser.add_argument("--full", action="store_true", help="the long form, about half an hour")
     parser.add_argument("--only", choices=PARTS, help="one part, which is printed and not written")
     given = parser.parse_args()
     if not load.installed():
