@@ -9,10 +9,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, OutOfMemoryError, ResponseError, TimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from server.errors import BlobsFull, Problem
 from server.settings import Settings, settings
 
 T = TypeVar("T")
@@ -23,6 +24,10 @@ SOCKET_TIMEOUT = 1.0
 
 #: What a Redis that is gone, silent or starting raises.
 UNREACHABLE = (ConnectionError, TimeoutError, redis.exceptions.BusyLoadingError, redis.exceptions.ReadOnlyError)
+
+#: What Redis says where it will not write now: a full disk, a fail-over. Some have exceptions of their own, but not
+#: inside a script.
+_NOT_NOW = ("MISCONF", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "READONLY", "LOADING")
 
 #: Seconds for which a running task waits for a Redis that is gone.
 PATIENCE = 600.0
@@ -88,6 +93,18 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> "redis.Redis":
 def client() -> "redis.Redis":
     """The process's client. A forked child may use it: the pool notices the fork and connects anew."""
     return connect(settings())
+
+
+def store_problem(error: Exception) -> Problem | None:
+    """The problem of a Redis or a blob store that takes nothing for now; None where it is something else."""
+    text = str(error) if isinstance(error, ResponseError) else ""
+    # At `maxmemory`; inside a script Redis says so in a plain ResponseError.
+    if isinstance(error, OutOfMemoryError | BlobsFull) or "OOM command not allowed" in text:
+        return Problem("storage-full", headers={"Retry-After": "30"})
+    # A blob store that is out of reach raises an OSError.
+    if isinstance(error, (*UNREACHABLE, OSError)) or any(word in text for word in _NOT_NOW):
+        return Problem("unavailable", "The store cannot be reached.")
+    return None
 
 
 def patiently(step: Callable[[], T], seconds: float = PATIENCE) -> T:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pydantic_core
 from pydantic import BaseModel, TypeAdapter
 
-from server.connections import UNREACHABLE
+from server.connections import UNREACHABLE, store_problem
 from server.errors import Problem
 from server.logs import event
 from server.records import IdempotencyKey, Order, Stored, Tick, timetable
@@ -123,10 +123,11 @@ def _fire_or_miss(name: str, due: int, now: int, back: int) -> int:
     except UNREACHABLE:
         raise
     except Exception as error:
-        problem = error if isinstance(error, Problem) else Problem("internal-error")
+        problem = error if isinstance(error, Problem) else store_problem(error) or Problem("internal-error")
         passing = problem.kind.status in _PASSING
         level = logging.WARNING if passing else logging.ERROR
-        event(log, "schedule.missed", level=level, error=problem is not error, schedule=name, why=problem.name)
+        broken = problem.name == "internal-error"
+        event(log, "schedule.missed", level=level, error=broken, schedule=name, why=problem.name)
         stays = passing and following > now
         timetable().miss(name, due, due if stays else following, problem.body())
         return 0

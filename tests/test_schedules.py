@@ -268,6 +268,18 @@ def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Se
     assert show(service, "blocked")["error"] is None
 
 
+def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -> None:
+    fresh.start()
+    put_on(fresh, "hourly", every=3600)
+    fresh.redis.client.zadd("ticks", {"hourly": round(time.time() * 1000) + 2000})
+    fresh.redis.client.config_set("maxmemory", "1mb")
+    error = eventually(lambda: show(fresh, "hourly")["error"])
+    assert (error["type"], error["status"]) == ("/problems/storage-full", 503)
+    assert tasks_of(fresh, "hourly") == []
+    fresh.redis.client.config_set("maxmemory", "0")
+    wait_for_runs(fresh, "hourly", 1)
+
+
 def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(service: Service, put: Put) -> None:
     put("gone", every=1)
     definition = service.redis.client.hget("schedule:gone", "definition")

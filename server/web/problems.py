@@ -4,10 +4,10 @@ import logging
 
 import pydantic_core
 from flask import Flask, Response, g, request
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 from werkzeug.exceptions import HTTPException
 
-from server.connections import UNREACHABLE
+from server.connections import UNREACHABLE, store_problem
 from server.errors import BlobsFull, Problem
 from server.logs import event
 from server.settings import settings
@@ -20,10 +20,6 @@ _BY_STATUS = {
     416: "range-not-satisfiable",
 }
 
-#: What Redis says where it will not write now: a full disk, a fail-over. Some have exceptions of their own, but not
-#: inside a script.
-_NOT_NOW = ("MISCONF", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "READONLY", "LOADING")
-
 log = logging.getLogger(__name__)
 
 
@@ -32,10 +28,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, answer)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
-    app.register_error_handler(BlobsFull, _full)
-    app.register_error_handler(ResponseError, _refused_by_redis)
-    for error in (*UNREACHABLE, OSError):  # a blob store that is out of reach raises an OSError
-        app.register_error_handler(error, _unreachable)
+    for error in (BlobsFull, ResponseError, *UNREACHABLE, OSError):
+        app.register_error_handler(error, _of_the_store)
 
 
 def answer(problem: Problem) -> Response:
@@ -63,22 +57,13 @@ def _from_werkzeug(error: HTTPException) -> Response:
     return answer(Problem(name))
 
 
-def _unreachable(error: Exception) -> Response:
-    event(log, "store.unreachable", level=logging.WARNING, request_id=g.get("request_id"), reason=error)
-    return answer(Problem("unavailable", "The store cannot be reached."))
-
-
-def _refused_by_redis(error: ResponseError) -> Response:
-    """Redis answered, and would not: at `maxmemory` (inside a script it says so in a plain ResponseError), or worse."""
-    text = str(error)
-    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in text:
-        return _full(error)
-    return _unreachable(error) if any(word in text for word in _NOT_NOW) else _unexpected(error)
-
-
-def _full(error: Exception) -> Response:
-    event(log, "store.full", level=logging.ERROR, request_id=g.get("request_id"), reason=error)
-    return answer(Problem("storage-full", headers={"Retry-After": "30"}))
+def _of_the_store(error: Exception) -> Response:
+    problem = store_problem(error)
+    if problem is None:
+        return _unexpected(error)
+    name, level = ("full", logging.ERROR) if problem.name == "storage-full" else ("unreachable", logging.WARNING)
+    event(log, f"store.{name}", level=level, request_id=g.get("request_id"), reason=error)
+    return answer(problem)
 
 
 def _unexpected(error: Exception) -> Response:
