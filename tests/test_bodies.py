@@ -61,6 +61,8 @@ REFUSED: list[tuple[str, str, bytes | str, dict[str, str], int, str]] = [
     ("an empty body", "typed", "", JSON, 422, "Field required"),
     ("no body at all", "typed", "", {}, 422, "Field required"),
     ("extra", "typed", '{"text":"a","zzz":1}', JSON, 422, '"loc":["zzz"]'),
+    ("in a branch", "send_email", '{"recipients":[{"email":"x"}]}', JSON, 422, '"loc":["recipients",0,"email"]'),
+    ("no branch", "send_email", '{"recipients":[{"e":"x"}]}', JSON, 422, '"loc":["recipients",0,"email"]'),
     ("NaN", "divide", '{"x":NaN,"y":1}', JSON, 422, '"loc":["x"]'),
     ("a float's infinity", "divide", '{"x":1e999,"y":1}', JSON, 422, '"loc":["x"]'),
     ("an infinity inside", "loose", '{"anything":{"a":[1e999]}}', JSON, 422, "finite numbers"),

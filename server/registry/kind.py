@@ -143,7 +143,7 @@ class Kind:
                 again = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
                 given = model.model_validate_json(again, strict=True)
         except ValidationError as error:
-            raise problem_of(error) from None
+            raise problem_of(error, body) from None
         if not is_finite(body):
             message = "Input should have finite numbers only"
             raise Problem("invalid-input", "Look at: the body.", errors=[{"loc": [], "msg": message}])
@@ -158,7 +158,7 @@ class Kind:
         try:
             return self.signature.model.model_validate(dict(fields), strict=False)
         except ValidationError as error:
-            raise problem_of(error) from None
+            raise problem_of(error, fields) from None
 
 
 def _is_media_range(text: str) -> bool:
@@ -199,12 +199,24 @@ def _with_whole_numbers(value: Any) -> Any:
     return int(value) if _whole(value) else value
 
 
-def problem_of(error: ValidationError) -> Problem:
+def problem_of(error: ValidationError, given: bytes | Mapping[str, Any]) -> Problem:
     """What a client is told of what does not fit a model: `malformed-body` or `invalid-input`."""
     items = error.errors(include_url=False, include_input=False, include_context=False)
     for item in items:
         if item["type"] == "json_invalid":
             return Problem("malformed-body", f"{item['msg']}.")
-    errors = [{"loc": list(item["loc"]), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
-    where = ", ".join(sorted({".".join(map(str, item["loc"])) or "the body" for item in items}))
+    root = pydantic_core.from_json(given) if isinstance(given, bytes) else given
+    errors = [{"loc": _place(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
+    where = ", ".join(sorted({".".join(map(str, each["loc"])) or "the body" for each in errors}))
     return Problem("invalid-input", f"Look at: {where}.", errors=errors)
+
+
+def _place(item: Any, given: Any) -> list[str | int]:
+    """The way to a value in what the client gave: pydantic's own names each branch of a union, too."""
+    path: list[str | int] = []
+    for part in item["loc"]:
+        inside = range(len(given)) if isinstance(given, list) else given if isinstance(given, Mapping) else ()
+        if part in inside:
+            given = given[part]
+            path.append(part)
+    return [*path, item["loc"][-1]] if item["type"] == "missing" else path

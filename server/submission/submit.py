@@ -136,7 +136,7 @@ def retry(record: Record, request_id: str) -> Accepted:
     try:
         given = made.signature.model.model_validate_json(record.input, context=STORED)
     except ValidationError as error:
-        raise problem_of(error) from None
+        raise problem_of(error, record.input) from None
     options = Options(priority=record.priority, tags=tuple(record.tags), ttl=record.ttl, webhook=record.webhook)
     with Submission(made, record.owner, request_id, options) as submission:
         submission.uploads.copy(given)

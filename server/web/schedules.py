@@ -63,10 +63,11 @@ def put_schedule(name: str) -> Response:
     who = require_admin()
     if not _NAME.fullmatch(name):
         raise _invalid(["path", "name"], "Input should be a word of letters, digits and _ . -, 64 at most")
+    body = read_json()
     try:
-        given = ScheduleRequest.model_validate_json(read_json())
+        given = ScheduleRequest.model_validate_json(body)
     except ValidationError as error:
-        raise problem_of(error) from None
+        raise problem_of(error, body) from None
     if (given.every is None) == (given.cron is None):
         raise _invalid(["every"], "Input should have either every or cron")
     run = nested_options(given.options, OPTIONS)
