@@ -1,9 +1,12 @@
 """Feeds from a real HTTP server that misbehaves, into SQLite and PostgreSQL, and out again."""
 
 import json
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +276,16 @@ def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign
         assert waiting["error"]["type"] == "/problems/database-unavailable"
         texts = [answer.text, json.dumps(waiting), service.workers[0].output()]
         assert not any("secret-word" in text for text in texts)
+
+
+def test_who_reads_does_not_wait_for_one_that_writes(tmp_path: Path, foreign: Foreign) -> None:
+    file = tmp_path / "feeds.sqlite"
+    with Service(tmp_path, DATABASE_URL=f"sqlite:///{file}", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        web = service.start().web
+        fetch(service, "few", foreign.put("/few", [{"id": 1}]))
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            assert web is not None
+            web.kill()
+            service.start_web()
+            assert service.http.get("/feeds/few").json()["rows"] == [{"id": 1}]

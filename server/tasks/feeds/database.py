@@ -1,5 +1,6 @@
 """The database of `DATABASE_URL`: SQLite in a file, or PostgreSQL."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,8 +19,14 @@ _DEFAULT = "sqlite:///var/feeds.sqlite"
 _CONNECT_SECONDS = 5
 _WRITER_SECONDS = 30
 
+#: Seconds to stand in line for a connection: a database that is gone must not keep all threads of the web.
+_IN_LINE_SECONDS = 1
+
 #: Any number: PostgreSQL's lock while tables are made.
 _LOCK = 7_305_001
+
+
+_one_at_a_time = threading.Lock()
 
 
 class DatabaseUnavailable(Exception):
@@ -76,9 +83,23 @@ def transaction(*, write: bool = False) -> "Iterator[Connection]":
         raise DatabaseUnavailable from error
 
 
-@lru_cache(maxsize=1)
 def engine() -> "Engine":
-    """The process's engine, with the tables made. Its pool is bounded: small plans allow few connections."""
+    """The process's engine, with the tables made.
+
+    Raises:
+        DatabaseUnavailable: another thread of the web has been trying to reach the database for a while.
+    """
+    if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
+        raise DatabaseUnavailable
+    try:
+        return _engine()
+    finally:
+        _one_at_a_time.release()
+
+
+@lru_cache(maxsize=1)
+def _engine() -> "Engine":
+    """Its pool is bounded: small plans allow few connections."""
     from sqlalchemy import create_engine, event, make_url  # noqa: PLC0415
 
     url = make_url(settings().database_url or _DEFAULT)
@@ -94,7 +115,7 @@ def engine() -> "Engine":
             connect_args={"connect_timeout": _CONNECT_SECONDS},
             pool_size=1,
             max_overflow=2,
-            pool_timeout=_CONNECT_SECONDS,
+            pool_timeout=_IN_LINE_SECONDS,
             pool_pre_ping=True,
         )
     _make_tables(made)
@@ -112,7 +133,11 @@ def _begin_sqlite(connection: "Connection") -> None:
 
 
 def _make_tables(made: "Engine") -> None:
-    feeds, _ = tables()
+    from sqlalchemy import inspect  # noqa: PLC0415
+
+    feeds, rows = tables()
+    if inspect(made).has_table(rows.name):  # so that who only reads does not wait for one that writes
+        return
     with made.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
         if made.dialect.name == "postgresql":  # two that make the same table at once collide
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
