@@ -12,10 +12,13 @@ from server.web.openapi.notation import branches, is_nullable, is_plain, number,
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
 _ANY_BYTES = "application/octet-stream"
 
+#: Characters from which on a text may have several lines.
+_LONG = 2_500
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, json.
+    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, area, json.
 
     `literal`: its choices are no texts, but numbers, say.
     """
@@ -114,6 +117,8 @@ def _values(schema: Mapping[str, Any]) -> list[Any]:
 def _input(schema: Mapping[str, Any]) -> str:
     if schema.get("type") in ("integer", "number"):
         return "number"
+    if schema.get("maxLength", 0) >= _LONG:
+        return "area"
     return _SIMPLE_INPUTS.get(schema.get("format", ""), "text")
 
 

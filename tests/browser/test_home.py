@@ -68,6 +68,38 @@ def test_a_pipelines_steps_are_fields_and_write_its_json(service: Service, open_
     assert_accessible(page)
 
 
+def test_a_map_of_objects_is_fields_too_and_its_json_may_be_written_by_hand(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/image_variants")
+    entries = page.locator(".steps-editor li")
+    expect(entries.get_by_label("name")).to_have_value("name")
+    entries.get_by_label("name").fill("small")
+    entries.get_by_label("width").fill("60")
+    page.get_by_role("button", name="Add").click()
+    expect(entries.last.get_by_label("name")).to_be_focused()
+    page.keyboard.type("large")
+    entries.last.get_by_label("width").fill("90")
+    page.get_by_text("As JSON").click()
+    area = page.locator("textarea[name=variants]")
+    assert json.loads(area.input_value()) == {"small": {"width": 60}, "large": {"width": 90}}
+    area.fill('{"small": {"width": 61}, "large": {"width": 91}}')
+    area.blur()
+    expect(entries.first.get_by_label("width")).to_have_value("61")
+    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("figcaption")).to_contain_text(["Before", "61 \u00d7", "91 \u00d7"])
+    assert_accessible(page)
+
+
+def test_a_long_text_may_have_several_lines(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/send_email")
+    page.get_by_label("text", exact=True).fill("Dear\nAda")
+    expect(page.locator("pre.command")).to_contain_text("text=Dear\nAda")
+
+
 def test_what_is_wrong_with_a_step_is_said_at_the_fields_and_shown(
     service: Service, open_page: Callable[..., Page]
 ) -> None:

@@ -1,21 +1,28 @@
-// A list of steps (an image pipeline's operations) as fields instead of JSON: the text area stays what is sent.
+// A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON: the text area
+// stays what is sent.
 
 import { call, element } from "./wire.js";
 
 const resolved = (schema, root) => schema?.$ref ? { ...root.$defs[schema.$ref.split("/").at(-1)], ...schema, $ref: undefined } : schema;
 
-// The alternatives of a list's items that are told apart by one constant, such as `op`.
-function alternatives(schema, root) {
-  const items = resolved(schema?.items, root);
-  const name = items?.discriminator?.propertyName;
-  const found = (items?.oneOf ?? []).map((each) => resolved(each, root));
-  return name && found.length ? { name, found: new Map(found.map((each) => [each.properties[name].const, each])) } : null;
-}
-
 const branch = (schema, root) => {
   const own = resolved(schema, root);
   return resolved((own.anyOf ?? [own]).find((each) => resolved(each, root).type !== "null"), root);
 };
+
+// The name of an entry of a map stands first among its fields.
+const NAME = { type: "string" };
+const NAME_KEY = Symbol("name");
+
+// What an entry may be: `found` by the word in its head; `tag` is the field that holds the word, where there are several.
+function shape(schema, root) {
+  const own = branch(schema, root);
+  const keyed = own.type === "object" && !own.properties;
+  const items = resolved(keyed ? Object.values(own.patternProperties ?? {})[0] ?? own.additionalProperties : own.items, root);
+  const tag = items?.discriminator?.propertyName;
+  const found = tag ? items.oneOf.map((each) => resolved(each, root)) : items?.type === "object" && items.properties ? [items] : [];
+  return found.length ? { tag, keyed, found: new Map(found.map((each) => [tag ? each.properties[tag].const : (each.title ?? "entry").toLowerCase(), each])) } : null;
+}
 
 let count = 0;
 
@@ -50,36 +57,49 @@ class Steps {
     Object.assign(this, { area, kinds, root, steps: [] });
     this.list = element("ol", { className: "list" });
     const id = `${area.id}.add`;
-    this.choice = element("select", { id }, ...[...kinds.found.keys()].map((each) => element("option", {}, each)));
-    const add = element("button", { type: "button", className: "quiet" }, "Add");
-    add.addEventListener("click", () => this.add({ [kinds.name]: this.choice.value }, true));
-    const more = element("div", { className: "add" }, element("label", { htmlFor: id }, "Another step"), this.choice, add);
-    area.before(element("div", { className: "steps-editor" }, this.list, more));
+    const words = [...kinds.found.keys()];
+    this.choice = element("select", { id, hidden: words.length === 1 }, ...words.map((each) => element("option", {}, each)));
+    this.button = element("button", { type: "button", className: "quiet" }, "Add");
+    this.button.addEventListener("click", () => this.add(this.choice.value, {}, true));
+    const label = words.length > 1 ? element("label", { htmlFor: id }, "Another step") : element("span", {}, `Another ${words[0]}`);
+    area.before(element("div", { className: "steps-editor" }, this.list, element("div", { className: "add" }, label, this.choice, this.button)));
     const raw = element("details", {}, element("summary", {}, "As JSON"));
     area.before(raw);
     while (raw.nextSibling) raw.append(raw.nextSibling);
-    try { JSON.parse(area.value || "[]").forEach((each) => this.add(each)); } catch { /* what is no JSON stays as text */ }
+    area.addEventListener("change", () => this.read());
+    this.read();
   }
 
-  add(value, focused = false) {
-    const kind = value[this.kinds.name];
-    const schema = this.kinds.found.get(kind);
+  // What is no JSON stays as text, and is refused when it is sent.
+  read() {
+    let given;
+    try { given = JSON.parse(this.area.value || "[]"); } catch { return; }
+    const { tag, keyed, found } = this.kinds;
+    this.steps = [];
+    this.list.replaceChildren();
+    const entries = keyed ? Object.entries(given).map(([name, each]) => ({ ...each, [NAME_KEY]: name })) : given;
+    for (const each of entries) this.add(tag ? each[tag] : [...found.keys()][0], each);
+  }
+
+  add(kind, value, focused = false) {
+    const { tag, keyed, found } = this.kinds;
+    const schema = found.get(kind);
     if (!schema) return;
-    const fields = Object.entries(schema.properties).filter(([name]) => name !== this.kinds.name).map(([name, each]) =>
+    const own = Object.entries(schema.properties).filter(([name]) => name !== tag).map(([name, each]) =>
       field(name, each, this.root, value[name], schema.required?.includes(name), () => this.write()));
+    const key = keyed ? field("name", NAME, this.root, value[NAME_KEY], true, () => this.write()) : null;
     const button = (label, words, act) => {
       const made = element("button", { type: "button", className: "plain", ariaLabel: `${words} ${kind}` }, label);
       made.addEventListener("click", act);
       return made;
     };
-    const step = { kind, fields };
-    const box = element("li", {}, element("div", { className: "head" }, element("b", {}, kind),
-      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0))), ...fields.map((each) => each.box));
-    step.box = box;
+    const step = { kind, key, fields: own };
+    step.box = element("li", {}, element("div", { className: "head" }, element("b", {}, kind),
+      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0))), ...[key, ...own].filter(Boolean).map((each) => each.box));
     this.steps.push(step);
-    this.list.append(box);
+    this.list.append(step.box);
     this.write();
-    if (focused) box.querySelector("input, select, button").focus();
+    if (focused) step.box.querySelector(own.length || key ? "input, select" : "button").focus();
   }
 
   move(step, by) {
@@ -88,11 +108,13 @@ class Steps {
     if (by) this.steps.splice(Math.max(0, at + by), 0, step);
     this.list.replaceChildren(...this.steps.map((each) => each.box));
     this.write();
-    (by ? step.box.querySelector("button") : this.choice).focus();
+    (by ? step.box.querySelector("button") : this.button).focus();
   }
 
   write() {
-    const value = this.steps.map(({ kind, fields }) => Object.fromEntries([[this.kinds.name, kind], ...fields.map((each) => [each.name, each.read()])].filter(([, each]) => each !== undefined)));
+    const { tag, keyed } = this.kinds;
+    const entries = this.steps.map(({ kind, fields }) => Object.fromEntries([...(tag ? [[tag, kind]] : []), ...fields.map((each) => [each.name, each.read()])].filter(([, each]) => each !== undefined)));
+    const value = keyed ? Object.fromEntries(this.steps.map(({ key }, at) => [key.read() ?? "", entries[at]])) : entries;
     this.area.value = JSON.stringify(value);
     this.area.dispatchEvent(new Event("input", { bubbles: true }));
   }
@@ -109,7 +131,7 @@ export async function edit(form) {
     return;
   }
   for (const area of areas) {
-    const kinds = alternatives(schema.properties[area.name], schema);
+    const kinds = shape(schema.properties[area.name], schema);
     if (kinds) new Steps(area, kinds, schema);
   }
 }
