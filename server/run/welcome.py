@@ -23,7 +23,7 @@ def welcome(host: str, port: int, stop: Stop) -> None:
         if status(url + awaited[-1]) == 200:
             awaited.pop()
         if not awaited:
-            text = greeting(url, needs_key=status(url + TRY) == 401)
+            text = greeting(url, needs_key=status(url + "/catalog") == 401)
             break
         if time.monotonic() > deadline:
             text = f"\nNot ready after {LIMIT:.0f} seconds. The lines above and {url}/health/ready say why.\n"
