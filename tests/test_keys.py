@@ -158,8 +158,8 @@ class Carol:
 
     def __init__(self, guarded: Guarded) -> None:
         self._service = guarded.service
-        self._key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
-        self.header = {"Authorization": f"Bearer {self._key}"}
+        self.key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
+        self.header = {"Authorization": f"Bearer {self.key}"}
         self._is_answered(200)
 
     def post(self, path: str, **body: Any) -> Any:
@@ -167,9 +167,8 @@ class Carol:
 
     def is_revoked(self) -> None:
         """Return once the server knows."""
-        assert manage(self._service, "revoke", self._key[:10]).returncode == 0
+        assert manage(self._service, "revoke", self.key[:10]).returncode == 0
         self._is_answered(401)
-        assert manage(self._service, "revoke", self._key[:10]).returncode == 1
 
     def _is_answered(self, status: int) -> None:
         look = self._service.http.get
@@ -182,8 +181,10 @@ def carol(guarded: Guarded) -> Carol:
     return Carol(guarded)
 
 
-def test_a_revoked_key_is_none_soon(carol: Carol) -> None:
+def test_a_revoked_key_is_none_soon(guarded: Guarded, carol: Carol) -> None:
     carol.is_revoked()
+
+    assert manage(guarded.service, "revoke", carol.key[:10]).returncode == 1
 
 
 def test_who_listens_with_a_key_that_is_revoked_hears_no_more(guarded: Guarded, carol: Carol) -> None:

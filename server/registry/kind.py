@@ -146,7 +146,7 @@ class Kind:
             raise problem_of(error, body) from None
         if not is_finite(body):
             message = "Input should have finite numbers only"
-            raise Problem("invalid-input", "Look at: the body.", errors=[{"loc": [], "msg": message}])
+            raise Problem("invalid-input", f"{message}.", errors=[{"loc": [], "msg": message}])
         return given
 
     def validate_fields(self, fields: Mapping[str, Any]) -> BaseModel:
@@ -207,8 +207,8 @@ def problem_of(error: ValidationError, given: bytes | Mapping[str, Any]) -> Prob
             return Problem("malformed-body", f"{item['msg']}.")
     root = pydantic_core.from_json(given) if isinstance(given, bytes) else given
     errors = [{"loc": _place(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
-    where = ", ".join(sorted({".".join(map(str, each["loc"])) or "the body" for each in errors}))
-    return Problem("invalid-input", f"Look at: {where}.", errors=errors)
+    where = ", ".join(sorted({".".join(map(str, each["loc"])) for each in errors if each["loc"]}))
+    return Problem("invalid-input", f"Look at: {where}." if where else f"{errors[0]['msg']}.", errors=errors)
 
 
 def _place(item: Any, given: Any) -> list[str | int]:

@@ -135,6 +135,15 @@ def test_progress_is_shown_as_it_comes_and_a_cancel_stops_the_task(
     expect(page.locator(".state")).to_have_text("Canceled")
 
 
+def test_what_parameters_lack_together_is_said_once(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service, refused=True)
+    page.goto("/ui/run/watermark")
+    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".state")).to_have_text("The input does not fit the schema")
+    expect(page.get_by_text("There is nothing to put on the image")).to_have_count(1)
+
+
 def test_an_error_says_in_words_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")

@@ -60,9 +60,9 @@ def ended(service: Service, name: str) -> bool:
 
 @pytest.mark.parametrize("task", ["plain", "based"])
 def test_a_plain_celery_task_that_takes_several_leases_starts_once(fresh: Service, task: str) -> None:
-    fresh.env |= {"LEASE_SECONDS": "3", "TASK_MODULES": "sample_tasks,plain_tasks"}
+    fresh.env |= {"LEASE_SECONDS": "5", "TASK_MODULES": "sample_tasks,plain_tasks"}
     fresh.start(workers=2)
-    call(fresh, task, "long", 9)
+    call(fresh, task, "long", 12)
     eventually(lambda: ended(fresh, "long"), seconds=40)
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
     assert starts(fresh, "long") == 1

@@ -14,8 +14,9 @@ export function explain(ticket, problem) {
   ticket.state.textContent = problem.error ? `${problem.title}: ${problem.error.title}` : problem.title;
   ticket.more.replaceChildren(...worded(problem.error?.detail ?? problem.detail ?? ""));
   const parts = [];
-  if (problem.errors?.length) {
-    parts.push(element("ul", {}, ...problem.errors.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`))));
+  const placed = (problem.errors ?? []).filter(({ loc }) => loc.length); // what concerns all of it stands in the detail
+  if (placed.length) {
+    parts.push(element("ul", {}, ...placed.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`))));
   }
   ticket.found.append(...parts, ...spoken(problem).slice(1));
 }
