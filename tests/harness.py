@@ -48,7 +48,7 @@ def free_port() -> int:
             return port
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 10, every: float = 0.02) -> T:
+def eventually(look: Callable[[], T], *, seconds: float = 30, every: float = 0.02) -> T:
     """What `look` gives as soon as it is true; an AssertionError where it is not in time."""
     until = time.monotonic() + seconds
     while True:
@@ -177,7 +177,7 @@ class Service:
     def start_web(self) -> Process:
         """Start Gunicorn and wait until it answers."""
         self.web = Process(shlex.split(PROCFILE["web"]), self.folder / "web.log", self.env)
-        eventually(self._live, seconds=20)
+        eventually(self._live, seconds=60)
         return self.web
 
     def start_worker(self, **settings: str) -> Process:
@@ -185,7 +185,7 @@ class Service:
         log = self.folder / f"worker-{len(self.workers)}.log"
         worker = Process(shlex.split(PROCFILE["worker"]), log, {**self.env, **settings})
         self.workers.append(worker)
-        eventually(lambda: " ready." in worker.output(), seconds=20)
+        eventually(lambda: " ready." in worker.output(), seconds=60)
         return worker
 
     def restart_workers_until(self, done: Callable[[], object], *, seconds: float) -> None:
@@ -234,7 +234,7 @@ class Service:
         body: dict[str, Any] = answer.json()
         return body
 
-    def wait_for(self, task_id: str, *statuses: str, seconds: float = 15) -> dict[str, Any]:
+    def wait_for(self, task_id: str, *statuses: str, seconds: float = 40) -> dict[str, Any]:
         """Poll until the task has one of these statuses (any end, where none is named)."""
 
         def look() -> dict[str, Any] | None:
@@ -256,7 +256,7 @@ class Service:
 
         eventually(nothing_left)
 
-    def result(self, task_id: str, seconds: float = 15) -> Any:
+    def result(self, task_id: str, seconds: float = 40) -> Any:
         """The result of a task that succeeds."""
         ended = self.wait_for(task_id, seconds=seconds)
         assert ended["status"] == "succeeded", ended
