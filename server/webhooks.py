@@ -15,7 +15,6 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
 from urllib.parse import urlsplit
 
 import pydantic_core
@@ -115,8 +114,9 @@ class Courier:
 
     def _hangs(self, host: str) -> bool:
         """Whether this receiver has kept as many waiting as it may."""
-        slow = Counter(where for where, since in list(self._calls.values()) if time.monotonic() - since > SLOW)
-        return slow[host] >= MOST_AT_SLOW
+        slow_since = time.monotonic() - SLOW
+        waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
+        return waiting >= MOST_AT_SLOW
 
     def _note(self, task_id: str, lease: int, tries: list[Try], made: Try) -> None:
         over = made.last or len(tries) >= len(WAITS)

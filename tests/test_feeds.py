@@ -171,6 +171,7 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
         (b'{"a": [], "b": []}', {}, "say in `items`"),
         (b"[1]", {}, "no list of objects"),
         (b'[{"id": {}}]', {}, "Row 1 has no plain value in 'id'"),
+        (b'[{"id": 1}, {"id": 2, "far": [1e999]}]', {}, "Row 2 has a number that is too large"),
         (b"id,a\n1,2\n3\n", {"format": "csv"}, "Line 3 has 1 values, the header 2"),
         (b'{"d": [{"id": 1}], "next": "/bad"}', {"next_field": "next"}, "names a page as its next that was read"),
     ],

@@ -102,3 +102,15 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str:
     if len(text) > LONGEST_KEY:
         raise TaskError("feed-unreadable", f"The key of row {number} has more than {LONGEST_KEY} characters.")
     return text
+
+
+def as_json(row: Row, number: int) -> str:
+    """A row as it is stored, and read back without being looked at.
+
+    Raises:
+        TaskError: `feed-unreadable`: it has a number beyond a float's range (`1e999`), which JSON cannot give back.
+    """
+    try:
+        return json.dumps(row, sort_keys=True, allow_nan=False)
+    except ValueError:
+        raise TaskError("feed-unreadable", f"Row {number} has a number that is too large.") from None

@@ -12,7 +12,7 @@ from server.http_client import LONGEST_URL, FetchError, check_url
 from server.registry import task
 from server.tasks.feeds import store
 from server.tasks.feeds.database import DatabaseUnavailable
-from server.tasks.feeds.rows import key_of
+from server.tasks.feeds.rows import as_json, key_of
 from server.tasks.feeds.source import Format, Source
 
 #: Seconds before each further try where the database is out of reach.
@@ -112,4 +112,4 @@ def _keyed(source: Source, key: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for page in source.pages():
         for row in page:
             number += 1
-            yield key_of(row, key, number), json.dumps(row, sort_keys=True)
+            yield key_of(row, key, number), as_json(row, number)
