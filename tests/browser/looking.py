@@ -14,7 +14,9 @@ _FOLDER = Path(__file__).parents[2] / "examples" / "screenshots"
 
 
 def photograph(of: Page | Locator, name: str) -> None:
-    """Take a picture of what is seen; see to it that there is one."""
+    """Take a picture of what is seen, from the top of a page; see to it that there is one."""
+    if isinstance(of, Page):
+        of.evaluate("scrollTo(0, 0)")
     assert of.screenshot(path=_FOLDER / f"{name}.png" if os.environ.get("SCREENSHOTS") else None)
 
 

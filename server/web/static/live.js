@@ -39,7 +39,7 @@ function replace(page) {
 
 // Says what is wrong above all else, once; and takes it back. What passes by itself is looked at again.
 function complain(problem) {
-  const shown = problem && passes(problem) ? `Shown is how it was at ${seen.toLocaleTimeString()}; it goes on by itself.` : "";
+  const shown = problem && passes(problem) ? `What you see is from ${seen.toLocaleTimeString()}; it goes on by itself.` : "";
   const said = problem ? `${problem.title} ${problem.detail} ${shown}` : "";
   if (said === (trouble?.said ?? "")) return;
   trouble?.remove();

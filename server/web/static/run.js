@@ -93,7 +93,10 @@ export async function follow(ticket, status, sent = []) {
   if (status.status === "queued") lookForWorker(ticket);
   if (!credentials.key) status = await listen(ticket, status);
   status = await poll(ticket, status);
-  if (status.status === "failed") explain(ticket, { title: "The task failed", type: status.error.type, error: status.error });
+  if (status.status === "failed") {
+    explain(ticket, { title: "The task failed", type: status.error.type, error: status.error });
+    ticket.found.append(element("p", {}, name(status.task_id)));
+  }
   if (status.status === "succeeded") await showResult(ticket, status.links.result, sent);
 }
 
