@@ -271,7 +271,7 @@ def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Se
 def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -> None:
     fresh.start()
     put_on(fresh, "hourly", every=3600)
-    fresh.redis.client.zadd("ticks", {"hourly": round(time.time() * 1000) + 2000})
+    fresh.redis.client.zadd("ticks", {"hourly": round(time.time() * 1000) + 4000})
     fresh.redis.client.config_set("maxmemory", "1mb")
     error = eventually(lambda: show(fresh, "hourly")["error"])
     assert (error["type"], error["status"]) == ("/problems/storage-full", 503)

@@ -67,7 +67,7 @@ def test_celery_s_own_revoke_and_terminate_are_cancels(fresh: Service) -> None:
 
 def _control(service: Service, *words: str) -> None:
     command = ["celery", "-A", "wsgi", "control", *words]
-    subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=True)
+    subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=False)
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fre
     tried = fresh.http.post("/tasks/divide", params=webhook, json={"x": 1, "y": 2}).json()["task_id"]
     eventually(lambda: fresh.http.get(f"/tasks/{tried}/webhook").json()["tries"])
     file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
-    expiring = fresh.http.post("/tasks/echo_file", params=webhook | {"ttl": 2}, files=file).json()["task_id"]
+    expiring = fresh.http.post("/tasks/echo_file", params=webhook | {"ttl": 5}, files=file).json()["task_id"]
     fresh.wait_for(expiring)
     fresh.redis.client.zadd("webhooks", {tried: (time.time() + 1) * 1000}, xx=True)
     fresh.redis.client.config_set("maxmemory", "1mb")

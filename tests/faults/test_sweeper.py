@@ -7,6 +7,8 @@ from harness import Service, eventually
 from ledger import starts
 
 from server.broker.message import queue_list
+from server.records import Upkeep
+from server.settings import Settings
 
 
 def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> None:
@@ -32,6 +34,33 @@ def test_an_expired_task_leaves_no_record_no_index_and_no_bytes(fresh: Service) 
     eventually(lambda: fresh.http.get(f"/tasks/{task_id}").status_code == 410, seconds=20)
     eventually(lambda: not _traces(fresh, task_id), seconds=20)
     eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+
+
+def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Service) -> None:
+    fresh.env["WORKER_CONCURRENCY"] = "1"
+    fresh.start()
+    file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
+    expiring = fresh.http.post("/tasks/echo_file?ttl=5", files=file).json()["task_id"]
+    fresh.wait_for(expiring)
+    running = fresh.submit("long_running_task", seconds=600)
+    fresh.wait_for(running, "running")
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0, seconds=20)
+    eventually(lambda: not _traces(fresh, expiring))
+    assert fresh.status(running)["status"] == "running"
+
+
+def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(fresh: Service) -> None:
+    fresh.start_web()
+    file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
+    dropped = fresh.http.post("/tasks/echo_file", files=file).json()["task_id"]
+    fresh.http.post(f"/tasks/{dropped}/cancel")
+    upkeep = Upkeep(fresh.redis.client, Settings(redis_url=fresh.redis.url))
+    assert upkeep.drop(dropped)
+    assert upkeep.take_uncollected(1) == [dropped]  # and here the process ends
+    fresh.redis.client.zadd("uncollected", {dropped: 0}, xx=True)  # its time is over
+    fresh.start_worker()
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: not _traces(fresh, dropped))
 
 
 def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is_due(fresh: Service) -> None:
