@@ -144,6 +144,30 @@ def test_what_parameters_lack_together_is_said_once(service: Service, open_page:
     expect(page.get_by_text("There is nothing to put on the image")).to_have_count(1)
 
 
+def test_a_task_is_run_and_its_page_opened_with_the_keyboard_alone(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service)
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    card = page.get_by_role("link", name="divide", exact=True)
+    for _ in range(60):
+        if card.evaluate("each => each === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_label("y").wait_for()
+    page.get_by_label("y").focus()
+    page.keyboard.type("8")
+    page.keyboard.press("Enter")
+    expect(page.locator(".state")).to_have_text("Done")
+    page.locator(".more a").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
 def test_an_error_says_in_words_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foreign import Exchange, serve
 from harness import Service
-from looking import assert_accessible, sign_in
+from looking import assert_accessible, drop, picture, sign_in
 from playwright.sync_api import Page, expect
 
 from server.keys import CACHE_SECONDS, Keys, Role
@@ -80,6 +80,21 @@ def test_a_server_that_is_gone_for_a_while_is_spoken_of_and_waited_for(fresh: Se
     expect(ticket.locator(".state")).to_have_text("Canceled")
     expect(record.locator("#state .status")).to_have_text("canceled")
     expect(table.locator("tbody .status")).to_have_text("canceled")
+
+
+def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_again(
+    service: Service, open_page: Open
+) -> None:
+    page = open_page(service, refused=True)
+    page.goto("/")
+    drop(page, "cat.png", "image/png", picture())
+    page.context.set_offline(True)
+    page.get_by_role("button", name="thumbnail", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(SILENT)
+    page.context.set_offline(False)
+    page.get_by_role("button", name="thumbnail", exact=True).click()
+    expect(page.locator("#work pre.command")).to_contain_text("-F image=@cat.png")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_store_that_is_out_of_reach_is_spoken_of_in_a_live_page(fresh: Service, open_page: Open) -> None:

@@ -54,6 +54,11 @@ def test_what_a_form_leaves_empty_is_not_in_the_address_and_times_are_in_utc(ser
         expect(page.locator(f"#t-{made}")).to_have_count(0)
 
 
+def test_what_is_given_twice_in_an_address_stays_so(service: Service) -> None:
+    answer = service.http.get("/ui/tasks?tag=a&tag=b&status=", follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/tasks?tag=a&tag=b")
+
+
 def test_a_filter_that_cannot_be_read_is_refused_in_words(service: Service, open_page: Open) -> None:
     page = open_page(service, script=False)
     answer = page.request.get(f"{service.url}/ui/tasks?since=yesterday")

@@ -2,7 +2,7 @@
 
 import { wire } from "./run.js";
 import { edit } from "./steps.js";
-import { element, sized } from "./wire.js";
+import { call, element, parse, sized, spoken } from "./wire.js";
 
 const drop = document.getElementById("drop");
 
@@ -16,6 +16,7 @@ function enhance(root) {
       await navigator.clipboard.writeText(form.querySelector("pre.command").textContent);
       button.textContent = "Copied";
     });
+    form.addEventListener("input", () => { button.textContent = "Copy"; });
   }
 }
 
@@ -27,14 +28,19 @@ function takes(accepts, file) {
 
 // The form of a task is taken from its own page.
 async function open(link, file) {
-  const page = new DOMParser().parseFromString(await (await fetch(link.href)).text(), "text/html");
   const work = document.getElementById("work");
+  work.hidden = false;
+  let page;
+  try {
+    page = parse(await (await call(link.href)).text());
+  } catch (error) {
+    return work.replaceChildren(element("div", { className: "notice", role: "alert" }, ...spoken(error.problem)));
+  }
   const task = document.adoptNode(page.getElementById("task"));
   const title = task.querySelector("h1");
   const heading = element("h2", { tabIndex: -1 }, title.textContent);
   title.replaceWith(heading);
   work.replaceChildren(task);
-  work.hidden = false;
   enhance(work);
   const field = work.querySelector(`input[type=file][name="${link.dataset.upload}"]`);
   const given = new DataTransfer();

@@ -34,7 +34,7 @@ def tasks() -> BaseResponse:
     if wanted := request.args.get("id", "").strip():
         return redirect(url_for("ui.task", task_id=wanted[:64]), 303)
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
-        return redirect(_address(dict(tidy)), 303)
+        return redirect(_address(tidy), 303)
     found = asked_page(page_limit())
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     return page(
@@ -42,11 +42,11 @@ def tasks() -> BaseResponse:
         "tasks",
         records=found.records,
         now=_now(),
-        next=_address(query | {"cursor": found.cursor}) if found.cursor else None,
+        next=_address([*query.items(), ("cursor", found.cursor)]) if found.cursor else None,
         later="cursor" in request.args,
         query=query,
         filters={name: query[name] for name in FILTERS if name in query},
-        first=_address(query),
+        first=_address(list(query.items())),
         kinds={kind.name: kind.name for kind in catalog()},
         statuses={_UNFINISHED: "not done"} | {status: status for status in Status},
     )
@@ -63,7 +63,7 @@ def _zoned(text: str) -> str:
     return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", text) else text
 
 
-def _address(query: dict[str, str]) -> str:
+def _address(query: list[tuple[str, str]]) -> str:
     return f"/ui/tasks?{urlencode(query)}" if query else "/ui/tasks"
 
 
