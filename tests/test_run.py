@@ -190,14 +190,14 @@ def test_data_and_address_outlive_a_restart(site: Site) -> None:
 
 def test_a_valkey_that_has_much_to_load_is_waited_for(site: Site) -> None:
     runner = site.start()
-    with redis.Redis.from_url(site.url) as client, client.pipeline(transaction=False) as pipe:
+    with redis.Redis.from_url(site.url, socket_timeout=60) as client, client.pipeline(transaction=False) as pipe:
         for part in range(20):
             pipe.eval("for i = 1, 50000 do redis.call('SET', ARGV[1] .. ':' .. i, i) end", 0, str(part))
         pipe.execute()
     runner.send_signal(signal.SIGTERM)
     assert runner.wait(LIMIT) == 0
     site.start()
-    with redis.Redis.from_url(site.url) as client:
+    with redis.Redis.from_url(site.url, socket_timeout=60) as client:
         assert client.dbsize() >= 1_000_000
 
 

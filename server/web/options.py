@@ -31,7 +31,7 @@ class OptionsIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    delay: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0
+    delay: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0.0
     not_before: datetime | None = None
     priority: Literal["low", "normal", "high"] = "normal"
     tag: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:@/+-]+$")]] = Field([], max_length=10)
