@@ -46,6 +46,7 @@ def test_a_schedule_is_made_run_paused_and_deleted(service: Service, open_page: 
     expect(page.get_by_role("button", name="Pause nightly")).to_be_focused()
     photograph(page, "schedules")
     assert_accessible(page)
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete nightly").click()
     expect(page.get_by_text("There is none yet.")).to_be_visible()
 

@@ -136,6 +136,10 @@ def test_selected_tasks_are_retried_and_deleted(service: Service, open_page: Ope
     expect(page.locator("tbody tr")).to_have_count(6)
     for each in made:
         page.locator(f"#t-{each} input").check()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Delete").click()
+    assert [service.status(each)["status"] for each in made] == ["succeeded"] * 3
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.locator("tbody tr")).to_have_count(3)
     assert {service.http.get(f"/tasks/{each}").status_code for each in made} == {410}

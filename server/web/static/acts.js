@@ -24,6 +24,7 @@ async function act(word, id) {
 }
 
 async function actOnOne(word, id) {
+  if (word === "delete" && !confirm("Delete this task with its files?")) return;
   try {
     const answer = await act(word, id);
     if (word === "cancel") return refresh();
@@ -39,6 +40,7 @@ function tell(word, number, refused, reason) {
 
 async function actOnPicked(word) {
   const boxes = picked();
+  if (word === "delete" && !confirm(`Delete ${boxes.length} tasks with their files?`)) return;
   let failed = 0;
   let reason = "";
   await Promise.all(boxes.map(async (box) => {

@@ -38,7 +38,7 @@ async function act({ run, pause, delete: gone }) {
     await call(`/schedules/${run}/run`, { method: "POST" });
     said.textContent = `${run} runs now.`;
   } else if (pause) await turn(pause);
-  else {
+  else if (confirm(`Delete the schedule ${gone}?`)) {
     await call(`/schedules/${gone}`, { method: "DELETE" });
     said.textContent = `${gone} is deleted.`;
   }
