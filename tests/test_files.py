@@ -153,6 +153,7 @@ def test_a_client_that_wants_the_file_is_sent_to_it(
     answer = service.http.get(href.replace("/files/ten.txt", "/result"), headers=headers)
 
     assert answer.status_code == (303 if to_file else 200)
+    assert ("Content-Type" in answer.headers) is not to_file
     assert answer.headers.get("Location") == (href if to_file else None)
     assert "Accept" in answer.headers["Vary"]
 

@@ -28,6 +28,9 @@ _PUBLIC = frozenset(
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
+#: Answers that have no body, of which Flask says all the same that it is HTML.
+_EMPTY = (204, 303, 304)
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 #: A request as WSGI gives it.
@@ -158,6 +161,8 @@ def _end(response: Response) -> Response:
     status, request_id = response.status_code, g.request_id
     if status >= 400:
         drain()
+    elif status in _EMPTY:
+        response.headers.pop("Content-Type", None)
     response.headers.add("X-Request-ID", request_id)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     _allow_origin(response)
