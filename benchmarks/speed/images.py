@@ -158,7 +158,7 @@ def _whole_path(plan: Plan) -> Topic:
     source = jpeg_of(2_000_000)
     form = {"files": {"image": ("a.jpg", source, "image/jpeg")}}
     with ExitStack() as stack:
-        redis, folder = (stack.enter_context(Ours()) for _ in range(2))
+        redis, folder = (stack.enter_context(Ours(MAX_BLOB_BYTES=str(2**34))) for _ in range(2))
         folder.env["BLOB_URL"] = f"file://{folder.folder}/blobs"
         for side in (redis, folder):
             side.start_web()
