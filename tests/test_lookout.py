@@ -15,7 +15,7 @@ from server.keys import Keys, Role
 from server.web.lookout import MOST
 
 #: Polls, each on a connection of its own, after which both web processes have been asked often enough to remember.
-MANY = 24
+MANY = 12
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: 
 
 
 def test_a_cancel_is_seen_by_the_next_poll_of_each_process(watched: Service) -> None:
-    for _ in range(10):
+    for _ in range(5):
         task_id = submit(watched, delay=600)
         assert {answer.json()["status"] for answer in polls(watched, task_id)} == {"scheduled"}
         assert httpx.post(f"{watched.url}/tasks/{task_id}/cancel").json()["status"] == "canceled"

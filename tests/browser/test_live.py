@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foreign import Exchange, serve
 from harness import Service
-from looking import assert_accessible, drop, picture, sign_in
+from looking import assert_accessible, drop, give_key, picture, sign_in
 from playwright.sync_api import Page, expect
 
 from server.keys import CACHE_SECONDS, Keys, Role
@@ -145,8 +145,7 @@ def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     form.locator(".ticket").get_by_role("link", name="Sign in").click()
     expect(form).to_have_url(f"{service.url}/ui/sign-in?next=%2Fui%2Frun%2Fdivide")
     page.get_by_role("alert").get_by_role("link", name="Sign in").click()
-    page.get_by_label("API key").fill(later)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    give_key(page, later)
     expect(page).to_have_url(f"{service.url}/ui/tasks?status=failed")
 
 
