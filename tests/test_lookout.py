@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,17 @@ def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None
         lonely.status(task_id)
     eventually(lambda: len(lonely.redis.client.pubsub_channels("t:*")) <= MOST + 1)
     assert lonely.status(ids[0])["status"] == "scheduled"
+
+
+def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: Service) -> None:
+    task_id = submit(lonely)
+    before = asked(lonely)
+
+    def poll_often(_: int) -> None:
+        with httpx.Client(base_url=lonely.url, timeout=30) as client:
+            for _ in range(150):
+                assert client.get(f"/tasks/{task_id}").json()["status"] == "queued"
+
+    with ThreadPoolExecutor(16) as callers:
+        list(callers.map(poll_often, range(16)))
+    assert asked(lonely) - before < 16 * 150 / 4

@@ -24,13 +24,13 @@ OTHER_SECONDS = 10.0
 class _Seen:
     """A task that was asked for: watched from the second time on."""
 
-    __slots__ = ("reading", "record", "until", "watch")
+    __slots__ = ("record", "turn", "until", "watch")
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
         self.record: Record | None = None  # None: it is to be read
         self.until = 0.0
-        self.reading: object = None  # who reads: what was read before a change does not replace what is read after it
+        self.turn = 0  # changes that were heard: what was read before one does not replace what is read after it
 
 
 class Lookout:
@@ -71,14 +71,16 @@ class Lookout:
         return record
 
     def _read(self, task_id: str, seen: _Seen, watch: Watch) -> Record | None:
-        me = object()
         with self._lock:
-            seen.record, seen.reading, watch.rung = None, me, False
+            if watch.rung:
+                seen.record, watch.rung = None, False
+                seen.turn += 1
+            turn = seen.turn
         would_hear = self._waiters.hears(task_id)
         record = self._records.look(task_id)
         if record is not None and would_hear:
             with self._lock:
-                if seen.reading is me:
+                if seen.turn == turn:
                     seen.record, seen.until = replace(record, input=b"", result=None), _until(record)
         return record
 

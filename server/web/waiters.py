@@ -6,6 +6,7 @@ after a lost connection. So who looks at the record when rung, and then waits fo
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import queue
@@ -37,6 +38,15 @@ _RETRY = 0.5
 _NOTHING = "t:"
 
 log = logging.getLogger(__name__)
+
+
+class _PollFd(ctypes.Structure):
+    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
+
+
+#: `poll(2)` by a call that keeps the interpreter's lock: it does not wait, and to let go of the lock for it cost
+#: half of the polls a second.
+_poll = ctypes.PyDLL(None).poll
 
 
 class Watch:
@@ -97,13 +107,10 @@ class Waiters:
         """Whether every word of a task that Redis has sent until now has rung its watches."""
         if (ear := self._ear) is None:
             return False
-        poll = select.poll()
-        try:
-            poll.register(ear, select.POLLIN)
-        except ValueError:  # it has just been closed
-            return False
+        asked = _PollFd(ear.fileno(), select.POLLIN, 0)
         # In this order: what the thread has taken from the socket has rung, or the thread is still at it.
-        return not poll.poll(0) and not self._taking and task_id in self._standing
+        quiet = asked.fd >= 0 and _poll(ctypes.byref(asked), 1, 0) == 0
+        return quiet and not self._taking and task_id in self._standing
 
     def forget(self, watch: Watch) -> None:
         """Stop ringing a watch."""
