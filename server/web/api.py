@@ -58,7 +58,7 @@ def _submit(name: str) -> Response:
 def status(task_id: str) -> Response:
     """How a task is; with `wait`, as soon as that has changed."""
     if not waits():
-        return status_answer(_callers(task_id, lookout().look(task_id)))
+        return status_answer(_of_caller(task_id, lookout().look(task_id)))
     return hold(CHANGES, lambda held: _look_for_change(task_id, held))
 
 
@@ -127,10 +127,11 @@ def find(task_id: str) -> Record:
     Raises:
         Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
     """
-    return _callers(task_id, records().look(task_id))
+    return _of_caller(task_id, records().look(task_id))
 
 
-def _callers(task_id: str, record: Record | None) -> Record:
+def _of_caller(task_id: str, record: Record | None) -> Record:
+    """What was read of a task, where the caller may see it; a problem as in `find` where not."""
     g.task_id = task_id
     who = caller()
     if record is not None and (record.owner == who.owner or who.is_admin):
