@@ -42,17 +42,10 @@ class LineFormatter(logging.Formatter):
 
 
 class Output(logging.Handler):
-    """Standard output, each line by one `write`, which the kernel keeps whole up to the size of a pipe's buffer.
-
-    `logging.StreamHandler` holds a lock while it writes, and the threads of a busy web process stood in line for it.
-    """
-
-    def createLock(self) -> None:
-        """None is needed."""
-        self.lock = None
+    """Standard output, each line by one `write`, which the kernel keeps whole up to the size of a pipe's buffer."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; where nobody reads any more there is nobody to tell."""
+        """Write a line; drop it when standard output is closed."""
         line = (self.format(record) + "\n").encode(errors="backslashreplace")
         with contextlib.suppress(OSError):
             while line:
