@@ -10,7 +10,7 @@ export OWNER ROLE
 
 # `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
 run: .venv/.installed
-	@exec $(BIN)/python -m server.run
+	@exec $(BIN)/python -m server.cli run
 
 # Four processes for two cores: most tests wait most of the time. One file by hand: .venv/bin/python -m pytest tests/test_x.py
 test: .venv/.installed-dev
@@ -35,7 +35,7 @@ bench bench-full: var/bench-venv/.installed
 
 key: .venv/.installed
 	@test -n "$$OWNER" || { echo "Say who the key is for: make key OWNER=alice ROLE=submit" >&2; exit 1; }
-	@exec $(BIN)/python -m server.keys create --owner "$$OWNER" --role "$$ROLE"
+	@exec $(BIN)/python -m server.cli keys create --owner "$$OWNER" --role "$$ROLE"
 
 # The stamps are newer than what they were made from, so that a second start does not call pip.
 .venv/.installed: requirements.txt $(BIN)/python

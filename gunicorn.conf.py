@@ -8,13 +8,13 @@ import gunicorn.http.wsgi
 import gunicorn.util
 
 from server import logs
-from server.connections import UNREACHABLE
-from server.keys import keys
 from server.settings import SettingsError, load
-from server.web.guard import LOOPBACK
-from server.web.problems import of_gunicorn
-from server.web.stream import PIECE
-from server.web.worker import Response, most_connections, places
+from server.store import Store
+from server.store.connection import UNREACHABLE
+from server.web.body.stream import PIECE
+from server.web.errors import of_gunicorn
+from server.web.gunicorn_worker.worker import Response, max_connections, places
+from server.web.middleware import LOOPBACK
 
 try:
     _settings = load()
@@ -23,10 +23,10 @@ except SettingsError as error:
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "server.web.worker.ParkingWorker"
-logger_class = "server.web.worker.Logger"
+worker_class = "server.web.gunicorn_worker.worker.ParkingWorker"
+logger_class = "server.web.gunicorn_worker.worker.Logger"
 threads = _settings.web_threads
-worker_connections = most_connections()
+worker_connections = max_connections(_settings)
 keepalive = 75  # longer than a router's, so that it is the router that closes an idle connection
 timeout = 60
 graceful_timeout = 25
@@ -41,13 +41,13 @@ def on_starting(server: Any) -> None:
     if _settings.host in LOOPBACK:
         return
     try:
-        open_to_all = not keys().any()
+        open_to_all = not Store(_settings).api_keys.any()
     except UNREACHABLE:
         return  # every request will be refused until Redis says who may do what
     if open_to_all:
         sys.exit(
             f"coatcheck: HOST is {_settings.host}, and no API key is configured. Make one with "
-            "`make key OWNER=you ROLE=admin` (or `python -m server.keys create --owner you --role admin`), "
+            "`make key OWNER=you ROLE=admin` (or `coatcheck keys create --owner you --role admin`), "
             "or set HOST=127.0.0.1 to serve this machine only."
         )
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from server.settings import SettingsError
+from server.settings import SettingsError, load
 
 # Celery puts the folder in its path only while it imports this module, which is before `celery` is asked for.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
 
 
 def _make_celery() -> "Celery":
-    import server.tasks
-    import server.worker
+    import server.celery_app.worker
     from server import logs
-    from server.broker.app import create_celery
-    from server.settings import settings
+    from server.celery_app import create_celery
+    from server.store import Store
 
-    logs.configure(settings().log_level)  # Celery warns before it asks for its logging to be set up
-    app = create_celery()
-    server.worker.install(app)
-    server.tasks.load()
+    settings = load()
+    logs.configure(settings.log_level)  # Celery warns before it asks for its logging to be set up
+    app = create_celery(Store(settings))
+    server.celery_app.worker.install(app)
     return app
 
 
 def _make_application() -> "Flask":
-    import server.tasks
-    from server.broker.app import create_celery
-    from server.web import create_app
+    from server.celery_app import create_celery
+    from server.store import Store
+    from server.web.app import create_app
 
-    create_celery()
-    server.tasks.load()
-    return create_app()
+    store = Store(load())
+    create_celery(store)
+    return create_app(store)
 
 
 def __getattr__(name: str) -> Any:
@@ -53,5 +52,5 @@ def __getattr__(name: str) -> Any:
         globals()[name] = makers[name]()
     except SettingsError as error:
         print(f"coatcheck: {error}", file=sys.stderr)
-        sys.exit(3)  # Gunicorn takes a 3 for a failed start and stops; after another it would try again for ever
+        sys.exit(3)  # Gunicorn takes a 3 for a failed start and stops; after another code it would try again forever
     return globals()[name]

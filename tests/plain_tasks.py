@@ -4,8 +4,7 @@ import os
 import time
 
 from celery import Task, shared_task
-
-from server.connections import client
+from ledger_client import client
 
 #: As in `sample_tasks`.
 LEDGER = "test:ledger"

@@ -10,11 +10,11 @@ import time
 from enum import Enum
 from typing import Annotated, Literal
 
+from ledger_client import client
 from pydantic import BaseModel, Field
 
-from server.connections import client
-from server.context import Context, OutputFile, Upload
-from server.registry import task
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.registry import task
 
 LEDGER = "test:ledger"
 

@@ -8,7 +8,7 @@ from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from server.registry.signature import RESERVED
+from server.sdk.signature import RESERVED
 
 #: Valid by the document, and refused all the same: words of our answer, and why the document cannot say so.
 EXPLAINED: Mapping[str, str] = {

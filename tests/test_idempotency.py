@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from harness import Service, eventually
 
-from server.records import IdempotencyKey
+from server.store.submit import IdempotencyKey
 
 
 def key() -> dict[str, str]:
@@ -120,7 +120,7 @@ def test_a_key_survives_a_crash_of_the_web_process(fresh: Service) -> None:
 
 
 def test_the_keys_of_two_owners_are_two_keys() -> None:
-    from server.records import IdempotencyKey
+    from server.store import IdempotencyKey
 
     assert IdempotencyKey("alice", "k").redis_key != IdempotencyKey("bob", "k").redis_key
 

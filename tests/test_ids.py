@@ -6,7 +6,7 @@ from uuid import UUID
 
 from harness import Service
 
-from server import ids
+from server.store import ids
 
 KEY = b"key"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from harness import ROOT, Service, eventually
 
-from server.broker.message import build, queue_list
-from server.records import PRIORITIES
+from server.services.message import build, queue_list
+from server.store.record import PRIORITIES
 
 #: Publishes tasks with `apply_async`, by the transport of stock Celery or by ours.
 PUBLISH = """

@@ -1,7 +1,6 @@
 """The OpenAPI document: valid, complete, and true to the app and its tasks."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,18 +13,22 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
-os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
-
 from server import tasks
-from server.context import Context, OutputFile, Upload
-from server.errors import KINDS
-from server.records import EarlierRun, Ending, Record, Status
-from server.registry import Kind, Limits, Retries, catalog, signature
-from server.web import create_app
+from server.sdk import signature
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.registry import catalog
+from server.services.status import status_object
+from server.settings import Settings
+from server.store import Store
+from server.store.record import AttemptEnd, PastAttempt, Record, Status
+from server.web.app import create_app
+from server.web.body.options import OptionsIn
+from server.web.errors import problem_types
 from server.web.openapi import build, document, serialized
 from server.web.openapi.components import Components
-from server.web.options import OptionsIn
-from server.wire import status_object
+
+SETTINGS = Settings(redis_url="redis://127.0.0.1:6399/0")  # nothing connects to it here
 
 METHODS = ("get", "put", "post", "delete", "head", "patch")
 
@@ -37,18 +40,18 @@ SUBMIT = "/tasks/{name}"
 
 @pytest.fixture(scope="module", autouse=True)
 def shipped() -> None:
-    tasks.load()
+    tasks.load(SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def app() -> Flask:
-    return create_app()
+    return create_app(Store(SETTINGS))
 
 
-def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> Kind:
+def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
     read = signature.read(function)
     name = name or function.__name__
-    return Kind(name, function, read, "", "", Limits(1, 2), Retries(), "default", accepts)
+    return TaskDefinition(name, function, read, "", "", Limits(1, 2), Retries(), "default", accepts)
 
 
 def fits(doc: dict[str, Any], schema: str, value: Any) -> bool:
@@ -195,7 +198,7 @@ def test_every_error_is_problem_json_and_lists_the_problems_of_its_status() -> N
             assert set(content) == {"application/problem+json"}, path
             if status != "default":
                 examples = content["application/problem+json"]["examples"]
-                assert {KINDS[name].status for name in examples} == {int(status)}, path
+                assert {problem_types()[name].status for name in examples} == {int(status)}, path
 
 
 def test_a_route_that_needs_a_key_may_answer_401_and_a_public_one_says_that_it_needs_none() -> None:
@@ -393,7 +396,7 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
         due_ms=1_767_225_600_000,
         progress={"done": 1, "total": 2, "percent": 50, "message": ""},
         retry_of="01997b5c-0a1e-7c3d-9f00-000000000000",
-        earlier_runs=[EarlierRun(1_767_225_600_000, 1_500, ending, "why") for ending in Ending],
+        earlier_attempts=[PastAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
         error={"type": "/problems/task-error", "title": "t", "detail": "d"} if status is Status.FAILED else None,
     )
     sent = json.loads(pydantic_core.to_json(status_object(record, None if status.done else 1)))

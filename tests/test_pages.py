@@ -3,7 +3,6 @@
 import base64
 import gzip
 import hashlib
-import os
 import re
 import shlex
 from html import unescape
@@ -14,21 +13,24 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
-
-import server.web
+import server.web.app
 from server import tasks
-from server.errors import KINDS
-from server.registry import catalog
-from server.web import create_app
+from server.sdk.registry import catalog
+from server.settings import Settings
+from server.store import Store
+from server.web.app import create_app
+from server.web.errors import problem_types
 from server.web.openapi import document
+
+SETTINGS = Settings(redis_url="redis://127.0.0.1:6399/0")  # nothing connects to it here
+tasks.load(SETTINGS)
 
 #: What the docs load, and all else that pages do.
 DOCS = (
     *("/static/docs.js", "/static/run.js", "/static/forms.js", "/static/results.js", "/static/wire.js"),
     "/static/tag.svg",
 )
-STATIC = tuple(f"/static/{each.name}" for each in (Path(server.web.__file__).parent / "static").iterdir())
+STATIC = tuple(f"/static/{each.name}" for each in (Path(server.web.app.__file__).parent / "ui" / "static").iterdir())
 
 #: Bytes of page, style and script together: of the frame, and of each task. The frame has every route with all that
 #: it answers, so it grows with them: raised on purpose for schedules, feeds, queues and workers,
@@ -54,8 +56,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
-    tasks.load()
-    return create_app().test_client()
+    tasks.load(SETTINGS)
+    return create_app(Store(SETTINGS)).test_client()
 
 
 def fetched(client: FlaskClient, path: str) -> tuple[str, str]:
@@ -264,14 +266,14 @@ def test_a_host_with_markup_in_its_name_does_not_reach_the_page(client: FlaskCli
 # Problems
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", sorted(problem_types()))
 def test_every_problem_has_a_page_that_says_what_it_is_and_what_to_do(client: FlaskClient, name: str) -> None:
     answer = client.get(f"/problems/{name}")
     text = unescape(re.sub(r"<[^>]+>", "", answer.text))
     assert answer.status_code == 200
-    assert KINDS[name].title in text
-    assert str(KINDS[name].status) in text
-    assert KINDS[name].advice.replace("`", "") in text
+    assert problem_types()[name].title in text
+    assert str(problem_types()[name].status) in text
+    assert problem_types()[name].advice.replace("`", "") in text
 
 
 def test_a_problem_that_does_not_exist_is_a_problem(client: FlaskClient) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from harness import Service, eventually
 
-from server.records.figures import Pace
+from server.store.stats import Throughput
 
 
 def look_again(service: Service, task_id: str) -> int:
@@ -30,7 +30,7 @@ def queue_up(service: Service, task: str, count: int) -> list[str]:
 def test_the_wait_for_a_start_follows_from_place_slots_and_run_time(
     slots: int, running: int, position: int, seconds: float
 ) -> None:
-    assert Pace(slots, running, {"slow": 10.0}).seconds_to_start("slow", position) == seconds
+    assert Throughput(slots, running, {"slow": 10.0}).seconds_to_start("slow", position) == seconds
 
 
 def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Service) -> None:
@@ -123,7 +123,7 @@ def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured:
 
 
 def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: Any) -> None:
-    passing = ("batch:", "hour:", "turn:", "worker:", "bell:", "sweeper")  # they go by themselves
+    passing = ("batch:", "hour:", "turn:", "worker:", "bell:", "leader")  # they go by themselves
 
     def kept() -> dict[str, int]:
         sizes = {"zset": measured.zcard, "hash": measured.hlen, "list": measured.llen, "set": measured.scard}

@@ -9,8 +9,13 @@ import httpx
 import pytest
 from harness import ROOT, Service
 
-from server.errors import KINDS, Problem, TaskError, describe
-from server.web.problems import of_gunicorn
+from server import tasks
+from server.sdk.errors import TaskError, describe
+from server.settings import Settings
+from server.web.errors import Problem, of_gunicorn, problem_types
+
+tasks.load(Settings(redis_url="redis://unused"))
+PROBLEMS = problem_types()
 
 UNKNOWN = "018f0000-0000-7000-8000-000000000000"
 RAW = {"Content-Type": "text/plain"}
@@ -30,8 +35,8 @@ ERRORS: list[tuple[str, str, dict[str, str], Any, int, str]] = [
     ("GET", f"/tasks/{UNKNOWN}/result", {}, None, 404, "unknown-task"),
     ("GET", f"/tasks/{UNKNOWN}/files/a", {}, None, 404, "unknown-task"),
     ("POST", f"/tasks/{UNKNOWN}/cancel", {}, None, 404, "unknown-task"),
-    ("POST", "/tasks/no-such-kind", {}, None, 404, "unknown-kind"),
-    ("GET", "/catalog/no-such-kind", {}, None, 404, "unknown-kind"),
+    ("POST", "/tasks/no-such-kind", {}, None, 404, "unknown-task-type"),
+    ("GET", "/catalog/no-such-kind", {}, None, 404, "unknown-task-type"),
     ("GET", "/problems/Nothing!", {}, None, 404, "not-found"),
     ("DELETE", "/catalog", {}, None, 405, "method-not-allowed"),
     ("BREW", "/catalog", {}, None, 405, "method-not-allowed"),
@@ -49,7 +54,7 @@ def check_shape(answer: httpx.Response, status: int, name: str) -> dict[str, Any
     assert answer.headers["Cache-Control"] == "no-store"
     assert body["type"] == f"/problems/{name}"
     assert body["status"] == status
-    assert body["title"] == KINDS[name].title
+    assert body["title"] == PROBLEMS[name].title
     assert body["detail"]
     assert body["request_id"] == answer.headers["X-Request-ID"]
     for each in body.get("errors", ()):
@@ -94,25 +99,31 @@ def test_a_head_has_no_body_but_the_same_headers(service: Service) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_the_kinds_are_slugs_with_sentences() -> None:
-    for name, kind in KINDS.items():
+def test_problem_types_are_slugs_with_sentences() -> None:
+    for name, found in PROBLEMS.items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
-        assert 400 <= kind.status < 600
-        assert kind.title[0].isupper()
-        assert not kind.title.endswith(".")
-        assert kind.advice.endswith(".")
+        assert 400 <= found.status < 600
+        assert found.title[0].isupper()
+        assert not found.title.endswith(".")
+        assert found.advice.endswith(".")
         body = Problem(name).body()
-        assert body == {"type": f"/problems/{name}", "title": kind.title, "status": kind.status, "detail": kind.advice}
+        assert body == {
+            "type": f"/problems/{name}",
+            "title": found.title,
+            "status": found.status,
+            "detail": found.advice,
+        }
 
 
-def test_every_kind_is_raised_somewhere() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py") if path.name != "errors.py")
+def test_every_problem_type_is_raised_somewhere() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py"))
 
-    assert [name for name in KINDS if f'"{name}"' not in code] == []
+    # Once where it is registered, and once more where it is raised, or is the type of an exception.
+    assert [name for name in PROBLEMS if code.count(f'"{name}"') < 2] == []
 
 
 def test_every_problem_has_its_page(service: Service) -> None:
-    for name in (*KINDS, "division-by-zero"):
+    for name in (*PROBLEMS, "division-by-zero"):
         page = service.http.get(f"/problems/{name}", headers={"Accept": "text/html"})
         assert page.status_code == 200, name
         assert page.headers["Content-Type"].startswith("text/html")

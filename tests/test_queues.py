@@ -99,9 +99,9 @@ def test_what_is_told_is_as_described(busy: Service) -> None:
 
 
 def test_only_an_admin_is_told(fresh: Service) -> None:
-    from server.keys import Keys, Role
+    from server.store.api_keys import Role
 
-    keys = Keys(fresh.redis.client)
+    keys = fresh.store.api_keys
     admin, submit = keys.create("root", Role.ADMIN), keys.create("alice", Role.SUBMIT)
     fresh.start_web()
     for path in ("/queues", "/workers"):

@@ -16,10 +16,12 @@ from celery import Celery
 from harness import ROOT
 from pydantic import BaseModel, Field
 
-from server.context import Context, Upload
-from server.errors import Problem
-from server.registry import Arity, Kind, catalog, kind, signature, task
-from server.registry.kind import Limits, Retries
+from server.sdk import signature
+from server.sdk.context import Context, Upload
+from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.registry import catalog, definition, task
+from server.sdk.signature import Arity
+from server.store.errors import CoatcheckError
 
 
 class Colour(Enum):
@@ -46,9 +48,9 @@ class Plain:
     """A class that no schema knows."""
 
 
-def made(function: Callable[..., Any], **options: Any) -> Kind:
+def made(function: Callable[..., Any], **options: Any) -> TaskDefinition:
     """A kind that the catalogue does not know."""
-    return Kind(
+    return TaskDefinition(
         **{
             "name": "made",
             "function": function,
@@ -63,7 +65,7 @@ def made(function: Callable[..., Any], **options: Any) -> Kind:
     )
 
 
-def taking(annotation: Any) -> Kind:
+def taking(annotation: Any) -> TaskDefinition:
     def function(value: Any) -> None: ...
 
     function.__annotations__["value"] = annotation
@@ -104,10 +106,10 @@ def test_a_type_takes_what_its_schema_says(annotation: Any, good: list[str], bad
     for text in good:
         assert found.validate_json(b'{"value": %s}' % text.encode())
     for text in bad:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(CoatcheckError) as refused:
             found.validate_json(b'{"value": %s}' % text.encode())
         assert refused.value.name in ("invalid-input", "malformed-body")
-    with pytest.raises(Problem, match="value"):
+    with pytest.raises(CoatcheckError, match="value"):
         found.validate_json(b"{}")
     assert found.input_schema["required"] == ["value"]
 
@@ -233,7 +235,7 @@ def test_what_a_check_refuses_is_no_input() -> None:
     found = made(between, signature=signature.read(between, ordered))
     assert found.signature.arguments(found.validate_json(b'{"low": 9}')) == {"low": 9, "high": 9, "unit": ""}
     for refused in (lambda: found.validate_json(b'{"low": 10}'), lambda: found.validate_fields({"low": "10"})):
-        with pytest.raises(Problem) as caught:
+        with pytest.raises(CoatcheckError) as caught:
             refused()
         assert caught.value.name == "invalid-input"
         assert caught.value.detail == "`low` is above `high`."
@@ -250,7 +252,7 @@ def test_the_function_stays_as_it_is() -> None:
         return x + y
 
     assert add(1) == add(1, y=2) == 3
-    found = kind("stays.callable")
+    found = definition("stays.callable")
     assert (found.summary, found.description.splitlines()[-1]) == ("Add.", "In more words.")
     assert (found.limits, found.retries.most, found.queue) == (Limits(5, 6), 2, "slow")
 
@@ -287,9 +289,9 @@ def test_waits_between_tries_double_and_end_somewhere() -> None:
 
 
 def test_an_unknown_kind_is_told_which_there_are() -> None:
-    with pytest.raises(Problem) as refused:
-        kind("no-such-kind")
-    assert refused.value.name == "unknown-kind"
+    with pytest.raises(CoatcheckError) as refused:
+        definition("no-such-kind")
+    assert refused.value.name == "unknown-task-type"
 
 
 def test_input_is_kept_as_it_was_given() -> None:
@@ -318,9 +320,12 @@ def run(code: str, folder: Path, **env: str) -> "subprocess.CompletedProcess[str
 
 def test_task_modules_are_loaded_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from server.registry import task\n@task()\ndef hello(name: str) -> str:\n    return name\n"
+        "from server.sdk.registry import task\n@task()\ndef hello(name: str) -> str:\n    return name\n"
     )
-    code = "import server.tasks, server.registry as r; server.tasks.load(); print(*[k.name for k in r.catalog()])"
+    code = (
+        "from server import tasks; from server.sdk import registry; from server.settings import Settings; "
+        "tasks.load(Settings(redis_url='redis://unused')); print(*[each.name for each in registry.catalog()])"
+    )
 
     good = run(code, tmp_path, TASK_MODULES="mine")
     bad = run(code, tmp_path, TASK_MODULES="mine, not_there")

@@ -63,7 +63,7 @@ class Site:
         self.folder = folder
         self.log = folder / "output"
         self.port = free_port()
-        self.command = [sys.executable, "-m", "server.run"]
+        self.command = [sys.executable, "-m", "server.cli", "run"]
         self._runners: list[subprocess.Popen[bytes]] = []
         self.write(web="python web.py", worker="python worker.py")
         (folder / "web.py").write_text(WEB)

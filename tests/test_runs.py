@@ -7,25 +7,25 @@ from harness import Service, eventually
 
 
 def endings(status: dict[str, Any]) -> list[str]:
-    return [run["ending"] for run in status["earlier_runs"]]
+    return [run["ending"] for run in status["earlier_attempts"]]
 
 
 def test_a_run_that_failed_says_why_and_how_long_it_took(service: Service) -> None:
     ended = service.wait_for(service.submit("flaky", failures=2))
     assert endings(ended) == ["failed", "failed"]
-    assert all("OSError" in run["detail"] and 0 <= run["seconds"] < 60 for run in ended["earlier_runs"])
-    starts = [*(run["started_at"] for run in ended["earlier_runs"]), ended["started_at"]]
+    assert all("OSError" in run["detail"] and 0 <= run["seconds"] < 60 for run in ended["earlier_attempts"])
+    starts = [*(run["started_at"] for run in ended["earlier_attempts"]), ended["started_at"]]
     assert starts == sorted(set(starts))
 
 
 def test_a_task_that_waits_for_its_next_try_has_the_run_before_it(service: Service) -> None:
     waiting = service.wait_for(service.submit("gives_up_slowly"), "retrying")
     assert endings(waiting) == ["failed"]
-    assert waiting["earlier_runs"][0]["started_at"] == waiting["started_at"]
+    assert waiting["earlier_attempts"][0]["started_at"] == waiting["started_at"]
 
 
 def test_a_task_that_ran_once_has_no_earlier_runs(service: Service) -> None:
-    assert "earlier_runs" not in service.wait_for(service.submit("divide", x=1, y=2))
+    assert "earlier_attempts" not in service.wait_for(service.submit("divide", x=1, y=2))
 
 
 def test_a_run_whose_process_died_is_told_from_one_that_failed(service: Service) -> None:

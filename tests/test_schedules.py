@@ -10,8 +10,8 @@ import pytest
 from harness import Process, Service, eventually
 from jsonschema import Draft202012Validator
 
-from server.keys import Keys, Role
-from server.ticks import Timing
+from server.services.cron import Timing
+from server.store.api_keys import Role
 
 SECOND = timedelta(seconds=1)
 
@@ -286,13 +286,13 @@ def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(se
     service.redis.client.hset("schedule:gone", "definition", definition.replace(b'"ledgered"', b'"no-such"'))
     put("there", every=1)
     error = eventually(lambda: show(service, "gone")["error"])
-    assert error["type"] == "/problems/unknown-kind"
+    assert error["type"] == "/problems/unknown-task-type"
     wait_for_runs(service, "there", 1)
 
 
 def sweeping(service: Service) -> Process:
     """The worker whose turn it is to sweep."""
-    token = (service.redis.client.get("sweeper") or b"").decode()
+    token = (service.redis.client.get("leader") or b"").decode()
     output = service.redis.client.get(f"worker:{token}") or b""
     return next(worker for worker in service.workers if b'"pid": %d,' % worker.pid in output)
 
@@ -329,7 +329,7 @@ def test_each_tick_fires_once_whoever_dies_and_an_outage_of_everything_is_caught
 
 
 def test_schedules_are_an_admins_and_the_tasks_belong_to_whose_key_it_was(fresh: Service) -> None:
-    keys = Keys(fresh.redis.client)
+    keys = fresh.store.api_keys
     roles = {"alice": Role.SUBMIT, "bob": Role.READ, "root": Role.ADMIN, "other": Role.SUBMIT}
     auth = {owner: {"Authorization": f"Bearer {keys.create(owner, role)}"} for owner, role in roles.items()}
     own = {"Authorization": f"Bearer {keys.create('root', Role.SUBMIT)}"}

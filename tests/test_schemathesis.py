@@ -18,7 +18,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with a key, so that what needs one is seen to need it; it calls nobody but this machine."""
     folder = tmp_path_factory.mktemp("schemathesis")
     with Service(folder, TASK_MODULES="loopback_only", WORKER_CONCURRENCY="4") as made:
-        command = [sys.executable, "-m", "server.keys", "create", "--owner", "tester", "--role", "admin"]
+        command = [sys.executable, "-m", "server.cli", "keys", "create", "--owner", "tester", "--role", "admin"]
         said = subprocess.run(command, env=made.env, cwd=ROOT, capture_output=True, text=True, check=True)
         made.env["COATCHECK_KEY"] = said.stdout.split()[0]
         yield made.start()

@@ -7,14 +7,14 @@ import httpx
 import pytest
 from harness import Service, eventually
 
-from server.keys import Keys, Role
+from server.store.api_keys import Role
 from server.web.sessions import COOKIE
 
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
     with Service(tmp_path_factory.mktemp("sessions"), TASK_MODULES="sample_tasks") as made:
-        keys = Keys(made.redis.client)
+        keys = made.store.api_keys
         found = {owner: keys.create(owner, Role.SUBMIT) for owner in ("alice", "bob", "carol")}
         made.start_web()
         yield made, found
@@ -91,7 +91,7 @@ def test_a_session_ends_with_its_key_and_with_signing_out(keyed: tuple[Service, 
         assert carol.post("/ui/sign-out", headers={"Origin": service.url}).status_code == 303
         assert carol.get("/tasks").status_code == 401
     with signed_in(service, keys["carol"]) as carol:
-        Keys(service.redis.client).revoke(keys["carol"])
+        service.store.api_keys.revoke(keys["carol"])
         eventually(lambda: carol.get("/tasks").status_code == 401)
 
 

@@ -66,7 +66,7 @@ def test_only_the_settings_read_the_environment() -> None:
     ]
 
     # The runner makes the environment of the processes that it starts.
-    assert [each for each in readers if not each.startswith("server/run/")] == []
+    assert [each for each in readers if not each.startswith("server/cli/")] == []
 
 
 WRONG = [
@@ -86,8 +86,8 @@ WRONG = [
 COMMANDS = {
     "web": shlex.split(PROCFILE["web"]),
     "worker": shlex.split(PROCFILE["worker"]),
-    "runner": [sys.executable, "-m", "server.run"],
-    "keys": [sys.executable, "-m", "server.keys", "list"],
+    "runner": [sys.executable, "-m", "server.cli", "run"],
+    "keys": [sys.executable, "-m", "server.cli", "keys", "list"],
 }
 
 

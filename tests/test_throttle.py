@@ -102,7 +102,7 @@ def test_many_that_were_canceled_while_they_waited_for_their_kind_do_not_hold_up
 
 LIMITED = """
 import os, time
-from server.registry import task
+from server.sdk.registry import task
 
 @task(max_running=int(os.environ["LIMIT"]))
 def limited(seconds: float) -> None:

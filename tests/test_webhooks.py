@@ -368,7 +368,7 @@ def test_a_task_without_a_webhook_has_no_tries_to_list(service: Service) -> None
 
 def keys_command(service: Service, *arguments: str) -> str:
     """What the command prints."""
-    command = [sys.executable, "-m", "server.keys", *arguments]
+    command = [sys.executable, "-m", "server.cli", "keys", *arguments]
     done = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

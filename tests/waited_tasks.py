@@ -3,9 +3,9 @@
 import contextlib
 import time
 
-from server.connections import UNREACHABLE, client
-from server.context import Context
-from server.registry import task
+from server.sdk.context import Context
+from server.sdk.registry import task
+from server.store.connection import UNREACHABLE, client
 
 
 @task()

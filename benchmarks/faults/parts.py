@@ -15,7 +15,7 @@ from ledger import LEDGER, overlapping, runs
 from benchmarks.faults.sides import Side
 
 #: Seconds that are waited for the tasks of one fault before the next one is caused.
-PATIENCE = 40.0
+TIMEOUT = 40.0
 
 #: Seconds that are waited at the end of a part for tasks that have not ended: then they count as lost.
 LAST_PATIENCE = 150.0
@@ -60,7 +60,7 @@ def _repeat(side: Side, times: int, fault: Callable[[], None], progress: Progres
         tally.caused += 1
         side.bury()
         # A task that an earlier fault lost is not waited for again and again.
-        unfinished = side.unfinished_after(accepted, PATIENCE if not left else PATIENCE / 4)
+        unfinished = side.unfinished_after(accepted, TIMEOUT if not left else TIMEOUT / 4)
         left += unfinished
         if not unfinished:
             tally.recovery.append(time.monotonic() - began)
@@ -126,14 +126,14 @@ def _under_load(side: Side, times: int, fault: Callable[[], None], progress: Pro
         fault()
         tally.caused += 1
         side.bury()
-        if not side.unfinished_after(before[-50:], PATIENCE):
+        if not side.unfinished_after(before[-50:], TIMEOUT):
             tally.recovery.append(time.monotonic() - began)
         progress(number + 1, tally)
     stop.set()
     for each in clients:
         each.join()
     tally.accepted = len(accepted)
-    return _close(side, tally, side.unfinished_after(accepted, PATIENCE))
+    return _close(side, tally, side.unfinished_after(accepted, TIMEOUT))
 
 
 def web_worker(side: Side, times: int, progress: Progress) -> Tally:

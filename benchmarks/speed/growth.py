@@ -13,8 +13,8 @@ from benchmarks.speed.figures import Topic, at_most
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.sides import DIVIDE, Ours
-from server.broker.message import queue_list
-from server.records.scripts import _LUA
+from server.services.message import queue_list
+from server.store.scripts import _LUA
 
 _DEPTH = 100_000
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rounds are interleaved: each set-up once, then all again."""
+    """Periodic are interleaved: each set-up once, then all again."""
 
     name: str
     rounds: int

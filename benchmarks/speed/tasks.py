@@ -1,6 +1,6 @@
 """A task that does nothing: what is left is the server's own."""
 
-from server.registry import task
+from server.sdk.registry import task
 
 
 @task()

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.context import Context, OutputFile, Upload
-from server.errors import TaskError
-from server.registry import expose, task
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.errors import TaskError
+from server.sdk.registry import expose, task
 from shop.legacy import add, sync_stock
 
 # Two tasks that exist already: each is one line.

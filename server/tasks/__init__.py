@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from server.settings import SettingsError, settings
+from server.settings import Settings, SettingsError
 
 LEAVES = (
     "server.tasks.basics",
@@ -13,7 +13,7 @@ LEAVES = (
 )
 
 
-def load() -> None:
+def load(settings: Settings) -> None:
     """Import every module that registers tasks, the user's own (`TASK_MODULES`) too.
 
     Raises:
@@ -21,7 +21,7 @@ def load() -> None:
     """
     for name in LEAVES:
         import_module(name)
-    for name in settings().task_modules:
+    for name in settings.task_modules:
         try:
             import_module(name)
         except ModuleNotFoundError as error:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from server.context import Context
-from server.errors import TaskError
-from server.registry import task
+from server.sdk.context import Context
+from server.sdk.errors import TaskError
+from server.sdk.registry import task
 
 
 class Slept(BaseModel):

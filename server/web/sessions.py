@@ -11,8 +11,9 @@ import time
 
 from flask import Response, request
 
-from server.errors import Problem
-from server.keys import Caller, fingerprint, keys, secret
+from server.store.api_keys import Caller, fingerprint
+from server.web.current import store
+from server.web.errors import Problem
 
 COOKIE = "coatcheck"
 
@@ -24,7 +25,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def sign_in(response: Response, key: str) -> bool:
     """Give the browser a session of this key; False where there is no such key."""
-    if keys().find(key) is None:
+    if store().api_keys.find(key) is None:
         return False
     value = seal(fingerprint(key), int(time.time()) + LIFE)
     response.set_cookie(COOKIE, value, max_age=LIFE, httponly=True, samesite="Lax", secure=request.is_secure)
@@ -43,7 +44,7 @@ def caller_of_session() -> Caller | None:
         Problem: `forbidden` where the request would change something and comes from no page of this server.
     """
     found = unseal(request.cookies.get(COOKIE, ""))
-    caller = keys().by_fingerprint(found) if found else None
+    caller = store().api_keys.by_fingerprint(found) if found else None
     if caller is not None:
         require_own_page()
     return caller
@@ -84,4 +85,4 @@ def unseal(value: str) -> str | None:
 
 def _signature(text: str) -> str:
     """Under a label of its own: the same secret signs task ids."""
-    return hmac.new(secret(), b"session " + text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(store().secret, b"session " + text.encode(), hashlib.sha256).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 from harness import Service
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from server.keys import Keys, Role
+from server.store.api_keys import Role
 
 #: Long: live pages look every few seconds, and a busy machine takes its time.
 expect.set_options(timeout=20_000)
@@ -84,7 +84,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
     """A server with keys of two owners and an admin."""
     with Service(tmp_path_factory.mktemp("keyed"), TASK_MODULES="sample_tasks,client_tasks") as made:
-        keys = Keys(made.redis.client)
+        keys = made.store.api_keys
         roles = {"alice": Role.SUBMIT, "bob": Role.SUBMIT, "root": Role.ADMIN}
         found = {owner: keys.create(owner, role) for owner, role in roles.items()}
         made.http.headers["Authorization"] = f"Bearer {found['root']}"

@@ -10,7 +10,7 @@ from harness import Service
 from looking import assert_accessible, drop, give_key, picture, sign_in
 from playwright.sync_api import Page, expect
 
-from server.keys import CACHE_SECONDS, Keys, Role
+from server.store.api_keys import CACHE_SECONDS, Role
 
 Open = Callable[..., Page]
 
@@ -130,7 +130,7 @@ def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, _ = keyed
-    keys = Keys(service.redis.client)
+    keys = service.store.api_keys
     key, later = (keys.create("carol", Role.SUBMIT) for _ in range(2))
     page, form = open_page(service), open_page(service, refused=True)
     for each, path in ((page, "/ui/tasks?status=failed"), (form, "/ui/run/divide")):

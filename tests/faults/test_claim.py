@@ -6,7 +6,7 @@ import time
 from harness import Service, eventually
 from ledger import starts
 
-from server.broker.message import build
+from server.services.message import build
 
 
 def _deliver_again(service: Service, task_id: str, kind: str = "ledgered") -> None:

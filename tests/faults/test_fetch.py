@@ -9,8 +9,8 @@ from kombu import Connection, Queue
 from kombu.transport import redis as stock
 from ledger import overlapping, runs
 
-from server.broker import transport
-from server.broker.message import queue_list
+from server.celery_app import transport
+from server.services.message import queue_list
 
 QUEUE = Queue("default", exchange=None, routing_key="default")
 

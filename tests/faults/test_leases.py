@@ -8,7 +8,7 @@ import pytest
 from harness import ROOT, Service, eventually
 from ledger import overlapping, runs, starts
 
-from server.broker.message import queue_list
+from server.services.message import queue_list
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])

@@ -1,4 +1,4 @@
-"""The same promises with RabbitMQ as broker: the record lies in Redis, and the sweeper closes the gap between them."""
+"""The same promises with RabbitMQ as broker: the record lies in Redis, and maintenance closes the gap between them."""
 
 import os
 import time

@@ -12,7 +12,7 @@ import pytest
 from harness import Service, eventually
 from ledger import runs
 
-from server import ids
+from server.store import ids
 
 TASK_KEYS = ("t:*", "index:*", "queued:*", "default*", "unfinished", "due", "unpublished")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageCms, ImageDraw
 
-from server.context import OutputFile
+from server.sdk.context import OutputFile
 from server.tasks.images.tasks import TASKS
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image, ImageDraw
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images import limits
 from tests.images.pictures import (
     BLUE,

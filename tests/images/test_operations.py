@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageDraw
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.operations.filters import FILTERS
 from tests.images.pictures import (
     BLACK,

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS, image_info
 from tests.images.pictures import Desk, Sent, animation, encoded, made, photo, plain
 

@@ -7,6 +7,7 @@ database  DATABASE_URL: tables, engine
 store     rows into the database in one transaction, and out of it by cursor
 """
 
+from server.tasks.feeds import errors as errors
 from server.tasks.feeds.tasks import fetch_feed
 
 __all__ = ["fetch_feed"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.tables.dialect import find
 from server.tasks.tables.text import clean
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urljoin
 
-from server.context import Context
-from server.errors import TaskError
-from server.http_client import Answer, FetchError, Limits, request
+from server.sdk.context import Context
+from server.sdk.errors import TaskError
+from server.sdk.http import Answer, FetchError, Limits, request
 from server.settings import MIB
 from server.tasks.feeds import rows
 from server.tasks.feeds.rows import Row
 
 #: Bounds of one fetch, over all of its pages.
-MOST_BYTES = 50 * MIB
-MOST_PAGES = 1000
-MOST_SECONDS = 600.0
+MAX_BYTES = 50 * MIB
+MAX_PAGES = 1000
+MAX_SECONDS = 600.0
 
 #: Seconds before each further try of a page; a server's own Retry-After counts up to the bound.
 _WAITS = (0.5, 1.0, 2.0, 4.0)
@@ -57,7 +57,7 @@ class Source:
     not_modified: bool = False
     pages_read: int = 0
     bytes_read: int = 0
-    _until: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)
+    _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def pages(self) -> Iterator[list[Row]]:
         """The rows of one page after the other.
@@ -71,8 +71,8 @@ class Source:
         while url:
             if url in seen:
                 raise TaskError("feed-unreadable", f"Page {self.pages_read} names a page as its next that was read.")
-            if self.pages_read == MOST_PAGES:
-                raise TaskError("feed-too-large", f"The feed has more than {MOST_PAGES} pages.")
+            if self.pages_read == MAX_PAGES:
+                raise TaskError("feed-too-large", f"The feed has more than {MAX_PAGES} pages.")
             seen.add(url)
             self.ctx.progress(self.pages_read, self.pages_read + 1, f"fetching page {self.pages_read + 1}")
             page = self._page(url)
@@ -108,10 +108,11 @@ class Source:
         }
         seconds = min(_PAGE_SECONDS, self._until - time.monotonic())
         if seconds <= 0:
-            raise TaskError("feed-too-large", f"The feed took more than {MOST_SECONDS:g} seconds.")
-        limits = Limits(seconds=seconds, bytes=MOST_BYTES - self.bytes_read)
+            raise TaskError("feed-too-large", f"The feed took more than {MAX_SECONDS:g} seconds.")
+        limits = Limits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read)
         try:
-            with request("GET", url, headers=headers, limits=limits) as answer:
+            allow_private = self.ctx.settings.allow_private_addresses
+            with request("GET", url, headers=headers, limits=limits, allow_private=allow_private) as answer:
                 return self._read(answer)
         except FetchError as error:
             if error.reason in ("unreachable", "timeout"):

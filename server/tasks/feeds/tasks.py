@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
 
-from server.context import Context
-from server.errors import RetryLater, TaskError
-from server.http_client import LONGEST_URL, FetchError, check_url
-from server.registry import task
+from server.sdk.context import Context
+from server.sdk.errors import RetryLater, TaskError
+from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
+from server.sdk.registry import task
+from server.sdk.uploads import InputContext
 from server.tasks.feeds import store
 from server.tasks.feeds.database import DatabaseUnavailable
 from server.tasks.feeds.rows import as_json, key_of
@@ -19,9 +20,10 @@ from server.tasks.feeds.source import Format, Source
 _WAITS = (2, 10, 60, 300)
 
 
-def _fetchable(url: str) -> str:
+def _fetchable(url: str, info: ValidationInfo) -> str:
+    allow_private = isinstance(info.context, InputContext) and info.context.allow_private
     try:
-        check_url(url)
+        check_url(url, allow_private=allow_private)
     except FetchError as error:
         raise ValueError(str(error)) from None
     return url
@@ -50,7 +52,7 @@ def fetch_feed(
     ctx: Context,
     name: FeedName,
     url: Annotated[
-        str, Field(max_length=LONGEST_URL, examples=["https://api.example.org/rates"]), AfterValidator(_fetchable)
+        str, Field(max_length=MAX_URL_LENGTH, examples=["https://api.example.org/rates"]), AfterValidator(_fetchable)
     ],
     key: Annotated[list[_Path], Field(min_length=1, max_length=8)] = ["id"],  # noqa: B006 - pydantic copies it
     format: Format | None = None,

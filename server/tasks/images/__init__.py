@@ -14,6 +14,7 @@
 What arrives is a stranger's: `source` and `failures` see to it that a bad file ends its task, and nothing else.
 """
 
+from server.tasks.images import errors as errors
 from server.tasks.images.tasks import TASKS, image_info, image_pipeline, image_variants
 
 __all__ = ["TASKS", "image_info", "image_pipeline", "image_variants"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.limits import too_large
 
 #: Seen from Pillow's plugins on files of a fuzzer. Not `Exception`: a time limit, a lost connection and a

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import ExifTags, Image
 from pydantic import BaseModel, Field
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.colour import flattened
 from server.tasks.images.failures import BAD_FILE, reading
 from server.tasks.images.frame import Frame

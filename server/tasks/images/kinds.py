@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.limits import MEMORY, megapixels, too_large
 
 #: From here on Pillow itself warns of a decompression bomb.

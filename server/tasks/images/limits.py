@@ -1,6 +1,6 @@
 """How much an image may ask for. All figures follow from the memory that one task may need."""
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 #: What one image may need in bytes, from the decoder's first row to the encoder's last.
 MEMORY = 420_000_000

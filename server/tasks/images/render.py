@@ -7,7 +7,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from server.context import Context, OutputFile
+from server.sdk.context import Context, OutputFile
 from server.tasks.images.codecs import Codec, Format, Metadata, Motion, Quality, codec_for
 from server.tasks.images.colour import Colour
 from server.tasks.images.frame import Frame

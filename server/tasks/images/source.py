@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.codecs import Metadata
 from server.tasks.images.failures import reading
 from server.tasks.images.frame import Frame, Size
@@ -17,7 +17,7 @@ from server.tasks.images.kinds import kind_of
 from server.tasks.images.limits import MAX_FRAME_PIXELS_IN, MAX_FRAMES, megapixels, too_large
 
 if TYPE_CHECKING:
-    from server.context import Upload
+    from server.sdk.context import Upload
 
 _ORIENTATION = 0x0112
 

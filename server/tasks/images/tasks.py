@@ -6,8 +6,8 @@ from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field
 
-from server.context import Context, Upload
-from server.registry import task
+from server.sdk.context import Context, Upload
+from server.sdk.registry import task
 from server.tasks.images.colour import Colour
 from server.tasks.images.info import ImageInfo, describe_image
 from server.tasks.images.kinds import MEDIA_TYPES

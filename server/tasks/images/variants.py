@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from server.context import Context
+from server.sdk.context import Context
 from server.tasks.images.codecs import Format, Quality, codec_for
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import fit_within

@@ -12,6 +12,7 @@ is the moment between the server's answer and that note: a worker killed there w
 under the same Message-ID, by which a mail server or a reader can tell the two apart from two messages.
 """
 
+from server.tasks.mail import errors as errors
 from server.tasks.mail.tasks import send_email
 
 __all__ = ["send_email"]

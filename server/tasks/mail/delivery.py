@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from server.context import Context
-from server.errors import RetryLater, TaskError
+from server.sdk.context import Context
+from server.sdk.errors import RetryLater, TaskError
 from server.tasks.mail.messages import Attachment, compose
 from server.tasks.mail.recipients import Recipient
 from server.tasks.mail.server import Account, Conversation, Refused, Unreachable
@@ -62,7 +62,7 @@ class Journal:
     def __init__(self, ctx: Context, recipients: Sequence[Recipient]) -> None:
         self._ctx = ctx
         self._recipients = recipients
-        noted = ctx.remembered()
+        noted = ctx.checkpoints()
         self._entries = [_Entry("refused", 0, each.wrong) if each.wrong else _Entry() for each in recipients]
         for at in range(len(recipients)):
             if entry := noted.get(str(at)) or noted.get(self._own(at)):
@@ -83,12 +83,12 @@ class Journal:
             Canceled: as `Context.remember`.
         """
         entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, words)
-        self._ctx.remember(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
+        self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
 
     def end_round(self) -> None:
         """Everybody has been tried once more."""
         self.rounds += 1
-        self._ctx.remember(self._own("rounds"), str(self.rounds))
+        self._ctx.checkpoint(self._own("rounds"), str(self.rounds))
 
     def mailing(self) -> Mailing:
         """The task's result."""

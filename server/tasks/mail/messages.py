@@ -7,8 +7,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, localtime
 
-from server.context import Upload
-from server.names import file_name
+from server.sdk.context import Upload
+from server.sdk.file_names import file_name
 from server.tasks.mail.templates import Rendered
 
 

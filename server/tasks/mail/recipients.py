@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.context import Upload
-from server.errors import TaskError
+from server.sdk.context import Upload
+from server.sdk.errors import TaskError
 from server.tasks.tables.dialect import find
 from server.tasks.tables.text import clean
 

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.settings import settings
 
 #: Seconds for each answer of the server. The one to the end of the data may take long (RFC 5321, section 4.5.3.2).
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 _LONGEST_WORDS = 300
 
@@ -173,8 +173,8 @@ class Conversation:
         mine, tls = self._account, ssl.create_default_context()
         name = mine.sender.domain
         if mine.tls_at_once:
-            return smtplib.SMTP_SSL(mine.host, mine.port, name, timeout=_PATIENCE, context=tls)
-        smtp = smtplib.SMTP(mine.host, mine.port, name, timeout=_PATIENCE)
+            return smtplib.SMTP_SSL(mine.host, mine.port, name, timeout=_TIMEOUT, context=tls)
+        smtp = smtplib.SMTP(mine.host, mine.port, name, timeout=_TIMEOUT)
         smtp.ehlo_or_helo_if_needed()
         if smtp.has_extn("starttls"):
             smtp.starttls(context=tls)

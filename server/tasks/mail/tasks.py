@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.context import Context, Upload
-from server.errors import TaskError
-from server.registry import task
+from server.sdk.context import Context, Upload
+from server.sdk.errors import TaskError
+from server.sdk.registry import task
 from server.tasks.mail.delivery import Letter, Mailing, deliver
 from server.tasks.mail.messages import attached
 from server.tasks.mail.recipients import MOST, Address, Addressee, listed, uploaded

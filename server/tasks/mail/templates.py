@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template

@@ -12,6 +12,7 @@ What arrives is a stranger's: a column's name never becomes SQL or HTML, and not
 can be read.
 """
 
+from server.tasks.tables import errors as errors
 from server.tasks.tables.tasks import csv_stats
 
 __all__ = ["csv_stats"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.settings import settings
 from server.tasks.tables.dialect import Dialect
 from server.tasks.tables.text import line_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: Rows that do not have the file's columns: so many are left out and counted, more fail the task.
-MOST_SKIPPED = 1000
+MAX_SKIPPED = 1000
 
 #: Bytes of one row, and of the text that DuckDB parses at once.
 _LONGEST_ROW = 2**20
@@ -108,7 +108,7 @@ def load(connection: "DuckDBPyConnection", path: Path, dialect: Dialect, columns
             f"CREATE TABLE rows AS SELECT {values} FROM read_csv({_quoted(str(path))}, auto_detect = false, "
             f"delim = {_quoted(dialect.delimiter)}, quote = '\"', escape = '\"', new_line = '\\n', {options}, "
             f"strict_mode = true, max_line_size = {_LONGEST_ROW}, buffer_size = {_BUFFER}, "
-            f"store_rejects = true, rejects_limit = {MOST_SKIPPED}, rejects_table = 'rejects')"
+            f"store_rejects = true, rejects_limit = {MAX_SKIPPED}, rejects_table = 'rejects')"
         )
     except duckdb.InvalidInputException as error:
         found = re.search(r"Line: (\d+)", str(error))
@@ -127,7 +127,7 @@ def _skipped(connection: "DuckDBPyConnection", path: Path, width: int, kept: int
         SkippedRow(line=line_of(path, position - 1), reason=_REASONS.get(reason, reason.lower()))
         for position, reason in rejects[:_SHOWN]
     ]
-    if len(rejects) >= MOST_SKIPPED or len(rejects) > kept:
+    if len(rejects) >= MAX_SKIPPED or len(rejects) > kept:
         raise TaskError(
             "csv-unreadable",
             f"At least {len(rejects)} of the rows cannot be read as {width} columns, "

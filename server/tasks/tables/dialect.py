@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 #: Characters of the text that are looked at, and rows of them.
 _SAMPLE = 2**20
@@ -16,7 +16,7 @@ _ROWS = 1000
 _DELIMITERS = (",", ";", "\t", "|")
 
 #: Most columns: DuckDB holds 32 KB of parsed rows for each, and a page or an answer with more helps nobody.
-MOST_COLUMNS = 2000
+MAX_COLUMNS = 2000
 
 _VALUE = re.compile(r"[\s+-]*[\d.,:/T-]*\d[\d.,:/TZ%€$ -]*|true|false", re.IGNORECASE)
 
@@ -52,8 +52,8 @@ def find(path: Path, delimiter: str | None, header: bool | None) -> Dialect:
         raise TaskError(
             "csv-unreadable", f"The header in line 1 has {len(best.rows[0])} columns, but most rows have {width}."
         )
-    if width > MOST_COLUMNS:
-        raise TaskError("csv-too-large", f"The file has {width} columns; the limit is {MOST_COLUMNS}.")
+    if width > MAX_COLUMNS:
+        raise TaskError("csv-too-large", f"The file has {width} columns; the limit is {MAX_COLUMNS}.")
     names = best.rows[0] if header else [f"column {number}" for number in range(1, width + 1)]
     return Dialect(best.delimiter, header, tuple(names), len(sample) - len(sample.lstrip("\n")))
 

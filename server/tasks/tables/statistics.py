@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Value = int | float | bool | str
 
-MOST_FREQUENT = 10
+MAX_FREQUENT = 10
 BINS = 20
 
 #: Up to so many values the quartiles are exact. More would not fit into memory all at once; then they are a t-digest's.
@@ -106,7 +106,7 @@ def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit)
     if not filled:
         return found
     found.min, found.max, found.distinct = _worded(fit.name, least), _worded(fit.name, most), values.distinct()
-    frequent = values.ask("v, count(*) n", f"WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT {MOST_FREQUENT}")
+    frequent = values.ask("v, count(*) n", f"WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT {MAX_FREQUENT}")
     found.most_frequent = [Frequent(value=_worded(fit.name, value), count=count) for value, count in frequent]
     if fit.name not in ("text", "boolean"):
         _measure(found, values, filled)

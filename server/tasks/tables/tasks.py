@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from server.context import Context, OutputFile, Upload
-from server.errors import TaskError
-from server.registry import task
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.errors import TaskError
+from server.sdk.registry import task
 from server.tasks.tables.database import SkippedRows, load, opened
 from server.tasks.tables.dialect import Dialect
 from server.tasks.tables.dialect import find as find_dialect
@@ -30,7 +30,7 @@ _MEDIA_TYPES = ("text/*", "application/csv", "application/vnd.ms-excel", "applic
 
 
 class CsvStats(BaseModel):
-    """Figures of a table. Of more than 200 columns the answer has the first, the file `statistics.json` all."""
+    """Counters of a table. Of more than 200 columns the answer has the first, the file `statistics.json` all."""
 
     rows: int
     column_count: int

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 #: Bytes of the text, unpacked: a small gzip file may hold anything.
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 
 #: What a file that is not UTF-8 is taken for: it has a letter for nearly every byte, so the wrong guess is visible
 #: to a reader. Statistical guessing was tried (charset-normalizer 3.5): it read "Köln" as Chinese in a short file.
@@ -120,8 +120,8 @@ def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progre
     with _opened(source, compressed) as file, target.open("wb") as out:
         for chunk in _chunks(file):
             read += len(chunk)
-            if read > MOST_BYTES:
-                raise TaskError("csv-too-large", f"The text has more than {MOST_BYTES} bytes unpacked.")
+            if read > MAX_BYTES:
+                raise TaskError("csv-too-large", f"The text has more than {MAX_BYTES} bytes unpacked.")
             written += out.write(recode.feed(chunk))
             progress(read)
         written += out.write(recode.end())

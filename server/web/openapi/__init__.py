@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from server.registry import Kind, catalog
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import catalog
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.feeds import MODELS as FEED_MODELS
@@ -42,7 +43,7 @@ says how it is; `GET /tasks/{task_id}/result` is 202 until it has ended, then 20
 
 Every error is `application/problem+json` (RFC 9457); its `type` is a page of this server that explains it. A method
 that an address does not take is 405 (`method-not-allowed`) with `Allow`, a name of no kind of task 404
-(`unknown-kind`). Every answer has `X-Request-ID`.
+(`unknown-task-type`). Every answer has `X-Request-ID`.
 """
 
 
@@ -62,7 +63,7 @@ def serialized() -> bytes:
     return json.dumps(document(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def build(kinds: Iterable[Kind]) -> dict[str, Any]:
+def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
     """The document of a server that has these kinds of task."""
     kinds = list(kinds)
     components = Components()

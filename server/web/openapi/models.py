@@ -1,4 +1,4 @@
-"""The objects on the wire, as models: they describe what `server.wire`, `server.web.api` and the problems send."""
+"""The objects on the wire, as models: they describe what the routes send."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from server.context import Upload
-from server.records import Ending, Status
+from server.sdk.context import Upload
+from server.store.record import AttemptEnd, Status
 from server.web.openapi.components import Components
 
 MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
@@ -78,12 +78,12 @@ class StatusLinks(WireObject):
     cancel: str
 
 
-class EarlierRun(WireObject):
+class PastAttempt(WireObject):
     """A run that another one followed."""
 
     started_at: str = Field(json_schema_extra=MOMENT)
     seconds: float = Field(description="How long it took; of a `lost` one, until that was noticed.")
-    ending: Ending = Field(
+    ending: AttemptEnd = Field(
         description="Its function `failed` and is tried again, its process `crashed`, its worker fell silent (`lost`), "
         "or was stopped (`handed_back`)."
     )
@@ -113,7 +113,7 @@ class TaskStatus(WireObject):
     links: StatusLinks
     not_before: str = Field(default_factory=str, description="Of a `scheduled` task.", json_schema_extra=MOMENT)
     retry_of: str = Field(default_factory=str, description="The task that this one is a retry of.")
-    earlier_runs: list[EarlierRun] = Field(
+    earlier_attempts: list[PastAttempt] = Field(
         default_factory=list, description="Of a task with more than one run: the last of those before, oldest first."
     )
 

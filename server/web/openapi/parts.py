@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from server.errors import KINDS, Problem
-from server.records import Status
+from server.store.record import Status
+from server.web.body.options import OptionsIn
+from server.web.errors import Problem, problem_types
 from server.web.openapi.components import Schema, reference
-from server.web.options import OptionsIn
 from server.web.sessions import COOKIE
 
 _TASK_ID = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
@@ -185,16 +185,20 @@ def problem_name(group: Group) -> str:
 
 def problem_answer(group: Group) -> dict[str, Any]:
     """The answer that is one of these problems, which share a status."""
-    status = KINDS[group[0]].status
+    status = problem_types()[group[0]].status
     types = [f"/problems/{name}" for name in group]
     narrowed = {"properties": {"type": {"enum": types}, "status": {"const": status}}}
     return {
-        "description": " · ".join(f"`{name}`: {KINDS[name].title}. {KINDS[name].advice}" for name in group),
+        "description": " · ".join(
+            f"`{name}`: {problem_types()[name].title}. {problem_types()[name].advice}" for name in group
+        ),
         "headers": referred("headers", "X-Request-ID", *_PROBLEM_HEADERS.get(status, ())),
         "content": {
             "application/problem+json": {
                 "schema": {"allOf": [reference("Problem"), narrowed]},
-                "examples": {name: {"summary": KINDS[name].title, "value": Problem(name).body()} for name in group},
+                "examples": {
+                    name: {"summary": problem_types()[name].title, "value": Problem(name).body()} for name in group
+                },
             }
         },
     }

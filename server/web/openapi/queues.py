@@ -44,11 +44,11 @@ class RunTimes(WireObject):
 
 
 class QueueOverview(WireObject):
-    """Every queue, every kind's run times, and what the sweeper has found."""
+    """Every queue, every kind's run times, and what maintenance has found."""
 
     queues: list[Queue]
     tasks: list[RunTimes]
-    sweeper: dict[str, int] = Field(description="How often it put something right, since ever, by finding.")
+    recoveries: dict[str, int] = Field(description="How often it put something right, since ever, by finding.")
 
 
 class WorkerRun(WireObject):

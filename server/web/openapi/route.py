@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from server.errors import KINDS
+from server.web.errors import problem_types
 from server.web.openapi import parts
 from server.web.openapi.components import Schema
 
@@ -53,7 +53,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `parameters` are names in `parts`, `inline` whole Parameter Objects; `problems` are of `KINDS`."""
+    """One operation. `parameters` are names in `parts`, `inline` whole Parameter Objects."""
 
     method: str
     path: str
@@ -74,7 +74,7 @@ class Route:
         """The problems that it answers with, those of one status together."""
         groups: dict[int, list[str]] = {}
         for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
-            names = groups.setdefault(KINDS[name].status, [])
+            names = groups.setdefault(problem_types()[name].status, [])
             if name not in names:
                 names.append(name)
         return [tuple(groups[status]) for status in sorted(groups)]
@@ -96,6 +96,8 @@ class Route:
     def _responses(self) -> dict[str, Any]:
         made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
         for group in self.problem_groups():
-            made[str(KINDS[group[0]].status)] = {"$ref": f"#/components/responses/{parts.problem_name(group)}"}
+            made[str(problem_types()[group[0]].status)] = {
+                "$ref": f"#/components/responses/{parts.problem_name(group)}"
+            }
         made["default"] = {"$ref": "#/components/responses/Problem"}
         return made

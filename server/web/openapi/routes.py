@@ -144,7 +144,7 @@ _ONE_TASK: tuple[Route, ...] = (
         (
             status_with(
                 202,
-                "Stored and queued, as a new task; its `retry_of` names the old.",
+                "StoredSchedule and queued, as a new task; its `retry_of` names the old.",
                 *TICKET_HEADERS,
                 links=("status", "result", "cancel"),
             ),
@@ -185,7 +185,7 @@ _SERVER: tuple[Route, ...] = (
         "One kind of task",
         (Answer(200, "Its schemas and limits.", json_of(reference("CatalogEntry")), CACHED), UNCHANGED),
         parameters=("kind", "If-None-Match"),
-        problems=("unknown-kind",),
+        problems=("unknown-task-type",),
     ),
     Route(
         "get",
@@ -212,7 +212,7 @@ _SERVER: tuple[Route, ...] = (
         "/metrics",
         "get_metrics",
         "server",
-        "Figures for Prometheus",
+        "Counters for Prometheus",
         (Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),),
         Access.ADMIN,
     ),

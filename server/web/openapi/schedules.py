@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from server.records import Status
+from server.store.record import Status
 from server.web.openapi.answers import (
     CACHED,
     OF_KEY,
@@ -18,7 +18,7 @@ from server.web.openapi.answers import (
 from server.web.openapi.components import reference
 from server.web.openapi.models import MOMENT, Failure, StatusLinks, WireObject
 from server.web.openapi.route import Access, Answer, Route
-from server.web.schedules import SHOWN, ScheduleRequest
+from server.web.routes.schedules import SHOWN, ScheduleRequest
 
 _EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-FRI", "timezone": "Europe/Berlin"}
 
@@ -142,7 +142,7 @@ SCHEDULES: tuple[Route, ...] = (
         (
             status_with(
                 202,
-                "Stored and queued.",
+                "StoredSchedule and queued.",
                 *TICKET_HEADERS,
                 "Idempotency-Replayed",
                 links=("status", "result", "cancel"),
@@ -152,6 +152,6 @@ SCHEDULES: tuple[Route, ...] = (
         "A paused one, too.",
         parameters=("Idempotency-Key",),
         inline=(_NAME,),
-        problems=("bad-request", "unknown-schedule", "unknown-kind", "invalid-input", *OF_KEY, *OF_STORING),
+        problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
     ),
 )

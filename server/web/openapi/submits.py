@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from server.registry import Arity, Kind
+from server.sdk.definition import TaskDefinition
+from server.sdk.signature import Arity
 from server.web.openapi import parts
 from server.web.openapi.answers import CACHED, OF_KEY, OF_STORING, TICKET_HEADERS
 from server.web.openapi.components import Components, Schema, reference
@@ -28,7 +29,7 @@ _PROBLEMS = (
 )
 
 
-def place_kinds(kinds: Iterable[Kind], components: Components) -> None:
+def place_kinds(kinds: Iterable[TaskDefinition], components: Components) -> None:
     """Put each kind's input, result and status into the components, and `TaskResult` that is any kind's."""
     kinds = list(kinds)
     components.reserve("TaskResult")
@@ -43,7 +44,7 @@ def place_kinds(kinds: Iterable[Kind], components: Components) -> None:
     components.place("TaskResult", _any_result(kinds))
 
 
-def _any_result(kinds: Iterable[Kind]) -> Schema:
+def _any_result(kinds: Iterable[TaskDefinition]) -> Schema:
     return {
         "description": "What a succeeded task gave; `result` is its kind's.",
         "type": "object",
@@ -56,17 +57,17 @@ def _any_result(kinds: Iterable[Kind]) -> Schema:
     }
 
 
-def input_name(kind: Kind) -> str:
+def input_name(kind: TaskDefinition) -> str:
     """The component of its parameters."""
     return _camel(kind.name) + "Input"
 
 
-def result_name(kind: Kind) -> str:
+def result_name(kind: TaskDefinition) -> str:
     """The component of its result."""
     return _camel(kind.name) + "Result"
 
 
-def status_name(kind: Kind) -> str:
+def status_name(kind: TaskDefinition) -> str:
     """The component of its status object."""
     return _camel(kind.name) + "Status"
 
@@ -76,12 +77,12 @@ def _camel(name: str) -> str:
     return re.sub(r"(?:^|_)([a-z0-9])|_", lambda match: (match[1] or "_").upper(), name)
 
 
-def submit_routes(kinds: Iterable[Kind], components: Components) -> list[Route]:
+def submit_routes(kinds: Iterable[TaskDefinition], components: Components) -> list[Route]:
     """One for each kind."""
     return [_submit_route(kind, components) for kind in kinds]
 
 
-def _submit_route(kind: Kind, components: Components) -> Route:
+def _submit_route(kind: TaskDefinition, components: Components) -> Route:
     return Route(
         "post",
         f"/tasks/{kind.name}",
@@ -98,7 +99,7 @@ def _submit_route(kind: Kind, components: Components) -> Route:
             ),
             Answer(
                 202,
-                "Stored and queued; this is its ticket. "
+                "StoredSchedule and queued; this is its ticket. "
                 f"Its result will be a `{result_name(kind)}`, inside a `TaskResult`.",
                 {"application/json": reference(status_name(kind))},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
@@ -114,12 +115,12 @@ def _submit_route(kind: Kind, components: Components) -> Route:
     )
 
 
-def _with_result(kind: Kind) -> Schema:
+def _with_result(kind: TaskDefinition) -> Schema:
     result = {"anyOf": [reference(result_name(kind)), {"type": "null"}]}
     return {"properties": {"result": result}, "required": ["result"]}
 
 
-def _description(kind: Kind) -> str:
+def _description(kind: TaskDefinition) -> str:
     text = kind.description or kind.summary
     if kind.single_upload:
         return f"{text}\n\nA raw body is `{kind.single_upload}`; the other parameters then stand in the query."
@@ -128,7 +129,7 @@ def _description(kind: Kind) -> str:
     return text
 
 
-def _body(kind: Kind, components: Components) -> dict[str, Any]:
+def _body(kind: TaskDefinition, components: Components) -> dict[str, Any]:
     name = input_name(kind)
     content: dict[str, Any] = {
         "application/json": {"schema": reference(name), "example": _example(kind)},
@@ -142,7 +143,7 @@ def _body(kind: Kind, components: Components) -> dict[str, Any]:
     return {"required": bool(kind.input_schema.get("required")) and bool(kind.uploads), "content": content}
 
 
-def _example(kind: Kind) -> Any:
+def _example(kind: TaskDefinition) -> Any:
     """A small input; its files are such as the kind takes."""
     made = sample(kind.input_schema)
     if kind.accepts and not any(each.startswith("image/") for each in kind.accepts):
@@ -150,7 +151,7 @@ def _example(kind: Kind) -> Any:
     return made
 
 
-def _form(kind: Kind, components: Components) -> dict[str, Any]:
+def _form(kind: TaskDefinition, components: Components) -> dict[str, Any]:
     properties, encoding = {}, {}
     for name, schema in kind.input_schema.get("properties", {}).items():
         if name in kind.uploads:
@@ -172,7 +173,7 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
     return made | ({"description": described} if described else {})
 
 
-def _as_text(kind: Kind, schema: Schema, components: Components) -> Schema:
+def _as_text(kind: TaskDefinition, schema: Schema, components: Components) -> Schema:
     """A parameter as a form's field: plain values as they are, anything else as JSON text."""
     moved = _without_null(components.rewritten(input_name(kind), schema))
     if is_plain(schema, kind.input_schema):
@@ -190,7 +191,7 @@ def _without_null(schema: Schema) -> Schema:
     return rest | (others[0] if len(others) == 1 else {"anyOf": others})
 
 
-def _query_parameters(kind: Kind, components: Components) -> Iterable[dict[str, Any]]:
+def _query_parameters(kind: TaskDefinition, components: Components) -> Iterable[dict[str, Any]]:
     if kind.uploads and not kind.single_upload:
         return
     for name, schema in kind.input_schema.get("properties", {}).items():

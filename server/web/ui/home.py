@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from server.registry import Kind, catalog, kind
-from server.web.forms import form_of
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import catalog, definition
 from server.web.ui.blueprint import page, ui
+from server.web.ui.forms import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def home() -> Response:
 @ui.get("/ui/run/<name>")
 def run(name: str) -> Response:
     """The form of one kind of task."""
-    return page("run.html", "home", task=form_of(kind(name), request.host_url.rstrip("/")))
+    return page("run.html", "home", task=form_of(definition(name), request.host_url.rstrip("/")))
 
 
 def _groups() -> list[tuple[str, list[Card]]]:
@@ -39,7 +40,7 @@ def _groups() -> list[tuple[str, list[Card]]]:
     return [(title, cards) for title, cards in found.items() if cards]
 
 
-def _group(each: Kind) -> str:
+def _group(each: TaskDefinition) -> str:
     needed = [name for name in each.uploads if name in each.input_schema.get("required", ())]
     if not needed:
         return "Without a file"
@@ -48,6 +49,6 @@ def _group(each: Kind) -> str:
     return "Tables and text" if any(accepted.startswith("text/") for accepted in each.accepts) else "Other files"
 
 
-def _card(each: Kind) -> Card:
+def _card(each: TaskDefinition) -> Card:
     summary = each.summary.partition(": ")[0].rstrip(".") + "." if len(each.summary) > 110 else each.summary
     return Card(each.name, summary, each.single_upload or "", ",".join(each.accepts) or "*/*")

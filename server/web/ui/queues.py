@@ -5,16 +5,16 @@ from typing import Any
 
 from flask import Response
 
-from server.web.guard import require_admin
-from server.web.queues import cards, overview
+from server.web.middleware import require_admin
+from server.web.routes.queues import cards, overview
 from server.web.ui.blueprint import page, ui
 
-#: What a sweeper's finding means.
+#: What maintenance's finding means.
 FINDINGS = {
-    "lost": "Runs whose worker had gone: they were queued again.",
-    "nowhere": "Tasks whose message was missing: they got a new one.",
-    "given_back": "Messages that a worker took and did not start: they went back.",
-    "orphans": "Files without a record: they were deleted.",
+    "lost_attempts": "Runs whose worker had gone: they were queued again.",
+    "lost_messages": "Tasks whose message was missing: they got a new one.",
+    "returned_messages": "Messages that a worker took and did not start: they went back.",
+    "orphaned_files": "Files without a record: they were deleted.",
 }
 
 _HEIGHT, _STEP = 48, 5
@@ -61,7 +61,7 @@ def queues() -> Response:
         for queue in found["queues"]
     }
     times = [each for each in found["tasks"] if each["runs"]]
-    findings = [(words, found["sweeper"][name]) for name, words in FINDINGS.items()]
+    findings = [(words, found["recoveries"][name]) for name, words in FINDINGS.items()]
     return page(
         "queues.html",
         "queues",

@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
-from server.registry import Arity, Kind, catalog, kind
-from server.web.forms import Parameter, form_of
-from server.web.guard import require_admin
-from server.web.schedules import every_schedule
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import catalog, definition
+from server.sdk.signature import Arity
+from server.web.middleware import require_admin
+from server.web.routes.schedules import every_schedule
 from server.web.ui.blueprint import page, ui
+from server.web.ui.forms import Parameter, form_of
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
@@ -23,7 +25,7 @@ def schedules() -> Response:
     require_admin()
     kinds = list(catalog())
     wanted = request.args.get("task")
-    made = kind(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
+    made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
     form = form_of(made, "")
     return page(
         "schedules.html",
@@ -35,7 +37,7 @@ def schedules() -> Response:
     )
 
 
-def _parameter(made: Kind, each: Parameter) -> Parameter:
+def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
     """A parameter as a form has it; files come by their addresses, for nobody is there to choose one later."""
     if each.control != "file":
         return each

@@ -9,16 +9,17 @@ from urllib.parse import urlencode
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from server.records import Entry, Status, records
-from server.records.webhooks import webhooks
-from server.registry import catalog
-from server.web.api import find
-from server.web.guard import caller
-from server.web.inputs import input_of
-from server.web.lists import FILTERS, asked_page, page_limit
+from server.sdk.registry import catalog
+from server.services.status import timestamp
+from server.store.record import Status
+from server.store.tasks import Entry
+from server.web.current import store
+from server.web.middleware import caller
+from server.web.routes.inputs import input_of
+from server.web.routes.task_list import FILTERS, asked_page, page_limit
+from server.web.routes.tasks import find
 from server.web.ui.blueprint import page, ui
 from server.web.ui.timeline import timeline
-from server.wire import timestamp
 
 #: Characters of a result that its page shows; the rest is behind a link.
 LONGEST = 20_000
@@ -70,20 +71,20 @@ def _address(query: list[tuple[str, str]]) -> str:
 @ui.get("/ui/tasks/<task_id>")
 def task(task_id: str) -> BaseResponse:
     """One task: what became of it and when, what went in and came out."""
-    record, entries, now = find(task_id), records().events(task_id, 0)[1], _now()
+    record, entries, now = find(task_id), store().tasks.events(task_id, 0)[1], _now()
     result = json.dumps(json.loads(record.result), indent=2, ensure_ascii=False) if record.result else ""
     return page(
         "record.html",
         "tasks",
         record=record,
         steps=timeline(record, now),
-        place=records().position(record),
+        place=store().tasks.position(record),
         input=json.dumps(input_of(record), indent=2, ensure_ascii=False),
         result=result[:LONGEST],
         cut=len(result) > LONGEST,
         lines=_lines(entries),
-        tries=webhooks().tries(task_id) if record.webhook else [],
-        next_try=webhooks().next_ms(task_id) if record.webhook else None,
+        tries=store().webhooks.attempts(task_id) if record.webhook else [],
+        next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
     )
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.records import EarlierRun, Ending, Record, Status
+from server.store.record import AttemptEnd, PastAttempt, Record, Status
 
 _ENDINGS = {
-    Ending.FAILED: "failed, and was to be tried again",
-    Ending.CRASHED: "its process died under it",
-    Ending.LOST: "its worker fell silent",
-    Ending.HANDED_BACK: "its worker was stopped, and gave it back",
+    AttemptEnd.FAILED: "failed, and was to be tried again",
+    AttemptEnd.CRASHED: "its process died under it",
+    AttemptEnd.LOST: "its worker fell silent",
+    AttemptEnd.HANDED_BACK: "its worker was stopped, and gave it back",
 }
 
 _UNFINISHED_RUN = (Status.RUNNING, Status.CANCELING)
@@ -36,7 +36,7 @@ def timeline(record: Record, now: int) -> list[Step]:
 def _waits(record: Record, now: int) -> Iterator[Step]:
     """Until it first ran."""
     begun, is_scheduled = record.submitted_ms, record.status is Status.SCHEDULED
-    first = record.earlier_runs[0].started_ms if record.earlier_runs else record.started_ms
+    first = record.earlier_attempts[0].started_ms if record.earlier_attempts else record.started_ms
     until = first or record.finished_ms
     # A limit of starts a minute sends a task that was queued back: one wait then, under its last name.
     if is_scheduled or record.queued_ms:
@@ -49,7 +49,7 @@ def _waits(record: Record, now: int) -> Iterator[Step]:
 
 
 def _runs(record: Record, now: int) -> Iterator[Step]:
-    earlier, last = record.earlier_runs, _last_start(record)
+    earlier, last = record.earlier_attempts, _last_start(record)
     first = record.deliveries - len(earlier) - (last is not None)
     for number, run in enumerate(earlier, first + 1):
         why = f"{_ENDINGS[run.ending]}{f': {run.why}' if run.why else ''}"
@@ -63,12 +63,12 @@ def _runs(record: Record, now: int) -> Iterator[Step]:
 def _last_start(record: Record) -> int | None:
     """The start of the run that is not among the earlier ones, or None where the next is still to come."""
     waits = not record.status.done and record.status not in _UNFINISHED_RUN
-    ended = record.earlier_runs and record.earlier_runs[-1].started_ms == record.started_ms
+    ended = record.earlier_attempts and record.earlier_attempts[-1].started_ms == record.started_ms
     return None if waits or ended else record.started_ms
 
 
-def _wait_name(run: EarlierRun) -> str:
-    return "Waited for its next try" if run.ending is Ending.FAILED else "Queued again"
+def _wait_name(run: PastAttempt) -> str:
+    return "Waited for its next try" if run.ending is AttemptEnd.FAILED else "Queued again"
 
 
 def _end(record: Record) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from server.context import Upload
+from server.sdk.context import Upload
 from server.tasks.images.frame import Frame
 
 Step = Callable[[Frame], Frame]

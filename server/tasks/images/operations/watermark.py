@@ -5,7 +5,7 @@ from typing import Annotated
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
-from server.context import Upload
+from server.sdk.context import Upload
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import Gravity, fit_within, place
 from server.tasks.images.source import Source

@@ -1,1 +1,0 @@
-"""Celery over our records: its application, its transport, its result backend, its messages."""

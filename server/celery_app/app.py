@@ -1,0 +1,40 @@
+"""The Celery application: Celery's own settings come from `celeryconfig.py`, everything else from the store."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+import celeryconfig
+from server import logs, tasks
+from server.celery_app import external_broker
+from server.celery_app.tasks import register_tasks
+from server.store import Store
+
+
+class CeleryApp(Celery):  # type: ignore[misc]
+    """Celery's application with the store that its transport, its result backend and its tasks use."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__("coatcheck", set_as_current=True)
+        self.store = store
+
+
+def create_celery(store: Store) -> CeleryApp:
+    """Make the application over a store, with a Celery task for each task type.
+
+    Raises:
+        SettingsError: a module of `TASK_MODULES` does not exist.
+    """
+    app = CeleryApp(store)
+    app.config_from_object(celeryconfig.options(store))
+    if not store.settings.broker_is_redis:
+        external_broker.install(app, store)
+
+    def log_as_the_web_does(**_: Any) -> None:
+        logs.configure(store.settings.log_level)
+
+    setup_logging.connect(log_as_the_web_does, weak=False)
+    tasks.load(store.settings)
+    register_tasks(app)
+    return app

@@ -1,0 +1,131 @@
+"""A broker that is not the Redis of the records, such as RabbitMQ: the record first, then the message.
+
+The script that queues a record notes it in `unpublished`; a message that the broker has confirmed takes the note
+away. So whatever fails or dies in between, maintenance finds the note and publishes, and a submit is accepted even
+while the broker is down. A message that comes twice is harmless: a claim succeeds once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from amqp.exceptions import AMQPError
+from celery import Celery
+from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+
+from server.logs import event
+from server.store import Store
+from server.store.connection import UNREACHABLE
+
+#: Priorities on the wire by rank. RabbitMQ's quorum queues know two: above 4 is high (since 4.0; before that, one).
+PRIORITY = (9, 4, 0)
+
+#: Seconds to connect, and to wait for a confirmation.
+TIMEOUT = 1.0
+
+#: Seconds for which nothing is published from a request after a failure: maintenance does it, nobody waits for it.
+PAUSE = 5.0
+
+#: Messages that a request publishes itself; of a larger batch the rest is maintenance's.
+AT_ONCE = 20
+
+log = logging.getLogger(__name__)
+
+
+class Publishable(Protocol):
+    """What a message is made of: a record, or a task that is to be one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def task_type(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def rank(self) -> int: ...
+
+
+class ExternalBroker:
+    """Publishes the messages of stored tasks to a broker such as RabbitMQ."""
+
+    def __init__(self, app: Celery, store: Store) -> None:
+        self._app = app
+        self._store = store
+        self._paused_until = 0.0
+        self._thread = threading.local()
+
+    def publish_new(self, tasks: Sequence[Publishable]) -> None:
+        """Publish what was just stored; never raises, since maintenance publishes later what fails here."""
+        if time.monotonic() < self._paused_until:
+            return
+        with suppress(OperationalError, *UNREACHABLE):
+            self.publish(tasks[:AT_ONCE])
+
+    def publish(self, tasks: Sequence[Publishable]) -> None:
+        """Publish, and remove the notes of unpublished tasks.
+
+        Raises:
+            OperationalError: the broker is out of reach, or does not confirm.
+        """
+        try:
+            for task in tasks:
+                self._send(task)
+                self._store.leases.published([task.id])
+        except OperationalError as error:
+            self._paused_until = time.monotonic() + PAUSE
+            event(log, "broker.unreachable", level=logging.WARNING, reason=type(error.__cause__ or error).__name__)
+            raise
+
+    def waiting(self, queue: str) -> int:
+        """Count the messages that the broker has of a queue, without those that workers hold.
+
+        Raises:
+            OperationalError: it is out of reach, or has no such queue.
+        """
+        with self._errors():
+            _, count, _ = self._channel().queue_declare(queue, passive=True)
+            return int(count)
+
+    def _send(self, task: Publishable) -> None:
+        with self._errors():
+            self._app.send_task(
+                task.task_type,
+                task_id=task.id,
+                queue=task.queue,
+                priority=PRIORITY[task.rank],
+                headers={"rank": task.rank},
+                producer=self._app.amqp.Producer(self._channel(), auto_declare=False),
+                retry=False,
+            )
+
+    def _channel(self) -> Any:
+        """Give each thread a connection of its own: kombu's connections cannot be shared."""
+        if getattr(self._thread, "connection", None) is None:
+            options = {"confirm_publish": True, "read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
+            make: Any = Connection
+            self._thread.connection = make(
+                self._store.settings.celery_broker_url, connect_timeout=TIMEOUT, heartbeat=0, transport_options=options
+            )
+        return self._thread.connection.default_channel
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn every failure of the broker into an OperationalError, and connect anew next time."""
+        try:
+            yield
+        except (OperationalError, OSError, AMQPError) as error:
+            connection, self._thread.connection = getattr(self._thread, "connection", None), None
+            if connection is not None:
+                with suppress(Exception):
+                    connection.collect(socket_timeout=0.1)
+            raise OperationalError(str(error)) from error
+
+
+def install(app: Celery, store: Store) -> None:
+    """Publish the tasks of this store to the broker that the application names."""
+    app.external_broker = ExternalBroker(app, store)
+    store.publish_new = app.external_broker.publish_new

@@ -1,0 +1,105 @@
+"""Celery's result backend over our records: `AsyncResult(id).state` and the HTTP routes read the same hash."""
+
+import json
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+import redis
+from celery.backends.redis import RedisBackend
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+
+from server.celery_app.worker.execution import store_end
+from server.sdk.errors import TaskError, describe
+from server.services.throttling import release_next
+from server.store import Store
+from server.store.connection import UNREACHABLE
+from server.store.record import Record, Status
+
+_ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
+
+
+class RecordBackend(RedisBackend):  # type: ignore[misc]
+    """Reads and writes the record of our own tasks; results of other Celery tasks stay as stock Celery keeps them.
+
+    Stock Celery reads the old result before each write, writes STARTED and the end with a SETEX and a PUBLISH each,
+    and subscribes to a channel at each publish whether anybody waits or not (celery/celery#6963 tells of the
+    connections that this costs). Here the claim is the STARTED, the end is one script, and nothing subscribes.
+    """
+
+    @cached_property
+    def client(self) -> "redis.Redis":
+        """The process's one pool."""
+        store: Store = self.app.store
+        return store.redis
+
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Stock: subscribe to the result. Our waiters listen to the record instead."""
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """Write a state; that of our own tasks goes into the record, under the lease of the run."""
+        lease_token = getattr(request, "lease_token", None)  # our own tasks', see `server.celery_app.worker.request`
+        if lease_token is None and not self._is_ours(task_id):
+            return super().store_result(task_id, result, state, traceback, request, **kwargs)
+        if state == "REVOKED":  # by Celery's own tools, before a child had it
+            self.app.store.tasks.cancel(task_id)
+        if lease_token is None or state not in _ENDS:
+            return result  # STARTED is the claim's, RETRY is `schedule_retry`'s
+        fields: dict[str, bytes | str] = {}
+        if files := getattr(request, "files", None):
+            fields["z"] = json.dumps(files, separators=(",", ":"))
+        if state == "SUCCESS":
+            fields["r"] = result
+        else:
+            fields["e"] = json.dumps(getattr(request, "error", None) or describe(_in_our_words(result)))
+        if (attempt := getattr(request, "attempt", None)) is not None:
+            store_end(self.app.store, attempt, _ENDS[state], **fields)
+            _release_next(self.app.store, attempt.task_type, attempt.owner)
+        else:  # the worker's main process, which has killed the child
+            self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
+        return result
+
+    def _is_ours(self, task_id: str) -> bool:
+        return bool(self.client.hexists(f"t:{task_id}", "s"))
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        record = self.app.store.tasks.get(task_id)
+        if record is None:
+            stored: dict[str, Any] = super()._get_task_meta_for(task_id)
+            return stored
+        meta: dict[str, Any] = self.meta_from_decoded(
+            {
+                "task_id": task_id,
+                "name": record.task_type,
+                "status": record.status.celery_state,
+                "result": _celery_result(record),
+                "traceback": None,
+                "children": [],
+                "retries": record.retries,
+            }
+        )
+        return meta
+
+
+def _release_next(store: Store, task_type: str, owner: str) -> None:
+    with suppress(*UNREACHABLE):  # else maintenance does
+        release_next(store, task_type, owner)
+
+
+def _celery_result(record: Record) -> Any:
+    if record.status is Status.SUCCEEDED:
+        return json.loads(record.result or b"null")
+    if record.error and record.status in (Status.FAILED, Status.RETRYING):
+        words = [record.error["type"].rpartition("/")[2], record.error["detail"]]
+        return {"exc_type": "TaskError", "exc_message": words, "exc_module": "server.sdk.errors"}
+    return None
+
+
+def _in_our_words(error: Any) -> Any:
+    if isinstance(error, TimeLimitExceeded):
+        return TaskError("time-limit", f"It took longer than {error.args[0]:g} seconds and was stopped.")
+    if isinstance(error, SoftTimeLimitExceeded):
+        return TaskError("time-limit", "It took too long.")
+    return error

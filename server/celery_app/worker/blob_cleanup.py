@@ -1,0 +1,63 @@
+"""Deletes files that nobody can ask for any more."""
+
+import logging
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from server.logs import event
+from server.store import Store, ids
+
+#: Tasks whose files are deleted under one lease.
+BATCH = 100
+
+#: Seconds between two searches for files without a record: the whole blob store is listed.
+ORPHANS_EVERY = 3600
+
+#: Seconds without a change after which the files of a task that has no record are nobody's: a request that still
+#: brings them has long been timed out.
+ORPHANED_AFTER = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+class BlobCleanup:
+    """Any number of them: each takes some for a while, and what one that dies has not deleted another one will."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def round(self) -> None:
+        """Delete the files of tasks whose records were dropped, and now and then look for what was left behind."""
+        try:
+            while task_ids := self._store.leases.lease_uncollected(BATCH):
+                for task_id in task_ids:
+                    self._store.blobs.delete(task_id)
+                self._store.leases.collected(task_ids)
+            if self._store.leases.acquire_slot("orphans", ORPHANS_EVERY):
+                self._collect_orphans()
+        except OSError as error:  # the store is out of reach: what was taken comes again
+            event(log, "blob_cleanup.store_unreachable", level=logging.WARNING, reason=error)
+
+    def _collect_orphans(self) -> None:
+        """Delete the files that a web process took in and that it left behind by being killed.
+
+        Only what bears an id that this server has issued: a bucket may hold other things, too.
+        """
+        before = time.time() - ORPHANED_AFTER
+        old = (task_id for task_id, changed in self._store.blobs.prefixes() if changed < before)
+        owners = self._store.api_keys.owners() | self._store.leases.owners()
+        number = 0
+        for task_ids in _batches(old):
+            for task_id in self._store.leases.without_record(task_ids):
+                if any(ids.issued(task_id, owner, self._store.secret) for owner in owners):
+                    self._store.blobs.delete(task_id)
+                    number += 1
+        if number:
+            self._store.counters.count("recovery:orphaned_files", number)
+            event(log, "maintenance.orphans", number=number)
+
+
+def _batches(task_ids: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(islice(task_ids, BATCH)):
+        yield batch

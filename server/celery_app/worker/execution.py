@@ -1,0 +1,151 @@
+"""One run of a task, in a worker's child process: claim it, call its function, hand the end to Celery's tracer.
+
+Celery's tracer gives the end to the result backend (`server.celery_app.result_backend`), which writes it to the record.
+"""
+
+import logging
+import secrets
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pydantic_core
+from celery import Task
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+from server.logs import event
+from server.sdk.context import Context
+from server.sdk.definition import TaskDefinition
+from server.sdk.dependencies import resolve
+from server.sdk.errors import Canceled, RetryLater, TaskError, describe
+from server.sdk.url_uploads import fetched_uploads
+from server.store import Store
+from server.store.connection import patiently
+from server.store.record import Status
+from server.store.tasks import Attempt
+
+#: Bytes. A result is read at each poll; what is larger is saved as a file.
+MAX_RESULT_BYTES = 4 * 2**20
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def new_lease_token(hostname: str) -> str:
+    """A name for one delivery on a worker: who runs a task, and whose end of it counts."""
+    return f"{worker_token(hostname)}/{secrets.token_hex(4)}"
+
+
+def worker_token(hostname: str) -> str:
+    """The part of a Celery node's name that is its own (see `server.celery_app.worker.identity`)."""
+    return hostname.rpartition(".")[2]
+
+
+def execute(definition: TaskDefinition, celery_task: Task) -> Any:
+    """Run a task that a message names; what it returns is JSON-ready.
+
+    Raises:
+        Ignore: the message is to be dropped: the task is not to run, or its end is stored already.
+        Exception: the function's own, after its description was left on the request for the backend.
+    """
+    request, store = celery_task.request, celery_task.app.store
+    attempt = _whole(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
+    if attempt is None:
+        raise Ignore()
+    request.attempt = attempt
+    event(
+        log,
+        "task.started",
+        task_id=attempt.id,
+        request_id=attempt.request_id,
+        task=definition.name,
+        delivery=attempt.deliveries,
+    )
+    context = Context(store, attempt)
+    try:
+        return _call(definition, context, store, attempt)
+    except Canceled:
+        store_end(store, attempt, Status.CANCELED)
+        raise Ignore() from None
+    except Exception as error:
+        request.error = describe(error.__cause__ or error if isinstance(error, RetryLater) else error)
+        if _retried(definition, store, attempt, error, request.error):
+            raise Ignore() from None
+        raise
+    finally:
+        request.files = context.stored_files()
+
+
+def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> Any:
+    signature = definition.signature
+    arguments = signature.arguments(definition.read_stored(attempt.input, store.blobs))
+    resolve(store, arguments.values(), attempt.owner)
+    seconds = definition.limits.soft / 2
+    try:
+        with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
+            if signature.context:
+                arguments[signature.context] = context
+            return _jsonable(definition.function(**arguments))
+    except SoftTimeLimitExceeded:
+        raise TaskError("time-limit", f"It took longer than {definition.limits.soft:g} seconds.") from None
+    except MemoryError:
+        raise TaskError("out-of-memory", "It needed more memory than one task may have.") from None
+    except SystemExit:
+        raise TaskError("task-error", "The function ended its process.") from None
+
+
+def _jsonable(value: Any) -> bytes:
+    try:
+        text = pydantic_core.to_json(value, inf_nan_mode="null", by_alias=True)
+    except pydantic_core.PydanticSerializationError as error:
+        raise TaskError("task-error", f"The function returned what JSON does not hold: {error}") from None
+    if len(text) > MAX_RESULT_BYTES:
+        raise TaskError("result-too-large", f"The result has {len(text)} bytes; the limit is {MAX_RESULT_BYTES}.")
+    return text
+
+
+def _retried(
+    definition: TaskDefinition, store: Store, attempt: Attempt, error: Exception, described: dict[str, str]
+) -> bool:
+    wait = _wait(definition, attempt, error)
+    if wait is None:
+        return False
+    event(
+        log,
+        "task.retrying",
+        task_id=attempt.id,
+        request_id=attempt.request_id,
+        task=definition.name,
+        wait=f"{wait:.1f}",
+    )
+    return _whole(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described))
+
+
+def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:
+    """Seconds before the next try, or None where there is none."""
+    if isinstance(error, RetryLater):
+        return error.seconds
+    retries = definition.retries
+    if attempt.retries >= retries.most or not isinstance(error, retries.on) or isinstance(error, TaskError):
+        return None
+    return retries.wait(attempt.retries)
+
+
+def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | str) -> bool:
+    """Write a run's end, through an outage of Redis if need be; False where the run had lost its lease."""
+    stored = _whole(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
+    event(log, f"task.{status}" if stored else "task.superseded", task_id=attempt.id, request_id=attempt.request_id)
+    return stored
+
+
+def _whole(step: Callable[[], T]) -> T:
+    """Take a step through an outage of Redis; the soft time limit is the function's, and does not tear it apart."""
+    if threading.current_thread() is not threading.main_thread():
+        return patiently(step)
+    interrupted = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # billiard's signal of a soft time limit
+    try:
+        return patiently(step)
+    finally:
+        signal.signal(signal.SIGUSR1, interrupted)

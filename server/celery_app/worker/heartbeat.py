@@ -1,0 +1,58 @@
+"""Keeps what the worker holds: renews leases, kills what must stop, and shows that the worker lives."""
+
+import logging
+import os
+import time
+from typing import Any
+
+from server.celery_app.worker.request import LeasedRequest, held
+from server.logs import event
+from server.store import Store
+
+#: Seconds after which a run is surely claimed: one that is still another worker's is not to go on.
+_CLAIMED_BY_NOW = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """One for each worker."""
+
+    def __init__(self, store: Store, hostname: str, worker: str, concurrency: int) -> None:
+        self._store = store
+        self._hostname = hostname
+        self._worker = worker
+        self._concurrency = concurrency
+        self._started_ms = int(time.time() * 1000)
+
+    def round(self) -> None:
+        """Renew, kill, and beat the heart."""
+        requests = held()
+        if self._store.settings.broker_is_redis:
+            self._store.leases.renew_messages([request.delivery_tag for request in requests])
+        # Those too of which Celery's loop has not heard yet that a child took them: the child may have claimed.
+        runs = [request for request in requests if isinstance(request, LeasedRequest)]
+        words = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
+        for run, word in zip(runs, words, strict=True):
+            if _must_stop(run, word):
+                event(log, "task.killed", task_id=run.id, task=run.name, reason=word)
+                run.kill()
+            run.claimed = run.claimed or word == "mine"
+        self._store.leases.heartbeat(self._worker, self._card([run.id for run in runs if run.running]))
+
+    def _card(self, running: list[str]) -> dict[str, Any]:
+        return {
+            "name": self._hostname,
+            "pid": os.getpid(),
+            "concurrency": self._concurrency,
+            "started_ms": self._started_ms,
+            "running": running,
+        }
+
+
+def _must_stop(run: LeasedRequest, word: str) -> bool:
+    """Whether a run has been canceled and does not stop, or is no longer this worker's."""
+    if not run.running or run.handed_back or run.acknowledged:
+        return False
+    surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW
+    return word == "stop" or (word == "other" and surely_claimed) or (word == "queued" and run.claimed)

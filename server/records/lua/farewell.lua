@@ -1,4 +1,0 @@
--- A worker has stopped: worker.
-redis.call('DEL', 'worker:' .. ARGV[1])
-redis.call('ZREM', 'workers', ARGV[1])
-if redis.call('GET', 'sweeper') == ARGV[1] then redis.call('DEL', 'sweeper') end

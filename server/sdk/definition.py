@@ -1,0 +1,239 @@
+"""A task type: a function, its input and output, and how it may run."""
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pydantic_core
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from server.sdk.errors import InvalidInput, MalformedBody
+from server.sdk.file_names import is_media_type
+from server.sdk.signature import Arity, Signature
+from server.sdk.uploads import InputContext
+from server.store.blobs.base import BlobStore
+from server.store.record import FREE, Throttle
+
+_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+#: Seconds: the longest wait between two tries.
+MAX_BACKOFF = 600.0
+
+#: A float tells all integers up to this one apart.
+_LARGEST_WHOLE = 2.0**53
+
+#: What a JSON text has in it that may hold a number beyond a float's: worth a second look.
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+#: Names that begin so are Celery's.
+_TAKEN = "celery."
+
+
+class _Exact(GenerateJsonSchema):
+    """A dict whose keys have a pattern takes no others; pydantic's own schema leaves that open."""
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """As pydantic's."""
+        made = super().dict_schema(schema)
+        return made | {"additionalProperties": False} if "patternProperties" in made else made
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a run may take: at `soft` its function is interrupted, at `hard` its process is killed."""
+
+    soft: float
+    hard: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a function is tried again, after which exceptions, and the seconds before the first time."""
+
+    most: int = 0
+    on: tuple[type[Exception], ...] = (Exception,)
+    backoff: float = 1.0
+
+    def wait(self, tried: int) -> float:
+        """Seconds before the next try: doubled each time, with full jitter, so that failures do not march in step."""
+        return random.uniform(0.5, 1.0) * min(MAX_BACKOFF, self.backoff * 2.0**tried)
+
+
+@dataclass(frozen=True)
+class TaskDefinition:
+    """One task type: a function, its input and output, and how it may run."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+    summary: str
+    description: str
+    limits: Limits
+    retries: Retries
+    queue: str
+    accepts: tuple[str, ...] = ()
+    max_upload_bytes: int | None = None
+    throttle: Throttle = FREE
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, with a sentence that names the option."""
+        self._require("name", _NAME.fullmatch(self.name), "is a word of a-z, 0-9, and . _ - inside")
+        self._require("name", not self.name.startswith(_TAKEN), f"does not begin with {_TAKEN}")
+        ordered = 0 < self.limits.soft < self.limits.hard
+        self._require("soft_time_limit", ordered, "is above 0 and below time_limit")
+        self._require("retries", self.retries.most >= 0, "is 0 or more")
+        self._require("retry_backoff", self.retries.backoff > 0, "is above 0 (seconds)")
+        throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
+        self._require("max_running and per_minute", throttled, "are 0 (any number) or more")
+        self._require("queue", _QUEUE.fullmatch(self.queue), "is a word of letters, digits and _ . -")
+        accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
+        self._require("accepts", accepts, "is a tuple of media types such as 'image/png' or 'text/*'")
+        self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "is above 0")
+
+    def _require(self, option: str, holds: object, what: str) -> None:
+        if not holds:
+            raise ValueError(f"{self.name}: {option} {what}")
+
+    @property
+    def uploads(self) -> Mapping[str, Arity]:
+        """The upload parameters."""
+        return self.signature.uploads
+
+    @property
+    def single_upload(self) -> str | None:
+        """The parameter that a raw body fills: there must be exactly one upload that is needed."""
+        needed = [name for name in self.uploads if name in self.input_schema.get("required", ())]
+        candidates = needed or list(self.uploads)
+        return candidates[0] if len(candidates) == 1 else None
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of the input."""
+        return {
+            "$schema": _SCHEMA_DIALECT,
+            **self.signature.model.model_json_schema(by_alias=True, schema_generator=_Exact),
+        }
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of the result."""
+        return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
+
+    def validate_json(self, body: bytes, *, allow_private: bool = False) -> BaseModel:
+        """Validate a JSON body, strictly: `"5"` is no number. `5.0` is an integer, as JSON Schema says.
+
+        Raises:
+            MalformedBody, InvalidInput: the body is refused.
+        """
+        model, context = self.signature.model, InputContext(allow_private)
+        try:
+            try:
+                given = model.model_validate_json(body, strict=True, context=context)
+            except ValidationError as error:
+                if not any(_is_whole(item) for item in error.errors(include_url=False)):
+                    raise
+                again = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
+                given = model.model_validate_json(again, strict=True, context=context)
+        except ValidationError as error:
+            raise refusal(error, body) from None
+        if not is_finite(body):
+            message = "Input should have finite numbers only"
+            raise InvalidInput(f"{message}.", errors=[{"loc": [], "msg": message}])
+        return given
+
+    def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> BaseModel:
+        """Validate a form's or a query's fields, whose values are text; uploads are `Upload` objects.
+
+        Raises:
+            InvalidInput: a field is refused.
+        """
+        try:
+            return self.signature.model.model_validate(dict(fields), strict=False, context=InputContext(allow_private))
+        except ValidationError as error:
+            raise refusal(error, fields) from None
+
+    def read_stored(self, stored: bytes, blobs: BlobStore) -> BaseModel:
+        """Read an input that was stored; its uploads read from `blobs`.
+
+        Addresses are checked when they are connected to.
+
+        Raises:
+            InvalidInput: the signature has changed since, and the input no longer fits.
+        """
+        try:
+            return self.signature.model.model_validate_json(
+                stored, context=InputContext(allow_private=True, blobs=blobs)
+            )
+        except ValidationError as error:
+            raise refusal(error, stored) from None
+
+
+def _is_media_range(text: str) -> bool:
+    return text == "*/*" or is_media_type(text.removesuffix("*") + "any" if text.endswith("/*") else text)
+
+
+def is_finite(text: bytes | str) -> bool:
+    """Whether all numbers in a JSON text are: `NaN` and `1e999`, a float's infinity, would be stored as null."""
+    if not _NOT_FINITE.search(text.encode() if isinstance(text, str) else text):
+        return True
+    try:
+        json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except OverflowError:
+        return False
+    return True
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise OverflowError
+    return number
+
+
+def _is_whole(item: Any) -> bool:
+    return item["type"] in ("int_type", "literal_error", "enum") and _whole(item["input"])
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(each) for each in value]
+    return int(value) if _whole(value) else value
+
+
+def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:
+    """Turn a validation error into the error that a client is told."""
+    items = error.errors(include_url=False, include_input=False, include_context=False)
+    for item in items:
+        if item["type"] == "json_invalid":
+            return MalformedBody(f"{item['msg']}.")
+    root = pydantic_core.from_json(given) if isinstance(given, bytes) else given
+    errors = [{"loc": _place(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
+    where = ", ".join(sorted({".".join(map(str, each["loc"])) for each in errors if each["loc"]}))
+    return InvalidInput(f"Invalid value for {where}." if where else f"{errors[0]['msg']}.", errors=errors)
+
+
+def _place(item: Any, given: Any) -> list[str | int]:
+    """The way to a value in what the client gave: pydantic's own names each branch of a union, too."""
+    path: list[str | int] = []
+    for part in item["loc"]:
+        inside = range(len(given)) if isinstance(given, list) else given if isinstance(given, Mapping) else ()
+        if part in inside:
+            given = given[part]
+            path.append(part)
+    return [*path, item["loc"][-1]] if item["type"] == "missing" else path

@@ -1,0 +1,65 @@
+"""Dependencies: an upload that is a file which another task of the same owner made, or is still to make."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from server.sdk.errors import InvalidInput, TaskError
+from server.sdk.uploads import Upload
+from server.store import Store
+from server.store.record import Status
+
+#: Where an upload stands in an input: its parameter, and its index in a list.
+Place = tuple[str | int, ...]
+
+
+def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> dict[str, Any] | None:
+    """Find the stored file that an upload names; None while its task has not ended.
+
+    Raises:
+        InvalidInput: at this place; the task or the file does not exist, or the task did not succeed.
+    """
+    record = store.tasks.get(upload.task_id)
+    if record is None or record.owner != owner:
+        raise _invalid("There is no such task", *place, "task_id")
+    if not record.status.done:
+        return None
+    if record.status is not Status.SUCCEEDED:
+        raise _invalid(f"The task is {record.status}", *place, "task_id")
+    for file in record.files:
+        if file["name"] == upload.file:
+            return file
+    names = ", ".join(file["name"] for file in record.files) or "none"
+    raise _invalid(f"The task has no such file; it has: {names}", *place, "file")
+
+
+def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
+    """Make the upload that stored file."""
+    upload.key, upload.filename, upload.media_type = file["key"], file["name"], file["media_type"]
+    upload.size, upload.sha256 = file["bytes"], file["sha256"]
+    upload.task_id = upload.file = ""
+
+
+def resolve(store: Store, arguments: Iterable[Any], owner: str) -> None:
+    """Find the files that a task waited for; its worker calls this before the function.
+
+    Raises:
+        TaskError: `dependency-failed` where a file does not exist.
+    """
+    for argument in arguments:
+        for upload in argument if isinstance(argument, list) else [argument]:
+            if isinstance(upload, Upload) and upload.task_id:
+                _resolve(store, upload, owner)
+
+
+def _resolve(store: Store, upload: Upload, owner: str) -> None:
+    try:
+        found = find_file(store, upload, owner)
+    except InvalidInput as error:
+        raise TaskError("dependency-failed", f"{upload.file}: {error.detail}") from None
+    if found is None:
+        raise TaskError("dependency-failed", f"{upload.file}: its task has not ended.")
+    point_to_file(upload, found)
+
+
+def _invalid(message: str, *place: str | int) -> InvalidInput:
+    return InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}])

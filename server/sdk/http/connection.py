@@ -1,0 +1,168 @@
+"""Looks a name up, checks what comes back, and connects to just that, by one clock."""
+
+import ipaddress
+import math
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import certifi
+import httpcore
+import httpx
+
+from server.sdk.http.urls import NOT_PUBLIC, FetchError, is_allowed
+
+
+class Clock:
+    """Runs out once, for all steps of an exchange together."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self, most: float = math.inf) -> float:
+        """Seconds that a step may take.
+
+        Raises:
+            httpcore.TimeoutException: none are left.
+        """
+        left = min(most, self._end - time.monotonic())
+        if left <= 0:
+            raise httpcore.ReadTimeout
+        return left
+
+
+class Transport(httpx.BaseTransport):
+    """httpx over connections of our own; its errors are `FetchError`s. For one exchange.
+
+    `httpx.HTTPTransport` takes no network backend, which is where httpcore lets an address be checked.
+    """
+
+    def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
+        backend = _CheckedBackend(clock, connect_seconds, allow_private)
+        self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the answer's body is still to be read."""
+        url = request.url
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        with _sentences():
+            answer = self._pool.handle_request(
+                httpcore.Request(request.method, target, headers=request.headers.raw, content=request.stream)
+            )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _sentences():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _CheckedBackend(httpcore.SyncBackend):
+    """Connects to addresses that were checked. TLS and `Host` still go by the name."""
+
+    def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
+        self._clock = clock
+        self._connect_seconds = connect_seconds
+        self._allow_private = allow_private
+
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        patience = Clock(self._clock.left(self._connect_seconds))
+        found = [each for each in _look_up(host, port, patience) if self._may_use(each)]
+        failure: Exception = FetchError("refused", NOT_PUBLIC)
+        for tried, address in enumerate(found):
+            try:
+                share = patience.left() / (len(found) - tried)  # one that is silent leaves time for the next
+                return _TimedStream(super().connect_tcp(address, port, timeout=share), self._clock)
+            except (httpcore.ConnectError, httpcore.TimeoutException) as error:
+                failure = error
+        raise failure
+
+    def _may_use(self, address: str) -> bool:
+        return is_allowed(ipaddress.ip_address(address), self._allow_private)
+
+
+def _look_up(host: str, port: int, patience: Clock) -> list[str]:
+    """The addresses of a name. In a thread, because a resolver takes no time limit and may need half a minute."""
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return  # an unknown name reads like a private one: nobody learns which internal names there are
+        found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(patience.left())
+    if thread.is_alive():
+        raise httpcore.ConnectTimeout
+    return found
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection, each of whose steps may take what is left of the whole time."""
+
+    def __init__(self, stream: httpcore.NetworkStream, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._clock.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._clock.left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, self._clock.left())
+        except httpcore.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise FetchError("unreachable", "The server's certificate is not valid for its name.") from None
+            raise
+        return _TimedStream(stream, self._clock)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Trusts what the system trusts and, for slim images that have no list of that, what certifi does."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException:
+        raise FetchError("timeout", "The server took too long.") from None
+    except httpcore.ConnectError:
+        raise FetchError("unreachable", "The server cannot be reached.") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        raise FetchError("unreachable", "The server's answer broke off, or is not HTTP.") from None

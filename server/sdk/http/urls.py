@@ -1,0 +1,89 @@
+"""Which URLs and addresses are taken."""
+
+import ipaddress
+import re
+import socket
+from typing import Literal
+
+import httpx
+
+#: Characters of a URL.
+MAX_URL_LENGTH = 2048
+
+NOT_PUBLIC = "The URL's host has no public address."
+
+Reason = Literal["refused", "unreachable", "timeout", "too-large"]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Refused whatever is allowed: what no client can want, and the metadata services of clouds, which hand credentials
+#: to whoever reaches them. The last line holds IPv4 addresses in IPv6 clothes (mapped, translated, NAT64, 6to4,
+#: Teredo). Source: the IANA special-purpose address registries.
+_NEVER = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "192.88.99.0/24", "192.0.0.0/24"),
+        *("168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::254/128"),
+        *("::/128", "fe80::/10", "fec0::/10", "ff00::/8"),
+        *("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"),
+    )
+)
+#: What httpx makes of a host that is a name; it lets more through than can be one.
+_NAME = re.compile(rb"[a-z0-9_.-]+")
+
+_GLOBAL_V6 = ipaddress.ip_network("2000::/3")
+
+
+class FetchError(Exception):
+    """Why there is no answer, or no whole one.
+
+    The text is a sentence for the client; it says nothing of addresses and names that the client did not give.
+    """
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def is_allowed(address: Address, allow_private: bool) -> bool:
+    """Whether an address may be connected to."""
+    if any(address in network for network in _NEVER):
+        return False
+    return allow_private or (address.is_global and (address.version == 4 or address in _GLOBAL_V6))
+
+
+def check_url(url: str, *, allow_private: bool) -> httpx.URL:
+    """Read a URL that a client gave, as far as that goes without connecting.
+
+    Raises:
+        FetchError: `refused`: its scheme, a user name in it, its length, or an address in it that is not public.
+    """
+    if len(url) > MAX_URL_LENGTH:
+        raise FetchError("refused", f"A URL has {MAX_URL_LENGTH} characters at most.")
+    try:
+        read = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise FetchError("refused", "This is not a URL.") from None
+    if read.scheme not in ("http", "https"):
+        raise FetchError("refused", "A URL must begin with http:// or https://.")
+    if read.userinfo:
+        raise FetchError("refused", "A URL must not hold a user name or a password.")
+    if not read.host:
+        raise FetchError("refused", "The URL has no host.")
+    literal = _literal(read.host)
+    if (literal is None and not _NAME.fullmatch(read.raw_host)) or (read.port or 0) >= 2**16:
+        raise FetchError("refused", "This is not a URL.")
+    if literal is not None and not is_allowed(literal, allow_private):
+        raise FetchError("refused", NOT_PUBLIC)
+    return read
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is, in any of the forms that a resolver takes (`127.1`, `0x7f000001`)."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):  # a UnicodeError is a ValueError
+        return None

@@ -1,0 +1,121 @@
+"""`@task`: a typed function becomes a task type, with an endpoint, validation and a schema."""
+
+from collections.abc import Callable, Iterable
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from server.sdk import celery_adapter, signature
+from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.errors import UnknownTaskType
+from server.store.record import Throttle
+
+__all__ = ["catalog", "definition", "expose", "is_registered", "task"]
+
+if TYPE_CHECKING:
+    from celery import Task
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_definitions: dict[str, TaskDefinition] = {}
+
+
+def task(
+    *,
+    name: str | None = None,
+    summary: str | None = None,
+    soft_time_limit: float = 300,
+    time_limit: float = 330,
+    retries: int = 0,
+    retry_on: tuple[type[Exception], ...] = (Exception,),
+    retry_backoff: float = 1.0,
+    queue: str = "default",
+    max_upload_bytes: int | None = None,
+    accepts: tuple[str, ...] = (),
+    check: Callable[..., object] | None = None,
+    max_running: int = 0,
+    per_minute: int = 0,
+    limit_per_owner: bool = False,
+) -> Callable[[F], F]:
+    """Register a typed function; the function itself stays as it is.
+
+    Args:
+        name: the task's name on the wire; the function's by default.
+        summary: a line for the catalogue; the docstring's first by default.
+        soft_time_limit: seconds after which the function is interrupted.
+        time_limit: seconds after which its process is killed (code that does not return to Python).
+        retries: how often the function is tried again after one of `retry_on`.
+        retry_backoff: seconds before the first retry; doubled each time, with jitter.
+        queue: the queue that its messages go to.
+        max_upload_bytes: of one file; `MAX_UPLOAD_BYTES` bounds the whole request.
+        accepts: media types of its uploads, such as `image/png` or `text/*`; empty takes any.
+        check: called with the same parameters as the function (without its context) before a request is stored; the
+            words of a ValueError are the client's.
+        max_running: how many run at the same time, over all workers; 0 is any number.
+        per_minute: how many start in any minute, over all workers; 0 is any number.
+        limit_per_owner: whether these two are for each owner.
+
+    Raises:
+        TypeError: the signature has a parameter that does not work; the text names it.
+        ValueError: a name is taken or not a name, or the limits are out of order.
+    """
+
+    def register(function: F) -> F:
+        task_name = str(name or getattr(function, "__name__", ""))
+        if task_name in _definitions:
+            raise ValueError(
+                f"{task_name}: there is a task of this name already, in {_definitions[task_name].function.__module__}"
+            )
+        text = getdoc(function) or ""
+        _definitions[task_name] = TaskDefinition(
+            name=task_name,
+            function=function,
+            signature=signature.read(function, check),
+            summary=summary or text.partition("\n")[0],
+            description=text,
+            limits=Limits(soft_time_limit, time_limit),
+            retries=Retries(retries, retry_on, retry_backoff),
+            queue=queue,
+            accepts=accepts,
+            max_upload_bytes=max_upload_bytes,
+            throttle=Throttle(max_running, per_minute, limit_per_owner),
+        )
+        return function
+
+    return register
+
+
+def expose(celery_task: "Task", *, name: str | None = None) -> None:
+    """Make an existing Celery task, unchanged, a kind of ours: `expose(add)`.
+
+    Its name on the wire is `name`, or the last part of its Celery name; its time limits and retries are its own.
+
+    Raises:
+        TypeError, ValueError: as `task`; also where the name is the Celery task's own, which stays its own.
+    """
+    task_name = name or celery_task.name.rpartition(".")[2]
+    if task_name == celery_task.name:
+        raise ValueError(f"{task_name!r} is the Celery task's own name: expose it under another, name='…'")
+    task(name=task_name, **celery_adapter.options_of(celery_task))(celery_adapter.function_of(celery_task))
+
+
+def catalog() -> Iterable[TaskDefinition]:
+    """Every task type, by name."""
+    return [_definitions[name] for name in sorted(_definitions)]
+
+
+def is_registered(name: str) -> bool:
+    """Whether a task type has this name."""
+    return name in _definitions
+
+
+def definition(name: str) -> TaskDefinition:
+    """The definition of the task type with this name.
+
+    Raises:
+        UnknownTaskType: there is none; the detail lists the known names.
+    """
+    try:
+        return _definitions[name]
+    except KeyError:
+        known = ", ".join(sorted(_definitions))
+        raise UnknownTaskType(f"There is no task type {name[:64]!r}. Known: {known}.") from None

@@ -1,0 +1,197 @@
+"""From a function's signature to a pydantic model of its input: read once, when the function is registered."""
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+
+from server.sdk.context import Context, Upload
+
+#: Names in a submit's query that say how to run the task; a parameter cannot have them.
+RESERVED = frozenset({"wait", "delay", "not_before", "priority", "webhook", "tag", "ttl", "cancel_after"})
+
+TYPES_THAT_WORK = (
+    "str, int, float, bool, date, datetime, an Enum, Literal, list, dict, a pydantic model, Annotated bounds of these, "
+    "any of these or None, Upload, list[Upload]"
+)
+
+#: Model fields carry this in front of the parameter's name, so that a parameter may be called `copy` or `schema`.
+_PREFIX = "p_"
+
+
+class Arity(StrEnum):
+    """How many files an upload parameter takes."""
+
+    ONE = "one"
+    MANY = "many"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the signature says: the input's model, the context's parameter, the uploads, what comes back."""
+
+    model: type[BaseModel]
+    context: str | None
+    uploads: dict[str, Arity]
+    names: tuple[str, ...]
+    returns: Any
+
+    def arguments(self, given: BaseModel) -> dict[str, Any]:
+        """The keyword arguments in a validated input."""
+        return _arguments(given, self.names)
+
+
+def _arguments(given: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(given, _PREFIX + name) for name in names}
+
+
+def read(function: Callable[..., Any], check: Callable[..., object] | None = None) -> Signature:
+    """Read a function's signature; `check` says of parameters that fit one by one whether they fit together.
+
+    Raises:
+        TypeError: a parameter is untyped, of a type that does not work, has a reserved name or a default that does not
+            fit its type; or the function is not a plain one. The text names it.
+    """
+    label = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function) or _yields(function):
+        raise TypeError(f"{label}: a task is a plain function, neither async nor a generator nor a class")
+    hints = _hints(label, function)
+    returns = hints.pop("return", Any)
+    context, fields, uploads = None, {}, {}
+    for parameter in inspect.signature(function).parameters.values():
+        name = parameter.name
+        if hints.get(name) is Context:
+            if context:
+                raise TypeError(f"{label}: the parameter {name!r} is a second Context; one is enough")
+            context = name
+            continue
+        annotation = _annotation(label, parameter, hints)
+        if (arity := _arity(annotation)) is not None:
+            uploads[name] = arity
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[name] = (annotation, default)
+    model = _model(label, function.__name__, fields, uploads)
+    _check_returns(label, returns)
+    if check is not None:
+        model = _checked(model, tuple(fields), check)
+    return Signature(model, context, uploads, tuple(fields), returns)
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _hints(label: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"{label}: an annotation names {error.name!r}, which its module does not have") from error
+
+
+def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Any:
+    name = parameter.name
+    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        raise TypeError(f"{label}: the parameter {name!r} takes any number of values; name each parameter")
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise TypeError(f"{label}: the parameter {name!r} is positional only, and input comes by name; drop the `/`")
+    if name in RESERVED:
+        raise TypeError(f"{label}: the parameter name {name!r} is reserved for how a task is run; choose another")
+    if hints.get(name, Any) is Any or hints[name] is object:
+        raise TypeError(f"{label}: the parameter {name!r} has no type; these work: {TYPES_THAT_WORK}")
+    if _plain(hints[name]) is bytes:
+        raise TypeError(f"{label}: the parameter {name!r} is bytes; a file is an Upload")
+    return hints[name]
+
+
+def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: Mapping[str, Arity]) -> type[BaseModel]:
+    config = ConfigDict(extra="forbid", allow_inf_nan=False, title=title)
+    made: dict[str, Any] = {}
+    for name, (annotation, default) in fields.items():
+        one: dict[str, Any] = {_PREFIX + name: (annotation, Field(default, alias=name))}
+        _check_parameter(label, name, annotation, one, is_upload=name in uploads)
+        made |= one
+    model: type[BaseModel] = create_model(title, __config__=config, **made)
+    return model
+
+
+def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[..., object]) -> type[BaseModel]:
+    """The model, that is valid where `check` raises no ValueError, too."""
+
+    def fits_together(given: BaseModel) -> BaseModel:
+        check(**_arguments(given, names))
+        return given
+
+    validators: Any = {"fits_together": model_validator(mode="after")(fits_together)}
+    checked: type[BaseModel] = create_model(model.__name__, __base__=model, __validators__=validators)
+    return checked
+
+
+def _check_parameter(label: str, name: str, annotation: Any, field: dict[str, Any], *, is_upload: bool) -> None:
+    """Make a model of this parameter alone, so that the sentence can name it."""
+    config = ConfigDict(allow_inf_nan=False, validate_default=True)
+    try:
+        alone: type[BaseModel] = create_model("alone", __config__=config, **field)
+        schema = alone.model_json_schema()
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        raise _unsuitable(label, name, annotation) from error
+    parts = list(_schemas(schema))
+    if not schema["properties"][name].keys() - {"title", "default", "description"}:
+        raise _unsuitable(label, name, annotation)
+    if any(part.get("format") == "binary" for part in parts):
+        raise TypeError(f"{label}: the parameter {name!r} has bytes in it; a file is an Upload")
+    if not is_upload and any(part.get("format") == "upload" for part in parts):
+        raise TypeError(f"{label}: the parameter {name!r} has an Upload in it; one stands alone, or in a list of them")
+    if name in schema.get("required", ()):
+        return
+    try:
+        alone.model_validate({})
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise TypeError(f"{label}: the default of the parameter {name!r} does not fit its type: {message}") from None
+
+
+def _unsuitable(label: str, name: str, annotation: Any) -> TypeError:
+    return TypeError(
+        f"{label}: the parameter {name!r} is of a type that does not work ({annotation!r}); these do: {TYPES_THAT_WORK}"
+    )
+
+
+def _schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """Every schema inside a schema."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _schemas(each)
+
+
+def _check_returns(label: str, returns: Any) -> None:
+    try:
+        TypeAdapter(returns).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        raise TypeError(f"{label}: what it returns is of a type that JSON does not hold ({returns!r})") from error
+
+
+def _plain(annotation: Any) -> Any:
+    """Without `Annotated` and `| None`."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [arg for arg in get_args(annotation) if arg is not type(None)]
+        return _plain(rest[0]) if len(rest) == 1 else annotation
+    return annotation
+
+
+def _arity(annotation: Any) -> Arity | None:
+    plain = _plain(annotation)
+    if plain is Upload:
+        return Arity.ONE
+    if get_origin(plain) is list and _plain(get_args(plain)[0]) is Upload:
+        return Arity.MANY
+    return None

@@ -1,0 +1,219 @@
+"""What a client sends as a file: part of a form, raw body, Base64 inside JSON, or a URL."""
+
+import base64
+import mimetypes
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, BinaryIO, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+from server.sdk.errors import TaskError
+from server.sdk.file_names import file_name, is_media_type
+from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
+from server.store.blobs.base import BlobStore
+from server.store.connection import patiently
+from server.store.errors import BlobMissing
+
+
+@dataclass(frozen=True, slots=True)
+class InputContext:
+    """Pydantic's validation context of an input.
+
+    With `blobs` the input was stored, and an upload names its blob there. A client must never set it: it would read
+    other people's files. `allow_private`: URLs of private addresses are accepted.
+    """
+
+    allow_private: bool = False
+    blobs: BlobStore | None = None
+
+
+#: The name of a file that came without one.
+UNNAMED = "upload"
+
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+_MEMORY_FILE = 2**20
+_CHUNK = 2**18
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
+    except ValueError:
+        raise PydanticCustomError("base64", "Input should be Base64 (RFC 4648), without line breaks") from None
+
+
+class _Inline(BaseModel):
+    """An upload inside a JSON body."""
+
+    model_config = ConfigDict(extra="forbid")
+    data: Annotated[bytes, BeforeValidator(_decoded)]
+    filename: str = ""
+    media_type: str = ""
+
+
+class _ByUrl(BaseModel):
+    """An upload that the worker fetches."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: str
+    filename: str = ""
+    media_type: str = ""
+
+
+class _OfTask(BaseModel):
+    """An upload that is a file of another task of the same owner."""
+
+    model_config = ConfigDict(extra="forbid")
+    task_id: str
+    file: str
+
+
+_inline = TypeAdapter(_Inline)
+_by_url = TypeAdapter(_ByUrl)
+_of_task = TypeAdapter(_OfTask)
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file that the client sent, or named by a URL: it is fetched before the function is called.
+
+    `size` is in bytes; `filename` is the client's word, or the other server's, never a path to use.
+    """
+
+    key: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str = ""
+    #: The bytes of one that came inside a JSON body and is not in the blob store yet.
+    inline: bytes | None = None
+    #: Where it is fetched from, and what was fetched in this run (see `server.sdk.url_uploads`).
+    url: str = ""
+    fetched: BinaryIO | None = None
+    #: The task and the file of it that this is, as long as that task has not ended (see `server.sdk.dependencies`).
+    task_id: str = ""
+    file: str = ""
+    #: Where its bytes are; only in a worker, or where a stored input is read.
+    blobs: BlobStore | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.filename = file_name(self.filename) or UNNAMED
+
+    def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            TaskError: `upload-missing` where the blob store has lost it.
+        """
+        try:
+            return patiently(lambda: b"".join(self._chunks()))
+        except BlobMissing:
+            raise TaskError("upload-missing", f"The upload {self.filename!r} is gone.") from None
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """A seekable file, kept in memory up to 1 MiB and on the worker's own disk beyond that."""
+        with tempfile.SpooledTemporaryFile(_MEMORY_FILE) as file:
+            self._copy_to(cast(BinaryIO, file))
+            file.seek(0)
+            yield cast(BinaryIO, file)
+
+    @contextmanager
+    def path(self) -> Iterator[Path]:
+        """A file on the worker's own disk, for libraries that want a name; it goes with the block."""
+        with tempfile.NamedTemporaryFile(suffix=PurePosixPath(self.filename).suffix) as file:
+            self._copy_to(cast(BinaryIO, file))
+            file.flush()
+            yield Path(file.name)
+
+    def _chunks(self) -> Iterator[bytes]:
+        file = self.fetched
+        if file is None:
+            assert self.blobs is not None
+            return self.blobs.read(self.key)
+        file.seek(0)
+        return iter(lambda: file.read(_CHUNK), b"")
+
+    def _copy_to(self, file: BinaryIO) -> None:
+        def copy() -> None:
+            file.seek(0)
+            for chunk in self._chunks():
+                file.write(chunk)
+
+        try:
+            patiently(copy)
+        except BlobMissing:
+            raise TaskError("upload-missing", f"The upload {self.filename!r} is gone.") from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            _validate_upload, serialization=core_schema.plain_serializer_function_ser_schema(_stored_form)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {
+            "type": "object",
+            "title": "Upload",
+            "description": "A file: part of a form, the raw body, or in JSON its bytes, a URL, or a task's file.",
+            "format": "upload",
+            "properties": {
+                "data": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
+                "url": {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": MAX_URL_LENGTH},
+                "task_id": {"type": "string", "format": "uuid"},
+                "file": {"type": "string"},
+                "filename": {"type": "string"},
+                "media_type": {"type": "string"},
+            },
+            "oneOf": [{"required": ["data"]}, {"required": ["url"]}, {"required": ["task_id", "file"]}],
+            "dependentSchemas": {
+                "task_id": {"required": ["file"], "propertyNames": {"enum": ["task_id", "file"]}},
+                "file": {"required": ["task_id"]},
+            },
+            "additionalProperties": False,
+        }
+
+
+def _stored_form(upload: Upload) -> dict[str, Any]:
+    fields = ("key", "filename", "media_type", "size", "sha256")
+    more = {name: value for name in ("url", "task_id", "file") if (value := getattr(upload, name))}
+    return {name: getattr(upload, name) for name in fields} | more
+
+
+def _validate_upload(value: Any, info: core_schema.ValidationInfo) -> Upload:
+    if isinstance(value, Upload):
+        return value
+    context = info.context if isinstance(info.context, InputContext) else InputContext()
+    if context.blobs is not None:
+        return Upload(**value, blobs=context.blobs)
+    if isinstance(value, dict) and "url" in value:
+        return _validate_url(_by_url.validate_python(value), context.allow_private)
+    if isinstance(value, dict) and "task_id" in value:
+        of_task = _of_task.validate_python(value)
+        return Upload("", of_task.file, "", 0, task_id=of_task.task_id, file=of_task.file)
+    if not isinstance(value, dict) or "data" not in value:
+        forms = '{"data": "<base64>", "filename": "…"}, {"url": "https://…"} or {"task_id": "…", "file": "…"}'
+        raise PydanticCustomError("upload", "Input should be a file: {forms}", {"forms": forms})
+    inline = _inline.validate_python(value)
+    media_type = inline.media_type or mimetypes.guess_type(inline.filename)[0] or "application/octet-stream"
+    return Upload("", inline.filename, media_type, len(inline.data), inline=inline.data)
+
+
+def _validate_url(given: _ByUrl, allow_private: bool) -> Upload:
+    try:
+        check_url(given.url, allow_private=allow_private)
+    except FetchError as error:
+        raise PydanticCustomError("upload", "{sentence}", {"sentence": str(error)}) from None
+    if given.media_type and not is_media_type(given.media_type):
+        raise PydanticCustomError("upload", "Input should have a media type such as image/png")
+    return Upload("", given.filename, given.media_type, 0, url=given.url)

@@ -1,0 +1,94 @@
+"""Uploads by URL: fetched by the worker, once for each run, before the task's function is called.
+
+So a function gets the same `Upload` whichever way its file came, with a size and a name, and none of it has run when
+the file turns out not to be there.
+"""
+
+import hashlib
+import mimetypes
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from email.message import Message
+from typing import Any, BinaryIO, cast
+
+import httpx
+
+from server.sdk.errors import TaskError
+from server.sdk.file_names import file_name, is_media_type
+from server.sdk.http import Answer, FetchError, Limits, request
+from server.sdk.uploads import UNNAMED, Upload
+from server.settings import Settings
+
+_MEMORY_FILE = 2**20
+_SAYS_NOTHING = ("application/octet-stream", "binary/octet-stream")
+
+
+@contextmanager
+def fetched_uploads(
+    arguments: Iterable[Any], settings: Settings, max_bytes: int | None, seconds: float
+) -> Iterator[None]:
+    """Fetch all uploads by URL among a function's arguments; what was fetched goes with the block.
+
+    Each may have up to `max_bytes` (None: `MAX_UPLOAD_BYTES`) and take up to `seconds`. All of them together may have
+    as many bytes as one request.
+
+    Raises:
+        TaskError: `upload-unreachable` or `too-large`.
+    """
+    limit = max_bytes or settings.max_upload_bytes
+    room = max(limit, settings.max_upload_bytes)
+    with ExitStack() as files:
+        for upload in _by_url(arguments):
+            file = files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_FILE))
+            upload.fetched = cast(BinaryIO, file)
+            limits = Limits(seconds=seconds, bytes=min(limit, room))
+            _fetch(upload, upload.fetched, limits, settings.allow_private_addresses)
+            room -= upload.size
+        yield
+
+
+def _by_url(arguments: Iterable[Any]) -> Iterator[Upload]:
+    for argument in arguments:
+        for each in argument if isinstance(argument, list) else [argument]:
+            if isinstance(each, Upload) and each.url:
+                yield each
+
+
+def _fetch(upload: Upload, file: BinaryIO, limits: Limits, allow_private: bool) -> None:
+    url = upload.url
+    name = _last_segment(url) if upload.filename == UNNAMED else upload.filename
+    digest = hashlib.sha256()
+    try:
+        with request("GET", url, limits=limits, allow_private=allow_private) as answer:
+            if not 200 <= answer.status <= 299:
+                raise TaskError("upload-unreachable", f"{name}: its server answered {answer.status}.")
+            for chunk in answer.chunks():
+                digest.update(chunk)
+                file.write(chunk)
+            if upload.filename == UNNAMED:
+                upload.filename = _filename(answer)
+            upload.media_type = upload.media_type or _media_type(answer, upload.filename)
+    except FetchError as error:
+        if error.reason == "too-large":
+            raise TaskError("too-large", f"{name}: a file may have {limits.bytes} bytes here.") from None
+        raise TaskError("upload-unreachable", f"{name}: {error}") from None
+    upload.size, upload.sha256 = file.tell(), digest.hexdigest()
+
+
+def _filename(answer: Answer) -> str:
+    """What the server calls it (RFC 6266), else the end of its URL."""
+    header = Message()
+    header["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
+    return file_name(header.get_filename() or "") or _last_segment(str(answer.url))
+
+
+def _last_segment(url: str) -> str:
+    return file_name(httpx.URL(url).path) or UNNAMED
+
+
+def _media_type(answer: Answer, filename: str) -> str:
+    declared: str = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if is_media_type(declared) and declared not in _SAYS_NOTHING:
+        return declared
+    return mimetypes.guess_type(filename)[0] or "application/octet-stream"

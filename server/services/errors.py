@@ -1,0 +1,22 @@
+"""Errors of the use cases, children of `server.store.errors.CoatcheckError`."""
+
+from server.store.errors import CoatcheckError, ErrorType, register_error_types
+
+register_error_types(
+    {
+        "task-not-done": ErrorType("The task has not ended", "Wait for its end, or cancel it first."),
+        "expired-task": ErrorType("The task has expired", "A record is deleted some time after its end. Submit again."),
+    }
+)
+
+
+class TaskNotDone(CoatcheckError):
+    """The task has not ended, and only an ended one can be retried or deleted."""
+
+    type = "task-not-done"
+
+
+class FileExpired(CoatcheckError):
+    """The bytes of a stored file are gone, because its task has expired."""
+
+    type = "expired-task"

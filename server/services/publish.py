@@ -1,0 +1,41 @@
+"""Records and messages of any number of tasks, in one step."""
+
+from server.services.message import for_broker
+from server.store import Store, ids
+from server.store.record import NewTask, Record, Status
+from server.store.submit import SubmitRequest, SubmitResult
+
+
+def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
+    """Records and messages in one script where the broker is this Redis; else the records first.
+
+    Raises:
+        IdempotencyKeyReused, StoreUnavailable: nothing was stored.
+    """
+    messages = [
+        for_broker(store.settings, task.id, task.task_type, task.queue, task.rank, "web") for task in request.tasks
+    ]
+    result = store.submits.submit(request, messages)
+    if result.replayed is None:
+        outcomes = zip(request.tasks, result.outcomes, strict=True)
+        store.publish_new([task for task, place in outcomes if isinstance(place, int) and place])
+    return result
+
+
+def first_record(task: NewTask) -> Record:
+    """The record as it is when it has just been stored, without asking."""
+    due = task.due_ms > ids.milliseconds(task.id)
+    scheduled = due or bool(task.waits_for)
+    return Record(
+        task.id,
+        task.owner,
+        task.task_type,
+        Status.SCHEDULED if scheduled else Status.QUEUED,
+        queue=task.queue,
+        priority=task.priority,
+        request_id=task.request_id,
+        due_ms=task.due_ms if due else None,
+        tags=list(task.tags),
+        retry_of=task.retry_of,
+        waits_for=list(task.waits_for),
+    )

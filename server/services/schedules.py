@@ -1,0 +1,152 @@
+"""Tasks that come by themselves: at an interval, or by a cron line.
+
+The elected leader fires what is due. It may die at any moment: a tick's task and the schedule's next tick are stored
+in one step (`submit.lua`), so a tick fires once, and while any worker lives each one does. The ticks of an outage are
+one: a schedule catches up once. A tick whose earlier run still goes on is skipped, or its task waits for that run's
+end, as the schedule says.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Literal
+
+import pydantic_core
+from pydantic import BaseModel, TypeAdapter
+
+from server.logs import event
+from server.sdk.registry import definition
+from server.services.cron import Timing
+from server.services.options import Options
+from server.services.publish import store_and_publish
+from server.services.submit import Accepted, Submission
+from server.store import Store
+from server.store.connection import UNREACHABLE, store_error
+from server.store.errors import CoatcheckError, QueueFull, QuotaExceeded, StorageFull, StoreUnavailable
+from server.store.schedules import FireTime, StoredSchedule
+from server.store.submit import IdempotencyKey, SubmitRequest
+
+#: Errors that pass: the run is tried again until the next one is due.
+_PASSING = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
+
+#: Milliseconds after which a schedule is looked at again that cannot even be read.
+_BROKEN_MS = 60_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What to run and when. `options` as they were given, `run` as they are read; times in ms since 1970.
+
+    `owner` is who put it last: the tasks are its. `created_ms` is when it was put first: from there on `every` counts.
+    """
+
+    name: str
+    owner: str
+    task: str
+    input: dict[str, Any]
+    every: float | None
+    cron: str | None
+    timezone: str
+    enabled: bool
+    overlap: Literal["skip", "queue"]
+    options: dict[str, Any]
+    run: Options
+    created_ms: int
+    updated_ms: int
+
+    @property
+    def timing(self) -> Timing:
+        """What its ticks follow from."""
+        return Timing(self.every, self.cron, self.timezone, self.created_ms)
+
+    def next(self, after_ms: int, most: int) -> list[int]:
+        """Its ticks after a moment, at most so many; a paused one has none."""
+        return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
+
+    def validated(self, allow_private: bool) -> BaseModel:
+        """Validate the input by the task type's schema.
+
+        Raises:
+            UnknownTaskType, InvalidInput: it does not fit.
+        """
+        return definition(self.task).validate_json(pydantic_core.to_json(self.input), allow_private=allow_private)
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Schedule]:
+    return TypeAdapter(Schedule)
+
+
+def read(stored: StoredSchedule) -> Schedule:
+    """The schedule in what is stored of it."""
+    return _adapter().validate_json(stored.definition)
+
+
+def put(store: Store, schedule: Schedule) -> bool:
+    """Store a schedule, in place of the one of its name; True where there was none."""
+    following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
+    return store.schedules.put(schedule.name, _adapter().dump_json(schedule), repr(schedule.timing), following)
+
+
+def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:
+    """Run it once more, whatever its timing says.
+
+    Raises:
+        CoatcheckError: as `Submission.submit`; UnknownTaskType or InvalidInput where its task type has changed.
+    """
+    found = definition(schedule.task)
+    with Submission(store, found, schedule.owner, request_id, schedule.run, key) as submission:
+        accepted = submission.submit(schedule.validated(store.settings.allow_private_addresses))
+    if not accepted.replayed:
+        store.schedules.record_run(schedule.name, accepted.record.id)
+    return accepted
+
+
+def fire_due(store: Store, limit: int) -> None:
+    """Fire every run that is due, of up to `limit` schedules."""
+    now, resumed = store.schedules.now_ms(), store.schedules.resumed_at_ms()
+    for name, fire_time in store.schedules.due(now, limit):
+        due = fire_time
+        while 0 < due <= now:
+            due = _fire_or_miss(store, name, due, now, resumed)
+
+
+def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> int:
+    """Fire one run and return the next fire time, 0 for none. A schedule that cannot fire does not block the others."""
+    following = now + _BROKEN_MS
+    try:
+        stored = store.schedules.get(name)
+        if stored is None:
+            return 0
+        schedule = read(stored)
+        following = next(iter(schedule.next(max(due, resumed), 1)), 0)
+        _fire(store, schedule, FireTime(name, due, following, schedule.overlap))
+    except UNREACHABLE:
+        raise
+    except Exception as error:
+        refusal = store_error(error) or CoatcheckError()
+        passing, broken = isinstance(refusal, _PASSING), type(refusal) is CoatcheckError
+        level = logging.WARNING if passing else logging.ERROR
+        event(log, "schedule.missed", level=level, error=broken, schedule=name, reason=refusal.name)
+        retried = passing and following > now
+        store.schedules.record_missed(name, due, due if retried else following, refusal.error_object())
+        return 0
+    return following
+
+
+def _fire(store: Store, schedule: Schedule, fire_time: FireTime) -> None:
+    request_id = f"schedule:{schedule.name}"
+    with Submission(store, definition(schedule.task), schedule.owner, request_id, schedule.run) as submission:
+        task = submission.prepare(schedule.validated(store.settings.allow_private_addresses))
+        result = store_and_publish(store, SubmitRequest(schedule.owner, [task], fire_time=fire_time))
+        if result.passed:
+            return
+        if isinstance(outcome := result.outcomes[0], CoatcheckError):
+            raise outcome
+        submission.keep()
+    late = time.time() * 1000 - fire_time.due_ms
+    event(log, "schedule.fired", schedule=schedule.name, task_id=task.id, late_ms=f"{late:.0f}")

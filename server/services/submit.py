@@ -1,0 +1,142 @@
+"""One submit, from its first byte to its record; or from the stored request of an earlier one."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import BaseModel
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import definition as find_definition
+from server.services.errors import TaskNotDone
+from server.services.options import Options
+from server.services.publish import first_record, store_and_publish
+from server.services.uploads import IncomingUploads
+from server.store import Store, ids
+from server.store.connection import UNREACHABLE
+from server.store.errors import CoatcheckError
+from server.store.record import NewTask, Record, Status
+from server.store.submit import IdempotencyKey, SubmitRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A task that is stored, and what its owner has unfinished now; `replayed`: by an earlier request."""
+
+    record: Record
+    position: int | None
+    unfinished: int
+    replayed: bool = False
+
+
+class Submission:
+    """One submit. Used as a context: what is not submitted leaves nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        definition: TaskDefinition,
+        owner: str,
+        request_id: str = "",
+        options: Options | None = None,
+        key: IdempotencyKey | None = None,
+    ) -> None:
+        self.store = store
+        self.definition = definition
+        self.task_id = ids.new(owner, store.secret)
+        self.uploads = IncomingUploads(store, definition, self.task_id, owner)
+        self._owner = owner
+        self._request_id = request_id
+        self._options = options or Options()
+        self._key = key
+        self._submitted = False
+
+    def __enter__(self) -> Self:
+        if self._key:
+            self.store.submits.reserve_key(self._key)
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._submitted:
+            return
+        if error is not None and issubclass(error, UNREACHABLE):
+            return  # a client waits for its 503: what stays is collected, and a reserved key is free again soon
+        self.uploads.discard()
+        if self._key:
+            self.store.submits.release_key(self._key)
+
+    def submit(self, given: BaseModel, *, retry_of: str = "") -> Accepted:
+        """Store the task; from here on it ends as succeeded, failed or canceled, whatever dies.
+
+        Raises:
+            QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused: nothing was stored. Also as `prepare`.
+        """
+        task = self.prepare(given, retry_of=retry_of)
+        fingerprint = self._fingerprint(task) if self._key else ""
+        result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint))
+        if result.replayed:
+            record = self._replayed(result.replayed)
+            return Accepted(record, self.store.tasks.position(record), result.unfinished, replayed=True)
+        outcome = result.outcomes[0]
+        if isinstance(outcome, CoatcheckError):
+            raise outcome
+        self._submitted = True
+        return Accepted(first_record(task), outcome or None, result.unfinished)
+
+    def prepare(self, given: BaseModel, *, retry_of: str = "") -> NewTask:
+        """The task as it will be stored, with all its uploads in the blob store.
+
+        Raises:
+            CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
+        """
+        waits_for = self.uploads.take_from_tasks(given)
+        self.uploads.take_inline(given)
+        now = time.time_ns() // 1_000_000
+        options = self._options
+        return NewTask(
+            id=self.task_id,
+            owner=self._owner,
+            task_type=self.definition.name,
+            input=given.model_dump_json(by_alias=True, exclude_unset=True, round_trip=True).encode(),
+            queue=self.definition.queue,
+            priority=options.priority,
+            request_id=self._request_id,
+            has_uploads=self.uploads.any,
+            due_ms=options.due_ms(now),
+            cancel_at_ms=options.cancel_at_ms(now),
+            ttl=options.ttl,
+            tags=options.tags,
+            retry_of=retry_of,
+            webhook=options.webhook,
+            waits_for=waits_for,
+        )
+
+    def keep(self) -> None:
+        """Leave the uploads: a batch stores the task, or discards it."""
+        self._submitted = True
+
+    def _fingerprint(self, task: NewTask) -> str:
+        """Of all that makes two requests the same; an upload counts by its content."""
+        content = task.input.replace(self.task_id.encode(), b"")
+        return hashlib.blake2b(f"{task.task_type} {self._options}".encode() + content, digest_size=12).hexdigest()
+
+    def _replayed(self, task_id: str) -> Record:
+        return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
+
+
+def retry(store: Store, record: Record, request_id: str) -> Accepted:
+    """A new task from the stored request of one that has ended, uploads included.
+
+    Raises:
+        TaskNotDone: it has not ended.
+        InvalidInput: its task type has another signature by now. Also as `Submission.submit`.
+    """
+    if not record.status.done:
+        raise TaskNotDone(f"The task is {record.status}.")
+    definition = find_definition(record.task_type)
+    given = definition.read_stored(record.input, store.blobs)
+    options = Options(priority=record.priority, tags=tuple(record.tags), ttl=record.ttl, webhook=record.webhook)
+    with Submission(store, definition, record.owner, request_id, options) as submission:
+        submission.uploads.copy(given)
+        return submission.submit(given, retry_of=record.id)

@@ -1,0 +1,27 @@
+"""Limits of a task type (`max_running`, `per_minute`): tasks that wait for room are published when there is some."""
+
+from server.sdk.registry import catalog, definition
+from server.services.message import rebuild
+from server.store import Store
+
+
+def release_next(store: Store, task_type: str, owner: str) -> None:
+    """Publish the next task after one of this type and owner has ended."""
+    throttle = definition(task_type).throttle
+    if throttle.max_running:
+        _publish(store, store.leases.release_throttled(task_type, owner if throttle.per_owner else "", throttle, 1))
+
+
+def release_all(store: Store, limit: int) -> None:
+    """Publish all tasks that may run, up to `limit` of each type, also of a type that has no limit any more."""
+    throttles = {each.name: each.throttle for each in catalog()}
+    for task_type, owner in store.leases.throttled():
+        if task_type in throttles:
+            _publish(store, store.leases.release_throttled(task_type, owner, throttles[task_type], limit))
+
+
+def _publish(store: Store, task_ids: list[str]) -> None:
+    for task_id in task_ids:
+        record = store.tasks.get(task_id)
+        if record is not None:
+            store.leases.publish(record, rebuild(store.settings, record))

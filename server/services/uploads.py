@@ -1,0 +1,142 @@
+"""The uploads of a submit: each is in the blob store before the task is stored."""
+
+import hashlib
+import mimetypes
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.dependencies import Place, find_file, point_to_file
+from server.sdk.errors import TooLarge, UnsupportedMediaType
+from server.sdk.file_names import is_media_type
+from server.sdk.uploads import Upload
+from server.services.errors import FileExpired
+from server.store import Store
+from server.store.errors import BlobMissing
+
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
+class IncomingUploads:
+    """The uploads of one submit, whichever way they come: as bytes, inside a JSON body, or from another task."""
+
+    def __init__(self, store: Store, definition: TaskDefinition, task_id: str, owner: str) -> None:
+        self._store = store
+        self._definition = definition
+        self._task_id = task_id
+        self._owner = owner
+        self._number = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self._number > 0
+
+    def discard(self) -> None:
+        """Drop them."""
+        if self.any:
+            self._store.blobs.delete(self._task_id)
+
+    def receive(self, filename: str, media_type: str, chunks: Iterable[bytes]) -> Upload:
+        """Take an upload, chunk by chunk.
+
+        Raises:
+            UnsupportedMediaType, TooLarge, StorageFull: the upload is refused.
+        """
+        upload = self._announce(filename, media_type)
+        digest = hashlib.sha256()
+        with self._store.blobs.writer(upload.key) as writer:
+            for chunk in chunks:
+                upload.size += len(chunk)
+                self._check_size(upload.size)
+                digest.update(chunk)
+                writer.write(chunk)
+        upload.sha256 = digest.hexdigest()
+        return upload
+
+    def take_inline(self, given: BaseModel) -> None:
+        """Take those whose bytes came inside a JSON body.
+
+        Raises:
+            CoatcheckError: as `receive`.
+        """
+        for _, upload in _uploads_of(given):
+            if upload.inline is not None:
+                stored = self.receive(upload.filename, upload.media_type, [upload.inline])
+                upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
+
+    def take_from_tasks(self, given: BaseModel) -> tuple[str, ...]:
+        """Take files of tasks that have succeeded; the ids of those that are still to.
+
+        Raises:
+            InvalidInput: there is no such task or file, or the task did not succeed. Also as `receive`.
+        """
+        waits_for = []
+        for place, upload in _uploads_of(given):
+            if not upload.task_id:
+                continue
+            found = find_file(self._store, upload, self._owner, place)
+            if found is None:
+                waits_for.append(upload.task_id)
+                continue
+            point_to_file(upload, found)
+            self._check_type(upload.media_type)
+            self._check_size(upload.size)
+            self._copy(upload)
+        return tuple(dict.fromkeys(waits_for))
+
+    def copy(self, given: BaseModel) -> None:
+        """Make the uploads of an earlier task this task's own.
+
+        Raises:
+            StorageFull, FileExpired: the bytes have no room, or are gone.
+        """
+        for _, upload in _uploads_of(given):
+            if not (upload.url or upload.task_id):  # these are fetched again
+                self._copy(upload)
+
+    def _announce(self, filename: str, media_type: str) -> Upload:
+        declared = media_type.partition(";")[0].strip().lower()
+        if declared in ("", _UNKNOWN_TYPE):
+            declared = mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
+        if not is_media_type(declared):
+            raise UnsupportedMediaType(f"{declared[:80]!r} is not a media type.")
+        self._check_type(declared)
+        return Upload(self._next_key(), filename, declared, 0)
+
+    def _check_type(self, declared: str) -> None:
+        accepts = self._definition.accepts
+        if accepts and declared != _UNKNOWN_TYPE and not any(_matches(declared, taken) for taken in accepts):
+            raise UnsupportedMediaType(f"{declared} is not supported. Supported: {', '.join(accepts)}.")
+
+    def _check_size(self, size: int) -> None:
+        limit = self._definition.max_upload_bytes or self._store.settings.max_upload_bytes
+        if size > limit:
+            raise TooLarge(f"A file of {self._definition.name} may have up to {limit} bytes.", limit=limit)
+
+    def _next_key(self) -> str:
+        key = f"{self._task_id}/in-{self._number}"
+        self._number += 1
+        return key
+
+    def _copy(self, upload: Upload) -> None:
+        source, upload.key = upload.key, self._next_key()
+        try:
+            self._store.blobs.copy(source, upload.key)
+        except BlobMissing:
+            raise FileExpired("The bytes of a file are gone. Submit the file itself.") from None
+
+
+def _uploads_of(given: BaseModel) -> Iterator[tuple[Place, Upload]]:
+    """Every upload in a validated input, and where it stands: its parameter, and its index in a list."""
+    for field, value in given:
+        name = type(given).model_fields[field].alias or field
+        if isinstance(value, list):
+            yield from (((name, at), each) for at, each in enumerate(value) if isinstance(each, Upload))
+        elif isinstance(value, Upload):
+            yield (name,), value
+
+
+def _matches(media_type: str, taken: str) -> bool:
+    return taken in ("*/*", media_type) or (taken.endswith("/*") and media_type.startswith(taken[:-1]))

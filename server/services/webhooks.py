@@ -1,0 +1,65 @@
+"""One webhook delivery by Standard Webhooks 1.0.0: the end of a task, signed and POSTed to its `webhook`.
+
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+import time
+
+import pydantic_core
+
+from server.logs import event
+from server.sdk.http import FetchError, Limits, check_url, request
+from server.services.status import status_object
+from server.store.record import Record
+from server.store.webhooks import LEASE, DeliveryAttempt, raw
+
+#: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.
+LIMITS = Limits(seconds=LEASE - 10, redirects=0)
+
+log = logging.getLogger(__name__)
+
+
+def check_webhook_url(url: str, *, allow_private: bool) -> str:
+    """The URL of a submit's `webhook`, as it came.
+
+    Raises:
+        FetchError: it is no https URL, is too long, or names a user or an address that is not public.
+    """
+    if check_url(url, allow_private=allow_private).scheme != "https" and not allow_private:
+        raise FetchError("refused", "The URL of a webhook must begin with https://.")
+    return url
+
+
+def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) -> str:
+    """The `webhook-signature` header: one signature for each secret, any of which a receiver may check."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    digests = [hmac.digest(raw(secret), signed, hashlib.sha256) for secret in secrets]
+    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+
+
+def deliver(record: Record, secrets: list[str], *, allow_private: bool) -> DeliveryAttempt:
+    """POST the status object once."""
+    body = pydantic_core.to_json(status_object(record, None))
+    at = time.time()
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": record.id,
+        "webhook-timestamp": str(int(at)),
+        "webhook-signature": signature(secrets, record.id, int(at), body),
+    }
+    status, reason = None, None
+    try:
+        with request(
+            "POST", record.webhook, headers=headers, content=body, limits=LIMITS, allow_private=allow_private
+        ) as answer:
+            status = answer.status
+    except FetchError as error:
+        reason = str(error)
+    except Exception:  # what nobody thought of must count as a try, or it would come back for ever
+        event(log, "webhook.error", level=logging.ERROR, error=True, task_id=record.id)
+        reason = "It could not be sent."
+    return DeliveryAttempt(int(at * 1000), round((time.time() - at) * 1000), status, reason)

@@ -1,0 +1,115 @@
+"""The store: the only code that knows Redis. Web, worker and Celery's own tools read and write the same records.
+
+connection.py  the client: one bounded pool, short time-outs, TLS, Sentinel       errors.py  what a caller may meet
+record.py      a task's record, field by field                                    ids.py     task ids
+scripts.py     the scripts in lua/; every change of a record is one of them
+tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
+leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
+schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
+api_keys.py    keys, owners, roles         stats.py      counters, throughput     blobs/      uploads and output files
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import cast
+
+import redis
+
+from server.settings import Settings
+from server.store.api_keys import ApiKeys
+from server.store.blobs import open_store
+from server.store.blobs.base import BlobStore
+from server.store.connection import connect
+from server.store.leases import Leases
+from server.store.listing import Listing
+from server.store.record import NewTask
+from server.store.schedules import ScheduleStore
+from server.store.stats import Counters, HourlyStats
+from server.store.submit import Submits
+from server.store.tasks import Tasks
+from server.store.webhooks import Webhooks, WebhookSecrets
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Everything that is kept, under one set of settings. Nothing is connected before the first use.
+
+    A process makes one and passes it on; a forked child may use it, since the pool notices the fork.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        #: Called with tasks that were just stored. A broker other than this Redis replaces it (`server.celery_app`);
+        #: where Redis is the broker, the script that stores a task has queued its message already.
+        self.publish_new: Callable[[Sequence[NewTask]], None] = lambda tasks: None
+
+    @cached_property
+    def redis(self) -> "redis.Redis":
+        """The client. Code outside this package uses the parts below."""
+        return connect(self.settings)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """The life of each task."""
+        return Tasks(self.redis, self.settings)
+
+    @cached_property
+    def submits(self) -> Submits:
+        """How tasks come in."""
+        return Submits(self.redis, self.settings)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """What workers hold, and what is due, lost or expired."""
+        return Leases(self.redis, self.settings)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Lists and counts of tasks."""
+        return Listing(self.redis, self.settings, self.tasks)
+
+    @cached_property
+    def schedules(self) -> ScheduleStore:
+        """Schedules and when they fire next."""
+        return ScheduleStore(self.redis, self.settings)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Webhooks that are still to be delivered."""
+        return Webhooks(self.redis, self.settings)
+
+    @cached_property
+    def webhook_secrets(self) -> WebhookSecrets:
+        """Each owner's secret for webhooks."""
+        return WebhookSecrets(self.redis, self.settings)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Counters and throughput."""
+        return Counters(self.redis, self.settings)
+
+    @cached_property
+    def hourly_stats(self) -> HourlyStats:
+        """Ends and run times of the last day."""
+        return HourlyStats(self.redis, self.settings)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        """Who may call the API."""
+        return ApiKeys(self.redis, self.settings)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Uploads and output files."""
+        return open_store(self.settings.blob_url, self.redis, self.settings.max_blob_bytes)
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
+        if self.settings.secret_key:
+            return self.settings.secret_key.encode()
+        if self.redis.get("secret") is None:  # read first: a Redis at `maxmemory` accepts no write
+            self.redis.set("secret", secrets.token_bytes(32), nx=True)
+        return cast(bytes, self.redis.get("secret"))

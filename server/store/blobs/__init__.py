@@ -1,0 +1,36 @@
+"""Where the bytes of uploads and output files live: in Redis, in a folder, or in an S3-compatible object store."""
+
+from urllib.parse import unquote, urlsplit
+
+import redis as redis_py
+
+from server.store.blobs.base import BlobStore, BlobWriter
+from server.store.blobs.folder_blobs import FolderBlobs
+from server.store.blobs.object_blobs import ObjectBlobs
+from server.store.blobs.redis_blobs import RedisBlobs
+
+__all__ = ["BlobStore", "BlobWriter", "FolderBlobs", "ObjectBlobs", "RedisBlobs", "open_store"]
+
+
+def open_store(url: str, redis: redis_py.Redis, max_bytes: int | None = None) -> BlobStore:
+    """The store that BLOB_URL names. Nothing is connected to before the first use.
+
+    `redis` is the client of the Redis backend, with decode_responses off. `max_bytes` limits what all blobs together
+    hold there; a folder and an object store have limits of their own, so there it is not applied.
+
+    Raises:
+        ValueError: the URL is none of the three.
+    """
+    if url in ("", "redis:"):
+        return RedisBlobs(redis, max_bytes)
+    parts = urlsplit(url)
+    plain = not (parts.query or parts.fragment)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and plain:
+        return FolderBlobs(unquote(parts.path))
+    if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc and plain:
+        return ObjectBlobs(parts.netloc, unquote(parts.path).strip("/"))
+    # The URL itself is not repeated: somebody may have written credentials into it.
+    raise ValueError(
+        "BLOB_URL takes 'redis:' (or nothing) for the Redis of REDIS_URL, 'file:///absolute/path' for a folder, "
+        "or 's3://bucket/prefix' for an S3-compatible store, whose credentials, endpoint and region come from AWS_*."
+    )

@@ -1,0 +1,234 @@
+"""Blobs in a folder: <root>/<task id>/<escaped name>. For web and worker on one machine, or on a shared disk."""
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from server.store.blobs.base import (
+    CHUNK_BYTES,
+    IDLE_SECONDS,
+    BlobWriter,
+    clip,
+    escape,
+    is_task_id,
+    split_key,
+    split_prefix,
+)
+from server.store.errors import BlobMissing, StorageFull
+
+SEGMENT = 200  # file systems allow 255 bytes in a file name, and an escaped name may be longer
+
+
+class FolderBlobs:
+    """The blob store in a folder. A committed blob has reached the disk: the file and its directory are synced."""
+
+    def __init__(self, root: str) -> None:
+        """`root`: an absolute path, made when it is first written to."""
+        self._root = Path(root)
+        self._writing = self._root / ".writing"  # a task id has no dot, so no task can meet it
+
+    def writer(self, key: str) -> BlobWriter:
+        return _FolderWriter(self, key, self._path(key))
+
+    def size(self, key: str) -> int:
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            raise BlobMissing(key) from None
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        try:
+            file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise BlobMissing(key) from None
+        chunks = _Chunks(file)
+        chunks.limit(start, stop)
+        return chunks
+
+    def copy(self, source: str, target: str) -> None:
+        origin, path = self._path(source), self._path(target)
+        new = self.new_file()
+        try:
+            with _full_disk():
+                # A blob never changes in place, so a second link to the same bytes is a copy.
+                os.link(origin, new)
+                self.move_in(new, path)
+        except OSError:
+            # There is no source, which read() says; or the file system has no links, or no more to this file.
+            chunks = self.read(source)
+            with self.writer(target) as writer:
+                for chunk in chunks:
+                    writer.write(chunk)
+        finally:
+            # Renaming one link of a file onto another leaves both, says POSIX.
+            new.unlink(missing_ok=True)
+
+    def delete(self, prefix: str) -> int:
+        task_id, start = split_prefix(prefix)
+        folder = self._root / task_id
+        number = 0
+        for parent, _, names in os.walk(folder, topdown=False):
+            for name in names:
+                path = Path(parent, name)
+                if _joined(path.relative_to(folder)).startswith(escape(start)):
+                    with suppress(FileNotFoundError):
+                        path.unlink()
+                        number += 1
+            with suppress(OSError):  # not empty, or already gone
+                Path(parent).rmdir()
+        return number
+
+    def prefixes(self) -> Iterator[tuple[str, float]]:
+        self._collect()
+        try:
+            entries = os.scandir(self._root)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if is_task_id(entry.name):
+                    with suppress(FileNotFoundError):
+                        yield entry.name, entry.stat().st_mtime
+
+    def new_file(self) -> Path:
+        """A path for a file that is being written, on the same file system as the blobs."""
+        self._writing.mkdir(parents=True, exist_ok=True)
+        return self._writing / secrets.token_hex(16)
+
+    def move_in(self, new: Path, path: Path) -> None:
+        """Make a finished file the blob at `path`, durably. FileNotFoundError: the file is gone."""
+        task = self._root / path.relative_to(self._root).parts[0]
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                new.replace(path)
+                break
+            except FileNotFoundError:
+                # A delete() beside us may have taken the empty folder: make it again, unless our file is what's gone.
+                if not new.exists():
+                    raise
+        with suppress(FileNotFoundError):  # already deleted again
+            os.utime(task)  # the time that prefixes() tells; a link keeps the time of its origin
+            folder = path.parent
+            while folder != self._root.parent:
+                _sync(folder)
+                folder = folder.parent
+
+    def _path(self, key: str) -> Path:
+        task_id, name = split_key(key)
+        escaped = escape(name)
+        # "+" marks a segment that goes on; it cannot come from a name, where it is escaped.
+        while len(escaped) > SEGMENT:
+            task_id, escaped = f"{task_id}/{escaped[:SEGMENT]}+", escaped[SEGMENT:]
+        return self._root / task_id / escaped
+
+    def _collect(self) -> None:
+        """Remove the files of writers that died: those into which nothing was written for IDLE_SECONDS."""
+        with suppress(FileNotFoundError):
+            for entry in os.scandir(self._writing):
+                with suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < time.time() - IDLE_SECONDS:
+                        Path(entry.path).unlink()
+
+
+class _FolderWriter(BlobWriter):
+    def __init__(self, store: FolderBlobs, key: str, path: Path) -> None:
+        super().__init__()
+        self._store = store
+        self._key = key
+        self._path = path
+        self._new: Path | None = None
+        self._file = -1
+
+    def _open(self) -> Path:
+        if self._new is None:
+            self._new = self._store.new_file()
+            self._file = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return self._new
+
+    def _put(self, chunk: bytes) -> None:
+        with _full_disk():
+            self._open()
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+
+    def _commit(self) -> None:
+        with _full_disk():
+            new = self._open()
+            os.fsync(self._file)
+            self._close()
+            try:
+                self._store.move_in(new, self._path)
+            except FileNotFoundError:  # it was idle for too long, and was collected
+                raise BlobMissing(self._key) from None
+
+    def _discard(self) -> None:
+        self._close()
+        if self._new is not None:
+            with suppress(OSError):
+                self._new.unlink()
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+class _Chunks(Iterator[bytes]):
+    """The bytes of an open file. A class, because a generator that is never started would leave the file open."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._at = self._stop = 0
+
+    def limit(self, start: int, stop: int | None) -> None:
+        self._at, self._stop = clip(os.fstat(self._file).st_size, start, stop)
+
+    def __next__(self) -> bytes:
+        chunk = b""
+        if self._at < self._stop:
+            chunk = os.pread(self._file, min(CHUNK_BYTES, self._stop - self._at), self._at)
+        if not chunk:
+            self.close()
+            raise StopIteration
+        self._at += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Close the file, also before the end; a WSGI server calls this when a client goes away."""
+        file, self._file = self._file, -1
+        self._at = self._stop
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """A full disk or quota is StorageFull, like a full Redis."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull from error
+        raise
+
+
+def _joined(path: Path) -> str:
+    """The escaped name that a path below a task's folder stands for."""
+    return "".join(part.removesuffix("+") for part in path.parts)
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,159 @@
+"""Errors that the layers below the web raise. `server.web.errors` maps each to an HTTP answer.
+
+CoatcheckError                  the root: a request is refused, for a reason that has a name
+├── StoreUnavailable            Redis or the blob store does not answer, or answers "not now"
+├── StorageFull                 Redis or the blob store has no room
+├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
+├── IdempotencyKeyReused, IdempotencyKeyInUse
+└── those of `server.sdk.errors` and `server.services`, about inputs, uploads and tasks
+BlobMissing                     there is no blob under a key
+
+An error type has a name, a title and advice. The name is the last part of a problem's address (RFC 9457).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorType:
+    """One named reason; `advice` is the sentence that tells a client what to do."""
+
+    title: str
+    advice: str
+
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+_types: dict[str, ErrorType] = {}
+
+
+def register_error_types(types: Mapping[str, ErrorType]) -> None:
+    """Add the error types of a package, such as those of a task that comes along.
+
+    Raises:
+        ValueError: a name is not a slug, or another package has it with another title.
+    """
+    for name, error_type in types.items():
+        if not _SLUG.fullmatch(name) or _types.get(name, error_type) != error_type:
+            raise ValueError(f"{name!r} cannot be the name of an error type: use a slug that is not in use")
+        _types[name] = error_type
+
+
+def error_types() -> Mapping[str, ErrorType]:
+    """Every registered error type by its name."""
+    return _types
+
+
+def error_type(name: str) -> ErrorType | None:
+    """The type of this name. A slug that nobody registered is a task's own; None where it is not a slug."""
+    if name in _types or not _SLUG.fullmatch(name):
+        return _types.get(name)
+    return ErrorType(name.replace("-", " ").capitalize(), "An error of a task's own; its detail says what to do.")
+
+
+def error_object(name: str, detail: str) -> dict[str, str]:
+    """What a record keeps of an error: an RFC 9457 object without a status."""
+    found = error_type(name)
+    return {"type": f"/problems/{name}", "title": found.title if found else "", "detail": detail}
+
+
+class CoatcheckError(Exception):
+    """A request or a step is refused.
+
+    `detail` is read by the client, so it never holds a path of the machine, a secret or a host. `retry_after` is in
+    seconds. `extra` stands beside the fields of the problem, such as `errors` or `limit`.
+    """
+
+    type: ClassVar[str] = "internal-error"
+    retry_after: int | None = None
+
+    def __init__(self, detail: str = "", **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+    @property
+    def name(self) -> str:
+        """The name of its error type."""
+        return self.type
+
+    def error_object(self) -> dict[str, str]:
+        """What a record keeps of it."""
+        found = error_type(self.name)
+        return error_object(self.name, self.detail or (found.advice if found else ""))
+
+
+class StoreUnavailable(CoatcheckError):
+    """Redis or the blob store cannot be reached, or is not ready."""
+
+    type = "unavailable"
+
+
+class StorageFull(CoatcheckError):
+    """Redis or the blob store has no room."""
+
+    type = "storage-full"
+    retry_after = 30
+
+
+class QuotaExceeded(CoatcheckError):
+    """The owner has too many unfinished tasks."""
+
+    type = "over-quota"
+    retry_after = 5
+
+    def __init__(self, unfinished: int, limit: int) -> None:
+        super().__init__(f"You have {unfinished} unfinished tasks; the limit is {limit}.")
+        self.unfinished = unfinished
+        self.limit = limit
+
+
+class QueueFull(CoatcheckError):
+    """Too many tasks wait in the queue."""
+
+    type = "queue-full"
+    retry_after = 10
+
+
+class IdempotencyKeyReused(CoatcheckError):
+    """The key came with another request before."""
+
+    type = "idempotency-key-reused"
+
+
+class IdempotencyKeyInUse(CoatcheckError):
+    """The first request with the key is still being stored."""
+
+    type = "idempotency-key-in-use"
+    retry_after = 1
+
+
+class BlobMissing(Exception):
+    """There is no blob under this key."""
+
+
+register_error_types(
+    {
+        "internal-error": ErrorType("Internal error", "Try again; the log has the request id."),
+        "unavailable": ErrorType("The server cannot accept this now", "Try again; Retry-After says when."),
+        "storage-full": ErrorType("No room for the files", "Try again later, or send less."),
+        "over-quota": ErrorType("Too many unfinished tasks", "Wait until some end; Retry-After says how long."),
+        "queue-full": ErrorType("The queue is full", "Try again; Retry-After says when."),
+        "idempotency-key-reused": ErrorType(
+            "The idempotency key belongs to another request", "Make a new key for each request."
+        ),
+        "idempotency-key-in-use": ErrorType(
+            "A request with this idempotency key is being stored", "Repeat the request in a moment."
+        ),
+        "worker-lost": ErrorType(
+            "The worker process died too often while it ran this task",
+            "The task may need more memory than there is. Send a smaller input.",
+        ),
+        "dependency-failed": ErrorType(
+            "A task that this task needs did not succeed", "See that task's error, then submit again."
+        ),
+    }
+)

@@ -1,0 +1,207 @@
+"""What keeps a task's promise when a process dies: leases, what is due, what is lost, what has expired."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from server.store.errors import error_object
+from server.store.record import PRIORITIES, Message, Record, Status, Throttle
+from server.store.scripts import Scripts, ids_of
+
+#: A task whose worker has died under it so often fails, so that it does not take the others with it.
+MAX_CRASHES = 3
+
+#: Seconds for which a leader is elected; it renews each round. What was due when it died is so late at most.
+LEADER_TERM = 3.0
+
+#: Seconds in which no worker reached Redis, that make an outage; and for which no lease is judged after one.
+OUTAGE = 4.0
+GRACE = 10.0
+
+#: Seconds after which a message that no worker renews goes back into its queue, where its task is still queued. Far
+#: shorter than a lease: if its worker lives after all, one of the two claims is refused, and nothing else happens.
+STALE_MESSAGE = 5.0
+
+#: Seconds after which a task of a type that a worker did not know is offered again, at least and at most: another
+#: worker may know the type, or the next deploy.
+UNREGISTERED_DELAY = 2.0, 600.0
+
+#: Seconds that a worker has for deleting the files that it took; then they are another's.
+CLEANUP_LEASE = 120
+
+#: Seconds after its last heartbeat for which a worker counts as living.
+WORKER_SILENCE = 10
+
+_WORKER_LOST = json.dumps(
+    error_object("worker-lost", f"The worker process died {MAX_CRASHES} times while it ran this task.")
+)
+_DEPENDENCY_FAILED = json.dumps(
+    error_object("dependency-failed", "A task whose file this task takes failed, was canceled, or has expired.")
+)
+
+
+class Leases(Scripts):
+    """What workers and maintenance do to records; no client brings it about."""
+
+    def renew(self, runs: Sequence[tuple[str, str]]) -> list[str]:
+        """Renew the leases of runs, given as task id and lease_token; a word for each, see `renew_leases.lua`."""
+        config = self._config
+        names = [name for run in runs for name in run]
+        words = self._call("renew_leases", config.lease_seconds * 1000, config.cancel_grace_seconds * 1000, *names)
+        return [word.decode() for word in words]
+
+    def release(self, task_id: str, lease_token: str, rank: int, message: Message, *, crashed: bool) -> Status | None:
+        """Take a run from its lease_token (empty: from whoever's lease has run out) and queue it again.
+
+        One that has crashed too often fails, one that was asked to stop is canceled. None: nothing was to be done.
+        """
+        answer: bytes | None = self._call(
+            "release_lease",
+            task_id,
+            lease_token,
+            int(crashed),
+            MAX_CRASHES,
+            _WORKER_LOST,
+            self._config.result_ttl_seconds,
+            rank,
+            message.list_key,
+            message.payload,
+            message.tag,
+        )
+        return Status(answer.decode()) if answer else None
+
+    def publish(self, record: Record, message: Message) -> bool:
+        """Queue a task that is due, or whose message is nowhere."""
+        ttl = self._config.result_ttl_seconds
+        args = (record.id, record.rank, message.list_key, message.payload, message.tag, ttl, _DEPENDENCY_FAILED)
+        return bool(self._call("enqueue_task", *args))
+
+    def unpublished(self, seconds: float, most: int) -> list[str]:
+        """Ids of queued tasks that another broker has had no message of for so long."""
+        return ids_of(self.redis.zrangebyscore("unpublished", 0, self.now_ms() - seconds * 1000, 0, most))
+
+    def published(self, task_ids: Sequence[str]) -> None:
+        """Another broker has confirmed their messages, or they need none any more."""
+        if task_ids:
+            self.redis.zrem("unpublished", *task_ids)
+
+    def waiting_longer_than(self, seconds: float, queue: str, most: int) -> list[str]:
+        """Ids of tasks that have been queued for so long."""
+        found: list[str] = []
+        for rank in range(len(PRIORITIES)):
+            base = rank * 1e13
+            until = base + self.now_ms() - seconds * 1000
+            found += ids_of(self.redis.zrangebyscore(f"queued:{queue}", base, until, 0, most))
+        return found
+
+    def due(self, most: int) -> list[str]:
+        """Ids of scheduled and retrying tasks whose time has come."""
+        return ids_of(self.redis.zrangebyscore("due", 0, self.now_ms(), 0, most))
+
+    def throttled(self) -> list[tuple[str, str]]:
+        """Kinds, and owners (empty: everyone), of which tasks wait for room."""
+        names = (name.decode().split(":") for name in self.redis.smembers("held"))
+        return [(task_type, "".join(owner)) for _, task_type, *owner in names]
+
+    def release_throttled(self, task_type: str, owner: str, throttle: Throttle, most: int) -> list[str]:
+        """Ids of those that may run now, so many at most: publish them."""
+        # Limits may be others than when these were held.
+        limits = (throttle.max_running, throttle.per_minute) if throttle.per_owner == bool(owner) else (0, 0)
+        return ids_of(self._call("release_throttled", task_type, owner, *limits, most))
+
+    def overdue(self, most: int) -> list[str]:
+        """Ids of unfinished tasks that were to be canceled by now."""
+        return ids_of(self.redis.zrangebyscore("deadlines", 0, self.now_ms(), 0, most))
+
+    def expired_leases(self, most: int) -> list[str]:
+        """Ids of running tasks whose lease has run out."""
+        return ids_of(self.redis.zrangebyscore("leases", 0, self.now_ms(), 0, most))
+
+    def find_lost_messages(self, queue: str, lists: Sequence[str], patience_seconds: float, most: int) -> list[str]:
+        """Ids of queued tasks whose message is neither in `lists` (by rank) nor with a worker."""
+        return ids_of(self._call("find_lost_messages", queue, int(patience_seconds * 1000), most, *lists))
+
+    def expired_records(self, most: int) -> list[str]:
+        """Ids of finished tasks whose time is over."""
+        return ids_of(self.redis.zrangebyscore("expiry", 0, self.now_ms(), 0, most))
+
+    def defer_unregistered(self, task_id: str) -> bool:
+        """Defer a task whose type a worker does not know. False where there is no such record."""
+        return bool(
+            self._call("defer_unregistered_task", task_id, *(int(seconds * 1000) for seconds in UNREGISTERED_DELAY))
+        )
+
+    def forget(self, index: Literal["due", "deadlines", "leases"], task_id: str) -> None:
+        """Take an id out of an index: what it was there for is done, or its record is no more."""
+        self.redis.zrem(index, task_id)
+
+    def drop(self, task_id: str) -> bool:
+        """Forget a record; True where its files are still to be deleted, which is noted in the same step."""
+        return bool(self._call("delete_task", task_id))
+
+    def lease_uncollected(self, most: int) -> list[str]:
+        """Ids of dropped tasks whose files this worker is to delete."""
+        return ids_of(self._call("lease_due", "uncollected", most, CLEANUP_LEASE * 1000)[1:])
+
+    def collected(self, task_ids: Sequence[str]) -> None:
+        """Their files are deleted."""
+        self.redis.zrem("uncollected", *task_ids)
+
+    def elect_leader(self, worker: str) -> float | None:
+        """Where it is this worker's turn to sweep, the seconds for which no lease is to be judged; else None."""
+        times = (LEADER_TERM, OUTAGE, GRACE)
+        answer: int | None = self._call("elect_leader", worker, *(int(seconds * 1000) for seconds in times))
+        return None if answer is None else answer / 1000
+
+    def acquire_slot(self, job: str, every: int) -> bool:
+        """Whether a job that is done once in so many seconds, by one of all workers, is due."""
+        return bool(self._call("acquire_slot", job, every))
+
+    def without_record(self, task_ids: Sequence[str]) -> list[str]:
+        """Those of which there is no record."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.exists(f"t:{task_id}")
+            return [task_id for task_id, there in zip(task_ids, pipe.execute(), strict=True) if not there]
+
+    def owners(self) -> set[str]:
+        """Everyone who has ever submitted a task."""
+        return {owner.decode() for owner in self.redis.smembers("owners")}
+
+    def renew_messages(self, tags: Sequence[str]) -> None:
+        """Renew the messages that a worker holds (those that it fetched and has not started, too)."""
+        if tags:
+            self._call("renew_messages", *tags)
+
+    def forget_message(self, tag: str) -> None:
+        """A message is done with."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zrem("unacked_index", tag).hdel("unacked", tag).execute()
+
+    def restore_messages(self, tags: Sequence[str]) -> None:
+        """Put messages that this worker fetched, and does not work on, back to where they are next."""
+        if tags:
+            self._call("restore_messages", 0, 0, 0, *tags)
+
+    def restore_stale_messages(self, most: int) -> int:
+        """Put back what dead workers fetched and did not start; how many."""
+        ages = (STALE_MESSAGE, max(STALE_MESSAGE, self._config.lease_seconds))
+        return int(self._call("restore_messages", most, *(int(seconds * 1000) for seconds in ages)))
+
+    def mark_draining(self, worker: str, seconds: int) -> None:
+        """From now on this worker claims nothing."""
+        self._call("mark_worker_draining", worker, seconds)
+
+    def heartbeat(self, worker: str, card: dict[str, Any]) -> None:
+        """Note that a worker lives, and what it holds."""
+        self._call("record_heartbeat", worker, json.dumps(card), WORKER_SILENCE)
+
+    def deregister(self, worker: str) -> None:
+        """A worker has stopped; if it was its turn to sweep, it is the next one's at once."""
+        self._call("deregister_worker", worker)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The cards of the workers that live."""
+        names = ids_of(self.redis.zrange("workers", 0, -1))
+        cards = self.redis.mget([f"worker:{name}" for name in names]) if names else []
+        return [json.loads(card) for card in cards if card]

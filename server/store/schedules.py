@@ -1,0 +1,92 @@
+"""Schedules as they lie in Redis.
+
+    schedules          their names             schedule:<name>   definition (JSON), timing, skipped, error (JSON)
+    ticks              names by their next tick (ms since 1970); a paused one has none
+    back               when workers came back after an outage (ms since 1970)
+    runs:<name>        `<task id> <tick ms>` of the last runs, newest first; a run by hand has the tick 0
+
+That a tick fires once is `submit_tasks.lua`'s: it moves the schedule on in the step that stores the task.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.store.scripts import Scripts, ids_of
+
+#: How many runs of a schedule are known.
+MAX_RUNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FireTime:
+    """A schedule's tick that is due, the one after it (0: none), and what to do while an earlier run goes on."""
+
+    schedule: str
+    due_ms: int
+    next_ms: int
+    overlap: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSchedule:
+    """What is known of a schedule: `runs` are task ids with their ticks, newest first."""
+
+    definition: bytes
+    skipped: int
+    error: dict[str, Any] | None
+    runs: list[tuple[str, int]]
+
+
+class ScheduleStore(Scripts):
+    """Reads and writes schedules."""
+
+    def names(self) -> list[str]:
+        """All of them, in order."""
+        return sorted(ids_of(self.redis.smembers("schedules")))
+
+    def get(self, name: str) -> StoredSchedule | None:
+        """One of them."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            fields, runs = pipe.hgetall(f"schedule:{name}").lrange(f"runs:{name}", 0, MAX_RUNS - 1).execute()
+        if b"definition" not in fields:
+            return None
+        error = json.loads(fields[b"error"]) if b"error" in fields else None
+        return StoredSchedule(
+            fields[b"definition"], int(fields.get(b"skipped", 0)), error, [_run(line) for line in runs]
+        )
+
+    def put(self, name: str, definition: bytes, timing: str, next_ms: int) -> bool:
+        """Store one; True where it is new."""
+        return bool(self._call("put_schedule", name, definition, timing, next_ms))
+
+    def delete(self, name: str) -> bool:
+        """Forget one; its tasks stay. False where there is none."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.srem("schedules", name).zrem("ticks", name).delete(f"schedule:{name}", f"runs:{name}")
+            return bool(pipe.execute()[0])
+
+    def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:
+        """Schedules that have a tick to fire, with the tick."""
+        found = self.redis.zrangebyscore("ticks", 0, now_ms, 0, most, withscores=True)
+        return [(name.decode(), int(tick)) for name, tick in found]
+
+    def resumed_at_ms(self) -> int:
+        """When workers came back after the last outage of all of them, or of Redis; 0: there was none."""
+        return int(self.redis.get("back") or 0)
+
+    def record_missed(self, name: str, due_ms: int, next_ms: int, error: Mapping[str, Any]) -> None:
+        """A tick could not fire, which is noted; the schedule goes on with another, or tries the same again."""
+        self._call("record_missed_fire", name, due_ms, next_ms, json.dumps(error))
+
+    def record_run(self, name: str, task_id: str) -> None:
+        """A run that was started by hand."""
+        key, line = f"runs:{name}", f"{task_id} 0"
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.lrem(key, 0, line).lpush(key, line).ltrim(key, 0, MAX_RUNS - 1).execute()
+
+
+def _run(line: bytes) -> tuple[str, int]:
+    task_id, tick = line.decode().split()
+    return task_id, int(tick)

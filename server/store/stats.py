@@ -1,0 +1,160 @@
+"""Counters, throughput and hourly statistics. Redis keeps all of them, so no restart resets them.
+
+A hash for each hour counts the ends of each minute, queue and status, and the run times of each task type in buckets
+(see `_lib.lua`): one or two increments a task, and 25 hashes to read for a day. Redis expires them.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from server.store.record import PRIORITIES, Status
+from server.store.scripts import Scripts, ids_of
+
+#: Seconds for which a process trusts the pace that it has read: polls that follow one another ask once.
+THROUGHPUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast queues move: how many tasks the living workers run at once, how many run, and how long runs take."""
+
+    slots: int = 0
+    running: int = 0
+    #: Seconds by task type, as a moving average of its last runs.
+    recent: dict[str, float] = field(default_factory=dict)
+
+    def seconds_to_start(self, task_type: str, position: int) -> float:
+        """When a task at this place in the queue is likely to start, if those ahead are of its task_type."""
+        must_end = position - max(0, self.slots - self.running)
+        return max(0, must_end) * self.recent.get(task_type, 1.0) / max(1, self.slots)
+
+
+class Counters(Scripts):
+    """Reads and counts."""
+
+    _throughput = Throughput()
+    _throughput_read_at = -THROUGHPUT_SECONDS
+
+    def statistics(self) -> dict[str, int]:
+        """Counters by name: `<type>:<status>`, `<type>:submitted`, `<type>:ms`, `recovery:<finding>`."""
+        return {name.decode(): int(value) for name, value in self.redis.hgetall("stats").items()}
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a counter."""
+        self._call("add_to_counter", name, number)
+
+    def throughput(self) -> Throughput:
+        """How fast queues move, as it was two seconds ago at most."""
+        if time.monotonic() - self._throughput_read_at >= THROUGHPUT_SECONDS:
+            slots, running, recent = self._call("get_throughput")
+            seconds = {
+                task_type.decode(): int(ms) / 1000 for task_type, ms in zip(recent[::2], recent[1::2], strict=True)
+            }
+            self._throughput, self._throughput_read_at = Throughput(slots, running, seconds), time.monotonic()
+        return self._throughput
+
+    def waiting(self, queue: str) -> int:
+        """How many tasks are queued."""
+        return int(self.redis.zcard(f"queued:{queue}"))
+
+    def oldest(self, queue: str) -> float | None:
+        """Seconds that the longest waiting task of a queue has waited, or None."""
+        now, ages = time.time() * 1000, []
+        for rank in range(len(PRIORITIES)):
+            first = self.redis.zrangebyscore(f"queued:{queue}", rank * 1e13, rank * 1e13 + 9e12, 0, 1, withscores=True)
+            ages += [(now - (score - rank * 1e13)) / 1000 for _, score in first]
+        return max(ages, default=None)
+
+    def running(self) -> int:
+        """How many tasks are held by workers."""
+        return int(self.redis.zcard("leases"))
+
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+#: Minutes of a step of the last day.
+DAY_STEP = 15
+
+#: Buckets for each doubling of the run time, as `_lib.lua` makes them.
+_BUCKETS = 4
+
+ENDS = tuple(status for status in Status if status.done)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How many tasks of a queue ended in each minute of the last day, oldest first, by status."""
+
+    minutes: dict[Status, list[int]] = field(
+        default_factory=lambda: {status: [0] * (_DAY // _MINUTE) for status in ENDS}
+    )
+
+    def last_hour(self, status: Status) -> list[int]:
+        """Minute by minute."""
+        return self.minutes[status][-60:]
+
+    def last_day(self, status: Status) -> list[int]:
+        """By steps of a quarter of an hour."""
+        counts = self.minutes[status]
+        return [sum(counts[at : at + DAY_STEP]) for at in range(0, len(counts), DAY_STEP)]
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    """The last day: ends by queue, and run times (how many by bucket) by task type of task."""
+
+    ends: dict[str, Ends]
+    runs: dict[str, dict[int, int]]
+
+    def percentile(self, task_type: str, share: float) -> float | None:
+        """Seconds within which this share of the successful runs ended, to a fifth; None where there were none."""
+        buckets = self.runs.get(task_type, {})
+        wanted = share * sum(buckets.values())
+        for bucket in sorted(buckets):
+            wanted -= buckets[bucket]
+            if wanted <= 0:
+                return round(2 ** (bucket / _BUCKETS) / 1000, 3)
+        return None
+
+    def count(self, task_type: str) -> int:
+        """How many runs of this task_type succeeded."""
+        return sum(self.runs.get(task_type, {}).values())
+
+
+class HourlyStats(Scripts):
+    """Reads the hours, and what runs."""
+
+    def last_day(self) -> DayStats:
+        """What ended up to now."""
+        now = int(time.time()) // _MINUTE
+        hours = range(now // 60 - 24, now // 60 + 1)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for hour in hours:
+                pipe.hgetall(f"hour:{hour}")
+            found = zip(hours, pipe.execute(), strict=True)
+        traffic = DayStats({}, {})
+        for hour, counts in found:
+            for name, count in counts.items():
+                _add(traffic, name.decode(), int(count), hour * 60, now)
+        return traffic
+
+    def running(self) -> dict[str, int]:
+        """How many tasks run, by queue. Workers hold a few each, so this reads no more than that."""
+        held = ids_of(self.redis.zrange("leases", 0, -1))
+        with self.redis.pipeline(transaction=False) as pipe:
+            for task_id in held:
+                pipe.hget(f"t:{task_id}", "q")
+            queues = [queue.decode() for queue in pipe.execute() if queue]
+        return {queue: queues.count(queue) for queue in set(queues)}
+
+
+def _add(traffic: DayStats, name: str, count: int, first_minute: int, now: int) -> None:
+    """One counter of an hour's hash. A queue and a task type have no colon in their names."""
+    first, middle, last = name.split(":")
+    if first == "run":
+        buckets = traffic.runs.setdefault(middle, {})
+        buckets[int(last)] = buckets.get(int(last), 0) + count
+        return
+    ago = now - (first_minute + int(first))
+    if 0 <= ago < _DAY // _MINUTE:
+        traffic.ends.setdefault(middle, Ends()).minutes[Status(last)][-1 - ago] += count

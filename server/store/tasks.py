@@ -1,0 +1,141 @@
+"""The life of a task. Each change is one script, so that it happens whole or not at all."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.store.record import FREE, Fields, Record, Status, Throttle, parse
+from server.store.scripts import Scripts
+
+#: Entries that are kept of what a task says of itself, and characters of a line: half a megabyte together.
+MAX_ENTRIES = 500
+MAX_LINE_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claimed task: what its function needs, and the `lease_token` that every later step names."""
+
+    id: str
+    lease_token: str
+    task_type: str
+    owner: str
+    input: bytes
+    deliveries: int
+    retries: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a run said of itself: `progress` or `log`, when (milliseconds since 1970), and its words."""
+
+    number: int
+    word: str
+    at_ms: int
+    content: dict[str, Any]
+
+
+class Tasks(Scripts):
+    """The life of a task: submitted, read, claimed, ended. All that a client or a task's function brings about."""
+
+    def get(self, task_id: str) -> Record | None:
+        """The record, or None where there is none (any more)."""
+        return self._parse(task_id, self.redis.hgetall(f"t:{task_id}"))
+
+    def get_with_position(self, task_id: str) -> Record | None:
+        """The record with its place in the queue, in one round trip: a second one cost each poll 0.09 ms of CPU."""
+        raw, position = self._call("get_task_with_position", task_id)
+        return self._parse(task_id, _fields(raw), position or None)
+
+    def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
+        """The records of several ids, in one round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.hgetall(f"t:{task_id}")
+            return [self._parse(task_id, raw) for task_id, raw in zip(task_ids, pipe.execute(), strict=True)]
+
+    def _parse(self, task_id: str, raw: Fields, position: int | None = None) -> Record | None:
+        if b"s" not in raw:
+            return None
+        record = parse(task_id, raw, position)
+        if record.expires_ms is not None and record.expires_ms <= time.time() * 1000:
+            return None
+        return record
+
+    def position(self, record: Record) -> int | None:
+        """Its place in the queue: 1 is next. None where it is not queued."""
+        if record.status is not Status.QUEUED:
+            return None
+        rank: int | None = self.redis.zrank(f"queued:{record.queue}", record.id)
+        return None if rank is None else rank + 1
+
+    def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:
+        """Take a queued task; None means that it is not to be run (again, or not yet): drop the message."""
+        limits = (throttle.max_running, throttle.per_minute, throttle.scope)
+        answer = self._call("claim_task", task_id, lease_token, self._config.lease_seconds * 1000, *limits)
+        if answer is None:
+            return None
+        task_type, owner, input_, deliveries, retries, request_id = answer
+        return Attempt(
+            task_id,
+            lease_token,
+            task_type.decode(),
+            owner.decode(),
+            input_,
+            int(deliveries),
+            int(retries),
+            request_id.decode(),
+        )
+
+    def progress(self, task_id: str, lease_token: str, progress: dict[str, Any] | None, line: str = "") -> str:
+        """Note progress and a line for the log; answers `run`, `stop` (canceled) or `lost` (not this run's any more).
+
+        Entries are kept as long as the record, the last `MAX_ENTRIES` of them.
+        """
+        report = json.dumps(progress) if progress else ""
+        entry = json.dumps({"text": line[:MAX_LINE_LENGTH]}) if line else ""
+        answer: bytes = self._call("report_progress", task_id, lease_token, report, entry, MAX_ENTRIES)
+        return answer.decode()
+
+    def events(self, task_id: str, after: int) -> tuple[Record | None, list[Entry]]:
+        """The record, and the entries of its log behind the one of this number, as far as they are kept."""
+        raw, entries = self._call("get_task_events", task_id, after)
+        return self._parse(task_id, _fields(raw)), [_entry(text) for text in entries]
+
+    def finish(self, task_id: str, lease_token: str, status: Status, **fields: bytes | str) -> bool:
+        """End a run; False where it had lost its lease and its end does not count."""
+        pairs = [part for pair in fields.items() for part in pair]
+        return bool(self._call("finish_task", task_id, lease_token, status, self._config.result_ttl_seconds, *pairs))
+
+    def schedule_retry(self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any]) -> bool:
+        """The function failed: try it again in a while."""
+        return bool(self._call("schedule_retry", task_id, lease_token, int(wait_seconds * 1000), json.dumps(error)))
+
+    def cancel(self, task_id: str) -> Status | None:
+        """Cancel a task, or ask it to stop; the status that it has now, or None where it has gone."""
+        answer: bytes | None = self._call("cancel_task", task_id, self._config.result_ttl_seconds)
+        return Status(answer.decode()) if answer else None
+
+    def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:
+        """Note it; answers `run`, `stop` (the client canceled) or `lost` (another run has the task)."""
+        answer: bytes = self._call("save_checkpoint", task_id, lease_token, key, value)
+        return answer.decode()
+
+    def checkpoints(self, task_id: str) -> dict[str, str]:
+        """All that was noted, by the task that this one is a retry of, too."""
+        raw = self._call("get_checkpoints", task_id)
+        pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+        return {key.decode(): value.decode() for key, value in pairs}
+
+
+def _fields(raw: Any) -> Fields:
+    """A hash as a script answers it."""
+    return dict(raw) if isinstance(raw, dict) else dict(zip(raw[::2], raw[1::2], strict=True))
+
+
+def _entry(text: bytes) -> Entry:
+    number, word, at_ms, content = text.split(b" ", 3)
+    return Entry(int(number), word.decode(), int(at_ms), json.loads(content))

@@ -1,0 +1,15 @@
+"""The error types of these tasks."""
+
+from server.sdk.errors import ErrorType, register_error_types
+
+register_error_types(
+    {
+        "feed-unreachable": ErrorType("The feed does not answer", "The detail gives the reason; try again later."),
+        "feed-unreadable": ErrorType(
+            "The feed cannot be read", "The detail names the place; check `items`, `key` and `format`."
+        ),
+        "feed-too-large": ErrorType("The feed is too large", "The detail gives the limit; fetch a part of it."),
+        "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` makes one."),
+        "database-unavailable": ErrorType("The database does not answer", "Try again later; check `DATABASE_URL`."),
+    }
+)

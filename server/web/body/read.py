@@ -1,0 +1,189 @@
+"""Three kinds of body, one meaning: JSON, a form, or one file's raw bytes."""
+
+from itertools import chain
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pydantic_core
+from flask import request
+from pydantic import BaseModel
+from werkzeug.http import parse_options_header
+
+from server.sdk.context import Upload
+from server.sdk.definition import TaskDefinition, is_finite
+from server.sdk.signature import RESERVED
+from server.services.submit import Submission
+from server.web.body.multipart import MAX_FIELD_BYTES, read_form
+from server.web.body.stream import chunks, read_all, read_some
+from server.web.current import store
+from server.web.errors import Problem
+
+#: Bytes of a JSON body: it is held in memory. Larger files go as a form or raw.
+MAX_JSON_BYTES = 8 * 2**20
+
+_URLENCODED = "application/x-www-form-urlencoded"
+_SCALARS = frozenset({"integer", "number", "boolean", "null"})
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_input(submission: Submission) -> BaseModel:
+    """The task's validated input; its uploads are in the blob store when this returns.
+
+    Raises:
+        Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
+    """
+    definition = submission.definition
+    media_type = request.mimetype
+    if _is_json(media_type):
+        _refuse_query()
+        return definition.validate_json(read_json(), allow_private=store().settings.allow_private_addresses)
+    if media_type == "multipart/form-data":
+        return _validated(definition, read_form(submission))
+    if media_type == _URLENCODED and not definition.uploads:
+        return _validated(definition, _read_urlencoded(definition))
+    return _read_raw(submission)
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def read_json() -> bytes:
+    """The body of a request in JSON; none at all counts as an empty object.
+
+    Raises:
+        Problem: `unsupported-media-type` where it says that it is something else, or `too-large`.
+    """
+    if request.mimetype and not _is_json(request.mimetype):
+        raise Problem("unsupported-media-type", "This takes JSON, as `Content-Type: application/json`.")
+    return read_text() or b"{}"
+
+
+def read_text() -> bytes:
+    """A body that is held in memory.
+
+    Raises:
+        Problem: `too-large`.
+    """
+    return read_all(MAX_JSON_BYTES, "; send a file as a form or as raw bytes").removeprefix(_BOM)
+
+
+def _refuse_query() -> None:
+    if unknown := [name for name, _ in _query()]:
+        raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}. Parameters go into the JSON body.")
+
+
+def _query() -> list[tuple[str, str]]:
+    return [(name, value) for name, value in _decoded(request.query_string) if name not in RESERVED]
+
+
+def _decoded(text: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=1_000)
+    except UnicodeError:
+        raise Problem("bad-request", "The query or the form is no UTF-8.") from None
+    except ValueError:
+        raise Problem("bad-request", "The query or the form has too many fields.") from None
+
+
+def _read_urlencoded(definition: TaskDefinition) -> list[tuple[str, str]]:
+    text = read_all(MAX_FIELD_BYTES, "")
+    if text.lstrip()[:1] in (b"{", b"["):  # `curl -d '{…}'`
+        raise Problem("unsupported-media-type", f"{definition.name} takes JSON as `Content-Type: application/json`.")
+    return _decoded(text)
+
+
+def _read_raw(submission: Submission) -> BaseModel:
+    """One file's bytes; or nothing at all, for a task whose parameters are all in the query."""
+    definition = submission.definition
+    first = read_some()
+    if not (first or request.mimetype):
+        return _validated(definition, [])
+    name = definition.single_upload
+    if name is None:
+        taken = "multipart/form-data or application/json" if definition.uploads else "application/json or a form"
+        raise Problem("unsupported-media-type", f"{definition.name} takes {taken}.")
+    if not first:
+        raise Problem("malformed-body", "The body is empty.")
+    filename = parse_options_header(request.headers.get("Content-Disposition", ""))[1].get("filename", "")
+    # What curl says by default says nothing of the bytes.
+    media_type = "" if request.mimetype == _URLENCODED else request.mimetype
+    upload = submission.uploads.receive(filename, media_type, chain([first], chunks()))
+    return _validated(definition, [(name, upload)])
+
+
+def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> BaseModel:
+    """The input in the query and the body together, each parameter's texts read by its schema."""
+    given: dict[str, list[Any]] = {}
+    for name, value in [*_query(), *body]:
+        given.setdefault(name, []).append(value)
+    properties = definition.input_schema.get("properties", {})
+    fields = {name: _value(definition, name, values, properties.get(name, {})) for name, values in given.items()}
+    return definition.validate_fields(fields, allow_private=store().settings.allow_private_addresses)
+
+
+def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dict[str, Any]) -> Any:
+    """A parameter's value: a list where it takes one, JSON where it takes an object, else the one text."""
+    found = _branches(schema, definition.input_schema)
+    if "array" in found and (len(values) > 1 or not _stands_for_all(values[0], found)):
+        items = _branches(found["array"].get("items", {}), definition.input_schema)
+        return [_one(definition, name, value, items) for value in values]
+    if len(values) > 1:
+        raise _invalid(name, "Given more than once")
+    return _one(definition, name, values[0], found)
+
+
+def _stands_for_all(value: Any, found: dict[str, Any]) -> bool:
+    """Whether a single value is the parameter's whole value, and not the only item of its list."""
+    if isinstance(value, Upload):
+        return False
+    return value.startswith("[") or "string" in found or "object" in found or (value == "" and "null" in found)
+
+
+def _one(definition: TaskDefinition, name: str, value: Any, found: dict[str, Any]) -> Any:
+    if isinstance(value, Upload):
+        return value
+    if value == "" and "null" in found and "string" not in found:
+        return None
+    if {"{": "object", "[": "array"}.get(value[:1]) in found:
+        return _nested(name, value, or_text="string" in found)
+    if name in definition.uploads:
+        if value[:8].lower().startswith(("http://", "https://")):
+            return {"url": value}
+        raise _invalid(name, f"Input should be a file; curl sends one as `-F {name}=@file`")
+    return _number(value) if found and found.keys() <= _SCALARS else value
+
+
+def _nested(name: str, text: str, *, or_text: bool) -> Any:
+    try:
+        value = pydantic_core.from_json(text)
+    except ValueError:
+        if or_text:
+            return text
+        raise _invalid(name, "Input should be valid JSON") from None
+    if not is_finite(text):
+        raise _invalid(name, "Input should have finite numbers only")
+    return value
+
+
+def _number(text: str) -> Any:
+    """The number that a text is, for pydantic takes no text for a `Literal[1, 2]`; else the text."""
+    try:
+        number = pydantic_core.from_json(text)
+    except ValueError:
+        return text
+    return number if type(number) in (int, float) else text
+
+
+def _invalid(name: str, message: str) -> Problem:
+    return Problem("invalid-input", f"Look at: {name}.", errors=[{"loc": [name], "msg": message}])
+
+
+def _branches(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a schema allows, through its references and alternatives: JSON type to the schema of that type."""
+    if "$ref" in schema:
+        return _branches(root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), root)
+    found = {schema["type"]: schema} if isinstance(schema.get("type"), str) else {}
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        found |= _branches(branch, root)
+    return found

@@ -1,0 +1,226 @@
+"""One place turns errors into answers (RFC 9457).
+
+`Problem` is an answer that a route raises. The layers below raise children of `CoatcheckError`, which `as_problem`
+maps to one. `STATUSES` gives each error type its HTTP status; a task's own error types are 409.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic_core
+from flask import Flask, Response, g, request
+from redis.exceptions import ResponseError
+from werkzeug.exceptions import HTTPException
+
+from server.logs import event
+from server.store.connection import UNREACHABLE, store_error
+from server.store.errors import (
+    CoatcheckError,
+    ErrorType,
+    QuotaExceeded,
+    StorageFull,
+    error_type,
+    error_types,
+    register_error_types,
+)
+from server.web.current import store
+
+#: The HTTP status of each error type that is not 409.
+STATUSES: Mapping[str, int] = {
+    "malformed-body": 400,
+    "bad-request": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "unknown-task": 404,
+    "unknown-batch": 404,
+    "unknown-schedule": 404,
+    "unknown-task-type": 404,
+    "unknown-file": 404,
+    "unknown-feed": 404,
+    "method-not-allowed": 405,
+    "expired-task": 410,
+    "expired-batch": 410,
+    "too-large": 413,
+    "unsupported-media-type": 415,
+    "range-not-satisfiable": 416,
+    "invalid-input": 422,
+    "idempotency-key-reused": 422,
+    "over-quota": 429,
+    "internal-error": 500,
+    "unavailable": 503,
+    "queue-full": 503,
+    "storage-full": 503,
+    "database-unavailable": 503,
+}
+
+register_error_types(
+    {
+        "bad-request": ErrorType("The request cannot be understood", "See the detail, and check the request's syntax."),
+        "unauthenticated": ErrorType("An API key is required", "Send `Authorization: Bearer <key>` with a valid key."),
+        "forbidden": ErrorType("This key may not do that", "Use a key whose role allows it."),
+        "not-found": ErrorType("Not found", "/docs lists the routes."),
+        "unknown-task": ErrorType("Unknown task", "It was never issued, or is not yours. Check the id and the key."),
+        "unknown-batch": ErrorType("Unknown batch", "It was never issued, or is not yours."),
+        "unknown-schedule": ErrorType("Unknown schedule", "GET /schedules lists them."),
+        "unknown-file": ErrorType("Unknown file", "The task's result lists its files."),
+        "method-not-allowed": ErrorType("Method not allowed", "The Allow header lists the allowed methods."),
+        "task-failed": ErrorType(
+            "The task failed", "`error` gives the reason. Fix the input and submit again, or retry."
+        ),
+        "task-canceled": ErrorType("The task was canceled", "Submit it again if it was canceled by mistake."),
+        "expired-batch": ErrorType("The batch has expired", "A batch is deleted some time after its tasks."),
+        "range-not-satisfiable": ErrorType("The range is outside the file", "Ask for bytes that the file has."),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """An error type with its HTTP status; `advice` tells a client what to do."""
+
+    status: int
+    title: str
+    advice: str
+
+
+def problem_type(name: str) -> ProblemType | None:
+    """The problem type of this name; a slug that nobody registered is a task's own. None where it is not a slug."""
+    found = error_type(name)
+    return ProblemType(STATUSES.get(name, 409), found.title, found.advice) if found else None
+
+
+def problem_types() -> dict[str, ProblemType]:
+    """Every registered problem type by its name."""
+    return {name: ProblemType(STATUSES.get(name, 409), each.title, each.advice) for name, each in error_types().items()}
+
+
+class Problem(CoatcheckError):
+    """An answer in `application/problem+json`.
+
+    `name` is a registered error type; `extra` goes into the body, `headers` into the answer.
+    """
+
+    def __init__(self, name: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self._name = name
+        found = problem_type(name)
+        assert found is not None
+        self.problem_type = found
+        self.headers = dict(headers or {})
+
+    @property
+    def name(self) -> str:
+        """The name of its problem type."""
+        return self._name
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.problem_type.status
+
+    def body(self) -> dict[str, Any]:
+        """The RFC 9457 object."""
+        return {
+            "type": f"/problems/{self.name}",
+            "title": self.problem_type.title,
+            "status": self.status,
+            "detail": self.detail or self.problem_type.advice,
+            **self.extra,
+        }
+
+
+def as_problem(error: CoatcheckError) -> Problem:
+    """The answer that an error of any layer stands for."""
+    if isinstance(error, Problem):
+        return error
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if isinstance(error, QuotaExceeded):
+        headers |= rate_limit(error.limit, error.unfinished)
+    return Problem(error.name, error.detail, headers=headers, **error.extra)
+
+
+def rate_limit(limit: int, unfinished: int) -> dict[str, str]:
+    """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers) of the quota of unfinished tasks."""
+    return {
+        "RateLimit-Policy": f'"unfinished";q={limit}',
+        "RateLimit": f'"unfinished";r={max(limit - unfinished, 0)}',
+    }
+
+
+_BY_STATUS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    416: "range-not-satisfiable",
+}
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(CoatcheckError, answer)
+    app.register_error_handler(HTTPException, _from_werkzeug)
+    app.register_error_handler(Exception, _unexpected)
+    for error in (StorageFull, ResponseError, *UNREACHABLE, OSError):
+        app.register_error_handler(error, _of_the_store)
+
+
+def answer(error: CoatcheckError) -> Response:
+    """Make the answer of an error."""
+    problem = as_problem(error)
+    body = problem.body() | {"request_id": g.get("request_id", "")}
+    response = Response(pydantic_core.to_json(body), problem.status, mimetype="application/problem+json")
+    response.headers.update(problem.headers)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if problem.status == 503:
+        response.headers.setdefault("Retry-After", "2")
+    return response
+
+
+def _from_werkzeug(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return Response(error.get_body(), status, error.get_headers())
+    name = _BY_STATUS.get(status, "bad-request" if status < 500 else "internal-error")
+    if name == "too-large":
+        limit = store().settings.max_upload_bytes
+        return answer(Problem(name, f"A request may have up to {limit} bytes.", limit=limit))
+    if name == "method-not-allowed":
+        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        return answer(Problem(name, f"Allowed: {allowed}.", headers={"Allow": allowed}))
+    return answer(Problem(name))
+
+
+def _of_the_store(error: Exception) -> Response:
+    found = store_error(error)
+    if found is None:
+        return _unexpected(error)
+    name, level = ("full", logging.ERROR) if isinstance(found, StorageFull) else ("unreachable", logging.WARNING)
+    event(log, f"store.{name}", level=level, request_id=g.get("request_id"), reason=error)
+    return answer(found)
+
+
+def _unexpected(error: Exception) -> Response:
+    event(log, "request.failed", level=logging.ERROR, error=True, request_id=g.get("request_id"), path=request.path)
+    return answer(Problem("internal-error", "The log has more under this request's id."))
+
+
+def of_gunicorn(status: int, reason: str) -> bytes:
+    """The answer to what never was a request: Gunicorn gives it, before there is one for us to answer."""
+    body = {
+        "type": "/problems/bad-request",
+        "title": reason,
+        "status": status,
+        "detail": "Malformed HTTP request.",
+    }
+    text = pydantic_core.to_json(body)
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(text)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + text

@@ -1,0 +1,1 @@
+"""The Gunicorn worker, which parks the requests of waiting clients."""

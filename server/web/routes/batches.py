@@ -1,0 +1,185 @@
+"""Many submits in one request: a bad item does not stop the others, and all that is good is stored in one step."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic_core
+from flask import Blueprint, Response, g, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from server.sdk.registry import definition
+from server.services.publish import first_record, store_and_publish
+from server.services.status import links
+from server.services.submit import Submission
+from server.store import ids
+from server.store.api_keys import Caller
+from server.store.errors import CoatcheckError
+from server.store.record import NewTask, Status
+from server.store.submit import SubmitRequest
+from server.web.body.options import NESTED, nested_options, read_key
+from server.web.body.read import read_json, read_text
+from server.web.current import store
+from server.web.errors import Problem, as_problem
+from server.web.middleware import require_submit
+from server.web.responses import json_answer
+from server.web.routes.tasks import issued, visible_owners
+
+batches = Blueprint("batches", __name__)
+
+MAX_ITEMS = 1_000
+
+#: NDJSON, by the names that it goes by.
+_LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+
+
+class Item(BaseModel):
+    """One submit of a batch; `options` are those of a submit's query."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    task: str
+    input: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+
+
+#: An item that can be stored, or why it cannot.
+Prepared = tuple[Submission, NewTask] | Problem
+
+
+@batches.post("/batches")
+def submit_batch() -> Response:
+    """Store up to 1,000 tasks; answers item by item."""
+    who = require_submit()
+    key = read_key(who)
+    by_line = request.mimetype in _LINES
+    text = read_text() if by_line else read_json()
+    items = _lines(text) if by_line else _items(text)
+    if not 1 <= len(items) <= MAX_ITEMS:
+        raise Problem("invalid-input", f"A batch has 1 to {MAX_ITEMS} items.", errors=[])
+    batch_id = ids.new(who.owner, store().secret)
+    if key:
+        store().submits.reserve_key(key)
+    stored = False
+    prepared: list[Prepared] = []
+    try:
+        prepared = [_prepare(who, item) for item in items]
+        good = [(place, each[1]) for place, each in enumerate(prepared) if not isinstance(each, Problem)]
+        tasks = [task for _, task in good]
+        places = [place for place, _ in good] if len(good) < len(prepared) else None
+        fingerprint = hashlib.blake2b(text, digest_size=12).hexdigest() if key else ""
+        result = store_and_publish(store(), SubmitRequest(who.owner, tasks, key, fingerprint, batch_id, places))
+        stored = not result.replayed
+    finally:
+        _tidy(prepared, stored)
+        if key and not stored:
+            store().submits.release_key(key)
+    if result.replayed:
+        return _replayed(result.replayed, prepared)
+    outcomes = iter(result.outcomes)
+    answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
+    return _ticket(batch_id, [_line(answer) for answer in answers])
+
+
+def _lines(text: bytes) -> list[Any]:
+    """The items of NDJSON, each as it came."""
+    return [_parsed(line) for line in text.splitlines() if line.strip()]
+
+
+def _items(text: bytes) -> list[Any]:
+    """The items of `{"items": […]}`, each as it came."""
+    body = _parsed(text)
+    if isinstance(body, Problem):
+        raise body
+    if not isinstance(body, dict) or not isinstance(body.get("items"), list) or len(body) != 1:
+        errors = [{"loc": ["items"], "msg": "Input should be a list"}]
+        raise Problem("invalid-input", 'The body is {"items": [{"task": "…", "input": {…}}, …]}.', errors=errors)
+    found: list[Any] = body["items"]
+    return found
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        return Problem("malformed-body", f"{error}.")
+
+
+def _prepare(who: Caller, item: Any) -> Prepared:
+    try:
+        if isinstance(item, Problem):
+            return item
+        given = Item.model_validate(item)
+        made = definition(given.task)
+        submission = Submission(store(), made, who.owner, g.request_id, nested_options(given.options, NESTED))
+        validated = made.validate_json(
+            pydantic_core.to_json(given.input), allow_private=store().settings.allow_private_addresses
+        )
+        with submission:
+            task = submission.prepare(validated)
+            submission.keep()
+        return submission, task
+    except ValidationError as error:
+        errors = [{"loc": list(each["loc"]), "msg": each["msg"]} for each in error.errors(include_url=False)]
+        return Problem("invalid-input", 'An item is {"task": "…", "input": {…}}.', errors=errors)
+    except CoatcheckError as error:
+        return as_problem(error)
+
+
+def _tidy(prepared: Sequence[Prepared], stored: bool) -> None:
+    """Nothing was stored: the uploads of the items go, too."""
+    for each in prepared:
+        if not stored and not isinstance(each, Problem):
+            each[0].uploads.discard()
+
+
+def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | int) -> NewTask | Problem:
+    if not isinstance(outcome, CoatcheckError):
+        return task
+    submission.uploads.discard()
+    return as_problem(outcome)
+
+
+def _line(answer: NewTask | Problem) -> dict[str, Any]:
+    if isinstance(answer, Problem):
+        return {"problem": answer.body()}
+    record = first_record(answer)
+    return {"task_id": record.id, "task": record.task_type, "status": record.status, "links": links(record.id)}
+
+
+def _ticket(batch_id: str, items: list[dict[str, Any]], *, replayed: bool = False) -> Response:
+    body = {"batch_id": batch_id, "items": items, "links": {"self": f"/batches/{batch_id}"}}
+    headers = {"Location": f"/batches/{batch_id}", "Operation-Location": f"/batches/{batch_id}", "Retry-After": "1"}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(body, 202, headers)
+
+
+def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
+    """The first answer again, item by item; why one was refused is not kept, and is said as it is now."""
+    found = store().submits.batch(batch_id)
+    tasks = found.tasks if found else {}
+    lines = []
+    for place, each in enumerate(prepared):
+        if task_id := tasks.get(place):
+            lines.append({"task_id": task_id, "links": links(task_id)})
+        else:
+            lines.append({"problem": (each if isinstance(each, Problem) else _no_room()).body()})
+    return _ticket(batch_id, lines, replayed=True)
+
+
+def _no_room() -> Problem:
+    return Problem("over-quota", "There was no room for it when this batch came first. Submit it under another key.")
+
+
+@batches.get("/batches/<batch_id>")
+def show_batch(batch_id: str) -> Response:
+    """How many of a batch's tasks are in each status; `expired` counts those whose records are gone."""
+    found = store().submits.batch(batch_id)
+    if found is None or found.owner not in visible_owners():
+        raise Problem("expired-batch" if found is None and issued(batch_id) else "unknown-batch")
+    task_ids = [task_id for task_id in found.tasks.values() if task_id]
+    counts = store().listing.count_by_status(task_ids)
+    ended = sum(counts.get(word, 0) for word in ("expired", *(status for status in Status if status.done)))
+    body = {"batch_id": batch_id, "total": len(task_ids), "done": ended == len(task_ids), "counts": counts}
+    body["task_ids"] = task_ids
+    return json_answer(body, headers={} if body["done"] else {"Retry-After": "1"})

@@ -1,0 +1,145 @@
+"""A task's life as server-sent events: `status` at each change, `progress`, `log`, and last `done`.
+
+An id says all that its reader has had: `<number>.<status>-<deliveries>-<retries>`, the number of the last entry of the
+task's log and the last status, and at the end `<number>.done`. The entries are numbered in the record for good, and
+status, deliveries and retries never come back to what they were; so `Last-Event-ID` gives exactly what is missing:
+the entries behind the number (the oldest of very many are not kept), and the status where it is another. A status
+that came and went while nobody listened is not told: its successor says all that it said. Whoever has had `done`
+gets 204, at which a browser's `EventSource` stops asking.
+
+`EventSource` cannot send headers: with keys configured, a page reads this with the session of a browser that has
+signed in (see `sessions.py`).
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterator
+
+import pydantic_core
+from flask import Blueprint, Response, request
+
+from server.services.status import status_object, timestamp
+from server.store import Store
+from server.store.api_keys import Caller
+from server.store.connection import UNREACHABLE
+from server.store.record import Record, Status
+from server.store.tasks import Entry
+from server.web.current import store
+from server.web.gunicorn_worker.waiters import ALL, Waiters, waiters
+from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_request, pause
+from server.web.middleware import caller
+from server.web.routes.tasks import find
+
+#: Seconds of silence after which a comment says that the connection lives.
+HEARTBEAT = 15.0
+
+#: Milliseconds after which a client whose connection broke comes back; more where it was sent away.
+_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
+
+_ID = re.compile(r"(\d{1,15})\.([a-z]+(?:-\d+-\d+)?)")
+
+events = Blueprint("events", __name__)
+
+
+@events.get("/tasks/<task_id>/events")
+def stream(task_id: str) -> Response:
+    """What happens to a task, as it happens."""
+    record = find(task_id)
+    number, mark = _last_seen()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if mark == "done" and record.status.done:
+        return Response(status=204, headers=headers)
+    reader = Reader(store(), task_id, caller(), number, mark)
+    body = b"" if request.method == "HEAD" else _body(lot_of_request(), waiters(), task_id, reader)
+    return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
+
+
+def _last_seen() -> tuple[int, str]:
+    match = _ID.fullmatch(request.headers.get("Last-Event-ID", ""))
+    return (int(match[1]), match[2]) if match else (0, "new")
+
+
+def _body(lot: Lot, listening: Waiters, task_id: str, reader: "Reader") -> Iterator[bytes]:
+    """What there is now; the rest is written while the request is parked.
+
+    Where there is no room for that, what there is now is all: the client comes back after a while.
+    """
+    first = reader.more()
+    ticket = None if reader.ended else enter(lot, listening, task_id, ALL, math.inf)
+    parked = False
+    try:
+        yield b"retry: %d\n%s" % (_RETRY if ticket or reader.ended else _RETRY_WITHOUT_ROOM, first)
+        while ticket is not None and not reader.ended:
+            ticket.body = reader
+            pause(ticket)
+            yield reader.more()
+    except Parked:
+        parked = True
+        raise
+    finally:
+        if ticket is not None and not parked:
+            ticket.close()
+
+
+class Reader:
+    """One client's way through the events of a task. It ends early where the client's key is revoked."""
+
+    def __init__(self, store: Store, task_id: str, caller: Caller, number: int, mark: str) -> None:
+        self._store = store
+        self._task_id = task_id
+        self._caller = caller
+        self._number = number
+        self._mark = mark
+        self._written = time.monotonic()
+        self.ended = False
+
+    @property
+    def due(self) -> float:
+        """When to say that the connection lives."""
+        return self._written + HEARTBEAT
+
+    def more(self) -> bytes:
+        """The events that have not been read yet; a comment where there have been none for long."""
+        try:
+            text = b"".join(self._new())
+        except UNREACHABLE:  # it is looked at again when Redis is back
+            text = b""
+        now = time.monotonic()
+        if not text and now >= self.due:
+            text = b": still here\n"  # no empty line: some clients take one for the end of an event
+        if text:
+            self._written = now
+        return text
+
+    def _new(self) -> Iterator[bytes]:
+        record, entries = self._store.tasks.events(self._task_id, self._number)
+        if record is None or not self._store.api_keys.holds(self._caller):
+            self.ended = True
+            return
+        running = record.status is Status.RUNNING  # it says so first; any other status comes after what a run said
+        yield from self._status(record) if running else ()
+        yield from map(self._entry, entries)
+        yield from self._status(record) if not running else ()
+        if record.status.done:
+            self.ended = True
+            self._mark = "done"
+            yield self._event("done", self._status_object(record))
+
+    def _status(self, record: Record) -> Iterator[bytes]:
+        mark = f"{record.status}-{record.deliveries}-{record.retries}"
+        if mark != self._mark:
+            self._mark = mark
+            yield self._event("status", self._status_object(record))
+
+    def _status_object(self, record: Record) -> bytes:
+        return pydantic_core.to_json(status_object(record, self._store.tasks.position(record)))
+
+    def _entry(self, entry: Entry) -> bytes:
+        self._number = entry.number
+        return self._event(entry.word, pydantic_core.to_json({**entry.content, "at": timestamp(entry.at_ms)}))
+
+    def _event(self, name: str, data: bytes) -> bytes:
+        return b"id: %d.%s\nevent: %s\ndata: %s\n\n" % (self._number, self._mark.encode(), name.encode(), data)

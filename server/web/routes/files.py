@@ -1,0 +1,83 @@
+"""A task's output files: whole, or by range (RFC 9110, sections 13 and 14)."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+
+from server.store.errors import BlobMissing
+from server.store.record import Record
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.routes.tasks import find
+
+files = Blueprint("files", __name__)
+
+#: Types that a browser may show in place; all others are saved, so that none runs as a page of this origin.
+_INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "text/plain"})
+
+
+@files.get("/tasks/<task_id>/files/<name>")
+def download(task_id: str, name: str) -> Response:
+    """A file that a task made."""
+    file = _find(find(task_id), name)
+    etag = f'"{file["sha256"]}"'
+    headers = _headers(file, etag)
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(file["sha256"]):
+        return Response(status=304, headers=headers)
+    part = _range(file, etag)
+    start, stop = part or (0, file["bytes"])
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file['bytes']}"
+    body = b"" if request.method == "HEAD" else _read(file["key"], start, stop)
+    response = Response(body, 206 if part else 200, headers)
+    response.headers["Content-Length"] = str(stop - start)
+    return response
+
+
+def _find(record: Record, name: str) -> dict[str, Any]:
+    for file in record.files:
+        if file["name"] == name:
+            return file
+    raise Problem("unknown-file", f"The task has: {', '.join(file['name'] for file in record.files) or 'no files'}.")
+
+
+def _headers(file: dict[str, Any], etag: str) -> dict[str, str]:
+    place = "inline" if file["media_type"].partition(";")[0] in _INLINE else "attachment"
+    return {
+        "Content-Type": file["media_type"],
+        "Content-Disposition": f"{place}; {_file_name(file['name'])}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+    }
+
+
+def _file_name(name: str) -> str:
+    """The name for all clients, and beside it what only newer ones read where the name is not plain (RFC 6266)."""
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in name)
+    return f'filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}")
+
+
+def _range(file: dict[str, Any], etag: str) -> tuple[int, int] | None:
+    """First byte, and the one behind the last; several ranges at once, or a stale `If-Range`, get the whole file."""
+    size: int = file["bytes"]
+    wanted = request.range if request.method == "GET" else None
+    condition = request.headers.get("If-Range", etag)
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or condition != etag:
+        return None
+    first, _ = wanted.ranges[0]
+    # The last bytes, more than there are: RFC 9110 means all of them, werkzeug none.
+    found = (0, size) if 0 < size < -first else wanted.range_for_length(size)
+    if found is None:
+        raise Problem("range-not-satisfiable", headers={"Content-Range": f"bytes */{size}"})
+    return found
+
+
+def _read(key: str, start: int, stop: int) -> Iterator[bytes]:
+    try:
+        return store().blobs.read(key, start, stop)
+    except BlobMissing:
+        raise Problem("unknown-file", "Its bytes are gone.") from None

@@ -1,0 +1,89 @@
+"""Is the process up, can it take a task, and what has been going on."""
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.sdk.registry import catalog
+from server.store.connection import UNREACHABLE
+from server.store.record import Status
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.middleware import require_admin
+from server.web.responses import json_answer
+from server.web.routes.queues import FINDINGS
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/health/live")
+def live() -> Response:
+    """The process answers."""
+    return json_answer({"status": "live"})
+
+
+@health.get("/health/ready")
+def ready() -> Response:
+    """A task would be taken, and a worker is there to run it."""
+    try:
+        workers = len(store().leases.workers())
+    except UNREACHABLE:
+        raise Problem("unavailable", "Redis is out of reach.") from None
+    if workers == 0:
+        raise Problem("unavailable", "No worker is running.", headers={"Retry-After": "5"})
+    return json_answer({"status": "ready", "workers": workers})
+
+
+@health.get("/metrics")
+def metrics() -> Response:
+    """Prometheus text. Every figure lies in Redis, so it is the same from each web process and outlives them."""
+    require_admin()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector())
+    return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")
+
+
+class _Collector(Collector):
+    """Reads the figures when they are asked for."""
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        statistics = store().counters.statistics()
+        yield from _per_kind(statistics)
+        yield _findings(statistics)
+        yield from _now()
+
+
+def _per_kind(statistics: dict[str, int]) -> Iterator[Metric]:
+    submitted = CounterMetricFamily("coatcheck_tasks_submitted", "Tasks accepted.", labels=["task"])
+    ended = CounterMetricFamily("coatcheck_tasks_ended", "Tasks that have ended.", labels=["task", "status"])
+    seconds = CounterMetricFamily(
+        "coatcheck_task_run_seconds", "Time of the last runs of ended tasks.", labels=["task"]
+    )
+    for kind in catalog():
+        submitted.add_metric([kind.name], statistics.get(f"{kind.name}:submitted", 0))
+        seconds.add_metric([kind.name], statistics.get(f"{kind.name}:ms", 0) / 1000)
+        for status in (status for status in Status if status.done):
+            ended.add_metric([kind.name, status], statistics.get(f"{kind.name}:{status}", 0))
+    yield from (submitted, ended, seconds)
+
+
+def _findings(statistics: dict[str, int]) -> Metric:
+    found = CounterMetricFamily("coatcheck_recoveries", "Automatic recoveries.", labels=["finding"])
+    for finding in FINDINGS:
+        found.add_metric([finding], statistics.get(f"recovery:{finding}", 0))
+    return found
+
+
+def _now() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("coatcheck_queue_waiting", "Tasks that wait for a worker.", labels=["queue"])
+    oldest = GaugeMetricFamily("coatcheck_queue_oldest_seconds", "Age of the longest waiting.", labels=["queue"])
+    for queue in sorted({kind.queue for kind in catalog()}):
+        waiting.add_metric([queue], store().counters.waiting(queue))
+        oldest.add_metric([queue], store().counters.oldest(queue) or 0.0)
+    yield from (waiting, oldest)
+    yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks that workers hold.", value=store().counters.running())
+    yield GaugeMetricFamily("coatcheck_workers", "Workers that live.", value=len(store().leases.workers()))

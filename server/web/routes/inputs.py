@@ -1,0 +1,35 @@
+"""What a task was given: its parameters as they are stored, its uploads by name, type and size."""
+
+from typing import Any
+
+import pydantic_core
+from flask import Blueprint, Response
+
+from server.store.record import Record
+from server.web.responses import json_answer
+from server.web.routes.tasks import find
+
+inputs = Blueprint("inputs", __name__)
+
+#: What of a stored upload is a client's to know; where its bytes lie is not.
+_SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
+
+
+@inputs.get("/tasks/<task_id>/input")
+def show(task_id: str) -> Response:
+    """What a task was given."""
+    record = find(task_id)
+    return json_answer({"task_id": record.id, "task": record.task_type, "input": input_of(record)})
+
+
+def input_of(record: Record) -> dict[str, Any]:
+    """The parameters of a task."""
+    return {name: _shown(value) for name, value in pydantic_core.from_json(record.input).items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    if not isinstance(value, dict) or not {"key", "filename", "media_type"} <= value.keys():
+        return value
+    return {word: value[name] for name, word in _SHOWN.items() if value.get(name) not in (None, "")}

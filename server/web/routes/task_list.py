@@ -1,0 +1,173 @@
+"""Lists of tasks, and what is done to all that a filter matches."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, g, request
+
+from server.sdk.registry import catalog
+from server.services.status import status_object
+from server.services.submit import retry
+from server.store.errors import CoatcheckError
+from server.store.listing import Filter, Page
+from server.store.record import Record, Status
+from server.web.current import store
+from server.web.errors import Problem, as_problem
+from server.web.middleware import require_submit
+from server.web.responses import json_answer
+from server.web.routes.tasks import visible_owners
+
+lists = Blueprint("lists", __name__)
+
+PAGE, MAX_PAGE = 50, 500
+
+#: At most so many tasks for one request, so that it ends before a router gives up; `next` goes on with the others.
+MAX_CANCELED, MAX_RETRIED = 5_000, 500
+
+#: Statuses of problems that would be those of the next task, too.
+_NO_ROOM = (429, 503)
+
+#: What a list and a bulk call can be narrowed to.
+FILTERS = ("status", "task", "owner", "tag", "since", "until")
+
+
+@lists.get("/tasks")
+def list_tasks() -> Response:
+    """The caller's tasks, newest first."""
+    limit = page_limit()
+    page = asked_page(limit)
+    # A place in the queue costs a round trip each; the task's own status has it.
+    body: dict[str, Any] = {"tasks": [status_object(record, None) for record in page.records], "next": None}
+    if page.cursor is None:
+        return json_answer(body)
+    body["next"] = _next("/tasks", page.cursor)
+    return json_answer(body, headers={"Link": f'<{body["next"]}>; rel="next"'})
+
+
+def _next(path: str, cursor: str) -> str:
+    """The address of the next page: the same filters, each as often as it was given."""
+    given = [(name, text) for name in (*FILTERS, "limit") for text in request.args.getlist(name)]
+    return f"{path}?{urlencode([*given, ('cursor', cursor)])}"
+
+
+def asked_page(limit: int) -> Page:
+    """The page of tasks that the query asks for.
+
+    Raises:
+        Problem: `invalid-input`.
+    """
+    return store().listing.page(_filter(), limit, _cursor())
+
+
+@lists.post("/bulk/cancel")
+def bulk_cancel() -> Response:
+    """Cancel every task that matches."""
+    unfinished = [status for status in Status if not status.done and status is not Status.CANCELING]
+    return _bulk("canceled", unfinished, MAX_CANCELED, lambda record: store().tasks.cancel(record.id))
+
+
+@lists.post("/bulk/retry")
+def bulk_retry() -> Response:
+    """Retry every ended task that matches; by default those that failed or were canceled."""
+    ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
+    return _bulk("retried", ended, MAX_RETRIED, lambda record: retry(store(), record, g.request_id))
+
+
+def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Record], object]) -> Response:
+    require_submit()
+    _check_filters()
+    wanted = _filter(statuses)
+    # Read to the end before acting: what is acted on changes its place in the indexes.
+    matched = store().listing.gather(wanted, most, _cursor()) if wanted.statuses else Page([], None)
+    done, refused, cursor = 0, [], matched.cursor
+    for at, record in enumerate(matched.records):
+        try:
+            act(record)
+            done += 1
+        except CoatcheckError as error:
+            problem = as_problem(error)
+            if problem.status not in _NO_ROOM:
+                refused.append({"task_id": record.id, "problem": problem.body()})
+            elif done:
+                cursor = matched.records[at - 1].id
+                break
+            else:
+                raise
+    body = {word: done, "refused": refused, "more": cursor is not None}
+    return json_answer(body | {"next": cursor and _next(request.path, cursor)})
+
+
+def _check_filters() -> None:
+    """A filter that is missing, empty or misspelt would match more than was meant."""
+    if unknown := sorted(set(request.args) - {*FILTERS, "cursor"}):
+        raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}.")
+    if not any(_words(name) for name in FILTERS):
+        raise Problem("bad-request", f"A filter is needed: one of {', '.join(FILTERS)}.")
+
+
+def _filter(among: Sequence[Status] | None = None) -> Filter:
+    statuses = [_status(word) for word in _words("status")] or list(Status)
+    return Filter(
+        owners=_asked("owner", visible_owners()),
+        task_types=_asked("task", [kind.name for kind in catalog()]),
+        statuses=[status for status in statuses if among is None or status in among],
+        tags=_words("tag"),
+        since=_moment("since"),
+        until=_moment("until"),
+    )
+
+
+def _asked(name: str, known: list[str]) -> list[str]:
+    """Those of the known ones that the query names; all, where it names none."""
+    wanted = _words(name)
+    return [each for each in known if each in wanted] if wanted else known
+
+
+def _words(name: str) -> list[str]:
+    return [word for text in request.args.getlist(name) for word in text.split(",") if word]
+
+
+def _status(word: str) -> Status:
+    try:
+        return Status(word)
+    except ValueError:
+        raise invalid_query("status", f"Input should be one of {', '.join(Status)}") from None
+
+
+def _moment(name: str) -> int | None:
+    """Milliseconds since 1970 of an RFC 3339 time in the query."""
+    if (text := request.args.get(name)) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid_query(name, "Input should be a time as RFC 3339 has it") from None
+    if moment.tzinfo is None:
+        raise invalid_query(name, "Input should have a time zone, such as Z")
+    return int(moment.timestamp() * 1000)
+
+
+def page_limit() -> int:
+    """How many entries a page is to have.
+
+    Raises:
+        Problem: `invalid-input`.
+    """
+    text = request.args.get("limit", str(PAGE))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+        raise invalid_query("limit", f"Input should be a number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _cursor() -> str | None:
+    text = request.args.get("cursor")
+    if text is not None and (len(text) != 36 or set(text) - set("0123456789abcdef-")):
+        raise invalid_query("cursor", "Input should be the cursor of a page before")
+    return text
+
+
+def invalid_query(name: str, message: str) -> Problem:
+    """The problem of one name in the query."""
+    return Problem("invalid-input", f"Look at: {name}.", errors=[{"loc": ["query", name], "msg": message}])

@@ -1,0 +1,222 @@
+"""Submit, status, result, cancel, catalogue."""
+
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, g, request
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import catalog, definition, is_registered
+from server.services.submit import Submission, retry
+from server.store import ids
+from server.store.connection import UNREACHABLE
+from server.store.errors import CoatcheckError
+from server.store.record import Record, Status
+from server.web.body.options import read_key, read_options
+from server.web.body.read import read_input
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.gunicorn_worker.lookout import lookout
+from server.web.gunicorn_worker.waiters import CHANGES, ENDS
+from server.web.gunicorn_worker.waiting import Ticket, hold, waits
+from server.web.middleware import caller, require_submit
+from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, status_answer
+
+api = Blueprint("api", __name__)
+
+
+@api.before_request
+def check_address() -> Response | None:
+    """`/tasks/<name>` and `/tasks/<task_id>` are one pattern: a kind takes a submit alone, a task takes none."""
+    given, options = request.view_args or {}, request.method == "OPTIONS"
+    name = given.get("name" if options else "task_id", "")
+    is_kind = is_registered(name)
+    if not (options or is_kind) or request.path != f"/tasks/{name}":
+        return None
+    allowed = {"Allow": "OPTIONS, POST" if is_kind else "DELETE, GET, HEAD, OPTIONS"}
+    if options:
+        return Response(headers=allowed)
+    raise Problem("method-not-allowed", f"A kind of task takes POST; /catalog/{name} says more.", headers=allowed)
+
+
+@api.post("/tasks/<name>")
+def submit(name: str) -> Response:
+    """Store a request as a task and answer with its ticket; with `wait`, with its end."""
+    return hold(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
+
+
+def _submit(name: str) -> Response:
+    who = require_submit()
+    options, key = read_options(), read_key(who)
+    with Submission(store(), definition(name), who.owner, g.request_id, options, key) as submission:
+        ticket = submission.submit(read_input(submission))
+    g.task_id = ticket.record.id
+    return accepted(ticket)
+
+
+@api.get("/tasks/<task_id>")
+def status(task_id: str) -> Response:
+    """How a task is; with `wait`, as soon as that has changed."""
+    if not waits():
+        return status_answer(_of_caller(task_id, lookout().look(task_id)))
+    return hold(CHANGES, lambda held: _look_for_change(task_id, held))
+
+
+@api.get("/tasks/<task_id>/result")
+def result(task_id: str) -> Response:
+    """What a task gave; 202 until it has ended."""
+    record = find(task_id)
+    if not record.status.done:
+        return status_answer(record, 202)
+    if record.status is Status.FAILED:
+        raise Problem("task-failed", (record.error or {}).get("detail", ""), error=record.error, task_id=record.id)
+    if record.status is Status.CANCELED:
+        raise Problem("task-canceled", task_id=record.id)
+    if (href := _single_file(record)) is not None:
+        return _see_other(href)
+    return json_answer(_envelope(record), headers={"Vary": "Accept"})
+
+
+@api.post("/tasks/<task_id>/cancel")
+def cancel(task_id: str) -> Response:
+    """Stop a task; one that has ended stays as it is."""
+    require_submit()
+    record = find(task_id)
+    if not record.status.done:
+        store().tasks.cancel(task_id)
+        record = find(task_id)
+    return status_answer(record)
+
+
+@api.post("/tasks/<task_id>/retry")
+def retry_task(task_id: str) -> Response:
+    """A new task from the stored request of one that has ended."""
+    require_submit()
+    ticket = retry(store(), find(task_id), g.request_id)
+    return accepted(ticket)
+
+
+@api.delete("/tasks/<task_id>")
+def delete(task_id: str) -> Response:
+    """Forget a finished task, its files too, at once."""
+    require_submit()
+    record = find(task_id)
+    if not record.status.done:
+        raise Problem("task-not-done", f"The task is {record.status}.")
+    if store().leases.drop(task_id):
+        store().blobs.delete(task_id)
+        store().leases.collected([task_id])
+    return Response(status=204)
+
+
+@api.get("/catalog")
+def list_kinds() -> Response:
+    """Every kind of task."""
+    return json_answer({"tasks": [_entry(each) for each in catalog()]})
+
+
+@api.get("/catalog/<name>")
+def show_kind(name: str) -> Response:
+    """One kind of task."""
+    return json_answer(_entry(definition(name)))
+
+
+def find(task_id: str) -> Record:
+    """The caller's task.
+
+    Raises:
+        Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
+    """
+    return _of_caller(task_id, store().tasks.get_with_position(task_id))
+
+
+def _of_caller(task_id: str, record: Record | None) -> Record:
+    """What was read of a task, where the caller may see it; a problem as in `find` where not."""
+    g.task_id = task_id
+    who = caller()
+    if record is not None and (record.owner == who.owner or who.is_admin):
+        return record
+    if record is None and issued(task_id):
+        raise Problem("expired-task", task_id=task_id)
+    raise Problem("unknown-task")
+
+
+def _look_for_end(held: Ticket) -> tuple[Response, bool]:
+    """The answer to a submit that waits, and whether the task has ended."""
+    try:
+        record = find(g.task_id)
+    except UNREACHABLE:
+        return held.first, False  # the task is stored: the client must not hear anything else
+    except CoatcheckError:  # it has been deleted meanwhile, or the client's key revoked
+        return held.first, True
+    if not record.status.done and not held.over:
+        return held.first, False
+    response = ended(record) if record.status.done else status_answer(record, 202)
+    response.headers.update({name: held.first.headers[name] for name in OF_SUBMIT if name in held.first.headers})
+    return response, record.status.done
+
+
+def _look_for_change(task_id: str, held: Ticket | None) -> tuple[Response, bool]:
+    """The status, and whether it is another than the client has, or than it was when the client began to wait."""
+    record = find(task_id)
+    response = status_answer(record)
+    if held is not None and record.status is Status.QUEUED:
+        held.look_often()
+    if "If-None-Match" in request.headers:
+        changed = response.status_code != 304
+    else:
+        changed = held is not None and response.headers["ETag"] != held.first.headers["ETag"]
+    return response, record.status.done or changed
+
+
+def visible_owners() -> list[str]:
+    """Whose tasks the caller sees: its own, or everyone's."""
+    who = caller()
+    return sorted({who.owner, *store().submits.owners()}) if who.is_admin else [who.owner]
+
+
+def issued(some_id: str) -> bool:
+    """Whether this id was made for an owner whom the caller sees: if it is gone, it has expired."""
+    return any(ids.issued(some_id, owner, store().secret) for owner in visible_owners())
+
+
+def _envelope(record: Record) -> bytes:
+    """The result as it was stored, without reading it."""
+    return b'{"task_id":"%s","status":"%s","result":%s}' % (
+        record.id.encode(),
+        record.status.encode(),
+        record.result or b"null",
+    )
+
+
+def _single_file(record: Record) -> str | None:
+    """The file to send instead of JSON, where the client asks for another type and there is exactly one."""
+    if len(record.files) != 1 or not request.accept_mimetypes:
+        return None
+    file = record.files[0]
+    media_type = file["media_type"].partition(";")[0]
+    if request.accept_mimetypes.best_match(["application/json", media_type]) in (None, "application/json"):
+        return None
+    return f"/tasks/{record.id}/files/{quote(file['name'], safe='')}"
+
+
+def _see_other(href: str) -> Response:
+    return Response(status=303, headers={"Location": href, "Cache-Control": "private, no-cache", "Vary": "Accept"})
+
+
+def _entry(each: TaskDefinition) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "summary": each.summary,
+        "description": each.description,
+        "input_schema": each.input_schema,
+        "output_schema": each.output_schema,
+        "uploads": dict(each.uploads),
+        "accepts": list(each.accepts),
+        "limits": {
+            "soft_seconds": each.limits.soft,
+            "hard_seconds": each.limits.hard,
+            "max_upload_bytes": each.max_upload_bytes or store().settings.max_upload_bytes,
+        },
+        "links": {"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"},
+    }

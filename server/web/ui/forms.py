@@ -1,0 +1,146 @@
+"""A form for each kind of task, made from its schema: the docs and the page that runs it have the same."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.signature import Arity
+from server.web.openapi.notation import branches, is_nullable, is_plain, number, resolved, sample, words
+
+_SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
+_ANY_BYTES = "application/octet-stream"
+
+#: Characters from which on a text may have several lines.
+_LONG = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, area, json.
+
+    `literal`: its choices are no texts, but numbers, say.
+    """
+
+    name: str
+    control: str
+    required: bool
+    hint: str = ""
+    value: str = ""
+    choices: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    structure: str = ""
+    literal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskForm:
+    """A kind of task as the page shows it."""
+
+    kind: TaskDefinition
+    parameters: list[Parameter]
+    result: str
+    curl: str
+
+
+def form_of(kind: TaskDefinition, base: str) -> TaskForm:
+    """The form of a kind; `base` is the server's address in its command."""
+    schema = kind.input_schema
+    needed = schema.get("required", ())
+    parameters = [_parameter(kind, name, each, name in needed) for name, each in schema.get("properties", {}).items()]
+    result = _lines(words(kind.output_schema, kind.output_schema))
+    return TaskForm(kind, parameters, result, _curl(kind, base))
+
+
+def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    root = kind.input_schema
+    if name in kind.uploads:
+        return _file(kind, name, schema, required)
+    found = branches(schema, root)
+    described = _description(schema, found, root)
+    default = resolved(schema, root).get("default")
+    shown = _text(default) if default is not None else _text(sample(schema, root)) if required else ""
+    first = found[0] if len(found) == 1 else {}
+    if not found or not is_plain(schema, root) or first.get("type") == "array":
+        return _json(name, words(schema, root), described, required, shown)
+    choices = _choices(first)
+    return Parameter(
+        name=name,
+        control="select" if choices else _input(first),
+        required=required,
+        hint=described if choices else _sentences(words(schema, root), described),
+        value=shown,
+        choices=("", *choices) if is_nullable(schema, root) else choices,
+        attributes={} if choices else _bounds(first),
+        literal=not all(isinstance(value, str) for value in _values(first)),
+    )
+
+
+def _file(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    many = kind.uploads[name] is Arity.MANY
+    images = all(each.startswith("image/") or each == _ANY_BYTES for each in kind.accepts)
+    accepts = "image/*" if kind.accepts and images else ",".join(kind.accepts)
+    attributes = ({"accept": accepts} if accepts else {}) | ({"multiple": "multiple"} if many else {})
+    described = schema.get("description", "")
+    hint = "" if described.startswith("A file:") else described
+    return Parameter(name, "file", required, _sentences("Several files" if many else "", hint), attributes=attributes)
+
+
+def _json(name: str, structure: str, described: str, required: bool, shown: str) -> Parameter:
+    """A parameter that is no single value: its JSON in a text area."""
+    long = len(structure) > 60
+    hint = _sentences("JSON" if long else f"JSON: {structure}", described)
+    return Parameter(name, "json", required, hint, shown, structure=_lines(structure) if long else "")
+
+
+def _sentences(*parts: str) -> str:
+    return ". ".join(part[0].upper() + part[1:] for part in parts if part)
+
+
+def _description(schema: dict[str, Any], found: list[Mapping[str, Any]], root: dict[str, Any]) -> str:
+    own: str = resolved(schema, root).get("description", "")
+    return own or (found[0].get("description", "") if len(found) == 1 else "")
+
+
+def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_text(value) for value in _values(schema))
+
+
+def _values(schema: Mapping[str, Any]) -> list[Any]:
+    """What there is to choose from."""
+    if schema.get("type") == "boolean":
+        return [True, False]
+    return list(schema.get("enum", [schema["const"]] if "const" in schema else []))
+
+
+def _input(schema: Mapping[str, Any]) -> str:
+    if schema.get("type") in ("integer", "number"):
+        return "number"
+    if schema.get("maxLength", 0) >= _LONG:
+        return "area"
+    return _SIMPLE_INPUTS.get(schema.get("format", ""), "text")
+
+
+def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"minimum": "min", "maximum": "max", "minLength": "minlength", "maxLength": "maxlength"}
+    found = {names[key]: number(schema[key]) for key in names if key in schema}
+    return found | ({"step": "any"} if schema.get("type") == "number" else {})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _lines(structure: str) -> str:
+    """One alternative a line: a long list of them is read down, not across."""
+    return structure.replace("} | {", "}\n{").replace("list of ({", "list of (\n{")
+
+
+def _curl(kind: TaskDefinition, base: str) -> str:
+    """The shortest command that submits a task of this kind."""
+    file = "@cat.jpg" if "image/jpeg" in kind.accepts else "@file"
+    values = {name: file if name in kind.uploads else _text(value) for name, value in sample(kind.input_schema).items()}
+    fields = [f"-F {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
+    return " ".join(["curl", *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])

@@ -1,0 +1,110 @@
+"""What has slipped through is found: messages that are nowhere, tasks that have expired."""
+
+import socket
+import time
+
+from harness import Service, eventually
+from ledger import starts
+
+from server.services.message import queue_list
+
+
+def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> None:
+    fresh.start_web()
+    task_id = fresh.submit("ledgered")
+    other = fresh.submit("ledgered")
+    client = fresh.redis.client
+    message = client.lrange(queue_list("default", 1), -1, -1)[0]
+    assert client.lrem(queue_list("default", 1), 1, message) == 1
+    fresh.start_worker()
+    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert fresh.wait_for(other)["status"] == "succeeded"
+    assert starts(fresh, task_id) == 1
+    assert int(client.hget("stats", "recovery:lost_messages")) >= 1
+    assert 'coatcheck_recoveries_total{finding="lost_messages"} 1.0' in fresh.http.get("/metrics").text
+
+
+def test_an_expired_task_leaves_no_record_no_index_and_no_bytes(fresh: Service) -> None:
+    fresh.env["RESULT_TTL_SECONDS"] = "1"
+    fresh.start()
+    answer = fresh.http.post("/tasks/echo_file", files={"file": ("a.txt", b"x" * 1000, "text/plain")})
+    task_id = answer.json()["task_id"]
+    eventually(lambda: fresh.http.get(f"/tasks/{task_id}").status_code == 410, seconds=20)
+    eventually(lambda: not _traces(fresh, task_id), seconds=20)
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+
+
+def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Service) -> None:
+    fresh.env["WORKER_CONCURRENCY"] = "1"
+    fresh.start()
+    file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
+    expiring = fresh.http.post("/tasks/echo_file?ttl=5", files=file).json()["task_id"]
+    fresh.wait_for(expiring)
+    running = fresh.submit("long_running_task", seconds=600)
+    fresh.wait_for(running, "running")
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0, seconds=20)
+    eventually(lambda: not _traces(fresh, expiring))
+    assert fresh.status(running)["status"] == "running"
+
+
+def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(fresh: Service) -> None:
+    fresh.start_web()
+    file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
+    dropped = fresh.http.post("/tasks/echo_file", files=file).json()["task_id"]
+    fresh.http.post(f"/tasks/{dropped}/cancel")
+    upkeep = fresh.store.leases
+    assert upkeep.drop(dropped)
+    assert upkeep.take_uncollected(1) == [dropped]  # and here the process ends
+    fresh.redis.client.zadd("uncollected", {dropped: 0}, xx=True)  # its time is over
+    fresh.start_worker()
+    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: not _traces(fresh, dropped))
+
+
+def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is_due(fresh: Service) -> None:
+    fresh.start()
+    source = fresh.submit("ledgered", seconds=4)
+    item = {"task": "echo_file", "input": {"file": {"task_id": source, "file": "none"}}}
+    items = [item | {"options": {"ttl": 1, "tag": "gone"}}] * 200  # a whole round of maintenance
+    gone = [each["task_id"] for each in fresh.http.post("/batches", json={"items": items}).json()["items"]]
+    assert fresh.http.post("/bulk/cancel", params={"tag": "gone"}).json()["canceled"] == len(gone)
+    eventually(lambda: not fresh.redis.client.exists(*(f"t:{each}" for each in gone)))
+    assert fresh.wait_for(source, seconds=20)["status"] == "succeeded"
+    later = fresh.http.post("/tasks/ledgered?delay=0.1", json={}).json()["task_id"]
+    assert fresh.wait_for(later)["status"] == "succeeded"
+    eventually(lambda: not _traces(fresh, gone[0]))
+
+
+def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fresh: Service) -> None:
+    web = fresh.start_web()
+    part = "--x\r\nContent-Disposition: form-data; name=files; filename={name}\r\n\r\n{text}"
+    body = part.format(name="a.txt", text="y" * 1000 + "\r\n") + part.format(name="b.txt", text="y" * 300_000)
+    head = f"POST /tasks/count_files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body) + 1000}\r\n"
+    head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    client = fresh.redis.client
+    with socket.create_connection(("127.0.0.1", fresh.port)) as connection:
+        connection.sendall((head + body).encode())
+        eventually(lambda: client.zcard("blob:tasks") == 1)
+        web.kill()
+    orphan = client.zrange("blob:tasks", 0, -1)[0]
+    fresh_one = "01a1fbcc-bcc9-711e-b2b9-fa4a7edf3148"  # not an id that this server has issued
+    client.zadd("blob:tasks", {orphan: time.time() - 7200, fresh_one: time.time() - 7200})
+    fresh.start_worker()
+    eventually(lambda: client.zscore("blob:tasks", orphan) is None, seconds=20)
+    assert client.zscore("blob:tasks", fresh_one) is not None
+    assert not client.keys(f"blob:*{orphan.decode()}*")
+
+
+def _traces(service: Service, task_id: str) -> list[bytes]:
+    """Every key that is named after the task, or holds its id."""
+    client = service.redis.client
+    found = client.keys(f"*{task_id}*")
+    for key in client.keys("*"):
+        kind = client.type(key)
+        if kind == b"zset" and client.zscore(key, task_id) is not None:
+            found.append(key)
+        if kind == b"hash" and client.hexists(key, task_id):
+            found.append(key)
+        if kind == b"list" and any(task_id.encode() in item for item in client.lrange(key, 0, -1)):
+            found.append(key)
+    return found

@@ -1,0 +1,182 @@
+"""Polls that ask Redis nothing show every change all the same, in each of several web processes."""
+
+import json
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness import Service, eventually
+from waiting_clients import Puppet
+
+from server.store.api_keys import Role
+from server.web.gunicorn_worker.lookout import MOST
+
+#: Polls, each on a connection of its own, after which both web processes have been asked often enough to remember.
+MANY = 12
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Two web processes, and a worker with a puppet."""
+    settings = {"TASK_MODULES": "sample_tasks,waited_tasks", "WEB_CONCURRENCY": "2", "MAX_WAITING_PER_OWNER": "9000"}
+    with Service(tmp_path_factory.mktemp("watched"), **settings) as made:
+        yield made.start()
+
+
+@pytest.fixture
+def lonely(tmp_path: Path) -> Iterator[Service]:
+    """One web process and no worker, so that nobody else speaks to Redis."""
+    with Service(tmp_path) as made:
+        made.start_web()
+        yield made
+
+
+def submit(service: Service, **query: Any) -> str:
+    answer = service.http.post("/tasks/divide", params=query, json={"x": 1, "y": 2})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["task_id"])
+
+
+def polls(service: Service, task_id: str, times: int = MANY) -> list[httpx.Response]:
+    """Each on a new connection, which one process or the other takes."""
+    return [httpx.get(f"{service.url}/tasks/{task_id}", timeout=30) for _ in range(times)]
+
+
+def asked(service: Service) -> int:
+    """Scripts that Redis has run."""
+    return int(service.redis.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
+
+
+def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: Service) -> None:
+    task_id = submit(lonely, delay=600)
+    polls(lonely, task_id, 5)
+    before = asked(lonely)
+    assert {answer.json()["status"] for answer in polls(lonely, task_id, 100)} == {"scheduled"}
+    assert asked(lonely) - before <= 2  # for it is read now and then, come what may
+
+
+def test_a_cancel_is_seen_by_the_next_poll_of_each_process(watched: Service) -> None:
+    for _ in range(5):
+        task_id = submit(watched, delay=600)
+        assert {answer.json()["status"] for answer in polls(watched, task_id)} == {"scheduled"}
+        assert httpx.post(f"{watched.url}/tasks/{task_id}/cancel").json()["status"] == "canceled"
+        assert {answer.json()["status"] for answer in polls(watched, task_id)} == {"canceled"}
+
+
+def test_a_deleted_task_is_gone_for_the_next_poll_of_each_process(watched: Service) -> None:
+    task_id = submit(watched, delay=600)
+    httpx.post(f"{watched.url}/tasks/{task_id}/cancel")
+    polls(watched, task_id)
+    assert httpx.delete(f"{watched.url}/tasks/{task_id}").status_code == 204
+    assert {answer.status_code for answer in polls(watched, task_id)} == {410}
+
+
+def test_progress_that_is_stored_is_in_the_next_poll_of_each_process(watched: Service) -> None:
+    puppet = Puppet(watched)
+
+    def stored() -> float:
+        progress: float = json.loads(watched.redis.client.hget(f"t:{puppet.id}", "g") or "{}").get("percent", 0)
+        return progress
+
+    for percent in (20, 40, 60, 80):
+        polls(watched, puppet.id)
+        puppet.do(f"progress {percent}")
+        eventually(lambda percent=percent: stored() == percent)
+        assert {answer.json()["progress"]["percent"] for answer in polls(watched, puppet.id)} == {percent}
+    puppet.do("end")
+    watched.wait_for(puppet.id)
+
+
+def test_the_etag_of_a_remembered_answer_is_that_of_one_that_was_read(watched: Service) -> None:
+    task_id = submit(watched, delay=600)
+    first, *rest = polls(watched, task_id)
+    assert {answer.headers["ETag"] for answer in rest} == {first.headers["ETag"]}
+    assert {answer.content for answer in rest} == {first.content}
+
+
+def test_a_finished_task_is_gone_when_it_expires(watched: Service) -> None:
+    task_id = submit(watched, ttl=2)
+    watched.wait_for(task_id)
+    assert {answer.status_code for answer in polls(watched, task_id)} <= {200, 410}
+    eventually(lambda: {answer.status_code for answer in polls(watched, task_id, 4)} == {410})
+
+
+def test_a_place_in_the_queue_moves_on(lonely: Service) -> None:
+    first, second = submit(lonely), submit(lonely)
+    assert {answer.json()["queue"]["position"] for answer in polls(lonely, second, 5)} == {2}
+    lonely.http.post(f"/tasks/{first}/cancel")
+    eventually(lambda: lonely.status(second)["queue"]["position"] == 1)
+
+
+def test_a_redis_that_is_gone_is_said_by_the_next_poll(lonely: Service) -> None:
+    task_id = submit(lonely, delay=600)
+    polls(lonely, task_id, 5)
+    lonely.redis.process.kill()
+    assert {answer.status_code for answer in polls(lonely, task_id, 3)} == {503}
+
+
+def test_polls_are_answered_again_when_redis_is_back(lonely: Service) -> None:
+    task_id = submit(lonely, delay=600)
+    polls(lonely, task_id, 5)
+    lonely.redis.process.kill()
+    lonely.redis.start()
+    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
+
+
+def test_a_redis_that_says_nothing_any_more_is_said_within_seconds(lonely: Service) -> None:
+    task_id = submit(lonely, delay=600)
+    polls(lonely, task_id, 5)
+    lonely.redis.process.signal(signal.SIGSTOP)
+    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 503, seconds=30)
+    lonely.redis.process.signal(signal.SIGCONT)
+    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200, seconds=30)
+
+
+def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
+    task_id = submit(lonely, delay=600)
+    polls(lonely, task_id, 5)
+    lonely.redis.process.kill()
+    lonely.redis.start()
+    lonely.redis.client.hset(f"t:{task_id}", "d", 7)  # as another process may have done, unheard
+    assert {answer.json()["deliveries"] for answer in polls(lonely, task_id, 10) if answer.status_code == 200} == {7}
+
+
+def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        keys = service.store.api_keys
+        alice, bob = ({"Authorization": f"Bearer {keys.create(name, Role.SUBMIT)}"} for name in ("alice", "bob"))
+        service.start_web()
+        made = service.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}, headers=alice).json()
+        path = f"/tasks/{made['task_id']}"
+        assert [service.http.get(path, headers=alice).status_code for _ in range(5)] == [200] * 5
+        assert [service.http.get(path, headers=bob).status_code for _ in range(5)] == [404] * 5
+
+
+def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None:
+    items = [{"task": "divide", "input": {"x": 1, "y": 2}, "options": {"delay": 600}}] * 100
+    ids: list[str] = []
+    while len(ids) < MOST + 100:
+        ids += [item["task_id"] for item in lonely.http.post("/batches", json={"items": items}).json()["items"]]
+    for task_id in ids:
+        lonely.status(task_id)
+        lonely.status(task_id)
+    eventually(lambda: len(lonely.redis.client.pubsub_channels("t:*")) <= MOST + 1)
+    assert lonely.status(ids[0])["status"] == "scheduled"
+
+
+def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: Service) -> None:
+    task_id = submit(lonely)
+    before = asked(lonely)
+
+    def poll_often(_: int) -> None:
+        with httpx.Client(base_url=lonely.url, timeout=30) as client:
+            for _ in range(150):
+                assert client.get(f"/tasks/{task_id}").json()["status"] == "queued"
+
+    with ThreadPoolExecutor(16) as callers:
+        list(callers.map(poll_often, range(16)))
+    assert asked(lonely) - before < 16 * 150 / 4
