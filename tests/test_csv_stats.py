@@ -13,6 +13,7 @@ import pytest
 from harness import Process, Service, eventually
 
 MIB = 2**20
+TABLES = Path(__file__).parent / "tables"
 
 
 def submit(service: Service, data: bytes, filename: str = "table.csv", **fields: Any) -> str:
@@ -69,6 +70,18 @@ def test_each_column_has_its_type_and_figures(service: Service) -> None:
         ("1,2\n3,4\n", ",", ["column 1", "column 2"]),
         ('\n\n"first\nname","a ""b"""\n1,2\n', ",", ["first\nname", 'a "b"']),
         ("a,a,\n1,2,3\n", ",", ["a", "a", ""]),
+        ("sep=;\na;b\n1;2\n", ";", ["a", "b"]),
+        ("a^b\n1^2\n", "^", ["a", "b"]),
+        ("a~b\n1~2\n", "~", ["a", "b"]),
+        ("a b   c\n1 2 'x'\n", " ", ["a", "b", "c"]),
+        ("full name\nAda L\nBob K\n", ",", ["full name"]),
+        ("1,5;2\n3,5;4\n", ";", ["column 1", "column 2"]),
+        ("name,2024,2025\nA,1,2\nB,3,4\n", ",", ["name", "2024", "2025"]),
+        ("born,1990\nAda,1985\nBob,1972\n", ",", ["column 1", "column 2"]),
+        ("2023,2024\n1,2\n3,4\n", ",", ["2023", "2024"]),
+        (",0,1\n0,5,6\n1,7,9\n", ",", ["", "0", "1"]),
+        (",a\n0,5\n1,7\n", ",", ["", "a"]),
+        ("day,2024-01-01,2024-01-02\nA,5,6\n", ",", ["day", "2024-01-01", "2024-01-02"]),
     ],
 )
 def test_delimiter_and_header_are_found(service: Service, text: str, delimiter: str, names: list[str]) -> None:
@@ -82,7 +95,7 @@ def test_what_is_given_is_believed(service: Service) -> None:
     first, second = found["columns"]
     assert (found["rows"], found["header"], second["type"]) == (3, False, "text")
     assert (first["type"], first["min"], first["nulls"]) == ("integer", 7, 2)
-    assert first["misfits"] == {"type": "integer", "count": 2, "first_row": 1, "first_value": "a"}
+    assert first["misfits"] == {"type": "integer", "count": 2, "first_row": 1, "first_line": 1, "first_value": "a"}
 
 
 def test_a_given_type_for_a_column_that_is_not_there_lists_the_columns(service: Service) -> None:
@@ -93,9 +106,10 @@ def test_a_given_type_for_a_column_that_is_not_there_lists_the_columns(service: 
 
 
 def test_a_column_of_mixed_types_is_text_and_says_what_does_not_fit(service: Service) -> None:
-    column = stats(service, "n\n" + "1\n" * 30_000 + "n/a\n2\n")["columns"][0]
+    column = stats(service, "n\n" + "1\n" * 30_000 + "?\n2\n")["columns"][0]
     assert column["type"] == "text"
-    assert column["misfits"] == {"type": "integer", "count": 1, "first_row": 30_001, "first_value": "n/a"}
+    place = {"first_row": 30_001, "first_line": 30_002}
+    assert column["misfits"] == {"type": "integer", "count": 1, **place, "first_value": "?"}
 
 
 def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
@@ -103,7 +117,11 @@ def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
     assert found["rows"] == 3
     assert found["skipped"] == {
         "count": 2,
-        "first": [{"line": 4, "reason": "too few columns"}, {"line": 6, "reason": "too many columns"}],
+        "lines": 2,
+        "first": [
+            {"line": 4, "lines": 1, "reason": "too few columns"},
+            {"line": 6, "lines": 1, "reason": "too many columns"},
+        ],
     }
 
 
@@ -120,6 +138,105 @@ def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
 def test_the_encoding_is_found(service: Service, data: bytes, encoding: str, city: str) -> None:
     found = stats(service, data)
     assert (found["encoding"], found["columns"][0]["name"], found["columns"][0]["min"]) == (encoding, "city", city)
+
+
+def test_a_header_is_read_as_the_rows_are(service: Service) -> None:
+    found = stats(service, (TABLES / "header_bad_quote.csv").read_bytes())
+    assert (found["rows"], found["skipped"]["count"]) == (1000, 0)
+    assert [column["name"] for column in found["columns"]] == ['5" pipe', "price"]
+
+
+def test_a_quote_that_is_never_closed_says_how_many_lines_it_swallows(service: Service) -> None:
+    data = (TABLES / "unclosed_quote.csv").read_bytes()
+    assert error(service, data) == (
+        "csv-unreadable",
+        "Line 1002: the quote that opens column 2 is never closed and swallows 1000 lines, up to line 2002. "
+        "Fix the line; or give `quote=none`, if quotes mean nothing here.",
+    )
+    assert stats(service, data, quote="none")["rows"] == 2001
+
+
+def test_every_line_is_accounted_for(service: Service) -> None:
+    text = '% made by hand\na,b\n\n1,"x\ny"\n2\n"5 pipe,3\n6,"7\n\n%\n8,9\n'
+    found = stats(service, text, comment="%")
+    assert found["lines"] == {
+        "total": 11, "before": 0, "header": 1, "rows": 3, "skipped": 3, "blank": 2, "comments": 2
+    }  # fmt: skip
+    assert found["longest_row"] == {"line": 4, "lines": 2}
+    assert found["skipped"]["first"][1] == {
+        "line": 7,
+        "lines": 2,
+        "reason": "the quote that opens column 1 is not closed properly and swallows 1 line, up to line 8",
+    }
+
+
+def test_lines_before_the_table_are_skipped_on_request_and_the_error_says_so(service: Service) -> None:
+    data = (TABLES / "preamble.csv").read_bytes()
+    type_, detail = error(service, data)
+    assert (type_, "give `skip_rows=3`" in detail) == ("csv-unreadable", True)
+    found = stats(service, data, skip_rows=3)
+    assert [column["name"] for column in found["columns"]] == ["name", "amount", "city"]
+    assert (found["rows"], found["lines"]["before"]) == (3, 3)
+
+
+def test_a_title_that_a_spreadsheet_has_padded_does_not_hide_the_header(service: Service) -> None:
+    text = ",,\nSales,,\nname,amount,city\nA,1,x\nB,2,y\n"
+    assert "line 3: give `skip_rows=2`; if the table has no header, `header=false`" in error(service, text)[1]
+    assert [column["name"] for column in stats(service, text, skip_rows=2)["columns"]] == ["name", "amount", "city"]
+    assert stats(service, text, header=False)["rows"] == 5
+
+
+def test_short_rows_are_padded_on_request(service: Service) -> None:
+    text = "a,b\n1,2,3\n4\n5,6,7,8\n9,10,11\n"
+    assert "`pad_rows=true`" in error(service, text)[1]
+    found = stats(service, text, pad_rows=True)
+    assert [(column["name"], column["nulls"]) for column in found["columns"]] == [("a", 0), ("b", 1), ("column 3", 1)]
+    assert (found["rows"], found["padded"], found["skipped"]["count"]) == (3, 1, 1)
+
+
+def test_numbers_and_dates_are_read_as_the_client_says(service: Service) -> None:
+    text = "n;at;day;flag\n1.234,56;31.12.2023 10:30;1.2.2024;y\n-7;01.01.2024 00:00;29.2.2024;n\n"
+    n, at, _, flag = stats(service, text, decimal=",", date_format="%d.%m.%Y %H:%M")["columns"]
+    assert (n["type"], n["min"], n["max"]) == ("number", -7, 1234.56)
+    assert (at["type"], at["max"], flag["type"]) == ("timestamp", "2024-01-01T00:00:00", "text")
+    day = stats(service, text, date_format="%d.%m.%Y", types={"flag": "boolean"})["columns"][2]
+    assert (day["type"], day["min"], day["max"]) == ("date", "2024-02-01", "2024-02-29")
+
+
+def test_values_that_mean_nothing_are_nulls(service: Service) -> None:
+    text = "n\n1\nNA\nN/A\nNULL\nNaN\n-\n"
+    column = stats(service, text.replace("-\n", ""))["columns"][0]
+    assert (column["type"], column["nulls"]) == ("integer", 4)
+    column = stats(service, text, null_values=["-"])["columns"][0]
+    assert (column["type"], column["nulls"], column["distinct"]) == ("text", 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"delimiter": '"'}, 'Give one character, "tab" or "space"'),
+        ({"delimiter": ",,"}, 'Give one character, "tab" or "space"'),
+        ({"delimiter": "'", "quote": "'"}, "`delimiter` and `quote` are the same character"),
+        ({"quote": "nothing"}, "at most 4 characters"),
+        ({"date_format": "DD.MM.YYYY"}, "Give a format such as %d.%m.%Y"),
+        ({"date_format": "%Q"}, "Give a format such as %d.%m.%Y"),
+        ({"skip_rows": -1}, "greater than or equal to 0"),
+        ({"decimal": "x"}, "'.' or ','"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_words(service: Service, fields: dict[str, Any], words: str) -> None:
+    answer = service.http.post("/tasks/csv_stats", json={"file": {"data": "YQ=="}, **fields})
+    assert answer.status_code == 422
+    assert words in answer.json()["errors"][0]["msg"]
+
+
+def test_a_value_has_one_mebibyte_at_most(service: Service) -> None:
+    head = b"a,b\n1,"
+    assert stats(service, head + b"x" * MIB + b"\n")["rows"] == 1
+    type_, detail = error(service, head + b"x" * (MIB + 1) + b"\n")
+    assert (type_, detail.startswith("Line 2: the value in column 2 is longer than 1 MiB")) == ("csv-too-large", True)
+    assert "give `quote=none`" in error(service, head + b'"' + b"x\n" * MIB)[1]
+    assert error(service, head + b"x" * 5 * MIB)[1] == "Line 2 is longer than 4 MiB."
 
 
 def test_the_encoding_can_be_given(service: Service) -> None:
@@ -139,9 +256,17 @@ def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
         (b"a,b\n1,2\n\x00\x01,3\n", "csv-unreadable", "Line 3 holds a control character"),
         (b"a\nK\xf6ln\nx\x81y\n", "csv-unreadable", "Line 3 is not text in utf-8 or windows-1252"),
         (bytes(range(256)) * 20, "csv-unreadable", "Line 3 is not text"),
-        (b"PK\x03\x04" + bytes(100), "csv-unreadable", "Save the table as CSV"),
+        (b"PK\x03\x04" + bytes(100), "csv-unreadable", "a ZIP archive (an Excel"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "csv-unreadable", "This is a PDF"),
+        (b"PAR1\x15\x04", "csv-unreadable", "This is a Parquet file"),
+        (b'[{"a":1},{"a":2}]', "csv-unreadable", "This is JSON"),
+        (b'{"a":1}\n{"a":2}\n', "csv-unreadable", "This is JSON"),
+        (b"<!-- x -->\n<!DOCTYPE html>\n<p>hi, you</p>", "csv-unreadable", "This is HTML"),
+        (b"<?xml version='1.0'?><a/>", "csv-unreadable", "This is XML"),
         (gzip.compress(b"a,b\n1,2\n" * 1000, mtime=0)[:-20], "csv-unreadable", "cut off"),
         (b"a,b\n1,2,3\n4,5,6\n", "csv-unreadable", "The header in line 1 has 2 columns, but most rows have 3"),
+        (b'"c\n', "csv-unreadable", "Line 1: the quote that opens column 1 is never closed. Fix the line"),
+        (b'a,b,"c', "csv-unreadable", "Line 1: the quote that opens column 3 is never closed"),
         (b'a,b\n"never closed,1\n', "csv-unreadable", "at line 2"),
         (b"a,b\n" + b"1,2\n" * 2000 + b"3\n" * 1500, "csv-unreadable", "the first at line 2002: too few columns"),
         (",".join(map(str, range(10_000))).encode(), "csv-too-large", "10000 columns; the limit is 2000"),
@@ -201,15 +326,12 @@ def test_names_and_values_are_data_to_sql_and_html(service: Service) -> None:
         "SET allowed_directories = ['/']",
     ],
 )
-def test_even_a_statement_of_a_strangers_own_would_reach_nothing_outside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
-) -> None:
+def test_even_a_statement_of_a_strangers_own_would_reach_nothing_outside(tmp_path: Path, statement: str) -> None:
     import duckdb
 
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
     from server.tasks.tables.database import opened
 
-    with pytest.raises(duckdb.Error), opened(tmp_path) as connection:
+    with pytest.raises(duckdb.Error), opened(tmp_path, 512 * MIB) as connection:
         connection.execute(statement)
 
 

@@ -1,15 +1,13 @@
 """A page as rows, whatever it is written in."""
 
-import csv
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from server.sdk.csv import Options, Record, clean, find
 from server.sdk.errors import TaskError
-from server.tasks.tables.dialect import find
-from server.tasks.tables.text import clean
 
 #: Characters of a key as it is stored.
 LONGEST_KEY = 500
@@ -69,23 +67,22 @@ def from_csv(body: bytes) -> list[Row]:
         source, target = Path(name) / "page", Path(name) / "page.csv"
         source.write_bytes(body)
         clean(source, target, None, lambda _: None)
-        dialect = find(target, None, True)
+        dialect = find(target, Options(header=True, advice=False))
         if len(set(dialect.names)) < len(dialect.names):
             raise TaskError("feed-unreadable", "The CSV's header has the same name twice.")
-        with target.open(encoding="utf-8", newline="") as file:
-            return list(_csv_rows(file, dialect.delimiter, dialect.names))
+        with dialect.reader(target) as reader:
+            return list(_csv_rows(reader, dialect.names))
 
 
-def _csv_rows(file: Iterable[str], delimiter: str, names: tuple[str, ...]) -> Iterator[Row]:
-    reader = csv.reader(file, delimiter=delimiter)
-    rows = (row for row in reader if any(cell.strip() for cell in row))
+def _csv_rows(reader: Iterable[Record], names: tuple[str, ...]) -> Iterator[Row]:
+    rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
     next(rows)  # the header
     for row in rows:
-        if len(row) != len(names):
-            raise TaskError(
-                "feed-unreadable", f"Line {reader.line_num} has {len(row)} values, the header {len(names)}."
-            )
-        yield dict(zip(names, row, strict=True))
+        if row.reason:
+            raise TaskError("feed-unreadable", f"Line {row.line}: {row.reason}.")
+        if len(row.cells) != len(names):
+            raise TaskError("feed-unreadable", f"Line {row.line} has {len(row.cells)} values, the header {len(names)}.")
+        yield dict(zip(names, row.cells, strict=True))
 
 
 def key_of(row: Row, fields: tuple[str, ...], number: int) -> str:

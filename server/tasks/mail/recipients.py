@@ -1,9 +1,8 @@
 """Who gets a message: a list in the request, or an uploaded CSV."""
 
-import csv
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.sdk.context import Upload
+from server.sdk.csv import Options, Record, clean, find
 from server.sdk.errors import TaskError
-from server.tasks.tables.dialect import find
-from server.tasks.tables.text import clean
 
 #: Recipients of one task: the answer lists each.
 MOST = 10_000
@@ -57,28 +55,29 @@ def uploaded(file: Upload) -> list[Recipient]:
     """
     with tempfile.TemporaryDirectory(prefix="mail-") as folder, file.path() as source:
         text = clean(source, Path(folder) / "recipients.csv", None, lambda _: None)
-        dialect = find(text.path, None, True)
+        dialect = find(text.path, Options(header=True, advice=False))
         names = [name.strip() for name in dialect.names]
         place = next((at for at, name in enumerate(names) if name.lower() in ("email", "e-mail", "mail")), None)
         if place is None:
             raise TaskError("mail-recipients", "The recipients' CSV needs a header with a column `email`.")
-        with text.path.open(encoding="utf-8", newline="") as opened:
-            return list(_rows(opened, dialect.delimiter, names, place))
+        with dialect.reader(text.path) as reader:
+            return list(_rows(reader, names, place))
 
 
-def _rows(text: Iterable[str], delimiter: str, names: list[str], place: int) -> Iterable[Recipient]:
-    reader = csv.reader(text, delimiter=delimiter)
-    rows = (row for row in reader if any(cell.strip() for cell in row))
+def _rows(reader: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
+    rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
     next(rows)  # the header
     for number, row in enumerate(rows, 1):
-        if len(row) != len(names):
+        if row.reason:
+            raise TaskError("mail-recipients", f"Line {row.line} of the recipients' CSV: {row.reason}.")
+        if len(row.cells) != len(names):
             raise TaskError(
                 "mail-recipients",
-                f"Line {reader.line_num} of the recipients' CSV has {len(row)} values, its header {len(names)}.",
+                f"Line {row.line} of the recipients' CSV has {len(row.cells)} values, its header {len(names)}.",
             )
         if number > MOST:
             raise TaskError("mail-recipients", f"One task writes to {MOST} recipients at most; send several.")
-        yield _checked(row[place].strip(), dict(zip(names, row, strict=True)))
+        yield _checked(row.cells[place].strip(), dict(zip(names, row.cells, strict=True)))
 
 
 def _checked(address: str, fields: dict[str, Value]) -> Recipient:

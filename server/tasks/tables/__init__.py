@@ -1,9 +1,8 @@
-"""Statistics of CSV files by DuckDB.
+"""Statistics of CSV files by DuckDB; `server.sdk.csv` reads them.
 
-    tasks       the task, and what it gives back
-    text        an upload as clean UTF-8 text: unpacked, decoded, one kind of line break
-    dialect     delimiter, header and width, found in the first rows
-    database    DuckDB: shut in, bounded in memory, and the loading of rows
+    tasks       the task and its result
+    rows        all rows written plainly for DuckDB, and an account of every line
+    database    DuckDB: shut in, bounded in memory
     types       which type fits a column
     statistics  the figures of a column
     report      one HTML page with a picture per column

@@ -41,12 +41,13 @@ class Bin(BaseModel):
 class Misfits(BaseModel):
     """Values that are not of a column's type: the given one, or the likely one of a text column.
 
-    Rows count from 1, without the header and those that were skipped.
+    Rows count from 1, without the header and those that were skipped; lines are those of the file.
     """
 
     type: TypeName
     count: int
     first_row: int
+    first_line: int
     first_value: str
 
 
@@ -93,8 +94,10 @@ class _Values:
         ).fetchall()[0]
         if not count:
             return None
-        value = self._connection.execute(f"SELECT c{self._column} FROM rows WHERE rowid = {first}").fetchall()[0][0]
-        return Misfits(type=expected.name, count=count, first_row=first + 1, first_value=value[:_LONGEST_TEXT])
+        one = f"SELECT line, c{self._column} FROM rows WHERE rowid = {first}"
+        line, value = self._connection.execute(one).fetchall()[0]
+        text = value[:_LONGEST_TEXT]
+        return Misfits(type=expected.name, count=count, first_row=first + 1, first_line=line, first_value=text)
 
 
 def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit) -> Column:

@@ -1,36 +1,45 @@
-"""The task, and what it gives back."""
+"""The task `csv_stats` and its result."""
 
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.csv import Dialect, Options, Text, clean
+from server.sdk.csv import find as find_dialect
 from server.sdk.errors import TaskError
 from server.sdk.registry import task
-from server.tasks.tables.database import SkippedRows, load, opened
-from server.tasks.tables.dialect import Dialect
-from server.tasks.tables.dialect import find as find_dialect
+from server.tasks.tables.database import load, opened
 from server.tasks.tables.report import render
+from server.tasks.tables.rows import Account, Lines, LongRow, PlainRows, SkippedRows, rewrite
 from server.tasks.tables.statistics import Column, describe
-from server.tasks.tables.text import Text, clean
-from server.tasks.tables.types import TypeName
+from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates
 from server.tasks.tables.types import find as find_fit
 from server.tasks.tables.types import given as given_fit
 
 #: Columns in the answer; more are in the file `statistics.json` alone, so that a poll stays light.
 _IN_ANSWER = 200
 
-#: Columns that are held in DuckDB at once: each costs about 100 KB while rows are loaded.
+#: Columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded.
 _AT_ONCE = 100
 
 _MEDIA_TYPES = ("text/*", "application/csv", "application/vnd.ms-excel", "application/gzip", "application/x-gzip")
 
+#: Values that mean "nothing is known", as in pandas; an empty value always does.
+NULL_VALUES = (
+    *("NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "None"),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+
+_NAMED = {"tab": "\t", "space": " ", "none": ""}
+
 
 class CsvStats(BaseModel):
-    """Counters of a table. Of more than 200 columns the answer has the first, the file `statistics.json` all."""
+    """Figures of a table. Of more than 200 columns the answer has the first 200, the file `statistics.json` all."""
 
     rows: int
     column_count: int
@@ -39,31 +48,85 @@ class CsvStats(BaseModel):
     header: bool
     encoding: str
     compressed: bool
+    lines: Lines
+    longest_row: LongRow | None = Field(
+        None,
+        description="The row with the most lines, if one has several. A stray quote that swallows lines shows here.",
+    )
     skipped: SkippedRows
+    padded: int = Field(0, description="Short rows that `pad_rows` filled with empty values.")
     statistics: OutputFile | None = None
     report: OutputFile | None = None
 
 
-@task(accepts=_MEDIA_TYPES, soft_time_limit=1800, time_limit=1860)
+def _delimiter(text: str) -> str:
+    if text in ("tab", "space") or (len(text) == 1 and text not in '"' and (text.isprintable() or text == "\t")):
+        return text
+    raise ValueError('Give one character, "tab" or "space"; not a quote or a line break')
+
+
+def _quote(text: str) -> str:
+    if text == "none" or (len(text) == 1 and text.isprintable() and not text.isspace()):
+        return text
+    raise ValueError('Give one character, or "none" if quotes have no meaning in the file')
+
+
+def _date_format(text: str) -> str:
+    if "%" in text and DATE_FORMAT.fullmatch(text):
+        return text
+    raise ValueError(
+        "Give a format such as %d.%m.%Y; these work: %d %m %y %Y %b %B %a %A %j %H %I %M %S %f %p %z %Z %%"
+    )
+
+
+def _fits_together(delimiter: str | None, quote: str, **_: object) -> None:
+    if delimiter is not None and delimiter == quote:
+        raise ValueError("`delimiter` and `quote` are the same character")
+
+
+@task(accepts=_MEDIA_TYPES, soft_time_limit=1800, time_limit=1860, check=_fits_together)
 def csv_stats(
     ctx: Context,
     file: Upload,
-    delimiter: Annotated[str, Field(pattern=r'^([^"\r\n]|tab)$')] | None = None,
+    delimiter: Annotated[str, Field(min_length=1, max_length=5), AfterValidator(_delimiter)] | None = None,
     header: bool | None = None,
     encoding: Annotated[str, Field(max_length=40)] | None = None,
+    quote: Annotated[str, Field(min_length=1, max_length=4), AfterValidator(_quote)] = '"',
+    skip_rows: Annotated[int, Field(ge=0, le=10_000)] = 0,
+    comment: Annotated[str, Field(min_length=1, max_length=4)] | None = None,
+    decimal: Decimal | None = None,
+    date_format: Annotated[str, Field(max_length=60), AfterValidator(_date_format)] | None = None,
+    null_values: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] | None = None,
+    pad_rows: bool = False,
     types: dict[str, TypeName] | None = None,
     report: bool = False,
 ) -> CsvStats:
     """Describe a CSV or TSV file (also gzipped), column by column: type, nulls, distinct, range, quartiles, histogram.
 
-    Delimiter (`tab` for a tabulator), header, encoding and types are found where they are not given. Memory is
-    bounded: 1 GB takes less than 500 MB. `report` adds one HTML page with a picture per column.
+    Delimiter (`tab` and `space` are names), header, encoding and types are found unless you give them. `skip_rows` is
+    the number of lines before the table, `comment` begins a line to ignore, `quote` may be `none`, `pad_rows` fills
+    short rows. `decimal` is `.` or `,` and allows groups of thousands (`1.234,56`), `date_format` is such as
+    `%d.%m.%Y`, `null_values` replace NA, N/A, NULL, NaN and the like. Memory is bounded: 1 GB takes less than 500 MB.
+    `report` adds one HTML page with a picture per column.
     """
+    options = Options(
+        delimiter=_NAMED.get(delimiter, delimiter) if delimiter else None,
+        header=header,
+        quote=_NAMED.get(quote, quote),
+        skip_rows=skip_rows,
+        comment=comment or "",
+        pad_rows=pad_rows,
+    )
     with tempfile.TemporaryDirectory() as name, file.path() as source:
         folder = Path(name)
+        nulls = NULL_VALUES if null_values is None else null_values
         text = clean(source, folder / "table.csv", encoding, partial(_report_reading, ctx))
-        dialect = find_dialect(text.path, "\t" if delimiter == "tab" else delimiter, header)
-        stats = _analyse(ctx, folder, text, dialect, _types_of(dialect, types or {}))
+        dialect = find_dialect(text.path, options)
+        given = _types_of(dialect, types or {})
+        account = rewrite(text.path, folder / "rows.txt", dialect, nulls, partial(_report_rows, ctx))
+        text.path.unlink()
+        plan = _Plan(given, candidates(decimal, date_format))
+        stats = _described(text, dialect, account, _columns(ctx, account.plain, dialect.names, plan))
     if report:
         page = render(file.filename, stats.model_dump(mode="json"))
         stats.report = ctx.save("report.html", page.encode(), "text/html; charset=utf-8")
@@ -73,8 +136,19 @@ def csv_stats(
     return stats
 
 
+class _Plan(NamedTuple):
+    """How values are read: the given types by the column's place, and the types to try."""
+
+    given: dict[int, TypeName]
+    types: Sequence[Type]
+
+
 def _report_reading(ctx: Context, read: int) -> None:
     ctx.progress(0, 100, f"read {read / 2**20:.0f} MiB")
+
+
+def _report_rows(ctx: Context, rows: int) -> None:
+    ctx.progress(5, 100, f"read {rows} rows")
 
 
 def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeName]:
@@ -84,7 +158,9 @@ def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeNam
         TaskError: `csv-no-such-column`.
     """
     if unknown := [name for name in given if name not in dialect.names]:
-        raise TaskError("csv-no-such-column", f"No column is called {unknown[0]!r}; these are: {_some(dialect.names)}.")
+        raise TaskError(
+            "csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {_some(dialect.names)}."
+        )
     return {place: given[name] for place, name in enumerate(dialect.names) if name in given}
 
 
@@ -92,27 +168,35 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
 
 
-def _analyse(ctx: Context, folder: Path, text: Text, dialect: Dialect, given: dict[int, TypeName]) -> CsvStats:
+def _columns(ctx: Context, plain: PlainRows, names: Sequence[str], plan: _Plan) -> list[Column]:
     """Load and describe the columns, some at a time."""
-    width = len(dialect.names)
+    width = plain.width
     columns: list[Column] = []
     for start in range(0, width, _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, width))
         ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {some.stop} of {width}")
-        with opened(folder) as connection:
-            rows, skipped = load(connection, text.path, dialect, some)
+        with opened(plain.path.parent, ctx.settings.worker_memory_limit) as connection:
+            load(connection, plain, some)
             for place in some:
                 ctx.progress(10 + 90 * place / width, 100, f"column {place + 1} of {width}")
-                fit = given_fit(place, given[place]) if place in given else find_fit(connection, place)
-                columns.append(describe(connection, place, dialect.names[place], fit))
+                fixed = plan.given.get(place)
+                fit = given_fit(place, fixed, plan.types) if fixed else find_fit(connection, place, plan.types)
+                columns.append(describe(connection, place, names[place], fit))
     ctx.progress(100, 100, "done")
+    return columns
+
+
+def _described(text: Text, dialect: Dialect, account: Account, columns: list[Column]) -> CsvStats:
     return CsvStats(
-        rows=rows,
-        column_count=width,
+        rows=account.rows,
+        column_count=len(columns),
         columns=columns,
-        delimiter=dialect.delimiter,
+        delimiter=dialect.syntax.delimiter,
         header=dialect.header,
         encoding=text.encoding,
         compressed=text.compressed,
-        skipped=skipped,
+        lines=account.lines,
+        longest_row=account.longest,
+        skipped=account.skipped,
+        padded=account.padded,
     )

@@ -1,5 +1,7 @@
 """Which type fits a column: found over all of its values, never over a sample alone."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -7,9 +9,17 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TypeName = Literal["integer", "number", "boolean", "date", "timestamp", "text"]
+Decimal = Literal[".", ","]
 
 _DAY = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+
+#: What may stand between thousands, in addition to the point or comma that is not the decimal sign.
+_GROUP_SPACES = "' \u00a0\u202f\u2019"
+
+#: Directives of a date format that DuckDB reads, and those that make it a moment rather than a day.
+DATE_FORMAT = re.compile(r"(?:[^%\x00-\x1f]|%-?[dmyHIMSj]|%[aAbBYfpzZ%])+")
+_TIME_OF_DAY = re.compile(r"%-?[HIMSfpzZ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +50,43 @@ _NUMBER = Type(
     "[+-]?((0|[1-9][0-9]{0,17})([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?",
     "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?",
 )
-_BOOLEAN = Type("boolean", "lower({}) IN ('true', 't', 'yes', 'y')", *["(?i)true|false|t|f|yes|no|y|n"] * 2)
+#: A column of single letters (y, n, t, f) is text: they may as well be a code.
+_BOOLEAN = Type(
+    "boolean",
+    "lower({}) IN ('true', 't', 'yes', 'y', '1')",
+    "(?i)true|false|yes|no",
+    "(?i)true|false|t|f|yes|no|y|n|0|1",
+)
 _DATE = Type("date", "epoch_us(TRY_CAST({} AS DATE))", *[_DAY] * 2)
 _TIMESTAMP = Type("timestamp", "epoch_us(TRY_CAST({} AS TIMESTAMPTZ))", *[f"{_DAY}({_CLOCK})?"] * 2)
 
-#: The narrower before the wider.
-_CANDIDATES = (_INTEGER, _NUMBER, _BOOLEAN, _DATE, _TIMESTAMP)
+
+def candidates(decimal: Decimal | None, date_format: str | None) -> tuple[Type, ...]:
+    """The types that a column may have, the narrower before the wider. A given `decimal` allows groups of thousands."""
+    numbers = (_INTEGER, _NUMBER) if decimal is None else (_grouped(_INTEGER, decimal), _grouped(_NUMBER, decimal))
+    dates = (_DATE, _TIMESTAMP) if date_format is None else (_formatted(date_format), _DATE, _TIMESTAMP)
+    return (*numbers, _BOOLEAN, *dates)
+
+
+def _grouped(plain: Type, decimal: Decimal) -> Type:
+    """The type with this decimal sign, and with groups of thousands: `1.234,56`."""
+    other = "," if decimal == "." else "."
+    group = "[" + (other + _GROUP_SPACES).replace("'", "''") + "]"
+    grouped = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}}){{1,5}}"
+    if plain.name == "number":
+        grouped += f"([{decimal}][0-9]*)?"
+    found, given = (
+        f"{pattern.replace('[.]', f'[{decimal}]')}|[+-]?{grouped}" for pattern in (plain.found, plain.given)
+    )
+    bare = f"replace(regexp_replace({{}}, '{group}', '', 'g'), '{decimal}', '.')"
+    return Type(plain.name, plain.sql.replace("{}", bare), found, given)
+
+
+def _formatted(date_format: str) -> Type:
+    """Days or moments in the client's own format."""
+    quoted = date_format.replace("'", "''").replace("{", "{{").replace("}", "}}")
+    name: TypeName = "timestamp" if _TIME_OF_DAY.search(date_format) else "date"
+    return Type(name, f"epoch_us(try_strptime({{}}, '{quoted}'))", *["(?s).+"] * 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +99,20 @@ class Fit:
     expected: Type | None = None
 
 
-def given(column: int, name: TypeName) -> Fit:
+def given(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
     """The type that the client says."""
     if name == "text":
         return Fit("text", f"c{column}")
-    chosen = next(each for each in _CANDIDATES if each.name == name)
+    chosen = next(each for each in types if each.name == name)
     return Fit(name, chosen.values(column, given=True), chosen)
 
 
-def find(connection: "DuckDBPyConnection", column: int) -> Fit:
+def find(connection: "DuckDBPyConnection", column: int, types: Sequence[Type]) -> Fit:
     """The narrowest type that all of the column's values have, else text."""
-    counts = ", ".join(f"count({each.values(column, given=False)})" for each in _CANDIDATES)
+    counts = ", ".join(f"count({each.values(column, given=False)})" for each in types)
     total, *fitting = connection.execute(f"SELECT count(c{column}), {counts} FROM rows").fetchall()[0]
-    for candidate, number in zip(_CANDIDATES, fitting, strict=True):
+    for candidate, number in zip(types, fitting, strict=True):
         if total and number == total:
             return Fit(candidate.name, candidate.values(column, given=False))
-    number, likely = max(zip(fitting, _CANDIDATES, strict=True), key=lambda pair: int(pair[0]))
+    number, likely = max(zip(fitting, types, strict=True), key=lambda pair: int(pair[0]))
     return Fit("text", f"c{column}", likely if number * 2 > total else None)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from server.sdk.csv import formats
+from server.sdk.csv.parser import MAX_ROW
 from server.sdk.errors import TaskError
 
 #: Bytes of the text, unpacked: a small gzip file may hold anything.
@@ -19,7 +21,6 @@ FALLBACK = "windows-1252"
 
 _CHUNK = 2**20
 _GZIP = b"\x1f\x8b"
-_ZIP = b"PK\x03\x04"
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 #: Control characters that no text has: what holds one is another kind of file.
@@ -45,8 +46,8 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
         TaskError: `csv-unreadable` with the line, or `csv-too-large`.
     """
     head, compressed = _head(source)
-    if head.startswith(_ZIP):
-        raise TaskError("csv-unreadable", "This is a ZIP archive (an Excel file, perhaps). Save the table as CSV.")
+    if name := formats.of_bytes(head):
+        raise TaskError("csv-unreadable", f"This is {name}, not a table in text. Save the table as CSV.")
     candidates = [_known(encoding)] if encoding else _likely(head)
     for candidate in candidates:
         try:
@@ -56,16 +57,6 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
     raise TaskError(
         "csv-unreadable", f"Line {line} is not text in {' or '.join(candidates)}. Say which `encoding` the file has."
     )
-
-
-def line_of(path: Path, position: int) -> int:
-    """The number of the line that the byte at `position` (from 0) lies in."""
-    line, left = 1, position
-    with path.open("rb") as file:
-        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
-            line += chunk.count(b"\n")
-            left -= len(chunk)
-    return line
 
 
 class _Undecodable(Exception):
@@ -137,6 +128,7 @@ class _Recoder:
         self._held = ""  # a carriage return at the end of a chunk: its line feed may follow
         self._last = b"\n"
         self._begun = False
+        self._length = 0  # of the line at hand
 
     def feed(self, chunk: bytes, *, final: bool = False) -> bytes:
         """The next bytes."""
@@ -152,9 +144,17 @@ class _Recoder:
         except UnicodeError:
             raise _Undecodable(self._line) from None
         _refuse_binary(data, self._line)
+        self._measure(data)
         self._line += data.count(b"\n")
         self._last = data[-1:] or self._last
         return data
+
+    def _measure(self, data: bytes) -> None:
+        """Refuse a line that is longer than a row may be: a file without line feeds must not fill the memory."""
+        first = data.find(b"\n")
+        if self._length + (first if first >= 0 else len(data)) > MAX_ROW:
+            raise TaskError("csv-too-large", f"Line {self._line} is longer than 4 MiB.")
+        self._length = self._length + len(data) if first < 0 else len(data) - data.rfind(b"\n") - 1
 
     def end(self) -> bytes:
         """What was held back, and the last line's feed."""
@@ -171,4 +171,4 @@ def _refuse_binary(data: bytes, line: int) -> None:
         return
     first = next(at for at in range(len(data)) if at >= len(cleaned) or data[at] != cleaned[at])
     where = line + data.count(b"\n", 0, first)
-    raise TaskError("csv-unreadable", f"Line {where} holds a control character: this is no text file.")
+    raise TaskError("csv-unreadable", f"Line {where} holds a control character: this is not a text file.")

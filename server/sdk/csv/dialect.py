@@ -1,0 +1,214 @@
+"""How a table is written: its delimiter, where it begins, whether it has a header; found in its first rows."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from server.sdk.csv import formats
+from server.sdk.csv.header import is_header, is_value
+from server.sdk.csv.parser import Reader, Record, Syntax
+from server.sdk.errors import TaskError
+
+#: Characters of the text that are looked at, and rows of them.
+_SAMPLE = 2**20
+_ROWS = 1000
+
+_DELIMITERS = (",", ";", "\t", "|", "^", "~")
+
+#: Maximum number of columns: DuckDB holds 32 KB of parsed rows for each, and a page with more helps nobody.
+MAX_COLUMNS = 2000
+
+#: A title above the header is looked for in this many rows.
+_TITLE_ROWS = 10
+
+#: Excel's way to name the delimiter, in the first line.
+_SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the client says of a table. None is for what is to be found."""
+
+    delimiter: str | None = None
+    header: bool | None = None
+    quote: str = '"'
+    skip_rows: int = 0
+    comment: str = ""
+    pad_rows: bool = False
+    advice: bool = True  #: whether errors name the parameters that would help: of tasks that have them
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The way of one table. `before` lines stand before its first row; `names` are the columns', as the header has
+    them, or `column 1`…"""
+
+    syntax: Syntax
+    header: bool
+    names: tuple[str, ...]
+    before: int
+    pad_rows: bool = False
+
+    @contextmanager
+    def reader(self, path: Path) -> Iterator[Reader]:
+        """A reader of all records of the clean text, the header's included."""
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for _ in islice(file, self.before):
+                pass
+            yield Reader(file, self.syntax, before=self.before)
+
+
+def find(path: Path, given: Options) -> Dialect:
+    """Look at the first rows of clean text; what is given is believed.
+
+    Raises:
+        TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and what to give.
+    """
+    lines, cut = _sample(path)
+    if name := formats.of_text("".join(lines), whole=not cut):
+        raise TaskError("csv-unreadable", f"This is {name}, not a table of values with delimiters. Save it as CSV.")
+    before, delimiter = given.skip_rows, given.delimiter
+    if not before and lines and (named := _SEP.fullmatch(lines[0].strip())):
+        before, delimiter = 1, delimiter or ("\t" if named[1] == "\\t" else named[1])
+    syntax = Syntax(delimiter or "", given.quote, given.comment)
+    best = _best([_read(lines, before, replace(syntax, delimiter=each), cut) for each in _candidates(delimiter)])
+    if best.rows and (first := best.rows[0]).reason:
+        advice = " Fix the line, or give `quote=none` or `skip_rows`." if given.advice else ""
+        raise TaskError("csv-unreadable", f"Line {first.line}: {first.reason}.{advice}")
+    if not any(cell.strip() for row in best.rows for cell in row.cells):
+        after = f" after the {before} that are skipped" if before else ""
+        raise TaskError("csv-empty", f"The file has no rows{after}.")
+    header = is_header(best.cells) if given.header is None else given.header
+    if given.header is None and not header:
+        _refuse_late_header(best)
+    names = _names(best, header, given)
+    if len(names) > MAX_COLUMNS:
+        raise TaskError("csv-too-large", f"The file has {len(names)} columns; the limit is {MAX_COLUMNS}.")
+    return Dialect(best.syntax, header, names, before, given.pad_rows)
+
+
+def _sample(path: Path) -> tuple[list[str], bool]:
+    """The first lines, and whether there is more. A first line that is longer than the sample is there whole."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines, size = [], 0
+        for line in file:
+            lines.append(line)
+            size += len(line)
+            if size >= _SAMPLE:
+                return lines, bool(file.read(1))
+    return lines, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The first records, as one syntax reads them."""
+
+    syntax: Syntax
+    rows: list[Record]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The first row, and those that have the most frequent number of columns."""
+        width = self.width
+        return [row.cells for place, row in enumerate(self.rows) if not place or len(row.cells) == width]
+
+    @property
+    def width(self) -> int:
+        """The most frequent number of fields; of equally frequent ones, the first row's."""
+        counts = Counter(len(row.cells) for row in self.rows if not row.reason)
+        return counts.most_common(1)[0][0] if counts else 0
+
+    def agreement(self) -> float:
+        """The share of the rows that have the most frequent number of fields."""
+        width = self.width
+        return sum(len(row.cells) == width and not row.reason for row in self.rows) / len(self.rows)
+
+    def likelihood(self) -> tuple[float, float, int]:
+        """Most rows agree on a number of columns above one; of equals the one with more dates and numbers."""
+        if not self.rows or self.width <= 1:
+            return 0.0, 0.0, 0
+        cells = [cell for row in self.rows[:100] for cell in row.cells if cell.strip()]
+        return self.agreement(), sum(map(is_value, cells)) / max(1, len(cells)), self.width
+
+
+def _candidates(delimiter: str | None) -> Sequence[str]:
+    return (delimiter,) if delimiter else (*_DELIMITERS, " ")
+
+
+def _best(readings: list[_Reading]) -> _Reading:
+    """The likeliest; a space, which stands in any text, only where nothing else fits and all rows agree."""
+    if len(readings) == 1:
+        return readings[0]
+    *marks, spaces = readings
+    best = max(marks, key=_Reading.likelihood)
+    return spaces if best.likelihood()[2] <= 1 and _is_spaced(spaces) else best
+
+
+def _is_spaced(reading: _Reading) -> bool:
+    if len(reading.rows) < 2 or reading.width < 2 or reading.agreement() < 1:
+        return False
+    first, *rest = reading.cells
+    named = not any(map(is_value, first)) and any(is_value(cell) for row in rest for cell in row)
+    return reading.width > 2 or named
+
+
+def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
+    rows: list[Record] = []
+    reader = Reader(lines[before:], syntax, before=before)
+    try:
+        rows += islice(reader, _ROWS)
+    except TaskError as error:  # a value is too long, by a delimiter that may not be the file's
+        rows.append(Record(reader.line, 1, [], error.detail))
+    if cut and len(rows) > 1 and rows[-1].unclosed:  # it may be closed beyond the sample
+        rows.pop()
+    return _Reading(syntax, rows)
+
+
+def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
+    """The columns' names.
+
+    Raises:
+        TaskError: `csv-unreadable`: the first row is not of the table.
+    """
+    first, width = best.rows[0], best.width
+    if len(first.cells) != width and not (given.pad_rows or given.header is False):
+        raise TaskError("csv-unreadable", _mismatch(best) + (_advice(best) if given.advice else ""))
+    if given.pad_rows and header:
+        width = max(width, len(first.cells))
+    named = first.cells if header else []
+    return (*named, *(f"column {number}" for number in range(len(named) + 1, width + 1)))
+
+
+def _refuse_late_header(best: _Reading) -> None:
+    """Refuse a table under a title that a spreadsheet has padded with empty cells: it would lose its header.
+
+    Raises:
+        TaskError: `csv-unreadable`, with the line of the header.
+    """
+    rows = [row for row in best.rows if not row.reason and len(row.cells) == best.width]
+    if sum(1 for cell in rows[0].cells if cell.strip()) * 2 >= best.width:
+        return
+    for place, row in enumerate(rows[:_TITLE_ROWS]):
+        if all(cell.strip() for cell in row.cells) and is_header([each.cells for each in rows[place:]]):
+            raise TaskError(
+                "csv-unreadable",
+                f"The header seems to be in line {row.line}: give `skip_rows={row.line - 1}`; "
+                "if the table has no header, `header=false`.",
+            )
+
+
+def _mismatch(best: _Reading) -> str:
+    first, here = best.rows[0], len(best.rows[0].cells)
+    return f"The header in line {first.line} has {here} column{'s' * (here != 1)}, but most rows have {best.width}."
+
+
+def _advice(best: _Reading) -> str:
+    table = next(row for row in best.rows if len(row.cells) == best.width and not row.reason)
+    return (
+        f" If the table begins in line {table.line}, give `skip_rows={table.line - 1}`; if rows may be short, "
+        "`pad_rows=true`; if the columns are wrong, `delimiter`."
+    )

@@ -1,0 +1,59 @@
+"""Files that are not tables, told by what they are, so that nobody gets the statistics of a picture or a web page."""
+
+import json
+import re
+
+#: First bytes, and the name of the format.
+_MAGIC = (
+    (b"PK\x03\x04", "a ZIP archive (an Excel or OpenDocument file, perhaps)"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office file of the old kind (.xls, perhaps)"),
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF87a", "a GIF picture"),
+    (b"GIF89a", "a GIF picture"),
+    (b"PAR1\x15", "a Parquet file"),
+    (b"ARROW1\x00", "an Arrow file"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x1f\x8b", "a gzip file inside a gzip file"),
+)
+_LATER = ((4, b"1AY&SY", "a bzip2 file"), (257, b"ustar", "a tar archive"))
+
+_HTML = re.compile(r"(?:\s|<!--.*?-->)*<(?:!doctype\s+html|html|head|body|table|div|p)\b", re.IGNORECASE | re.DOTALL)
+_XML = re.compile(r"\s*<(?:\?xml|svg|rss|feed)\b")
+
+#: How JSON begins that is cut off, or has one value a line.
+_JSON_OBJECTS = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:|\}\s*$)|\s*\[\s*\[\s*[-"\d]')
+
+
+def of_bytes(head: bytes) -> str | None:
+    """The format that a file's first bytes (unpacked, if it is gzipped) say, unless it may be text."""
+    known = ((0, magic, name) for magic, name in _MAGIC)
+    return next((name for place, magic, name in (*known, *_LATER) if head.startswith(magic, place)), None)
+
+
+def of_text(sample: str, *, whole: bool) -> str | None:
+    """The format of a text that is not a table; `whole` says that the sample is all of it."""
+    if _HTML.match(sample):
+        return "HTML"
+    if _XML.match(sample):
+        return "XML"
+    begin = sample.lstrip()[:1]
+    if begin not in ("{", "["):
+        return None
+    if _JSON_OBJECTS.match(sample) or (whole and _is_json(sample)):
+        return "JSON"
+    return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
