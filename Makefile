@@ -16,7 +16,7 @@ run: .venv/.installed
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 4
 
-# What takes minutes: large files, the README's first minute from an empty folder, the long forms of the faults.
+# What takes minutes: large files, the first minute from an empty folder, the long forms of the faults.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 

@@ -1,1 +1,1 @@
-"""Every figure that the README quotes, each against plain Celery and Flask in the same run."""
+"""Benchmarks and fault runs, each against plain Celery and Flask in the same run."""

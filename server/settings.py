@@ -1,4 +1,4 @@
-"""Every environment variable, typed: the only reader of `os.environ` in the house."""
+"""Every environment variable, typed. No other module reads `os.environ`."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +10,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
 
-#: Where `make run` notes the address of the Valkey that it started, so that a second shell finds it.
+#: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the text names it and says what it takes."""
+    """A setting is missing or invalid; the message names it and the valid values."""
 
 
 def _embedded_url() -> str:
@@ -25,88 +25,97 @@ def _embedded_url() -> str:
 
 
 class Settings(BaseSettings):
-    """The settings, by the names of their environment variables in lower case."""
+    """The settings, named after their environment variables in lower case."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     # The web server
-    host: str = Field("0.0.0.0", description="Address to listen on. Anything but loopback needs an API key.")  # noqa: S104
+    host: str = Field("0.0.0.0", description="Address to listen on. Addresses other than loopback require an API key.")  # noqa: S104
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
-    web_concurrency: int = Field(2, ge=1, le=64, description="Web processes.")
-    web_threads: int = Field(8, ge=1, le=256, description="Requests that one web process answers at the same time.")
+    web_concurrency: int = Field(2, ge=1, le=64, description="Number of web processes.")
+    web_threads: int = Field(8, ge=1, le=256, description="Requests that one web process handles at the same time.")
     max_waiters: int = Field(
         1000,
         ge=0,
         le=20_000,
-        description="Clients that may wait for a task or listen to it at once; one more is answered at once.",
+        description="Clients that may wait or read events at the same time. Further ones get an immediate answer.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Origins whose pages may call the API, separated by commas."
+        (), description="Origins whose pages may call the API (CORS), separated by commas."
     )
     secret_key: str = Field(
-        "", description="Key of the hash in task ids. Empty: one is made and kept in Redis.", repr=False
+        "", description="Secret that signs task ids. If empty, one is generated and stored in Redis.", repr=False
     )
 
     # Redis and the broker
     redis_url: str = Field(
         default_factory=_embedded_url,
-        description="Redis: `redis://`, `rediss://` or `sentinel://`. Unset: the Valkey that `make run` starts.",
+        description="Redis: `redis://`, `rediss://` or `sentinel://`. If empty, the Valkey that `make run` starts.",
         repr=False,
     )
-    redis_tls_verify: bool = Field(True, description="Check the certificate of a `rediss://` server.")
+    redis_tls_verify: bool = Field(True, description="Verify the certificate of a `rediss://` server.")
     celery_broker_url: str = Field(
-        "", description="RabbitMQ as the broker: `amqp://…`. Empty: the Redis above.", repr=False
+        "", description="RabbitMQ as message broker: `amqp://…`. If empty, Redis is the broker.", repr=False
     )
     blob_url: str = Field(
-        "", description="Where files lie: empty for Redis, `file:///folder` or `s3://bucket/prefix`.", repr=False
+        "",
+        description="Storage for files: `file:///folder` or `s3://bucket/prefix`. If empty, files are stored in Redis.",
+        repr=False,
     )
 
     # The worker
     worker_concurrency: int = Field(2, ge=1, le=64, description="Tasks that one worker runs at the same time.")
     worker_memory_limit: int = Field(
-        512 * MIB, ge=64 * MIB, description="Bytes of memory that one task may take beyond the idle child's."
+        512 * MIB, ge=64 * MIB, description="Bytes of memory that one task may use in addition to the idle process."
     )
     task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Python modules with tasks of your own, separated by commas."
+        (), description="Python modules with your own tasks, separated by commas."
     )
     lease_seconds: int = Field(
-        30, ge=3, le=3600, description="A task of a worker that is silent for so long runs again."
+        30, ge=3, le=3600, description="Seconds without a heartbeat before a worker's tasks are rerun."
     )
     soft_shutdown_seconds: int = Field(
-        15, ge=0, le=600, description="How long a stopping worker lets its tasks finish."
+        15, ge=0, le=600, description="Seconds that a stopping worker gives its tasks to finish."
     )
     cancel_grace_seconds: int = Field(
-        10, ge=1, le=600, description="A canceled task that reports nothing is killed then."
+        10, ge=1, le=600, description="Seconds before a canceled task that does not stop is killed."
     )
 
     # Calls to other servers: webhooks, uploads by URL, feeds
     allow_private_addresses: bool = Field(
-        False, description="Let webhooks, uploads by URL and feeds reach private addresses, and webhooks go over http."
+        False,
+        description="Allow webhooks, uploads by URL and feeds to reach private addresses, and webhooks to use http.",
     )
 
-    # What tasks reach
+    # Servers that the included tasks use
     smtp_url: str = Field(
         "",
-        description="Mail server of `send_email`: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
+        description="Mail server for `send_email`: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
         repr=False,
     )
     mail_from: str = Field(
-        "", description="Sender of `send_email`, such as `Shop <shop@example.org>`. Empty: the user in `SMTP_URL`."
+        "", description="Sender for `send_email`, such as `Shop <shop@example.org>`. If empty, the user in `SMTP_URL`."
     )
     database_url: str = Field(
         "",
-        description="Database of `fetch_feed`: `postgresql://…`; empty: SQLite under `var/`, for one machine.",
+        description="Database for `fetch_feed`: `postgresql://…`. If empty, SQLite under `var/`, for a single machine.",
         repr=False,
     )
 
     # Limits
-    max_upload_bytes: int = Field(50 * MIB, ge=1, description="Bytes of one request's body.")
-    max_waiting_per_owner: int = Field(10_000, ge=1, description="Unfinished tasks of one owner; more are a 429.")
-    max_waiting_per_queue: int = Field(100_000, ge=1, description="Waiting tasks of one queue; more are a 503.")
-    max_blob_bytes: int = Field(512 * MIB, ge=MIB, description="Bytes of files kept in Redis; more are a 503.")
-    result_ttl_seconds: int = Field(86_400, ge=1, description="How long a finished task and its files are kept.")
+    max_upload_bytes: int = Field(50 * MIB, ge=1, description="Maximum size of a request body, in bytes.")
+    max_waiting_per_owner: int = Field(
+        10_000, ge=1, description="Maximum number of unfinished tasks per owner. Further submits get a 429."
+    )
+    max_waiting_per_queue: int = Field(
+        100_000, ge=1, description="Maximum number of waiting tasks per queue. Further submits get a 503."
+    )
+    max_blob_bytes: int = Field(
+        512 * MIB, ge=MIB, description="Maximum size of all files in Redis, in bytes. Further uploads get a 503."
+    )
+    result_ttl_seconds: int = Field(86_400, ge=1, description="Seconds that a finished task and its files are kept.")
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
 
     @field_validator("cors_origins", "task_modules", mode="before")
     @classmethod
@@ -119,7 +128,7 @@ class Settings(BaseSettings):
     @classmethod
     def _redis_scheme(cls, value: str) -> str:
         if not value:
-            raise ValueError("is not set; start with `make run`, or set it to redis://host:port/0")
+            raise ValueError("is not set. Start with `make run`, or set it to redis://host:port/0")
         if urlsplit(value).scheme not in ("redis", "rediss", "sentinel"):
             raise ValueError("must begin with redis://, rediss:// or sentinel://")
         return value
@@ -128,7 +137,7 @@ class Settings(BaseSettings):
     @classmethod
     def _broker_scheme(cls, value: str) -> str:
         if value and urlsplit(value).scheme not in ("amqp", "amqps"):
-            raise ValueError("must begin with amqp:// or amqps://; empty, the Redis is the broker")
+            raise ValueError("must begin with amqp:// or amqps://. Leave it empty to use Redis as the broker")
         return value
 
     @field_validator("blob_url")
@@ -154,15 +163,15 @@ class Settings(BaseSettings):
 
     @property
     def broker_is_redis(self) -> bool:
-        """Whether messages lie in the same Redis as the records."""
+        """Whether messages and records use the same Redis."""
         return not self.celery_broker_url
 
 
 def load() -> Settings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises:
-        SettingsError: one sentence per wrong variable, without the values of secret ones.
+        SettingsError: one sentence per invalid variable, without any secret values.
     """
     try:
         return Settings()
@@ -178,5 +187,5 @@ def _sentence(item: object) -> str:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The process's settings, read once."""
+    """The settings of this process, read once."""
     return load()

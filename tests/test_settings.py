@@ -1,4 +1,4 @@
-"""Settings: code, README and `.env.example` say the same; a wrong one stops each process, with a sentence."""
+"""Code, docs/settings.md and `.env.example` agree; an invalid setting stops each process with one message."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from server.settings import Settings, SettingsError, load
 
 
 def default_of(name: str) -> str:
-    """As it is written in an environment."""
+    """The default as it is written in an environment."""
     value = Settings.model_fields[name].default
     if value is PydanticUndefined or value in ("", (), None):
         return ""
@@ -23,7 +23,7 @@ def default_of(name: str) -> str:
 
 
 def table() -> list[str]:
-    """The lines of the README's table, as they ought to be."""
+    """The expected lines of the table in docs/settings.md."""
     rows = []
     for name, field in Settings.model_fields.items():
         default = f"`{default_of(name)}`" if default_of(name) else ""
@@ -32,25 +32,25 @@ def table() -> list[str]:
 
 
 def example() -> list[str]:
-    """The lines of `.env.example`, as they ought to be: a comment and a line that is commented out for each."""
+    """The expected lines of `.env.example`: for each setting a comment, and its line commented out."""
     lines = []
     for name, field in Settings.model_fields.items():
         lines += [f"# {field.description}", f"#{name.upper()}={default_of(name)}"]
     return lines
 
 
-def test_the_readme_has_every_setting_with_its_default() -> None:
-    readme = (ROOT / "README.md").read_text().splitlines()
-    found = [line for line in readme if re.match(r"\| `[A-Z_]+` \|", line)]
+def test_the_docs_have_every_setting_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    found = [line for line in page if re.match(r"\| `[A-Z_]+` \|", line)]
 
-    assert found == table(), "README.md's table of settings ought to be:\n" + "\n".join(table())
+    assert found == table(), "docs/settings.md must have these lines:\n" + "\n".join(table())
 
 
 def test_the_example_has_every_setting_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     found = [line for line in lines if line and not line.startswith("##")]
 
-    assert found == example(), ".env.example ought to be:\n" + "\n".join(example())
+    assert found == example(), ".env.example must have these lines:\n" + "\n".join(example())
 
 
 def test_every_setting_has_a_sentence() -> None:

@@ -1,4 +1,4 @@
-"""The README's page on polling, waiting, listening and being called does what it says."""
+"""docs/polling.md is right: its `curl` lines, its polling loops and its webhook example work."""
 
 import json
 import os
@@ -10,23 +10,24 @@ from typing import Any
 
 import httpx
 import pytest
+from documents import blocks, section, shell
 from foreign import serve
 from harness import Service, eventually
-from test_readme import blocks, folder, section, shell
+from test_docs import folder
 
 __all__ = ["folder"]
 
-TITLE = "Polling, waiting, listening, being called"
+PAGE = "docs/polling.md"
 
 
 def counted(service: Service) -> int:
-    """How many polls the server has answered."""
+    """The number of polls that the server has answered."""
     assert service.web
     return service.web.output().count("method=GET path=/tasks/")
 
 
 def test_the_curl_lines(service: Service, folder: Path) -> None:
-    poll, wait, listen, _ = blocks(TITLE)
+    (poll,), (wait,), (listen,) = (blocks(PAGE, title) for title in ("Polling", "Long polling", "Events"))
 
     head, *_ = shell(poll, folder, service.port)
     assert head.split()[1] in ("200", "304")
@@ -37,7 +38,7 @@ def test_the_curl_lines(service: Service, folder: Path) -> None:
 
 
 def test_the_loop_in_python(service: Service) -> None:
-    loop, _ = blocks(TITLE, "python")
+    (loop,) = blocks(PAGE, "Polling", "python")
     assert len(loop.splitlines()) == 10
     made: dict[str, Any] = {"httpx": httpx, "time": time}
     exec(loop, made)
@@ -55,7 +56,7 @@ def test_the_loop_in_javascript(service: Service) -> None:
     if node is None:
         assert not os.environ.get("CI"), "CI has node"
         pytest.skip("there is no node here")
-    (loop,) = blocks(TITLE, "js")
+    (loop,) = blocks(PAGE, "Polling", "js")
     assert len(loop.splitlines()) == 10
 
     def run(url: str) -> subprocess.CompletedProcess[str]:
@@ -72,8 +73,8 @@ def test_the_loop_in_javascript(service: Service) -> None:
 
 
 def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -> None:
-    *_, call = blocks(TITLE)
-    _, verify = blocks(TITLE, "python")
+    (call,) = blocks(PAGE, "Webhooks")
+    (verify,) = blocks(PAGE, "Webhooks", "python")
     got: list[dict[str, Any]] = []
     with (
         Service(tmp_path, ALLOW_PRIVATE_ADDRESSES="true") as service,
@@ -92,6 +93,6 @@ def test_the_waits_between_tries_are_those_of_the_code() -> None:
     from server.services.webhooks import WAITS
 
     units = {"s": 1, "min": 60, "h": 3600}
-    words = " ".join(section(TITLE).split()).partition("tried again after ")[2].partition(", through")[0]
-    told = [each.split() for each in words.replace(" and ", ", ").split(", ")]
-    assert [int(number) * units[unit] for number, unit in told] == list(WAITS)
+    text = " ".join(section(PAGE, "Webhooks").split()).partition("retried after ")[2].partition(", across")[0]
+    documented = [each.split() for each in text.replace(" and ", ", ").split(", ")]
+    assert [int(number) * units[unit] for number, unit in documented] == list(WAITS)

@@ -1,0 +1,237 @@
+"""README and docs are right: every code block is run as a reader would run it, and every link leads somewhere."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from documents import PAGES, RUNNABLE, blocks, outside_blocks, run_as_promised, section, shell
+from harness import ROOT, Service, eventually, free_port
+from PIL import Image
+
+README = "README.md"
+
+#: The sections whose blocks are run, here and in test_docs_polling.py.
+RUN = [
+    (README, "The first minute"),
+    (README, "A tour"),
+    (README, "Your own task"),
+    (README, "The contract in a page"),
+    ("docs/http.md", "Submit"),
+    ("docs/http.md", "Lists and bulk calls"),
+    ("docs/http.md", "Batches"),
+    ("docs/polling.md", "Polling"),
+    ("docs/polling.md", "Long polling"),
+    ("docs/polling.md", "Events"),
+    ("docs/polling.md", "Webhooks"),
+    ("docs/schedules.md", "Schedules"),
+    ("docs/tasks.md", "Writing tasks"),
+    ("docs/images.md", "Image tasks"),
+    ("docs/catalog.md", "csv_stats"),
+    ("docs/catalog.md", "Chains"),
+    ("docs/celery.md", "Existing Celery tasks"),
+    ("docs/operating.md", "Keys"),
+]
+
+#: Sections in which each `curl` line ends with a comment that says what is in its answer.
+PROMISED = [
+    ("docs/http.md", "Submit"),
+    ("docs/http.md", "Lists and bulk calls"),
+    ("docs/http.md", "Batches"),
+    ("docs/images.md", "Image tasks"),
+    ("docs/catalog.md", "csv_stats"),
+    ("docs/catalog.md", "Chains"),
+]
+
+pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the documented commands use curl")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A reader's folder: it has a picture and the README."""
+    shades = Image.linear_gradient("L").resize((600, 400))
+    Image.merge("RGB", (shades, shades.transpose(Image.Transpose.ROTATE_180), shades)).save(tmp_path / "cat.jpg")
+    shutil.copy(ROOT / README, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("language", RUNNABLE)
+def test_every_block_is_in_a_section_that_is_run(language: str) -> None:
+    run = [block for page, title in RUN for block in blocks(page, title, language)]
+    found = [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+
+    assert found
+    assert [block for block in found if block not in run] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", outside_blocks(page.read_text())):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", outside_blocks(linked.read_text()), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in anchors, f"{page.name}: {target}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / README).read_text().splitlines()) <= 250
+
+
+def test_the_tour(service: Service, folder: Path) -> None:
+    long, failing, pipeline = blocks(README, "A tour")
+
+    running, ended, result = shell(long, folder, service.port)[-3:]
+    assert '"status":"running"' in running
+    assert '"percent":100' in ended
+    assert '"result":{"slept_seconds":2.0,"steps":8}' in result
+
+    assert '"type":"/problems/division-by-zero"' in shell(failing, folder, service.port)[-1]
+
+    made: Any = httpx.Response(200, text=shell(pipeline, folder, service.port)[-1]).json()["result"]
+    assert (made["name"], made["width"], made["height"]) == ("image.webp", 200, 300)
+
+
+def test_the_three_forms_of_a_body(service: Service, folder: Path) -> None:
+    (block,) = blocks(README, "The contract in a page")
+
+    answers = shell(block, folder, service.port)
+
+    assert len(answers) == 3
+    sums = set()
+    for answer in answers:
+        made = service.result(httpx.Response(202, text=answer).json()["task_id"])
+        assert made["width"] == 64
+        sums.add(made["sha256"])
+    assert len(sums) == 1
+
+
+@pytest.mark.parametrize(("page", "title"), PROMISED, ids=[title for _, title in PROMISED])
+def test_each_answer_is_as_documented(service: Service, folder: Path, page: str, title: str) -> None:
+    for block in blocks(page, title):
+        run_as_promised(block, folder, service.port)
+
+
+def test_a_schedule(service: Service, folder: Path) -> None:
+    (block,) = blocks("docs/schedules.md", "Schedules")
+
+    put, run, shown = shell(block, folder, service.port)[:3]
+
+    assert '"next":["' in put
+    assert '"task":"divide"' in run
+    assert '"runs":[{' in shown
+    assert service.http.get("/schedules/morning").status_code == 404
+
+
+def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
+    (shout,) = blocks(README, "Your own task", "python")
+    (word_count,) = blocks("docs/tasks.md", "Writing tasks", "python")
+    (command,) = blocks(README, "Your own task")
+    (folder / "mytasks.py").write_text(shout)
+    (folder / "moretasks.py").write_text(word_count)
+    assert len(shout.strip().splitlines()) <= 12, "ten lines, and two empty ones"
+    with Service(tmp_path, TASK_MODULES="mytasks,moretasks") as made:
+        made.env["PYTHONPATH"] = f"{ROOT}:{folder}"
+        made.start()
+
+        (answer,) = shell(command, folder, made.port)
+
+        found = made.result(httpx.Response(202, text=answer).json()["task_id"])
+        assert made.http.get(found["href"]).text == (ROOT / README).read_text().upper() * 2
+        assert made.http.get("/catalog/shout").json()["summary"] == "Convert a text to upper case."
+
+        counted = made.http.post("/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"})
+        assert counted.json()["result"] == {"a": 2, "b": 1}
+
+
+def test_an_existing_celery_task_is_exposed_by_one_line(service: Service) -> None:
+    (code,) = blocks("docs/celery.md", "Existing Celery tasks", "python")
+    show = "from server.sdk.registry import definition\nprint(sorted(definition('add').input_schema['properties']))"
+    env = service.env | {"PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout == "['x', 'y']\n", done.stderr
+
+
+def test_the_commands_for_keys(fresh: Service) -> None:
+    (block,) = blocks("docs/operating.md", "Keys")
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+
+    made, listed, secret = [
+        subprocess.run(line, env=fresh.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+        for line in lines
+    ]
+
+    assert listed.split() == [f"{made.strip()[:10]}…", "alice", "submit"]
+    assert secret.startswith("whsec_")
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = [line for line in section("docs/promises.md", "Promises").splitlines() if line.startswith("| ")][1:]
+
+    assert len(rows) >= 10
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row)
+        assert names, row
+        assert [name for name in names if not (ROOT / "tests" / "faults" / f"{name}.py").is_file()] == []
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """The tree as it is cloned, without generated files."""
+    copy = tmp_path / "coatcheck"
+    left_out = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".env")
+    shutil.copytree(ROOT, copy, ignore=left_out)
+    yield copy
+
+
+@pytest.mark.slow
+def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folder: Path) -> None:
+    start, submit, follow = blocks(README, "The first minute")
+    port = free_port()
+    names = ("PATH", "HOME", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    with (folder / "run.log").open("w") as log:
+        run = subprocess.Popen(
+            ["bash", "-euc", start],
+            cwd=clone,
+            env=kept | {"PORT": str(port)},
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        output = folder / "run.log"
+        eventually(
+            lambda: "Coatcheck is ready at" in output.read_text() or run.poll() is not None, seconds=300, every=0.2
+        )
+        assert run.poll() is None, output.read_text()
+
+        (answer,) = shell(submit, folder, port)
+        task_id = httpx.Response(202, text=answer).json()["task_id"]
+        status = f"http://127.0.0.1:{port}/tasks/{task_id}"
+        eventually(lambda: httpx.get(status).json()["done"], seconds=30)
+        shell(follow, folder, port, TASK_ID=task_id)
+
+        with Image.open(folder / "thumb") as thumb:
+            assert thumb.size == (128, 85)
+    finally:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait(60)
+    assert run.returncode in (0, 2, -signal.SIGTERM), output.read_text()
