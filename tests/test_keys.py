@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from harness import PROCFILE, ROOT, Service, eventually, free_port
+from reaper import popen
 from waiting_clients import calling, waited_for
 
 from server.store.api_keys import CACHE_SECONDS, Caller, Role, fingerprint
@@ -331,7 +332,7 @@ def test_with_a_key_any_address_is_served(guarded: Guarded, tmp_path: Path) -> N
     port = free_port()
     env = guarded.service.env | {"HOST": "0.0.0.0", "PORT": str(port)}
     with (tmp_path / "log").open("w") as log:
-        web = subprocess.Popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
+        web = popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
         eventually(lambda: (tmp_path / "log").read_text().count("Booting worker") and reachable(port), seconds=20)
         assert httpx.get(f"http://127.0.0.1:{port}/catalog").status_code == 401
@@ -352,7 +353,7 @@ def test_loopback_may_be_ipv6(service: Service, tmp_path: Path) -> None:
     port = free_port()
     with (tmp_path / "log").open("w") as log:
         env = service.env | {"HOST": "::1", "PORT": str(port)}
-        web = subprocess.Popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
+        web = popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
 
         def answers() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 from harness import free_port
+from reaper import popen
 
 HOUSE = Path(__file__).parent.parent
 LIMIT = 15.0
@@ -80,14 +81,13 @@ class Site:
     def start(self, expect: str = "is ready at", **changes: str) -> "subprocess.Popen[bytes]":
         """Start a runner as the leader of its own process group, as a terminal does, and await its words."""
         with self.log.open("wb") as log:
-            runner = subprocess.Popen(
+            runner = popen(
                 self.command,
                 cwd=self.folder,
                 env=self.environment(**changes),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
         self._runners.append(runner)
         until(lambda: expect in self.output and "worker up" in self.output, lambda: self.output)
