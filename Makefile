@@ -6,11 +6,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 ROLE ?= submit
 export OWNER ROLE
 
-.PHONY: run test test-slow lint faults key
+.PHONY: run check test test-slow coverage lint faults key
 
 # `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
 run: .venv/.installed
 	@exec $(BIN)/python -m server.cli run
+
+# Unit tests, and store tests against Valkey alone: about a minute.
+check: .venv/.installed-dev
+	$(BIN)/python -m pytest -n auto -m "not system and not slow"
+
+# The same tests with a figure: the share of lines and branches in server/ that they run.
+coverage: .venv/.installed-dev
+	@mkdir -p var/coverage && rm -f var/coverage/*
+	$(BIN)/coverage run -m pytest -n auto -m "not system and not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # Four processes for two cores: most tests wait most of the time. One file by hand: .venv/bin/python -m pytest tests/test_x.py
 test: .venv/.installed-dev

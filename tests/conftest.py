@@ -16,9 +16,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharing(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The faults come last: one by one they fill up what the long files leave."""
+    """Mark what needs a web server or a worker, and sort the faults last: they fill the gaps that long files leave."""
+    for item in items:
+        if _needs_servers(item):
+            item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: item.path.parent.name == "faults")
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    """Whether the test, or a test of the same module, starts Gunicorn or Celery."""
+    names = vars(getattr(item, "module", None) or object)
+    return not {"Service", "Process"}.isdisjoint(names) or "service" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

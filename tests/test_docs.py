@@ -205,7 +205,7 @@ def clone(tmp_path: Path) -> Iterator[Path]:
 def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folder: Path) -> None:
     start, submit, follow = blocks(README, "The first minute")
     port = free_port()
-    names = ("PATH", "HOME", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE")
+    names = ("PATH", "HOME", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PYTHON")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     with (folder / "run.log").open("w") as log:
         run = popen(
@@ -232,6 +232,7 @@ def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folde
         with Image.open(folder / "thumb") as thumb:
             assert thumb.size == (128, 85)
     finally:
-        os.killpg(run.pid, signal.SIGTERM)
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGTERM)
         run.wait(60)
     assert run.returncode in (0, 2, -signal.SIGTERM), output.read_text()

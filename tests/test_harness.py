@@ -9,6 +9,8 @@ from signal import Signals
 import pytest
 from harness import ROOT, eventually
 
+pytestmark = pytest.mark.system
+
 #: Two test files, so that pytest-xdist gives each of its two processes one.
 TEST = """
 import time

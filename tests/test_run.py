@@ -14,6 +14,8 @@ import redis
 from harness import free_port
 from reaper import popen
 
+pytestmark = pytest.mark.system
+
 HOUSE = Path(__file__).parent.parent
 LIMIT = 15.0
 
