@@ -1,7 +1,7 @@
-"""Faults by the hundred, ours beside plain Celery: `make faults` writes `benchmarks/faults.md`.
+"""Hundreds of faults, on this server and on plain Celery: `make faults` writes `benchmarks/faults.md`.
 
-sides.py    the two set-ups, which differ in nothing but what is started
-parts.py    the faults: what is done to a side, and what is counted
-soak.py     many tasks, and what they leave behind
-report.py   the page
+sides.py    the two set-ups, which differ only in the commands that are started
+parts.py    the faults: what each one does, and what is counted
+soak.py     many tasks, and the memory, connections and keys that they leave
+report.py   the page with all figures
 """

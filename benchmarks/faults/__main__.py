@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults [--short] [--only PART] [--stock-share S] [--<part> N]`: all faults on both sides."""
+"""`python -m benchmarks.faults [--short] [--only PART] [--stock-share S] [--<part> N]`: cause all faults."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ SHORT = {"worker-main": 4, "pool-child": 5, "web-worker": 5, "redis": 2, "rollin
 
 
 def main() -> int:
-    """Cause everything on both sides, write the page; 1 where our side lost a task or ran one twice at a time."""
+    """Cause all faults and write the page; 1 if this server lost a task or ran one twice at the same time."""
     arguments = _arguments()
     parts: list[tuple[str, str, Tally]] = []
     soaks: list[tuple[str, int, Tally, State, State]] = []
@@ -42,12 +42,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.faults", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a form of about two minutes, for CI")
-    parser.add_argument("--stock-share", type=float, default=1.0, help="how often plain Celery, as a share of ours")
-    parser.add_argument("--only", choices=FULL, help="one part")
-    parser.add_argument("--page", type=Path, default=report.PAGE, help="where the figures go")
+    parser.add_argument("--short", action="store_true", help="the short form of about two minutes, for CI")
+    parser.add_argument("--stock-share", type=float, default=1.0, help="faults for plain Celery, as a share of ours")
+    parser.add_argument("--only", choices=FULL, help="run one part")
+    parser.add_argument("--page", type=Path, default=report.PAGE, help="the page to write")
     for name in FULL:
-        parser.add_argument(f"--{name}", type=int, metavar="N", help="how often")
+        parser.add_argument(f"--{name}", type=int, metavar="N", help="number of faults")
     arguments = parser.parse_args()
     for name, count in (SHORT if arguments.short else FULL).items():
         if getattr(arguments, name.replace("-", "_")) is None:

@@ -1,4 +1,4 @@
-"""The faults. Each part causes one so many times while tasks run, and counts what became of every accepted task."""
+"""The faults. Each part causes one repeatedly while tasks run, and follows every accepted task to its end."""
 
 import contextlib
 import os
@@ -14,16 +14,16 @@ from ledger import LEDGER, overlapping, runs
 
 from benchmarks.faults.sides import Side
 
-#: Seconds that are waited for the tasks of one fault before the next one is caused.
+#: Seconds to wait for the tasks of one fault before the next one is caused.
 TIMEOUT = 40.0
 
-#: Seconds that are waited at the end of a part for tasks that have not ended: then they count as lost.
-LAST_PATIENCE = 150.0
+#: Seconds to wait at the end of a part. Tasks that have not ended then count as lost.
+LAST_TIMEOUT = 150.0
 
 
 @dataclass
 class Tally:
-    """What one part found on one side. `recovery` in seconds: from the fault to the end of all accepted before."""
+    """Counts of one part on one side. `recovery`: seconds from a fault to the end of all tasks accepted before."""
 
     caused: int = 0
     accepted: int = 0
@@ -35,12 +35,12 @@ class Tally:
 
     @property
     def median(self) -> float:
-        """Of the times to recovery."""
+        """The median time to recovery."""
         return statistics.median(self.recovery) if self.recovery else 0.0
 
     @property
     def worst(self) -> float:
-        """Of the times to recovery."""
+        """The longest time to recovery."""
         return max(self.recovery, default=0.0)
 
 
@@ -49,7 +49,7 @@ Part = Callable[[Side, int, Progress], Tally]
 
 
 def _repeat(side: Side, times: int, fault: Callable[[], None], progress: Progress, *, seconds: float) -> Tally:
-    """Cause a fault again and again while tasks run and wait, and see all of them end."""
+    """Cause a fault repeatedly while tasks run and wait, and wait until all have ended."""
     tally, left = Tally(), list[str]()
     for number in range(times):
         accepted = side.submitted(8, seconds)
@@ -59,7 +59,7 @@ def _repeat(side: Side, times: int, fault: Callable[[], None], progress: Progres
         fault()
         tally.caused += 1
         side.bury()
-        # A task that an earlier fault lost is not waited for again and again.
+        # Do not wait the full time again for a task that an earlier fault lost.
         unfinished = side.unfinished_after(accepted, TIMEOUT if not left else TIMEOUT / 4)
         left += unfinished
         if not unfinished:
@@ -69,7 +69,7 @@ def _repeat(side: Side, times: int, fault: Callable[[], None], progress: Progres
 
 
 def _close(side: Side, tally: Tally, left: list[str]) -> Tally:
-    tally.lost = len(side.unfinished_after(left, LAST_PATIENCE))
+    tally.lost = len(side.unfinished_after(left, LAST_TIMEOUT))
     same_time = set(overlapping(side))
     tally.overlapping = len(same_time)
     tally.twice = sum(len(each) > 1 for task_id, each in runs(side).items() if task_id not in same_time)
@@ -78,7 +78,7 @@ def _close(side: Side, tally: Tally, left: list[str]) -> Tally:
 
 
 def worker_main(side: Side, times: int, progress: Progress) -> Tally:
-    """`kill -9` of a busy worker's main process; another worker lives, and the killed one is started again."""
+    """`kill -9` of a busy worker's main process; another worker runs, and the killed one is restarted."""
 
     def fault() -> None:
         side.workers[0].kill_main()
@@ -96,7 +96,7 @@ def pool_child(side: Side, times: int, progress: Progress) -> Tally:
 
 
 def redis(side: Side, times: int, progress: Progress) -> Tally:
-    """`kill -9` of Redis, and a start on its append-only file."""
+    """`kill -9` of Redis, and a restart from its append-only file."""
 
     def fault() -> None:
         side.redis.process.kill()
@@ -107,7 +107,7 @@ def redis(side: Side, times: int, progress: Progress) -> Tally:
 
 
 def _under_load(side: Side, times: int, fault: Callable[[], None], progress: Progress, pause: float) -> Tally:
-    """Cause a fault while clients submit without a break."""
+    """Cause a fault while clients submit continuously."""
     tally, accepted, stop = Tally(), list[str](), threading.Event()
 
     def client() -> None:
@@ -137,7 +137,7 @@ def _under_load(side: Side, times: int, fault: Callable[[], None], progress: Pro
 
 
 def web_worker(side: Side, times: int, progress: Progress) -> Tally:
-    """`kill -9` of a Gunicorn worker while it takes submits."""
+    """`kill -9` of a Gunicorn worker while it accepts submits."""
 
     def fault() -> None:
         assert side.web is not None
@@ -149,7 +149,7 @@ def web_worker(side: Side, times: int, progress: Progress) -> Tally:
 
 
 def rolling(side: Side, times: int, progress: Progress) -> Tally:
-    """A rolling restart of everything but Redis, SIGTERM to whole process groups, while clients submit."""
+    """A rolling restart of everything except Redis, with SIGTERM to process groups, while clients submit."""
     return _under_load(side, times, side.roll, progress, pause=1.0)
 
 

@@ -1,4 +1,4 @@
-"""The page of figures."""
+"""The page benchmarks/faults.md with all figures."""
 
 import os
 import platform
@@ -21,24 +21,24 @@ _NAMES = {
 
 _HEAD = """# Faults
 
-Made by `make faults`, with plain Celery as often as *caused* says. Each fault was caused on real processes while tasks
-ran; every accepted task (202) was followed to its end, and every start of a task's function was written to a ledger.
+Written by `make faults`. Each fault was caused on real processes while tasks ran. Every accepted task (202) was
+followed to its end, and every start of a task's function was written to a ledger.
 
+- *caused*: the number of faults.
 - *lost*: accepted, and not ended 150 s after the last fault.
-- *again*: started a second time after the first run was dead; a kill that hit an idle process adds nothing here.
-  *overlapping*: two runs seen alive at the same time.
-- *recovery*: seconds from the fault until all that had been accepted before it was done. *late*: faults after which
-  something was still undone when the waiting was given up, after 40 s (10 s from the second time on); they are not in
-  the recovery.
+- *again*: started a second time after the first run had died. A kill of an idle process adds nothing here.
+  *overlapping*: two runs of one task at the same time.
+- *recovery*: seconds from the fault until all tasks accepted before it had ended. *late*: faults after which a task had
+  not ended within 40 s (10 s from the second time on); they are not part of the recovery.
 
 {machine}. Leases of {lease} s (the default is 30), a soft shutdown of 2 s. Plain Celery: `task_acks_late`,
-`task_reject_on_worker_lost`, prefetch 1, `visibility_timeout` 30 s (its default, an hour, would only make more of its
-tasks late), tasks and clients the same. Both sides are started again by a supervisor where they die.
+`task_reject_on_worker_lost`, prefetch 1, `visibility_timeout` 30 s (the default of one hour makes more tasks late), the
+same tasks and clients. A supervisor restarts the processes of both sides.
 """
 
 
 def write(page: Path, parts: list[tuple[str, str, Tally]], soaks: list[tuple[str, int, Tally, State, State]]) -> None:
-    """Write the page."""
+    """Write the page with all figures."""
     lines = [_HEAD.format(machine=_machine(), lease=LEASE)]
     lines += ["| fault | side | caused | accepted | lost | again | overlapping | late | recovery, median | worst |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
@@ -60,7 +60,7 @@ def _row(part: str, side: str, tally: Tally) -> str:
 
 
 def _answers(parts: list[tuple[str, str, Tally]]) -> list[str]:
-    lines = ["What clients were answered during the rolling restarts (a connection that was refused was not accepted):"]
+    lines = ["Answers to clients during the rolling restarts (a refused connection is not an accepted task):"]
     lines += [""]
     for part, side, tally in parts:
         if part == "rolling":
@@ -76,10 +76,9 @@ def _soak(soaks: list[tuple[str, int, Tally, State, State]]) -> list[str]:
     lines = [
         "## Soak",
         "",
-        "Memory is proportional set size, after 1,000 tasks and after the last ones had expired. Celery's timer of a",
-        "soft limit stays in the worker's heap until its time, 300 s, though the task has ended: up to 0.8 kB for each",
-        "task of the last five minutes. With a limit of 1 s a worker's main process had 49 MiB after 5,000 tasks, and",
-        "50 after 40,000.",
+        "Memory is the proportional set size, after 1,000 tasks and after the last ones had expired. Celery keeps the",
+        "timer of a soft limit for 300 s, even if the task has ended: up to 0.8 kB for each task of the last five",
+        "minutes. With a limit of 1 s, a worker's main process had 49 MiB after 5,000 tasks and 50 after 40,000.",
         "",
     ]
     lines += ["| side | tasks | lost | web MiB | worker MiB | Redis MiB | connections | keys |"]

@@ -1,4 +1,4 @@
-"""The two set-ups: this server, and plain Celery with Flask. Same Redis, same processes, same client."""
+"""The two set-ups: this server, and plain Celery with Flask. Both use the same Redis, processes and client."""
 
 import contextlib
 import time
@@ -8,12 +8,12 @@ from signal import SIGTERM
 import httpx
 from harness import PROCFILE, ROOT, Process, Service, eventually
 
-#: Seconds of a lease here; the server's default is 30, and would only make the waiting longer.
+#: Seconds of a lease here. The server's default is 30, which would only lengthen the benchmark.
 LEASE = 5
 
 
 class Side(Service):
-    """A server under test, with a supervisor's part: what was killed is started again."""
+    """A server under test, with a supervisor that restarts killed processes."""
 
     name = ""
     web_command = ""
@@ -31,7 +31,7 @@ class Side(Service):
         return self.web
 
     def launch_worker(self, *, wait: bool = True) -> Process:
-        """Start a worker; with `wait` until it is ready."""
+        """Start a worker, and wait until it is ready if `wait` is set."""
         self.serial += 1
         worker = Process(self.worker_command.split(), self.folder / f"worker-{self.serial}.log", self.env)
         self.workers.append(worker)
@@ -40,13 +40,13 @@ class Side(Service):
         return worker
 
     def bury(self) -> None:
-        """Start a worker for each that has died."""
+        """Replace each worker that has died."""
         for worker in [worker for worker in self.workers if not worker.alive]:
             self.workers.remove(worker)
             self.launch_worker(wait=False)
 
     def offer(self, task: str, parameters: dict[str, float]) -> tuple[int, str]:
-        """Submit once, as a new client: the status (0: nobody answered) and the id of what was accepted."""
+        """Submit once, as a new client: the status (0 for no connection) and the id of the accepted task."""
         try:
             answer = httpx.post(f"{self.url}/tasks/{task}", json=parameters, timeout=30)
         except httpx.TransportError as error:
@@ -54,7 +54,7 @@ class Side(Service):
         return answer.status_code, answer.json()["task_id"] if answer.status_code == 202 else ""
 
     def submitted(self, number: int, seconds: float) -> list[str]:
-        """So many accepted tasks."""
+        """Submit until `number` tasks are accepted."""
         accepted: list[str] = []
         while len(accepted) < number:
             status, task_id = self.offer("beating", {"seconds": seconds})
@@ -64,14 +64,14 @@ class Side(Service):
         return accepted
 
     def done(self, task_id: str) -> bool:
-        """Whether it has ended."""
+        """Whether the task has ended."""
         with contextlib.suppress(httpx.TransportError):
             answer = self.http.get(f"/tasks/{task_id}")
             return answer.status_code == 200 and bool(answer.json()["done"])
         return False
 
     def unfinished_after(self, accepted: list[str], seconds: float) -> list[str]:
-        """Those that have not ended within so many seconds."""
+        """The tasks that have not ended within these seconds."""
         until = time.monotonic() + seconds
         waiting = [task_id for task_id in accepted if not self.done(task_id)]
         while waiting and time.monotonic() < until:
@@ -81,7 +81,7 @@ class Side(Service):
         return waiting
 
     def roll(self) -> None:
-        """A rolling restart: the new worker is up before the old one is told to go; then the web process."""
+        """A rolling restart: new workers are ready before the old ones stop; then the web process."""
         old_web, old_workers = self.web, list(self.workers)
         for _ in old_workers:
             self.launch_worker()
@@ -98,7 +98,7 @@ class Side(Service):
 
 
 class Ours(Side):
-    """This server, by the Procfile's own lines."""
+    """This server, started by the Procfile's lines."""
 
     name = "Coatcheck"
     web_command = PROCFILE["web"]
@@ -106,7 +106,7 @@ class Ours(Side):
 
 
 class Stock(Side):
-    """Plain Celery with Flask."""
+    """Plain Celery, with Flask in front."""
 
     name = "plain Celery"
     web_command = "gunicorn -k gthread --threads 8 -b 127.0.0.1:{port} benchmarks.stock.app:web"

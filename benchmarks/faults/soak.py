@@ -1,4 +1,4 @@
-"""Many small tasks in a row, and what they leave behind: memory, connections, keys."""
+"""Many small tasks, and the memory, connections and keys that they leave."""
 
 import threading
 import time
@@ -11,16 +11,16 @@ from harness import Process, eventually
 from benchmarks.faults.parts import Progress, Tally
 from benchmarks.faults.sides import Side
 
-#: Seconds that results are kept here, so that their keys are gone at the end.
+#: Seconds that results are kept, so that their keys are gone at the end.
 RESULT_TTL = 5
 
-#: Tasks that are in the queue at most: the soak looks for leaks, not for a long queue.
+#: Maximum number of queued tasks: the soak looks for leaks, not for the effect of a long queue.
 AHEAD = 500
 
 
 @dataclass
 class State:
-    """What a side takes: resident memory in MiB of Gunicorn's and the worker's processes, connections, keys."""
+    """Resident memory in MiB of Gunicorn's and the worker's processes, connections, and keys."""
 
     web_mib: float
     worker_mib: float
@@ -30,7 +30,7 @@ class State:
 
 
 def soak(side: Side, number: int, progress: Progress) -> tuple[Tally, State, State]:
-    """Run so many tasks: the tally, and the state after the first and after the last ones."""
+    """Run `number` tasks; the tally, and the state after the first and after the last ones."""
     _run(side, min(1000, number), lambda *_: None)
     time.sleep(RESULT_TTL * 2)
     start = _state(side)
@@ -75,7 +75,7 @@ def _run(side: Side, number: int, progress: Progress) -> Tally:
 
 
 def _ended(side: Side) -> int:
-    """How many tasks have run: both sides' `nothing` counts itself."""
+    """The number of tasks that have run; the task `nothing` of both sides counts itself."""
     return int(side.redis.client.get("test:ended") or 0)
 
 
@@ -92,7 +92,7 @@ def _state(side: Side) -> State:
 
 
 def _resident(process: Process) -> float:
-    """MiB of a process and its children, what they share counted once each."""
+    """MiB of a process and its children; shared memory is counted once."""
     return sum(_pss(pid) for pid in [process.pid, *process.children()]) / 1024
 
 

@@ -1,12 +1,12 @@
-"""This server's speed beside what a user would have instead: `make bench` writes `benchmarks/RESULTS.md`.
+"""Speed of this server, compared with what one would use instead: `make bench` writes `benchmarks/RESULTS.md`.
 
-figures.py     medians, ratios of one round, what was to be reached
-sides.py       the set-ups: this server, Flask and FastAPI as tutorials have them, Flower
-load.py        wrk, and what it prints (request.lua: its requests)
+figures.py     medians, ratios within a round, goals
+sides.py       the set-ups: this server, Flask and FastAPI as in tutorials, Flower
+load.py        wrk and its output (request.lua: its requests)
 web.py         submits, polls, batches
-queue.py       tasks drained, from submit to the end
-images.py      CPU per image beside libvips and Pillow; pictures.py: what they are made from, and how alike they are
-memory.py      at rest, per waiter, per record
-growth.py      with many records, with a long queue, and how long a start takes
-report.py      the page; drawing.py: its bars
+queue.py       tasks per second, time from submit to the end
+images.py      CPU per image, compared with libvips and Pillow; pictures.py: test images and their similarity
+memory.py      idle, per waiting client, per record
+growth.py      latency with many records and with a long queue
+report.py      the page; drawing.py: its charts
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed [--full] [--only PART]`: all of it, and the page."""
+"""`python -m benchmarks.speed [--full] [--only PART]`: run all parts and write the page."""
 
 import argparse
 import os
@@ -17,10 +17,10 @@ PARTS = {"web": web, "queue": queue, "images": images, "memory": memory, "growth
 
 
 def main() -> int:
-    """Measure, and write; 1 where nothing could be."""
+    """Measure and write the page; 1 if wrk is missing."""
     parser = argparse.ArgumentParser(prog="benchmarks.speed", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the long form, about half an hour")
-    parser.add_argument("--only", choices=PARTS, help="one part, which is printed and not written")
+    parser.add_argument("--full", action="store_true", help="the full form, about half an hour")
+    parser.add_argument("--only", choices=PARTS, help="run one part and print it, without writing the page")
     given = parser.parse_args()
     if not load.installed():
         print(load.MISSING, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Bars, as SVG by hand: a bar is a series' median, the line on it reaches from its least to its greatest figure."""
+"""Bar charts as SVG: a bar is the median of a series, its line reaches from the minimum to the maximum."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ _OURS, _OTHERS, _LINE, _TEXT = "#2a6f97", "#b8bfc6", "#1b1f23", "#24292f"
 
 
 def bars(topic: Topic) -> str:
-    """The picture of a topic."""
+    """Draw the chart of one topic."""
     most = max(max(values) for values in topic.series.values()) or 1
     height = _TOP + _ROW * len(topic.series) + 10
     lines = [

@@ -1,4 +1,4 @@
-"""Medians, ratios, and what was to be reached."""
+"""Medians, ratios, and the goals that they are compared with."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A figure by another one of the same round, over all rounds: so what slows a round down slows both."""
+    """Ratios of two figures of the same round, over all rounds. Other load on the machine affects both alike."""
 
     median: float
     low: float
@@ -19,7 +19,7 @@ class Ratio:
 
 
 def ratio(ones: Sequence[float], others: Sequence[float]) -> Ratio:
-    """Of two series, round by round."""
+    """Compute the ratio of two series, round by round."""
     each = [one / other for one, other in zip(ones, others, strict=True) if other]
     if not each:
         raise ValueError("no round has both figures")
@@ -27,20 +27,20 @@ def ratio(ones: Sequence[float], others: Sequence[float]) -> Ratio:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so large a share of all values does not exceed."""
+    """The smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def shown(value: float) -> str:
-    """A number with as many digits as it is worth."""
+    """Format a number with three significant digits."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was to be reached, what was, and why not more; `met` is None where nothing was to be."""
+    """A goal, the measured figure, and the reason if it was missed; `met` is None without a goal."""
 
     goal: str
     figure: str
@@ -49,14 +49,14 @@ class Finding:
 
 
 def at_least(goal: float, figure: Ratio | float, what: str, why: str = "", unit: str = "x") -> Finding:
-    """A figure that was to be so large."""
+    """A finding whose figure should reach a minimum."""
     value = figure.median if isinstance(figure, Ratio) else figure
     text = str(figure) if isinstance(figure, Ratio) else f"{shown(figure)} {unit}"
     return Finding(f"at least {shown(goal)} {unit} {what}", text, value >= goal, why)
 
 
 def at_most(goal: float, figure: Ratio | float, what: str, why: str = "", unit: str = "x") -> Finding:
-    """A figure that was to be no larger."""
+    """A finding whose figure should not exceed a maximum."""
     value = figure.median if isinstance(figure, Ratio) else figure
     text = str(figure) if isinstance(figure, Ratio) else f"{shown(figure)} {unit}"
     return Finding(f"at most {shown(goal)} {unit} {what}", text, value <= goal, why)
@@ -64,7 +64,7 @@ def at_most(goal: float, figure: Ratio | float, what: str, why: str = "", unit: 
 
 @dataclass(slots=True)
 class Topic:
-    """One table: series of figures, a figure a round."""
+    """One table: series with one figure for each round."""
 
     title: str
     unit: str
@@ -73,13 +73,13 @@ class Topic:
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float) -> None:
-        """One round's figure."""
+        """Add the figure of one round."""
         self.series.setdefault(name, []).append(value)
 
     def median(self, name: str) -> float:
-        """Of a series."""
+        """The median of one series."""
         return statistics.median(self.series[name])
 
     def ratio(self, name: str, other: str) -> Ratio:
-        """Of two series."""
+        """The ratio of two series."""
         return ratio(self.series[name], self.series[other])

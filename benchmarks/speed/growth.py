@@ -1,4 +1,4 @@
-"""With many records, with a long queue: whether an answer takes longer than on an empty server."""
+"""Latency with many records and with a long queue, compared with an empty server."""
 
 import json
 import statistics
@@ -18,13 +18,13 @@ from server.store.scripts import _LUA
 
 _DEPTH = 100_000
 
-#: Requests of one kind on one server before the other has its turn.
+#: Requests of one kind to one server before the other gets its turn.
 _SLICE = 20
 
 
 def growth(plan: Plan) -> list[Topic]:
-    """Each size beside a server with one record, turn by turn."""
-    topic = Topic("Growth: latency beside a server with one record", "x of its median")
+    """Compare each size with a server that has one record, in turns."""
+    topic = Topic("Growth: latency compared with one record", "ratio of medians")
     depth = min(_DEPTH, plan.records[-1])
     cases = [(f"{count:,} finished records", count, 0) for count in plan.records]
     cases += [(f"{depth:,} queued", 0, depth)]
@@ -58,7 +58,7 @@ def _submit(side: Ours) -> float:
 
 
 def _status(side: Ours) -> float:
-    """The same of statuses: first polls, which read the record, of the tasks that are the last in the queue."""
+    """Median milliseconds of first polls, which read the record, for the last tasks in the queue."""
     task_ids = iter(_submit_many(side, _SLICE))
     return _median(lambda: side.http.get(f"/tasks/{next(task_ids)}").raise_for_status())
 
@@ -81,13 +81,13 @@ def _submit_many(side: Ours, count: int) -> list[str]:
     while len(task_ids) < count:
         body = {"items": [item] * min(1000, count - len(task_ids))}
         answer = side.http.post("/batches", json=body)
-        if answer.status_code == 202:  # else a 503 of a machine that has other work
+        if answer.status_code == 202:  # otherwise a 503, if the machine is busy
             task_ids += [each["task_id"] for each in answer.json()["items"]]
     return task_ids
 
 
 def fill(side: Ours, count: int) -> None:
-    """So many tasks that have succeeded: submitted as a client does, ended by the scripts that a worker calls."""
+    """Create `count` succeeded tasks: submit them as a client does, end them with the worker's scripts."""
     redis: Any = side.redis.client
     library = (_LUA / "_lib.lua").read_text()
     claim, finish = (Script(redis, library + (_LUA / f"{name}.lua").read_text()) for name in ("claim", "finish"))

@@ -1,4 +1,4 @@
-"""CPU per image: this server's task functions, called as a worker calls them, beside libvips and Pillow."""
+"""CPU per image: this server's task functions, called as a worker calls them, compared with libvips and Pillow."""
 
 import io
 import statistics
@@ -22,13 +22,13 @@ from benchmarks.speed.sides import Ours
 from server.tasks.images.tasks import TASKS, image_variants
 from server.tasks.images.variants import Variant
 
-#: A camera's 12 megapixels, and a screen's 4.
+#: A camera image with 12 megapixels, and a screenshot with 4.
 _LARGE, _SMALL = (4000, 3000), (2304, 1728)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One picture to be made; `quality` is this server's default, given to all three."""
+    """One image to make; all three use this server's default `quality`."""
 
     title: str
     source: bytes
@@ -38,19 +38,19 @@ class Case:
     quality: int
 
     def ours(self, form: str) -> bytes:
-        """By this server's task."""
+        """Make it with this server's task."""
         desk = Desk()
         TASKS["thumbnail"](desk, Sent(self.source), width=self.width, height=self.width, format=form)
         return next(iter(desk.files.values()))
 
     def vips(self, form: str) -> bytes:
-        """By libvips: decoded as small as will do, as `vipsthumbnail` does."""
+        """Make it with libvips, decoded at a reduced size as `vipsthumbnail` does."""
         image = pyvips.Image.thumbnail_buffer(self.source, self.width, height=self.width)
         data: bytes = image.write_to_buffer("." + form, **({} if form == "png" else {"Q": self.quality}))
         return data
 
     def pillow(self, form: str) -> bytes:
-        """By Pillow as its tutorial has it."""
+        """Make it with Pillow as in its tutorial."""
         image = Image.open(io.BytesIO(self.source))
         image.thumbnail((self.width, self.width))
         return encoded(image, form, **({} if form == "png" else {"quality": self.quality}))
@@ -67,7 +67,7 @@ def _cases() -> list[Case]:
 
 
 def images(plan: Plan) -> list[Topic]:
-    """All of it."""
+    """Run all image benchmarks."""
     pyvips.cache_set_max(0)
     cases = _cases()
     topics = [_case(plan, case, f"Images {number + 1}/{len(cases)}") for number, case in enumerate(cases)]
@@ -75,7 +75,7 @@ def images(plan: Plan) -> list[Topic]:
 
 
 def cpu_ms(work: Callable[[], object]) -> float:
-    """Milliseconds of CPU of this process, all threads."""
+    """Milliseconds of CPU time of this process, all threads."""
     began = time.process_time()
     work()
     return (time.process_time() - began) * 1000
@@ -85,7 +85,7 @@ _DECODERS = "Pillow's decoder alone", "libvips's decoder alone"
 
 
 def _decoders(case: Case) -> dict[str, Callable[[], object]]:
-    """What takes every pixel from the file. A JPEG is decoded as coarsely as will do, so that says nothing of it."""
+    """Decoders of the whole file. JPEGs are decoded at a reduced size, so the comparison is for PNG only."""
     if case.form != "png":
         return {}
     pillow, vips = _DECODERS
@@ -97,25 +97,25 @@ def _decoders(case: Case) -> dict[str, Callable[[], object]]:
 
 def _why_image(topic: Topic) -> str:
     if _DECODERS[0] not in topic.series:
-        return "What is left is libjpeg's decoding, and Pillow's filter."
+        return "The rest is decoding by libjpeg, and Pillow's resize filter."
     pillow, vips = (topic.median(name) for name in _DECODERS)
     return (
-        f"Pillow's decoder alone takes {shown(pillow)} ms, libvips's {shown(vips)}: half is zlib as the system has it, "
-        "and most of the rest the undoing of PNG's filters, one byte at a time."
+        f"Pillow's decoder alone takes {shown(pillow)} ms, libvips's {shown(vips)}. Half of it is the system's zlib, "
+        "and most of the rest undoes PNG's filters byte by byte."
     )
 
 
 def _case(plan: Plan, case: Case, label: str) -> Topic:
     topic = Topic(case.title, "ms of CPU")
     makers = {"this server": case.ours, "libvips": case.vips, "Pillow": case.pillow}
-    sizes = {name: len(make(case.form)) for name, make in makers.items()}  # once unseen: imports, caches
+    sizes = {name: len(make(case.form)) for name, make in makers.items()}  # a warm-up: imports, caches
     for number in range(plan.pictures):
         say(label, number + 1, plan.pictures, case.title)
         for name, make in makers.items():
             topic.add(name, cpu_ms(partial(make, case.form)))
         for name, decode in _decoders(case).items():
             topic.add(name, cpu_ms(decode))
-    # The pixels as they were before the encoder, whose loss is what its quality asks for.
+    # Compare pixels before the lossy encoder, whose loss depends on its quality setting.
     pixels = {name: Image.open(io.BytesIO(make("png"))) for name, make in makers.items()}
     wanted = reference(case.source, pixels["this server"].size)
     alike = {name: similarity(image, wanted) for name, image in pixels.items() if image.size == wanted.size}
@@ -146,14 +146,14 @@ def _variants(plan: Plan, source: bytes) -> Topic:
         topic.add("four thumbnails", cpu_ms(separately))
         topic.add("the largest alone", cpu_ms(lambda: thumbnail(max(widths))))
     largest = shown(topic.median("the largest alone"))
-    why = f"The largest alone takes {largest} ms: only the decoding for the three smaller ones can be saved."
+    why = f"The largest alone takes {largest} ms. Only the decoding for the three smaller ones can be saved."
     topic.findings = [at_most(0.5, topic.ratio("image_variants", "four thumbnails"), "four separate thumbnails", why)]
-    topic.notes = [f"{', '.join(map(str, widths))} px, those that WordPress makes of an upload."]
+    topic.notes = [f"{', '.join(map(str, widths))} px, the sizes that WordPress makes of an upload."]
     return topic
 
 
 def _whole_path(plan: Plan) -> Topic:
-    """CPU of all processes for an upload, its task and its end, less what the task's function takes."""
+    """CPU of all processes for an upload and its task, without the CPU of the task's function."""
     topic = Topic("Whole path of a 2 MB image, beyond its pixels", "ms of CPU, all processes")
     source = jpeg_of(2_000_000)
     form = {"files": {"image": ("a.jpg", source, "image/jpeg")}}
@@ -189,7 +189,7 @@ def _pixels(source: bytes, count: int) -> float:
 
 
 def _path(side: Ours, count: int, task: str, **body: Any) -> dict[str, float]:
-    """Milliseconds of CPU for each of so many tasks, from its submit to its end, by who took them."""
+    """Milliseconds of CPU per task, from submit to end, by process."""
     before = _cpu(side)
     for _ in range(count):
         answer = side.http.post(f"/tasks/{task}?wait=20", **body)
@@ -206,7 +206,7 @@ def _cpu(side: Ours) -> dict[str, float]:
 def _why_path(topic: Topic) -> str:
     empty, folder = (shown(topic.median(name)) for name in ("an empty task", "beyond, files in a folder"))
     return (
-        f"An empty task takes {empty} ms from its submit to its end. The rest is 2 MB that are received, hashed, sent "
-        "to Redis, written to its append-only file, and again when that is rewritten, and fetched by the worker. "
+        f"An empty task takes {empty} ms from submit to end. The rest: 2 MB are received, hashed, sent to Redis, "
+        "written to its append-only file, written again when that file is rewritten, and fetched by the worker. "
         f"With files in a folder it is {folder} ms."
     )

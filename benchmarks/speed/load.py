@@ -1,4 +1,4 @@
-"""wrk: a load generator that keeps so many connections busy, each with one request after the other."""
+"""wrk: a load generator that keeps several connections busy, each with one request after the other."""
 
 import json
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 
 _SCRIPT = Path(__file__).parent / "request.lua"
 
-MISSING = "make bench: wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk."
+MISSING = "make bench: wrk, which generates the load, is not installed. On Debian and Ubuntu: apt-get install wrk."
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw."""
+    """The figures that wrk reports."""
 
     requests: int
     seconds: float
@@ -25,13 +25,13 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Requests a second that were answered as they should be."""
+        """Requests per second with the expected status."""
         return (self.requests - self.refused) / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The one request that is sent again and again."""
+    """The request that is sent repeatedly."""
 
     path: str
     body: bytes | None = None
@@ -39,17 +39,17 @@ class Request:
 
     @property
     def method(self) -> str:
-        """POST with a body, else GET."""
+        """POST with a body, otherwise GET."""
         return "GET" if self.body is None else "POST"
 
 
 def installed() -> bool:
-    """Whether there is a wrk."""
+    """Whether wrk is installed here."""
     return shutil.which("wrk") is not None
 
 
 def run(base: str, request: Request, seconds: float, connections: int = 16) -> Load:
-    """Send the request for so many seconds over so many connections."""
+    """Send the request repeatedly over several connections."""
     with tempfile.NamedTemporaryFile() as body:
         body.write(request.body or b"")
         body.flush()
@@ -60,7 +60,7 @@ def run(base: str, request: Request, seconds: float, connections: int = 16) -> L
 
 
 def parse(output: str) -> Load:
-    """Read what wrk and our script printed."""
+    """Parse the output of wrk and our script."""
     line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:
         raise ValueError(f"wrk printed no figures: {output[-200:]!r}")

@@ -1,4 +1,4 @@
-"""Memory: at rest, for each client that waits, for each record that is kept. And how long a start takes."""
+"""Memory: idle, per waiting client, per stored record. And the time until the server is ready."""
 
 import os
 import resource
@@ -22,8 +22,8 @@ _MEGABYTE = 2**20
 
 
 def memory(plan: Plan) -> list[Topic]:
-    """What is said beside what is asked for."""
-    topic = Topic("Memory", "MB (PSS) unless said")
+    """Measure memory, and compare it with the goals."""
+    topic = Topic("Memory", "MB (PSS) unless noted")
     with ExitStack() as stack:
         ours, stock = stack.enter_context(Ours()), stack.enter_context(Tutorial())
         say("Memory", 1, 3)
@@ -50,8 +50,8 @@ def memory(plan: Plan) -> list[Topic]:
     return [topic]
 
 
-_WHY_PROCESS = "pydantic, its models and the catalogue; in a child Pillow and SQLAlchemy, too."
-_WHY_RECORD = "The hash, and its entries in the indexes of its owner, of its expiry, and of Redis's own tables."
+_WHY_PROCESS = "pydantic, its models and the catalog; in a child also Pillow and SQLAlchemy."
+_WHY_RECORD = "The hash, its entries in the indexes by owner and by expiry, and Redis's own tables."
 
 
 def _warm(side: Side) -> None:
@@ -69,11 +69,11 @@ def _median_memory(pids: list[int]) -> float:
 
 
 def _waiter(side: Ours, count: int) -> float:
-    """Kilobytes of the web processes for each client that waits, sockets' own buffers aside."""
+    """Kilobytes of the web processes per waiting client, without socket buffers."""
     assert side.web is not None
     pids = proc.children(side.web.pid)
     task_id = side.submit_until_taken("long_running_task", seconds=60, steps=1)
-    # A first lot, unseen: arenas and threads that stay.
+    # A first group is not measured: memory arenas and threads that stay.
     _hold(side, task_id, count)[0].close()
     before = sum(proc.memory(pid) for pid in pids)
     clients = _hold(side, task_id, count)
@@ -100,12 +100,12 @@ def _record(side: Ours, count: int) -> float:
     return float(side.redis.client.info("memory")["used_memory"] - before) / count  # type: ignore[index]
 
 
-_WHY_START = "Three interpreters import at the same time on two cores, and the worker is ready last."
-_WHY_IMPORT = "pydantic's settings and models, redis-py, Pillow: the catalogue is read from the tasks' own signatures."
+_WHY_START = "Three interpreters import at the same time on two cores; the worker is ready last."
+_WHY_IMPORT = "pydantic's settings and models, redis-py, Pillow: the catalog is read from the signatures of the tasks."
 
 
 def start(plan: Plan) -> list[Topic]:
-    """`make run` until it is ready, and what an import takes."""
+    """Measure `make run` until it is ready, and the imports."""
     topic = Topic("Start", "s")
     stock = "import celery, flask; flask.Flask('x'); celery.Celery('x').finalize()"
     with ExitStack() as stack:
@@ -122,14 +122,14 @@ def start(plan: Plan) -> list[Topic]:
         more = topic.median(name) - alone
         topic.findings.append(at_most(0.5, more, f"more than Flask and Celery ({name})", _WHY_IMPORT, "s"))
     topic.notes = [
-        "Ready is a 200 of `/health/ready`: web and worker both. `make run` on a Redis that runs already. "
-        "Imports are counted in seconds of CPU."
+        "Ready means that `/health/ready` answers 200: web and worker are up. `make run` uses a running Redis. "
+        "Imports are measured in seconds of CPU."
     ]
     return [topic]
 
 
 def _import(side: Side, code: str) -> float:
-    """Seconds of CPU, which is what an import takes, and what other work on the machine does not lengthen."""
+    """Seconds of CPU of an import, which other load on the machine does not increase."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], env=side.env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

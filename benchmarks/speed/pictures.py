@@ -1,4 +1,4 @@
-"""Pictures to work on, what they are to look like, and how alike two of them are."""
+"""Test images, the expected results, and the similarity of two images."""
 
 import io
 from functools import cache
@@ -12,7 +12,7 @@ MEGA = 1_000_000
 
 @cache
 def photo(width: int, height: int) -> Image.Image:
-    """Something like a photograph: coarse and fine structure, edges, grain."""
+    """A synthetic photograph: coarse and fine structure, edges, grain."""
     chance = numpy.random.default_rng(7)
     image = Image.new("RGB", (width, height), (110, 120, 130))
     for octave, strength in ((4, 0.6), (16, 0.35), (64, 0.25), (256, 0.15), (1024, 0.08)):
@@ -27,17 +27,17 @@ def photo(width: int, height: int) -> Image.Image:
 
 
 def jpeg(width: int, height: int) -> bytes:
-    """A camera's file."""
+    """The test image as a JPEG file."""
     return encoded(photo(width, height), "JPEG", quality=90)
 
 
 def png(width: int, height: int) -> bytes:
-    """The same without loss."""
+    """The test image as a PNG file."""
     return encoded(photo(width, height), "PNG", compress_level=6)
 
 
 def jpeg_of(size: int) -> bytes:
-    """A JPEG of about so many bytes."""
+    """A JPEG with at least `size` bytes."""
     width, found = 1000, b""
     while len(found) < size:
         width += 200
@@ -46,19 +46,19 @@ def jpeg_of(size: int) -> bytes:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Its file."""
+    """Encode an image as a file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def reference(data: bytes, size: tuple[int, int]) -> Image.Image:
-    """All of it decoded, and brought to a size by Lanczos's filter."""
+    """Decode the whole image and resize it with the Lanczos filter."""
     return Image.open(io.BytesIO(data)).convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def similarity(one: Image.Image, other: Image.Image) -> float:
-    """The mean structural similarity (SSIM) of two pictures' brightness, over windows of 8 x 8 pixels, each of them."""
+    """The mean structural similarity (SSIM) of two images' luminance, over all windows of 8 x 8 pixels."""
     a, b = (numpy.asarray(image.convert("L"), dtype=numpy.float64) for image in (one, other))
     if a.shape != b.shape:
         raise ValueError(f"{a.shape} is not {b.shape}")
@@ -71,6 +71,6 @@ def similarity(one: Image.Image, other: Image.Image) -> float:
 
 
 def _means(values: "numpy.ndarray", size: int = 8) -> "numpy.ndarray":
-    """Of each window."""
+    """The mean of each window."""
     total = numpy.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     return (total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]) / size**2

@@ -1,21 +1,25 @@
-"""How long each part takes: the short form and the full one."""
+"""How much each part measures: the short form and the full one."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+<<<<<<< HEAD
     """Periodic are interleaved: each set-up once, then all again."""
+=======
+    """Rounds are interleaved: each set-up once, then all of them again."""
+>>>>>>> b2b4084 (Rewrite the benchmarks' pages and comments in plain English)
 
     name: str
     rounds: int
     seconds: float
-    """Of load on one route of one set-up in one round."""
+    """Duration of the load on one route of one set-up in one round."""
     drained: int
-    """Tasks that a worker is given in one round."""
+    """Tasks for one worker in one round."""
     latencies: int
     pictures: int
-    """Times that each picture is made, one round each."""
+    """How often each image is made, once per round."""
     uploads: int
     waiters: int
     records: tuple[int, ...]

@@ -7,7 +7,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def group(leader: int) -> list[int]:
-    """The processes of a group."""
+    """List the processes of a group."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -20,18 +20,18 @@ def group(leader: int) -> list[int]:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has taken, its ended children's too."""
+    """Seconds of CPU of a process, including its ended children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / _TICKS
 
 
 def cpu_of_group(leader: int) -> float:
-    """The same for a group."""
+    """Seconds of CPU of a process group."""
     return sum(cpu(pid) for pid in group(leader))
 
 
 def memory(pid: int) -> float:
-    """Megabytes of memory that are a process's own or its share of what it shares (PSS)."""
+    """Megabytes of a process's proportional set size (PSS)."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
@@ -39,6 +39,6 @@ def memory(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process."""
+    """List the children of a process."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed]

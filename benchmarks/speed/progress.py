@@ -1,4 +1,4 @@
-"""A line that says where the run is."""
+"""A progress line on the terminal."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ _BEGAN = time.monotonic()
 
 
 def say(part: str, done: int, total: int, what: str = "") -> None:
-    """Replace the line; on no terminal, write one for each part."""
+    """Replace the line; without a terminal, write one line per part."""
     text = f"{part}: {done}/{total} {what}, {time.monotonic() - _BEGAN:.0f} s since the start"
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text:<100}" + ("\n" if done >= total else ""))

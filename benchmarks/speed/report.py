@@ -1,4 +1,4 @@
-"""The page of figures."""
+"""The page benchmarks/RESULTS.md and its charts."""
 
 import os
 import platform
@@ -29,30 +29,30 @@ _LIBRARIES = (
 
 _HEAD = """# Speed
 
-Made by `{command}` on {date}. Each set-up has the same machine, cores, library versions and a Redis (Valkey with an
-append-only file) of its own; they take turns, round by round, and a ratio is that of two figures of the same round. A
-figure is the median of its rounds, with the least and the greatest beside it.
+Written by `{command}` on {date}. All set-ups use the same machine, cores and library versions, and each has its own
+Redis (a Valkey with an append-only file). They run in turns, and a ratio compares two figures of the same round. A
+figure is the median of its rounds; minimum and maximum are next to it.
 
 {machine}. {versions}.
 
-- Load is made by wrk, on the same cores as what it loads: rates are lower than a server alone would have, ratios are
-  what counts. The load average was {before:.1f} when the run began and {after:.1f} when it ended: {busy}
-- "Tutorial" is what Flask's own pages have ("Background Tasks with Celery"), see `benchmarks/stock/tutorial.py`: no
-  ownership, no validation, no record beyond Celery's result, and a task that is lost with its worker. This server's
-  figures are with all that it promises.
-- Pictures that are worked on are made up: coarse and fine structure, edges and grain. Photographs differ.
+- wrk generates the load on the same cores as the servers. Rates are lower than on a separate machine; compare ratios.
+  The load average was {before:.1f} at the start of the run and {after:.1f} at its end: {busy}
+- "Tutorial" is the application of Flask's documentation ("Background Tasks with Celery"), in
+  `benchmarks/stock/tutorial.py`: no owners, no validation, no record except Celery's result, and a task is lost with
+  its worker. This server's figures include everything that it promises.
+- Images are synthetic: coarse and fine structure, edges and grain. Photographs differ.
 
-## What was to be reached
+## Goals
 """
 
 
 def write(plan: Plan, topics: list[Topic], load_before: float) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its charts."""
     PICTURES.mkdir(exist_ok=True)
-    lines = [_head(plan, load_before), "| what | goal | measured | |", "|---|---|---|---|"]
+    lines = [_head(plan, load_before), "| measured | goal | figure | |", "|---|---|---|---|"]
     lines += [_line(topic, finding) for topic in topics for finding in topic.findings]
     missed = [(topic, finding) for topic in topics for finding in topic.findings if not finding.met and finding.why]
-    lines += ["", "Why, where it was missed:", ""] if missed else []
+    lines += ["", "Reasons for missed goals:", ""] if missed else []
     lines += [f"- {topic.title}, {finding.goal}: {finding.why}" for topic, finding in missed]
     for topic in topics:
         lines += ["", f"## {topic.title}", "", *_table(topic), ""]
@@ -66,7 +66,7 @@ def write(plan: Plan, topics: list[Topic], load_before: float) -> None:
 def _head(plan: Plan, before: float) -> str:
     after = os.getloadavg()[0]
     idle = before < 1
-    busy = "nothing else ran." if idle else "other work ran beside it, so figures are low and their spread is wide."
+    busy = "nothing else ran." if idle else "other programs ran at the same time, so figures are low and vary widely."
     return _HEAD.format(
         command="make bench" if plan.name == "short" else f"make bench-{plan.name}",
         date=time.strftime("%Y-%m-%d"),
@@ -89,7 +89,7 @@ def _line(topic: Topic, finding: Finding) -> str:
 
 
 def _table(topic: Topic) -> list[str]:
-    lines = [f"| | median, {topic.unit} | least | greatest |", "|---|--:|--:|--:|"]
+    lines = [f"| | median, {topic.unit} | minimum | maximum |", "|---|--:|--:|--:|"]
     for name, values in topic.series.items():
         lines.append(f"| {name} | {shown(topic.median(name))} | {shown(min(values))} | {shown(max(values))} |")
     return lines

@@ -1,4 +1,4 @@
-"""The set-ups, each with a Redis of its own; all have started before the first figure, and idle out of their turn."""
+"""The set-ups, each with its own Redis. All are started before the first measurement and idle between turns."""
 
 import contextlib
 import tempfile
@@ -19,7 +19,7 @@ DIVIDE = Request("/tasks/divide", b'{"x": 355, "y": 113}')
 
 
 class Side(Service):
-    """One set-up. A context: nothing is left behind."""
+    """One set-up, as a context that cleans up."""
 
     name = "this server"
     web_command = PROCFILE["web"]
@@ -37,7 +37,7 @@ class Side(Service):
         return self.web
 
     def launch_worker(self, ready: Callable[[Process], object] | None = None) -> Process:
-        """Start a worker and wait until it takes tasks."""
+        """Start a worker and wait until it accepts tasks."""
         worker = Process(self.worker_command.split(), self.folder / f"worker-{len(self.workers)}.log", self.env)
         self.workers.append(worker)
         if ready is not None:
@@ -45,20 +45,20 @@ class Side(Service):
         return worker
 
     def load(self, request: Request, seconds: float, connections: int = 16) -> Load:
-        """Load it with a request."""
+        """Send one request repeatedly with wrk."""
         return run(self.url, request, seconds, connections)
 
     def web_cpu(self) -> float:
-        """Seconds of CPU that the web processes have taken."""
+        """Seconds of CPU of the web processes so far."""
         assert self.web is not None
         return proc.cpu_of_group(self.web.pid)
 
     def redis_cpu(self) -> float:
-        """Seconds of CPU that its Redis has taken."""
+        """Seconds of CPU of its Redis so far."""
         return proc.cpu_of_group(self.redis.process.pid)
 
     def forget_all(self) -> None:
-        """Empty its Redis; what a web process keeps in memory stays right."""
+        """Empty its Redis, except the secret that web processes keep in memory."""
         secret = self.redis.client.get("secret")
         self.redis.client.flushall()
         if secret:
@@ -66,7 +66,7 @@ class Side(Service):
 
 
 class Ours(Side):
-    """This server, by the Procfile's own lines. Its limits of waiting tasks are out of the way, as others have none."""
+    """This server, started by the Procfile's lines, without limits for waiting tasks, since others have none."""
 
     def __init__(self, **settings: str) -> None:
         limits = {"MAX_WAITING_PER_OWNER": "100000000", "MAX_WAITING_PER_QUEUE": "100000000"}

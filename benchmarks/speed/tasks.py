@@ -1,8 +1,8 @@
-"""A task that does nothing: what is left is the server's own."""
+"""An empty task, to measure the server's own cost."""
 
 from server.sdk.registry import task
 
 
 @task()
 def empty() -> None:
-    """Do nothing."""
+    """Do nothing at all, and succeed."""

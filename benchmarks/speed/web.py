@@ -1,4 +1,4 @@
-"""Submits, polls and batches: what the web processes take."""
+"""Submits, polls and batches: rates, and CPU of the web processes."""
 
 import json
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from benchmarks.speed.sides import DIVIDE, FastAPI, Flower, Ours, Side, Tutorial
 
 HELLO = Request("/health/live")
 _HELLO_NOTE = (
-    "The hello-world route is `GET /health/live`, the smallest that this server has: it does all that any answer of "
-    "this server takes (request id, checks, ETag, a line in the log), and asks Redis nothing."
+    "The hello-world route is `GET /health/live`, the smallest route of this server: it does everything that each "
+    "answer needs (request id, checks, ETag, a log line), without Redis."
 )
 _NOTES = [
     "wrk keeps 16 connections busy. Gunicorn's sync workers close each connection after its answer, which is part of "
-    "what the tutorial's figure is.",
-    "Two web processes each (Flower has one). No worker runs, so that nobody competes with them for the CPU.",
+    "the tutorial's figure.",
+    "Two web processes each (Flower has one). No worker runs, so that nothing else uses the CPU.",
 ]
 
 
 def web(plan: Plan) -> list[Topic]:
-    """All three."""
+    """Run the benchmarks of submits, polls and batches."""
     with ExitStack() as stack:
         sides = [stack.enter_context(kind()) for kind in (Ours, Tutorial, FastAPI, Flower)]
         for side in sides:
@@ -56,9 +56,9 @@ def _submits(plan: Plan, sides: list[Side]) -> Topic:
         side.forget_all()
     name, tutorial = ours.name, others[0].name
     why = (
-        "A profile finds 27 % of a submit in its one round trip to Redis (record, indexes, message and ownership in "
-        "one script), 10 % in reading and checking the body, 9 % in the ticket; the rest is what a hello-world route "
-        "takes, too."
+        "A profile shows 27 % of a submit in its one round trip to Redis (record, indexes, message and ownership in "
+        "one script), 10 % in reading and checking the body, 9 % in the answer. The rest is also part of the "
+        "hello-world route."
     )
     topic.findings = [
         at_least(2.5, topic.ratio(name, tutorial), "the tutorial's Flask", why),
@@ -69,12 +69,12 @@ def _submits(plan: Plan, sides: list[Side]) -> Topic:
 
 
 def _cpu_note(cpu: Topic) -> str:
-    """What other work on the machine disturbs least."""
+    """CPU per request, which other load on the machine affects least."""
     each = ", ".join(f"{name} {cpu.median(name):.2f}" for name in cpu.series)
     ours, tutorial = list(cpu.series)[:2]
     return (
-        f"Milliseconds of the web processes' CPU for each request: {each}. By that this server does "
-        f"{cpu.ratio(tutorial, ours)} of the tutorial's and {cpu.ratio('hello-world', ours)} of hello-world's."
+        f"Milliseconds of the web processes' CPU per request: {each}. By CPU, this server handles "
+        f"{cpu.ratio(tutorial, ours)} the tutorial's requests and {cpu.ratio('hello-world', ours)} hello-world's."
     )
 
 
@@ -111,15 +111,13 @@ def _of_status(plan: Plan, sides: list[Side], title: str, make: Callable[[Side],
 
 _READ = "this server, read"
 _POLL_NOTE = (
-    "Every poll of a run asks for the same task, which this server's web processes answer from memory until they hear "
-    f'of a change; "{_READ}" is `GET …/result` of that task, which asks Redis each time. Stock asks each time, too.'
+    "Every poll of a run asks for the same task, which this server's web processes answer from memory until a change "
+    f'arrives. "{_READ}" is `GET …/result` of that task, which reads Redis each time. So does the tutorial.'
 )
-_WHY_POLL = (
-    "The answer has a kilobyte, where the hello-world route's has 17 bytes; the caller and the task are checked."
-)
+_WHY_POLL = "The answer has a kilobyte, the hello-world route's has 17 bytes. The caller and the task are checked."
 _WHY_STOCK_POLL = (
-    "What is left of a poll is Gunicorn and Flask: this server's hello-world route does not do twice the tutorial's "
-    "polls, either."
+    "The rest of a poll is Gunicorn and Flask: this server's hello-world route does not reach twice the tutorial's "
+    "polls either."
 )
 
 
@@ -145,7 +143,7 @@ def _ended(side: Side) -> Request:
 
 
 def _batches(plan: Plan, side: Side) -> Topic:
-    """Counted by the CPU that it takes, for one core's worth is what is asked for."""
+    """Measure batches per second of CPU, because the goal is for one core."""
     topic = Topic("Batches of 1,000", "tasks accepted a second of CPU")
     items = [{"task": "divide", "input": json.loads(DIVIDE.body or b"")}] * 1000
     batch = Request("/batches", json.dumps({"items": items}).encode())
@@ -162,4 +160,4 @@ def _batches(plan: Plan, side: Side) -> Topic:
     return topic
 
 
-_WHY_BATCH = "Each item is validated, gets an id with a keyed hash, a record and a message of its own."
+_WHY_BATCH = "Each item is validated, and gets an id with a keyed hash, a record and a message."

@@ -1,1 +1,1 @@
-"""What a user would have instead: `tutorial.py` as tutorials set it up, `app.py` with what keeps more of its tasks."""
+"""Plain Celery and Flask: `tutorial.py` as in tutorials, `app.py` with settings that lose fewer tasks."""

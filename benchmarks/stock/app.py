@@ -1,7 +1,7 @@
 """Plain Celery and Flask with the settings that guides recommend for tasks that must not be lost.
 
 `gunicorn benchmarks.stock.app:web`, `celery -A benchmarks.stock.app:celery worker`. The visibility timeout is 30 s, not
-the default hour, so that what comes back does so while somebody watches.
+the default hour, so that lost tasks return during the benchmark.
 """
 
 import os
@@ -30,7 +30,7 @@ web = Flask("stock")
 
 
 def note(task_id: str, word: str) -> None:
-    """Write a line to the ledger, through an outage if need be."""
+    """Write a line to the ledger; retry during an outage."""
     for _ in range(600):
         try:
             redis.Redis.from_url(URL).rpush("test:ledger", f"{task_id} {word} {time.time():.6f} {os.getpid()}")
@@ -42,7 +42,7 @@ def note(task_id: str, word: str) -> None:
 
 @celery.task(bind=True)
 def beating(self, seconds: float) -> float:  # type: ignore[no-untyped-def]
-    """The same as the sample task of that name."""
+    """Same as the sample task of that name."""
     note(self.request.id, "start")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -54,20 +54,20 @@ def beating(self, seconds: float) -> float:  # type: ignore[no-untyped-def]
 
 @celery.task(bind=True)
 def kills_child(self) -> None:  # type: ignore[no-untyped-def]
-    """Die under the task."""
+    """Kill the process that runs this task."""
     note(self.request.id, "start")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @celery.task
 def nothing() -> None:
-    """Count itself, in one number for all."""
+    """Increment one counter for all tasks."""
     redis.Redis.from_url(URL).incr("test:ended")
 
 
 @web.post("/tasks/<name>")
 def submit(name: str):  # type: ignore[no-untyped-def]
-    """Queue a task."""
+    """Queue a task by its name."""
     task = {"beating": beating, "nothing": nothing}[name]
     return jsonify(task_id=task.delay(**(request.get_json(silent=True) or {})).id), 202
 
@@ -81,5 +81,5 @@ def status(task_id: str):  # type: ignore[no-untyped-def]
 
 @web.get("/health/live")
 def live():  # type: ignore[no-untyped-def]
-    """Up."""
+    """Answer that the process is up."""
     return "", 200

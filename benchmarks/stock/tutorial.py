@@ -1,8 +1,8 @@
-"""What the tutorials have: Celery on one Redis as broker and backend, with Flask or FastAPI before it.
+"""The tutorials' set-up: Celery with one Redis as broker and backend, and Flask or FastAPI in front.
 
-The two routes are those of Flask's own "Background Tasks with Celery". `gunicorn benchmarks.stock.tutorial:web`,
+The two routes are those of Flask's page "Background Tasks with Celery". `gunicorn benchmarks.stock.tutorial:web`,
 `uvicorn benchmarks.stock.tutorial:api`, `celery -A benchmarks.stock.tutorial:celery worker` (or `flower`).
-`LATE_ACKS=1` adds the two settings without which a killed worker's task is gone.
+`LATE_ACKS=1` adds the two settings that keep a killed worker's task.
 """
 
 import os
@@ -20,17 +20,17 @@ if os.environ.get("LATE_ACKS"):
 
 @celery.task
 def divide(x: float, y: float) -> float:
-    """Divide."""
+    """Divide x by y."""
     return x / y
 
 
 @celery.task
 def empty() -> None:
-    """Do nothing."""
+    """Do nothing at all, and succeed."""
 
 
 def status(task_id: str) -> dict[str, Any]:
-    """As the tutorial has it."""
+    """The status, as in the tutorial."""
     result = AsyncResult(task_id, app=celery)
     return {
         "ready": result.ready(),
@@ -40,7 +40,7 @@ def status(task_id: str) -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """The two faces, made when they are asked for, so that a worker carries neither."""
+    """Create the two web applications on first use, so that a worker imports neither."""
     makers = {"web": _flask, "api": _fastapi}
     if name not in makers:
         raise AttributeError(name)
