@@ -90,7 +90,7 @@ def fill(side: Ours, count: int) -> None:
     """Create `count` succeeded tasks: submit them as a client does, end them with the worker's scripts."""
     redis: Any = side.redis.client
     library = (_LUA / "_lib.lua").read_text()
-    claim, finish = (Script(redis, library + (_LUA / f"{name}.lua").read_text()) for name in ("claim", "finish"))
+    claim, finish = (Script(redis, library + (_LUA / f"{name}_task.lua").read_text()) for name in ("claim", "finish"))
     for start in range(0, count, 1000):
         task_ids = _submit_many(side, min(1000, count - start))
         with redis.pipeline(transaction=False) as pipe:

@@ -140,7 +140,7 @@ def _made_ready(side: Side) -> float:
     port = free_port()
     began = time.perf_counter()
     env = side.env | {"PORT": str(port), "MAKEFLAGS": ""}
-    running = Process([sys.executable, "-m", "server.cli.errors"], side.folder / "run.log", env)
+    running = Process([sys.executable, "-m", "server.cli", "run"], side.folder / "run.log", env)
     try:
         eventually(lambda: _ready(port), seconds=60, every=0.02)
         return time.perf_counter() - began

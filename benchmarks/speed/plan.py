@@ -5,11 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-<<<<<<< HEAD
-    """Periodic are interleaved: each set-up once, then all again."""
-=======
     """Rounds are interleaved: each set-up once, then all of them again."""
->>>>>>> b2b4084 (Rewrite the benchmarks' pages and comments in plain English)
 
     name: str
     rounds: int
