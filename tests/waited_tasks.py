@@ -3,9 +3,11 @@
 import contextlib
 import time
 
+from ledger_client import client
+
 from server.sdk.context import Context
 from server.sdk.registry import task
-from server.store.connection import UNREACHABLE, client
+from server.store.connection import UNREACHABLE
 
 
 @task()
