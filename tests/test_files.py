@@ -111,7 +111,7 @@ def test_a_media_type_that_is_none_fails_the_task(service: Service, media_type: 
     ended = service.wait_for(service.submit("save_file", name="a.txt", media_type=media_type))
 
     assert ended["status"] == "failed"
-    assert "a media type is like" in ended["error"]["detail"]
+    assert "a media type must be like" in ended["error"]["detail"]
 
 
 def test_a_page_is_saved_and_not_shown(service: Service) -> None:

@@ -378,7 +378,7 @@ def test_a_broken_gzip_is_an_error(body: bytes) -> None:
 
 def test_a_compression_that_was_not_asked_for_is_an_error() -> None:
     with serve(replies(b"x", Content_Encoding="br")) as url:
-        assert "not asked for" in str(refusal(url))
+        assert "not requested" in str(refusal(url))
 
 
 def test_nobody_there_is_unreachable() -> None:

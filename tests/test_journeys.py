@@ -83,7 +83,7 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
     error = {
         "type": "/problems/division-by-zero",
         "title": "Division by zero",
-        "detail": "1 cannot be divided by zero; give a `y` other than 0.",
+        "detail": "1 cannot be divided by zero. Use a `y` other than 0.",
     }
     assert (ended["status"], ended["state"], ended["error"]) == ("failed", "FAILURE", error)
     assert answer.status_code == 409
@@ -95,13 +95,13 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
     ("task", "how", "type_", "words"),
     [
         ("ends", "task", "too-much-cheese", "Take less cheese."),
-        ("ends", "own", "task-error", "Own; the worker's log has more under this task's id"),
+        ("ends", "own", "task-error", "Own; see the worker's log for this task id"),
         ("ends", "host", "task-error", "ValueError: … and … and … and … do not answer"),
-        ("ends", "os", "task-error", "FileNotFoundError; the worker's log has more under this task's id"),
-        ("ends", "type", "task-error", "ValueError: the type of a TaskError is a slug"),
-        ("ends", "circular", "task-error", "what JSON does not hold"),
+        ("ends", "os", "task-error", "FileNotFoundError; see the worker's log for this task id"),
+        ("ends", "type", "task-error", "ValueError: the type of a TaskError must be a slug"),
+        ("ends", "circular", "task-error", "cannot be represented in JSON"),
         ("misbehaves", "exit", "task-error", "ended its process"),
-        ("misbehaves", "set", "task-error", "what JSON does not hold"),
+        ("misbehaves", "set", "task-error", "cannot be represented in JSON"),
         ("misbehaves", "path", "task-error", "ValueError: cannot open … at …"),
         ("misbehaves", "large", "result-too-large", "the limit is"),
         ("sleeps_too_long", None, "time-limit", "longer than 1 seconds"),

@@ -1,1 +1,1 @@
-"""Task types: how a typed function becomes one, and what its author imports."""
+"""Task types: how a typed function becomes one, and the objects that its author uses."""

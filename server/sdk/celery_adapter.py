@@ -1,7 +1,7 @@
-"""An existing Celery task, unchanged, as one of ours: `expose(add)`.
+"""Adapter that makes an existing, unchanged Celery task a task type: `expose(add)`.
 
-Its function runs inside our own task, with a request of its own pushed, so that `self.request.id`, `self.retry`,
-`autoretry_for` and `self.update_state(meta={"current": 3, "total": 10})` do what they did.
+Its function runs inside our own task, with its own Celery request pushed, so that `self.request.id`, `self.retry`,
+`autoretry_for` and `self.update_state(meta={"current": 3, "total": 10})` work as before.
 """
 
 import functools
@@ -17,12 +17,12 @@ from server.sdk.errors import RetryLater
 if TYPE_CHECKING:
     from celery import Task
 
-#: Seconds, as those of `@task`, where the Celery task has no limits of its own.
+#: Default time limits in seconds, as those of `@task`, for a Celery task without limits.
 _SOFT, _HARD = 300.0, 330.0
 
 
 def function_of(celery_task: "Task") -> Callable[..., Any]:
-    """The Celery task's function with our context in front, for `@task` to register."""
+    """Wrap the Celery task's function with a context parameter, so that `@task` can register it."""
     original = celery_task.run
     hints = get_type_hints(inspect.unwrap(original), include_extras=True)
 
@@ -39,7 +39,7 @@ def function_of(celery_task: "Task") -> Callable[..., Any]:
 
 
 def options_of(celery_task: "Task") -> dict[str, Any]:
-    """The options of `@task` that the Celery task's own settings stand for."""
+    """Translate the Celery task's own settings to options of `@task`."""
     hard = celery_task.time_limit or _HARD
     soft = min(celery_task.soft_time_limit or _SOFT, hard * 0.9)
     return {"soft_time_limit": soft, "time_limit": hard}
@@ -67,8 +67,8 @@ def _retry(celery_task: "Task", ctx: Context) -> Callable[..., Any]:
         max_retries: int | None = None,
         **_: Any,
     ) -> Any:
-        """Stock publishes a new message here; ours goes through the record."""
-        cause = exc or sys.exc_info()[1] or RuntimeError("the task asked to be tried again")
+        """Retry through the record; Celery's own method would publish a new message."""
+        cause = exc or sys.exc_info()[1] or RuntimeError("the task asked for a retry")
         most = celery_task.max_retries if max_retries is None else max_retries
         if most is not None and ctx.retries >= most:
             raise cause
@@ -80,7 +80,7 @@ def _retry(celery_task: "Task", ctx: Context) -> Callable[..., Any]:
 
 def _update_state(ctx: Context) -> Callable[..., None]:
     def update_state(task_id: str | None = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
-        """What tutorials report as `current` and `total` is our progress."""
+        """Report `current` and `total`, as Celery's tutorials name them, as progress."""
         if isinstance(meta, dict) and "current" in meta and "total" in meta:
             ctx.progress(meta["current"], meta["total"], str(meta.get("status", "")))
 

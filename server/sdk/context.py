@@ -1,4 +1,4 @@
-"""What a task's function gets in hand: its uploads, and a context to report to and to save files with."""
+"""The objects that a task function works with: uploads, output files, and a context to report progress."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class OutputFile(BaseModel):
-    """A file that a task made, as it stands in its result. An image has `width` and `height` too (pixels)."""
+    """A file in a task's result. An image also has `width` and `height` in pixels."""
 
     model_config = ConfigDict(extra="allow")
     name: str
@@ -42,7 +42,7 @@ class OutputFile(BaseModel):
 
 
 class Context:
-    """A running task's line to its record. One for each run."""
+    """The connection of a running task to its record. Each attempt has its own."""
 
     def __init__(self, store: Store, attempt: Attempt) -> None:
         self._store = store
@@ -52,29 +52,29 @@ class Context:
 
     @property
     def task_id(self) -> str:
-        """The id that the client holds."""
+        """The task's id, as the client knows it."""
         return self._attempt.id
 
     @property
     def owner(self) -> str:
-        """Whose task it is."""
+        """The owner of the task."""
         return self._attempt.owner
 
     @property
     def settings(self) -> Settings:
-        """The server's settings; a task reads those that are its own."""
+        """The server's settings; a task reads its own from them."""
         return self._store.settings
 
     @property
     def retries(self) -> int:
-        """How often the function has failed before this run."""
+        """The number of failed attempts before this one."""
         return self._attempt.retries
 
     def progress(self, done: float, total: float, message: str = "") -> None:
-        """Report how far the task is: `done` of `total`, in any unit.
+        """Report the task's progress: `done` of `total`, in any unit.
 
         Raises:
-            Canceled: the client asked the task to stop (or another run has it); let it pass.
+            Canceled: the client has canceled the task, or another attempt runs it. Do not catch it.
         """
         last = done >= total
         if not last and time.monotonic() - self._reported < REPORT_EVERY:
@@ -83,7 +83,7 @@ class Context:
         self._report({"done": done, "total": total, "percent": percent, "message": message})
 
     def should_stop(self) -> bool:
-        """Whether the client asked the task to stop; for functions that have something to tidy up first."""
+        """Whether the client has canceled the task; for functions that clean up first."""
         return self._tell(None) != "run"
 
     def _report(self, progress: dict[str, Any]) -> None:
@@ -94,19 +94,19 @@ class Context:
     def _tell(self, progress: dict[str, Any] | None, line: str = "") -> str:
         try:
             return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, line)
-        except UNREACHABLE:  # a report is not worth a task: the next one may come through
+        except UNREACHABLE:  # a lost report is not worth a failed task
             return "run"
 
     def log(self, text: str) -> None:
-        """A line in the worker's log, with the task's id, and for those who listen to the task's events."""
+        """Write a line to the worker's log, with the task's id, and to the task's events."""
         event(log, "task.log", task_id=self._attempt.id, request_id=self._attempt.request_id, text=text)
         self._tell(None, text)
 
     def checkpoint(self, key: str, value: str) -> None:
-        """Note something for a later run of this task (after a crash, say), before going on; through an outage.
+        """Store a value for a later attempt of this task, for example after a crash. Waits during an outage of Redis.
 
         Raises:
-            Canceled: it is noted, and the client asked the task to stop (or another run has it); let it pass.
+            Canceled: the value is stored, but the client has canceled the task, or another attempt runs it.
         """
         if (
             patiently(
@@ -117,22 +117,22 @@ class Context:
             raise Canceled
 
     def checkpoints(self) -> dict[str, str]:
-        """What earlier runs have noted, those of the task that this one is a retry of, too."""
+        """The values that earlier attempts stored, including those of the task that this one retries."""
         return patiently(lambda: self._store.tasks.checkpoints(self._attempt.id))
 
     def save(self, name: str, data: bytes | BinaryIO | Path, media_type: str, **extra: Any) -> OutputFile:
-        """Keep a file as part of the result; return it, or put it anywhere into what the function returns.
+        """Store a file as part of the result. Return it, or put it anywhere in the function's result.
 
-        `name` is its last path segment on the wire; `extra` stands beside the file's own fields.
+        `name` is the last path segment of its address; `extra` adds fields to the file's own.
 
         Raises:
-            ValueError: the name is none, or too long, or the media type is none.
+            ValueError: the name is not valid or too long, or the media type is not valid.
         """
         if not name or file_name(name) != name:
-            raise ValueError(f"a file's name is one printable path segment of {LONGEST} bytes at most, not {name!r}")
+            raise ValueError(f"a file name must be one printable path segment of at most {LONGEST} bytes, not {name!r}")
         if not is_media_type(media_type, parameters=True):
-            raise ValueError(f"a media type is like 'image/png', not {media_type!r}")
-        # The run's own part of the key: a run that lost its lease must not write into the newer run's files.
+            raise ValueError(f"a media type must be like 'image/png', not {media_type!r}")
+        # The key contains the attempt: one that lost its lease must not overwrite files of the newer attempt.
         key = f"{self._attempt.id}/{self._attempt.deliveries}-{name}"
         size, sha256 = _save(self._store.blobs, key, data)
         href = f"/tasks/{self._attempt.id}/files/{quote(name, safe='')}"
@@ -141,7 +141,7 @@ class Context:
         return file
 
     def stored_files(self) -> list[dict[str, Any]]:
-        """What the record keeps of the files: enough to serve them without reading the result."""
+        """The description of the files for the record: enough to serve them without reading the result."""
         prefix = f"{self._attempt.id}/{self._attempt.deliveries}-"
         return [
             {"name": f.name, "key": prefix + f.name, "media_type": f.media_type, "bytes": f.bytes, "sha256": f.sha256}
@@ -150,7 +150,7 @@ class Context:
 
 
 def _save(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path) -> tuple[int, str]:
-    """Keep it, and say its size and hash; through an outage, where it can be read a second time."""
+    """Store the data and return its size and hash. Retries during an outage if the data can be read again."""
     if isinstance(data, bytes | bytearray | memoryview | Path):
         return patiently(lambda: _save_once(blobs, key, data))
     if not data.seekable():

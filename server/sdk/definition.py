@@ -23,34 +23,34 @@ from server.store.record import FREE, Throttle
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: Seconds: the longest wait between two tries.
+#: The longest wait between two attempts, in seconds.
 MAX_BACKOFF = 600.0
 
-#: A float tells all integers up to this one apart.
+#: Floats represent every integer up to this one exactly.
 _LARGEST_WHOLE = 2.0**53
 
-#: What a JSON text has in it that may hold a number beyond a float's: worth a second look.
+#: Texts in JSON that may be a number outside a float's range, and need a closer check.
 _NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
-#: Names that begin so are Celery's.
+#: The prefix of Celery's own task names.
 _TAKEN = "celery."
 
 
 class _Exact(GenerateJsonSchema):
-    """A dict whose keys have a pattern takes no others; pydantic's own schema leaves that open."""
+    """JSON Schema in which a dict whose keys have a pattern accepts no other keys. Pydantic allows others."""
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """As pydantic's."""
+        """Make pydantic's schema stricter for keys with a pattern."""
         made = super().dict_schema(schema)
         return made | {"additionalProperties": False} if "patternProperties" in made else made
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds that a run may take: at `soft` its function is interrupted, at `hard` its process is killed."""
+    """Time limits in seconds: at `soft` the function is interrupted, at `hard` its process is killed."""
 
     soft: float
     hard: float
@@ -58,14 +58,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a function is tried again, after which exceptions, and the seconds before the first time."""
+    """The number of retries, the exceptions that are retried, and the seconds before the first retry."""
 
     most: int = 0
     on: tuple[type[Exception], ...] = (Exception,)
     backoff: float = 1.0
 
     def wait(self, tried: int) -> float:
-        """Seconds before the next try: doubled each time, with full jitter, so that failures do not march in step."""
+        """Seconds before the next attempt: doubled each time, with jitter, so that retries spread out."""
         return random.uniform(0.5, 1.0) * min(MAX_BACKOFF, self.backoff * 2.0**tried)
 
 
@@ -86,19 +86,19 @@ class TaskDefinition:
     throttle: Throttle = FREE
 
     def __post_init__(self) -> None:
-        """Raises ValueError, with a sentence that names the option."""
-        self._require("name", _NAME.fullmatch(self.name), "is a word of a-z, 0-9, and . _ - inside")
-        self._require("name", not self.name.startswith(_TAKEN), f"does not begin with {_TAKEN}")
+        """Check the options; a ValueError names the invalid one."""
+        self._require("name", _NAME.fullmatch(self.name), "must consist of a-z, 0-9 and . _ -, and begin with a letter")
+        self._require("name", not self.name.startswith(_TAKEN), f"must not begin with {_TAKEN}")
         ordered = 0 < self.limits.soft < self.limits.hard
-        self._require("soft_time_limit", ordered, "is above 0 and below time_limit")
-        self._require("retries", self.retries.most >= 0, "is 0 or more")
-        self._require("retry_backoff", self.retries.backoff > 0, "is above 0 (seconds)")
+        self._require("soft_time_limit", ordered, "must be above 0 and below time_limit")
+        self._require("retries", self.retries.most >= 0, "must be 0 or more")
+        self._require("retry_backoff", self.retries.backoff > 0, "must be above 0 (seconds)")
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
-        self._require("max_running and per_minute", throttled, "are 0 (any number) or more")
-        self._require("queue", _QUEUE.fullmatch(self.queue), "is a word of letters, digits and _ . -")
+        self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")
+        self._require("queue", _QUEUE.fullmatch(self.queue), "must consist of letters, digits and _ . -")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
-        self._require("accepts", accepts, "is a tuple of media types such as 'image/png' or 'text/*'")
-        self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "is above 0")
+        self._require("accepts", accepts, "must be a tuple of media types such as 'image/png' or 'text/*'")
+        self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")
 
     def _require(self, option: str, holds: object, what: str) -> None:
         if not holds:
@@ -106,19 +106,19 @@ class TaskDefinition:
 
     @property
     def uploads(self) -> Mapping[str, Arity]:
-        """The upload parameters."""
+        """The upload parameters, with their arity."""
         return self.signature.uploads
 
     @property
     def single_upload(self) -> str | None:
-        """The parameter that a raw body fills: there must be exactly one upload that is needed."""
+        """The parameter for a raw body, if exactly one upload is required."""
         needed = [name for name in self.uploads if name in self.input_schema.get("required", ())]
         candidates = needed or list(self.uploads)
         return candidates[0] if len(candidates) == 1 else None
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema 2020-12 of the input."""
+        """The JSON Schema (2020-12) of the input."""
         return {
             "$schema": _SCHEMA_DIALECT,
             **self.signature.model.model_json_schema(by_alias=True, schema_generator=_Exact),
@@ -126,11 +126,11 @@ class TaskDefinition:
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        """JSON Schema 2020-12 of the result."""
+        """The JSON Schema (2020-12) of the result."""
         return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
 
     def validate_json(self, body: bytes, *, allow_private: bool = False) -> BaseModel:
-        """Validate a JSON body, strictly: `"5"` is no number. `5.0` is an integer, as JSON Schema says.
+        """Validate a JSON body strictly: `"5"` is not a number. `5.0` is an integer, as in JSON Schema.
 
         Raises:
             MalformedBody, InvalidInput: the body is refused.
@@ -152,7 +152,7 @@ class TaskDefinition:
         return given
 
     def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> BaseModel:
-        """Validate a form's or a query's fields, whose values are text; uploads are `Upload` objects.
+        """Validate the fields of a form or a query, whose values are text; uploads are `Upload` objects.
 
         Raises:
             InvalidInput: a field is refused.
@@ -165,7 +165,7 @@ class TaskDefinition:
     def read_stored(self, stored: bytes, blobs: BlobStore) -> BaseModel:
         """Read an input that was stored; its uploads read from `blobs`.
 
-        Addresses are checked when they are connected to.
+        Addresses in it are checked later, at connection time.
 
         Raises:
             InvalidInput: the signature has changed since, and the input no longer fits.
@@ -183,7 +183,7 @@ def _is_media_range(text: str) -> bool:
 
 
 def is_finite(text: bytes | str) -> bool:
-    """Whether all numbers in a JSON text are: `NaN` and `1e999`, a float's infinity, would be stored as null."""
+    """Whether all numbers in a JSON text are finite: `NaN` and `1e999` would be stored as null."""
     if not _NOT_FINITE.search(text.encode() if isinstance(text, str) else text):
         return True
     try:
@@ -217,7 +217,7 @@ def _with_whole_numbers(value: Any) -> Any:
 
 
 def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:
-    """Turn a validation error into the error that a client is told."""
+    """Convert a validation error to the error for the client."""
     items = error.errors(include_url=False, include_input=False, include_context=False)
     for item in items:
         if item["type"] == "json_invalid":
@@ -229,7 +229,7 @@ def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> Invalid
 
 
 def _place(item: Any, given: Any) -> list[str | int]:
-    """The way to a value in what the client gave: pydantic's own names each branch of a union, too."""
+    """The path to a value in the client's input. Pydantic's own path also names each branch of a union."""
     path: list[str | int] = []
     for part in item["loc"]:
         inside = range(len(given)) if isinstance(given, list) else given if isinstance(given, Mapping) else ()

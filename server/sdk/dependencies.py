@@ -1,4 +1,4 @@
-"""Dependencies: an upload that is a file which another task of the same owner made, or is still to make."""
+"""Dependencies: uploads that are files of another task of the same owner, which may not have ended yet."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from server.sdk.uploads import Upload
 from server.store import Store
 from server.store.record import Status
 
-#: Where an upload stands in an input: its parameter, and its index in a list.
+#: The position of an upload in an input: its parameter, and its index in a list.
 Place = tuple[str | int, ...]
 
 
@@ -20,7 +20,7 @@ def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> di
     """
     record = store.tasks.get(upload.task_id)
     if record is None or record.owner != owner:
-        raise _invalid("There is no such task", *place, "task_id")
+        raise _invalid("This task does not exist", *place, "task_id")
     if not record.status.done:
         return None
     if record.status is not Status.SUCCEEDED:
@@ -33,7 +33,7 @@ def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> di
 
 
 def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
-    """Make the upload that stored file."""
+    """Replace the upload with the stored file."""
     upload.key, upload.filename, upload.media_type = file["key"], file["name"], file["media_type"]
     upload.size, upload.sha256 = file["bytes"], file["sha256"]
     upload.task_id = upload.file = ""

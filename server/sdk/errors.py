@@ -1,8 +1,8 @@
 """Errors of tasks and of their inputs.
 
-TaskError        raised in a task: it ends as failed, with this type and sentence
-RetryLater       raised in a task: it is tried again
-Canceled         raised in a task: the client asked it to stop
+TaskError        raised in a task: it ends as failed, with this type and detail
+RetryLater       raised in a task: it is retried later
+Canceled         raised in a task: the client has canceled it
 InvalidInput, MalformedBody, UnknownTaskType, UnsupportedMediaType, TooLarge
                  a submit is refused (children of `server.store.errors.CoatcheckError`)
 """
@@ -75,7 +75,7 @@ class TooLarge(CoatcheckError):
 
 
 class TaskError(Exception):
-    """Ends a task as failed; `type` is a slug, `detail` a sentence that says what to do.
+    """Ends a task as failed; `type` is a slug, `detail` says what is wrong and what to do.
 
     Raises:
         ValueError: `type` is not a slug, so it cannot be part of an address.
@@ -83,16 +83,16 @@ class TaskError(Exception):
 
     def __init__(self, type: str, detail: str) -> None:
         if error_type(type) is None:
-            raise ValueError(f"the type of a TaskError is a slug such as 'too-many-pages', not {type!r}")
+            raise ValueError(f"the type of a TaskError must be a slug such as 'too-many-pages', not {type!r}")
         super().__init__(type, detail)
         self.type = type
         self.detail = detail
 
 
 class RetryLater(Exception):
-    """The function asked to be tried again after so many seconds, beside its kind's retries.
+    """Retry the task after `seconds`, in addition to the retries of its task type.
 
-    Its cause (`raise RetryLater(10) from error`) is what a client reads as the task's `error` meanwhile.
+    Until then, its cause (`raise RetryLater(10) from error`) is the task's `error`.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -101,13 +101,13 @@ class RetryLater(Exception):
 
 
 class Canceled(BaseException):
-    """The client asked the task to stop.
+    """The client has canceled the task.
 
     Not an `Exception`, so that a task's own `except Exception` does not swallow it (as `KeyboardInterrupt`).
     """
 
 
-#: Addresses, hosts with a port, IPv4 addresses, and paths: what a client is not to read.
+#: URLs, hosts with a port, IPv4 addresses, and paths: a client must not see them.
 _PRIVATE = re.compile(
     r"\w+://\S+|\b[\w.-]+:\d{4,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w./])~?(?:/[\w.@+-]+){2,}/?|\b[A-Za-z]:\\\S+"
 )
@@ -115,15 +115,15 @@ _SPEAKING = (ValueError, ArithmeticError, LookupError, TypeError, AssertionError
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """What a client is told of an exception that ended its task.
+    """Describe, for the client, an exception that ended its task.
 
-    The words of the plain built-in exceptions are passed on, without paths and addresses; those of others
-    (a database driver's, say) may hold anything, so only their name is.
+    Built-in exceptions keep their message, without paths and addresses. Messages of other exceptions, such as a
+    database driver's, may contain secrets, so only the class name is shown.
     """
     if isinstance(error, TaskError):
         return error_object(error.type, error.detail)
     name = type(error).__name__
     plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
     words = _PRIVATE.sub("…", str(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
-    detail = f"{name}: {words}" if words else f"{name}; the worker's log has more under this task's id"
+    detail = f"{name}: {words}" if words else f"{name}; see the worker's log for this task id"
     return error_object("task-error", detail)

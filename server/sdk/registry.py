@@ -36,34 +36,34 @@ def task(
     per_minute: int = 0,
     limit_per_owner: bool = False,
 ) -> Callable[[F], F]:
-    """Register a typed function; the function itself stays as it is.
+    """Register a typed function as a task type. The function itself is not changed.
 
     Args:
-        name: the task's name on the wire; the function's by default.
-        summary: a line for the catalogue; the docstring's first by default.
+        name: the name of the task type in the API; by default the function's name.
+        summary: one line for the catalog; by default the first line of the docstring.
         soft_time_limit: seconds after which the function is interrupted.
-        time_limit: seconds after which its process is killed (code that does not return to Python).
-        retries: how often the function is tried again after one of `retry_on`.
+        time_limit: seconds after which its process is killed, for code that cannot be interrupted.
+        retries: how often the function is retried after an exception in `retry_on`.
         retry_backoff: seconds before the first retry; doubled each time, with jitter.
-        queue: the queue that its messages go to.
-        max_upload_bytes: of one file; `MAX_UPLOAD_BYTES` bounds the whole request.
-        accepts: media types of its uploads, such as `image/png` or `text/*`; empty takes any.
-        check: called with the same parameters as the function (without its context) before a request is stored; the
-            words of a ValueError are the client's.
-        max_running: how many run at the same time, over all workers; 0 is any number.
-        per_minute: how many start in any minute, over all workers; 0 is any number.
-        limit_per_owner: whether these two are for each owner.
+        queue: the queue in which its tasks wait.
+        max_upload_bytes: the limit of one file; `MAX_UPLOAD_BYTES` limits the whole request.
+        accepts: media types of its uploads, such as `image/png` or `text/*`; empty accepts any type.
+        check: called with the function's parameters (without its context) before a request is stored. The message
+            of its ValueError is sent to the client.
+        max_running: how many may run at the same time, over all workers; 0 means no limit.
+        per_minute: how many may start in any minute, over all workers; 0 means no limit.
+        limit_per_owner: whether these two limits apply to each owner.
 
     Raises:
-        TypeError: the signature has a parameter that does not work; the text names it.
-        ValueError: a name is taken or not a name, or the limits are out of order.
+        TypeError: the signature has an unsupported parameter; the message names it.
+        ValueError: a name is in use or not valid, or an option is not valid.
     """
 
     def register(function: F) -> F:
         task_name = str(name or getattr(function, "__name__", ""))
         if task_name in _definitions:
             raise ValueError(
-                f"{task_name}: there is a task of this name already, in {_definitions[task_name].function.__module__}"
+                f"{task_name}: a task with this name already exists, in {_definitions[task_name].function.__module__}"
             )
         text = getdoc(function) or ""
         _definitions[task_name] = TaskDefinition(
@@ -85,21 +85,21 @@ def task(
 
 
 def expose(celery_task: "Task", *, name: str | None = None) -> None:
-    """Make an existing Celery task, unchanged, a kind of ours: `expose(add)`.
+    """Make an existing, unchanged Celery task a task type: `expose(add)`.
 
-    Its name on the wire is `name`, or the last part of its Celery name; its time limits and retries are its own.
+    Its name in the API is `name`, or the last part of its Celery name. It keeps its time limits and retries.
 
     Raises:
-        TypeError, ValueError: as `task`; also where the name is the Celery task's own, which stays its own.
+        TypeError, ValueError: as `task`; also if the name equals the Celery task's full name.
     """
     task_name = name or celery_task.name.rpartition(".")[2]
     if task_name == celery_task.name:
-        raise ValueError(f"{task_name!r} is the Celery task's own name: expose it under another, name='…'")
+        raise ValueError(f"{task_name!r} is the Celery task's own name: choose another one with name='…'")
     task(name=task_name, **celery_adapter.options_of(celery_task))(celery_adapter.function_of(celery_task))
 
 
 def catalog() -> Iterable[TaskDefinition]:
-    """Every task type, by name."""
+    """All task types, sorted by name."""
     return [_definitions[name] for name in sorted(_definitions)]
 
 
@@ -109,10 +109,10 @@ def is_registered(name: str) -> bool:
 
 
 def definition(name: str) -> TaskDefinition:
-    """The definition of the task type with this name.
+    """Find the definition of a task type.
 
     Raises:
-        UnknownTaskType: there is none; the detail lists the known names.
+        UnknownTaskType: it does not exist; the detail lists the known names.
     """
     try:
         return _definitions[name]

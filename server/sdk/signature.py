@@ -1,4 +1,4 @@
-"""From a function's signature to a pydantic model of its input: read once, when the function is registered."""
+"""Build a pydantic model of the input from a function's signature, once, when it is registered."""
 
 import inspect
 import types
@@ -12,7 +12,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 
 from server.sdk.context import Context, Upload
 
-#: Names in a submit's query that say how to run the task; a parameter cannot have them.
+#: Names of options in a submit's query; a parameter cannot use them.
 RESERVED = frozenset({"wait", "delay", "not_before", "priority", "webhook", "tag", "ttl", "cancel_after"})
 
 TYPES_THAT_WORK = (
@@ -20,12 +20,12 @@ TYPES_THAT_WORK = (
     "any of these or None, Upload, list[Upload]"
 )
 
-#: Model fields carry this in front of the parameter's name, so that a parameter may be called `copy` or `schema`.
+#: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
 _PREFIX = "p_"
 
 
 class Arity(StrEnum):
-    """How many files an upload parameter takes."""
+    """The number of files of an upload parameter."""
 
     ONE = "one"
     MANY = "many"
@@ -33,7 +33,7 @@ class Arity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What the signature says: the input's model, the context's parameter, the uploads, what comes back."""
+    """The parts of a signature: the input model, the context parameter, the uploads, the return type."""
 
     model: type[BaseModel]
     context: str | None
@@ -42,7 +42,7 @@ class Signature:
     returns: Any
 
     def arguments(self, given: BaseModel) -> dict[str, Any]:
-        """The keyword arguments in a validated input."""
+        """The keyword arguments for the function, from a validated input."""
         return _arguments(given, self.names)
 
 
@@ -51,15 +51,15 @@ def _arguments(given: BaseModel, names: Iterable[str]) -> dict[str, Any]:
 
 
 def read(function: Callable[..., Any], check: Callable[..., object] | None = None) -> Signature:
-    """Read a function's signature; `check` says of parameters that fit one by one whether they fit together.
+    """Read a function's signature. `check` validates parameters in combination.
 
     Raises:
-        TypeError: a parameter is untyped, of a type that does not work, has a reserved name or a default that does not
-            fit its type; or the function is not a plain one. The text names it.
+        TypeError: a parameter has no type or an unsupported one, a reserved name, or a default that does not match
+            its type; or the function is not a plain function. The message names it.
     """
     label = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
     if not inspect.isfunction(function) or inspect.iscoroutinefunction(function) or _yields(function):
-        raise TypeError(f"{label}: a task is a plain function, neither async nor a generator nor a class")
+        raise TypeError(f"{label}: a task must be a plain function, not async, a generator or a class")
     hints = _hints(label, function)
     returns = hints.pop("return", Any)
     context, fields, uploads = None, {}, {}
@@ -67,7 +67,7 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
         name = parameter.name
         if hints.get(name) is Context:
             if context:
-                raise TypeError(f"{label}: the parameter {name!r} is a second Context; one is enough")
+                raise TypeError(f"{label}: the parameter {name!r} is a second Context; remove it")
             context = name
             continue
         annotation = _annotation(label, parameter, hints)
@@ -90,21 +90,21 @@ def _hints(label: str, function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
-        raise TypeError(f"{label}: an annotation names {error.name!r}, which its module does not have") from error
+        raise TypeError(f"{label}: an annotation uses {error.name!r}, which its module does not define") from error
 
 
 def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Any:
     name = parameter.name
     if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        raise TypeError(f"{label}: the parameter {name!r} takes any number of values; name each parameter")
+        raise TypeError(f"{label}: the parameter {name!r} accepts any number of values; name each parameter")
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-        raise TypeError(f"{label}: the parameter {name!r} is positional only, and input comes by name; drop the `/`")
+        raise TypeError(f"{label}: the parameter {name!r} is positional-only; input is passed by name: remove the `/`")
     if name in RESERVED:
-        raise TypeError(f"{label}: the parameter name {name!r} is reserved for how a task is run; choose another")
+        raise TypeError(f"{label}: the parameter name {name!r} is reserved for an option of the submit; choose another")
     if hints.get(name, Any) is Any or hints[name] is object:
-        raise TypeError(f"{label}: the parameter {name!r} has no type; these work: {TYPES_THAT_WORK}")
+        raise TypeError(f"{label}: the parameter {name!r} has no type; supported types: {TYPES_THAT_WORK}")
     if _plain(hints[name]) is bytes:
-        raise TypeError(f"{label}: the parameter {name!r} is bytes; a file is an Upload")
+        raise TypeError(f"{label}: the parameter {name!r} is bytes; use Upload for files")
     return hints[name]
 
 
@@ -120,7 +120,7 @@ def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: 
 
 
 def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[..., object]) -> type[BaseModel]:
-    """The model, that is valid where `check` raises no ValueError, too."""
+    """Add `check` to the model: its ValueError makes the input invalid."""
 
     def fits_together(given: BaseModel) -> BaseModel:
         check(**_arguments(given, names))
@@ -132,7 +132,7 @@ def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[...
 
 
 def _check_parameter(label: str, name: str, annotation: Any, field: dict[str, Any], *, is_upload: bool) -> None:
-    """Make a model of this parameter alone, so that the sentence can name it."""
+    """Build a model of this parameter alone, so that the message can name it."""
     config = ConfigDict(allow_inf_nan=False, validate_default=True)
     try:
         alone: type[BaseModel] = create_model("alone", __config__=config, **field)
@@ -143,26 +143,26 @@ def _check_parameter(label: str, name: str, annotation: Any, field: dict[str, An
     if not schema["properties"][name].keys() - {"title", "default", "description"}:
         raise _unsuitable(label, name, annotation)
     if any(part.get("format") == "binary" for part in parts):
-        raise TypeError(f"{label}: the parameter {name!r} has bytes in it; a file is an Upload")
+        raise TypeError(f"{label}: the parameter {name!r} contains bytes; use Upload for files")
     if not is_upload and any(part.get("format") == "upload" for part in parts):
-        raise TypeError(f"{label}: the parameter {name!r} has an Upload in it; one stands alone, or in a list of them")
+        raise TypeError(f"{label}: the parameter {name!r} contains an Upload; use Upload or list[Upload] as the type")
     if name in schema.get("required", ()):
         return
     try:
         alone.model_validate({})
     except ValidationError as error:
         message = error.errors()[0]["msg"]
-        raise TypeError(f"{label}: the default of the parameter {name!r} does not fit its type: {message}") from None
+        raise TypeError(f"{label}: the default of the parameter {name!r} does not match its type: {message}") from None
 
 
 def _unsuitable(label: str, name: str, annotation: Any) -> TypeError:
     return TypeError(
-        f"{label}: the parameter {name!r} is of a type that does not work ({annotation!r}); these do: {TYPES_THAT_WORK}"
+        f"{label}: the parameter {name!r} has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
     )
 
 
 def _schemas(value: Any) -> Iterator[dict[str, Any]]:
-    """Every schema inside a schema."""
+    """Yield every schema nested in a schema."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -175,11 +175,11 @@ def _check_returns(label: str, returns: Any) -> None:
     try:
         TypeAdapter(returns).json_schema(mode="serialization")
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        raise TypeError(f"{label}: what it returns is of a type that JSON does not hold ({returns!r})") from error
+        raise TypeError(f"{label}: the return type cannot be represented in JSON ({returns!r})") from error
 
 
 def _plain(annotation: Any) -> Any:
-    """Without `Annotated` and `| None`."""
+    """Strip `Annotated` and `| None` from a type."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):

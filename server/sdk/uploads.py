@@ -1,4 +1,4 @@
-"""What a client sends as a file: part of a form, raw body, Base64 inside JSON, or a URL."""
+"""Uploads: part of a form, a raw body, Base64 in JSON, a URL, or a file of another task."""
 
 import base64
 import mimetypes
@@ -25,15 +25,15 @@ from server.store.errors import BlobMissing
 class InputContext:
     """Pydantic's validation context of an input.
 
-    With `blobs` the input was stored, and an upload names its blob there. A client must never set it: it would read
-    other people's files. `allow_private`: URLs of private addresses are accepted.
+    With `blobs`, the input is a stored one, and an upload names its blob. It must never be set for a client's request,
+    which could then read other owners' files. `allow_private`: URLs of private addresses are accepted.
     """
 
     allow_private: bool = False
     blobs: BlobStore | None = None
 
 
-#: The name of a file that came without one.
+#: The name of a file that was sent without one.
 UNNAMED = "upload"
 
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
@@ -50,7 +50,7 @@ def _decoded(text: object) -> bytes:
 
 
 class _Inline(BaseModel):
-    """An upload inside a JSON body."""
+    """An upload as Base64 in a JSON body."""
 
     model_config = ConfigDict(extra="forbid")
     data: Annotated[bytes, BeforeValidator(_decoded)]
@@ -59,7 +59,7 @@ class _Inline(BaseModel):
 
 
 class _ByUrl(BaseModel):
-    """An upload that the worker fetches."""
+    """An upload that the worker downloads."""
 
     model_config = ConfigDict(extra="forbid")
     url: str
@@ -82,9 +82,9 @@ _of_task = TypeAdapter(_OfTask)
 
 @dataclass(slots=True)
 class Upload:
-    """A file that the client sent, or named by a URL: it is fetched before the function is called.
+    """A file that the client sent, or a URL that is downloaded before the function is called.
 
-    `size` is in bytes; `filename` is the client's word, or the other server's, never a path to use.
+    `size` is in bytes. `filename` is chosen by the client or the other server; do not use it as a path.
     """
 
     key: str
@@ -92,25 +92,25 @@ class Upload:
     media_type: str
     size: int
     sha256: str = ""
-    #: The bytes of one that came inside a JSON body and is not in the blob store yet.
+    #: The bytes of an upload in a JSON body, until they are in the blob store.
     inline: bytes | None = None
-    #: Where it is fetched from, and what was fetched in this run (see `server.sdk.url_uploads`).
+    #: The URL, and the file downloaded in this attempt (see `server.sdk.url_uploads`).
     url: str = ""
     fetched: BinaryIO | None = None
-    #: The task and the file of it that this is, as long as that task has not ended (see `server.sdk.dependencies`).
+    #: The other task and its file, until that task has ended (see `server.sdk.dependencies`).
     task_id: str = ""
     file: str = ""
-    #: Where its bytes are; only in a worker, or where a stored input is read.
+    #: The store of its bytes; set when a stored input is read.
     blobs: BlobStore | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.filename = file_name(self.filename) or UNNAMED
 
     def read(self) -> bytes:
-        """All of it.
+        """Read the whole file.
 
         Raises:
-            TaskError: `upload-missing` where the blob store has lost it.
+            TaskError: `upload-missing` if the blob store has lost it.
         """
         try:
             return patiently(lambda: b"".join(self._chunks()))
@@ -119,7 +119,7 @@ class Upload:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """A seekable file, kept in memory up to 1 MiB and on the worker's own disk beyond that."""
+        """Open it as a seekable file: in memory up to 1 MiB, otherwise on the worker's disk."""
         with tempfile.SpooledTemporaryFile(_MEMORY_FILE) as file:
             self._copy_to(cast(BinaryIO, file))
             file.seek(0)
@@ -127,7 +127,7 @@ class Upload:
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """A file on the worker's own disk, for libraries that want a name; it goes with the block."""
+        """Copy it to a file on the worker's disk, for libraries that need a path. The block's end deletes it."""
         with tempfile.NamedTemporaryFile(suffix=PurePosixPath(self.filename).suffix) as file:
             self._copy_to(cast(BinaryIO, file))
             file.flush()

@@ -1,7 +1,7 @@
-"""Uploads by URL: fetched by the worker, once for each run, before the task's function is called.
+"""Uploads by URL: the worker downloads them once for each attempt, before it calls the task's function.
 
-So a function gets the same `Upload` whichever way its file came, with a size and a name, and none of it has run when
-the file turns out not to be there.
+The function gets the same kind of `Upload` for every source, with size and name. If a download fails, the function is
+not called.
 """
 
 import hashlib
@@ -28,10 +28,9 @@ _SAYS_NOTHING = ("application/octet-stream", "binary/octet-stream")
 def fetched_uploads(
     arguments: Iterable[Any], settings: Settings, max_bytes: int | None, seconds: float
 ) -> Iterator[None]:
-    """Fetch all uploads by URL among a function's arguments; what was fetched goes with the block.
+    """Download all uploads by URL among a function's arguments. The block's end deletes the files.
 
-    Each may have up to `max_bytes` (None: `MAX_UPLOAD_BYTES`) and take up to `seconds`. All of them together may have
-    as many bytes as one request.
+    Each may have `max_bytes` (None: `MAX_UPLOAD_BYTES`) and take `seconds`. Together they may have `MAX_UPLOAD_BYTES`.
 
     Raises:
         TaskError: `upload-unreachable` or `too-large`.
@@ -77,7 +76,7 @@ def _fetch(upload: Upload, file: BinaryIO, limits: Limits, allow_private: bool) 
 
 
 def _filename(answer: Answer) -> str:
-    """What the server calls it (RFC 6266), else the end of its URL."""
+    """The server's file name (RFC 6266), or the last part of the URL."""
     header = Message()
     header["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
     return file_name(header.get_filename() or "") or _last_segment(str(answer.url))

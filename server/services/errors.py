@@ -4,14 +4,14 @@ from server.store.errors import CoatcheckError, ErrorType, register_error_types
 
 register_error_types(
     {
-        "task-not-done": ErrorType("The task has not ended", "Wait for its end, or cancel it first."),
+        "task-not-done": ErrorType("The task has not ended", "Wait until it ends, or cancel it first."),
         "expired-task": ErrorType("The task has expired", "A record is deleted some time after its end. Submit again."),
     }
 )
 
 
 class TaskNotDone(CoatcheckError):
-    """The task has not ended, and only an ended one can be retried or deleted."""
+    """The task has not ended; only a task that has ended can be retried or deleted."""
 
     type = "task-not-done"
 

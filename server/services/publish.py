@@ -1,4 +1,4 @@
-"""Records and messages of any number of tasks, in one step."""
+"""Store and publish any number of tasks in one step."""
 
 from server.services.message import for_broker
 from server.store import Store, ids
@@ -7,7 +7,7 @@ from server.store.submit import SubmitRequest, SubmitResult
 
 
 def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
-    """Records and messages in one script where the broker is this Redis; else the records first.
+    """Store records and messages by one script if the broker is this Redis, otherwise the records first.
 
     Raises:
         IdempotencyKeyReused, StoreUnavailable: nothing was stored.
@@ -23,7 +23,7 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
 
 
 def first_record(task: NewTask) -> Record:
-    """The record as it is when it has just been stored, without asking."""
+    """The record of a task that was just stored, without a read."""
     due = task.due_ms > ids.milliseconds(task.id)
     scheduled = due or bool(task.waits_for)
     return Record(

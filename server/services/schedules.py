@@ -1,9 +1,8 @@
-"""Tasks that come by themselves: at an interval, or by a cron line.
+"""Schedules: tasks that are submitted at an interval, or by a cron line.
 
-The elected leader fires what is due. It may die at any moment: a tick's task and the schedule's next tick are stored
-in one step (`submit.lua`), so a tick fires once, and while any worker lives each one does. The ticks of an outage are
-one: a schedule catches up once. A tick whose earlier run still goes on is skipped, or its task waits for that run's
-end, as the schedule says.
+The elected leader fires the runs that are due. It may die at any moment: a run's task and the schedule's next fire time
+are stored in one step, so each run fires once as long as one worker is up. Runs missed in an outage are merged into
+one. If the previous run has not ended, the new one is skipped or waits for it, as `overlap` says.
 """
 
 import logging
@@ -28,10 +27,10 @@ from server.store.errors import CoatcheckError, QueueFull, QuotaExceeded, Storag
 from server.store.schedules import FireTime, StoredSchedule
 from server.store.submit import IdempotencyKey, SubmitRequest
 
-#: Errors that pass: the run is tried again until the next one is due.
+#: Temporary errors: the run is retried until the next one is due.
 _PASSING = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
 
-#: Milliseconds after which a schedule is looked at again that cannot even be read.
+#: Milliseconds before the next attempt with a schedule that cannot be read.
 _BROKEN_MS = 60_000
 
 log = logging.getLogger(__name__)
@@ -39,9 +38,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to run and when. `options` as they were given, `run` as they are read; times in ms since 1970.
+    """A schedule. `options` are as the client sent them, `run` is the parsed form; times are in ms since 1970.
 
-    `owner` is who put it last: the tasks are its. `created_ms` is when it was put first: from there on `every` counts.
+    `owner` is the owner of its tasks: the last one who put it. `every` counts from `created_ms`, when it was first put.
     """
 
     name: str
@@ -60,18 +59,18 @@ class Schedule:
 
     @property
     def timing(self) -> Timing:
-        """What its ticks follow from."""
+        """The rule for its fire times."""
         return Timing(self.every, self.cron, self.timezone, self.created_ms)
 
     def next(self, after_ms: int, most: int) -> list[int]:
-        """Its ticks after a moment, at most so many; a paused one has none."""
+        """Up to `count` fire times after a moment; none if it is paused."""
         return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
 
     def validated(self, allow_private: bool) -> BaseModel:
         """Validate the input by the task type's schema.
 
         Raises:
-            UnknownTaskType, InvalidInput: it does not fit.
+            UnknownTaskType, InvalidInput: the input does not match.
         """
         return definition(self.task).validate_json(pydantic_core.to_json(self.input), allow_private=allow_private)
 
@@ -82,21 +81,21 @@ def _adapter() -> TypeAdapter[Schedule]:
 
 
 def read(stored: StoredSchedule) -> Schedule:
-    """The schedule in what is stored of it."""
+    """Parse a stored schedule."""
     return _adapter().validate_json(stored.definition)
 
 
 def put(store: Store, schedule: Schedule) -> bool:
-    """Store a schedule, in place of the one of its name; True where there was none."""
+    """Store or replace a schedule; True if it is new."""
     following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
     return store.schedules.put(schedule.name, _adapter().dump_json(schedule), repr(schedule.timing), following)
 
 
 def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:
-    """Run it once more, whatever its timing says.
+    """Run a schedule once now, regardless of its timing.
 
     Raises:
-        CoatcheckError: as `Submission.submit`; UnknownTaskType or InvalidInput where its task type has changed.
+        CoatcheckError: as `Submission.submit`; UnknownTaskType or InvalidInput if its task type has changed.
     """
     found = definition(schedule.task)
     with Submission(store, found, schedule.owner, request_id, schedule.run, key) as submission:
@@ -116,7 +115,7 @@ def fire_due(store: Store, limit: int) -> None:
 
 
 def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> int:
-    """Fire one run and return the next fire time, 0 for none. A schedule that cannot fire does not block the others."""
+    """Fire one run, or record that it was missed. A schedule that cannot fire does not block the others."""
     following = now + _BROKEN_MS
     try:
         stored = store.schedules.get(name)

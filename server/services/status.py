@@ -1,4 +1,4 @@
-"""Every word of a task on the wire: the status object, which poll, wait, submit and webhook all give."""
+"""The status object, which submits, polls, waits and webhooks all return."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,20 +7,20 @@ from server.store.record import Record, Status
 
 
 def timestamp(milliseconds: int | None) -> str | None:
-    """RFC 3339 in UTC, to the millisecond."""
+    """Format a time as RFC 3339 in UTC, with milliseconds."""
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def links(task_id: str) -> dict[str, str]:
-    """Where a client goes from here."""
+    """The addresses of a task's routes."""
     base = f"/tasks/{task_id}"
     return {"status": base, "result": f"{base}/result", "events": f"{base}/events", "cancel": f"{base}/cancel"}
 
 
 def status_object(record: Record, position: int | None) -> dict[str, Any]:
-    """The object of the contract; `position` is the place in the queue, 1 is next."""
+    """Build the status object; `position` is the place in the queue, where 1 is next."""
     body = {
         "task_id": record.id,
         "task": record.task_type,

@@ -1,4 +1,4 @@
-"""One submit, from its first byte to its record; or from the stored request of an earlier one."""
+"""Submit a task, from the first byte of its request or from the stored request of an earlier task."""
 
 import hashlib
 import time
@@ -22,7 +22,7 @@ from server.store.submit import IdempotencyKey, SubmitRequest
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A task that is stored, and what its owner has unfinished now; `replayed`: by an earlier request."""
+    """A stored task, and its owner's number of unfinished tasks. `replayed`: an earlier request stored it."""
 
     record: Record
     position: int | None
@@ -31,7 +31,7 @@ class Accepted:
 
 
 class Submission:
-    """One submit. Used as a context: what is not submitted leaves nothing."""
+    """One submit, as a context: without a call of `submit`, nothing is left behind."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class Submission:
         if self._submitted:
             return
         if error is not None and issubclass(error, UNREACHABLE):
-            return  # a client waits for its 503: what stays is collected, and a reserved key is free again soon
+            return  # answer 503 without delay: blob cleanup deletes the rest, and a reserved key expires
         self.uploads.discard()
         if self._key:
             self.store.submits.release_key(self._key)
 
     def submit(self, given: BaseModel, *, retry_of: str = "") -> Accepted:
-        """Store the task; from here on it ends as succeeded, failed or canceled, whatever dies.
+        """Store the task. From now on it will end as succeeded, failed or canceled.
 
         Raises:
             QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused: nothing was stored. Also as `prepare`.
@@ -85,7 +85,7 @@ class Submission:
         return Accepted(first_record(task), outcome or None, result.unfinished)
 
     def prepare(self, given: BaseModel, *, retry_of: str = "") -> NewTask:
-        """The task as it will be stored, with all its uploads in the blob store.
+        """Build the task to store, with all its uploads in the blob store.
 
         Raises:
             CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
@@ -113,11 +113,11 @@ class Submission:
         )
 
     def keep(self) -> None:
-        """Leave the uploads: a batch stores the task, or discards it."""
+        """Keep the uploads: the batch stores the task or discards it."""
         self._submitted = True
 
     def _fingerprint(self, task: NewTask) -> str:
-        """Of all that makes two requests the same; an upload counts by its content."""
+        """A hash of everything that makes two requests equal; uploads count by their content."""
         content = task.input.replace(self.task_id.encode(), b"")
         return hashlib.blake2b(f"{task.task_type} {self._options}".encode() + content, digest_size=12).hexdigest()
 
@@ -126,11 +126,11 @@ class Submission:
 
 
 def retry(store: Store, record: Record, request_id: str) -> Accepted:
-    """A new task from the stored request of one that has ended, uploads included.
+    """Submit a new task from the stored request of one that has ended, including its uploads.
 
     Raises:
-        TaskNotDone: it has not ended.
-        InvalidInput: its task type has another signature by now. Also as `Submission.submit`.
+        TaskNotDone: the task has not ended.
+        InvalidInput: the signature of its task type has changed. Also as `Submission.submit`.
     """
     if not record.status.done:
         raise TaskNotDone(f"The task is {record.status}.")

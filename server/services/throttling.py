@@ -1,4 +1,4 @@
-"""Limits of a task type (`max_running`, `per_minute`): tasks that wait for room are published when there is some."""
+"""Limits of a task type (`max_running`, `per_minute`): publish throttled tasks when the limit allows."""
 
 from server.sdk.registry import catalog, definition
 from server.services.message import rebuild
@@ -13,7 +13,7 @@ def release_next(store: Store, task_type: str, owner: str) -> None:
 
 
 def release_all(store: Store, limit: int) -> None:
-    """Publish all tasks that may run, up to `limit` of each type, also of a type that has no limit any more."""
+    """Publish all throttled tasks that may run, up to `limit` per type, including types without a limit now."""
     throttles = {each.name: each.throttle for each in catalog()}
     for task_type, owner in store.leases.throttled():
         if task_type in throttles:

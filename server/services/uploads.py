@@ -1,4 +1,4 @@
-"""The uploads of a submit: each is in the blob store before the task is stored."""
+"""The uploads of a submit. Each is in the blob store before the task is stored."""
 
 import hashlib
 import mimetypes
@@ -19,7 +19,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 
 
 class IncomingUploads:
-    """The uploads of one submit, whichever way they come: as bytes, inside a JSON body, or from another task."""
+    """The uploads of one submit: sent as bytes, inside a JSON body, or taken from another task."""
 
     def __init__(self, store: Store, definition: TaskDefinition, task_id: str, owner: str) -> None:
         self._store = store
@@ -30,16 +30,16 @@ class IncomingUploads:
 
     @property
     def any(self) -> bool:
-        """Whether there is one."""
+        """Whether the submit has uploads."""
         return self._number > 0
 
     def discard(self) -> None:
-        """Drop them."""
+        """Delete the uploads of this submit."""
         if self.any:
             self._store.blobs.delete(self._task_id)
 
     def receive(self, filename: str, media_type: str, chunks: Iterable[bytes]) -> Upload:
-        """Take an upload, chunk by chunk.
+        """Store an upload, chunk by chunk.
 
         Raises:
             UnsupportedMediaType, TooLarge, StorageFull: the upload is refused.
@@ -56,7 +56,7 @@ class IncomingUploads:
         return upload
 
     def take_inline(self, given: BaseModel) -> None:
-        """Take those whose bytes came inside a JSON body.
+        """Store the uploads whose bytes are in the JSON body.
 
         Raises:
             CoatcheckError: as `receive`.
@@ -67,10 +67,10 @@ class IncomingUploads:
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
 
     def take_from_tasks(self, given: BaseModel) -> tuple[str, ...]:
-        """Take files of tasks that have succeeded; the ids of those that are still to.
+        """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended.
 
         Raises:
-            InvalidInput: there is no such task or file, or the task did not succeed. Also as `receive`.
+            InvalidInput: the task or file does not exist, or the task did not succeed. Also as `receive`.
         """
         waits_for = []
         for place, upload in _uploads_of(given):
@@ -87,13 +87,13 @@ class IncomingUploads:
         return tuple(dict.fromkeys(waits_for))
 
     def copy(self, given: BaseModel) -> None:
-        """Make the uploads of an earlier task this task's own.
+        """Copy the uploads of an earlier task.
 
         Raises:
-            StorageFull, FileExpired: the bytes have no room, or are gone.
+            StorageFull, FileExpired: there is no room, or the files are deleted.
         """
         for _, upload in _uploads_of(given):
-            if not (upload.url or upload.task_id):  # these are fetched again
+            if not (upload.url or upload.task_id):  # uploads by URL are downloaded again
                 self._copy(upload)
 
     def _announce(self, filename: str, media_type: str) -> Upload:
@@ -101,7 +101,7 @@ class IncomingUploads:
         if declared in ("", _UNKNOWN_TYPE):
             declared = mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
         if not is_media_type(declared):
-            raise UnsupportedMediaType(f"{declared[:80]!r} is not a media type.")
+            raise UnsupportedMediaType(f"{declared[:80]!r} is not a valid media type.")
         self._check_type(declared)
         return Upload(self._next_key(), filename, declared, 0)
 
@@ -125,11 +125,11 @@ class IncomingUploads:
         try:
             self._store.blobs.copy(source, upload.key)
         except BlobMissing:
-            raise FileExpired("The bytes of a file are gone. Submit the file itself.") from None
+            raise FileExpired("A file of the earlier task is deleted. Submit the file itself.") from None
 
 
 def _uploads_of(given: BaseModel) -> Iterator[tuple[Place, Upload]]:
-    """Every upload in a validated input, and where it stands: its parameter, and its index in a list."""
+    """Yield each upload of a validated input with its position: the parameter, and the index in a list."""
     for field, value in given:
         name = type(given).model_fields[field].alias or field
         if isinstance(value, list):

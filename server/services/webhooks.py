@@ -1,4 +1,4 @@
-"""One webhook delivery by Standard Webhooks 1.0.0: the end of a task, signed and POSTed to its `webhook`.
+"""One webhook delivery (Standard Webhooks 1.0.0): a signed POST to the task's `webhook` at its end.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def check_webhook_url(url: str, *, allow_private: bool) -> str:
-    """The URL of a submit's `webhook`, as it came.
+    """Check the URL of a submit's `webhook` and return it unchanged.
 
     Raises:
-        FetchError: it is no https URL, is too long, or names a user or an address that is not public.
+        FetchError: it is not an https URL, is too long, or has a user name or an address that is not public.
     """
     if check_url(url, allow_private=allow_private).scheme != "https" and not allow_private:
         raise FetchError("refused", "The URL of a webhook must begin with https://.")
@@ -35,14 +35,14 @@ def check_webhook_url(url: str, *, allow_private: bool) -> str:
 
 
 def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header: one signature for each secret, any of which a receiver may check."""
+    """The `webhook-signature` header: one signature per secret; a receiver may check any of them."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     digests = [hmac.digest(raw(secret), signed, hashlib.sha256) for secret in secrets]
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
 def deliver(record: Record, secrets: list[str], *, allow_private: bool) -> DeliveryAttempt:
-    """POST the status object once."""
+    """Send the status object once."""
     body = pydantic_core.to_json(status_object(record, None))
     at = time.time()
     headers = {
@@ -59,7 +59,7 @@ def deliver(record: Record, secrets: list[str], *, allow_private: bool) -> Deliv
             status = answer.status
     except FetchError as error:
         reason = str(error)
-    except Exception:  # what nobody thought of must count as a try, or it would come back for ever
+    except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
         event(log, "webhook.error", level=logging.ERROR, error=True, task_id=record.id)
-        reason = "It could not be sent."
+        reason = "The webhook could not be sent."
     return DeliveryAttempt(int(at * 1000), round((time.time() - at) * 1000), status, reason)

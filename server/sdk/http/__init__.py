@@ -1,14 +1,13 @@
-"""The one way in which this server calls others: webhooks, uploads by URL, feeds.
+"""Outgoing HTTP requests: webhooks, uploads by URL, feeds.
 
-A URL that a client gives may lead to what only the server can reach (SSRF). So the address is checked that is
-connected to, not the name: a name that answers differently the second time (DNS rebinding) wins nothing, and each
-redirect is a new connection that is checked again. Time and bytes are bounded over the whole exchange, however
-slowly a server drips and however small it has compressed its answer. Proxies of the environment are not used: they
-would connect for us, unchecked.
+A client's URL may point to hosts that only the server can reach (SSRF). Therefore the address is checked at connection
+time, not the name: DNS rebinding has no effect, and each redirect is a new connection that is checked again. Time and
+bytes are limited for the whole exchange, even if a server sends slowly or compresses its answer. Proxies from the
+environment are not used, because they would connect without these checks.
 
-urls.py         which URLs and addresses are taken
-connection.py   looks up, checks, connects; one clock for all of it
-client.py       a request, its redirects, its answer
+urls.py         which URLs and addresses are accepted
+connection.py   resolves names, checks addresses and connects, within one time limit
+client.py       requests, redirects and answers
 """
 
 from server.sdk.http.client import Answer, Limits, request

@@ -1,4 +1,4 @@
-"""A request, its redirects, its answer: all of it bounded."""
+"""A request with its redirects and its answer, with limits for time and size."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from server.sdk.http.connection import Clock, Transport
 from server.sdk.http.urls import FetchError, check_url
 from server.settings import MIB
 
-#: Bytes that are handed on at a time, and that compressed ones may become before the limit is looked at again.
+#: Bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again.
 CHUNK = 2**16
 
 _ACCEPTED = "gzip"
@@ -20,9 +20,9 @@ _GZIP = 31  # zlib's `wbits` for it
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one exchange: `seconds` of all of it, lookup and body included; `bytes` of the body as it is read.
+    """Limits of one exchange: `seconds` in total, including DNS and body; `bytes` of the decompressed body.
 
-    Without `redirects`, an answer that redirects is an answer like any other.
+    With `redirects=0`, a redirect is returned as an ordinary answer.
     """
 
     seconds: float = 60.0
@@ -32,7 +32,7 @@ class Limits:
 
 
 class Answer:
-    """What a server answered. The body is read once, in chunks or whole."""
+    """A server's answer. The body can be read once, in chunks or as a whole."""
 
     def __init__(self, response: httpx.Response, limit: int) -> None:
         self._response = response
@@ -40,36 +40,36 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """The HTTP status code of the answer."""
         return self._response.status_code
 
     @property
     def headers(self) -> httpx.Headers:
-        """The header fields, by names of any case."""
+        """The header fields; names are case-insensitive."""
         return self._response.headers
 
     @property
     def url(self) -> httpx.URL:
-        """Where the answer came from, after all redirects."""
+        """The URL of the answer, after all redirects."""
         return self._response.request.url
 
     def chunks(self) -> Iterator[bytes]:
-        """The body, decompressed.
+        """Read the body, decompressed.
 
         Raises:
-            FetchError: `too-large`, `timeout`, or `unreachable` where it broke off.
+            FetchError: `too-large`, `timeout`, or `unreachable` if the connection broke off.
         """
         declared = self.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared) > self._limit:
             raise self._too_large()
         encoding = self.headers.get("Content-Encoding", "").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise FetchError("unreachable", "The server's answer is compressed in a way that was not asked for.")
+            raise FetchError("unreachable", "The server used a compression that was not requested.")
         raw = self._bounded(self._response.iter_raw(CHUNK))
         yield from raw if encoding == "identity" else self._bounded(_gunzip(raw))
 
     def read(self) -> bytes:
-        """The whole body; raises what `chunks` does."""
+        """Read the whole body; raises the same errors as `chunks`."""
         return b"".join(self.chunks())
 
     def _bounded(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ class Answer:
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress `CHUNK` bytes at a time, so that a bomb meets the limit before it fills the memory."""
+    """Decompress `CHUNK` bytes at a time, so that a zip bomb reaches the limit before it fills memory."""
     stream = zlib.decompressobj(_GZIP)
     try:
         for data in chunks:
@@ -98,7 +98,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 elif not data and len(out) < CHUNK:
                     break
     except zlib.error:
-        raise FetchError("unreachable", "The server's answer is not the gzip that it says it is.") from None
+        raise FetchError("unreachable", "The server's answer is not valid gzip.") from None
     if not stream.eof:
         raise FetchError("unreachable", "The server's answer broke off.")
 
@@ -113,10 +113,10 @@ def request(
     limits: Limits | None = None,
     allow_private: bool = False,
 ) -> Iterator[Answer]:
-    """Call a URL; the body is read inside the block. `allow_private`: private addresses may be reached.
+    """Send a request; read the body inside the `with` block. `allow_private` permits private addresses.
 
     Raises:
-        FetchError: the URL is refused, nobody answers, or a limit is reached.
+        FetchError: the URL is refused, the server does not answer, or a limit is reached.
     """
     bounds = limits or Limits()
     first = check_url(url, allow_private=allow_private)
@@ -128,7 +128,7 @@ def request(
             for _ in range(bounds.redirects):
                 if response.next_request is None:
                     break
-                response.close()  # httpx's own way to follow reads the bodies of redirects, without a limit
+                response.close()  # httpx reads the bodies of redirects without a limit when it follows them itself
                 check_url(str(response.next_request.url), allow_private=allow_private)
                 response = _send(client, response.next_request)
             if bounds.redirects and response.next_request is not None:
@@ -141,5 +141,5 @@ def request(
 def _send(client: httpx.Client, made: httpx.Request) -> httpx.Response:
     try:
         return client.send(made, stream=True)
-    except (httpx.HTTPError, httpx.InvalidURL):  # a redirect to what is no URL, say
-        raise FetchError("unreachable", "The server's answer is not good HTTP.") from None
+    except (httpx.HTTPError, httpx.InvalidURL):  # for example a redirect to an invalid URL
+        raise FetchError("unreachable", "The server's answer is not valid HTTP.") from None

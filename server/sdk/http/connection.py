@@ -1,4 +1,4 @@
-"""Looks a name up, checks what comes back, and connects to just that, by one clock."""
+"""Resolve a name, check its addresses, and connect to a checked address, within one time limit."""
 
 import ipaddress
 import math
@@ -19,16 +19,16 @@ from server.sdk.http.urls import NOT_PUBLIC, FetchError, is_allowed
 
 
 class Clock:
-    """Runs out once, for all steps of an exchange together."""
+    """The time limit that all steps of an exchange share."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self, most: float = math.inf) -> float:
-        """Seconds that a step may take.
+        """Seconds that are left for the next step.
 
         Raises:
-            httpcore.TimeoutException: none are left.
+            httpcore.TimeoutException: no time is left.
         """
         left = min(most, self._end - time.monotonic())
         if left <= 0:
@@ -37,9 +37,9 @@ class Clock:
 
 
 class Transport(httpx.BaseTransport):
-    """httpx over connections of our own; its errors are `FetchError`s. For one exchange.
+    """An httpx transport with checked connections, for one exchange; its errors are `FetchError`s.
 
-    `httpx.HTTPTransport` takes no network backend, which is where httpcore lets an address be checked.
+    `httpx.HTTPTransport` accepts no network backend, which is where httpcore allows a check of the address.
     """
 
     def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
@@ -47,7 +47,7 @@ class Transport(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the answer's body is still to be read."""
+        """Send a request; the body of the answer is read later."""
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.SyncByteStream)
@@ -75,7 +75,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class _CheckedBackend(httpcore.SyncBackend):
-    """Connects to addresses that were checked. TLS and `Host` still go by the name."""
+    """Connects to checked addresses only. TLS and `Host` still use the name."""
 
     def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
         self._clock = clock
@@ -88,7 +88,7 @@ class _CheckedBackend(httpcore.SyncBackend):
         failure: Exception = FetchError("refused", NOT_PUBLIC)
         for tried, address in enumerate(found):
             try:
-                share = patience.left() / (len(found) - tried)  # one that is silent leaves time for the next
+                share = patience.left() / (len(found) - tried)  # leaves time for the next address
                 return _TimedStream(super().connect_tcp(address, port, timeout=share), self._clock)
             except (httpcore.ConnectError, httpcore.TimeoutException) as error:
                 failure = error
@@ -99,14 +99,14 @@ class _CheckedBackend(httpcore.SyncBackend):
 
 
 def _look_up(host: str, port: int, patience: Clock) -> list[str]:
-    """The addresses of a name. In a thread, because a resolver takes no time limit and may need half a minute."""
+    """Resolve a name. In a thread, because a resolver has no time limit and may need half a minute."""
     found: list[str] = []
 
     def ask() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            return  # an unknown name reads like a private one: nobody learns which internal names there are
+            return  # unknown and private names get the same message, which reveals no internal names
         found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -118,7 +118,7 @@ def _look_up(host: str, port: int, patience: Clock) -> list[str]:
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection, each of whose steps may take what is left of the whole time."""
+    """A connection whose steps share the time limit of the exchange."""
 
     def __init__(self, stream: httpcore.NetworkStream, clock: Clock) -> None:
         self._stream = stream
@@ -150,7 +150,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Trusts what the system trusts and, for slim images that have no list of that, what certifi does."""
+    """TLS with the system's certificates; with certifi's on slim images that have none."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

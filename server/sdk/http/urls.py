@@ -1,4 +1,4 @@
-"""Which URLs and addresses are taken."""
+"""Rules for accepted URLs and addresses."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from typing import Literal
 
 import httpx
 
-#: Characters of a URL.
+#: Maximum length of a URL in characters.
 MAX_URL_LENGTH = 2048
 
 NOT_PUBLIC = "The URL's host has no public address."
@@ -15,9 +15,9 @@ NOT_PUBLIC = "The URL's host has no public address."
 Reason = Literal["refused", "unreachable", "timeout", "too-large"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Refused whatever is allowed: what no client can want, and the metadata services of clouds, which hand credentials
-#: to whoever reaches them. The last line holds IPv4 addresses in IPv6 clothes (mapped, translated, NAT64, 6to4,
-#: Teredo). Source: the IANA special-purpose address registries.
+#: Always refused: addresses without a use for clients, and the metadata services of clouds, which give out credentials.
+#: The last line holds IPv4 addresses inside IPv6 (mapped, translated, NAT64, 6to4, Teredo). Source: the IANA
+#: special-purpose address registries.
 _NEVER = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -27,16 +27,16 @@ _NEVER = tuple(
         *("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"),
     )
 )
-#: What httpx makes of a host that is a name; it lets more through than can be one.
+#: Host names as httpx normalizes them. httpx itself accepts more than valid names.
 _NAME = re.compile(rb"[a-z0-9_.-]+")
 
 _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
 
 
 class FetchError(Exception):
-    """Why there is no answer, or no whole one.
+    """The reason for a missing or incomplete answer.
 
-    The text is a sentence for the client; it says nothing of addresses and names that the client did not give.
+    The message is for the client; it reveals no addresses or names that the client did not send.
     """
 
     def __init__(self, reason: Reason, sentence: str) -> None:
@@ -45,17 +45,17 @@ class FetchError(Exception):
 
 
 def is_allowed(address: Address, allow_private: bool) -> bool:
-    """Whether an address may be connected to."""
+    """Whether connections to this address are allowed."""
     if any(address in network for network in _NEVER):
         return False
     return allow_private or (address.is_global and (address.version == 4 or address in _GLOBAL_V6))
 
 
 def check_url(url: str, *, allow_private: bool) -> httpx.URL:
-    """Read a URL that a client gave, as far as that goes without connecting.
+    """Parse and check a client's URL, without a connection.
 
     Raises:
-        FetchError: `refused`: its scheme, a user name in it, its length, or an address in it that is not public.
+        FetchError: `refused`, because of its scheme, a user name, its length, or an address that is not public.
     """
     if len(url) > MAX_URL_LENGTH:
         raise FetchError("refused", f"A URL has {MAX_URL_LENGTH} characters at most.")
@@ -78,7 +78,7 @@ def check_url(url: str, *, allow_private: bool) -> httpx.URL:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that a host is, in any of the forms that a resolver takes (`127.1`, `0x7f000001`)."""
+    """Parse a host as an address, in any form that a resolver accepts (`127.1`, `0x7f000001`)."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
