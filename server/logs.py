@@ -1,4 +1,4 @@
-"""Logs: one line an event on standard output, as `time level event name=value …`."""
+"""Logs: one line per event on standard output, as `time level event name=value …`."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-#: Loggers that say per task what our own events say, and the result with it, or a client's URLs with what is in them.
+#: Loggers that repeat our events per task, or that log results or clients' URLs.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore")
 
 _PLAIN = re.compile(r"[a-zA-Z0-9_.:/@+*-]+")
@@ -22,14 +22,14 @@ def _value(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """On one line, and without what a terminal would obey: a client chose some of it."""
+    """Escape line breaks and control characters, since clients choose some of the text."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class LineFormatter(logging.Formatter):
-    """One event, one line: a traceback's line breaks become `\\n`, so that a log router keeps it together."""
+    """One line per event. The line breaks of a traceback become `\\n`, so that a log router keeps it together."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -42,7 +42,7 @@ class LineFormatter(logging.Formatter):
 
 
 class Output(logging.Handler):
-    """Standard output, each line by one `write`, which the kernel keeps whole up to the size of a pipe's buffer."""
+    """Standard output. Each line is one `write`, which the kernel keeps whole up to the size of a pipe's buffer."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; drop it when standard output is closed."""
@@ -53,7 +53,7 @@ class Output(logging.Handler):
 
 
 def dict_config(level: str) -> dict[str, Any]:
-    """Everything to standard output, one handler; Gunicorn's own loggers too."""
+    """Configuration that sends everything, including Gunicorn's logs, to standard output."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -61,7 +61,7 @@ def dict_config(level: str) -> dict[str, Any]:
         "handlers": {"out": {"()": Output, "formatter": "line"}},
         "root": {"level": level, "handlers": ["out"]},
         "loggers": {
-            # billiard's own, which passes nothing on: without a handler its lines would come bare.
+            # billiard's logger, which does not propagate: without a handler its lines would have no format.
             "multiprocessing": {"level": "WARNING", "handlers": ["out"], "propagate": False},
             "gunicorn.error": {"handlers": [], "propagate": True},
             **{name: {"level": "WARNING"} for name in _CHATTY},
@@ -70,15 +70,15 @@ def dict_config(level: str) -> dict[str, Any]:
 
 
 def configure(level: str) -> None:
-    """Send all of this process's logs, Python's warnings too, to standard output."""
+    """Send all logs of this process, including Python's warnings, to standard output."""
     logging.captureWarnings(True)
     logging.config.dictConfig(dict_config(level))
 
 
 def event(logger: logging.Logger, name: str, *, level: int = logging.INFO, error: bool = False, **fields: Any) -> None:
-    """Log an event; `error` adds the traceback of the exception at hand."""
+    """Log an event; `error` adds the traceback of the current exception."""
     if not logger.isEnabledFor(level):
         return
-    # What `logger.log` does, but for finding out the file and the line, which nobody prints.
+    # As `logger.log`, without the lookup of file and line, which are not printed.
     trace = sys.exc_info() if error else None
     logger.handle(logger.makeRecord(logger.name, level, "", 0, name, (), trace, extra={"fields": fields}))

@@ -272,7 +272,7 @@ def test_make_key_makes_one_and_prints_it_once(guarded: Guarded) -> None:
 
     assert done.stdout.startswith("cck_")
     assert done.stdout.count("\n") == 1
-    assert "only time" in done.stderr
+    assert "not shown again" in done.stderr
     assert missing.returncode != 0
     assert "OWNER=" in missing.stderr
 

@@ -242,7 +242,7 @@ def test_a_silent_redis_is_refused_within_a_few_seconds(site: Site) -> None:
 def test_a_redis_url_that_cannot_be_read_is_not_quoted(site: Site) -> None:
     said = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
 
-    assert "REDIS_URL is not of the form" in said
+    assert "REDIS_URL must have the form" in said
     assert "trout" not in said
 
 

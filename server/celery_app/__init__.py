@@ -1,6 +1,6 @@
-"""Celery over our records: its application, its transport, its result backend; `worker/` is what a worker adds.
+"""Celery's application, transport and result backend over the store; `worker/` has the parts of a worker.
 
-This package is the only place where Celery and kombu are imported.
+Celery and kombu are imported in this package only.
 """
 
 from server.celery_app.app import CeleryApp, create_celery

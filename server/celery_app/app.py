@@ -21,7 +21,7 @@ class CeleryApp(Celery):  # type: ignore[misc]
 
 
 def create_celery(store: Store) -> CeleryApp:
-    """Make the application over a store, with a Celery task for each task type.
+    """Create the application over a store, with a Celery task for each task type.
 
     Raises:
         SettingsError: a module of `TASK_MODULES` does not exist.

@@ -1,8 +1,8 @@
-"""A broker that is not the Redis of the records, such as RabbitMQ: the record first, then the message.
+"""An external broker such as RabbitMQ: the record is stored first, then the message is published.
 
-The script that queues a record notes it in `unpublished`; a message that the broker has confirmed takes the note
-away. So whatever fails or dies in between, maintenance finds the note and publishes, and a submit is accepted even
-while the broker is down. A message that comes twice is harmless: a claim succeeds once.
+The script that queues a record adds it to `unpublished`; the broker's confirmation removes it. If anything fails in
+between, maintenance finds the entry and publishes the message, so submits are accepted while the broker is down. A
+duplicate message is harmless, because a claim succeeds once.
 """
 
 import logging
@@ -21,23 +21,23 @@ from server.logs import event
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
-#: Priorities on the wire by rank. RabbitMQ's quorum queues know two: above 4 is high (since 4.0; before that, one).
+#: AMQP priorities by rank. RabbitMQ's quorum queues have two: above 4 is high (since 4.0; none before).
 PRIORITY = (9, 4, 0)
 
-#: Seconds to connect, and to wait for a confirmation.
+#: Time-outs in seconds: to connect, and for a confirmation.
 TIMEOUT = 1.0
 
-#: Seconds for which nothing is published from a request after a failure: maintenance does it, nobody waits for it.
+#: Seconds after a failure in which requests do not publish; maintenance does it meanwhile.
 PAUSE = 5.0
 
-#: Messages that a request publishes itself; of a larger batch the rest is maintenance's.
+#: Messages that a request publishes itself; maintenance publishes the rest of a larger batch.
 AT_ONCE = 20
 
 log = logging.getLogger(__name__)
 
 
 class Publishable(Protocol):
-    """What a message is made of: a record, or a task that is to be one."""
+    """The fields of a message, from a record or from a new task."""
 
     @property
     def id(self) -> str: ...
@@ -59,17 +59,17 @@ class ExternalBroker:
         self._thread = threading.local()
 
     def publish_new(self, tasks: Sequence[Publishable]) -> None:
-        """Publish what was just stored; never raises, since maintenance publishes later what fails here."""
+        """Publish tasks that were just stored. Never raises: maintenance publishes later what fails here."""
         if time.monotonic() < self._paused_until:
             return
         with suppress(OperationalError, *UNREACHABLE):
             self.publish(tasks[:AT_ONCE])
 
     def publish(self, tasks: Sequence[Publishable]) -> None:
-        """Publish, and remove the notes of unpublished tasks.
+        """Publish tasks and remove them from `unpublished`.
 
         Raises:
-            OperationalError: the broker is out of reach, or does not confirm.
+            OperationalError: the broker is unreachable, or does not confirm.
         """
         try:
             for task in tasks:
@@ -81,10 +81,10 @@ class ExternalBroker:
             raise
 
     def waiting(self, queue: str) -> int:
-        """Count the messages that the broker has of a queue, without those that workers hold.
+        """Count the messages of a queue at the broker, without those that workers hold.
 
         Raises:
-            OperationalError: it is out of reach, or has no such queue.
+            OperationalError: the broker is unreachable, or does not have this queue.
         """
         with self._errors():
             _, count, _ = self._channel().queue_declare(queue, passive=True)
@@ -103,7 +103,7 @@ class ExternalBroker:
             )
 
     def _channel(self) -> Any:
-        """Give each thread a connection of its own: kombu's connections cannot be shared."""
+        """Give each thread its own connection, since kombu's connections cannot be shared."""
         if getattr(self._thread, "connection", None) is None:
             options = {"confirm_publish": True, "read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
             make: Any = Connection
@@ -114,7 +114,7 @@ class ExternalBroker:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn every failure of the broker into an OperationalError, and connect anew next time."""
+        """Convert each failure of the broker to an OperationalError, and reconnect next time."""
         try:
             yield
         except (OperationalError, OSError, AMQPError) as error:
@@ -126,6 +126,6 @@ class ExternalBroker:
 
 
 def install(app: Celery, store: Store) -> None:
-    """Publish the tasks of this store to the broker that the application names."""
+    """Publish the tasks of this store to the application's broker."""
     app.external_broker = ExternalBroker(app, store)
     store.publish_new = app.external_broker.publish_new

@@ -1,4 +1,4 @@
-"""Celery's result backend over our records: `AsyncResult(id).state` and the HTTP routes read the same hash."""
+"""Celery's result backend over the store: `AsyncResult(id).state` and the HTTP routes read the same record."""
 
 import json
 from contextlib import suppress
@@ -20,33 +20,33 @@ _ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
 
 
 class RecordBackend(RedisBackend):  # type: ignore[misc]
-    """Reads and writes the record of our own tasks; results of other Celery tasks stay as stock Celery keeps them.
+    """Reads and writes the records of our own tasks. Results of other Celery tasks are stored as by stock Celery.
 
-    Stock Celery reads the old result before each write, writes STARTED and the end with a SETEX and a PUBLISH each,
-    and subscribes to a channel at each publish whether anybody waits or not (celery/celery#6963 tells of the
-    connections that this costs). Here the claim is the STARTED, the end is one script, and nothing subscribes.
+    Stock Celery reads the old result before each write, writes STARTED and the end with a SETEX and a PUBLISH each, and
+    subscribes to a channel at each publish, even if no client waits (celery/celery#6963 describes the connections that
+    this costs). Here the claim sets STARTED, the end is one script, and nothing subscribes.
     """
 
     @cached_property
     def client(self) -> "redis.Redis":
-        """The process's one pool."""
+        """The connection pool of this process."""
         store: Store = self.app.store
         return store.redis
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        """Stock: subscribe to the result. Our waiters listen to the record instead."""
+        """Do nothing; stock Celery subscribes to the result here. Our clients wait for the record."""
 
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
-        """Write a state; that of our own tasks goes into the record, under the lease of the run."""
-        lease_token = getattr(request, "lease_token", None)  # our own tasks', see `server.celery_app.worker.request`
+        """Store a state. For our own tasks it goes into the record, under the lease of the attempt."""
+        lease_token = getattr(request, "lease_token", None)  # see `server.celery_app.worker.request`
         if lease_token is None and not self._is_ours(task_id):
             return super().store_result(task_id, result, state, traceback, request, **kwargs)
-        if state == "REVOKED":  # by Celery's own tools, before a child had it
+        if state == "REVOKED":  # by Celery's tools, before a child had the task
             self.app.store.tasks.cancel(task_id)
         if lease_token is None or state not in _ENDS:
-            return result  # STARTED is the claim's, RETRY is `schedule_retry`'s
+            return result  # the claim sets STARTED, `schedule_retry` sets RETRY
         fields: dict[str, bytes | str] = {}
         if files := getattr(request, "files", None):
             fields["z"] = json.dumps(files, separators=(",", ":"))
@@ -57,7 +57,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if (attempt := getattr(request, "attempt", None)) is not None:
             store_end(self.app.store, attempt, _ENDS[state], **fields)
             _release_next(self.app.store, attempt.task_type, attempt.owner)
-        else:  # the worker's main process, which has killed the child
+        else:  # called by the worker's main process, which has killed the child
             self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
         return result
 
@@ -84,7 +84,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
 
 
 def _release_next(store: Store, task_type: str, owner: str) -> None:
-    with suppress(*UNREACHABLE):  # else maintenance does
+    with suppress(*UNREACHABLE):  # otherwise maintenance releases it
         release_next(store, task_type, owner)
 
 
@@ -101,5 +101,5 @@ def _in_our_words(error: Any) -> Any:
     if isinstance(error, TimeLimitExceeded):
         return TaskError("time-limit", f"It took longer than {error.args[0]:g} seconds and was stopped.")
     if isinstance(error, SoftTimeLimitExceeded):
-        return TaskError("time-limit", "It took too long.")
+        return TaskError("time-limit", "It exceeded its time limit.")
     return error

@@ -1,4 +1,4 @@
-"""Each task type is a Celery task of its own, so that Celery's and Flower's tools show it under its name."""
+"""Registers each task type as a Celery task, so that Celery's tools and Flower show it under its name."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from server.sdk.registry import catalog, definition, is_registered
 
 
 def register_tasks(app: Celery) -> None:
-    """Make a Celery task of each task type in the catalogue."""
+    """Register a Celery task for each task type in the catalog."""
     for each in catalog():
         if each.name not in app.tasks:
             _register(app, each)
@@ -21,7 +21,7 @@ def _register(app: Celery, made: TaskDefinition) -> None:
     def body(self: Task) -> Any:
         return execute(made, self)
 
-    body.__qualname__ = made.name  # not its __name__, which Celery compiles: `my-task` is not an identifier
+    body.__qualname__ = made.name  # not __name__, which Celery compiles: `my-task` is not an identifier
     body.__module__ = made.function.__module__
     body.__doc__ = made.description
     options = {
@@ -37,5 +37,5 @@ def _register(app: Celery, made: TaskDefinition) -> None:
 
 
 def route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
-    """Route a task as Celery's `task_routes` asks (the `queue` attribute of a task is gone in Celery 6)."""
+    """Choose the queue of a task, for Celery's `task_routes` (Celery 6 drops a task's `queue` attribute)."""
     return {"queue": definition(name).queue} if is_registered(name) else None

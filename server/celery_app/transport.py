@@ -1,10 +1,9 @@
-"""kombu's Redis transport, with a fetch that cannot lose a message.
+"""kombu's Redis transport, with a fetch that cannot lose messages.
 
-Stock: `BRPOP` takes a message out of Redis, and only then does the worker note it in `unacked`. A worker that is
-killed in between takes the message with it: 13 tasks lost in 50 kills of a busy worker (celery/kombu#1163,
-celery/celery#5935). Here one script pops and notes in one step. A script cannot block, so a worker that found
-nothing blocks on a bell instead, a list that every publish puts a token into; a token that is lost costs the one
-second until the next look, never a message.
+Stock kombu removes a message with `BRPOP`, and the worker then adds it to `unacked`. If the worker is killed in
+between, the message is lost: 13 tasks in 50 kills of a busy worker (celery/kombu#1163, celery/celery#5935). Here one
+script does both. A script cannot block, so a worker without messages blocks on a notification list, to which each
+publish adds a token. A lost token delays a message by up to a second; it never loses one.
 """
 
 import json
@@ -25,25 +24,25 @@ from server.services.message import queue_list
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
-#: One list of messages each for high, normal and low.
+#: The message lists of a queue: high, normal and low.
 PRIORITY_STEPS = [0, 1, 2]
 
-#: One fetch in so many looks at the low priorities first, so that these are not starved for ever.
+#: One in this number of fetches reads the low priority first, so that it is not starved.
 LOW_FIRST_EVERY = 10
 
-#: Seconds to block on the bell.
+#: Seconds to block on the notification list.
 BELL_TIMEOUT = 1
 
-#: Set by a worker that is shutting down: nothing more is fetched.
+#: Set when the worker shuts down: it fetches no more messages.
 _stopped = threading.Event()
 
 
 def stop_fetching() -> None:
-    """Take no more messages in this process."""
+    """Stop fetching messages in this process."""
     _stopped.set()
 
 
-#: A message and its ring, in one step.
+#: Adds a message and its notification in one step.
 _PUT = """
 redis.call('DEL', KEYS[2])
 redis.call('LPUSH', KEYS[1], ARGV[1])
@@ -54,35 +53,35 @@ _FETCH = (Path(__file__).parent / "fetch.lua").read_text()
 
 
 class QoS(stock.QoS):
-    """Acknowledgements. What is unacked was noted by the fetch; giving back what is stale is maintenance's."""
+    """Acknowledgements. The fetch adds messages to `unacked`; maintenance returns stale ones."""
 
     restore_at_shutdown = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Stock notes the message in Redis here: too late."""
+        """Keep the message; stock kombu adds it to `unacked` only here, which is too late."""
         cast(Any, VirtualQoS).append(self, message, delivery_tag)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Stock looks at the clock alone; maintenance knows of outages, in which nobody could renew."""
+        """Do nothing: maintenance returns stale messages, and takes outages into account."""
 
     def restore_unacked(self, client: Any = None) -> None:
-        """Stock gives back all that is unacked when a channel closes, running or not.
+        """Do nothing; stock kombu returns all unacked messages when a channel closes, even of running tasks.
 
-        After a lost connection that ran 5 of 5 tasks a second time beside the first, and with a client that was
-        collected it ended the worker with `CRITICAL Unrecoverable error` in 8 of 8 restarts of Redis
-        (celery/celery#6984). A message whose task runs stays noted; the rest comes back when it is stale.
+        After a lost connection this ran 5 of 5 tasks a second time in parallel, and with a garbage-collected client it
+        ended the worker with `CRITICAL Unrecoverable error` in 8 of 8 restarts of Redis (celery/celery#6984). A message
+        whose task runs stays in `unacked`; maintenance returns the others when they are stale.
         """
         self._delivered.clear()
 
     def ack(self, delivery_tag: str) -> None:
-        """Stock speaks through the channel, which is gone when the connection was lost while the task ran."""
+        """Acknowledge a message. Stock kombu uses the channel, which is gone if the connection was lost."""
         if not getattr(self._delivered.get(delivery_tag), "forgotten", False):
-            with suppress(*UNREACHABLE):  # it becomes stale, and is dropped since its task has ended
+            with suppress(*UNREACHABLE):  # it becomes stale, and is then dropped, because its task has ended
                 self.channel.store.leases.forget_message(delivery_tag)
         cast(Any, VirtualQoS).ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """The same for what is dropped, or goes back."""
+        """Drop a message, or return it to its queue."""
         if requeue:
             with suppress(*UNREACHABLE):
                 self.channel.store.leases.restore_messages([delivery_tag])
@@ -92,13 +91,13 @@ class QoS(stock.QoS):
 
 
 class SafeFetch:
-    """Mixed into kombu's Redis channels, plain and Sentinel."""
+    """A mixin for kombu's Redis channels, plain and Sentinel."""
 
     QoS = QoS
     #: kombu copies these from `broker_transport_options` (see `celeryconfig.py`).
     from_transport_options: tuple[str, ...] = (*stock.Channel.from_transport_options, "store")
     store: Store
-    _look = True  # whether to look into the queues next, or to wait for the bell
+    _look = True  # whether to fetch next, or to wait for a notification
     _fetches = 0
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
@@ -128,7 +127,7 @@ class SafeFetch:
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
-        except ResponseError as error:  # such as a replica that was a master a moment ago
+        except ResponseError as error:  # for example a replica that was the master until a moment ago
             raise InconsistencyError(str(error)) from error
         finally:
             self._in_poll = None
@@ -145,18 +144,18 @@ class SafeFetch:
         return True
 
     def _put(self: Any, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        """Publish a message that did not come with a record: a user's own Celery task."""
+        """Publish a message without a record: a user's own Celery task."""
         rank = self._get_message_priority(message, reverse=False)
         with self.conn_or_acquire() as client:
             client.eval(_PUT, 2, self._q_for_pri(queue, rank), f"bell:{queue}", json.dumps(message))
 
     def _queue_bind(self: Any, *args: Any) -> None:
-        """Note a binding; a worker starts without where Redis is at `maxmemory`, for it is to empty it."""
+        """Store a binding. If Redis is at `maxmemory` the worker starts without it, in order to free memory."""
         with suppress(OutOfMemoryError):
             super()._queue_bind(*args)  # type: ignore[misc]
 
     def close(self: Any) -> None:
-        """Stock waits for the answer to a `BRPOP` and delivers it into a closing channel; ours goes back at once."""
+        """Close immediately; stock kombu waits for the answer of `BRPOP` and delivers it into a closing channel."""
         if self._in_poll and self._look:
             self._give_back_fetched()
         self._in_poll = None
@@ -168,10 +167,10 @@ class SafeFetch:
             if reply:
                 self.store.leases.restore_messages([json.loads(reply[1])["properties"]["delivery_tag"]])
         except (*self.connection_errors, *UNREACHABLE, ResponseError):
-            pass  # it is noted as unacked: maintenance gives it back
+            pass  # it is in `unacked`: maintenance returns it
 
     def _create_client(self: Any, asynchronous: bool = False) -> "redis.Redis":
-        """Stock makes a client for each publish (0.2 ms of CPU); one for the channel does."""
+        """Create one client per channel; stock kombu creates one per publish (0.2 ms of CPU)."""
         if asynchronous:
             made: redis.Redis = super()._create_client(asynchronous=True)  # type: ignore[misc]
             return made
@@ -186,7 +185,7 @@ class SafeFetch:
 
 
 class Channel(SafeFetch, stock.Channel):  # type: ignore[misc]
-    """A channel to one Redis."""
+    """A channel to a single Redis."""
 
 
 class SentinelChannel(SafeFetch, stock.SentinelChannel):  # type: ignore[misc]
@@ -194,12 +193,12 @@ class SentinelChannel(SafeFetch, stock.SentinelChannel):  # type: ignore[misc]
 
 
 class Transport(stock.Transport):
-    """`redis://` and `rediss://`."""
+    """The transport for `redis://` and `rediss://`."""
 
     Channel = Channel
 
 
 class SentinelTransport(stock.SentinelTransport):
-    """`sentinel://`."""
+    """The transport for `sentinel://` addresses."""
 
     Channel = SentinelChannel

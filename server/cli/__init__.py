@@ -1,6 +1,6 @@
-"""`coatcheck`: run everything, one process, or an administrator's command.
+"""The `coatcheck` command: run everything, run one process, or administer the server.
 
-run.py        `coatcheck run`: an embedded Valkey where REDIS_URL is unset, then the Procfile's own lines
+run.py        `coatcheck run`: an embedded Valkey if REDIS_URL is not set, then the Procfile's lines
 keys.py       `coatcheck keys`: make, list and revoke API keys
 valkey.py, processes.py, orphan_guard.py, welcome.py   parts of `run`
 """

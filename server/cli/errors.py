@@ -1,5 +1,5 @@
-"""The development runner behind `make run`: an embedded Valkey, then the Procfile's own lines, then a clean end."""
+"""Errors of the commands, which end them with a message for the user."""
 
 
 class CannotRun(Exception):
-    """What keeps the server from starting, as one sentence for the user. Never holds a password."""
+    """The reason why the server cannot start, as one sentence for the user. It never contains a password."""

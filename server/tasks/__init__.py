@@ -1,4 +1,4 @@
-"""The tasks that come with the server: each module is a leaf, and this is the list of them."""
+"""The included tasks. Each module is a leaf; this is the list of them."""
 
 from importlib import import_module
 
@@ -14,10 +14,10 @@ LEAVES = (
 
 
 def load(settings: Settings) -> None:
-    """Import every module that registers tasks, the user's own (`TASK_MODULES`) too.
+    """Import every module that registers tasks, including the user's own (`TASK_MODULES`).
 
     Raises:
-        SettingsError: a module of `TASK_MODULES` is not there.
+        SettingsError: a module of `TASK_MODULES` does not exist.
     """
     for name in LEAVES:
         import_module(name)
@@ -25,4 +25,4 @@ def load(settings: Settings) -> None:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (of {name!r})") from error
+            raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (for {name!r})") from error

@@ -1,4 +1,4 @@
-"""The first tasks that a newcomer tries."""
+"""Small tasks for a first try."""
 
 import time
 from typing import Annotated
@@ -11,7 +11,7 @@ from server.sdk.registry import task
 
 
 class Slept(BaseModel):
-    """What `long_running_task` gives back."""
+    """The result of `long_running_task`."""
 
     slept_seconds: float
     steps: int
@@ -23,7 +23,7 @@ def long_running_task(
     seconds: Annotated[float, Field(ge=0, le=3600)] = 30,
     steps: Annotated[int, Field(ge=1, le=10_000)] = 10,
 ) -> Slept:
-    """Take a while, and report each step: work that a synchronous server would block on."""
+    """Sleep for some seconds and report each step as progress."""
     for step in range(steps):
         ctx.progress(step, steps, f"step {step + 1} of {steps}")
         time.sleep(seconds / steps)
@@ -33,10 +33,10 @@ def long_running_task(
 
 @task(soft_time_limit=5, time_limit=10)
 def divide(x: float, y: float) -> float:
-    """Divide `x` by `y`; by zero it fails, and says so."""
+    """Divide `x` by `y`. Fails with an explanation if `y` is 0."""
     try:
         return x / y
     except ZeroDivisionError:
-        raise TaskError("division-by-zero", f"{x:g} cannot be divided by zero; give a `y` other than 0.") from None
+        raise TaskError("division-by-zero", f"{x:g} cannot be divided by zero. Use a `y` other than 0.") from None
     except OverflowError:
-        raise TaskError("overflow", "The quotient is larger than a float can be.") from None
+        raise TaskError("overflow", "The quotient is too large for a floating-point number.") from None

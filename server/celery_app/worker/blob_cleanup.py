@@ -1,4 +1,4 @@
-"""Deletes files that nobody can ask for any more."""
+"""Deletes files that no client can read anymore."""
 
 import logging
 import time
@@ -8,27 +8,27 @@ from itertools import islice
 from server.logs import event
 from server.store import Store, ids
 
-#: Tasks whose files are deleted under one lease.
+#: Number of tasks whose files are deleted under one lease.
 BATCH = 100
 
-#: Seconds between two searches for files without a record: the whole blob store is listed.
+#: Seconds between two searches for files without a record, which list the whole blob store.
 ORPHANS_EVERY = 3600
 
-#: Seconds without a change after which the files of a task that has no record are nobody's: a request that still
-#: brings them has long been timed out.
+#: Seconds without a change before files of a task without a record are deleted. A request that uploads them has timed
+#: out long before.
 ORPHANED_AFTER = 3600.0
 
 log = logging.getLogger(__name__)
 
 
 class BlobCleanup:
-    """Any number of them: each takes some for a while, and what one that dies has not deleted another one will."""
+    """Any number may run: each leases some tasks, and another one takes over if it dies."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def round(self) -> None:
-        """Delete the files of tasks whose records were dropped, and now and then look for what was left behind."""
+        """Delete files of dropped records, and search for orphaned files from time to time."""
         try:
             while task_ids := self._store.leases.lease_uncollected(BATCH):
                 for task_id in task_ids:
@@ -36,13 +36,13 @@ class BlobCleanup:
                 self._store.leases.collected(task_ids)
             if self._store.leases.acquire_slot("orphans", ORPHANS_EVERY):
                 self._collect_orphans()
-        except OSError as error:  # the store is out of reach: what was taken comes again
+        except OSError as error:  # the blob store is unreachable: the lease expires, and the files are tried again
             event(log, "blob_cleanup.store_unreachable", level=logging.WARNING, reason=error)
 
     def _collect_orphans(self) -> None:
-        """Delete the files that a web process took in and that it left behind by being killed.
+        """Delete files that a web process had stored before it was killed.
 
-        Only what bears an id that this server has issued: a bucket may hold other things, too.
+        Only files with an id that this server has issued: a bucket may contain other objects.
         """
         before = time.time() - ORPHANED_AFTER
         old = (task_id for task_id, changed in self._store.blobs.prefixes() if changed < before)

@@ -1,4 +1,4 @@
-"""A pool child: how much memory it may take, and which signals end it."""
+"""Limits of a pool child: its memory, and the signals that end it."""
 
 import ctypes
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def install(settings: Settings) -> None:
-    """Set each child up when it starts."""
+    """Set the limits of each child when it starts."""
 
     def set_up(**_: Any) -> None:
         _set_up(settings)
@@ -31,14 +31,14 @@ def install(settings: Settings) -> None:
 
 
 def _set_up(settings: Settings) -> None:
-    # A PaaS sends SIGTERM to every process at once. The main process lets children finish, and kills by SIGKILL.
+    # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
     _limit_memory(settings.worker_memory_limit)
 
 
 def _die_with_parent() -> None:
-    """A child whose main process was killed must not run on: its lease ends, and the task starts elsewhere."""
+    """End this child if its main process is killed: the lease expires, and the task runs elsewhere."""
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -55,9 +55,9 @@ def _watch_parent(parent: int) -> None:
 
 
 def _limit_memory(extra: int) -> None:
-    """Let an allocation beyond the limit fail as a `MemoryError`, which ends the task and not the worker.
+    """Make allocations beyond the limit fail with `MemoryError`, which ends the task but not the worker.
 
-    RLIMIT_DATA counts what is private and writable, so that reserved address space does not eat the limit.
+    RLIMIT_DATA counts private writable memory, not reserved address space.
     """
     limit = _data_bytes() + extra
     try:

@@ -1,4 +1,4 @@
-"""Celery's consumer, that keeps what it holds when a connection is lost, and comes back soon."""
+"""Celery's consumer, changed to keep its messages when a connection is lost and to reconnect soon."""
 
 import logging
 from functools import partial
@@ -10,33 +10,33 @@ from celery.worker.consumer import Consumer as StockConsumer
 from server.logs import event
 from server.store.connection import UNREACHABLE
 
-#: Seconds between two tries to connect: the first, and the longest.
+#: Seconds between two attempts to connect: the first and the maximum.
 FIRST_TRY = 0.5
 LONGEST_WAIT = 2.0
 
-#: Seconds between two looks for dead children.
+#: Seconds between two checks for dead children.
 LOOK_UP = 0.5
 
 log = logging.getLogger(__name__)
 
 
 class Consumer(StockConsumer):  # type: ignore[misc]
-    """Stock but for what is said below."""
+    """Celery's consumer with the changes below."""
 
     def on_close(self) -> None:
-        """Keep what was fetched.
+        """Keep the messages that were fetched.
 
-        Stock forgets what has not been acknowledged as begun, for the broker is to deliver it again: that of a
-        child that has just begun, too, so that it runs on with nobody to renew its lease (celery/celery#5891 tells
-        of tasks that run twice). Our messages stay noted as held, and a second delivery is refused by the claim.
+        Stock Celery forgets messages that are not acknowledged, since the broker will deliver them again. This includes
+        tasks that have just started, whose leases would not be renewed (celery/celery#5891 reports tasks that run
+        twice). Our messages stay held, and the claim refuses a second delivery.
         """
         if state.should_stop is not None or state.should_terminate is not None:
             super().on_close()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """A kind that this worker does not know: in the middle of a deploy another one does, or the next will.
+        """Defer a task of an unknown type: during a deploy another worker, or the next one, knows it.
 
-        Stock discards the message, and so the task.
+        Stock Celery discards the message, and with it the task.
         """
         task_id, name = message.headers.get("id", ""), message.headers.get("task")
         try:
@@ -50,7 +50,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         message.ack_log_error(log, self.connection_errors)
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
-        """Connect, patiently; stock waits up to 30 s between two tries, in which a Redis may have come back."""
+        """Connect with short waits; stock Celery waits up to 30 s between attempts, even if Redis is back."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         connection.ensure_connection = partial(
             connection.ensure_connection,
@@ -61,9 +61,9 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         return self.ensure_connected(connection)
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Look for dead children, which stock does every 5 s: their siblings keep open the pipe that should tell.
+        """Check often for dead children. Stock Celery checks every 5 s, since siblings keep their pipe open.
 
-        It wakes the loop as well: the drain sets `state.should_stop` from another thread.
+        It also wakes the loop, because the shutdown sets `state.should_stop` from another thread.
         """
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_UP, self.pool.maintain_pool)

@@ -1,6 +1,6 @@
-"""One run of a task, in a worker's child process: claim it, call its function, hand the end to Celery's tracer.
+"""One attempt of a task, in a worker's child process: claim it, call its function, pass the end to Celery's tracer.
 
-Celery's tracer gives the end to the result backend (`server.celery_app.result_backend`), which writes it to the record.
+Celery's tracer passes the end to the result backend (`server.celery_app.result_backend`), which stores it.
 """
 
 import logging
@@ -25,7 +25,7 @@ from server.store.connection import patiently
 from server.store.record import Status
 from server.store.tasks import Attempt
 
-#: Bytes. A result is read at each poll; what is larger is saved as a file.
+#: Maximum size of a result in bytes. Larger results must be saved as a file.
 MAX_RESULT_BYTES = 4 * 2**20
 
 log = logging.getLogger(__name__)
@@ -34,21 +34,21 @@ T = TypeVar("T")
 
 
 def new_lease_token(hostname: str) -> str:
-    """A name for one delivery on a worker: who runs a task, and whose end of it counts."""
+    """Make a token for one delivery on a worker. The holder of the token may end the task."""
     return f"{worker_token(hostname)}/{secrets.token_hex(4)}"
 
 
 def worker_token(hostname: str) -> str:
-    """The part of a Celery node's name that is its own (see `server.celery_app.worker.identity`)."""
+    """The unique part of a Celery node's name (see `server.celery_app.worker.identity`)."""
     return hostname.rpartition(".")[2]
 
 
 def execute(definition: TaskDefinition, celery_task: Task) -> Any:
-    """Run a task that a message names; what it returns is JSON-ready.
+    """Run the task of a message; return its result as JSON.
 
     Raises:
-        Ignore: the message is to be dropped: the task is not to run, or its end is stored already.
-        Exception: the function's own, after its description was left on the request for the backend.
+        Ignore: drop the message, because the task must not run or its end is already stored.
+        Exception: the function's own; its description is on the request, for the backend.
     """
     request, store = celery_task.request, celery_task.app.store
     attempt = _whole(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
@@ -91,7 +91,7 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
     except SoftTimeLimitExceeded:
         raise TaskError("time-limit", f"It took longer than {definition.limits.soft:g} seconds.") from None
     except MemoryError:
-        raise TaskError("out-of-memory", "It needed more memory than one task may have.") from None
+        raise TaskError("out-of-memory", "It needed more memory than WORKER_MEMORY_LIMIT allows.") from None
     except SystemExit:
         raise TaskError("task-error", "The function ended its process.") from None
 
@@ -100,7 +100,7 @@ def _jsonable(value: Any) -> bytes:
     try:
         text = pydantic_core.to_json(value, inf_nan_mode="null", by_alias=True)
     except pydantic_core.PydanticSerializationError as error:
-        raise TaskError("task-error", f"The function returned what JSON does not hold: {error}") from None
+        raise TaskError("task-error", f"The function's result cannot be represented in JSON: {error}") from None
     if len(text) > MAX_RESULT_BYTES:
         raise TaskError("result-too-large", f"The result has {len(text)} bytes; the limit is {MAX_RESULT_BYTES}.")
     return text
@@ -124,7 +124,7 @@ def _retried(
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:
-    """Seconds before the next try, or None where there is none."""
+    """Seconds before the next attempt, or None without one."""
     if isinstance(error, RetryLater):
         return error.seconds
     retries = definition.retries
@@ -134,17 +134,17 @@ def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> flo
 
 
 def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | str) -> bool:
-    """Write a run's end, through an outage of Redis if need be; False where the run had lost its lease."""
+    """Store the end of an attempt; wait during an outage. False if the attempt had lost its lease."""
     stored = _whole(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
     event(log, f"task.{status}" if stored else "task.superseded", task_id=attempt.id, request_id=attempt.request_id)
     return stored
 
 
 def _whole(step: Callable[[], T]) -> T:
-    """Take a step through an outage of Redis; the soft time limit is the function's, and does not tear it apart."""
+    """Repeat a step during an outage of Redis. The soft time limit, which is for the function, cannot interrupt it."""
     if threading.current_thread() is not threading.main_thread():
         return patiently(step)
-    interrupted = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # billiard's signal of a soft time limit
+    interrupted = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # billiard's signal for a soft time limit
     try:
         return patiently(step)
     finally:

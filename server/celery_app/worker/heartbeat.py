@@ -1,4 +1,4 @@
-"""Keeps what the worker holds: renews leases, kills what must stop, and shows that the worker lives."""
+"""Heartbeat: renew the worker's leases, kill attempts that must stop, and record that the worker is alive."""
 
 import logging
 import os
@@ -9,14 +9,14 @@ from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
 from server.store import Store
 
-#: Seconds after which a run is surely claimed: one that is still another worker's is not to go on.
+#: Seconds after which an attempt must have claimed its task. If another worker still has it, the attempt is stopped.
 _CLAIMED_BY_NOW = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """One for each worker."""
+    """The heartbeat of one worker."""
 
     def __init__(self, store: Store, hostname: str, worker: str, concurrency: int) -> None:
         self._store = store
@@ -26,11 +26,11 @@ class Heartbeat:
         self._started_ms = int(time.time() * 1000)
 
     def round(self) -> None:
-        """Renew, kill, and beat the heart."""
+        """Renew leases, kill attempts, and record the heartbeat."""
         requests = held()
         if self._store.settings.broker_is_redis:
             self._store.leases.renew_messages([request.delivery_tag for request in requests])
-        # Those too of which Celery's loop has not heard yet that a child took them: the child may have claimed.
+        # Includes tasks that a child has taken without Celery's loop knowing it yet: the child may have claimed them.
         runs = [request for request in requests if isinstance(request, LeasedRequest)]
         words = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
         for run, word in zip(runs, words, strict=True):
@@ -51,7 +51,7 @@ class Heartbeat:
 
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:
-    """Whether a run has been canceled and does not stop, or is no longer this worker's."""
+    """Whether an attempt was canceled and has not stopped, or belongs to another worker now."""
     if not run.running or run.handed_back or run.acknowledged:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW

@@ -1,6 +1,6 @@
-"""Who a worker is, and which queues it looks into.
+"""The name of a worker, and the queues that it reads.
 
-Each worker process gets a name of its own: leases must tell a worker from the one that it replaced.
+Each worker process has its own name, so that leases distinguish a worker from the one that it replaced.
 """
 
 import secrets
@@ -13,7 +13,7 @@ from server.sdk.registry import catalog
 
 
 def install(app: Celery) -> None:
-    """Append a token to the node's name, `celery@host.1f2e3d4c`; without `-Q` take tasks of every kind."""
+    """Append a token to the node's name, `celery@host.1f2e3d4c`. Without `-Q`, read every queue."""
 
     def know_all_queues(**_: Any) -> None:
         queues = app.amqp.queues

@@ -1,7 +1,7 @@
-"""Finds what has slipped through, whatever the reason, and puts it right. One worker at a time does it.
+"""Maintenance: find lost, due and expired tasks and repair them, whatever the cause. One worker at a time does it.
 
-It does not need to know which process died: it compares the records, which are the truth, with the queues and the
-leases. What it publishes twice is harmless, because a claim succeeds once.
+It does not need to know which process died: it compares the records, which are the truth, with queues and leases.
+Publishing a message twice is harmless, because a claim succeeds once.
 """
 
 import logging
@@ -22,17 +22,17 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.record import PRIORITIES, Status
 
-#: At most so many of each finding in one round, so that a round stays short.
+#: Maximum number of repairs of each kind in one round, so that a round stays short.
 BATCH = 200
 
-#: Of what has expired it may be more: it has to keep up with what ends.
+#: The same for expired records, which must be deleted as fast as tasks end.
 EXPIRED_BATCH = 1000
 
-#: Seconds for which a queued record may be seen without a message before it gets a new one.
+#: Seconds that a queued record may be without a message before it gets a new one.
 TIMEOUT = 2.0
 
-#: Seconds after which a task without a message at another broker gets one, and after which one that waits while that
-#: broker's queue is empty does.
+#: With an external broker: seconds before a task without a message gets one, and before a task that waits while the
+#: broker's queue is empty gets one.
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
 
@@ -49,7 +49,7 @@ class Maintenance:
         self._next_slow_round = 0.0
 
     def round(self) -> None:
-        """Sweep once, if this worker is the elected one. What goes wrong with one finding leaves the others alone."""
+        """Run all steps once if this worker is the leader. An error in one step does not stop the others."""
         quiet = self._store.leases.elect_leader(self._worker)
         if quiet is None:
             return
@@ -79,7 +79,7 @@ class Maintenance:
     def _publish_due(self) -> None:
         for task_id in self._store.leases.due(BATCH):
             record = self._store.tasks.get(task_id)
-            if record is None:  # it waited for another task, was canceled, and has expired before that one ended
+            if record is None:  # it waited for another task, was canceled, and expired before that task ended
                 self._store.leases.forget("due", task_id)
             else:
                 self._store.leases.publish(record, rebuild(self._store.settings, record))
@@ -118,7 +118,7 @@ class Maintenance:
             self._store.counters.count("recovery:returned_messages", found)
 
     def _publish_unpublished(self) -> None:
-        """What a broker of its own has no message of yet, or has lost all messages of (a queue that was purged)."""
+        """Publish tasks that have no message at the external broker yet, or whose queue was purged there."""
         with suppress(OperationalError):
             task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, BATCH)
             found = [record for task_id in task_ids if (record := self._store.tasks.get(task_id))]

@@ -1,9 +1,8 @@
-"""What a worker's main process does beside Celery: each job in a thread of its own, with a round every second.
+"""Services of a worker's main process, next to Celery: each has its own thread and runs every second.
 
-Threads, and not timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
-shuts down, and Celery empties its timers when a connection is lost. One for each job: a receiver or an object store
-that is slow does not keep leases from being renewed. And no tasks in a pool child: they would wait behind the users'
-tasks, and the users' tasks behind them.
+They are threads, because Celery's event loop stands still while it reconnects and while it shuts down, and Celery
+empties its timers when a connection is lost. Each service has its own thread, so that a slow webhook receiver or object
+store does not delay lease renewals. They are not tasks, which would wait behind the users' tasks and delay those.
 """
 
 import logging
@@ -25,17 +24,17 @@ from server.logs import event
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
-#: Seconds between two rounds. A lease is renewed far more often than it runs out, so that a round may fail.
+#: Seconds between two rounds. Leases last much longer, so that a round may fail.
 INTERVAL = 1.0
 
-#: Seconds for which a worker that stops waits for the rounds at hand.
+#: Seconds that a stopping worker waits for rounds in progress.
 _TIMEOUT = 2.0
 
 log = logging.getLogger(__name__)
 
 
 class Periodic(threading.Thread):
-    """A round at once and then each second; an outage of Redis only skips rounds."""
+    """Runs a service immediately and then every second. An outage of Redis only skips rounds."""
 
     def __init__(self, name: str, do: Callable[[], None]) -> None:
         super().__init__(name=name, daemon=True)
@@ -44,7 +43,7 @@ class Periodic(threading.Thread):
         self._reachable = True
 
     def run(self) -> None:
-        """Until it is stopped."""
+        """Run rounds until the service is stopped."""
         self._attempt()
         while not self._stopping.wait(INTERVAL):
             self._attempt()
@@ -61,12 +60,12 @@ class Periodic(threading.Thread):
             event(log, "worker.round_failed", level=logging.ERROR, error=True, service=self.name)
 
     def stop(self) -> None:
-        """No more rounds after the one at hand."""
+        """Start no more rounds after the current one."""
         self._stopping.set()
 
 
 def install() -> None:
-    """Begin with the worker, and end with it."""
+    """Start the services with the worker, and stop them with it."""
 
     def begin(sender: Any, **_: Any) -> None:
         worker = worker_token(sender.hostname)

@@ -1,4 +1,4 @@
-"""A message that this worker holds: the main process's side of a running task."""
+"""A message that this worker holds: the main process's part of a running task."""
 
 import contextlib
 import logging
@@ -23,92 +23,92 @@ from server.store.record import DEFAULT_QUEUE, Status
 
 log = logging.getLogger(__name__)
 
-#: What this worker holds. Weak: of a request that Celery forgets, nobody would note the end.
+#: The requests that this worker holds. Weak references, since Celery may forget a request without an end.
 _held: "WeakValueDictionary[int, HeldRequest]" = WeakValueDictionary()
 
 
 def install(app: Celery) -> None:
-    """Let the message of every task be renewed, a user's own Celery tasks' too, on whichever class they are."""
+    """Let the messages of all tasks be renewed, including a user's own Celery tasks of any class."""
 
     def hold(**_: Any) -> None:
         for task in app.tasks.values():
-            if task.Request == Task.Request:  # stock; our kinds have `LeasedRequest`
+            if task.Request == Task.Request:  # stock Celery's class; our task types use `LeasedRequest`
                 task.Request = HeldRequest
 
     worker_init.connect(hold, weak=False)
 
 
 class HeldRequest(Request):  # type: ignore[misc]
-    """Celery's request, noted as held until it is acknowledged, so that its message is renewed."""
+    """Celery's request, held until it is acknowledged, so that its message is renewed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.accepted_at: float | None = None
-        self.handed_back = False  # what becomes of it is no longer this request's
+        self.handed_back = False  # another delivery decides about it now
         _held[id(self)] = self
 
     @property
     def delivery_tag(self) -> str:
-        """The broker's name for this delivery."""
+        """The broker's tag of this delivery."""
         return str(self.message.delivery_tag)
 
     @property
     def running(self) -> bool:
-        """Whether a child has it."""
+        """Whether a pool child runs it."""
         return self.accepted_at is not None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        """A child took it."""
+        """Note that a child has accepted it."""
         self.accepted_at = time.monotonic()
         super().on_accepted(pid, time_accepted)
 
     def acknowledge(self) -> None:
-        """It is over: no longer held."""
+        """Acknowledge the message and stop holding it."""
         _held.pop(id(self), None)
         super().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:
-        """It goes back, or is dropped: no longer held."""
+        """Return or drop the message and stop holding it."""
         _held.pop(id(self), None)
         super().reject(requeue=requeue)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """It failed, or was killed to be handed back, which the drain does."""
+        """Handle a failure, unless the shutdown has killed the child to return its task."""
         if not self.handed_back:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def kill(self) -> None:
-        """Kill the child that runs it."""
+        """Kill the child that runs the task."""
         if self.worker_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker_pid, signal.SIGKILL)
 
 
 class LeasedRequest(HeldRequest):
-    """A task of ours, whose lost child is counted in its record and whose run is retried at once.
+    """A request of our own task types: a lost child is counted in the record, and the task is retried immediately.
 
-    Stock Celery runs a task that kills its worker again without end (`reject_on_worker_lost`: 32 runs in 15 s,
-    celery/celery#5251) or, by `task_retry_on_worker_lost`, as a new message that a killed main process does not
-    count; and it ends the whole worker on a `MemoryError` that leaves a task (celery/celery#2786).
+    Stock Celery reruns a task that kills its worker forever (`reject_on_worker_lost`: 32 runs in 15 s,
+    celery/celery#5251), or with `task_retry_on_worker_lost` as a new message, which a killed main process does not
+    count. And it ends the whole worker on a task's `MemoryError` (celery/celery#2786).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lease_token = new_lease_token(self.hostname)
-        self.request_dict["lease_token"] = self.lease_token  # the child claims by this name
+        self.request_dict["lease_token"] = self.lease_token  # the child claims the task with this token
         self.claimed = False  # whether the heartbeat has seen the claim
         self.failed = False
 
     def acknowledge(self) -> None:
-        """A run that has succeeded has taken its message with it (see `finish.lua`).
+        """Skip the message of an attempt that succeeded: its end has removed it (see `finish_task.lua`).
 
-        The round trip that this saves was a quarter of what a task took the main process.
+        This saves a round trip, which was a quarter of the main process's time per task.
         """
         self.message.forgotten = self.running and not self.failed
         super().acknowledge()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """A lost child: the record decides whether the task runs again, fails, or was to be canceled anyway."""
+        """Handle a lost child: the record decides whether the task is retried, fails, or is canceled."""
         self.failed = True
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, MemoryError):
@@ -119,21 +119,21 @@ class LeasedRequest(HeldRequest):
             return
         task_ready(self)
         self.handed_back = True
-        with contextlib.suppress(*UNREACHABLE):  # else the lease runs out, and maintenance does the same
+        with contextlib.suppress(*UNREACHABLE):  # otherwise the lease expires, and maintenance does the same
             status = self.release(crashed=True)
             event(log, "task.worker_lost", level=logging.WARNING, task_id=self.id, task=self.name, status=status)
         self.acknowledge()
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Celery's `revoke(terminate=True)`, and the button of Flower: a cancel like any other.
+        """Treat Celery's `revoke(terminate=True)`, and Flower's button, as a cancel.
 
-        Stock ends the request at once, while its child, which does not listen to SIGTERM, runs on.
+        Stock Celery ends the request immediately, while its child, which ignores SIGTERM, continues to run.
         """
         with contextlib.suppress(*UNREACHABLE):
             self.task.app.store.tasks.cancel(self.id)
 
     def release(self, *, crashed: bool) -> Status | None:
-        """End the run, whose child is dead, and queue the task again; None where there was no run (any more)."""
+        """End the attempt of a dead child and queue the task again. None if there is no attempt."""
         store: Store = self.task.app.store
         rank = int(self.request_dict.get("rank", self.delivery_info.get("priority") or 0))
         queue = str(self.delivery_info.get("routing_key") or DEFAULT_QUEUE)
@@ -142,5 +142,5 @@ class LeasedRequest(HeldRequest):
 
 
 def held() -> list[HeldRequest]:
-    """What this worker holds now; safe to call from any thread."""
+    """The requests that this worker holds; safe to call from any thread."""
     return [request for ref in _held.valuerefs() if (request := ref()) is not None]

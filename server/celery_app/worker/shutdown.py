@@ -1,8 +1,8 @@
-"""SIGTERM: take nothing new, let what is short finish, hand the rest back, be gone before SIGKILL comes.
+"""SIGTERM: accept no new tasks, let short ones finish, return the others, and exit before SIGKILL comes.
 
-Stock Celery offers a warm shutdown, which waits for the longest task, and a soft one, which sleeps for its whole
-time-out inside the signal handler, with nobody renewing leases, and cancels everything at the second SIGTERM (a
-PaaS may send several). Here the first SIGTERM starts the clock and further ones change nothing.
+Stock Celery has a warm shutdown, which waits for the longest task, and a soft one, which sleeps for its whole time-out
+inside the signal handler, without lease renewals, and cancels everything at a second SIGTERM (a PaaS may send several).
+Here the first SIGTERM starts the time-out and further ones change nothing.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
 from server.store import Store
 
-#: Seconds that Celery may take to stop when nothing runs any more; then the process leaves without it.
+#: Seconds for Celery to stop when no task runs anymore; then the process exits without it.
 STOP_TIMEOUT = 5.0
 
-#: Seconds for which a worker that leaves is refused every claim; by then it is gone.
+#: Seconds during which a stopping worker's claims are refused; it has exited by then.
 LEAVING_SECONDS = 60
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Shutdown:
         self._begun = False
 
     def begin(self, *_: Any) -> None:
-        """The signal handler: runs in the main thread, between two steps of whatever it does."""
+        """The signal handler, which runs in the main thread between two of its steps."""
         if self._begun or os.getpid() != self._main_pid:
             return
         self._begun = True
@@ -57,15 +57,15 @@ class Shutdown:
             time.sleep(0.05)
         try:
             self._hand_back()
-        except Exception:  # whatever it is, the worker goes: its leases run out, and the tasks run elsewhere
+        except Exception:  # the worker exits in any case: its leases expire, and the tasks run elsewhere
             event(log, "worker.left_leases", level=logging.WARNING, error=True)
         state.should_stop = os.EX_OK
         time.sleep(STOP_TIMEOUT)
         event(log, "worker.left", level=logging.WARNING)
-        os._exit(os.EX_OK)  # children die with their parent
+        os._exit(os.EX_OK)  # the children die with their parent
 
     def _hand_back(self) -> None:
-        """Give back all that this worker holds. First nothing more is claimed, then no child is left to run it."""
+        """Return all held tasks: first refuse claims, then kill the children, then queue the tasks again."""
         requests = held()
         if not requests:
             return
@@ -85,11 +85,11 @@ class Shutdown:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)  # a killed process is gone before another can have started its task
+        time.sleep(0.05)  # the killed process is gone before another one can start its task
 
 
 def install() -> None:
-    """Take over SIGTERM and SIGINT once the worker is up; before that it has nothing to hand back."""
+    """Handle SIGTERM and SIGINT once the worker is ready; before that it holds no tasks."""
 
     def take_over(sender: Any, **_: Any) -> None:
         drain = Shutdown(sender)

@@ -1,8 +1,7 @@
-"""The temporary files of a pool child go with it, however it ends.
+"""Delete the temporary files of a pool child, however it ends.
 
-Each child has a folder of its own, which it locks. The system takes the lock back from a process that was killed in
-the middle of a file, and whoever finds such a folder unlocked removes it: the child that takes the place of the one
-before it, or the worker when it stops.
+Each child has its own folder and locks it. The system releases the lock of a killed process. An unlocked folder is
+deleted by the child that replaces the previous one, or by the worker when it stops.
 """
 
 import fcntl
@@ -18,7 +17,7 @@ _PREFIX = "coatcheck-"
 
 
 def install() -> None:
-    """Give each child its folder when it starts, and take it back at the end."""
+    """Create a folder for each child when it starts, and delete it at the end."""
     worker_process_init.connect(_enter, weak=False)
     worker_process_shutdown.connect(_leave, weak=False)
     worker_shutdown.connect(_remove_abandoned, weak=False)
@@ -28,7 +27,7 @@ def _enter(**_: Any) -> None:
     _remove_abandoned()
     while True:
         folder = tempfile.mkdtemp(prefix=_PREFIX)
-        if _lock(folder) is not None:  # else it was taken for abandoned
+        if _lock(folder) is not None:  # otherwise it was considered abandoned
             break
     tempfile.tempdir = folder
 
@@ -46,7 +45,7 @@ def _remove_abandoned(**_: Any) -> None:
 
 
 def _lock(folder: str) -> int | None:
-    """A lock on a folder, for as long as what is returned is open; None where it is another's, or gone."""
+    """Lock a folder until the returned file is closed. None if another process has the lock, or it is deleted."""
     try:
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

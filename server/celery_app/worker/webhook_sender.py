@@ -1,9 +1,9 @@
-"""The webhook sender: delivers due webhooks, several at a time, beside the tasks.
+"""The webhook sender: deliver due webhooks, several at a time, in parallel to the tasks.
 
-The script that ends a task notes that its webhook is due (`server.store.webhooks`). A thread of each worker's main
-process delivers what is due, so webhooks and tasks do not wait for each other, and a receiver that hangs takes no child
-from a task. A delivery that dies with its process is due again when its lease is over: a receiver may get it twice,
-under the same `webhook-id`.
+The script that ends a task marks its webhook as due (`server.store.webhooks`). A thread of each worker's main process
+delivers due webhooks, so webhooks and tasks do not wait for each other, and a hanging receiver blocks no pool child. If
+a process dies during a delivery, the webhook is due again when its lease expires: a receiver may get it twice, with the
+same `webhook-id`.
 """
 
 import logging
@@ -18,16 +18,16 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.webhooks import DeliveryAttempt
 
-#: Seconds between two attempts: the specification's own example, as far as a day holds it. Each wait is up to a tenth
-#: longer, so that webhooks that failed together do not return together.
+#: Seconds between two attempts: the specification's example, limited to a day. Each wait is up to a tenth longer, so
+#: that webhooks that failed together are not retried together.
 WAITS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600)
 JITTER = 0.1
 
-#: Deliveries of one sender at a time.
+#: Parallel deliveries of one sender.
 THREADS = 16
 
-#: Seconds after which a receiver counts as slow, how many deliveries may wait for it at a time, and after how many
-#: seconds the rest of its webhooks is tried again. The other threads stay free for other receivers.
+#: Seconds after which a receiver counts as slow, the deliveries that may wait for it, and the seconds before its other
+#: webhooks are tried again. The remaining threads are free for other receivers.
 SLOW = 2.0
 MAX_AT_SLOW = 4
 PUT_OFF = 10.0
@@ -41,11 +41,11 @@ class WebhookSender:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads: list[threading.Thread] = []
-        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host that is called, since when
-        self._one_connection = threading.Lock()  # one connection for all threads: the process has few
+        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host, and the start of the call
+        self._one_connection = threading.Lock()  # one connection for all threads, since the process has few
 
     def round(self) -> None:
-        """Begin to deliver what is due; it goes on beside the caller."""
+        """Start due deliveries, which continue in other threads."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for _ in range(min(self._store.webhooks.due(), THREADS - len(self._threads))):
             thread = threading.Thread(target=self._deliver_due, name="delivery", daemon=True)
@@ -57,7 +57,7 @@ class WebhookSender:
             while (leased := self._lease()) is not None:
                 self._deliver(*leased)
         except UNREACHABLE:
-            event(log, "webhooks.redis_unreachable", level=logging.WARNING)  # their leases run out
+            event(log, "webhooks.redis_unreachable", level=logging.WARNING)  # their leases expire
         except Exception:
             event(log, "webhooks.failed", level=logging.ERROR, error=True)
 
@@ -83,7 +83,7 @@ class WebhookSender:
         self._record(task_id, lease, tries, made)
 
     def _hangs(self, host: str) -> bool:
-        """Whether this receiver has kept as many waiting as it may."""
+        """Whether this receiver already has the maximum of waiting deliveries."""
         slow_since = time.monotonic() - SLOW
         waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
         return waiting >= MAX_AT_SLOW
