@@ -12,18 +12,18 @@ from server.sdk.signature import RESERVED
 
 #: Valid by the document, and refused all the same: words of our answer, and why the document cannot say so.
 EXPLAINED: Mapping[str, str] = {
-    "Parameters go into the JSON body.": "OpenAPI cannot say that the query's parameters stand in for the body.",
+    "Put parameters into the body.": "OpenAPI cannot say that the query's parameters stand in for the body.",
     "Given more than once": "OpenAPI cannot say that a parameter stands in the query or in the form, not in both.",
-    "Look at: operations.0": "The same, for a parameter that is a list: what stands in both is one list.",
+    "Invalid value for operations.0": "The same, for a parameter that is a list: what stands in both is one list.",
     "Field required": "Nor that a parameter is needed in the query where the body is a file.",
     "Input should be a valid dictionary": "A form's field holds JSON as text; schemathesis makes up any text.",
     "Input should be valid JSON": "The same.",
-    "Look at: cursor.": "A cursor is opaque: it comes from the page before, and any other text is refused.",
+    "Invalid value for cursor.": "A cursor is opaque: it comes from the page before, and any other text is refused.",
     "A filter is needed": "OpenAPI cannot say that one parameter of several is needed.",
-    "There is no such task": "An upload may be a file of an earlier task, and a made-up id names none.",
+    "This task does not exist": "An upload may be a file of an earlier task, and a made-up id names none.",
     "The body is empty.": "OpenAPI 3.1 gives raw bytes no schema, so it cannot say that there are some.",
     "should have a media type": "The syntax of a media type is not written down a second time, as a pattern.",
-    "is no media type.": "`text/*` is a range of media types to OpenAPI, and sent as if it were one.",
+    "is not a valid media type.": "`text/*` is a range of media types to OpenAPI, and sent as if it were one.",
     '"loc":["query","webhook"]': "Whether a URL can be called depends on more than its syntax.",
     "A URL must": "The same, for a file or a feed at a URL: begin with http, or hold no password.",
     "The URL": "The same: has no host, or no public address.",
@@ -34,8 +34,8 @@ EXPLAINED: Mapping[str, str] = {
     "should be within 366 days": "JSON Schema has no bounds for a time.",
     '"loc":[],"msg"': "Which parameters go together is said in words: the `check` of a task.",
     "/problems/idempotency-key-reused": "The document's example of a key is sent with every request.",
-    "An Idempotency-Key has": "Its quotes and the space around it are not part of it.",
-    "A kind of task takes POST": "It takes the `name` in the catalogue for the `task_id` of a status.",
+    "An Idempotency-Key must have": "Its quotes and the space around it are not part of it.",
+    "A task type only supports POST": "It uses the `name` in the catalog as the `task_id` of a status.",
 }
 
 

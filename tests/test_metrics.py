@@ -84,7 +84,7 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
 
     fresh.redis.process.kill()
     gone: Any = fresh.http.get("/health/ready")
-    assert (gone.status_code, gone.json()["detail"]) == (503, "Redis is out of reach.")
+    assert (gone.status_code, gone.json()["detail"]) == (503, "Redis is unreachable.")
     assert fresh.http.get("/health/live").json() == {"status": "live"}
 
 

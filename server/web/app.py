@@ -1,4 +1,4 @@
-"""The application factory."""
+"""The application factory of the web side."""
 
 from flask import Flask
 
@@ -27,7 +27,7 @@ _BLUEPRINTS = (
 
 
 def create_app(store: Store) -> Flask:
-    """Make the WSGI application over a store. Nothing is connected before the first request."""
+    """Create the WSGI application over a store. Nothing connects before the first request."""
     app = Flask("server.web", static_folder=None, template_folder="ui/templates")
     app.extensions[EXTENSION] = store
     app.config["MAX_CONTENT_LENGTH"] = store.settings.max_upload_bytes

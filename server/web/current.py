@@ -1,10 +1,10 @@
-"""The store of the application that handles the request at hand."""
+"""The store of the application that handles the current request."""
 
 from flask import current_app
 
 from server.store import Store
 
-#: Where the application keeps its store among Flask's extensions.
+#: The key of the store in Flask's extensions.
 EXTENSION = "coatcheck"
 
 

@@ -1,4 +1,4 @@
-"""One place turns errors into answers (RFC 9457).
+"""Maps errors of all layers to answers (RFC 9457), in one place.
 
 `Problem` is an answer that a route raises. The layers below raise children of `CoatcheckError`, which `as_problem`
 maps to one. `STATUSES` gives each error type its HTTP status; a task's own error types are 409.
@@ -87,13 +87,13 @@ class ProblemType:
 
 
 def problem_type(name: str) -> ProblemType | None:
-    """The problem type of this name; a slug that nobody registered is a task's own. None where it is not a slug."""
+    """Find a problem type. An unregistered slug is a task's own type. None if it is not a slug."""
     found = error_type(name)
     return ProblemType(STATUSES.get(name, 409), found.title, found.advice) if found else None
 
 
 def problem_types() -> dict[str, ProblemType]:
-    """Every registered problem type by its name."""
+    """All registered problem types by name."""
     return {name: ProblemType(STATUSES.get(name, 409), each.title, each.advice) for name, each in error_types().items()}
 
 
@@ -113,16 +113,16 @@ class Problem(CoatcheckError):
 
     @property
     def name(self) -> str:
-        """The name of its problem type."""
+        """The name of the problem type."""
         return self._name
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """The HTTP status of the answer."""
         return self.problem_type.status
 
     def body(self) -> dict[str, Any]:
-        """The RFC 9457 object."""
+        """The body as an RFC 9457 object."""
         return {
             "type": f"/problems/{self.name}",
             "title": self.problem_type.title,
@@ -133,7 +133,7 @@ class Problem(CoatcheckError):
 
 
 def as_problem(error: CoatcheckError) -> Problem:
-    """The answer that an error of any layer stands for."""
+    """Convert an error of any layer to its answer."""
     if isinstance(error, Problem):
         return error
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
@@ -162,7 +162,7 @@ log = logging.getLogger(__name__)
 
 
 def install(app: Flask) -> None:
-    """Register the handlers."""
+    """Register the error handlers of the application."""
     app.register_error_handler(CoatcheckError, answer)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
@@ -171,7 +171,7 @@ def install(app: Flask) -> None:
 
 
 def answer(error: CoatcheckError) -> Response:
-    """Make the answer of an error."""
+    """Build the answer for an error."""
     problem = as_problem(error)
     body = problem.body() | {"request_id": g.get("request_id", "")}
     response = Response(pydantic_core.to_json(body), problem.status, mimetype="application/problem+json")
@@ -207,11 +207,11 @@ def _of_the_store(error: Exception) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     event(log, "request.failed", level=logging.ERROR, error=True, request_id=g.get("request_id"), path=request.path)
-    return answer(Problem("internal-error", "The log has more under this request's id."))
+    return answer(Problem("internal-error", "See the server's log for this request id."))
 
 
 def of_gunicorn(status: int, reason: str) -> bytes:
-    """The answer to what never was a request: Gunicorn gives it, before there is one for us to answer."""
+    """The bytes of an answer to a malformed request, which Gunicorn sends before Flask is called."""
     body = {
         "type": "/problems/bad-request",
         "title": reason,

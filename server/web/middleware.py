@@ -1,4 +1,4 @@
-"""Before and after each request: its id, who makes it, where its page comes from, and its line in the log."""
+"""Steps before and after each request: its id, the caller, the origin check, and the log line."""
 
 import logging
 import random
@@ -17,36 +17,36 @@ from server.web.errors import Problem
 from server.web.gunicorn_worker import waiting
 from server.web.sessions import caller_of_session
 
-#: Loopback: the only addresses on which a server without keys answers.
+#: Loopback addresses. A server without keys answers on these only.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-#: Endpoints that answer anybody: they say nothing of anybody's tasks.
+#: Endpoints without authentication: they reveal nothing about tasks.
 _PUBLIC = frozenset(
     {"health.live", "health.ready", "pages.openapi", "pages.docs", "pages.problem", "assets.static"}
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
-#: Answers that have no body, of which Flask says all the same that it is HTML.
+#: Statuses without a body. Flask would set Content-Type: text/html for them.
 _EMPTY = (204, 303, 304)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-#: A request as WSGI gives it.
+#: The environment of a WSGI request.
 Environ = dict[str, Any]
 
 log = logging.getLogger("server.web.app")
 
 
 def install(app: Flask) -> None:
-    """Register the hooks."""
+    """Register the hooks of the application."""
     app.before_request(_before)
     app.after_request(_end)
 
 
 def caller() -> Caller:
-    """Who makes this request; of one that comes back from waiting, who that is by now.
+    """The caller of this request. It is checked again after a wait.
 
     Raises:
         Problem: as `identify`.
@@ -58,31 +58,31 @@ def caller() -> Caller:
 
 
 def require_submit() -> Caller:
-    """The caller, who may change its own tasks.
+    """Require a caller that may change its own tasks.
 
     Raises:
-        Problem: `forbidden` for a key that may only read.
+        Problem: `forbidden` for a read-only key.
     """
     found = caller()
     if not found.may_submit:
-        raise Problem("forbidden", "This key may only read.")
+        raise Problem("forbidden", "This key is read-only. Use a key with the role submit or admin.")
     return found
 
 
 def require_admin() -> Caller:
-    """The caller, who is an admin.
+    """Require a caller with the role admin.
 
     Raises:
         Problem: `forbidden`.
     """
     found = caller()
     if not found.is_admin:
-        raise Problem("forbidden", "This needs a key with the role admin.")
+        raise Problem("forbidden", "This requires a key with the role admin.")
     return found
 
 
 def _before() -> Response | None:
-    """One hook, which reads headers from the environment: four that used `request` took 0.03 ms of each request."""
+    """Run all checks in one hook, which reads the WSGI environment: four hooks with `request` took 0.03 ms more."""
     if (ticket := waiting.returned()) is not None:
         waiting.recall(ticket)
         return None
@@ -101,35 +101,35 @@ def _before() -> Response | None:
 def _begin(environ: Environ) -> None:
     g.began = time.perf_counter()
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    # No secret: and to ask the system for random bytes is to let another thread go first.
+    # Not a secret. Random bytes from the system would release the interpreter's lock.
     g.request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
 
 
 def _check_origin(environ: Environ) -> None:
-    """A page of another site may not act in the name of whoever has it open (CSRF, DNS rebinding).
+    """Refuse changes from pages of other origins (CSRF, DNS rebinding).
 
-    `Origin: null` is a page without one (a sandbox, a file): it is nobody's.
+    `Origin: null` is a page without an origin, such as a sandbox or a file; it is refused.
     """
     origin = environ.get("HTTP_ORIGIN")
     if origin is None or environ["REQUEST_METHOD"] in _SAFE_METHODS or origin in store().settings.cors_origins:
         return
     if origin.partition("://")[2] != request.host:
-        raise Problem("forbidden", "Pages of this origin may not call the server; CORS_ORIGINS names those that may.")
+        raise Problem("forbidden", "Pages of this origin may not call the server. CORS_ORIGINS lists the allowed ones.")
 
 
 def _check_encoding(environ: Environ) -> None:
-    """A compressed body would be taken for what it holds (RFC 9110, 8.4)."""
+    """Refuse compressed bodies, which would be stored as if they were the file (RFC 9110, 8.4)."""
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
-        detail = f"Content-Encoding {encoding[:40]} is not taken; send the body as it is."
+        detail = f"Content-Encoding {encoding[:40]} is not supported. Send the body without compression."
         raise Problem("unsupported-media-type", detail, headers={"Accept-Encoding": "identity"})
 
 
 def identify() -> Caller:
-    """Who makes this request: by its key, or by the session of a browser that has signed in.
+    """Find the caller by the API key, or by the session of a signed-in browser.
 
     Raises:
-        Problem: `unauthenticated`; `forbidden` for a session that another site uses.
+        Problem: `unauthenticated`; `forbidden` for a session used by another site.
     """
     header = request.environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
@@ -144,15 +144,15 @@ def identify() -> Caller:
 
 
 def _local() -> Caller:
-    """Without keys, whoever reaches a loopback address under a loopback name is the one user."""
+    """The local user, if no key exists and the request uses a loopback address and name."""
     if store().settings.host not in LOOPBACK or _host_name(request.host) not in LOOPBACK:
-        raise Problem("unauthenticated", "No key is configured: make one with `make key`.")
+        raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
 
 
 @lru_cache(maxsize=64)
 def _host_name(host: str) -> str:
-    """`Host` without its port, and without the brackets of an IPv6 address; the header is the client's word."""
+    """The client's `Host` header without its port and without the brackets of an IPv6 address."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return name.removeprefix("[").removesuffix("]").lower()
 

@@ -1,4 +1,4 @@
-"""What JSON answers have in common: encoding, ETag and 304, and what a status answer carries."""
+"""JSON answers: encoding, ETag and 304, and the headers of a status."""
 
 import hashlib
 import time
@@ -14,23 +14,23 @@ from server.store.record import Record
 from server.web.current import store
 from server.web.errors import rate_limit
 
-#: Headers that a submit's answer has beside those of a status.
+#: Headers of a submit's answer, in addition to those of a status.
 OF_SUBMIT = ("Location", "Operation-Location", "RateLimit-Policy", "RateLimit", "Idempotency-Replayed")
 
-#: Bounds of `Retry-After`, in seconds.
+#: Minimum and maximum of `Retry-After` in seconds.
 MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer that a client may keep, but asks about before it uses it again; 304 where it is the same.
+    """Build a JSON answer that clients must revalidate; 304 if it has not changed.
 
-    `body` is anything that JSON holds, or JSON text as bytes.
+    `body` is a value to encode, or JSON text as bytes.
     """
     return _answer(*_encoded(body), status, headers)
 
 
 def _encoded(body: Any) -> tuple[bytes, str]:
-    """JSON and its ETag."""
+    """Encode a body as JSON, with its ETag."""
     text = body if isinstance(body, bytes) else pydantic_core.to_json(body)
     return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
@@ -44,18 +44,18 @@ def _answer(text: bytes, etag: str, status: int, headers: dict[str, str] | None)
 
 def _client_has(etag: str) -> bool:
     given = request.environ.get("HTTP_IF_NONE_MATCH")
-    # Nearly always it is the one that we gave: to parse it would cost more than to send the body.
+    # Usually it equals ours. Parsing the header would cost more than sending the body.
     return given is not None and (given == etag or request.if_none_match.contains_weak(etag.strip('"')))
 
 
 def status_answer(record: Record, status: int = 200) -> Response:
-    """The status object; while the task is not done, with when to look again."""
+    """Answer with the status object, and with Retry-After until the task has ended."""
     if (encoded := _statuses.get(record)) is None:
         encoded = _statuses[record] = _encoded(status_object(record, record.position))
     return _answer(*encoded, status, _when(record, record.position))
 
 
-#: Status objects as they are sent, of records that are polled again (see `server.web.gunicorn_worker.lookout`).
+#: Encoded status objects of records that are polled again (see `server.web.gunicorn_worker.lookout`).
 _statuses: WeakKeyDictionary[Record, tuple[bytes, str]] = WeakKeyDictionary()
 
 
@@ -64,7 +64,7 @@ def _when(record: Record, position: int | None) -> dict[str, str]:
 
 
 def accepted(given: Accepted) -> Response:
-    """202: the ticket."""
+    """Answer 202 with the status object."""
     record = given.record
     headers = {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
     headers |= rate_limit(store().settings.max_waiting_per_owner, given.unfinished)
@@ -74,13 +74,13 @@ def accepted(given: Accepted) -> Response:
 
 
 def ended(record: Record) -> Response:
-    """The end of a task, for whoever waited for it from the submit on: the status object with the result."""
+    """Answer a submit that waited for the end: the status object with the result."""
     text = pydantic_core.to_json(status_object(record, None))
     return json_answer(b'%s,"result":%s}' % (text[:-1], record.result or b"null"))
 
 
 def retry_after(record: Record, position: int | None) -> int:
-    """Seconds after which looking again is likely to show something new."""
+    """Seconds until the next poll will probably show a change."""
     if record.due_ms is not None:
         seconds = record.due_ms / 1000 - time.time()
     elif position is not None:

@@ -1,8 +1,8 @@
-"""Signing in with an API key: a browser keeps a signed cookie that names the key by its hash, never the key itself.
+"""Sign-in with an API key: the browser keeps a signed cookie with the hash of the key, never the key itself.
 
-A session ends when its time is over, when it is signed out of, or when its key is revoked. It is as good as the key's
-`Authorization` header for every route; but whoever has another site's page open sends it too, so what is not safe
-(RFC 9110, 9.2.1) must say that it comes from a page of this server: browsers send `Origin` or `Sec-Fetch-Site`.
+A session ends when it expires, at sign-out, or when its key is revoked. It is accepted like the key's `Authorization`
+header on every route. Since browsers also send it with requests from other sites, unsafe requests (RFC 9110, 9.2.1)
+must show with `Origin` or `Sec-Fetch-Site` that they come from a page of this server.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from server.web.errors import Problem
 
 COOKIE = "coatcheck"
 
-#: Seconds for which one stays signed in.
+#: Lifetime of a session in seconds.
 LIFE = 7 * 86_400
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def sign_in(response: Response, key: str) -> bool:
-    """Give the browser a session of this key; False where there is no such key."""
+    """Start a session for this key. False if the key does not exist."""
     if store().api_keys.find(key) is None:
         return False
     value = seal(fingerprint(key), int(time.time()) + LIFE)
@@ -33,15 +33,15 @@ def sign_in(response: Response, key: str) -> bool:
 
 
 def sign_out(response: Response) -> None:
-    """Take the session back."""
+    """End the session of this browser."""
     response.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
 
 
 def caller_of_session() -> Caller | None:
-    """Who is signed in, or None.
+    """The caller of the session, or None.
 
     Raises:
-        Problem: `forbidden` where the request would change something and comes from no page of this server.
+        Problem: `forbidden` for an unsafe request that does not come from a page of this server.
     """
     found = unseal(request.cookies.get(COOKIE, ""))
     caller = store().api_keys.by_fingerprint(found) if found else None
@@ -51,7 +51,7 @@ def caller_of_session() -> Caller | None:
 
 
 def require_own_page() -> None:
-    """See to it that a request that is not safe comes from a page of this server.
+    """Require that an unsafe request comes from a page of this server.
 
     Raises:
         Problem: `forbidden`.
@@ -61,7 +61,7 @@ def require_own_page() -> None:
     origin = request.headers.get("Origin")
     own = origin.partition("://")[2] == request.host if origin else _fetched_by_own_page()
     if not own:
-        raise Problem("forbidden", "With a session, only this server's own pages may do that. Send the key itself.")
+        raise Problem("forbidden", "With a session, only this server's pages may do this. Send the API key instead.")
 
 
 def _fetched_by_own_page() -> bool:
@@ -69,13 +69,13 @@ def _fetched_by_own_page() -> bool:
 
 
 def seal(name: str, until: int) -> str:
-    """The cookie of a key's fingerprint."""
+    """Make the cookie for a key's fingerprint."""
     text = f"{until}.{name}"
     return f"{text}.{_signature(text)}"
 
 
 def unseal(value: str) -> str | None:
-    """The fingerprint in a cookie, or None where it is not ours, or its time is over."""
+    """Read the fingerprint in a cookie. None if it is not ours, or has expired."""
     text, _, signature = value.rpartition(".")
     if not text or not hmac.compare_digest(signature.encode(), _signature(text).encode()):
         return None
@@ -84,5 +84,5 @@ def unseal(value: str) -> str | None:
 
 
 def _signature(text: str) -> str:
-    """Under a label of its own: the same secret signs task ids."""
+    """Sign with a separate label, because the same secret signs task ids."""
     return hmac.new(store().secret, b"session " + text.encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""A multipart form, read as it arrives: fields into memory, files chunk by chunk into the blob store."""
+"""Read a multipart form as it arrives: fields into memory, files chunk by chunk into the blob store."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,13 @@ from server.services.submit import Submission
 from server.web.body.stream import read_some
 from server.web.errors import Problem
 
-#: Bytes of a form's fields together, and how many parts a form may have.
+#: Maximum size of all fields of a form in bytes, and maximum number of its parts.
 MAX_FIELD_BYTES = 2**20
 MAX_PARTS = 200
 
 
 def read_form(submission: Submission) -> list[tuple[str, Any]]:
-    """Names and values in the form's order; the values of files are in the blob store.
+    """Read names and values in the order of the form; files are stored in the blob store.
 
     Raises:
         Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `IncomingUploads.receive`.
@@ -43,12 +43,12 @@ def read_form(submission: Submission) -> list[tuple[str, Any]]:
 def _receive(submission: Submission, part: File, chunks: Iterator[bytes]) -> list[tuple[str, Any]]:
     uploads = submission.definition.uploads
     if part.name not in uploads:
-        errors = [{"loc": [part.name], "msg": "No file is taken here"}]
+        errors = [{"loc": [part.name], "msg": "This task accepts no files"}]
         expected = ", ".join(uploads) or "none"
-        raise Problem("invalid-input", f"Not a file's parameter: {part.name}; these are: {expected}.", errors=errors)
+        raise Problem("invalid-input", f"{part.name} accepts no file; these do: {expected}.", errors=errors)
     first = next(chunks, b"")
     if not (first or part.filename):
-        return []  # a browser's file input in which nothing was chosen
+        return []  # a browser's file input without a chosen file
     media_type = part.headers.get("Content-Type", "")
     return [(part.name, submission.uploads.receive(part.filename, media_type, _chained(first, chunks)))]
 
@@ -62,7 +62,7 @@ def _text(name: str, text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        raise Problem("malformed-body", f"The field {name} is no UTF-8.") from None
+        raise Problem("malformed-body", f"The field {name} is not valid UTF-8.") from None
 
 
 def _too_large() -> Problem:
@@ -70,13 +70,13 @@ def _too_large() -> Problem:
 
 
 class _Parts:
-    """The events of a multipart body, one part after the other."""
+    """The parts of a multipart body, one after the other."""
 
     def __init__(self, decoder: MultipartDecoder) -> None:
         self._decoder = decoder
 
     def next_part(self) -> Field | File | None:
-        """The next field or file, or None at the end."""
+        """Read the next field or file; None at the end."""
         while True:
             event = self._next()
             if isinstance(event, Field | File):
@@ -85,10 +85,10 @@ class _Parts:
                 return None
 
     def data(self, most: int | None = None) -> Iterator[bytes]:
-        """The bytes of the part at hand.
+        """Read the bytes of the current part.
 
         Raises:
-            Problem: `too-large` where there are more than `most`.
+            Problem: `too-large` if there are more than `most`.
         """
         size = 0
         while True:
@@ -109,7 +109,7 @@ class _Parts:
                 self._decoder.receive_data(read_some() or None)
                 event = self._decoder.next_event()
         except ValueError:
-            raise Problem("malformed-body", "The form is not well made, or ends too early.") from None
+            raise Problem("malformed-body", "The form is malformed, or ends too early.") from None
         except RequestEntityTooLarge:
             raise _too_large() from None
         return event

@@ -1,4 +1,4 @@
-"""How to run a task, from a submit's query and headers: never from the task's own parameters."""
+"""Options of a submit, from its query and headers. They are separate from the task's parameters."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -16,10 +16,10 @@ from server.store.submit import IdempotencyKey
 from server.web.current import store
 from server.web.errors import Problem
 
-#: Seconds: how far ahead a task may be due, and how long its record may be kept.
+#: Maximum delay of a task, and maximum time to keep its record, in seconds.
 FARTHEST = 366 * 86_400
 
-#: The options of a task that is an object in a JSON body: an item of a batch, a schedule.
+#: The options that an item of a batch, or a schedule, may have in its JSON body.
 NESTED = ("delay", "not_before", "priority", "tag", "ttl", "cancel_after", "webhook")
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
@@ -28,7 +28,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class OptionsIn(BaseModel):
-    """The reserved names of a submit's query."""
+    """The reserved names in a submit's query."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -44,14 +44,14 @@ class OptionsIn(BaseModel):
     @classmethod
     def _is_rfc_3339(cls, value: Any) -> Any:
         if value is not None and not (isinstance(value, str) and _DATE.match(value)):
-            raise ValueError("should be a time as RFC 3339 has it: 2026-01-01T00:00:00Z")
+            raise ValueError("should be a time in RFC 3339 format, such as 2026-01-01T00:00:00Z")
         return value
 
     @field_validator("not_before")
     @classmethod
     def _comes(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("needs a time zone, as RFC 3339 has it: 2026-01-01T00:00:00Z")
+            raise ValueError("should have a time zone, such as 2026-01-01T00:00:00Z")
         if value is not None and value - datetime.now(UTC) > timedelta(seconds=FARTHEST):
             raise ValueError("should be within 366 days")
         return value
@@ -66,7 +66,7 @@ class OptionsIn(BaseModel):
 
 
 def read_options() -> Options:
-    """The options of this request.
+    """Read the options of this request.
 
     Raises:
         Problem: `invalid-input` that names the option.
@@ -81,7 +81,7 @@ def read_options() -> Options:
 
 
 def parse_options(given: Mapping[str, Any], place: str) -> Options:
-    """Options from plain values; `place` is where a problem says they are wrong.
+    """Parse options; `place` is the location that a problem names.
 
     Raises:
         Problem: `invalid-input`.
@@ -94,7 +94,7 @@ def parse_options(given: Mapping[str, Any], place: str) -> Options:
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         names = ", ".join(sorted({str(item["loc"][1]) for item in errors}))
-        raise Problem("invalid-input", f"Look at: {names}.", errors=errors) from None
+        raise Problem("invalid-input", f"Invalid value for {names}.", errors=errors) from None
     return Options(
         delay=read.delay,
         not_before_ms=max(0, int(read.not_before.timestamp() * 1000)) if read.not_before else 0,
@@ -107,20 +107,20 @@ def parse_options(given: Mapping[str, Any], place: str) -> Options:
 
 
 def nested_options(given: Mapping[str, Any], names: Collection[str]) -> Options:
-    """Options that are an object inside a JSON body, of which these names are taken there.
+    """Parse options inside a JSON body, where only these names are accepted.
 
     Raises:
         Problem: `invalid-input`.
     """
     if unknown := sorted(set(given) - set(names)):
         errors = [{"loc": ["options", name], "msg": f"Input should be one of {', '.join(names)}"} for name in unknown]
-        raise Problem("invalid-input", f"Not known in options: {', '.join(unknown)}.", errors=errors)
+        raise Problem("invalid-input", f"Unknown options: {', '.join(unknown)}.", errors=errors)
     tags = given.get("tag", [])
     return parse_options({**given, "tag": [tags] if isinstance(tags, str) else tags}, "options")
 
 
 def _duration(text: str) -> str:
-    """Seconds of `90`, `90s`, `5m` or `1h`.
+    """Convert `90`, `90s`, `5m` or `1h` to seconds.
 
     Raises:
         Problem: `invalid-input` for any other text.
@@ -128,12 +128,12 @@ def _duration(text: str) -> str:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         errors = [{"loc": ["header", "Cancel-After"], "msg": "Input should be 90, 90s, 5m or 1h"}]
-        raise Problem("invalid-input", "Look at: Cancel-After.", errors=errors)
+        raise Problem("invalid-input", "Invalid value for Cancel-After.", errors=errors)
     return str(int(match[1]) * _SECONDS[match[2]])
 
 
 def read_key(who: Caller) -> IdempotencyKey | None:
-    """The request's idempotency key; quotes (the draft makes it a structured string) are not part of it.
+    """Read the request's idempotency key, without the quotes of a structured header.
 
     Raises:
         Problem: `bad-request` for a key that is empty or too long.
@@ -144,5 +144,5 @@ def read_key(who: Caller) -> IdempotencyKey | None:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
     if not 1 <= len(text) <= 255:
-        raise Problem("bad-request", "An Idempotency-Key has 1 to 255 characters.")
+        raise Problem("bad-request", "An Idempotency-Key must have 1 to 255 characters.")
     return IdempotencyKey(who.owner, text)

@@ -1,4 +1,4 @@
-"""Three kinds of body, one meaning: JSON, a form, or one file's raw bytes."""
+"""Read a task's input from JSON, from a form, or from one file's raw bytes."""
 
 from itertools import chain
 from typing import Any
@@ -18,7 +18,7 @@ from server.web.body.stream import chunks, read_all, read_some
 from server.web.current import store
 from server.web.errors import Problem
 
-#: Bytes of a JSON body: it is held in memory. Larger files go as a form or raw.
+#: Maximum size of a JSON body in bytes, since it is held in memory. Larger files must be sent as a form or raw.
 MAX_JSON_BYTES = 8 * 2**20
 
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -27,7 +27,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_input(submission: Submission) -> BaseModel:
-    """The task's validated input; its uploads are in the blob store when this returns.
+    """Read and validate the task's input, and store its uploads in the blob store.
 
     Raises:
         Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
@@ -49,18 +49,18 @@ def _is_json(media_type: str) -> bool:
 
 
 def read_json() -> bytes:
-    """The body of a request in JSON; none at all counts as an empty object.
+    """Read a JSON body. A missing body counts as an empty object.
 
     Raises:
-        Problem: `unsupported-media-type` where it says that it is something else, or `too-large`.
+        Problem: `unsupported-media-type` for another type, or `too-large`.
     """
     if request.mimetype and not _is_json(request.mimetype):
-        raise Problem("unsupported-media-type", "This takes JSON, as `Content-Type: application/json`.")
+        raise Problem("unsupported-media-type", "Send JSON with `Content-Type: application/json`.")
     return read_text() or b"{}"
 
 
 def read_text() -> bytes:
-    """A body that is held in memory.
+    """Read a body into memory.
 
     Raises:
         Problem: `too-large`.
@@ -70,7 +70,7 @@ def read_text() -> bytes:
 
 def _refuse_query() -> None:
     if unknown := [name for name, _ in _query()]:
-        raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}. Parameters go into the JSON body.")
+        raise Problem("bad-request", f"Unknown in the query: {', '.join(unknown)}. Put parameters into the body.")
 
 
 def _query() -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ def _decoded(text: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=1_000)
     except UnicodeError:
-        raise Problem("bad-request", "The query or the form is no UTF-8.") from None
+        raise Problem("bad-request", "The query or the form is not valid UTF-8.") from None
     except ValueError:
         raise Problem("bad-request", "The query or the form has too many fields.") from None
 
@@ -89,12 +89,12 @@ def _decoded(text: bytes) -> list[tuple[str, str]]:
 def _read_urlencoded(definition: TaskDefinition) -> list[tuple[str, str]]:
     text = read_all(MAX_FIELD_BYTES, "")
     if text.lstrip()[:1] in (b"{", b"["):  # `curl -d '{…}'`
-        raise Problem("unsupported-media-type", f"{definition.name} takes JSON as `Content-Type: application/json`.")
+        raise Problem("unsupported-media-type", f"{definition.name} needs `Content-Type: application/json`.")
     return _decoded(text)
 
 
 def _read_raw(submission: Submission) -> BaseModel:
-    """One file's bytes; or nothing at all, for a task whose parameters are all in the query."""
+    """Read one file's bytes, or an empty body for a task with all parameters in the query."""
     definition = submission.definition
     first = read_some()
     if not (first or request.mimetype):
@@ -106,14 +106,14 @@ def _read_raw(submission: Submission) -> BaseModel:
     if not first:
         raise Problem("malformed-body", "The body is empty.")
     filename = parse_options_header(request.headers.get("Content-Disposition", ""))[1].get("filename", "")
-    # What curl says by default says nothing of the bytes.
+    # curl's default type says nothing about the file.
     media_type = "" if request.mimetype == _URLENCODED else request.mimetype
     upload = submission.uploads.receive(filename, media_type, chain([first], chunks()))
     return _validated(definition, [(name, upload)])
 
 
 def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> BaseModel:
-    """The input in the query and the body together, each parameter's texts read by its schema."""
+    """Combine query and body, convert each parameter's text by its schema, and validate."""
     given: dict[str, list[Any]] = {}
     for name, value in [*_query(), *body]:
         given.setdefault(name, []).append(value)
@@ -123,7 +123,7 @@ def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> BaseM
 
 
 def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dict[str, Any]) -> Any:
-    """A parameter's value: a list where it takes one, JSON where it takes an object, else the one text."""
+    """Convert a parameter's texts: to a list or an object if its schema accepts one, otherwise keep the text."""
     found = _branches(schema, definition.input_schema)
     if "array" in found and (len(values) > 1 or not _stands_for_all(values[0], found)):
         items = _branches(found["array"].get("items", {}), definition.input_schema)
@@ -134,7 +134,7 @@ def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dic
 
 
 def _stands_for_all(value: Any, found: dict[str, Any]) -> bool:
-    """Whether a single value is the parameter's whole value, and not the only item of its list."""
+    """Whether a single value is the whole value of the parameter, and not the only item of its list."""
     if isinstance(value, Upload):
         return False
     return value.startswith("[") or "string" in found or "object" in found or (value == "" and "null" in found)
@@ -167,7 +167,7 @@ def _nested(name: str, text: str, *, or_text: bool) -> Any:
 
 
 def _number(text: str) -> Any:
-    """The number that a text is, for pydantic takes no text for a `Literal[1, 2]`; else the text."""
+    """Convert a text to a number if possible: pydantic does not accept a text for a `Literal[1, 2]`."""
     try:
         number = pydantic_core.from_json(text)
     except ValueError:
@@ -176,11 +176,11 @@ def _number(text: str) -> Any:
 
 
 def _invalid(name: str, message: str) -> Problem:
-    return Problem("invalid-input", f"Look at: {name}.", errors=[{"loc": [name], "msg": message}])
+    return Problem("invalid-input", f"Invalid value for {name}.", errors=[{"loc": [name], "msg": message}])
 
 
 def _branches(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a schema allows, through its references and alternatives: JSON type to the schema of that type."""
+    """Resolve references and alternatives of a schema to a map of JSON type to schema."""
     if "$ref" in schema:
         return _branches(root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), root)
     found = {schema["type"]: schema} if isinstance(schema.get("type"), str) else {}

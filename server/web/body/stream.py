@@ -1,4 +1,4 @@
-"""The bytes of a request's body, as they arrive."""
+"""Read the bytes of a request's body as they arrive."""
 
 import time
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from flask import g, request
 from server.web.current import store
 from server.web.errors import Problem
 
-#: Bytes that are read at once; `gunicorn.conf.py` sees to it that Gunicorn asks the socket for no more.
+#: Bytes per read. `gunicorn.conf.py` sets the same limit for Gunicorn's reads from the socket.
 PIECE = 2**18
 
-#: Seconds without a byte after which a client that sends a body is given up: it holds a thread.
+#: Seconds without a byte before the server gives up on a client that sends a body, because it occupies a thread.
 STALLED = 30.0
 
-#: Seconds, and bytes, for which a refused body is read all the same. A connection that is closed before is reset, and
-#: with it may go the answer that says what was wrong (RFC 9112, 9.6).
+#: Seconds and bytes of a refused body that are still read. If the connection is closed before, it is reset, and the
+#: client may lose the answer that explains the error (RFC 9112, 9.6).
 _DRAIN_SECONDS = 2.0
 _DRAIN_BYTES = 2**28
 
 
 def read_some(most: int = PIECE) -> bytes:
-    """The next bytes, `most` at most; empty at the end.
+    """Read the next bytes, up to `most`; empty at the end.
 
-    From the WSGI server itself, whose pieces `request.stream` would copy three times.
+    It reads from the WSGI server, because `request.stream` copies the bytes three times.
 
     Raises:
-        Problem: `malformed-body` where the body breaks off, `too-large` where it goes on for too long.
+        Problem: `malformed-body` if the body breaks off, `too-large` if it is too long.
     """
     limit, announced = store().settings.max_upload_bytes, request.content_length or 0
     received = g.get("received", 0)
@@ -36,7 +36,7 @@ def read_some(most: int = PIECE) -> bytes:
     try:
         with _patience(STALLED):
             data: bytes = request.environ["wsgi.input"].read(most)
-    except Exception:  # the WSGI server has names of its own for a bad chunk and a client that went away
+    except Exception:  # WSGI servers have their own errors for a bad chunk and a lost client
         raise _broken_off() from None
     g.received = received + len(data)
     if g.received > limit:
@@ -51,14 +51,14 @@ def _too_large(limit: int) -> Problem:
 
 
 def _broken_off() -> Problem:
-    return Problem("malformed-body", "The body broke off, or its chunks are not well made.")
+    return Problem("malformed-body", "The body broke off, or its chunks are malformed.")
 
 
 def read_all(most: int, advice: str) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
     Raises:
-        Problem: `too-large` where it has more than `most` bytes, or one of `read_some`.
+        Problem: `too-large` if it has more than `most` bytes, or an error of `read_some`.
     """
     text, announced = b"", request.content_length
     if (announced or 0) <= most:
@@ -70,13 +70,13 @@ def read_all(most: int, advice: str) -> bytes:
 
 
 def chunks() -> Iterator[bytes]:
-    """The body, piece by piece."""
+    """Read the body piece by piece."""
     while chunk := read_some():
         yield chunk
 
 
 def drain() -> None:
-    """Read the rest of a body that nobody wants."""
+    """Read and discard the rest of a refused body."""
     source, left = request.environ["wsgi.input"], _DRAIN_BYTES
     until = time.monotonic() + _DRAIN_SECONDS
     with suppress(Exception), _patience(_DRAIN_SECONDS):
@@ -86,7 +86,7 @@ def drain() -> None:
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Let no single read from the client take longer, where the WSGI server shows its socket."""
+    """Set a time-out for single reads, if the WSGI server exposes its socket."""
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         yield

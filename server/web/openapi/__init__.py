@@ -1,12 +1,12 @@
-"""The OpenAPI 3.1 document: what a client can know of this server without reading its code.
+"""The OpenAPI 3.1 document, which describes every route for clients.
 
-    routes.py      every route, one entry each: the place to add one; many.py: those for many tasks at a time
-    route.py       what a route is; answers.py: what several have in common
-    submits.py     the routes that each kind of task brings along
+    routes.py      every route, one entry each: add new ones here; many.py: routes for many tasks at a time
+    route.py       the description of a route; answers.py: answers that several routes share
+    submits.py     the routes of each task type
     parts.py       headers, parameters, links and problem answers that routes refer to by name
     models.py      the objects on the wire
     components.py  JSON Schemas moved into one namespace
-    notation.py    a schema in words, and a value that fits it
+    notation.py    a schema as text, and a sample value for it
 
 Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
 """
@@ -36,19 +36,19 @@ __all__ = ["build", "document", "routes", "serialized"]
 _VERSION = "0.1.0"
 
 _ABOUT = """\
-Hand a slow job in over HTTP, get a ticket, come back for the result.
+Submit slow jobs over HTTP, follow their status, and fetch their results.
 
-`POST /tasks/{name}` stores a task and answers 202 with its `task_id` before anything has run; `GET /tasks/{task_id}`
-says how it is; `GET /tasks/{task_id}/result` is 202 until it has ended, then 200 with the result.
+`POST /tasks/{name}` stores a task and answers 202 with its `task_id` before it runs. `GET /tasks/{task_id}` returns its
+status. `GET /tasks/{task_id}/result` answers 202 until it has ended, then 200 with the result.
 
-Every error is `application/problem+json` (RFC 9457); its `type` is a page of this server that explains it. A method
-that an address does not take is 405 (`method-not-allowed`) with `Allow`, a name of no kind of task 404
-(`unknown-task-type`). Every answer has `X-Request-ID`.
+Every error is `application/problem+json` (RFC 9457); its `type` is the address of a page that explains it. An
+unsupported method is 405 (`method-not-allowed`) with `Allow`, an unknown task type 404 (`unknown-task-type`). Every
+answer has `X-Request-ID`.
 """
 
 
 def document() -> dict[str, Any]:
-    """The document of this process's tasks, built once. It is shared: do not change it."""
+    """The document of this process's tasks, built once. It is shared; do not modify it."""
     return _document()
 
 
@@ -64,7 +64,7 @@ def serialized() -> bytes:
 
 
 def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
-    """The document of a server that has these kinds of task."""
+    """Build the document of a server with these task types."""
     kinds = list(kinds)
     components = Components()
     place_wire_models(components, (*SCHEDULE_MODELS, *QUEUE_MODELS, *INPUT_MODELS, *FEED_MODELS, *BULK_MODELS))
@@ -91,7 +91,7 @@ def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
 
 
 def routes() -> list[Route]:
-    """The routes that are the same whatever tasks there are."""
+    """The routes that do not depend on the task types."""
     return list(ROUTES)
 
 

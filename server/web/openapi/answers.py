@@ -1,4 +1,4 @@
-"""What the answers of several routes have in common."""
+"""Answers that several routes share."""
 
 from collections.abc import Mapping
 
@@ -27,4 +27,4 @@ def found(schema: str, description: str, *headers: str) -> Answer:
     return Answer(200, description, json_of(reference(schema)), (*CACHED, *headers))
 
 
-UNCHANGED = Answer(304, "Not changed since that `ETag`.", headers=CACHED)
+UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)

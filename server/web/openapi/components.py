@@ -1,7 +1,7 @@
-"""JSON Schemas from many places, moved into `components.schemas` without a clash of names.
+"""Collect JSON Schemas in `components.schemas` without name conflicts.
 
-Pydantic gives each schema its own `$defs`. Two tasks may each have a model `Options` that is not the same: equal
-definitions are shared, the second of two that differ gets its task's name in front.
+Pydantic gives each schema its own `$defs`. Two tasks may have different models named `Options`: equal definitions are
+shared, and the second of two different ones gets its task's name as a prefix.
 """
 
 import json
@@ -15,13 +15,13 @@ _PLACE = "#/components/schemas/"
 _LOCAL = "#/$defs/"
 _LOCAL_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
 
-#: Keywords whose value is data, in which "$ref" is a word like any other.
+#: Keywords whose values are data, where "$ref" has no special meaning.
 _DATA = frozenset({"default", "const", "enum", "examples", "example"})
 
-#: Keywords that hold schemas by names of the author's choice.
+#: Keywords whose values map free names to schemas.
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 
-#: What may stand beside a reference and override what it refers to.
+#: Keywords next to a reference that override the referenced schema.
 _BESIDE_REFERENCE = ("title", "description", "default")
 
 
@@ -31,7 +31,7 @@ def reference(name: str) -> Schema:
 
 
 class Components:
-    """The namespace. First `reserve` the names that must be exact, then `place` what they stand for."""
+    """The namespace. First `reserve` the names that must be exact, then `place` their schemas."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
@@ -40,7 +40,7 @@ class Components:
         self._upload: Schema = {}
 
     def reserve(self, wanted: str) -> str:
-        """Take `wanted`, or where it is taken, `wanted` with a number; the name that was taken."""
+        """Reserve a name; if it is in use, add a number. Returns the reserved name."""
         name, number = wanted, 2
         while name in self.schemas:
             name, number = f"{wanted}{number}", number + 1
@@ -48,7 +48,7 @@ class Components:
         return name
 
     def place(self, name: str, schema: Mapping[str, Any]) -> None:
-        """Put a schema under a reserved name, and its `$defs` beside it."""
+        """Store a schema under a reserved name, and its `$defs` as components."""
         definitions: dict[str, Schema] = schema.get("$defs", {})
         new: dict[str, Schema] = {}
         renamed: dict[str, str] = {}
@@ -65,12 +65,12 @@ class Components:
         self.schemas[name] = self.rewritten(name, body)
 
     def place_upload(self, name: str, schema: Schema) -> None:
-        """Put the schema of an upload under a reserved name; wherever it stands inline, it becomes a reference."""
+        """Store the schema of an upload under a reserved name, and refer to it wherever it occurs."""
         self.schemas[name] = schema
         self._upload = {"name": name, **schema}
 
     def rewritten(self, root: str, schema: Mapping[str, Any]) -> Schema:
-        """A part of the schema that was placed as `root`, with its references pointing to the components."""
+        """Copy a part of the schema `root`, with references to the components."""
         if self._upload and schema.get("format") == "upload":
             own = {key: schema[key] for key in _BESIDE_REFERENCE if key in schema}
             return reference(self._upload["name"]) | {k: v for k, v in own.items() if v != self._upload.get(k)}
@@ -104,7 +104,7 @@ class Components:
 
 
 def _fingerprint(local: str, definitions: Mapping[str, Schema]) -> str:
-    """The same for definitions of the same name that say the same, down to what they refer to."""
+    """A value that is equal for equal definitions, including everything they refer to."""
     reached: set[str] = set()
     waiting = [local]
     while waiting:

@@ -1,4 +1,4 @@
-"""The routes that read what `fetch_feed` has stored, and their objects on the wire."""
+"""The routes that read stored feeds, and their objects."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from server.web.openapi.route import Route
 
 
 class FeedLinks(WireObject):
-    """Where the rows are."""
+    """Addresses of a feed."""
 
     rows: str
 
 
 class Feed(WireObject):
-    """A feed that `fetch_feed` keeps."""
+    """A feed that `fetch_feed` stores."""
 
     name: str
     owner: str
     url: str
     row_count: int
     fetched_at: str = Field(json_schema_extra=MOMENT)
-    changed_at: str = Field(description="When a fetch last brought something new.", json_schema_extra=MOMENT)
+    changed_at: str = Field(description="When a fetch last found changes.", json_schema_extra=MOMENT)
     links: FeedLinks
 
 
@@ -47,14 +47,14 @@ _NAME: dict[str, Any] = {
     "name": "name",
     "in": "path",
     "required": True,
-    "description": "The feed's name, as `fetch_feed` was given it.",
+    "description": "The feed's name, as in `fetch_feed`.",
     "schema": {"type": "string"},
     "example": "exchange-rates",
 }
 _OWNER: dict[str, Any] = {
     "name": "owner",
     "in": "query",
-    "description": "Whose feed; another's for an admin alone.",
+    "description": "The feed's owner; admins may name others.",
     "schema": {"type": "string"},
 }
 _PAGE = ("limit", "cursor", "If-None-Match")
@@ -66,8 +66,8 @@ FEEDS: tuple[Route, ...] = (
         "list_feeds",
         "feeds",
         "The caller's feeds, by name",
-        (found("FeedList", "A page of them; `next`, and `Link`, lead to the one after.", "Link"), UNCHANGED),
-        description="An admin sees everyone's.",
+        (found("FeedList", "A page of feeds; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+        description="Admins see all owners' feeds.",
         parameters=_PAGE,
         problems=("invalid-input", "database-unavailable"),
     ),
@@ -77,8 +77,8 @@ FEEDS: tuple[Route, ...] = (
         "get_feed",
         "feeds",
         "A feed and its rows, by key",
-        (found("FeedPage", "A page of rows; `next`, and `Link`, lead to the one after.", "Link"), UNCHANGED),
-        description="Rows are as their source had them. A page begins behind a key, so no row comes twice.",
+        (found("FeedPage", "A page of rows; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+        description="Rows are as in their source. A page begins after a key, so no row is returned twice.",
         parameters=_PAGE,
         inline=(_NAME, _OWNER),
         problems=("invalid-input", "unknown-feed", "database-unavailable"),

@@ -1,4 +1,4 @@
-"""The route of a task's input, and its object on the wire."""
+"""The route of a task's input, and its object."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from server.web.openapi.route import Route
 
 
 class TaskGiven(WireObject):
-    """What a task was given."""
+    """The input of a task."""
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     task: str
-    input: dict[str, Any] = Field(description="The parameters; an upload by its filename, media type and bytes.")
+    input: dict[str, Any] = Field(description="The parameters; uploads by filename, media type and size.")
 
 
 MODELS: tuple[type[BaseModel], ...] = (TaskGiven,)
@@ -25,7 +25,7 @@ INPUTS: tuple[Route, ...] = (
         "/tasks/{task_id}/input",
         "get_input",
         "tickets",
-        "What a task was given",
+        "The input of a task",
         (found("TaskGiven", "The parameters."), UNCHANGED),
         parameters=("task_id", "If-None-Match"),
         problems=OF_TASK,

@@ -1,4 +1,4 @@
-"""The routes for many tasks at a time: lists, bulk, batches; and what bulk calls answer."""
+"""The routes for many tasks at a time: lists, bulk calls and batches."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from server.web.openapi.route import Access, Answer, Route
 
 
 class BulkRefused(WireObject):
-    """A task that matched, and was left as it was."""
+    """A task that matched but could not be changed."""
 
     task_id: str
     problem: Problem
@@ -21,18 +21,18 @@ class BulkRefused(WireObject):
 
 class _Bulk(WireObject):
     refused: list[BulkRefused]
-    more: bool = Field(description="There are more than one request takes.")
-    next: str | None = Field(description="The address to POST to for the others; null at the end.")
+    more: bool = Field(description="More tasks match than one request handles.")
+    next: str | None = Field(description="The address for the next call; null at the end.")
 
 
 class BulkCanceled(_Bulk):
-    """What `bulk/cancel` has done."""
+    """The result of `bulk/cancel`."""
 
     canceled: int
 
 
 class BulkRetried(_Bulk):
-    """What `bulk/retry` has done."""
+    """The result of `bulk/retry`."""
 
     retried: int
 
@@ -48,7 +48,7 @@ _BATCH: dict[str, Any] = {
             "schema": reference("BatchRequest"),
             "example": _EXAMPLE,
         },
-        "application/x-ndjson": {"schema": {"type": "string", "description": "One `BatchItem` a line."}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "One `BatchItem` per line."}},
     },
 }
 
@@ -59,8 +59,8 @@ MANY: tuple[Route, ...] = (
         "list_tasks",
         "many",
         "The caller's tasks, newest first",
-        (found("TaskList", "A page of them; `next`, and `Link`, lead to the one after.", "Link"), UNCHANGED),
-        description="An admin sees everyone's.",
+        (found("TaskList", "A page of tasks; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+        description="Admins see all owners' tasks.",
         parameters=(*parts.FILTERS, "limit", "cursor", "If-None-Match"),
         problems=("invalid-input",),
     ),
@@ -72,7 +72,7 @@ MANY: tuple[Route, ...] = (
         "Cancel every task that matches",
         (found("BulkCanceled", "How many were."),),
         Access.SUBMIT,
-        "A filter is mandatory. While there is a `next`, POST to that.",
+        "A filter is required. While there is a `next`, POST to it.",
         parameters=(*parts.FILTERS, "cursor"),
         problems=("bad-request", "invalid-input"),
         sample="?status=queued",
@@ -83,10 +83,10 @@ MANY: tuple[Route, ...] = (
         "bulk_retry",
         "many",
         "Retry every ended task that matches",
-        (found("BulkRetried", "How many were, and which could not be."),),
+        (found("BulkRetried", "The number of retried tasks, and those that could not be retried."),),
         Access.SUBMIT,
-        "A filter is mandatory. Without `status`, those that failed or were canceled. While there is a `next`, POST to "
-        "that: a task that has been retried still matches.",
+        "A filter is required. Without `status`, it retries tasks that failed or were canceled. While there is a "
+        "`next`, POST to it: a task that has been retried still matches.",
         parameters=(*parts.FILTERS, "cursor"),
         problems=("bad-request", "invalid-input", *OF_STORING),
         sample="?status=failed",
@@ -100,14 +100,14 @@ MANY: tuple[Route, ...] = (
         (
             Answer(
                 202,
-                "Item by item, a `task_id` or a problem: one bad item does not stop the others.",
+                "A `task_id` or a problem for each item. An invalid item does not stop the others.",
                 json_of(reference("BatchTicket")),
                 (*CACHED, "Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
                 ("batch",),
             ),
         ),
         Access.SUBMIT,
-        "Either `items`, or NDJSON with one item a line. Files go in as Base64.",
+        "Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
         parameters=("Idempotency-Key",),
         body=_BATCH,
         problems=(
@@ -122,7 +122,7 @@ MANY: tuple[Route, ...] = (
         "get_batch",
         "many",
         "A batch's tasks, counted by status",
-        (found("BatchStatus", "The counts. `Retry-After` while it is not done.", "Retry-After"), UNCHANGED),
+        (found("BatchStatus", "The counts, with `Retry-After` until all tasks have ended.", "Retry-After"), UNCHANGED),
         parameters=("batch_id", "If-None-Match"),
         problems=("unknown-batch", "expired-batch"),
     ),

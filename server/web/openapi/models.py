@@ -1,4 +1,4 @@
-"""The objects on the wire, as models: they describe what the routes send."""
+"""Models of the objects in requests and answers."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -14,20 +14,20 @@ MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:
 
 
 class WireObject(BaseModel):
-    """Fields may be added to it, so a client ignores those that it does not know."""
+    """Base of all objects. Clients must ignore unknown fields, because fields may be added."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class FieldError(WireObject):
-    """One place of the input that does not fit."""
+    """An invalid value in the input."""
 
-    loc: list[str | int] = Field(description="The way to it: parameter, then index or key.", examples=[["width"]])
+    loc: list[str | int] = Field(description="Its location: the parameter, then index or key.", examples=[["width"]])
     msg: str
 
 
 class Failure(WireObject):
-    """Why a task failed (an RFC 9457 object)."""
+    """The reason why a task failed (an RFC 9457 object)."""
 
     type: str = Field(json_schema_extra={"format": "uri-reference"}, examples=["/problems/image-unreadable"])
     title: str
@@ -39,22 +39,22 @@ def _no_failure() -> Failure:
 
 
 class Problem(WireObject):
-    """An error (RFC 9457). `type` names it and is a page that explains it."""
+    """An error (RFC 9457). `type` is the address of a page that explains it."""
 
     type: str = Field(json_schema_extra={"format": "uri-reference"}, examples=["/problems/invalid-input"])
     title: str
     status: int
-    detail: str = Field(description="This case, in a sentence.")
-    # A `default_factory` makes a field optional without a default in the schema: it is left out, not empty.
-    errors: list[FieldError] = Field(default_factory=list, description="Of `invalid-input`: each place.")
-    error: Failure = Field(default_factory=_no_failure, description="Of `task-failed`.")
-    task_id: str = Field(default_factory=str, description="Of a task's problem.")
-    limit: int = Field(default_factory=int, description="Of `too-large`: the limit in bytes.")
-    request_id: str = Field(default_factory=str, description="As `X-Request-ID`; the log has it too.")
+    detail: str = Field(description="A description of this occurrence.")
+    # With `default_factory` a field is optional without a default in the schema: it may be missing.
+    errors: list[FieldError] = Field(default_factory=list, description="For `invalid-input`: each invalid value.")
+    error: Failure = Field(default_factory=_no_failure, description="For `task-failed`: the task's error.")
+    task_id: str = Field(default_factory=str, description="For problems of a task: its id.")
+    limit: int = Field(default_factory=int, description="For `too-large`: the limit in bytes.")
+    request_id: str = Field(default_factory=str, description="The `X-Request-ID`, which is also in the log.")
 
 
 class Progress(WireObject):
-    """How far a running task is, in units of its own."""
+    """The progress of a task, in units of its choice."""
 
     done: float
     total: float
@@ -63,14 +63,14 @@ class Progress(WireObject):
 
 
 class QueuePlace(WireObject):
-    """Where a task waits."""
+    """The queue of a task, and its place in it."""
 
     name: str
-    position: int | None = Field(description="1 is next; null once it has left the queue.")
+    position: int | None = Field(description="1 is next; null if it is not in the queue.")
 
 
 class StatusLinks(WireObject):
-    """Where to go from here."""
+    """Addresses of the task."""
 
     status: str
     result: str
@@ -79,63 +79,65 @@ class StatusLinks(WireObject):
 
 
 class PastAttempt(WireObject):
-    """A run that another one followed."""
+    """An attempt that was followed by another one."""
 
     started_at: str = Field(json_schema_extra=MOMENT)
-    seconds: float = Field(description="How long it took; of a `lost` one, until that was noticed.")
+    seconds: float = Field(description="Its duration; for a `lost` attempt, until it was noticed.")
     ending: AttemptEnd = Field(
-        description="Its function `failed` and is tried again, its process `crashed`, its worker fell silent (`lost`), "
-        "or was stopped (`handed_back`)."
+        description="Its function `failed` and is retried, its process `crashed`, its worker was `lost` (no "
+        "heartbeat), or was stopped (`handed_back`)."
     )
-    detail: str = Field(description="Of a `failed` one, why.")
+    detail: str = Field(description="For a `failed` attempt: the reason.")
 
 
 class TaskStatus(WireObject):
-    """How a task is. The same object answers submit, status and cancel."""
+    """The status of a task. Submit, status and cancel return the same object."""
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
-    task: str = Field(description="The name of its kind.")
+    task: str = Field(description="The name of its task type.")
     status: Status
     state: Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"] = Field(
-        description="Celery's word for `status`."
+        description="Celery's name for `status`."
     )
-    done: bool = Field(description="It has ended: `succeeded`, `failed` or `canceled`.")
+    done: bool = Field(description="Whether it has ended: `succeeded`, `failed` or `canceled`.")
     progress: Progress | None
     submitted_at: str = Field(json_schema_extra=MOMENT)
     started_at: str | None = Field(json_schema_extra=MOMENT)
     finished_at: str | None = Field(json_schema_extra=MOMENT)
-    expires_at: str | None = Field(description="When its record goes.", json_schema_extra=MOMENT)
-    deliveries: int = Field(description="How often a worker started it.")
-    retries: int = Field(description="How often its function failed and was tried again.")
+    expires_at: str | None = Field(description="When its record is deleted.", json_schema_extra=MOMENT)
+    deliveries: int = Field(description="How often a worker has started it.")
+    retries: int = Field(description="How often its function has failed and was retried.")
     queue: QueuePlace
     tags: list[str]
     error: Failure | None
     links: StatusLinks
-    not_before: str = Field(default_factory=str, description="Of a `scheduled` task.", json_schema_extra=MOMENT)
-    retry_of: str = Field(default_factory=str, description="The task that this one is a retry of.")
+    not_before: str = Field(
+        default_factory=str, description="When a `scheduled` task is due.", json_schema_extra=MOMENT
+    )
+    retry_of: str = Field(default_factory=str, description="The task that this one retries.")
     earlier_attempts: list[PastAttempt] = Field(
         default_factory=list, description="Of a task with more than one run: the last of those before, oldest first."
     )
 
 
 class TaskEvent(WireObject):
-    """One event of a task's stream. A comment, which is none, says now and then that the connection lives."""
+    """One event of a task's stream. Comments in between are heartbeats."""
 
-    id: str = Field(default_factory=str, description="For `Last-Event-ID`.", examples=["3.running-1-0"])
+    id: str = Field(default_factory=str, description="The value for `Last-Event-ID`.", examples=["3.running-1-0"])
     event: Literal["status", "progress", "log", "done"] = Field(default_factory=lambda: "status")
     data: str = Field(
         default_factory=str,
-        description="Of `status` and `done` the status object, else what was said, and `at` what time.",
+        description="For `status` and `done` the status object, otherwise the entry and its time `at`.",
         json_schema_extra={"contentMediaType": "application/json"},
     )
-    retry: int = Field(default_factory=int, description="Milliseconds after which to connect again.")
+    retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
 
 
 class TaskList(WireObject):
-    """A page of tasks, newest first. Their place in the queue is left out."""
+    """A page of tasks, newest first, without places in the queue."""
 
     tasks: list[TaskStatus]
-    next: str | None = Field(description="The address of the page after.")
+    next: str | None = Field(description="The address of the next page.")
 
 
 class BatchItem(BaseModel):
@@ -143,7 +145,7 @@ class BatchItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     task: str
-    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as its JSON body.")
+    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
     options: dict[str, Any] = Field(default_factory=dict, description="As in a submit's query: `priority`, `tag`, …")
 
 
@@ -155,7 +157,7 @@ class BatchRequest(BaseModel):
 
 
 class BatchTask(WireObject):
-    """An item that was taken. A replayed answer has `task_id` and `links` alone."""
+    """An accepted item. A replayed answer only has `task_id` and `links`."""
 
     task_id: str
     links: StatusLinks
@@ -164,19 +166,19 @@ class BatchTask(WireObject):
 
 
 class BatchRefusal(WireObject):
-    """An item that was not."""
+    """An item that was refused."""
 
     problem: Problem
 
 
 class BatchLinks(WireObject):
-    """Where the batch is."""
+    """Addresses of the batch."""
 
     self: str
 
 
 class BatchTicket(WireObject):
-    """The answer to a batch, item by item in its order."""
+    """The answer to a batch, with its items in order."""
 
     batch_id: str
     items: list[BatchTask | BatchRefusal]
@@ -184,7 +186,7 @@ class BatchTicket(WireObject):
 
 
 class BatchStatus(WireObject):
-    """How a batch is. `expired` counts the tasks whose records are gone."""
+    """The status of a batch. `expired` counts tasks whose records are deleted."""
 
     batch_id: str
     total: int
@@ -194,37 +196,37 @@ class BatchStatus(WireObject):
 
 
 class WebhookTry(WireObject):
-    """One delivery."""
+    """One attempt to deliver a webhook."""
 
     at: str = Field(json_schema_extra=MOMENT)
-    status: int | None = Field(description="The receiver's HTTP status; null where it gave none.")
-    reason: str | None = Field(description="Why it gave none.")
-    ms: int = Field(description="How long it took.")
+    status: int | None = Field(description="The receiver's HTTP status; null without an answer.")
+    reason: str | None = Field(description="The reason for a missing answer.")
+    ms: int = Field(description="The duration in milliseconds.")
 
 
 class WebhookDelivery(WireObject):
-    """How a task's webhook is."""
+    """The state of a task's webhook."""
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     url: str
     status: Literal["waiting", "pending", "delivered", "given-up"] = Field(
-        description="`waiting` for the task's end, `pending` until a try succeeds or none is left."
+        description="`waiting` for the task's end, `pending` until an attempt succeeds or none is left."
     )
     next_try_at: str | None = Field(json_schema_extra=MOMENT)
     tries: list[WebhookTry]
 
 
 class WebhookSecret(WireObject):
-    """What a receiver checks signatures with (Standard Webhooks 1.0.0)."""
+    """The secret with which a receiver verifies signatures (Standard Webhooks 1.0.0)."""
 
     secret: str = Field(pattern="^whsec_")
     previous_until: str | None = Field(
-        description="Until when the secret before it signs too.", json_schema_extra=MOMENT
+        description="The time until which the previous secret also signs.", json_schema_extra=MOMENT
     )
 
 
 class KindLimits(WireObject):
-    """Seconds that a run may take, and bytes that one upload may have."""
+    """Time limits of an attempt in seconds, and the size limit of an upload in bytes."""
 
     soft_seconds: float
     hard_seconds: float
@@ -232,40 +234,40 @@ class KindLimits(WireObject):
 
 
 class KindLinks(WireObject):
-    """Where the kind is described, and where it is submitted."""
+    """Addresses of the task type: its description, and its submit."""
 
     self: str
     submit: str
 
 
 class CatalogEntry(WireObject):
-    """One kind of task."""
+    """A task type."""
 
     name: str
     summary: str
     description: str
-    input_schema: dict[str, Any] = Field(description="JSON Schema 2020-12 of the parameters.")
-    output_schema: dict[str, Any] = Field(description="JSON Schema 2020-12 of the result.")
-    uploads: dict[str, Literal["one", "many"]] = Field(description="The parameters that are files.")
-    accepts: list[str] = Field(description="Media types of its uploads; empty: any.")
+    input_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the parameters.")
+    output_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the result.")
+    uploads: dict[str, Literal["one", "many"]] = Field(description="The upload parameters: `one` or `many` files.")
+    accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
     limits: KindLimits
     links: KindLinks
 
 
 class Catalog(WireObject):
-    """Every kind of task, by name."""
+    """All task types, by name."""
 
     tasks: list[CatalogEntry]
 
 
 class Live(WireObject):
-    """The process is up."""
+    """The answer of a process that is up."""
 
     status: Literal["live"]
 
 
 class Ready(WireObject):
-    """A task would be taken, and run."""
+    """The answer of a server that accepts and runs tasks."""
 
     status: Literal["ready"]
     workers: int = Field(ge=1)
@@ -279,15 +281,15 @@ _MODELS = (
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Fields are not titled: `Task Id` says nothing that `task_id` does not."""
+    """A schema generator without titles: `Task Id` adds nothing to `task_id`."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never."""
+        """Return False for every field."""
         return False
 
 
 def place_wire_models(components: Components, more: Iterable[type[BaseModel]] = ()) -> None:
-    """Put the objects on the wire into the components, under their own names."""
+    """Add the models to the components, under their own names."""
     upload = components.reserve("Upload")
     components.place_upload(upload, TypeAdapter(Upload).json_schema())
     models: list[type[BaseModel]] = [*_MODELS, *more]

@@ -1,4 +1,4 @@
-"""A JSON Schema in words, and a value that fits it: for a reader, where the schema is for a program."""
+"""A JSON Schema as short text for readers, and a sample value that matches it."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _DEEPEST = 6
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:
-    """The schema that a reference of `root` leads to; what stands beside the reference wins."""
+    """Resolve a reference of `root`. Keywords next to the reference take precedence."""
     while "$ref" in schema:
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **beside}
@@ -24,16 +24,16 @@ def resolved(schema: Schema, root: Schema) -> Schema:
 
 
 def branches(schema: Schema, root: Schema) -> list[Schema]:
-    """The alternatives of a schema, without null; itself where it has none."""
+    """The alternatives of a schema without null, or the schema itself."""
     schema = resolved(schema, root)
     found = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    if not found or schema.get("format") == "upload":  # a file, whichever way it comes
+    if not found or schema.get("format") == "upload":  # an upload in any form
         return [] if schema.get("type") == "null" else [schema]
     return [branch for each in found for branch in branches(each, root)]
 
 
 def is_nullable(schema: Schema, root: Schema) -> bool:
-    """Whether null fits."""
+    """Whether the schema accepts null."""
     schema = resolved(schema, root)
     return schema.get("type") == "null" or any(
         is_nullable(each, root) for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
@@ -41,7 +41,7 @@ def is_nullable(schema: Schema, root: Schema) -> bool:
 
 
 def is_plain(schema: Schema, root: Schema) -> bool:
-    """Whether a form's field holds it as it is: text, a number, a choice, or a list of these (the field repeated)."""
+    """Whether a form field can hold the value as it is: text, a number, a choice, or a repeated field of these."""
     return all(
         _is_scalar(each)
         or (each.get("type") == "array" and all(map(_is_scalar, branches(each.get("items", {}), root))))
@@ -92,7 +92,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _others(schema: Schema) -> Schema:
-    """What a value is under a name that the schema does not give."""
+    """The type of values under names that the schema does not list."""
     given = schema.get("additionalProperties")
     others: list[Any] = [*schema.get("patternProperties", {}).values(), given]
     return others[0] if isinstance(others[0], Mapping) else {}
@@ -120,12 +120,12 @@ def _bounds(schema: Schema) -> str:
 
 
 def number(value: float) -> str:
-    """A bound in digits: `1000000`, not `1e+06`."""
+    """Format a limit in digits: `1000000`, not `1e+06`."""
     return f"{value:.15g}"
 
 
 def sample(schema: Schema, root: Schema | None = None, depth: int = 0) -> Any:
-    """A small value that fits: an example of the schema's own, its default, or the least that is allowed."""
+    """A small value that matches: the schema's example, its default, or the smallest allowed value."""
     root = schema if root is None else root
     schema = resolved(schema, root)
     if schema.get("examples"):
@@ -164,7 +164,7 @@ def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
 
 
 def _has_its_own_example(schema: Schema, root: Schema) -> bool:
-    """Whether a property that may be null has one: it is one of several of which some are needed."""
+    """Whether a nullable property has an example of its own."""
     schema = resolved(schema, root)
     return "examples" in schema and is_nullable(schema, root)
 

@@ -1,4 +1,4 @@
-"""What routes refer to by name: parameters, headers, links, and the answers of problems."""
+"""Parameters, headers, links and problem answers, to which routes refer by name."""
 
 from typing import Any
 
@@ -31,15 +31,15 @@ def _query(name: str, description: str, schema: Schema = _STRING) -> dict[str, A
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-#: What the reserved names of a submit's query mean; what they take is read from the model that checks them.
+#: Descriptions of a submit's options; their schemas come from the model that validates them.
 _OPTIONS = {
-    "delay": "Seconds to wait before it may start.",
-    "not_before": "The time before which it does not start, with a time zone.",
-    "priority": "Which of the waiting go first.",
-    "tag": "A word to find it by; repeatable.",
-    "ttl": "Seconds that the record and its files are kept after the end.",
-    "cancel_after": "Seconds from acceptance after which it is canceled.",
-    "webhook": "An https address that gets the status object, signed, when the task has ended.",
+    "delay": "Seconds before the task may start.",
+    "not_before": "The earliest start, with a time zone.",
+    "priority": "The priority among waiting tasks.",
+    "tag": "A label to filter by; repeatable.",
+    "ttl": "Seconds to keep the record and its files after the end.",
+    "cancel_after": "Seconds after acceptance at which the task is canceled.",
+    "webhook": "An https URL that receives the signed status object when the task has ended.",
 }
 
 
@@ -49,7 +49,7 @@ def _options() -> dict[str, Any]:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """What a query can say: a name that is left out is null, and no text is."""
+    """Remove null from a schema: in a query, a missing name is null."""
     (other,) = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
     merged = {**schema, **other}
     return {word: value for word, value in merged.items() if word != "anyOf" and (word, value) != ("default", None)}
@@ -63,42 +63,41 @@ _STATUSES: Schema = {"type": "string", "pattern": "^({0})?(,({0}))*$".format("|"
 
 _FILTERS = {
     "filter.status": _query("status", "Statuses, separated by commas.", _STATUSES) | {"example": "queued,running"},
-    "filter.task": _query("task", "Kinds of task, separated by commas."),
-    "filter.owner": _query("owner", "Owners, separated by commas: for an admin, who sees everyone's."),
+    "filter.task": _query("task", "Task types, separated by commas."),
+    "filter.owner": _query("owner", "Owners, separated by commas. For admins, who see all owners' tasks."),
     "filter.tag": _query("tag", "Tags, separated by commas."),
     "filter.since": _query("since", "Submitted at this time or later.", _MOMENT),
     "filter.until": _query("until", "Submitted before this time.", _MOMENT),
 }
 
-#: Names of the parameters that say how to run a task, and of those that choose among tasks.
+#: Names of the parameters that are options of a submit, and of those that are filters.
 OPTIONS = tuple(_options())
 FILTERS = tuple(_FILTERS)
 
 PARAMETERS: dict[str, Any] = {
     **_options(),
     **_FILTERS,
-    "wait": _query("wait", "Seconds that the answer may be held; 25 at most are.", {"type": "integer", "minimum": 0}),
+    "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),
-    "Last-Event-ID": _header("Last-Event-ID", "The id of the last event that came: those after it are sent.", "3.done"),
+    "Last-Event-ID": _header("Last-Event-ID", "The id of the last received event; later ones are sent.", "3.done"),
     "limit": _query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
-    "cursor": _query("cursor", "Where the page begins: from `next` of the page before."),
-    "batch_id": _path("batch_id", "The id that `POST /batches` gave.", _TASK_ID),
+    "cursor": _query("cursor", "The start of the page, from `next` of the previous page."),
+    "batch_id": _path("batch_id", "The id from `POST /batches`.", _TASK_ID),
     "Cancel-After": _header("Cancel-After", "As `cancel_after`: `90`, `90s`, `5m` or `1h`.", "5m", _DURATION),
     "Idempotency-Key": _header(
         "Idempotency-Key",
-        "Makes the submit safe to repeat for 24 hours: the same key and the same request give the first answer again.",
+        "Makes the submit safe to repeat for 24 hours: the same key and request return the first answer again.",
         '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
         {"type": "string", "minLength": 1, "maxLength": 255},
     ),
-    "task_id": _path("task_id", "The ticket that submit gave.", _TASK_ID)
-    | {"schema": {"type": "string", "format": "uuid"}},
-    "kind": _path("name", "The name of a kind of task.", "thumbnail"),
+    "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
+    "kind": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
     "problem": _path("name", "The last part of a problem's `type`.", "invalid-input"),
-    "X-Request-ID": _header("X-Request-ID", "A name for this request, to find it in the log.", "checkout-4711"),
-    "If-None-Match": _header("If-None-Match", "The ETag at hand: 304 where it still holds.", '"5bb2c19d07ae4f38"'),
+    "X-Request-ID": _header("X-Request-ID", "An id for this request, to find it in the log.", "checkout-4711"),
+    "If-None-Match": _header("If-None-Match", "The last ETag; 304 if it still matches.", '"5bb2c19d07ae4f38"'),
     "Range": _header("Range", "One range of bytes (RFC 9110, section 14).", "bytes=0-1023"),
-    "If-Range": _header("If-Range", "Answer the range only while this ETag holds, else the whole file.", '"9f86d081"'),
+    "If-Range": _header("If-Range", "The range if this ETag matches, otherwise the whole file.", '"9f86d081"'),
 }
 
 
@@ -107,22 +106,22 @@ def _headed(description: str, example: Any, schema: Schema = _STRING) -> dict[st
 
 
 HEADERS: dict[str, Any] = {
-    "X-Request-ID": _headed("The request's own, or one that was made for it.", "3f9d2c5a7b1e4d60"),
-    "Location": _headed("Of a submit: the result. Of a redirect: where to.", f"/tasks/{_TASK_ID}/result"),
-    "Operation-Location": _headed("The status, as azure-core's pollers look for it.", f"/tasks/{_TASK_ID}"),
-    "Retry-After": _headed("Seconds after which looking again pays.", 1, {"type": "integer", "minimum": 1}),
-    "ETag": _headed("Changes when the answer does.", '"5bb2c19d07ae4f38"'),
-    "Cache-Control": _headed("How long the answer may be kept.", "private, no-cache"),
-    "Vary": _headed("What else the answer depends on.", "Accept"),
-    "WWW-Authenticate": _headed("Which credentials are wanted (RFC 9110).", 'Bearer realm="coatcheck"'),
-    "RateLimit": _headed("How many more unfinished tasks there may be.", '"unfinished";r=9990'),
-    "RateLimit-Policy": _headed("How many unfinished tasks an owner may have.", '"unfinished";q=10000'),
+    "X-Request-ID": _headed("The request's id, or a generated one.", "3f9d2c5a7b1e4d60"),
+    "Location": _headed("The address of the result, or the target of a redirect.", f"/tasks/{_TASK_ID}/result"),
+    "Operation-Location": _headed("The address of the status, for azure-core's pollers.", f"/tasks/{_TASK_ID}"),
+    "Retry-After": _headed("Seconds until the next poll.", 1, {"type": "integer", "minimum": 1}),
+    "ETag": _headed("The version of the answer.", '"5bb2c19d07ae4f38"'),
+    "Cache-Control": _headed("How long the answer may be cached.", "private, no-cache"),
+    "Vary": _headed("Request headers that the answer depends on.", "Accept"),
+    "WWW-Authenticate": _headed("The required credentials (RFC 9110).", 'Bearer realm="coatcheck"'),
+    "RateLimit": _headed("The number of further unfinished tasks that are allowed.", '"unfinished";r=9990'),
+    "RateLimit-Policy": _headed("The allowed number of unfinished tasks per owner.", '"unfinished";q=10000'),
     "Preference-Applied": _headed("The wait that was granted (RFC 7240).", "wait=10"),
-    "Idempotency-Replayed": _headed("`true`: the first answer to this key again.", "true"),
+    "Idempotency-Replayed": _headed("`true` if the answer repeats the first one for this key.", "true"),
     "Link": _headed("The next page (RFC 8288).", f'</tasks?cursor={_TASK_ID}>; rel="next"'),
-    "Accept-Ranges": _headed("Ranges can be asked for.", "bytes"),
-    "Content-Range": _headed("Which bytes these are, of how many.", "bytes 0-1023/5120"),
-    "Content-Disposition": _headed("The file's name.", "inline; filename*=UTF-8''thumbnail.webp"),
+    "Accept-Ranges": _headed("Range requests are supported.", "bytes"),
+    "Content-Range": _headed("The range of the bytes, and the total size.", "bytes 0-1023/5120"),
+    "Content-Disposition": _headed("The name of the file.", "inline; filename*=UTF-8''thumbnail.webp"),
     "Content-Length": _headed("Bytes.", 5120, {"type": "integer"}),
 }
 
@@ -133,17 +132,17 @@ def _link(operation_id: str, description: str, **parameters: str) -> dict[str, A
 
 
 LINKS: dict[str, Any] = {
-    "status": _link("get_status", "How the task is."),
-    "result": _link("get_result", "What it gave, once it has ended."),
+    "status": _link("get_status", "The status of the task."),
+    "result": _link("get_result", "The result, when the task has ended."),
     "cancel": _link("cancel_task", "Stop it."),
-    "files": _link("get_file", "A file that the result names; `name` is that file's."),
-    "file": _link("get_file", "The file, where the result is one.", name="$response.body#/result/name"),
+    "files": _link("get_file", "A file of the result; `name` is its name."),
+    "file": _link("get_file", "The file, if the result is a single file.", name="$response.body#/result/name"),
 }
 
 LINKS["batch"] = {
     "operationId": "get_batch",
     "parameters": {"batch_id": "$response.body#/batch_id"},
-    "description": "How its tasks are.",
+    "description": "The status of its tasks.",
 }
 
 SECURITY_SCHEMES: dict[str, Any] = {
@@ -151,18 +150,18 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "type": "http",
         "scheme": "bearer",
         "description": "A key made by `make key`, with the role `submit` (its owner's tasks), `read` or `admin`. "
-        "A server without any key needs none, and answers on loopback addresses only.",
+        "A server without any key requires none, and answers on loopback addresses only.",
     },
     "session": {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "Of a browser that has signed in with a key at `/ui/sign-in`. What changes something must come "
-        "from a page of this server (`Origin` or `Sec-Fetch-Site`).",
+        "description": "The session of a browser that has signed in with a key at `/ui/sign-in`. Unsafe requests must "
+        "come from a page of this server (`Origin` or `Sec-Fetch-Site`).",
     },
 }
 
-#: Headers that the answers of a status carry beside every answer's own.
+#: Headers of a status answer, in addition to those of every answer.
 _PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     416: ("Content-Range",),
@@ -179,12 +178,12 @@ def referred(section: str, *names: str) -> dict[str, Any]:
 
 
 def problem_name(group: Group) -> str:
-    """The component's name of the answer that is one of these problems."""
+    """The component name of an answer with one of these problems."""
     return ".or.".join(group)
 
 
 def problem_answer(group: Group) -> dict[str, Any]:
-    """The answer that is one of these problems, which share a status."""
+    """Build the answer with one of these problems, which share a status."""
     status = problem_types()[group[0]].status
     types = [f"/problems/{name}" for name in group]
     narrowed = {"properties": {"type": {"enum": types}, "status": {"const": status}}}
@@ -205,7 +204,7 @@ def problem_answer(group: Group) -> dict[str, Any]:
 
 
 def any_problem() -> dict[str, Any]:
-    """The answer of every other error: 405 for a method that the address does not take, say."""
+    """The answer for every other error, such as 405 for an unsupported method."""
     return {
         "description": "Any other error, such as `method-not-allowed` (405, with `Allow`).",
         "headers": referred("headers", "X-Request-ID"),

@@ -1,4 +1,4 @@
-"""The routes of queues and workers, and their objects on the wire."""
+"""The routes of queues and workers, and their objects."""
 
 from pydantic import BaseModel, Field
 
@@ -8,7 +8,7 @@ from server.web.openapi.route import Access, Route
 
 
 class EndCounts(WireObject):
-    """How many tasks ended in each step of time, oldest first; the last step goes on."""
+    """The number of ended tasks per time step, oldest first. The last step is not complete."""
 
     step_seconds: int
     succeeded: list[int]
@@ -17,18 +17,18 @@ class EndCounts(WireObject):
 
 
 class Queue(WireObject):
-    """What waits in a queue, what runs, and what has ended."""
+    """Waiting, running and ended tasks of a queue."""
 
     name: str
     waiting: int
-    oldest_seconds: float | None = Field(description="How long the longest waiting task has waited.")
+    oldest_seconds: float | None = Field(description="The waiting time of the oldest task.")
     running: int
     last_hour: EndCounts
     last_day: EndCounts
 
 
 class RunSeconds(WireObject):
-    """Seconds within which so many of a hundred runs ended, to a fifth; null where there were none."""
+    """Percentiles of run times in seconds, with an error of up to a fifth; null without runs."""
 
     p50: float | None
     p90: float | None
@@ -36,7 +36,7 @@ class RunSeconds(WireObject):
 
 
 class RunTimes(WireObject):
-    """How long a kind's successful runs of the last day took."""
+    """Run times of a task type's successful attempts in the last day."""
 
     task: str
     runs: int
@@ -44,15 +44,15 @@ class RunTimes(WireObject):
 
 
 class QueueOverview(WireObject):
-    """Every queue, every kind's run times, and what maintenance has found."""
+    """All queues, run times of all task types, and automatic recoveries."""
 
     queues: list[Queue]
     tasks: list[RunTimes]
-    recoveries: dict[str, int] = Field(description="How often it put something right, since ever, by finding.")
+    recoveries: dict[str, int] = Field(description="The number of automatic recoveries by kind, since the first start.")
 
 
 class WorkerRun(WireObject):
-    """A task that a worker holds."""
+    """A task that a worker runs."""
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     task: str
@@ -62,17 +62,17 @@ class WorkerRun(WireObject):
 
 
 class Worker(WireObject):
-    """A worker that lives."""
+    """A worker that is up."""
 
     name: str
     pid: int
-    concurrency: int = Field(description="Tasks that it runs at the same time.")
+    concurrency: int = Field(description="The number of tasks that it can run at the same time.")
     started_at: str = Field(json_schema_extra=MOMENT)
     running: list[WorkerRun]
 
 
 class WorkerList(WireObject):
-    """The workers that live."""
+    """The workers that are up."""
 
     workers: list[Worker]
 
@@ -85,10 +85,10 @@ QUEUES: tuple[Route, ...] = (
         "/queues",
         "list_queues",
         "server",
-        "What waits, what runs, what has ended of late",
+        "Waiting, running and recently ended tasks",
         (found("QueueOverview", "Every queue."), UNCHANGED),
         Access.ADMIN,
-        "The last hour by the minute and the last day by the quarter of an hour; run times of the last day.",
+        "The last hour per minute and the last day per quarter of an hour; run times of the last day.",
         parameters=("If-None-Match",),
     ),
     Route(
@@ -96,7 +96,7 @@ QUEUES: tuple[Route, ...] = (
         "/workers",
         "list_workers",
         "server",
-        "Which workers live, and what they hold",
+        "The workers that are up, and their tasks",
         (found("WorkerList", "By name."), UNCHANGED),
         Access.ADMIN,
         parameters=("If-None-Match",),

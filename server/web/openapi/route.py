@@ -1,4 +1,4 @@
-"""What a route is, and the OpenAPI operation that it makes."""
+"""The description of a route, and its OpenAPI operation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from server.web.openapi.components import Schema
 
 
 class Access(StrEnum):
-    """Who may call a route."""
+    """The role that a route requires."""
 
     ANYONE = "anyone"
     KEY = "any key"
-    SUBMIT = "a key that may submit"
+    SUBMIT = "a key with the role submit"
     ADMIN = "an admin's key"
 
 
@@ -29,7 +29,7 @@ _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no error. `headers` and `links` are names in `parts`; `media` is media type to schema."""
+    """A successful answer. `headers` and `links` are names in `parts`; `media` maps media types to schemas."""
 
     status: int
     description: str
@@ -67,11 +67,11 @@ class Route:
     inline: tuple[dict[str, Any], ...] = ()
     body: dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
-    #: What a command needs behind the address, for the reader of the page.
+    #: The part of a sample command after the address, for the docs page.
     sample: str = ""
 
     def problem_groups(self) -> list[parts.Group]:
-        """The problems that it answers with, those of one status together."""
+        """The problems of the route, grouped by status."""
         groups: dict[int, list[str]] = {}
         for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
             names = groups.setdefault(problem_types()[name].status, [])

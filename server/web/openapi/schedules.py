@@ -1,4 +1,4 @@
-"""The routes of schedules, and their objects on the wire."""
+"""The routes of schedules, and their objects."""
 
 from typing import Any, Literal
 
@@ -24,29 +24,29 @@ _EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-F
 
 
 class ScheduleRun(WireObject):
-    """One of a schedule's tasks."""
+    """A task that a schedule has submitted."""
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     status: Status | Literal["expired"]
-    tick: str | None = Field(description="When it was due; null for a run by hand.", json_schema_extra=MOMENT)
+    tick: str | None = Field(description="When it was due; null for a manual run.", json_schema_extra=MOMENT)
     links: StatusLinks
 
 
 class ScheduleLinks(WireObject):
-    """Where the schedule is, and where it is run now."""
+    """Addresses of a schedule, and of a manual run."""
 
     self: str
     run: str
 
 
 class Schedule(WireObject):
-    """A task that comes by itself."""
+    """A task at an interval or by a cron line."""
 
     name: str
-    owner: str = Field(description="Who put it last; its tasks are this owner's.")
+    owner: str = Field(description="The owner of its tasks: the last one who put it.")
     task: str
     input: dict[str, Any]
-    every: float | None = Field(description="Seconds, counted from `created_at`.")
+    every: float | None = Field(description="The interval in seconds, counted from `created_at`.")
     cron: str | None
     timezone: str
     enabled: bool
@@ -56,8 +56,8 @@ class Schedule(WireObject):
     updated_at: str = Field(json_schema_extra=MOMENT)
     next: list[str] = Field(description=f"The next {SHOWN} times; none while it is paused.")
     runs: list[ScheduleRun] = Field(description="The last ten, newest first.")
-    skipped: int = Field(description="How many ticks were skipped because the earlier run still went on.")
-    error: Failure | None = Field(description="Why the last tick could not fire.")
+    skipped: int = Field(description="The number of runs that were skipped because the previous one had not ended.")
+    error: Failure | None = Field(description="The reason why the last run could not be submitted.")
     links: ScheduleLinks
 
 
@@ -73,7 +73,7 @@ _NAME: dict[str, Any] = {
     "name": "name",
     "in": "path",
     "required": True,
-    "description": "A word of letters, digits and `_ . -`, 64 at most.",
+    "description": "At most 64 letters, digits and `_ . -`.",
     "schema": {"type": "string"},
     "example": "nightly-report",
 }
@@ -85,7 +85,7 @@ SCHEDULES: tuple[Route, ...] = (
         "/schedules",
         "list_schedules",
         "schedules",
-        "Every schedule, by name",
+        "All schedules, by name",
         (found("ScheduleList", "All of them."), UNCHANGED),
         Access.ADMIN,
         parameters=("If-None-Match",),
@@ -107,14 +107,14 @@ SCHEDULES: tuple[Route, ...] = (
         "/schedules/{name}",
         "put_schedule",
         "schedules",
-        "Make a schedule, or replace it",
+        "Create or replace a schedule",
         (
             Answer(200, "Replaced.", _SHOWN, CACHED),
-            Answer(201, "Made.", _SHOWN, (*CACHED, "Location")),
+            Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
         ),
         Access.ADMIN,
-        "Either `every` or `cron`. Put again with the same timing, its ticks stay where they are. Where the clocks of "
-        "a zone change, a time that is skipped fires right after the gap, and one that comes twice fires once.",
+        "Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks "
+        "change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
         inline=(_NAME,),
         body={
             "required": True,
@@ -127,8 +127,8 @@ SCHEDULES: tuple[Route, ...] = (
         "/schedules/{name}",
         "delete_schedule",
         "schedules",
-        "Forget a schedule; its tasks stay",
-        (Answer(204, "It is gone."),),
+        "Delete a schedule; its tasks are kept",
+        (Answer(204, "It is deleted."),),
         Access.ADMIN,
         inline=(_NAME,),
         problems=("unknown-schedule",),
@@ -138,18 +138,18 @@ SCHEDULES: tuple[Route, ...] = (
         "/schedules/{name}/run",
         "run_schedule",
         "schedules",
-        "Run it once more, now",
+        "Run a schedule now",
         (
             status_with(
                 202,
-                "StoredSchedule and queued.",
+                "Stored and queued.",
                 *TICKET_HEADERS,
                 "Idempotency-Replayed",
                 links=("status", "result", "cancel"),
             ),
         ),
         Access.ADMIN,
-        "A paused one, too.",
+        "Also possible if it is paused.",
         parameters=("Idempotency-Key",),
         inline=(_NAME,),
         problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),

@@ -1,4 +1,4 @@
-"""The routes that each kind of task brings along: `POST /tasks/<name>`, with its own bodies and its own 202."""
+"""The route of each task type: `POST /tasks/<name>`, with its bodies and answers."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from server.web.openapi.route import Access, Answer, Route
 
 _ANY_BYTES = "application/octet-stream"
 
-#: Names in `parts.PARAMETERS` that say how to run a task, whichever it is.
+#: Names in `parts.PARAMETERS` of the options of every submit.
 HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key")
 
 _TABLE = {"data": "bmFtZSxwcmljZQp0ZWEsMy41MAo=", "filename": "prices.csv"}
@@ -30,7 +30,7 @@ _PROBLEMS = (
 
 
 def place_kinds(kinds: Iterable[TaskDefinition], components: Components) -> None:
-    """Put each kind's input, result and status into the components, and `TaskResult` that is any kind's."""
+    """Add input, result and status of each task type to the components, and `TaskResult` for any type."""
     kinds = list(kinds)
     components.reserve("TaskResult")
     for kind in kinds:
@@ -46,7 +46,7 @@ def place_kinds(kinds: Iterable[TaskDefinition], components: Components) -> None
 
 def _any_result(kinds: Iterable[TaskDefinition]) -> Schema:
     return {
-        "description": "What a succeeded task gave; `result` is its kind's.",
+        "description": "The result of a succeeded task; `result` depends on its task type.",
         "type": "object",
         "properties": {
             "task_id": {"type": "string", "format": "uuid"},
@@ -58,27 +58,27 @@ def _any_result(kinds: Iterable[TaskDefinition]) -> Schema:
 
 
 def input_name(kind: TaskDefinition) -> str:
-    """The component of its parameters."""
+    """The component name of its parameters."""
     return _camel(kind.name) + "Input"
 
 
 def result_name(kind: TaskDefinition) -> str:
-    """The component of its result."""
+    """The component name of its result."""
     return _camel(kind.name) + "Result"
 
 
 def status_name(kind: TaskDefinition) -> str:
-    """The component of its status object."""
+    """The component name of its status object."""
     return _camel(kind.name) + "Status"
 
 
 def _camel(name: str) -> str:
-    """`image_info` → `ImageInfo`. Dots and hyphens stay, so that two kinds never share a name."""
+    """Convert `image_info` to `ImageInfo`. Dots and hyphens stay, so that names remain unique."""
     return re.sub(r"(?:^|_)([a-z0-9])|_", lambda match: (match[1] or "_").upper(), name)
 
 
 def submit_routes(kinds: Iterable[TaskDefinition], components: Components) -> list[Route]:
-    """One for each kind."""
+    """The submit route of each task type."""
     return [_submit_route(kind, components) for kind in kinds]
 
 
@@ -92,14 +92,14 @@ def _submit_route(kind: TaskDefinition, components: Components) -> Route:
         (
             Answer(
                 200,
-                "With `wait`: it has ended in time; the status with the result.",
+                "With `wait`: the task has ended in time; its status with the result.",
                 {"application/json": {"allOf": [reference(status_name(kind)), _with_result(kind)]}},
                 (*CACHED, *_ADDRESSES, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),
             Answer(
                 202,
-                "StoredSchedule and queued; this is its ticket. "
+                "Stored and queued: the status object. "
                 f"Its result will be a `{result_name(kind)}`, inside a `TaskResult`.",
                 {"application/json": reference(status_name(kind))},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
@@ -123,9 +123,9 @@ def _with_result(kind: TaskDefinition) -> Schema:
 def _description(kind: TaskDefinition) -> str:
     text = kind.description or kind.summary
     if kind.single_upload:
-        return f"{text}\n\nA raw body is `{kind.single_upload}`; the other parameters then stand in the query."
+        return f"{text}\n\nA raw body is `{kind.single_upload}`; put the other parameters into the query."
     if not kind.uploads:
-        return f"{text}\n\nWithout a body, the parameters stand in the query. A JSON body holds all of them."
+        return f"{text}\n\nWithout a body, put the parameters into the query. A JSON body has all of them."
     return text
 
 
@@ -144,7 +144,7 @@ def _body(kind: TaskDefinition, components: Components) -> dict[str, Any]:
 
 
 def _example(kind: TaskDefinition) -> Any:
-    """A small input; its files are such as the kind takes."""
+    """A small sample input, with files of an accepted type."""
     made = sample(kind.input_schema)
     if kind.accepts and not any(each.startswith("image/") for each in kind.accepts):
         made |= {name: _TABLE for name in kind.uploads if name in made}
@@ -174,7 +174,7 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
 
 
 def _as_text(kind: TaskDefinition, schema: Schema, components: Components) -> Schema:
-    """A parameter as a form's field: plain values as they are, anything else as JSON text."""
+    """A parameter as a form field: plain values unchanged, others as JSON text."""
     moved = _without_null(components.rewritten(input_name(kind), schema))
     if is_plain(schema, kind.input_schema):
         return moved
@@ -183,7 +183,7 @@ def _as_text(kind: TaskDefinition, schema: Schema, components: Components) -> Sc
 
 
 def _without_null(schema: Schema) -> Schema:
-    """A form and a query have no null: what is null is left out."""
+    """Leave out null values, which a form and a query cannot express."""
     if "anyOf" not in schema:
         return schema
     others = [each for each in schema["anyOf"] if each != {"type": "null"}]

@@ -1,4 +1,4 @@
-"""The routes about webhooks. What a receiver gets is in the document's own `webhooks`."""
+"""The routes of webhooks. The call to the receiver is described in the document's `webhooks`."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ WEBHOOKS: tuple[Route, ...] = (
         "/tasks/{task_id}/webhook",
         "get_webhook",
         "webhooks",
-        "The tries to deliver a task's webhook",
-        (found("WebhookDelivery", "Each try, and when the next is due."), UNCHANGED),
+        "The attempts to deliver a task's webhook",
+        (found("WebhookDelivery", "The attempts, and when the next one is due."), UNCHANGED),
         description="404 (`not-found`) for a task that was submitted without one.",
         parameters=("task_id", "If-None-Match"),
         problems=(*OF_TASK, "not-found"),
@@ -25,10 +25,10 @@ WEBHOOKS: tuple[Route, ...] = (
         "/webhook-secret",
         "get_webhook_secret",
         "webhooks",
-        "What the caller's webhooks are signed with",
+        "The secret that signs the caller's webhooks",
         (_SECRET, UNCHANGED),
         Access.SUBMIT,
-        "It is made when it is first asked for.",
+        "It is created on first use.",
         parameters=("If-None-Match",),
     ),
     Route(
@@ -39,7 +39,7 @@ WEBHOOKS: tuple[Route, ...] = (
         "A new secret",
         (_SECRET,),
         Access.SUBMIT,
-        "Until `previous_until` each webhook has two signatures. Rotated again before that, the oldest is dropped.",
+        "Until `previous_until` each webhook has two signatures. Another rotation before that drops the oldest secret.",
     ),
 )
 
@@ -55,21 +55,21 @@ CALLS: dict[str, Any] = {
             "operationId": "task_ended",
             "tags": ["webhooks"],
             "summary": "A task has ended",
-            "description": "Sent to the `webhook` of the submit, as Standard Webhooks 1.0.0 say. Tried again for up to "
-            "a day until the answer is 2xx; 410 stops it.",
+            "description": "Sent to the `webhook` of the submit, as Standard Webhooks 1.0.0 specify. Retried for up to "
+            "a day until the answer is 2xx; 410 stops the retries.",
             "security": [],
             "parameters": [
-                _header("webhook-id", "The task's id; the same for every try."),
-                _header("webhook-timestamp", "When this try was made, in seconds since 1970."),
+                _header("webhook-id", "The task's id, the same for each attempt."),
+                _header("webhook-timestamp", "The time of this attempt, in seconds since 1970."),
                 _header(
-                    "webhook-signature", "`v1,` and a signature; two of them, with a space between, in a rotation."
+                    "webhook-signature", "`v1,` and a signature; two of them, separated by a space, during a rotation."
                 ),
             ],
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": reference("TaskStatus")}},
             },
-            "responses": {"2XX": {"description": "Received."}, "410": {"description": "No more of this task's."}},
+            "responses": {"2XX": {"description": "Received."}, "410": {"description": "No more attempts."}},
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Many submits in one request: a bad item does not stop the others, and all that is good is stored in one step."""
+"""Batches: many submits in one request. Valid items are stored in one step; invalid ones do not stop them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ batches = Blueprint("batches", __name__)
 
 MAX_ITEMS = 1_000
 
-#: NDJSON, by the names that it goes by.
+#: Media types of NDJSON.
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
 
 
 class Item(BaseModel):
-    """One submit of a batch; `options` are those of a submit's query."""
+    """One submit of a batch. `options` are those of a submit's query."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     task: str
@@ -42,20 +42,20 @@ class Item(BaseModel):
     options: dict[str, Any] = {}
 
 
-#: An item that can be stored, or why it cannot.
+#: An item that is ready to be stored, or its problem.
 Prepared = tuple[Submission, NewTask] | Problem
 
 
 @batches.post("/batches")
 def submit_batch() -> Response:
-    """Store up to 1,000 tasks; answers item by item."""
+    """Store up to 1,000 tasks, with an answer for each item."""
     who = require_submit()
     key = read_key(who)
     by_line = request.mimetype in _LINES
     text = read_text() if by_line else read_json()
     items = _lines(text) if by_line else _items(text)
     if not 1 <= len(items) <= MAX_ITEMS:
-        raise Problem("invalid-input", f"A batch has 1 to {MAX_ITEMS} items.", errors=[])
+        raise Problem("invalid-input", f"A batch must have 1 to {MAX_ITEMS} items.", errors=[])
     batch_id = ids.new(who.owner, store().secret)
     if key:
         store().submits.reserve_key(key)
@@ -81,18 +81,18 @@ def submit_batch() -> Response:
 
 
 def _lines(text: bytes) -> list[Any]:
-    """The items of NDJSON, each as it came."""
+    """Parse the items of NDJSON, one per line."""
     return [_parsed(line) for line in text.splitlines() if line.strip()]
 
 
 def _items(text: bytes) -> list[Any]:
-    """The items of `{"items": […]}`, each as it came."""
+    """Parse the items of `{"items": […]}`."""
     body = _parsed(text)
     if isinstance(body, Problem):
         raise body
     if not isinstance(body, dict) or not isinstance(body.get("items"), list) or len(body) != 1:
         errors = [{"loc": ["items"], "msg": "Input should be a list"}]
-        raise Problem("invalid-input", 'The body is {"items": [{"task": "…", "input": {…}}, …]}.', errors=errors)
+        raise Problem("invalid-input", 'The body must be {"items": [{"task": "…", "input": {…}}, …]}.', errors=errors)
     found: list[Any] = body["items"]
     return found
 
@@ -120,13 +120,13 @@ def _prepare(who: Caller, item: Any) -> Prepared:
         return submission, task
     except ValidationError as error:
         errors = [{"loc": list(each["loc"]), "msg": each["msg"]} for each in error.errors(include_url=False)]
-        return Problem("invalid-input", 'An item is {"task": "…", "input": {…}}.', errors=errors)
+        return Problem("invalid-input", 'An item must be {"task": "…", "input": {…}}.', errors=errors)
     except CoatcheckError as error:
         return as_problem(error)
 
 
 def _tidy(prepared: Sequence[Prepared], stored: bool) -> None:
-    """Nothing was stored: the uploads of the items go, too."""
+    """Delete the uploads of all items if nothing was stored."""
     for each in prepared:
         if not stored and not isinstance(each, Problem):
             each[0].uploads.discard()
@@ -155,7 +155,7 @@ def _ticket(batch_id: str, items: list[dict[str, Any]], *, replayed: bool = Fals
 
 
 def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
-    """The first answer again, item by item; why one was refused is not kept, and is said as it is now."""
+    """Repeat the first answer. Reasons for refused items are not stored, so they are computed again."""
     found = store().submits.batch(batch_id)
     tasks = found.tasks if found else {}
     lines = []
@@ -168,12 +168,12 @@ def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
 
 
 def _no_room() -> Problem:
-    return Problem("over-quota", "There was no room for it when this batch came first. Submit it under another key.")
+    return Problem("over-quota", "There was no room for this item in the first request. Submit it with another key.")
 
 
 @batches.get("/batches/<batch_id>")
 def show_batch(batch_id: str) -> Response:
-    """How many of a batch's tasks are in each status; `expired` counts those whose records are gone."""
+    """Count a batch's tasks by status. `expired` counts tasks whose records are deleted."""
     found = store().submits.batch(batch_id)
     if found is None or found.owner not in visible_owners():
         raise Problem("expired-batch" if found is None and issued(batch_id) else "unknown-batch")

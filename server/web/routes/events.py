@@ -1,14 +1,14 @@
-"""A task's life as server-sent events: `status` at each change, `progress`, `log`, and last `done`.
+"""Server-sent events of a task: `status` at each change, `progress`, `log`, and finally `done`.
 
-An id says all that its reader has had: `<number>.<status>-<deliveries>-<retries>`, the number of the last entry of the
-task's log and the last status, and at the end `<number>.done`. The entries are numbered in the record for good, and
-status, deliveries and retries never come back to what they were; so `Last-Event-ID` gives exactly what is missing:
-the entries behind the number (the oldest of very many are not kept), and the status where it is another. A status
-that came and went while nobody listened is not told: its successor says all that it said. Whoever has had `done`
-gets 204, at which a browser's `EventSource` stops asking.
+An event id describes everything that the client has received: `<number>.<status>-<deliveries>-<retries>`, with the
+number of the last entry of the task's log and the last status, and at the end `<number>.done`. Numbers are never
+reused, and status, deliveries and retries never return to earlier values. So `Last-Event-ID` determines what is
+missing: later entries (the oldest of very many are not kept), and the status if it has changed. A status that passed
+while the client was not connected is not sent, because its successor contains its information. After `done` the answer
+is 204, which stops a browser's `EventSource`.
 
-`EventSource` cannot send headers: with keys configured, a page reads this with the session of a browser that has
-signed in (see `sessions.py`).
+`EventSource` cannot send headers. If keys are configured, a page uses the session of the signed-in browser (see
+`sessions.py`).
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -33,10 +33,10 @@ from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_reques
 from server.web.middleware import caller
 from server.web.routes.tasks import find
 
-#: Seconds of silence after which a comment says that the connection lives.
+#: Seconds without an event before a comment is sent as a heartbeat.
 HEARTBEAT = 15.0
 
-#: Milliseconds after which a client whose connection broke comes back; more where it was sent away.
+#: Milliseconds before a client reconnects; more if the server had no room.
 _RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
 _ID = re.compile(r"(\d{1,15})\.([a-z]+(?:-\d+-\d+)?)")
@@ -46,7 +46,7 @@ events = Blueprint("events", __name__)
 
 @events.get("/tasks/<task_id>/events")
 def stream(task_id: str) -> Response:
-    """What happens to a task, as it happens."""
+    """Stream the events of a task."""
     record = find(task_id)
     number, mark = _last_seen()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -63,9 +63,9 @@ def _last_seen() -> tuple[int, str]:
 
 
 def _body(lot: Lot, listening: Waiters, task_id: str, reader: "Reader") -> Iterator[bytes]:
-    """What there is now; the rest is written while the request is parked.
+    """Send the current events; later ones are sent while the request is parked.
 
-    Where there is no room for that, what there is now is all: the client comes back after a while.
+    If there is no room to park it, only the current events are sent, and the client reconnects later.
     """
     first = reader.more()
     ticket = None if reader.ended else enter(lot, listening, task_id, ALL, math.inf)
@@ -85,7 +85,7 @@ def _body(lot: Lot, listening: Waiters, task_id: str, reader: "Reader") -> Itera
 
 
 class Reader:
-    """One client's way through the events of a task. It ends early where the client's key is revoked."""
+    """One client's position in the events of a task. It ends early if the client's key is revoked."""
 
     def __init__(self, store: Store, task_id: str, caller: Caller, number: int, mark: str) -> None:
         self._store = store
@@ -98,18 +98,18 @@ class Reader:
 
     @property
     def due(self) -> float:
-        """When to say that the connection lives."""
+        """The time of the next heartbeat."""
         return self._written + HEARTBEAT
 
     def more(self) -> bytes:
-        """The events that have not been read yet; a comment where there have been none for long."""
+        """The new events, or a heartbeat comment after a long silence."""
         try:
             text = b"".join(self._new())
-        except UNREACHABLE:  # it is looked at again when Redis is back
+        except UNREACHABLE:  # it is read again when Redis is back
             text = b""
         now = time.monotonic()
         if not text and now >= self.due:
-            text = b": still here\n"  # no empty line: some clients take one for the end of an event
+            text = b": still here\n"  # without an empty line, which some clients consider the end of an event
         if text:
             self._written = now
         return text
@@ -119,7 +119,7 @@ class Reader:
         if record is None or not self._store.api_keys.holds(self._caller):
             self.ended = True
             return
-        running = record.status is Status.RUNNING  # it says so first; any other status comes after what a run said
+        running = record.status is Status.RUNNING  # sent first; any other status follows the attempt's entries
         yield from self._status(record) if running else ()
         yield from map(self._entry, entries)
         yield from self._status(record) if not running else ()

@@ -1,4 +1,4 @@
-"""A task's output files: whole, or by range (RFC 9110, sections 13 and 14)."""
+"""Downloads of a task's output files, also by range (RFC 9110, sections 13 and 14)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ from server.web.routes.tasks import find
 
 files = Blueprint("files", __name__)
 
-#: Types that a browser may show in place; all others are saved, so that none runs as a page of this origin.
+#: Types that a browser may display. All others are downloaded, so that none runs as a page of this origin.
 _INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "text/plain"})
 
 
 @files.get("/tasks/<task_id>/files/<name>")
 def download(task_id: str, name: str) -> Response:
-    """A file that a task made."""
+    """Send an output file of a task."""
     file = _find(find(task_id), name)
     etag = f'"{file["sha256"]}"'
     headers = _headers(file, etag)
@@ -56,20 +56,20 @@ def _headers(file: dict[str, Any], etag: str) -> dict[str, str]:
 
 
 def _file_name(name: str) -> str:
-    """The name for all clients, and beside it what only newer ones read where the name is not plain (RFC 6266)."""
+    """The file name for all clients, and the extended form for names that are not plain ASCII (RFC 6266)."""
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in name)
     return f'filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}")
 
 
 def _range(file: dict[str, Any], etag: str) -> tuple[int, int] | None:
-    """First byte, and the one behind the last; several ranges at once, or a stale `If-Range`, get the whole file."""
+    """The start and end of the requested range. Several ranges, or a stale `If-Range`, get the whole file."""
     size: int = file["bytes"]
     wanted = request.range if request.method == "GET" else None
     condition = request.headers.get("If-Range", etag)
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or condition != etag:
         return None
     first, _ = wanted.ranges[0]
-    # The last bytes, more than there are: RFC 9110 means all of them, werkzeug none.
+    # A suffix longer than the file: RFC 9110 requires the whole file, werkzeug returns nothing.
     found = (0, size) if 0 < size < -first else wanted.range_for_length(size)
     if found is None:
         raise Problem("range-not-satisfiable", headers={"Content-Range": f"bytes */{size}"})
@@ -80,4 +80,4 @@ def _read(key: str, start: int, stop: int) -> Iterator[bytes]:
     try:
         return store().blobs.read(key, start, stop)
     except BlobMissing:
-        raise Problem("unknown-file", "Its bytes are gone.") from None
+        raise Problem("unknown-file", "The file is deleted.") from None

@@ -1,4 +1,4 @@
-"""Is the process up, can it take a task, and what has been going on."""
+"""Health checks and Prometheus metrics."""
 
 from collections.abc import Iterator
 
@@ -21,17 +21,17 @@ health = Blueprint("health", __name__)
 
 @health.get("/health/live")
 def live() -> Response:
-    """The process answers."""
+    """Answer that the process is up."""
     return json_answer({"status": "live"})
 
 
 @health.get("/health/ready")
 def ready() -> Response:
-    """A task would be taken, and a worker is there to run it."""
+    """Check that tasks are accepted and that a worker is running."""
     try:
         workers = len(store().leases.workers())
     except UNREACHABLE:
-        raise Problem("unavailable", "Redis is out of reach.") from None
+        raise Problem("unavailable", "Redis is unreachable.") from None
     if workers == 0:
         raise Problem("unavailable", "No worker is running.", headers={"Retry-After": "5"})
     return json_answer({"status": "ready", "workers": workers})
@@ -39,7 +39,7 @@ def ready() -> Response:
 
 @health.get("/metrics")
 def metrics() -> Response:
-    """Prometheus text. Every figure lies in Redis, so it is the same from each web process and outlives them."""
+    """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
     require_admin()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector())
@@ -47,10 +47,10 @@ def metrics() -> Response:
 
 
 class _Collector(Collector):
-    """Reads the figures when they are asked for."""
+    """Reads the figures for each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
+        """Yield all metrics of the server."""
         statistics = store().counters.statistics()
         yield from _per_kind(statistics)
         yield _findings(statistics)
@@ -61,7 +61,7 @@ def _per_kind(statistics: dict[str, int]) -> Iterator[Metric]:
     submitted = CounterMetricFamily("coatcheck_tasks_submitted", "Tasks accepted.", labels=["task"])
     ended = CounterMetricFamily("coatcheck_tasks_ended", "Tasks that have ended.", labels=["task", "status"])
     seconds = CounterMetricFamily(
-        "coatcheck_task_run_seconds", "Time of the last runs of ended tasks.", labels=["task"]
+        "coatcheck_task_run_seconds", "Duration of the last attempts of ended tasks.", labels=["task"]
     )
     for kind in catalog():
         submitted.add_metric([kind.name], statistics.get(f"{kind.name}:submitted", 0))
@@ -79,11 +79,11 @@ def _findings(statistics: dict[str, int]) -> Metric:
 
 
 def _now() -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("coatcheck_queue_waiting", "Tasks that wait for a worker.", labels=["queue"])
-    oldest = GaugeMetricFamily("coatcheck_queue_oldest_seconds", "Age of the longest waiting.", labels=["queue"])
+    waiting = GaugeMetricFamily("coatcheck_queue_waiting", "Tasks waiting for a worker.", labels=["queue"])
+    oldest = GaugeMetricFamily("coatcheck_queue_oldest_seconds", "Age of the oldest waiting task.", labels=["queue"])
     for queue in sorted({kind.queue for kind in catalog()}):
         waiting.add_metric([queue], store().counters.waiting(queue))
         oldest.add_metric([queue], store().counters.oldest(queue) or 0.0)
     yield from (waiting, oldest)
-    yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks that workers hold.", value=store().counters.running())
-    yield GaugeMetricFamily("coatcheck_workers", "Workers that live.", value=len(store().leases.workers()))
+    yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks running on workers.", value=store().counters.running())
+    yield GaugeMetricFamily("coatcheck_workers", "Workers that are up.", value=len(store().leases.workers()))

@@ -1,4 +1,4 @@
-"""What a task was given: its parameters as they are stored, its uploads by name, type and size."""
+"""The input of a task: its stored parameters, and its uploads by name, type and size."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from server.web.routes.tasks import find
 
 inputs = Blueprint("inputs", __name__)
 
-#: What of a stored upload is a client's to know; where its bytes lie is not.
+#: The fields of a stored upload that a client may see; the key of its bytes is not one.
 _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
 
 
 @inputs.get("/tasks/<task_id>/input")
 def show(task_id: str) -> Response:
-    """What a task was given."""
+    """Show the input of a task."""
     record = find(task_id)
     return json_answer({"task_id": record.id, "task": record.task_type, "input": input_of(record)})
 
 
 def input_of(record: Record) -> dict[str, Any]:
-    """The parameters of a task."""
+    """The parameters of a task, with descriptions of its uploads."""
     return {name: _shown(value) for name, value in pydantic_core.from_json(record.input).items()}
 
 

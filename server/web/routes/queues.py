@@ -1,4 +1,4 @@
-"""What waits, what runs and what has ended of late, and the workers that do it. An admin's."""
+"""Queues and workers: what waits, what runs, and what has ended recently. For admins only."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from server.web.responses import json_answer
 
 queues = Blueprint("queues", __name__)
 
-#: What maintenance finds and puts right, as its counters are named.
+#: Names of the counters of automatic recoveries.
 FINDINGS = ("lost_attempts", "lost_messages", "returned_messages", "orphaned_files")
 
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -22,20 +22,20 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 @queues.get("/queues")
 def list_queues() -> Response:
-    """Each queue, the run times of each kind of task, and what maintenance has found."""
+    """List the queues, the run times of each task type, and automatic recoveries."""
     require_admin()
     return json_answer(overview())
 
 
 @queues.get("/workers")
 def list_workers() -> Response:
-    """The workers that live, and what each holds."""
+    """List the workers that are up, and their tasks."""
     require_admin()
     return json_answer({"workers": cards()})
 
 
 def overview() -> dict[str, Any]:
-    """What `GET /queues` answers."""
+    """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics = store().counters.statistics()
     return {
@@ -58,7 +58,7 @@ def _queue(name: str, day: DayStats, running: int) -> dict[str, Any]:
 
 
 def _counts(step: int, by_status: dict[Status, list[int]]) -> dict[str, Any]:
-    """Ends by step, oldest first; the last step goes on."""
+    """Ends by time step, oldest first. The last step is not complete."""
     return {"step_seconds": step, **{str(status): counts for status, counts in by_status.items()}}
 
 
@@ -68,7 +68,7 @@ def _times(name: str, day: DayStats) -> dict[str, Any]:
 
 
 def cards() -> list[dict[str, Any]]:
-    """The workers that live, by name."""
+    """The workers that are up, by name."""
     found = sorted(store().leases.workers(), key=lambda card: card["name"])
     held = [task_id for card in found for task_id in card["running"]]
     runs = {record.id: record for record in store().tasks.get_many(held) if record is not None}

@@ -21,10 +21,10 @@ from server.web.responses import accepted, json_answer
 
 schedules = Blueprint("schedules", __name__)
 
-#: How many of the times to come an answer shows.
+#: Number of upcoming times in an answer.
 SHOWN = 5
 
-#: When a schedule's tasks are due is the schedule's to say.
+#: The accepted options. The schedule itself determines when its tasks are due.
 OPTIONS = tuple(name for name in NESTED if name not in ("delay", "not_before"))
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -36,13 +36,13 @@ class ScheduleRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     task: str
-    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as its JSON body.")
+    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
     every: Annotated[float, Field(ge=1, le=FARTHEST)] | None = Field(None, description="Seconds.")
     cron: Annotated[str, Field(max_length=200)] | None = Field(None, examples=["30 6 * * MON-FRI"])
-    timezone: str = Field("UTC", description="Of the `cron` line; a name of the IANA database.")
-    enabled: bool = Field(True, description="False: it is paused.")
+    timezone: str = Field("UTC", description="Time zone of the `cron` line, a name of the IANA database.")
+    enabled: bool = Field(True, description="False pauses the schedule.")
     overlap: Literal["skip", "queue"] = Field(
-        "skip", description="A tick whose earlier run still goes on is skipped, or its task waits for that run's end."
+        "skip", description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait."
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description=f"As in a submit's query: {', '.join(f'`{name}`' for name in OPTIONS)}."
@@ -61,10 +61,10 @@ class ScheduleRequest(BaseModel):
 
 @schedules.put("/schedules/<name>")
 def put_schedule(name: str) -> Response:
-    """Make a schedule, or replace the one of this name."""
+    """Create a schedule, or replace the one with this name."""
     who = require_admin()
     if not _NAME.fullmatch(name):
-        raise _invalid(["path", "name"], "Input should be a word of letters, digits and _ . -, 64 at most")
+        raise _invalid(["path", "name"], "Input should be at most 64 letters, digits and _ . -")
     body = read_json()
     try:
         given = ScheduleRequest.model_validate_json(body)
@@ -82,7 +82,7 @@ def put_schedule(name: str) -> Response:
 
 
 def _check_input(schedule: Schedule) -> None:
-    """What would be wrong at each tick is wrong now."""
+    """Refuse an input that would fail at each run."""
     try:
         schedule.validated(store().settings.allow_private_addresses)
     except UnknownTaskType as error:
@@ -93,7 +93,7 @@ def _check_input(schedule: Schedule) -> None:
 
 
 def _invalid(loc: list[str], message: str) -> Problem:
-    return Problem("invalid-input", f"Look at: {loc[-1]}.", errors=[{"loc": loc, "msg": message}])
+    return Problem("invalid-input", f"Invalid value for {loc[-1]}.", errors=[{"loc": loc, "msg": message}])
 
 
 @schedules.get("/schedules")
@@ -104,21 +104,21 @@ def list_schedules() -> Response:
 
 
 def every_schedule() -> list[dict[str, Any]]:
-    """What `GET /schedules` lists."""
+    """The entries of `GET /schedules`."""
     found = [(read(stored), stored) for name in store().schedules.names() if (stored := store().schedules.get(name))]
     return [_shown(*each) for each in found]
 
 
 @schedules.get("/schedules/<name>")
 def show_schedule(name: str) -> Response:
-    """One schedule: its next five times and its last runs."""
+    """Show a schedule with its next five times and its last runs."""
     require_admin()
     return json_answer(_shown(*_find(name)))
 
 
 @schedules.delete("/schedules/<name>")
 def delete_schedule(name: str) -> Response:
-    """Forget a schedule; its tasks stay."""
+    """Delete a schedule. Its tasks are kept."""
     require_admin()
     if not store().schedules.delete(name):
         raise Problem("unknown-schedule")
@@ -127,7 +127,7 @@ def delete_schedule(name: str) -> Response:
 
 @schedules.post("/schedules/<name>/run")
 def run_schedule(name: str) -> Response:
-    """Run it once more, now; a paused one, too."""
+    """Run a schedule once now, even if it is paused."""
     who = require_admin()
     ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who))
     g.task_id = ticket.record.id

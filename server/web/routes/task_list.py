@@ -1,4 +1,4 @@
-"""Lists of tasks, and what is done to all that a filter matches."""
+"""Lists of tasks, and bulk calls for all tasks that match a filter."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,22 +23,22 @@ lists = Blueprint("lists", __name__)
 
 PAGE, MAX_PAGE = 50, 500
 
-#: At most so many tasks for one request, so that it ends before a router gives up; `next` goes on with the others.
+#: Maximum number of tasks per request, so that it ends before a router times out. `next` continues.
 MAX_CANCELED, MAX_RETRIED = 5_000, 500
 
-#: Statuses of problems that would be those of the next task, too.
+#: Statuses of problems that the next task would have too.
 _NO_ROOM = (429, 503)
 
-#: What a list and a bulk call can be narrowed to.
+#: The filters of a list and of a bulk call.
 FILTERS = ("status", "task", "owner", "tag", "since", "until")
 
 
 @lists.get("/tasks")
 def list_tasks() -> Response:
-    """The caller's tasks, newest first."""
+    """List the caller's tasks, newest first."""
     limit = page_limit()
     page = asked_page(limit)
-    # A place in the queue costs a round trip each; the task's own status has it.
+    # The place in the queue costs a round trip per task; the task's own status has it.
     body: dict[str, Any] = {"tasks": [status_object(record, None) for record in page.records], "next": None}
     if page.cursor is None:
         return json_answer(body)
@@ -47,13 +47,13 @@ def list_tasks() -> Response:
 
 
 def _next(path: str, cursor: str) -> str:
-    """The address of the next page: the same filters, each as often as it was given."""
+    """The address of the next page, with the same filters."""
     given = [(name, text) for name in (*FILTERS, "limit") for text in request.args.getlist(name)]
     return f"{path}?{urlencode([*given, ('cursor', cursor)])}"
 
 
 def asked_page(limit: int) -> Page:
-    """The page of tasks that the query asks for.
+    """Read the page of tasks that the query requests.
 
     Raises:
         Problem: `invalid-input`.
@@ -70,7 +70,7 @@ def bulk_cancel() -> Response:
 
 @lists.post("/bulk/retry")
 def bulk_retry() -> Response:
-    """Retry every ended task that matches; by default those that failed or were canceled."""
+    """Retry every ended task that matches, by default those that failed or were canceled."""
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
     return _bulk("retried", ended, MAX_RETRIED, lambda record: retry(store(), record, g.request_id))
 
@@ -79,7 +79,7 @@ def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Recor
     require_submit()
     _check_filters()
     wanted = _filter(statuses)
-    # Read to the end before acting: what is acted on changes its place in the indexes.
+    # Read all before acting, because acting changes a task's place in the indexes.
     matched = store().listing.gather(wanted, most, _cursor()) if wanted.statuses else Page([], None)
     done, refused, cursor = 0, [], matched.cursor
     for at, record in enumerate(matched.records):
@@ -100,7 +100,7 @@ def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Recor
 
 
 def _check_filters() -> None:
-    """A filter that is missing, empty or misspelt would match more than was meant."""
+    """Refuse a missing, empty or misspelled filter, which would match more than intended."""
     if unknown := sorted(set(request.args) - {*FILTERS, "cursor"}):
         raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}.")
     if not any(_words(name) for name in FILTERS):
@@ -120,7 +120,7 @@ def _filter(among: Sequence[Status] | None = None) -> Filter:
 
 
 def _asked(name: str, known: list[str]) -> list[str]:
-    """Those of the known ones that the query names; all, where it names none."""
+    """The known values that the query names, or all if it names none."""
     wanted = _words(name)
     return [each for each in known if each in wanted] if wanted else known
 
@@ -137,20 +137,20 @@ def _status(word: str) -> Status:
 
 
 def _moment(name: str) -> int | None:
-    """Milliseconds since 1970 of an RFC 3339 time in the query."""
+    """Parse an RFC 3339 time in the query to milliseconds since 1970."""
     if (text := request.args.get(name)) is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise invalid_query(name, "Input should be a time as RFC 3339 has it") from None
+        raise invalid_query(name, "Input should be a time in RFC 3339 format") from None
     if moment.tzinfo is None:
         raise invalid_query(name, "Input should have a time zone, such as Z")
     return int(moment.timestamp() * 1000)
 
 
 def page_limit() -> int:
-    """How many entries a page is to have.
+    """The number of entries per page.
 
     Raises:
         Problem: `invalid-input`.
@@ -164,10 +164,10 @@ def page_limit() -> int:
 def _cursor() -> str | None:
     text = request.args.get("cursor")
     if text is not None and (len(text) != 36 or set(text) - set("0123456789abcdef-")):
-        raise invalid_query("cursor", "Input should be the cursor of a page before")
+        raise invalid_query("cursor", "Input should be the cursor of a previous page")
     return text
 
 
 def invalid_query(name: str, message: str) -> Problem:
-    """The problem of one name in the query."""
-    return Problem("invalid-input", f"Look at: {name}.", errors=[{"loc": ["query", name], "msg": message}])
+    """Build the problem of one name in the query."""
+    return Problem("invalid-input", f"Invalid value for {name}.", errors=[{"loc": ["query", name], "msg": message}])

@@ -1,4 +1,4 @@
-"""Submit, status, result, cancel, catalogue."""
+"""Routes of a task: submit, status, result, cancel, retry, delete; and the catalog."""
 
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ api = Blueprint("api", __name__)
 
 @api.before_request
 def check_address() -> Response | None:
-    """`/tasks/<name>` and `/tasks/<task_id>` are one pattern: a kind takes a submit alone, a task takes none."""
+    """Check the method: `/tasks/<name>` and `/tasks/<task_id>` have the same pattern but different methods."""
     given, options = request.view_args or {}, request.method == "OPTIONS"
     name = given.get("name" if options else "task_id", "")
     is_kind = is_registered(name)
@@ -36,12 +36,12 @@ def check_address() -> Response | None:
     allowed = {"Allow": "OPTIONS, POST" if is_kind else "DELETE, GET, HEAD, OPTIONS"}
     if options:
         return Response(headers=allowed)
-    raise Problem("method-not-allowed", f"A kind of task takes POST; /catalog/{name} says more.", headers=allowed)
+    raise Problem("method-not-allowed", f"A task type only supports POST. See /catalog/{name}.", headers=allowed)
 
 
 @api.post("/tasks/<name>")
 def submit(name: str) -> Response:
-    """Store a request as a task and answer with its ticket; with `wait`, with its end."""
+    """Store a request as a task and answer with its status; with `wait`, with its end."""
     return hold(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
 
 
@@ -56,7 +56,7 @@ def _submit(name: str) -> Response:
 
 @api.get("/tasks/<task_id>")
 def status(task_id: str) -> Response:
-    """How a task is; with `wait`, as soon as that has changed."""
+    """Answer with a task's status; with `wait`, when it changes."""
     if not waits():
         return status_answer(_of_caller(task_id, lookout().look(task_id)))
     return hold(CHANGES, lambda held: _look_for_change(task_id, held))
@@ -64,7 +64,7 @@ def status(task_id: str) -> Response:
 
 @api.get("/tasks/<task_id>/result")
 def result(task_id: str) -> Response:
-    """What a task gave; 202 until it has ended."""
+    """Answer with a task's result; 202 until it has ended."""
     record = find(task_id)
     if not record.status.done:
         return status_answer(record, 202)
@@ -79,7 +79,7 @@ def result(task_id: str) -> Response:
 
 @api.post("/tasks/<task_id>/cancel")
 def cancel(task_id: str) -> Response:
-    """Stop a task; one that has ended stays as it is."""
+    """Cancel a task. One that has ended is not changed."""
     require_submit()
     record = find(task_id)
     if not record.status.done:
@@ -90,7 +90,7 @@ def cancel(task_id: str) -> Response:
 
 @api.post("/tasks/<task_id>/retry")
 def retry_task(task_id: str) -> Response:
-    """A new task from the stored request of one that has ended."""
+    """Submit a new task from the stored request of one that has ended."""
     require_submit()
     ticket = retry(store(), find(task_id), g.request_id)
     return accepted(ticket)
@@ -98,7 +98,7 @@ def retry_task(task_id: str) -> Response:
 
 @api.delete("/tasks/<task_id>")
 def delete(task_id: str) -> Response:
-    """Forget a finished task, its files too, at once."""
+    """Delete an ended task and its files immediately."""
     require_submit()
     record = find(task_id)
     if not record.status.done:
@@ -111,18 +111,18 @@ def delete(task_id: str) -> Response:
 
 @api.get("/catalog")
 def list_kinds() -> Response:
-    """Every kind of task."""
+    """List all task types."""
     return json_answer({"tasks": [_entry(each) for each in catalog()]})
 
 
 @api.get("/catalog/<name>")
 def show_kind(name: str) -> Response:
-    """One kind of task."""
+    """Show one task type."""
     return json_answer(_entry(definition(name)))
 
 
 def find(task_id: str) -> Record:
-    """The caller's task.
+    """Find a task of the caller.
 
     Raises:
         Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
@@ -131,7 +131,7 @@ def find(task_id: str) -> Record:
 
 
 def _of_caller(task_id: str, record: Record | None) -> Record:
-    """What was read of a task, where the caller may see it; a problem as in `find` where not."""
+    """Return a record if the caller may see it, otherwise raise as `find` does."""
     g.task_id = task_id
     who = caller()
     if record is not None and (record.owner == who.owner or who.is_admin):
@@ -142,12 +142,12 @@ def _of_caller(task_id: str, record: Record | None) -> Record:
 
 
 def _look_for_end(held: Ticket) -> tuple[Response, bool]:
-    """The answer to a submit that waits, and whether the task has ended."""
+    """The answer to a waiting submit, and whether the task has ended."""
     try:
         record = find(g.task_id)
     except UNREACHABLE:
-        return held.first, False  # the task is stored: the client must not hear anything else
-    except CoatcheckError:  # it has been deleted meanwhile, or the client's key revoked
+        return held.first, False  # the task is stored, so the client must not get an error
+    except CoatcheckError:  # the task was deleted meanwhile, or the client's key was revoked
         return held.first, True
     if not record.status.done and not held.over:
         return held.first, False
@@ -157,7 +157,7 @@ def _look_for_end(held: Ticket) -> tuple[Response, bool]:
 
 
 def _look_for_change(task_id: str, held: Ticket | None) -> tuple[Response, bool]:
-    """The status, and whether it is another than the client has, or than it was when the client began to wait."""
+    """The status, and whether it differs from the client's, or from the status at the start of the wait."""
     record = find(task_id)
     response = status_answer(record)
     if held is not None and record.status is Status.QUEUED:
@@ -170,18 +170,18 @@ def _look_for_change(task_id: str, held: Ticket | None) -> tuple[Response, bool]
 
 
 def visible_owners() -> list[str]:
-    """Whose tasks the caller sees: its own, or everyone's."""
+    """The owners whose tasks the caller may see."""
     who = caller()
     return sorted({who.owner, *store().submits.owners()}) if who.is_admin else [who.owner]
 
 
 def issued(some_id: str) -> bool:
-    """Whether this id was made for an owner whom the caller sees: if it is gone, it has expired."""
+    """Whether this id was issued to an owner whom the caller may see. If its record is gone, it has expired."""
     return any(ids.issued(some_id, owner, store().secret) for owner in visible_owners())
 
 
 def _envelope(record: Record) -> bytes:
-    """The result as it was stored, without reading it."""
+    """The stored JSON of the result, without parsing it."""
     return b'{"task_id":"%s","status":"%s","result":%s}' % (
         record.id.encode(),
         record.status.encode(),
@@ -190,7 +190,7 @@ def _envelope(record: Record) -> bytes:
 
 
 def _single_file(record: Record) -> str | None:
-    """The file to send instead of JSON, where the client asks for another type and there is exactly one."""
+    """The only file of the result, if the client prefers its type to JSON."""
     if len(record.files) != 1 or not request.accept_mimetypes:
         return None
     file = record.files[0]

@@ -1,4 +1,4 @@
-"""What became of a task's webhook, and the secret that webhooks are signed with."""
+"""The deliveries of a task's webhook, and the secret that signs webhooks."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ webhooks = Blueprint("webhooks", __name__)
 
 @webhooks.get("/tasks/<task_id>/webhook")
 def tries(task_id: str) -> Response:
-    """Each try to deliver a task's webhook, and when the next is due."""
+    """List the attempts to deliver a task's webhook, and when the next one is due."""
     record = find(task_id)
     if not record.webhook:
         raise Problem("not-found", "This task was submitted without a webhook.")
@@ -27,14 +27,14 @@ def tries(task_id: str) -> Response:
 
 @webhooks.get("/webhook-secret")
 def show_secret() -> Response:
-    """The caller's secret; it is made where there is none."""
+    """Show the caller's secret. It is created on first use."""
     owner = require_submit().owner
     return _secret(owner, store().webhook_secrets.current(owner))
 
 
 @webhooks.post("/webhook-secret/rotate")
 def rotate_secret() -> Response:
-    """A new secret; the one before signs too for a day."""
+    """Create a new secret. The previous one also signs for a day."""
     owner = require_submit().owner
     return _secret(owner, store().webhook_secrets.rotate(owner))
 
