@@ -1,11 +1,10 @@
 """Every environment variable, typed. No other module reads `os.environ`."""
 
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -22,6 +21,18 @@ def _embedded_url() -> str:
     if EMBEDDED_URL_FILE.is_file():
         return EMBEDDED_URL_FILE.read_text().strip()
     return ""
+
+
+class TaskSettings(BaseSettings):
+    """Settings that belong to some tasks: their package declares a subclass, and reads it by `ctx.settings.part`.
+
+    All subclasses that are known when the tasks are loaded are read then, so that a wrong value stops the process.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+
+Part = TypeVar("Part", bound=TaskSettings)
 
 
 class Settings(BaseSettings):
@@ -87,21 +98,6 @@ class Settings(BaseSettings):
         description="Allow webhooks, uploads by URL and feeds to reach private addresses, and webhooks to use http.",
     )
 
-    # Servers that the included tasks use
-    smtp_url: str = Field(
-        "",
-        description="Mail server for `send_email`: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
-        repr=False,
-    )
-    mail_from: str = Field(
-        "", description="Sender for `send_email`, such as `Shop <shop@example.org>`. If empty, the user in `SMTP_URL`."
-    )
-    database_url: str = Field(
-        "",
-        description="Database for `fetch_feed`: `postgresql://…`. If empty, SQLite under `var/`, for a single machine.",
-        repr=False,
-    )
-
     # Limits
     max_upload_bytes: int = Field(50 * MIB, ge=1, description="Maximum size of a request body, in bytes.")
     max_waiting_per_owner: int = Field(
@@ -147,19 +143,19 @@ class Settings(BaseSettings):
             raise ValueError("must be empty, redis:, file:///folder or s3://bucket/prefix")
         return value
 
-    @field_validator("smtp_url")
-    @classmethod
-    def _mail_scheme(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in ("smtp", "smtps") or not urlsplit(value).hostname):
-            raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
-        return value
+    _parts: dict[type[TaskSettings], TaskSettings] = PrivateAttr(default_factory=dict)
 
-    @field_validator("database_url")
-    @classmethod
-    def _database_scheme(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
-            raise ValueError("must be postgresql://user:password@host/name or sqlite:///file")
-        return value.replace("postgres://", "postgresql://", 1) if value.startswith("postgres://") else value
+    def part(self, kind: type[Part]) -> Part:
+        """The settings of some tasks, read from the environment the first time.
+
+        Raises:
+            SettingsError: as `load`.
+        """
+        if kind not in self._parts:
+            self._parts[kind] = _read(kind)
+        found = self._parts[kind]
+        assert isinstance(found, kind)
+        return found
 
     @property
     def broker_is_redis(self) -> bool:
@@ -173,8 +169,25 @@ def load() -> Settings:
     Raises:
         SettingsError: one sentence per invalid variable, without any secret values.
     """
+    return _read(Settings)
+
+
+def load_parts(settings: Settings) -> None:
+    """Read the settings of all tasks that are loaded.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    for kind in TaskSettings.__subclasses__():
+        settings.part(kind)
+
+
+Read = TypeVar("Read", bound=BaseSettings)
+
+
+def _read(kind: type[Read]) -> Read:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(item) for item in error.errors())) from None
 
@@ -183,9 +196,3 @@ def _sentence(item: object) -> str:
     assert isinstance(item, dict)
     name = str(item["loc"][0]).upper()
     return f"{name}: {item['msg'].removeprefix('Value error, ')}"
-
-
-@lru_cache(maxsize=1)
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return load()

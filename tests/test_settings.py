@@ -9,14 +9,23 @@ from typing import Any
 
 import pytest
 from harness import PROCFILE, ROOT, Service, free_port
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from server.settings import Settings, SettingsError, load
+from server import tasks
+from server.settings import Settings, SettingsError, TaskSettings, load
 
 
-def default_of(name: str) -> str:
+def fields() -> dict[str, FieldInfo]:
+    """Every setting, those of the tasks last."""
+    tasks.load(Settings(redis_url="redis://unused"))
+    parts = [part for part in TaskSettings.__subclasses__() if part.__module__.startswith("server.")]
+    return {name: field for part in (Settings, *parts) for name, field in part.model_fields.items()}
+
+
+def default_of(field: FieldInfo) -> str:
     """The default as it is written in an environment."""
-    value = Settings.model_fields[name].default
+    value = field.default
     if value is PydanticUndefined or value in ("", (), None):
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -25,8 +34,8 @@ def default_of(name: str) -> str:
 def table() -> list[str]:
     """The expected lines of the table in docs/settings.md."""
     rows = []
-    for name, field in Settings.model_fields.items():
-        default = f"`{default_of(name)}`" if default_of(name) else ""
+    for name, field in fields().items():
+        default = f"`{default_of(field)}`" if default_of(field) else ""
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |".replace("|  |", "| |"))
     return rows
 
@@ -34,8 +43,8 @@ def table() -> list[str]:
 def example() -> list[str]:
     """The expected lines of `.env.example`: for each setting a comment, and its line commented out."""
     lines = []
-    for name, field in Settings.model_fields.items():
-        lines += [f"# {field.description}", f"#{name.upper()}={default_of(name)}"]
+    for name, field in fields().items():
+        lines += [f"# {field.description}", f"#{name.upper()}={default_of(field)}"]
     return lines
 
 
@@ -54,7 +63,7 @@ def test_the_example_has_every_setting_with_its_default() -> None:
 
 
 def test_every_setting_has_a_sentence() -> None:
-    for name, field in Settings.model_fields.items():
+    for name, field in fields().items():
         assert field.description, name
         assert field.description.endswith("."), name
 
@@ -127,6 +136,14 @@ def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, 
     assert "WEB_THREADS: Input should be a valid integer" in said
     assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_a_wrong_setting_of_a_task_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
+    said = refusal(service, process, tmp_path, SMTP_URL="http://me:swordfish@host", DATABASE_URL="")
+
+    assert "coatcheck: SMTP_URL: must be smtp://" in said
+    assert "swordfish" not in said
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])

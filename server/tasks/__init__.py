@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, load_parts
 
 LEAVES = (
     "server.tasks.basics",
@@ -14,10 +14,10 @@ LEAVES = (
 
 
 def load(settings: Settings) -> None:
-    """Import every module that registers tasks, including the user's own (`TASK_MODULES`).
+    """Import every module that registers tasks, including the user's own (`TASK_MODULES`), and read their settings.
 
     Raises:
-        SettingsError: a module of `TASK_MODULES` does not exist.
+        SettingsError: a module of `TASK_MODULES` does not exist, or a setting of a task is wrong.
     """
     for name in LEAVES:
         import_module(name)
@@ -26,3 +26,4 @@ def load(settings: Settings) -> None:
             import_module(name)
         except ModuleNotFoundError as error:
             raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (for {name!r})") from error
+    load_parts(settings)

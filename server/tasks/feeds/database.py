@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from server.settings import settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -33,7 +31,7 @@ class DatabaseUnavailable(Exception):
     """The database does not answer. The driver's words may hold its address: they are in the cause alone."""
 
 
-@lru_cache(maxsize=1)
+@cache
 def tables() -> "tuple[Table, Table]":
     """The tables: the feeds, and their rows. All names and values of a feed are data in them."""
     from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text  # noqa: PLC0415 - 30 MB for feeds alone
@@ -67,7 +65,7 @@ def tables() -> "tuple[Table, Table]":
 
 
 @contextmanager
-def transaction(*, write: bool = False) -> "Iterator[Connection]":
+def transaction(url: str, *, write: bool = False) -> "Iterator[Connection]":
     """One transaction: all of it or nothing. In SQLite one writes at a time; the others wait.
 
     Raises:
@@ -77,14 +75,14 @@ def transaction(*, write: bool = False) -> "Iterator[Connection]":
     from sqlalchemy.exc import TimeoutError as NoConnection  # noqa: PLC0415
 
     try:
-        with engine().connect().execution_options(coatcheck_write=write) as connection, connection.begin():
+        with engine(url).connect().execution_options(coatcheck_write=write) as connection, connection.begin():
             yield connection
     except (OperationalError, InterfaceError, NoConnection) as error:
         raise DatabaseUnavailable from error
 
 
-def engine() -> "Engine":
-    """The process's engine, with the tables made.
+def engine(url: str) -> "Engine":
+    """The process's engine of a database, with the tables made; an empty URL is the SQLite file's.
 
     Raises:
         DatabaseUnavailable: another thread of the web has been trying to reach the database for a while.
@@ -92,17 +90,17 @@ def engine() -> "Engine":
     if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
         raise DatabaseUnavailable
     try:
-        return _engine()
+        return _engine(url)
     finally:
         _one_at_a_time.release()
 
 
-@lru_cache(maxsize=1)
-def _engine() -> "Engine":
+@cache
+def _engine(database_url: str) -> "Engine":
     """Its pool is bounded: small plans allow few connections."""
     from sqlalchemy import create_engine, event, make_url  # noqa: PLC0415
 
-    url = make_url(settings().database_url or _DEFAULT)
+    url = make_url(database_url or _DEFAULT)
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Rows into the database in one transaction, and out of it by cursor."""
+"""Rows into the database in one transaction, and out of it by cursor. `database` is its URL."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ class Page:
     cursor: str | None
 
 
-def validators(owner: str, name: str, way: str) -> Validators:
+def validators(database: str, owner: str, name: str, way: str) -> Validators:
     """By which validators to ask for a feed that is read in this way; empty for one that was read in another."""
     from sqlalchemy import select  # noqa: PLC0415 - 30 MB for feeds alone
 
@@ -43,16 +43,16 @@ def validators(owner: str, name: str, way: str) -> Validators:
     known = select(feeds.c.etag, feeds.c.last_modified).where(
         feeds.c.owner == owner, feeds.c.name == name, feeds.c.way == way
     )
-    with transaction() as connection:
+    with transaction(database) as connection:
         found = connection.execute(known).first()
     return Validators(*found) if found else Validators()
 
 
-def keep(owner: str, name: str, url: str, way: str, held: Validators, rows: Mapping[str, str]) -> Change:
+def keep(database: str, owner: str, name: str, url: str, way: str, held: Validators, rows: Mapping[str, str]) -> Change:
     """Upsert rows (JSON by key) and note the fetch, in one transaction; of two at once the second waits."""
     now = int(time.time() * 1000)
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
-    with transaction(write=True) as connection:
+    with transaction(database, write=True) as connection:
         _lock(connection, owner, name, now)
         for batch in _batches(rows.items()):
             for outcome, number in _upsert(connection, owner, name, now, batch).items():
@@ -61,11 +61,11 @@ def keep(owner: str, name: str, url: str, way: str, held: Validators, rows: Mapp
     return Change(**counts, rows=total)
 
 
-def keep_unchanged(owner: str, name: str) -> Change:
+def keep_unchanged(database: str, owner: str, name: str) -> Change:
     """Note a fetch that brought nothing new."""
     feeds, _ = tables()
     mine = (feeds.c.owner == owner) & (feeds.c.name == name)
-    with transaction(write=True) as connection:
+    with transaction(database, write=True) as connection:
         connection.execute(feeds.update().where(mine).values(fetched_ms=int(time.time() * 1000)))
         total = connection.execute(feeds.select().with_only_columns(feeds.c.rows).where(mine)).scalar_one()
     return Change(0, 0, total, total)
@@ -138,7 +138,7 @@ def _batches(items: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
         yield batch
 
 
-def list_feeds(owners: Sequence[str] | None, limit: int, after: Sequence[str] | None) -> Page:
+def list_feeds(database: str, owners: Sequence[str] | None, limit: int, after: Sequence[str] | None) -> Page:
     """Feeds by owner and name, those of `owners` alone where given; `after` is a page's cursor."""
     from sqlalchemy import tuple_  # noqa: PLC0415
 
@@ -148,27 +148,27 @@ def list_feeds(owners: Sequence[str] | None, limit: int, after: Sequence[str] | 
         query = query.where(feeds.c.owner.in_(owners))
     if after is not None:
         query = query.where(tuple_(feeds.c.owner, feeds.c.name) > tuple_(*after))
-    with transaction() as connection:
+    with transaction(database) as connection:
         found = connection.execute(query).mappings().all()
     return _page(found, limit, ("owner", "name"))
 
 
-def find_feed(owner: str, name: str) -> dict[str, Any] | None:
+def find_feed(database: str, owner: str, name: str) -> dict[str, Any] | None:
     """A feed, or None."""
     feeds, _ = tables()
-    with transaction() as connection:
+    with transaction(database) as connection:
         query = feeds.select().where(feeds.c.owner == owner, feeds.c.name == name)
         found = connection.execute(query).mappings().first()
     return dict(found) if found else None
 
 
-def list_rows(owner: str, name: str, limit: int, after: Sequence[str] | None) -> Page:
+def list_rows(database: str, owner: str, name: str, limit: int, after: Sequence[str] | None) -> Page:
     """A feed's rows by key."""
     _, rows = tables()
     query = rows.select().where(rows.c.owner == owner, rows.c.feed == name).order_by(rows.c.key).limit(limit + 1)
     if after is not None:
         query = query.where(rows.c.key > after[0])
-    with transaction() as connection:
+    with transaction(database) as connection:
         found = connection.execute(query).mappings().all()
     return _page(found, limit, ("key",))
 

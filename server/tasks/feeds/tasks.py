@@ -14,6 +14,7 @@ from server.sdk.uploads import InputContext
 from server.tasks.feeds import store
 from server.tasks.feeds.database import DatabaseUnavailable
 from server.tasks.feeds.rows import as_json, key_of
+from server.tasks.feeds.settings import FeedSettings
 from server.tasks.feeds.source import Format, Source
 
 #: Seconds before each further try where the database is out of reach.
@@ -87,13 +88,14 @@ def _fetch(
     next_field: str | None,
 ) -> Fetched:
     way = json.dumps([url, key, format, items, next_field])
-    source = Source(ctx, url, format, items, next_field, store.validators(ctx.owner, name, way))
+    database = ctx.settings.part(FeedSettings).database_url
+    source = Source(ctx, url, format, items, next_field, store.validators(database, ctx.owner, name, way))
     rows = dict(_keyed(source, key))
     ctx.progress(source.pages_read, source.pages_read + 1, f"storing {len(rows)} rows")
     if source.not_modified:
-        change = store.keep_unchanged(ctx.owner, name)
+        change = store.keep_unchanged(database, ctx.owner, name)
     else:
-        change = store.keep(ctx.owner, name, url, way, source.validators, rows)
+        change = store.keep(database, ctx.owner, name, url, way, source.validators, rows)
     ctx.progress(1, 1, "done")
     return Fetched(
         feed=name,

@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from server.sdk.errors import TaskError
-from server.settings import settings
+from server.tasks.mail.settings import MailSettings
 
 #: Seconds for each answer of the server. The one to the end of the data may take long (RFC 5321, section 4.5.3.2).
 _TIMEOUT = 60.0
@@ -54,13 +54,13 @@ class Account:
         return bool(self.user) and not self.tls_at_once and not _is_loopback(self.host)
 
 
-def account() -> Account:
+def account(settings: MailSettings) -> Account:
     """The one that the settings name.
 
     Raises:
         TaskError: `mail-not-configured`, with what to set.
     """
-    url = settings().smtp_url
+    url = settings.smtp_url
     if not url:
         raise TaskError(
             "mail-not-configured",
@@ -69,7 +69,7 @@ def account() -> Account:
         )
     parts = urlsplit(url)
     user = unquote(parts.username or "")
-    sender = _sender(settings().mail_from or user)
+    sender = _sender(settings.mail_from or user)
     return Account(
         parts.hostname or "", _port(parts), parts.scheme == "smtps", sender, user, unquote(parts.password or "")
     )

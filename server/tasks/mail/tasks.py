@@ -12,6 +12,7 @@ from server.tasks.mail.delivery import Letter, Mailing, deliver
 from server.tasks.mail.messages import attached
 from server.tasks.mail.recipients import MOST, Address, Addressee, listed, uploaded
 from server.tasks.mail.server import account
+from server.tasks.mail.settings import MailSettings
 from server.tasks.mail.templates import LONGEST, Templates
 
 #: Seconds: the limit of one run, and how much of it the rate may use up.
@@ -63,7 +64,7 @@ def send_email(
     messages per second. Refused for now (4xx) is tried again with growing waits for about an hour and a half. A run
     after a crash goes on where the last one was, and so does a retry.
     """
-    sender = account()
+    sender = account(ctx.settings.part(MailSettings))
     people = uploaded(recipients_csv) if recipients_csv else listed(recipients or ())
     if not people:
         raise TaskError("mail-recipients", "There are no recipients.")

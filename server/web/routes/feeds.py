@@ -12,6 +12,8 @@ from flask import Blueprint, Response, request
 from server.services.status import timestamp
 from server.tasks.feeds import store
 from server.tasks.feeds.database import DatabaseUnavailable
+from server.tasks.feeds.settings import FeedSettings
+from server.web import current
 from server.web.errors import Problem, answer
 from server.web.middleware import caller
 from server.web.responses import json_answer
@@ -24,7 +26,7 @@ feeds = Blueprint("feeds", __name__)
 def list_feeds() -> Response:
     """The caller's feeds; an admin's are everyone's."""
     owners = None if caller().is_admin else [caller().owner]
-    page = store.list_feeds(owners, page_limit(), _cursor(2))
+    page = store.list_feeds(_database(), owners, page_limit(), _cursor(2))
     return _paged({"feeds": [_entry(each) for each in page.entries]}, "/feeds", page.cursor)
 
 
@@ -32,10 +34,10 @@ def list_feeds() -> Response:
 def show_feed(name: str) -> Response:
     """A feed and its rows by key; an admin says in `owner` whose it is, where it is not its own."""
     owner = request.args.get("owner", caller().owner)
-    feed = store.find_feed(owner, name) if caller().is_admin or owner == caller().owner else None
+    feed = store.find_feed(_database(), owner, name) if caller().is_admin or owner == caller().owner else None
     if feed is None:
         raise Problem("unknown-feed")
-    page = store.list_rows(owner, name, page_limit(), _cursor(1))
+    page = store.list_rows(_database(), owner, name, page_limit(), _cursor(1))
     # What is stored is JSON already: it is not read to be written again.
     rows = b",".join(each["data"].encode() for each in page.entries)
     return _paged(_entry(feed), f"/feeds/{name}", page.cursor, rows)
@@ -44,6 +46,10 @@ def show_feed(name: str) -> Response:
 @feeds.errorhandler(DatabaseUnavailable)
 def _unavailable(_: DatabaseUnavailable) -> Response:
     return answer(Problem("database-unavailable", headers={"Retry-After": "5"}))
+
+
+def _database() -> str:
+    return current.store().settings.part(FeedSettings).database_url
 
 
 def _entry(feed: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""The settings of mail."""
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from server.settings import TaskSettings
+
+
+class MailSettings(TaskSettings):
+    """The mail server, and the sender."""
+
+    smtp_url: str = Field(
+        "",
+        description="Mail server for `send_email`: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
+        repr=False,
+    )
+    mail_from: str = Field(
+        "", description="Sender for `send_email`, such as `Shop <shop@example.org>`. If empty, the user in `SMTP_URL`."
+    )
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_scheme(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("smtp", "smtps") or not urlsplit(value).hostname):
+            raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
+        return value
