@@ -105,13 +105,15 @@ def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyK
     return accepted
 
 
-def fire_due(store: Store, limit: int) -> None:
-    """Fire every run that is due, of up to `limit` schedules."""
+def fire_due(store: Store, limit: int) -> int:
+    """Fire every run that is due, of up to `limit` schedules; how many schedules these were."""
     now, resumed = store.schedules.now_ms(), store.schedules.resumed_at_ms()
-    for name, fire_time in store.schedules.due(now, limit):
+    found = store.schedules.due(now, limit)
+    for name, fire_time in found:
         due = fire_time
         while 0 < due <= now:
             due = _fire_or_miss(store, name, due, now, resumed)
+    return len(found)
 
 
 def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> int:

@@ -3,6 +3,7 @@
 from server.sdk.registry import catalog, definition
 from server.services.message import rebuild
 from server.store import Store
+from server.store.record import Throttle
 
 
 def release_next(store: Store, task_type: str, owner: str) -> None:
@@ -12,12 +13,24 @@ def release_next(store: Store, task_type: str, owner: str) -> None:
         _publish(store, store.leases.release_throttled(task_type, owner if throttle.per_owner else "", throttle, 1))
 
 
-def release_all(store: Store, limit: int) -> None:
-    """Publish all throttled tasks that may run, up to `limit` per type, including types without a limit now."""
+def release_all(store: Store, limit: int) -> int:
+    """Publish all tasks that may run, up to `limit` of each type, also of a type that has no limit any more.
+
+    Returns:
+        How many were published.
+    """
     throttles = {each.name: each.throttle for each in catalog()}
-    for task_type, owner in store.leases.throttled():
-        if task_type in throttles:
-            _publish(store, store.leases.release_throttled(task_type, owner, throttles[task_type], limit))
+    return sum(
+        _release(store, task_type, owner, throttles[task_type], limit)
+        for task_type, owner in store.leases.throttled()
+        if task_type in throttles
+    )
+
+
+def _release(store: Store, task_type: str, owner: str, throttle: Throttle, limit: int) -> int:
+    task_ids = store.leases.release_throttled(task_type, owner, throttle, limit)
+    _publish(store, task_ids)
+    return len(task_ids)
 
 
 def _publish(store: Store, task_ids: list[str]) -> None:

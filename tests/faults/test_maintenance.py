@@ -52,9 +52,9 @@ def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(f
     file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
     dropped = fresh.http.post("/tasks/echo_file", files=file).json()["task_id"]
     fresh.http.post(f"/tasks/{dropped}/cancel")
-    upkeep = fresh.store.leases
-    assert upkeep.drop(dropped)
-    assert upkeep.take_uncollected(1) == [dropped]  # and here the process ends
+    leases = fresh.store.leases
+    assert leases.drop(dropped)
+    assert leases.lease_uncollected(1) == [dropped]  # and here the process ends
     fresh.redis.client.zadd("uncollected", {dropped: 0}, xx=True)  # its time is over
     fresh.start_worker()
     eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)

@@ -2,18 +2,15 @@
 
 identity.py       the name of a worker process, and its queues
 execution.py      one attempt of a task, in a child
-child_limits.py   memory limit and signals of a child                           temp_files.py  its temporary files
-consumer.py       keeps messages when the connection is lost                    request.py     a held message
-periodic.py       runs these services, each in its own thread:
-  heartbeat.py      renews leases, kills attempts that must stop, records that the worker is alive
-  maintenance.py    on the elected leader: scheduled tasks, lost tasks, expired records
-  webhook_sender.py, blob_cleanup.py
-shutdown.py       on SIGTERM: finish short tasks, return the others, exit in time
+child_limits.py   a child's memory limit, and its end when its parent dies      temp_files.py  its temporary files
+consumer.py       keeps messages through a lost connection                      request.py     a message that is held
+maintenance/      services, each in a thread of its own: heartbeat, scheduler, rescuer, …
+shutdown.py       SIGTERM: finish short tasks, give the others back, end in time
 """
 
 from celery import Celery
 
-from server.celery_app.worker import child_limits, identity, periodic, request, shutdown, temp_files
+from server.celery_app.worker import child_limits, identity, maintenance, request, shutdown, temp_files
 
 __all__ = ["install"]
 
@@ -24,5 +21,5 @@ def install(app: Celery) -> None:
     child_limits.install(app.store.settings)
     temp_files.install()
     request.install(app)
-    periodic.install()
+    maintenance.install()
     shutdown.install()

@@ -54,6 +54,7 @@ class _Collector(Collector):
         statistics = store().counters.statistics()
         yield from _per_kind(statistics)
         yield _findings(statistics)
+        yield _maintenance(statistics)
         yield from _now()
 
 
@@ -76,6 +77,14 @@ def _findings(statistics: dict[str, int]) -> Metric:
     for finding in FINDINGS:
         found.add_metric([finding], statistics.get(f"recovery:{finding}", 0))
     return found
+
+
+def _maintenance(statistics: dict[str, int]) -> Metric:
+    done = CounterMetricFamily("coatcheck_maintenance", "What each service of the workers did.", labels=["service"])
+    for name, number in sorted(statistics.items()):
+        if name.startswith("maintenance:"):
+            done.add_metric([name.removeprefix("maintenance:")], number)
+    return done
 
 
 def _now() -> Iterator[Metric]:

@@ -38,19 +38,26 @@ log = logging.getLogger(__name__)
 class WebhookSender:
     """Delivers due webhooks. Any number of senders may run: each leases a webhook before it delivers it."""
 
+    name = "webhook_sender"
+    interval = 1.0
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads: list[threading.Thread] = []
-        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host, and the start of the call
-        self._one_connection = threading.Lock()  # one connection for all threads, since the process has few
+        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host that is called, since when
+        self._ended = 0  # attempts since the last round
+        self._one_connection = threading.Lock()  # one connection for all threads: the process has few
 
-    def round(self) -> None:
-        """Start due deliveries, which continue in other threads."""
+    def round(self) -> int:
+        """Begin to deliver what is due, in threads that end when nothing is due any more; how many attempts ended."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
+        with self._one_connection:
+            ended, self._ended = self._ended, 0
         for _ in range(min(self._store.webhooks.due(), THREADS - len(self._threads))):
             thread = threading.Thread(target=self._deliver_due, name="delivery", daemon=True)
             thread.start()
             self._threads.append(thread)
+        return ended
 
     def _deliver_due(self) -> None:
         try:
@@ -93,6 +100,7 @@ class WebhookSender:
         pause = None if over else WAITS[len(tries)] * random.uniform(1, 1 + JITTER)
         with self._one_connection:
             counts = self._store.webhooks.record_attempts(task_id, lease, [*tries, made], pause)
+            self._ended += bool(counts)
         if counts:
             name = "webhook.delivered" if made.succeeded else "webhook.given_up" if over else "webhook.failed"
             event(log, name, task_id=task_id, status=made.status, reason=made.reason, ms=made.ms)

@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The heartbeat of one worker."""
+    """Renews what this worker holds; one for each worker."""
+
+    name = "heartbeat"
+    interval = 1.0  # a lease is renewed far more often than it runs out, so that a round may fail
 
     def __init__(self, store: Store, hostname: str, worker: str, concurrency: int) -> None:
         self._store = store
@@ -25,8 +28,9 @@ class Heartbeat:
         self._concurrency = concurrency
         self._started_ms = int(time.time() * 1000)
 
-    def round(self) -> None:
-        """Renew leases, kill attempts, and record the heartbeat."""
+    def round(self) -> int:
+        """Renew messages and leases, kill what must stop; how many attempts were killed."""
+        killed = 0
         requests = held()
         if self._store.settings.broker_is_redis:
             self._store.leases.renew_messages([request.delivery_tag for request in requests])
@@ -37,8 +41,10 @@ class Heartbeat:
             if _must_stop(run, word):
                 event(log, "task.killed", task_id=run.id, task=run.name, reason=word)
                 run.kill()
+                killed += 1
             run.claimed = run.claimed or word == "mine"
         self._store.leases.heartbeat(self._worker, self._card([run.id for run in runs if run.running]))
+        return killed
 
     def _card(self, running: list[str]) -> dict[str, Any]:
         return {

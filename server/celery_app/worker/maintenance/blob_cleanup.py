@@ -24,23 +24,33 @@ log = logging.getLogger(__name__)
 class BlobCleanup:
     """Any number may run: each leases some tasks, and another one takes over if it dies."""
 
+    name = "blob_cleanup"
+    interval = 1.0
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def round(self) -> None:
-        """Delete files of dropped records, and search for orphaned files from time to time."""
+    def round(self) -> int:
+        """Delete the files of tasks whose records were dropped, and now and then look for what was left behind.
+
+        Returns:
+            Of how many tasks files were deleted.
+        """
+        done = 0
         try:
             while task_ids := self._store.leases.lease_uncollected(BATCH):
                 for task_id in task_ids:
                     self._store.blobs.delete(task_id)
                 self._store.leases.collected(task_ids)
+                done += len(task_ids)
             if self._store.leases.acquire_slot("orphans", ORPHANS_EVERY):
-                self._collect_orphans()
-        except OSError as error:  # the blob store is unreachable: the lease expires, and the files are tried again
+                done += self._collect_orphans()
+        except OSError as error:  # the store is out of reach: what was taken comes again
             event(log, "blob_cleanup.store_unreachable", level=logging.WARNING, reason=error)
+        return done
 
-    def _collect_orphans(self) -> None:
-        """Delete files that a web process had stored before it was killed.
+    def _collect_orphans(self) -> int:
+        """Delete the files that a web process took in and that it left behind by being killed.
 
         Only files with an id that this server has issued: a bucket may contain other objects.
         """
@@ -56,6 +66,7 @@ class BlobCleanup:
         if number:
             self._store.counters.count("recovery:orphaned_files", number)
             event(log, "maintenance.orphans", number=number)
+        return number
 
 
 def _batches(task_ids: Iterator[str]) -> Iterator[list[str]]:

@@ -1,0 +1,77 @@
+"""Maintenance: services of a worker's main process, each with one job, its own thread, interval and counter.
+
+service.py         the thread of a service: its rounds, and what an outage does to them
+leader.py          elects the one worker whose scheduler, rescuer and pruner work
+heartbeat.py       renews leases, kills attempts that must stop, says that the worker is alive
+scheduler.py       queues what is due: delayed tasks, retries, schedules, throttled tasks, deadlines
+rescuer.py         finds tasks that lost their worker or their message
+pruner.py          deletes expired records
+webhook_sender.py  delivers webhooks
+blob_cleanup.py    deletes files that nobody can ask for any more
+
+A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown
+
+from server.celery_app.worker.execution import worker_token
+from server.celery_app.worker.maintenance.blob_cleanup import BlobCleanup
+from server.celery_app.worker.maintenance.heartbeat import Heartbeat
+from server.celery_app.worker.maintenance.leader import Leader
+from server.celery_app.worker.maintenance.pruner import Pruner
+from server.celery_app.worker.maintenance.rescuer import BrokerRescuer, Rescuer
+from server.celery_app.worker.maintenance.scheduler import Scheduler
+from server.celery_app.worker.maintenance.service import Runner, Service
+from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
+from server.store import Store
+from server.store.connection import UNREACHABLE
+
+#: Seconds for which a worker that stops waits for the rounds under way.
+_TIMEOUT = 2.0
+
+__all__ = ["install"]
+
+
+def install() -> None:
+    """Start the services with the worker, and stop them with it."""
+
+    def begin(sender: Any, **_: Any) -> None:
+        store: Store = sender.app.store
+        runners = [Runner(service, store) for service in _services(sender, store)]
+        for runner in runners:
+            runner.start()
+        worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners), weak=False)
+
+    worker_ready.connect(begin, weak=False)
+
+
+def _services(consumer: Any, store: Store) -> list[Service]:
+    leader = Leader(store, worker_token(consumer.hostname))
+    services: list[Service] = [
+        leader,
+        Heartbeat(store, consumer.hostname, worker_token(consumer.hostname), consumer.controller.concurrency),
+        Scheduler(store, leader),
+        Rescuer(store, leader),
+        Pruner(store, leader),
+        WebhookSender(store),
+        BlobCleanup(store),
+    ]
+    if not store.settings.broker_is_redis:
+        services.append(BrokerRescuer(store, leader, consumer.app.external_broker))
+    return services
+
+
+def _end(store: Store, worker: str, runners: Sequence[Runner], **_: Any) -> None:
+    for runner in runners:
+        runner.stop()
+    until = time.monotonic() + _TIMEOUT
+    for runner in runners:
+        runner.join(max(0, until - time.monotonic()))
+    with suppress(*UNREACHABLE):
+        store.leases.deregister(worker)

@@ -1,0 +1,141 @@
+"""The rescuer: finds tasks that lost their worker or their message, and puts them right.
+
+It does not need to know which process died: it compares the records, which are the truth, with the queues and the
+leases. What it publishes twice is harmless, because a claim succeeds once.
+"""
+
+import logging
+import time
+from contextlib import suppress
+from functools import partial
+
+from kombu.exceptions import OperationalError
+
+from server.celery_app.external_broker import ExternalBroker
+from server.celery_app.worker.maintenance.leader import Leader
+from server.celery_app.worker.maintenance.service import run_each, until_done
+from server.logs import event
+from server.sdk.registry import catalog
+from server.services.message import queue_list, rebuild
+from server.store import Store
+from server.store.record import PRIORITIES, Status
+
+#: Findings of one step.
+BATCH = 200
+
+#: Seconds for which a queued record may be seen without a message before it gets a new one, and between two searches.
+LOST_AFTER = 2.0
+
+#: Seconds after which a task without a message at another broker gets one, and after which one that waits while that
+#: broker's queue is empty does.
+UNPUBLISHED_AFTER = 1.0
+VANISHED_AFTER = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Rescuer:
+    """Releases expired leases, returns the messages of dead workers, replaces lost messages."""
+
+    name = "rescuer"
+    interval = 1.0
+
+    def __init__(self, store: Store, leader: Leader) -> None:
+        self._store = store
+        self._leader = leader
+        self._next_search = 0.0
+
+    def round(self) -> int:
+        """Look for lost attempts and messages."""
+        if not self._leader.may_judge():
+            return 0
+        steps = [partial(until_done, self._release_lost, BATCH)]
+        if self._store.settings.broker_is_redis:
+            steps.append(partial(until_done, self._restore_stale, BATCH))
+            if time.monotonic() >= self._next_search:
+                self._next_search = time.monotonic() + LOST_AFTER
+                steps.append(partial(self._publish_lost))
+        return run_each(*steps)
+
+    def _release_lost(self) -> int:
+        released = 0
+        for task_id in self._store.leases.expired_leases(BATCH):
+            record = self._store.tasks.get(task_id)
+            if record is None:
+                self._store.leases.forget("leases", task_id)
+                continue
+            message = rebuild(self._store.settings, record)
+            status = self._store.leases.release(task_id, "", record.rank, message, crashed=True)
+            if status:
+                released += 1
+                self._store.counters.count("recovery:lost_attempts")
+                name = record.task_type
+                event(log, "maintenance.lost", level=logging.WARNING, task_id=task_id, task=name, status=status)
+        return released
+
+    def _restore_stale(self) -> int:
+        found = self._store.leases.restore_stale_messages(BATCH)
+        if found:
+            self._store.counters.count("recovery:returned_messages", found)
+        return found
+
+    def _publish_lost(self) -> int:
+        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues())
+
+    def _publish_lost_of(self, queue: str) -> int:
+        lists = [queue_list(queue, rank) for rank in range(len(PRIORITIES))]
+        published = 0
+        for task_id in self._store.leases.find_lost_messages(queue, lists, LOST_AFTER, BATCH):
+            if _publish(self._store, task_id):
+                published += 1
+                self._store.counters.count("recovery:lost_messages")
+                event(log, "maintenance.lost_message", level=logging.WARNING, task_id=task_id)
+        return published
+
+
+class BrokerRescuer:
+    """Publishes what another broker, such as RabbitMQ, has no message of."""
+
+    name = "broker_rescuer"
+    interval = 1.0
+
+    def __init__(self, store: Store, leader: Leader, broker: ExternalBroker) -> None:
+        self._store = store
+        self._leader = leader
+        self._broker = broker
+        self._next_search = 0.0
+
+    def round(self) -> int:
+        """Publish what was never published, and what waits while the broker's queue is empty (it was purged)."""
+        if not self._leader.elected:
+            return 0
+        done = 0
+        with suppress(OperationalError):
+            done += until_done(self._publish_unpublished, BATCH)
+            if time.monotonic() >= self._next_search:
+                self._next_search = time.monotonic() + VANISHED_AFTER
+                done += sum(self._publish_vanished(queue) for queue in _queues())
+        return done
+
+    def _publish_unpublished(self) -> int:
+        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, BATCH)
+        found = [record for record in self._store.tasks.get_many(task_ids) if record]
+        queued = [record for record in found if record.status is Status.QUEUED]
+        self._store.leases.published(list(set(task_ids) - {record.id for record in queued}))
+        self._broker.publish(queued)
+        return len(task_ids)
+
+    def _publish_vanished(self, queue: str) -> int:
+        if self._broker.waiting(queue) > 0:
+            return 0
+        waiting = self._store.leases.waiting_longer_than(VANISHED_AFTER, queue, BATCH)
+        return sum(_publish(self._store, task_id) for task_id in waiting)
+
+
+def _queues() -> list[str]:
+    return sorted({each.queue for each in catalog()})
+
+
+def _publish(store: Store, task_id: str) -> bool:
+    record = store.tasks.get(task_id)
+    return record is not None and store.leases.publish(record, rebuild(store.settings, record))

@@ -1,0 +1,87 @@
+"""The thread of a service: a round immediately and then one each interval.
+
+Threads, and not timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
+shuts down, and Celery empties its timers when a connection is lost. One for each service: a receiver or an object
+store that is slow does not keep leases from being renewed. And no tasks in a pool child: they would wait behind the
+users' tasks, and the users' tasks behind them.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from server.logs import event
+from server.store import Store
+from server.store.connection import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """One job of maintenance."""
+
+    #: Its name in logs, and of its counter.
+    name: str
+    #: Seconds between two rounds.
+    interval: float
+
+    def round(self) -> int:
+        """Do all that is to be done now; how much that was, for the counter `maintenance:<name>`."""
+        ...
+
+
+class Runner(threading.Thread):
+    """Runs a service. An outage of Redis only skips rounds."""
+
+    def __init__(self, service: Service, store: Store) -> None:
+        super().__init__(name=service.name, daemon=True)
+        self._service = service
+        self._store = store
+        self._stopping = threading.Event()
+        self._reachable = True
+
+    def run(self) -> None:
+        """Run until it is stopped."""
+        self._attempt()
+        while not self._stopping.wait(self._service.interval):
+            self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            if done := self._service.round():
+                self._store.counters.count(f"maintenance:{self.name}", done)
+            self._reachable = True
+        except UNREACHABLE:
+            if self._reachable:
+                event(log, "worker.redis_unreachable", level=logging.WARNING, service=self.name)
+            self._reachable = False
+        except Exception:
+            event(log, "worker.round_failed", level=logging.ERROR, error=True, service=self.name)
+
+    def stop(self) -> None:
+        """Begin no more rounds."""
+        self._stopping.set()
+
+
+def run_each(*steps: Callable[[], int]) -> int:
+    """Run the steps of a round and add up what they did. One that fails leaves the others alone; an outage does not."""
+    done = 0
+    for step in steps:
+        try:
+            done += step()
+        except UNREACHABLE:
+            raise
+        except Exception:
+            event(log, "maintenance.failed", level=logging.ERROR, error=True)
+    return done
+
+
+def until_done(batch: Callable[[], int], size: int) -> int:
+    """Repeat a batch until it finds less than its size; how much all of them did."""
+    done = 0
+    while True:
+        found = batch()
+        done += found
+        if found < size:
+            return done

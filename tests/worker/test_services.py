@@ -1,0 +1,194 @@
+"""The services of maintenance, each alone on a Valkey."""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from harness import Redis, eventually
+
+from server.celery_app.worker.maintenance import _services
+from server.celery_app.worker.maintenance.blob_cleanup import BlobCleanup
+from server.celery_app.worker.maintenance.heartbeat import Heartbeat
+from server.celery_app.worker.maintenance.leader import Leader
+from server.celery_app.worker.maintenance.pruner import Pruner
+from server.celery_app.worker.maintenance.rescuer import Rescuer
+from server.celery_app.worker.maintenance.scheduler import Scheduler
+from server.celery_app.worker.maintenance.service import Runner, run_each, until_done
+from server.sdk.registry import definition
+from server.services.options import Options
+from server.services.submit import Submission
+from server.store import Store
+from server.store.record import Status
+
+
+def submit(store: Store, owner: str = "alice", **options: Any) -> str:
+    """Store a task with its message."""
+    divide = definition("divide")
+    with Submission(store, divide, owner, options=Options(**options)) as submission:
+        return submission.submit(divide.validate_json(b'{"x": 1, "y": 2}')).record.id
+
+
+def status(store: Store, task_id: str) -> Status | None:
+    record = store.tasks.get(task_id)
+    return record.status if record else None
+
+
+@pytest.fixture
+def leader(store: Store) -> Leader:
+    """A leader that is elected."""
+    made = Leader(store, "one")
+    made.round()
+    return made
+
+
+def test_one_worker_is_elected_and_the_next_when_it_has_left(store: Store) -> None:
+    first, second = Leader(store, "one"), Leader(store, "two")
+
+    assert (first.round(), second.round()) == (1, 0)
+    assert (first.elected, second.elected) == (True, False)
+    assert first.round() == 0, "it was elected before"
+    store.leases.deregister("one")
+    assert (second.round(), second.elected) == (1, True)
+
+
+def test_a_leader_judges_no_lease_for_a_while_after_an_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.store.leases.OUTAGE", 0.1)
+    leader = Leader(store, "one")
+    assert leader.may_judge()
+    time.sleep(0.2)
+    assert not leader.may_judge()
+
+
+def test_who_is_not_the_leader_does_nothing(store: Store) -> None:
+    task_id = submit(store, delay=0.3)
+    time.sleep(0.4)
+    idle = Leader(store, "one")
+    store.leases.elect_leader("two")
+
+    assert [service(store, idle).round() for service in (Scheduler, Rescuer, Pruner)] == [0, 0, 0]
+    assert status(store, task_id) is Status.SCHEDULED
+
+
+def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader: Leader) -> None:
+    due = [submit(store, delay=0.3) for _ in range(450)]  # more than two batches
+    later = submit(store, delay=60)
+    time.sleep(0.4)
+
+    assert Scheduler(store, leader).round() == len(due)
+    assert {status(store, task_id) for task_id in due} == {Status.QUEUED}
+    assert status(store, later) is Status.SCHEDULED
+
+
+def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader: Leader) -> None:
+    task_id = submit(store, cancel_after=0.3)
+    time.sleep(0.4)
+
+    assert Scheduler(store, leader).round() == 1
+    assert status(store, task_id) is Status.CANCELED
+
+
+def test_the_rescuer_queues_a_task_again_whose_lease_has_run_out(store: Store, leader: Leader) -> None:
+    task_id = submit(store)
+    assert store.tasks.claim(task_id, "dead/1")
+    store.redis.zadd("leases", {task_id: 1})
+
+    assert Rescuer(store, leader).round() >= 1
+    assert status(store, task_id) is Status.QUEUED
+    assert store.counters.statistics()["recovery:lost_attempts"] == 1
+
+
+def test_the_rescuer_replaces_a_message_that_is_gone(store: Store, leader: Leader, valkey: Redis) -> None:
+    task_id = submit(store)
+    queues = [key for key in valkey.client.keys("default*") if valkey.client.type(key) == b"list"]
+    valkey.client.delete(*queues)
+    rescuer = Rescuer(store, leader)
+
+    eventually(rescuer.round, seconds=10, every=0.5)
+    assert status(store, task_id) is Status.QUEUED
+    assert [valkey.client.llen(key) for key in queues] == [1]
+
+
+def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, leader: Leader) -> None:
+    ended = [submit(store, owner="many", ttl=1) for _ in range(1100)]  # more than a batch
+    for task_id in ended:
+        store.tasks.cancel(task_id)
+    kept = submit(store)
+    time.sleep(1.1)
+
+    assert Pruner(store, leader).round() == len(ended)
+    assert status(store, kept) is Status.QUEUED
+    assert store.redis.zcard("expiry") == 0
+
+
+def test_the_heartbeat_shows_that_a_worker_lives(store: Store) -> None:
+    assert Heartbeat(store, "celery@host.1f2e", "1f2e", 4).round() == 0
+    assert [(card["name"], card["concurrency"]) for card in store.leases.workers()] == [("celery@host.1f2e", 4)]
+
+
+def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: Store) -> None:
+    for number in range(150):  # more than a batch
+        with store.blobs.writer(f"task-{number}/1-a.txt") as writer:
+            writer.write(b"x" * 100)
+        store.redis.zadd("uncollected", {f"task-{number}": 0})
+
+    assert BlobCleanup(store).round() == 150
+    assert store.redis.zcard("uncollected") == 0
+    assert list(store.blobs.prefixes()) == []
+
+
+def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> None:
+    consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2))
+    services = _services(consumer, store)
+
+    assert len({service.name for service in services}) == len(services) == 7
+    assert all(0 < service.interval <= 5 for service in services)
+
+
+class Counting:
+    """A service that fails in its second round."""
+
+    name = "counting"
+    interval = 0.01
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def round(self) -> int:
+        """Count."""
+        self.rounds += 1
+        if self.rounds == 2:
+            raise ValueError("a mistake")
+        return 3
+
+
+def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: Store) -> None:
+    service = Counting()
+    runner = Runner(service, store)
+    runner.start()
+    eventually(lambda: service.rounds >= 4)
+    runner.stop()
+    runner.join(5)
+
+    assert not runner.is_alive()
+    assert store.counters.statistics()["maintenance:counting"] == 3 * (service.rounds - 1)
+
+
+def test_a_step_that_fails_leaves_the_others_alone_but_an_outage_ends_the_round() -> None:
+    def fail(error: Exception) -> Callable[[], int]:
+        def step() -> int:
+            raise error
+
+        return step
+
+    assert run_each(lambda: 1, fail(ValueError()), lambda: 2) == 3
+    from redis.exceptions import ConnectionError
+
+    with pytest.raises(ConnectionError):
+        run_each(lambda: 1, fail(ConnectionError()), lambda: 2)
+
+
+def test_batches_repeat_until_one_is_not_full() -> None:
+    batches = iter([5, 5, 2, 5])
+    assert until_done(lambda: next(batches), 5) == 12
