@@ -34,8 +34,9 @@ STATIC = tuple(f"/static/{each.name}" for each in (Path(server.web.app.__file__)
 
 #: Bytes of page, style and script together: of the frame, and of each task. The frame has every route with all that
 #: it answers, so it grows with them: raised on purpose for schedules, feeds, queues and workers,
-#: for results as tables and plots, and for what is said and done while the server is out of reach.
-FRAME, EACH_TASK = 52_000, 2_500
+#: for results as tables and plots, for what is said and done while the server is out of reach, and for the options of
+#: tables, feeds and mail.
+FRAME, EACH_TASK = 52_000, 3_500
 
 
 class Page(HTMLParser):

@@ -8,6 +8,13 @@ register_error_types(
         "feed-unreadable": ErrorType(
             "The feed cannot be read", "The detail names the place; check `items`, `key` and `format`."
         ),
+        "feed-incomplete": ErrorType(
+            "The feed has more rows than were read", "Give `paging`, `next_field` or `allow_partial`."
+        ),
+        "feed-rate-limited": ErrorType("The feed's server limits its clients", "Try again later, or fetch less often."),
+        "feed-secret": ErrorType(
+            "A secret of the headers cannot be used", "The detail names it; check `FEED_SECRETS`."
+        ),
         "feed-too-large": ErrorType("The feed is too large", "The detail gives the limit; fetch a part of it."),
         "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` makes one."),
         "database-unavailable": ErrorType("The database does not answer", "Try again later; check `DATABASE_URL`."),

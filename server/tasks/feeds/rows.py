@@ -3,70 +3,169 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
-from server.sdk.csv import Options, Record, clean, find
+from server.sdk.csv import Options, Record, clean, find, formats
 from server.sdk.errors import TaskError
+from server.tasks.feeds.paths import at
 
 #: Characters of a key as it is stored.
 LONGEST_KEY = 500
 
+#: The field that has a row's name where the rows are a map, and the one that has a value which is not an object.
+MAP_KEY, MAP_VALUE = "_key", "value"
+
 Row = dict[str, Any]
+Shape = Literal["list", "object", "map"]
 
 
-def from_json(body: bytes, items: str | None) -> tuple[list[Row], Any]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows are in a JSON answer, and what they are there. `key` are the fields that name a row."""
+
+    items: str | None
+    shape: Shape | None
+    key: tuple[str, ...]
+
+
+def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
     """The rows of a JSON page, and the page itself, which may name the next.
 
     Raises:
         TaskError: `feed-unreadable`.
     """
+    page = parse(_text(body, charset))
+    return _rows(page, place), page
+
+
+def from_lines(body: bytes, charset: str | None) -> list[Row]:
+    """The rows of a page that has one JSON object a line.
+
+    Raises:
+        TaskError: `feed-unreadable` with the line.
+    """
+    text = body.decode("utf-8-sig", "strict") if charset is None and _is_utf8(body) else str(_text(body, charset))
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            row = parse(line, number)
+            if not isinstance(row, dict):
+                raise TaskError("feed-unreadable", f"Line {number} is not a JSON object.")
+            rows.append(row)
+    return rows
+
+
+def _is_utf8(body: bytes) -> bool:
     try:
-        page = json.loads(body, parse_constant=_refuse_constant)
+        body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _text(body: bytes, charset: str | None) -> str | bytes:
+    """The text; bytes where no charset is known: JSON is UTF-8, UTF-16 or UTF-32, which `json` tells apart."""
+    if charset is None:
+        return body
+    try:
+        return body.decode(charset).removeprefix("\ufeff")
+    except LookupError:
+        raise TaskError("feed-unreadable", f"There is no encoding {charset[:50]!r}. Give the `encoding`.") from None
+    except UnicodeError:
+        raise TaskError("feed-unreadable", f"The answer is not text in {charset}. Give the `encoding`.") from None
+
+
+def parse(text: str | bytes, line: int | None = None) -> Any:
+    """A JSON text's value.
+
+    Raises:
+        TaskError: `feed-unreadable`.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise TaskError("feed-unreadable", f"The answer is no JSON: {_words(error)}.") from None
-    found = at(page, items) if items else _only_list(page)
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise TaskError("feed-unreadable", f"{items or 'The answer'} is no list of objects.")
-    return found, page
+        sample = text[:1000] if isinstance(text, str) else text[:1000].decode("utf-8", "replace")
+        name = formats.of_bytes(sample.encode()) or formats.of_text(sample, whole=False)
+        if name not in (None, "JSON"):
+            raise TaskError("feed-unreadable", f"The answer is {name}, not JSON. Check the `url`.") from None
+        raise TaskError("feed-unreadable", f"The answer is not JSON: {_reason(error, line)}.") from None
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception, line: int | None) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} in line {error.lineno}"
+        advice = "; for one value a line, give `format=ndjson`" if error.msg == "Extra data" else ""
+        return f"{error.msg} in line {line or error.lineno}{advice}"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a value of JSON")
 
 
-def at(page: Any, path: str) -> Any:
-    """What lies at a path such as `data.items`; None where nothing does."""
-    for name in path.split("."):
-        page = page.get(name) if isinstance(page, dict) else None
-    return page
+def _rows(page: Any, place: Place) -> list[Row]:
+    where = f"`{place.items}`" if place.items else "The answer"
+    found = at(page, place.items) if place.items else page
+    if place.items and found is None:
+        raise TaskError("feed-unreadable", f"There is nothing at {where}; {_outline(page)}.")
+    if place.shape in (None, "list") and not place.items and isinstance(found, dict):
+        found = _list_in(found, place)
+    if isinstance(found, dict) and place.shape == "map":
+        return [_named(name, value) for name, value in found.items()]
+    if isinstance(found, dict) and place.shape == "object":
+        return [found]
+    if isinstance(found, dict):
+        raise TaskError(
+            "feed-unreadable",
+            f"{where} is an object, not a list. If it is one row, give `shape=object`; if its values are the rows, "
+            f"`shape=map`; if a list is in it, `items`: {_outline(found)}.",
+        )
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise TaskError("feed-unreadable", f"{where} is not a list of objects.")
+    return found
 
 
-def _only_list(page: Any) -> Any:
-    if not isinstance(page, dict):
-        return page
-    lists = [name for name, value in page.items() if isinstance(value, list)]
+def _list_in(page: Row, place: Place) -> Any:
+    """The only list of objects in an answer; a list that is empty is one, unless the answer itself is a row."""
+    lists = [
+        value for value in page.values() if isinstance(value, list) and all(isinstance(row, dict) for row in value)
+    ]
+    full = [value for value in lists if value]
+    if len(full) == 1:
+        return full[0]
+    if not full and place.shape is None and all(_is_plain(at(page, name)) for name in place.key):
+        return [page]
     if len(lists) == 1:
-        return page[lists[0]]
-    raise TaskError("feed-unreadable", "The answer is an object; say in `items` under which name its list lies.")
+        return lists[0]
+    if not lists:
+        return page
+    raise TaskError(
+        "feed-unreadable", f"The answer has several lists; say in `items` which has the rows: {_outline(page)}."
+    )
 
 
-def from_csv(body: bytes) -> list[Row]:
+def _named(name: str, value: Any) -> Row:
+    return {MAP_KEY: name} | (value if isinstance(value, dict) else {MAP_VALUE: value})
+
+
+def _outline(page: Any) -> str:
+    """The names in an answer, for who looks for the right one."""
+    if not isinstance(page, dict):
+        return "the answer is a list" if isinstance(page, list) else "the answer is not an object"
+    return "it has " + ", ".join(f"`{name[:50]}`" for name in list(page)[:20]) if page else "it is empty"
+
+
+def from_csv(body: bytes, charset: str | None) -> list[Row]:
     """The rows of a CSV page with a header, all values as text.
 
     Raises:
-        TaskError: `feed-unreadable`, or what `clean` and `find` say.
+        TaskError: `feed-unreadable`, or what `clean` and `find` raise.
     """
     with tempfile.TemporaryDirectory(prefix="feed-") as name:
         source, target = Path(name) / "page", Path(name) / "page.csv"
         source.write_bytes(body)
-        clean(source, target, None, lambda _: None)
+        clean(source, target, charset, lambda _: None)
         dialect = find(target, Options(header=True, advice=False))
         if len(set(dialect.names)) < len(dialect.names):
             raise TaskError("feed-unreadable", "The CSV's header has the same name twice.")
@@ -85,16 +184,24 @@ def _csv_rows(reader: Iterable[Record], names: tuple[str, ...]) -> Iterator[Row]
         yield dict(zip(names, row.cells, strict=True))
 
 
-def key_of(row: Row, fields: tuple[str, ...], number: int) -> str:
-    """A row's key as text that any database holds.
+def _is_plain(value: Any) -> bool:
+    return value is not None and value != "" and not isinstance(value, dict | list)
+
+
+def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
+    """A row's key as text that any database holds; None if a part of it is missing or empty.
 
     Raises:
-        TaskError: `feed-unreadable`: a field of the key is missing, no plain value, or too long.
+        TaskError: `feed-unreadable`: a field of the key is an object or a list, or the key is too long.
     """
-    values = [row.get(name) for name in fields]
+    values = [row[name] if name in row else at(row, name) for name in fields]
     for name, value in zip(fields, values, strict=True):
-        if value is None or isinstance(value, dict | list):
-            raise TaskError("feed-unreadable", f"Row {number} has no plain value in {name!r}, which is to be its key.")
+        if isinstance(value, dict | list):
+            raise TaskError(
+                "feed-unreadable", f"Row {number}: `{name}` cannot be its key, because it is not a plain value."
+            )
+    if not all(map(_is_plain, values)):
+        return None
     text = json.dumps(values[0] if len(values) == 1 else values)
     if len(text) > LONGEST_KEY:
         raise TaskError("feed-unreadable", f"The key of row {number} has more than {LONGEST_KEY} characters.")

@@ -1,20 +1,48 @@
 """The settings of feeds."""
 
+import json
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import NoDecode
 
 from server.settings import TaskSettings
 
 
+class FeedSecret(BaseModel):
+    """A secret for request headers. It goes to `host` alone; without `owners` anybody may name it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field(min_length=1)
+    value: str = Field(min_length=1, pattern=r"^[\x20-\x7e]+$", repr=False)
+    owners: tuple[str, ...] = ()
+
+
 class FeedSettings(TaskSettings):
-    """The database that feeds are stored in."""
+    """The database that feeds are stored in, and the secrets that their requests need."""
 
     database_url: str = Field(
         "",
         description="Database for `fetch_feed`: `postgresql://…`. If empty, SQLite under `var/`, for a single machine.",
         repr=False,
     )
+
+    feed_secrets: Annotated[dict[str, FeedSecret], NoDecode] = Field(
+        default_factory=dict,
+        description="Secrets for request headers of `fetch_feed`, as JSON: "
+        '`{"github": {"host": "api.github.com", "value": "…"}}`.',
+        repr=False,
+    )
+
+    @field_validator("feed_secrets", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value or "{}") if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('must be JSON such as {"github": {"host": "api.github.com", "value": "…"}}') from None
 
     @field_validator("database_url")
     @classmethod

@@ -1,31 +1,35 @@
 """Pages at a URL: asked for conditionally, one after the other, tried again where it is worth it, all of it bounded."""
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urljoin
 
 from server.sdk.context import Context
 from server.sdk.errors import TaskError
 from server.sdk.http import Answer, FetchError, Limits, request
 from server.settings import MIB
-from server.tasks.feeds import rows
-from server.tasks.feeds.rows import Row
+from server.tasks.feeds import announced, rows
+from server.tasks.feeds.announced import Announced
+from server.tasks.feeds.body import Format, charset_of, format_of, unpacked
+from server.tasks.feeds.headers import Headers
+from server.tasks.feeds.paging import Paging
+from server.tasks.feeds.paths import at
+from server.tasks.feeds.retries import Passing, patience_of, refused_for_now
+from server.tasks.feeds.rows import Place, Row
 
 #: Bounds of one fetch, over all of its pages.
 MAX_BYTES = 50 * MIB
 MAX_PAGES = 1000
 MAX_SECONDS = 600.0
 
-#: Seconds before each further try of a page; a server's own Retry-After counts up to the bound.
-_WAITS = (0.5, 1.0, 2.0, 4.0)
-_LONGEST_WAIT = 30.0
-
 _PAGE_SECONDS = 60.0
-
-Format = Literal["json", "csv"]
+_MAX_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"[^"]*"|[^\s";,]+))?)*)')
 _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s;]))', re.IGNORECASE)
@@ -33,7 +37,7 @@ _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What a server said of the version that is stored (RFC 9110, section 8.8)."""
+    """The validators of the version that is stored (RFC 9110, section 8.8)."""
 
     etag: str = ""
     last_modified: str = ""
@@ -44,29 +48,53 @@ class Validators:
         return {name: value for name, value in named.items() if value}
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a feed is read: as the client says, or found where that is None."""
+
+    format: Format | None
+    encoding: str | None
+    place: Place
+    next_field: str | None
+    paging: Paging | None
+    allow_partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The rows of a page, and the URL of the next one."""
+
+    rows: list[Row]
+    next: str
+
+
 @dataclass(slots=True)
 class Source:
-    """A feed at its URL. After `pages` it knows what was read, and by which validators to ask the next time."""
+    """A feed at its URL. After `pages` it knows how much was read, and by which validators to ask the next time."""
 
     ctx: Context
     url: str
-    format: Format | None
-    items: str | None
-    next_field: str | None
+    way: Way
+    headers: Headers
     validators: Validators
     not_modified: bool = False
+    partial: bool = False
     pages_read: int = 0
+    rows_read: int = 0
     bytes_read: int = 0
+    _last: Announced = field(default_factory=Announced)
+    _digest: bytes = b""
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def pages(self) -> Iterator[list[Row]]:
         """The rows of one page after the other.
 
         Raises:
-            TaskError: `feed-unreachable`, `feed-unreadable`, `feed-too-large`.
+            TaskError: `feed-unreachable`, `feed-unreadable`, `feed-incomplete`, `feed-too-large`.
+            RetryLater: the server wants us to wait longer than a task should.
             Canceled: let it pass.
         """
-        url: str | None = self.url
+        url = self.url
         seen: set[str] = set()
         while url:
             if url in seen:
@@ -77,22 +105,32 @@ class Source:
             self.ctx.progress(self.pages_read, self.pages_read + 1, f"fetching page {self.pages_read + 1}")
             page = self._page(url)
             if page is None:
-                return
-            found, url = page
-            self.pages_read += 1
-            yield found
+                break
+            url = page.next
+            yield page.rows
+        self._check_whole()
 
-    def _page(self, url: str) -> tuple[list[Row], str | None] | None:
-        """A page's rows and the next page's URL; None where nothing has changed. Tried again where it is worth it."""
-        for wait in (*_WAITS, None):
+    def _check_whole(self) -> None:
+        """Refuse a feed of which a part was not read, unless the client wants that."""
+        reason = "" if self.not_modified else self._last.missing(self.rows_read, self.pages_read)
+        if reason and not self.way.allow_partial:
+            raise TaskError(
+                "feed-incomplete",
+                f"{self.rows_read} rows were read, but the feed is not whole: {reason}. Say in `paging` or "
+                "`next_field` how to get the next page, or give `allow_partial=true`.",
+            )
+        self.partial = bool(reason)
+
+    def _page(self, url: str) -> _Page | None:
+        """A page; None where there is none, or nothing has changed. Tried again where it is worth it."""
+        tried = 0
+        while True:
             try:
                 return self._ask(url)
-            except _Passing as trouble:
-                pause = max(wait or 0.0, trouble.wait)
-                if wait is None or time.monotonic() + pause > self._until:
-                    raise TaskError("feed-unreachable", str(trouble)) from None
+            except Passing as trouble:
+                pause = patience_of(self.ctx, trouble, tried, self._until - time.monotonic())
+            tried += 1
             self._sleep(pause)
-        raise AssertionError("the last wait is None")
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -100,71 +138,100 @@ class Source:
             time.sleep(min(left, 0.5))
             self.ctx.progress(self.pages_read, self.pages_read + 1, "waiting to try again")
 
-    def _ask(self, url: str) -> tuple[list[Row], str | None] | None:
-        first = self.pages_read == 0
-        headers = {
-            "Accept": "application/json, text/csv;q=0.9, */*;q=0.1",
-            **(self.validators.headers() if first else {}),
-        }
+    def _ask(self, url: str) -> _Page | None:
+        condition = self.validators.headers() if self.pages_read == 0 else {}
+        target = url
+        try:
+            for _ in range(_MAX_REDIRECTS + 1):
+                with self._request(target, condition) as answer:
+                    moved = answer.headers.get("Location") if answer.status in _REDIRECTS else None
+                    if not moved:
+                        return self._read(answer, url)
+                    target = urljoin(target, moved)  # followed here, so that no secret goes to another host
+        except FetchError as error:
+            if error.reason in ("unreachable", "timeout"):
+                raise Passing(str(error)) from None
+            kind = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
+            raise TaskError(kind, str(error)) from None
+        raise TaskError("feed-unreachable", f"The URL redirects more than {_MAX_REDIRECTS} times.")
+
+    def _request(self, url: str, condition: dict[str, str]) -> AbstractContextManager[Answer]:
+        allow_private = self.ctx.settings.allow_private_addresses
+        headers = self._sent(url, condition)
+        return request("GET", url, headers=headers, limits=self._limits(), allow_private=allow_private)
+
+    def _sent(self, url: str, condition: dict[str, str]) -> dict[str, str]:
+        accepted = "application/json, application/x-ndjson;q=0.9, text/csv;q=0.9, */*;q=0.1"
+        own = self.headers.of(url)
+        return ({} if any(name.lower() == "accept" for name in own) else {"Accept": accepted}) | condition | own
+
+    def _limits(self) -> Limits:
         seconds = min(_PAGE_SECONDS, self._until - time.monotonic())
         if seconds <= 0:
             raise TaskError("feed-too-large", f"The feed took more than {MAX_SECONDS:g} seconds.")
-        limits = Limits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read)
-        try:
-            allow_private = self.ctx.settings.allow_private_addresses
-            with request("GET", url, headers=headers, limits=limits, allow_private=allow_private) as answer:
-                return self._read(answer)
-        except FetchError as error:
-            if error.reason in ("unreachable", "timeout"):
-                raise _Passing(str(error)) from None
-            kind = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
-            raise TaskError(kind, str(error)) from None
+        return Limits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read, redirects=0)
 
-    def _read(self, answer: Answer) -> tuple[list[Row], str | None] | None:
+    def _read(self, answer: Answer, url: str) -> _Page | None:
         if answer.status == 304 and self.pages_read == 0 and self.validators.headers():
             self.not_modified = True
             return None
-        if answer.status == 429 or answer.status >= 500:
-            raise _Passing(f"The server answered {answer.status}.", _retry_after(answer))
+        if trouble := refused_for_now(answer):
+            raise trouble
+        if answer.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
+            return None  # some servers have no empty page after the last
         if answer.status != 200:
             raise TaskError("feed-unreachable", f"The server answered {answer.status}.")
-        body = answer.read()
+        body = unpacked(answer.read(), MAX_BYTES - self.bytes_read)
         self.bytes_read += len(body)
-        following = _linked(answer)
-        if (self.format or _format(answer)) == "csv":
-            found = rows.from_csv(body)
-        else:
-            found, page = rows.from_json(body, self.items)
-            if self.next_field:
-                following = self._named(rows.at(page, self.next_field))
+        found, page = self._rows(body, answer)
+        self.pages_read += 1
+        self.rows_read += len(found)
+        signs = announced.read(page, answer.headers)
+        self._last = replace(signs, total=self._last.total if signs.total is None else signs.total)
+        following = self._following(answer, url, page, found)
+        self._check_new(body, found)
         # A later page may change while the first does not: only a feed of one page can be asked for conditionally.
-        alone = self.pages_read == 0 and not following
+        alone = self.pages_read == 1 and not following
         named = (answer.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
-        return found, urljoin(str(answer.url), following) if following else None
+        return _Page(found, following)
+
+    def _rows(self, body: bytes, answer: Answer) -> tuple[list[Row], Any]:
+        content_type = answer.headers.get("Content-Type", "")
+        charset = self.way.encoding or charset_of(content_type)
+        format = self.way.format or format_of(content_type, str(answer.url))
+        if format == "csv":
+            return rows.from_csv(body, charset), None
+        if format == "ndjson":
+            return rows.from_lines(body, charset), None
+        return rows.from_json(body, charset, self.way.place)
+
+    def _following(self, answer: Answer, url: str, page: Any, found: list[Row]) -> str:
+        if self.way.paging:
+            return self.way.paging.next_url(url, page, found, self._last, self.pages_read, self.rows_read)
+        named = self._named(at(page, self.way.next_field)) if self.way.next_field else ""
+        following = named or ("" if self.way.next_field else _linked(answer) or self._last.url)
+        return urljoin(str(answer.url), following) if following else ""
 
     def _named(self, value: object) -> str:
+        if isinstance(value, dict):  # as HAL and JSON:API have links
+            value = value.get("href")
         if value is None or isinstance(value, str):
             return value or ""
-        raise TaskError("feed-unreadable", f"{self.next_field} is no URL.")
+        raise TaskError(
+            "feed-unreadable", f"`{self.way.next_field}` is not a URL. For a token or a number, see `paging`."
+        )
 
-
-class _Passing(Exception):
-    """Trouble that may have gone in a moment; `wait` is what the server asks for, in seconds."""
-
-    def __init__(self, sentence: str, wait: float = 0.0) -> None:
-        super().__init__(sentence)
-        self.wait = wait
-
-
-def _retry_after(answer: Answer) -> float:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_WAIT) if text.isascii() and text.isdecimal() else 0.0
-
-
-def _format(answer: Answer) -> Format:
-    media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return "csv" if media_type in ("text/csv", "application/csv", "text/tab-separated-values") else "json"
+    def _check_new(self, body: bytes, found: list[Row]) -> None:
+        """Refuse a page that is the one before once more: the server does not know the parameter."""
+        digest = hashlib.sha256(body).digest()
+        if self.way.paging and found and digest == self._digest:
+            raise TaskError(
+                "feed-unreadable",
+                f"Page {self.pages_read} is the same as the one before. Does the server know the parameter "
+                f"`{self.way.paging.param}`?",
+            )
+        self._digest = digest
 
 
 def _linked(answer: Answer) -> str:

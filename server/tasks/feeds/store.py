@@ -18,6 +18,17 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a fetch has found: the rows (JSON by key), where and how they were read, and by which validators."""
+
+    url: str
+    way: str
+    validators: Validators
+    rows: Mapping[str, str]
+    delete_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What became of the rows of a fetch, and how many the feed has now."""
 
@@ -25,6 +36,7 @@ class Change:
     updated: int
     unchanged: int
     rows: int
+    deleted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +60,19 @@ def validators(database: str, owner: str, name: str, way: str) -> Validators:
     return Validators(*found) if found else Validators()
 
 
-def keep(database: str, owner: str, name: str, url: str, way: str, held: Validators, rows: Mapping[str, str]) -> Change:
-    """Upsert rows (JSON by key) and note the fetch, in one transaction; of two at once the second waits."""
+def keep(database: str, owner: str, name: str, found: Found) -> Change:
+    """Upsert rows and note the fetch, in one transaction; of two at the same time the second waits."""
     now = int(time.time() * 1000)
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
     with transaction(database, write=True) as connection:
         _lock(connection, owner, name, now)
-        for batch in _batches(rows.items()):
+        for batch in _batches(found.rows.items()):
             for outcome, number in _upsert(connection, owner, name, now, batch).items():
                 counts[outcome] += number
-        total = _note(connection, owner, name, now, bool(counts["inserted"] or counts["updated"]), url, way, held)
-    return Change(**counts, rows=total)
+        deleted = _delete_missing(connection, owner, name, found.rows) if found.delete_missing else 0
+        changed = bool(counts["inserted"] or counts["updated"] or deleted)
+        total = _note(connection, owner, name, now, changed, found)
+    return Change(**counts, rows=total, deleted=deleted)
 
 
 def keep_unchanged(database: str, owner: str, name: str) -> Change:
@@ -110,16 +124,27 @@ def _upsert(
     }
 
 
-def _note(
-    connection: "Connection", owner: str, name: str, now: int, changed: bool, url: str, way: str, held: Validators
-) -> int:
+def _delete_missing(connection: "Connection", owner: str, name: str, kept: Mapping[str, str]) -> int:
+    """Delete the rows whose keys were not found; how many there were."""
+    from sqlalchemy import select  # noqa: PLC0415
+
+    _, rows = tables()
+    mine = (rows.c.owner == owner) & (rows.c.feed == name)
+    gone = [key for key in connection.execute(select(rows.c.key).where(mine)).scalars() if key not in kept]
+    for start in range(0, len(gone), _BATCH):
+        connection.execute(rows.delete().where(mine, rows.c.key.in_(gone[start : start + _BATCH])))
+    return len(gone)
+
+
+def _note(connection: "Connection", owner: str, name: str, now: int, changed: bool, found: Found) -> int:
     """The feed's own row after a fetch; how many rows it has."""
     from sqlalchemy import func, select  # noqa: PLC0415
 
     feeds, rows = tables()
     count = select(func.count()).select_from(rows).where(rows.c.owner == owner, rows.c.feed == name)
     total: int = connection.execute(count).scalar_one()
-    values: dict[str, Any] = {"url": url, "way": way, "fetched_ms": now, "rows": total}
+    values: dict[str, Any] = {"url": found.url, "way": found.way, "fetched_ms": now, "rows": total}
+    held = found.validators
     values |= {"etag": held.etag, "last_modified": held.last_modified} | ({"changed_ms": now} if changed else {})
     connection.execute(feeds.update().where(feeds.c.owner == owner, feeds.c.name == name).values(values))
     return total

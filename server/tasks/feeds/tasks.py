@@ -1,8 +1,8 @@
-"""The task, and what it gives back."""
+"""The task `fetch_feed` and its result."""
 
 import json
-from collections.abc import Iterator
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
 
@@ -11,11 +11,14 @@ from server.sdk.errors import RetryLater, TaskError
 from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
 from server.sdk.registry import task
 from server.sdk.uploads import InputContext
+from server.tasks.feeds import headers as request_headers
 from server.tasks.feeds import store
+from server.tasks.feeds.body import Format
 from server.tasks.feeds.database import DatabaseUnavailable
-from server.tasks.feeds.rows import as_json, key_of
+from server.tasks.feeds.paging import Paging
+from server.tasks.feeds.rows import Place, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings
-from server.tasks.feeds.source import Format, Source
+from server.tasks.feeds.source import Source, Way
 
 #: Seconds before each further try where the database is out of reach.
 _WAITS = (2, 10, 60, 300)
@@ -30,44 +33,78 @@ def _fetchable(url: str, info: ValidationInfo) -> str:
     return url
 
 
+def _whole(delete_missing: bool, allow_partial: bool, **_: object) -> None:
+    if delete_missing and allow_partial:
+        raise ValueError("`delete_missing` needs the whole feed: leave out `allow_partial`")
+
+
 FeedName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _Path = Annotated[str, Field(min_length=1, max_length=200)]
+_Url = Annotated[
+    str, Field(max_length=MAX_URL_LENGTH, examples=["https://api.example.org/rates"]), AfterValidator(_fetchable)
+]
+_Headers = Annotated[
+    dict[str, str],
+    Field(max_length=request_headers.MAX_HEADERS, examples=[{"Authorization": "Bearer ${github}"}]),
+    AfterValidator(request_headers.check),
+]
 
 
 class Fetched(BaseModel):
-    """What a fetch brought. `rows` is what the feed has now; rows that its source no longer has are kept."""
+    """The outcome of a fetch. `rows` is how many the feed has now."""
 
     feed: str
     inserted: int
     updated: int
     unchanged: int
+    deleted: int = Field(0, description="Rows that the source no longer has, if `delete_missing` is set.")
     rows: int
+    duplicates: int = Field(0, description="Rows with the key of an earlier one, which they replaced.")
+    skipped: int = Field(0, description="Rows without a key, if `skip_without_key` is set.")
     pages: int
     bytes: int
     not_modified: bool = Field(description="The server said that nothing has changed since the last fetch.")
+    partial: bool = Field(False, description="The server has more rows than were read, and `allow_partial` is set.")
     href: str
 
 
-@task(soft_time_limit=900, time_limit=930)
+@task(soft_time_limit=900, time_limit=930, check=_whole)
 def fetch_feed(
     ctx: Context,
     name: FeedName,
-    url: Annotated[
-        str, Field(max_length=MAX_URL_LENGTH, examples=["https://api.example.org/rates"]), AfterValidator(_fetchable)
-    ],
+    url: _Url,
     key: Annotated[list[_Path], Field(min_length=1, max_length=8)] = ["id"],  # noqa: B006 - pydantic copies it
     format: Format | None = None,
+    encoding: Annotated[str, Field(max_length=40)] | None = None,
     items: _Path | None = None,
+    shape: Shape | None = None,
+    headers: _Headers = {},  # noqa: B006 - as above
     next_field: _Path | None = None,
+    paging: Paging | None = None,
+    allow_partial: bool = False,
+    refuse_duplicates: bool = False,
+    skip_without_key: bool = False,
+    delete_missing: bool = False,
 ) -> Fetched:
-    """Fetch JSON or CSV at a URL into the database, as rows by their key; `GET /feeds/{name}` reads them.
+    """Fetch JSON, NDJSON or CSV at a URL (also gzipped) into the database; `GET /feeds/{name}` reads its rows.
 
-    `key` are the fields that name a row. `items` is the path to the list in a JSON answer (`data.items`), where it is
-    not the only one. Pages follow the `Link` header with `rel="next"`, or the URL at the path `next_field`. All pages
-    become one transaction. A feed of one page is asked for conditionally (ETag, Last-Modified) the next time.
+    `key` are the fields that name a row (`id`, `user.id`). `items` is the path to the rows in a JSON answer, `shape`
+    is a list, one object, or a map. A secret stands in `headers` by its name: `Bearer ${github}`. Pages follow the
+    `Link` header, a URL that the answer names as `next`, the one at `next_field`, or `paging`. An answer that announces
+    more rows than were read is an error. All pages become one transaction; `delete_missing` deletes the rows that the
+    source no longer has. A feed of one page is asked for conditionally the next time.
     """
+    place = Place(items, shape, tuple(key))
+    way = Way(format, encoding, place, next_field, paging, allow_partial)
+    paged = paging.model_dump() if paging else None
+    described: list[object] = [url, key, format, encoding, items, shape, sorted(headers.items()), next_field, paged]
+    described += [allow_partial, skip_without_key, delete_missing]
+    keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
+    read_as = json.dumps(described)
     try:
-        return _fetch(ctx, name, url, tuple(key), format, items, next_field)
+        sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
+        held = store.validators(ctx.settings.part(FeedSettings).database_url, ctx.owner, name, read_as)
+        return _fetch(ctx, name, Source(ctx, url, way, sent, held), keys, read_as, delete_missing)
     except FetchError as error:
         raise TaskError("feed-unreachable", str(error)) from None
     except DatabaseUnavailable as error:
@@ -78,42 +115,67 @@ def fetch_feed(
         raise trouble from error
 
 
-def _fetch(
-    ctx: Context,
-    name: str,
-    url: str,
-    key: tuple[str, ...],
-    format: Format | None,
-    items: str | None,
-    next_field: str | None,
-) -> Fetched:
-    way = json.dumps([url, key, format, items, next_field])
+@dataclass(slots=True)
+class _Keys:
+    """The rows by their keys, as JSON; counts those that share a key and those without one."""
+
+    fields: tuple[str, ...]
+    refuse_duplicates: bool
+    skip_without_key: bool
+    rows: dict[str, str] = field(default_factory=dict)
+    number: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take a row; of two with one key the later counts.
+
+        Raises:
+            TaskError: `feed-unreadable`.
+        """
+        self.number += 1
+        key = key_of(row, self.fields, self.number)
+        if key is None:
+            if not self.skip_without_key:
+                names = ", ".join(f"`{name}`" for name in self.fields)
+                raise TaskError(
+                    "feed-unreadable",
+                    f"Row {self.number} has no value in {names}, which is to be its key. Its fields are: "
+                    f"{', '.join(list(row)[:20])[:300]}. Give another `key`, or `skip_without_key=true`.",
+                )
+            self.skipped += 1
+            return
+        if key in self.rows:
+            self.duplicates += 1
+            if self.refuse_duplicates:
+                raise TaskError("feed-unreadable", f"Row {self.number} has the key {key}, as an earlier row has.")
+        self.rows[key] = as_json(row, self.number)
+
+
+def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delete_missing: bool) -> Fetched:
     database = ctx.settings.part(FeedSettings).database_url
-    source = Source(ctx, url, format, items, next_field, store.validators(database, ctx.owner, name, way))
-    rows = dict(_keyed(source, key))
-    ctx.progress(source.pages_read, source.pages_read + 1, f"storing {len(rows)} rows")
+    for page in source.pages():
+        for row in page:
+            keys.add(row)
+    ctx.progress(source.pages_read, source.pages_read + 1, f"storing {len(keys.rows)} rows")
     if source.not_modified:
         change = store.keep_unchanged(database, ctx.owner, name)
     else:
-        change = store.keep(database, ctx.owner, name, url, way, source.validators, rows)
+        found = store.Found(source.url, way, source.validators, keys.rows, delete_missing)
+        change = store.keep(database, ctx.owner, name, found)
     ctx.progress(1, 1, "done")
     return Fetched(
         feed=name,
         inserted=change.inserted,
         updated=change.updated,
         unchanged=change.unchanged,
+        deleted=change.deleted,
         rows=change.rows,
+        duplicates=keys.duplicates,
+        skipped=keys.skipped,
         pages=source.pages_read,
         bytes=source.bytes_read,
         not_modified=source.not_modified,
+        partial=source.partial,
         href=f"/feeds/{name}",
     )
-
-
-def _keyed(source: Source, key: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Each row's key and its JSON; of two rows with one key the later counts."""
-    number = 0
-    for page in source.pages():
-        for row in page:
-            number += 1
-            yield key_of(row, key, number), as_json(row, number)

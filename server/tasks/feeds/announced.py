@@ -1,0 +1,103 @@
+"""Signs in an answer that there is more than its rows: a feed that is not whole must not end as a success."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Objects in which APIs put their signs, in addition to the answer itself.
+_CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "page_info", "pageinfo", "links", "_links",
+               "response_metadata", "cursors")  # fmt: skip
+_MORE = (
+    "has_more",
+    "hasmore",
+    "has_next",
+    "hasnext",
+    "has_next_page",
+    "hasnextpage",
+    "istruncated",
+    "is_truncated",
+    "incomplete_results",
+)
+_TOTAL = ("total", "total_count", "totalcount", "@odata.count", "odata.count", "total_results", "totalresults",
+          "total_items", "totalitems", "total_rows", "totalelements", "total_elements", "total_records",
+          "totalrecords", "count", "totalsize", "total_size")  # fmt: skip
+#: These name a URL, even a relative one; `next` may have a URL, a token or a number.
+_LINKS = ("next_url", "nexturl", "nextlink", "next_link", "@odata.nextlink", "odata.nextlink", "@nextlink",
+          "next_page_url", "nextpageurl", "next_href")  # fmt: skip
+_NEXT = ("next", *_LINKS)
+_TOKENS = ("next_cursor", "nextcursor", "next_page_token", "nextpagetoken", "next_token", "nexttoken", "next_page",
+           "nextpage", "continuation_token", "continuationtoken", "endcursor", "next_offset")  # fmt: skip
+_PAGES = ("total_pages", "totalpages", "page_count", "pagecount", "num_pages", "numpages", "last_page", "lastpage")
+_TOTAL_HEADERS = ("X-Total-Count", "X-Total")
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The signs of one answer: a URL of the next page, a token of one, whether there is more, and how many rows."""
+
+    url: str = ""
+    token: str = ""
+    more: bool | None = None
+    total: int | None = None
+    pages: int | None = None
+
+    def missing(self, rows: int, pages: int) -> str:
+        """Why a feed of which so much was read is not whole, by its last answer; empty if it seems to be."""
+        if self.url:
+            return "it names a next page"
+        if self.more:
+            return "it says that there is more"
+        if self.token and self.more is None:
+            return f"it names a next page by {self.token}"
+        if self.total is not None and self.total > rows:
+            return f"it announces {self.total} rows"
+        if self.pages is not None and self.pages > pages:
+            return f"it announces {self.pages} pages"
+        return ""
+
+
+def read(page: Any, headers: Mapping[str, str]) -> Announced:
+    """The signs in an answer."""
+    url = token = ""
+    more: bool | None = None
+    announced_pages: int | None = None
+    total = next((int(text) for name in _TOTAL_HEADERS if (text := headers.get(name, "")).isdecimal()), None)
+    for name, value in _fields(page):
+        lower = name.lower()
+        if lower in _NEXT:
+            url = url or _url(value, certain=lower in _LINKS)
+        elif lower in _MORE and isinstance(value, bool):
+            more = more or value
+        elif lower in _TOTAL and isinstance(value, int) and not isinstance(value, bool):
+            total = value if total is None else max(total, value)
+        elif lower in _PAGES and isinstance(value, int) and not isinstance(value, bool):
+            announced_pages = value
+        if lower in (*_TOKENS, *_NEXT) and not url and _is_token(value):
+            token = token or f"`{name}`"
+    return Announced(url, token, more, total, announced_pages)
+
+
+def _fields(page: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of an answer, and of the objects in it that tell about paging, down to the second level."""
+    if not isinstance(page, dict):
+        return
+    yield from page.items()
+    for name, value in page.items():
+        if name.lower() in _CONTAINERS and isinstance(value, dict):
+            yield from value.items()
+            for inner, deeper in value.items():
+                if inner.lower() in _CONTAINERS and isinstance(deeper, dict):
+                    yield from deeper.items()
+
+
+def _url(value: Any, *, certain: bool) -> str:
+    """A link's URL: text, or an object with `href`, as in HAL and JSON:API."""
+    if isinstance(value, dict):
+        value = value.get("href")
+    if isinstance(value, str) and (certain or value.startswith(("http://", "https://", "/", "?"))):
+        return value
+    return ""
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and bool(value)

@@ -1,0 +1,98 @@
+"""Request headers of a feed. A secret stands in them by its name: its value is in the settings, and nowhere else.
+
+A secret belongs to one host, so that a client who may fetch feeds cannot send it to a server of their own.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from server.sdk.errors import TaskError
+from server.settings import Settings
+from server.tasks.feeds.settings import FeedSecret, FeedSettings
+
+MAX_HEADERS = 20
+MAX_LENGTH = 2000
+
+#: `${name}` in a header's value.
+_REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.-]{1,64})\}")
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+
+#: Headers that the request itself needs.
+_OURS = frozenset(
+    (
+        *("host", "connection", "content-length", "transfer-encoding", "accept-encoding", "te", "upgrade", "trailer"),
+        *("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range", "expect"),
+    )
+)
+
+#: Headers whose values are secrets: a literal one would be stored with the task and shown with its input.
+_SENSITIVE = re.compile(r"auth|cookie|token|secret|password|api-?key|access-?key|credential", re.IGNORECASE)
+
+
+def check(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Refuse headers that cannot be sent, or that would be stored with a secret in them.
+
+    Raises:
+        ValueError: with a sentence for the client.
+    """
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or len(value) > MAX_LENGTH:
+            raise ValueError(
+                f"The header {name[:50]!r} cannot be sent: use ASCII letters, and 2,000 characters at most"
+            )
+        if name.lower() in _OURS:
+            raise ValueError(f"The header {name} is set by the server; leave it out")
+        if _SENSITIVE.search(name) and not _REFERENCE.search(value):
+            raise ValueError(
+                f"The value of {name} would be stored with the task. Name a secret instead, such as "
+                "`Bearer ${github}`; the server's operator sets it in FEED_SECRETS"
+            )
+    return headers
+
+
+@dataclass(frozen=True)
+class Headers:
+    """The headers of one feed's requests, with the secrets that they name."""
+
+    plain: Mapping[str, str]
+    secrets: Mapping[str, FeedSecret]
+    allow_http: bool = False
+
+    def of(self, url: str) -> dict[str, str]:
+        """The headers for a URL: those with a secret go to the secret's host alone, however the URL was come by."""
+        return {
+            name: _REFERENCE.sub(lambda found: self.secrets[found[1]].value, value)
+            for name, value in self.plain.items()
+            if all(_belongs(self.secrets[secret], url, self.allow_http) for secret in _REFERENCE.findall(value))
+        }
+
+
+def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings) -> Headers:
+    """Look up the secrets that the headers of a feed at `url` name.
+
+    Raises:
+        TaskError: `feed-secret`: there is no such secret for this owner, or it belongs to another host.
+    """
+    known, allow_http = settings.part(FeedSettings).feed_secrets, settings.allow_private_addresses
+    secrets: dict[str, FeedSecret] = {}
+    for name in {name for value in headers.values() for name in _REFERENCE.findall(value)}:
+        secret = known.get(name)
+        if secret is None or (secret.owners and owner not in secret.owners):
+            raise TaskError(
+                "feed-secret", f"You have no secret {name!r}. The server's operator sets it in FEED_SECRETS."
+            )
+        if not _belongs(secret, url, allow_http):
+            raise TaskError("feed-secret", f"The secret {name!r} is for https://{secret.host} alone.")
+        secrets[name] = secret
+    return Headers(headers, secrets, allow_http)
+
+
+def _belongs(secret: FeedSecret, url: str, allow_http: bool) -> bool:
+    """Whether a secret may go to a URL: to its own host, and in clear only where private addresses are allowed."""
+    parts = urlsplit(url)
+    is_own = secret.host.lower() in ((parts.hostname or "").lower(), parts.netloc.lower())
+    return is_own and (parts.scheme == "https" or allow_http)

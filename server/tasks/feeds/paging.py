@@ -1,0 +1,64 @@
+"""How the next page of a feed is asked for, where no answer gives its URL."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from server.sdk.errors import TaskError
+from server.tasks.feeds.announced import Announced
+from server.tasks.feeds.paths import at
+from server.tasks.feeds.rows import Row
+
+
+class Paging(BaseModel):
+    """The query parameter that names a page, and its value.
+
+    `page` counts pages from `first`, `offset` counts rows from `first`; `cursor` is a token at the path `field` of the
+    answer before, `last_row` the value at `field` of the last row before. Pages end where there are no more rows, no
+    token, or the answer says that there is no more.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: Literal["page", "offset", "cursor", "last_row"]
+    param: Annotated[str, Field(min_length=1, max_length=100, examples=["page", "offset", "cursor", "starting_after"])]
+    field: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    first: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Paging":
+        if self.by in ("cursor", "last_row") and not self.field:
+            raise ValueError(f"`field` says where the value of `{self.param}` is; give it for paging by `{self.by}`")
+        return self
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server is asked until it has no more rows, because no answer says which page is the last."""
+        return self.by in ("page", "offset")
+
+    def next_url(self, url: str, page: Any, rows: list[Row], announced: Announced, pages: int, count: int) -> str:
+        """The URL of the next page; empty after the last. `pages` and `count` (of rows) were read so far."""
+        if announced.more is False or not (rows or self.by == "cursor"):
+            return ""
+        if self.counts and announced.total is not None and count >= announced.total:
+            return ""
+        value = self._value(page, rows, pages, count)
+        return with_parameter(url, self.param, value) if value else ""
+
+    def _value(self, page: Any, rows: list[Row], pages: int, count: int) -> str:
+        if self.by == "page":
+            return str((1 if self.first is None else self.first) + pages)
+        if self.by == "offset":
+            return str((self.first or 0) + count)
+        found = at(page if self.by == "cursor" else rows[-1], self.field or "")
+        if isinstance(found, bool | float | dict | list):
+            raise TaskError("feed-unreadable", f"The value at {self.field!r} cannot be a `{self.param}`.")
+        return str(found or "")
+
+
+def with_parameter(url: str, name: str, value: str) -> str:
+    """The URL with this query parameter, in place of one of that name."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != name]
+    return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))

@@ -1,0 +1,17 @@
+"""Paths into JSON, such as `data.items`."""
+
+from typing import Any
+
+
+def at(value: Any, path: str) -> Any:
+    """The value at a path; None if there is none. A name may have dots itself: `@odata.nextLink`, `page.next.url`."""
+    if not isinstance(value, dict):
+        return None
+    if path in value:
+        return value[path]
+    end = path.find(".")
+    while end >= 0:
+        if path[:end] in value and (found := at(value[path[:end]], path[end + 1 :])) is not None:
+            return found
+        end = path.find(".", end + 1)
+    return None
