@@ -227,7 +227,7 @@ def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path:
     with Service(tmp_path, TASK_MODULES="sample_tasks", **many) as made:
         made.start_web()
         batch(made, 100, "few")
-        paths = ["/ui/tasks", "/ui/tasks?status=queued&task=divide", "/tasks", "/ui/queues"]
+        paths = ["/ui/tasks", "/ui/tasks?status=queued&task=divide", "/tasks", "/ui/overview"]
         before = [_asked_of_redis(made, path) for path in paths]
         for _ in range(thousands):
             batch(made, 1000, "many")

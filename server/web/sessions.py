@@ -17,18 +17,20 @@ from server.web.errors import Problem
 
 COOKIE = "coatcheck"
 
-#: Lifetime of a session in seconds.
-LIFE = 7 * 86_400
+#: Seconds of a session: on a device that is to stay signed in, and else, where it also ends with the browser.
+KEPT_LIFE, LIFE = 30 * 86_400, 12 * 3600
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def sign_in(response: Response, key: str) -> bool:
-    """Start a session for this key. False if the key does not exist."""
+def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
+    """Give the browser a session of this key; False where there is no such key."""
     if store().api_keys.find(key) is None:
         return False
-    value = seal(fingerprint(key), int(time.time()) + LIFE)
-    response.set_cookie(COOKIE, value, max_age=LIFE, httponly=True, samesite="Lax", secure=request.is_secure)
+    life = KEPT_LIFE if keep else LIFE
+    value = seal(fingerprint(key), int(time.time()) + life)
+    age = life if keep else None
+    response.set_cookie(COOKIE, value, max_age=age, httponly=True, samesite="Lax", secure=request.is_secure)
     return True
 
 

@@ -2,23 +2,10 @@
 
 import base64
 import io
-import os
-from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
-
-#: The README's pictures: with `SCREENSHOTS=1` in the environment they are made anew, else the tests leave them alone.
-_FOLDER = Path(__file__).parents[2] / "examples" / "screenshots"
-
-
-def photograph(of: Page | Locator, name: str) -> None:
-    """Take a picture of what is seen, from the top of a page; see to it that there is one."""
-    if isinstance(of, Page):
-        of.evaluate("scrollTo(0, 0)")
-    assert of.screenshot(path=_FOLDER / f"{name}.png" if os.environ.get("SCREENSHOTS") else None)
-
 
 CSV = "city,visitors,area\n" + "".join(f"Town {n},{n * n % 97},{n / 7:.3f}\n" for n in range(1, 200))
 
@@ -47,6 +34,16 @@ def drop(page: Page, name: str, media_type: str, content: bytes) -> None:
     page.evaluate(script, [name, media_type, base64.b64encode(content).decode()])
 
 
+def mark(page: Page) -> Locator:
+    """The state on the ticket of the first task that a form started."""
+    return page.locator(".outcome .ticket .st.big")
+
+
+def parameter(page: Page | Locator, name: str) -> Locator:
+    """A field of a task's form."""
+    return page.locator(f"form[data-kind] [name='{name}'], #given [name='{name}']")
+
+
 def assert_accessible(page: Page) -> None:
     """Axe finds nothing."""
     found = Axe().run(page)
@@ -61,7 +58,7 @@ def sign_in(page: Page, key: str) -> None:
 
 
 def give_key(page: Page, key: str) -> None:
-    """Into the field that has the focus; Chromium complains in the console of who is faster than the focus."""
+    """Fill the field that has the focus; Chromium complains in the console when a test is faster than the focus."""
     field = page.get_by_label("API key")
     expect(field).to_be_focused()
     field.fill(key)

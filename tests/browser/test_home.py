@@ -7,32 +7,76 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Service
-from looking import CSV, assert_accessible, drop, photograph, picture
+from looking import CSV, assert_accessible, drop, mark, parameter, picture
 from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 
-def test_a_picture_that_is_dropped_becomes_a_thumbnail_to_download(
+def choose(page: Page, *names: str, field: str = "image") -> None:
+    """Choose pictures in a task's form."""
+    files = [{"name": name, "mimeType": "image/png", "buffer": picture()} for name in names]
+    page.locator(f"input[name={field}]").set_input_files(files)  # type: ignore[arg-type]
+
+
+def run(page: Page) -> None:
+    page.locator("form[data-kind] button.primary").click()
+
+
+def test_a_picture_that_is_dropped_is_made_smaller_by_one_press_and_compared(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)
     page.goto("/")
     drop(page, "cat.png", "image/png", picture())
     expect(page.get_by_role("heading", name="cat.png")).to_be_focused()
-    page.get_by_role("button", name="thumbnail", exact=True).click()
-    expect(page.locator("#work pre.command")).to_contain_text("-F image=@cat.png")
-    page.get_by_label("width").fill("200")
-    expect(page.locator("#work pre.command")).to_contain_text("-F width=200")
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("Done")
-    expect(page.locator("figure")).to_have_count(2)
-    expect(page.locator("figcaption").first).to_contain_text("640 \u00d7 400")
-    expect(page.locator("figcaption").last).to_contain_text("200 \u00d7")
+    page.get_by_role("button", name="Square").click()
+    expect(mark(page)).to_have_text("Done")
+    expect(page.locator("article.ticket")).to_be_focused()
+    expect(page.locator(".pct")).to_have_text(re.compile("% smaller|% larger"))
+    expect(page.locator(".saved .from")).to_contain_text("640 \u00d7 400 \u2192 400 \u00d7 400 px, PNG")
+    slider = page.get_by_role("slider", name="Before and after")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    cut = page.locator(".compare").evaluate("each => each.style.getPropertyValue('--cut')")
+    assert cut == "51%"
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     with Image.open(download.value.path()) as image:
-        assert image.width == 200
+        assert image.size == (400, 400)
     assert_accessible(page)
+
+
+def test_a_picture_that_is_dropped_goes_to_the_form_of_a_task_type(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service)
+    page.goto("/")
+    drop(page, "cat.png", "image/png", picture())
+    page.get_by_role("button", name="thumbnail", exact=True).click()
+    expect(page.locator("#work pre.command")).to_contain_text("-F image=@cat.png")
+    parameter(page, "width").fill("200")
+    expect(page.locator("#work pre.command")).to_contain_text("-F width=200")
+    page.get_by_role("radio", name="Python").check()
+    expect(page.locator("#work pre.command")).to_contain_text('data={"width": "200"}')
+    page.get_by_role("radio", name="JavaScript").check()
+    expect(page.locator("#work pre.command")).to_contain_text('form.append("width", "200")')
+    run(page)
+    expect(mark(page)).to_have_text("Done")
+    expect(page.locator(".saved .from")).to_contain_text("200 \u00d7")
+
+
+def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/thumbnail")
+    choose(page, "one.png", "two.png", "three.png")
+    expect(page.get_by_text("One task per file.")).to_be_visible()
+    page.get_by_role("button", name="Remove two.png").click()
+    run(page)
+    expect(mark(page)).to_have_text("Done")
+    others = page.get_by_role("list", name="Other files").get_by_role("listitem")
+    expect(others).to_have_count(1)
+    expect(others).to_contain_text(re.compile("three.png .* kB \u2192 .* kB"))
+    expect(others.get_by_role("link", name="Download thumbnail.png")).to_be_visible()
 
 
 def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, open_page: Callable[..., Page]) -> None:
@@ -40,11 +84,23 @@ def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, 
     page.goto("/")
     drop(page, "towns.csv", "text/csv", CSV.encode())
     page.get_by_role("button", name="csv_stats").click()
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("Done")
+    run(page)
+    expect(mark(page)).to_have_text("Done")
     expect(page.get_by_role("row", name="visitors integer")).to_be_visible()
     expect(page.locator("svg.histogram")).to_have_count(2)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    assert download.value.path().read_text().splitlines()[2].startswith("visitors,")
     assert_accessible(page)
+
+
+def test_numbers_of_a_result_are_shown_in_full(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/divide")
+    parameter(page, "x").fill("12345678")
+    parameter(page, "y").fill("1")
+    run(page)
+    expect(page.locator(".value")).to_have_text("12,345,678")
 
 
 def test_a_pipelines_steps_are_fields_and_write_its_json(service: Service, open_page: Callable[..., Page]) -> None:
@@ -53,22 +109,22 @@ def test_a_pipelines_steps_are_fields_and_write_its_json(service: Service, open_
     page.get_by_label("Another step").select_option("thumbnail")
     for _ in range(page.get_by_role("button", name="Remove").count()):
         page.get_by_role("button", name="Remove").first.click()
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     page.locator(".steps-editor").get_by_label("width").fill("90")
     page.get_by_label("Another step").select_option("blur")
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("button", name="Move up blur").click()
     written = json.loads(page.locator("textarea[name=operations]").input_value())
     assert [step["op"] for step in written] == ["blur", "thumbnail"]
     assert written[1]["width"] == 90
-    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("Done")
-    expect(page.locator("figcaption").last).to_contain_text("90 \u00d7")
+    choose(page, "a.png")
+    run(page)
+    expect(mark(page)).to_have_text("Done")
+    expect(page.locator(".saved .from")).to_contain_text("90 \u00d7")
     assert_accessible(page)
 
 
-def test_a_map_of_objects_is_fields_too_and_its_json_may_be_written_by_hand(
+def test_a_map_of_objects_is_fields_too_and_its_json_may_be_edited(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)
@@ -77,7 +133,7 @@ def test_a_map_of_objects_is_fields_too_and_its_json_may_be_written_by_hand(
     expect(entries.get_by_label("name")).to_have_value("name")
     entries.get_by_label("name").fill("small")
     entries.get_by_label("width").fill("60")
-    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     expect(entries.last.get_by_label("name")).to_be_focused()
     page.keyboard.type("large")
     entries.last.get_by_label("width").fill("90")
@@ -87,39 +143,38 @@ def test_a_map_of_objects_is_fields_too_and_its_json_may_be_written_by_hand(
     area.fill('{"small": {"width": 61}, "large": {"width": 91}}')
     area.blur()
     expect(entries.first.get_by_label("width")).to_have_value("61")
-    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator("figcaption")).to_contain_text(["Before", "61 \u00d7", "91 \u00d7"])
+    choose(page, "a.png")
+    run(page)
+    expect(page.locator("figcaption")).to_contain_text(["61 \u00d7", "91 \u00d7"])
     assert_accessible(page)
 
 
 def test_a_long_text_may_have_several_lines(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/send_email")
-    page.get_by_label("text", exact=True).fill("Dear\nAda")
+    parameter(page, "text").fill("Dear\nAda")
     expect(page.locator("pre.command")).to_contain_text("text=Dear\nAda")
 
 
-def test_what_is_wrong_with_a_step_is_said_at_the_fields_and_shown(
-    service: Service, open_page: Callable[..., Page]
-) -> None:
+def test_an_error_in_a_step_is_shown_at_its_field(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service, refused=True)
     page.goto("/ui/run/image_pipeline")
-    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-    page.get_by_role("button", name="Remove").click()
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("The input does not fit the schema")
+    choose(page, "a.png")
+    page.locator(".steps-list li").get_by_role("button", name="Remove").click()
+    run(page)
+    expect(mark(page)).to_have_text("Not submitted")
+    expect(page.locator(".outcome .notice")).to_contain_text("The input does not fit the schema")
     expect(page.locator("textarea[name=operations] + .wrong")).to_be_visible()
 
 
 def test_a_ticket_leads_to_its_tasks_own_page(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")
-    page.get_by_label("x").fill("1")
-    page.get_by_role("button", name="Run").click()
-    page.locator(".more").get_by_role("link").click()
+    parameter(page, "x").fill("1")
+    run(page)
+    page.get_by_role("link", name="Ticket").click()
     expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
-    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
 
 
 def test_progress_is_shown_as_it_comes_and_a_cancel_stops_the_task(
@@ -127,21 +182,24 @@ def test_progress_is_shown_as_it_comes_and_a_cancel_stops_the_task(
 ) -> None:
     page = open_page(service)
     page.goto("/ui/run/reports")
-    page.get_by_label("seconds").fill("60")
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("Running")
-    expect(page.get_by_role("progressbar")).to_be_visible()
+    parameter(page, "seconds").fill("60")
+    run(page)
+    expect(mark(page)).to_have_text("Running")
+    expect(page.locator(".outcome .meter.job")).to_have_attribute("aria-label", re.compile("per cent done"))
+    expect(page.locator(".outcome .body > p")).to_contain_text("%")
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator(".state")).to_have_text("Canceled")
+    expect(mark(page)).to_have_text("Canceled")
 
 
-def test_what_parameters_lack_together_is_said_once(service: Service, open_page: Callable[..., Page]) -> None:
+def test_an_error_of_several_parameters_together_is_shown_once(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
     page = open_page(service, refused=True)
     page.goto("/ui/run/watermark")
-    page.locator("input[name=image]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_have_text("The input does not fit the schema")
-    expect(page.get_by_text("There is nothing to put on the image")).to_have_count(1)
+    choose(page, "a.png")
+    run(page)
+    expect(mark(page)).to_have_text("Not submitted")
+    expect(page.locator(".outcome .notice p")).to_have_count(2)
 
 
 def test_a_task_is_run_and_its_page_opened_with_the_keyboard_alone(
@@ -150,36 +208,66 @@ def test_a_task_is_run_and_its_page_opened_with_the_keyboard_alone(
     page = open_page(service)
     page.goto("/")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    card = page.get_by_role("link", name="divide", exact=True)
-    for _ in range(60):
-        if card.evaluate("each => each === document.activeElement"):
-            break
-        page.keyboard.press("Tab")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("divide")
+    page.keyboard.press("Tab")
+    expect(page.locator(".groups").get_by_role("link", name="divide")).to_be_focused()
     page.keyboard.press("Enter")
-    page.get_by_label("y").wait_for()
-    page.get_by_label("y").focus()
+    parameter(page, "y").focus()
     page.keyboard.type("8")
+    page.keyboard.press("Control+Enter")
+    expect(mark(page)).to_have_text("Done")
+    page.get_by_role("link", name="Ticket").focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".state")).to_have_text("Done")
-    page.locator(".more a").focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
 
 
-def test_an_error_says_in_words_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
+def test_single_keys_can_be_switched_off(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/tasks")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.get_by_label("Switch single keys off").check()
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).not_to_be_focused()
+
+
+def test_a_failed_task_says_in_words_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")
-    page.get_by_label("x").fill("1")
-    page.get_by_label("y").fill("0")
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator(".state")).to_contain_text("The task failed")
+    parameter(page, "x").fill("1")
+    parameter(page, "y").fill("0")
+    run(page)
+    expect(mark(page)).to_have_text("Failed")
     expect(page.get_by_role("link", name="What this means")).to_be_visible()
 
 
+def test_favorites_are_kept_in_the_browser(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/divide")
+    page.get_by_role("button", name="Add to favorites").click()
+    page.goto("/")
+    page.locator("#favorites").get_by_role("link", name="divide").click()
+    expect(page.get_by_role("button", name="Favorite")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_theme_is_kept_in_the_browser(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service, width=1440)
+    page.goto("/")
+    before = page.evaluate("getComputedStyle(document.body).color")
+    page.get_by_role("radio", name="Dark").check()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).color") != before
+    assert_accessible(page)
+
+
 @pytest.mark.parametrize("path", ["/", "/ui/run/thumbnail", "/ui/run/csv_stats", "/docs"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [320, 768, 1440])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     service: Service, open_page: Callable[..., Page], path: str, width: int
 ) -> None:
@@ -193,25 +281,41 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/ui/run/thumbnail", "/ui/sign-in", "/ui/tasks", "/ui/queues", "/ui/schedules", "/ui/run/no-such-kind"],
+    ["/", "/ui/run/thumbnail", "/ui/sign-in", "/ui/tasks", "/ui/overview", "/ui/schedules", "/ui/run/no-such-kind"],
 )
 def test_every_page_loads_nothing_from_elsewhere_and_nothing_inline(service: Service, path: str) -> None:
     answer = service.http.get(path)
     policy = answer.headers["Content-Security-Policy"]
-    assert re.match(r"default-src 'none'; script-src 'self'; style-src ('sha256-[\w+/=]+' ?)+; ", policy)
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
     assert "unsafe" not in policy
-    assert not re.search(r"<script(?! type=\"module\" src=\"/)| style=| on[a-z]+=\"|https?://(?!127)", answer.text)
+    inline = r"<script(?! (type=\"module\" )?src=\"/)|<style| style=| on[a-z]+=\"|https?://(?!127|\u2026)"
+    assert not re.search(inline, answer.text)
 
 
-def test_without_javascript_the_cards_lead_to_forms(service: Service, open_page: Callable[..., Page]) -> None:
+def test_without_javascript_a_run_ends_on_its_tasks_page(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service, script=False)
     page.goto("/")
-    page.get_by_role("link", name="divide", exact=True).click()
-    page.get_by_label("x").fill("1")
-    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    page.locator(".groups").get_by_role("link", name="divide").click()
+    parameter(page, "x").fill("1")
+    page.get_by_role("button", name="Run").click()
+    expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
+    expect(page.get_by_role("heading", name="divide")).to_be_visible()
 
 
-def test_the_home_page_is_under_60_kilobytes_in_all(service: Service, open_page: Callable[..., Page]) -> None:
+def test_without_javascript_a_wrong_input_is_explained_on_the_form(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service, script=False, refused=True)
+    page.goto("/ui/run/csv_stats")
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": CSV.encode()}
+    page.locator("input[name=file]").set_input_files(file)  # type: ignore[arg-type]
+    parameter(page, "types").fill("[1]")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("The input does not fit the schema")
+
+
+@pytest.mark.parametrize("path", ["/", "/ui/run/image_pipeline", "/ui/tasks", "/ui/overview", "/ui/schedules", "/docs"])
+def test_no_page_loads_more_than_80_kilobytes(service: Service, open_page: Callable[..., Page], path: str) -> None:
     page = open_page(service)
     sizes: dict[str, int] = {}
 
@@ -220,32 +324,6 @@ def test_the_home_page_is_under_60_kilobytes_in_all(service: Service, open_page:
         sizes[urlsplit(request.url).path] = found["responseHeadersSize"] + found["responseBodySize"]
 
     page.on("requestfinished", weigh)
-    page.goto("/")
-    page.wait_for_load_state("networkidle")
-    assert sum(sizes.values()) < 60_000, sizes
-    # What the first paint needs is the page alone, and fits into what a server sends before it hears back.
-    assert sizes["/"] < 14_000
-
-
-def test_the_home_page_is_painted_from_its_first_answer_alone(service: Service, open_page: Callable[..., Page]) -> None:
-    page = open_page(service)
-    page.route("**/static/**", lambda route: None)  # nothing else ever comes
-    page.goto("/", wait_until="commit")
-    painted = page.evaluate(
-        "() => new Promise((resolve) => new PerformanceObserver((list) => resolve(list.getEntries()[0].name))"
-        ".observe({ type: 'paint', buffered: true }))"
-    )
-    assert painted == "first-paint"
-    assert page.locator("h1").evaluate("each => getComputedStyle(each).fontWeight") == "650"
-    page.unroute_all(behavior="ignoreErrors")
-
-
-def test_the_pages_are_photographed(service: Service, open_page: Callable[..., Page]) -> None:
-    page = open_page(service, width=1200)
-    page.goto("/")
-    photograph(page, "home")
-    drop(page, "landscape.png", "image/png", picture())
-    page.get_by_role("button", name="crop", exact=True).click()
-    page.get_by_role("button", name="Run").click()
-    expect(page.locator("figure")).to_have_count(2)
-    photograph(page.locator(".ticket"), "result")
+    page.goto(path)
+    page.wait_for_timeout(1000)
+    assert sum(sizes.values()) < 80_000, sizes

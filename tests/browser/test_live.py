@@ -2,12 +2,14 @@
 
 import re
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from foreign import Exchange, serve
 from harness import Service
-from looking import assert_accessible, drop, give_key, picture, sign_in
+from looking import assert_accessible, drop, give_key, mark, parameter, picture, sign_in
 from playwright.sync_api import Page, expect
 
 from server.store.api_keys import CACHE_SECONDS, Role
@@ -15,21 +17,67 @@ from server.store.api_keys import CACHE_SECONDS, Role
 Open = Callable[..., Page]
 
 SILENT = "The server does not answer."
+LATER = "It is updated as soon as the server answers."
 
 
-def test_lines_of_the_log_come_as_they_are_written(service: Service, open_page: Open) -> None:
+def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
+    service: Service, open_page: Open
+) -> None:
     made = service.submit("talks", lines=100)
+    service.wait_for(made, "running")
     page = open_page(service)
     page.goto(f"/ui/tasks/{made}")
-    lines = page.get_by_role("log").locator("li")
+    lines = page.locator("#lines li")
     expect(lines.first).to_contain_text("line 1")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    # What is selected stays selected.
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#lines li'))")
+    selected = page.evaluate("getSelection().toString()")
     here = lines.count()
-    expect(lines.nth(here + 1)).to_contain_text(f"line {here + 2}")
-    expect(page.locator("#state .status")).to_have_text("running")
-    expect(page.locator("#state")).to_contain_text(re.compile(r"\d %"))
+    expect(lines.nth(here + 3)).to_contain_text(f"line {here + 4}")
+    assert page.evaluate("getSelection().toString()") == selected
+    assert asked == []
+    expect(page.locator("#mark")).to_have_text("Running")
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"\d%"))
     assert_accessible(page)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#state .status")).to_have_text("canceled")
+    page.get_by_role("button", name="Cancel it").click()
+    expect(page.locator("#mark")).to_have_text("Canceled")
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:
+    made = service.submit("divide", x=1, y=2)
+    service.wait_for(made)
+    pages = [open_page(service) for _ in range(3)]
+    asked: list[str] = []
+    for page, path in zip(pages, ("/ui/tasks", "/ui/overview", f"/ui/tasks/{made}"), strict=True):
+        page.goto(path)
+        page.wait_for_timeout(500)
+        page.on("request", lambda request: asked.append(request.url))
+    pages[0].wait_for_timeout(20_000)
+    assert [urlsplit(address).path for address in asked] == ["/ui/overview"], "4 requests a minute at most"
+
+
+def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    held = service.http.post(f"/tasks/reports?tag={tag}", json={"seconds": 60}).json()["task_id"]
+    page = open_page(service)
+    page.goto(f"/ui/tasks?tag={tag}")
+    page.locator(f"#t-{held} input").check()
+    row = page.locator(f"#t-{held}")
+    row.evaluate("each => { each.dataset.mine = 'yes'; }")
+    expect(row.locator(".msg")).to_contain_text("%")
+    later = service.http.post(f"/tasks/divide?tag={tag}", json={"x": 1, "y": 2}).json()["task_id"]
+    expect(page.get_by_text("1 new task. Show")).to_be_visible()
+    expect(page.locator(f"#t-{later}")).to_have_count(0)
+    page.keyboard.press(".")
+    expect(page.locator(f"#t-{later} .st")).to_have_text("Succeeded")
+    service.http.post(f"/tasks/{held}/cancel")
+    expect(row.locator(".st")).to_have_text("Canceled")
+    assert row.get_attribute("data-mine") == "yes"
+    expect(row.locator("input")).to_be_checked()
 
 
 def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Open) -> None:
@@ -46,7 +94,7 @@ def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Ope
         page = open_page(made)
         page.goto(f"/ui/tasks/{task_id}")
         tries = page.locator("#tries li")
-        expect(tries).to_have_text("Not tried yet.")
+        expect(tries).to_have_text("Not delivered yet.")
         expect(tries.first).to_contain_text("503")
         expect(page.locator("#tries")).to_contain_text("Next try at")
         expect(tries).to_have_count(2)
@@ -60,26 +108,25 @@ def test_a_server_that_is_gone_for_a_while_is_spoken_of_and_waited_for(fresh: Se
     table.goto("/ui/tasks")
     expect(table.get_by_role("alert")).to_have_count(0)
     ticket.goto("/ui/run/reports")
-    ticket.get_by_label("seconds").fill("60")
+    parameter(ticket, "seconds").fill("60")
     ticket.get_by_role("button", name="Run").click()
-    expect(ticket.locator(".state")).to_have_text("Running")
+    expect(mark(ticket)).to_have_text("Running")
     record = open_page(fresh, refused=True)
-    record.goto(str(ticket.locator(".more a").get_attribute("href")))
+    record.goto(str(ticket.get_by_role("link", name="Ticket").get_attribute("href")))
     assert fresh.web is not None
     fresh.web.kill()
-    for page in (table, record):
+    for page in (table, record, ticket):
         expect(page.get_by_role("alert")).to_contain_text(SILENT)
-        expect(page.get_by_role("alert")).to_contain_text("it goes on by itself")
-    expect(ticket.locator(".more")).to_contain_text(SILENT)
+        expect(page.get_by_role("alert")).to_contain_text(LATER)
     assert_accessible(table)
     fresh.start_web()
-    for page in (table, record):
+    for page in (table, record, ticket):
         expect(page.get_by_role("alert")).to_have_count(0)
-    expect(ticket.locator(".more")).not_to_contain_text(SILENT)
     ticket.get_by_role("button", name="Cancel").click()
-    expect(ticket.locator(".state")).to_have_text("Canceled")
-    expect(record.locator("#state .status")).to_have_text("canceled")
-    expect(table.locator("tbody .status")).to_have_text("canceled")
+    expect(mark(ticket)).to_have_text("Canceled")
+    expect(record.locator("#mark")).to_have_text("Canceled")
+    table.keyboard.press(".")
+    expect(table.locator("tbody .st")).to_have_text("Canceled")
 
 
 def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_again(
@@ -97,14 +144,15 @@ def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_aga
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_store_that_is_out_of_reach_is_spoken_of_in_a_live_page(fresh: Service, open_page: Open) -> None:
+def test_a_page_opens_by_itself_when_the_store_is_back(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     page = open_page(fresh, refused=True)
     page.goto("/ui/tasks")
     fresh.redis.process.kill()
-    expect(page.get_by_role("alert")).to_contain_text("The store cannot be reached.")
+    page.reload()
+    expect(page.get_by_text("The store cannot be reached.")).to_be_visible()
     fresh.redis.start()
-    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
 
 
 def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service, open_page: Open) -> None:
@@ -112,9 +160,9 @@ def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service
     page, table, plain = (open_page(fresh, script=each, refused=True) for each in (True, True, False))
     page.goto("/ui/run/divide")
     expect(page.get_by_text("No worker is running.")).to_be_visible()
-    page.get_by_label("x").fill("1")
+    parameter(page, "x").fill("1")
     page.get_by_role("button", name="Run").click()
-    expect(page.locator(".more")).to_contain_text("No worker is running. It waits until there is one.")
+    expect(page.locator(".outcome .body")).to_contain_text("No worker is running. It waits until one is started.")
     for each in (table, plain):
         each.goto("/ui/tasks")
         expect(each.get_by_text("No worker is running.")).to_be_visible()
@@ -122,7 +170,8 @@ def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service
     expect(plain.get_by_text("No worker is running.")).to_be_visible()
     assert_accessible(table)
     fresh.start_worker()
-    expect(page.locator(".state")).to_have_text("Done")
+    expect(mark(page)).to_have_text("Done")
+    table.reload()
     expect(table.get_by_text("No worker is running.")).to_have_count(0)
 
 
@@ -141,8 +190,8 @@ def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     expect(page.get_by_role("alert")).to_contain_text("You are signed out")
     assert_accessible(page)
     form.get_by_role("button", name="Run").click()
-    expect(form.locator(".state")).to_have_text("An API key is needed")
-    form.locator(".ticket").get_by_role("link", name="Sign in").click()
+    expect(form.locator(".outcome")).to_contain_text("An API key is required")
+    form.locator(".outcome").get_by_role("link", name="Sign in").click()
     expect(form).to_have_url(f"{service.url}/ui/sign-in?next=%2Fui%2Frun%2Fdivide")
     page.get_by_role("alert").get_by_role("link", name="Sign in").click()
     give_key(page, later)
@@ -156,9 +205,8 @@ def test_a_task_that_is_gone_is_spoken_of_where_one_acts_on_it(service: Service,
     page.goto(f"/ui/tasks/{made}")
     service.http.delete(f"/tasks/{made}")
     page.get_by_role("button", name="Retry").click()
-    expect(page.locator("#said")).to_contain_text(
-        "The task has expired. Its record is dropped some time after the end."
-    )
+    page.get_by_role("button", name="Retry it").click()
+    expect(page.locator("#said")).to_contain_text("The task has expired. A record is deleted some time after its end.")
     page.reload()
     expect(page.get_by_role("heading", name="The task has expired")).to_be_visible()
     assert_accessible(page)

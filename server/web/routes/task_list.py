@@ -58,7 +58,7 @@ def asked_page(limit: int) -> Page:
     Raises:
         Problem: `invalid-input`.
     """
-    return store().listing.page(_filter(), limit, _cursor())
+    return store().listing.page(asked_filter(), limit, _cursor())
 
 
 @lists.post("/bulk/cancel")
@@ -78,7 +78,7 @@ def bulk_retry() -> Response:
 def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Record], object]) -> Response:
     require_submit()
     _check_filters()
-    wanted = _filter(statuses)
+    wanted = asked_filter(statuses)
     # Read all before acting, because acting changes a task's place in the indexes.
     matched = store().listing.gather(wanted, most, _cursor()) if wanted.statuses else Page([], None)
     done, refused, cursor = 0, [], matched.cursor
@@ -107,7 +107,12 @@ def _check_filters() -> None:
         raise Problem("bad-request", f"A filter is needed: one of {', '.join(FILTERS)}.")
 
 
-def _filter(among: Sequence[Status] | None = None) -> Filter:
+def asked_filter(among: Sequence[Status] | None = None) -> Filter:
+    """The filter that the query asks for.
+
+    Raises:
+        Problem: `invalid-input`.
+    """
     statuses = [_status(word) for word in _words("status")] or list(Status)
     return Filter(
         owners=_asked("owner", visible_owners()),

@@ -1,12 +1,13 @@
-"""Pages to run tasks and to see what is going on. They do what the public routes do, with what one's key may see.
+"""Pages to run tasks and to see what is going on. They do what the public routes do, with the viewer's key.
 
-blueprint.py  what they have in common      sign.py      signing in and out
-home.py       the catalogue, a kind's form   tasks.py      the table of tasks, a task's own page
-queues.py     queues and workers             schedules.py  tasks that come by themselves
-timeline.py   a task's life as a list
+blueprint.py  headers, viewer, menu, errors as pages     format/       how things are written
+home.py       start page, a task type's form             sign.py       signing in and out
+tasks.py      the list of tasks; live.py: its changes    record.py     one task
+overview.py   queues and workers                         schedules.py  schedules and their form
 """
 
-from server.web.ui import home, queues, schedules, sign, tasks
+from server.web.ui import home, live, overview, record, schedules, sign, tasks
 from server.web.ui.blueprint import ui
+from server.web.ui.format import words
 
-__all__ = ["home", "queues", "schedules", "sign", "tasks", "ui"]
+__all__ = ["home", "live", "overview", "record", "schedules", "sign", "tasks", "ui", "words"]

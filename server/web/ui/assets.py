@@ -1,13 +1,9 @@
-"""What pages are made of: scripts, a picture, styles; and text that is sent compressed to who takes it so.
+"""The pages' own files: styles, scripts and a picture; and text that is sent compressed to clients that accept it.
 
-A style sheet is written into its page: a reader who has never been here sees the page after one round trip, for page
-and style are together smaller than what a server sends before it hears back (ten packets, RFC 6928). A link to a sheet
-would cost a second one. The policy names each sheet by its hash, so it stays strict: nothing else inline is taken.
-
-Scripts lie under a version that is the hash of all of them, so a browser asks for each once in its life.
+The style sheet is one file, joined from `styles/` in the order of `_SHEET`. Every file is served under a version that
+is a hash of all of them, so a browser asks for each file once per release.
 """
 
-import base64
 import gzip
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from flask import Blueprint, Response, request
-from markupsafe import Markup
 
 from server.web.errors import Problem
 
@@ -23,10 +18,10 @@ assets = Blueprint("assets", __name__)
 
 _HERE = Path(__file__).parent
 
-_TYPES = {".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-#: Sheets by the pages that have them.
-_SHEETS = {"app": ("base.css", "app.css"), "docs": ("base.css", "docs.css")}
+#: The parts of the style sheet. Later parts override earlier ones: narrow and wide screens come last.
+_SHEET = ("tokens", "frame", "controls", "tables", "parts", "pages", "wider")
 
 _YEAR = "public, max-age=31536000, immutable"
 
@@ -40,7 +35,7 @@ class Packed:
     digest: str
 
     def response(self, media_type: str, cache_control: str) -> Response:
-        """As the client takes it; 304 where it has it."""
+        """In the encoding that the client accepts; 304 when the client has it already."""
         zipped = takes_gzip()
         response = Response(self.zipped if zipped else self.plain, content_type=media_type)
         response.set_etag(f"{self.digest}-gzip" if zipped else self.digest)
@@ -53,20 +48,20 @@ class Packed:
 
 
 def packed(text: bytes) -> Packed:
-    """Pack text, once for all who ask for it."""
+    """Compress a text once for all requests."""
     return Packed(text, gzip.compress(text, 9, mtime=0), hashlib.sha256(text).hexdigest()[:24])
 
 
 def takes_gzip() -> bool:
-    """Whether the client does."""
+    """Whether the client accepts gzip."""
     return request.accept_encodings.quality("gzip") > 0
 
 
 def compress(response: Response) -> None:
-    """Send a page compressed to who takes that.
+    """Compress a page for clients that accept gzip.
 
-    No page holds a secret beside words of who asked for it (BREACH): keys are shown nowhere, and what tells our own
-    pages from others is a header of the browser, not a token in them.
+    No page holds a secret next to text that another site can choose (BREACH): a new key is shown once, by a script,
+    and cross-site requests are recognized by a header of the browser, not by a token in the page.
     """
     response.vary.add("Accept-Encoding")
     if takes_gzip() and not response.is_streamed:
@@ -77,7 +72,7 @@ def compress(response: Response) -> None:
 @assets.get("/static/<name>", defaults={"version": ""})
 @assets.get("/static/<version>/<name>")
 def static(name: str, version: str) -> Response:
-    """A script or a picture; under an address of its content it is never asked for again."""
+    """A file of the pages; under its current version a browser keeps it for a year."""
     found = _files().get(name)
     if found is None:
         raise Problem("not-found")
@@ -86,34 +81,15 @@ def static(name: str, version: str) -> Response:
 
 @assets.app_template_global("asset")
 def asset(name: str) -> str:
-    """The address of a file of `static/`."""
-    return f"/static/{_version()}/{name}"
-
-
-@assets.app_template_global("style")
-def style(name: str) -> Markup:
-    """The style of a page, in the page; nothing for a script that fetches the page to bring its own up to date."""
-    if request.headers.get("Sec-Fetch-Dest") == "empty":
-        return Markup("")
-    return Markup("<style>{}</style>").format(Markup(_sheet(name)))
-
-
-@lru_cache(maxsize=1)
-def style_sources() -> str:
-    """The styles as a Content Security Policy has them: by their hashes."""
-    hashes = (base64.b64encode(hashlib.sha256(_sheet(name).encode()).digest()).decode() for name in _SHEETS)
-    return " ".join(f"'sha256-{each}'" for each in hashes)
-
-
-@lru_cache(maxsize=len(_SHEETS))
-def _sheet(name: str) -> str:
-    text = "".join((_HERE / "styles" / part).read_text() for part in _SHEETS[name])
-    return text.replace("url(/static/", f"url(/static/{_version()}/")
+    """The address of a file of the pages."""
+    return f"{request.script_root}/static/{_version()}/{name}"
 
 
 @lru_cache(maxsize=1)
 def _files() -> dict[str, Packed]:
-    return {path.name: packed(path.read_bytes()) for path in sorted((_HERE / "static").iterdir())}
+    found = {path.name: packed(path.read_bytes()) for path in sorted((_HERE / "static").iterdir())}
+    sheet = b"".join((_HERE / "styles" / f"{part}.css").read_bytes() for part in _SHEET)
+    return found | {"app.css": packed(sheet)}
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
-"""What all pages of the front have in common: their headers, who looks at them, and their errors as pages."""
+"""What all pages share: their headers, who looks at them, the menu, and errors as pages."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -12,50 +13,96 @@ from server.store.errors import CoatcheckError
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import caller
-from server.web.ui.docs import guarded
+from server.web.ui.assets import compress
+from server.web.ui.forms import needs_key
 
 ui = Blueprint("ui", __name__)
 
-ui.after_request(guarded)
+#: Nothing inline, nothing from another host (Content Security Policy level 3).
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@ui.after_request
+def guarded(response: Response) -> Response:
+    """Add the headers of every page."""
+    if response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = POLICY
+        # Not `no-referrer`: under it a form is posted with `Origin: null`, which the guard refuses.
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers.setdefault("Cache-Control", "no-cache")
+        compress(response)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the menu; `icon` is a symbol of the page."""
+
+    name: str
+    path: str
+    icon: str
+
+
+_EVERYONE = (Entry("Home", "/", "home"), Entry("Tasks", "/ui/tasks", "tasks"))
+_ADMIN = (Entry("Overview", "/ui/overview", "overview"), Entry("Schedules", "/ui/schedules", "schedules"))
+_DOCS = Entry("API docs", "/docs", "docs")
 
 
 def page(template: str, section: str, **values: Any) -> Response:
-    """A page; `section` is where it stands in the menu."""
+    """A page; `section` is the path of its menu entry."""
     viewer = who()
-    signed = viewer is not None and store().api_keys.any()
-    made = make_response(render_template(f"ui/{template}", section=section, me=viewer, signed=signed, **values))
-    # What one's key may see is for nobody else's eyes, nor for one's own after signing out.
+    keyed = needs_key()
+    signed = viewer is not None and keyed
+    shown = {"section": section, "me": viewer, "signed": signed, "keyed": keyed}
+    made = make_response(render_template(f"ui/{template}", **shown, **values))
+    # A page with one key's tasks must not be shown to the next user of the browser.
     made.headers["Cache-Control"] = "private, no-store" if signed else "private, no-cache"
     return made
 
 
 @ui.app_template_global("menu")
-def _menu(viewer: Caller | None) -> list[tuple[str, str]]:
-    """The pages that are for who looks."""
-    of_admin = [("Queues", "/ui/queues"), ("Schedules", "/ui/schedules")] if viewer and viewer.is_admin else []
-    return [("Home", "/"), ("Tasks", "/ui/tasks"), *of_admin, ("Docs", "/docs")]
+def _menu(viewer: Caller | None) -> list[Entry]:
+    """The pages that the viewer may use."""
+    return [*_EVERYONE, *(_ADMIN if viewer and viewer.is_admin else ()), _DOCS]
+
+
+@ui.app_template_global("url")
+def url(path: str) -> str:
+    """An address of this server, wherever the application is mounted."""
+    return f"{request.script_root}{path}"
 
 
 @ui.app_template_global("idle")
 def _idle() -> bool:
-    """Whether nobody is there to run a task."""
+    """Whether no worker is running."""
     return not store().leases.workers()
 
 
+@ui.app_template_global("may_act")
+def _may_act() -> bool:
+    """Whether the viewer may change anything."""
+    viewer = who()
+    return viewer is not None and viewer.may_submit
+
+
 def who() -> Caller | None:
-    """Who looks at a page that anybody may see, or None."""
+    """The viewer of a page that anybody may see, or None."""
     try:
         return caller()
-    except CoatcheckError:
+    except (CoatcheckError, *UNREACHABLE):
         return None
 
 
 @ui.errorhandler(CoatcheckError)
 def _problem(error: CoatcheckError) -> BaseResponse:
-    """An error as a page; to who has not signed in, the page to do so."""
+    """An error as a page; viewers who have not signed in get the page to sign in."""
     problem = as_problem(error)
     if problem.name == "unauthenticated" and request.method == "GET" and store().api_keys.any():
-        return redirect("/ui/sign-in?next=" + quote(request.full_path.rstrip("?"), safe="/"), 303)
+        address = quote(request.full_path.rstrip("?"), safe="/")
+        return redirect(url(f"/ui/sign-in?next={address}"), 303)
     return _error_page(problem)
 
 
@@ -68,7 +115,8 @@ for _error in UNREACHABLE:
 
 
 def _error_page(problem: Problem) -> BaseResponse:
-    # Who looks is not asked: the store that knows may be what is out of reach.
-    body = render_template("ui/error.html", section="", me=g.get("caller"), signed=False, problem=problem.body())
+    # The viewer is not looked up here: the store that knows may be out of reach.
+    shown = {"section": "", "me": g.get("caller"), "signed": False, "keyed": False}
+    body = render_template("ui/error.html", **shown, problem=problem.body())
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(body, problem.status, headers, content_type="text/html; charset=utf-8")

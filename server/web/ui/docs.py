@@ -10,8 +10,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template, request
-from markupsafe import Markup, escape
+from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
@@ -20,30 +19,15 @@ from server.web.openapi import routes, serialized
 from server.web.openapi.parts import PARAMETERS
 from server.web.openapi.route import Route
 from server.web.openapi.routes import TAGS
-from server.web.ui.assets import Packed, compress, packed, style_sources
-from server.web.ui.forms import form_of
+from server.web.ui.assets import Packed, packed
+from server.web.ui.blueprint import guarded, page
+from server.web.ui.forms import form_of, key_header
 
 pages = Blueprint("pages", __name__)
 
-#: Nothing inline but our own style, nothing from another host (Content Security Policy level 3).
-POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src {style_sources()}; img-src 'self' blob: data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
 _METHODS = {"head": "-I ", "post": "-X POST ", "put": "-X PUT ", "delete": "-X DELETE "}
 
-
-@pages.after_request
-def guarded(response: Response) -> Response:
-    """What every page carries."""
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = POLICY
-        # Not `no-referrer`: under it a form is posted with `Origin: null`, which the guard refuses.
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers.setdefault("Cache-Control", "no-cache")
-        compress(response)
-    return response
+pages.after_request(guarded)
 
 
 @pages.get("/openapi.json")
@@ -60,16 +44,16 @@ def _document() -> Packed:
 @pages.get("/docs")
 def docs() -> Response:
     """A page to read and to try it."""
-    base = request.host_url.rstrip("/")
+    base = request.host_url.rstrip("/") + request.script_root
     found = routes()
-    return make_response(
-        render_template(
-            "docs.html",
-            base=base,
-            tasks=[form_of(kind, base) for kind in catalog()],
-            groups=[(tag, text, [route for route in found if route.tag == tag]) for tag, text in TAGS.items()],
-            problems=_by_status(problem_types()),
-        )
+    return page(
+        "docs.html",
+        "/docs",
+        base=base,
+        key=" ".join([*key_header(), ""]),
+        tasks=[form_of(kind, base) for kind in catalog()],
+        groups=[(tag, text, [route for route in found if route.tag == tag]) for tag, text in TAGS.items()],
+        problems=_by_status(problem_types()),
     )
 
 
@@ -85,16 +69,7 @@ def problem(name: str) -> Response:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")
     body = {"type": f"/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
     example = json.dumps(body, indent=2, ensure_ascii=False)
-    return make_response(render_template("problem.html", name=name, kind=found, example=example))
-
-
-@pages.app_template_filter("code")
-def _code(text: str) -> Markup:
-    """Text whose `backticks` become code."""
-    parts = str(text).split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
-    )
+    return page("problem.html", "", name=name, kind=found, example=example)
 
 
 @pages.app_template_filter("parameters")
@@ -124,4 +99,4 @@ def _command(route: Route, base: str) -> str:
     for each in (each for each in _parameters(route) if each["in"] == "path"):
         example = "<task_id>" if each["name"] == "task_id" else each["example"]
         path = path.replace(f"{{{each['name']}}}", example)
-    return f"curl {_METHODS.get(route.method, '')}{base}{path}{route.sample}"
+    return f"curl {_METHODS.get(route.method, '')}{' '.join([*key_header(), ''])}{base}{path}{route.sample}"

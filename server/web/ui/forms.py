@@ -1,4 +1,4 @@
-"""A form for each kind of task, made from its schema: the docs and the page that runs it have the same."""
+"""A form for each task type, made from its schema: the docs and the page that runs it show the same one."""
 
 import json
 import shlex
@@ -8,6 +8,8 @@ from typing import Any
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
+from server.store.connection import UNREACHABLE
+from server.web.current import store
 from server.web.openapi.notation import branches, is_nullable, is_plain, number, resolved, sample, words
 
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
@@ -19,7 +21,7 @@ _LONG = 2_500
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a task as the page shows it. `control` is an input's type, or select, file, area, json.
+    """A parameter of a task as the page shows it. `control` is an input's type, or select, check, file, area, json.
 
     `literal`: its choices are no texts, but numbers, say.
     """
@@ -65,6 +67,8 @@ def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required
     first = found[0] if len(found) == 1 else {}
     if not found or not is_plain(schema, root) or first.get("type") == "array":
         return _json(name, words(schema, root), described, required, shown)
+    if first.get("type") == "boolean" and default is False and not is_nullable(schema, root):
+        return Parameter(name, "check", required=False, hint=_sentences(described))
     choices = _choices(first)
     return Parameter(
         name=name,
@@ -143,4 +147,17 @@ def _curl(kind: TaskDefinition, base: str) -> str:
     file = "@cat.jpg" if "image/jpeg" in kind.accepts else "@file"
     values = {name: file if name in kind.uploads else _text(value) for name, value in sample(kind.input_schema).items()}
     fields = [f"-F {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
-    return " ".join(["curl", *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])
+    return " ".join(["curl", *key_header(), *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])
+
+
+def key_header() -> list[str]:
+    """The key of a command, on a server that needs one."""
+    return ['-H "Authorization: Bearer $COATCHECK_KEY"'] if needs_key() else []
+
+
+def needs_key() -> bool:
+    """Whether requests need a key; when Redis cannot say, they do."""
+    try:
+        return store().api_keys.any()
+    except UNREACHABLE:
+        return True

@@ -1,18 +1,33 @@
-"""The catalogue as cards, and a page for each kind of task: its form, its command, what it gives."""
+"""The start page with all task types, and a page for each: its form, samples in three languages, its result."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from flask import Response, request
+from flask import Response, g, redirect, request
+from markupsafe import Markup
+from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.definition import TaskDefinition
-from server.sdk.registry import catalog, definition
-from server.web.ui.blueprint import page, ui
-from server.web.ui.forms import form_of
+from server.sdk.registry import catalog, definition, is_registered
+from server.services.submit import Submission
+from server.store.errors import CoatcheckError
+from server.store.listing import Filter
+from server.store.record import Record
+from server.web.body.read import read_input
+from server.web.current import store
+from server.web.errors import as_problem
+from server.web.middleware import require_submit
+from server.web.ui.blueprint import page, ui, url, who
+from server.web.ui.forms import TaskForm, form_of
+
+#: Tasks that the start page shows to their owner.
+_RECENT = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A kind of task on the home page. `accepts` is read by the page's script, which offers it for a file."""
+    """A task type on the start page; the page's script reads `accepts` to offer it for a file."""
 
     name: str
     summary: str
@@ -20,20 +35,123 @@ class Card:
     accepts: str
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A choice in plain words: a task type with its input."""
+
+    name: str
+    text: str
+    task: str
+    input: Mapping[str, Any]
+    shapes: str
+
+    @property
+    def picture(self) -> Markup:
+        """A drawing of what it does."""
+        return Markup('<svg class="i" viewBox="0 0 48 48" aria-hidden="true">{}</svg>').format(Markup(self.shapes))
+
+
+_BOX = '<rect class="o" x="4.5" y="8.5" width="39" height="31" rx="2"/>'
+_WIDTHS = {"small": 480, "medium": 960, "large": 1600}
+
+PRESETS = (
+    Preset(
+        "Smaller",
+        "Fits in 1,600 px, same format.",
+        "thumbnail",
+        {"width": 1600, "height": 1600},
+        _BOX + '<rect class="f" x="4.5" y="23.5" width="21" height="16" rx="2"/>',
+    ),
+    Preset(
+        "Square",
+        "800 \u00d7 800, cropped around the center.",
+        "resize",
+        {"width": 800, "height": 800, "fit": "cover"},
+        _BOX + '<rect class="f" x="8.5" y="8.5" width="31" height="31" rx="2"/>',
+    ),
+    Preset(
+        "For the web",
+        "WebP in three widths for a page.",
+        "image_variants",
+        {"variants": {name: {"width": width, "format": "webp"} for name, width in _WIDTHS.items()}},
+        '<rect class="f" x="4.5" y="10.5" width="29" height="22" rx="2"/>'
+        '<rect class="f" x="22.5" y="18.5" width="13" height="18" rx="2"/>'
+        '<rect class="f" x="33.5" y="25.5" width="10" height="14" rx="2"/>',
+    ),
+)
+
+
 @ui.get("/")
 def home() -> Response:
-    """What this server can do."""
-    return page("home.html", "home", groups=_groups())
+    """Drop a file, choose a task type, see the latest tasks."""
+    return page(
+        "home.html",
+        "/",
+        groups=_groups(),
+        count=len(list(catalog())),
+        presets=[preset for preset in PRESETS if is_registered(preset.task)],
+        recent=_recent(),
+        max_upload=store().settings.max_upload_bytes,
+    )
+
+
+def _recent() -> list[Record]:
+    viewer = who()
+    if viewer is None:
+        return []
+    wanted = Filter(owners=[viewer.owner], task_types=[each.name for each in catalog()])
+    return store().listing.page(wanted, _RECENT).records
 
 
 @ui.get("/ui/run/<name>")
 def run(name: str) -> Response:
-    """The form of one kind of task."""
-    return page("run.html", "home", task=form_of(definition(name), request.host_url.rstrip("/")))
+    """The form of one task type."""
+    return run_page(definition(name))
+
+
+@ui.post("/ui/run/<name>")
+def run_plain(name: str) -> BaseResponse:
+    """Run the form of a browser without JavaScript, and lead to the task's page."""
+    owner = require_submit().owner
+    made = definition(name)
+    try:
+        with Submission(store(), made, owner, g.request_id) as submission:
+            ticket = submission.submit(read_input(submission))
+    except CoatcheckError as error:
+        problem = as_problem(error)
+        answer = run_page(made, problem.body())
+        answer.status_code = problem.status
+        return answer
+    return redirect(url(f"/ui/tasks/{ticket.record.id}"), 303)
+
+
+def run_page(
+    made: TaskDefinition,
+    problem: dict[str, Any] | None = None,
+    *,
+    retry_of: str = "",
+    given: Mapping[str, Any] | None = None,
+) -> Response:
+    """The form of a task type: empty, with what is wrong with it, or with the input of an earlier task."""
+    return page(
+        "run.html",
+        "/",
+        task=run_form(made),
+        group=_group(made),
+        presets=[preset for preset in PRESETS if preset.task == made.name],
+        problem=problem,
+        retry_of=retry_of,
+        given=given,
+    )
+
+
+def run_form(made: TaskDefinition) -> TaskForm:
+    """The form of a task type, with the server's address as the browser has it."""
+    return form_of(made, request.host_url.rstrip("/") + request.script_root)
 
 
 def _groups() -> list[tuple[str, list[Card]]]:
-    """The cards by what they take. `csv_stats` and the like name the types of tables; `text/*` alone is one."""
+    """The task types by their files."""
     found: dict[str, list[Card]] = {"Pictures": [], "Tables and text": [], "Other files": [], "Without a file": []}
     for each in catalog():
         found[_group(each)].append(_card(each))

@@ -1,44 +1,61 @@
-"""Schedules: a list, their next times, and a form to make one. An admin's."""
+"""Schedules: when each runs, in words, its last runs, and a form to make or edit one. For admins."""
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, request
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
 from server.sdk.signature import Arity
+from server.services.cron import Timing, check_cron, check_timezone
+from server.services.status import timestamp
+from server.web.current import store
 from server.web.middleware import require_admin
-from server.web.routes.schedules import every_schedule
+from server.web.responses import json_answer
+from server.web.routes.schedules import SHOWN, every_schedule
 from server.web.ui.blueprint import page, ui
+from server.web.ui.format.cron_words import cron_words, interval_words
 from server.web.ui.forms import Parameter, form_of
-
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 @ui.get("/ui/schedules")
 def schedules() -> Response:
-    """Every schedule, by name, and the form of a new one for the kind of task that the query names."""
+    """Every schedule by name, and a form: of a new one, or of the one that `edit` names."""
     require_admin()
-    kinds = list(catalog())
-    wanted = request.args.get("task")
+    kinds, found = list(catalog()), [_shown(each) for each in every_schedule()]
+    edited = next((each for each in found if each["name"] == request.args.get("edit")), None)
+    wanted = request.args.get("task") or (edited["task"] if edited else "")
     made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
     form = form_of(made, "")
     return page(
         "schedules.html",
-        "schedules",
-        schedules=[_shown(each) for each in every_schedule()],
+        "/ui/schedules",
+        schedules=found,
+        edited=edited or {},
         kinds=[each.name for each in kinds],
         chosen=made,
         form=replace(form, parameters=[_parameter(made, each) for each in form.parameters]),
     )
 
 
+@ui.get("/ui/schedules/words")
+def spoken() -> Response:
+    """What a cron line means, for the form while one types: words and the next times."""
+    require_admin()
+    line, zone = request.args.get("cron", "")[:200], request.args.get("timezone", "UTC")[:64]
+    try:
+        timing = Timing(None, check_cron(line), check_timezone(zone), 0)
+    except ValueError as error:
+        return json_answer({"error": str(error)})
+    following = [timestamp(each) for each in islice(timing.after(store().schedules.now_ms()), SHOWN)]
+    return json_answer({"words": cron_words(line), "next": following})
+
+
 def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
-    """A parameter as a form has it; files come by their addresses, for nobody is there to choose one later."""
+    """A parameter in a schedule's form; files are given by address, as nobody is there to choose one later."""
     if each.control != "file":
         return each
     if made.uploads[each.name] is Arity.MANY:
@@ -47,16 +64,8 @@ def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
 
 
 def _shown(schedule: dict[str, Any]) -> dict[str, Any]:
-    """A schedule, with its times as its own zone has them."""
-    zone = ZoneInfo(schedule["timezone"])
-    times = [datetime.fromisoformat(each).astimezone(zone) for each in schedule["next"]]
-    return schedule | {"next": times, "input": json.dumps(schedule["input"], ensure_ascii=False)}
-
-
-@ui.app_template_filter("interval")
-def _interval(seconds: float) -> str:
-    """`90 s`, `5 min`: exactly."""
-    for unit, word in _UNITS:
-        if seconds % unit == 0:
-            return f"{seconds // unit:.0f} {word}"
-    return f"{seconds:g} s"
+    """A schedule with its time in words."""
+    when = interval_words(schedule["every"]) if schedule["every"] else cron_words(schedule["cron"])
+    zone = "" if schedule["every"] or schedule["timezone"] == "UTC" else f", {schedule['timezone']}"
+    given = schedule["input"]
+    return schedule | {"when": f"{when}{zone}", "given": given, "input": json.dumps(given, ensure_ascii=False)}

@@ -6,9 +6,9 @@ from flask import Response, make_response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.web import sessions
-from server.web.ui.blueprint import page, ui
+from server.web.ui.blueprint import page, ui, url
 
-_LONGEST_KEY = 200
+_MAX_KEY = 200
 
 
 @ui.get("/ui/sign-in")
@@ -19,11 +19,12 @@ def show_sign_in() -> Response:
 
 @ui.post("/ui/sign-in")
 def sign_in() -> BaseResponse:
-    """Look at the key, and lead back to where one wanted to go."""
+    """Check the key, and lead back to the page that asked for it."""
     sessions.require_own_page()
     there = _next(request.form.get("next", ""))
-    response = make_response(redirect(there, 303))
-    if sessions.sign_in(response, request.form.get("key", "")[:_LONGEST_KEY].strip()):
+    response = make_response(redirect(url(there), 303))
+    key = request.form.get("key", "")[:_MAX_KEY].strip()
+    if sessions.sign_in(response, key, keep=request.form.get("keep") == "yes"):
         return response
     again = page("sign_in.html", "", next=there, wrong=True)
     again.status_code = 403
@@ -32,9 +33,9 @@ def sign_in() -> BaseResponse:
 
 @ui.post("/ui/sign-out")
 def sign_out() -> BaseResponse:
-    """Take the session back."""
+    """End the session."""
     sessions.require_own_page()
-    response = make_response(redirect("/", 303))
+    response = make_response(redirect(url("/"), 303))
     sessions.sign_out(response)
     return response
 

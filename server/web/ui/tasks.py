@@ -1,152 +1,137 @@
-"""The table of tasks, and a task's own page. Both are whole without JavaScript; with it they follow what happens."""
+"""The list of tasks: statuses as tabs, one search field, filters; each view is an address."""
 
-import json
 import re
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from flask import redirect, request, url_for
+from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
-from server.services.status import timestamp
-from server.store.record import Status
-from server.store.tasks import Entry
-from server.web.current import store
-from server.web.middleware import caller
-from server.web.routes.inputs import input_of
+from server.store.record import Record, Status
 from server.web.routes.task_list import FILTERS, asked_page, page_limit
-from server.web.routes.tasks import find
-from server.web.ui.blueprint import page, ui
-from server.web.ui.timeline import timeline
+from server.web.ui.blueprint import page, ui, url
+from server.web.ui.format.attempts import run_seconds
 
-#: Characters of a result that its page shows; the rest is behind a link.
-LONGEST = 20_000
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-_NONE = "\u2013"
+#: Tabs in their order, and from which width on each is shown: always, from a tablet, from a wide screen.
+_TABS = {
+    "": "keep",
+    Status.FAILED: "keep",
+    Status.RUNNING: "keep",
+    Status.QUEUED: "keep",
+    Status.RETRYING: "mid",
+    Status.SUCCEEDED: "mid",
+    Status.SCHEDULED: "rest",
+    Status.CANCELING: "rest",
+    Status.CANCELED: "rest",
+}
 
-_UNFINISHED = ",".join(status for status in Status if not status.done)
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A status with its address and how many tasks it has, where that is known."""
+
+    status: str
+    name: str
+    address: str
+    rank: str
+    current: bool
+    count: int | None = None
 
 
 @ui.get("/ui/tasks")
 def tasks() -> BaseResponse:
-    """The tasks that one's key may see, newest first."""
-    if wanted := request.args.get("id", "").strip():
-        return redirect(url_for("ui.task", task_id=wanted[:64]), 303)
+    """The tasks that the viewer's key may see, newest first."""
+    wanted = request.args.get("id", request.args.get("q", "")).strip().lower()
+    if _ID.fullmatch(wanted):
+        return redirect(url(f"/ui/tasks/{wanted}"), 303)
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return redirect(_address(tidy), 303)
     found = asked_page(page_limit())
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
+    filters = {name: query[name] for name in FILTERS if name in query}
     return page(
         "tasks.html",
-        "tasks",
+        "/ui/tasks",
         records=found.records,
-        now=_now(),
+        now=now_ms(),
         next=_address([*query.items(), ("cursor", found.cursor)]) if found.cursor else None,
         later="cursor" in request.args,
         query=query,
-        filters={name: query[name] for name in FILTERS if name in query},
+        search=request.args.get("q", ""),
+        filters=filters,
+        more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
         first=_address(list(query.items())),
         kinds={kind.name: kind.name for kind in catalog()},
-        statuses={_UNFINISHED: "not done"} | {status: status for status in Status},
+        tabs=_tabs(query),
+        live=_live(query, found.records),
     )
 
 
+def _live(query: dict[str, str], shown: list[Record]) -> str:
+    """The address of the page's stream of changes. Older pages do not count newer tasks."""
+    given = {name: text for name, text in query.items() if name != "limit"}
+    ids = ",".join(record.id for record in shown[:100])
+    top = {} if "cursor" in request.args else {"top": shown[0].id if shown else ""}
+    return url("/ui/tasks/events?" + urlencode({**given, "ids": ids, "at": now_ms(), **top}))
+
+
+def _tabs(query: dict[str, str]) -> list[Tab]:
+    current, others = query.get("status", ""), [(name, text) for name, text in query.items() if name != "status"]
+    return [
+        Tab(
+            status,
+            status.capitalize() or "All",
+            _address([("status", str(status)), *others] if status else others),
+            rank,
+            current == status,
+        )
+        for status, rank in _TABS.items()
+        if rank != "rest" or status is not Status.CANCELING or current == status
+    ]
+
+
 def _tidied() -> list[tuple[str, str]]:
-    """The query without what a form leaves empty, and with a zone where a form has none."""
-    given = [(name, text.strip()) for name, text in request.args.items(multi=True)]
-    return [(name, _zoned(text) if name in ("since", "until") else text) for name, text in given if text]
+    """The query without empty fields, with words of the search field as filters, and with UTC as the time zone."""
+    given: list[tuple[str, str]] = []
+    for name, text in request.args.items(multi=True):
+        if name == "q":
+            given += _parsed(text)
+        elif text.strip():
+            given.append((name, _zoned(text.strip()) if name in ("since", "until") else text.strip()))
+    return given
+
+
+def _parsed(search: str) -> list[tuple[str, str]]:
+    """`tag:eu owner:billing refused` as filters and a text."""
+    found, rest = [], []
+    for word in search.split():
+        name, colon, value = word.partition(":")
+        if colon and value and name in ("tag", "owner", "task", "status"):
+            found.append((name, value))
+        else:
+            rest.append(word)
+    return [*found, *([("q", " ".join(rest))] if rest else [])]
 
 
 def _zoned(text: str) -> str:
-    """What a `datetime-local` field says is meant in UTC, as the page shows its times."""
+    """A time of a `datetime-local` field, which has no zone, as UTC."""
     return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", text) else text
 
 
 def _address(query: list[tuple[str, str]]) -> str:
-    return f"/ui/tasks?{urlencode(query)}" if query else "/ui/tasks"
+    return url(f"/ui/tasks?{urlencode(query)}" if query else "/ui/tasks")
 
 
-@ui.get("/ui/tasks/<task_id>")
-def task(task_id: str) -> BaseResponse:
-    """One task: what became of it and when, what went in and came out."""
-    record, entries, now = find(task_id), store().tasks.events(task_id, 0)[1], _now()
-    result = json.dumps(json.loads(record.result), indent=2, ensure_ascii=False) if record.result else ""
-    return page(
-        "record.html",
-        "tasks",
-        record=record,
-        steps=timeline(record, now),
-        place=store().tasks.position(record),
-        input=json.dumps(input_of(record), indent=2, ensure_ascii=False),
-        result=result[:LONGEST],
-        cut=len(result) > LONGEST,
-        lines=_lines(entries),
-        tries=store().webhooks.attempts(task_id) if record.webhook else [],
-        next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
-    )
-
-
-def _now() -> int:
+def now_ms() -> int:
+    """Milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
-def _lines(entries: list[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.word == "log"]
-
-
-@ui.app_template_filter("span")
-def _span(seconds: float | None) -> str:
-    """`40 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
-    if seconds is None:
-        return _NONE
-    if seconds < 1:
-        return f"{max(0, round(seconds * 1000))} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    for most, unit, word in ((3600, 60, "min"), (86_400, 3600, "h")):
-        if seconds < most:
-            return f"{seconds / unit:.0f} {word}"
-    return f"{seconds / 86_400:.0f} d"
-
-
-@ui.app_template_filter("length_of")
-def _length(seconds: float) -> str:
-    """As `span`, and to the second: `1 min 59 s`."""
-    if not 60 <= seconds < 86_400:
-        return _span(seconds)
-    hours, minutes, rest = int(seconds // 3600), int(seconds // 60 % 60), int(seconds % 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-@ui.app_template_filter("moment")
-def _moment(milliseconds: int | None) -> str:
-    """As the API has it."""
-    return timestamp(milliseconds) or ""
-
-
-@ui.app_template_filter("clock")
-def _clock(milliseconds: int | None) -> str:
-    """For a reader, in UTC, to the second."""
-    return (timestamp(milliseconds) or _NONE).replace("T", " ").partition(".")[0]
-
-
-@ui.app_template_filter("local")
-def _local(text: str) -> str:
-    """A moment of a query as a `datetime-local` field takes it, in UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
-
-
-@ui.app_template_filter("sized")
-def _sized(size: int) -> str:
-    """`5 B`, `3.2 kB`, `1.2 MB`."""
-    if size < 1000:
-        return f"{size} B"
-    return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
-
-
-@ui.app_template_global("may_act")
-def _may_act() -> bool:
-    """Whether who looks may do more than look."""
-    return caller().may_submit
+@ui.app_template_filter("ran")
+def _ran(record: Record, now: int) -> float | None:
+    """How long the latest attempt ran, in seconds."""
+    return run_seconds(record, now)

@@ -1,94 +1,156 @@
-// The home page: a file that is dropped is offered to the tasks that take it. A task's page: its form runs in place.
+// The start page: files that are dropped, pasted or chosen go to a preset or a task type. A task's page: its form runs.
 
+import { fill } from "./forms.js";
+import { uncover } from "./page.js";
 import { wire } from "./run.js";
+import { search } from "./search.js";
 import { edit } from "./steps.js";
-import { call, element, parse, sized, spoken } from "./wire.js";
+import { call, element, icon, notice, parse, plural, root, sized, spoken } from "./wire.js";
 
 const drop = document.getElementById("drop");
 
-function enhance(root) {
-  for (const form of root.querySelectorAll("form.run")) {
-    wire(form);
-    edit(form);
-    const button = form.querySelector(".copy");
-    button.hidden = !navigator.clipboard;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(form.querySelector("pre.command").textContent);
-      button.textContent = "Copied";
-    });
-    form.addEventListener("input", () => { button.textContent = "Copy"; });
+// `ready` is called as soon as a form can be used, before its lists have become fields.
+async function enhance(within, ready = () => {}) {
+  for (const form of within.querySelectorAll("form[data-kind]")) {
+    wire(form, within.querySelector("[data-samples]"));
+    ready(form);
+    await edit(form);
+    if (form.dataset.values) {
+      for (const field of form.querySelectorAll("input[type=file]")) field.required = false;
+      fill(form, JSON.parse(form.dataset.values));
+    }
   }
+  uncover(within);
+  favorites(within);
 }
 
-// A media range against a file: what has no type of its own goes by its name.
+// A media range against a file: a file without a type of its own goes by its name.
 function takes(accepts, file) {
-  const type = file.type || (/\.(csv|tsv|txt)$/i.test(file.name) ? "text/csv" : "application/octet-stream");
+  const known = { csv: "text/csv", tsv: "text/csv", txt: "text/plain", heic: "image/heic", heif: "image/heif" };
+  const type = file.type || known[file.name.split(".").at(-1).toLowerCase()] || "application/octet-stream";
   return accepts.split(",").some((range) => range === "*/*" || range === type || (range.endsWith("/*") && type.startsWith(range.slice(0, -1))));
 }
 
-// The form of a task is taken from its own page.
-async function open(link, file) {
+// The form of a task type is taken from its own page.
+async function open({ task, upload, values }, files, start) {
   const work = document.getElementById("work");
   work.hidden = false;
   let page;
   try {
-    page = parse(await (await call(link.href)).text());
+    page = parse(await (await call(`/ui/run/${task}`)).text());
   } catch (error) {
-    return work.replaceChildren(element("div", { className: "notice", role: "alert" }, ...spoken(error.problem)));
+    return work.replaceChildren(notice("fail", spoken(error.problem), { role: "alert" }));
   }
-  const task = document.adoptNode(page.getElementById("task"));
-  const title = task.querySelector("h1");
+  const made = document.adoptNode(page.getElementById("task"));
+  const title = made.querySelector("h1");
   const heading = element("h2", { tabIndex: -1 }, title.textContent);
   title.replaceWith(heading);
-  work.replaceChildren(task);
-  enhance(work);
-  const field = work.querySelector(`input[type=file][name="${link.dataset.upload}"]`);
-  const given = new DataTransfer();
-  given.items.add(file);
-  field.files = given.files;
-  field.dispatchEvent(new Event("input", { bubbles: true }));
-  heading.focus();
-  heading.scrollIntoView({ block: "start" });
+  made.querySelector(".crumbs").remove();
+  work.replaceChildren(made);
+  await enhance(work, (form) => {
+    const field = form.querySelector(`input[type=file][name="${upload}"]`);
+    const given = new DataTransfer();
+    (field.multiple ? files : files.slice(0, 1)).forEach((file) => given.items.add(file));
+    field.files = given.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  const form = work.querySelector("form[data-kind]");
+  if (values) fill(form, JSON.parse(values));
+  work.scrollIntoView({ block: "start" });
+  if (start) form.requestSubmit();
+  else heading.focus({ preventScroll: true });
 }
 
-function offer(file) {
-  const fitting = [...document.querySelectorAll("a[data-accepts]")].filter((link) => takes(link.dataset.accepts, file));
+let chosen = [];
+
+function offer(files) {
+  chosen = [...files];
+  if (!chosen.length) return;
+  const all = (each) => chosen.every((file) => takes(each.dataset.accepts, file));
+  const presets = [...document.querySelectorAll(".preset")];
+  const fitting = [...document.querySelectorAll(".groups a[data-accepts]")].filter(all);
   const named = fitting.filter((link) => !link.dataset.accepts.includes("*/*"));
-  const offers = document.getElementById("offers");
   const title = document.getElementById("offered");
-  title.textContent = fitting.length ? `${file.name}, ${sized(file.size)}: what shall be done with it?` : `No task takes ${file.name}.`;
-  const buttons = (named.length ? named : fitting).map((link) => {
-    const button = element("button", { type: "button", className: "quiet" }, link.textContent);
-    button.addEventListener("click", () => {
-      for (const each of buttons) each.setAttribute("aria-pressed", String(each === button));
-      open(link, file);
+  const what = chosen.length === 1 ? `${chosen[0].name}, ${sized(chosen[0].size)}` : plural(chosen.length, "file");
+  title.textContent = fitting.length ? `${what}: choose what to do` : `No task type accepts ${what}.`;
+  const offers = document.getElementById("offers");
+  offers.querySelector(".files").replaceChildren(...(chosen.length > 1 ? chosen.slice(0, 20) : []).map((file) => element("li", {}, icon("docs"), element("span", { className: "cut" }, file.name), element("span", { className: "muted small num" }, sized(file.size)), element("span"))));
+  const chips = (named.length ? named : fitting).map((link) => {
+    const chip = element("button", { type: "button", className: "chip", ariaPressed: "false" }, link.dataset.task);
+    chip.addEventListener("click", () => {
+      for (const each of chips) each.setAttribute("aria-pressed", String(each === chip));
+      open(link.dataset, chosen, false);
     });
-    return button;
+    return chip;
   });
-  offers.querySelector(".choices").replaceChildren(...buttons);
+  offers.querySelector(".chips").replaceChildren(...chips);
+  document.querySelector(".presets").classList.toggle("ready", presets.some(all));
   document.getElementById("work").hidden = true;
   offers.hidden = false;
   title.focus();
 }
 
+// A preset without a file asks for one first.
+function preset(each, field) {
+  if (chosen.length && chosen.every((file) => takes(each.dataset.accepts, file))) return open(each.dataset, chosen, true);
+  field.accept = "image/*";
+  field.addEventListener("change", () => open(each.dataset, chosen, true), { once: true });
+  field.click();
+}
+
 function listen() {
   const field = document.getElementById("any-file");
-  drop.hidden = false;
-  field.addEventListener("change", () => { if (field.files[0]) offer(field.files[0]); });
+  field.hidden = false;
+  drop.querySelector("label").hidden = false;
+  document.querySelector(".presets").hidden = false;
+  field.addEventListener("change", () => { offer(field.files); field.accept = ""; });
+  for (const each of document.querySelectorAll(".preset")) each.addEventListener("click", () => preset(each, field));
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files") || event.target.type === "file") return;
     event.preventDefault();
-    document.body.classList.add("dragged");
+    drop.classList.add("over");
   });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragged"); });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
   addEventListener("drop", (event) => {
-    document.body.classList.remove("dragged");
-    const [file] = event.dataTransfer.files;
-    if (!file || event.target.type === "file") return;
+    drop.classList.remove("over");
+    if (!event.dataTransfer.files.length || event.target.type === "file") return;
     event.preventDefault();
-    offer(file);
+    offer(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    offer(event.clipboardData.files);
   });
 }
 
+const stored = () => JSON.parse(localStorage.getItem("favorites") ?? "[]");
+
+function favorites(within) {
+  for (const star of within.querySelectorAll("[data-favorite]")) {
+    const { favorite } = star.dataset;
+    const tell = () => {
+      const is = stored().includes(favorite);
+      star.setAttribute("aria-pressed", String(is));
+      star.lastElementChild.textContent = is ? "Favorite" : "Add to favorites";
+    };
+    star.hidden = false;
+    star.addEventListener("click", () => {
+      const others = stored().filter((each) => each !== favorite);
+      localStorage.setItem("favorites", JSON.stringify(others.length < stored().length ? others : [...others, favorite].slice(-12)));
+      tell();
+    });
+    tell();
+  }
+  const box = within.querySelector("#favorites");
+  const names = stored().filter((name) => document.querySelector(`.groups a[data-task="${CSS.escape(name)}"]`));
+  if (!box || !names.length) return;
+  box.hidden = false;
+  box.querySelector("ul").replaceChildren(...names.map((name) => element("li", {}, element("a", { className: "chip", href: `${root}/ui/run/${name}` }, icon("star"), name))));
+}
+
 enhance(document);
-if (drop) listen();
+if (drop) {
+  listen();
+  search(document.getElementById("q"), document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
+}

@@ -1,93 +1,136 @@
-// Keeps a page true while one looks at it: parts that are marked `data-live` are taken from the page as it is now.
-// That happens at each event of the task whose page it is, and every so many seconds where a part says `data-every`.
-// Who has something to do to each new state of the page listens for `renewed`.
+// Keeps a page true while one looks at it: one stream of events, and a notice while the connection is lost.
 
-import { Refused, call, element, parse, passes, spoken } from "./wire.js";
+import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, root, spoken, wait } from "./wire.js";
 
-const followed = document.querySelector("[data-events]");
 let trouble = null;
-let seen = new Date();
 
-// Rows keep their boxes and the focus within: cells are replaced, and only those that differ.
-function merge(old, made) {
-  for (const [at, cell] of [...made.cells].entries()) {
-    if (at && old.cells[at]?.innerHTML !== cell.innerHTML) old.cells[at].replaceWith(cell.cloneNode(true));
-  }
-  return old;
-}
-
-function mergeRows(old, made) {
-  const rows = [...made.rows].map((row) => {
-    const there = document.getElementById(row.id);
-    return there && row.cells.length === there.cells.length ? merge(there, row) : document.adoptNode(row);
-  });
-  if (rows.length !== old.rows.length || rows.some((row, at) => row !== old.rows[at])) old.replaceChildren(...rows);
-}
-
-function replace(page) {
-  for (const old of document.querySelectorAll("[data-live]")) {
-    const made = page.getElementById(old.id);
-    if (!made || made.innerHTML === old.innerHTML) continue;
-    const held = old.contains(document.activeElement) ? document.activeElement.dataset.act : null;
-    if (old.tagName === "TBODY") mergeRows(old, made);
-    else old.replaceChildren(...made.childNodes);
-    if (held !== null && !old.contains(document.activeElement)) old.querySelector("button")?.focus();
-  }
-  if (!page.querySelector("[data-events]")) delete followed?.dataset.every;
-  document.dispatchEvent(new Event("renewed"));
-}
-
-// Says what is wrong above all else, once; and takes it back. What passes by itself is looked at again.
-function complain(problem) {
-  const shown = problem && passes(problem) ? `What you see is from ${seen.toLocaleTimeString()}; it goes on by itself.` : "";
-  const said = problem ? `${problem.title} ${problem.detail} ${shown}` : "";
-  if (said === (trouble?.said ?? "")) return;
+// Shows what is wrong above all else, once, and takes it away again.
+export function complain(problem) {
+  const text = problem ? `${problem.title} ${problem.detail ?? ""}` : "";
+  if (text === (trouble?.dataset.text ?? "")) return;
   trouble?.remove();
-  trouble = problem ? element("div", { className: "notice", role: "alert", said }, ...spoken({ ...problem, detail: `${problem.detail ?? ""} ${shown}` })) : null;
-  if (trouble) document.querySelector("main").prepend(trouble);
-}
-
-async function look() {
-  const response = await call(location.href, { headers: { Accept: "text/html" } });
-  if (new URL(response.url).pathname === "/ui/sign-in") throw new Refused({ status: 401, title: "You are signed out", detail: "Your session has ended, or its key was revoked." });
-  const page = parse(await response.text());
-  seen = new Date();
-  replace(page);
-}
-
-let pending = null;
-
-// One at a time: who asks meanwhile gets one more when it is through.
-export async function refresh() {
-  if (pending) return void (pending.again = true);
-  pending = { again: false };
-  try {
-    await look();
-    complain(null);
-  } catch (error) {
-    complain(error.problem ?? { title: "This page cannot be brought up to date", detail: String(error) });
+  trouble = null;
+  if (!problem) return;
+  const parts = spoken(problem);
+  if (passes(problem)) {
+    const now = new Date();
+    const time = element("time", { dateTime: now.toISOString(), title: `${now.toISOString().slice(0, 19).replace("T", " ")} UTC` }, now.toLocaleTimeString());
+    parts.push(element("p", { className: "muted" }, "What you see is from ", time, ". It is updated as soon as the server answers."));
   }
-  const { again } = pending;
-  pending = null;
-  if (again) setTimeout(refresh, 300);
+  trouble = notice("fail", parts, { role: "alert", data: { text } });
+  document.querySelector("main").prepend(trouble);
 }
 
-function follow() {
-  const source = new EventSource(followed.dataset.events);
-  for (const word of ["open", "status", "progress", "log"]) source.addEventListener(word, refresh);
-  source.addEventListener("done", () => { source.close(); refresh(); });
-  // A browser asks again after a connection that broke, but not after an answer that is no stream.
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) followed.dataset.every = "5";
-    refresh();
+addEventListener("storage", () => {
+  if (!isOther()) return;
+  complain(OTHER);
+  streams.forEach((stream) => stream.close());
+});
+
+const streams = new Set();
+
+// Server-sent events by `fetch`: they can carry a key and the last id, and stop while nobody looks.
+export class Stream {
+  constructor(path, handlers, last = "") {
+    Object.assign(this, { path, handlers, last, closed: false, pause: 1 });
+    streams.add(this);
+    document.addEventListener("visibilitychange", () => this.look());
+    addEventListener("pagehide", () => this.stop());
+    addEventListener("pageshow", ({ persisted }) => { if (persisted) this.look(); });
+    this.look();
+  }
+
+  look() {
+    if (document.hidden) this.stop();
+    else if (!this.closed && !this.running) this.run();
+  }
+
+  stop() {
+    this.running?.abort();
+    this.running = null;
+  }
+
+  close() {
+    this.closed = true;
+    this.stop();
+  }
+
+  async run() {
+    if (isOther()) return;
+    const running = (this.running = new AbortController());
+    while (!this.closed && this.running === running) {
+      try {
+        await this.read(running);
+        this.pause = 1;
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        const problem = error.problem ?? SILENT;
+        complain(problem);
+        if (!passes(problem)) return this.close();
+        this.pause = Math.min(5, this.pause + 1);
+      }
+      await wait(this.pause);
+    }
+  }
+
+  async read(running) {
+    const headers = { Accept: "text/event-stream", ...(this.last ? { "Last-Event-ID": this.last } : {}) };
+    if (credentials.key) headers.Authorization = `Bearer ${credentials.key}`;
+    const answer = await fetch(this.path, { headers, signal: running.signal, cache: "no-store" });
+    if (answer.status === 204) return this.close();
+    if (!answer.ok) throw Object.assign(new Error(), { problem: await problemIn(answer) });
+    if (answer.redirected) throw Object.assign(new Error(), { problem: { status: 401, title: "You are signed out", detail: "Your session has ended, or its key was revoked." } });
+    complain(null);
+    this.handlers.open?.();
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; ;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += value;
+      const blocks = text.split("\n\n");
+      text = blocks.pop();
+      blocks.forEach((block) => this.take(block));
+    }
+    if (this.running === running && !this.closed) this.handlers.lost?.();
+  }
+
+  take(block) {
+    let name = "message";
+    const data = [];
+    for (const line of block.split("\n")) {
+      const at = line.indexOf(":");
+      const [field, value] = at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1).replace(/^ /, "")];
+      if (field === "id") this.last = value;
+      else if (field === "event") name = value;
+      else if (field === "data") data.push(value);
+      else if (field === "retry") this.pause = Number(value) / 1000;
+    }
+    if (data.length) this.handlers[name]?.(JSON.parse(data.join("\n")));
+  }
+}
+
+const same = (one, other) => one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id ?? "") === (other.id ?? "");
+
+// Makes an element equal to another one and writes only what differs: selection, focus, scroll and open details stay.
+export function morph(old, made) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== made.data) old.data = made.data;
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE || old.matches("time, [data-since], [data-keep]") && old.outerHTML.length && old.dateTime === made.dateTime && old.dataset.since === made.dataset.since) return;
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name) && !KEPT.has(name)) old.removeAttribute(name);
+  for (const { name, value } of made.attributes) if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const next = [...made.childNodes];
+  [...old.childNodes].slice(next.length).forEach((node) => node.remove());
+  next.forEach((node, at) => {
+    const here = old.childNodes[at];
+    if (!here) old.append(document.importNode(node, true));
+    else if (same(here, node)) morph(here, node);
+    else here.replaceWith(document.importNode(node, true));
   });
 }
 
-let last = Date.now();
-setInterval(() => {
-  const every = document.querySelector("[data-every]")?.dataset.every;
-  if (!every || document.hidden || Date.now() - last < 1000 * every) return;
-  last = Date.now();
-  refresh();
-}, 500);
-if (followed) follow();
+// What the reader, not the server, has set.
+const KEPT = new Set(["open", "hidden", "aria-pressed", "aria-selected"]);
+
+export const address = (path) => root + path;

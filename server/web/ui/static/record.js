@@ -1,16 +1,127 @@
-// A task's own page: what it gave in tables and plots, above its JSON.
+// A task's own page: it follows the task by its events and writes only what differs.
 
-import "./acts.js";
-import { described } from "./results.js";
-import { call } from "./wire.js";
+import { actOnOne, backTo } from "./acts.js";
+import { Stream, morph } from "./live.js";
+import { localize, uncover } from "./page.js";
+import { described, exports } from "./results.js";
+import { DONE, call, element, parse, restate } from "./wire.js";
 
-const place = document.getElementById("described");
+// Log lines are written at most four times a second.
+const LOG_MS = 250;
 
-async function describe() {
-  if (place.hasChildNodes() || !document.querySelector("#gave pre")) return;
-  const answer = await call(place.dataset.result, { headers: { Accept: "application/json" } }).catch(() => null);
-  if (answer) place.replaceChildren(...described((await answer.json()).result));
+const head = document.getElementById("state");
+const lines = document.getElementById("lines");
+const log = [];
+let writing = null;
+
+const PARTS = ["why", "fall", "about", "tries"];
+
+// Seconds between two looks at a webhook that is still to be delivered.
+const WEBHOOK = 5;
+
+// The parts that a new status changes come from the page itself, once for each change.
+async function refresh() {
+  const page = parse(await (await call(location.pathname)).text());
+  const done = DONE.includes(page.getElementById("state").dataset.status);
+  if (done) {
+    const old = document.querySelector(".two.rail > div");
+    const section = page.querySelector("#output-h")?.closest("section");
+    if (section && !document.getElementById("output-h")) old.prepend(document.adoptNode(section));
+  }
+  for (const id of PARTS) {
+    const [old, made] = [document.getElementById(id), page.getElementById(id)];
+    if (old && made) morph(old, made);
+  }
+  const [acts, made] = [document.getElementById("acts"), page.getElementById("acts")];
+  if (acts && made && acts.textContent !== made.textContent) acts.replaceChildren(...made.childNodes);
+  uncover();
+  localize();
+  reveal();
+  document.title = page.title;
+  describe();
 }
 
-document.addEventListener("renewed", describe);
+let pending = Promise.resolve();
+const refreshed = () => (pending = pending.then(refresh, refresh).catch(() => {}));
+
+function status(found) {
+  restate(document.getElementById("mark"), found.status, undefined, { big: true });
+  head.dataset.status = found.status;
+  progress(DONE.includes(found.status) ? null : found.progress);
+  refreshed();
+}
+
+function progress(found) {
+  const box = document.getElementById("progress");
+  box.hidden = !found;
+  if (!found) return;
+  box.querySelector("strong").textContent = `${found.percent}%`;
+  box.querySelector(".muted").textContent = found.message ?? "";
+  box.querySelector("progress").value = found.percent;
+}
+
+const MAX_LINES = 5000;
+
+function write() {
+  writing = null;
+  const follows = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 24;
+  lines.hidden = false;
+  const made = log.splice(0).map(({ at, text }) => element("li", {}, element("time", { dateTime: at, title: `${at.replace("T", " ").replace("Z", "")} UTC`, data: { form: "exact" } }), element("span", {}, text)));
+  made.forEach((line) => localize(line));
+  lines.append(...made);
+  while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
+  const count = lines.children.length;
+  document.getElementById("log-note").textContent = `${count.toLocaleString("en-US")} line${count === 1 ? "" : "s"}`;
+  if (follows) lines.scrollTop = lines.scrollHeight;
+}
+
+function line(entry) {
+  log.push(entry);
+  writing ??= setTimeout(write, LOG_MS);
+}
+
+async function describe() {
+  const place = document.getElementById("described");
+  if (!place || place.hasChildNodes() || !document.getElementById("json")) return;
+  const answer = await call(place.dataset.result, { headers: { Accept: "application/json" } }).catch(() => null);
+  if (!answer) return;
+  const { result } = await answer.json();
+  place.replaceChildren(...described(result));
+  if (place.hasChildNodes()) document.getElementById("json").open = false;
+  const box = document.getElementById("exports");
+  box.replaceChildren(...exports(result, document.querySelector("h1").textContent));
+  box.hidden = false;
+}
+
+function reveal() {
+  for (const each of document.querySelectorAll("#acts")) each.hidden = false;
+}
+
+function follow() {
+  // What the page shows already is not told again.
+  const last = `${lines.dataset.last}.page`;
+  const stream = new Stream(head.dataset.events, {
+    status,
+    progress,
+    log: line,
+    done(found) { stream.close(); status(found); },
+  }, last);
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-act]");
+  if (button) actOnOne(button.dataset.act, head.dataset.id, document.querySelector("h1").textContent);
+});
+document.addEventListener("key", ({ detail: { key } }) => {
+  if (key === "r") document.querySelector("#acts [data-act=retry]")?.click();
+  if (key === "c") navigator.clipboard?.writeText(head.dataset.id);
+});
+document.getElementById("back").href = backTo();
+reveal();
 describe();
+if (head.dataset.events) follow();
+const timer = setInterval(() => {
+  const tries = document.getElementById("tries");
+  if (!tries || !("pending" in tries.dataset)) clearInterval(timer);
+  else if (!document.hidden && DONE.includes(head.dataset.status)) refreshed();
+}, 1000 * WEBHOOK);

@@ -1,98 +1,117 @@
-// What a task gave: pictures beside those that went in, tables, histograms, files; or in words why it gave nothing.
+// The result of a task: a picture before and after, tables, histograms, files; or in words why there is none.
 
-import { call, element, sized, spoken, worded } from "./wire.js";
+import { button, call, drawn, element, icon, notice, number, sized, spoken, worded } from "./wire.js";
 
 const SHOWN = /^image\/(jpeg|png|gif|webp|avif)$/;
-const MOST_ROWS = 200;
+const MAX_ROWS = 200;
 
 export function folded(title, value, open = false) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  return element("details", { open }, element("summary", {}, title), element("pre", { tabIndex: 0 }, text));
+  const copy = button("Copy", { className: "btn quiet small copy", data: { copy: "previous" }, hidden: !navigator.clipboard }, "copy");
+  return element("details", { open }, element("summary", {}, title), element("div", { className: "code" }, element("pre", { tabIndex: 0 }, text), copy));
 }
 
-export function explain(ticket, problem) {
-  ticket.state.textContent = problem.error ? `${problem.title}: ${problem.error.title}` : problem.title;
-  ticket.more.replaceChildren(...worded(problem.error?.detail ?? problem.detail ?? ""));
-  const parts = [];
-  const placed = (problem.errors ?? []).filter(({ loc }) => loc.length); // what concerns all of it stands in the detail
-  if (placed.length) {
-    parts.push(element("ul", {}, ...placed.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`))));
-  }
-  ticket.found.append(...parts, ...spoken(problem).slice(1));
+// Why there is no result, with each place of a wrong input.
+export function explained(problem) {
+  const placed = (problem.errors ?? []).filter(({ loc }) => loc.length);
+  const listed = placed.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`));
+  const parts = problem.error ? [element("p", {}, element("strong", {}, `${problem.error.title}.`), " ", ...worded(problem.error.detail ?? "")), ...spoken({ ...problem.error, title: "" }).slice(1)] : spoken(problem);
+  return notice("fail", [...parts, ...(listed.length ? [element("ul", { className: "small" }, ...listed)] : [])]);
 }
 
-function filesIn(value) {
+export function filesIn(value) {
   if (!value || typeof value !== "object") return [];
   if (typeof value.href === "string" && value.media_type && value.name) return [value];
   return Object.values(value).flatMap(filesIn);
 }
 
-async function fetched(ticket, file) {
-  const url = URL.createObjectURL(await (await call(file.href)).blob());
-  ticket.urls.push(url);
-  return url;
-}
+const dimensions = (file) => file.width ? `${number(file.width)} × ${number(file.height)}` : "";
 
-async function picture(ticket, file) {
-  const url = await fetched(ticket, file);
-  const size = file.width ? `${file.width} × ${file.height}, ` : "";
-  const link = element("a", { href: url, download: file.name, className: "button" }, "Download");
-  const caption = element("figcaption", {}, element("b", {}, "After"), ` ${file.name}, ${size}${sized(file.bytes)} `, link);
-  return element("figure", {}, element("img", { src: url, alt: `Result: ${file.name}`, width: file.width, height: file.height }), caption);
+async function decoded(url, alt, className = "") {
+  const image = element("img", { src: url, alt, className });
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    return null; // a format that this browser cannot show
+  }
 }
 
 // A plain link cannot carry a key, so a file is fetched with it and then handed to the browser.
-function download(ticket, file) {
-  const link = element("a", { href: file.href, download: file.name, className: "button" }, "Download");
+async function fetched(urls, file) {
+  const url = URL.createObjectURL(await (await call(file.href)).blob());
+  urls.push(url);
+  return url;
+}
+
+function downloadLink(urls, file, primary = false) {
+  const link = element("a", { href: file.href, download: file.name, className: `btn${primary ? " primary" : " small"}`, ariaLabel: primary ? null : `Download ${file.name}` }, icon("down"), "Download");
   link.addEventListener("click", async (event) => {
     if (link.href.startsWith("blob:")) return;
     event.preventDefault();
-    try {
-      link.href = await fetched(ticket, file);
-      link.click();
-    } catch (error) {
-      explain(ticket, error.problem);
-    }
+    link.href = await fetched(urls, file);
+    link.click();
   });
-  return element("p", {}, `${file.name}, ${sized(file.bytes)} `, link);
+  return link;
 }
 
-// A picture that went in, as the browser has it; what it cannot show is left out.
-async function before(ticket, file) {
-  const url = URL.createObjectURL(file);
-  ticket.urls.push(url);
-  const image = element("img", { src: url, alt: `Sent: ${file.name}` });
-  try {
-    await image.decode();
-  } catch {
-    return null;
-  }
-  const caption = `${file.name}, ${image.naturalWidth} × ${image.naturalHeight}, ${sized(file.size)}`;
-  return element("figure", {}, image, element("figcaption", {}, element("b", {}, "Before"), ` ${caption}`));
+function saving(before, after) {
+  const share = 1 - after / before;
+  if (share >= 0.005) return `${Math.round(100 * share)}% smaller`;
+  return share <= -0.005 ? `${Math.round(-100 * share)}% larger` : "Same size";
 }
+
+// One picture from one picture: the saving in figures, and both behind a line that moves.
+async function compared(urls, sent, file) {
+  const afterUrl = await fetched(urls, file);
+  const beforeUrl = URL.createObjectURL(sent);
+  urls.push(beforeUrl);
+  const [before, after] = await Promise.all([decoded(beforeUrl, `Before: ${sent.name}`), decoded(afterUrl, `After: ${file.name}`, "after")]);
+  const size = before ? `${number(before.naturalWidth)} × ${number(before.naturalHeight)} → ` : "";
+  const copy = button("Copy link", { hidden: !navigator.clipboard });
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(new URL(file.href, location.href).href);
+    copy.textContent = "Copied";
+  });
+  const figures = element("div", { className: "saved" },
+    element("span", { className: "pct" }, saving(sent.size, file.bytes)),
+    element("span", { className: "from" }, `${sized(sent.size)} → ${sized(file.bytes)}`, element("br"), `${size}${dimensions(file)} px, ${file.media_type.replace(/^image\//, "").toUpperCase()}`),
+    element("span", { className: "acts push" }, downloadLink(urls, file, true), copy));
+  if (!after) return [figures];
+  if (!before) return [figures, element("figure", { className: "shown" }, after)];
+  const slider = element("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: "Before and after slider" });
+  const box = element("div", { className: "compare" }, before, after,
+    element("span", { className: "lab a" }, `Before, ${sized(sent.size)}`), element("span", { className: "lab b" }, `After, ${sized(file.bytes)}`),
+    element("span", { className: "line" }), slider);
+  box.style.aspectRatio = `${after.naturalWidth} / ${after.naturalHeight}`;
+  return [figures, box];
+}
+
+async function picture(urls, file) {
+  const image = await decoded(await fetched(urls, file), `Result: ${file.name}`);
+  const caption = element("figcaption", {}, element("span", { className: "cut" }, element("b", {}, file.name), ` ${[dimensions(file), sized(file.bytes)].filter(Boolean).join(", ")}`), downloadLink(urls, file));
+  return element("figure", {}, image, caption);
+}
+
+const row = (urls, file) => element("li", {}, icon("docs"), element("span", { className: "cut" }, element("strong", {}, file.name)), element("span", { className: "muted small num" }, sized(file.bytes)), downloadLink(urls, file));
 
 const isPlain = (value) => value === null || typeof value !== "object";
-const shown = (value) => typeof value === "number" ? String(Number(value.toPrecision(6))) : value === null || value === undefined ? "–" : String(value);
+export const shown = (value) => typeof value === "number" ? number(value) : value === null || value === undefined ? "–" : String(value);
 const isBin = (value) => value && typeof value === "object" && "low" in value && "high" in value && "count" in value;
-
 const isBins = (value) => Array.isArray(value) && value.length > 0 && value.every(isBin);
 
-// A name and a type come first, then a picture, then figures.
-const rank = (rows, name) => name === "name" ? 0 : name === "type" ? 1 : rows.some((row) => isBins(row[name])) ? 2 : 3;
+// A name and a type come first, then a plot, then figures.
+const rank = (rows, name) => name === "name" ? 0 : name === "type" ? 1 : rows.some((each) => isBins(each[name])) ? 2 : 3;
 
-// Bars side by side; in words for who does not see them.
+// Bars side by side; in words for screen readers.
 function histogram(name, bins) {
   const most = Math.max(1, ...bins.map((bin) => bin.count));
-  const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const said = `${name}: ${bins.length} bins from ${shown(bins[0].low)} to ${shown(bins.at(-1).high)}, ${most} at most in one`;
-  for (const [key, value] of Object.entries({ viewBox: `0 0 ${bins.length * 6} 32`, role: "img", "aria-label": said, class: "histogram" })) box.setAttribute(key, value);
-  bins.forEach((bin, at) => {
-    const bar = document.createElementNS(box.namespaceURI, "rect");
+  const words = `${name}: ${bins.length} bins from ${shown(bins[0].low)} to ${shown(bins.at(-1).high)}, at most ${shown(most)} in one`;
+  const bars = bins.map((bin, at) => {
     const height = bin.count ? Math.max(1, 30 * bin.count / most) : 0;
-    for (const [key, value] of Object.entries({ x: at * 6, y: 31 - height, width: 5, height })) bar.setAttribute(key, value);
-    box.append(bar);
+    return drawn("rect", { x: at * 6, y: 31 - height, width: 5, height });
   });
-  return box;
+  return drawn("svg", { viewBox: `0 0 ${bins.length * 6} 32`, preserveAspectRatio: "none", role: "img", "aria-label": words, class: "histogram" }, ...bars);
 }
 
 function cell(name, value) {
@@ -100,46 +119,96 @@ function cell(name, value) {
   return isPlain(value) ? shown(value) : "…";
 }
 
+const columnsOf = (rows) => [...new Set(rows.flatMap(Object.keys))].filter((name) =>
+  rows.some((each) => each[name] !== null && each[name] !== undefined && (isPlain(each[name]) || isBins(each[name]))));
+
 // Rows of one shape: a column for each name that has a plain value or bins somewhere; figures stand to the right.
 function table(caption, rows) {
-  const names = [...new Set(rows.flatMap(Object.keys))].filter((name) =>
-    rows.some((row) => row[name] !== null && row[name] !== undefined && (isPlain(row[name]) || isBins(row[name]))));
+  const names = columnsOf(rows);
   names.sort((one, other) => rank(rows, one) - rank(rows, other));
-  const sides = names.map((name) => rows.some((row) => typeof row[name] === "number") ? "number" : "");
+  const sides = names.map((name) => rows.some((each) => typeof each[name] === "number") ? "num" : "");
   const head = element("tr", {}, ...names.map((name, at) => element("th", { scope: "col", className: sides[at] }, name.replaceAll("_", " "))));
-  const body = rows.slice(0, MOST_ROWS).map((row) => element("tr", {}, ...names.map((name, at) =>
-    element("td", { className: sides[at] }, cell(`${row.name ?? ""} ${name}`, row[name])))));
-  const made = element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
-  return element("div", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: caption }, made);
+  const body = rows.slice(0, MAX_ROWS).map((each) => element("tr", {}, ...names.map((name, at) =>
+    element("td", { className: sides[at] }, cell(`${each.name ?? ""} ${name}`, each[name])))));
+  const made = element("table", { className: "records" }, element("caption", { className: "sr" }, caption), element("thead", {}, head), element("tbody", {}, ...body));
+  const box = element("div", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: caption }, made);
+  if (rows.length <= MAX_ROWS) return [box];
+  return [box, element("p", { className: "hint" }, `The first ${shown(MAX_ROWS)} of ${shown(rows.length)} rows; the export has all of them.`)];
 }
+
+const isRows = (value) => Array.isArray(value) && value.length > 0 && value.every((each) => each && typeof each === "object" && !Array.isArray(each));
 
 function facts(value) {
   const plain = Object.entries(value).filter(([, each]) => isPlain(each) && each !== null);
-  const lists = Object.entries(value).filter(([, each]) => Array.isArray(each) && each.length && each.every((row) => row && typeof row === "object" && !Array.isArray(row)));
-  const parts = lists.filter(([, rows]) => !filesIn(rows).length).map(([name, rows]) => table(name.replaceAll("_", " "), rows));
-  if (plain.length) parts.unshift(element("dl", {}, ...plain.flatMap(([name, each]) => [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, shown(each))])));
+  const parts = Object.entries(value).filter(([, each]) => isRows(each) && !filesIn(each).length).flatMap(([name, rows]) => table(name.replaceAll("_", " "), rows));
+  if (plain.length) parts.unshift(element("dl", { className: "kv" }, ...plain.flatMap(([name, each]) => [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, shown(each))])));
   return parts;
 }
 
-// A result in words, figures, tables and plots; a file is shown elsewhere.
+// A result in words, figures, tables and plots; files are shown elsewhere.
 export function described(result) {
   const files = filesIn(result);
   if (files.length === 1 && files[0] === result) return [];
+  if (result === null || result === undefined) return [];
   if (isPlain(result)) return [element("p", { className: "value" }, shown(result))];
-  return facts(Array.isArray(result) ? { rows: result } : result);
+  return facts(Array.isArray(result) ? isRows(result) ? { rows: result } : {} : result);
 }
 
-// The result at `path`; `sent` are the files that went in.
-export async function showResult(ticket, path, sent = []) {
+const csvField = (value) => {
+  const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  // A spreadsheet must not run a cell as a formula.
+  const safe = /^[=+@\t\r]|^-[^\d.]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+};
+
+function csvOf(rows) {
+  const names = [...new Set(rows.flatMap(Object.keys))];
+  return [names, ...rows.map((each) => names.map((name) => each[name]))].map((line) => line.map(csvField).join(",")).join("\r\n");
+}
+
+const save = (text, type, name) => {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+};
+
+// Buttons that copy and export a result.
+export function exports(result, name) {
+  const text = () => JSON.stringify(result, null, 2);
+  const made = [];
+  if (navigator.clipboard) {
+    const copy = button("Copy", { className: "btn quiet small" }, "copy");
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(typeof result === "string" ? result : text());
+      copy.lastChild.data = "Copied";
+    });
+    made.push(copy);
+  }
+  const rows = isRows(result) ? result : Object.values(result ?? {}).find((each) => isRows(each) && !filesIn(each).length);
+  const add = (label, act) => {
+    const each = button(label, { className: "btn quiet small" }, "down");
+    each.addEventListener("click", act);
+    made.push(each);
+  };
+  if (rows) add("CSV", () => save(csvOf(rows), "text/csv", `${name}.csv`));
+  add("JSON", () => save(text(), "application/json", `${name}.json`));
+  return made;
+}
+
+// The result at `path`; `sent` are the files that went in, `urls` collects what is to be revoked later.
+export async function resultOf(path, sent, urls, name) {
   const body = await (await call(path, { headers: { Accept: "application/json" } })).json();
   const { result } = body;
   const files = filesIn(result);
-  const pictures = await Promise.all(files.filter((file) => SHOWN.test(file.media_type)).map((file) => picture(ticket, file)));
-  if (pictures.length) {
-    const originals = await Promise.all(sent.filter((file) => file.type.startsWith("image/")).map((file) => before(ticket, file)));
-    ticket.found.append(element("div", { className: "pair" }, ...originals.filter(Boolean), ...pictures));
-  }
-  ticket.found.append(...files.filter((file) => !SHOWN.test(file.media_type)).map((file) => download(ticket, file)));
-  const parts = described(result);
-  ticket.found.append(...parts, folded("Result as JSON", body, !files.length && !parts.length));
+  const pictures = files.filter((file) => SHOWN.test(file.media_type));
+  const parts = [];
+  if (pictures.length === 1 && sent.length === 1 && sent[0].type.startsWith("image/")) parts.push(...await compared(urls, sent[0], pictures[0]));
+  else if (pictures.length) parts.push(element("div", { className: "gallery" }, ...await Promise.all(pictures.map((file) => picture(urls, file)))));
+  const others = files.filter((file) => !SHOWN.test(file.media_type));
+  if (others.length) parts.push(element("ul", { className: "files" }, ...others.map((file) => row(urls, file))));
+  const words = described(result);
+  parts.push(...words);
+  if (!files.length || words.length) parts.push(element("div", { className: "acts" }, ...exports(result, name)));
+  parts.push(folded("Result as JSON", body, !files.length && !words.length && result !== null));
+  return parts;
 }

@@ -1,134 +1,371 @@
-// Sends a task's form, follows the task by its events, and shows what it gave. Without this the form posts as it is.
+// Runs a task's form in its page: a ticket for each file, upload progress, events, result. Without this the form posts.
 
-import { badJson, filled, keepCommand, mark } from "./forms.js";
-import { explain, folded, showResult } from "./results.js";
-import { Refused, WORDS, call, credentials, element, passes, wait } from "./wire.js";
+import { badJson, changes, fill, filled, keepSamples, mark, target, values } from "./forms.js";
+import { Stream } from "./live.js";
+import { written } from "./page.js";
+import { explained, resultOf } from "./results.js";
+import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, post, restate, root, sized, span, wait } from "./wire.js";
 
-// Seconds in which a task begins where anybody is there to run it.
+// Seconds in which a task starts where a worker is free, and uploads at the same time.
 const PATIENCE = 2;
+const MAX_UPLOADS = 3;
 
-// The docs page's key is no session: there the id is no link.
-const name = (id) => credentials.key ? id : element("a", { href: `/ui/tasks/${id}` }, id);
-
-function report(ticket, status, trouble = "") {
-  const { progress, queue } = status;
-  ticket.status = status;
-  ticket.state.textContent = WORDS[status.status] ?? status.status;
-  const place = queue.position > 1 ? `place ${queue.position} in the queue` : "";
-  const idle = status.status === "queued" && ticket.idle;
-  const facts = status.done ? [] : [progress && `${progress.percent} %`, progress?.message, place, idle, trouble];
-  ticket.more.replaceChildren(name(status.task_id), ...facts.filter(Boolean).map((fact) => ` · ${fact}`));
-  ticket.bar.hidden = status.done || !progress;
-  if (progress) Object.assign(ticket.bar, { max: 100, value: progress.percent });
-  ticket.cancel.hidden = status.done;
-}
-
-// Who waits for long is told where there is nobody to wait for.
-async function lookForWorker(ticket) {
-  await wait(PATIENCE);
-  if (ticket.status.status !== "queued" || !ticket.box.isConnected) return;
-  await call("/health/ready").catch(({ problem }) => { ticket.idle = `${problem.detail} It waits until there is one.`; });
-  report(ticket, ticket.status);
-}
-
-function newTicket(form) {
-  form.ticket?.urls.forEach((url) => URL.revokeObjectURL(url));
-  form.ticket?.box.remove();
-  const box = document.getElementById("ticket").content.firstElementChild.cloneNode(true);
-  form.after(box);
-  const one = (selector) => box.querySelector(selector);
-  form.ticket = { box, state: one(".state"), bar: one("progress"), more: one(".more"), cancel: one("button"), found: one(".found"), urls: [] };
-  return form.ticket;
-}
-
-async function submit(form) {
-  badJson(form);
-  const pairs = filled(form);
-  const body = new FormData();
-  for (const [name, value] of pairs) body.append(name, value);
-  return call(form.action, { method: "POST", ...(pairs.length ? { body } : {}) });
-}
-
-// Events, as long as they come: an `EventSource` cannot send a key, and a server that is full sends it away.
-function listen(ticket, status) {
-  return new Promise((resolve) => {
-    const source = new EventSource(status.links.events);
-    const stop = () => { source.close(); resolve(status); };
-    const take = (event) => {
-      if (!ticket.box.isConnected) return stop();
-      status = JSON.parse(event.data);
-      report(ticket, status);
-      if (status.done) stop();
-    };
-    source.addEventListener("status", take);
-    source.addEventListener("done", take);
-    source.addEventListener("progress", (event) => {
-      status = { ...status, progress: JSON.parse(event.data) };
-      report(ticket, status);
+// `fetch` cannot tell how much of a body is sent.
+function send(form, body, sending) {
+  return new Promise((resolve, reject) => {
+    if (isOther()) throw new Refused(OTHER);
+    const request = new XMLHttpRequest();
+    request.open("POST", target(form));
+    if (credentials.key) request.setRequestHeader("Authorization", `Bearer ${credentials.key}`);
+    request.upload.addEventListener("progress", ({ loaded, total }) => sending(loaded, total));
+    request.addEventListener("load", () => {
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* an error that is no JSON */ }
+      if (request.status < 300) resolve(answer);
+      else reject(new Refused({ status: request.status, title: `The server answered ${request.status}`, ...answer }));
     });
-    source.addEventListener("error", stop);
+    request.addEventListener("error", () => reject(new Refused(SILENT)));
+    request.addEventListener("abort", () => reject(new Refused({ title: "Stopped", detail: "Nothing was submitted." })));
+    sending.stop = () => request.abort();
+    request.send(body);
   });
 }
 
-async function poll(ticket, status) {
-  while (!status.done && ticket.box.isConnected) {
-    let [pause, trouble] = [PATIENCE, ""];
-    try {
-      const response = await call(status.links.status);
-      status = await response.json();
-      pause = Number(response.headers.get("Retry-After")) || 1;
-    } catch (error) {
-      if (!passes(error.problem)) throw error;
-      trouble = `${error.problem.title}. It is asked again.`;
-    }
-    report(ticket, status, trouble);
-    if (!status.done) await wait(pause);
+// One task of a form: its ticket, or a row among several.
+class Job {
+  constructor(form, file, place) {
+    Object.assign(this, { form, file, place, urls: [], status: null });
+    this.title = file?.name ?? form.dataset.kind;
+    place.build(this);
   }
-  return status;
+
+  async run(body) {
+    const began = performance.now();
+    const bytes = this.sentFiles(body).reduce((sum, file) => sum + file.size, 0);
+    try {
+      this.place.sending(this, 0, bytes);
+      const sending = (loaded, total) => this.place.sending(this, Math.min(loaded, total), total);
+      this.stop = () => sending.stop?.();
+      const status = await this.submit(body, sending);
+      this.uploaded = bytes ? { bytes, seconds: (performance.now() - began) / 1000 } : null;
+      await this.follow(status);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.place.refused(this, error.problem);
+      return error.problem;
+    }
+    return null;
+  }
+
+  async submit(body, sending) {
+    const { retry, values: before } = this.form.dataset;
+    // The files of the earlier task are used again unless others are chosen.
+    if (retry && !this.sentFiles(body).length) return (await post(retry, { input: changes(this.form, JSON.parse(before)) })).json();
+    return send(this.form, [...body.keys()].length ? body : null, sending);
+  }
+
+  sentFiles(body) {
+    return this.file ? [this.file] : [...body.values()].filter((value) => value instanceof File && value.size);
+  }
+
+  async follow(status) {
+    this.sent = this.file ? [this.file] : [...(this.form.elements)].filter((field) => field.type === "file").flatMap((field) => [...field.files]);
+    this.report(status);
+    if (status.status === "queued") this.lookForWorker();
+    status = await this.listen(status);
+    await this.place.ended(this, status);
+  }
+
+  report(status, trouble = "") {
+    this.status = status;
+    this.place.report(this, status, trouble);
+  }
+
+  // After a while the reader is told where there is no worker to wait for.
+  async lookForWorker() {
+    await wait(PATIENCE);
+    if (this.status.status !== "queued") return;
+    await call("/health/ready").catch(({ problem }) => { this.idle = `${problem.detail} It waits until one is started.`; });
+    this.report(this.status);
+  }
+
+  listen(status) {
+    return new Promise((resolve, reject) => {
+      const take = (found) => {
+        status = found;
+        this.report(status);
+        if (DONE.includes(status.status)) {
+          this.stream.close();
+          resolve(status);
+        }
+      };
+      this.stream = new Stream(status.links.events, {
+        status: take,
+        done: take,
+        progress: (progress) => this.report(status = { ...status, progress }),
+        open: () => this.report(status),
+      });
+      this.stream.gone = reject;
+    });
+  }
+
+  cancel() {
+    if (!this.status) return this.stop?.();
+    return call(this.status.links.cancel, { method: "POST" }).catch((error) => this.place.refused(this, error.problem));
+  }
+
+  forget() {
+    this.stream?.close();
+    this.urls.forEach((url) => URL.revokeObjectURL(url));
+  }
 }
 
-export async function follow(ticket, status, sent = []) {
-  ticket.cancel.onclick = () => call(status.links.cancel, { method: "POST" }).catch((error) => explain(ticket, error.problem));
-  report(ticket, status);
-  if (status.status === "queued") lookForWorker(ticket);
-  if (!credentials.key) status = await listen(ticket, status);
-  status = await poll(ticket, status);
-  if (status.status === "failed") {
-    explain(ticket, { title: "The task failed", type: status.error.type, error: status.error });
-    ticket.found.append(element("p", {}, name(status.task_id)));
-  }
-  if (status.status === "succeeded") await showResult(ticket, status.links.result, sent);
+const pageOf = (id) => `${root}/ui/tasks/${id}`;
+const linkable = () => !credentials.key;
+
+function ticketNumber(id) {
+  const short = id.slice(-7);
+  return linkable() ? element("a", { className: "no", href: pageOf(id), title: id }, `Ticket ${short}`) : element("span", { className: "no", title: id }, `Ticket ${short}`);
+}
+
+function facts(job, status, trouble) {
+  const { progress, queue } = status;
+  const place = queue?.position > 1 ? `place ${queue.position} in the queue` : "";
+  const idle = status.status === "queued" && job.idle;
+  return [progress && `${progress.percent}%`, progress?.message, place, idle, trouble].filter(Boolean).join(" · ");
+}
+
+// The ticket of the first or only task.
+const ticket = {
+  build(job) {
+    job.mark = element("span", { role: "status" });
+    job.number = element("span", { className: "copyable push" });
+    job.cancelButton = button("Cancel", { className: "btn small" });
+    job.cancelButton.addEventListener("click", () => job.cancel());
+    job.note = element("p", { className: "muted", hidden: true });
+    job.bar = meter(0, "Progress");
+    job.bar.classList.add("job");
+    job.found = element("div", { className: "found", hidden: true });
+    job.stepList = element("ul", { className: "steps", ariaLabel: "Steps", hidden: true });
+    const title = element("h2", { className: "cut" }, job.title);
+    job.box = element("article", { className: "ticket", tabIndex: -1, ariaLabel: `Ticket of ${job.title}` },
+      element("div", { className: "stub" }, job.mark, title, job.number, job.cancelButton),
+      element("div", { className: "body" }, job.note, job.bar, job.found, job.stepList));
+    restate(job.mark, "queued", "Sending", { big: true });
+  },
+  sending(job, loaded, total) {
+    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} per cent sent`);
+    job.note.hidden = !total;
+    job.note.textContent = total ? `Uploading, ${sized(loaded)} of ${sized(total)}` : "";
+  },
+  report(job, status, trouble) {
+    restate(job.mark, status.status, WORDS[status.status], { big: true });
+    if (job.number.dataset.id !== status.task_id) {
+      job.number.dataset.id = status.task_id;
+      job.number.replaceChildren(ticketNumber(status.task_id));
+    }
+    const text = DONE.includes(status.status) ? "" : facts(job, status, trouble);
+    job.note.hidden = !text;
+    job.note.textContent = text;
+    job.bar.toggleAttribute("hidden", DONE.includes(status.status));
+    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} per cent done`);
+    job.cancelButton.hidden = DONE.includes(status.status);
+  },
+  refused(job, problem) {
+    restate(job.mark, "failed", job.status ? WORDS[job.status.status] : "Not submitted", { big: true });
+    job.bar.setAttribute("hidden", "");
+    job.note.hidden = true;
+    job.cancelButton.hidden = true;
+    job.found.hidden = false;
+    job.found.replaceChildren(explained(problem));
+  },
+  async ended(job, status) {
+    job.found.hidden = false;
+    if (status.status === "failed") job.found.replaceChildren(explained({ title: "The task failed", error: status.error }));
+    if (status.status === "canceled") job.found.replaceChildren(notice("", [status.error ? `${status.error.title}. ${status.error.detail}` : "It was canceled before it ended."]));
+    if (status.status === "succeeded") job.found.replaceChildren(...await resultOf(status.links.result, job.sent, job.urls, status.task));
+    this.steps(job, status);
+  },
+  steps(job, status) {
+    const ms = (name) => Date.parse(status[name]);
+    const steps = [];
+    const add = (word, value) => steps.push(element("li", {}, icon("succeeded"), `${word} `, element("b", {}, value)));
+    if (job.uploaded) add("Uploaded", `${sized(job.uploaded.bytes)} in ${span(job.uploaded.seconds)}`);
+    if (status.started_at) add("Waited", span((ms("started_at") - ms("submitted_at")) / 1000));
+    if (status.started_at && status.finished_at) add("Ran", span((ms("finished_at") - ms("started_at")) / 1000));
+    if (status.expires_at) steps.push(element("li", { className: "push" }, "Kept until ", element("time", { dateTime: status.expires_at }, written(new Date(status.expires_at), ""))));
+    job.stepList.replaceChildren(...steps);
+    job.stepList.hidden = !steps.length;
+  },
+};
+
+// A row among the tasks of several files.
+const row = {
+  build(job) {
+    job.mark = element("span");
+    job.text = element("span", { className: "muted" });
+    job.number = element("span", { className: "small" }, element("span", { className: "muted" }, "no ticket yet"));
+    job.cancelButton = button("Stop", { className: "btn small", ariaLabel: `Stop ${job.title}` });
+    job.cancelButton.addEventListener("click", () => job.cancel());
+    job.bar = meter(0, "not sent yet", true);
+    job.box = element("li", {}, job.mark, element("span", { className: "cut" }, element("strong", {}, job.title), " ", job.text), job.number, job.cancelButton, job.bar);
+    restate(job.mark, "queued", "Waiting to be sent", { silent: true });
+  },
+  sending(job, loaded, total) {
+    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} per cent sent`);
+    job.text.textContent = `uploading, ${sized(loaded)} of ${sized(total)}`;
+  },
+  report(job, status, trouble) {
+    restate(job.mark, status.status, WORDS[status.status], { silent: true });
+    job.number.replaceChildren(ticketNumber(status.task_id));
+    job.text.textContent = DONE.includes(status.status) ? WORDS[status.status].toLowerCase() : facts(job, status, trouble) || WORDS[status.status].toLowerCase();
+    job.bar.classList.remove("plain");
+    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} per cent done`);
+    job.bar.toggleAttribute("hidden", DONE.includes(status.status));
+    job.cancelButton.hidden = DONE.includes(status.status);
+  },
+  refused(job, problem) {
+    restate(job.mark, "failed", "Failed", { silent: true });
+    job.text.textContent = [problem.title, problem.detail].filter(Boolean).join(". ");
+    job.bar.setAttribute("hidden", "");
+    job.cancelButton.hidden = true;
+  },
+  async ended(job, status) {
+    job.bar.setAttribute("hidden", "");
+    if (status.status === "failed") job.text.textContent = status.error?.detail ?? "failed";
+    if (status.status !== "succeeded") return;
+    const { result } = await (await call(status.links.result, { headers: { Accept: "application/json" } })).json();
+    const file = result?.href ? result : null;
+    if (!file) return;
+    job.text.textContent = `${sized(job.file.size)} → ${sized(file.bytes)}`;
+    job.cancelButton.replaceWith(element("a", { className: "btn small", href: file.href, download: file.name, ariaLabel: `Download ${file.name}` }, icon("down"), "Download"));
+  },
+};
+
+function jobsOf(form) {
+  const each = form.querySelector("input[type=file][data-each]");
+  const files = each ? [...each.files] : [];
+  if (files.length < 2) return [new Job(form, files[0] ?? null, ticket)];
+  return files.map((file, at) => new Job(form, file, at ? row : ticket));
+}
+
+function bodyOf(form, job) {
+  const each = form.querySelector("input[type=file][data-each]");
+  const body = new FormData();
+  for (const [name, value] of filled(form)) if (name !== each?.name || value === job.file) body.append(name, value);
+  return body;
+}
+
+// The ticket takes the form's place, comes into view and has the focus; the form becomes the rail beside it.
+function show(form, jobs) {
+  form.jobs?.forEach((job) => job.forget());
+  form.jobs = jobs;
+  form.out?.remove();
+  const rows = jobs.slice(1).map((job) => job.box);
+  form.out = element("div", { className: "outcome" }, jobs[0].box, rows.length ? element("ul", { className: "files block", ariaLabel: "Other files" }, ...rows) : null);
+  const runs = form.closest(".runs");
+  if (runs) {
+    runs.classList.add("ran");
+    runs.prepend(form.out);
+  } else form.after(form.out);
+  jobs[0].box.focus({ preventScroll: true });
+  const { top } = form.out.getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) form.out.scrollIntoView({ block: "start" });
 }
 
 async function run(form) {
-  const button = form.querySelector("button:not([type])");
-  const ticket = newTicket(form);
-  const sent = filled(form).map(([, value]) => value).filter((value) => value instanceof File);
+  const submit = form.querySelector("button:not([type])");
+  if (submit.getAttribute("aria-busy") === "true") return;
   mark(form, []);
-  ticket.state.textContent = "Sending";
-  button.disabled = true;
   try {
-    const response = await submit(form);
-    const status = await response.json();
-    button.disabled = false;
-    ticket.found.append(folded(`${response.status}, the ticket`, status));
-    await follow(ticket, status, sent);
+    badJson(form);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    ticket.cancel.hidden = true;
-    ticket.bar.hidden = true;
-    explain(ticket, error.problem);
-    mark(form, error.problem.errors ?? []);
-  } finally {
-    button.disabled = false;
+    return mark(form, error.problem.errors);
   }
+  sessionStorage.setItem(`input:${form.dataset.kind}`, JSON.stringify(values(form)));
+  const jobs = jobsOf(form);
+  const bodies = jobs.map((job) => bodyOf(form, job));
+  show(form, jobs);
+  submit.setAttribute("aria-busy", "true");
+  const waiting = jobs.map((job, at) => [job, bodies[at]]);
+  let first = true;
+  const next = async () => {
+    for (let pair; (pair = waiting.shift());) {
+      const [job, body] = pair;
+      const problem = await job.run(body);
+      if (problem?.errors && first) {
+        first = false;
+        mark(form, problem.errors);
+      }
+    }
+  };
+  const running = Array.from({ length: MAX_UPLOADS }, next);
+  // The form is free again as soon as everything is handed in.
+  while (jobs.some((job) => !job.status && job.cancelButton.isConnected && !job.cancelButton.hidden)) await wait(0.1);
+  submit.removeAttribute("aria-busy");
+  if (form.closest(".runs")) submit.textContent = "Run again";
+  await Promise.all(running);
 }
 
-// Makes a form of a task run in its page; returns what brings the command beside it up to date.
-export function wire(form) {
+// Shows the chosen files as a list, with more to add and each to remove.
+function listFiles(form) {
+  const field = form.querySelector("input[type=file]");
+  if (!field) return;
+  const single = form.dataset.each !== "no" && form.querySelectorAll("input[type=file]").length === 1 && !field.multiple;
+  if (single && field.required) Object.assign(field, { multiple: true }).dataset.each = "";
+  const list = element("ul", { className: "files panel", hidden: true, ariaLabel: "Chosen files" });
+  const hint = element("p", { className: "hint", hidden: true }, "One task per file.");
+  field.after(list, hint);
+  const set = (files) => {
+    const kept = new DataTransfer();
+    files.forEach((file) => kept.items.add(file));
+    field.files = kept.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  field.addEventListener("change", () => {
+    const files = [...field.files];
+    list.hidden = files.length < 2;
+    hint.hidden = files.length < 2 || !("each" in field.dataset);
+    list.replaceChildren(...files.map((file) => {
+      const remove = element("button", { type: "button", className: "icon", ariaLabel: `Remove ${file.name}` }, icon("x"));
+      remove.addEventListener("click", () => set(files.filter((each) => each !== file)));
+      return element("li", {}, icon("docs"), element("span", { className: "cut" }, element("strong", {}, file.name)), element("span", { className: "muted small num" }, sized(file.size)), remove);
+    }));
+  });
+}
+
+function usePresets(form) {
+  const box = form.querySelector(".presets-of");
+  if (!box) return;
+  box.hidden = false;
+  const chips = [...box.querySelectorAll("button")];
+  const key = `input:${form.dataset.kind}`;
+  const last = sessionStorage.getItem(key);
+  if (last) {
+    const mine = button("My last input", { className: "chip", ariaPressed: "false", data: { values: last } });
+    chips.push(mine);
+    box.querySelector(".chips").append(mine);
+  }
+  for (const chip of chips) chip.addEventListener("click", () => {
+    fill(form, JSON.parse(chip.dataset.values));
+    for (const each of chips) {
+      each.setAttribute("aria-pressed", String(each === chip));
+      each.classList.toggle("on", each === chip);
+    }
+  });
+}
+
+// Makes a form of a task run in its page; returns what brings its samples up to date.
+export function wire(form, samples) {
+  listFiles(form);
+  usePresets(form);
+  form.querySelector(".how")?.removeAttribute("hidden");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     run(form);
   });
-  return keepCommand(form);
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+  return keepSamples(form, samples);
 }

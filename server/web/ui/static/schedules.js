@@ -1,68 +1,86 @@
-// Schedules: run, pause, delete, make. The server's own words say what is wrong.
+// Schedules: run, pause, delete, make and edit. What is wrong is said in the server's words, at its field.
 
-import { badJson, free, mark, values } from "./forms.js";
+import { ask, say } from "./confirm.js";
+import { badJson, fill, free, mark, values } from "./forms.js";
+import { morph } from "./live.js";
+import { localize, written } from "./page.js";
 import { edit } from "./steps.js";
-import { Refused, call, parse } from "./wire.js";
+import { Refused, call, parse, post } from "./wire.js";
 
 const KEPT = ["task", "input", "every", "cron", "timezone", "enabled", "overlap", "options"];
-const said = document.getElementById("said");
+const EVERY = 15;
 const form = document.getElementById("new");
 const when = document.getElementById("when");
 const given = () => document.getElementById("given");
+const isEdited = form.elements.name.readOnly;
 
-function enhance() {
-  for (const each of document.querySelectorAll(".acts")) each.hidden = false;
+function uncover() {
+  for (const each of document.querySelectorAll(".acts[hidden]")) each.hidden = false;
 }
 
 async function refresh() {
-  const text = await (await call(location.href)).text();
-  const made = parse(text).getElementById("list");
-  const old = document.getElementById("list");
-  const held = old.contains(document.activeElement) ? JSON.stringify(document.activeElement.dataset) : null;
-  old.replaceChildren(...made.childNodes);
-  enhance();
-  if (held) [...old.querySelectorAll("button")].find((button) => JSON.stringify(button.dataset) === held)?.focus();
+  const made = parse(await (await call(location.pathname + location.search)).text()).getElementById("list");
+  morph(document.getElementById("list"), made);
+  uncover();
+  localize();
 }
 
-const put = (name, body) => call(`/schedules/${name}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const put = (name, body) => call(`/schedules/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 async function turn(name) {
-  const now = await (await call(`/schedules/${name}`)).json();
+  const now = await (await call(`/schedules/${encodeURIComponent(name)}`)).json();
   const body = Object.fromEntries(KEPT.filter((key) => now[key] !== null).map((key) => [key, now[key]]));
   await put(name, { ...body, enabled: !now.enabled });
-  said.textContent = `${name} is ${now.enabled ? "paused" : "on"}.`;
+  say(`Schedule ${name} ${now.enabled ? "paused" : "resumed"}.`, "ok");
 }
 
 async function act({ run, pause, delete: gone }) {
   if (run) {
-    await call(`/schedules/${run}/run`, { method: "POST" });
-    said.textContent = `${run} runs now.`;
+    await post(`/schedules/${encodeURIComponent(run)}/run`);
+    say(`Schedule ${run} is running now.`, "ok");
   } else if (pause) await turn(pause);
-  else if (confirm(`Delete the schedule ${gone}?`)) {
-    await call(`/schedules/${gone}`, { method: "DELETE" });
-    said.textContent = `${gone} is deleted.`;
+  else if (await ask({ title: `Delete schedule ${gone}?`, text: "It will not run again. Its tasks stay.", choices: [{ label: `Delete ${gone}`, value: true, danger: true }] })) {
+    await call(`/schedules/${encodeURIComponent(gone)}`, { method: "DELETE" });
+    say(`Schedule ${gone} deleted.`, "ok");
   }
 }
 
-// The fields of another kind of task come from its own page.
+// The fields of another task type come from its own page.
 async function choose(task) {
   const page = parse(await (await call(`/ui/schedules?task=${encodeURIComponent(task)}`)).text());
   given().replaceWith(document.adoptNode(page.getElementById("given")));
-  prepare();
+  await prepare();
 }
 
-function prepare() {
+async function prepare() {
   free(given());
-  edit(given());
+  await edit(given());
+  if (given().dataset.values) fill(given(), JSON.parse(given().dataset.values));
 }
 
 async function make() {
   badJson(given());
-  const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value).map((field) => [field.name, field.value]));
-  const body = { ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) };
-  await put(encodeURIComponent(name), body);
-  said.textContent = `${name} is made.`;
-  for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
+  const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value && field.name).map((field) => [field.name, field.value]));
+  const before = isEdited ? await (await call(`/schedules/${encodeURIComponent(name)}`)).json() : {};
+  const kept = Object.fromEntries(["enabled", "overlap", "options"].filter((key) => before[key] !== undefined).map((key) => [key, before[key]]));
+  await put(name, { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
+  say(`Schedule ${name} ${isEdited ? "saved" : "created"}.`, "ok");
+  if (!isEdited) for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
+  speak();
+}
+
+// A cron line in words and its next times, while one types.
+let asked = 0;
+async function speak() {
+  const [cron, timezone] = [form.elements.cron.value.trim(), form.elements.timezone.value.trim()];
+  const place = document.getElementById("spoken");
+  const mine = ++asked;
+  if (!cron) return place.replaceChildren();
+  const answer = await call(`/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((found) => found.json()).catch(() => ({}));
+  if (mine !== asked) return;
+  const next = answer.next?.map((each) => written(new Date(each), "")).join(" · ");
+  place.textContent = answer.error ?? `${answer.words}, ${timezone}. Next: ${next}.`;
+  place.classList.toggle("bad", Boolean(answer.error));
 }
 
 // Errors of the input belong to its fields, the others to the schedule's own.
@@ -80,20 +98,34 @@ async function guarded(work) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { title, detail, errors = [] } = error.problem;
-    said.textContent = [`${title}.`, detail, ...errors.map(({ loc, msg }) => `${loc.join(" › ")}: ${msg}.`)].filter(Boolean).join(" ");
+    say([`${title}.`, detail, ...errors.map(({ loc, msg }) => `${loc.join(" › ")}: ${msg}.`)].filter(Boolean).join(" "), "fail");
     markAll(errors);
   }
 }
 
-document.addEventListener("click", ({ target: { dataset } }) => {
-  if (dataset?.run || dataset?.pause || dataset?.delete) guarded(() => act(dataset));
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-run], [data-pause], [data-delete]");
+  if (button) guarded(() => act(button.dataset));
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   guarded(make);
 });
+let typed = null;
+when.addEventListener("input", ({ target }) => {
+  if (target.name !== "cron" && target.name !== "timezone") return;
+  clearTimeout(typed);
+  typed = setTimeout(speak, 300);
+});
 document.getElementById("task").addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
 form.hidden = false;
-prepare();
 document.getElementById("without").hidden = true;
-enhance();
+prepare();
+speak();
+uncover();
+let last = Date.now();
+setInterval(() => {
+  if (document.hidden || Date.now() - last < 1000 * EVERY) return;
+  last = Date.now();
+  refresh().catch(() => {});
+}, 1000);

@@ -1,5 +1,5 @@
-// A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON: the text area
-// stays what is sent.
+// A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The text area
+// is still what is sent.
 
 import { call, element } from "./wire.js";
 
@@ -26,7 +26,7 @@ function shape(schema, root) {
 
 let count = 0;
 
-// One field of a step. What is no single value stays JSON.
+// One field of a step. Values that are not scalars stay JSON.
 function field(name, schema, root, value, needed, changed) {
   const own = branch(schema, root);
   const id = `step-${++count}`;
@@ -35,11 +35,11 @@ function field(name, schema, root, value, needed, changed) {
   let input;
   if (choices) {
     const options = (needed ? [] : [""]).concat(choices).map((each) => element("option", { value: each === "" ? "" : JSON.stringify(each), selected: each === start }, each === "" ? "–" : String(each)));
-    input = element("select", { id }, ...options);
+    input = element("select", { id, className: "in" }, ...options);
   } else {
     const number = own.type === "integer" || own.type === "number";
     const shown = start === undefined || start === null ? "" : typeof start === "object" ? JSON.stringify(start) : start;
-    input = element("input", { id, type: number ? "number" : "text", value: shown, required: needed });
+    input = element("input", { id, className: "in", type: number ? "number" : "text", value: shown, required: needed });
     if (number) Object.assign(input, { min: own.minimum ?? "", max: own.maximum ?? "", step: own.type === "integer" ? 1 : "any" });
   }
   input.addEventListener("input", changed);
@@ -55,14 +55,14 @@ function field(name, schema, root, value, needed, changed) {
 class Steps {
   constructor(area, kinds, root) {
     Object.assign(this, { area, kinds, root, steps: [] });
-    this.list = element("ol", { className: "list" });
+    this.list = element("ol", { className: "steps-list" });
     const id = `${area.id}.add`;
     const words = [...kinds.found.keys()];
-    this.choice = element("select", { id, hidden: words.length === 1 }, ...words.map((each) => element("option", {}, each)));
-    this.button = element("button", { type: "button", className: "quiet" }, "Add");
+    this.choice = element("select", { id, className: "in pick", hidden: words.length === 1 }, ...words.map((each) => element("option", {}, each)));
+    this.button = element("button", { type: "button", className: "btn" }, "Add");
     this.button.addEventListener("click", () => this.add(this.choice.value, {}, true));
-    const label = words.length > 1 ? element("label", { htmlFor: id }, "Another step") : element("span", {}, `Another ${words[0]}`);
-    area.before(element("div", { className: "steps-editor" }, this.list, element("div", { className: "add" }, label, this.choice, this.button)));
+    const label = words.length > 1 ? element("label", { htmlFor: id, className: "small muted" }, "Another step") : element("span", { className: "small muted" }, `Another ${words[0]}`);
+    area.before(element("div", { className: "steps-editor" }, this.list, element("div", { className: "acts" }, label, this.choice, this.button)));
     const raw = element("details", {}, element("summary", {}, "As JSON"));
     area.before(raw);
     while (raw.nextSibling) raw.append(raw.nextSibling);
@@ -70,7 +70,7 @@ class Steps {
     this.read();
   }
 
-  // What is no JSON stays as text, and is refused when it is sent.
+  // Text that is not JSON stays as it is, and is refused when it is sent.
   read() {
     let given;
     try { given = JSON.parse(this.area.value || "[]"); } catch { return; }
@@ -89,13 +89,13 @@ class Steps {
       field(name, each, this.root, value[name], schema.required?.includes(name), () => this.write()));
     const key = keyed ? field("name", NAME, this.root, value[NAME_KEY], true, () => this.write()) : null;
     const button = (label, words, act) => {
-      const made = element("button", { type: "button", className: "plain", ariaLabel: `${words} ${kind}` }, label);
+      const made = element("button", { type: "button", className: "btn quiet small", ariaLabel: `${words} ${kind}` }, label);
       made.addEventListener("click", act);
       return made;
     };
     const step = { kind, key, fields: own };
-    step.box = element("li", {}, element("div", { className: "head" }, element("b", {}, kind),
-      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0))), ...[key, ...own].filter(Boolean).map((each) => each.box));
+    step.box = element("li", {}, element("div", { className: "acts" }, element("b", {}, kind), element("span", { className: "acts push" },
+      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0)))), element("div", { className: "fields" }, ...[key, ...own].filter(Boolean).map((each) => each.box)));
     this.steps.push(step);
     this.list.append(step.box);
     this.write();

@@ -1,19 +1,75 @@
-// What every page needs: elements, calls to the server, and what it says when it refuses.
+// What every page needs: elements, icons, numbers, calls to the server, and what to show when it refuses.
 
 // The docs page has a field for a key; elsewhere the browser is signed in, or needs no key.
 export const credentials = { key: "" };
 
+export const root = document.documentElement.dataset.root ?? "";
+export const keyed = "keyed" in document.documentElement.dataset;
+
 export const WORDS = {
-  scheduled: "Not due yet", queued: "Waiting for a worker", running: "Running", retrying: "Failed once, trying again",
+  scheduled: "Scheduled", queued: "Waiting", running: "Running", retrying: "Failed once, trying again",
   canceling: "Stopping", succeeded: "Done", failed: "Failed", canceled: "Canceled",
 };
+export const DONE = ["succeeded", "failed", "canceled"];
 
 export const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-export const sized = (bytes) => bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+export function sized(bytes) {
+  for (const [unit, word] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (bytes >= unit) return `${(bytes / unit).toFixed(bytes < 99.95 * unit ? 1 : 0)} ${word}`;
+  }
+  return `${bytes} B`;
+}
+
+export function span(seconds) {
+  if (seconds < 0.9995) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+  if (seconds < 59.5) return `${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  if (seconds < 3570) return `${Math.round(seconds / 60)} min`;
+  return seconds < 84600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
+
+// In full, with separators: 12345678 is 12,345,678.
+export const number = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 10 });
+export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
 export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
+  const { data = {}, ...rest } = properties;
+  const made = Object.assign(document.createElement(name), rest);
+  Object.assign(made.dataset, data);
+  made.append(...children.filter((each) => each !== null && each !== undefined));
+  return made;
+}
+
+export function drawn(name, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
+  return made;
+}
+
+export const icon = (name, spin = false) => drawn("svg", { class: spin ? "i spin" : "i", "aria-hidden": "true" }, drawn("use", { href: `#i-${name}` }));
+
+export function state(status, text, { big = false, silent = false } = {}) {
+  const word = element("span", silent ? { className: "sr" } : {}, text ?? status[0].toUpperCase() + status.slice(1));
+  return element("span", { className: `st ${status}${big ? " big" : ""}` }, icon(status, status === "running"), word);
+}
+
+// Brings a mark of a status up to date, and touches it only where it differs.
+export function restate(place, status, text, options) {
+  const made = state(status, text, options);
+  if (place.firstElementChild?.outerHTML !== made.outerHTML) place.replaceChildren(made);
+}
+
+export const button = (text, properties = {}, mark = null) => element("button", { type: "button", className: "btn", ...properties }, mark && icon(mark), text);
+
+export function meter(share, label, plain = false) {
+  const bar = drawn("rect", { height: "100%" });
+  const made = drawn("svg", { class: plain ? "meter plain" : "meter", role: "img" }, bar);
+  made.set = (value, words) => {
+    bar.setAttribute("width", `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%`);
+    made.setAttribute("aria-label", words);
+  };
+  made.set(share, label);
   return made;
 }
 
@@ -27,13 +83,19 @@ export class Refused extends Error {
 // The nodes of a text whose `backticks` become code, as the server's pages have it.
 export const worded = (text) => String(text).split("`").map((part, at) => at % 2 ? element("code", {}, part) : part);
 
+const own = (path) => path.startsWith("/") && !path.startsWith(`${root}/`) ? root + path : path;
+
 // A problem in words, and what to do about it.
 export function spoken({ status, title, detail, type }) {
-  const parts = [element("p", {}, element("b", {}, `${title}.`), " ", ...worded(detail ?? ""))];
-  if (status === 401) parts.push(element("p", {}, element("a", { href: `/ui/sign-in?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in")));
-  else if (type) parts.push(element("p", {}, element("a", { href: type }, "What this means")));
+  const parts = [element("p", {}, element("strong", {}, `${title}.`), " ", ...worded(detail ?? ""))];
+  if (status === 401) parts.push(element("p", {}, element("a", { href: `${root}/ui/sign-in?next=${encodeURIComponent(location.pathname.slice(root.length) + location.search)}` }, "Sign in")));
+  else if (type) parts.push(element("p", {}, element("a", { href: own(type) }, "What this means")));
   return parts;
 }
+
+export const notice = (level, parts, properties = {}) => element("div", { className: `notice ${level}`, ...properties }, icon({ fail: "failed", warn: "failures", ok: "succeeded" }[level] ?? "info"), element("div", {}, ...parts));
+
+export const reason = ({ problem }) => [problem.title, problem.detail].filter(Boolean).map((text) => text.replace(/\.$/, "")).join(". ") + ".";
 
 // Whether a problem may be over when one asks again.
 export const passes = ({ status }) => !status || status === 429 || status >= 500;
@@ -41,23 +103,35 @@ export const passes = ({ status }) => !status || status === 429 || status >= 500
 export const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 // The problem in an answer: in JSON, or as a page of the server's has it.
-async function problemIn(response) {
+export async function problemIn(response) {
   const found = { status: response.status, title: `The server answered ${response.status}` };
   if (!response.headers.get("Content-Type")?.includes("html")) return { ...found, ...await response.json().catch(() => ({})) };
   const page = parse(await response.text());
   const text = (selector) => page.querySelector(selector)?.textContent;
-  return { ...found, title: text("h1") ?? found.title, detail: text(".lead") };
+  return { ...found, title: text("h1") ?? found.title, detail: text(".hello h1 + p") };
 }
 
+export const SILENT = { title: "The server does not answer", detail: "Check your connection, and whether the server is running." };
+
+// The session is the browser's, not the tab's: a page of one owner does not act as another who has signed in since.
+const { owner } = document.documentElement.dataset;
+export const OTHER = { status: 403, title: "Someone else has signed in", detail: "This page belongs to another owner than the browser's session now. Reload it." };
+export const isOther = () => Boolean(owner) && (localStorage.getItem("owner") ?? owner) !== owner;
+if (owner) localStorage.setItem("owner", owner);
+
 export async function call(path, options = {}) {
+  if (options.method && options.method !== "GET" && isOther()) throw new Refused(OTHER);
   const headers = { ...options.headers };
   if (credentials.key) headers.Authorization = `Bearer ${credentials.key}`;
   let response;
   try {
-    response = await fetch(path, { ...options, headers });
-  } catch {
-    throw new Refused({ title: "The server does not answer", detail: "Look at your connection, and whether the server is running." });
+    response = await fetch(own(path), { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(SILENT);
   }
   if (response.ok) return response;
   throw new Refused(await problemIn(response));
 }
+
+export const post = (path, body) => call(path, { method: "POST", ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });

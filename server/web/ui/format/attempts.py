@@ -1,0 +1,132 @@
+"""A task's life as a waterfall: the waits and the runs of each attempt on one time axis."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from server.store.record import AttemptEnd, PastAttempt, Record, Status
+from server.web.ui.format.words import length
+
+_ENDINGS = {
+    AttemptEnd.FAILED: "Failed",
+    AttemptEnd.CRASHED: "Its process died",
+    AttemptEnd.LOST: "Its worker went silent",
+    AttemptEnd.HANDED_BACK: "Its worker was stopped and gave it back",
+}
+
+_UNFINISHED_RUN = (Status.RUNNING, Status.CANCELING)
+
+#: Percent of the axis that the shortest bar takes.
+_MIN_WIDTH = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar on the axis: its left end and its width in percent, and its length in seconds."""
+
+    x: float
+    width: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A wait, or an attempt with the wait after it."""
+
+    name: str
+    status: str
+    seconds: float
+    run: Bar | None = None
+    wait: Bar | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The lines, the marks of the time axis, and all of it in one sentence."""
+
+    lines: list[Line]
+    ticks: list[str]
+    text: str
+
+
+class _Axis:
+    """The time from the submit to the end, or to now."""
+
+    def __init__(self, begin: int, end: int) -> None:
+        self.begin, self.end = begin, max(end, begin + 1)
+
+    def bar(self, begin: int, end: int) -> Bar:
+        whole = self.end - self.begin
+        width = max(_MIN_WIDTH, 100 * (end - begin) / whole)
+        x = min(100 - width, max(0.0, 100 * (begin - self.begin) / whole))
+        return Bar(round(x, 2), round(width, 2), max(0, end - begin) / 1000)
+
+    def ticks(self) -> list[str]:
+        seconds = (self.end - self.begin) / 1000
+        return ["0", *(f"+{length(seconds * part)}" for part in (1 / 3, 2 / 3, 1))]
+
+
+def waterfall(record: Record, now: int) -> Waterfall:
+    """All that is known of a task's life up to `now` (ms since 1970)."""
+    axis = _Axis(record.submitted_ms, record.finished_ms or now)
+    lines = [*_waits(record, axis), *_attempts(record, axis)]
+    ran = sum(line.run.seconds for line in lines if line.run)
+    count = sum(line.run is not None for line in lines)
+    whole = length((axis.end - axis.begin) / 1000)
+    word = "so far" if record.finished_ms is None else "in all"
+    text = f"{count} attempt{'' if count == 1 else 's'}, {whole} {word}, {length(ran)} of it running"
+    return Waterfall(lines, axis.ticks(), text)
+
+
+def run_seconds(record: Record, now: int) -> float | None:
+    """How long the latest attempt ran; None before the first."""
+    if record.started_ms is None:
+        return None
+    if record.earlier_attempts and _last_start(record) is None:
+        return record.earlier_attempts[-1].ms / 1000
+    return max(0, (record.finished_ms or now) - record.started_ms) / 1000
+
+
+def _waits(record: Record, axis: _Axis) -> Iterator[Line]:
+    """Until the first attempt."""
+    begin, is_scheduled = record.submitted_ms, record.status is Status.SCHEDULED
+    first = record.earlier_attempts[0].started_ms if record.earlier_attempts else record.started_ms
+    until = first or record.finished_ms or axis.end
+    # A limit of starts per minute sends a queued task back to its schedule: that is shown as one wait.
+    if is_scheduled or record.queued_ms:
+        end = record.queued_ms if record.queued_ms and not is_scheduled else until
+        note = "Until the tasks had ended whose files it needs" if record.waits_for else ""
+        yield _wait_line("Scheduled", Status.SCHEDULED, axis.bar(begin, end), note)
+        begin = end
+    if not is_scheduled and begin < until:
+        yield _wait_line("Queued", Status.QUEUED, axis.bar(begin, until))
+
+
+def _wait_line(name: str, status: Status, bar: Bar, note: str = "") -> Line:
+    return Line(name, status, bar.seconds, wait=bar, note=note)
+
+
+def _attempts(record: Record, axis: _Axis) -> Iterator[Line]:
+    earlier, last = record.earlier_attempts, _last_start(record)
+    first = record.deliveries - len(earlier) - (last is not None)
+    for at, run in enumerate(earlier):
+        following = earlier[at + 1].started_ms if at + 1 < len(earlier) else last
+        end = following or record.finished_ms or axis.end
+        bar, wait = axis.bar(run.started_ms, run.ended_ms), axis.bar(run.ended_ms, end)
+        yield Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(run, wait.seconds))
+    if last is not None:
+        bar = axis.bar(last, record.finished_ms or axis.end)
+        name = f"Attempt {record.deliveries}" if record.deliveries > 1 else "Attempt"
+        yield Line(name, record.status, bar.seconds, bar, note="" if record.status.done else "Still running")
+
+
+def _note(run: PastAttempt, waited: float) -> str:
+    reason = f": {run.why}" if run.why else ""
+    return f"{_ENDINGS[run.ending]}{reason}; then waited {length(waited)}"
+
+
+def _last_start(record: Record) -> int | None:
+    """The start of the attempt that is not among the earlier ones; None while the next is still to come."""
+    waits = not record.status.done and record.status not in _UNFINISHED_RUN
+    ended = record.earlier_attempts and record.earlier_attempts[-1].started_ms == record.started_ms
+    return None if waits or ended else record.started_ms

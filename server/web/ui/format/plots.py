@@ -1,0 +1,156 @@
+"""Plots over time as SVG: values on hover, a sentence for screen readers, and the numbers as a table."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar, all in percent of the plot."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A part of the plot that shows its values on hover."""
+
+    x: float
+    width: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """An entry of the legend, with the latest value."""
+
+    name: str
+    css: str
+    value: str
+    bar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines or bars on one scale."""
+
+    sentence: str
+    grid: list[tuple[float, str]]
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    low: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Charts above each other with one time axis, and their numbers."""
+
+    id: str
+    title: str
+    legend: list[Legend]
+    charts: list[Chart]
+    times: list[tuple[int, str, str]]
+    columns: list[str]
+    table: list[tuple[int | str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values at equal steps, oldest first; the last step is still going on."""
+
+    name: str
+    css: str
+    values: Sequence[float]
+    bar: bool = False
+
+
+def plot(name: str, title: str, series: Sequence[Series], step_seconds: int, unit: str) -> Plot:
+    """Lines of one unit, with the series that are bars in a low chart of their own below."""
+    count = len(series[0].values)
+    now = int(time.time()) // step_seconds * step_seconds
+    starts = [(now - (count - 1 - at) * step_seconds) * 1000 for at in range(count)]
+    hits = [_hit(at, count, start, series) for at, start in enumerate(starts)]
+    lines, bars = [each for each in series if not each.bar], [each for each in series if each.bar]
+    charts = [_line_chart(title, lines, hits)] + [_bar_chart(each, hits, unit) for each in bars]
+    return Plot(
+        id=name,
+        title=title,
+        legend=[Legend(each.name, each.css, f"{each.values[-1]:,g}", each.bar) for each in series],
+        charts=charts,
+        times=_times(starts, step_seconds),
+        columns=[each.name for each in series],
+        table=_table(starts, series),
+    )
+
+
+def _hit(at: int, count: int, start: int, series: Sequence[Series]) -> Hit:
+    values = ", ".join(f"{each.values[at]:,g} {each.name.lower()}" for each in series)
+    return Hit(round(100 * at / count, 2), round(100 / count, 2), f"{_clock(start)} UTC: {values}")
+
+
+def _clock(milliseconds: int) -> str:
+    return time.strftime("%H:%M", time.gmtime(milliseconds / 1000))
+
+
+def _line_chart(title: str, series: Sequence[Series], hits: list[Hit]) -> Chart:
+    top = _nice(max((max(each.values) for each in series), default=0))
+    sentence = "; ".join(f"{each.name}: {_range(each.values)}" for each in series)
+    paths = [(each.css, _path(each.values, top)) for each in series]
+    return Chart(f"{title}. {sentence}.", _grid(top), lines=paths, hits=hits)
+
+
+def _bar_chart(series: Series, hits: list[Hit], unit: str) -> Chart:
+    top, count = _nice(max(series.values)), len(series.values)
+    bars = [_bar(at, count, 100 * value / top) for at, value in enumerate(series.values) if value]
+    grid = [(100.0, "0"), (0.0, f"{top:,g}")]
+    return Chart(f"{series.name} {unit}: {_range(series.values)}.", grid, bars=bars, hits=hits, low=True)
+
+
+def _bar(at: int, count: int, height: float) -> Bar:
+    return Bar(round(100 * at / count, 2), round(100 - height, 1), round(70 / count, 2), round(height, 1))
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{values[-1]:,g} now, {min(values):,g} to {max(values):,g}"
+
+
+def _path(values: Sequence[float], top: float) -> str:
+    last = max(1, len(values) - 1)
+    return "M" + "L".join(f"{100 * at / last:.2f} {100 - 100 * value / top:.1f}" for at, value in enumerate(values))
+
+
+def _grid(top: float) -> list[tuple[float, str]]:
+    return [(round(100 - 100 * part / 4, 1), f"{top * part / 4:,g}") for part in (0, 2, 4)]
+
+
+def _nice(value: float) -> float:
+    """The smallest of 4, 8, 12, 20, 40, 80, 120 … that is not below the value."""
+    unit = 1.0
+    while True:
+        for factor in (4, 8, 12, 20):
+            if value <= factor * unit:
+                return factor * unit
+        unit *= 10
+
+
+def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str]]:
+    form = "%H:%M" if len(starts) * step_seconds <= 86_400 else "%a %H:%M"
+    texts = [time.strftime(form, time.gmtime(starts[part * (len(starts) - 1) // 4] / 1000)) for part in range(5)]
+    anchors = ("start", "middle", "middle", "middle", "end")
+    return [(25 * part, text, anchors[part]) for part, text in enumerate(texts)]
+
+
+def _table(starts: list[int], series: Sequence[Series]) -> list[tuple[int | str, ...]]:
+    """Twelve rows at most: several steps are added up in one."""
+    group = -(-len(starts) // 12)
+    return [
+        (starts[at], *(f"{sum(each.values[at : at + group]):,g}" for each in series))
+        for at in range(0, len(starts), group)
+    ]

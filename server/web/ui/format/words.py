@@ -1,0 +1,199 @@
+"""Words and marks of the pages: times, sizes, numbers, states, and one line that says what a task is about."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pydantic_core
+from markupsafe import Markup, escape
+
+from server.services.status import timestamp
+from server.store.record import Record, Status
+from server.web.ui.blueprint import ui
+
+NONE = "\u2013"
+
+#: Characters of a summary, and how deep and how far it looks into an input.
+_SUMMARY, _MAX_VALUES, _MAX_DEPTH = 120, 8, 3
+
+#: Longer inputs are not parsed for a list.
+_MAX_INPUT = 20_000
+
+_SPINNING = (Status.RUNNING,)
+
+
+@ui.app_template_global("icon")
+def icon(name: str, spin: bool = False) -> Markup:
+    """A symbol of the page."""
+    return Markup('<svg class="i{}" aria-hidden="true"><use href="#i-{}"/></svg>').format(" spin" if spin else "", name)
+
+
+@ui.app_template_global("state")
+def state(status: str, text: str = "", size: str = "", silent: bool = False) -> Markup:
+    """A status as shape, color and word; `silent` leaves the word to screen readers."""
+    spin = status in _SPINNING
+    hidden = Markup(' class="sr"') if silent else ""
+    return Markup('<span class="st {}{}">{}<span{}>{}</span></span>').format(
+        status, f" {size}" if size else "", icon(status, spin), hidden, text or status.capitalize()
+    )
+
+
+@ui.app_template_filter("number")
+def number(value: float | None) -> str:
+    """`12,345`: in full, with separators."""
+    return NONE if value is None else f"{value:,}"
+
+
+@ui.app_template_filter("percent")
+def percent(part: float, whole: float) -> str:
+    """`38%`; one decimal below ten."""
+    if not whole:
+        return NONE
+    share = 100 * part / whole
+    return f"{share:.1f}%" if 0 < share < 9.95 else f"{share:.0f}%"
+
+
+@ui.app_template_filter("span")
+def span(seconds: float | None) -> str:
+    """`40 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
+    if seconds is None:
+        return NONE
+    if seconds < 0.9995:
+        return f"{max(0, round(seconds * 1000))} ms"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    for most, unit, word in ((3570, 60, "min"), (84_600, 3600, "h")):
+        if seconds < most:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+@ui.app_template_filter("length_of")
+def length(seconds: float) -> str:
+    """Like `span`, but to the second: `1 min 59 s`."""
+    if not 59.5 <= seconds < 86_400:
+        return span(seconds)
+    hours, minutes, rest = int(seconds // 3600), int(seconds // 60 % 60), int(seconds % 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+@ui.app_template_filter("moment")
+def moment(milliseconds: int | None) -> str:
+    """A time as the API writes it."""
+    return timestamp(milliseconds) or ""
+
+
+@ui.app_template_filter("clock")
+def clock(milliseconds: int | None) -> str:
+    """A time for a reader, in UTC, to the second."""
+    return (timestamp(milliseconds) or NONE).replace("T", " ").partition(".")[0]
+
+
+def _ms(value: Any) -> int | None:
+    return int(datetime.fromisoformat(value).timestamp() * 1000) if isinstance(value, str) else value
+
+
+@ui.app_template_filter("at")
+def at(value: int | str | None, form: str = "") -> Markup:
+    """A point in time. A script writes it in the reader's zone; without one it is in UTC.
+
+    `form` is empty (the time, with the day unless it is today), `ago`, `in`, `day` or `exact` (milliseconds).
+    """
+    milliseconds = _ms(value)
+    if milliseconds is None:
+        return Markup(NONE)
+    text = clock(milliseconds)
+    if form in ("ago", "in"):
+        seconds = abs(time.time() - milliseconds / 1000)
+        shown = f"in {span(seconds)}" if form == "in" else span(seconds)
+    elif form == "day":
+        shown = text[:10]
+    else:
+        shown = f"{text[11:]} UTC" if text[:10] == clock(int(time.time() * 1000))[:10] else f"{text} UTC"
+    marked = Markup(' data-form="{}"').format(form) if form else ""
+    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(moment(milliseconds), text, marked, shown)
+
+
+@ui.app_template_filter("local")
+def local(text: str) -> str:
+    """A time of a query as a `datetime-local` field holds it, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
+
+
+@ui.app_template_filter("sized")
+def sized(size: int) -> str:
+    """`5 B`, `3.2 kB`, `1.2 MB`."""
+    for unit, word in ((1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {word}" if size < 99.95 * unit else f"{size / unit:.0f} {word}"
+    return f"{size} B"
+
+
+@ui.app_template_filter("code")
+def code(text: str) -> Markup:
+    """Text whose `backticks` become code."""
+    parts = str(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
+
+
+@ui.app_template_filter("pretty")
+def pretty(value: Any) -> str:
+    """JSON for a reader."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@ui.app_template_filter("summary")
+def summary(record: Record) -> str:
+    """An input in one line: `INV-20931 · 189.0 · EUR`, file names first."""
+    if len(record.input) > _MAX_INPUT:
+        return f"{sized(len(record.input))} of input"
+    return summarized(pydantic_core.from_json(record.input))
+
+
+def summarized(given: Any) -> str:
+    """The values of an input in one line."""
+    found = list(_values(given, 0))
+    files = [text for is_file, text in found if is_file]
+    others = [text for is_file, text in found if not is_file]
+    text = " · ".join([*files, *others][:_MAX_VALUES])
+    return text if len(text) <= _SUMMARY else f"{text[: _SUMMARY - 1].rstrip()}…"
+
+
+def _values(value: Any, depth: int, name: str = "") -> Iterator[tuple[bool, str]]:
+    """The scalars of a value, and whether each is a file's name."""
+    if isinstance(value, dict):
+        if file := value.get("filename") or (value.get("url") if "media_type" in value else None):
+            yield True, str(file)
+        elif depth < _MAX_DEPTH:
+            for key, each in value.items():
+                yield from _values(each, depth + 1, str(key))
+    elif isinstance(value, list):
+        if len(value) > 3:
+            yield False, f"{len(value):,} {name}".strip()
+        else:
+            for each in value:
+                yield from _values(each, depth + 1, name)
+    elif isinstance(value, bool):
+        yield False, name if value else f"no {name}"
+    elif isinstance(value, int | float):
+        yield False, f"{name} {value}".strip()
+    elif isinstance(value, str) and value:
+        line = " ".join(value[:_SUMMARY].split())
+        yield False, line
+
+
+@ui.app_template_filter("message")
+def message(record: Record) -> str:
+    """The most that one line can say of how a task stands: its error's own message, its progress, its place."""
+    if record.status is Status.SUCCEEDED:
+        return ""
+    if record.error and record.status is not Status.RUNNING:
+        return " ".join(str(record.error.get("detail") or record.error.get("title") or "").split())[:300]
+    if record.progress and record.status in (Status.RUNNING, Status.CANCELING):
+        text = record.progress.get("message") or ""
+        return f"{record.progress['percent']}% {text}".strip()
+    return ""

@@ -1,0 +1,156 @@
+"""Changes of the list of tasks as server-sent events, for a page that is looked at.
+
+    row     {"id", "status", "message", "started_ms", "seconds"}   a task that is shown, when it has changed
+    fresh   {"count"}                                              how many newer tasks match the page's filters
+
+The page names the tasks that it shows and when it was made, so a stream that begins anew tells what was missed. One
+look costs one read of the unfinished ones among them and one of the newest ids, however many tasks or owners there are.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pydantic_core
+from flask import Response, request
+
+from server.store import Store
+from server.store.api_keys import Caller
+from server.store.connection import UNREACHABLE
+from server.store.ids import milliseconds
+from server.store.listing import Filter
+from server.store.record import Record, Status
+from server.web.current import store
+from server.web.gunicorn_worker.waiters import ALL, Waiters, waiters
+from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_request, pause
+from server.web.middleware import caller
+from server.web.routes.task_list import asked_filter
+from server.web.ui.blueprint import ui
+from server.web.ui.format.attempts import run_seconds
+from server.web.ui.format.words import message
+from server.web.ui.tasks import now_ms
+
+#: Seconds between two looks; milliseconds after which a browser comes back, and where there was no room.
+_EVERY = 2.0
+_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
+
+#: Seconds of silence after which a comment says that the connection lives.
+_HEARTBEAT = 15.0
+
+#: Tasks of one page that are followed, and newer ones that are counted.
+_MAX_IDS, _MAX_FRESH = 100, 100
+
+#: A name on which nothing is published: these streams look by the clock.
+_NOTHING = "pages"
+
+
+@ui.get("/ui/tasks/events")
+def list_events() -> Response:
+    """Follow the tasks that `ids` names since `at`, and count those newer than `top`, where that is given."""
+    args = request.args
+    ids = [each for each in args.get("ids", "").split(",") if each][:_MAX_IDS]
+    at = int(args["at"]) if args.get("at", "").isdigit() else now_ms()
+    reader = ListReader(store(), caller(), asked_filter(), ids, args.get("top"), at)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    body = b"" if request.method == "HEAD" else _body(lot_of_request(), waiters(), reader)
+    return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
+
+
+def _body(lot: Lot, listening: Waiters, reader: "ListReader") -> Iterator[bytes]:
+    """The changes so far; the later ones are written while the request is parked."""
+    first = reader.more()
+    ticket = enter(lot, listening, _NOTHING, ALL, math.inf)
+    parked = False
+    try:
+        yield b"retry: %d\n\n%s" % (_RETRY if ticket else _RETRY_WITHOUT_ROOM, first)
+        while ticket is not None and not reader.ended:
+            ticket.body = reader
+            pause(ticket)
+            yield reader.more()
+    except Parked:
+        parked = True
+        raise
+    finally:
+        if ticket is not None and not parked:
+            ticket.close()
+
+
+class ListReader:
+    """One page's view of the list. It ends where the viewer's key is revoked."""
+
+    def __init__(self, store: Store, viewer: Caller, wanted: Filter, ids: list[str], top: str | None, at: int) -> None:
+        self._store = store
+        self._viewer = viewer
+        self._wanted = replace(wanted, since=max(wanted.since or 0, milliseconds(top) if top else at))
+        self._open = ids
+        self._top = top
+        self._at = at
+        self._marks: dict[str, tuple[object, ...]] = {}
+        self._fresh = 0
+        self._looked = self._written = 0.0
+        self.ended = False
+
+    @property
+    def due(self) -> float:
+        """When to look again."""
+        return self._looked + _EVERY
+
+    def more(self) -> bytes:
+        """The changes since the last look."""
+        now = time.monotonic()
+        if now < self.due:
+            return b""
+        self._looked = now
+        try:
+            text = b"".join(self._changes())
+        except UNREACHABLE:  # the next look comes when Redis is back
+            text = b""
+        if not text and now - self._written >= _HEARTBEAT:
+            text = b": still here\n\n"
+        if text:
+            self._written = now
+        return text
+
+    def _changes(self) -> Iterator[bytes]:
+        if not self._store.api_keys.holds(self._viewer):
+            self.ended = True
+            return
+        yield from self._rows()
+        if self._top is None:
+            return
+        newest = self._store.listing.page(self._wanted, _MAX_FRESH).records
+        fresh = sum(record.id > self._top for record in newest)
+        if fresh != self._fresh:
+            self._fresh = fresh
+            yield _event("fresh", {"count": fresh})
+
+    def _rows(self) -> Iterator[bytes]:
+        found = [
+            record for record in self._store.tasks.get_many(self._open) if record is not None and self._sees(record)
+        ]
+        for record in found:
+            mark = (record.status, record.started_ms, record.retries, str(record.progress))
+            missed = not record.status.done or (record.finished_ms or 0) >= self._at
+            if mark != self._marks.get(record.id) and (missed or record.id in self._marks):
+                yield _event("row", _row(record))
+            self._marks[record.id] = mark
+        self._open = [record.id for record in found if not record.status.done]
+
+    def _sees(self, record: Record) -> bool:
+        return self._viewer.is_admin or record.owner == self._viewer.owner
+
+
+def _row(record: Record) -> dict[str, object]:
+    runs = record.status in (Status.RUNNING, Status.CANCELING)
+    return {
+        "id": record.id,
+        "status": record.status,
+        "message": message(record),
+        "started_ms": record.started_ms if runs else None,
+        "seconds": run_seconds(record, now_ms()),
+    }
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), pydantic_core.to_json(data))

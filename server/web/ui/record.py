@@ -1,0 +1,54 @@
+"""A task's own page: why it failed first, then its attempts, input, log and result."""
+
+import json
+
+from werkzeug.wrappers import Response as BaseResponse
+
+from server.sdk.registry import definition, is_registered
+from server.store.tasks import Entry
+from server.web.current import store
+from server.web.routes.inputs import input_of
+from server.web.routes.tasks import find
+from server.web.ui.blueprint import page, ui
+from server.web.ui.format.attempts import waterfall
+from server.web.ui.home import run_page
+from server.web.ui.tasks import now_ms
+
+#: Characters of a result that its page shows; the rest is behind a link.
+_MAX_RESULT = 20_000
+
+
+@ui.get("/ui/tasks/<task_id>")
+def task(task_id: str) -> BaseResponse:
+    """One task."""
+    record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
+    result = json.dumps(json.loads(record.result), indent=2, ensure_ascii=False) if record.result else ""
+    lines = [entry for entry in entries if entry.word == "log"]
+    return page(
+        "record.html",
+        "/ui/tasks",
+        record=record,
+        fall=waterfall(record, now_ms()),
+        place=store().tasks.position(record),
+        input=json.dumps(input_of(record), indent=2, ensure_ascii=False),
+        result="" if result == "null" else result[:_MAX_RESULT],
+        cut=len(result) > _MAX_RESULT,
+        lines=lines,
+        last=entries[-1].number if entries else 0,
+        dropped=_dropped(entries),
+        runs_here=is_registered(record.task_type),
+        tries=store().webhooks.attempts(task_id) if record.webhook else [],
+        next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
+    )
+
+
+@ui.get("/ui/tasks/<task_id>/change")
+def change(task_id: str) -> BaseResponse:
+    """The form of a task's type with its input, to run it again with another."""
+    record = find(task_id)
+    return run_page(definition(record.task_type), retry_of=record.id, given=input_of(record))
+
+
+def _dropped(entries: list[Entry]) -> bool:
+    """Whether the oldest entries are no longer kept: the first one has the number 1."""
+    return bool(entries) and entries[0].number > 1

@@ -1,0 +1,185 @@
+// The list of tasks: selection, keyboard, columns, bulk acts, and changes over one stream.
+
+import { actOnAll, actOnMany, fits } from "./acts.js";
+import { Stream } from "./live.js";
+import { localize } from "./page.js";
+import { call, element, number, parse, plural, restate, span } from "./wire.js";
+
+const rows = document.getElementById("rows");
+const bar = document.getElementById("selection");
+const bulk = document.getElementById("bulk");
+const all = document.getElementById("all");
+const pill = document.querySelector(".pill");
+const selected = new Map();
+let last = null;
+let current = null;
+let stream = null;
+
+const list = () => [...rows.rows];
+const idOf = (row) => row.id.slice(2);
+const text = (row, selector) => row.querySelector(selector)?.textContent ?? "";
+const known = (row) => ({ id: idOf(row), status: row.dataset.status, kind: text(row, ".c-task"), what: text(row, ".what > :first-child") });
+
+// Back from a task's page leads to the same filters.
+sessionStorage.setItem("list", location.pathname + location.search);
+
+function show() {
+  for (const row of list()) {
+    const is = selected.has(idOf(row));
+    row.querySelector("input").checked = is;
+    row.setAttribute("aria-selected", String(is));
+  }
+  const count = list().filter((row) => selected.has(idOf(row))).length;
+  all.checked = count > 0 && count === rows.rows.length;
+  all.classList.toggle("some", count > 0 && !all.checked);
+  bar.hidden = !selected.size;
+  if (bulk) bulk.hidden = selected.size > 0;
+  const tasks = [...selected.values()];
+  const by = Map.groupBy ? Map.groupBy(tasks, ({ status }) => status) : new Map();
+  bar.querySelector("strong").textContent = `${number(tasks.length)} selected`;
+  bar.querySelector(".muted").textContent = [...by].map(([status, some]) => `${number(some.length)} ${status}`).join(", ");
+  for (const act of bar.querySelectorAll("[data-act]")) {
+    const fitting = tasks.filter(({ status }) => fits[act.dataset.act](status)).length;
+    act.hidden = !fitting;
+    act.querySelector("span").textContent = `${{ retry: "Retry", cancel: "Cancel", delete: "Delete" }[act.dataset.act]} ${number(fitting)}…`;
+  }
+}
+
+function select(row, is, range = false) {
+  const here = list();
+  const from = range && last ? here.indexOf(last) : -1;
+  const to = here.indexOf(row);
+  const some = from < 0 ? [row] : here.slice(Math.min(from, to), Math.max(from, to) + 1);
+  for (const each of some) is ? selected.set(idOf(each), known(each)) : selected.delete(idOf(each));
+  last = row;
+  show();
+}
+
+function move(by) {
+  const here = list();
+  if (!here.length) return;
+  current = here[Math.max(0, Math.min(here.length - 1, here.indexOf(current) + by))];
+  current.querySelector("a").focus();
+}
+
+const KEYS = {
+  j: () => move(1),
+  k: () => move(current ? -1 : 1),
+  x: (event) => current && select(current, !selected.has(idOf(current)), event.shiftKey),
+  X: () => current && select(current, true, true),
+  r: () => bar?.querySelector("[data-act=retry]:not([hidden])")?.click(),
+  c: () => current && navigator.clipboard?.writeText(idOf(current)),
+  ".": () => document.getElementById("fresh").click(),
+};
+
+function uncover(within) {
+  for (const box of within.querySelectorAll(".c-pick input")) box.hidden = false;
+  columns();
+}
+
+// Columns are this browser's choice.
+function columns() {
+  const off = JSON.parse(localStorage.getItem("columns") ?? '["id"]');
+  for (const box of document.querySelectorAll("#column-list input")) {
+    box.checked = !off.includes(box.value);
+    for (const cell of document.querySelectorAll(`.list .c-${box.value}`)) cell.hidden = !box.checked;
+  }
+}
+
+// New tasks wait behind a button: rows never move under the pointer.
+let fresh = 0;
+function offer(count) {
+  fresh = count;
+  pill.hidden = !count;
+  document.getElementById("fresh").replaceChildren(`${plural(count, "new task").replace(/^100 /, "100 or more ")}. Show `, element("kbd", { ariaHidden: "true" }, "."));
+}
+
+async function showFresh() {
+  if (!fresh) return;
+  const page = parse(await (await call(location.pathname + location.search)).text());
+  const made = [...page.querySelectorAll("#rows tr")].filter((row) => !document.getElementById(row.id));
+  rows.prepend(...made.map((row) => document.adoptNode(row)));
+  rows.dataset.live = page.getElementById("rows").dataset.live;
+  stream?.close();
+  follow();
+  document.getElementById("empty")?.remove();
+  uncover(rows);
+  localize(rows);
+  offer(0);
+  if (bar) show();
+}
+
+const CAUTION = ["retrying", "canceling"];
+
+// A change writes the cells that differ; the row itself stays, with its selection and its focus.
+function change(row, { status, message, started_ms: started, seconds }) {
+  row.dataset.status = status;
+  restate(row.querySelector(".c-status"), status);
+  const place = row.querySelector(".msg");
+  place.className = `cut msg${status === "failed" ? " bad" : CAUTION.includes(status) ? " caution" : ""}`;
+  if (place.textContent !== message) place.textContent = place.title = message;
+  const time = row.querySelector(".c-time");
+  if (started) time.dataset.since = started;
+  else delete time.dataset.since;
+  const text = started ? span(Math.max(0, Date.now() - started) / 1000) : seconds === null ? "" : span(seconds);
+  if (time.textContent !== text) time.textContent = text;
+  if (selected.has(idOf(row))) selected.set(idOf(row), known(row));
+}
+
+function follow() {
+  const live = document.querySelector(".live");
+  stream = new Stream(rows.dataset.live, {
+    open() { live.hidden = false; },
+    row(found) {
+      const row = document.getElementById(`t-${found.id}`);
+      if (!row) return;
+      change(row, found);
+      if (bar) show();
+    },
+    fresh({ count }) { offer(count); },
+  });
+}
+
+async function actOn(word) {
+  await actOnMany(word, [...selected.values()], ({ id }) => {
+    selected.delete(id);
+    if (word === "delete") document.getElementById(`t-${id}`)?.remove();
+    show();
+  });
+}
+
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  const act = target.closest?.("[data-act]");
+  if (act && bar?.contains(act)) actOn(act.dataset.act);
+  else if (target.closest?.("[data-clear]")) { selected.clear(); show(); }
+  else if (target.closest?.("[data-bulk]")) {
+    const { bulk: word } = target.closest("[data-bulk]").dataset;
+    const words = decodeURIComponent(bulk.dataset.query).replaceAll("&", ", ").replaceAll("=", " ");
+    actOnAll(word, bulk.dataset.query, words, null);
+  } else if (target.id === "fresh" || target.closest?.("#fresh")) showFresh();
+  else if (target.matches?.("tbody .c-pick input")) select(target.closest("tr"), target.checked, event.shiftKey);
+});
+document.addEventListener("change", ({ target }) => {
+  if (target === all) {
+    for (const row of list()) all.checked ? selected.set(idOf(row), known(row)) : selected.delete(idOf(row));
+    show();
+  } else if (target.closest?.("#column-list")) {
+    localStorage.setItem("columns", JSON.stringify([...document.querySelectorAll("#column-list input")].filter((box) => !box.checked).map((box) => box.value)));
+    columns();
+  }
+});
+document.addEventListener("key", ({ detail: event }) => {
+  if (!KEYS[event.key]) return;
+  event.preventDefault();
+  KEYS[event.key](event);
+});
+rows.addEventListener("focusin", ({ target }) => { current = target.closest("tr"); });
+
+document.getElementById("columns").hidden = false;
+if (bar) {
+  all.hidden = false;
+  uncover(rows);
+  show();
+} else columns();
+if (rows.dataset.live) follow();

@@ -1,0 +1,19 @@
+// Search within a page.
+
+// Narrows what is listed to what has every word of the search.
+export function search(field, entries, none) {
+  const look = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const each of entries) {
+      each.hidden = !words.every((word) => each.dataset.find.includes(word));
+      count += !each.hidden;
+    }
+    for (const group of document.querySelectorAll(".groups > div, section.routes")) group.hidden = ![...group.querySelectorAll("[data-find]")].some((each) => !each.hidden);
+    none.hidden = count > 0;
+  };
+  document.getElementById("find").hidden = false;
+  field.addEventListener("input", look);
+  field.addEventListener("keydown", ({ key }) => { if (key === "Escape") { field.value = ""; look(); } });
+  look();
+}
