@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -80,7 +81,7 @@ def test_a_cookie_that_was_changed_is_none(keyed: tuple[Service, dict[str, str]]
 def test_a_session_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from server.web import sessions
 
-    monkeypatch.setattr(sessions, "secret", lambda: b"secret")
+    monkeypatch.setattr(sessions, "store", lambda: SimpleNamespace(secret=b"secret"))
     assert sessions.unseal(sessions.seal("name", 4_000_000_000)) == "name"
     assert sessions.unseal(sessions.seal("name", 1)) is None
 
