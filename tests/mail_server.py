@@ -3,6 +3,9 @@
 never@…     550 for ever                       later2@…   451 twice, then taken
 drop@…      the first time the connection is cut in the middle of the data, then taken
 full@…      552 after the data                 hold@…     its first RCPT waits until the test lets it go
+nodata@…    451 at DATA the first time, then taken
+
+A second MAIL before the transaction has ended is a 503, as real servers have it.
 """
 
 import base64
@@ -33,7 +36,12 @@ class MailServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, *, login: tuple[str, str] | None = None, certificate: Path | None = None, tls_at_once: bool = False
+        self,
+        *,
+        login: tuple[str, str] | None = None,
+        certificate: Path | None = None,
+        tls_at_once: bool = False,
+        extensions: tuple[str, ...] = (),
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.port = int(self.server_address[1])
@@ -43,6 +51,9 @@ class MailServer(socketserver.ThreadingTCPServer):
             self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self.tls.load_cert_chain(certificate)
         self.tls_at_once = tls_at_once
+        self.extensions = extensions
+        self.senders: list[str] = []
+        self.raw: list[bytes] = []
         self.accepted: list[tuple[str, EmailMessage]] = []
         self.offers: Counter[str] = Counter()
         self.secure: list[bool] = []
@@ -80,14 +91,14 @@ class _Session(socketserver.BaseRequestHandler):
         sock: socket.socket = self._wrapped(self.request) if secure else self.request
         self._open(sock)
         self._say("220 mail.test ready")
-        known, to = self.server.login is None, ""
+        known, to, open_ = self.server.login is None, list[str](), False
         while line := self._lines.readline().decode().rstrip("\r\n"):
             verb, _, rest = line.partition(" ")
             match verb.upper():
                 case "EHLO":
                     offers = ["STARTTLS"] if self.server.tls and not secure else []
                     offers += ["AUTH PLAIN"] if self.server.login else []
-                    names = ["mail.test", *offers, "SIZE 1000000"]
+                    names = ["mail.test", *offers, *self.server.extensions, "SIZE 1000000"]
                     self._say(*(f"250{'-' if at < len(names) - 1 else ' '}{name}" for at, name in enumerate(names)))
                 case "STARTTLS":
                     self._say("220 go on")
@@ -98,13 +109,26 @@ class _Session(socketserver.BaseRequestHandler):
                     known = given == self.server.login
                     self._say("235 welcome" if known else f"535 5.7.8 no such login: {given[0]} {given[1]}")
                 case "MAIL":
-                    self._say("250 ok" if known else "530 5.7.0 log in first")
+                    if not known or open_:
+                        self._say("530 5.7.0 log in first" if not known else "503 5.5.1 nested MAIL")
+                        continue
+                    to, open_ = [], True
+                    self.server.senders.append(re.search("<(.*)>", rest)[1])  # type: ignore[index]
+                    self._say("250 ok")
                 case "RCPT":
-                    to = re.search("<(.*)>", rest)[1]  # type: ignore[index]
-                    self._say(self._verdict(to))
+                    one = re.search("<(.*)>", rest)[1]  # type: ignore[index]
+                    verdict = self._verdict(one)
+                    to += [one] if verdict.startswith("250") else []
+                    self._say(verdict)
+                case "DATA" if to[0].startswith("nodata") and self.server.offers[to[0]] == 1:
+                    self._say("451 4.3.0 try again")
                 case "DATA":
                     if not self._take(sock, to, secure):
                         return
+                    open_ = False
+                case "RSET":
+                    open_ = False
+                    self._say("250 ok")
                 case "QUIT":
                     self._say("221 bye")
                     return
@@ -123,19 +147,20 @@ class _Session(socketserver.BaseRequestHandler):
             return "451 4.7.1 greylisted, come back"
         return "250 ok"
 
-    def _take(self, sock: socket.socket, to: str, secure: bool) -> bool:
+    def _take(self, sock: socket.socket, to: list[str], secure: bool) -> bool:
         self._say("354 go on")
         lines: list[bytes] = []
         while (line := self._lines.readline()) not in (b".\r\n", b""):
             lines.append(line.removeprefix(b"."))
-            if to.startswith("drop") and self.server.offers[to] == 1 and len(lines) == 3:
+            if to[0].startswith("drop") and self.server.offers[to[0]] == 1 and len(lines) == 3:
                 sock.shutdown(socket.SHUT_RDWR)
                 return False
-        if to.startswith("full"):
+        if to[0].startswith("full"):
             self._say("552 5.2.2 mailbox full")
             return True
         parsed: Any = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
-        self.server.accepted.append((to, parsed))
+        self.server.accepted += [(each, parsed) for each in to]
+        self.server.raw.append(b"".join(lines))
         self.server.secure.append(secure)
         self._say("250 taken")
         return True

@@ -20,6 +20,7 @@ def fields() -> dict[str, FieldInfo]:
     """Every setting, those of the tasks last."""
     tasks.load(Settings(redis_url="redis://unused"))
     parts = [part for part in TaskSettings.__subclasses__() if part.__module__.startswith("server.")]
+    parts.sort(key=lambda part: part.__module__)
     return {name: field for part in (Settings, *parts) for name, field in part.model_fields.items()}
 
 

@@ -1,17 +1,18 @@
-"""Who has been written to, who refused, and who is still to do; noted step by step, so that a later run goes on."""
+"""The state of every recipient, noted step by step, so that a later run continues where this one ended."""
 
 import json
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from email.message import EmailMessage
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from server.sdk.context import Context
 from server.sdk.errors import RetryLater, TaskError
-from server.tasks.mail.messages import Attachment, compose
+from server.tasks.mail.messages import Envelope, compose
 from server.tasks.mail.recipients import Recipient
 from server.tasks.mail.server import Account, Conversation, Refused, Unreachable
 from server.tasks.mail.templates import Templates
@@ -19,28 +20,45 @@ from server.tasks.mail.templates import Templates
 #: Seconds before each further try: greylisting wants minutes, a server that starts again seconds.
 WAITS = (2, 15, 60, 300, 900, 3600)
 
-#: So many messages in a row for which there was no conversation: the server is gone, and the rest waits too.
+#: Messages in a row that find no conversation: the server is gone, and the rest waits too.
 _ENOUGH = 3
 
-Status = Literal["sent", "refused", "to_do"]
+#: Messages that a dry run shows, and characters of them.
+_PREVIEWS = 50
+_PREVIEW_CHARACTERS = 500_000
+
+Status = Literal["sent", "refused", "to_do", "duplicate"]
 
 
 class Delivery(BaseModel):
-    """How it stands with one recipient. `words` are the mail server's of the last try."""
+    """The state of one recipient. `message` is the mail server's reply to the last try, or what is wrong."""
 
     recipient: str
     status: Status
     tries: int = Field(description="How often the message was offered to the server.")
-    words: str | None = None
+    message: str | None = None
+
+
+class Preview(BaseModel):
+    """A message that would be sent."""
+
+    recipient: str
+    copies: list[str]
+    headers: dict[str, str]
+    text: str | None
+    html: str | None
+    attachments: list[str]
 
 
 class Mailing(BaseModel):
-    """How it stands with all of them, in the order that they were given in."""
+    """The state of all recipients, in the order in which they were given."""
 
     sent: int
     refused: int
-    to_do: int = Field(description="Refused for now at every try, for some hours.")
+    to_do: int = Field(description="Refused for now at every try, for some hours; in a dry run: would be sent.")
+    duplicates: int = Field(0, description="Recipients whose address comes earlier in the list: they get one message.")
     recipients: list[Delivery]
+    previews: list[Preview] = Field(default_factory=list, description="The first messages of a dry run.")
 
 
 @dataclass(slots=True)
@@ -49,7 +67,7 @@ class _Entry:
 
     status: Status = "to_do"
     tries: int = 0
-    words: str | None = None
+    message: str | None = None
 
 
 class Journal:
@@ -63,26 +81,26 @@ class Journal:
         self._ctx = ctx
         self._recipients = recipients
         noted = ctx.checkpoints()
-        self._entries = [_Entry("refused", 0, each.wrong) if each.wrong else _Entry() for each in recipients]
+        self._entries = [_begin(each) for each in recipients]
         for at in range(len(recipients)):
             if entry := noted.get(str(at)) or noted.get(self._own(at)):
-                self._entries[at] = _Entry(**json.loads(entry))
+                self._entries[at] = _Entry(**_renamed(json.loads(entry)))
         self.rounds = int(noted.get(self._own("rounds"), 0))
 
     def _own(self, key: object) -> str:
         return f"{self._ctx.task_id}/{key}"
 
     def to_do(self) -> list[int]:
-        """Places of the recipients who have not got theirs."""
+        """Places of the recipients who have not been sent theirs."""
         return [at for at, entry in enumerate(self._entries) if entry.status == "to_do"]
 
-    def note(self, at: int, status: Status, words: str | None = None) -> None:
+    def note(self, at: int, status: Status, message: str | None = None) -> None:
         """A try and its outcome.
 
         Raises:
             Canceled: as `Context.remember`.
         """
-        entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, words)
+        entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, message)
         self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
 
     def end_round(self) -> None:
@@ -94,22 +112,73 @@ class Journal:
         """The task's result."""
         counts = Counter(entry.status for entry in self._entries)
         deliveries = [
-            Delivery(recipient=each.address, status=entry.status, tries=entry.tries, words=entry.words)
+            Delivery(recipient=each.spec, status=entry.status, tries=entry.tries, message=entry.message)
             for each, entry in zip(self._recipients, self._entries, strict=True)
         ]
-        return Mailing(sent=counts["sent"], refused=counts["refused"], to_do=counts["to_do"], recipients=deliveries)
+        return Mailing(
+            sent=counts["sent"],
+            refused=counts["refused"],
+            to_do=counts["to_do"],
+            duplicates=counts["duplicate"],
+            recipients=deliveries,
+        )
+
+
+def _begin(recipient: Recipient) -> _Entry:
+    if recipient.wrong:
+        return _Entry("refused", 0, recipient.wrong)
+    return _Entry("duplicate") if recipient.is_duplicate else _Entry()
+
+
+def _renamed(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry that an earlier version noted calls the message `words`."""
+    return {"message" if name == "words" else name: value for name, value in entry.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What all recipients get, each with their own words."""
+    """A mailing's message: what all recipients get, each with their own fields."""
 
     templates: Templates
-    attachments: Sequence[Attachment]
-    sender: Account
+    envelope: Envelope
+
+    def to(self, recipient: Recipient, message_id: str) -> EmailMessage:
+        """The message to one recipient, whose address is good."""
+        assert recipient.address
+        rendered = self.templates.render(recipient.spec, recipient.fields)
+        return compose(self.envelope, recipient.address, message_id, rendered)
 
 
-def deliver(ctx: Context, letter: Letter, recipients: Sequence[Recipient], rate: float) -> Mailing:
+def preview(ctx: Context, letter: Letter, recipients: Sequence[Recipient]) -> Mailing:
+    """Say what would be sent, and send nothing."""
+    mailing = Journal(ctx, recipients).mailing()
+    size = 0
+    for at, recipient in enumerate(recipients):
+        if mailing.recipients[at].status != "to_do" or recipient.address is None:
+            continue
+        one = _preview(letter, recipient, f"{ctx.task_id}.{at}")
+        size += len(one.text or "") + len(one.html or "")
+        if len(mailing.previews) == _PREVIEWS or (mailing.previews and size > _PREVIEW_CHARACTERS):
+            break
+        mailing.previews.append(one)
+    return mailing
+
+
+def _preview(letter: Letter, recipient: Recipient, message_id: str) -> Preview:
+    assert recipient.address
+    message = letter.to(recipient, message_id)
+    rendered = letter.templates.render(recipient.spec, recipient.fields)
+    return Preview(
+        recipient=recipient.spec,
+        copies=letter.envelope.copies(recipient.address),
+        headers={name: str(value) for name, value in message.items() if not name.startswith(("Content-", "MIME-"))},
+        text=rendered.text,
+        html=rendered.html,
+        attachments=[file.filename for file in letter.envelope.attachments],
+    )
+
+
+def deliver(ctx: Context, account: Account, letter: Letter, recipients: Sequence[Recipient], rate: float) -> Mailing:
     """Write to everybody who has not been written to; `rate` is messages a second.
 
     Raises:
@@ -118,7 +187,7 @@ def deliver(ctx: Context, letter: Letter, recipients: Sequence[Recipient], rate:
         Canceled: let it pass.
     """
     journal = Journal(ctx, recipients)
-    trouble = _round(ctx, letter, recipients, rate, journal)
+    trouble = _round(ctx, account, letter, recipients, rate, journal)
     mailing = journal.mailing()
     if not mailing.to_do:
         return mailing
@@ -127,9 +196,9 @@ def deliver(ctx: Context, letter: Letter, recipients: Sequence[Recipient], rate:
     journal.end_round()
     if journal.rounds <= len(WAITS):
         wait = WAITS[journal.rounds - 1]
-        words = str(trouble) if trouble else next(one.words for one in mailing.recipients if one.status == "to_do")
+        last = str(trouble) if trouble else next(one.message for one in mailing.recipients if one.status == "to_do")
         raise RetryLater(wait) from TaskError(
-            "mail-deferred", f"{mailing.to_do} of {len(recipients)} are still to do; again in {wait} s. Last: {words}"
+            "mail-deferred", f"{mailing.to_do} of {len(recipients)} are still to do; again in {wait} s. Last: {last}"
         )
     if trouble is not None and mailing.to_do == len(recipients):
         raise TaskError("mail-server-unreachable", str(trouble))
@@ -137,23 +206,16 @@ def deliver(ctx: Context, letter: Letter, recipients: Sequence[Recipient], rate:
 
 
 def _round(
-    ctx: Context, letter: Letter, recipients: Sequence[Recipient], rate: float, journal: Journal
+    ctx: Context, account: Account, letter: Letter, recipients: Sequence[Recipient], rate: float, journal: Journal
 ) -> Unreachable | None:
-    """One try for each who is to do; why it was given up, where it was."""
+    """One try for each who is to do; the reason if it was given up."""
     next_at, misses = time.monotonic(), 0
-    with Conversation(letter.sender) as server:
+    with Conversation(account) as server:
         for at in journal.to_do():
-            recipient = recipients[at]
             ctx.progress(at, len(recipients), f"writing to {at + 1} of {len(recipients)}")
             next_at = _pause(ctx, next_at, at, len(recipients)) + 1 / rate
-            words = letter.templates.render(recipient.address, recipient.fields)
-            message = compose(letter.sender.sender, recipient.address, f"{ctx.task_id}.{at}", words, letter.attachments)
             try:
-                server.send(recipient.address, message)
-                journal.note(at, "sent")
-                misses = 0
-            except Refused as refusal:
-                journal.note(at, "refused" if refusal.permanent else "to_do", str(refusal))
+                journal.note(at, *_send(server, letter, recipients[at], f"{ctx.task_id}.{at}"))
                 misses = 0
             except Unreachable as trouble:
                 journal.note(at, "to_do", str(trouble))
@@ -162,6 +224,17 @@ def _round(
                     return trouble
         ctx.progress(len(recipients), len(recipients), "every recipient was tried")
     return None
+
+
+def _send(server: Conversation, letter: Letter, recipient: Recipient, message_id: str) -> tuple[Status, str | None]:
+    assert recipient.address
+    message = letter.to(recipient, message_id)
+    copies = letter.envelope.copies(recipient.address)
+    try:
+        refused = server.send(message, letter.envelope.sender.addr_spec, recipient.spec, copies)
+    except Refused as refusal:
+        return ("refused" if refusal.permanent else "to_do"), str(refusal)
+    return "sent", f"No copy to {'; '.join(refused)}" if refused else None
 
 
 def _pause(ctx: Context, until: float, done: int, total: int) -> float:

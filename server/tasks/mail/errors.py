@@ -6,6 +6,7 @@ register_error_types(
     {
         "mail-not-configured": ErrorType("No mail server is configured", "Set `SMTP_URL` and `MAIL_FROM`."),
         "mail-recipients": ErrorType("The recipients cannot be read", "The detail names the wrong ones."),
+        "mail-sender": ErrorType("The sender is not allowed", "Use the domain of `MAIL_FROM`; or see `MAIL_SENDERS`."),
         "mail-template": ErrorType(
             "A template cannot be filled in", "The detail names the place. No message was sent."
         ),

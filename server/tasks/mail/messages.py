@@ -1,15 +1,61 @@
 """A message as it is sent (RFC 5322)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, localtime
+from typing import Any
 
 from server.sdk.context import Upload
 from server.sdk.file_names import file_name
 from server.tasks.mail.templates import Rendered
+
+#: Python may encode a long URL in a header that it folds; these it may encode, because they may hold any letters.
+_FOLDED = frozenset(("from", "to", "cc", "reply-to", "subject"))
+_LONGEST_LINE = 998
+
+
+class _Policy(EmailPolicy):
+    """Leaves headers on one line where that is allowed."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        line = f"{name}: {value}"
+        if name.lower() in _FOLDED or not line.isascii() or not line.isprintable() or len(line) > _LONGEST_LINE:
+            return super().fold_binary(name, value)
+        return f"{line}{self.linesep}".encode("ascii")
+
+
+#: Bodies are 7-bit whatever the server can do: a relay behind it may not, and would break the signature to convert.
+_PLAIN = _Policy(linesep="\r\n", cte_type="7bit")
+_UTF8 = _Policy(linesep="\r\n", cte_type="7bit", utf8=True)
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
+
+#: Headers that have parameters of their own, or that are the mail system's.
+_OURS = re.compile(
+    r"from|to|cc|bcc|sender|subject|date|reply-to|message-id|mime-version|auto-submitted|return-path|received|"
+    r"list-unsubscribe.*|content-.*|resent-.*|dkim-.*|arc-.*|authentication-results|delivered-to",
+    re.IGNORECASE,
+)
+
+
+def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Refuse headers that a client cannot set.
+
+    Raises:
+        ValueError: with a sentence for the client.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not value.isprintable() or len(value) > 900:
+            raise ValueError(
+                f"The header {name[:50]!r} cannot be sent: its value is one line of 900 characters at most"
+            )
+        if _OURS.fullmatch(name):
+            raise ValueError(f"The header {name} cannot be set here; see the other parameters")
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +79,52 @@ def attached(uploads: Sequence[Upload]) -> list[Attachment]:
     return found
 
 
-def compose(sender: Address, to: str, message_id: str, words: Rendered, files: Sequence[Attachment]) -> bytes:
-    """The message's bytes; its Message-ID is the same whenever it is composed again."""
-    message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    message["To"] = Address(addr_spec=to)
-    message["Subject"] = words.subject
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Everything about a message but its text and its recipient."""
+
+    sender: Address
+    reply_to: Address | None = None
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
+
+    def copies(self, to: Address) -> list[str]:
+        """The addresses that get a copy of the message to one recipient, each once."""
+        found = {each.addr_spec.casefold(): each.addr_spec for each in (*self.cc, *self.bcc)}
+        found.pop(to.addr_spec.casefold(), None)
+        return list(found.values())
+
+    def needs_utf8(self, to: Address) -> bool:
+        """Whether an address has letters beyond ASCII before its `@`, which a server needs SMTPUTF8 for."""
+        reply_to = (self.reply_to,) if self.reply_to else ()
+        return not all(each.username.isascii() for each in (to, self.sender, *reply_to, *self.cc, *self.bcc))
+
+
+def compose(envelope: Envelope, to: Address, message_id: str, rendered: Rendered) -> EmailMessage:
+    """The message to one recipient; its Message-ID is the same whenever it is composed again."""
+    message = EmailMessage(policy=_UTF8 if envelope.needs_utf8(to) else _PLAIN)
+    message["From"] = envelope.sender
+    message["To"] = to
+    if envelope.cc:
+        message["Cc"] = envelope.cc
+    if envelope.reply_to:
+        message["Reply-To"] = envelope.reply_to
+    message["Subject"] = rendered.subject
     message["Date"] = format_datetime(localtime())
-    message["Message-ID"] = f"<{message_id}@{sender.domain}>"
+    message["Message-ID"] = f"<{message_id}@{envelope.sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    if words.text is not None:
-        message.set_content(words.text)
-    if words.html is not None:
-        (message.add_alternative if words.text is not None else message.set_content)(words.html, subtype="html")
-    for file in files:
+    if rendered.unsubscribe:
+        message["List-Unsubscribe"] = ", ".join(f"<{url}>" for url in rendered.unsubscribe)
+        if rendered.unsubscribe[0].startswith("https:"):
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    for name, value in envelope.headers.items():
+        message[name] = value
+    if rendered.text is not None:
+        message.set_content(rendered.text)
+    if rendered.html is not None:
+        (message.add_alternative if rendered.text is not None else message.set_content)(rendered.html, subtype="html")
+    for file in envelope.attachments:
         message.add_attachment(file.data, maintype=file.maintype, subtype=file.subtype, filename=file.filename)
-    return message.as_bytes()
+    return message

@@ -1,9 +1,9 @@
-"""Who gets a message: a list in the request, or an uploaded CSV."""
+"""The recipients of a mailing: a list in the request, or an uploaded CSV."""
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Annotated
 
@@ -12,43 +12,48 @@ from pydantic import BaseModel, ConfigDict, Field
 from server.sdk.context import Upload
 from server.sdk.csv import Options, Record, clean, find
 from server.sdk.errors import TaskError
+from server.tasks.mail.addresses import Mailbox, parse
 
-#: Recipients of one task: the answer lists each.
-MOST = 10_000
+#: Maximum number of recipients of one task: the answer lists each.
+MAX_RECIPIENTS = 10_000
 
-#: An address without comments, quotes and line breaks; letters beyond ASCII in the domain alone, which has a form
-#: in ASCII (IDNA). What it lets through, the mail server judges.
-_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\],;:\\\"]{1,250}"
-
-Address = Annotated[str, Field(pattern=f"^{_ADDRESS}$")]
 Value = str | int | float | bool | None
 
 
 class Addressee(BaseModel):
-    """A recipient with fields for the templates."""
+    """A recipient with a display name and fields for the templates."""
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Address
+    email: Mailbox
+    name: Annotated[str, Field(max_length=200)] | None = None
     fields: dict[str, Value] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One of them; `wrong` says what is wrong with the address."""
+    """A recipient as given. `wrong` says what is wrong with the address; without an address something is."""
 
-    address: str
+    given: str
+    address: Address | None
     fields: dict[str, Value] = field(default_factory=dict)
     wrong: str = ""
+    is_duplicate: bool = False
+
+    @property
+    def spec(self) -> str:
+        """The address without its display name; as given if it is not one."""
+        return self.address.addr_spec if self.address else self.given
 
 
 def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
-    """Those of a list."""
-    return [_checked(one, {}) if isinstance(one, str) else _checked(one.email, one.fields) for one in given]
+    """The recipients of a list."""
+    people = (Addressee.model_construct(email=one, fields={}) if isinstance(one, str) else one for one in given)
+    return _once(_checked(one.email, one.fields, one.name or "") for one in people)
 
 
 def uploaded(file: Upload) -> list[Recipient]:
-    """Those of a CSV with a header: the column `email` has the address, each column is a field.
+    """The recipients of a CSV with a header: the column `email` has the address, each column is a field.
 
     Raises:
         TaskError: `mail-recipients`, or that the file cannot be read.
@@ -61,7 +66,7 @@ def uploaded(file: Upload) -> list[Recipient]:
         if place is None:
             raise TaskError("mail-recipients", "The recipients' CSV needs a header with a column `email`.")
         with dialect.reader(text.path) as reader:
-            return list(_rows(reader, names, place))
+            return _once(_rows(reader, names, place))
 
 
 def _rows(reader: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
@@ -75,16 +80,27 @@ def _rows(reader: Iterable[Record], names: list[str], place: int) -> Iterator[Re
                 "mail-recipients",
                 f"Line {row.line} of the recipients' CSV has {len(row.cells)} values, its header {len(names)}.",
             )
-        if number > MOST:
-            raise TaskError("mail-recipients", f"One task writes to {MOST} recipients at most; send several.")
+        if number > MAX_RECIPIENTS:
+            raise TaskError("mail-recipients", f"A task has {MAX_RECIPIENTS} recipients at most; send several.")
         yield _checked(row.cells[place].strip(), dict(zip(names, row.cells, strict=True)))
 
 
-def _checked(address: str, fields: dict[str, Value]) -> Recipient:
-    if not re.fullmatch(_ADDRESS, address):
-        return Recipient(address[:320], fields, "This is no e-mail address.")
-    local, _, domain = address.rpartition("@")
+def _checked(text: str, fields: dict[str, Value], name: str = "") -> Recipient:
     try:
-        return Recipient(f"{local}@{domain.encode('idna').decode()}", fields)
-    except UnicodeError:
-        return Recipient(address, fields, "This is no e-mail address: its domain is none.")
+        address = parse(text)
+    except ValueError as error:
+        return Recipient(text[:320], None, fields, f"{error}.")
+    if name.isprintable() and name:
+        address = Address(name, address.username, address.domain)
+    return Recipient(text, address, fields)
+
+
+def _once(people: Iterable[Recipient]) -> list[Recipient]:
+    """All recipients; an address that comes a second time is marked, in whatever case it is written."""
+    seen: set[str] = set()
+    found = []
+    for one in people:
+        key = one.spec.casefold()
+        found.append(replace(one, is_duplicate=one.address is not None and key in seen))
+        seen.add(key)
+    return found

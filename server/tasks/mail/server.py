@@ -1,31 +1,34 @@
-"""The mail server of `SMTP_URL`, and a conversation with it. Nothing said here holds its address or its password."""
+"""The mail server of `SMTP_URL`, and a conversation with it. No message holds its address or its password."""
 
 import smtplib
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.message import EmailMessage
+from email.policy import EmailPolicy
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from server.sdk.errors import TaskError
+from server.tasks.mail.addresses import parse
 from server.tasks.mail.settings import MailSettings
 
 #: Seconds for each answer of the server. The one to the end of the data may take long (RFC 5321, section 4.5.3.2).
 _TIMEOUT = 60.0
 
-_LONGEST_WORDS = 300
+_LONGEST_REPLY = 300
 
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class Refused(Exception):
-    """The server said no to one message: for ever (5xx), or for now (4xx). The text is its words."""
+    """The server refused one message: permanently (5xx), or for now (4xx). The text is its reply."""
 
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(f"{code} {words}".strip())
+    def __init__(self, code: int, reply: str) -> None:
+        super().__init__(f"{code} {reply}".strip())
         self.permanent = code >= 500
 
 
@@ -39,19 +42,20 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where mail is handed in, and who sends it."""
+    """The mail server, and the sender where a call names no other."""
 
     host: str
     port: int
-    tls_at_once: bool
+    tls_first: bool
     sender: Address
+    ca_file: str
     user: str = field(repr=False)
     password: str = field(repr=False)
 
     @property
     def needs_tls(self) -> bool:
-        """A password goes over the wire in clear to this machine alone."""
-        return bool(self.user) and not self.tls_at_once and not _is_loopback(self.host)
+        """Whether the password must not be sent in clear: it may only be to this machine."""
+        return bool(self.user) and not self.tls_first and not _is_loopback(self.host)
 
 
 def account(settings: MailSettings) -> Account:
@@ -68,30 +72,40 @@ def account(settings: MailSettings) -> Account:
             "MAIL_FROM for web and worker, and start them again.",
         )
     parts = urlsplit(url)
-    user = unquote(parts.username or "")
-    sender = _sender(settings.mail_from or user)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    tls_first = parts.scheme == "smtps"
     return Account(
-        parts.hostname or "", _port(parts), parts.scheme == "smtps", sender, user, unquote(parts.password or "")
+        parts.hostname or "", _port(parts), tls_first, sender(settings), settings.smtp_ca_file, user, password
     )
+
+
+def sender(settings: MailSettings) -> Address:
+    """The sender that the settings name: `MAIL_FROM`, else the user of `SMTP_URL`.
+
+    Raises:
+        TaskError: `mail-not-configured`.
+    """
+    text = settings.mail_from or unquote(urlsplit(settings.smtp_url).username or "")
+    try:
+        return parse(text)
+    except ValueError:
+        raise TaskError(
+            "mail-not-configured", "Set MAIL_FROM to the sender, such as Shop <shop@example.org>."
+        ) from None
+
+
+def may_send_as(address: Address, settings: MailSettings) -> bool:
+    """Whether a call may name this sender: one at the domain of `MAIL_FROM`, or one that `MAIL_SENDERS` lists."""
+    allowed = {each.casefold().removeprefix("@") for each in settings.mail_senders}
+    domain, spec = address.domain.casefold(), address.addr_spec.casefold()
+    return domain == sender(settings).domain.casefold() or bool(allowed & {domain, spec, "*"})
 
 
 def _port(parts: SplitResult) -> int:
     try:
         return parts.port or _PORTS[parts.scheme]
     except ValueError:
-        raise TaskError("mail-not-configured", "The port in SMTP_URL is none.") from None
-
-
-def _sender(text: str) -> Address:
-    name, spec = parseaddr(text)
-    try:
-        return Address(display_name=name, addr_spec=spec)
-    except (ValueError, IndexError, AttributeError):
-        pass
-    except Exception as error:  # the parser's own errors have no common name
-        if type(error).__module__ != "email.errors":
-            raise
-    raise TaskError("mail-not-configured", "Set MAIL_FROM to the sender, such as Shop <shop@example.org>.")
+        raise TaskError("mail-not-configured", "The port in SMTP_URL is not a number of a port.") from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -99,6 +113,22 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """Trust the system's authorities, and the certificate or authority in `SMTP_CA_FILE`.
+
+    Raises:
+        Unreachable: the file cannot be read.
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError):
+            raise Unreachable("The certificates in SMTP_CA_FILE cannot be read.", permanent=True) from None
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a relay's own certificate is rarely a perfect authority
+    return context
 
 
 class Conversation:
@@ -116,34 +146,61 @@ class Conversation:
     ) -> None:
         self._close()
 
-    def send(self, to: str, message: bytes) -> None:
-        """Hand one message in; returning is the server's word that it has taken it.
+    def send(self, message: EmailMessage, sender: str, to: str, copies: Sequence[str]) -> list[str]:
+        """Hand a message in for a recipient, and for those who get a copy; the copies that were refused, and why.
 
         Raises:
-            Refused: the server's words.
-            Unreachable: it cannot be said, or was not heard, whether it has taken it.
+            Refused: the server does not accept it for `to`; nobody gets a copy then.
+            Unreachable: nobody knows whether it was accepted.
         """
         smtp = self._smtp = self._smtp or self._connect()
         try:
-            smtp.sendmail(str(self._account.sender.addr_spec), [to], message)
-        except smtplib.SMTPRecipientsRefused as error:
-            raise self._refused(*error.recipients[to]) from None
+            return self._offer(smtp, message, sender, to, copies)
         except smtplib.SMTPResponseException as error:
             raise self._refused(error.smtp_code, error.smtp_error) from None
+        except smtplib.SMTPNotSupportedError:
+            text = "The mail server lacks SMTPUTF8, which letters beyond ASCII before the @ need."
+            raise Refused(553, text) from None
         except (smtplib.SMTPException, OSError) as error:
             self._close()
             raise Unreachable(f"The connection to the mail server broke ({type(error).__name__}).") from None
 
-    def _refused(self, code: int, words: bytes | str) -> Refused:
-        if code == 421 or code < 400:  # the server is closing down, or makes no sense
-            self._close()
-        return Refused(max(code, 450) if code < 400 else code, self._harmless(words))
+    def _offer(
+        self, smtp: smtplib.SMTP, message: EmailMessage, sender: str, to: str, copies: Sequence[str]
+    ) -> list[str]:
+        smtp.ehlo_or_helo_if_needed()
+        smtp.command_encoding = "ascii"
+        options = ["SMTPUTF8"] if isinstance(message.policy, EmailPolicy) and message.policy.utf8 else []
+        data = message.as_bytes()
+        if smtp.has_extn("size"):
+            options.append(f"size={len(data)}")
+        _expect(smtp.mail(sender, options))
+        _expect(smtp.rcpt(to))
+        refused = []
+        for each in copies:
+            code, reply = smtp.rcpt(each)
+            if code >= 300:
+                refused.append(f"{each}: {code} {self._harmless(reply)}")
+        _expect(smtp.data(data))
+        return refused
 
-    def _harmless(self, words: bytes | str) -> str:
-        text = " ".join((words.decode("utf-8", "replace") if isinstance(words, bytes) else words).split())
+    def _refused(self, code: int, reply: bytes | str) -> Refused:
+        if code == 421 or code < 400 or not self._reset():  # the server is closing down, or makes no sense
+            self._close()
+        return Refused(max(code, 450) if code < 400 else code, self._harmless(reply))
+
+    def _reset(self) -> bool:
+        """Get ready for the next message; whether the server is."""
+        try:
+            return bool(self._smtp and self._smtp.rset()[0] == 250)
+        except (smtplib.SMTPException, OSError):
+            return False
+
+    def _harmless(self, reply: bytes | str) -> str:
+        text = " ".join((reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply).split())
         for secret in (self._account.password, self._account.user):
             text = text.replace(secret, "…") if secret else text
-        return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_WORDS]
+        return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_REPLY]
 
     def _connect(self) -> smtplib.SMTP:
         smtp: smtplib.SMTP | None = None
@@ -154,25 +211,25 @@ class Conversation:
             return smtp
         except smtplib.SMTPAuthenticationError as error:
             _drop(smtp)
-            words = self._harmless(error.smtp_error)
-            said = f"The mail server refuses the login of SMTP_URL: {error.smtp_code} {words}"
-            raise Unreachable(said, permanent=error.smtp_code >= 500) from None
+            reply = self._harmless(error.smtp_error)
+            text = f"The mail server refuses the login of SMTP_URL: {error.smtp_code} {reply}"
+            raise Unreachable(text, permanent=error.smtp_code >= 500) from None
         except ssl.SSLCertVerificationError as error:
             _drop(smtp)
-            said = f"The mail server's certificate is not to be trusted: {error.verify_message}."
-            raise Unreachable(said, permanent=True) from None
+            text = f"The mail server's certificate is not trusted: {error.verify_message}. See SMTP_CA_FILE."
+            raise Unreachable(text, permanent=True) from None
         except (smtplib.SMTPNotSupportedError, UnicodeEncodeError):
             _drop(smtp)
-            raise Unreachable("The mail server takes no login in the way that SMTP_URL says.", permanent=True) from None
+            raise Unreachable("The mail server does not support the login of SMTP_URL.", permanent=True) from None
         except (smtplib.SMTPException, OSError) as error:
             _drop(smtp)
             raise Unreachable(f"The mail server does not answer ({type(error).__name__}).") from None
 
     def _greet(self) -> smtplib.SMTP:
         """Connect, in TLS wherever the server offers it."""
-        mine, tls = self._account, ssl.create_default_context()
+        mine, tls = self._account, _trust(self._account.ca_file)
         name = mine.sender.domain
-        if mine.tls_at_once:
+        if mine.tls_first:
             return smtplib.SMTP_SSL(mine.host, mine.port, name, timeout=_TIMEOUT, context=tls)
         smtp = smtplib.SMTP(mine.host, mine.port, name, timeout=_TIMEOUT)
         smtp.ehlo_or_helo_if_needed()
@@ -186,6 +243,13 @@ class Conversation:
     def _close(self) -> None:
         _drop(self._smtp)
         self._smtp = None
+
+
+def _expect(answer: tuple[int, bytes]) -> None:
+    """Raise `SMTPResponseException` for an answer that is not a success."""
+    code, reply = answer
+    if not 200 <= code < 300:
+        raise smtplib.SMTPResponseException(code, reply)
 
 
 def _drop(smtp: smtplib.SMTP | None) -> None:

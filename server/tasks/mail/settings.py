@@ -1,14 +1,16 @@
 """The settings of mail."""
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from server.settings import TaskSettings
 
 
 class MailSettings(TaskSettings):
-    """The mail server, and the sender."""
+    """The mail server, and who may be the sender."""
 
     smtp_url: str = Field(
         "",
@@ -18,6 +20,17 @@ class MailSettings(TaskSettings):
     mail_from: str = Field(
         "", description="Sender for `send_email`, such as `Shop <shop@example.org>`. If empty, the user in `SMTP_URL`."
     )
+    mail_senders: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="More senders that `send_email` may use: addresses, domains or `*`, separated by commas."
+    )
+    smtp_ca_file: str = Field("", description="Certificate of a mail relay, or of its authority, as a PEM file.")
+
+    @field_validator("mail_senders", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("smtp_url")
     @classmethod

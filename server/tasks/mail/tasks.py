@@ -1,17 +1,19 @@
-"""The task."""
+"""The task `send_email`."""
 
 from collections.abc import Sequence
+from email.headerregistry import Address
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from server.sdk.context import Context, Upload
 from server.sdk.errors import TaskError
 from server.sdk.registry import task
-from server.tasks.mail.delivery import Letter, Mailing, deliver
-from server.tasks.mail.messages import attached
-from server.tasks.mail.recipients import MOST, Address, Addressee, listed, uploaded
-from server.tasks.mail.server import account
+from server.tasks.mail import server
+from server.tasks.mail.addresses import Mailbox, parse
+from server.tasks.mail.delivery import Letter, Mailing, deliver, preview
+from server.tasks.mail.messages import Envelope, attached, check_headers
+from server.tasks.mail.recipients import MAX_RECIPIENTS, Addressee, Recipient, listed, uploaded
 from server.tasks.mail.settings import MailSettings
 from server.tasks.mail.templates import LONGEST, Templates
 
@@ -19,8 +21,20 @@ from server.tasks.mail.templates import LONGEST, Templates
 _SOFT_LIMIT = 4 * 3600
 _LONGEST_AT_RATE = 3 * 3600
 
-_Listed = Annotated[list[Address | Addressee], Field(min_length=1, max_length=MOST)]
+_MAX_COPIES = 20
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text.splitlines()) > 1:
+        raise ValueError("The subject is one line, and not empty")
+    return text
+
+
+_Listed = Annotated[list[Mailbox | Addressee], Field(min_length=1, max_length=MAX_RECIPIENTS)]
 _Body = Annotated[str, Field(max_length=LONGEST)]
+_Url = Annotated[str, Field(max_length=2000, examples=["https://example.org/unsubscribe?id={{ id }}"])]
+_Copies = Annotated[list[Mailbox], Field(max_length=_MAX_COPIES)]
+_Headers = Annotated[dict[str, str], Field(max_length=20), AfterValidator(check_headers)]
 
 
 def _fits_together(
@@ -35,12 +49,12 @@ def _fits_together(
         raise ValueError("Give either `recipients` or `recipients_csv`")
     if text is None and html is None:
         raise ValueError("Give `text`, `html` or both")
-    if words := _too_slow(len(recipients or ()), rate):
-        raise ValueError(words)
+    if reason := _too_slow(len(recipients or ()), rate):
+        raise ValueError(reason)
 
 
 def _too_slow(number: int, rate: float) -> str:
-    """Words where so many messages would outlast a run, else none."""
+    """A sentence if that many messages would outlast a run, else none."""
     if number / rate <= _LONGEST_AT_RATE:
         return ""
     return f"{number} messages at {rate:g} per second take too long; raise `rate`"
@@ -49,30 +63,72 @@ def _too_slow(number: int, rate: float) -> str:
 @task(soft_time_limit=_SOFT_LIMIT, time_limit=_SOFT_LIMIT + 60, check=_fits_together)
 def send_email(
     ctx: Context,
-    subject: Annotated[str, Field(min_length=1, max_length=900, pattern=r"^[^\r\n]+$")],
+    subject: Annotated[str, Field(min_length=1, max_length=900), AfterValidator(_one_line)],
     recipients: Annotated[_Listed | None, Field(examples=[["ada@example.org"]])] = None,
     recipients_csv: Upload | None = None,
     text: Annotated[_Body | None, Field(examples=["Hello {{ email }}"])] = None,
     html: _Body | None = None,
     attachments: list[Upload] = [],  # noqa: B006 - pydantic copies it
+    sender: Mailbox | None = None,
+    reply_to: Mailbox | None = None,
+    cc: _Copies = [],  # noqa: B006 - as above
+    bcc: _Copies = [],  # noqa: B006 - as above
+    headers: _Headers = {},  # noqa: B006 - as above
+    unsubscribe_url: _Url | None = None,
+    unsubscribe_mail: Annotated[str, Field(max_length=500)] | None = None,
     rate: Annotated[float, Field(gt=0, le=100)] = 5,
+    dry_run: bool = False,
 ) -> Mailing:
-    """Write to many, each with a text of their own, and say of each: sent, refused in the server's words, or to do.
+    """Write to many, each with a text of their own, and say of each: sent, refused with the server's reply, or to do.
 
-    Recipients are a list (`"a@example.org"` or `{"email": "a@example.org", "fields": {"name": "Ada"}}`) or a CSV with
-    a column `email`. `subject`, `text` and `html` are Jinja templates: `{{ name }}`; HTML is escaped. `rate` is
-    messages per second. Refused for now (4xx) is tried again with growing waits for about an hour and a half. A run
-    after a crash goes on where the last one was, and so does a retry.
+    Recipients are a list (`"Ada <a@example.org>"` or `{"email": "a@example.org", "fields": {"name": "Ada"}}`) or a CSV
+    with a column `email`. `subject`, `text`, `html`, `unsubscribe_url` and `unsubscribe_mail` are Jinja templates:
+    `{{ name }}`; HTML is escaped. `cc` and `bcc` get a copy of every message. `rate` is messages per second. A message
+    that is refused for now (4xx) is tried again with growing waits for about an hour and a half. A run after a crash
+    continues where the last one was, and so does a retry. `dry_run` sends nothing and returns what would be sent.
     """
-    sender = account(ctx.settings.part(MailSettings))
+    settings = ctx.settings.part(MailSettings)
+    account = None if dry_run else server.account(settings)
     people = uploaded(recipients_csv) if recipients_csv else listed(recipients or ())
     if not people:
         raise TaskError("mail-recipients", "There are no recipients.")
-    if words := _too_slow(len(people), rate):
-        raise TaskError("mail-recipients", f"{words}.")
-    templates = Templates(subject, text, html)
-    for at, person in enumerate(people):  # all of them, before anybody is written to
+    if reason := _too_slow(len(people), rate):
+        raise TaskError("mail-recipients", f"{reason}.")
+    envelope = Envelope(
+        sender=_sender(sender, settings),
+        reply_to=parse(reply_to) if reply_to else None,
+        cc=tuple(map(parse, cc)),
+        bcc=tuple(map(parse, bcc)),
+        headers=headers,
+        attachments=attached(attachments),
+    )
+    unsubscribe = {"unsubscribe_url": unsubscribe_url, "unsubscribe_mail": unsubscribe_mail}
+    templates = Templates(subject, text, html, {name: url for name, url in unsubscribe.items() if url})
+    _try_all(ctx, templates, people)
+    letter = Letter(templates, envelope)
+    return deliver(ctx, account, letter, people, rate) if account else preview(ctx, letter, people)
+
+
+def _sender(given: str | None, settings: MailSettings) -> Address:
+    """The sender of this call.
+
+    Raises:
+        TaskError: `mail-sender` for one that the settings do not allow; `mail-not-configured`.
+    """
+    if given is None:
+        return server.sender(settings)
+    address = parse(given)
+    if not server.may_send_as(address, settings):
+        raise TaskError(
+            "mail-sender",
+            f"{address.addr_spec} may not be the sender. Use the domain of MAIL_FROM, or add it to MAIL_SENDERS.",
+        )
+    return address
+
+
+def _try_all(ctx: Context, templates: Templates, people: Sequence[Recipient]) -> None:
+    """Fill in everybody's templates before anybody is written to."""
+    for at, person in enumerate(people):
         ctx.progress(0, len(people), f"reading the templates for {at + 1}")
-        if not person.wrong:
-            templates.render(person.address, person.fields)
-    return deliver(ctx, Letter(templates, attached(attachments), sender), people, rate)
+        if person.address and not person.is_duplicate:
+            templates.render(person.spec, person.fields)

@@ -1,4 +1,4 @@
-"""Subject, text and HTML: Jinja templates that see a recipient's fields and nothing else."""
+"""Subject, text, HTML and unsubscribe addresses: Jinja templates that see a recipient's fields and nothing else."""
 
 import re
 from collections.abc import Mapping
@@ -14,29 +14,34 @@ if TYPE_CHECKING:
 #: Characters of a template, and of what it may become.
 LONGEST = 500_000
 
+#: A URL that a header may have in angle brackets.
+_URL = re.compile(r"(?:https://|mailto:[^@]+@)[!#-;=?-~]{1,1000}")
+
 _HEADER_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029\x00]")
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What one recipient gets to read."""
+    """The message of one recipient. `unsubscribe` are URLs, an https one first."""
 
     subject: str
     text: str | None
     html: str | None
+    unsubscribe: tuple[str, ...] = ()
 
 
 class Templates:
-    """The three of a task.
+    """The templates of a task.
 
     Raises:
         TaskError: `mail-template` with the line that is wrong.
     """
 
-    def __init__(self, subject: str, text: str | None, html: str | None) -> None:
+    def __init__(self, subject: str, text: str | None, html: str | None, unsubscribe: Mapping[str, str]) -> None:
         self._subject = _compile("subject", subject, escape=False)
         self._text = None if text is None else _compile("text", text, escape=False)
         self._html = None if html is None else _compile("html", html, escape=True)
+        self._unsubscribe = {name: _compile(name, source, escape=False) for name, source in unsubscribe.items()}
 
     def render(self, address: str, fields: Mapping[str, Any]) -> Rendered:
         """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`.
@@ -52,7 +57,18 @@ class Templates:
             subject,
             None if self._text is None else _fill("text", self._text, known, address),
             None if self._html is None else _fill("html", self._html, known, address),
+            tuple(_url(name, template, known, address) for name, template in self._unsubscribe.items()),
         )
+
+
+def _url(name: str, template: "Template", known: Mapping[str, Any], address: str) -> str:
+    """A filled-in address to unsubscribe at: `unsubscribe_url` or `unsubscribe_mail`."""
+    url = _fill(name, template, known, address).strip()
+    url = f"mailto:{url}" if name == "unsubscribe_mail" and not url.startswith("mailto:") else url
+    if not _URL.fullmatch(url) or url.startswith("https:") != (name == "unsubscribe_url"):
+        kind = "an https URL" if name == "unsubscribe_url" else "an e-mail address"
+        raise TaskError("mail-template", f"The {name} for {address} is not {kind}. Nothing was sent.")
+    return url
 
 
 @cache
@@ -66,7 +82,7 @@ def _environment(escape: bool) -> "Environment":
         intercepted_binops = frozenset({"**"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            raise SecurityError(f"{operator} is not taken in a template")
+            raise SecurityError(f"{operator} does not work in a template")
 
     environment = Letters(undefined=StrictUndefined, autoescape=escape)
     environment.globals.clear()
@@ -95,9 +111,9 @@ def _fill(part: str, template: "Template", known: Mapping[str, Any], address: st
             if size > LONGEST:
                 raise TaskError("mail-template", f"The {part} for {address} has more than {LONGEST} characters.")
     except TemplateError as error:
-        words = error.message or type(error).__name__
-        raise TaskError("mail-template", f"The {part} for {address}: {words}. Nothing was sent.") from None
+        reason = error.message or type(error).__name__
+        raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        words = type(error).__name__  # a filter or an operation that this field's value does not take
-        raise TaskError("mail-template", f"The {part} for {address}: {words}. Nothing was sent.") from None
+        reason = type(error).__name__  # a filter or an operation that does not work with this field's value
+        raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
     return "".join(pieces)

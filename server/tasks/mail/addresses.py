@@ -1,0 +1,54 @@
+"""E-mail addresses, with or without a display name: `ada@example.org`, `Ada <ada@example.org>`."""
+
+import re
+from email.headerregistry import Address
+from typing import Annotated
+
+import idna
+from pydantic import AfterValidator, Field
+
+LONGEST = 500
+
+_MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^"<>]*?))\s*<(?P<spec>[^<>]*)>\s*')
+
+#: Letters beyond ASCII are allowed; a mail server without SMTPUTF8 cannot send to such a name.
+_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]{1,64}")
+_DOMAIN = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,250}")
+
+
+def parse(text: str) -> Address:
+    """Read an address. The domain comes out in ASCII.
+
+    Raises:
+        ValueError: with a sentence for the client.
+    """
+    found = _MAILBOX.fullmatch(text)
+    spec = found["spec"] if found else text.strip()
+    name = (
+        (re.sub(r"\\(.)", r"\1", found["quoted"]) if found["quoted"] is not None else found["plain"]) if found else ""
+    )
+    local, _, domain = spec.rpartition("@")
+    if len(text) > LONGEST or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or not name.isprintable():
+        raise ValueError("This is not an e-mail address such as ada@example.org or Ada <ada@example.org>")
+    return Address(name, local, _ascii(domain))
+
+
+def _ascii(domain: str) -> str:
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        raise ValueError("This is not an e-mail address: its domain cannot exist") from None
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+Mailbox = Annotated[
+    str,
+    Field(min_length=3, max_length=LONGEST, examples=["ada@example.org"]),
+    AfterValidator(_checked),
+]
