@@ -40,6 +40,51 @@ def test_filters_are_in_the_address_and_narrow_the_list(service: Service, open_p
     expect(page).to_have_url(re.compile(f"/ui/tasks/{good}$"))
 
 
+def test_one_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    good, bad = submit(service, "divide", tag, x=31415926, y=2), submit(service, "divide", tag, x=31415926, y=0)
+    for each in (good, bad):
+        service.wait_for(each)
+    page = open_page(service)
+    for words, matches in (
+        ("31415926", [bad, good]),
+        ("31415926 ZERO", [bad]),
+        (good[-10:], [good]),
+        (f"tag:{tag} divide", [bad, good]),
+        ("no such words", []),
+    ):
+        page.goto("/ui/tasks")
+        page.get_by_role("searchbox").fill(words)
+        page.get_by_role("searchbox").press("Enter")
+        expect(page.get_by_text(re.compile(rf"{len(matches)} match(es)? in the newest"))).to_be_visible()
+        rows = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
+        assert rows == [f"t-{each}" for each in matches], words
+    expect(page.get_by_text("No matching tasks")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_a_search_reads_a_limited_number_of_tasks_and_goes_on_where_it_stopped(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from server.store.listing import Filter
+    from server.store.record import Status
+    from server.web.ui import search as module
+
+    tag = uuid.uuid4().hex
+    made = [submit(service, "divide", tag, x=n, y=1) for n in range(6)]
+    monkeypatch.setattr(module, "store", lambda: service.store)
+    monkeypatch.setattr(module, "_CHUNK", 2)
+    monkeypatch.setattr(module, "MAX_LOOKED_AT", 2)
+    wanted = Filter(["local"], ["divide"], tuple(Status))
+    seen, cursor = [], None
+    for _ in range(3):
+        found = module.search(wanted, tag, 50, cursor)
+        assert found.looked_at == 2
+        seen += [record.id for record in found.records]
+        cursor = found.cursor
+    assert seen == made[::-1]
+
+
 def test_empty_fields_are_not_in_the_address_and_times_are_in_utc(service: Service, open_page: Open) -> None:
     made = submit(service, "divide", "x", x=1, y=2)
     moment = service.wait_for(made)["submitted_at"][:16]

@@ -58,7 +58,7 @@ def asked_page(limit: int) -> Page:
     Raises:
         Problem: `invalid-input`.
     """
-    return store().listing.page(asked_filter(), limit, _cursor())
+    return store().listing.page(asked_filter(), limit, asked_cursor())
 
 
 @lists.post("/bulk/cancel")
@@ -80,7 +80,7 @@ def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Recor
     _check_filters()
     wanted = asked_filter(statuses)
     # Read all before acting, because acting changes a task's place in the indexes.
-    matched = store().listing.gather(wanted, most, _cursor()) if wanted.statuses else Page([], None)
+    matched = store().listing.gather(wanted, most, asked_cursor()) if wanted.statuses else Page([], None)
     done, refused, cursor = 0, [], matched.cursor
     for at, record in enumerate(matched.records):
         try:
@@ -166,7 +166,12 @@ def page_limit() -> int:
     return int(text)
 
 
-def _cursor() -> str | None:
+def asked_cursor() -> str | None:
+    """The cursor that the query asks for.
+
+    Raises:
+        Problem: `invalid-input`.
+    """
     text = request.args.get("cursor")
     if text is not None and (len(text) != 36 or set(text) - set("0123456789abcdef-")):
         raise invalid_query("cursor", "Input should be the cursor of a previous page")

@@ -10,11 +10,16 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
 from server.store.record import Record, Status
-from server.web.routes.task_list import FILTERS, asked_page, page_limit
+from server.web.current import store
+from server.web.routes.task_list import FILTERS, asked_cursor, asked_filter, page_limit
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.attempts import run_seconds
+from server.web.ui.search import Found, search
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+#: Empty pages in a row that are passed over: a tag has tasks of other types and statuses, too.
+_MAX_EMPTY = 10
 
 #: Tabs in their order, and from which width on each is shown: always, from a tablet, from a wide screen.
 _TABS = {
@@ -50,23 +55,27 @@ def tasks() -> BaseResponse:
         return redirect(url(f"/ui/tasks/{wanted}"), 303)
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return redirect(_address(tidy), 303)
-    found = asked_page(page_limit())
+    text = request.args.get("q", "")
+    found = _search(text) if text else Found(*_page())
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
+    searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
     return page(
         "tasks.html",
         "/ui/tasks",
         records=found.records,
         now=now_ms(),
-        next=_address([*query.items(), ("cursor", found.cursor)]) if found.cursor else None,
+        next=_address([*query.items(), *searched, ("cursor", found.cursor)]) if found.cursor else None,
+        looked_at=found.looked_at,
+        oldest_ms=found.oldest_ms,
         later="cursor" in request.args,
         query=query,
-        search=request.args.get("q", ""),
+        search=text,
         filters=filters,
         more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
-        first=_address(list(query.items())),
+        first=_address([*query.items(), *searched]),
         kinds={kind.name: kind.name for kind in catalog()},
-        tabs=_tabs(query),
+        tabs=_tabs(query, searched),
         live=_live(query, found.records),
     )
 
@@ -75,12 +84,28 @@ def _live(query: dict[str, str], shown: list[Record]) -> str:
     """The address of the page's stream of changes. Older pages do not count newer tasks."""
     given = {name: text for name, text in query.items() if name != "limit"}
     ids = ",".join(record.id for record in shown[:100])
-    top = {} if "cursor" in request.args else {"top": shown[0].id if shown else ""}
+    top = {} if {"cursor", "q"} & set(request.args) else {"top": shown[0].id if shown else ""}
     return url("/ui/tasks/events?" + urlencode({**given, "ids": ids, "at": now_ms(), **top}))
 
 
-def _tabs(query: dict[str, str]) -> list[Tab]:
+def _page() -> tuple[list[Record], int, None, str | None]:
+    """The page that the query asks for; empty ones before a full one are passed over."""
+    limit, wanted, cursor = page_limit(), asked_filter(), asked_cursor()
+    for _ in range(_MAX_EMPTY):
+        found = store().listing.page(wanted, limit, cursor)
+        cursor = found.cursor
+        if found.records or cursor is None:
+            break
+    return found.records, len(found.records), None, cursor
+
+
+def _search(text: str) -> Found:
+    return search(asked_filter(), text, page_limit(), asked_cursor())
+
+
+def _tabs(query: dict[str, str], searched: list[tuple[str, str]]) -> list[Tab]:
     current, others = query.get("status", ""), [(name, text) for name, text in query.items() if name != "status"]
+    others += searched
     return [
         Tab(
             status,

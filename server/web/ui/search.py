@@ -1,0 +1,67 @@
+"""Search in tasks: by the beginning or end of an id, error, input, tag, type or owner. It looks at the newest first.
+
+A search reads a limited number of tasks, for a limited time, and says where it stopped: the next one goes on there.
+"""
+
+import time
+from dataclasses import dataclass
+
+from server.store.listing import Filter
+from server.store.record import Record
+from server.web.current import store
+
+#: Tasks and seconds of one search; tasks that are read at once.
+MAX_LOOKED_AT, MAX_SECONDS, _CHUNK = 10_000, 1.5, 500
+
+#: Longer inputs are not read.
+_MAX_INPUT = 20_000
+
+#: The shortest part of an id that is taken for one.
+_MIN_ID = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The matches, how many tasks were read, and where to go on; None after the oldest task."""
+
+    records: list[Record]
+    looked_at: int
+    oldest_ms: int | None
+    cursor: str | None
+
+
+def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> Found:
+    """The newest tasks behind the cursor that the filter and every word of the text match."""
+    words = text.lower().split()
+    until = time.monotonic() + MAX_SECONDS
+    found: list[Record] = []
+    looked_at, oldest = 0, None
+    while True:
+        page = store().listing.page(wanted, _CHUNK, cursor)
+        for record in page.records:
+            looked_at, oldest = looked_at + 1, record.submitted_ms
+            if _matches(record, words):
+                found.append(record)
+                if len(found) == limit:
+                    return Found(found, looked_at, oldest, record.id)
+        cursor = page.cursor
+        if cursor is None or looked_at >= MAX_LOOKED_AT or time.monotonic() > until:
+            return Found(found, looked_at, oldest, cursor)
+
+
+def _matches(record: Record, words: list[str]) -> bool:
+    text = _text(record)
+    return all(word in text or _is_part(record.id, word) for word in words)
+
+
+def _is_part(task_id: str, word: str) -> bool:
+    return len(word) >= _MIN_ID and (task_id.startswith(word) or task_id.endswith(word))
+
+
+def _text(record: Record) -> str:
+    """Everything of a task that is searched, in lower case."""
+    error = record.error or {}
+    given = record.input.decode(errors="replace") if len(record.input) <= _MAX_INPUT else ""
+    reasons = (str(error.get(key, "")) for key in ("type", "title", "detail"))
+    parts = (record.task_type, record.owner, *record.tags, *reasons)
+    return "\n".join((*parts, given)).lower()
