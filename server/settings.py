@@ -54,6 +54,15 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the API (CORS), separated by commas."
     )
+    auth_proxy_header: str = Field(
+        "", description="Header with the user's name that a trusted proxy sets, such as `X-Forwarded-User`."
+    )
+    auth_proxy_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses of proxies whose header is trusted, separated by commas. If empty, loopback."
+    )
+    auth_proxy_admins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Users of the proxy who are admins, separated by commas. Others may submit."
+    )
     secret_key: str = Field(
         "", description="Secret that signs task ids. If empty, one is generated and stored in Redis.", repr=False
     )
@@ -113,7 +122,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
 
-    @field_validator("cors_origins", "task_modules", mode="before")
+    @field_validator("auth_proxy_addresses", "auth_proxy_admins", "cors_origins", "task_modules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -116,3 +117,29 @@ def test_an_unknown_kind_is_a_page_that_says_so(keyed: tuple[Service, dict[str, 
     answer = httpx.get(f"{service.url}/ui/run/no-such-kind")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_user_whom_a_trusted_proxy_names_needs_no_key(tmp_path: Path) -> None:
+    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADMINS="root") as made:
+        made.store.api_keys.create("alice", Role.SUBMIT)
+        made.start_web()
+        own = {"Origin": made.url}
+        as_bob, as_root = ({"X-Forwarded-User": name} for name in ("bob@example.org", "root"))
+        task = made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers={**as_bob, **own}).json()["task_id"]
+        assert made.http.get(f"/tasks/{task}", headers=as_bob).status_code == 200
+        assert made.http.get(f"/tasks/{task}", headers={"X-Forwarded-User": "carol"}).status_code == 404
+        assert made.http.get("/queues", headers=as_bob).status_code == 403
+        assert made.http.get("/queues", headers=as_root).status_code == 200
+        assert made.http.get("/tasks").status_code == 401
+        elsewhere = {**as_bob, "Origin": "https://evil.example"}
+        assert made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=elsewhere).status_code == 403
+        assert made.http.get("/tasks", headers={"X-Forwarded-User": "no such/name"}).status_code == 403
+        page = made.http.get("/ui/tasks", headers=as_bob).text
+        assert "bob@example.org" in page and "Sign out" not in page
+
+
+def test_a_header_from_another_address_than_the_proxys_is_ignored(tmp_path: Path) -> None:
+    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADDRESSES="192.0.2.1") as made:
+        made.store.api_keys.create("alice", Role.SUBMIT)
+        made.start_web()
+        assert made.http.get("/tasks", headers={"X-Forwarded-User": "alice"}).status_code == 401

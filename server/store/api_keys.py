@@ -17,7 +17,7 @@ from server.store.scripts import Scripts
 
 _PREFIX = "cck_"
 _SHOWN = len(_PREFIX) + 6
-_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 #: Seconds for which a process trusts what it has read: a revoked key works for so long at most.
 CACHE_SECONDS = 2.0
@@ -49,6 +49,9 @@ class Caller:
         """Whether it may do more than look."""
         return self.role is not Role.READ
 
+
+#: Stands for the key of a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).
+PROXY = "proxy"
 
 #: Who a request without a key is, where no key is configured and only loopback is served.
 LOCAL = Caller("local", Role.ADMIN)
@@ -104,6 +107,8 @@ class ApiKeys(Scripts):
 
     def holds(self, caller: Caller) -> bool:
         """Whether a caller who was let in would be let in again: its key has not been revoked since."""
+        if caller.key == PROXY:
+            return True
         return not self.any() if caller == LOCAL else self.by_fingerprint(caller.key) == caller
 
     def by_fingerprint(self, name: str) -> Caller | None:
@@ -129,7 +134,7 @@ class ApiKeys(Scripts):
 
 
 def check_owner(owner: str) -> None:
-    if not _OWNER.fullmatch(owner):
+    if not OWNER.fullmatch(owner):
         raise ValueError("an owner is a word of letters, digits and _ . @ - (64 at most)")
 
 

@@ -15,7 +15,7 @@ from server.web.body.stream import drain
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.gunicorn_worker import waiting
-from server.web.sessions import caller_of_session
+from server.web.sessions import caller_of_proxy, caller_of_session
 
 #: Loopback addresses. A server without keys answers on these only.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -133,6 +133,8 @@ def identify() -> Caller:
     """
     header = request.environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
+    if not header and (named := caller_of_proxy()) is not None:
+        return named
     if not header and not store().api_keys.any():
         return _local()
     found = store().api_keys.find(key.strip()) if scheme.lower() == "bearer" else None

@@ -11,7 +11,7 @@ import time
 
 from flask import Response, request
 
-from server.store.api_keys import Caller, fingerprint
+from server.store.api_keys import OWNER, PROXY, Caller, Role, fingerprint
 from server.web.current import store
 from server.web.errors import Problem
 
@@ -50,6 +50,22 @@ def caller_of_session() -> Caller | None:
     if caller is not None:
         require_own_page()
     return caller
+
+
+def caller_of_proxy() -> Caller | None:
+    """The caller that a trusted proxy names, or None.
+
+    Raises:
+        Problem: `forbidden` where the request would change something and comes from no page of this server.
+    """
+    settings = store().settings
+    name = request.headers.get(settings.auth_proxy_header, "") if settings.auth_proxy_header else ""
+    if not name or request.remote_addr not in (settings.auth_proxy_addresses or ("127.0.0.1", "::1")):
+        return None
+    if not OWNER.fullmatch(name):
+        raise Problem("forbidden", "The proxy's user name is not an owner's: 64 letters, digits and _ . @ -.")
+    require_own_page()
+    return Caller(name, Role.ADMIN if name in settings.auth_proxy_admins else Role.SUBMIT, PROXY)
 
 
 def require_own_page() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from server.store.api_keys import Caller
+from server.store.api_keys import PROXY, Caller
 from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError
 from server.web.current import store
@@ -56,6 +56,7 @@ def page(template: str, section: str, **values: Any) -> Response:
     viewer = who()
     keyed = needs_key()
     signed = viewer is not None and keyed
+    signed = signed and viewer is not None and viewer.key != PROXY  # a proxy's users sign out there
     shown = {"section": section, "me": viewer, "signed": signed, "keyed": keyed}
     made = make_response(render_template(f"ui/{template}", **shown, **values))
     # A page with one key's tasks must not be shown to the next user of the browser.
