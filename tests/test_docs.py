@@ -138,7 +138,7 @@ def test_a_schedule(service: Service, folder: Path) -> None:
 
 def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
     (shout,) = blocks(README, "Your own task", "python")
-    (word_count,) = blocks("docs/tasks.md", "Writing tasks", "python")
+    word_count, test = blocks("docs/tasks.md", "Writing tasks", "python")
     (command,) = blocks(README, "Your own task")
     (folder / "mytasks.py").write_text(shout)
     (folder / "moretasks.py").write_text(word_count)
@@ -155,6 +155,12 @@ def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
 
         counted = made.http.post("/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"})
         assert counted.json()["result"] == {"a": 2, "b": 1}
+
+    (folder / "test_mine.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    env = {name: value for name, value in made.env.items() if name != "REDIS_URL" and not name.startswith("PYTEST_")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=60, check=True)
 
 
 def test_an_existing_celery_task_is_exposed_by_one_line(service: Service) -> None:

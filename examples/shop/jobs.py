@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from server.sdk.context import Context, OutputFile, Upload
-from server.sdk.errors import TaskError
-from server.sdk.registry import expose, task
+from server import Context, OutputFile, TaskError, Upload, expose, task
 from shop.legacy import add, sync_stock
 
 # Two tasks that exist already: each is one line.

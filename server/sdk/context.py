@@ -22,9 +22,6 @@ from server.store.tasks import Attempt
 
 __all__ = ["Context", "OutputFile", "Upload"]
 
-#: Seconds between two progress reports that are written; those in between only replace what is written next.
-REPORT_EVERY = 0.1
-
 _CHUNK = 2**18
 
 log = logging.getLogger(__name__)
@@ -43,6 +40,9 @@ class OutputFile(BaseModel):
 
 class Context:
     """The connection of a running task to its record. Each attempt has its own."""
+
+    #: Seconds between two progress reports that are stored; those in between are dropped.
+    report_every = 0.1
 
     def __init__(self, store: Store, attempt: Attempt) -> None:
         self._store = store
@@ -77,7 +77,7 @@ class Context:
             Canceled: the client has canceled the task, or another attempt runs it. Do not catch it.
         """
         last = done >= total
-        if not last and time.monotonic() - self._reported < REPORT_EVERY:
+        if not last and time.monotonic() - self._reported < self.report_every:
             return
         percent = min(100, int(100 * done / total)) if total > 0 else 0
         self._report({"done": done, "total": total, "percent": percent, "message": message})

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from server import __version__
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog
 from server.web.openapi import parts
@@ -32,8 +33,6 @@ from server.web.openapi.submits import place_kinds, submit_routes
 from server.web.openapi.webhooks import CALLS
 
 __all__ = ["build", "document", "routes", "serialized"]
-
-_VERSION = "0.1.0"
 
 _ABOUT = """\
 Submit slow jobs over HTTP, follow their status, and fetch their results.
@@ -73,7 +72,7 @@ def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "info": {"title": "Coatcheck", "version": _VERSION, "description": _ABOUT},
+        "info": {"title": "Coatcheck", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"session": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],

@@ -1,0 +1,147 @@
+"""Run a task in a test, without Redis, a web server or a worker.
+
+from server.testing import run
+
+def test_shout() -> None:
+    done = run(shout, file=b"hello", times=2)
+    assert done.files["loud.txt"] == b"HELLOHELLO"
+"""
+
+import hashlib
+import mimetypes
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+import pydantic_core
+
+from server.sdk.context import Context
+from server.sdk.registry import catalog
+from server.sdk.uploads import Upload
+from server.settings import Settings
+from server.store import Store
+from server.store.blobs import FolderBlobs
+from server.store.tasks import Attempt
+
+__all__ = ["Done", "run", "upload"]
+
+_TASK_ID = "00000000-0000-7000-8000-000000000000"
+
+
+@dataclass(slots=True)
+class Done:
+    """The outcome of a task that succeeded."""
+
+    #: The result as a client reads it, decoded from JSON.
+    result: Any = None
+    #: The bytes of each saved file, by name.
+    files: dict[str, bytes] = field(default_factory=dict)
+    #: Every progress report: `done`, `total`, `percent` and `message`.
+    progress: list[dict[str, Any]] = field(default_factory=list)
+    #: The text of each `ctx.log`.
+    logs: list[str] = field(default_factory=list)
+    #: All checkpoints: those that the task was given, and those that it saved.
+    checkpoints: dict[str, str] = field(default_factory=dict)
+
+
+def run(
+    function: Callable[..., Any],
+    /,
+    *,
+    owner: str = "test",
+    retries: int = 0,
+    checkpoints: Mapping[str, str] | None = None,
+    canceled: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Done:
+    """Call a function that `@task` has registered, with validated parameters and a context.
+
+    For an upload give `bytes`, a `Path`, or an `upload(…)`. Limits of time, memory and number do not apply.
+
+    Args:
+        owner: the owner of the task.
+        retries: how often the task has failed before.
+        checkpoints: the checkpoints of an earlier attempt.
+        canceled: whether a client has canceled the task, so that the next progress report raises `Canceled`.
+        settings: the server's settings by name in lower case. Others are read from the environment.
+        parameters: the input, as in a JSON body.
+
+    Raises:
+        ValueError: `@task` has not registered the function.
+        InvalidInput: the parameters do not match the signature.
+        Exception: the function's own, such as `TaskError`, or `Canceled`.
+    """
+    definition = next((each for each in catalog() if each.function is function), None)
+    if definition is None:
+        raise ValueError(f"{function!r} is not a task: register it with @task")
+    given = {name: _as_sent(value, name in definition.uploads) for name, value in parameters.items()}
+    signature = definition.signature
+    arguments = signature.arguments(definition.validate_fields(given, allow_private=True))
+    done = Done(checkpoints=dict(checkpoints or {}))
+    with tempfile.TemporaryDirectory() as folder:
+        store = _Store(Path(folder), done, canceled, settings or {})
+        context = _Context(cast(Store, store), Attempt(_TASK_ID, "test", definition.name, owner, b"", 1, retries, ""))
+        if signature.context:
+            arguments[signature.context] = context
+        returned = function(**arguments)
+        done.files = {each["name"]: b"".join(store.blobs.read(each["key"])) for each in context.stored_files()}
+    done.result = pydantic_core.from_json(pydantic_core.to_json(returned, inf_nan_mode="null", by_alias=True))
+    return done
+
+
+def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Upload:
+    """Make an upload from bytes or from a file."""
+    if isinstance(data, Path):
+        filename, data = filename or data.name, data.read_bytes()
+    media_type = media_type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    return Upload("", filename, media_type, len(data), hashlib.sha256(data).hexdigest(), fetched=BytesIO(data))
+
+
+def _as_sent(value: Any, is_upload: bool) -> Any:
+    """A value as it arrives over HTTP: uploads as they are, everything else by way of JSON."""
+    if not is_upload or value is None:
+        return pydantic_core.from_json(pydantic_core.to_json(value))
+    if isinstance(value, list):
+        return [_as_sent(each, True) for each in value]
+    return upload(value) if isinstance(value, bytes | Path) else value
+
+
+class _Context(Context):
+    """A context that passes on every progress report."""
+
+    report_every = 0.0
+
+
+class _Store:
+    """The part of a `Store` that a context uses: files in a folder, everything else in memory."""
+
+    def __init__(self, folder: Path, done: Done, canceled: bool, settings: Mapping[str, Any]) -> None:
+        self.settings = Settings(**{"redis_url": "redis://none", **settings})
+        self.blobs = FolderBlobs(str(folder))
+        self.tasks = _Tasks(done, "stop" if canceled else "run")
+
+
+class _Tasks:
+    """The part of `server.store.tasks` that a context uses."""
+
+    def __init__(self, done: Done, answer: str) -> None:
+        self._done = done
+        self._answer = answer
+
+    def progress(self, task_id: str, lease_token: str, progress: dict[str, Any] | None, line: str) -> str:
+        if progress:
+            self._done.progress.append(progress)
+        if line:
+            self._done.logs.append(line)
+        return self._answer
+
+    def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:
+        self._done.checkpoints[key] = value
+        return self._answer
+
+    def checkpoints(self, task_id: str) -> dict[str, str]:
+        return self._done.checkpoints

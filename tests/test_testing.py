@@ -1,0 +1,80 @@
+"""`server.testing` runs a task as a worker does, without Redis."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from server import Canceled, Context, OutputFile, TaskError, Upload, task
+from server.sdk.errors import InvalidInput
+from server.testing import run, upload
+
+
+@task(name="testing_shout")
+def shout(ctx: Context, file: Upload, times: int = 1, day: date | None = None) -> dict[str, OutputFile | str]:
+    """Convert a text to upper case."""
+    ctx.log(f"{file.filename}: {file.media_type}")
+    for number in range(times):
+        ctx.progress(number + 1, times)
+    ctx.checkpoint("times", str(times))
+    with file.open() as opened:
+        loud = opened.read().upper() * times
+    return {"file": ctx.save("loud.txt", loud, "text/plain"), "day": repr(day)}
+
+
+@task(name="testing_attempt")
+def attempt(ctx: Context, files: list[Upload]) -> list[str]:
+    """Fail once; then return what the first attempt has noted."""
+    if not ctx.retries:
+        raise TaskError("not-yet", "Try again.")
+    return [ctx.checkpoints()["noted"], ctx.owner, str(ctx.settings.lease_seconds), *(file.filename for file in files)]
+
+
+def test_a_task_in_three_lines() -> None:
+    done = run(shout, file=b"hello", times=2)
+
+    assert done.files["loud.txt"] == b"HELLOHELLO"
+    assert done.result["file"]["bytes"] == 10
+    assert [report["percent"] for report in done.progress] == [50, 100]
+    assert done.checkpoints == {"times": "2"}
+
+
+def test_parameters_are_validated_and_converted() -> None:
+    assert run(shout, file=b"", day=date(2026, 1, 2)).result["day"] == "datetime.date(2026, 1, 2)"
+    with pytest.raises(InvalidInput, match="times"):
+        run(shout, file=b"", times="many")
+    with pytest.raises(InvalidInput, match="file"):
+        run(shout)
+
+
+def test_uploads_have_names_and_types(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b")
+
+    assert run(shout, file=tmp_path / "a.csv").logs == ["a.csv: text/csv"]
+    assert run(shout, file=upload(b"x", "b.bin", "image/png")).logs == ["b.bin: image/png"]
+
+
+def test_a_second_attempt_reads_checkpoints_and_settings() -> None:
+    with pytest.raises(TaskError, match="not-yet"):
+        run(attempt, files=[])
+
+    again = run(
+        attempt,
+        files=[upload(b"1", "one"), b"2"],
+        retries=1,
+        owner="alice",
+        checkpoints={"noted": "first"},
+        settings={"lease_seconds": 7},
+    )
+
+    assert again.result == ["first", "alice", "7", "one", "upload"]
+
+
+def test_a_canceled_task_stops_at_its_next_report() -> None:
+    with pytest.raises(Canceled):
+        run(shout, file=b"hello", canceled=True)
+
+
+def test_a_function_that_is_not_a_task_is_refused() -> None:
+    with pytest.raises(ValueError, match="register it with @task"):
+        run(len)
