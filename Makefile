@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 ROLE ?= submit
 export OWNER ROLE
 
-.PHONY: run check test test-slow coverage lint faults key
+.PHONY: run check test test-slow test-corpora coverage lint faults key
 
 # `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
 run: .venv/.installed
@@ -30,6 +30,11 @@ test: .venv/.installed-dev
 # What takes minutes: large files, the first minute from an empty folder, the long forms of the faults.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Any folder of pictures, PDFs or tables: which were read, which were refused and why, and whether one crashed.
+test-corpora: .venv/.installed-dev
+	@test -n "$(FOLDER)" || { echo "Say which files to try: make test-corpora FOLDER=pictures" >&2; exit 1; }
+	@$(BIN)/python -m tests.corpora "$(FOLDER)"
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from server.settings import Settings, SettingsError, load_parts
 LEAVES = (
     "server.tasks.basics",
     "server.tasks.images",
+    "server.tasks.documents",
     "server.tasks.tables",
     "server.tasks.mail",
     "server.tasks.feeds",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
+from server.tasks.images.color import to_srgb
 from server.tasks.images.tasks import image_variants
 from server.tasks.images.variants import Variant
 from tests.images.pictures import WHITE, Desk, Sent, encoded, made, photo, run, similarity
@@ -59,6 +60,8 @@ def sent(name: str, format_name: str) -> bytes:
 def likeness(image: Image.Image, data: bytes) -> float:
     """How alike a result and its source are, the source shown on white and brought to size by Lanczos's filter."""
     source = Image.open(io.BytesIO(data))
+    if source.mode == "CMYK":
+        source = to_srgb(source, None)
     wanted = source.convert("RGBA" if source.has_transparency_data else "RGB").resize(image.size, 1)
     return similarity(*(_on_white(each) for each in (image, wanted)))
 

@@ -74,6 +74,68 @@ def test_cover_cuts_what_juts_out_on_both_sides() -> None:
     )
 
 
+STRIPES = plain((300, 100), WHITE)
+STRIPES.paste(RED, (0, 0, 100, 100))
+STRIPES.paste(BLUE, (200, 0, 300, 100))
+
+
+@pytest.mark.parametrize(("gravity", "color"), [("west", RED), ("center", WHITE), ("northeast", BLUE)])
+def test_cover_keeps_the_part_that_gravity_names(gravity: str, color: tuple[int, int, int]) -> None:
+    image = made("resize", encoded(STRIPES, "PNG"), width=50, height=50, fit="cover", gravity=gravity)
+    assert near(image.getpixel((25, 25)), color)
+
+
+def test_a_smart_cover_finds_the_only_thing_there_is() -> None:
+    image = plain((600, 200), (120, 120, 120))
+    ImageDraw.Draw(image).ellipse((480, 60, 560, 140), (250, 40, 40))
+    cut = made("resize", encoded(image, "PNG"), width=100, height=100, fit="cover", gravity="smart")
+    red = [pixel for pixel in cut.get_flattened_data() if near(pixel, (250, 40, 40))]
+    assert len(red) > 1_100
+
+
+def test_outside_fills_the_box_and_cuts_nothing() -> None:
+    assert made("resize", WIDE, width=100, height=100, fit="outside").size == (200, 100)
+    assert made("resize", WIDE, width=800, height=100, fit="outside").size == (400, 200)
+    assert made("resize", WIDE, width=800, height=100, fit="outside", enlarge=True).size == (800, 400)
+
+
+def test_pad_has_the_size_of_the_box_and_bars_that_are_transparent() -> None:
+    image = made("resize", WIDE, width=100, height=100, fit="pad")
+    assert image.size == (100, 100)
+    assert image.getpixel((50, 10))[3] == image.getpixel((50, 90))[3] == 0
+    assert seen(image.crop((0, 25, 100, 75))) == "rgbw"
+
+
+def test_the_bars_of_pad_show_the_background_where_the_format_has_no_transparency() -> None:
+    image = made("resize", WIDE, width=100, height=100, fit="pad", format="jpeg", background="#0000ff")
+    assert near(image.getpixel((50, 10)), BLUE)
+
+
+def test_the_bars_of_pad_have_the_color_asked_for_and_gravity_places_the_image() -> None:
+    image = made("resize", WIDE, width=100, height=100, fit="pad", pad_color="black", gravity="north")
+    assert seen(image.crop((0, 0, 100, 50))) == "rgbw"
+    assert image.convert("RGB").getpixel((50, 90)) == BLACK
+
+
+def test_trim_cuts_the_border_off() -> None:
+    image = plain((200, 100), WHITE)
+    image.paste(RED, (30, 20, 90, 70))
+    assert made("trim", encoded(image, "PNG")).size == (60, 50)
+    assert made("trim", encoded(image, "JPEG", quality=95), tolerance=40).size == (60, 50)
+
+
+def test_trim_cuts_transparent_borders_off_whatever_their_colors() -> None:
+    image = Image.new("RGBA", (200, 100), (0, 255, 0, 0))
+    image.paste((255, 255, 255, 0), (0, 0, 100, 100))
+    image.paste((*RED, 255), (30, 20, 90, 70))
+    assert made("trim", encoded(image, "PNG")).size == (60, 50)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_trim_leaves_an_image_of_one_color_as_it_is(mode: str) -> None:
+    assert made("trim", encoded(plain((30, 20)).convert(mode), "PNG")).size == (30, 20)
+
+
 def test_crop_takes_the_middle_by_default() -> None:
     assert seen(made("crop", WIDE, width=100, height=100)) == "rgbw"
 
@@ -202,7 +264,7 @@ def test_a_watermark_of_words_is_seen_on_every_mode(mode: str) -> None:
     assert image.crop((0, 0, 150, 100)).getextrema() == ((90, 90),) * 3
 
 
-@pytest.mark.parametrize("text", ["a\nb", " ", "\0\t", "日本語 🙂", "W" * 200, ".", "\u202eabc"])
+@pytest.mark.parametrize("text", ["a\nb", " ", "\0\t", "e\u0301", "Ελληνικά", "Кириллица", "W" * 200, ".", "\u202eabc"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
 def test_any_text_is_written_on_any_size(text: str, size: tuple[int, int]) -> None:
     assert made("watermark", encoded(plain(size), "PNG"), text=text, scale=1).size == size

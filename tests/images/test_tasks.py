@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from server.sdk.errors import Canceled, TaskError
-from server.tasks.images.colour import Colour
+from server.errors import Canceled, TaskError
+from server.tasks.images.color import Color
 from server.tasks.images.operations import IN_LISTS, OPERATIONS
 from server.tasks.images.operations.base import Operation
 from server.tasks.images.tasks import TASKS, image_info, image_pipeline, image_variants
@@ -43,10 +43,11 @@ def pipeline(data: bytes, *entries: dict[str, Any], **values: Any) -> Any:
 
 
 def test_every_operation_is_a_task_with_its_own_parameters_flat() -> None:
-    names = {"thumbnail", "resize", "crop", "filter", "rotate", "flip", "watermark"}
+    names = {"thumbnail", "resize", "crop", "trim", "filter", "rotate", "flip", "watermark"}
     assert set(TASKS) == names
     parameters = inspect.signature(TASKS["thumbnail"]).parameters
-    assert list(parameters) == ["ctx", "image", "width", "height", "format", "quality", "background", "keep_metadata"]
+    writing = ["format", "quality", "lossless", "effort", "progressive", "max_bytes", "background", "keep_metadata"]
+    assert list(parameters) == ["ctx", "image", "width", "height", *writing, "page", "lenient"]
     assert parameters["width"].default == 128
 
 
@@ -58,10 +59,10 @@ def test_every_operation_and_every_filter_may_stand_in_a_list() -> None:
 
 def test_an_operation_is_one_function() -> None:
     def tint(frame: Any, strength: int = 3) -> Any:
-        """Colour everything."""
+        """Color everything."""
 
     operation = Operation.of(tint)
-    assert (operation.name, operation.summary) == ("tint", "Colour everything.")
+    assert (operation.name, operation.summary) == ("tint", "Color everything.")
     assert operation.model(op="tint").strength == 3
 
 
@@ -129,12 +130,12 @@ def test_a_cancellation_passes_through() -> None:
 @pytest.mark.parametrize("colour", ["", "reddish", "#12", "rgba(0, 0, 0, 0)", "#00000080", "x" * 50, "hsl("])
 def test_a_background_that_is_no_opaque_colour_is_refused_by_the_schema(colour: str) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(Colour).validate_python(colour)
+        TypeAdapter(Color).validate_python(colour)
 
 
 @pytest.mark.parametrize("colour", ["red", "#f00", "#ff0000", "rgb(255, 0, 0)", "hsl(0, 100%, 50%)", "#ff0000ff"])
 def test_a_background_is_any_opaque_colour(colour: str) -> None:
-    assert TypeAdapter(Colour).validate_python(colour) == "#ff0000"
+    assert TypeAdapter(Color).validate_python(colour) == "#ff0000"
 
 
 def test_variants_come_by_name_in_their_own_size_and_format() -> None:

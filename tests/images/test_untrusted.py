@@ -28,10 +28,8 @@ def test_an_empty_file_is_unreadable() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"%PDF-1.7\n",
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         b"PK\x03\x04",
-        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100),
         b"\0\0\0\x0cjP  \r\n\x87\n",
         b"%!PS-Adobe-3.0 EPSF-3.0",
         b"8BPS\0\x01",
@@ -42,7 +40,7 @@ def test_an_empty_file_is_unreadable() -> None:
 def test_what_is_not_on_the_list_is_unsupported_and_the_list_is_said(data: bytes) -> None:
     error = refused(data)
     assert error.type == "image-format-unsupported"
-    assert "JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP" in error.detail
+    assert "JPEG, PNG, GIF, WebP, AVIF, HEIF, TIFF, BMP" in error.detail
 
 
 @pytest.mark.parametrize("format_name", ["PSD", "ICO", "PPM", "JPEG2000", "TGA", "EPS", "PCX"])
@@ -91,7 +89,10 @@ def test_a_declared_size_beyond_the_budget_is_refused_before_a_pixel_is_decoded(
 
 def test_the_budget_is_said_and_depends_on_the_format() -> None:
     size = (6000, 5000)
-    assert "WebP declares 6000x5000 pixels; at most 20.0 megapixels" in refused(encoded(plain(size), "WEBP")).detail
+    assert (
+        "WebP declares 6000x5000 pixels; the limit for this format is 20.0 megapixels"
+        in refused(encoded(plain(size), "WEBP")).detail
+    )
     assert made("thumbnail", encoded(plain(size), "JPEG")).size == (128, 107)
 
 
@@ -102,11 +103,11 @@ def test_what_is_too_large_to_work_on_may_still_be_scaled_down() -> None:
     assert made("resize", data, width=700).size == (700, 500)
 
 
-def test_a_bomb_of_text_in_a_png_is_harmless() -> None:
+def test_a_bomb_of_text_in_a_png_is_skipped() -> None:
     body = b"a\0\0" + zlib.compress(bytes(100_000_000))
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     data = encoded(plain(), "PNG")
-    assert refused(data[:33] + chunk + data[33:]).type in ("image-unreadable", "image-too-large")
+    assert made("thumbnail", data[:33] + chunk + data[33:]).size == (40, 30)
 
 
 def test_a_gif_of_very_many_frames_is_refused() -> None:

@@ -4,29 +4,16 @@ import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from PIL import Image
-from pydantic import Field
 
-from server.tasks.images.colour import flattened
+from server.errors import TaskError
+from server.tasks.images.color import flattened
 from server.tasks.images.failures import writing
 from server.tasks.images.limits import MEMORY, megapixels, too_large
-
-Format = Literal["jpeg", "png", "webp", "avif", "gif"]
-
-Quality = Annotated[
-    int,
-    Field(ge=1, le=100, description="Of jpeg, webp and avif: more is better and larger. png and gif have none."),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What is kept of an input's metadata, as the encoders take it."""
-
-    exif: bytes = b""
-    xmp: bytes = b""
+from server.tasks.images.metadata import Metadata
+from server.tasks.images.output import Format, Output, check_lossless, too_many_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,126 +26,185 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A format that is written. `bytes_per_pixel` is the picture's and the encoder's peak, as measured."""
+    """A format that is written.
+
+    `cost` is the peak of a task that writes a still picture, in bytes for each of its pixels, and `animation_cost` that
+    of one that writes an animation: for each pixel of all frames, and for each of one frame. Both as measured.
+    """
 
     name: Format
     suffix: str
     media_type: str
     max_side: int
-    bytes_per_pixel: float
-    #: Settings that do not depend on the input. They buy speed where the result hardly shows it.
-    settings: Mapping[str, Any]
+    cost: Callable[[bool, Output], float]
+    animation_cost: tuple[float, float]
+    #: Settings that depend on the picture and on what the client asks for. Those that do not buy speed where the
+    #: result hardly shows it.
+    settings: Callable[[Image.Image, Output], dict[str, Any]]
     default_quality: int | None = None
     transparent: bool = True
     animated: bool = True
+    palettes: bool = False
     #: Pillow's names for "once" and for metadata differ from format to format.
     loop: Callable[[int | None], dict[str, int]] = lambda loop: {"loop": 1 if loop is None else loop}
-    metadata: tuple[str, ...] = ("exif",)
-    #: Settings that depend on the picture.
-    settings_of: Callable[[Image.Image], dict[str, Any]] = lambda image: {}
+    metadata: tuple[str, ...] = ("exif", "xmp")
 
-    def write(
-        self,
-        images: Sequence[Image.Image],
-        motion: Motion,
-        quality: int | None,
-        background: str,
-        metadata: Metadata,
-    ) -> bytes:
-        """The file's bytes.
+    def write(self, images: Sequence[Image.Image], motion: Motion, output: Output, metadata: Metadata) -> bytes:
+        """The file's bytes, at most `max_bytes` of them.
 
         Raises:
-            TaskError: `image-too-large`.
+            TaskError: `image-too-large`, `image-too-many-bytes`, or `image-format-unsupported` for `lossless`.
         """
-        self._check(images[0].size)
+        try:
+            check_lossless(self.name, output.lossless)
+        except ValueError as error:
+            raise TaskError("image-format-unsupported", f"{error}.") from None
+        alpha = any(image.has_transparency_data for image in images)
+        self._check(images[0].size, self.cost(alpha, output), "with transparency" if alpha else "")
         if not self.transparent:
-            images = [flattened(image, background) for image in images]
-        options = {**self.settings, **self.settings_of(images[0])}
+            images = [flattened(image, output.background) for image in images]
+        options = self.settings(images[0], output)
         options |= {key: value for key in self.metadata if (value := getattr(metadata, key))}
-        if self.default_quality is not None:
-            options["quality"] = self.default_quality if quality is None else quality
         if len(images) > 1:
             options |= {"save_all": True, "append_images": images[1:], "duration": list(motion.durations)}
             options |= self.loop(motion.loop)
+        return self._within(output, lambda quality: self._encoded(images, options, quality))
+
+    def _within(self, output: Output, encode: Callable[[int | None], bytes]) -> bytes:
+        """The file at the quality asked for, or at the best one that makes it small enough."""
+        quality = self.default_quality if output.quality is None else output.quality
+        data = encode(quality)
+        limit = output.max_bytes
+        if limit is None or len(data) <= limit:
+            return data
+        if self.default_quality is None or quality is None or output.lossless:
+            raise too_many_bytes(self.name, len(data), limit, None)
+        best, low, high = None, 1, quality - 1
+        while low <= high:
+            middle = (low + high) // 2
+            data = encode(middle)
+            if len(data) <= limit:
+                best, low = data, middle + 1
+            else:
+                high = middle - 1
+        if best is None:
+            raise too_many_bytes(self.name, len(data), limit, 1)
+        return best
+
+    def _encoded(self, images: Sequence[Image.Image], options: Mapping[str, Any], quality: int | None) -> bytes:
         file = io.BytesIO()
         with writing(self.name):
-            images[0].save(file, self.name, **options)
+            images[0].save(file, self.name, **({} if self.default_quality is None else {"quality": quality}), **options)
         return file.getvalue()
 
-    def _check(self, size: tuple[int, int]) -> None:
+    def max_frame_pixels(self, area: int) -> float:
+        """The most pixels that all frames of an animation may have together, where one of them has `area`."""
+        of_all, of_one = self.animation_cost
+        return max(0.0, (MEMORY - of_one * area) / of_all)
+
+    def _check(self, size: tuple[int, int], cost: float, kind: str) -> None:
         width, height = size
-        most = MEMORY / self.bytes_per_pixel
+        limit = MEMORY / cost
         if max(width, height) > self.max_side:
             raise too_large(
                 f"The result has {width}x{height} pixels, and a side of {self.name} at most {self.max_side}."
                 " Ask for a smaller one, or another format."
             )
-        if width * height > most:
+        if width * height > limit:
             raise too_large(
-                f"The result has {width}x{height} pixels; {self.name} is written up to {megapixels(most)}."
-                " Ask for a smaller one, or another format."
+                f"The result has {width}x{height} pixels; the limit for {f'{self.name} {kind}'.strip()} is"
+                f" {megapixels(limit)}. Ask for a smaller one, or another format."
             )
 
 
+#: Up to this effort libaom keeps fewer buffers.
+_AVIF_QUICK = 4
+
 #: Text, drawings and screenshots have fewer, photographs more.
-_FEW_COLOURS = 4096
+_FEW_COLORS = 4096
 
 
-def _deflate(image: Image.Image) -> dict[str, Any]:
-    """How zlib looks for what repeats itself: in a photograph, only for runs of one byte.
+def _jpeg(image: Image.Image, output: Output) -> dict[str, Any]:
+    """Baseline by default: a progressive file is 4 % smaller and costs five times as much."""
+    return {"progressive": output.progressive, "optimize": (output.effort or 1) >= 5}
 
-    At 512 px that is a quarter cheaper, and 8 % smaller; a page of text would be twice as large.
+
+def _png(image: Image.Image, output: Output) -> dict[str, Any]:
+    """Level 1 is 6 % larger than Pillow's default for half of the time.
+
+    Photographs are searched only for runs of one byte: at 512 px that is a quarter cheaper, and 8 % smaller; a page of
+    text would be twice as large.
     """
-    return {"compress_type": zlib.Z_RLE} if image.getcolors(_FEW_COLOURS) is None else {}
+    if output.effort is not None:
+        return {"compress_level": max(1, round(output.effort * 0.9))}
+    photograph = image.mode != "P" and image.getcolors(_FEW_COLORS) is None
+    return {"compress_level": 1} | ({"compress_type": zlib.Z_RLE} if photograph else {})
+
+
+def _webp(image: Image.Image, output: Output) -> dict[str, Any]:
+    """Method 2 is 5 % larger than 4 and takes two thirds of the time."""
+    method = 2 if output.effort is None else max(2, round(output.effort * 0.6))
+    # Exact: with the colors of what is transparent.
+    return {"method": method, "lossless": output.lossless, "exact": output.lossless}
+
+
+def _avif(image: Image.Image, output: Output) -> dict[str, Any]:
+    """One thread: the worker's other children want their cores."""
+    return {"speed": 8 if output.effort is None else round(10 - output.effort * 0.6), "max_threads": 1}
+
+
+def _gif(image: Image.Image, output: Output) -> dict[str, Any]:
+    return {"optimize": False, "disposal": 2}
+
+
+def _jpeg_cost(alpha: bool, output: Output) -> float:
+    several_passes = output.progressive or (output.effort or 1) >= 5
+    return 16 if alpha else 10 if several_passes else 8.4
+
+
+def _webp_cost(alpha: bool, output: Output) -> float:
+    return 38 if output.lossless else 29 if alpha else 12
+
+
+def _avif_cost(alpha: bool, output: Output) -> float:
+    slow = (output.effort or 0) > _AVIF_QUICK
+    return (55 if alpha else 52) if slow else (39 if alpha else 35)
 
 
 CODECS: Mapping[str, Codec] = {
     codec.name: codec
     for codec in (
-        # Baseline: a progressive file is 4 % smaller and costs five times as much.
+        Codec("jpeg", "jpg", "image/jpeg", 65_500, _jpeg_cost, (0, 0), _jpeg, 80, transparent=False, animated=False),
         Codec(
-            "jpeg",
-            "jpg",
-            "image/jpeg",
-            65_500,
-            8.4,
-            {},
-            80,
-            transparent=False,
-            animated=False,
-            metadata=("exif", "xmp"),
+            "png",
+            "png",
+            "image/png",
+            2**31 - 1,
+            lambda alpha, output: 11 if alpha else 8.5,
+            (8.4, 60),
+            _png,
+            palettes=True,
+            metadata=("exif",),
         ),
-        # Level 1 is 6 % larger than Pillow's default for half of the time.
-        Codec("png", "png", "image/png", 2**31 - 1, 8.4, {"compress_level": 1}, settings_of=_deflate),
-        # Method 2 is 5 % larger than 4 and takes two thirds of the time.
-        Codec("webp", "webp", "image/webp", 16_383, 11.2, {"method": 2}, 80, metadata=("exif", "xmp")),
-        # One thread: the worker's other children want their cores.
-        Codec(
-            "avif",
-            "avif",
-            "image/avif",
-            65_536,
-            28.6,
-            {"speed": 8, "max_threads": 1},
-            65,
-            metadata=("exif", "xmp"),
-            loop=lambda loop: {},
-        ),
+        Codec("webp", "webp", "image/webp", 16_383, _webp_cost, (4, 60), _webp, 80),
+        Codec("avif", "avif", "image/avif", 65_536, _avif_cost, (4.2, 150), _avif, 65, loop=lambda loop: {}),
         Codec(
             "gif",
             "gif",
             "image/gif",
             65_535,
-            13.8,
-            {"optimize": False, "disposal": 2},
-            metadata=(),
+            lambda alpha, output: 17.5,
+            (5, 75),
+            _gif,
+            palettes=True,
             loop=lambda loop: {} if loop is None else {"loop": loop},
+            metadata=(),
         ),
     )
 }
 
 #: Read, and not written: these become PNG, which loses nothing.
-_INSTEAD = {"bmp": "png", "tiff": "png"}
+_INSTEAD = {"bmp": "png", "tiff": "png", "heif": "png"}
 
 
 def codec_for(format_name: Format | None, input_name: str) -> Codec:

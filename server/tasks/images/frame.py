@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from PIL import Image
 
-from server.tasks.images.colour import plain, to_srgb
-from server.tasks.images.failures import reading
+from server.tasks.images.color import is_srgb, plain, to_srgb
 from server.tasks.images.limits import check_made, check_worked_on
 
 Size = tuple[int, int]
@@ -58,19 +58,32 @@ class Frame:
     reopen: Callable[[], Image.Image] | None = None
     #: How many times fewer pixels than `size` a side of `image` has.
     coarseness: float = 1
+    #: Around everything that decodes the file, so that an error of its bytes is told from one of our own.
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext
     _decisions: dict[Hashable, Any] = field(default_factory=dict)
 
     def display(self) -> Image.Image:
         """The pixels, upright and in sRGB, as L, LA, RGB or RGBA."""
-        with reading():
-            image = plain(self.image)
-            if self.orientation in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[self.orientation])
-            image = to_srgb(image, self.profile)
+        with self.reading():
+            image = to_srgb(self._upright(plain(self.image)), self.profile)
             image.load()
         # Pillow's encoders write what they find there, and of the pixels it says no more: `plain` has seen to that.
         image.info = {}
         return image
+
+    def palette(self) -> Image.Image | None:
+        """The pixels, upright, as a palette in sRGB; None where they are stored in another way."""
+        if self.image.mode != "P" or not is_srgb(self.profile):
+            return None
+        with self.reading():
+            self.image.load()
+        image = self._upright(self.image)
+        transparency = image.info.get("transparency")
+        image.info = {} if transparency is None else {"transparency": transparency}
+        return image
+
+    def _upright(self, image: Image.Image) -> Image.Image:
+        return image.transpose(_UPRIGHT[self.orientation]) if self.orientation in _UPRIGHT else image
 
     def pixels(self) -> Image.Image:
         """The pixels as an operation wants them: RGB, or RGBA where some may be transparent.
@@ -82,6 +95,16 @@ class Frame:
         image = self.display()
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB" if image.mode == "L" else "RGBA")
 
+    def moved(self, move: Callable[[Image.Image], Image.Image]) -> Frame:
+        """This frame with its pixels in other places and no new colors: a palette stays one.
+
+        Raises:
+            TaskError: as `pixels`.
+        """
+        check_worked_on(self.size)
+        palette = self.palette()
+        return self.showing(move(self.pixels() if palette is None else palette))
+
     def showing(self, image: Image.Image) -> Frame:
         """This frame with other pixels, which are upright and in sRGB."""
         return replace(self, image=image, size=image.size, orientation=1, profile=None, reopen=None, coarseness=1)
@@ -91,7 +114,7 @@ class Frame:
         if self.reopen is None:
             return self
         ratio = min(self.size[0] / least[0], self.size[1] / least[1])
-        with reading():
+        with self.reading():
             image = self.reopen()
             coarseness = _decode_coarsely(image, ratio)
             image.load()
@@ -122,12 +145,15 @@ class Frame:
         return cast(_T, self._decisions[key])
 
     def _resampled(self, size: Size, box: Box) -> Frame:
-        left, top, right, bottom = (side / self.coarseness for side in box)
-        with reading():
+        with self.reading():
             image = plain(self.image)
-            raw_box = (left, top, *self._raw((right, bottom)))
-            gap = _reducing_gap(min((right - left) / size[0], (bottom - top) / size[1]), self.coarseness)
-            image = image.resize(self._raw(size), _FILTER, raw_box, gap)
+            image.load()
+        width, height = self._raw(image.size)
+        # A coarsely decoded side is rounded up, so that only rounding errors are cut here.
+        left, top, right, bottom = (edge / self.coarseness for edge in box)
+        raw_box = (max(0.0, left), max(0.0, top), *self._raw((min(right, width), min(bottom, height))))
+        gap = _reducing_gap(min((right - left) / size[0], (bottom - top) / size[1]), self.coarseness)
+        image = image.resize(self._raw(size), _FILTER, raw_box, gap)
         return replace(self, image=image, size=size, reopen=None, coarseness=1)
 
     def _raw(self, pair: tuple[_T, _T]) -> tuple[_T, _T]:

@@ -27,9 +27,15 @@ def place(size: tuple[float, float], within: Size, gravity: Gravity) -> tuple[fl
     return (within[0] - size[0]) * across, (within[1] - size[1]) * down
 
 
-def middle(size: Size, proportions: Size) -> Box:
-    """The largest box of these proportions in the middle of a picture."""
+def fit_around(size: Size, box: Size, *, enlarge: bool = False) -> Size:
+    """The smallest size of the same proportions that fills `box`; the size itself where it does not yet."""
+    scale = max(box[0] / size[0], box[1] / size[1])
+    return times(size, scale if enlarge else min(1, scale))
+
+
+def part_of(size: Size, proportions: Size, gravity: Gravity) -> Box:
+    """The largest box of these proportions in a picture, placed as `gravity` says. It never leaves the picture."""
     scale = min(size[0] / proportions[0], size[1] / proportions[1])
-    part = proportions[0] * scale, proportions[1] * scale
-    left, top = place(part, size, "center")
-    return left, top, left + part[0], top + part[1]
+    width, height = min(float(size[0]), proportions[0] * scale), min(float(size[1]), proportions[1] * scale)
+    left, top = place((width, height), size, gravity)
+    return left, top, min(float(size[0]), left + width), min(float(size[1]), top + height)

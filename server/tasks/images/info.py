@@ -7,9 +7,8 @@ from typing import Any
 from PIL import ExifTags, Image
 from pydantic import BaseModel, Field
 
-from server.sdk.errors import TaskError
-from server.tasks.images.colour import flattened
-from server.tasks.images.failures import BAD_FILE, reading
+from server.tasks.images.color import flattened
+from server.tasks.images.failures import BAD_FILE, ignoring_bad_metadata
 from server.tasks.images.frame import Frame
 from server.tasks.images.geometry import fit_within
 from server.tasks.images.source import Source
@@ -38,6 +37,7 @@ class ImageInfo(BaseModel):
     height: int
     mode: str = Field(description="Pillow's name for the pixels: RGB, RGBA, L, P, CMYK…")
     frames: int
+    pages: int = Field(description="Of a TIFF; 1 for every other format.")
     duration_seconds: float | None = Field(description="Of an animation.")
     transparent: bool
     orientation: int = Field(description="EXIF's: 1 is upright.")
@@ -49,8 +49,7 @@ class ImageInfo(BaseModel):
 
 def describe_image(source: Source) -> ImageInfo:
     """Everything in `ImageInfo`, decoded no finer than the colours need."""
-    image = source.image
-    mode, transparent, frames = image.mode, image.has_transparency_data, source.count_frames()
+    frames = source.count_frames()
     duration = _duration(source) if frames > 1 else None
     still = next(source.frames())
     small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))
@@ -58,10 +57,11 @@ def describe_image(source: Source) -> ImageInfo:
         format=source.kind.name.lower(),
         width=source.size[0],
         height=source.size[1],
-        mode=mode,
+        mode=source.mode,
         frames=frames,
+        pages=source.count_pages(),
         duration_seconds=duration,
-        transparent=transparent,
+        transparent=source.transparent,
         orientation=source.orientation,
         colour_profile=_profile_name(source.profile),
         exif=_readable_exif(source.exif),
@@ -72,7 +72,6 @@ def describe_image(source: Source) -> ImageInfo:
 
 def _duration(source: Source) -> float:
     milliseconds = sum(frame.duration for frame in source.frames())
-    source.rewind()
     return round(milliseconds / 1000, 3)
 
 
@@ -121,19 +120,15 @@ def _placeholder(frame: Frame) -> str:
 
 def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
     """EXIF by its names, without what JSON cannot hold; empty where it is broken."""
-    found: dict[str, Any] = {}
-    try:
-        with reading():
-            for names, entries in (
-                (ExifTags.TAGS, exif),
-                (ExifTags.TAGS, exif.get_ifd(ExifTags.IFD.Exif)),
-                (ExifTags.GPSTAGS, exif.get_ifd(ExifTags.IFD.GPSInfo)),
-            ):
-                values = {names[tag]: _readable(value) for tag, value in entries.items() if tag in names}
-                found |= {name: value for name, value in values.items() if value is not None}
-    except TaskError:
-        return {}
-    return {name: value for name, value in found.items() if name not in _POINTERS}
+    with ignoring_bad_metadata():
+        parts = (
+            (ExifTags.TAGS, exif),
+            (ExifTags.TAGS, exif.get_ifd(ExifTags.IFD.Exif)),
+            (ExifTags.GPSTAGS, exif.get_ifd(ExifTags.IFD.GPSInfo)),
+        )
+        values = {names[tag]: _readable(value) for names, part in parts for tag, value in part.items() if tag in names}
+        return {name: value for name, value in values.items() if value is not None and name not in _POINTERS}
+    return {}
 
 
 def _readable(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""The formats that are read, each known by its first bytes: neither a file's name nor its media type is asked."""
+"""The formats that are read, each known by its first bytes; a file's name and its declared type are not asked."""
 
 import re
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from server.sdk.errors import TaskError
 from server.tasks.images.limits import MEMORY, megapixels, too_large
@@ -14,58 +15,75 @@ _PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS or 89_000_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A format that is read. `bytes_per_pixel` is the peak until it is scaled down, as measured."""
+    """A format that is read. `advice` says how to save a file that is of this format, and of a sort that is not read.
+
+    `bytes_per_pixel` is the peak, without the file, until a picture has been scaled by a little: of eight-bit pictures
+    without alpha, with it, and of pictures of deep channels. `keeps_decoder` tells of one that keeps its own pixels for
+    as long as the image is open.
+    """
 
     name: str
     media_type: str
     start: re.Pattern[bytes]
-    bytes_per_pixel: float
+    bytes_per_pixel: tuple[float, float, float]
+    advice: str
+    keeps_decoder: bool = False
 
-    @property
-    def max_pixels(self) -> int:
-        """The most pixels that a picture of this format may have."""
-        return min(_PILLOWS_LIMIT, int(MEMORY / self.bytes_per_pixel))
+    def cost(self, image: Image.Image) -> float:
+        """Bytes for each pixel of an image whose header was read."""
+        plain, alpha, deep = self.bytes_per_pixel
+        if image.mode.startswith(("I", "F")):
+            return deep
+        return (alpha if image.has_transparency_data else plain) + _coefficients(image)
 
-    def check(self, size: tuple[int, int]) -> None:
+    def check(self, size: tuple[int, int], cost: float) -> None:
         """Refuse a picture by the size that its header declares.
 
         Raises:
             TaskError: `image-too-large`.
         """
         width, height = size
-        if width * height > self.max_pixels:
+        limit = min(_PILLOWS_LIMIT, int(MEMORY / cost))
+        if width * height > limit:
             raise too_large(
-                f"The {self.name} declares {width}x{height} pixels; at most {megapixels(self.max_pixels)} of this"
-                " format are taken. Make it smaller first."
+                f"The {self.name} declares {width}x{height} pixels; the limit for one of this kind is"
+                f" {megapixels(limit)}. Make it smaller first."
             )
+
+
+def _coefficients(image: Image.Image) -> float:
+    """Bytes for each pixel that a progressive JPEG keeps until its last scan: two for each sample of each channel."""
+    if not isinstance(image, JpegImageFile) or not image.info.get("progressive"):
+        return 0
+    areas = [across * down for _, across, down, _ in image.layer]
+    return 2 * sum(areas) / max(areas)
 
 
 def _start(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern, re.DOTALL)
 
 
+_PLAIN = "save it as 8-bit RGB or gray"
+
 KINDS = (
-    # A progressive one: its coefficients stay until the last scan.
-    Kind("JPEG", "image/jpeg", _start(rb"\xff\xd8\xff"), 7.7),
-    # Of 16 bits, which become 32 and then eight.
-    Kind("PNG", "image/png", _start(rb"\x89PNG\r\n\x1a\n"), 7.1),
-    # A palette, and then the colours that it stands for.
-    Kind("GIF", "image/gif", _start(rb"GIF8[79]a"), 5.3),
-    # Its decoder keeps canvases of its own for as long as the image is open.
-    Kind("WebP", "image/webp", _start(rb"RIFF....WEBP"), 21),
+    Kind("JPEG", "image/jpeg", _start(rb"\xff\xd8\xff"), (8.4, 8.4, 8.4), "save it as a baseline 8-bit JPEG"),
+    Kind("PNG", "image/png", _start(rb"\x89PNG\r\n\x1a\n"), (8.4, 20, 16), "save it as a standard PNG"),
+    Kind("GIF", "image/gif", _start(rb"GIF8[79]a"), (16, 16, 16), "save it as GIF89a"),
+    Kind("WebP", "image/webp", _start(rb"RIFF....WEBP"), (21, 21, 21), "save it again as WebP, or as PNG", True),
     # Some writers put a brand that HEIC shares first, and AVIF's own among the compatible ones.
-    Kind("AVIF", "image/avif", _start(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])"), 9.5),
-    # With channels of floats, which are scaled to eight bits in two steps.
-    Kind("TIFF", "image/tiff", _start(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), 13),
-    Kind("BMP", "image/bmp", _start(rb"BM"), 7),
+    Kind("AVIF", "image/avif", _start(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])"), (16, 18, 18), _PLAIN, True),
+    Kind("HEIF", "image/heic", _start(rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)"), (16, 18, 18), "save it as JPEG", True),
+    # Of a single strip, which libtiff decodes as a whole.
+    Kind("TIFF", "image/tiff", _start(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), (12, 20, 18), _PLAIN),
+    Kind("BMP", "image/bmp", _start(rb"BM"), (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
 )
 
-#: What clients call these formats, and what those that do not look into a file call every file.
+#: Other names that clients have for these formats, and for a file that they know nothing of.
 MEDIA_TYPES = (
     *(kind.media_type for kind in KINDS),
-    "image/apng",
-    "image/x-ms-bmp",
+    "image/*",
     "application/octet-stream",
+    "binary/octet-stream",
 )
 
 
@@ -77,10 +95,17 @@ def kind_of(data: bytes) -> Kind:
     """
     if not data:
         raise TaskError("image-unreadable", "The file is empty. Send the image's bytes.")
-    for kind in KINDS:
-        if kind.start.match(data):
-            return kind
-    names = ", ".join(kind.name for kind in KINDS)
-    raise TaskError(
-        "image-format-unsupported", f"By its first bytes this file is none of {names}. Convert it to one of them."
-    )
+    kind = recognized(data)
+    if kind is None and data.startswith(b"%PDF-"):
+        raise TaskError("image-format-unsupported", "This is a PDF. The task `pdf_preview` makes a picture of a page.")
+    if kind is None:
+        names = ", ".join(each.name for each in KINDS)
+        raise TaskError(
+            "image-format-unsupported", f"By its first bytes this file is none of {names}. Convert it to one of them."
+        )
+    return kind
+
+
+def recognized(data: bytes) -> Kind | None:
+    """The format that a file's first bytes name."""
+    return next((kind for kind in KINDS if kind.start.match(data)), None)

@@ -1,19 +1,21 @@
 """From a source through operations to a stored file: one decode, one encode."""
 
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 from PIL import Image
-from pydantic import Field
 
-from server.sdk.context import Context, OutputFile
-from server.tasks.images.codecs import Codec, Format, Metadata, Motion, Quality, codec_for
-from server.tasks.images.colour import Colour
+from server.context import Context, OutputFile
+from server.tasks.images.codecs import Codec, Motion, codec_for
 from server.tasks.images.frame import Frame
-from server.tasks.images.limits import MAX_FRAME_PIXELS_OUT, megapixels, too_large
+from server.tasks.images.limits import megapixels, too_large
 from server.tasks.images.operations.base import Step
-from server.tasks.images.source import Source
+from server.tasks.images.output import Output
+from server.tasks.images.source import Input, Source
+
+_T = TypeVar("_T", Input, Output)
 
 
 class ImageFile(OutputFile):
@@ -24,20 +26,6 @@ class ImageFile(OutputFile):
     frames: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """How a result is written. Its fields are parameters of every image task that makes one file."""
-
-    format: Annotated[
-        Format | None, Field(description="Default: the input's; bmp and tiff become png. Animations: all but jpeg.")
-    ] = None
-    quality: Quality | None = None
-    background: Annotated[
-        Colour, Field(description="What shows through transparent parts where the format has no transparency.")
-    ] = "#ffffff"
-    keep_metadata: Annotated[bool, Field(description="Keep EXIF and XMP; png keeps EXIF alone, gif none.")] = False
-
-
 @dataclass(slots=True)
 class Sheet:
     """The frames of one result as they are made, within the limit."""
@@ -46,42 +34,47 @@ class Sheet:
     images: list[Image.Image] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)
     _pixels: int = 0
+    _area: int = 0
 
     def add(self, frame: Frame) -> None:
         """One more frame.
 
         Raises:
-            TaskError: `image-too-large` where the animation outgrows what is made.
+            TaskError: `image-too-large` where the animation outgrows the limit.
         """
-        image = frame.display()
+        palette = frame.palette() if self.codec.palettes else None
+        image = frame.display() if palette is None else palette
         self._pixels += image.width * image.height
-        if self.images and self._pixels > MAX_FRAME_PIXELS_OUT:
+        self._area = max(self._area, image.width * image.height)
+        limit = self.codec.max_frame_pixels(self._area) if self.images else self._pixels
+        if self._pixels > limit:
             raise too_large(
-                f"The animation would have more than {megapixels(MAX_FRAME_PIXELS_OUT)} over all its frames."
-                " Ask for a smaller one, or for jpeg, which shows its first frame."
+                f"The animation would have more than {megapixels(limit)} over all its frames, the limit for"
+                f" {self.codec.name} of this size. Ask for a smaller one, or for jpeg, which shows its first frame."
             )
         self.images.append(image)
         self.durations.append(round(frame.duration))
 
     def save(self, ctx: Context, stem: str, source: Source, output: Output) -> ImageFile:
         """The result, encoded and stored."""
-        data = self.codec.write(
-            self.images,
-            Motion(self.durations, source.loop()),
-            output.quality,
-            output.background,
-            source.metadata() if output.keep_metadata else Metadata(),
-        )
-        image, count = self.images[0], len(self.images)
+        motion, metadata = Motion(self.durations, source.loop()), source.metadata(output.keep_metadata)
+        data = self.codec.write(self.images, motion, output, metadata)
+        width, height = self.images[0].size
         saved = ctx.save(
             f"{stem}.{self.codec.suffix}",
             data,
             self.codec.media_type,
-            width=image.width,
-            height=image.height,
-            frames=count,
+            width=width,
+            height=height,
+            frames=_frames_of(data) if len(self.images) > 1 else 1,
         )
         return ImageFile.model_validate(saved.model_dump())
+
+
+def _frames_of(data: bytes) -> int:
+    """How many frames were written: encoders join those that are the same."""
+    with Image.open(io.BytesIO(data)) as image:
+        return int(getattr(image, "n_frames", 1))
 
 
 def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], output: Output) -> ImageFile:
@@ -94,10 +87,12 @@ def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], outpu
             ctx.progress(index * len(steps) + number, total * len(steps))
             frame = step(frame)  # noqa: PLW2901 - each step has the one before's result
         sheet.add(frame)
+        # Its pixels would stay while the encoder needs the memory.
+        del frame
     ctx.progress(1, 1, "saving")
     return sheet.save(ctx, stem, source, output)
 
 
-def chosen(values: Mapping[str, object]) -> Output:
-    """The output that a task's values ask for."""
-    return Output(**{name: values[name] for name in Output.__dataclass_fields__ if name in values})  # type: ignore[arg-type]
+def chosen(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """The input or output options among a task's values."""
+    return kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})

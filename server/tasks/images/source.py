@@ -1,120 +1,121 @@
-"""An upload opened as an image: nothing of it is believed, and no pixel is decoded before the limits are checked."""
+"""An upload opened as an image: nothing in it is trusted, and no pixel is decoded before the limits are checked."""
 
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from PIL import Image
+from pydantic import Field
 
-from server.sdk.errors import TaskError
-from server.tasks.images.codecs import Metadata
+from server.errors import TaskError
+from server.tasks.images import gif, png
 from server.tasks.images.failures import reading
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.kinds import kind_of
-from server.tasks.images.limits import MAX_FRAME_PIXELS_IN, MAX_FRAMES, megapixels, too_large
+from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
+from server.tasks.images.metadata import Metadata, kept
 
 if TYPE_CHECKING:
     from server.sdk.context import Upload
 
 _ORIENTATION = 0x0112
+_END_OF_JPEG = b"\xff\xd9"
 
-#: EXIF tags that describe the picture and not the file that held it; the two directories are of the same kind.
-_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-_DIRECTORIES = (0x8769, 0x8825)
 
-#: The input's size is not the output's, and a maker's note is lost anyway once its bytes are moved.
-_STALE = (0x927C, 0xA002, 0xA003, 0xA005)
+Page = Annotated[int, Field(ge=1, le=10_000, description="Of a TIFF that has several.")]
+Lenient = Annotated[bool, Field(description="Accept a JPEG that ends too early: the part that is missing is gray.")]
 
-#: A segment of a JPEG holds no more.
-_LONGEST_METADATA = 65_000
 
-_XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
+@dataclass(frozen=True, slots=True)
+class Input:
+    """How an upload is read. Its fields are parameters of every image task."""
+
+    page: Page = 1
+    lenient: Lenient = False
 
 
 class Source:
-    """An image whose header was read and found to be within the limits.
+    """An image whose header was read and found to be within the limits. It keeps the file, and no pixels.
 
     Raises:
-        TaskError: `image-unreadable`, `image-too-large` or `image-format-unsupported`.
+        TaskError: `image-unreadable`, `image-too-large`, `image-format-unsupported` or `image-page-missing`.
     """
 
-    def __init__(self, upload: Upload) -> None:
-        self._data = upload.read()
-        self.kind = kind_of(self._data)
-        self.image = self._open()
-        self.kind.check(self.image.size)
-        self.exif = self._exif()
+    def __init__(self, upload: Upload, given: Input | None = None) -> None:
+        given = given or Input()
+        data = upload.read()
+        self.kind = kind_of(data)
+        if self.kind.name == "PNG":
+            data = png.checked(data)
+        elif self.kind.name == "JPEG" and given.lenient:
+            data += _END_OF_JPEG
+        self._data = data
+        self._page = given.page
+        self._image: Image.Image | None = self._open()
+        self._check_size(self._image)
+        self._gif = self._read_gif() if self.kind.name == "GIF" else None
+        self.mode = self._image.mode
+        with self._reading():
+            self.transparent = self._image.has_transparency_data
+        # Kept, because a frame's own is dropped when it is shown.
+        self.info = dict(self._image.info)
+        self.exif = self._read_exif(self._image)
         # Pillow turns a TIFF upright by itself while it decodes.
         orientation = 1 if self.kind.name == "TIFF" else self.exif.get(_ORIENTATION, 1)
         self.orientation: int = orientation if orientation in range(1, 9) else 1
-        # Kept, because a frame's own is dropped when it is shown.
-        self.info = dict(self.image.info)
+        width, height = self._gif.size if self._gif else self._image.size
+        #: Of the upright picture.
+        self.size: Size = (height, width) if self.orientation >= 5 else (width, height)
         profile = self.info.get("icc_profile")
         self.profile: bytes | None = profile if isinstance(profile, bytes) and profile else None
-
-    @property
-    def size(self) -> Size:
-        """Of the upright picture."""
-        width, height = self.image.size
-        return (height, width) if self.orientation >= 5 else (width, height)
+        self._count: int | None = None
 
     def still(self) -> Frame:
         """The picture, or an animation's first frame."""
-        reopen = self._open if self.kind.name == "JPEG" else None
-        return Frame(self.image, self.size, self.orientation, self.profile, reopen=reopen)
+        if self._gif is not None and not self._gif.first_fills_canvas:
+            with self._reading():
+                image, _ = next(self._gif.drawn())
+            return self._frame(image)
+        # Handed over, so that the pixels go when the frame does.
+        image, self._image = self._image or self._open(), None
+        if self.kind.keeps_decoder:
+            with self._reading():
+                image = image.copy()
+        return self._frame(image, reopen=self._open if self.kind.name == "JPEG" else None)
 
     def frames(self) -> Iterator[Frame]:
         """All frames, each good until the next is asked for."""
-        count = self.count_frames()
-        if count == 1:
+        if self.count_frames() == 1:
             yield self.still()
             return
         decisions: dict[object, object] = {}
-        pixels = 0
-        # An APNG may begin with a picture for programs that know no animations; it is no part of this one.
-        for index in range(1 if self.info.get("default_image") else 0, count):
-            with reading():
-                self.image.seek(index)
-            # A GIF's later frames may be larger than its header says.
-            self.kind.check(self.image.size)
-            pixels += self.image.width * self.image.height
-            self._check_frames(count, pixels)
-            with reading():
-                image = self.image.copy()
-            duration = float(image.info.get("duration") or 0)
-            yield Frame(image, self.size, self.orientation, self.profile, duration, _decisions=decisions)
+        frames = self._gif_frames(self._gif) if self._gif is not None else self._animation_frames()
+        for image, milliseconds in frames:
+            yield self._frame(image, milliseconds, decisions)
 
     def count_frames(self) -> int:
         """How many frames there are; one for formats that hold pages and not an animation.
 
         Raises:
-            TaskError: `image-too-large` where there are more than are taken.
+            TaskError: `image-too-large` where there are more than the limit.
         """
-        if self.kind.name not in ("GIF", "PNG", "WebP", "AVIF"):
+        if self._count is None:
+            self._count = self._counted()
+        return self._count
+
+    def count_pages(self) -> int:
+        """How many pages a TIFF has; one for every other format."""
+        if self.kind.name != "TIFF":
             return 1
-        with reading():
-            count = int(getattr(self.image, "n_frames", 1)) if getattr(self.image, "is_animated", False) else 1
-        self._check_frames(count, count * self.image.width * self.image.height if count > 1 else 0)
-        return count
-
-    @staticmethod
-    def _check_frames(count: int, pixels: int) -> None:
-        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS_IN:
-            raise too_large(
-                f"The animation has {count} frames of {megapixels(pixels)} in all; at most {MAX_FRAMES} frames and"
-                f" {megapixels(MAX_FRAME_PIXELS_IN)} are taken. Shorten it, or make it smaller."
-            )
-
-    def rewind(self) -> None:
-        """Back to the first frame."""
-        with reading():
-            self.image.seek(0)
+        with self._reading():
+            return int(getattr(self._open(), "n_frames", 1))
 
     def loop(self) -> int | None:
-        """How often an animation loops: 0 is for ever, None is once."""
+        """How often an animation loops: 0 is forever, None is once."""
         loop = self.info.get("loop")
         if self.kind.name == "AVIF" or not (loop is None or isinstance(loop, int)):
             return 0
@@ -122,41 +123,144 @@ class Source:
         once = loop is None if self.kind.name == "GIF" else loop == 1
         return None if once else min(loop or 0, 65_535)
 
-    def metadata(self) -> Metadata:
-        """EXIF without orientation and what is stale, and XMP; empty where they cannot be read."""
+    def metadata(self, keep: bool | str) -> Metadata:
+        """EXIF and XMP as far as `keep` says."""
         xmp = self.info.get("xmp")
-        xmp = _XMP_ORIENTATION.sub(b"", xmp) if isinstance(xmp, bytes) else b""
-        try:
-            with reading():
-                exif = _described(self.exif)
-        except TaskError:
-            exif = b""
-        return Metadata(*(part if len(part) <= _LONGEST_METADATA else b"" for part in (exif, xmp)))
+        return kept(keep, self.exif, xmp if isinstance(xmp, bytes) else b"")
+
+    def _frame(
+        self,
+        image: Image.Image,
+        milliseconds: float = 0,
+        decisions: dict[object, object] | None = None,
+        reopen: Callable[[], Image.Image] | None = None,
+    ) -> Frame:
+        return Frame(
+            image,
+            self.size,
+            self.orientation,
+            self.profile,
+            milliseconds,
+            reopen,
+            reading=self._reading,
+            _decisions={} if decisions is None else decisions,
+        )
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self.kind, self._data)
 
     def _open(self) -> Image.Image:
-        with reading():
-            return Image.open(io.BytesIO(self._data), formats=[self.kind.name.upper()])
+        with self._reading():
+            if self.kind.name == "HEIF":
+                import pillow_heif  # noqa: PLC0415 - no other format needs it
 
-    def _exif(self) -> Image.Exif:
+                pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+            image = Image.open(io.BytesIO(self._data), formats=[self.kind.name.upper()])
+        if self.kind.name == "PNG":
+            _scale_transparency(image, depth=self._data[24])
+        if self._page > 1:
+            self._turn_to_page(image)
+        return image
+
+    def _turn_to_page(self, image: Image.Image) -> None:
+        pages = int(getattr(image, "n_frames", 1)) if self.kind.name == "TIFF" else 1
+        if self._page > pages:
+            number = f"{pages} page{'s' if pages > 1 else ''}"
+            raise TaskError("image-page-missing", f"The {self.kind.name} has {number}; there is no page {self._page}.")
+        with self._reading():
+            image.seek(self._page - 1)
+
+    def _read_exif(self, image: Image.Image) -> Image.Exif:
         """The EXIF data; empty where it is broken, which is no reason to refuse the picture."""
         try:
-            with reading():
-                exif = self.image.getexif()
+            with self._reading():
+                # Not the PNG plugin's own, which decodes the picture: an error of its pixels would be swallowed here.
+                exif = Image.Image.getexif(image)
                 exif.get(_ORIENTATION)
                 return exif
         except TaskError:
             return Image.Exif()
 
+    def _read_gif(self) -> gif.Gif:
+        with self._reading():
+            read = gif.read(self._data)
+        self._check_canvas(read.size)
+        return read
 
-def _described(exif: Image.Exif) -> bytes:
-    """What EXIF says of the picture, without what it says of the file."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for directory in _DIRECTORIES:
-        entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag not in _STALE}
-        if entries:
-            kept.get_ifd(directory).update(entries)
-            kept[directory] = kept.get_ifd(directory)
-    return kept.tobytes() if kept else b""
+    def _counted(self) -> int:
+        if self._gif is not None:
+            for frame in self._gif.frames:
+                self._check_canvas(frame.size)
+            count = max(1, len(self._gif.frames))
+            area = max(
+                [self._gif.size, *(frame.size for frame in self._gif.frames)], key=lambda size: size[0] * size[1]
+            )
+        else:
+            count, area = self._count_by_pillow(), self.size
+        self._check_frames(count, count * area[0] * area[1] if count > 1 else 0)
+        if count > 1 and self.kind.name == "PNG" and not self._animation_works():
+            return 1
+        return count
+
+    def _count_by_pillow(self) -> int:
+        if self.kind.name not in ("PNG", "WebP", "AVIF"):
+            return 1
+        image = self._image or self._open()
+        with self._reading():
+            count = int(getattr(image, "n_frames", 1)) if getattr(image, "is_animated", False) else 1
+        # An APNG may begin with a picture for programs that know no animations; it is not a part of this one.
+        return count - 1 if count > 1 and self.info.get("default_image") else count
+
+    def _animation_works(self) -> bool:
+        """Whether every frame of an APNG can be decoded; else its still is the picture, as in a browser."""
+        try:
+            for _ in self._animation_frames():
+                pass
+        except TaskError:
+            return False
+        return True
+
+    def _check_size(self, image: Image.Image) -> None:
+        with self._reading():
+            cost = self.kind.cost(image)
+        self.kind.check(image.size, cost)
+
+    def _check_canvas(self, size: Size) -> None:
+        self.kind.check(size, self.kind.bytes_per_pixel[0])
+
+    @staticmethod
+    def _check_frames(count: int, pixels: int) -> None:
+        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS:
+            raise too_large(
+                f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
+                f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
+            )
+
+    def _gif_frames(self, read: gif.Gif) -> Iterator[tuple[Image.Image, float]]:
+        drawn = read.drawn()
+        while True:
+            with self._reading():
+                frame = next(drawn, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _animation_frames(self) -> Iterator[tuple[Image.Image, float]]:
+        image = self._open()
+        first = 1 if self.info.get("default_image") else 0
+        for index in range(first, int(getattr(image, "n_frames", 1))):
+            with self._reading():
+                image.seek(index)
+            self._check_size(image)
+            with self._reading():
+                frame = image.copy()
+            yield frame, float(frame.info.get("duration") or 0)
+
+
+def _scale_transparency(image: Image.Image, depth: int) -> None:
+    """A PNG's transparent color in the eight bits that Pillow makes of 2, 4 or 16 a channel."""
+    transparency = image.info.get("transparency")
+    if isinstance(transparency, int) and image.mode == "L" and depth < 8:
+        image.info["transparency"] = transparency * 255 // (2**depth - 1)
+    elif isinstance(transparency, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in transparency)

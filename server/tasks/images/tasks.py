@@ -6,17 +6,18 @@ from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field
 
-from server.sdk.context import Context, Upload
-from server.sdk.registry import task
-from server.tasks.images.colour import Colour
+from server.context import Context, Upload
+from server.registry import task
 from server.tasks.images.info import ImageInfo, describe_image
 from server.tasks.images.kinds import MEDIA_TYPES
 from server.tasks.images.limits import MAX_UPLOAD_BYTES
+from server.tasks.images.metadata import Keep
 from server.tasks.images.operations import IN_LISTS, OPERATIONS
 from server.tasks.images.operations.base import Operation, parameters_of
-from server.tasks.images.render import ImageFile, Output, chosen, render
-from server.tasks.images.source import Source
-from server.tasks.images.variants import ImageVariants, Variant, VariantName, make_variants
+from server.tasks.images.output import Background, Output, check_lossless
+from server.tasks.images.render import ImageFile, chosen, render
+from server.tasks.images.source import Input, Lenient, Page, Source
+from server.tasks.images.variants import ImageVariants, Variant, VariantName, check_variants, make_variants
 
 _OPTIONS: dict[str, Any] = {
     "soft_time_limit": 100,
@@ -35,7 +36,7 @@ def _given(
     """The function with the signature of a task: a context, an image, `parameters`, and how to write the result."""
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
     image = context.replace(name="image", annotation=Upload)
-    signature = [context, image, *parameters, *parameters_of(Output).values()]
+    signature = [context, image, *parameters, *parameters_of(Output).values(), *parameters_of(Input).values()]
     function.__name__, function.__qualname__, function.__doc__ = name, name, doc
     function.__annotations__ = {one.name: one.annotation for one in signature} | {"return": ImageFile}
     function.__signature__ = inspect.Signature(signature, return_annotation=ImageFile)  # type: ignore[attr-defined]
@@ -47,10 +48,16 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
 
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
         own = {name: values[name] for name in operation.parameters if name in values}
-        return render(ctx, Source(image), operation.name, [operation.step(own)], chosen(values))
+        source = Source(image, chosen(Input, values))
+        return render(ctx, source, operation.name, [operation.step(own)], chosen(Output, values))
+
+    def check(**values: Any) -> None:
+        check_lossless(**values)
+        if operation.check:
+            operation.check(**values)
 
     given = _given(run, operation.name, operation.summary, list(operation.parameters.values()))
-    return task(name=operation.name, check=operation.check, **_OPTIONS)(given)
+    return task(name=operation.name, check=check, **_OPTIONS)(given)
 
 
 def _pipeline() -> Callable[..., ImageFile]:
@@ -62,9 +69,10 @@ def _pipeline() -> Callable[..., ImageFile]:
 
     def image_pipeline(ctx: Context, image: Upload, operations: list[BaseModel], **values: Any) -> ImageFile:
         steps = [operation.step(own) for operation, own in _entries(operations, values)]
-        return render(ctx, Source(image), "image", steps, chosen(values))
+        return render(ctx, Source(image, chosen(Input, values)), "image", steps, chosen(Output, values))
 
     def each_fits(operations: list[BaseModel], **values: Any) -> None:
+        check_lossless(**values)
         for operation, own in _entries(operations, values):
             if operation.check:
                 operation.check(**own)
@@ -87,19 +95,21 @@ TASKS = {operation.name: _task_of(operation) for operation in OPERATIONS}
 image_pipeline = _pipeline()
 
 
-@task(**_OPTIONS)
+@task(check=check_variants, **_OPTIONS)
 def image_variants(
     ctx: Context,
     image: Upload,
     variants: Annotated[dict[VariantName, Variant], Field(min_length=1, max_length=_MAX_VARIANTS)],
-    background: Colour = "#ffffff",
-    keep_metadata: bool = False,
+    background: Background = "#ffffff",
+    keep_metadata: Keep = False,
+    page: Page = 1,
+    lenient: Lenient = False,
 ) -> ImageVariants:
     """Make several sizes and formats of an image from one decode, each a file of its variant's name."""
-    return make_variants(ctx, Source(image), variants, background, keep_metadata)
+    return make_variants(ctx, Source(image, Input(page, lenient)), variants, background, keep_metadata)
 
 
 @task(**_OPTIONS)
-def image_info(image: Upload) -> ImageInfo:
-    """Say what an image is: format, size, mode, frames, EXIF, dominant colours, a placeholder hash."""
-    return describe_image(Source(image))
+def image_info(image: Upload, page: Page = 1, lenient: Lenient = False) -> ImageInfo:
+    """Say what an image is: format, size, mode, frames, EXIF, dominant colors, a placeholder hash."""
+    return describe_image(Source(image, Input(page, lenient)))

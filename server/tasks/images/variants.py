@@ -5,12 +5,22 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from server.sdk.context import Context
-from server.tasks.images.codecs import Format, Quality, codec_for
+from server.context import Context
+from server.tasks.images.codecs import codec_for
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import fit_within
 from server.tasks.images.operations.sizes import Side
-from server.tasks.images.render import ImageFile, Output, Sheet
+from server.tasks.images.output import (
+    Effort,
+    Format,
+    Lossless,
+    MaxBytes,
+    Output,
+    Progressive,
+    Quality,
+    check_lossless,
+)
+from server.tasks.images.render import ImageFile, Sheet
 from server.tasks.images.source import Source
 
 VariantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -27,12 +37,21 @@ class Variant(BaseModel):
 
     width: Side
     height: Annotated[Side | None, Field(description="Default: as the proportions give it.")] = None
-    format: Annotated[Format | None, Field(description="Default: the input's; bmp and tiff become png.")] = None
+    format: Annotated[Format | None, Field(description="Default: the input's; bmp, tiff and heif become png.")] = None
     quality: Quality | None = None
+    lossless: Lossless = False
+    effort: Effort | None = None
+    progressive: Progressive = False
+    max_bytes: MaxBytes | None = None
 
     def size(self, size: Size) -> Size:
         """Of this variant of a picture of `size`."""
         return fit_within(size, (self.width, self.height or float("inf")))
+
+    def output(self, background: str, keep_metadata: bool | str) -> Output:
+        """How this variant is written."""
+        own = self.model_dump(exclude={"width", "height"})
+        return Output(**own, background=background, keep_metadata=keep_metadata)  # type: ignore[arg-type]
 
 
 class ImageVariants(BaseModel):
@@ -41,8 +60,18 @@ class ImageVariants(BaseModel):
     variants: dict[str, ImageFile]
 
 
+def check_variants(variants: Mapping[str, Variant], **_: object) -> None:
+    """Refuse a variant whose options do not fit together.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for variant in variants.values():
+        check_lossless(variant.format, variant.lossless)
+
+
 def make_variants(
-    ctx: Context, source: Source, variants: Mapping[str, Variant], background: str, keep_metadata: bool
+    ctx: Context, source: Source, variants: Mapping[str, Variant], background: str, keep_metadata: bool | str
 ) -> ImageVariants:
     """Decode once, as finely as the largest needs; make each from the smallest larger one that will do."""
     sheets = {name: Sheet(codec_for(variant.format, source.kind.name)) for name, variant in variants.items()}
@@ -58,8 +87,7 @@ def make_variants(
     files = {}
     for index, (name, variant) in enumerate(variants.items(), total - len(variants)):
         ctx.progress(index, total, f"saving {name}")
-        output = Output(variant.format, variant.quality, background, keep_metadata)
-        files[name] = sheets.pop(name).save(ctx, name, source, output)
+        files[name] = sheets.pop(name).save(ctx, name, source, variant.output(background, keep_metadata))
     return ImageVariants(variants=files)
 
 

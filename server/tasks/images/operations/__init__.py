@@ -7,7 +7,7 @@ catalogue, and an entry of `image_pipeline`'s list of operations.
 from collections.abc import Mapping
 
 from server.tasks.images.operations.base import Operation
-from server.tasks.images.operations.crop import crop
+from server.tasks.images.operations.crop import crop, trim
 from server.tasks.images.operations.filters import FILTERS, by_name, filter_
 from server.tasks.images.operations.sizes import resize, thumbnail
 from server.tasks.images.operations.turns import flip, rotate
@@ -17,6 +17,7 @@ OPERATIONS = (
     Operation.of(thumbnail),
     Operation.of(resize),
     Operation.of(crop),
+    Operation.of(trim),
     Operation.of(filter_, name="filter"),
     Operation.of(rotate),
     Operation.of(flip),

@@ -2,11 +2,14 @@
 
 from typing import Annotated, Literal
 
+from PIL import Image
 from pydantic import Field
 
-from server.tasks.images.frame import Frame
-from server.tasks.images.geometry import fit_within, middle, times
-from server.tasks.images.limits import MAX_SIDE
+from server.tasks.images.color import Color
+from server.tasks.images.frame import Frame, Size
+from server.tasks.images.geometry import Gravity, fit_around, fit_within, part_of, place, times
+from server.tasks.images.limits import MAX_SIDE, check_made
+from server.tasks.images.operations.smart import most_interesting
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE, description="Pixels.")]
 
@@ -21,21 +24,60 @@ def resize(
     width: Side | None = None,
     height: Side | None = None,
     fit: Annotated[
-        Literal["contain", "cover", "fill"],
-        Field(description="contain: within the box; cover: fills the box, what juts out is cut; fill: is stretched."),
+        Literal["contain", "cover", "fill", "pad", "outside"],
+        Field(
+            description="contain: within the box; cover: fills the box, the rest is cut off; fill: stretched to"
+            " the box; pad: within the box, with bars around it; outside: the box fits into the image, uncut."
+        ),
     ] = "contain",
     enlarge: Annotated[bool, Field(description="Whether a small image may grow.")] = False,
+    gravity: Annotated[
+        Literal[Gravity, "smart"],
+        Field(description="Of cover: the part that stays (smart: the busiest). Of pad: the image's place in the box."),
+    ] = "center",
+    pad_color: Annotated[
+        Color | None,
+        Field(description="Of the bars of pad. Default: none where the format has transparency, else `background`."),
+    ] = None,
 ) -> Frame:
     """Bring an image to `width` x `height`; a side that is left out follows from the other."""
     if width is None or height is None:
         bounds = (width or float("inf"), height or float("inf"))
         scalable = enlarge and bounds != (float("inf"), float("inf"))
         return frame.scaled(fit_within(frame.size, bounds, enlarge=scalable))
+    box = (width, height)
     if fit == "contain":
-        return frame.scaled(fit_within(frame.size, (width, height), enlarge=enlarge))
+        return frame.scaled(fit_within(frame.size, box, enlarge=enlarge))
+    if fit == "outside":
+        return frame.scaled(fit_around(frame.size, box, enlarge=enlarge))
+    if fit == "pad":
+        return _padded(frame, box, enlarge, "center" if gravity == "smart" else gravity, pad_color)
     if fit == "fill":
-        return frame.scaled((width, height) if enlarge else (min(width, frame.size[0]), min(height, frame.size[1])))
-    # A box larger than the image shrinks and keeps its proportions: these are what a page's layout relies on.
-    room = 1.0 if enlarge else min(1.0, frame.size[0] / width, frame.size[1] / height)
-    size = times((width, height), room)
-    return frame.scaled(size, middle(frame.size, size))
+        return frame.scaled(box if enlarge else (min(width, frame.size[0]), min(height, frame.size[1])))
+    return _covering(frame, box, enlarge, gravity)
+
+
+def _covering(frame: Frame, box: Size, enlarge: bool, gravity: Literal[Gravity, "smart"]) -> Frame:
+    """The box filled. One larger than the image shrinks and keeps its proportions: a page's layout relies on them."""
+    room = 1.0 if enlarge else min(1.0, frame.size[0] / box[0], frame.size[1] / box[1])
+    size = times(box, room)
+    if gravity != "smart":
+        return frame.scaled(size, part_of(frame.size, size, gravity))
+    around = frame.scaled(fit_around(frame.size, size, enlarge=True))
+    pixels = around.display()
+    left, top = around.once((_covering, size), lambda: most_interesting(pixels, size))
+    return around.showing(pixels.crop((left, top, left + size[0], top + size[1])))
+
+
+def _padded(frame: Frame, box: Size, enlarge: bool, gravity: Gravity, color: str | None) -> Frame:
+    check_made(box)
+    inner = frame.scaled(fit_within(frame.size, box, enlarge=enlarge))
+    left, top = (round(edge) for edge in place(inner.size, box, gravity))
+    if color is None:
+        sheet = Image.new("RGBA", box)
+        sheet.paste(inner.pixels().convert("RGBA"), (left, top))
+    else:
+        pixels = inner.pixels()
+        sheet = Image.new("RGB", box, color)
+        sheet.paste(pixels, (left, top), pixels if pixels.mode == "RGBA" else None)
+    return inner.showing(sheet)

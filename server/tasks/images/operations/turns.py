@@ -25,7 +25,7 @@ def rotate(
     if angle == 0:
         return frame
     if angle in _QUARTERS and (expand or angle == 180):
-        return frame.showing(frame.pixels().transpose(_QUARTERS[int(angle)]))
+        return frame.moved(lambda image: image.transpose(_QUARTERS[int(angle)]))
     if expand:
         # The corners lie within a square whose side is the diagonal.
         width, height = frame.size
@@ -43,4 +43,4 @@ def flip(
     """Mirror an image."""
     across = direction == "horizontal"
     turn = Image.Transpose.FLIP_LEFT_RIGHT if across else Image.Transpose.FLIP_TOP_BOTTOM
-    return frame.showing(frame.pixels().transpose(turn))
+    return frame.moved(lambda image: image.transpose(turn))

@@ -1,0 +1,92 @@
+"""A PDF opened with PDFium. Nothing in the file is trusted: an error of its bytes ends as a `TaskError`."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from server.errors import TaskError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from pypdfium2 import PdfDocument
+
+#: Readers look for it in the first kilobyte: mail gateways put bytes in front.
+_HEAD = re.compile(rb"%PDF-(\d\.\d)")
+_HEAD_WITHIN = 1024
+
+#: Bytes for each pixel while a page is drawn and written, as measured, and the memory that one task may need.
+_BYTES_PER_PIXEL = 16
+_MEMORY = 400_000_000
+MAX_PIXELS = _MEMORY // _BYTES_PER_PIXEL
+
+_PASSWORD = "password"  # noqa: S105 - a word of PDFium's message
+
+
+def version_of(data: bytes) -> str:
+    """The version that a PDF's first line declares.
+
+    Raises:
+        TaskError: `pdf-unreadable` where the file is not a PDF.
+    """
+    head = _HEAD.search(data[:_HEAD_WITHIN])
+    if head is None:
+        raise TaskError("pdf-unreadable", "By its first bytes this file is not a PDF. Send a PDF document.")
+    return head[1].decode()
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator["PdfDocument"]:
+    """The document, open for as long as the block runs.
+
+    Raises:
+        TaskError: `pdf-unreadable` or `pdf-encrypted`.
+    """
+    from pypdfium2 import PdfDocument, PdfiumError  # noqa: PLC0415 - the web process never needs it
+
+    version_of(data)
+    document = None
+    try:
+        document = PdfDocument(data)
+        yield document
+    except PdfiumError as error:
+        if _PASSWORD in str(error).lower():
+            raise TaskError("pdf-encrypted", "The PDF needs a password. Send a copy without one.") from error
+        raise TaskError(
+            "pdf-unreadable", "The PDF is damaged and cannot be read. Send another copy, or save it again."
+        ) from error
+    finally:
+        if document is not None:
+            document.close()
+
+
+def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
+    """A page as a picture of this width, on white.
+
+    Raises:
+        TaskError: `pdf-page-missing`, or `pdf-too-large` where the picture would have too many pixels.
+    """
+    if number > len(document):
+        count = f"{len(document)} page{'s' if len(document) > 1 else ''}"
+        raise TaskError("pdf-page-missing", f"The PDF has {count}; there is no page {number}.")
+    # Before the page is loaded, or the contents of fields are left out.
+    document.init_forms()
+    page = document[number - 1]
+    scale = width / max(page.get_width(), 0.01)
+    pixels = width * max(1, round(page.get_height() * scale))
+    if pixels > MAX_PIXELS:
+        raise TaskError(
+            "pdf-too-large",
+            f"The picture would have {pixels} pixels; the limit is {MAX_PIXELS}. Ask for a smaller width.",
+        )
+    image: Image.Image = page.render(scale=scale).to_pil()
+    return image.convert("RGB")
+
+
+def written(image: "Image.Image", format_name: str, quality: int | None) -> bytes:
+    """The picture as a file."""
+    options: dict[str, Any] = {"compress_level": 4} if format_name == "png" else {"quality": quality or 80}
+    file = io.BytesIO()
+    image.save(file, format_name, **options)
+    return file.getvalue()

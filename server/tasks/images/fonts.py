@@ -1,0 +1,115 @@
+"""Fonts: the bundled one, the configured ones and a client's own, and which characters each can show."""
+
+import functools
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import ImageFont
+
+from server.errors import TaskError
+
+_BUNDLED = Path(__file__).parent / "fonts" / "NotoSans-Regular-subset.ttf"
+
+_TRUETYPE = (b"\0\1\0\0", b"true", b"OTTO", b"ttcf")
+
+#: Encodings of a font's character map that are Unicode: platform, and encoding within it.
+_UNICODE = ((0, 3), (0, 4), (0, 6), (3, 1), (3, 10))
+
+
+class Font:
+    """A TrueType or OpenType font file.
+
+    Raises:
+        TaskError: `font-unreadable`.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if data[:4] not in _TRUETYPE:
+            raise _unreadable()
+        self._data = data
+        try:
+            self._maps = tuple(_maps(data))
+            self.at(10)
+        except (struct.error, OSError, ValueError):
+            raise _unreadable() from None
+
+    def at(self, size: float) -> ImageFont.FreeTypeFont:
+        """The font in a size, in pixels."""
+        return ImageFont.truetype(io.BytesIO(self._data), size)
+
+    def has(self, character: str) -> bool:
+        """Whether the font has a glyph for a character."""
+        try:
+            return any(_glyph(self._data, at, ord(character)) for at in self._maps)
+        except struct.error:
+            return False
+
+
+def _unreadable() -> TaskError:
+    return TaskError(
+        "font-unreadable", "The font cannot be read. Send a TrueType or OpenType file (.ttf, .otf or .ttc)."
+    )
+
+
+@functools.cache
+def bundled() -> Font:
+    """Noto Sans with Latin, Greek and Cyrillic: the same on every machine."""
+    return Font(_BUNDLED.read_bytes())
+
+
+def _maps(data: bytes) -> Iterator[int]:
+    """Where the file's Unicode character maps begin."""
+    start = struct.unpack_from(">I", data, 12)[0] if data.startswith(b"ttcf") else 0
+    count = struct.unpack_from(">H", data, start + 4)[0]
+    for number in range(count):
+        tag, _, table, _ = struct.unpack_from(">4sIII", data, start + 12 + 16 * number)
+        if tag != b"cmap":
+            continue
+        for each in range(struct.unpack_from(">H", data, table + 2)[0]):
+            platform, encoding, offset = struct.unpack_from(">HHI", data, table + 4 + 8 * each)
+            if (platform, encoding) in _UNICODE:
+                yield table + offset
+
+
+def _glyph(data: bytes, at: int, code: int) -> int:
+    """The number of a character's glyph in the map at `at`; 0 where it has none."""
+    form = struct.unpack_from(">H", data, at)[0]
+    if form == 4:
+        return _glyph_of_segments(data, at, code) if code <= 0xFFFF else 0
+    if form == 12:
+        return _glyph_of_groups(data, at, code)
+    return 0
+
+
+def _glyph_of_segments(data: bytes, at: int, code: int) -> int:
+    doubled = struct.unpack_from(">H", data, at + 6)[0]
+    for offset in range(0, doubled, 2):
+        if code > struct.unpack_from(">H", data, at + 14 + offset)[0]:
+            continue
+        start, delta, indirect = (
+            struct.unpack_from(">H", data, at + 16 + part * doubled + offset)[0] for part in (1, 2, 3)
+        )
+        if code < start:
+            return 0
+        if not indirect:
+            return int(code + delta) & 0xFFFF
+        place = at + 16 + 3 * doubled + offset + indirect + 2 * (code - start)
+        glyph = int(struct.unpack_from(">H", data, place)[0])
+        return (glyph + delta) & 0xFFFF if glyph else 0
+    return 0
+
+
+def _glyph_of_groups(data: bytes, at: int, code: int) -> int:
+    low, high = 0, struct.unpack_from(">I", data, at + 12)[0] - 1
+    while low <= high:
+        middle = (low + high) // 2
+        start, end, glyph = struct.unpack_from(">III", data, at + 16 + 12 * middle)
+        if code < start:
+            high = middle - 1
+        elif code > end:
+            low = middle + 1
+        else:
+            return int(glyph) + code - int(start)
+    return 0

@@ -1,0 +1,129 @@
+"""GIF animations, drawn as browsers draw them.
+
+Pillow paints color 0 where a first frame leaves the canvas free, and an opaque background where a frame is disposed
+of. Here both stay transparent. Pillow still decodes each frame, as a file of its own.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+Size = tuple[int, int]
+
+_RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class GifFrame:
+    """One frame as it stands in the file: a rectangle of the canvas."""
+
+    left: int
+    top: int
+    size: Size
+    milliseconds: int
+    disposal: int
+    #: A file that holds this frame alone.
+    file: bytes
+
+    def decoded(self) -> Image.Image:
+        """The rectangle's pixels."""
+        image = Image.open(io.BytesIO(self.file), formats=["GIF"])
+        image.load()
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+@dataclass(frozen=True, slots=True)
+class Gif:
+    """A GIF's canvas and its frames, none of them decoded."""
+
+    size: Size
+    frames: tuple[GifFrame, ...]
+
+    @property
+    def first_fills_canvas(self) -> bool:
+        """Whether the first frame leaves nothing of the canvas free."""
+        return not self.frames or self.frames[0].size == self.size
+
+    def drawn(self) -> Iterator[tuple[Image.Image, int]]:
+        """Each state of the canvas, and the milliseconds that it is shown."""
+        canvas = Image.new("RGBA", self.size)
+        for frame in self.frames:
+            before = canvas.copy() if frame.disposal == _RESTORE_PREVIOUS else None
+            part = frame.decoded()
+            canvas.paste(part, (frame.left, frame.top), part if part.mode == "RGBA" else None)
+            opaque = canvas.getchannel("A").getextrema() == (255, 255)
+            yield canvas.convert("RGB") if opaque else canvas.copy(), frame.milliseconds
+            if before is not None:
+                canvas = before
+            elif frame.disposal == _RESTORE_BACKGROUND:
+                canvas.paste((0, 0, 0, 0), (frame.left, frame.top, *_corner(frame)))
+
+
+def _corner(frame: GifFrame) -> Size:
+    return frame.left + frame.size[0], frame.top + frame.size[1]
+
+
+class _Reader:
+    """The file's bytes, read from front to back."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes; fewer at the end of the file."""
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def blocks(self) -> bytes:
+        """The sub-blocks up to the empty one that ends them, as they stand in the file."""
+        start = self._at
+        while size := self.take(1):
+            if size == b"\0":
+                break
+            self._at += size[0]
+        return self._data[start : self._at]
+
+
+def read(data: bytes) -> Gif:
+    """The frames of a file, up to its end or to the first block that is not one.
+
+    Raises:
+        struct.error, IndexError: the file ends within a header.
+    """
+    reader = _Reader(data)
+    width, height, flags = struct.unpack("<HHB", reader.take(11)[6:])
+    reader.take(2)
+    palette = _palette(reader, flags)
+    canvas, frames, control = (width, height), list[GifFrame](), b""
+    while (kind := reader.take(1)) in (b"!", b","):
+        if kind == b"!":
+            label, blocks = reader.take(1), reader.blocks()
+            control = blocks[1:5] if label == b"\xf9" and len(blocks) >= 5 else control
+            continue
+        frame = _frame(reader, palette, control)
+        if not frames:
+            # As browsers do: a first frame that is larger than the canvas says how large the canvas is.
+            canvas = max(canvas[0], _corner(frame)[0]), max(canvas[1], _corner(frame)[1])
+        frames.append(frame)
+        control = b""
+    return Gif(canvas, tuple(frames))
+
+
+def _palette(reader: _Reader, flags: int) -> bytes:
+    return reader.take(3 << (flags & 7) + 1) if flags & 0x80 else b""
+
+
+def _frame(reader: _Reader, shared: bytes, control: bytes) -> GifFrame:
+    left, top, width, height, flags = struct.unpack("<HHHHB", reader.take(9))
+    palette = _palette(reader, flags) or shared
+    pixels = reader.take(1) + reader.blocks()
+    bits = (len(palette) // 3).bit_length() - 2
+    head = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0x80 | bits if palette else 0, 0, 0)
+    extension = b"!\xf9\x04" + control + b"\0" if control else b""
+    place = struct.pack("<cHHHHB", b",", 0, 0, width, height, flags & 0x40)
+    file = b"".join((head, palette, extension, place, pixels, b";"))
+    milliseconds = 10 * int.from_bytes(control[1:3], "little")
+    return GifFrame(left, top, (width, height), milliseconds, (control[0] >> 2) & 7 if control else 0, file)

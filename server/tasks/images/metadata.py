@@ -1,0 +1,72 @@
+"""The part of a picture's metadata that goes into the result."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from PIL import Image
+from pydantic import Field
+
+from server.tasks.images.failures import ignoring_bad_metadata
+
+Keep = Annotated[
+    bool | Literal["all", "copyright", "no-location"],
+    Field(
+        description="Keep EXIF and XMP: all (or true), copyright (artist and copyright alone), no-location (all but the"
+        " place). png keeps EXIF alone, gif none."
+    ),
+]
+
+_ARTIST, _COPYRIGHT = 315, 33432
+
+#: EXIF tags that describe the picture and not the file that held it; the two directories are of the same kind.
+_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, _ARTIST, _COPYRIGHT)
+_EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
+
+#: The input's size is not the output's, and a maker's note is lost anyway once its bytes are moved.
+_STALE = (0x927C, 0xA002, 0xA003, 0xA005)
+
+#: A segment of a JPEG holds no more.
+_MAX_BYTES = 65_000
+
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
+_XMP_PLACE = re.compile(rb"GPS|Location|City|Country|State|geo:|Sublocation", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is kept of an input's metadata, as the encoders take it."""
+
+    exif: bytes = b""
+    xmp: bytes = b""
+
+
+def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> Metadata:
+    """EXIF without orientation and stale tags, and XMP, as far as `keep` says; empty where they cannot be read."""
+    if not keep:
+        return Metadata()
+    xmp = _XMP_ORIENTATION.sub(b"", xmp)
+    # Not edited: a place can be written in many ways, and a packet that names none needs no editing.
+    if keep == "copyright" or (keep == "no-location" and _XMP_PLACE.search(xmp)):
+        xmp = b""
+    tags = (_ARTIST, _COPYRIGHT) if keep == "copyright" else _DESCRIPTIVE
+    directories = {"copyright": (), "no-location": (_EXIF_DIRECTORY,)}.get(str(keep), (_EXIF_DIRECTORY, _GPS_DIRECTORY))
+    parts = (_selected(exif, tags, directories), xmp)
+    return Metadata(*(part if len(part) <= _MAX_BYTES else b"" for part in parts))
+
+
+def _selected(exif: Image.Exif, tags: Iterable[int], directories: Iterable[int]) -> bytes:
+    """The tags and directories as bytes; none where the input's are broken, which is no reason to refuse a picture."""
+    selected = Image.Exif()
+    with ignoring_bad_metadata():
+        for tag in tags:
+            if tag in exif:
+                selected[tag] = exif[tag]
+        for directory in directories:
+            entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag not in _STALE}
+            if entries:
+                selected.get_ifd(directory).update(entries)
+                selected[directory] = selected.get_ifd(directory)
+        return selected.tobytes() if selected else b""
+    return b""

@@ -1,0 +1,50 @@
+"""Finding the part of a picture where most is to be seen."""
+
+from itertools import accumulate
+
+from PIL import Image, ImageChops, ImageFilter
+
+from server.tasks.images.frame import Size
+from server.tasks.images.geometry import fit_within
+
+#: The longest side of the picture that attention is measured on.
+_GLANCE = 96
+
+
+def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:
+    """Left and top of the box of this size with the most edges and strong colors; the middle where all is even."""
+    small = image.convert("RGB").resize(fit_within(image.size, (_GLANCE, _GLANCE)), Image.Resampling.BOX)
+    scale = image.width / small.width, image.height / small.height
+    box = max(1, round(size[0] / scale[0])), max(1, round(size[1] / scale[1]))
+    sums = _summed(_attention(small))
+    spare = max(0, small.width - box[0]), max(0, small.height - box[1])
+
+    def rank(corner: tuple[int, int]) -> tuple[int, float]:
+        x, y = corner
+        right, bottom = min(small.width, x + box[0]), min(small.height, y + box[1])
+        seen = sums[bottom][right] - sums[y][right] - sums[bottom][x] + sums[y][x]
+        return seen, -abs(x - spare[0] / 2) - abs(y - spare[1] / 2)
+
+    x, y = max(((x, y) for y in range(spare[1] + 1) for x in range(spare[0] + 1)), key=rank)
+    room = image.width - size[0], image.height - size[1]
+    # Scaled by the room that is left, so that a box at the small picture's end is at the large one's end too.
+    return round(x / spare[0] * room[0]) if spare[0] else room[0] // 2, (
+        round(y / spare[1] * room[1]) if spare[1] else room[1] // 2
+    )
+
+
+def _attention(image: Image.Image) -> Image.Image:
+    grey = image.convert("L")
+    edges = ImageChops.difference(grey, grey.filter(ImageFilter.GaussianBlur(2)))
+    strong = image.convert("HSV").getchannel("S").point(lambda value: value // 8)
+    return ImageChops.add(edges, strong)
+
+
+def _summed(image: Image.Image) -> list[list[int]]:
+    """For each corner the sum of all that lies left and above of it."""
+    values = image.tobytes()
+    sums = [[0] * (image.width + 1)]
+    for row in range(image.height):
+        line = accumulate(values[row * image.width : (row + 1) * image.width], initial=0)
+        sums.append([above + value for above, value in zip(sums[-1], line, strict=True)])
+    return sums

@@ -1,0 +1,72 @@
+"""How a result is written: the parameters that every image task has, and that each of several variants may have."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from server.errors import TaskError
+from server.tasks.images.color import Color
+from server.tasks.images.metadata import Keep
+
+Format = Literal["jpeg", "png", "webp", "avif", "gif"]
+
+Quality = Annotated[
+    int,
+    Field(ge=1, le=100, description="Of jpeg, webp and avif: more is better and larger. png and gif have none."),
+]
+Lossless = Annotated[bool, Field(description="Every pixel as it is: of webp; png is always lossless.")]
+Effort = Annotated[
+    int,
+    Field(ge=1, le=10, description="More makes smaller files and takes longer; of all formats but gif."),
+]
+Progressive = Annotated[bool, Field(description="Of jpeg: shown coarsely first, then finer; slower to write.")]
+MaxBytes = Annotated[
+    int,
+    Field(
+        ge=100,
+        le=2**30,
+        description="The most bytes that the file may have: quality is lowered as far as that needs. The task fails"
+        " where no quality is low enough, or the format has none.",
+    ),
+]
+Background = Annotated[
+    Color, Field(description="The color that shows through transparent parts where the format has no transparency.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a result is written. Its fields are parameters of every image task that makes one file."""
+
+    format: Annotated[
+        Format | None,
+        Field(description="Default: the input's; bmp, tiff and heif become png. Animations: all but jpeg."),
+    ] = None
+    quality: Quality | None = None
+    lossless: Lossless = False
+    effort: Effort | None = None
+    progressive: Progressive = False
+    max_bytes: MaxBytes | None = None
+    background: Background = "#ffffff"
+    keep_metadata: Keep = False
+
+
+def check_lossless(format: str | None, lossless: bool, **_: object) -> None:
+    """Refuse `lossless` for a format that always loses something; None is a format that is not known yet.
+
+    Raises:
+        ValueError: the format cannot be lossless.
+    """
+    if lossless and format not in (None, "png", "webp"):
+        raise ValueError(f"{format} cannot be `lossless`; ask for the format webp or png")
+
+
+def too_many_bytes(name: str, size: int, limit: int, at_quality: int | None) -> TaskError:
+    """A result that cannot be made as small as asked."""
+    written = f"at quality {at_quality}" if at_quality else "which has no lower quality"
+    return TaskError(
+        "image-too-many-bytes",
+        f"The result has {size} bytes as {name} ({written}), and `max_bytes` is {limit}. Ask for fewer pixels, or for"
+        " another format.",
+    )

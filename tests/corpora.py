@@ -1,0 +1,150 @@
+"""Run the tasks on every file of a folder, and report what ended how: `make test-corpora FOLDER=pictures`.
+
+Pictures go through `thumbnail` and `image_info`, documents through `pdf_preview`, tables through `csv_stats`; files of
+other names are counted and left out. A file may be done or refused with an error of its own; the exit status is 1 where
+one crashed its process, raised any other error, or took longer than SECONDS (30).
+"""
+
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from server.errors import TaskError
+from server.tasks.documents import pdf_preview
+from server.tasks.images import image_info
+from server.tasks.images.tasks import TASKS
+from server.tasks.tables.tasks import csv_stats
+from tests.images.pictures import Desk
+
+_SECONDS = float(os.environ.get("SECONDS", "30"))
+_MEMORY = 512 * 2**20
+
+
+class LocalFile:
+    """A file of this machine, as a task sees an upload."""
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.filename = place.name
+        self.size = place.stat().st_size
+
+    def read(self) -> bytes:
+        return self._place.read_bytes()
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        with self._place.open("rb") as file:
+            yield file
+
+    @contextmanager
+    def path(self) -> Iterator[Path]:
+        yield self._place
+
+
+def picture(file: Any) -> str:
+    info = image_info(file)
+    TASKS["thumbnail"](Desk(), file)
+    return f"{info.format} {info.width}x{info.height} {info.mode}"
+
+
+def document(file: Any) -> str:
+    made = pdf_preview(Desk(), file)
+    return f"{made.pages} pages"
+
+
+def table(file: Any) -> str:
+    stats = csv_stats(Desk(), file)
+    return f"{stats.rows} rows, {stats.column_count} columns"
+
+
+#: To try the files of another task, add a function that runs it and returns a few words, and the suffixes of its files.
+READERS: dict[Callable[[Any], str], str] = {
+    picture: ".jpg .jpeg .jpe .png .apng .gif .webp .avif .heic .heif .tif .tiff .bmp",
+    document: ".pdf",
+    table: ".csv .tsv .tab .txt",
+}
+
+
+@dataclass(frozen=True)
+class End:
+    """How one file ended: `kind` is done, refused, error, crash or timeout."""
+
+    kind: str
+    detail: str
+    seconds: float
+
+
+def reader_of(place: Path) -> Callable[[Any], str] | None:
+    """The function that runs a task on files of this name."""
+    return next((reader for reader, names in READERS.items() if place.suffix.lower() in names.split()), None)
+
+
+def tried(reader: Callable[[Any], str], place: Path, seconds: float = _SECONDS) -> End:
+    """Run the task in a process of its own, within a worker's memory."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    began = time.monotonic()
+    child = multiprocessing.get_context("fork").Process(target=_run, args=(reader, place, theirs))
+    child.start()
+    theirs.close()
+    kind, detail = ("timeout", f"longer than {seconds:g} s")
+    if ours.poll(seconds):
+        try:
+            kind, detail = ours.recv()
+        except EOFError:
+            child.join()
+            kind, detail = "crash", f"exit code {child.exitcode}"
+    child.kill()
+    child.join()
+    return End(kind, detail, time.monotonic() - began)
+
+
+def _run(reader: Callable[[Any], str], place: Path, answer: Connection) -> None:
+    # Settings are read by some tasks; no Redis is asked for anything.
+    os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
+    resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + _MEMORY,) * 2)
+    try:
+        end = "done", reader(LocalFile(place))
+    except TaskError as error:
+        end = "refused", f"{error.type}: {error.detail}"
+    except Exception as error:
+        end = "error", repr(error)
+    answer.send(end)
+
+
+def _data_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
+
+
+def main(folder: Path) -> int:
+    """Try every file, print a line for each that is not done, and the sums."""
+    places = sorted(place for place in folder.rglob("*") if place.is_file())
+    ends: Counter[str] = Counter()
+    width = shutil.get_terminal_size().columns
+    for place in places:
+        reader = reader_of(place)
+        if reader is None:
+            ends["left out"] += 1
+            continue
+        end = tried(reader, place)
+        ends[end.kind] += 1
+        if end.kind != "done":
+            print(f"{end.kind:8}{end.seconds:6.1f} s  {place.relative_to(folder)}  {end.detail}"[: max(width, 200)])
+    print(", ".join(f"{count} {kind}" for kind, count in ends.most_common()) or "no files")
+    return 1 if ends.keys() & {"error", "crash", "timeout"} else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,133 @@
+"""How results are written: lossless, effort, progressive, no more than so many bytes, and which metadata."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import ExifTags, Image
+from pydantic import TypeAdapter, ValidationError
+
+from server.errors import TaskError
+from server.tasks.images.output import Output, check_lossless
+from server.tasks.images.tasks import TASKS, image_variants
+from server.tasks.images.variants import Variant, check_variants
+from tests.images.pictures import Desk, Sent, corners, encoded, made, photo, run
+
+PHOTO = encoded(photo(400, 300), "PNG")
+
+
+def test_lossless_webp_keeps_every_pixel() -> None:
+    image = made("flip", PHOTO, format="webp", lossless=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert image.tobytes() == photo(400, 300).tobytes()
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "avif", "gif"])
+def test_lossless_is_refused_where_the_format_cannot_be(format_name: str) -> None:
+    with pytest.raises(ValueError, match=f"{format_name} cannot be `lossless`"):
+        check_lossless(format_name, True)
+    with pytest.raises(ValueError, match="cannot be"):
+        check_variants({"a": Variant(width=5, format=format_name, lossless=True)})
+
+
+def test_lossless_is_refused_by_the_worker_where_the_input_says_the_format() -> None:
+    with pytest.raises(TaskError, match="jpeg cannot be `lossless`") as caught:
+        made("thumbnail", encoded(corners(), "JPEG"), lossless=True)
+    assert caught.value.type == "image-format-unsupported"
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "png", "webp", "avif"])
+def test_more_effort_makes_no_larger_files(format_name: str) -> None:
+    little, _ = run("thumbnail", PHOTO, format=format_name, width=200, height=200, effort=1)
+    much, image = run("thumbnail", PHOTO, format=format_name, width=200, height=200, effort=10)
+    assert much.bytes <= little.bytes
+    assert image.size == (200, 150)
+
+
+def test_a_progressive_jpeg_is_one() -> None:
+    assert made("thumbnail", PHOTO, format="jpeg", progressive=True).info.get("progressive")
+    assert not made("thumbnail", PHOTO, format="jpeg").info.get("progressive")
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "webp", "avif"])
+@pytest.mark.parametrize("limit", [5_000, 8_000, 20_000])
+def test_a_file_has_at_most_max_bytes_and_uses_them(format_name: str, limit: int) -> None:
+    values = {"format": format_name, "width": 300, "height": 300}
+    full, _ = run("thumbnail", PHOTO, quality=95, **values)
+    file, image = run("thumbnail", PHOTO, quality=95, max_bytes=limit, **values)
+    assert full.bytes > limit >= file.bytes > limit / 2
+    assert image.size == (300, 225)
+
+
+def test_max_bytes_that_are_enough_change_nothing() -> None:
+    assert run("thumbnail", PHOTO, max_bytes=10**6)[0] == run("thumbnail", PHOTO)[0]
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "png", "gif"])
+def test_max_bytes_that_cannot_be_reached_are_an_error_with_both_numbers(format_name: str) -> None:
+    with pytest.raises(TaskError, match=r"has \d+ bytes as .*`max_bytes` is 200") as caught:
+        made("resize", PHOTO, format=format_name, max_bytes=200)
+    assert caught.value.type == "image-too-many-bytes"
+
+
+def test_each_variant_has_its_own_way_of_being_written() -> None:
+    desk = Desk()
+    variants = {
+        "small": Variant(width=200, format="jpeg", max_bytes=3_000),
+        "exact": Variant(width=400, format="webp", lossless=True),
+        "shown": Variant(width=200, format="jpeg", progressive=True, effort=6),
+    }
+    files = image_variants(desk, Sent(PHOTO), variants).variants
+    assert files["small"].bytes <= 3_000
+    assert desk.image("exact.webp").tobytes() == photo(400, 300).tobytes()
+    assert desk.image("shown.jpg").info.get("progressive")
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:title="Cat"%s/></x:xmpmeta>'
+
+
+def tagged(place_in_xmp: bool = False) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.Copyright] = "Ada", "(c) Ada"
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "Coatcheck", 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] = 2.8
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    return encoded(corners(), "JPEG", exif=exif, xmp=XMP % (b' exif:GPSLatitude="51"' if place_in_xmp else b""))
+
+
+def kept(keep: bool | str, place_in_xmp: bool = False) -> tuple[set[str], bool]:
+    """The names of the tags that a result has, with those of its directories, and whether it has XMP."""
+    image = made("thumbnail", tagged(place_in_xmp), keep_metadata=keep)
+    exif = image.getexif()
+    parts = ((ExifTags.TAGS, exif), (ExifTags.TAGS, exif.get_ifd(0x8769)), (ExifTags.GPSTAGS, exif.get_ifd(0x8825)))
+    return {names[tag] for names, part in parts for tag in part} - {"ExifOffset", "GPSInfo"}, "xmp" in image.info
+
+
+def test_the_metadata_that_is_asked_for_is_kept_and_no_other() -> None:
+    rights, rest = {"Artist", "Copyright"}, {"Make", "FNumber"}
+    assert kept(False) == (set(), False)
+    assert kept("copyright") == (rights, False)
+    assert kept("no-location") == (rights | rest, True)
+    assert kept("all") == kept(True) == (rights | rest | {"GPSLatitudeRef"}, True)
+
+
+def test_xmp_that_names_a_place_is_left_out_without_location() -> None:
+    assert kept("no-location", place_in_xmp=True)[1] is False
+    assert kept("all", place_in_xmp=True)[1] is True
+
+
+@pytest.mark.parametrize(("sent", "read"), [("true", True), ("false", False), (True, True), ("copyright", "copyright")])
+def test_keep_metadata_is_read_from_forms_as_from_json(sent: Any, read: Any) -> None:
+    assert TypeAdapter(Output).validate_python({"keep_metadata": sent}).keep_metadata == read
+    with pytest.raises(ValidationError):
+        TypeAdapter(Output).validate_python({"keep_metadata": "some"})
+
+
+def test_every_task_of_one_file_has_all_of_these_options() -> None:
+    for name, task in TASKS.items():
+        assert set(Output.__dataclass_fields__) <= set(task.__annotations__), name
+
+
+def test_a_file_of_a_task_can_be_read_by_another() -> None:
+    desk = Desk()
+    TASKS["thumbnail"](desk, Sent(PHOTO), format="avif", width=100, height=100)
+    assert Image.open(io.BytesIO(desk.files["thumbnail.avif"])).size == (100, 75)
