@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.documents import pdf_preview
 from server.tasks.images import image_info
 from server.tasks.images.tasks import TASKS

@@ -82,6 +82,7 @@ class TaskDefinition:
     retries: Retries
     queue: str
     accepts: tuple[str, ...] = ()
+    recognizes: Callable[[bytes], bool] | None = None
     max_upload_bytes: int | None = None
     throttle: Throttle = FREE
 

@@ -31,6 +31,7 @@ def task(
     queue: str = "default",
     max_upload_bytes: int | None = None,
     accepts: tuple[str, ...] = (),
+    recognizes: Callable[[bytes], bool] | None = None,
     check: Callable[..., object] | None = None,
     max_running: int = 0,
     per_minute: int = 0,
@@ -48,6 +49,8 @@ def task(
         queue: the queue in which its tasks wait.
         max_upload_bytes: the limit of one file; `MAX_UPLOAD_BYTES` limits the whole request.
         accepts: media types of its uploads, such as `image/png` or `text/*`; empty accepts any type.
+        recognizes: called with an upload's first bytes where its declared type is not among `accepts`; true accepts
+            the upload. Clients often declare a wrong type.
         check: called with the function's parameters (without its context) before a request is stored. The message
             of its ValueError is sent to the client.
         max_running: how many may run at the same time, over all workers; 0 means no limit.
@@ -76,6 +79,7 @@ def task(
             retries=Retries(retries, retry_on, retry_backoff),
             queue=queue,
             accepts=accepts,
+            recognizes=recognizes,
             max_upload_bytes=max_upload_bytes,
             throttle=Throttle(max_running, per_minute, limit_per_owner),
         )

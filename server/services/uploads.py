@@ -3,6 +3,7 @@
 import hashlib
 import mimetypes
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from pydantic import BaseModel
 
@@ -16,6 +17,9 @@ from server.store import Store
 from server.store.errors import BlobMissing
 
 _UNKNOWN_TYPE = "application/octet-stream"
+
+#: A PDF may have up to 1,024 bytes in front of its first line; every other format is known by fewer.
+_HEAD_BYTES = 1100
 
 
 class IncomingUploads:
@@ -44,7 +48,8 @@ class IncomingUploads:
         Raises:
             UnsupportedMediaType, TooLarge, StorageFull: the upload is refused.
         """
-        upload = self._announce(filename, media_type)
+        head, chunks = _split_head(chunks)
+        upload = self._announce(filename, media_type, head)
         digest = hashlib.sha256()
         with self._store.blobs.writer(upload.key) as writer:
             for chunk in chunks:
@@ -96,13 +101,15 @@ class IncomingUploads:
             if not (upload.url or upload.task_id):  # uploads by URL are downloaded again
                 self._copy(upload)
 
-    def _announce(self, filename: str, media_type: str) -> Upload:
+    def _announce(self, filename: str, media_type: str, head: bytes) -> Upload:
         declared = media_type.partition(";")[0].strip().lower()
         if declared in ("", _UNKNOWN_TYPE):
             declared = mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
         if not is_media_type(declared):
             raise UnsupportedMediaType(f"{declared[:80]!r} is not a valid media type.")
-        self._check_type(declared)
+        recognizes = self._definition.recognizes
+        if recognizes is None or not recognizes(head):
+            self._check_type(declared)
         return Upload(self._next_key(), filename, declared, 0)
 
     def _check_type(self, declared: str) -> None:
@@ -126,6 +133,14 @@ class IncomingUploads:
             self._store.blobs.copy(source, upload.key)
         except BlobMissing:
             raise FileExpired("A file of the earlier task is deleted. Submit the file itself.") from None
+
+
+def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, by which a file may be recognized, and all chunks with them."""
+    iterator, head = iter(chunks), b""
+    while len(head) < _HEAD_BYTES and (chunk := next(iterator, None)) is not None:
+        head += chunk
+    return head, chain([head] if head else [], iterator)
 
 
 def _uploads_of(given: BaseModel) -> Iterator[tuple[Place, Upload]]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.documents import pdf_info, pdf_preview
 from server.tasks.documents.pdf import MAX_PIXELS
 from tests.images.pictures import BLUE, RED, Desk, Sent, near, plain

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS, image_info
 from tests.images.pictures import (
     BLACK,

@@ -247,19 +247,19 @@ def test_a_smart_crop_stays_where_it_is_for_all_frames() -> None:
 
 
 def test_too_many_frames_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.tasks.images.source.MAX_FRAMES", 3)
+    monkeypatch.setattr("server.tasks.images.reading.source.MAX_FRAMES", 3)
     with pytest.raises(TaskError, match="the limits are 3 frames") as caught:
         made("thumbnail", animation("GIF"))
     assert caught.value.type == "image-too-large"
 
 
 def test_too_many_frames_do_not_matter_to_a_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.tasks.images.source.MAX_FRAMES", 3)
+    monkeypatch.setattr("server.tasks.images.reading.source.MAX_FRAMES", 3)
     assert made("thumbnail", animation("GIF"), format="jpeg")
 
 
 def test_an_animation_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.tasks.images.codecs.MEMORY", 10_000_000)
+    monkeypatch.setattr("server.tasks.images.writing.codecs.MEMORY", 10_000_000)
     with pytest.raises(TaskError, match="over all its frames"):
         made("resize", animation("GIF"), width=480, enlarge=True)
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from harness import ROOT
 
-from server.tasks.images.codecs import CODECS
-from server.tasks.images.kinds import KINDS
 from server.tasks.images.limits import MAX_PIXELS, MEMORY
-from server.tasks.images.output import Output
+from server.tasks.images.reading.kinds import KINDS
+from server.tasks.images.writing.codecs import CODECS
+from server.tasks.images.writing.output import Output
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ RUN = """
 import json, resource, sys
 from pathlib import Path
 from tests.images.pictures import Desk, Sent
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS
 path, task, values = json.loads(sys.argv[1])
 class Stored(Sent):

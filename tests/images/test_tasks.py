@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from server.errors import Canceled, TaskError
+from server.sdk.errors import Canceled, TaskError
 from server.tasks.images.color import Color
 from server.tasks.images.operations import IN_LISTS, OPERATIONS
 from server.tasks.images.operations.base import Operation

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFont
 
-from server.errors import TaskError
-from server.tasks.images import fonts
+from server.sdk.errors import TaskError
 from server.tasks.images.operations.watermark import has_a_mark
+from server.tasks.images.text import fonts
 from tests.images.pictures import BLACK, RED, WHITE, Sent, encoded, made, near, photo, plain
 
-BUNDLED = Path(fonts.__file__).parent / "fonts" / "NotoSans-Regular-subset.ttf"
+BUNDLED = Path(fonts.__file__).parent / "noto" / "NotoSans-Regular-subset.ttf"
 GROUND = encoded(plain((400, 200), (90, 90, 90)), "PNG")
 
 
@@ -48,9 +48,12 @@ def test_a_missing_glyph_is_an_error_that_names_the_characters() -> None:
 
 def test_a_font_that_is_sent_has_the_characters_that_the_bundled_one_lacks() -> None:
     font = Sent(font_of("東"))
-    image = made("watermark", GROUND, text="東", font=font, opacity=1, scale=0.8)
-    same = made("watermark", GROUND, text="A", opacity=1, scale=0.8)
-    assert image.tobytes() == same.tobytes()
+    image = changed(made("watermark", GROUND, text="東", font=font, opacity=1, scale=0.8))
+    same = changed(made("watermark", GROUND, text="A", opacity=1, scale=0.8))
+    assert image is not None
+    assert same is not None
+    # Not the same pixels: a font is fitted to the pixels by rules of each script.
+    assert all(abs(one - other) <= 2 for one, other in zip(image, same, strict=True))
     assert changed(made("watermark", GROUND, text="Entwürf \u2013 東京"[:-1], font=font)) is not None
 
 

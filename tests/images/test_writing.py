@@ -7,10 +7,10 @@ import pytest
 from PIL import ExifTags, Image
 from pydantic import TypeAdapter, ValidationError
 
-from server.errors import TaskError
-from server.tasks.images.output import Output, check_lossless
+from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS, image_variants
 from server.tasks.images.variants import Variant, check_variants
+from server.tasks.images.writing.output import Output, check_lossless
 from tests.images.pictures import Desk, Sent, corners, encoded, made, photo, run
 
 PHOTO = encoded(photo(400, 300), "PNG")

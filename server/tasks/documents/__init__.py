@@ -1,5 +1,6 @@
 """Tasks on PDF documents, with PDFium: a picture of a page, and the facts about a document."""
 
+from server.tasks.documents import errors as errors
 from server.tasks.documents.tasks import pdf_info, pdf_preview
 
 __all__ = ["pdf_info", "pdf_preview"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,6 +22,11 @@ _MEMORY = 400_000_000
 MAX_PIXELS = _MEMORY // _BYTES_PER_PIXEL
 
 _PASSWORD = "password"  # noqa: S105 - a word of PDFium's message
+
+
+def is_pdf(data: bytes) -> bool:
+    """Whether a file is a PDF by its first bytes."""
+    return _HEAD.search(data[:_HEAD_WITHIN]) is not None
 
 
 def version_of(data: bytes) -> str:

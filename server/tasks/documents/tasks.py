@@ -4,15 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from server.context import Context, OutputFile, Upload
-from server.registry import task
-from server.tasks.documents.pdf import drawn, opened, version_of, written
+from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.registry import task
+from server.tasks.documents.pdf import drawn, is_pdf, opened, version_of, written
 
 _OPTIONS: dict[str, Any] = {
     "soft_time_limit": 100,
     "time_limit": 120,
     "max_upload_bytes": 50 * 2**20,
-    "accepts": ("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream"),
+    "accepts": ("application/pdf", "application/octet-stream"),
+    "recognizes": is_pdf,
 }
 
 _SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}

@@ -4,14 +4,14 @@
     operations/  thumbnail, resize, crop…: one function each, listed in `operations/__init__.py`
     variants     several results from one decode
     render       from a source through operations to a stored file
-    info         what can be said of an image
-    codecs       the formats that are written
-    frame        one picture on its way: decoded as late and as coarsely as can be
-    source       an upload opened as an image, within the limits
-    kinds        the formats that are read, known by their bytes
-    colour, geometry, limits, failures
+    info         the facts about an image
+    frame        one picture on its way: decoded as late and as coarsely as possible
+    reading/     an upload opened as an image; its formats, limits and errors
+    writing/     the formats that are written, and their options
+    text/        fonts and words
+    color, geometry, limits, errors
 
-What arrives is a stranger's: `source` and `failures` see to it that a bad file ends its task, and nothing else.
+Uploads come from strangers: `reading` makes sure that a bad file ends its task, and nothing else.
 """
 
 from server.tasks.images import errors as errors

@@ -8,10 +8,10 @@ from PIL import ExifTags, Image
 from pydantic import BaseModel, Field
 
 from server.tasks.images.color import flattened
-from server.tasks.images.failures import BAD_FILE, ignoring_bad_metadata
 from server.tasks.images.frame import Frame
 from server.tasks.images.geometry import fit_within
-from server.tasks.images.source import Source
+from server.tasks.images.reading.failures import BAD_FILE, ignoring_bad_metadata
+from server.tasks.images.reading.source import Source
 
 #: The longest side of the pictures that colours and the placeholder are taken from.
 _GLANCE, _BLUR_GLANCE = 96, 32

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from server.context import Context, OutputFile
-from server.tasks.images.codecs import Codec, Motion, codec_for
+from server.sdk.context import Context, OutputFile
 from server.tasks.images.frame import Frame
 from server.tasks.images.limits import megapixels, too_large
 from server.tasks.images.operations.base import Step
-from server.tasks.images.output import Output
-from server.tasks.images.source import Input, Source
+from server.tasks.images.reading.source import Input, Source
+from server.tasks.images.writing.codecs import Codec, Motion, codec_for
+from server.tasks.images.writing.output import Output
 
 _T = TypeVar("_T", Input, Output)
 

@@ -6,24 +6,32 @@ from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field
 
-from server.context import Context, Upload
-from server.registry import task
+from server.sdk.context import Context, Upload
+from server.sdk.registry import task
 from server.tasks.images.info import ImageInfo, describe_image
-from server.tasks.images.kinds import MEDIA_TYPES
 from server.tasks.images.limits import MAX_UPLOAD_BYTES
-from server.tasks.images.metadata import Keep
 from server.tasks.images.operations import IN_LISTS, OPERATIONS
 from server.tasks.images.operations.base import Operation, parameters_of
-from server.tasks.images.output import Background, Output, check_lossless
+from server.tasks.images.reading.kinds import MEDIA_TYPES, recognized
+from server.tasks.images.reading.source import Input, Lenient, Page, Source
 from server.tasks.images.render import ImageFile, chosen, render
-from server.tasks.images.source import Input, Lenient, Page, Source
+from server.tasks.images.text.fonts import is_font
 from server.tasks.images.variants import ImageVariants, Variant, VariantName, check_variants, make_variants
+from server.tasks.images.writing.metadata import Keep
+from server.tasks.images.writing.output import Background, Output, check_lossless
+
+
+def _is_image_or_font(head: bytes) -> bool:
+    """Whether an upload can be read by its first bytes; `watermark` takes a font, too."""
+    return recognized(head) is not None or is_font(head)
+
 
 _OPTIONS: dict[str, Any] = {
     "soft_time_limit": 100,
     "time_limit": 120,
     "max_upload_bytes": MAX_UPLOAD_BYTES,
     "accepts": MEDIA_TYPES,
+    "recognizes": _is_image_or_font,
 }
 
 _MAX_OPERATIONS = 20

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from server.context import Context
-from server.tasks.images.codecs import codec_for
+from server.sdk.context import Context
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import fit_within
 from server.tasks.images.operations.sizes import Side
-from server.tasks.images.output import (
+from server.tasks.images.reading.source import Source
+from server.tasks.images.render import ImageFile, Sheet
+from server.tasks.images.writing.codecs import codec_for
+from server.tasks.images.writing.output import (
     Effort,
     Format,
     Lossless,
@@ -20,8 +22,6 @@ from server.tasks.images.output import (
     Quality,
     check_lossless,
 )
-from server.tasks.images.render import ImageFile, Sheet
-from server.tasks.images.source import Source
 
 VariantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

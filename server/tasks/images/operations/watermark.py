@@ -6,13 +6,13 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from server.context import Upload
-from server.tasks.images import fonts
+from server.sdk.context import Upload
 from server.tasks.images.color import Color
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import Gravity, fit_within, place
-from server.tasks.images.lettering import written
-from server.tasks.images.source import Source
+from server.tasks.images.reading.source import Source
+from server.tasks.images.text import fonts
+from server.tasks.images.text.lettering import written
 
 #: Of the picture's shorter side, between the mark and the edge.
 _MARGIN = 0.02

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 from PIL import Image, UnidentifiedImageError
 
-from server.errors import TaskError
-from server.tasks.images.kinds import Kind
+from server.sdk.errors import TaskError
 from server.tasks.images.limits import too_large
+from server.tasks.images.reading.kinds import Kind
 
 #: Seen from Pillow's plugins on files of a fuzzer. Not `Exception`: a time limit, a lost connection and a
 #: cancellation pass through the same frames, and are not the image's fault.

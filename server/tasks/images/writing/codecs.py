@@ -8,12 +8,12 @@ from typing import Any
 
 from PIL import Image
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.color import flattened
-from server.tasks.images.failures import writing
 from server.tasks.images.limits import MEMORY, megapixels, too_large
-from server.tasks.images.metadata import Metadata
-from server.tasks.images.output import Format, Output, check_lossless, too_many_bytes
+from server.tasks.images.reading.failures import writing
+from server.tasks.images.writing.metadata import Metadata
+from server.tasks.images.writing.output import Format, Output, check_lossless, too_many_bytes
 
 
 @dataclass(frozen=True, slots=True)

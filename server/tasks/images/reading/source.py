@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from PIL import Image
 from pydantic import Field
 
-from server.errors import TaskError
-from server.tasks.images import gif, png
-from server.tasks.images.failures import reading
+from server.sdk.errors import TaskError
 from server.tasks.images.frame import Frame, Size
-from server.tasks.images.kinds import kind_of
 from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
-from server.tasks.images.metadata import Metadata, kept
+from server.tasks.images.reading import gif, png
+from server.tasks.images.reading.failures import reading
+from server.tasks.images.reading.kinds import kind_of
+from server.tasks.images.writing.metadata import Metadata, kept
 
 if TYPE_CHECKING:
     from server.sdk.context import Upload

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 from server.tasks.images.color import Color
-from server.tasks.images.metadata import Keep
+from server.tasks.images.writing.metadata import Keep
 
 Format = Literal["jpeg", "png", "webp", "avif", "gif"]
 

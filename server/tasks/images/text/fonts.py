@@ -8,14 +8,19 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
-_BUNDLED = Path(__file__).parent / "fonts" / "NotoSans-Regular-subset.ttf"
+_BUNDLED = Path(__file__).parent / "noto" / "NotoSans-Regular-subset.ttf"
 
 _TRUETYPE = (b"\0\1\0\0", b"true", b"OTTO", b"ttcf")
 
 #: Encodings of a font's character map that are Unicode: platform, and encoding within it.
 _UNICODE = ((0, 3), (0, 4), (0, 6), (3, 1), (3, 10))
+
+
+def is_font(data: bytes) -> bool:
+    """Whether a file is a font by its first bytes."""
+    return data[:4] in _TRUETYPE
 
 
 class Font:
@@ -26,7 +31,7 @@ class Font:
     """
 
     def __init__(self, data: bytes) -> None:
-        if data[:4] not in _TRUETYPE:
+        if not is_font(data):
             raise _unreadable()
         self._data = data
         try:

@@ -7,9 +7,9 @@ from itertools import groupby
 
 from PIL import Image, ImageColor, ImageDraw
 
-from server.errors import TaskError
-from server.tasks.images.fonts import Font
+from server.sdk.errors import TaskError
 from server.tasks.images.frame import Size
+from server.tasks.images.text.fonts import Font
 
 #: Text is measured at this size to find the one that fills its room.
 _MEASURED_AT = 100

@@ -78,12 +78,13 @@ KINDS = (
     Kind("BMP", "image/bmp", _start(rb"BM"), (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
 )
 
-#: Other names that clients have for these formats, and for a file that they know nothing of.
+#: For the catalog and for forms. A file of another declared type is accepted where its bytes are recognized.
 MEDIA_TYPES = (
     *(kind.media_type for kind in KINDS),
-    "image/*",
+    "image/heif",
+    "image/apng",
+    "image/x-ms-bmp",
     "application/octet-stream",
-    "binary/octet-stream",
 )
 
 

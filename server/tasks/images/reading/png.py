@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from server.errors import TaskError
+from server.sdk.errors import TaskError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

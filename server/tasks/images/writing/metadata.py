@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from PIL import Image
 from pydantic import Field
 
-from server.tasks.images.failures import ignoring_bad_metadata
+from server.tasks.images.reading.failures import ignoring_bad_metadata
 
 Keep = Annotated[
     bool | Literal["all", "copyright", "no-location"],
