@@ -5,10 +5,13 @@ line that names hours uses the wall clock: a skipped time fires right after the 
 the first time. A line for every hour uses elapsed time.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain, pairwise, takewhile
+from operator import ge
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -16,20 +19,63 @@ from cronsim import CronSim, CronSimError
 _HOURS = set(range(24))
 
 
+#: Names for common lines, as cron has them.
+NICKNAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """An interval in seconds that starts at `anchor_ms` (since 1970), or a cron line in a time zone."""
+    """An interval in seconds that starts at `anchor_ms` (since 1970), or a cron line in a time zone.
+
+    No time is before `start_ms` or after `end_ms`; an interval counts from `start_ms` if there is one. Each time is
+    delayed by up to `jitter_ms`. The delay follows from `seed` and the time, so it is the same in every process.
+    """
 
     every: float | None
     cron: str | None
     timezone: str
     anchor_ms: int
+    start_ms: int | None = None
+    end_ms: int | None = None
+    jitter_ms: int = 0
+    seed: str = ""
 
     def after(self, moment_ms: int) -> Iterator[int]:
         """Yield the fire times after a moment, in milliseconds since 1970."""
+        if not self.jitter_ms:
+            yield from self._regular(moment_ms)
+            return
+        for regular, following in pairwise(chain(self._regular(moment_ms - self.jitter_ms), (None,))):
+            assert regular is not None
+            # Never past the next time, so that the order stays.
+            room = self.jitter_ms if following is None else min(self.jitter_ms, following - regular)
+            late = regular + self._offset(regular, room)
+            if late > moment_ms:
+                yield late
+
+    def _regular(self, moment_ms: int) -> Iterator[int]:
+        """Yield the times without jitter, between start and end."""
+        if self.start_ms is not None:
+            moment_ms = max(moment_ms, self.start_ms - 1)
         if self.cron is not None:
-            return _cron_ticks(self.cron, self.timezone, moment_ms)
-        return _regular_ticks(round((self.every or 0) * 1000), self.anchor_ms, moment_ms)
+            times = _cron_ticks(self.cron, self.timezone, moment_ms)
+        else:
+            step_ms = round((self.every or 0) * 1000)
+            anchor_ms = self.anchor_ms if self.start_ms is None else self.start_ms - step_ms
+            times = _regular_ticks(step_ms, anchor_ms, moment_ms)
+        return times if self.end_ms is None else takewhile(partial(ge, self.end_ms), times)
+
+    def _offset(self, regular_ms: int, room_ms: int) -> int:
+        digest = hashlib.sha256(f"{self.seed} {regular_ms}".encode()).digest()
+        return int.from_bytes(digest[:8]) * room_ms >> 64
 
 
 def _regular_ticks(step_ms: int, anchor_ms: int, moment_ms: int) -> Iterator[int]:
@@ -56,6 +102,7 @@ def _by_the_clock(line: str) -> str:
     Debian's cron, and therefore cronsim, treats a `*` there as elapsed time: a line such as `*/30 2 * * *` would not
     fire at all on one day of the year, and twice as often on another.
     """
+    line = NICKNAMES.get(line.lower(), line)
     minutes, hours, *days = line.split()
     if CronSim(line, datetime.now(UTC)).hours == _HOURS:
         return " ".join([minutes, "*", *days])
@@ -68,8 +115,9 @@ def check_cron(line: str) -> str:
     Raises:
         ValueError: it is not a cron line, or no day of the next fifty years matches; the message says what is wrong.
     """
-    if len(line.split()) != 5:
-        raise ValueError("Input should have five fields: minute, hour, day, month, weekday")
+    if len(line.split()) != 5 and line.lower() not in NICKNAMES:
+        names = ", ".join(NICKNAMES)
+        raise ValueError(f"Input should have five fields (minute, hour, day, month, weekday), or be one of {names}")
     try:
         # In UTC: the matching days do not depend on the zone.
         comes = next(_cron_ticks(line, "UTC", round(datetime.now(UTC).timestamp() * 1000)), None)

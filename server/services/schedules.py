@@ -56,11 +56,18 @@ class Schedule:
     run: Options
     created_ms: int
     updated_ms: int
+    start_ms: int | None = None
+    end_ms: int | None = None
+    jitter: float = 0
 
     @property
     def timing(self) -> Timing:
         """The rule for its fire times."""
-        return Timing(self.every, self.cron, self.timezone, self.created_ms)
+        jitter_ms = round(self.jitter * 1000)
+        seed = f"{self.name} {self.created_ms}" if jitter_ms else ""
+        return Timing(
+            self.every, self.cron, self.timezone, self.created_ms, self.start_ms, self.end_ms, jitter_ms, seed
+        )
 
     def next(self, after_ms: int, most: int) -> list[int]:
         """Up to `count` fire times after a moment; none if it is paused."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from server.store.record import Status
 from server.web.openapi.answers import (
@@ -21,6 +21,17 @@ from server.web.openapi.route import Access, Answer, Route
 from server.web.routes.schedules import SHOWN, ScheduleRequest
 
 _EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-FRI", "timezone": "Europe/Berlin"}
+
+
+ScheduleChanges: type[BaseModel] = create_model(
+    "ScheduleChanges",
+    __config__=ConfigDict(extra="forbid"),
+    __doc__="The fields of a schedule to change.",
+    **{
+        name: (field.annotation | None, Field(None, description=field.description))  # type: ignore[operator]
+        for name, field in ScheduleRequest.model_fields.items()
+    },  # type: ignore[call-overload]
+)
 
 
 class ScheduleRun(WireObject):
@@ -52,6 +63,9 @@ class Schedule(WireObject):
     enabled: bool
     overlap: Literal["skip", "queue"]
     options: dict[str, Any]
+    start_at: str | None = Field(json_schema_extra=MOMENT)
+    end_at: str | None = Field(json_schema_extra=MOMENT)
+    jitter: float
     created_at: str = Field(json_schema_extra=MOMENT)
     updated_at: str = Field(json_schema_extra=MOMENT)
     next: list[str] = Field(description=f"The next {SHOWN} times; none while it is paused.")
@@ -62,12 +76,13 @@ class Schedule(WireObject):
 
 
 class ScheduleList(WireObject):
-    """Every schedule, by name."""
+    """A page of schedules, by name."""
 
     schedules: list[Schedule]
+    next: str | None
 
 
-MODELS: tuple[type[BaseModel], ...] = (ScheduleRequest, Schedule, ScheduleList)
+MODELS: tuple[type[BaseModel], ...] = (ScheduleRequest, ScheduleChanges, Schedule, ScheduleList)
 
 _NAME: dict[str, Any] = {
     "name": "name",
@@ -77,6 +92,14 @@ _NAME: dict[str, Any] = {
     "schema": {"type": "string"},
     "example": "nightly-report",
 }
+_FILTERS: tuple[dict[str, Any], ...] = tuple(
+    {"name": name, "in": "query", "description": description, "schema": schema}
+    for name, description, schema in (
+        ("task", "Only schedules of this task type.", {"type": "string"}),
+        ("owner", "Only schedules of this owner.", {"type": "string"}),
+        ("enabled", "Only schedules that run, or only paused ones.", {"type": "boolean"}),
+    )
+)
 _SHOWN = json_of(reference("Schedule"))
 
 SCHEDULES: tuple[Route, ...] = (
@@ -85,10 +108,12 @@ SCHEDULES: tuple[Route, ...] = (
         "/schedules",
         "list_schedules",
         "schedules",
-        "All schedules, by name",
-        (found("ScheduleList", "All of them."), UNCHANGED),
+        "Schedules, by name",
+        (found("ScheduleList", "A page of them; `next`, and `Link`, lead to the next page.", "Link"), UNCHANGED),
         Access.ADMIN,
-        parameters=("If-None-Match",),
+        parameters=("limit", "cursor", "If-None-Match"),
+        inline=_FILTERS,
+        problems=("invalid-input",),
     ),
     Route(
         "get",
@@ -121,6 +146,22 @@ SCHEDULES: tuple[Route, ...] = (
             "content": {"application/json": {"schema": reference("ScheduleRequest"), "example": _EXAMPLE}},
         },
         problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+    ),
+    Route(
+        "patch",
+        "/schedules/{name}",
+        "patch_schedule",
+        "schedules",
+        "Change some fields of a schedule",
+        (Answer(200, "Changed.", _SHOWN, CACHED),),
+        Access.ADMIN,
+        "Fields that are left out stay as they are; null sets one to its default. The owner stays.",
+        inline=(_NAME,),
+        body={
+            "required": True,
+            "content": {"application/json": {"schema": reference("ScheduleChanges"), "example": {"enabled": False}}},
+        },
+        problems=("malformed-body", "too-large", "unsupported-media-type", "unknown-schedule", "invalid-input"),
     ),
     Route(
         "delete",

@@ -7,7 +7,6 @@ import { localize, written } from "./page.js";
 import { edit } from "./steps.js";
 import { Refused, call, parse, post } from "./wire.js";
 
-const KEPT = ["task", "input", "every", "cron", "timezone", "enabled", "overlap", "options"];
 const EVERY = 15;
 const form = document.getElementById("new");
 const when = document.getElementById("when");
@@ -28,9 +27,9 @@ async function refresh() {
 const put = (name, body) => call(`/schedules/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 async function turn(name) {
-  const now = await (await call(`/schedules/${encodeURIComponent(name)}`)).json();
-  const body = Object.fromEntries(KEPT.filter((key) => now[key] !== null).map((key) => [key, now[key]]));
-  await put(name, { ...body, enabled: !now.enabled });
+  const place = `/schedules/${encodeURIComponent(name)}`;
+  const now = await (await call(place)).json();
+  await call(place, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ enabled: !now.enabled }) });
   say(`Schedule ${name} ${now.enabled ? "paused" : "resumed"}.`, "ok");
 }
 
@@ -62,7 +61,7 @@ async function make() {
   badJson(given());
   const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value && field.name).map((field) => [field.name, field.value]));
   const before = isEdited ? await (await call(`/schedules/${encodeURIComponent(name)}`)).json() : {};
-  const kept = Object.fromEntries(["enabled", "overlap", "options"].filter((key) => before[key] !== undefined).map((key) => [key, before[key]]));
+  const kept = Object.fromEntries(["enabled", "overlap", "options", "start_at", "end_at", "jitter"].filter((key) => (before[key] ?? null) !== null).map((key) => [key, before[key]]));
   await put(name, { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
   say(`Schedule ${name} ${isEdited ? "saved" : "created"}.`, "ok");
   if (!isEdited) for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
