@@ -6,11 +6,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 ROLE ?= submit
 export OWNER ROLE
 
-.PHONY: run check test test-slow test-corpora coverage lint faults key
+.PHONY: run demo check test test-slow test-corpora coverage lint faults key
 
 # `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
 run: .venv/.installed
 	@exec $(BIN)/python -m server.cli run
+
+# A server with two days of a shop's life, on a store of its own that goes when it ends.
+demo: .venv/.installed
+	@exec $(BIN)/python -m examples.demo
 
 # Unit tests, and store tests against Valkey alone: about a minute.
 check: .venv/.installed-dev

@@ -24,6 +24,7 @@ class Hit:
     x: float
     width: float
     text: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Plot:
     title: str
     legend: list[Legend]
     charts: list[Chart]
-    times: list[tuple[int, str, str]]
+    times: list[tuple[int, str, str, int]]
     columns: list[str]
     table: list[tuple[int | str, ...]]
 
@@ -92,11 +93,7 @@ def plot(name: str, title: str, series: Sequence[Series], step_seconds: int, uni
 
 def _hit(at: int, count: int, start: int, series: Sequence[Series]) -> Hit:
     values = ", ".join(f"{each.values[at]:,g} {each.name.lower()}" for each in series)
-    return Hit(round(100 * at / count, 2), round(100 / count, 2), f"{_clock(start)} UTC: {values}")
-
-
-def _clock(milliseconds: int) -> str:
-    return time.strftime("%H:%M", time.gmtime(milliseconds / 1000))
+    return Hit(round(100 * at / count, 2), round(100 / count, 2), values, start)
 
 
 def _line_chart(title: str, series: Sequence[Series], hits: list[Hit]) -> Chart:
@@ -140,11 +137,15 @@ def _nice(value: float) -> float:
         unit *= 10
 
 
-def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str]]:
+def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str, int]]:
+    """Marks of the time axis, in UTC; a script writes them in the reader's zone."""
     form = "%H:%M" if len(starts) * step_seconds <= 86_400 else "%a %H:%M"
-    texts = [time.strftime(form, time.gmtime(starts[part * (len(starts) - 1) // 4] / 1000)) for part in range(5)]
+    moments = [starts[part * (len(starts) - 1) // 4] for part in range(5)]
     anchors = ("start", "middle", "middle", "middle", "end")
-    return [(25 * part, text, anchors[part]) for part, text in enumerate(texts)]
+    return [
+        (25 * part, time.strftime(form, time.gmtime(moment / 1000)), anchors[part], moment)
+        for part, moment in enumerate(moments)
+    ]
 
 
 def _table(starts: list[int], series: Sequence[Series]) -> list[tuple[int | str, ...]]:

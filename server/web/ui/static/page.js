@@ -6,6 +6,7 @@ const html = document.documentElement;
 const two = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat([], { ...two, second: "2-digit" });
 const exact = new Intl.DateTimeFormat([], { ...two, second: "2-digit", fractionalSecondDigits: 3 });
+const short = new Intl.DateTimeFormat([], two);
 const day = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
 const longDay = new Intl.DateTimeFormat([], { day: "numeric", month: "short", year: "numeric" });
 
@@ -31,6 +32,10 @@ function write(time) {
 
 export function localize(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) write(time);
+  for (const mark of within.querySelectorAll("[data-moment]")) {
+    const text = short.format(Number(mark.dataset.moment)) + (mark.dataset.text ? `: ${mark.dataset.text}` : "");
+    if (mark.textContent !== text) mark.textContent = text;
+  }
   for (const cell of within.querySelectorAll("[data-since]")) {
     const text = span(Math.max(0, Date.now() - cell.dataset.since) / 1000);
     if (cell.textContent !== text) cell.textContent = text;
@@ -39,7 +44,6 @@ export function localize(within = document) {
 
 export function tick() {
   for (const time of document.querySelectorAll("time[data-form=ago], time[data-form=in]")) write(time);
-  localize(document.createElement("i"));
   for (const cell of document.querySelectorAll("[data-since]")) cell.textContent = span(Math.max(0, Date.now() - cell.dataset.since) / 1000);
 }
 
