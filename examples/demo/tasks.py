@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.sdk.context import Context
-from server.sdk.registry import task
+from server import Context, task
 
 Pages = Annotated[int, Field(ge=1, le=500)]
 
