@@ -31,7 +31,10 @@ PLACES = {
     "kombu": ("server/celery_app/",),
     "billiard": ("server/celery_app/worker/",),
     "gunicorn": ("server/web/gunicorn_worker/", "gunicorn.conf.py"),
-    "redis": ("server/store/", "server/celery_app/transport.py", "server/celery_app/result_backend.py", "server/cli/"),
+    "redis": (
+        *("server/store/", "server/celery_app/transport.py", "server/celery_app/result_backend.py"),
+        *("server/cli/", "server/web/errors.py", "server/web/gunicorn_worker/"),
+    ),
     "PIL": ("server/tasks/",),
 }
 

@@ -4,25 +4,28 @@ from flask import Flask
 
 from server.store import Store
 from server.web import errors, middleware
-from server.web.current import EXTENSION
-from server.web.routes.batches import batches
-from server.web.routes.events import events
-from server.web.routes.feeds import feeds
-from server.web.routes.files import files
-from server.web.routes.health import health
-from server.web.routes.inputs import inputs
-from server.web.routes.queues import queues
-from server.web.routes.schedules import schedules
-from server.web.routes.task_list import lists
-from server.web.routes.tasks import api
-from server.web.routes.webhooks import webhooks
-from server.web.ui import ui
+from server.web.current import EXTENSION, ROUTES
+from server.web.routes import (
+    batches,
+    catalog,
+    events,
+    feeds,
+    files,
+    health,
+    inputs,
+    queues,
+    schedules,
+    task_list,
+    tasks,
+    webhooks,
+)
+from server.web.ui import docs, ui
 from server.web.ui.assets import assets
-from server.web.ui.docs import pages
 
-_BLUEPRINTS = (
-    *(api, assets, batches, events, feeds, files, health, inputs, lists),
-    *(pages, queues, schedules, ui, webhooks),
+#: Every resource, in the order in which the documents show their routes.
+_RESOURCES = (
+    *(tasks, events, files, inputs, task_list, batches, webhooks, schedules, feeds),
+    *(catalog, queues, health, docs),
 )
 
 
@@ -34,6 +37,7 @@ def create_app(store: Store) -> Flask:
     app.url_map.strict_slashes = True
     middleware.install(app)
     errors.install(app)
-    for blueprint in _BLUEPRINTS:
+    app.extensions[ROUTES] = [route for each in _RESOURCES for route in each.route.routes]
+    for blueprint in (*(each.route.blueprint for each in _RESOURCES), ui, assets):
         app.register_blueprint(blueprint)
     return app

@@ -1,14 +1,28 @@
-"""The store of the application that handles the current request."""
+"""The application that handles the request at hand: its store, and what is made once for it."""
+
+from collections.abc import Callable
+from typing import TypeVar
 
 from flask import current_app
 
 from server.store import Store
 
-#: The key of the store in Flask's extensions.
+T = TypeVar("T")
+
+#: Where the application keeps its store and its routes among Flask's extensions.
 EXTENSION = "coatcheck"
+ROUTES = "coatcheck.routes"
 
 
 def store() -> Store:
     """Return the store of the current application."""
     found: Store = current_app.extensions[EXTENSION]
+    return found
+
+
+def cached(name: str, make: Callable[[], T]) -> T:
+    """Return what was made once for the current application under this name."""
+    if name not in current_app.extensions:
+        current_app.extensions.setdefault(name, make())
+    found: T = current_app.extensions[name]
     return found

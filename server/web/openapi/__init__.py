@@ -1,38 +1,47 @@
 """The OpenAPI 3.1 document, which describes every route for clients.
 
-    routes.py      every route, one entry each: add new ones here; many.py: routes for many tasks at a time
+Each route is described where it is written (`Api` in route.py); this package makes the document of that.
+
     route.py       the description of a route; answers.py: answers that several routes share
     submits.py     the routes of each task type
     parts.py       headers, parameters, links and problem answers that routes refer to by name
-    models.py      the objects on the wire
     components.py  JSON Schemas moved into one namespace
     notation.py    a schema as text, and a sample value for it
+    webhooks.py    the call that a webhook's receiver gets
 
 Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
 """
 
 import json
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from server import __version__
 from server.sdk.definition import TaskDefinition
-from server.sdk.registry import catalog
+from server.sdk.uploads import Upload
 from server.web.openapi import parts
 from server.web.openapi.components import Components
-from server.web.openapi.feeds import MODELS as FEED_MODELS
-from server.web.openapi.inputs import MODELS as INPUT_MODELS
-from server.web.openapi.many import MODELS as BULK_MODELS
-from server.web.openapi.models import place_wire_models
-from server.web.openapi.queues import MODELS as QUEUE_MODELS
 from server.web.openapi.route import Route
-from server.web.openapi.routes import ROUTES, TAGS
-from server.web.openapi.schedules import MODELS as SCHEDULE_MODELS
 from server.web.openapi.submits import place_kinds, submit_routes
 from server.web.openapi.webhooks import CALLS
+from server.web.schemas import ProblemObject, TaskStatus
 
-__all__ = ["build", "document", "routes", "serialized"]
+__all__ = ["build", "serialized"]
+
+TAGS = {
+    "tasks": "Submit tasks: one address for each task type.",
+    "tickets": "Follow a task: status, result, files, cancel.",
+    "many": "Many tasks at a time: lists, batches and bulk calls.",
+    "webhooks": "Get a call when a task has ended.",
+    "schedules": "Tasks at an interval or by a cron line.",
+    "feeds": "Read the rows that `fetch_feed` has stored.",
+    "catalogue": "The task types and their schemas.",
+    "server": "Health checks, queues, workers and metrics.",
+    "documents": "This document, and pages for readers.",
+}
 
 _ABOUT = """\
 Submit slow jobs over HTTP, follow their status, and fetch their results.
@@ -46,29 +55,18 @@ answer has `X-Request-ID`.
 """
 
 
-def document() -> dict[str, Any]:
-    """The document of this process's tasks, built once. It is shared; do not modify it."""
-    return _document()
-
-
-@lru_cache(maxsize=1)
-def _document() -> dict[str, Any]:
-    return build(catalog())
-
-
-@lru_cache(maxsize=1)
-def serialized() -> bytes:
+def serialized(document: dict[str, Any]) -> bytes:
     """The document as compact JSON."""
-    return json.dumps(document(), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
-    """Build the document of a server with these task types."""
+def build(kinds: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:
+    """The document of a server that has these task types and routes."""
     kinds = list(kinds)
     components = Components()
-    place_wire_models(components, (*SCHEDULE_MODELS, *QUEUE_MODELS, *INPUT_MODELS, *FEED_MODELS, *BULK_MODELS))
+    _place_models(components, routes)
     place_kinds(kinds, components)
-    found = [*submit_routes(kinds, components), *ROUTES]
+    found = [*submit_routes(kinds, components), *routes]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -89,9 +87,23 @@ def build(kinds: Iterable[TaskDefinition]) -> dict[str, Any]:
     }
 
 
-def routes() -> list[Route]:
-    """The routes that do not depend on the task types."""
-    return list(ROUTES)
+class _WithoutTitles(GenerateJsonSchema):
+    """Fields have no titles: `Task Id` says nothing that `task_id` does not."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
+        return False
+
+
+def _place_models(components: Components, routes: Iterable[Route]) -> None:
+    """Put the objects on the wire into the components, under their own names."""
+    components.place_upload(components.reserve("Upload"), TypeAdapter(Upload).json_schema())
+    models: dict[type[BaseModel], None] = dict.fromkeys([ProblemObject, TaskStatus])
+    models |= dict.fromkeys(model for route in routes for model in route.models())
+    for model in models:
+        components.reserve(model.__name__)
+    for model in models:
+        components.place(model.__name__, model.model_json_schema(schema_generator=_WithoutTitles))
 
 
 def _paths(found: Iterable[Route]) -> dict[str, Any]:

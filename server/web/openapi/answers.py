@@ -1,30 +1,30 @@
-"""Answers that several routes share."""
+"""Answers and problems that several routes share."""
 
-from collections.abc import Mapping
+from pydantic import BaseModel
 
-from server.web.openapi.components import Schema, reference
-from server.web.openapi.route import Answer
+from server.web.openapi.route import Answer, Media
+from server.web.schemas import TaskStatus
 
-CACHED = ("ETag", "Cache-Control")
-OF_TASK = ("unknown-task", "expired-task")
-TICKET_HEADERS = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
-OF_KEY = ("idempotency-key-in-use", "idempotency-key-reused")
-OF_STORING = ("over-quota", "unavailable", "queue-full", "storage-full")
+CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
+OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
+TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
+OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
+OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full")
 
 
-def json_of(schema: Schema) -> Mapping[str, Schema]:
+def json_of(schema: Media) -> dict[str, Media]:
     """An answer in JSON."""
     return {"application/json": schema}
 
 
 def status_with(status: int, description: str, *headers: str, links: tuple[str, ...] = ()) -> Answer:
     """The status object."""
-    return Answer(status, description, json_of(reference("TaskStatus")), (*CACHED, *headers), links)
+    return Answer(status, description, json_of(TaskStatus), (*CACHED, *headers), links)
 
 
-def found(schema: str, description: str, *headers: str) -> Answer:
+def found(model: type[BaseModel], description: str, *headers: str) -> Answer:
     """200, an object that a client may keep."""
-    return Answer(200, description, json_of(reference(schema)), (*CACHED, *headers))
+    return Answer(200, description, json_of(model), (*CACHED, *headers))
 
 
 UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)

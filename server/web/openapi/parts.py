@@ -71,8 +71,8 @@ _FILTERS = {
 }
 
 #: Names of the parameters that are options of a submit, and of those that are filters.
-OPTIONS = tuple(_options())
-FILTERS = tuple(_FILTERS)
+OPTIONS: tuple[str, ...] = tuple(_options())
+FILTERS: tuple[str, ...] = tuple(_FILTERS)
 
 PARAMETERS: dict[str, Any] = {
     **_options(),
@@ -194,7 +194,7 @@ def problem_answer(group: Group) -> dict[str, Any]:
         "headers": referred("headers", "X-Request-ID", *_PROBLEM_HEADERS.get(status, ())),
         "content": {
             "application/problem+json": {
-                "schema": {"allOf": [reference("Problem"), narrowed]},
+                "schema": {"allOf": [reference("ProblemObject"), narrowed]},
                 "examples": {
                     name: {"summary": problem_types()[name].title, "value": Problem(name).body()} for name in group
                 },
@@ -208,5 +208,5 @@ def any_problem() -> dict[str, Any]:
     return {
         "description": "Any other error, such as `method-not-allowed` (405, with `Allow`).",
         "headers": referred("headers", "X-Request-ID"),
-        "content": {"application/problem+json": {"schema": reference("Problem")}},
+        "content": {"application/problem+json": {"schema": reference("ProblemObject")}},
     }

@@ -1,13 +1,21 @@
 """The description of a route, and its OpenAPI operation."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
+
+from flask import Blueprint
+from pydantic import BaseModel
 
 from server.web.errors import problem_types
 from server.web.openapi import parts
-from server.web.openapi.components import Schema
+from server.web.openapi.components import Schema, reference
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_RULE_PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 class Access(StrEnum):
@@ -27,13 +35,17 @@ _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
 }
 
 
+#: The content of an answer: a model, or a JSON Schema.
+Media = Schema | type[BaseModel]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A successful answer. `headers` and `links` are names in `parts`; `media` maps media types to schemas."""
 
     status: int
     description: str
-    media: Mapping[str, Schema] = field(default_factory=dict)
+    media: Mapping[str, Media] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
 
@@ -45,7 +57,7 @@ class Answer:
         }
         if self.media:
             # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
-            made["content"] = {name: {"schema": schema} if schema else {} for name, schema in self.media.items()}
+            made["content"] = {name: {"schema": _schema(each)} if each else {} for name, each in self.media.items()}
         if self.links:
             made["links"] = parts.referred("links", *self.links)
         return made
@@ -79,6 +91,12 @@ class Route:
                 names.append(name)
         return [tuple(groups[status]) for status in sorted(groups)]
 
+    def models(self) -> Iterator[type[BaseModel]]:
+        """The models that its answers and its body refer to."""
+        for answer in self.answers:
+            yield from models_in(list(answer.media.values()))
+        yield from models_in(self.body)
+
     def operation(self) -> dict[str, Any]:
         """The OpenAPI Operation Object."""
         made: dict[str, Any] = {"operationId": self.operation_id, "tags": [self.tag], "summary": self.summary}
@@ -89,7 +107,7 @@ class Route:
         names = parts.referred("parameters", *self.parameters, "X-Request-ID")
         made["parameters"] = [*names.values(), *self.inline]
         if self.body is not None:
-            made["requestBody"] = self.body
+            made["requestBody"] = with_references(self.body)
         made["responses"] = self._responses()
         return made
 
@@ -101,3 +119,64 @@ class Route:
             }
         made["default"] = {"$ref": "#/components/responses/Problem"}
         return made
+
+
+def models_in(value: Any) -> Iterator[type[BaseModel]]:
+    """The models in a part of the document."""
+    if isinstance(value, type):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from models_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from models_in(each)
+
+
+def with_references(value: Any) -> Any:
+    """The same part of the document with a reference in place of each model."""
+    if isinstance(value, type):
+        return reference(value.__name__)
+    if isinstance(value, Mapping):
+        return {name: with_references(each) for name, each in value.items()}
+    return [with_references(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _schema(media: Media) -> Schema:
+    schema: Schema = with_references(media)
+    return schema
+
+
+class Api:
+    """A blueprint whose routes are described where they are written."""
+
+    def __init__(self, name: str, import_name: str) -> None:
+        self.blueprint = Blueprint(name, import_name)
+        self.routes: list[Route] = []
+
+    def get(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
+        """Serve GET at a rule; the other arguments are those of `Route` after its path."""
+        return self._route("get", rule, described, more)
+
+    def post(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
+        """Serve POST, as `get`."""
+        return self._route("post", rule, described, more)
+
+    def put(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
+        """Serve PUT, as `get`."""
+        return self._route("put", rule, described, more)
+
+    def patch(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
+        """Serve PATCH, as `get`."""
+        return self._route("patch", rule, described, more)
+
+    def delete(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
+        """Serve DELETE, as `get`."""
+        return self._route("delete", rule, described, more)
+
+    def describe(self, described: Route) -> None:
+        """Describe a route that another rule serves, such as the HEAD of a GET."""
+        self.routes.append(described)
+
+    def _route(self, method: str, rule: str, described: tuple[Any, ...], more: dict[str, Any]) -> Callable[[F], F]:
+        self.describe(Route(method, _RULE_PART.sub(r"{\1}", rule), *described, **more))
+        return self.blueprint.route(rule, methods=[method.upper()])

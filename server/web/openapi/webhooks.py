@@ -1,47 +1,8 @@
-"""The routes of webhooks. The call to the receiver is described in the document's `webhooks`."""
+"""The call that the receiver of a webhook gets: the document's own `webhooks`."""
 
 from typing import Any
 
-from server.web.openapi.answers import CACHED, OF_TASK, UNCHANGED, found, json_of
 from server.web.openapi.components import reference
-from server.web.openapi.route import Access, Answer, Route
-
-_SECRET = Answer(200, "The secret.", json_of(reference("WebhookSecret")), CACHED)
-
-WEBHOOKS: tuple[Route, ...] = (
-    Route(
-        "get",
-        "/tasks/{task_id}/webhook",
-        "get_webhook",
-        "webhooks",
-        "The attempts to deliver a task's webhook",
-        (found("WebhookDelivery", "The attempts, and when the next one is due."), UNCHANGED),
-        description="404 (`not-found`) for a task that was submitted without one.",
-        parameters=("task_id", "If-None-Match"),
-        problems=(*OF_TASK, "not-found"),
-    ),
-    Route(
-        "get",
-        "/webhook-secret",
-        "get_webhook_secret",
-        "webhooks",
-        "The secret that signs the caller's webhooks",
-        (_SECRET, UNCHANGED),
-        Access.SUBMIT,
-        "It is created on first use.",
-        parameters=("If-None-Match",),
-    ),
-    Route(
-        "post",
-        "/webhook-secret/rotate",
-        "rotate_webhook_secret",
-        "webhooks",
-        "A new secret",
-        (_SECRET,),
-        Access.SUBMIT,
-        "Until `previous_until` each webhook has two signatures. Another rotation before that drops the oldest secret.",
-    ),
-)
 
 
 def _header(name: str, description: str) -> dict[str, Any]:

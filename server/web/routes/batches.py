@@ -1,12 +1,13 @@
 """Batches: many submits in one request. Valid items are stored in one step; invalid ones do not stop them."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pydantic_core
-from flask import Blueprint, Response, g, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from flask import Response, g, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.registry import definition
 from server.services.publish import first_record, store_and_publish
@@ -22,10 +23,69 @@ from server.web.body.read import read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import require_submit
+from server.web.openapi.answers import CACHED, OF_KEY, UNCHANGED, found, json_of
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import issued, visible_owners
+from server.web.schemas import ProblemObject, StatusLinks, WireObject
 
-batches = Blueprint("batches", __name__)
+route = Api("batches", __name__)
+
+
+class BatchItem(BaseModel):
+    """One submit of a batch."""
+
+    model_config = ConfigDict(extra="forbid")
+    task: str
+    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
+    options: dict[str, Any] = Field(default_factory=dict, description="As in a submit's query: `priority`, `tag`, …")
+
+
+class BatchRequest(BaseModel):
+    """Up to 1,000 submits."""
+
+    model_config = ConfigDict(extra="forbid")
+    items: list[BatchItem] = Field(min_length=1, max_length=1000)
+
+
+class BatchTask(WireObject):
+    """An accepted item. A replayed answer only has `task_id` and `links`."""
+
+    task_id: str
+    links: StatusLinks
+    task: str = Field(default_factory=str)
+    status: Status = Field(default_factory=lambda: Status.QUEUED)
+
+
+class BatchRefusal(WireObject):
+    """An item that was refused."""
+
+    problem: ProblemObject
+
+
+class BatchLinks(WireObject):
+    """Addresses of the batch."""
+
+    self: str
+
+
+class BatchTicket(WireObject):
+    """The answer to a batch, with its items in order."""
+
+    batch_id: str
+    items: list[BatchTask | BatchRefusal]
+    links: BatchLinks
+
+
+class BatchStatus(WireObject):
+    """The status of a batch. `expired` counts tasks whose records are deleted."""
+
+    batch_id: str
+    total: int
+    done: bool
+    counts: dict[str, int] = Field(examples=[{"queued": 3, "succeeded": 7}])
+    task_ids: list[str]
+
 
 MAX_ITEMS = 1_000
 
@@ -46,7 +106,43 @@ class Item(BaseModel):
 Prepared = tuple[Submission, NewTask] | Problem
 
 
-@batches.post("/batches")
+_EXAMPLE = {"items": [{"task": "divide", "input": {"x": 1, "y": 2}}]}
+_BATCH: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": BatchRequest,
+            "example": _EXAMPLE,
+        },
+        "application/x-ndjson": {"schema": {"type": "string", "description": "One `BatchItem` per line."}},
+    },
+}
+
+
+@route.post(
+    "/batches",
+    "submit_batch",
+    "many",
+    "Up to 1,000 submits in one request",
+    (
+        Answer(
+            202,
+            "A `task_id` or a problem for each item. An invalid item does not stop the others.",
+            json_of(BatchTicket),
+            (*CACHED, "Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
+            ("batch",),
+        ),
+    ),
+    Access.SUBMIT,
+    "Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
+    parameters=("Idempotency-Key",),
+    body=_BATCH,
+    problems=(
+        *("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
+        *(*OF_KEY, "storage-full"),
+    ),
+    sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
+)
 def submit_batch() -> Response:
     """Store up to 1,000 tasks, with an answer for each item."""
     who = require_submit()
@@ -171,7 +267,15 @@ def _no_room() -> Problem:
     return Problem("over-quota", "There was no room for this item in the first request. Submit it with another key.")
 
 
-@batches.get("/batches/<batch_id>")
+@route.get(
+    "/batches/<batch_id>",
+    "get_batch",
+    "many",
+    "A batch's tasks, counted by status",
+    (found(BatchStatus, "The counts, with `Retry-After` until all tasks have ended.", "Retry-After"), UNCHANGED),
+    parameters=("batch_id", "If-None-Match"),
+    problems=("unknown-batch", "expired-batch"),
+)
 def show_batch(batch_id: str) -> Response:
     """Count a batch's tasks by status. `expired` counts tasks whose records are deleted."""
     found = store().submits.batch(batch_id)

@@ -16,10 +16,12 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import pydantic_core
-from flask import Blueprint, Response, request
+from flask import Response, request
+from pydantic import Field
 
 from server.services.status import status_object, timestamp
 from server.store import Store
@@ -31,7 +33,10 @@ from server.web.current import store
 from server.web.gunicorn_worker.waiters import ALL, Waiters, waiters
 from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_request, pause
 from server.web.middleware import caller
+from server.web.openapi.answers import OF_TASK
+from server.web.openapi.route import Answer, Api, Media
 from server.web.routes.tasks import find
+from server.web.schemas import WireObject
 
 #: Seconds without an event before a comment is sent as a heartbeat.
 HEARTBEAT = 15.0
@@ -41,10 +46,38 @@ _RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
 _ID = re.compile(r"(\d{1,15})\.([a-z]+(?:-\d+-\d+)?)")
 
-events = Blueprint("events", __name__)
+route = Api("events", __name__)
 
 
-@events.get("/tasks/<task_id>/events")
+class TaskEvent(WireObject):
+    """One event of a task's stream. Comments in between are heartbeats."""
+
+    id: str = Field(default_factory=str, description="The value for `Last-Event-ID`.", examples=["3.running-1-0"])
+    event: Literal["status", "progress", "log", "done"] = Field(default_factory=lambda: "status")
+    data: str = Field(
+        default_factory=str,
+        description="For `status` and `done` the status object, otherwise the entry and its time `at`.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
+    retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
+
+
+_EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
+
+
+@route.get(
+    "/tasks/<task_id>/events",
+    "stream_events",
+    "tickets",
+    "The events of a task",
+    (
+        Answer(200, "Events `status`, `progress`, `log`, and finally `done`.", _EVENTS, ("Cache-Control",)),
+        Answer(204, "The client has already received `done`."),
+    ),
+    description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
+    parameters=("task_id", "Last-Event-ID"),
+    problems=OF_TASK,
+)
 def stream(task_id: str) -> Response:
     """Stream the events of a task."""
     record = find(task_id)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Response, request
+from pydantic import Field
 
 from server.services.status import timestamp
 from server.tasks.feeds import store
@@ -16,13 +17,74 @@ from server.tasks.feeds.settings import FeedSettings
 from server.web import current
 from server.web.errors import Problem, answer
 from server.web.middleware import caller
+from server.web.openapi.answers import UNCHANGED, found
+from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.routes.task_list import invalid_query, page_limit
+from server.web.schemas import MOMENT, WireObject
 
-feeds = Blueprint("feeds", __name__)
+route = Api("feeds", __name__)
 
 
-@feeds.get("/feeds")
+class FeedLinks(WireObject):
+    """Addresses of a feed."""
+
+    rows: str
+
+
+class Feed(WireObject):
+    """A feed that `fetch_feed` stores."""
+
+    name: str
+    owner: str
+    url: str
+    row_count: int
+    fetched_at: str = Field(json_schema_extra=MOMENT)
+    changed_at: str = Field(description="When a fetch last found changes.", json_schema_extra=MOMENT)
+    links: FeedLinks
+
+
+class FeedList(WireObject):
+    """A page of feeds."""
+
+    feeds: list[Feed]
+    next: str | None
+
+
+class FeedPage(Feed):
+    """A feed, and a page of its rows."""
+
+    rows: list[dict[str, Any]]
+    next: str | None
+
+
+_NAME: dict[str, Any] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The feed's name, as in `fetch_feed`.",
+    "schema": {"type": "string"},
+    "example": "exchange-rates",
+}
+_OWNER: dict[str, Any] = {
+    "name": "owner",
+    "in": "query",
+    "description": "The feed's owner; admins may name others.",
+    "schema": {"type": "string"},
+}
+_PAGE = ("limit", "cursor", "If-None-Match")
+
+
+@route.get(
+    "/feeds",
+    "list_feeds",
+    "feeds",
+    "The caller's feeds, by name",
+    (found(FeedList, "A page of feeds; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+    description="Admins see all owners' feeds.",
+    parameters=_PAGE,
+    problems=("invalid-input", "database-unavailable"),
+)
 def list_feeds() -> Response:
     """The caller's feeds; an admin's are everyone's."""
     owners = None if caller().is_admin else [caller().owner]
@@ -30,7 +92,17 @@ def list_feeds() -> Response:
     return _paged({"feeds": [_entry(each) for each in page.entries]}, "/feeds", page.cursor)
 
 
-@feeds.get("/feeds/<name>")
+@route.get(
+    "/feeds/<name>",
+    "get_feed",
+    "feeds",
+    "A feed and its rows, by key",
+    (found(FeedPage, "A page of rows; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+    description="Rows are as in their source. A page begins after a key, so no row is returned twice.",
+    parameters=_PAGE,
+    inline=(_NAME, _OWNER),
+    problems=("invalid-input", "unknown-feed", "database-unavailable"),
+)
 def show_feed(name: str) -> Response:
     """A feed and its rows by key; an admin says in `owner` whose it is, where it is not its own."""
     owner = request.args.get("owner", caller().owner)
@@ -43,7 +115,7 @@ def show_feed(name: str) -> Response:
     return _paged(_entry(feed), f"/feeds/{name}", page.cursor, rows)
 
 
-@feeds.errorhandler(DatabaseUnavailable)
+@route.blueprint.errorhandler(DatabaseUnavailable)
 def _unavailable(_: DatabaseUnavailable) -> Response:
     return answer(Problem("database-unavailable", headers={"Retry-After": "5"}))
 

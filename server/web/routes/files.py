@@ -4,21 +4,38 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 
 from server.store.errors import BlobMissing
 from server.store.record import Record
 from server.web.current import store
 from server.web.errors import Problem
+from server.web.openapi.answers import CACHED
+from server.web.openapi.route import Answer, Api, Route
 from server.web.routes.tasks import find
 
-files = Blueprint("files", __name__)
+route = Api("files", __name__)
 
 #: Types that a browser may display. All others are downloaded, so that none runs as a page of this origin.
 _INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "text/plain"})
 
 
-@files.get("/tasks/<task_id>/files/<name>")
+_FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Ranges")
+
+
+@route.get(
+    "/tasks/<task_id>/files/<name>",
+    "get_file",
+    "tickets",
+    "An output file of a task",
+    (
+        Answer(200, "The file, with its media type.", {"*/*": {}}, _FILE_HEADERS),
+        Answer(206, "The bytes of the range.", {"*/*": {}}, (*_FILE_HEADERS, "Content-Range")),
+        Answer(304, "Not changed since this `ETag`.", headers=CACHED),
+    ),
+    parameters=("task_id", "file", "If-None-Match", "Range", "If-Range"),
+    problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
+)
 def download(task_id: str, name: str) -> Response:
     """Send an output file of a task."""
     file = _find(find(task_id), name)
@@ -34,6 +51,20 @@ def download(task_id: str, name: str) -> Response:
     response = Response(body, 206 if part else 200, headers)
     response.headers["Content-Length"] = str(stop - start)
     return response
+
+
+route.describe(
+    Route(
+        "head",
+        "/tasks/{task_id}/files/{name}",
+        "head_file",
+        "tickets",
+        "A file's headers without its bytes",
+        tuple(Answer(each.status, each.description, headers=each.headers) for each in route.routes[-1].answers),
+        parameters=route.routes[-1].parameters,
+        problems=route.routes[-1].problems,
+    )
+)
 
 
 def _find(record: Record, name: str) -> dict[str, Any]:

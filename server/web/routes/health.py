@@ -1,11 +1,13 @@
 """Health checks and Prometheus metrics."""
 
 from collections.abc import Iterator
+from typing import Literal
 
-from flask import Blueprint, Response
+from flask import Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import Field
 
 from server.sdk.registry import catalog
 from server.store.connection import UNREACHABLE
@@ -13,19 +15,51 @@ from server.store.record import Status
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_admin
+from server.web.openapi.answers import json_of
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.queues import FINDINGS
+from server.web.schemas import WireObject
 
-health = Blueprint("health", __name__)
+route = Api("health", __name__)
 
 
-@health.get("/health/live")
+class Live(WireObject):
+    """The answer of a process that is up."""
+
+    status: Literal["live"]
+
+
+class Ready(WireObject):
+    """The answer of a server that accepts and runs tasks."""
+
+    status: Literal["ready"]
+    workers: int = Field(ge=1)
+
+
+@route.get(
+    "/health/live",
+    "get_live",
+    "server",
+    "Whether the process is up",
+    (Answer(200, "It is.", json_of(Live)),),
+    Access.ANYONE,
+)
 def live() -> Response:
     """Answer that the process is up."""
     return json_answer({"status": "live"})
 
 
-@health.get("/health/ready")
+@route.get(
+    "/health/ready",
+    "get_ready",
+    "server",
+    "Whether tasks are accepted and run",
+    (Answer(200, "It would.", json_of(Ready)),),
+    Access.ANYONE,
+    "503 gives the reason: Redis is unreachable, or no worker is running.",
+    problems=("unavailable",),
+)
 def ready() -> Response:
     """Check that tasks are accepted and that a worker is running."""
     try:
@@ -37,7 +71,14 @@ def ready() -> Response:
     return json_answer({"status": "ready", "workers": workers})
 
 
-@health.get("/metrics")
+@route.get(
+    "/metrics",
+    "get_metrics",
+    "server",
+    "Metrics for Prometheus",
+    (Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),),
+    Access.ADMIN,
+)
 def metrics() -> Response:
     """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
     require_admin()

@@ -3,19 +3,40 @@
 from typing import Any
 
 import pydantic_core
-from flask import Blueprint, Response
+from flask import Response
+from pydantic import Field
 
 from server.store.record import Record
+from server.web.openapi.answers import OF_TASK, UNCHANGED, found
+from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
+from server.web.schemas import WireObject
 
-inputs = Blueprint("inputs", __name__)
+route = Api("inputs", __name__)
+
+
+class TaskGiven(WireObject):
+    """The input of a task."""
+
+    task_id: str = Field(json_schema_extra={"format": "uuid"})
+    task: str
+    input: dict[str, Any] = Field(description="The parameters; uploads by filename, media type and size.")
+
 
 #: The fields of a stored upload that a client may see; the key of its bytes is not one.
 _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
 
 
-@inputs.get("/tasks/<task_id>/input")
+@route.get(
+    "/tasks/<task_id>/input",
+    "get_input",
+    "tickets",
+    "The input of a task",
+    (found(TaskGiven, "The parameters."), UNCHANGED),
+    parameters=("task_id", "If-None-Match"),
+    problems=OF_TASK,
+)
 def show(task_id: str) -> Response:
     """Show the input of a task."""
     record = find(task_id)

@@ -2,94 +2,94 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 import pydantic_core
-from flask import Blueprint, Response, g, request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
+from flask import Response, g, request
+from pydantic import RootModel, ValidationError
 
 from server.sdk.definition import refusal
 from server.sdk.errors import InvalidInput, UnknownTaskType
-from server.services.cron import check_cron, check_timezone
 from server.services.schedules import Schedule, put, read, run_now
-from server.services.status import links, timestamp
 from server.store.schedules import StoredSchedule
-from server.web.body.options import FARTHEST, NESTED, nested_options, read_key
+from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_admin
+from server.web.openapi.answers import (
+    CACHED,
+    OF_KEY,
+    OF_STORING,
+    TICKET_HEADERS,
+    UNCHANGED,
+    found,
+    json_of,
+    status_with,
+)
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import accepted, json_answer
+from server.web.routes.schedule_objects import (
+    OPTIONS,
+    ScheduleChanges,
+    ScheduleList,
+    ScheduleObject,
+    ScheduleRequest,
+    fields,
+    shown,
+    stored,
+)
 from server.web.routes.task_list import invalid_query, page_limit
 
-schedules = Blueprint("schedules", __name__)
-
-#: Number of upcoming times in an answer.
-SHOWN = 5
+route = Api("schedules", __name__)
 
 #: Filters of the list.
 FILTERS = ("task", "owner", "enabled")
 
-#: Seconds: the longest delay of a run.
-MAX_JITTER = 3600
-
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-
-#: The accepted options. The schedule itself determines when its tasks are due.
-OPTIONS = tuple(name for name in NESTED if name not in ("delay", "not_before"))
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-
-class ScheduleRequest(BaseModel):
-    """A task, and when to run it: `every` so many seconds, or by a `cron` line.
-
-    A line is minute, hour, day, month and weekday, or a name such as `@daily`.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    task: str
-    input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
-    every: Annotated[float, Field(ge=1, le=FARTHEST)] | None = Field(None, description="Seconds.")
-    cron: Annotated[str, Field(max_length=200)] | None = Field(None, examples=["30 6 * * MON-FRI"])
-    timezone: str = Field("UTC", description="Time zone of the `cron` line, a name of the IANA database.")
-    enabled: bool = Field(True, description="False pauses the schedule.")
-    overlap: Literal["skip", "queue"] = Field(
-        "skip", description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait."
+_EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-FRI", "timezone": "Europe/Berlin"}
+_NAME_PARAMETER: dict[str, Any] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "At most 64 letters, digits and `_ . -`.",
+    "schema": {"type": "string"},
+    "example": "nightly-report",
+}
+_FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
+    {"name": name, "in": "query", "description": description, "schema": schema}
+    for name, description, schema in (
+        ("task", "Only schedules of this task type.", {"type": "string"}),
+        ("owner", "Only schedules of this owner.", {"type": "string"}),
+        ("enabled", "Only schedules that run, or only paused ones.", {"type": "boolean"}),
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description=f"As in a submit's query: {', '.join(f'`{name}`' for name in OPTIONS)}."
-    )
-
-    start_at: AwareDatetime | None = Field(None, description="No run before it; `every` counts from it.")
-    end_at: AwareDatetime | None = Field(None, description="No run after it.")
-    jitter: Annotated[float, Field(ge=0, le=MAX_JITTER)] = Field(
-        0, description="Each run is delayed by up to this many seconds, so that many schedules do not run together."
-    )
-
-    @field_validator("start_at", "end_at")
-    @classmethod
-    def _is_reachable(cls, value: datetime | None) -> datetime | None:
-        if value is not None and not EARLIEST < value < LATEST:
-            raise ValueError("Input should be a time between 2000 and 9000")
-        return value
-
-    @field_validator("cron")
-    @classmethod
-    def _comes(cls, value: str | None) -> str | None:
-        return None if value is None else check_cron(value)
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_registered(cls, value: str) -> str:
-        return check_timezone(value)
+)
+_SHOWN = json_of(ScheduleObject)
 
 
-@schedules.put("/schedules/<name>")
+@route.put(
+    "/schedules/<name>",
+    "put_schedule",
+    "schedules",
+    "Create or replace a schedule",
+    (
+        Answer(200, "Replaced.", _SHOWN, CACHED),
+        Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
+    ),
+    Access.ADMIN,
+    "Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks "
+    "change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
+    inline=(_NAME_PARAMETER,),
+    body={
+        "required": True,
+        "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}},
+    },
+    problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+)
 def put_schedule(name: str) -> Response:
     """Create a schedule, or replace the one with this name."""
     who = require_admin()
@@ -102,10 +102,24 @@ def put_schedule(name: str) -> Response:
         raise refusal(error, body) from None
     before = store().schedules.get(name)
     is_new = _keep(name, who.owner, given, read(before) if before else None)
-    return json_answer(_shown(*_find(name)), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
+    return json_answer(shown(*_find(name)), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
 
 
-@schedules.patch("/schedules/<name>")
+@route.patch(
+    "/schedules/<name>",
+    "patch_schedule",
+    "schedules",
+    "Change some fields of a schedule",
+    (Answer(200, "Changed.", _SHOWN, CACHED),),
+    Access.ADMIN,
+    "Fields that are left out stay as they are; null sets one to its default. The owner stays.",
+    inline=(_NAME_PARAMETER,),
+    body={
+        "required": True,
+        "content": {"application/json": {"schema": ScheduleChanges, "example": {"enabled": False}}},
+    },
+    problems=("malformed-body", "too-large", "unsupported-media-type", "unknown-schedule", "invalid-input"),
+)
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule; null sets a field to its default. The owner stays."""
     require_admin()
@@ -118,24 +132,18 @@ def patch_schedule(name: str) -> Response:
     for one, other in (("every", "cron"), ("cron", "every")):
         if changes.get(one) is not None:
             changes.setdefault(other, None)
-    fields = {key: value for key, value in (_fields(before) | changes).items() if value is not None}
-    whole = pydantic_core.to_json(fields)
+    merged = {key: value for key, value in (fields(before) | changes).items() if value is not None}
+    whole = pydantic_core.to_json(merged)
     try:
         given = ScheduleRequest.model_validate_json(whole)
     except ValidationError as error:
         raise refusal(error, whole) from None
     _keep(name, before.owner, given, before)
-    return json_answer(_shown(*_find(name)))
+    return json_answer(shown(*_find(name)))
 
 
 class _Changes(RootModel[dict[str, Any]]):
     """The body of a PATCH: a JSON object."""
-
-
-def _fields(schedule: Schedule) -> dict[str, Any]:
-    """The request that would make this schedule again."""
-    shown = {"start_at": timestamp(schedule.start_ms), "end_at": timestamp(schedule.end_ms)}
-    return {name: getattr(schedule, name) for name in ScheduleRequest.model_fields if name not in shown} | shown
 
 
 def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None) -> bool:
@@ -182,18 +190,28 @@ def _invalid(loc: list[str], message: str) -> Problem:
     return Problem("invalid-input", f"Invalid value for {loc[-1]}.", errors=[{"loc": loc, "msg": message}])
 
 
-@schedules.get("/schedules")
+@route.get(
+    "/schedules",
+    "list_schedules",
+    "schedules",
+    "Schedules, by name",
+    (found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"), UNCHANGED),
+    Access.ADMIN,
+    parameters=("limit", "cursor", "If-None-Match"),
+    inline=_FILTER_PARAMETERS,
+    problems=("invalid-input",),
+)
 def list_schedules() -> Response:
     """A page of the schedules that match, by name."""
     require_admin()
     limit, after, matches = page_limit(), _asked_cursor(), _asked_filter()
     names = (name for name in store().schedules.names() if after is None or name > after)
-    found = list(islice((each for name in names if (each := _stored(name)) and matches(each[0])), limit + 1))
-    body: dict[str, Any] = {"schedules": [_shown(*each) for each in found[:limit]], "next": None}
-    if len(found) <= limit:
+    page = list(islice((each for name in names if (each := stored(name)) and matches(each[0])), limit + 1))
+    body: dict[str, Any] = {"schedules": [shown(*each) for each in page[:limit]], "next": None}
+    if len(page) <= limit:
         return json_answer(body)
     given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
-    body["next"] = f"/schedules?{urlencode([*given, ('cursor', found[limit - 1][0].name)])}"
+    body["next"] = f"/schedules?{urlencode([*given, ('cursor', page[limit - 1][0].name)])}"
     return json_answer(body, headers={"Link": f'<{body["next"]}>; rel="next"'})
 
 
@@ -220,24 +238,33 @@ def _asked_filter() -> Callable[[Schedule], bool]:
     )
 
 
-def every_schedule() -> list[dict[str, Any]]:
-    """All schedules as `GET /schedules` shows them, for the pages."""
-    return [_shown(*each) for name in store().schedules.names() if (each := _stored(name))]
-
-
-def _stored(name: str) -> tuple[Schedule, StoredSchedule] | None:
-    stored = store().schedules.get(name)
-    return (read(stored), stored) if stored else None
-
-
-@schedules.get("/schedules/<name>")
+@route.get(
+    "/schedules/<name>",
+    "get_schedule",
+    "schedules",
+    "A schedule, its next five times and its last runs",
+    (found(ScheduleObject, "The schedule."), UNCHANGED),
+    Access.ADMIN,
+    parameters=("If-None-Match",),
+    inline=(_NAME_PARAMETER,),
+    problems=("unknown-schedule",),
+)
 def show_schedule(name: str) -> Response:
     """Show a schedule with its next five times and its last runs."""
     require_admin()
-    return json_answer(_shown(*_find(name)))
+    return json_answer(shown(*_find(name)))
 
 
-@schedules.delete("/schedules/<name>")
+@route.delete(
+    "/schedules/<name>",
+    "delete_schedule",
+    "schedules",
+    "Delete a schedule; its tasks are kept",
+    (Answer(204, "It is deleted."),),
+    Access.ADMIN,
+    inline=(_NAME_PARAMETER,),
+    problems=("unknown-schedule",),
+)
 def delete_schedule(name: str) -> Response:
     """Delete a schedule. Its tasks are kept."""
     require_admin()
@@ -246,7 +273,26 @@ def delete_schedule(name: str) -> Response:
     return Response(status=204)
 
 
-@schedules.post("/schedules/<name>/run")
+@route.post(
+    "/schedules/<name>/run",
+    "run_schedule",
+    "schedules",
+    "Run a schedule now",
+    (
+        status_with(
+            202,
+            "Stored and queued.",
+            *TICKET_HEADERS,
+            "Idempotency-Replayed",
+            links=("status", "result", "cancel"),
+        ),
+    ),
+    Access.ADMIN,
+    "Also possible if it is paused.",
+    parameters=("Idempotency-Key",),
+    inline=(_NAME_PARAMETER,),
+    problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
+)
 def run_schedule(name: str) -> Response:
     """Run a schedule once now, even if it is paused."""
     who = require_admin()
@@ -256,34 +302,6 @@ def run_schedule(name: str) -> Response:
 
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
-    if (found := _stored(name)) is None:
+    if (found := stored(name)) is None:
         raise Problem("unknown-schedule")
     return found
-
-
-def _shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
-    return {
-        "name": schedule.name,
-        "owner": schedule.owner,
-        **_fields(schedule),
-        "created_at": timestamp(schedule.created_ms),
-        "updated_at": timestamp(schedule.updated_ms),
-        "next": [timestamp(tick) for tick in schedule.next(store().schedules.now_ms(), SHOWN)],
-        "runs": _runs(stored),
-        "skipped": stored.skipped,
-        "error": stored.error,
-        "links": {"self": f"/schedules/{schedule.name}", "run": f"/schedules/{schedule.name}/run"},
-    }
-
-
-def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
-    found = store().tasks.get_many([task_id for task_id, _ in stored.runs])
-    return [
-        {
-            "task_id": task_id,
-            "status": record.status if record else "expired",
-            "tick": timestamp(tick or None),
-            "links": links(task_id),
-        }
-        for (task_id, tick), record in zip(stored.runs, found, strict=True)
-    ]

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, request
+from flask import Response, g, request
+from pydantic import Field
 
 from server.sdk.registry import catalog
 from server.services.status import status_object
@@ -16,10 +17,47 @@ from server.store.record import Record, Status
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import require_submit
+from server.web.openapi import parts
+from server.web.openapi.answers import OF_STORING, UNCHANGED, found
+from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import visible_owners
+from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
-lists = Blueprint("lists", __name__)
+route = Api("lists", __name__)
+
+
+class TaskList(WireObject):
+    """A page of tasks, newest first, without places in the queue."""
+
+    tasks: list[TaskStatus]
+    next: str | None = Field(description="The address of the next page.")
+
+
+class BulkRefused(WireObject):
+    """A task that matched but could not be changed."""
+
+    task_id: str
+    problem: ProblemObject
+
+
+class _Bulk(WireObject):
+    refused: list[BulkRefused]
+    more: bool = Field(description="More tasks match than one request handles.")
+    next: str | None = Field(description="The address for the next call; null at the end.")
+
+
+class BulkCanceled(_Bulk):
+    """The result of `bulk/cancel`."""
+
+    canceled: int
+
+
+class BulkRetried(_Bulk):
+    """The result of `bulk/retry`."""
+
+    retried: int
+
 
 PAGE, MAX_PAGE = 50, 500
 
@@ -33,7 +71,16 @@ _NO_ROOM = (429, 503)
 FILTERS = ("status", "task", "owner", "tag", "since", "until")
 
 
-@lists.get("/tasks")
+@route.get(
+    "/tasks",
+    "list_tasks",
+    "many",
+    "The caller's tasks, newest first",
+    (found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+    description="Admins see all owners' tasks.",
+    parameters=(*parts.FILTERS, "limit", "cursor", "If-None-Match"),
+    problems=("invalid-input",),
+)
 def list_tasks() -> Response:
     """List the caller's tasks, newest first."""
     limit = page_limit()
@@ -61,14 +108,37 @@ def asked_page(limit: int) -> Page:
     return store().listing.page(asked_filter(), limit, asked_cursor())
 
 
-@lists.post("/bulk/cancel")
+@route.post(
+    "/bulk/cancel",
+    "bulk_cancel",
+    "many",
+    "Cancel every task that matches",
+    (found(BulkCanceled, "How many were."),),
+    Access.SUBMIT,
+    "A filter is required. While there is a `next`, POST to it.",
+    parameters=(*parts.FILTERS, "cursor"),
+    problems=("bad-request", "invalid-input"),
+    sample="?status=queued",
+)
 def bulk_cancel() -> Response:
     """Cancel every task that matches."""
     unfinished = [status for status in Status if not status.done and status is not Status.CANCELING]
     return _bulk("canceled", unfinished, MAX_CANCELED, lambda record: store().tasks.cancel(record.id))
 
 
-@lists.post("/bulk/retry")
+@route.post(
+    "/bulk/retry",
+    "bulk_retry",
+    "many",
+    "Retry every ended task that matches",
+    (found(BulkRetried, "The number of retried tasks, and those that could not be retried."),),
+    Access.SUBMIT,
+    "A filter is required. Without `status`, it retries tasks that failed or were canceled. While there is a "
+    "`next`, POST to it: a task that has been retried still matches.",
+    parameters=(*parts.FILTERS, "cursor"),
+    problems=("bad-request", "invalid-input", *OF_STORING),
+    sample="?status=failed",
+)
 def bulk_retry() -> Response:
     """Retry every ended task that matches, by default those that failed or were canceled."""
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]

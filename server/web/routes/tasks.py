@@ -1,12 +1,10 @@
 """Routes of a task: submit, status, result, cancel, retry, delete; and the catalog."""
 
-from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, g, request
+from flask import Response, g, request
 
-from server.sdk.definition import TaskDefinition
-from server.sdk.registry import catalog, definition, is_registered
+from server.sdk.registry import definition, is_registered
 from server.services.submit import Submission, retry
 from server.store import ids
 from server.store.connection import UNREACHABLE
@@ -20,12 +18,15 @@ from server.web.gunicorn_worker.lookout import lookout
 from server.web.gunicorn_worker.waiters import CHANGES, ENDS
 from server.web.gunicorn_worker.waiting import Ticket, hold, waits
 from server.web.middleware import caller, require_submit
+from server.web.openapi.answers import CACHED, OF_STORING, OF_TASK, TICKET_HEADERS, UNCHANGED, json_of, status_with
+from server.web.openapi.components import reference
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, status_answer
 
-api = Blueprint("api", __name__)
+route = Api("api", __name__)
 
 
-@api.before_request
+@route.blueprint.before_request
 def check_address() -> Response | None:
     """Check the method: `/tasks/<name>` and `/tasks/<task_id>` have the same pattern but different methods."""
     given, options = request.view_args or {}, request.method == "OPTIONS"
@@ -39,7 +40,7 @@ def check_address() -> Response | None:
     raise Problem("method-not-allowed", f"A task type only supports POST. See /catalog/{name}.", headers=allowed)
 
 
-@api.post("/tasks/<name>")
+@route.blueprint.post("/tasks/<name>")
 def submit(name: str) -> Response:
     """Store a request as a task and answer with its status; with `wait`, with its end."""
     return hold(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
@@ -54,7 +55,26 @@ def _submit(name: str) -> Response:
     return accepted(ticket)
 
 
-@api.get("/tasks/<task_id>")
+@route.get(
+    "/tasks/<task_id>",
+    "get_status",
+    "tickets",
+    "How a task is",
+    (
+        status_with(
+            200,
+            "The status, with `Retry-After` until the task has ended.",
+            "Retry-After",
+            "Preference-Applied",
+            links=("result", "cancel", "files"),
+        ),
+        UNCHANGED,
+    ),
+    description="Made for polling: repeat after `Retry-After` seconds until `done` is true. With `wait`, the "
+    "answer is held until the status changes.",
+    parameters=("task_id", "wait", "Prefer", "If-None-Match"),
+    problems=(*OF_TASK, "invalid-input"),
+)
 def status(task_id: str) -> Response:
     """Answer with a task's status; with `wait`, when it changes."""
     if not waits():
@@ -62,7 +82,26 @@ def status(task_id: str) -> Response:
     return hold(CHANGES, lambda held: _look_for_change(task_id, held))
 
 
-@api.get("/tasks/<task_id>/result")
+@route.get(
+    "/tasks/<task_id>/result",
+    "get_result",
+    "tickets",
+    "The result of a task",
+    (
+        Answer(200, "The result.", json_of(reference("TaskResult")), CACHED, ("file", "files")),
+        status_with(202, "The task has not ended; the status.", "Retry-After", links=("result", "cancel")),
+        Answer(
+            303,
+            "A redirect to the file, if `Accept` prefers its type.",
+            headers=("Location", "Cache-Control", "Vary"),
+        ),
+        UNCHANGED,
+    ),
+    description="202 until the task has ended. If `Accept` excludes JSON (such as `image/*`), a result with "
+    "exactly one file of a matching type is a redirect to it.",
+    parameters=("task_id", "If-None-Match"),
+    problems=("task-failed", "task-canceled", *OF_TASK),
+)
 def result(task_id: str) -> Response:
     """Answer with a task's result; 202 until it has ended."""
     record = find(task_id)
@@ -77,7 +116,18 @@ def result(task_id: str) -> Response:
     return json_answer(_envelope(record), headers={"Vary": "Accept"})
 
 
-@api.post("/tasks/<task_id>/cancel")
+@route.post(
+    "/tasks/<task_id>/cancel",
+    "cancel_task",
+    "tickets",
+    "Cancel a task",
+    (status_with(200, "The new status.", "Retry-After", links=("status", "result")),),
+    Access.SUBMIT,
+    "A waiting task is `canceled` immediately and never runs. A running one is `canceling` until its next "
+    "progress report, or is killed after a grace period. A task that has ended is not changed.",
+    parameters=("task_id",),
+    problems=OF_TASK,
+)
 def cancel(task_id: str) -> Response:
     """Cancel a task. One that has ended is not changed."""
     require_submit()
@@ -88,7 +138,24 @@ def cancel(task_id: str) -> Response:
     return status_answer(record)
 
 
-@api.post("/tasks/<task_id>/retry")
+@route.post(
+    "/tasks/<task_id>/retry",
+    "retry_task",
+    "tickets",
+    "Retry a task",
+    (
+        status_with(
+            202,
+            "Stored and queued as a new task; its `retry_of` names the earlier one.",
+            *TICKET_HEADERS,
+            links=("status", "result", "cancel"),
+        ),
+    ),
+    Access.SUBMIT,
+    "Makes a new task from the stored request of one that has ended, including its uploads.",
+    parameters=("task_id",),
+    problems=(*OF_TASK, "task-not-done", *OF_STORING),
+)
 def retry_task(task_id: str) -> Response:
     """Submit a new task from the stored request of one that has ended."""
     require_submit()
@@ -96,7 +163,16 @@ def retry_task(task_id: str) -> Response:
     return accepted(ticket)
 
 
-@api.delete("/tasks/<task_id>")
+@route.delete(
+    "/tasks/<task_id>",
+    "delete_task",
+    "tickets",
+    "Delete an ended task",
+    (Answer(204, "The record and its files are deleted."),),
+    Access.SUBMIT,
+    parameters=("task_id",),
+    problems=(*OF_TASK, "task-not-done"),
+)
 def delete(task_id: str) -> Response:
     """Delete an ended task and its files immediately."""
     require_submit()
@@ -107,18 +183,6 @@ def delete(task_id: str) -> Response:
         store().blobs.delete(task_id)
         store().leases.collected([task_id])
     return Response(status=204)
-
-
-@api.get("/catalog")
-def list_kinds() -> Response:
-    """List all task types."""
-    return json_answer({"tasks": [_entry(each) for each in catalog()]})
-
-
-@api.get("/catalog/<name>")
-def show_kind(name: str) -> Response:
-    """Show one task type."""
-    return json_answer(_entry(definition(name)))
 
 
 def find(task_id: str) -> Record:
@@ -202,21 +266,3 @@ def _single_file(record: Record) -> str | None:
 
 def _see_other(href: str) -> Response:
     return Response(status=303, headers={"Location": href, "Cache-Control": "private, no-cache", "Vary": "Accept"})
-
-
-def _entry(each: TaskDefinition) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "summary": each.summary,
-        "description": each.description,
-        "input_schema": each.input_schema,
-        "output_schema": each.output_schema,
-        "uploads": dict(each.uploads),
-        "accepts": list(each.accepts),
-        "limits": {
-            "soft_seconds": each.limits.soft,
-            "hard_seconds": each.limits.hard,
-            "max_upload_bytes": each.max_upload_bytes or store().settings.max_upload_bytes,
-        },
-        "links": {"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"},
-    }

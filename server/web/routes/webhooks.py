@@ -1,8 +1,9 @@
 """The deliveries of a task's webhook, and the secret that signs webhooks."""
 
-from typing import Any
+from typing import Any, Literal
 
-from flask import Blueprint, Response
+from flask import Response
+from pydantic import Field
 
 from server.services.status import timestamp
 from server.store.record import Record
@@ -10,13 +11,58 @@ from server.store.webhooks import DeliveryAttempt
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_submit
+from server.web.openapi.answers import CACHED, OF_TASK, UNCHANGED, found, json_of
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
+from server.web.schemas import MOMENT, WireObject
 
-webhooks = Blueprint("webhooks", __name__)
+route = Api("webhooks", __name__)
 
 
-@webhooks.get("/tasks/<task_id>/webhook")
+class WebhookTry(WireObject):
+    """One attempt to deliver a webhook."""
+
+    at: str = Field(json_schema_extra=MOMENT)
+    status: int | None = Field(description="The receiver's HTTP status; null without an answer.")
+    reason: str | None = Field(description="The reason for a missing answer.")
+    ms: int = Field(description="The duration in milliseconds.")
+
+
+class WebhookDelivery(WireObject):
+    """The state of a task's webhook."""
+
+    task_id: str = Field(json_schema_extra={"format": "uuid"})
+    url: str
+    status: Literal["waiting", "pending", "delivered", "given-up"] = Field(
+        description="`waiting` for the task's end, `pending` until an attempt succeeds or none is left."
+    )
+    next_try_at: str | None = Field(json_schema_extra=MOMENT)
+    tries: list[WebhookTry]
+
+
+class WebhookSecret(WireObject):
+    """The secret with which a receiver verifies signatures (Standard Webhooks 1.0.0)."""
+
+    secret: str = Field(pattern="^whsec_")
+    previous_until: str | None = Field(
+        description="The time until which the previous secret also signs.", json_schema_extra=MOMENT
+    )
+
+
+_SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
+
+
+@route.get(
+    "/tasks/<task_id>/webhook",
+    "get_webhook",
+    "webhooks",
+    "The attempts to deliver a task's webhook",
+    (found(WebhookDelivery, "The attempts, and when the next one is due."), UNCHANGED),
+    description="404 (`not-found`) for a task that was submitted without one.",
+    parameters=("task_id", "If-None-Match"),
+    problems=(*OF_TASK, "not-found"),
+)
 def tries(task_id: str) -> Response:
     """List the attempts to deliver a task's webhook, and when the next one is due."""
     record = find(task_id)
@@ -25,14 +71,31 @@ def tries(task_id: str) -> Response:
     return json_answer(_delivery(record, store().webhooks.attempts(task_id), store().webhooks.next_ms(task_id)))
 
 
-@webhooks.get("/webhook-secret")
+@route.get(
+    "/webhook-secret",
+    "get_webhook_secret",
+    "webhooks",
+    "The secret that signs the caller's webhooks",
+    (_SECRET, UNCHANGED),
+    Access.SUBMIT,
+    "It is created on first use.",
+    parameters=("If-None-Match",),
+)
 def show_secret() -> Response:
     """Show the caller's secret. It is created on first use."""
     owner = require_submit().owner
     return _secret(owner, store().webhook_secrets.current(owner))
 
 
-@webhooks.post("/webhook-secret/rotate")
+@route.post(
+    "/webhook-secret/rotate",
+    "rotate_webhook_secret",
+    "webhooks",
+    "A new secret",
+    (_SECRET,),
+    Access.SUBMIT,
+    "Until `previous_until` each webhook has two signatures. Another rotation before that drops the oldest secret.",
+)
 def rotate_secret() -> Response:
     """Create a new secret. The previous one also signs for a day."""
     owner = require_submit().owner

@@ -5,43 +5,65 @@ it in the page instead, with a key, and follows the task to its result.
 """
 
 import json
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
+from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types
-from server.web.openapi import routes, serialized
+from server.web.openapi import TAGS, build, serialized
+from server.web.openapi.answers import CACHED, UNCHANGED, json_of
 from server.web.openapi.parts import PARAMETERS
-from server.web.openapi.route import Route
-from server.web.openapi.routes import TAGS
-from server.web.ui.assets import Packed, packed
+from server.web.openapi.route import Access, Answer, Api, Route
+from server.web.ui.assets import packed
 from server.web.ui.blueprint import guarded, page
 from server.web.ui.forms import form_of, key_header
 
-pages = Blueprint("pages", __name__)
+route = Api("pages", __name__)
+pages = route.blueprint
+
+_PAGE = (Answer(200, "The page.", {"text/html": {"type": "string"}}),)
+
+route.describe(
+    Route("get", "/", "get_home", "documents", "A page to run tasks, and the way to the others", _PAGE, Access.ANYONE)
+)
 
 _METHODS = {"head": "-I ", "post": "-X POST ", "put": "-X PUT ", "delete": "-X DELETE "}
 
 pages.after_request(guarded)
 
 
-@pages.get("/openapi.json")
+def routes() -> Sequence[Route]:
+    """Return the described routes of the current application."""
+    found: Sequence[Route] = current_app.extensions[ROUTES]
+    return found
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the current application. It is shared: do not change it."""
+    return cached("coatcheck.document", lambda: build(catalog(), routes()))
+
+
+@route.get(
+    "/openapi.json",
+    "get_openapi",
+    "documents",
+    "This document",
+    (Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED), UNCHANGED),
+    Access.ANYONE,
+    parameters=("If-None-Match",),
+)
 def openapi() -> BaseResponse:
     """The OpenAPI document."""
-    return _document().response("application/json", "no-cache")
+    found = cached("coatcheck.openapi", lambda: packed(serialized(document())))
+    return found.response("application/json", "no-cache")
 
 
-@lru_cache(maxsize=1)
-def _document() -> Packed:
-    return packed(serialized())
-
-
-@pages.get("/docs")
+@route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
 def docs() -> Response:
     """A page to read and to try it."""
     base = request.host_url.rstrip("/") + request.script_root
@@ -52,12 +74,21 @@ def docs() -> Response:
         base=base,
         key=" ".join([*key_header(), ""]),
         tasks=[form_of(kind, base) for kind in catalog()],
-        groups=[(tag, text, [route for route in found if route.tag == tag]) for tag, text in TAGS.items()],
+        groups=[(tag, text, [each for each in found if each.tag == tag]) for tag, text in TAGS.items()],
         problems=_by_status(problem_types()),
     )
 
 
-@pages.get("/problems/<name>")
+@route.get(
+    "/problems/<name>",
+    "get_problem",
+    "documents",
+    "A page that explains an error",
+    _PAGE,
+    Access.ANYONE,
+    parameters=("problem",),
+    problems=("not-found",),
+)
 def problem(name: str) -> Response:
     """What a problem means.
 

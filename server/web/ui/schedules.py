@@ -15,7 +15,7 @@ from server.services.status import timestamp
 from server.web.current import store
 from server.web.middleware import require_admin
 from server.web.responses import json_answer
-from server.web.routes.schedules import SHOWN, every_schedule
+from server.web.routes.schedule_objects import SHOWN, every_schedule
 from server.web.ui.blueprint import page, ui
 from server.web.ui.format.cron_words import cron_words, interval_words
 from server.web.ui.forms import Parameter, form_of

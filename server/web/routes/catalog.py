@@ -1,0 +1,99 @@
+"""Routes of the catalog: every task type with its schemas and limits."""
+
+from typing import Any, Literal
+
+from flask import Response
+from pydantic import Field
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.registry import catalog, definition
+from server.web.current import store
+from server.web.openapi.answers import CACHED, UNCHANGED, json_of
+from server.web.openapi.route import Answer, Api
+from server.web.responses import json_answer
+from server.web.schemas import WireObject
+
+route = Api("catalog", __name__)
+
+
+class KindLimits(WireObject):
+    """Time limits of an attempt in seconds, and the size limit of an upload in bytes."""
+
+    soft_seconds: float
+    hard_seconds: float
+    max_upload_bytes: int
+
+
+class KindLinks(WireObject):
+    """Addresses of the task type: its description, and its submit."""
+
+    self: str
+    submit: str
+
+
+class CatalogEntry(WireObject):
+    """A task type."""
+
+    name: str
+    summary: str
+    description: str
+    input_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the parameters.")
+    output_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the result.")
+    uploads: dict[str, Literal["one", "many"]] = Field(description="The upload parameters: `one` or `many` files.")
+    accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
+    limits: KindLimits
+    links: KindLinks
+
+
+class Catalog(WireObject):
+    """All task types, by name."""
+
+    tasks: list[CatalogEntry]
+
+
+@route.get(
+    "/catalog",
+    "list_kinds",
+    "catalogue",
+    "All task types",
+    (Answer(200, "The task types, by name.", json_of(Catalog), CACHED), UNCHANGED),
+    parameters=("If-None-Match",),
+)
+def list_kinds() -> Response:
+    """List all task types."""
+    return json_answer({"tasks": [_entry(each) for each in catalog()]})
+
+
+@route.get(
+    "/catalog/<name>",
+    "get_kind",
+    "catalogue",
+    "One task type",
+    (
+        Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
+        UNCHANGED,
+    ),
+    parameters=("kind", "If-None-Match"),
+    problems=("unknown-task-type",),
+)
+def show_kind(name: str) -> Response:
+    """Show one task type."""
+    return json_answer(_entry(definition(name)))
+
+
+def _entry(each: TaskDefinition) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "summary": each.summary,
+        "description": each.description,
+        "input_schema": each.input_schema,
+        "output_schema": each.output_schema,
+        "uploads": dict(each.uploads),
+        "accepts": list(each.accepts),
+        "limits": {
+            "soft_seconds": each.limits.soft,
+            "hard_seconds": each.limits.hard,
+            "max_upload_bytes": each.max_upload_bytes or store().settings.max_upload_bytes,
+        },
+        "links": {"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"},
+    }
