@@ -183,7 +183,7 @@ def test_a_schedule_fires_and_repeats_on_the_ticks_that_it_shows(service: Servic
     ]
     assert [starts(service, task["task_id"]) for task in done] == [1, 1, 1]
     document = service.http.get("/openapi.json").json()
-    whole = {"$ref": "#/components/schemas/Schedule", "components": document["components"]}
+    whole = {"$ref": "#/components/schemas/ScheduleObject", "components": document["components"]}
     Draft202012Validator(whole).validate(show(service, "beat"))
 
 
