@@ -1,5 +1,6 @@
 """Every environment variable, typed. No other module reads `os.environ`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -150,6 +151,8 @@ class Settings(BaseSettings):
     def _blob_scheme(cls, value: str) -> str:
         if value not in ("", "redis:") and urlsplit(value).scheme not in ("file", "s3"):
             raise ValueError("must be empty, redis:, file:///folder or s3://bucket/prefix")
+        if value.startswith("s3:") and not find_spec("obstore"):
+            raise ValueError("needs the package obstore for s3://: pip install 'coatcheck[s3]'")
         return value
 
     _parts: dict[type[TaskSettings], TaskSettings] = PrivateAttr(default_factory=dict)

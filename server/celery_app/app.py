@@ -1,13 +1,12 @@
-"""The Celery application: Celery's own settings come from `celeryconfig.py`, everything else from the store."""
+"""The Celery application: Celery's own settings come from `config.py`, everything else from the store."""
 
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
 
-import celeryconfig
 from server import logs, tasks
-from server.celery_app import external_broker
+from server.celery_app import config, external_broker
 from server.celery_app.tasks import register_tasks
 from server.store import Store
 
@@ -27,7 +26,7 @@ def create_celery(store: Store) -> CeleryApp:
         SettingsError: a module of `TASK_MODULES` does not exist.
     """
     app = CeleryApp(store)
-    app.config_from_object(celeryconfig.options(store))
+    app.config_from_object(config.options(store))
     if not store.settings.broker_is_redis:
         external_broker.install(app, store)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import socket
 import sys
 import threading
@@ -13,6 +14,7 @@ import dotenv
 import redis
 from honcho.environ import parse_procfile
 
+from server.cli.commands import web, worker
 from server.cli.errors import CannotRun
 from server.cli.orphan_guard import Guard
 from server.cli.processes import Processes, Stop
@@ -65,7 +67,9 @@ def run(stop: Stop) -> int:
 
 
 def read_procfile(path: Path) -> dict[str, str]:
-    """Read the commands by name, without `release`, which a PaaS runs once per deploy."""
+    """Read the commands by name, without `release`, which a PaaS runs once per deploy. Without a file: our own."""
+    if not path.exists():
+        return {"web": shlex.join(web()), "worker": shlex.join(worker())}
     try:
         commands = dict(parse_procfile(path.read_text()).processes)
     except OSError as error:

@@ -1,17 +1,19 @@
 """The included tasks. Each module is a leaf; this is the list of them."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from server.settings import Settings, SettingsError, load_parts
 
-LEAVES = (
-    "server.tasks.basics",
-    "server.tasks.images",
-    "server.tasks.documents",
-    "server.tasks.tables",
-    "server.tasks.mail",
-    "server.tasks.feeds",
-)
+#: Each leaf, with the package that it needs from an extra of pyproject.toml. Without that package it is left out.
+LEAVES = {
+    "server.tasks.basics": "",
+    "server.tasks.images": "PIL",
+    "server.tasks.documents": "pypdfium2",
+    "server.tasks.tables": "duckdb",
+    "server.tasks.mail": "",
+    "server.tasks.feeds": "sqlalchemy",
+}
 
 
 def load(settings: Settings) -> None:
@@ -20,8 +22,9 @@ def load(settings: Settings) -> None:
     Raises:
         SettingsError: a module of `TASK_MODULES` does not exist, or a setting of a task is wrong.
     """
-    for name in LEAVES:
-        import_module(name)
+    for name, package in LEAVES.items():
+        if not package or find_spec(package):
+            import_module(name)
     for name in settings.task_modules:
         try:
             import_module(name)

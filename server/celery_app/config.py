@@ -1,0 +1,86 @@
+"""Celery's settings, by Celery's own names. Values that depend on the environment come from `server/settings.py`."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from server.settings import Settings
+from server.store import Store
+from server.store.connection import parse_sentinel
+
+
+def options(store: Store) -> dict[str, Any]:
+    """Return the settings of a Celery application over this store."""
+    settings = store.settings
+    return {
+        **(_redis_broker(store) if settings.broker_is_redis else _external_broker(settings)),
+        "result_backend": "server.celery_app.result_backend:RecordBackend",
+        # -- messages: JSON and nothing else, and no events that nobody reads
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_default_queue": "default",
+        "task_routes": ("server.celery_app.tasks.route",),
+        "task_default_exchange": "",
+        "task_default_priority": 1,
+        "task_create_missing_queues": True,
+        "worker_send_task_events": False,
+        # -- a task is acknowledged when it has ended, and reports its start
+        "task_acks_late": True,
+        "task_track_started": True,
+        "task_acks_on_failure_or_timeout": True,
+        "task_reject_on_worker_lost": False,  # `server.celery_app.worker.request` counts a lost child and gives back
+        # -- the worker
+        "worker_concurrency": settings.worker_concurrency,
+        "worker_consumer": "server.celery_app.worker.consumer:Consumer",
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": settings.broker_is_redis,  # a task waits in the queue, not behind another one
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # it leaves them REVOKED forever
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives any outage
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "enable_utc": True,
+    }
+
+
+def _redis_broker(store: Store) -> dict[str, Any]:
+    settings = store.settings
+    url = settings.redis_url
+    scheme = urlsplit(url).scheme
+    transport = "SentinelTransport" if scheme == "sentinel" else "Transport"
+    transport_options: dict[str, Any] = {
+        "store": store,
+        "priority_steps": [0, 1, 2],
+        # The fetch blocks one second at a time; a Redis that is silent for longer is gone.
+        "socket_timeout": 5,
+        "socket_connect_timeout": 1,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+    }
+    found: dict[str, Any] = {
+        "broker_url": url,
+        "broker_transport": f"server.celery_app.transport:{transport}",
+        "broker_transport_options": transport_options,
+    }
+    if scheme == "sentinel":
+        sentinel = parse_sentinel(url)
+        found["broker_url"] = sentinel.for_kombu
+        transport_options["master_name"] = sentinel.master
+        transport_options["sentinel_kwargs"] = {"socket_timeout": 1, "socket_connect_timeout": 1}
+    if scheme == "rediss":
+        found["broker_use_ssl"] = {
+            "ssl_cert_reqs": "required" if settings.redis_tls_verify else "none",
+            "ssl_check_hostname": settings.redis_tls_verify,
+        }
+    return found
+
+
+def _external_broker(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.celery_broker_url,
+        "task_default_queue_type": "quorum",
+        "task_create_missing_queue_type": "quorum",
+        "broker_transport_options": {"confirm_publish": True},
+        "broker_connection_timeout": 4,
+        "broker_heartbeat": 10,
+    }

@@ -1,0 +1,57 @@
+"""The entry points of the processes: `application` for Gunicorn, `celery` for a worker.
+
+Both are created on first use, so that a worker does not import Flask. The WSGI application is not called `app`, because
+`celery -A` would use it as its own.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server.settings import SettingsError, load
+
+# Modules of TASK_MODULES may be in the current folder. Celery has it in its path only while it imports this module.
+if str(Path.cwd()) not in sys.path:
+    sys.path.insert(0, str(Path.cwd()))
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from flask import Flask
+
+    application: Flask
+    celery: Celery
+
+
+def _make_celery() -> "Celery":
+    import server.celery_app.worker
+    from server import logs
+    from server.celery_app import create_celery
+    from server.store import Store
+
+    settings = load()
+    logs.configure(settings.log_level)  # Celery warns before it asks for its logging to be set up
+    app = create_celery(Store(settings))
+    server.celery_app.worker.install(app)
+    return app
+
+
+def _make_application() -> "Flask":
+    from server.celery_app import create_celery
+    from server.store import Store
+    from server.web.app import create_app
+
+    store = Store(load())
+    create_celery(store)
+    return create_app(store)
+
+
+def __getattr__(name: str) -> Any:
+    makers = {"application": _make_application, "celery": _make_celery}
+    if name not in makers:
+        raise AttributeError(name)
+    try:
+        globals()[name] = makers[name]()
+    except SettingsError as error:
+        print(f"coatcheck: {error}", file=sys.stderr)
+        sys.exit(3)  # Gunicorn takes a 3 for a failed start and stops; after another code it would try again forever
+    return globals()[name]
