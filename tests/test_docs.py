@@ -198,6 +198,17 @@ def test_every_promise_names_tests_that_exist() -> None:
         assert [name for name in names if not (ROOT / "tests" / "faults" / f"{name}.py").is_file()] == []
 
 
+def test_the_architecture_names_files_that_exist_and_at_most_three_for_a_change() -> None:
+    changes = [line for line in section("ARCHITECTURE.md", "Where a change belongs").splitlines() if line[:3] == "| a"]
+
+    assert len(changes) >= 5
+    for line in [*changes, *section("ARCHITECTURE.md", "Layers").splitlines()]:
+        for path in re.findall(r"`(server/[\w/.]+)`", line):
+            assert (ROOT / path).exists(), path
+    for line in changes:
+        assert len(re.findall(r"`[\w/.]+(?:\.py|/)`|\]\(", line)) <= 3, line
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
     """The tree as it is cloned, without generated files."""
