@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from server.sdk.errors import TaskError
-from server.settings import Settings
 from server.tasks.documents import pdf_preview
 from server.tasks.images import image_info
 from server.tasks.images.tasks import TASKS
@@ -29,12 +28,6 @@ from tests.images.pictures import Desk
 
 _SECONDS = float(os.environ.get("SECONDS", "30"))
 _MEMORY = 512 * 2**20
-
-
-class LocalDesk(Desk):
-    """A context that keeps files in memory; no Redis is asked for anything."""
-
-    settings = Settings(redis_url="redis://127.0.0.1:1/0")
 
 
 class LocalFile:
@@ -62,17 +55,17 @@ class LocalFile:
 
 def picture(file: Any) -> str:
     info = image_info(file)
-    TASKS["thumbnail"](LocalDesk(), file)
+    TASKS["thumbnail"](Desk(), file)
     return f"{info.format} {info.width}x{info.height} {info.mode}"
 
 
 def document(file: Any) -> str:
-    made = pdf_preview(LocalDesk(), file)
+    made = pdf_preview(Desk(), file)
     return f"{made.pages} pages"
 
 
 def table(file: Any) -> str:
-    stats = csv_stats(LocalDesk(), file)
+    stats = csv_stats(Desk(), file)
     return f"{stats.rows} rows, {stats.column_count} columns"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image, ImageCms, ImageDraw
 
 from server.sdk.context import OutputFile
+from server.settings import Settings
 from server.tasks.images.tasks import TASKS
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
@@ -27,7 +28,9 @@ class Sent:
 
 
 class Desk:
-    """A context that keeps files in memory."""
+    """A context that keeps files in memory. No Redis is asked for anything."""
+
+    settings = Settings(redis_url="redis://127.0.0.1:1/0")
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image, ImageChops, ImageFont
 
 from server.sdk.errors import TaskError
+from server.settings import Settings, SettingsError
 from server.tasks.images.operations.watermark import has_a_mark
+from server.tasks.images.settings import ImageSettings
 from server.tasks.images.text import fonts
-from tests.images.pictures import BLACK, RED, WHITE, Sent, encoded, made, near, photo, plain
+from tests.images.pictures import BLACK, RED, WHITE, Desk, Sent, encoded, made, near, photo, plain
 
 BUNDLED = Path(fonts.__file__).parent / "noto" / "NotoSans-Regular-subset.ttf"
 GROUND = encoded(plain((400, 200), (90, 90, 90)), "PNG")
@@ -55,6 +57,26 @@ def test_a_font_that_is_sent_has_the_characters_that_the_bundled_one_lacks() -> 
     # Not the same pixels: a font is fitted to the pixels by rules of each script.
     assert all(abs(one - other) <= 2 for one, other in zip(image, same, strict=True))
     assert changed(made("watermark", GROUND, text="Entwürf \u2013 東京"[:-1], font=font)) is not None
+
+
+def test_a_configured_font_has_the_characters_that_the_others_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.ttf").write_bytes(font_of("東"))
+    monkeypatch.setenv("WATERMARK_FONTS", f"{tmp_path / 'more.ttf'}, {BUNDLED}")
+    monkeypatch.setattr(Desk, "settings", Settings(redis_url="redis://127.0.0.1:1/0"))
+    assert changed(made("watermark", GROUND, text="Entw\u00fcrf 東", opacity=1)) is not None
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "there is no file"), (b"GIF89a", "is not a TrueType")])
+def test_a_configured_font_that_is_none_stops_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "x.ttf").write_bytes(content)
+    monkeypatch.setenv("WATERMARK_FONTS", str(tmp_path / "x.ttf"))
+    with pytest.raises(SettingsError, match=f"WATERMARK_FONTS.*{message}"):
+        Settings(redis_url="redis://127.0.0.1:1/0").part(ImageSettings)
 
 
 def test_marks_that_do_not_print_need_no_glyph() -> None:

@@ -15,6 +15,7 @@ from server.tasks.images.operations.base import Operation, parameters_of
 from server.tasks.images.reading.kinds import MEDIA_TYPES, recognized
 from server.tasks.images.reading.source import Input, Lenient, Page, Source
 from server.tasks.images.render import ImageFile, chosen, render
+from server.tasks.images.settings import ImageSettings
 from server.tasks.images.text.fonts import is_font
 from server.tasks.images.variants import ImageVariants, Variant, VariantName, check_variants, make_variants
 from server.tasks.images.writing.metadata import Keep
@@ -57,7 +58,9 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
         own = {name: values[name] for name in operation.parameters if name in values}
         source = Source(image, chosen(Input, values))
-        return render(ctx, source, operation.name, [operation.step(own)], chosen(Output, values))
+        return render(
+            ctx, source, operation.name, [operation.step(own, ctx.settings.part(ImageSettings))], chosen(Output, values)
+        )
 
     def check(**values: Any) -> None:
         check_lossless(**values)
@@ -76,7 +79,8 @@ def _pipeline() -> Callable[..., ImageFile]:
     several = Annotated[list[entry], Field(min_length=1, max_length=_MAX_OPERATIONS)]
 
     def image_pipeline(ctx: Context, image: Upload, operations: list[BaseModel], **values: Any) -> ImageFile:
-        steps = [operation.step(own) for operation, own in _entries(operations, values)]
+        settings = ctx.settings.part(ImageSettings)
+        steps = [operation.step(own, settings) for operation, own in _entries(operations, values)]
         return render(ctx, Source(image, chosen(Input, values)), "image", steps, chosen(Output, values))
 
     def each_fits(operations: list[BaseModel], **values: Any) -> None:

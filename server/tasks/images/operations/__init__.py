@@ -21,7 +21,7 @@ OPERATIONS = (
     Operation.of(filter_, name="filter"),
     Operation.of(rotate),
     Operation.of(flip),
-    Operation.of(watermark, check=has_a_mark),
+    Operation.of(watermark, check=has_a_mark, configured={"more_fonts": "watermark_fonts"}),
 )
 
 #: What a list of operations may name: each of the above, and each filter by its own name.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from server.sdk.context import Upload
 from server.tasks.images.frame import Frame
+from server.tasks.images.settings import ImageSettings
 
 Step = Callable[[Frame], Frame]
 Check = Callable[..., object]
@@ -18,11 +19,12 @@ Check = Callable[..., object]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation as the catalogue shows it.
+    """An operation as the catalog shows it.
 
     `parameters` are the function's own, without the frame; `uploads` names those of them that are files. `model` is
-    the operation as one entry of `image_pipeline`'s list, where files stand beside the list and not in it. `check`
-    raises a ValueError where parameters do not fit together.
+    the operation as one entry of `image_pipeline`'s list, where files are parameters next to the list. `check`
+    raises a ValueError where parameters do not fit together. `configured` maps parameters that clients do not see to the
+    settings that they have.
     """
 
     name: str
@@ -32,20 +34,39 @@ class Operation:
     uploads: frozenset[str]
     model: type[BaseModel]
     check: Check | None
+    configured: Mapping[str, str]
 
     @classmethod
-    def of(cls, function: Callable[..., Frame], name: str = "", check: Check | None = None) -> "Operation":
+    def of(
+        cls,
+        function: Callable[..., Frame],
+        name: str = "",
+        check: Check | None = None,
+        configured: Mapping[str, str] | None = None,
+    ) -> "Operation":
         """The operation that a function is. It is called as the function, or as `name`."""
         name = name or function.__name__
         summary = inspect.getdoc(function) or ""
         parameters = parameters_of(function)
         del parameters[next(iter(parameters))]
+        for key in configured or {}:
+            del parameters[key]
         uploads = frozenset(key for key, value in parameters.items() if _takes_file(value.annotation))
-        return cls(name, summary, function, parameters, uploads, _model(name, summary, parameters, uploads), check)
+        return cls(
+            name,
+            summary,
+            function,
+            parameters,
+            uploads,
+            _model(name, summary, parameters, uploads),
+            check,
+            configured or {},
+        )
 
-    def step(self, values: Mapping[str, Any]) -> Step:
+    def step(self, values: Mapping[str, Any], settings: ImageSettings) -> Step:
         """The operation with its values, ready for frames."""
-        return partial(self.function, **values)
+        configured = {key: getattr(settings, setting) for key, setting in self.configured.items()}
+        return partial(self.function, **values, **configured)
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

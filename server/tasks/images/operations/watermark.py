@@ -1,6 +1,7 @@
 """Putting a mark on a picture: another picture, or words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from PIL import Image
@@ -36,6 +37,7 @@ def watermark(
     gravity: Annotated[Gravity, Field(description="Where it goes.")] = "southeast",
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.5,
     scale: Annotated[float, Field(ge=0.01, le=1, description="Its width, as a part of the image's.")] = 0.25,
+    more_fonts: tuple[Path, ...] = (),
 ) -> Frame:
     """Put a mark on an image: the image `mark`, or else `text` with a rim that keeps it readable."""
     room = max(1, round(frame.size[0] * scale)), max(1, round(frame.size[1] * scale))
@@ -46,7 +48,9 @@ def watermark(
         room = room[0], frame.size[1]
 
     def layer() -> Image.Image:
-        made = _image(mark, room) if mark is not None else _text(text or "", font, color, size, room)
+        made = (
+            _image(mark, room) if mark is not None else written(text or "", _fonts(font, more_fonts), color, size, room)
+        )
         made.putalpha(made.getchannel("A").point(lambda value: round(value * opacity)))
         return made.rotate(-angle, Image.Resampling.BICUBIC, expand=True) if angle else made
 
@@ -72,9 +76,10 @@ def _image(mark: Upload, room: Size) -> Image.Image:
     return still.scaled(fit_within(still.size, room, enlarge=True)).pixels().convert("RGBA")
 
 
-def _text(text: str, font: Upload | None, color: str, size: int | None, room: Size) -> Image.Image:
-    own = [] if font is None else [fonts.Font(font.read())]
-    return written(text, [*own, fonts.bundled()], color, size, room)
+def _fonts(own: Upload | None, more: Sequence[Path]) -> list[fonts.Font]:
+    """The fonts, the client's own first and the bundled one before the configured ones: it is the same everywhere."""
+    sent = [] if own is None else [fonts.Font(own.read())]
+    return [*sent, fonts.bundled(), *(fonts.configured(path) for path in more)]
 
 
 def _tiles(mark: Size, size: Size) -> Iterator[tuple[int, int]]:

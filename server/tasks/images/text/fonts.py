@@ -64,6 +64,12 @@ def bundled() -> Font:
     return Font(_BUNDLED.read_bytes())
 
 
+@functools.lru_cache(maxsize=8)
+def configured(path: Path) -> Font:
+    """A font that the settings name."""
+    return Font(path.read_bytes())
+
+
 def _maps(data: bytes) -> Iterator[int]:
     """Where the file's Unicode character maps begin."""
     start = struct.unpack_from(">I", data, 12)[0] if data.startswith(b"ttcf") else 0

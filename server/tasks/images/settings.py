@@ -1,0 +1,36 @@
+"""The settings of images."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from server.settings import TaskSettings
+from server.tasks.images.text.fonts import is_font
+
+
+class ImageSettings(TaskSettings):
+    """The fonts of watermarks."""
+
+    watermark_fonts: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Font files (.ttf, .otf) for more scripts in watermarks, separated by commas. First match wins."
+    )
+
+    @field_validator("watermark_fonts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("watermark_fonts")
+    @classmethod
+    def _are_fonts(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        for path in paths:
+            if not path.is_file():
+                raise ValueError(f"there is no file {str(path)!r}")
+            with path.open("rb") as file:
+                if not is_font(file.read(4)):
+                    raise ValueError(f"{str(path)!r} is not a TrueType or OpenType font")
+        return paths
