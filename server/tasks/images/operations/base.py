@@ -23,8 +23,8 @@ class Operation:
 
     `parameters` are the function's own, without the frame; `uploads` names those of them that are files. `model` is
     the operation as one entry of `image_pipeline`'s list, where files are parameters next to the list. `check`
-    raises a ValueError where parameters do not fit together. `configured` maps parameters that clients do not see to the
-    settings that they have.
+    raises a ValueError where parameters do not fit together. `configured` maps parameters that clients do not see to
+    the settings that they have.
     """
 
     name: str
