@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from server import __version__
 from server.sdk.definition import TaskDefinition
@@ -100,10 +100,8 @@ def _place_models(components: Components, routes: Iterable[Route]) -> None:
     components.place_upload(components.reserve("Upload"), TypeAdapter(Upload).json_schema())
     models: dict[type[BaseModel], None] = dict.fromkeys([ProblemObject, TaskStatus])
     models |= dict.fromkeys(model for route in routes for model in route.models())
-    for model in models:
-        components.reserve(model.__name__)
-    for model in models:
-        components.place(model.__name__, model.model_json_schema(schema_generator=_WithoutTitles))
+    _, schema = models_json_schema([(model, "validation") for model in models], schema_generator=_WithoutTitles)
+    components.place_all(schema["$defs"])
 
 
 def _paths(found: Iterable[Route]) -> dict[str, Any]:

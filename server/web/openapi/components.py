@@ -30,6 +30,11 @@ def reference(name: str) -> Schema:
     return {"$ref": _PLACE + name}
 
 
+def one_of(*values: str | int) -> Schema:
+    """A schema of these values. A `const` without a type makes generators of clients drop the schema."""
+    return {"type": "integer" if isinstance(values[0], int) else "string", "enum": list(values)}
+
+
 class Components:
     """The namespace. First `reserve` the names that must be exact, then `place` their schemas."""
 
@@ -60,9 +65,18 @@ class Components:
                 new[self._placed[mark]] = definition
             renamed[local] = self._placed[mark]
         for placed, definition in new.items():
-            self.schemas[placed] = self.rewritten(name, definition)
-        body = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
+            self.schemas[placed] = self.rewritten(name, _untitled(definition))
+        body = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "title")}
         self.schemas[name] = self.rewritten(name, body)
+
+    def place_all(self, definitions: Mapping[str, Schema]) -> None:
+        """Put definitions that refer to each other under their own names."""
+        for local in definitions:
+            self._placed[_fingerprint(local, definitions)] = self.reserve(local)
+        renamed = {local: local for local in definitions}
+        for local, definition in definitions.items():
+            self._renamed[local] = renamed
+            self.schemas[local] = self.rewritten(local, _untitled(definition))
 
     def place_upload(self, name: str, schema: Schema) -> None:
         """Store the schema of an upload under a reserved name, and refer to it wherever it occurs."""
@@ -74,7 +88,10 @@ class Components:
         if self._upload and schema.get("format") == "upload":
             own = {key: schema[key] for key in _BESIDE_REFERENCE if key in schema}
             return reference(self._upload["name"]) | {k: v for k, v in own.items() if v != self._upload.get(k)}
-        return {key: self._rewritten_value(root, key, value) for key, value in schema.items()}
+        made = {key: self._rewritten_value(root, key, value) for key, value in schema.items()}
+        if type(made.get("const")) in (str, int):
+            made |= one_of(made.pop("const"))
+        return made
 
     def _rewritten_value(self, root: str, key: str, value: Any) -> Any:
         if key in _DATA:
@@ -101,6 +118,11 @@ class Components:
 
     def _take(self, wanted: str, root: str) -> str:
         return self.reserve(wanted if wanted not in self.schemas else root + wanted)
+
+
+def _untitled(schema: Schema) -> Schema:
+    """Without its title: generators of clients name a class by it, and two components may have the same."""
+    return {key: value for key, value in schema.items() if key != "title"}
 
 
 def _fingerprint(local: str, definitions: Mapping[str, Schema]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from server.store.record import Status
 from server.web.body.options import OptionsIn
 from server.web.errors import Problem, problem_types
-from server.web.openapi.components import Schema, reference
+from server.web.openapi.components import Schema, one_of, reference
 from server.web.sessions import COOKIE
 
 _TASK_ID = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
@@ -52,7 +52,8 @@ def _without_null(schema: Schema) -> Schema:
     """Remove null from a schema: in a query, a missing name is null."""
     (other,) = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
     merged = {**schema, **other}
-    return {word: value for word, value in merged.items() if word != "anyOf" and (word, value) != ("default", None)}
+    # No default: generated clients send it, and an option that is sent is not the same as one that is left out.
+    return {word: value for word, value in merged.items() if word not in ("anyOf", "default")}
 
 
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
@@ -80,7 +81,7 @@ PARAMETERS: dict[str, Any] = {
     "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),
     "Last-Event-ID": _header("Last-Event-ID", "The id of the last received event; later ones are sent.", "3.done"),
-    "limit": _query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+    "limit": _query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500}),
     "cursor": _query("cursor", "The start of the page, from `next` of the previous page."),
     "batch_id": _path("batch_id", "The id from `POST /batches`.", _TASK_ID),
     "Cancel-After": _header("Cancel-After", "As `cancel_after`: `90`, `90s`, `5m` or `1h`.", "5m", _DURATION),
@@ -186,7 +187,7 @@ def problem_answer(group: Group) -> dict[str, Any]:
     """Build the answer with one of these problems, which share a status."""
     status = problem_types()[group[0]].status
     types = [f"/problems/{name}" for name in group]
-    narrowed = {"properties": {"type": {"enum": types}, "status": {"const": status}}}
+    narrowed = {"properties": {"type": {"enum": types}, "status": one_of(status)}}
     return {
         "description": " · ".join(
             f"`{name}`: {problem_types()[name].title}. {problem_types()[name].advice}" for name in group

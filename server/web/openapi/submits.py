@@ -8,7 +8,7 @@ from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.openapi import parts
 from server.web.openapi.answers import CACHED, OF_KEY, OF_STORING, TICKET_HEADERS
-from server.web.openapi.components import Components, Schema, reference
+from server.web.openapi.components import Components, Schema, one_of, reference
 from server.web.openapi.notation import is_plain, sample
 from server.web.openapi.route import Access, Answer, Route
 
@@ -39,7 +39,7 @@ def place_kinds(kinds: Iterable[TaskDefinition], components: Components) -> None
     for kind in kinds:
         components.place(input_name(kind), kind.input_schema)
         components.place(result_name(kind), kind.output_schema)
-        its_own = {"properties": {"task": {"const": kind.name}}}
+        its_own = {"properties": {"task": one_of(kind.name)}}
         components.place(status_name(kind), {"allOf": [reference("TaskStatus"), its_own]})
     components.place("TaskResult", _any_result(kinds))
 
@@ -50,7 +50,7 @@ def _any_result(kinds: Iterable[TaskDefinition]) -> Schema:
         "type": "object",
         "properties": {
             "task_id": {"type": "string", "format": "uuid"},
-            "status": {"const": "succeeded"},
+            "status": one_of("succeeded"),
             "result": {"anyOf": [reference(result_name(kind)) for kind in kinds] or [{}]},
         },
         "required": ["task_id", "status", "result"],
@@ -166,7 +166,8 @@ def _form(kind: TaskDefinition, components: Components) -> dict[str, Any]:
 
 
 def _file_part(arity: Arity, schema: Schema) -> Schema:
-    part: Schema = {"type": "string", "contentMediaType": _ANY_BYTES}
+    # `format` is OpenAPI 3.0's word for the same; generators of clients send a file as text without it.
+    part: Schema = {"type": "string", "format": "binary", "contentMediaType": _ANY_BYTES}
     made = part if arity is Arity.ONE else {"type": "array", "items": part}
     made |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
     described = schema.get("description")
@@ -198,6 +199,7 @@ def _query_parameters(kind: TaskDefinition, components: Components) -> Iterable[
         if name in kind.uploads:
             continue
         moved = _without_null(components.rewritten(input_name(kind), schema))
+        moved.pop("default", None)  # generated clients send it, and beside a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):
             parameter["description"] = description
