@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     max_waiting_per_owner: int = Field(
         10_000, ge=1, description="Maximum number of unfinished tasks per owner. Further submits get a 429."
     )
+    max_schedules_per_owner: int = Field(
+        100, ge=1, description="Maximum number of schedules per owner. An admin has no limit."
+    )
     max_waiting_per_queue: int = Field(
         100_000, ge=1, description="Maximum number of waiting tasks per queue. Further submits get a 503."
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -407,28 +408,54 @@ def test_each_tick_fires_once_whoever_dies_and_an_outage_of_everything_is_caught
 # Who may, and what is wrong
 
 
-def test_schedules_are_an_admins_and_the_tasks_belong_to_whose_key_it_was(fresh: Service) -> None:
-    keys = fresh.store.api_keys
-    roles = {"alice": Role.SUBMIT, "bob": Role.READ, "root": Role.ADMIN, "other": Role.SUBMIT}
-    auth = {owner: {"Authorization": f"Bearer {keys.create(owner, role)}"} for owner, role in roles.items()}
-    own = {"Authorization": f"Bearer {keys.create('root', Role.SUBMIT)}"}
-    fresh.start_web()
-    body = {"task": "ledgered", "every": 3600}
-    for owner in ("alice", "bob"):
-        for method, path in (
-            *(("PUT", "/schedules/s"), ("GET", "/schedules/s"), ("DELETE", "/schedules/s")),
-            *(("GET", "/schedules"), ("POST", "/schedules/s/run"), ("PATCH", "/schedules/s")),
+def test_an_owner_manages_its_own_schedules_and_an_admin_everyones(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks", MAX_SCHEDULES_PER_OWNER="2") as service:
+        keys = service.store.api_keys
+        roles = {"alice": Role.SUBMIT, "bob": Role.SUBMIT, "reader": Role.READ, "root": Role.ADMIN}
+        auth = {owner: {"Authorization": f"Bearer {keys.create(owner, role)}"} for owner, role in roles.items()}
+        of_alice = {"Authorization": f"Bearer {keys.create('alice', Role.READ)}"}
+        service.start_web()
+        body = {"task": "ledgered", "every": 3600}
+
+        def ask(owner: str, method: str, path: str, **given: Any) -> Any:
+            return service.http.request(method, path, headers=auth[owner], **given)
+
+        made = ask("alice", "PUT", "/schedules/a", json=body)
+        assert (made.status_code, made.json()["owner"]) == (201, "alice")
+        assert ask("bob", "PUT", "/schedules/b", json=body).status_code == 201
+        taken = ask("bob", "PUT", "/schedules/a", json=body)
+        assert (taken.status_code, taken.json()["type"]) == (409, "/problems/schedule-name-taken")
+        for method, path, given in (
+            *(("GET", "/schedules/a", {}), ("DELETE", "/schedules/a", {}), ("POST", "/schedules/a/run", {})),
+            ("PATCH", "/schedules/a", {"json": {"enabled": False}}),
         ):
-            answer = fresh.http.request(method, path, json=body if method == "PUT" else None, headers=auth[owner])
-            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden"), (owner, method, path)
-    assert fresh.http.get("/schedules").status_code == 401
+            answer = ask("bob", method, path, **given)
+            assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-schedule"), method
+            if method != "GET":
+                assert ask("reader", method, path, **given).status_code == 403, method
+        assert ask("reader", "PUT", "/schedules/r", json=body).status_code == 403
+        assert service.http.get("/schedules").status_code == 401
+        assert service.http.get("/schedules/a", headers=of_alice).status_code == 200
 
-    made = fresh.http.put("/schedules/s", json=body, headers=auth["root"])
-    ticket = fresh.http.post("/schedules/s/run", headers=auth["root"]).json()
+        ticket = ask("alice", "POST", "/schedules/a/run").json()
+        assert ask("alice", "GET", ticket["links"]["status"]).status_code == 200
+        assert ask("bob", "GET", ticket["links"]["status"]).status_code == 404
 
-    assert (made.status_code, made.headers["Location"], made.json()["owner"]) == (201, "/schedules/s", "root")
-    assert fresh.http.get(ticket["links"]["status"], headers=own).status_code == 200
-    assert fresh.http.get(ticket["links"]["status"], headers=auth["other"]).status_code == 404
+        assert ask("alice", "PUT", "/schedules/a2", json=body).status_code == 201
+        full = ask("alice", "PUT", "/schedules/a3", json=body)
+        assert (full.status_code, full.json()["type"]) == (429, "/problems/too-many-schedules")
+        assert ask("alice", "PUT", "/schedules/a2", json=body).status_code == 200, "replacing one needs no room"
+
+        patched = ask("root", "PATCH", "/schedules/b", json={"enabled": False}).json()
+        assert (patched["owner"], patched["enabled"]) == ("bob", False)
+        names = {
+            owner: [each["name"] for each in ask(owner, "GET", "/schedules").json()["schedules"]] for owner in auth
+        }
+        assert names == {"alice": ["a", "a2"], "bob": ["b"], "reader": [], "root": ["a", "a2", "b"]}
+        assert ask("root", "PUT", "/schedules/a2", json=body).json()["owner"] == "root"
+        assert ask("alice", "PUT", "/schedules/a3", json=body).status_code == 201, "the admin took one over"
+        assert ask("alice", "DELETE", "/schedules/a").status_code == 204
+        assert ask("alice", "PUT", "/schedules/a4", json=body).status_code == 201
 
 
 GOOD = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 60}

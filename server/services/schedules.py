@@ -92,10 +92,17 @@ def read(stored: StoredSchedule) -> Schedule:
     return _adapter().validate_json(stored.definition)
 
 
-def put(store: Store, schedule: Schedule) -> bool:
-    """Store or replace a schedule; True if it is new."""
+def put(store: Store, schedule: Schedule, limit: int) -> bool:
+    """Store a schedule, in place of the one of its name; True where there was none.
+
+    With a limit the owner has at most so many, and replaces only its own; 0 is an admin's.
+
+    Raises:
+        TooManySchedules, ScheduleNameTaken: as `ScheduleStore.put`.
+    """
     following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
-    return store.schedules.put(schedule.name, _adapter().dump_json(schedule), repr(schedule.timing), following)
+    definition = _adapter().dump_json(schedule)
+    return store.schedules.put(schedule.name, definition, repr(schedule.timing), following, schedule.owner, limit)
 
 
 def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:

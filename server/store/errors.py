@@ -111,6 +111,18 @@ class QuotaExceeded(CoatcheckError):
         self.limit = limit
 
 
+class TooManySchedules(CoatcheckError):
+    """The owner has as many schedules as it may have."""
+
+    type = "too-many-schedules"
+
+
+class ScheduleNameTaken(CoatcheckError):
+    """A schedule of this name belongs to another owner."""
+
+    type = "schedule-name-taken"
+
+
 class QueueFull(CoatcheckError):
     """Too many tasks wait in the queue."""
 
@@ -140,6 +152,8 @@ register_error_types(
         "internal-error": ErrorType("Internal error", "Try again; the log has the request id."),
         "unavailable": ErrorType("The server cannot accept this now", "Try again; Retry-After says when."),
         "storage-full": ErrorType("No room for the files", "Try again later, or send less."),
+        "too-many-schedules": ErrorType("Too many schedules", "Delete one first; an admin has no limit."),
+        "schedule-name-taken": ErrorType("The name of the schedule is in use", "Choose another name."),
         "over-quota": ErrorType("Too many unfinished tasks", "Wait until some end; Retry-After says how long."),
         "queue-full": ErrorType("The queue is full", "Try again; Retry-After says when."),
         "idempotency-key-reused": ErrorType(

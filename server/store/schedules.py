@@ -1,6 +1,7 @@
 """Schedules as they lie in Redis.
 
-    schedules          their names             schedule:<name>   definition (JSON), timing, skipped, error (JSON)
+    schedules          their names             schedule:<name>   definition (JSON), timing, owner, skipped, error (JSON)
+    schedules:<owner>  the names of an owner's
     ticks              names by their next tick (ms since 1970); a paused one has none
     back               when workers came back after an outage (ms since 1970)
     runs:<name>        `<task id> <tick ms>` of the last runs, newest first; a run by hand has the tick 0
@@ -13,7 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.store.errors import ScheduleNameTaken, TooManySchedules
 from server.store.scripts import Scripts, ids_of
+
+#: Outcomes of `put_schedule.lua`, in addition to 0 and 1.
+_TOO_MANY, _TAKEN = -1, -2
+
+NAME_TAKEN = "Another owner has a schedule of this name. Choose another name."
 
 #: How many runs of a schedule are known.
 MAX_RUNS = 10
@@ -42,9 +49,9 @@ class StoredSchedule:
 class ScheduleStore(Scripts):
     """Reads and writes schedules."""
 
-    def names(self) -> list[str]:
-        """All of them, in order."""
-        return sorted(ids_of(self.redis.smembers("schedules")))
+    def names(self, owner: str | None = None) -> list[str]:
+        """All of them, or those of one owner, in order."""
+        return sorted(ids_of(self.redis.smembers("schedules" if owner is None else f"schedules:{owner}")))
 
     def get(self, name: str) -> StoredSchedule | None:
         """One of them."""
@@ -57,14 +64,25 @@ class ScheduleStore(Scripts):
             fields[b"definition"], int(fields.get(b"skipped", 0)), error, [_run(line) for line in runs]
         )
 
-    def put(self, name: str, definition: bytes, timing: str, next_ms: int) -> bool:
-        """Store one; True where it is new."""
-        return bool(self._call("put_schedule", name, definition, timing, next_ms))
+    def put(self, name: str, definition: bytes, timing: str, next_ms: int, owner: str, limit: int) -> bool:
+        """Store one; True where it is new. With a limit, an owner has at most so many and replaces only its own.
+
+        Raises:
+            TooManySchedules, ScheduleNameTaken: the limit is reached, or the schedule is another owner's.
+        """
+        outcome = int(self._call("put_schedule", name, definition, timing, next_ms, owner, limit))
+        if outcome == _TOO_MANY:
+            raise TooManySchedules(f"You have {limit} schedules, which is the limit. Delete one first.")
+        if outcome == _TAKEN:
+            raise ScheduleNameTaken(NAME_TAKEN)
+        return bool(outcome)
 
     def delete(self, name: str) -> bool:
         """Forget one; its tasks stay. False where there is none."""
+        owner = (self.redis.hget(f"schedule:{name}", "owner") or b"").decode()
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.srem("schedules", name).zrem("ticks", name).delete(f"schedule:{name}", f"runs:{name}")
+            pipe.srem(f"schedules:{owner}", name)
             return bool(pipe.execute()[0])
 
     def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:

@@ -49,6 +49,7 @@ STATUSES: Mapping[str, int] = {
     "invalid-input": 422,
     "idempotency-key-reused": 422,
     "over-quota": 429,
+    "too-many-schedules": 429,
     "internal-error": 500,
     "unavailable": 503,
     "queue-full": 503,
@@ -64,7 +65,9 @@ register_error_types(
         "not-found": ErrorType("Not found", "/docs lists the routes."),
         "unknown-task": ErrorType("Unknown task", "It was never issued, or is not yours. Check the id and the key."),
         "unknown-batch": ErrorType("Unknown batch", "It was never issued, or is not yours."),
-        "unknown-schedule": ErrorType("Unknown schedule", "GET /schedules lists them."),
+        "unknown-schedule": ErrorType(
+            "Unknown schedule", "It does not exist, or is not yours. GET /schedules lists yours."
+        ),
         "unknown-file": ErrorType("Unknown file", "The task's result lists its files."),
         "method-not-allowed": ErrorType("Method not allowed", "The Allow header lists the allowed methods."),
         "task-failed": ErrorType(

@@ -1,4 +1,4 @@
-"""Schedules: tasks that come by themselves. All of it is an admin's; the tasks are whose key put the schedule."""
+"""Schedules: tasks at an interval or by a cron line. An owner manages its own, an admin everyone's."""
 
 import re
 from collections.abc import Callable
@@ -13,13 +13,14 @@ from pydantic import RootModel, ValidationError
 
 from server.sdk.definition import refusal
 from server.sdk.errors import InvalidInput, UnknownTaskType
-from server.services.schedules import Schedule, put, read, run_now
-from server.store.schedules import StoredSchedule
+from server.services.schedules import Schedule, put, run_now
+from server.store.errors import ScheduleNameTaken
+from server.store.schedules import NAME_TAKEN, StoredSchedule
 from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin
+from server.web.middleware import caller, require_submit
 from server.web.openapi.answers import (
     CACHED,
     OF_KEY,
@@ -64,7 +65,7 @@ _FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
     {"name": name, "in": "query", "description": description, "schema": schema}
     for name, description, schema in (
         ("task", "Only schedules of this task type.", {"type": "string"}),
-        ("owner", "Only schedules of this owner.", {"type": "string"}),
+        ("owner", "Only schedules of this owner, for admins.", {"type": "string"}),
         ("enabled", "Only schedules that run, or only paused ones.", {"type": "boolean"}),
     )
 )
@@ -80,7 +81,7 @@ _SHOWN = json_of(ScheduleObject)
         Answer(200, "Replaced.", _SHOWN, CACHED),
         Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
     ),
-    Access.ADMIN,
+    Access.SUBMIT,
     "Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks "
     "change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
     inline=(_NAME_PARAMETER,),
@@ -88,11 +89,14 @@ _SHOWN = json_of(ScheduleObject)
         "required": True,
         "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}},
     },
-    problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+    problems=(
+        *("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+        *("schedule-name-taken", "too-many-schedules"),
+    ),
 )
 def put_schedule(name: str) -> Response:
     """Create a schedule, or replace the one with this name."""
-    who = require_admin()
+    who = require_submit()
     if not _NAME.fullmatch(name):
         raise _invalid(["path", "name"], "Input should be at most 64 letters, digits and _ . -")
     body = read_json()
@@ -100,8 +104,8 @@ def put_schedule(name: str) -> Response:
         given = ScheduleRequest.model_validate_json(body)
     except ValidationError as error:
         raise refusal(error, body) from None
-    before = store().schedules.get(name)
-    is_new = _keep(name, who.owner, given, read(before) if before else None)
+    before = stored(name)
+    is_new = _keep(name, who.owner, given, before[0] if before else None)
     return json_answer(shown(*_find(name)), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
 
 
@@ -111,7 +115,7 @@ def put_schedule(name: str) -> Response:
     "schedules",
     "Change some fields of a schedule",
     (Answer(200, "Changed.", _SHOWN, CACHED),),
-    Access.ADMIN,
+    Access.SUBMIT,
     "Fields that are left out stay as they are; null sets one to its default. The owner stays.",
     inline=(_NAME_PARAMETER,),
     body={
@@ -122,7 +126,7 @@ def put_schedule(name: str) -> Response:
 )
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule; null sets a field to its default. The owner stays."""
-    require_admin()
+    require_submit()
     before, _ = _find(name)
     body = read_json()
     try:
@@ -168,7 +172,9 @@ def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None
         **given.model_dump(exclude={"start_at", "end_at"}),
     )
     _check_input(schedule)
-    return put(store(), schedule)
+    if not caller().is_admin and before and before.owner != owner:
+        raise ScheduleNameTaken(NAME_TAKEN)
+    return put(store(), schedule, 0 if caller().is_admin else store().settings.max_schedules_per_owner)
 
 
 def _milliseconds(moment: datetime | None) -> int | None:
@@ -196,16 +202,16 @@ def _invalid(loc: list[str], message: str) -> Problem:
     "schedules",
     "Schedules, by name",
     (found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"), UNCHANGED),
-    Access.ADMIN,
+    description="An admin sees everyone's.",
     parameters=("limit", "cursor", "If-None-Match"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
 )
 def list_schedules() -> Response:
-    """A page of the schedules that match, by name."""
-    require_admin()
+    """A page of the caller's schedules that match, by name. An admin sees everyone's."""
     limit, after, matches = page_limit(), _asked_cursor(), _asked_filter()
-    names = (name for name in store().schedules.names() if after is None or name > after)
+    own = None if caller().is_admin else caller().owner
+    names = (name for name in store().schedules.names(own) if after is None or name > after)
     page = list(islice((each for name in names if (each := stored(name)) and matches(each[0])), limit + 1))
     body: dict[str, Any] = {"schedules": [shown(*each) for each in page[:limit]], "next": None}
     if len(page) <= limit:
@@ -244,14 +250,12 @@ def _asked_filter() -> Callable[[Schedule], bool]:
     "schedules",
     "A schedule, its next five times and its last runs",
     (found(ScheduleObject, "The schedule."), UNCHANGED),
-    Access.ADMIN,
     parameters=("If-None-Match",),
     inline=(_NAME_PARAMETER,),
     problems=("unknown-schedule",),
 )
 def show_schedule(name: str) -> Response:
     """Show a schedule with its next five times and its last runs."""
-    require_admin()
     return json_answer(shown(*_find(name)))
 
 
@@ -261,13 +265,14 @@ def show_schedule(name: str) -> Response:
     "schedules",
     "Delete a schedule; its tasks are kept",
     (Answer(204, "It is deleted."),),
-    Access.ADMIN,
+    Access.SUBMIT,
     inline=(_NAME_PARAMETER,),
     problems=("unknown-schedule",),
 )
 def delete_schedule(name: str) -> Response:
     """Delete a schedule. Its tasks are kept."""
-    require_admin()
+    require_submit()
+    _find(name)
     if not store().schedules.delete(name):
         raise Problem("unknown-schedule")
     return Response(status=204)
@@ -287,7 +292,7 @@ def delete_schedule(name: str) -> Response:
             links=("status", "result", "cancel"),
         ),
     ),
-    Access.ADMIN,
+    Access.SUBMIT,
     "Also possible if it is paused.",
     parameters=("Idempotency-Key",),
     inline=(_NAME_PARAMETER,),
@@ -295,13 +300,19 @@ def delete_schedule(name: str) -> Response:
 )
 def run_schedule(name: str) -> Response:
     """Run a schedule once now, even if it is paused."""
-    who = require_admin()
+    who = require_submit()
     ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who))
     g.task_id = ticket.record.id
     return accepted(ticket)
 
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
-    if (found := stored(name)) is None:
+    """Find a schedule that the caller may see.
+
+    Raises:
+        Problem: `unknown-schedule`, also for another owner's.
+    """
+    found, who = stored(name), caller()
+    if found is None or not (who.is_admin or found[0].owner == who.owner):
         raise Problem("unknown-schedule")
     return found
