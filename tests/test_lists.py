@@ -112,6 +112,38 @@ def test_a_retry_runs_the_stored_request_with_its_upload(service: Service) -> No
     assert service.status(new["task_id"])["retry_of"] == old
 
 
+def test_a_retry_replaces_parameters_and_keeps_the_others(service: Service) -> None:
+    made = service.submit("divide", x=1, y=0)
+    service.wait_for(made)
+    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"y": 4}})
+    assert (again.status_code, again.json()["retry_of"]) == (202, made)
+    assert service.result(again.json()["task_id"]) == 0.25
+    given = service.http.get(f"/tasks/{again.json()['task_id']}/input").json()["input"]
+    assert given == {"x": 1, "y": 4}
+
+
+def test_a_retry_with_null_uses_the_default_and_a_wrong_value_is_refused(service: Service) -> None:
+    made = service.submit("typed", text="a", number=7)
+    service.wait_for(made)
+    path = f"/tasks/{made}/retry"
+    again = service.http.post(path, json={"input": {"number": None}}).json()["task_id"]
+    assert service.result(again)["number"] == 1
+    for changes, place in (({"number": 70}, ["number"]), ({"unheard_of": 1}, ["unheard_of"])):
+        answer = service.http.post(path, json={"input": changes})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, place)
+    assert service.http.post(path, json={"inputs": {}}).status_code == 422
+
+
+def test_a_retry_cannot_choose_a_stored_file(service: Service) -> None:
+    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"mine", "text/plain")}).json()["task_id"]
+    service.wait_for(made)
+    stolen = {"key": "someone", "filename": "b.txt", "media_type": "text/plain", "size": 4}
+    answer = service.http.post(f"/tasks/{made}/retry", json={"input": {"file": stolen}})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["input", "file"])
+    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"name": "c.txt"}}).json()["task_id"]
+    assert service.result(again)["name"] == "c.txt"
+
+
 def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> None:
     waiting = service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}).json()["task_id"]
     for answer in (service.http.post(f"/tasks/{waiting}/retry"), service.http.delete(f"/tasks/{waiting}")):

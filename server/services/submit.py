@@ -2,12 +2,15 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+import pydantic_core
 from pydantic import BaseModel
 
 from server.sdk.definition import TaskDefinition
+from server.sdk.errors import InvalidInput
 from server.sdk.registry import definition as find_definition
 from server.services.errors import TaskNotDone
 from server.services.options import Options
@@ -125,18 +128,32 @@ class Submission:
         return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
 
 
-def retry(store: Store, record: Record, request_id: str) -> Accepted:
+def retry(store: Store, record: Record, request_id: str, changes: Mapping[str, Any] | None = None) -> Accepted:
     """Submit a new task from the stored request of one that has ended, including its uploads.
+
+    `changes` replace parameters; null sets one to its default.
 
     Raises:
         TaskNotDone: the task has not ended.
-        InvalidInput: the signature of its task type has changed. Also as `Submission.submit`.
+        InvalidInput: the changes do not fit, or the signature of its task type has changed. Also as
+            `Submission.submit`.
     """
     if not record.status.done:
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
-    given = definition.read_stored(record.input, store.blobs)
+    given = definition.read_stored(_changed(definition, record.input, changes or {}), store.blobs)
     options = Options(priority=record.priority, tags=tuple(record.tags), ttl=record.ttl, webhook=record.webhook)
     with Submission(store, definition, record.owner, request_id, options) as submission:
         submission.uploads.copy(given)
         return submission.submit(given, retry_of=record.id)
+
+
+def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:
+    """The stored input with the changes. A stored upload names a file of the store, which no client may choose."""
+    if not changes:
+        return stored
+    if uploads := sorted(definition.uploads.keys() & changes.keys()):
+        message = "The files of a retry cannot be changed. Submit a new task."
+        raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
+    given = {**pydantic_core.from_json(stored), **changes}
+    return pydantic_core.to_json({name: value for name, value in given.items() if changes.get(name, value) is not None})

@@ -236,6 +236,23 @@ def test_a_failed_task_says_why_and_is_retried_from_its_page(service: Service, o
     assert_accessible(page)
 
 
+def test_a_task_is_run_again_with_changed_input_and_its_own_files(service: Service, open_page: Open) -> None:
+    made = service.http.post(
+        "/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
+    ).json()["task_id"]
+    service.wait_for(made)
+    page = open_page(service)
+    page.goto(f"/ui/tasks/{made}")
+    page.get_by_role("link", name="Change input and run").click()
+    expect(parameter(page, "name")).to_have_value("b.txt")
+    parameter(page, "name").fill("c.txt")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".outcome .files")).to_contain_text("c.txt")
+    page.get_by_role("link", name="Ticket").click()
+    expect(page.locator("#about")).to_contain_text(f"\u2026{made[-12:]}")
+    expect(page.locator("#input")).to_contain_text('"filename": "a.txt"')
+
+
 def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Service, open_page: Open) -> None:
     made = submit(service, "flaky", "x", failures=2)
     service.wait_for(made)

@@ -1,9 +1,12 @@
 """Routes of a task: submit, status, result, cancel, retry, delete; and the catalog."""
 
+from typing import Any
 from urllib.parse import quote
 
 from flask import Response, g, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server.sdk.definition import refusal
 from server.sdk.registry import definition, is_registered
 from server.services.submit import Submission, retry
 from server.store import ids
@@ -11,7 +14,7 @@ from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError
 from server.store.record import Record, Status
 from server.web.body.options import read_key, read_options
-from server.web.body.read import read_input
+from server.web.body.read import read_input, read_json
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.gunicorn_worker.lookout import lookout
@@ -24,6 +27,14 @@ from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, status_answer
 
 route = Api("api", __name__)
+
+
+class RetryRequest(BaseModel):
+    """Changes for a retry."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input: dict[str, Any] = Field(default_factory=dict, description="Parameters to replace.")
 
 
 @route.blueprint.before_request
@@ -152,15 +163,24 @@ def cancel(task_id: str) -> Response:
         ),
     ),
     Access.SUBMIT,
-    "Makes a new task from the stored request of one that has ended, including its uploads.",
+    "Makes a new task from the stored request of one that has ended, including its uploads. `input` replaces "
+    "parameters other than files; null sets one to its default.",
     parameters=("task_id",),
-    problems=(*OF_TASK, "task-not-done", *OF_STORING),
+    body={
+        "required": False,
+        "content": {"application/json": {"schema": RetryRequest, "example": {"input": {"width": 640}}}},
+    },
+    problems=("malformed-body", "unsupported-media-type", *OF_TASK, "task-not-done", "invalid-input", *OF_STORING),
 )
 def retry_task(task_id: str) -> Response:
-    """Submit a new task from the stored request of one that has ended."""
+    """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
     require_submit()
-    ticket = retry(store(), find(task_id), g.request_id)
-    return accepted(ticket)
+    body = read_json()
+    try:
+        changes = RetryRequest.model_validate_json(body).input
+    except ValidationError as error:
+        raise refusal(error, body) from None
+    return accepted(retry(store(), find(task_id), g.request_id, changes))
 
 
 @route.delete(

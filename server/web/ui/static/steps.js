@@ -43,7 +43,13 @@ function field(name, schema, root, value, needed, changed) {
     if (number) Object.assign(input, { min: own.minimum ?? "", max: own.maximum ?? "", step: own.type === "integer" ? 1 : "any" });
   }
   input.addEventListener("input", changed);
+  const preset = schema.default ?? resolved(schema, root).default;
+  // An optional value that is the default anyway is left out, unless it was given.
   const read = () => {
+    const found = written();
+    return !needed && value === undefined && JSON.stringify(found) === JSON.stringify(preset) ? undefined : found;
+  };
+  const written = () => {
     if (input.value === "") return undefined;
     if (choices || own.type === "integer" || own.type === "number") return JSON.parse(input.value);
     if (own.type === "string") return input.value;
