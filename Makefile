@@ -1,4 +1,5 @@
-# `make run` starts everything, `make test` tests it, `make lint` reads it, `make key OWNER=alice ROLE=submit` makes a key.
+# `make run` starts everything, `make check` and `make test` run tests, `make lint` checks the code, and
+# `make key OWNER=alice ROLE=submit` creates an API key.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,11 +9,11 @@ export OWNER ROLE
 
 .PHONY: run demo check test test-slow test-corpora coverage lint faults key
 
-# `exec`, so that make's child is the runner itself: Ctrl-C and a SIGTERM to make both reach it.
+# `exec`, so that the runner itself is make's child and gets Ctrl-C and SIGTERM.
 run: .venv/.installed
 	@exec $(BIN)/python -m server.cli run
 
-# A server with two days of a shop's life, on a store of its own that goes when it ends.
+# A server with two days of a shop's data, in its own store, which is deleted at the end.
 demo: .venv/.installed
 	@exec $(BIN)/python -m examples.demo
 
@@ -27,17 +28,17 @@ coverage: .venv/.installed-dev
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# Four processes for two cores: most tests wait most of the time. One file by hand: .venv/bin/python -m pytest tests/test_x.py
+# Four processes for two cores, because most tests wait. A single file: .venv/bin/python -m pytest tests/test_x.py
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 4
 
-# What takes minutes: large files, the first minute from an empty folder, the long forms of the faults.
+# Tests that take minutes: large files, the first minute from an empty folder, the long forms of the faults.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# Any folder of pictures, PDFs or tables: which were read, which were refused and why, and whether one crashed.
+# Try the tasks on every picture, PDF and table of a folder: which are read, refused (with the reason) or crash.
 test-corpora: .venv/.installed-dev
-	@test -n "$(FOLDER)" || { echo "Say which files to try: make test-corpora FOLDER=pictures" >&2; exit 1; }
+	@test -n "$(FOLDER)" || { echo "FOLDER is missing: make test-corpora FOLDER=pictures" >&2; exit 1; }
 	@$(BIN)/python -m tests.corpora "$(FOLDER)"
 
 lint: .venv/.installed-dev
@@ -45,19 +46,19 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict server/
 
-# Every fault by the hundred, about an hour and a half: writes benchmarks/faults.md. FAULTS=--short takes two minutes.
+# Hundreds of faults in 1.5 hours; writes benchmarks/faults.md. FAULTS=--short takes two minutes.
 faults: .venv/.installed-dev
 	PYTHONPATH=tests:tests/faults $(BIN)/python -m benchmarks.faults $(FAULTS)
 
-# Speed beside what a user would have instead, a few minutes: writes benchmarks/RESULTS.md. The full form takes half an hour.
+# Speed compared with a plain Flask and Celery, in five minutes; writes benchmarks/RESULTS.md. bench-full: half an hour.
 bench bench-full: var/bench-venv/.installed
 	PYTHONPATH=tests var/bench-venv/bin/python -m benchmarks.speed $(if $(filter bench-full,$@),--full) $(BENCH)
 
 key: .venv/.installed
-	@test -n "$$OWNER" || { echo "Say who the key is for: make key OWNER=alice ROLE=submit" >&2; exit 1; }
+	@test -n "$$OWNER" || { echo "OWNER is missing: make key OWNER=alice ROLE=submit" >&2; exit 1; }
 	@exec $(BIN)/python -m server.cli keys create --owner "$$OWNER" --role "$$ROLE"
 
-# The stamps are newer than what they were made from, so that a second start does not call pip.
+# The stamps are newer than their requirements files, so that a second start does not call pip.
 .venv/.installed: requirements.txt $(BIN)/python
 	@echo "Installing requirements.txt into .venv"
 	@$(PIP) -r requirements.txt
@@ -76,7 +77,7 @@ var/bench-venv/.installed: benchmarks/requirements.txt requirements.txt $(BIN)/p
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not that; name one: make run PYTHON=python3.12" >&2; \
+		echo "Python 3.11 or newer is required, but '$(PYTHON)' is older. Name another: make run PYTHON=python3.12" >&2; \
 		exit 1; }
 	@$(PYTHON) -m venv --clear .venv || { \
-		rm -rf .venv; echo "'$(PYTHON)' cannot make a venv; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+		rm -rf .venv; echo "'$(PYTHON)' cannot create a venv. On Debian and Ubuntu install python3-venv." >&2; exit 1; }

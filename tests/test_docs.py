@@ -36,8 +36,8 @@ RUN = [
     ("docs/schedules.md", "Schedules"),
     ("docs/tasks.md", "Writing tasks"),
     ("docs/images.md", "Image tasks"),
-    ("docs/catalog.md", "csv_stats"),
-    ("docs/catalog.md", "Chains"),
+    ("docs/tables.md", "Tables"),
+    ("docs/chains.md", "Chains"),
     ("docs/celery.md", "Existing Celery tasks"),
     ("docs/operating.md", "Keys"),
 ]
@@ -48,8 +48,8 @@ PROMISED = [
     ("docs/http.md", "Lists and bulk calls"),
     ("docs/http.md", "Batches"),
     ("docs/images.md", "Image tasks"),
-    ("docs/catalog.md", "csv_stats"),
-    ("docs/catalog.md", "Chains"),
+    ("docs/tables.md", "Tables"),
+    ("docs/chains.md", "Chains"),
 ]
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the documented commands use curl")
