@@ -1,4 +1,4 @@
-"""Tasks for the tests of what a client sends and gets: parameters of many types, and ends of many kinds."""
+"""Tasks for tests of clients: parameters of many types, and many ways to end."""
 
 from datetime import date, datetime
 from enum import IntEnum
@@ -10,7 +10,7 @@ from server.sdk.registry import task
 
 
 class Level(IntEnum):
-    """An enum of numbers."""
+    """An enum with numbers as values."""
 
     LOW = 1
     HIGH = 3
@@ -18,25 +18,25 @@ class Level(IntEnum):
 
 @task()
 def loose(anything: dict[str, Any]) -> dict[str, Any]:
-    """Give back any object."""
+    """Return the object that was sent."""
     return anything
 
 
 @task()
 def lists(numbers: list[int], words: list[str]) -> dict[str, list[Any]]:
-    """Give back two lists."""
+    """Return the two lists that were sent."""
     return {"numbers": numbers, "words": words}
 
 
 @task()
 def moments(day: date, moment: datetime, choice: Literal[1, 2], level: Level) -> dict[str, Any]:
-    """Give back what came as text."""
+    """Return the values as text."""
     return {"day": day, "moment": moment, "choice": choice, "level": level}
 
 
 @task()
 def name_of(file: Upload) -> str:
-    """What the client called its file; it can be opened under a path, whatever that is."""
+    """Return the client's name of its file; open it by path to show that the name is safe."""
     with file.path() as path:
         assert path.read_bytes() == file.read()
     return file.filename
@@ -44,24 +44,24 @@ def name_of(file: Upload) -> str:
 
 @task()
 def maybe_file(word: str, file: Upload | None = None) -> int | None:
-    """The size of a file that need not be there."""
+    """Return the size of an optional file."""
     return file.size if file else None
 
 
 @task()
 def save_file(ctx: Context, name: str, text: str = "0123456789", media_type: str = "text/plain") -> OutputFile:
-    """Save a file under a name."""
+    """Save a file under the given name."""
     return ctx.save(name, text.encode(), media_type)
 
 
 @task()
 def save_two(ctx: Context) -> list[OutputFile]:
-    """Save two files."""
+    """Save two files with the same content."""
     return [ctx.save(f"{number}.txt", b"x" * number, "text/plain") for number in (1, 2)]
 
 
 class Own(ValueError):
-    """An exception of somebody's library, which says too much and cannot be pickled."""
+    """An exception of another library, with a secret in its message; it cannot be pickled."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"no answer from {host} at {port}; the password was swordfish")
@@ -69,7 +69,7 @@ class Own(ValueError):
 
 @task()
 def ends(how: str) -> object:
-    """End in some way."""
+    """End in the way that the parameter names."""
     circular: list[Any] = []
     circular.append(circular)
     match how:
@@ -92,10 +92,10 @@ def ends(how: str) -> object:
 
 @task(retries=1, retry_on=(OSError,), retry_backoff=60)
 def gives_up_slowly() -> None:
-    """Fail, and be tried again much later."""
+    """Fail; the retry is much later."""
     raise OSError("not yet")
 
 
 @task(queue="slow.1")
 def in_a_queue_of_its_own() -> None:
-    """Go to another queue than the others."""
+    """Wait in another queue than the other tasks."""

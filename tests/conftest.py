@@ -1,4 +1,4 @@
-"""Fixtures that every test module may use, and how the tests are shared out."""
+"""Fixtures for all test modules, and the distribution of tests to processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from harness import Service
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Asked for by pytest-xdist alone, which a run in one process does without."""
+    """Distribute the tests; called only with pytest-xdist."""
     from sharing import Sharing
 
     return Sharing(config, log)
@@ -33,14 +33,14 @@ def _needs_servers(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One server for all tests that leave it as it is: a web process and a worker with the tests' own tasks."""
+    """A server shared by all tests that do not change it: a web process, and a worker with the tests' own tasks."""
     with Service(tmp_path_factory.mktemp("service"), TASK_MODULES="sample_tasks,client_tasks") as made:
         yield made.start()
 
 
 @pytest.fixture(autouse=True)
 def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test leaves running on the server of all would take a child from the tests that follow."""
+    """Cancel tasks that a test left on the shared server, since they would occupy a child in later tests."""
     yield
     if "service" in request.fixturenames:
         request.getfixturevalue("service").cancel_unfinished()
@@ -48,6 +48,6 @@ def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
-    """A server of a test's own, with nothing started but its Redis: for tests that kill."""
+    """A server for one test, of which only Redis is started: for tests that kill processes."""
     with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as made:
         yield made

@@ -1,4 +1,4 @@
-"""Other people's servers, for what calls them: real sockets, as well or as badly behaved as a test wants."""
+"""Servers on real sockets that our server calls. They behave as well or as badly as a test needs."""
 
 import contextlib
 import ssl
@@ -8,36 +8,36 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One request to a foreign server; `body` has been read when the test's function gets it."""
+    """One request to such a server; `body` is read before the test's function is called."""
 
     body = b""
 
     def reply(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """Answer whole."""
+        """Send a complete answer."""
         self.begin(status, Content_Length=str(len(body)), **headers)
         self.wfile.write(body)
 
     def begin(self, status: int = 200, **headers: str) -> None:
-        """Send the head alone; a `_` in a header's name is a `-`."""
+        """Send only the head. A `_` in a header's name stands for `-`."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing for this request."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away is what some tests want."""
+        """Ignore lost clients, which some tests need."""
 
 
 @contextlib.contextmanager
 def serve(answer: Callable[[Exchange], None], tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[str]:
-    """A server on a loopback port that answers every request so; its URL, without a slash at the end."""
+    """Run a server on a loopback port that answers every request this way; yields its URL without a trailing slash."""
 
     class Handler(Exchange):
         def handle_one_request(self) -> None:

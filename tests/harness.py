@@ -1,6 +1,6 @@
 """Real processes for the tests: a Valkey, Gunicorn and Celery workers, each of which a test may kill.
 
-Web and worker are started by the Procfile's own lines.
+Web and worker are started with the Procfile's lines.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().
 
 
 def _ports() -> Iterator[int]:
-    """Ports that this process of the tests has for itself, below those that a system gives to its clients."""
+    """Yield ports that belong to this test process, below the range that the system gives to clients."""
     share = range(10_000, 30_000)[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10 :: 10]
     start = random.randrange(len(share))
     return itertools.cycle([*share[start:], *share[:start]])
@@ -43,7 +43,7 @@ _PORTS = _ports()
 
 
 def free_port() -> int:
-    """A port that nobody listens on, another at each call."""
+    """Find an unused port, a different one at each call."""
     while True:
         port = next(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def eventually(look: Callable[[], T], *, seconds: float = 30, every: float = 0.02) -> T:
-    """What `look` gives as soon as it is true; an AssertionError where it is not in time."""
+    """Wait until `look` returns a true value and return it; fail after `seconds`."""
     until = time.monotonic() + seconds
     while True:
         found = look()
@@ -73,11 +73,11 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process is still running."""
         return self._popen.poll() is None
 
     def children(self) -> list[int]:
-        """The ids of its children."""
+        """The process ids of its children."""
         listed = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True, check=False
         )
@@ -89,12 +89,12 @@ class Process:
             os.kill(self.pid, number)
 
     def signal_group(self, number: Signals) -> None:
-        """Send a signal to it and all that it started."""
+        """Send a signal to the process and its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def wait(self, seconds: float = 30) -> int:
-        """Its exit code."""
+        """Wait for its end; the exit code."""
         return self._popen.wait(seconds)
 
     def kill_main(self) -> None:
@@ -114,12 +114,12 @@ class Process:
         self._popen.wait(10)
 
     def output(self) -> str:
-        """What it has printed."""
+        """The output of the process so far."""
         return self.log.read_text(errors="replace")
 
 
 class Redis:
-    """A Valkey as `make run` has it, that can be killed and started again on the same data."""
+    """A Valkey with the configuration of `make run`, which can be killed and restarted on the same data."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
@@ -143,7 +143,7 @@ class Redis:
 
 
 class Service:
-    """The whole server: a Redis, a web process, workers. A context: nothing is left behind."""
+    """A complete server: a Redis, a web process, and workers. As a context it ends all of them."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -156,7 +156,7 @@ class Service:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "",  # or each of some hundred processes would compile the house anew
+            "PYTHONDONTWRITEBYTECODE": "",  # otherwise each of some hundred processes would compile the server again
             "REDIS_URL": self.redis.url,
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
@@ -192,7 +192,7 @@ class Service:
         return worker
 
     def restart_workers_until(self, done: Callable[[], object], *, seconds: float) -> None:
-        """Do what a supervisor does: start a worker for each that has died."""
+        """Act as a supervisor: replace each worker that has died."""
         until = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < until, f"not within {seconds} s: {done}"
@@ -201,7 +201,7 @@ class Service:
             time.sleep(0.05)
 
     def start(self, workers: int = 1) -> "Service":
-        """Start the web process and so many workers."""
+        """Start the web process and `workers` workers."""
         self.start_web()
         for _ in range(workers):
             self.start_worker()
@@ -215,13 +215,13 @@ class Service:
     # -- as a client
 
     def submit(self, task: str, **parameters: Any) -> str:
-        """Submit a JSON task; its id."""
+        """Submit a task as JSON; its id."""
         answer = self.http.post(f"/tasks/{task}", json=parameters)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["task_id"])
 
     def submit_until_taken(self, task: str, **parameters: Any) -> str:
-        """Submit, as a client does that a 503 tells to come back."""
+        """Submit, and repeat after a 503 as a client does."""
 
         def taken() -> str:
             answer = self.http.post(f"/tasks/{task}", json=parameters)
@@ -231,14 +231,14 @@ class Service:
         return eventually(taken, seconds=30, every=0.2)
 
     def status(self, task_id: str) -> dict[str, Any]:
-        """The status object."""
+        """The status object of a task."""
         answer = self.http.get(f"/tasks/{task_id}")
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     def wait_for(self, task_id: str, *statuses: str, seconds: float = 40) -> dict[str, Any]:
-        """Poll until the task has one of these statuses (any end, where none is named)."""
+        """Poll until the task has one of these statuses, or has ended if none is given."""
 
         def look() -> dict[str, Any] | None:
             found = self.status(task_id)
@@ -249,7 +249,7 @@ class Service:
         return found
 
     def cancel_unfinished(self) -> None:
-        """Cancel what has not ended, and wait until it has."""
+        """Cancel all unfinished tasks and wait for their ends."""
 
         def nothing_left() -> bool:
             left = self.redis.client.exists("unfinished")
@@ -260,7 +260,7 @@ class Service:
         eventually(nothing_left)
 
     def result(self, task_id: str, seconds: float = 40) -> Any:
-        """The result of a task that succeeds."""
+        """Wait for a task to succeed; its result."""
         ended = self.wait_for(task_id, seconds=seconds)
         assert ended["status"] == "succeeded", ended
         return self.http.get(f"/tasks/{task_id}/result").json()["result"]

@@ -1,4 +1,4 @@
-"""The tests' own connection to Redis from inside a task, beside all records."""
+"""The tests' own connection to Redis inside a task, independent of records."""
 
 from functools import lru_cache
 
@@ -10,5 +10,5 @@ from server.store.connection import connect
 
 @lru_cache(maxsize=1)
 def client() -> "redis.Redis":
-    """Connect once in each process; the pool notices a fork."""
+    """Connect once per process; the pool detects a fork."""
     return connect(load())

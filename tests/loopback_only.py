@@ -1,6 +1,6 @@
-"""For servers that are sent anything at all: whatever address a client names, nothing leaves this machine.
+"""For servers that get arbitrary requests: no connection leaves this machine, whatever address a client names.
 
-Imported by the web and worker processes as one of `TASK_MODULES`; it registers no task.
+Web and worker processes import it as one of `TASK_MODULES`; it registers no task.
 """
 
 import socket

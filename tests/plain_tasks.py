@@ -1,4 +1,4 @@
-"""A Celery task as anybody writes one: no kind of ours, no record."""
+"""A plain Celery task, without a task type or a record of ours."""
 
 import os
 import time
@@ -16,7 +16,7 @@ def _note(name: str, word: str) -> None:
 
 @shared_task
 def plain(name: str, seconds: float) -> str:
-    """Note the start under this name, take a while, note the end."""
+    """Write the start to the ledger, sleep, write the end."""
     _note(name, "start")
     time.sleep(seconds)
     _note(name, "end")
@@ -24,10 +24,10 @@ def plain(name: str, seconds: float) -> str:
 
 
 class Base(Task):
-    """A class of somebody's own."""
+    """A task class of another project."""
 
 
 @shared_task(base=Base)
 def based(name: str, seconds: float) -> str:
-    """The same, on that class."""
+    """The same task with that class."""
     return plain(name, seconds)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of the tests' own. Where none is installed: skipped at home, an error in CI (which installs it)."""
+"""A real PostgreSQL for tests. If it is not installed, tests are skipped, but fail in CI, which installs it."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness import free_port
 
-#: Where Debian's `postgresql` puts what is not on the path.
+#: The folder of Debian's `postgresql` programs, which is not on the path.
 _DEBIAN = "/usr/lib/postgresql/*/bin"
 
 

@@ -1,4 +1,4 @@
-"""Tasks that only tests run: each start and end is noted in a ledger, so that a test can count them.
+"""Tasks for tests. Each start and end is written to a ledger, so that a test can count them.
 
 The ledger is a Redis list of `<task id or word> <event> <time>` lines, written outside all records.
 """
@@ -20,7 +20,7 @@ LEDGER = "test:ledger"
 
 
 def note(ctx: Context, word: str) -> None:
-    """Write a line to the ledger, through an outage if need be."""
+    """Write a line to the ledger; retry during an outage."""
     line = f"{ctx.task_id} {word} {time.time():.6f} {os.getpid()}"
     for _ in range(600):
         try:
@@ -33,7 +33,7 @@ def note(ctx: Context, word: str) -> None:
 
 @task()
 def ledgered(ctx: Context, seconds: float = 0.0) -> float:
-    """Note the start, take a while, note the end."""
+    """Write the start, sleep, write the end."""
     note(ctx, "start")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -44,7 +44,7 @@ def ledgered(ctx: Context, seconds: float = 0.0) -> float:
 
 @task()
 def beating(ctx: Context, seconds: float = 0.0) -> float:
-    """Note that it lives all the time, so that a run that was killed shows until when it lasted."""
+    """Write a line continuously, so that the ledger shows when a killed attempt ended."""
     note(ctx, "start")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -56,13 +56,13 @@ def beating(ctx: Context, seconds: float = 0.0) -> float:
 
 @task()
 def nothing() -> None:
-    """Count itself, in one number for all."""
+    """Increment one counter for all tasks."""
     client().incr("test:ended")
 
 
 @task()
 def whose_turn(ctx: Context, seconds: float = 0.0) -> int:
-    """Take a while, and say which process ran it."""
+    """Sleep, and return the process that ran it."""
     note(ctx, "start")
     time.sleep(seconds)
     return os.getpid()
@@ -70,7 +70,7 @@ def whose_turn(ctx: Context, seconds: float = 0.0) -> int:
 
 @task()
 def reports(ctx: Context, seconds: float = 10.0) -> None:
-    """Report progress all the time."""
+    """Report progress continuously for some seconds."""
     note(ctx, "start")
     steps = max(1, int(seconds / 0.05))
     for step in range(steps):
@@ -80,7 +80,7 @@ def reports(ctx: Context, seconds: float = 10.0) -> None:
 
 @task()
 def talks(ctx: Context, lines: int = 100) -> None:
-    """Write a line, wait a little, and so on."""
+    """Write log lines with pauses in between."""
     for number in range(1, lines + 1):
         ctx.log(f"line {number}")
         ctx.progress(number, lines)
@@ -89,14 +89,14 @@ def talks(ctx: Context, lines: int = 100) -> None:
 
 @task()
 def saves_late(ctx: Context, seconds: float = 1.0) -> OutputFile:
-    """Save a file after a while."""
+    """Save a file after some seconds."""
     time.sleep(seconds)
     return ctx.save("late.txt", b"late", "text/plain")
 
 
 @task(retries=2, retry_on=(OSError,), retry_backoff=0.1)
 def fails_late(ctx: Context, seconds: float = 1.0) -> None:
-    """Fail after a while, the first time."""
+    """Fail after some seconds, in the first attempt only."""
     if ctx.retries == 0:
         time.sleep(seconds)
         raise OSError("not yet")
@@ -110,14 +110,14 @@ def just_in_time(ctx: Context) -> None:
 
 @task()
 def kills_child(ctx: Context) -> None:
-    """Die under the task."""
+    """Kill the process that runs the task."""
     note(ctx, "start")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @task()
 def kills_child_with_a_file(ctx: Context, file: Upload) -> None:
-    """Die with a file on the disk."""
+    """Kill the process while it has a temporary file."""
     with file.path() as path:
         note(ctx, "start" if path.exists() else "nothing")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -125,7 +125,7 @@ def kills_child_with_a_file(ctx: Context, file: Upload) -> None:
 
 @task()
 def kills_worker(ctx: Context) -> None:
-    """Take the whole worker along."""
+    """Kill the worker's main process."""
     note(ctx, "start")
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
@@ -133,27 +133,27 @@ def kills_worker(ctx: Context) -> None:
 
 @task()
 def eats_memory(ctx: Context) -> int:
-    """Want more memory than a task may have."""
+    """Allocate more memory than a task may use."""
     note(ctx, "start")
     return len(bytearray(16 * 2**30))
 
 
 @task(soft_time_limit=1, time_limit=2)
 def sits_in_c(ctx: Context) -> None:
-    """Stay in C code that never comes back to Python."""
+    """Stay in C code that never returns to Python."""
     note(ctx, "start")
     sum(itertools.repeat(0, 10**13))
 
 
 @task(soft_time_limit=1, time_limit=5)
 def sleeps_too_long() -> None:
-    """Run into the soft limit."""
+    """Sleep until the soft limit interrupts it."""
     time.sleep(30)
 
 
 @task(retries=3, retry_on=(OSError,), retry_backoff=0.1)
 def flaky(ctx: Context, failures: int) -> int:
-    """Fail so many times, then succeed."""
+    """Fail `fails` times, then succeed."""
     note(ctx, "start")
     if ctx.retries < failures:
         raise OSError("not yet")
@@ -184,7 +184,7 @@ def typed(
     items: list[Item] = [],  # noqa: B006 - pydantic copies it
     extra: dict[str, int] | None = None,
 ) -> dict[str, object]:
-    """Give back what came in."""
+    """Return the parameters that were sent."""
     return {
         "text": text,
         "number": number,
@@ -198,14 +198,14 @@ def typed(
 
 @task(accepts=("text/*",), max_upload_bytes=20 * 2**20)
 def echo_file(ctx: Context, file: Upload, name: str = "copy.txt") -> OutputFile:
-    """Save the upload as an output."""
+    """Save the upload as an output file."""
     with file.open() as source:
         return ctx.save(name, source, "text/plain")
 
 
 @task(soft_time_limit=3, time_limit=6, max_upload_bytes=100_000)
 def looks_at(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str, object]:  # noqa: B006
-    """Say what is known of a file, and read it in all the ways that there are."""
+    """Describe a file, and read it in every possible way."""
     note(ctx, "start")
     with file.open() as first, file.path() as second:
         same = first.read() == second.read_bytes() == file.read()
@@ -216,13 +216,13 @@ def looks_at(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str,
 
 @task()
 def count_files(files: list[Upload]) -> list[int]:
-    """The size of each upload."""
+    """Return the size of each upload."""
     return [file.size for file in files]
 
 
 @task()
 def misbehaves(how: str) -> object:
-    """End in one of the ways that a function should not."""
+    """End in a way that a function should avoid."""
     if how == "exit":
         raise SystemExit(3)
     if how == "set":
@@ -236,7 +236,7 @@ def misbehaves(how: str) -> object:
 
 @task(max_running=1)
 def one_at_a_time(ctx: Context, seconds: float = 0.2) -> None:
-    """Never beside another of its kind."""
+    """Run alone: one at a time for this task type."""
     note(ctx, "start")
     time.sleep(seconds)
     note(ctx, "end")
@@ -244,7 +244,7 @@ def one_at_a_time(ctx: Context, seconds: float = 0.2) -> None:
 
 @task(max_running=1, limit_per_owner=True)
 def one_per_owner(ctx: Context, seconds: float = 0.2) -> None:
-    """Never beside another of the same owner."""
+    """Run alone for each owner."""
     note(ctx, "start")
     time.sleep(seconds)
     note(ctx, "end")
@@ -252,5 +252,5 @@ def one_per_owner(ctx: Context, seconds: float = 0.2) -> None:
 
 @task(per_minute=3)
 def three_a_minute(ctx: Context) -> None:
-    """Start three times in any minute."""
+    """Start at most three times per minute."""
     note(ctx, "start")

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this server: how its tasks are kept short, and which failures are none."""
+"""Hooks for schemathesis: keep its tasks short, and explain failures that are not errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 from server.sdk.signature import RESERVED
 
-#: Valid by the document, and refused all the same: words of our answer, and why the document cannot say so.
+#: Requests that are valid by the document but refused: a part of the answer, and the reason the document cannot tell.
 EXPLAINED: Mapping[str, str] = {
     "Put parameters into the body.": "OpenAPI cannot say that the query's parameters stand in for the body.",
     "Given more than once": "OpenAPI cannot say that a parameter stands in the query or in the form, not in both.",
@@ -39,10 +39,10 @@ EXPLAINED: Mapping[str, str] = {
 }
 
 
-#: Bodies that hold a task's parameters: OpenAPI cannot say that the query then holds none.
+#: Bodies with a task's parameters: OpenAPI cannot express that the query then has none.
 _WITH_PARAMETERS = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
 
-#: Media types whose bytes it does not know how to make: any will do.
+#: Media types that schemathesis cannot generate: any bytes are fine.
 _BYTES = ["application/csv", "application/gzip", "application/x-gzip"]
 _BYTES += ["image/apng", "image/avif", "image/bmp", "image/tiff", "image/x-ms-bmp"]
 schemathesis.serializer.alias(_BYTES, "application/octet-stream")
@@ -50,7 +50,7 @@ schemathesis.serializer.alias(_BYTES, "application/octet-stream")
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """A held answer is held for a second, a task that only sleeps is canceled after two, and parameters come once."""
+    """Limit waits to a second, cancel sleeping tasks after two, and send parameters once."""
     if str(case.query.get("wait", "")).isdecimal():
         case.query["wait"] = 1
     if case.operation.label == "POST /tasks/long_running_task":
@@ -63,7 +63,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 @schemathesis.hook
 def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
-    """Whether it is one: False for what is explained above and here."""
+    """Whether a failure is an error: False for those that are explained here."""
     if case.operation.label == "POST /batches" and isinstance(failure, AcceptedNegativeData):
         return False  # a batch takes what is good of it, and says item by item what is not
     if isinstance(failure, AcceptedNegativeData) and response.status_code == 414:

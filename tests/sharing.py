@@ -1,13 +1,13 @@
-"""Which process runs which tests, where there are several (pytest-xdist).
+"""Distribution of tests to the processes of pytest-xdist.
 
-A file's tests stay together, for they share servers; a fault has one of its own, and goes wherever there is room.
+Tests of a file stay together, because they share servers. A fault test has its own server and runs in any process.
 """
 
 from xdist.scheduler import LoadScopeScheduling
 
 
 class Sharing(LoadScopeScheduling):
-    """The units with the most tests come first, as xdist has it."""
+    """Units with the most tests come first, as in xdist."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

@@ -1,4 +1,4 @@
-"""Many submits in one request."""
+"""Batches: many submits in one request."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""The benchmarks' arithmetic and what they print; no figure is judged here."""
+"""The benchmarks' arithmetic and output. No figure is judged here."""
 
 from xml.etree import ElementTree
 

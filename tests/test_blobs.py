@@ -61,14 +61,14 @@ sys.stdin.read()  # ends with the test run, however that ends
 
 @dataclass
 class Place:
-    """A store, and what another process needs to open it too."""
+    """A store, and the values with which another process opens it."""
 
     url: str
     redis_url: str
     store: BlobStore
 
     def script(self, body: str) -> subprocess.Popen[str]:
-        """Another process that runs `body` with this `store`."""
+        """Start another process that runs `body` with this `store`."""
         head = f"""
 import os, signal, sys, redis
 from server.store.blobs import open_store
@@ -94,7 +94,7 @@ def say(*words): print(*words, flush=True)
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     folder = tmp_path_factory.mktemp("valkey")
-    socket = f"/tmp/blobs-{secrets.token_hex(6)}.sock"  # pytest's folders can be too long for a socket's path
+    socket = f"/tmp/blobs-{secrets.token_hex(6)}.sock"  # pytest's folders may be too long for a socket's path
     command = [str(get_binary_path()), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(folder)]
     server = popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = redis.Redis.from_url(f"unix://{socket}")
@@ -110,7 +110,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """The endpoint of an S3 server that has the bucket, set in the environment together with credentials."""
+    """An S3 server with the bucket; the environment has its endpoint and credentials."""
     server = subprocess.Popen(
         [sys.executable, "-c", MOTO],
         stdin=subprocess.PIPE,
@@ -356,7 +356,7 @@ say('parent', use('t1/d'))
     assert said == [f"parent {6 * MIB}", f"child {6 * MIB}", "grandchild 0", f"parent {6 * MIB}"]
 
 
-# What only one of them does
+# Behavior of a single backend
 
 
 def test_blob_url_chooses_the_store(valkey: redis.Redis) -> None:
@@ -529,7 +529,7 @@ def _wait_for(client: redis.Redis) -> None:
 
 
 def _leftovers(place: Place) -> list[str]:
-    """Everything that the store holds, finished or not."""
+    """Everything in the store, complete or not."""
     if place.url.startswith("file:"):
         return [str(path) for path in Path(place.url[7:]).rglob("*") if path.is_file()]
     if place.url.startswith("s3:"):

@@ -1,4 +1,4 @@
-"""The three kinds of body through real HTTP: what each means, and what wrong ones are answered."""
+"""The three forms of a body through real HTTP: their meaning, and the answers to invalid ones."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def form(*parts: str) -> bytes:
 
 
 def kept(service: Service) -> list[Any]:
-    """What a refused request must leave as it was: tasks, messages, files."""
+    """Counts that a refused request must not change: tasks, messages, files."""
     client: Any = service.redis.client
     submitted = {k: v for k, v in client.hgetall("stats").items() if k.endswith(b":submitted")}
     blobs = sorted(client.scan_iter("blob:data:*")) + sorted(client.scan_iter("blob:new:*"))
@@ -195,7 +195,7 @@ def test_wrong_input_is_refused_and_nothing_of_it_is_kept(
 
 
 def meaning(service: Service, path: str, **request: Any) -> Any:
-    """The result of a submit, however it was sent."""
+    """The result of a submit in any form."""
     answer = service.http.post(f"/tasks/{path}", **request)
     assert answer.status_code == 202, answer.text
     return service.result(answer.json()["task_id"])
@@ -301,7 +301,7 @@ def test_an_upload_parameter_that_may_be_left_out_is_left_out(service: Service) 
 
 
 def curl(service: Service, *words: str) -> tuple[int, str]:
-    """Status and body, by the program itself."""
+    """Run the program curl; status and body."""
     command = ["curl", "-sS", "-w", "\n%{http_code}", *words]
     command[-1] = service.url + command[-1]
     body, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
@@ -326,7 +326,7 @@ def test_curl_sends_each_kind_of_body(service: Service, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file of 200 MB that takes no room."""
+    """A sparse file of 200 MB."""
     path = tmp_path_factory.mktemp("large") / "large.bin"
     with path.open("wb") as file:
         file.truncate(200 * 2**20)
@@ -365,7 +365,7 @@ def test_a_connection_outlives_a_refused_body(service: Service) -> None:
 
 
 def raw(service: Service, request: bytes) -> tuple[int, str]:
-    """Status, and body, of what a client would not send by itself."""
+    """Send raw bytes that no client would send; status and body."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         connection.sendall(request)
         answer = b""

@@ -1,4 +1,4 @@
-"""An upload that is another task's file, made already or still to be made."""
+"""Uploads that are files of other tasks, which have ended or not."""
 
 from typing import Any
 

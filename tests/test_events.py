@@ -1,4 +1,4 @@
-"""A task's life as server-sent events, through Gunicorn; read by httpx-sse, a client that others wrote."""
+"""Server-sent events through Gunicorn, read by httpx-sse, an independent client."""
 
 import contextlib
 import itertools
@@ -34,7 +34,7 @@ def puppet(told: Service) -> Iterator[Puppet]:
 
 @contextlib.contextmanager
 def listen(service: Service, task_id: str, last: str = "") -> Iterator[Iterator[ServerSentEvent]]:
-    """The events of a task, from behind the one with this id."""
+    """Read the events of a task after the one with this id."""
     headers = {"Last-Event-ID": last} if last else {}
     with (
         httpx.Client(base_url=service.url, timeout=30) as client,
@@ -45,24 +45,24 @@ def listen(service: Service, task_id: str, last: str = "") -> Iterator[Iterator[
 
 
 def heard(service: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
-    """All events until the stream ends."""
+    """Read all events until the stream ends."""
     with listen(service, task_id, last) as events:
         return list(events)
 
 
 def brief(events: list[ServerSentEvent]) -> list[tuple[str, str]]:
-    """What each event is, and the most telling of what it says."""
+    """Shorten events to their type and their main value."""
     tell = {"status": "status", "done": "status", "log": "text", "progress": "percent"}
     return [(event.event, str(event.json()[tell[event.event]])) for event in events]
 
 
 def whole(events: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
-    """All that each event says of the task."""
+    """The complete content of each event."""
     return [(event.id, event.event, event.data) for event in events]
 
 
 def follow(puppet: Puppet) -> None:
-    """What most of these tests are about: two reports, two lines and the end."""
+    """The usual sequence: two reports, two lines and the end."""
     puppet.do("progress 10", "log first", "progress 20", "log second")
 
 

@@ -1,4 +1,4 @@
-"""The shape of every error (RFC 9457): one table, one test."""
+"""The form of every error (RFC 9457): one table, one test."""
 
 import json
 import re
@@ -47,7 +47,7 @@ ERRORS: list[tuple[str, str, dict[str, str], Any, int, str]] = [
 
 
 def check_shape(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
-    """Every error has this shape."""
+    """Check the form of an error."""
     body: dict[str, Any] = answer.json()
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -138,7 +138,7 @@ def test_what_gunicorn_refuses_has_the_shape_too() -> None:
 
 
 class Own(ValueError):
-    """A library's own."""
+    """An exception of another library."""
 
 
 @pytest.mark.parametrize(

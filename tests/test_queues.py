@@ -1,4 +1,4 @@
-"""Queues and workers: what an admin is told of what waits, runs and has ended."""
+"""Queues and workers: the figures for an admin."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server of which nobody else is a client: one worker that runs two tasks at a time."""
+    """A server for these tests only, with one worker that runs two tasks at a time."""
     with Service(tmp_path_factory.mktemp("busy"), TASK_MODULES="sample_tasks,client_tasks") as made:
         yield made.start()
 
@@ -83,7 +83,7 @@ def test_a_worker_says_what_it_holds(busy: Service) -> None:
     def worker() -> dict[str, Any] | None:
         found = busy.http.get("/workers").json()["workers"]
         running = [each["task_id"] for each in found[0]["running"]] if found else []
-        return found[0] if running == [held] else None  # what a test before left may still be ending
+        return found[0] if running == [held] else None  # tasks of an earlier test may still be ending
 
     found = eventually(worker)
     assert found is not None

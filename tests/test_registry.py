@@ -1,4 +1,4 @@
-"""`@task`: each type that works, each that does not and the sentence that says so."""
+"""`@task`: each supported type, and each unsupported one with its message."""
 
 import asyncio
 import subprocess
@@ -45,11 +45,11 @@ class Picture(BaseModel):
 
 
 class Plain:
-    """A class that no schema knows."""
+    """A class without a schema."""
 
 
 def made(function: Callable[..., Any], **options: Any) -> TaskDefinition:
-    """A kind that the catalogue does not know."""
+    """A definition outside the catalog."""
     return TaskDefinition(
         **{
             "name": "made",
@@ -186,7 +186,7 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
     def function(value: int) -> None: ...
 
     scope: dict[str, Any] = {}
-    exec(f"def function({name}: int) -> None: ...", scope)  # the name is what is tested
+    exec(f"def function({name}: int) -> None: ...", scope)  # the test is about the name
     with pytest.raises(TypeError, match=f"{name!r} is reserved"):
         made(scope["function"])
 
@@ -214,7 +214,7 @@ def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, An
 
 
 def positional_free(value: int = 1) -> int:
-    """A function that does."""
+    """A valid function."""
     return value
 
 
@@ -305,7 +305,7 @@ def test_input_is_kept_as_it_was_given() -> None:
 
 
 def lambda_free(colour: Colour, day: date, points: list[Point], copy: int = 1, schema: str = "") -> None:
-    """A parameter may be called as a method of pydantic's."""
+    """A parameter with the name of a pydantic method."""
 
 
 def run(code: str, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""`make run`, through real processes: a Procfile of two small programs stands in for Gunicorn and Celery."""
+"""`make run` with real processes: a Procfile with two small programs replaces Gunicorn and Celery."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ while True:
 
 
 class Site:
-    """A folder to run in, and the runners that were started there."""
+    """A folder with a Procfile, and the runners that were started there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class Site:
         return kept | ours | changes
 
     def start(self, expect: str = "is ready at", **changes: str) -> "subprocess.Popen[bytes]":
-        """Start a runner as the leader of its own process group, as a terminal does, and await its words."""
+        """Start a runner as the leader of its process group, as a terminal does, and wait for its output."""
         with self.log.open("wb") as log:
             runner = popen(
                 self.command,
@@ -96,7 +96,7 @@ class Site:
         return runner
 
     def refusal(self, **changes: str) -> str:
-        """What a runner that may not start says."""
+        """The message of a runner that cannot start."""
         done = subprocess.run(
             self.command,
             check=False,
@@ -112,7 +112,7 @@ class Site:
         return done.stderr
 
     def close(self) -> None:
-        """Leave nothing behind, whatever the test did."""
+        """End everything, whatever the test did."""
         for runner in self._runners:
             if runner.poll() is None:
                 runner.kill()
@@ -129,12 +129,12 @@ class Site:
         return (self.folder / "var/redis-url").read_text().strip()
 
     def left(self) -> list[int]:
-        """Every living process that works in the folder: all that the runner starts do, whatever their session."""
+        """Every process with this working folder: all children of the runner, in any session."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 place = (entry / "cwd").readlink()
-            except OSError:  # ended in the meantime, or not ours to look at
+            except OSError:  # ended in the meantime, or not accessible
                 continue
             if place.is_relative_to(self.folder):
                 found.append(int(entry.name))

@@ -1,4 +1,4 @@
-"""What the status says of the runs of a task that had more than one: when each began, how it ended, and why."""
+"""The earlier attempts in a task's status: when each began, how it ended, and why."""
 
 from signal import SIGTERM
 from typing import Any

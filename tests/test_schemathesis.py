@@ -1,7 +1,7 @@
-"""schemathesis against a running server: each operation of /openapi.json, with all checks, and along its links.
+"""schemathesis with a running server: each operation of /openapi.json, with all checks, and along its links.
 
-Every request is made up from the document, and every answer is held against it. `schemathesis.toml` has how it is run,
-`schemathesis_hooks.py` which failures are none, and why.
+Every request is generated from the document, and every answer is compared with it. `schemathesis.toml` has the
+settings, `schemathesis_hooks.py` explains failures that are not errors.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ from harness import ROOT, Service
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server with a key, so that what needs one is seen to need it; it calls nobody but this machine."""
+    """A server with a key, so that missing keys are tested. It connects to this machine only."""
     folder = tmp_path_factory.mktemp("schemathesis")
     with Service(folder, TASK_MODULES="loopback_only", WORKER_CONCURRENCY="4") as made:
         command = [sys.executable, "-m", "server.cli", "keys", "create", "--owner", "tester", "--role", "admin"]
@@ -25,7 +25,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def check(service: Service, *options: str) -> None:
-    """Run it; its report where it finds something."""
+    """Run schemathesis; fail with its report."""
     program = Path(sys.executable).with_name("schemathesis")
     config = str(ROOT / "tests" / "schemathesis.toml")
     command = [str(program), "--config-file", config, "run", f"{service.url}/openapi.json", "--no-color"]

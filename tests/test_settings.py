@@ -75,7 +75,7 @@ def test_only_the_settings_read_the_environment() -> None:
         str(path.relative_to(ROOT)) for path in files if re.search(r"os\.environ[\[.]|getenv\(", path.read_text())
     ]
 
-    # The runner makes the environment of the processes that it starts.
+    # The runner prepares the environment of its processes.
     assert [each for each in readers if not each.startswith("server/cli/")] == []
 
 
@@ -102,7 +102,7 @@ COMMANDS = {
 
 
 def refusal(service: Service, process: str, folder: Path, **env: str) -> str:
-    """What a process says that may not start."""
+    """The message of a process that must not start."""
     done = subprocess.run(
         COMMANDS[process],
         env=service.env | {"PORT": str(free_port())} | env,

@@ -1,4 +1,4 @@
-"""Polls that ask Redis nothing show every change all the same, in each of several web processes."""
+"""Polls that do not read Redis still show every change, in each of several web processes."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from waiting_clients import Puppet
 from server.store.api_keys import Role
 from server.web.gunicorn_worker.lookout import MOST
 
-#: Polls, each on a connection of its own, after which both web processes have been asked often enough to remember.
+#: Polls on separate connections after which both web processes have the status in memory.
 MANY = 12
 
 
@@ -29,7 +29,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[Service]:
-    """One web process and no worker, so that nobody else speaks to Redis."""
+    """One web process without a worker, so that nothing else uses Redis."""
     with Service(tmp_path) as made:
         made.start_web()
         yield made
@@ -47,7 +47,7 @@ def polls(service: Service, task_id: str, times: int = MANY) -> list[httpx.Respo
 
 
 def asked(service: Service) -> int:
-    """Scripts that Redis has run."""
+    """The number of scripts that Redis has run."""
     return int(service.redis.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 
 

@@ -1,4 +1,4 @@
-"""How many of a kind run at once, and how many start in a minute."""
+"""Limits of a task type: how many run at the same time, and start per minute."""
 
 import time
 from itertools import pairwise
@@ -7,7 +7,7 @@ from harness import Service, eventually
 
 
 def spans(service: Service, ids: list[str]) -> list[tuple[float, float]]:
-    """When each of these tasks ran, by the ledger, in order."""
+    """The times of these tasks by the ledger, in order."""
     lines = [line.decode().split() for line in service.redis.client.lrange("test:ledger", 0, -1)]
     starts = {line[0]: float(line[2]) for line in lines if line[1] == "start"}
     ends = {line[0]: float(line[2]) for line in lines if line[1] == "end"}
@@ -51,7 +51,7 @@ def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
 
 
 def started(service: Service, ids: list[str]) -> list[str]:
-    """Which of these tasks have run."""
+    """The tasks of this list that have run."""
     return [task_id for task_id in ids if service.status(task_id)["deliveries"]]
 
 

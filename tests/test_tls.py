@@ -1,4 +1,4 @@
-"""`rediss://`: web and worker speak TLS to Redis, and believe no certificate that nobody vouches for."""
+"""`rediss://`: web and worker use TLS for Redis and refuse untrusted certificates."""
 
 import contextlib
 import select
@@ -15,7 +15,7 @@ from mail_server import make_certificate
 
 
 class Front:
-    """TLS in front of a Redis that has none."""
+    """A TLS proxy in front of a Redis without TLS."""
 
     def __init__(self, certificate: Path, behind: int) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -46,13 +46,13 @@ class Front:
                     others[one].sendall(data)
 
     def close(self) -> None:
-        """Let nobody else in."""
+        """Accept no more connections."""
         self._door.close()
 
 
 @pytest.fixture
 def behind_tls(tmp_path: Path) -> Iterator[Service]:
-    """A server whose Redis is reached by TLS alone, with a certificate of its own making; nothing is started."""
+    """A server whose Redis is reachable by TLS only, with a self-made certificate. Nothing is started."""
     certificate = make_certificate(tmp_path)
     with (
         Service(tmp_path, TASK_MODULES="sample_tasks") as made,
@@ -63,7 +63,7 @@ def behind_tls(tmp_path: Path) -> Iterator[Service]:
 
 
 def works(service: Service) -> None:
-    """Submit, wait, listen and read: each of the ways in which web and worker use Redis."""
+    """Submit, wait, listen and read: every way in which web and worker use Redis."""
     service.start()
     answer = service.http.post("/tasks/reports?wait=20", json={"seconds": 0.5})
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")

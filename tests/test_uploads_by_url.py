@@ -1,4 +1,4 @@
-"""Uploads by URL, through HTTP and a worker, from real servers of other people."""
+"""Uploads by URL, through HTTP and a worker, from real foreign servers."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from sample_tasks import LEDGER
 
 @pytest.fixture(scope="module")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that may call loopback addresses."""
+    """A server that may connect to loopback addresses."""
     folder = tmp_path_factory.mktemp("open")
     settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "MAX_UPLOAD_BYTES": "150000"}
     with Service(folder, **settings) as made:
@@ -23,7 +23,7 @@ def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def failure(service: Service, task_id: str) -> tuple[str, str]:
-    """Type and detail of the error that a task ended with; its function has not begun."""
+    """Type and detail of a task's error; check that its function was not called."""
     ended = service.wait_for(task_id)
     assert ended["status"] == "failed", ended
     ledger = [line.decode() for line in service.redis.client.lrange(LEDGER, 0, -1)]
@@ -115,12 +115,12 @@ def test_a_retried_task_fetches_again(open_service: Service) -> None:
 
 
 def says_nothing(exchange: Exchange) -> None:
-    """Take the request, and wait."""
+    """Accept the request and do not answer."""
     time.sleep(5)
 
 
 def drips(exchange: Exchange) -> None:
-    """Send a byte now and then."""
+    """Send one byte from time to time."""
     exchange.begin()
     for _ in range(50):
         exchange.wfile.write(b"x")

@@ -1,4 +1,4 @@
-"""Clients that wait: on submit and on status, by query and by preference, a thousand at once, through Gunicorn."""
+"""Waiting clients: on submit and on status, by query and by header, a thousand at the same time."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ def puppet(waited: Service) -> Iterator[Puppet]:
 
 
 def start(folder: Path, **settings: str) -> Service:
-    """A server of a test's own."""
+    """Start a server for one test."""
     return Service(folder, TASK_MODULES=TASKS, LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2", **settings)
 
 

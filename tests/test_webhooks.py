@@ -1,4 +1,4 @@
-"""Webhooks: a real receiver, the verifier that others wrote, and processes that die at the wrong moment."""
+"""Webhooks: a real receiver, an independent verifier, and processes that die at the wrong moment."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ MINUTE_MS = 60_000
 
 
 class Receiver:
-    """Keeps what was POSTed to it, and answers with the statuses given, the last of them for ever."""
+    """Stores requests, and answers with the given statuses; the last one is repeated."""
 
     def __init__(self, *statuses: int, **headers: str) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
@@ -28,7 +28,7 @@ class Receiver:
         self._headers = headers
 
     def answer(self, exchange: Exchange) -> None:
-        """Note the request."""
+        """Store the request and answer."""
         assert exchange.command == "POST"
         headers = {name.lower(): value for name, value in exchange.headers.items()}
         self.got.append((headers, exchange.body))
@@ -36,19 +36,19 @@ class Receiver:
 
     @contextmanager
     def listening(self) -> Iterator["Receiver"]:
-        """On a loopback port."""
+        """Listen on a loopback port."""
         with serve(self.answer) as url:
             self.url = url + "/hook?token=x"
             yield self
 
     def wait(self, number: int = 1, seconds: float = 15) -> None:
-        """Until it has got so many."""
+        """Wait for this number of requests."""
         eventually(lambda: len(self.got) >= number, seconds=seconds)
 
 
 @pytest.fixture(scope="module")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that may call loopback addresses."""
+    """A server that may connect to loopback addresses."""
     folder = tmp_path_factory.mktemp("open")
     with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
         yield made.start()
@@ -62,7 +62,7 @@ def submit(service: Service, task: str, url: str, options: dict[str, int] | None
 
 
 def delivery(service: Service, task_id: str) -> dict[str, Any]:
-    """What the server says of a webhook."""
+    """The server's description of a webhook."""
     answer = service.http.get(f"/tasks/{task_id}/webhook")
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
@@ -70,7 +70,7 @@ def delivery(service: Service, task_id: str) -> dict[str, Any]:
 
 
 def settled(service: Service, task_id: str, status: str, seconds: float = 15) -> list[dict[str, Any]]:
-    """The tries, as soon as the webhook has come to this status."""
+    """Wait until the webhook has this status; its attempts."""
 
     def look() -> list[dict[str, Any]] | None:
         found = delivery(service, task_id)
@@ -80,7 +80,7 @@ def settled(service: Service, task_id: str, status: str, seconds: float = 15) ->
 
 
 def make_due(service: Service, task_id: str) -> None:
-    """Let the time pass until the next try, or until a lease is over."""
+    """Make the next attempt due, or expire a lease."""
     service.redis.client.zadd("webhooks", {task_id: 0}, xx=True)
 
 
@@ -209,14 +209,14 @@ def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Servic
 
 
 class Hanging:
-    """A receiver that answers nobody until it is released."""
+    """A receiver that does not answer until it is released."""
 
     def __init__(self) -> None:
         self.called = 0
         self.release = threading.Event()
 
     def answer(self, exchange: Exchange) -> None:
-        """Keep the courier waiting."""
+        """Let the webhook sender wait."""
         self.called += 1
         self.release.wait(30)
         exchange.reply(204)
@@ -367,7 +367,7 @@ def test_a_task_without_a_webhook_has_no_tries_to_list(service: Service) -> None
 
 
 def keys_command(service: Service, *arguments: str) -> str:
-    """What the command prints."""
+    """The output of the command."""
     command = [sys.executable, "-m", "server.cli", "keys", *arguments]
     done = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

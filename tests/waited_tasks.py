@@ -1,4 +1,4 @@
-"""A task that does what a test tells it, while the test waits for it or listens to it."""
+"""A task that a test controls while it waits for it or listens to it."""
 
 import contextlib
 import time

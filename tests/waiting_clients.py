@@ -1,4 +1,4 @@
-"""Clients that hold a plain socket each, so that a thousand of them fit into a test; and a puppet to wait for."""
+"""Clients with a plain socket each, so that a test can have a thousand; and a task that the test controls."""
 
 import contextlib
 import http.client
@@ -12,7 +12,7 @@ from harness import Service, eventually
 
 
 class Caller:
-    """One connection with one request on its way. A narrow one takes little that nobody has read yet."""
+    """One connection with one request. A narrow one has a small receive buffer."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Caller:
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
 
     def answer(self) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and JSON body, when they come."""
+        """Wait for status, headers and JSON body."""
         version, status, _ = self._file.readline().decode().split(" ", 2)
         assert version.startswith("HTTP/1."), version
         headers = dict(http.client.parse_headers(self._file).items())
@@ -48,18 +48,18 @@ class Caller:
         return int(status), headers, json.loads(body) if body else None
 
     def rest(self) -> bytes:
-        """All that comes until the server hangs up."""
+        """Read until the server closes the connection."""
         return self._file.read()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._file.close()
         self.socket.close()
 
 
 @contextlib.contextmanager
 def calling(service: Service, *targets: str, **headers: str) -> Iterator[list[Caller]]:
-    """Clients that have sent their requests."""
+    """Open clients and send their requests."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(contextlib.closing(Caller(service, target, **headers))) for target in targets]
 
@@ -78,7 +78,7 @@ def answered(callers: Sequence[Caller], within: float = 0.0) -> int:
 
 
 def listening(service: Service) -> list[dict[str, Any]]:
-    """The connections that subscribe to anything, as Redis sees them."""
+    """The number of subscribed connections at Redis."""
     return [each for each in service.redis.client.client_list() if int(each["sub"]) > 0]
 
 
@@ -88,7 +88,7 @@ def waited_for(service: Service, task_id: str) -> bool:
 
 
 class Puppet:
-    """A running task that does what it is told."""
+    """A running task that a test controls."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -98,7 +98,7 @@ class Puppet:
         eventually(lambda: service.redis.client.hexists(f"t:{self.id}", "g"))
 
     def do(self, *words: str) -> None:
-        """Give it words, one after the other."""
+        """Send it commands, one after the other."""
         self._service.redis.client.rpush(f"test:puppet:{self.id}", *words)
 
     def is_waited_for(self) -> None:

@@ -1,4 +1,4 @@
-"""A RabbitMQ of a test's own, from the Debian package."""
+"""A RabbitMQ for one test, from the Debian package."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ SERVER = shutil.which("rabbitmq-server") and Path("/usr/lib/rabbitmq/bin/rabbitm
 
 
 class RabbitMQ:
-    """One node, on ports and in a folder of its own."""
+    """One node with its own ports and folder."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -35,7 +35,7 @@ class RabbitMQ:
         self.start()
 
     def start(self) -> None:
-        """Start it (again) on the same data, and wait until it takes connections."""
+        """Start it (again) on the same data, and wait until it accepts connections."""
         self.process = Process([str(SERVER)], self._folder / "rabbit.out", self._env)
         eventually(self._answers, seconds=60, every=0.1)
 

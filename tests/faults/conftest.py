@@ -1,4 +1,4 @@
-"""Short leases and shutdowns: the faults are the same, and the tests do not take all day."""
+"""Fixtures for fault tests: short leases and shutdowns keep the tests short."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,6 @@ from harness import Service
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
-    """A server of a test's own, with nothing started but its Redis."""
+    """A server for one test, of which only Redis is started."""
     with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="3", SOFT_SHUTDOWN_SECONDS="2") as made:
         yield made

@@ -1,4 +1,4 @@
-"""What was run, by the ledger that the sample tasks write: who started what, and until when it surely lived."""
+"""Reads the ledger of the sample tasks: which process started which task, and how long it lived."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Run:
 
 
 def runs(service: Service) -> dict[str, list[Run]]:
-    """The runs of each task, in the order of their starts."""
+    """The attempts of each task, in order of start."""
     found: dict[str, list[Run]] = defaultdict(list)
     for line in service.redis.client.lrange(LEDGER, 0, -1):
         task_id, word, at, pid = line.decode().split()
@@ -34,12 +34,12 @@ def runs(service: Service) -> dict[str, list[Run]]:
 
 
 def starts(service: Service, task_id: str) -> int:
-    """How often the task's function was started."""
+    """The number of starts of the task's function."""
     return len(runs(service).get(task_id, []))
 
 
 def overlapping(service: Service) -> list[str]:
-    """Tasks of which two runs were seen alive at the same time."""
+    """Tasks with two attempts that ran at the same time."""
     return [
         task_id
         for task_id, each in runs(service).items()

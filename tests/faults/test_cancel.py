@@ -1,4 +1,4 @@
-"""A cancel lasts through every restart, and a task that does not listen is stopped without its worker."""
+"""A cancel survives every restart, and a task that ignores it is stopped without its worker."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""One atomic step decides who runs a task, and whose end of it counts."""
+"""One atomic step decides which worker runs a task, and whose end counts."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Web and workers of different releases side by side: what one of them does not know, another will."""
+"""Web and workers of different releases at the same time: unknown tasks wait for the right one."""
 
 import time
 

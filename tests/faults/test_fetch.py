@@ -1,4 +1,4 @@
-"""At no instant is a message neither in a queue, nor with a worker, nor on its way back."""
+"""A message is never lost between queue and worker."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""A worker that lives keeps its tasks for as long as they take; one that has died does not."""
+"""A live worker keeps its tasks as long as they take; a dead worker loses them."""
 
 import json
 import signal

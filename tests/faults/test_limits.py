@@ -1,4 +1,4 @@
-"""What the server has no room for is refused before anything is stored; what it took is done."""
+"""Submits beyond the limits are refused before anything is stored; accepted tasks are run."""
 
 import time
 from signal import SIGTERM

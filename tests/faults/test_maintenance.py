@@ -1,4 +1,4 @@
-"""What has slipped through is found: messages that are nowhere, tasks that have expired."""
+"""Maintenance finds lost messages and expired tasks."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""A task that takes its process along ends as failed, soon, and takes nobody else along."""
+"""A task that kills its process soon ends as failed, without harm to other tasks."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The same promises with RabbitMQ as broker: the record lies in Redis, and maintenance closes the gap between them."""
+"""The same promises with RabbitMQ as broker: records are in Redis, and maintenance closes the gap."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Redis gone for a while, killed or silent: no worker dies, what runs ends once, and consuming goes on."""
+"""Outages of Redis: no worker dies, running tasks end once, and workers continue."""
 
 import time
 from signal import SIGCONT, SIGSTOP

@@ -1,4 +1,4 @@
-"""A Redis that Sentinel watches, by a `sentinel://` address: after a failover all goes on with the new master."""
+"""Redis behind Sentinel (`sentinel://`): after a failover everything continues with the new master."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SIGTERM, once or several times, to one process or to all: what is short ends, the rest goes back at once."""
+"""SIGTERM, once or repeatedly, to one process or all: short tasks end, others return to the queue immediately."""
 
 import threading
 import time

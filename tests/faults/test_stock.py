@@ -1,4 +1,4 @@
-"""What plain Celery does under the same faults: without our classes these tests of ours would fail.
+"""Plain Celery under the same faults: without our classes our tests would fail.
 
 The fetch and the submit have theirs in `test_fetch.py` and `test_submit.py`.
 """

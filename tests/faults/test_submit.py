@@ -1,4 +1,4 @@
-"""A submit is stored whole or refused, whatever Redis does; what was refused never runs."""
+"""A submit is stored completely or refused, whatever Redis does; a refused one never runs."""
 
 import random
 import signal
