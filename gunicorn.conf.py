@@ -3,17 +3,12 @@
 import sys
 from typing import Any
 
-import gunicorn.http.unreader
-import gunicorn.http.wsgi
-import gunicorn.util
-
 from server import logs
 from server.settings import SettingsError, load
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.web.body.stream import PIECE
-from server.web.errors import of_gunicorn
-from server.web.gunicorn_worker.worker import Response, max_connections, places
+from server.web.gunicorn_worker.places import counts
+from server.web.gunicorn_worker.worker import max_connections
 from server.web.middleware import LOOPBACK
 
 try:
@@ -23,15 +18,13 @@ except SettingsError as error:
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "server.web.gunicorn_worker.worker.ParkingWorker"
+worker_class = "server.web.gunicorn_worker.worker.LoopWorker"
 logger_class = "server.web.gunicorn_worker.worker.Logger"
 threads = _settings.web_threads
 worker_connections = max_connections(_settings)
-keepalive = 75  # longer than a router's, so that it is the router that closes an idle connection
 timeout = 60
 graceful_timeout = 25
 control_socket_disable = True
-limit_request_line = 8190  # a raw upload has its parameters in the query
 logconfig_dict = logs.dict_config(_settings.log_level)
 forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
 
@@ -54,15 +47,4 @@ def on_starting(server: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """A web process has ended: those who waited there have gone with it."""
-    places().vacate(worker.age)
-
-
-def _write_error(sock: Any, status: int, reason: str, _detail: str) -> None:
-    """Gunicorn's own errors (a request line that is none, headers without end) are problems, too, and not HTML."""
-    gunicorn.util.write_nonblock(sock, of_gunicorn(status, reason))
-
-
-gunicorn.util.write_error = _write_error
-gunicorn.http.wsgi.Response = Response
-# Gunicorn's own is 1 MiB, and each time its memory comes anew from the kernel: 2.8 ms for a body of 2 MB, 1.0 so.
-gunicorn.http.unreader.SocketUnreader.max_body_chunk = PIECE
+    counts().vacate(worker.age)

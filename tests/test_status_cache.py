@@ -13,7 +13,7 @@ from harness import Service, eventually
 from waiting_clients import Puppet
 
 from server.store.api_keys import Role
-from server.web.gunicorn_worker.lookout import MOST
+from server.web.gunicorn_worker.status_cache import MAX_TASKS
 
 #: Polls on separate connections after which both web processes have the status in memory.
 MANY = 12
@@ -159,12 +159,12 @@ def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -
 def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None:
     items = [{"task": "divide", "input": {"x": 1, "y": 2}, "options": {"delay": 600}}] * 100
     ids: list[str] = []
-    while len(ids) < MOST + 100:
+    while len(ids) < MAX_TASKS + 100:
         ids += [item["task_id"] for item in lonely.http.post("/batches", json={"items": items}).json()["items"]]
     for task_id in ids:
         lonely.status(task_id)
         lonely.status(task_id)
-    eventually(lambda: len(lonely.redis.client.pubsub_channels("t:*")) <= MOST + 1)
+    eventually(lambda: len(lonely.redis.client.pubsub_channels("t:*")) <= MAX_TASKS + 1)
     assert lonely.status(ids[0])["status"] == "scheduled"
 
 

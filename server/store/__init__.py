@@ -12,7 +12,7 @@ api_keys.py    keys, owners, roles         stats.py      counters, throughput   
 import secrets
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import redis
 
@@ -49,6 +49,12 @@ class Store:
     def redis(self) -> "redis.Redis":
         """The client. Code outside this package uses the parts below."""
         return connect(self.settings)
+
+    def listening_connection(self) -> Any:
+        """Make a connection of its own for whoever listens to what is published; `_sock` is its socket."""
+        connection: Any = self.redis.connection_pool.make_connection()
+        connection.connect()
+        return connection
 
     @cached_property
     def tasks(self) -> Tasks:

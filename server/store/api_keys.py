@@ -93,6 +93,11 @@ class ApiKeys(Scripts):
         """What is known of each key: never the key."""
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
+    @property
+    def fresh(self) -> bool:
+        """Whether what is in memory counts, so that nothing here asks Redis."""
+        return time.monotonic() - self._read_at < CACHE_SECONDS
+
     def any(self) -> bool:
         """Whether a key is configured."""
         return bool(self._current())
@@ -120,7 +125,7 @@ class ApiKeys(Scripts):
         return found
 
     def _current(self) -> dict[bytes, Caller]:
-        if time.monotonic() - self._read_at >= CACHE_SECONDS:
+        if not self.fresh:
             entries = self._entries()
             self._known = {
                 digest: Caller(entry["owner"], Role(entry["role"]), digest.decode())

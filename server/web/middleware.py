@@ -10,11 +10,12 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from server.logs import event
+from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller
-from server.web.body.stream import drain
+from server.web import long_poll
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.gunicorn_worker import waiting
+from server.web.responses import common_fields
 from server.web.sessions import caller_of_proxy, caller_of_session
 
 #: Loopback addresses. A server without keys answers on these only.
@@ -83,8 +84,8 @@ def require_admin() -> Caller:
 
 def _before() -> Response | None:
     """Run all checks in one hook, which reads the WSGI environment: four hooks with `request` took 0.03 ms more."""
-    if (ticket := waiting.returned()) is not None:
-        waiting.recall(ticket)
+    if (parked := long_poll.returned()) is not None:
+        long_poll.recall(parked)
         return None
     environ = request.environ
     _begin(environ)
@@ -100,9 +101,13 @@ def _before() -> Response | None:
 
 def _begin(environ: Environ) -> None:
     g.began = time.perf_counter()
-    given = environ.get("HTTP_X_REQUEST_ID", "")
+    g.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
+
+
+def request_id_of(given: str) -> str:
+    """Return the request's id: the one that the client sent, or a new one."""
     # Not a secret. Random bytes from the system would release the interpreter's lock.
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
 
 
 def _check_origin(environ: Environ) -> None:
@@ -147,9 +152,14 @@ def identify() -> Caller:
 
 def _local() -> Caller:
     """The local user, if no key exists and the request uses a loopback address and name."""
-    if store().settings.host not in LOOPBACK or _host_name(request.host) not in LOOPBACK:
+    if not is_local(store().settings, request.host):
         raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
+
+
+def is_local(settings: Settings, host: str) -> bool:
+    """Whether the server listens on a loopback address only, and `host` is a loopback name."""
+    return settings.host in LOOPBACK and _host_name(host) in LOOPBACK
 
 
 @lru_cache(maxsize=64)
@@ -161,24 +171,18 @@ def _host_name(host: str) -> str:
 
 def _end(response: Response) -> Response:
     status, request_id = response.status_code, g.request_id
-    if status >= 400:
-        drain()
-    elif status in _EMPTY:
+    if status in _EMPTY:
         response.headers.pop("Content-Type", None)
-    response.headers.add("X-Request-ID", request_id)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.update(common_fields(request_id))
     _allow_origin(response)
-    event(
-        log,
-        "request",
-        method=request.method,
-        path=request.path,
-        status=status,
-        ms=f"{(time.perf_counter() - g.began) * 1000:.1f}",
-        request_id=request_id,
-        task_id=g.get("task_id"),
-    )
+    log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))
     return response
+
+
+def log_request(method: str, path: str, status: int, began: float, request_id: str, task_id: str | None) -> None:
+    """Log a request in one line; `began` is a value of `time.perf_counter()`."""
+    ms = f"{(time.perf_counter() - began) * 1000:.1f}"
+    event(log, "request", method=method, path=path, status=status, ms=ms, request_id=request_id, task_id=task_id)
 
 
 def _allow_origin(response: Response) -> None:

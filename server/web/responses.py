@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from typing import Any
-from weakref import WeakKeyDictionary
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 import pydantic_core
 from flask import Response, request
@@ -21,25 +21,75 @@ OF_SUBMIT = ("Location", "Operation-Location", "RateLimit-Policy", "RateLimit", 
 MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30
 
 
-def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Build a JSON answer that clients must revalidate; 304 if it has not changed.
+#: Key of the WSGI environment: a function to call with the record that is read for this request.
+OFFER = "coatcheck.offer"
 
-    `body` is a value to encode, or JSON text as bytes.
+#: The body of `/health/live`.
+LIVE = {"status": "live"}
+
+
+class Reply(NamedTuple):
+    """An answer that Flask or the event loop sends (see `server.web.gunicorn_worker.polls`)."""
+
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+    @property
+    def status_line(self) -> str:
+        """Status and reason, as Flask writes them."""
+        return _STATUS_LINES[self.status]
+
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
+
+
+def reply(
+    text: bytes, etag: str, status: int = 200, fields: dict[str, str] | None = None, *, matches: bool = False
+) -> Reply:
+    """Build a JSON answer that clients must revalidate; 304 if the client's copy `matches`.
     """
-    return _answer(*_encoded(body), status, headers)
+    all_fields = {"ETag": etag, "Cache-Control": "private, no-cache", **(fields or {})}
+    if status == 200 and matches:
+        return Reply(304, all_fields, b"")
+    all_fields["Content-Type"] = "application/json"
+    return Reply(status, all_fields, text)
 
 
-def _encoded(body: Any) -> tuple[bytes, str]:
-    """Encode a body as JSON, with its ETag."""
+def common_fields(request_id: str) -> dict[str, str]:
+    """Build the header fields of every answer."""
+    return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff"}
+
+
+def encoded(body: Any) -> tuple[bytes, str]:
+    """Encode a body as JSON, with its ETag. `body` is a value to encode, or JSON text as bytes."""
     text = body if isinstance(body, bytes) else pydantic_core.to_json(body)
     return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
 
+def encoded_status(record: Record) -> tuple[bytes, str]:
+    """Encode the status object, with its ETag."""
+    return encoded(status_object(record, record.position))
+
+
+def envelope(record: Record) -> bytes:
+    """The stored JSON of the result, without parsing it."""
+    return b'{"task_id":"%s","status":"%s","result":%s}' % (
+        record.id.encode(),
+        record.status.encode(),
+        record.result or b"null",
+    )
+
+
+def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Answer with JSON, or with 304 if the client has it. `body` is as in `encoded`."""
+    return _answer(*encoded(body), status, headers)
+
+
 def _answer(text: bytes, etag: str, status: int, headers: dict[str, str] | None) -> Response:
-    fields = {"ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
-    if status == 200 and request.method in ("GET", "HEAD") and _client_has(etag):
-        return Response(status=304, headers=fields)
-    return Response(text, status, fields, content_type="application/json")
+    matches = request.method in ("GET", "HEAD") and _client_has(etag)
+    made = reply(text, etag, status, headers, matches=matches)
+    return Response(made.body, made.status, made.fields)
 
 
 def _client_has(etag: str) -> bool:
@@ -50,17 +100,22 @@ def _client_has(etag: str) -> bool:
 
 def status_answer(record: Record, status: int = 200) -> Response:
     """Answer with the status object, and with Retry-After until the task has ended."""
-    if (encoded := _statuses.get(record)) is None:
-        encoded = _statuses[record] = _encoded(status_object(record, record.position))
-    return _answer(*encoded, status, _when(record, record.position))
+    to_start = seconds_to_start(record, record.position)
+    if (offer := request.environ.get(OFFER)) is not None:
+        offer(record, to_start)
+    return _answer(*encoded_status(record), status, when(record, to_start))
 
 
-#: Encoded status objects of records that are polled again (see `server.web.gunicorn_worker.lookout`).
-_statuses: WeakKeyDictionary[Record, tuple[bytes, str]] = WeakKeyDictionary()
+def result_answer(record: Record) -> Response:
+    """Answer with the result of a task that has succeeded."""
+    if (offer := request.environ.get(OFFER)) is not None:
+        offer(record, None)
+    return json_answer(envelope(record), headers={"Vary": "Accept"})
 
 
-def _when(record: Record, position: int | None) -> dict[str, str]:
-    return {} if record.status.done else {"Retry-After": str(retry_after(record, position))}
+def when(record: Record, to_start: float | None) -> dict[str, str]:
+    """Build Retry-After for a task that has not ended."""
+    return {} if record.status.done else {"Retry-After": str(retry_after(record, to_start))}
 
 
 def accepted(given: Accepted) -> Response:
@@ -70,7 +125,9 @@ def accepted(given: Accepted) -> Response:
     headers |= rate_limit(store().settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_answer(status_object(record, given.position), 202, _when(record, given.position) | headers)
+    return json_answer(
+        status_object(record, given.position), 202, when(record, seconds_to_start(record, given.position)) | headers
+    )
 
 
 def ended(record: Record) -> Response:
@@ -79,12 +136,15 @@ def ended(record: Record) -> Response:
     return json_answer(b'%s,"result":%s}' % (text[:-1], record.result or b"null"))
 
 
-def retry_after(record: Record, position: int | None) -> int:
+def seconds_to_start(record: Record, position: int | None) -> float | None:
+    """Estimate the seconds until a task at this place in its queue starts; None if it is in no queue."""
+    return None if position is None else store().counters.throughput().seconds_to_start(record.task_type, position)
+
+
+def retry_after(record: Record, to_start: float | None) -> int:
     """Seconds until the next poll will probably show a change."""
     if record.due_ms is not None:
         seconds = record.due_ms / 1000 - time.time()
-    elif position is not None:
-        seconds = store().counters.throughput().seconds_to_start(record.task_type, position)
     else:
-        seconds = MIN_RETRY_AFTER
+        seconds = MIN_RETRY_AFTER if to_start is None else to_start
     return max(MIN_RETRY_AFTER, min(MAX_RETRY_AFTER, round(seconds)))

@@ -1,24 +1,14 @@
 """Read the bytes of a request's body as they arrive."""
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from flask import g, request
 
 from server.web.current import store
 from server.web.errors import Problem
 
-#: Bytes per read. `gunicorn.conf.py` sets the same limit for Gunicorn's reads from the socket.
+#: Bytes per read.
 PIECE = 2**18
-
-#: Seconds without a byte before the server gives up on a client that sends a body, because it occupies a thread.
-STALLED = 30.0
-
-#: Seconds and bytes of a refused body that are still read. If the connection is closed before, it is reset, and the
-#: client may lose the answer that explains the error (RFC 9112, 9.6).
-_DRAIN_SECONDS = 2.0
-_DRAIN_BYTES = 2**28
 
 
 def read_some(most: int = PIECE) -> bytes:
@@ -34,8 +24,7 @@ def read_some(most: int = PIECE) -> bytes:
     if max(announced, received) > limit:
         raise _too_large(limit)
     try:
-        with _patience(STALLED):
-            data: bytes = request.environ["wsgi.input"].read(most)
+        data: bytes = request.environ["wsgi.input"].read(most)
     except Exception:  # WSGI servers have their own errors for a bad chunk and a lost client
         raise _broken_off() from None
     g.received = received + len(data)
@@ -73,26 +62,3 @@ def chunks() -> Iterator[bytes]:
     """Read the body piece by piece."""
     while chunk := read_some():
         yield chunk
-
-
-def drain() -> None:
-    """Read and discard the rest of a refused body."""
-    source, left = request.environ["wsgi.input"], _DRAIN_BYTES
-    until = time.monotonic() + _DRAIN_SECONDS
-    with suppress(Exception), _patience(_DRAIN_SECONDS):
-        while left > 0 and time.monotonic() < until and (chunk := source.read(PIECE)):
-            left -= len(chunk)
-
-
-@contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Set a time-out for single reads, if the WSGI server exposes its socket."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is None:
-        yield
-        return
-    connection.settimeout(seconds)
-    try:
-        yield
-    finally:
-        connection.settimeout(None)

@@ -1,1 +1,10 @@
-"""The Gunicorn worker, which parks the requests of waiting clients."""
+"""The Gunicorn worker: one asyncio loop holds every connection, and the application runs in threads.
+
+worker.py      the worker class: signals, heartbeats, stopping
+server.py      what connections share: accepting, rounds, stopping
+connection.py  one client; pace.py: whether it keeps up; deadlines.py: who is overdue; parking.py: who waits
+http1/         HTTP/1.1 without a network: strict heads, chunked bodies, the states of a connection
+wsgi/          a request's way through the application, in threads
+polls.py       requests that need no thread; status_cache.py: what they are answered from
+notifier.py    what Redis publishes of tasks; places.py: how many requests wait in all processes
+"""

@@ -30,8 +30,7 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.current import store
-from server.web.gunicorn_worker.waiters import ALL, Waiters, waiters
-from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_request, pause
+from server.web.long_poll import ALL, Parked, Places, enter, places_of_request
 from server.web.middleware import caller
 from server.web.openapi.answers import OF_TASK
 from server.web.openapi.route import Answer, Api, Media
@@ -86,7 +85,7 @@ def stream(task_id: str) -> Response:
     if mark == "done" and record.status.done:
         return Response(status=204, headers=headers)
     reader = Reader(store(), task_id, caller(), number, mark)
-    body = b"" if request.method == "HEAD" else _body(lot_of_request(), waiters(), task_id, reader)
+    body = b"" if request.method == "HEAD" else _body(places_of_request(), task_id, reader)
     return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
 
 
@@ -95,26 +94,22 @@ def _last_seen() -> tuple[int, str]:
     return (int(match[1]), match[2]) if match else (0, "new")
 
 
-def _body(lot: Lot, listening: Waiters, task_id: str, reader: "Reader") -> Iterator[bytes]:
+def _body(places: Places | None, task_id: str, reader: "Reader") -> Iterator[bytes]:
     """Send the current events; later ones are sent while the request is parked.
 
     If there is no room to park it, only the current events are sent, and the client reconnects later.
     """
     first = reader.more()
-    ticket = None if reader.ended else enter(lot, listening, task_id, ALL, math.inf)
+    waiting = None if reader.ended else enter(places, task_id, ALL, math.inf)
     parked = False
     try:
-        yield b"retry: %d\n%s" % (_RETRY if ticket or reader.ended else _RETRY_WITHOUT_ROOM, first)
-        while ticket is not None and not reader.ended:
-            ticket.body = reader
-            pause(ticket)
-            yield reader.more()
-    except Parked:
-        parked = True
-        raise
+        yield b"retry: %d\n%s" % (_RETRY if waiting or reader.ended else _RETRY_WITHOUT_ROOM, first)
+        if waiting is not None:
+            waiting.body, parked = reader, True
+            raise Parked(waiting)
     finally:
-        if ticket is not None and not parked:
-            ticket.close()
+        if waiting is not None and not parked:  # the client has gone before
+            waiting.leave()
 
 
 class Reader:

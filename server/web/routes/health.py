@@ -17,7 +17,7 @@ from server.web.errors import Problem
 from server.web.middleware import require_admin
 from server.web.openapi.answers import json_of
 from server.web.openapi.route import Access, Answer, Api
-from server.web.responses import json_answer
+from server.web.responses import LIVE, json_answer
 from server.web.routes.queues import FINDINGS
 from server.web.schemas import WireObject
 
@@ -47,7 +47,7 @@ class Ready(WireObject):
 )
 def live() -> Response:
     """Answer that the process is up."""
-    return json_answer({"status": "live"})
+    return json_answer(LIVE)
 
 
 @route.get(

@@ -17,14 +17,12 @@ from server.web.body.options import read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.gunicorn_worker.lookout import lookout
-from server.web.gunicorn_worker.waiters import CHANGES, ENDS
-from server.web.gunicorn_worker.waiting import Ticket, hold, waits
+from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
 from server.web.openapi.answers import CACHED, OF_STORING, OF_TASK, TICKET_HEADERS, UNCHANGED, json_of, status_with
 from server.web.openapi.components import reference
 from server.web.openapi.route import Access, Answer, Api
-from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, status_answer
+from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, result_answer, status_answer
 
 route = Api("api", __name__)
 
@@ -54,7 +52,7 @@ def check_address() -> Response | None:
 @route.blueprint.post("/tasks/<name>")
 def submit(name: str) -> Response:
     """Store a request as a task and answer with its status; with `wait`, with its end."""
-    return hold(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
+    return long_poll(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
 
 
 def _submit(name: str) -> Response:
@@ -89,8 +87,8 @@ def _submit(name: str) -> Response:
 def status(task_id: str) -> Response:
     """Answer with a task's status; with `wait`, when it changes."""
     if not waits():
-        return status_answer(_of_caller(task_id, lookout().look(task_id)))
-    return hold(CHANGES, lambda held: _look_for_change(task_id, held))
+        return status_answer(find(task_id))
+    return long_poll(CHANGES, lambda held: _look_for_change(task_id, held))
 
 
 @route.get(
@@ -124,7 +122,7 @@ def result(task_id: str) -> Response:
         raise Problem("task-canceled", task_id=record.id)
     if (href := _single_file(record)) is not None:
         return _see_other(href)
-    return json_answer(_envelope(record), headers={"Vary": "Accept"})
+    return result_answer(record)
 
 
 @route.post(
@@ -211,13 +209,8 @@ def find(task_id: str) -> Record:
     Raises:
         Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
     """
-    return _of_caller(task_id, store().tasks.get_with_position(task_id))
-
-
-def _of_caller(task_id: str, record: Record | None) -> Record:
-    """Return a record if the caller may see it, otherwise raise as `find` does."""
     g.task_id = task_id
-    who = caller()
+    record, who = store().tasks.get_with_position(task_id), caller()
     if record is not None and (record.owner == who.owner or who.is_admin):
         return record
     if record is None and issued(task_id):
@@ -225,7 +218,7 @@ def _of_caller(task_id: str, record: Record | None) -> Record:
     raise Problem("unknown-task")
 
 
-def _look_for_end(held: Ticket) -> tuple[Response, bool]:
+def _look_for_end(held: ParkedRequest) -> tuple[Response, bool]:
     """The answer to a waiting submit, and whether the task has ended."""
     try:
         record = find(g.task_id)
@@ -240,7 +233,7 @@ def _look_for_end(held: Ticket) -> tuple[Response, bool]:
     return response, record.status.done
 
 
-def _look_for_change(task_id: str, held: Ticket | None) -> tuple[Response, bool]:
+def _look_for_change(task_id: str, held: ParkedRequest | None) -> tuple[Response, bool]:
     """The status, and whether it differs from the client's, or from the status at the start of the wait."""
     record = find(task_id)
     response = status_answer(record)
@@ -262,15 +255,6 @@ def visible_owners() -> list[str]:
 def issued(some_id: str) -> bool:
     """Whether this id was issued to an owner whom the caller may see. If its record is gone, it has expired."""
     return any(ids.issued(some_id, owner, store().secret) for owner in visible_owners())
-
-
-def _envelope(record: Record) -> bytes:
-    """The stored JSON of the result, without parsing it."""
-    return b'{"task_id":"%s","status":"%s","result":%s}' % (
-        record.id.encode(),
-        record.status.encode(),
-        record.result or b"null",
-    )
 
 
 def _single_file(record: Record) -> str | None:

@@ -1,0 +1,210 @@
+"""One connection's side of HTTP/1.1, without a network: bytes in, requests out; answers in, bytes out.
+
+    idle ── first byte ──> head ── no body ──────────────> answering ── answered, body read ──> idle
+                             └── a body ──> body ── end ──────┘  └── else, or `close` ──> closing
+
+The answer may begin, and even end, while the body is still being read.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from server.web.gunicorn_worker.http1 import head
+from server.web.gunicorn_worker.http1.chunks import Chunks
+from server.web.gunicorn_worker.http1.head import Head
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_WITHOUT_BODY = frozenset({"204", "304"})
+
+#: Fields that belong to the connection (RFC 9110, 7.6.1): the worker's to write, not the application's.
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+class State(Enum):
+    """Where the reading of a connection stands."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    ANSWERING = "answering"
+    CLOSING = "closing"
+
+
+class Framing(NamedTuple):
+    """How the end of an answer's body is told: by its length, by chunks, or by closing. `empty`: there is no body."""
+
+    length: int | None
+    chunked: bool
+    empty: bool
+
+
+class Machine:
+    """The states of one connection."""
+
+    __slots__ = (
+        *("_chunks", "_continued", "_left", "_searched", "_sent"),
+        *("answered", "buffer", "framing", "head", "keep_alive", "state"),
+    )
+
+    def __init__(self) -> None:
+        self.state = State.IDLE
+        #: Bytes that have come and were not read yet.
+        self.buffer = b""
+        self.head: Head | None = None
+        self.framing: Framing | None = None
+        self.keep_alive = True
+        #: Whether the answer has ended; the body may not have.
+        self.answered = False
+        self._searched = 0
+        self._left = 0
+        self._chunks: Chunks | None = None
+        self._continued = False
+        self._sent = 0
+
+    # -- reading
+
+    def receive(self, data: bytes) -> None:
+        """Take what has come."""
+        self.buffer = self.buffer + data if self.buffer else data
+        if self.state is State.IDLE:
+            self.state = State.HEAD
+
+    def read_head(self) -> Head | None:
+        """The next request, once its head is whole.
+
+        Raises:
+            Refused: it is malformed; the connection cannot be read any further.
+        """
+        if self.state is not State.HEAD:
+            return None
+        if self._searched == 0 and self.buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: one empty line is passed over
+            self.buffer = self.buffer[2:]
+        end = head.find_end(self.buffer, self._searched)
+        if end < 0:
+            self._searched = len(self.buffer)
+            return None
+        text, self.buffer, self._searched = self.buffer[:end], self.buffer[end:], 0
+        self.head = found = head.parse(text)
+        self.keep_alive = found.keep_alive
+        self.state = State.BODY if found.has_body else State.ANSWERING
+        self._left = found.length or 0
+        self._chunks = Chunks() if found.length is None else None
+        return found
+
+    def read_body(self) -> bytes:
+        """What there is of the body; `state` says whether that was the last of it.
+
+        Raises:
+            Refused: its chunks are malformed.
+        """
+        if self.state is not State.BODY:
+            return b""
+        if self._chunks is None:
+            piece, self.buffer = self.buffer[: self._left], self.buffer[self._left :]
+            self._left -= len(piece)
+            ended = self._left == 0
+        else:
+            piece, self.buffer = self._chunks.decode(self.buffer)
+            ended = self._chunks.ended
+        if ended:
+            self.state, self._chunks = State.ANSWERING, None
+            if self.answered:
+                self._next()
+        return piece
+
+    def ask_for_body(self) -> bytes:
+        """What to send where the body is wanted: a client may hold it back until it is told to go on."""
+        if not self._held_back:
+            return b""
+        self._continued = True
+        return b"" if self.buffer else _CONTINUE
+
+    @property
+    def _held_back(self) -> bool:
+        expects = self.head is not None and self.head.expects_continue
+        return expects and self.state is State.BODY and not self._continued
+
+    # -- answering
+
+    def start_answer(self, status: str, fields: list[tuple[str, str]], date: str, whole: int | None = None) -> bytes:
+        """The head of the answer. `whole` is the length of the body, where all of it is there.
+
+        Raises:
+            ValueError: the application's status or fields would break the head.
+        """
+        assert self.head is not None
+        if self._held_back:
+            self.keep_alive = False  # whether the client will send that body all the same, nobody can say
+        own = [(name, value) for name, value in fields if name.lower() not in _HOP_BY_HOP]
+        if len(own) != len(fields) and any(
+            name.lower() == "connection" and "close" in value.lower() for name, value in fields
+        ):
+            self.keep_alive = False
+        self.framing = self._frame(status[:3], own, whole)
+        lines = [f"HTTP/1.1 {status}", f"Date: {date}"]
+        lines += [f"{name}: {value}" for name, value in own]
+        if self.framing.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        if not self.keep_alive:
+            lines.append("Connection: close")
+        elif self.head.version == "1.0":
+            lines.append("Connection: keep-alive")
+        text = "\r\n".join(lines)
+        if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+            raise ValueError("a line break in the head of an answer")
+        self._sent = 0
+        return text.encode("latin-1") + b"\r\n\r\n"
+
+    def _frame(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> Framing:
+        assert self.head is not None
+        length = next((int(value) for name, value in fields if name.lower() == "content-length"), None)
+        if self.head.method == "HEAD" or status in _WITHOUT_BODY:
+            return Framing(0, chunked=False, empty=True)
+        if length is None and whole is not None:
+            length = whole
+            fields.append(("Content-Length", str(whole)))
+        if length is not None:
+            return Framing(length, chunked=False, empty=False)
+        if self.head.version == "1.1":
+            return Framing(None, chunked=True, empty=False)
+        self.keep_alive = False
+        return Framing(None, chunked=False, empty=False)
+
+    def frame(self, piece: bytes) -> bytes:
+        """A piece of the answer's body as it is sent."""
+        framing = self.framing
+        assert framing is not None
+        if framing.empty or not piece:
+            return b""
+        if framing.chunked:
+            return b"%x\r\n%b\r\n" % (len(piece), piece)
+        if framing.length is not None:
+            piece = piece[: framing.length - self._sent]  # more than was announced would be the next answer
+        self._sent += len(piece)
+        return piece
+
+    def end_answer(self) -> bytes:
+        """The end of the answer as it is sent; then `state` says what comes next."""
+        framing = self.framing
+        assert framing is not None
+        if framing.length is not None and not framing.empty and self._sent < framing.length:
+            self.keep_alive = False  # that it breaks off is all that can be said
+        self.answered = True
+        if not self.keep_alive:
+            self.state = State.CLOSING
+        elif self.state is State.ANSWERING:
+            self._next()
+        return b"0\r\n\r\n" if framing.chunked else b""
+
+    def close(self) -> None:
+        """Read no more requests."""
+        self.keep_alive = False
+        self.state, self.buffer, self._chunks = State.CLOSING, b"", None
+
+    def _next(self) -> None:
+        self.state = State.HEAD if self.buffer else State.IDLE
+        self.head = self.framing = None
+        self.answered = self._continued = False

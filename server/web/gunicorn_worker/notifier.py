@@ -1,0 +1,199 @@
+"""What Redis publishes of tasks, heard by the loop itself on one connection.
+
+A change of a record is published on `t:<task id>` as one word: the new status, `progress`, `log` or `dropped`, in the
+step that makes the change. A subscription is called with each word that it asked for, and with an empty one when it
+begins to stand: at first, and after a lost connection. So whoever looks at the record when called misses nothing.
+
+redis-py connects (TLS, Sentinel, passwords) in a thread; from there on the loop reads the socket itself, so that
+`in_sync` can take what has come by now before it responses.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from server.logs import event
+from server.store.connection import UNREACHABLE
+
+#: Seconds of silence after which Redis is asked whether it is there; after as many again the connection is renewed.
+_PATIENCE = 2.0
+
+#: Seconds between two tries to reach a Redis that is gone.
+_RETRY = 0.5
+
+#: A channel on which nothing is published: a connection must subscribe to something.
+_NOTHING = "t:"
+
+_NOTHING_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """Calls `notify` at each of some words about one task."""
+
+    __slots__ = ("notify", "task_id", "words")
+
+    def __init__(self, task_id: str, words: frozenset[str], notify: Callable[[], object]) -> None:
+        self.task_id = task_id
+        self.words = words
+        self.notify = notify
+
+
+class Notifier:
+    """The subscriptions of one process. Everything here belongs to the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], Any]) -> None:
+        self._loop = loop
+        #: Gives a connected `redis.connection.Connection`; called in a thread.
+        self._connect = connect
+        self._subscriptions: dict[str, set[Subscription]] = {}
+        #: Tasks whose subscription Redis has confirmed.
+        self._standing: set[str] = set()
+        self._keeping: asyncio.Task[None] | None = None
+        self._connection: Any = None
+        self._socket: Any = None
+        self._reader = hiredis.Reader()
+        self._unsent = b""
+        self._lost: asyncio.Future[None] | None = None
+        self._heard = 0.0
+
+    def subscribe(self, task_id: str, words: frozenset[str], notify: Callable[[], object]) -> Subscription:
+        """Begin to listen; `notify` is called once nothing can be missed any more."""
+        made = Subscription(task_id, words, notify)
+        others = self._subscriptions.setdefault(task_id, set())
+        others.add(made)
+        if task_id in self._standing:
+            self._loop.call_soon(self._call, made)
+        elif len(others) == 1:
+            self._send("SUBSCRIBE", f"t:{task_id}")
+        if self._keeping is None:
+            self._keeping = self._loop.create_task(self._keep())
+        return made
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop calling it. May be called again."""
+        task_id = subscription.task_id
+        others = self._subscriptions.get(task_id, set())
+        others.discard(subscription)
+        if not others and self._subscriptions.pop(task_id, None) is not None:
+            self._standing.discard(task_id)
+            self._send("UNSUBSCRIBE", f"t:{task_id}")
+
+    def in_sync(self, task_id: str) -> bool:
+        """Take what Redis has sent until now. Whether every change of the task that it knows of was among it."""
+        self._read()
+        return task_id in self._standing
+
+    # -- the connection
+
+    async def _keep(self) -> None:
+        """Have a connection, always."""
+        while True:
+            began = self._loop.time()
+            try:
+                connection = await self._loop.run_in_executor(None, self._connect)
+            except (*UNREACHABLE, OSError) as error:
+                event(log, "notifier.unreachable", level=logging.WARNING, reason=error)
+            else:
+                await self._attend(connection)
+            await asyncio.sleep(max(0.0, began + _RETRY - self._loop.time()))
+
+    async def _attend(self, connection: Any) -> None:
+        """Listen on one connection until it breaks or falls silent."""
+        self._connection, self._socket = connection, connection._sock
+        self._socket.setblocking(False)
+        self._reader, self._unsent = hiredis.Reader(), b""
+        self._lost = lost = self._loop.create_future()
+        self._heard = self._loop.time()
+        self._loop.add_reader(self._socket, self._read)
+        self._send("SUBSCRIBE", _NOTHING, *(f"t:{task_id}" for task_id in self._subscriptions))
+        try:
+            while not lost.done():
+                await asyncio.wait([lost], timeout=_PATIENCE / 2)
+                self._check_silence()
+        finally:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket = self._connection = self._lost = None
+            self._standing.clear()
+            with contextlib.suppress(Exception):
+                connection.disconnect()
+        event(log, "notifier.lost", level=logging.WARNING)
+
+    def _check_silence(self) -> None:
+        silence = self._loop.time() - self._heard
+        if silence >= 2 * _PATIENCE:
+            self._lose()
+        elif silence >= _PATIENCE:
+            self._send("PING")
+
+    def _lose(self) -> None:
+        """Give the connection up: nothing that comes by it counts any more."""
+        self._standing.clear()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+
+    def _send(self, *words: str) -> None:
+        if self._connection is None:  # `_attend` will subscribe to what there is then
+            return
+        self._unsent += b"".join(self._connection.pack_command(*words))
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent)
+            self._unsent = self._unsent[sent:]
+        except _NOTHING_NOW:
+            pass
+        except OSError:
+            self._lose()
+            return
+        if self._unsent:
+            self._loop.add_writer(self._socket, self._write)
+        else:
+            self._loop.remove_writer(self._socket)
+
+    def _read(self) -> None:
+        while self._socket is not None:
+            try:
+                data = self._socket.recv(65_536)
+            except _NOTHING_NOW:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lose()
+                self._loop.remove_reader(self._socket)
+                return
+            self._heard = self._loop.time()
+            self._reader.feed(data)
+            while (message := self._reader.gets()) is not False:
+                self._take(message)
+
+    def _take(self, message: Any) -> None:
+        if not isinstance(message, list) or message[0] not in (b"message", b"subscribe"):
+            return
+        task_id = message[1].decode().removeprefix("t:")
+        subscriptions = self._subscriptions.get(task_id)
+        if subscriptions is None:
+            return
+        word = ""
+        if message[0] == b"message":
+            word = message[2].decode()
+        else:
+            self._standing.add(task_id)
+        for subscription in list(subscriptions):
+            if not word or word in subscription.words:
+                self._call(subscription)
+
+    def _call(self, subscription: Subscription) -> None:
+        try:
+            subscription.notify()
+        except Exception:
+            event(log, "connection.failed", level=logging.ERROR, error=True)

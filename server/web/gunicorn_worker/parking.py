@@ -1,0 +1,76 @@
+"""Requests that wait for something else than their clients: each is an entry here, and holds no thread."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from server.web.gunicorn_worker.wsgi.exchange import Exchange
+from server.web.long_poll import ParkedRequest
+
+if TYPE_CHECKING:
+    from server.web.gunicorn_worker.server import Server
+
+
+class Parking:
+    """One request, from its first wait to its answer.
+
+    It goes back to a thread when its task may have changed, when its time has come, or when the server stops; and waits
+    again where the application says so.
+    """
+
+    __slots__ = ("_exchange", "_notified", "_parked", "_server", "_subscription", "_timer", "_waits", "_when_read")
+
+    def __init__(
+        self,
+        server: "Server",
+        exchange: Exchange,
+        parked: ParkedRequest,
+        when_read: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._server = server
+        self._exchange = exchange
+        self._parked = parked
+        #: Makes a call when the client has read enough of what was written.
+        self._when_read = when_read
+        #: Whether it waits, or is with a thread; and whether there is news that no thread has looked at.
+        self._waits = self._notified = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._subscription = server.notifier.subscribe(parked.task_id, parked.words, self._notify)
+
+    def park(self) -> None:
+        """Wait, or go on immediately where there is news."""
+        self._waits = True
+        self._timer = self._server.loop.call_at(self._parked.until, self.wake)
+        if self._notified or not self._server.alive:
+            self.wake()
+
+    def _notify(self) -> None:
+        self._notified = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Go on, as soon as the client has read what was written before."""
+        if self._waits:
+            self._when_read(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._waits:
+            return
+        self._waits = self._notified = False  # what comes from here on may be missed by what is read now
+        self._cancel_timer()
+        if not self._server.alive:
+            self._parked.deadline = 0.0
+        self._server.threads.submit(partial(self._exchange.again, self._parked))
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """The request is answered, or its client has gone."""
+        self._waits = False
+        self._cancel_timer()
+        self._server.notifier.unsubscribe(self._subscription)
+        self._parked.leave()

@@ -1,0 +1,132 @@
+"""Requests that the loop answers itself, because nothing in them waits: polls of tasks that it knows, and liveness.
+
+Whatever is not plain goes to the application: keys that are not in memory, sessions, other origins, conditions that are
+not one tag, queries, prefixes, every error. Both ways make their answers by the functions of `server.web.responses`.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from server.settings import Settings
+from server.store.api_keys import LOCAL, ApiKeys, Caller
+from server.store.record import Status
+from server.web import responses
+from server.web.gunicorn_worker.http1.head import Head
+from server.web.gunicorn_worker.status_cache import Entry, Offer, StatusCache
+from server.web.middleware import is_local, log_request, request_id_of
+from server.web.responses import Reply
+
+_POLL = re.compile(r"/tasks/([0-9a-f-]{36})(/result)?")
+_LIVE = "/health/live"
+
+#: Fields with which an answer may be another one.
+_NOT_PLAIN = frozenset(
+    {"origin", "cookie", "prefer", "accept", "content-encoding", "range", "script_name", "x-forwarded-prefix"}
+)
+
+
+@dataclass(slots=True, eq=False)
+class Plain:
+    """What counts of a plain request."""
+
+    path: str
+    task_id: str
+    result: bool
+    host: str
+    authorization: str
+    etag: str
+    request_id: str
+
+
+#: Stands for a head that is not plain.
+_OTHER = Plain("", "", False, "", "", "", "")
+
+
+class Polls:
+    """Answers plain requests from memory."""
+
+    def __init__(self, cache: StatusCache, keys: ApiKeys, settings: Settings) -> None:
+        self._cache = cache
+        self._keys = keys
+        self._settings = settings
+
+    def answer(self, head: Head) -> Reply | None:
+        """The answer, or None where the application is to be asked."""
+        plain = head.memo
+        if plain is None:
+            plain = head.memo = _plain(head)
+        if plain is _OTHER:
+            return None
+        began = time.perf_counter()
+        reply = self._live(plain) if not plain.task_id else self._poll(plain)
+        if reply is None:
+            return None
+        request_id = request_id_of(plain.request_id)
+        reply.fields.update(responses.common_fields(request_id))
+        log_request(head.method, plain.path, reply.status, began, request_id, plain.task_id)
+        return reply
+
+    def offer(self, head: Head) -> Offer | None:
+        """What the application is to do with the record that it reads for this request."""
+        plain = head.memo
+        return self._cache.offer(plain.task_id) if plain is not None and plain.task_id else None
+
+    def _live(self, plain: Plain) -> Reply:
+        text, etag = responses.encoded(responses.LIVE)
+        return responses.reply(text, etag, matches=plain.etag == etag)
+
+    def _poll(self, plain: Plain) -> Reply | None:
+        entry = self._cache.get(plain.task_id)
+        if entry is None or (caller := self._caller(plain)) is None:
+            return None
+        record = entry.record
+        assert record is not None
+        if record.owner != caller.owner and not caller.is_admin:
+            return None
+        return self._result(plain, entry) if plain.result else self._status(plain, entry, 200)
+
+    def _caller(self, plain: Plain) -> Caller | None:
+        keys = self._keys
+        if not keys.fresh:
+            return None
+        if plain.authorization:
+            scheme, _, key = plain.authorization.partition(" ")
+            return keys.find(key.strip()) if scheme.lower() == "bearer" else None
+        return LOCAL if not keys.any() and is_local(self._settings, plain.host) else None
+
+    def _status(self, plain: Plain, entry: Entry, status: int) -> Reply:
+        record = entry.record
+        assert record is not None
+        fields = responses.when(record, entry.to_start)
+        return responses.reply(entry.body, entry.etag, status, fields, matches=plain.etag == entry.etag)
+
+    def _result(self, plain: Plain, entry: Entry) -> Reply | None:
+        record = entry.record
+        assert record is not None
+        if not record.status.done:
+            return self._status(plain, entry, 202)
+        if record.status is not Status.SUCCEEDED or record.result is None:
+            return None
+        text, etag = responses.encoded(responses.envelope(record))
+        return responses.reply(text, etag, fields={"Vary": "Accept"}, matches=plain.etag == etag)
+
+
+def _plain(head: Head) -> Plain:
+    """Whether a request is plain can be told by its head alone."""
+    match = _POLL.fullmatch(head.target)
+    if head.method != "GET" or head.has_body or (match is None and head.target != _LIVE):
+        return _OTHER
+    fields: dict[str, Any] = {}
+    for name, value in head.fields:
+        key = name.lower()
+        if key in fields or (key in _NOT_PLAIN and (key, value) != ("accept", "*/*")):
+            return _OTHER
+        fields[key] = value
+    etag = fields.get("if-none-match", "")
+    if etag and not re.fullmatch(r'"[0-9a-f]+"', etag):
+        return _OTHER
+    task_id, result = (match[1], match[2] is not None) if match else ("", False)
+    host, authorization = fields.get("host", ""), fields.get("authorization", "")
+    return Plain(head.target, task_id, result, host, authorization, etag, fields.get("x-request-id", ""))

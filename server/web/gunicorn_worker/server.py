@@ -1,0 +1,180 @@
+"""What the connections of one worker share, and the loop's own rounds: accepting, deadlines, stopping."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from server.logs import event
+from server.web.gunicorn_worker.connection import Connection
+from server.web.gunicorn_worker.deadlines import Deadlines, Stage
+from server.web.gunicorn_worker.notifier import Notifier
+from server.web.gunicorn_worker.pace import Paced
+from server.web.gunicorn_worker.polls import Polls
+from server.web.gunicorn_worker.wsgi.environ import Environs
+from server.web.gunicorn_worker.wsgi.exchange import Application
+from server.web.gunicorn_worker.wsgi.threads import Mailbox, Threads
+
+#: Seconds between two rounds.
+ROUND = 0.25
+
+#: Seconds for which a stalled upload may hold a thread that others wait for.
+_IMPATIENCE = 1.0
+
+#: Seconds that an idle connection has for one more request when the server stops: its client may be sending one.
+_LAST_CALL = 2.0
+
+#: Bytes that are read from a socket at once.
+_READ = 256 * 1024
+
+#: Whose connections are closed first where there are too many.
+_DISPENSABLE = (Stage.LINGER, Stage.IDLE, Stage.HEAD)
+
+#: The system has no room for another connection now.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """The state of a worker's loop. Everything but `post` belongs to the loop's thread."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        application: Application,
+        cfg: Any,
+        refusal: Callable[[int], bytes],
+        extra: dict[str, Any],
+        connect: Callable[[], Any],
+        tls: Any,
+    ) -> None:
+        self.loop = loop
+        self.application = application
+        #: The bytes of the answer to a request that cannot be read; and what each environment has besides PEP 3333.
+        self.refusal = refusal
+        self.extra = extra
+        self.environs = Environs(cfg)
+        #: Threads for requests, and others for what takes long, so that a small request never waits for a large one.
+        self.threads = Threads(cfg.threads, "request")
+        self.uploads = Threads(cfg.threads, "upload")
+        self.downloads = Threads(max(1, cfg.threads // 2), "download")
+        self.post = Mailbox(loop).post
+        self.notifier = Notifier(loop, connect)
+        #: Answers requests that need no thread, where there are such.
+        self.polls: Polls | None = None
+        self.deadlines: Deadlines[Paced] = Deadlines()
+        self.connections: set[Paced] = set()
+        self.buffer = memoryview(bytearray(_READ))
+        self.alive = True
+        self.requests = 0
+        self.date = formatdate(usegmt=True)
+        self._most = cfg.worker_connections
+        self._tls = tls
+        self._listeners: dict[socket.socket, bool] = {}
+        self._greeting: set[asyncio.Task[Any]] = set()
+        self._stopped_at = 0.0
+
+    # -- connections
+
+    def listen(self, listener: socket.socket) -> None:
+        """Accept connections from here."""
+        listener.setblocking(False)
+        self._listeners[listener] = False
+        self._accept_again(listener)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if self.alive and not self._listeners[listener]:
+            self._listeners[listener] = True
+            self.loop.add_reader(listener, self._accept, listener)
+
+    def _pause_accepting(self) -> None:
+        for listener, accepting in self._listeners.items():
+            if accepting:
+                self._listeners[listener] = False
+                self.loop.remove_reader(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept one connection: the next turn of the loop, or a sibling's, takes the next. Whether there was one."""
+        if len(self.connections) + len(self._greeting) >= self._most and not self._make_room():
+            self._pause_accepting()
+            return False
+        try:
+            accepted, _ = listener.accept()
+        except OSError as error:
+            if error.errno in _NO_ROOM and not self._make_room():
+                event(log, "connections.no_room", level=logging.WARNING, open=len(self.connections))
+                self._pause_accepting()
+            return False
+        accepted.setblocking(False)
+        task = self.loop.create_task(self._greet(accepted))
+        self._greeting.add(task)
+        task.add_done_callback(self._greeting.discard)
+        return True
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        patience = {"ssl_handshake_timeout": Stage.HEAD.seconds} if self._tls else {}
+        with contextlib.suppress(OSError):  # the client has gone, or its TLS is none
+            await self.loop.connect_accepted_socket(lambda: Connection(self), accepted, ssl=self._tls, **patience)
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been of no use for longest; False where all are of use."""
+        for stage in _DISPENSABLE:
+            if (oldest := self.deadlines.oldest(stage)) is not None:
+                oldest.abort_now()
+                return True
+        return False
+
+    def closed(self, connection: Paced) -> None:
+        """A connection is no more."""
+        self.connections.discard(connection)
+
+    def count_request(self) -> None:
+        """A request has been answered."""
+        self.requests += 1
+
+    # -- rounds
+
+    def round(self) -> None:
+        """What is to be done now and then."""
+        now = self.loop.time()
+        self.date = formatdate(usegmt=True)
+        for stage in Stage:
+            self._give_up(stage, now, stage.seconds)
+        if self.uploads.waiting:
+            self._give_up(Stage.UPLOAD, now, _IMPATIENCE)
+        if not self.alive and now - self._stopped_at >= _LAST_CALL:
+            self._give_up(Stage.IDLE, now, 0.0)
+        if len(self.connections) < self._most:
+            for listener in self._listeners:
+                self._accept_again(listener)
+
+    def _give_up(self, stage: Stage, now: float, seconds: float) -> None:
+        for connection in self.deadlines.over(stage, now, seconds):
+            connection.overdue(seconds)
+
+    # -- stopping
+
+    def stop(self) -> None:
+        """Take who has connected already, and nobody else. Whom the kernel lets in later would be reset at the end."""
+        if not self.alive:
+            return
+        self._pause_accepting()
+        for listener in self._listeners:
+            while self._accept(listener):
+                pass
+            listener.close()
+        self._listeners.clear()
+        self.alive = False
+        self._stopped_at = self.loop.time()
+        for connection in list(self.connections):
+            connection.stop()
+
+    @property
+    def finished(self) -> bool:
+        """Whether a server that stops has answered everyone."""
+        return not self.connections and not self._greeting

@@ -1,0 +1,121 @@
+"""A request as PEP 3333 gives it to the application."""
+
+import ipaddress
+import os
+import sys
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from server.web.gunicorn_worker.http1.head import Head, Refused
+
+Environ = dict[str, Any]
+
+
+class Environs:
+    """Makes the environments of one worker's requests."""
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+        self._https = bool(cfg.is_ssl)
+        self._base: Environ = {
+            "wsgi.errors": sys.stderr,
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": cfg.workers > 1,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.url_scheme": "https" if self._https else "http",
+            "SERVER_SOFTWARE": "gunicorn",
+            "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),
+        }
+        self._trusts = lru_cache(maxsize=1024)(self._trusted)
+
+    def make(self, head: Head, client: Any, server: Any, body: Any) -> Environ:
+        """The environment of one request.
+
+        Raises:
+            Refused: the path is not below `SCRIPT_NAME`, or the scheme is told twice and differently.
+        """
+        environ = self._base.copy()
+        path, query, authority = _split(head.target)
+        environ["REQUEST_METHOD"] = head.method
+        environ["RAW_URI"] = head.target
+        environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+        environ["wsgi.input"] = body
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _address(client)
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = _address(server)
+        trusted = self._trusts(environ["REMOTE_ADDR"])
+        for name, value in head.fields:
+            if (key := _key(name)) is None:
+                if trusted and name.upper() == "SCRIPT_NAME":
+                    environ["SCRIPT_NAME"] = value
+            elif key in environ:
+                environ[key] = f"{environ[key]},{value}"
+            else:
+                environ[key] = value
+        if authority:  # RFC 9112, 3.2.2: it beats `Host`
+            environ["HTTP_HOST"] = authority
+        if trusted:
+            self._read_scheme(environ)
+        environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], path)
+        return environ
+
+    def _trusted(self, address: str) -> bool:
+        """Whether this is a proxy whose word on the scheme and the prefix counts: `forwarded_allow_ips`."""
+        if "*" in self._cfg.forwarded_allow_ips or not address:
+            return True
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._cfg.forwarded_allow_networks())
+
+    def _read_scheme(self, environ: Environ) -> None:
+        told = {
+            "https" if environ[key] == secure else "http"
+            for name, secure in self._cfg.secure_scheme_headers.items()
+            if (key := "HTTP_" + name.upper().replace("-", "_")) in environ
+        }
+        if len(told) > 1:
+            raise Refused(400)
+        if told:
+            environ["wsgi.url_scheme"] = told.pop()
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str | None:
+    """The key of a field; None for a name with `_`, which could pass for another with `-`."""
+    if "_" in name:
+        return None
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+def _split(target: str) -> tuple[str, str, str]:
+    """Path, query, and the authority that an absolute target names."""
+    if target.startswith("/"):
+        path, _, query = target.partition("?")
+        return path, query, ""
+    if target == "*":
+        return "*", "", ""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        raise Refused(400) from None
+    if not parts.netloc or "@" in parts.netloc:
+        raise Refused(400)
+    return parts.path or "/", parts.query, parts.netloc
+
+
+def _address(address: Any) -> tuple[str, str]:
+    """Host and port of a TCP address; a Unix socket has none."""
+    return (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
+
+
+def _below(prefix: str, path: str) -> str:
+    if prefix and not path.startswith(prefix):
+        raise Refused(400)
+    path = path[len(prefix) :]
+    return unquote_to_bytes(path).decode("latin-1") if "%" in path else path

@@ -1,0 +1,76 @@
+"""The threads in which the application runs, and the way back to the loop."""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from server.logs import event
+
+log = logging.getLogger(__name__)
+
+
+class Threads:
+    """A pool of at most `size` threads, started as they are needed. The jobs handle their own errors."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._started = 0
+        #: A token for each thread that is free: threads add them, the loop takes them away.
+        self._idle: deque[None] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs no thread has begun."""
+        return self._jobs.qsize()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run it in the next thread that is free. Called by the loop alone."""
+        self._jobs.put(job)
+        if self._idle:
+            self._idle.pop()
+        elif self._started < self._size:
+            self._started += 1
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            except Exception:
+                event(log, "request.failed", level=logging.ERROR, error=True)
+            del job  # what it holds must not live until the next one
+            self._idle.append(None)
+
+
+class Mailbox:
+    """Calls for the loop to make, from any thread: many are one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._woken = False
+
+    def post(self, call: Callable[..., object], *args: Any) -> None:
+        """Have the loop make this call."""
+        self._calls.append((call, args))
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: the process ends
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._woken = False  # first: what is posted from here on wakes the loop again
+        for _ in range(len(self._calls)):
+            call, args = self._calls.popleft()
+            try:
+                call(*args)
+            except Exception:
+                event(log, "connection.failed", level=logging.ERROR, error=True)

@@ -1,0 +1,90 @@
+"""A large body on its way from the loop to the thread that reads it."""
+
+import io
+import threading
+from collections import deque
+from collections.abc import Callable
+
+#: Bytes that may wait for the thread; and to how many they must shrink before more are read from the client.
+HIGH, LOW = 512 * 1024, 128 * 1024
+
+
+class Upload(io.RawIOBase):
+    """The raw stream behind `wsgi.input`: the loop feeds it, one thread reads it, and waits where there is nothing.
+
+    `wanted` is called by the thread when it begins to read, and whenever more may be read from the client.
+    """
+
+    def __init__(self, wanted: Callable[[], None]) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._pieces: deque[memoryview] = deque()
+        self._changed = threading.Condition()
+        self._size = 0
+        self._ended = False
+        self._error: Exception | None = None
+        #: Whether the thread has nothing to do but wait for the client; and whether it has begun to read.
+        self.starved = False
+        self.begun = False
+
+    # -- the loop's side
+
+    @property
+    def full(self) -> bool:
+        """Whether the client is to be read no further for now."""
+        return self._size >= HIGH
+
+    def feed(self, piece: bytes, *, ended: bool) -> None:
+        """Add what has come."""
+        with self._changed:
+            if piece:
+                self._pieces.append(memoryview(piece))
+                self._size += len(piece)
+            self._ended = ended
+            self._changed.notify()
+
+    def fail(self, error: Exception) -> None:
+        """Have the thread's next read raise this."""
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+    # -- the thread's side
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        """Fill as much of the buffer as there is; 0 at the end.
+
+        Raises:
+            TimeoutError: the client has stalled.
+            ConnectionError: the client has gone, or its chunks are malformed.
+        """
+        if not self.begun:
+            self.begun = True
+            self._wanted()
+        with self._changed:
+            while not (self._pieces or self._ended or self._error):
+                self.starved = True
+                self._changed.wait()
+            self.starved = False
+            if self._error is not None:
+                raise self._error
+            before, count = self._size, self._take(memoryview(buffer).cast("B"))
+        if before > LOW >= self._size:
+            self._wanted()
+        return count
+
+    def _take(self, buffer: memoryview) -> int:
+        count = 0
+        while self._pieces and count < len(buffer):
+            piece = self._pieces.popleft()
+            part = piece[: len(buffer) - count]
+            buffer[count : count + len(part)] = part
+            count += len(part)
+            if len(part) < len(piece):
+                self._pieces.appendleft(piece[len(part) :])
+        self._size -= count
+        return count
