@@ -1,20 +1,17 @@
-"""One client's connection, held by the loop: it reads requests, has them answered, and waits for slow clients."""
+"""One client's connection, held by the loop: it reads requests and has them answered."""
 
 import io
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from server.logs import event
+from server.web.gunicorn_worker.answering import Answering
 from server.web.gunicorn_worker.deadlines import Stage
 from server.web.gunicorn_worker.http1.head import Head, Refused
-from server.web.gunicorn_worker.http1.machine import Machine, State
-from server.web.gunicorn_worker.pace import Paced
-from server.web.gunicorn_worker.parking import Parking
+from server.web.gunicorn_worker.http1.machine import State
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
 from server.web.gunicorn_worker.wsgi.upload import Upload
-from server.web.long_poll import ParkedRequest
 from server.web.responses import OFFER
 
 if TYPE_CHECKING:
@@ -33,22 +30,16 @@ _UNWANTED = 2**28
 log = logging.getLogger(__name__)
 
 
-class Connection(Paced):
+class Connection(Answering):
     """The protocol of one connection. All methods are called by the loop."""
 
-    __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume", "_small", "_upload")
+    __slots__ = ("_small", "_upload")
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
-        self._machine = Machine()
-        self._exchange: Exchange | None = None
+        #: The body of the request at hand: as far as it has come, or on its way to a thread.
         self._small: list[bytes] | None = None
         self._upload: Upload | None = None
-        self._parking: Parking | None = None
-        #: What goes on when the client has read enough.
-        self._resume: Callable[[], None] | None = None
-        #: Whether the client has sent its last byte.
-        self._eof = False
 
     # -- the transport
 
@@ -65,15 +56,6 @@ class Connection(Paced):
         self._eof = True
         return self._guarded(self._ended) and self._transport.get_extra_info("sslcontext") is None
 
-    def pause_writing(self) -> None:
-        """The client reads too slowly."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """The client has read."""
-        self._paused = False
-        self._guarded(self._go_on)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
         self._enter(None)
@@ -85,18 +67,6 @@ class Connection(Paced):
         if self._exchange is not None:
             self._server.threads.submit(self._exchange.close)
         self._exchange = self._upload = self._resume = None
-
-    def _guarded(self, call: Callable[..., object], *args: Any) -> bool:
-        """Make a call, after which `_settle`; a fault ends this connection alone. Whether it stays open."""
-        try:
-            call(*args)
-            self._settle()
-        except Refused as refused:
-            self._refuse(refused.status)
-        except Exception:
-            event(log, "connection.failed", level=logging.ERROR, error=True)
-            self._transport.abort()
-        return not self._transport.is_closing()
 
     # -- reading
 
@@ -192,24 +162,6 @@ class Connection(Paced):
 
     # -- answering
 
-    def _answer_plain(self, head: Head) -> bool:
-        """Answer a request that needs no thread. Whether it was one."""
-        polls = self._server.polls
-        reply = None if polls is None else polls.answer(head)
-        if reply is None:
-            return False
-        text = self._answer_head(reply.status_line, list(reply.fields.items()), len(reply.body))
-        self._send(text + self._machine.frame(reply.body) + self._machine.end_answer())
-        self._server.count_request()
-        if self._machine.state is State.CLOSING:
-            self._finish(unread=False)
-        return True
-
-    def _answer_head(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> bytes:
-        if self._eof or not self._server.alive:
-            self._machine.keep_alive = False
-        return self._machine.start_answer(status, fields, self._server.date, whole)
-
     def _dispatch(self, body: Any) -> None:
         server, transport, head = self._server, self._transport, self._machine.head
         assert head is not None
@@ -222,67 +174,6 @@ class Connection(Paced):
         pool = server.threads if isinstance(body, io.BytesIO) else server.uploads
         pool.submit(self._exchange.start)
 
-    def answer(self, exchange: Exchange, status: str, fields: list[tuple[str, str]], first: bytes, last: bool) -> None:
-        """The head of the answer, and what there is of its body."""
-        if self._is_current(exchange, last):
-            self._guarded(self._answer, exchange, status, fields, first, last)
-
-    def _answer(self, exchange: Exchange, status: str, fields: list[tuple[str, str]], first: bytes, last: bool) -> None:
-        text = self._answer_head(status, fields, len(first) if last else None)
-        self._write(exchange, text + self._machine.frame(first), last)
-
-    def write(self, exchange: Exchange, piece: bytes, last: bool) -> None:
-        """More of the answer's body."""
-        if self._is_current(exchange, last):
-            self._guarded(self._write, exchange, self._machine.frame(piece), last)
-
-    def _write(self, exchange: Exchange, data: bytes, last: bool) -> None:
-        if last:
-            unread = self._machine.state is State.BODY
-            self._send(data + self._machine.end_answer())
-            self._answered(unread)
-        else:
-            self._send(data)
-            self._when_read(partial(self._server.downloads.submit, exchange.more))
-
-    def abort(self, exchange: Exchange) -> None:
-        """The answer breaks off."""
-        if self._is_current(exchange, last=True):
-            self._exchange = None
-            self._transport.abort()
-
-    def _is_current(self, exchange: Exchange, last: bool) -> bool:
-        """Whether the client is still there for this answer."""
-        if exchange is self._exchange and not self._transport.is_closing():
-            return True
-        if not last:
-            self._server.threads.submit(exchange.close)
-        return False
-
-    def _when_read(self, call: Callable[[], None]) -> None:
-        """Make a call when the client has read enough of what was written."""
-        if self._paused:
-            self._resume = call
-        else:
-            call()
-
-    def _go_on(self) -> None:
-        call, self._resume = self._resume, None
-        if call is not None:
-            call()
-        elif self._exchange is None:
-            self._read_on()
-
-    def _answered(self, unread: bool) -> None:
-        self._leave_parking()
-        self._exchange = self._upload = None
-        self._moved = 0
-        self._server.count_request()
-        if self._machine.state is State.CLOSING:
-            self._finish(unread)
-        else:
-            self._read_on()
-
     def _read_on(self) -> None:
         """Read the next request, some of which may have come already."""
         if not self._eof:
@@ -290,6 +181,9 @@ class Connection(Paced):
         self._advance()
         if self._eof and self._exchange is None:
             self._transport.close()
+
+    def _forget_upload(self) -> None:
+        self._upload, self._moved = None, 0
 
     def _refuse(self, status: int) -> None:
         """Answer a request that cannot be read, and close the connection."""
@@ -306,40 +200,6 @@ class Connection(Paced):
         self._send(self._server.refusal(status))
         self._finish(unread=True)
         self._settle()
-
-    def _finish(self, unread: bool) -> None:
-        """Say that this was all, then wait for the client to close: to close first could take the answer from it."""
-        self._machine.close()
-        with_eof = self._transport.can_write_eof()
-        if self._eof or not (unread or with_eof):
-            self._transport.close()
-            return
-        if with_eof:
-            self._transport.write_eof()
-        self._transport.resume_reading()
-
-    def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
-        """The request waits for something; `piece` is more of its answer, where that has begun."""
-        if not self._is_current(exchange, last=True) or self._eof:
-            parked.leave()
-            self._transport.close()
-            return
-        if piece:
-            self._send(self._machine.frame(piece))
-        if self._parking is None:
-            self._parking = Parking(self._server, exchange, parked, self._when_read)
-        self._parking.park()
-        self._settle()
-
-    def _leave_parking(self) -> None:
-        parking, self._parking = self._parking, None
-        if parking is not None:
-            parking.close()
-
-    def stop(self) -> None:
-        """The server stops."""
-        if self._parking is not None:
-            self._parking.wake()
 
     # -- its stages
 

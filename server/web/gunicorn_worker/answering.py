@@ -1,0 +1,183 @@
+"""The half of a connection that answers: at the pace of the client, whatever the threads do."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from server.logs import event
+from server.web.gunicorn_worker.http1.head import Head, Refused
+from server.web.gunicorn_worker.http1.machine import Machine, State
+from server.web.gunicorn_worker.pace import Paced
+from server.web.gunicorn_worker.parking import Parking
+from server.web.gunicorn_worker.wsgi.exchange import Exchange
+from server.web.long_poll import ParkedRequest
+
+if TYPE_CHECKING:
+    from server.web.gunicorn_worker.server import Server
+
+log = logging.getLogger(__name__)
+
+
+class Answering(Paced):
+    """Writes answers. All methods are called by the loop."""
+
+    __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume")
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server)
+        self._machine = Machine()
+        self._exchange: Exchange | None = None
+        self._parking: Parking | None = None
+        #: What goes on when the client has read enough.
+        self._resume: Callable[[], None] | None = None
+        #: Whether the client has sent its last byte.
+        self._eof = False
+
+    def _guarded(self, call: Callable[..., object], *args: Any) -> bool:
+        """Make a call, after which `_settle`; a fault ends this connection alone. Whether it stays open."""
+        try:
+            call(*args)
+            self._settle()
+        except Refused as refused:
+            self._refuse(refused.status)
+        except Exception:
+            event(log, "connection.failed", level=logging.ERROR, error=True)
+            self._transport.abort()
+        return not self._transport.is_closing()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._paused = False
+        self._guarded(self._go_on)
+
+    def _go_on(self) -> None:
+        call, self._resume = self._resume, None
+        if call is not None:
+            call()
+        elif self._exchange is None:
+            self._read_on()
+
+    def _answer_plain(self, head: Head) -> bool:
+        """Answer a request that needs no thread. Whether it was one."""
+        polls = self._server.polls
+        reply = None if polls is None else polls.answer(head)
+        if reply is None:
+            return False
+        text = self._answer_head(reply.status_line, list(reply.fields.items()), len(reply.body))
+        self._send(text + self._machine.frame(reply.body) + self._machine.end_answer())
+        self._server.count_request()
+        if self._machine.state is State.CLOSING:
+            self._finish(unread=False)
+        return True
+
+    def _answer_head(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> bytes:
+        if self._eof or not self._server.alive:
+            self._machine.keep_alive = False
+        return self._machine.start_answer(status, fields, self._server.date, whole)
+
+    def answer(self, exchange: Exchange, status: str, fields: list[tuple[str, str]], first: bytes, last: bool) -> None:
+        """The head of the answer, and what there is of its body."""
+        if self._is_current(exchange, last):
+            self._guarded(self._answer, exchange, status, fields, first, last)
+
+    def _answer(self, exchange: Exchange, status: str, fields: list[tuple[str, str]], first: bytes, last: bool) -> None:
+        text = self._answer_head(status, fields, len(first) if last else None)
+        self._write(exchange, text + self._machine.frame(first), last)
+
+    def write(self, exchange: Exchange, piece: bytes, last: bool) -> None:
+        """More of the answer's body."""
+        if self._is_current(exchange, last):
+            self._guarded(self._write, exchange, self._machine.frame(piece), last)
+
+    def _write(self, exchange: Exchange, data: bytes, last: bool) -> None:
+        if last:
+            unread = self._machine.state is State.BODY
+            self._send(data + self._machine.end_answer())
+            self._answered(unread)
+        else:
+            self._send(data)
+            self._when_read(partial(self._server.downloads.submit, exchange.more))
+
+    def abort(self, exchange: Exchange) -> None:
+        """The answer breaks off."""
+        if self._is_current(exchange, last=True):
+            self._exchange = None
+            self._transport.abort()
+
+    def _is_current(self, exchange: Exchange, last: bool) -> bool:
+        """Whether the client is still there for this answer."""
+        if exchange is self._exchange and not self._transport.is_closing():
+            return True
+        if not last:
+            self._server.threads.submit(exchange.close)
+        return False
+
+    def _when_read(self, call: Callable[[], None]) -> None:
+        """Make a call when the client has read enough of what was written."""
+        if self._paused:
+            self._resume = call
+        else:
+            call()
+
+    def _answered(self, unread: bool) -> None:
+        self._leave_parking()
+        self._exchange = None
+        self._forget_upload()
+        self._server.count_request()
+        if self._machine.state is State.CLOSING:
+            self._finish(unread)
+        else:
+            self._read_on()
+
+    def _finish(self, unread: bool) -> None:
+        """Say that this was all, then wait for the client to close: to close first could take the answer from it."""
+        self._machine.close()
+        with_eof = self._transport.can_write_eof()
+        if self._eof or not (unread or with_eof):
+            self._transport.close()
+            return
+        if with_eof:
+            self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
+        """The request waits for something; `piece` is more of its answer, where that has begun."""
+        if not self._is_current(exchange, last=True) or self._eof:
+            parked.leave()
+            self._transport.close()
+            return
+        if piece:
+            self._send(self._machine.frame(piece))
+        if self._parking is None:
+            self._parking = Parking(self._server, exchange, parked, self._when_read)
+        self._parking.park()
+        self._settle()
+
+    def _leave_parking(self) -> None:
+        parking, self._parking = self._parking, None
+        if parking is not None:
+            parking.close()
+
+    def stop(self) -> None:
+        """The server stops."""
+        if self._parking is not None:
+            self._parking.wake()
+
+    # -- the half that reads
+
+    def _read_on(self) -> None:
+        """Read the next request, some of which may have come already."""
+        raise NotImplementedError
+
+    def _refuse(self, status: int) -> None:
+        """Answer a request that cannot be read, and close the connection."""
+        raise NotImplementedError
+
+    def _forget_upload(self) -> None:
+        """The body of the request that was answered is of no use any more."""
+        raise NotImplementedError
