@@ -47,8 +47,7 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase.upper()}" for sta
 def reply(
     text: bytes, etag: str, status: int = 200, fields: dict[str, str] | None = None, *, matches: bool = False
 ) -> Reply:
-    """Build a JSON answer that clients must revalidate; 304 if the client's copy `matches`.
-    """
+    """Build a JSON answer that clients must revalidate; 304 if the client's copy `matches`."""
     all_fields = {"ETag": etag, "Cache-Control": "private, no-cache", **(fields or {})}
     if status == 200 and matches:
         return Reply(304, all_fields, b"")
