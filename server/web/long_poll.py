@@ -12,7 +12,7 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,6 +33,12 @@ _LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
 ALL = CHANGES | {"log"}
+
+#: Fields of a stream of events: neither a cache nor a proxy may hold it back.
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+#: Milliseconds before the client of a stream reconnects; more if the server had no room.
+_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
 #: Keys of the WSGI environment: the worker's places for requests that wait, and what is known of a parked request.
 PLACES = "coatcheck.places"
@@ -74,7 +80,7 @@ class Body(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ParkedRequest:
-    """A request that waits: for which words about which task, and until when (by `time.monotonic()`)."""
+    """A request that waits: for which words about which task, if any, and until when (by `time.monotonic()`)."""
 
     places: Places
     task_id: str
@@ -162,11 +168,6 @@ def recall(parked: ParkedRequest) -> None:
         setattr(g, name, value)
 
 
-def places_of_request() -> Places | None:
-    """Where this request can wait; None where the WSGI server cannot park."""
-    return request.environ.get(PLACES)
-
-
 def enter(places: Places | None, task_id: str, words: frozenset[str], seconds: float) -> ParkedRequest | None:
     """Take a place to wait in, or None where there is no room."""
     if places is None or not places.enter():
@@ -203,12 +204,36 @@ def _first_look(words: frozenset[str], look: Look) -> Response:
         return response
     if settled:
         return _applied(response, seconds)
-    parked = enter(places_of_request(), g.task_id, words, seconds)
+    parked = enter(request.environ.get(PLACES), g.task_id, words, seconds)
     if parked is None:
         return response
     parked.seconds, parked.first = seconds, response
     parked.kept = {name: getattr(g, name) for name in _KEPT if name in g}
     raise Parked(parked)
+
+
+def event_stream(body: Body, task_id: str = "") -> Response:
+    """Answer with server-sent events: those of now, and later ones while the request is parked.
+
+    `body` is asked whenever something is published about the task, and when it is due. If there is no room to park the
+    request, only the current events are sent, and the client reconnects later.
+    """
+    text = b"" if request.method == "HEAD" else _stream(request.environ.get(PLACES), body, task_id)
+    return Response(text, headers=STREAM_HEADERS, content_type="text/event-stream; charset=utf-8")
+
+
+def _stream(places: Places | None, body: Body, task_id: str) -> Iterator[bytes]:
+    first = body.more()
+    parked = None if body.ended else enter(places, task_id, ALL, math.inf)
+    given = False
+    try:
+        yield b"retry: %d\n\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)
+        if parked is not None:
+            parked.body, given = body, True
+            raise Parked(parked)
+    finally:
+        if parked is not None and not given:  # the client has gone before
+            parked.leave()
 
 
 def _applied(response: Response, seconds: int) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from server.web.gunicorn_worker.notifier import Subscription
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
 from server.web.long_poll import ParkedRequest
 
@@ -36,7 +37,9 @@ class Parking:
         #: Whether it waits, or is with a thread; and whether there is news that no thread has looked at.
         self._waits = self._notified = False
         self._timer: asyncio.TimerHandle | None = None
-        self._subscription = server.notifier.subscribe(parked.task_id, parked.words, self._notify)
+        self._subscription: Subscription | None = None
+        if parked.task_id:
+            self._subscription = server.notifier.subscribe(parked.task_id, parked.words, self._notify)
 
     def park(self) -> None:
         """Wait, or go on immediately where there is news."""
@@ -72,5 +75,6 @@ class Parking:
         """The request is answered, or its client has gone."""
         self._waits = False
         self._cancel_timer()
-        self._server.notifier.unsubscribe(self._subscription)
+        if self._subscription is not None:
+            self._server.notifier.unsubscribe(self._subscription)
         self._parked.leave()

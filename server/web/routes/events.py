@@ -13,7 +13,6 @@ is 204, which stops a browser's `EventSource`.
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,7 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.current import store
-from server.web.long_poll import ALL, Parked, Places, enter, places_of_request
+from server.web.long_poll import STREAM_HEADERS, event_stream
 from server.web.middleware import caller
 from server.web.openapi.answers import OF_TASK
 from server.web.openapi.route import Answer, Api, Media
@@ -39,9 +38,6 @@ from server.web.schemas import WireObject
 
 #: Seconds without an event before a comment is sent as a heartbeat.
 HEARTBEAT = 15.0
-
-#: Milliseconds before a client reconnects; more if the server had no room.
-_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
 _ID = re.compile(r"(\d{1,15})\.([a-z]+(?:-\d+-\d+)?)")
 
@@ -81,35 +77,14 @@ def stream(task_id: str) -> Response:
     """Stream the events of a task."""
     record = find(task_id)
     number, mark = _last_seen()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if mark == "done" and record.status.done:
-        return Response(status=204, headers=headers)
-    reader = Reader(store(), task_id, caller(), number, mark)
-    body = b"" if request.method == "HEAD" else _body(places_of_request(), task_id, reader)
-    return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
+        return Response(status=204, headers=STREAM_HEADERS)
+    return event_stream(Reader(store(), task_id, caller(), number, mark), task_id)
 
 
 def _last_seen() -> tuple[int, str]:
     match = _ID.fullmatch(request.headers.get("Last-Event-ID", ""))
     return (int(match[1]), match[2]) if match else (0, "new")
-
-
-def _body(places: Places | None, task_id: str, reader: "Reader") -> Iterator[bytes]:
-    """Send the current events; later ones are sent while the request is parked.
-
-    If there is no room to park it, only the current events are sent, and the client reconnects later.
-    """
-    first = reader.more()
-    waiting = None if reader.ended else enter(places, task_id, ALL, math.inf)
-    parked = False
-    try:
-        yield b"retry: %d\n%s" % (_RETRY if waiting or reader.ended else _RETRY_WITHOUT_ROOM, first)
-        if waiting is not None:
-            waiting.body, parked = reader, True
-            raise Parked(waiting)
-    finally:
-        if waiting is not None and not parked:  # the client has gone before
-            waiting.leave()
 
 
 class Reader:

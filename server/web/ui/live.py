@@ -7,7 +7,6 @@ The page names the tasks that it shows and when it was made, so a stream that be
 look costs one read of the unfinished ones among them and one of the newest ids, however many tasks or owners there are.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,8 +21,7 @@ from server.store.ids import milliseconds
 from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.current import store
-from server.web.gunicorn_worker.waiters import ALL, Waiters, waiters
-from server.web.gunicorn_worker.waiting import Lot, Parked, enter, lot_of_request, pause
+from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.routes.task_list import asked_filter
 from server.web.ui.blueprint import ui
@@ -31,18 +29,14 @@ from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.words import message
 from server.web.ui.tasks import now_ms
 
-#: Seconds between two looks; milliseconds after which a browser comes back, and where there was no room.
+#: Seconds between two looks.
 _EVERY = 2.0
-_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
 #: Seconds of silence after which a comment says that the connection lives.
 _HEARTBEAT = 15.0
 
 #: Tasks of one page that are followed, and newer ones that are counted.
 _MAX_IDS, _MAX_FRESH = 100, 100
-
-#: A name on which nothing is published: these streams look by the clock.
-_NOTHING = "pages"
 
 
 @ui.get("/ui/tasks/events")
@@ -52,28 +46,7 @@ def list_events() -> Response:
     ids = [each for each in args.get("ids", "").split(",") if each][:_MAX_IDS]
     at = int(args["at"]) if args.get("at", "").isdigit() else now_ms()
     reader = ListReader(store(), caller(), asked_filter(), ids, args.get("top"), at)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    body = b"" if request.method == "HEAD" else _body(lot_of_request(), waiters(), reader)
-    return Response(body, headers=headers, content_type="text/event-stream; charset=utf-8")
-
-
-def _body(lot: Lot, listening: Waiters, reader: "ListReader") -> Iterator[bytes]:
-    """The changes so far; the later ones are written while the request is parked."""
-    first = reader.more()
-    ticket = enter(lot, listening, _NOTHING, ALL, math.inf)
-    parked = False
-    try:
-        yield b"retry: %d\n\n%s" % (_RETRY if ticket else _RETRY_WITHOUT_ROOM, first)
-        while ticket is not None and not reader.ended:
-            ticket.body = reader
-            pause(ticket)
-            yield reader.more()
-    except Parked:
-        parked = True
-        raise
-    finally:
-        if ticket is not None and not parked:
-            ticket.close()
+    return event_stream(reader)
 
 
 class ListReader:

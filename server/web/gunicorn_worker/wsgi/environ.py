@@ -49,9 +49,8 @@ class Environs:
         trusted = self._trusts(environ["REMOTE_ADDR"])
         for name, value in head.fields:
             if (key := _key(name)) is None:
-                if trusted and name.upper() == "SCRIPT_NAME":
-                    environ["SCRIPT_NAME"] = value
-            elif key in environ:
+                continue
+            if key in environ:
                 environ[key] = f"{environ[key]},{value}"
             else:
                 environ[key] = value
