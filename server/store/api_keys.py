@@ -93,10 +93,17 @@ class ApiKeys(Scripts):
         """What is known of each key: never the key."""
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
-    @property
-    def fresh(self) -> bool:
-        """Whether what is in memory counts, so that nothing here asks Redis."""
-        return time.monotonic() - self._read_at < CACHE_SECONDS
+    def in_memory_for(self) -> float:
+        """Seconds for which nothing here will ask Redis."""
+        return self._read_at + CACHE_SECONDS - time.monotonic()
+
+    def refresh(self) -> None:
+        """Read the keys again."""
+        self._known = {
+            digest: Caller(entry["owner"], Role(entry["role"]), digest.decode())
+            for digest, entry in self._entries().items()
+        }
+        self._read_at = time.monotonic()
 
     def any(self) -> bool:
         """Whether a key is configured."""
@@ -125,13 +132,8 @@ class ApiKeys(Scripts):
         return found
 
     def _current(self) -> dict[bytes, Caller]:
-        if not self.fresh:
-            entries = self._entries()
-            self._known = {
-                digest: Caller(entry["owner"], Role(entry["role"]), digest.decode())
-                for digest, entry in entries.items()
-            }
-            self._read_at = time.monotonic()
+        if self.in_memory_for() <= 0:
+            self.refresh()
         return self._known
 
     def _entries(self) -> dict[bytes, dict[str, Any]]:

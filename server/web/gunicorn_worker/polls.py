@@ -4,13 +4,16 @@ Whatever is not plain goes to the application: keys that are not in memory, sess
 not one tag, queries, prefixes, every error. Both ways make their answers by the functions of `server.web.responses`.
 """
 
+import contextlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from server.settings import Settings
 from server.store.api_keys import LOCAL, ApiKeys, Caller
+from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web import responses
 from server.web.gunicorn_worker.http1.head import Head
@@ -20,6 +23,9 @@ from server.web.responses import Reply
 
 _POLL = re.compile(r"/tasks/([0-9a-f-]{36})(/result)?")
 _LIVE = "/health/live"
+
+#: Seconds before the keys must be read again at which a thread begins to, and within which the loop does without them.
+_REFRESH_BEFORE, _MARGIN = 1.0, 0.05
 
 #: Fields with which an answer may be another one.
 _NOT_PLAIN = frozenset(
@@ -47,10 +53,19 @@ _OTHER = Plain("", "", False, "", "", "", "")
 class Polls:
     """Answers plain requests from memory."""
 
-    def __init__(self, cache: StatusCache, keys: ApiKeys, settings: Settings) -> None:
+    def __init__(
+        self,
+        cache: StatusCache,
+        keys: ApiKeys,
+        settings: Settings,
+        submit: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._cache = cache
         self._keys = keys
         self._settings = settings
+        #: Runs a function in a thread.
+        self._submit = submit
+        self._refreshing = False
 
     def answer(self, head: Head) -> Reply | None:
         """The answer, or None where the application is to be asked."""
@@ -88,13 +103,28 @@ class Polls:
         return self._result(plain, entry) if plain.result else self._status(plain, entry, 200)
 
     def _caller(self, plain: Plain) -> Caller | None:
-        keys = self._keys
-        if not keys.fresh:
+        if not self._keys_are_known():
             return None
+        keys = self._keys
         if plain.authorization:
             scheme, _, key = plain.authorization.partition(" ")
             return keys.find(key.strip()) if scheme.lower() == "bearer" else None
         return LOCAL if not keys.any() and is_local(self._settings, plain.host) else None
+
+    def _keys_are_known(self) -> bool:
+        """Whether the keys can be asked without reading them; a thread reads them again before that ends."""
+        seconds = self._keys.in_memory_for()
+        if 0 < seconds < _REFRESH_BEFORE and not self._refreshing:
+            self._refreshing = True
+            self._submit(self._refresh)
+        return seconds > _MARGIN
+
+    def _refresh(self) -> None:
+        try:
+            with contextlib.suppress(*UNREACHABLE):
+                self._keys.refresh()
+        finally:
+            self._refreshing = False
 
     def _status(self, plain: Plain, entry: Entry, status: int) -> Reply:
         record = entry.record

@@ -74,8 +74,9 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
         server = Server(loop, self.wsgi, self.cfg, _refusal, {PLACES: self._places}, store.listening_connection, tls)
-        if not store.settings.cors_origins and "SCRIPT_NAME" not in os.environ:
-            server.polls = Polls(StatusCache(server.notifier, server.post), store.api_keys, store.settings)
+        if _is_plain(store.settings):
+            cache = StatusCache(server.notifier, server.post)
+            server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None
@@ -93,6 +94,11 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
             self.log.info("Parent changed, shutting down: %s", self)
             return True
         return stopping.is_set() or not self.alive or server.requests >= self.max_requests
+
+
+def _is_plain(settings: Settings) -> bool:
+    """Whether nothing but path, key and condition can change the answer to a poll."""
+    return not (settings.cors_origins or settings.auth_proxy_header or os.environ.get("SCRIPT_NAME"))
 
 
 async def _pause(stopping: asyncio.Event, *, alive: bool) -> None:
