@@ -227,7 +227,7 @@ def _stream(places: Places | None, body: Body, task_id: str) -> Iterator[bytes]:
     parked = None if body.ended else enter(places, task_id, ALL, math.inf)
     given = False
     try:
-        yield b"retry: %d\n\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)
+        yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)
         if parked is not None:
             parked.body, given = body, True
             raise Parked(parked)
