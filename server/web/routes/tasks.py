@@ -22,7 +22,7 @@ from server.web.middleware import caller, require_submit
 from server.web.openapi.answers import CACHED, OF_STORING, OF_TASK, TICKET_HEADERS, UNCHANGED, json_of, status_with
 from server.web.openapi.components import reference
 from server.web.openapi.route import Access, Answer, Api
-from server.web.responses import OF_SUBMIT, accepted, ended, json_answer, result_answer, status_answer
+from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
 
 route = Api("api", __name__)
 
