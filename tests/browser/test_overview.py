@@ -1,11 +1,14 @@
 """The overview and schedules, in a real browser."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 from harness import Service
 from looking import assert_accessible, parameter, sign_in
 from playwright.sync_api import Page, expect
+
+from server.store.api_keys import CACHE_SECONDS, Role
 
 Open = Callable[..., Page]
 
@@ -120,16 +123,35 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     assert_accessible(page)
 
 
-def test_who_is_no_admin_is_neither_shown_them_nor_led_to_them(
+def test_an_owner_sees_its_own_schedules_and_no_overview(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, keys = keyed
+    for owner in ("alice", "bob"):
+        of_owner = {"Authorization": f"Bearer {keys[owner]}"}
+        given = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "0 6 * * *"}
+        assert service.http.put(f"/schedules/of-{owner}", json=given, headers=of_owner).status_code == 201
     page = open_page(service)
     sign_in(page, keys["alice"])
     expect(page.get_by_role("link", name="Overview")).to_have_count(0)
-    for path in ("/ui/overview", "/ui/schedules"):
-        assert page.request.get(service.url + path).status == 403
+    assert page.request.get(f"{service.url}/ui/overview").status == 403
+    page.get_by_role("link", name="Schedules").click()
+    expect(page.get_by_role("row", name="of-alice")).to_be_visible()
+    expect(page.get_by_role("row", name="of-bob")).to_have_count(0)
     root = open_page(service)
     sign_in(root, keys["root"])
     root.get_by_role("link", name="Overview").click()
     expect(root.get_by_role("heading", name="Overview")).to_be_visible()
+    root.goto("/ui/schedules")
+    expect(root.get_by_role("row", name="of-bob")).to_contain_text("bob")
+
+
+def test_a_read_only_key_sees_schedules_without_buttons(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+    service, _ = keyed
+    page, key = open_page(service), service.store.api_keys.create("bob", Role.READ)
+    time.sleep(CACHE_SECONDS)
+    sign_in(page, key)
+    page.goto("/ui/schedules")
+    expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
+    expect(page.locator("main").get_by_role("button")).to_have_count(0)
+    assert_accessible(page)

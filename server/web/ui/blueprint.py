@@ -46,8 +46,9 @@ class Entry:
     icon: str
 
 
-_EVERYONE = (Entry("Home", "/", "home"), Entry("Tasks", "/ui/tasks", "tasks"))
-_ADMIN = (Entry("Overview", "/ui/overview", "overview"), Entry("Schedules", "/ui/schedules", "schedules"))
+_FIRST = (Entry("Home", "/", "home"), Entry("Tasks", "/ui/tasks", "tasks"))
+_ADMIN = (Entry("Overview", "/ui/overview", "overview"),)
+_LAST = (Entry("Schedules", "/ui/schedules", "schedules"),)
 _DOCS = Entry("API docs", "/docs", "docs")
 
 
@@ -67,7 +68,7 @@ def page(template: str, section: str, **values: Any) -> Response:
 @ui.app_template_global("menu")
 def _menu(viewer: Caller | None) -> list[Entry]:
     """The pages that the viewer may use."""
-    return [*_EVERYONE, *(_ADMIN if viewer and viewer.is_admin else ()), _DOCS]
+    return [*_FIRST, *(_ADMIN if viewer and viewer.is_admin else ()), *(_LAST if viewer else ()), _DOCS]
 
 
 @ui.app_template_global("url")

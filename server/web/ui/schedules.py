@@ -1,4 +1,4 @@
-"""Schedules: when each runs, in words, its last runs, and a form to make or edit one. For admins."""
+"""Schedules: when each runs, in words, its last runs, and a form to make or edit one. Admins see everyone's."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from server.sdk.signature import Arity
 from server.services.cron import Timing, check_cron, check_timezone
 from server.services.status import timestamp
 from server.web.current import store
-from server.web.middleware import require_admin
+from server.web.middleware import caller
 from server.web.responses import json_answer
 from server.web.routes.schedule_objects import SHOWN, every_schedule
 from server.web.ui.blueprint import page, ui
@@ -23,9 +23,9 @@ from server.web.ui.forms import Parameter, form_of
 
 @ui.get("/ui/schedules")
 def schedules() -> Response:
-    """Every schedule by name, and a form: of a new one, or of the one that `edit` names."""
-    require_admin()
-    kinds, found = list(catalog()), [_shown(each) for each in every_schedule()]
+    """The viewer's schedules by name, and a form: of a new one, or of the one that `edit` names."""
+    viewer, kinds = caller(), list(catalog())
+    found = [_shown(each) for each in every_schedule() if viewer.is_admin or each["owner"] == viewer.owner]
     edited = next((each for each in found if each["name"] == request.args.get("edit")), None)
     wanted = request.args.get("task") or (edited["task"] if edited else "")
     made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
@@ -44,7 +44,6 @@ def schedules() -> Response:
 @ui.get("/ui/schedules/words")
 def spoken() -> Response:
     """What a cron line means, for the form while one types: words and the next times."""
-    require_admin()
     line, zone = request.args.get("cron", "")[:200], request.args.get("timezone", "UTC")[:64]
     try:
         timing = Timing(None, check_cron(line), check_timezone(zone), 0)

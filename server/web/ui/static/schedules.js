@@ -11,7 +11,7 @@ const EVERY = 15;
 const form = document.getElementById("new");
 const when = document.getElementById("when");
 const given = () => document.getElementById("given");
-const isEdited = form.elements.name.readOnly;
+const isEdited = form?.elements.name.readOnly;
 
 function uncover() {
   for (const each of document.querySelectorAll(".acts[hidden]")) each.hidden = false;
@@ -106,21 +106,23 @@ document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-run], [data-pause], [data-delete]");
   if (button) guarded(() => act(button.dataset));
 });
-form.addEventListener("submit", (event) => {
+form?.addEventListener("submit", (event) => {
   event.preventDefault();
   guarded(make);
 });
 let typed = null;
-when.addEventListener("input", ({ target }) => {
+when?.addEventListener("input", ({ target }) => {
   if (target.name !== "cron" && target.name !== "timezone") return;
   clearTimeout(typed);
   typed = setTimeout(speak, 300);
 });
-document.getElementById("task").addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
-form.hidden = false;
-document.getElementById("without").hidden = true;
-prepare();
-speak();
+document.getElementById("task")?.addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
+if (form) {
+  form.hidden = false;
+  document.getElementById("without").hidden = true;
+  prepare();
+  speak();
+}
 uncover();
 let last = Date.now();
 setInterval(() => {
