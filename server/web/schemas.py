@@ -113,6 +113,7 @@ class TaskStatus(WireObject):
     not_before: str = Field(
         default_factory=str, description="When a `scheduled` task is due.", json_schema_extra=MOMENT
     )
+    waits_for: list[str] = Field(default_factory=list, description="The tasks whose files it waits for.")
     retry_of: str = Field(default_factory=str, description="The task that this one retries.")
     earlier_attempts: list[PastAttempt] = Field(
         default_factory=list, description="Of a task with more than one run: the last of those before, oldest first."
