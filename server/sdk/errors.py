@@ -13,6 +13,7 @@ from server.store.errors import CoatcheckError, ErrorType, error_object, error_t
 
 __all__ = [
     "Canceled",
+    "CoatcheckError",
     "ErrorType",
     "InvalidInput",
     "MalformedBody",

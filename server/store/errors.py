@@ -19,10 +19,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class ErrorType:
-    """One named reason; `advice` is the sentence that tells a client what to do."""
+    """One named reason; `advice` is the sentence that tells a client what to do.
+
+    `status` is the HTTP status of an answer with it, for those of a package of tasks; the web has its own.
+    """
 
     title: str
     advice: str
+    status: int | None = None
 
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -9,13 +9,13 @@ from server.web.routes import (
     batches,
     catalog,
     events,
-    feeds,
     files,
     health,
     inputs,
     queues,
     schedules,
     task_list,
+    task_pages,
     tasks,
     webhooks,
 )
@@ -24,7 +24,7 @@ from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
-    *(tasks, events, files, inputs, task_list, batches, webhooks, schedules, feeds),
+    *(tasks, events, files, inputs, task_list, batches, webhooks, schedules),
     *(catalog, queues, health, docs),
 )
 
@@ -37,7 +37,8 @@ def create_app(store: Store) -> Flask:
     app.url_map.strict_slashes = True
     middleware.install(app)
     errors.install(app)
-    app.extensions[ROUTES] = [route for each in _RESOURCES for route in each.route.routes]
-    for blueprint in (*(each.route.blueprint for each in _RESOURCES), ui, assets):
+    apis = [*(each.route for each in _RESOURCES), task_pages.api()]
+    app.extensions[ROUTES] = [route for api in apis for route in api.routes]
+    for blueprint in (*(api.blueprint for api in apis), ui, assets):
         app.register_blueprint(blueprint)
     return app

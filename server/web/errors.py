@@ -27,7 +27,7 @@ from server.store.errors import (
 )
 from server.web.current import store
 
-#: The HTTP status of each error type that is not 409.
+#: The HTTP status of each error type that is not 409. Packages of tasks register theirs with the type.
 STATUSES: Mapping[str, int] = {
     "malformed-body": 400,
     "bad-request": 400,
@@ -39,7 +39,6 @@ STATUSES: Mapping[str, int] = {
     "unknown-schedule": 404,
     "unknown-task-type": 404,
     "unknown-file": 404,
-    "unknown-feed": 404,
     "method-not-allowed": 405,
     "expired-task": 410,
     "expired-batch": 410,
@@ -54,7 +53,6 @@ STATUSES: Mapping[str, int] = {
     "unavailable": 503,
     "queue-full": 503,
     "storage-full": 503,
-    "database-unavailable": 503,
 }
 
 register_error_types(
@@ -92,12 +90,16 @@ class ProblemType:
 def problem_type(name: str) -> ProblemType | None:
     """Find a problem type. An unregistered slug is a task's own type. None if it is not a slug."""
     found = error_type(name)
-    return ProblemType(STATUSES.get(name, 409), found.title, found.advice) if found else None
+    return _with_status(name, found) if found else None
 
 
 def problem_types() -> dict[str, ProblemType]:
     """All registered problem types by name."""
-    return {name: ProblemType(STATUSES.get(name, 409), each.title, each.advice) for name, each in error_types().items()}
+    return {name: _with_status(name, each) for name, each in error_types().items()}
+
+
+def _with_status(name: str, found: ErrorType) -> ProblemType:
+    return ProblemType(STATUSES.get(name) or found.status or 409, found.title, found.advice)
 
 
 class Problem(CoatcheckError):

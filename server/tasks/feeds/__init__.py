@@ -10,10 +10,12 @@ paths      paths into JSON
 paging     how the next page is asked for
 announced  signs in an answer that there is more
 database   DATABASE_URL: tables, engine
+routes     `GET /feeds`: what is stored, page by page
 store      rows into the database in one transaction, and out of it by cursor
 """
 
 from server.tasks.feeds import errors as errors
+from server.tasks.feeds import routes as routes
 from server.tasks.feeds.tasks import fetch_feed
 
 __all__ = ["fetch_feed"]

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from server.tasks.feeds.errors import DatabaseUnavailable
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
@@ -25,10 +27,6 @@ _LOCK = 7_305_001
 
 
 _one_at_a_time = threading.Lock()
-
-
-class DatabaseUnavailable(Exception):
-    """The database does not answer. The driver's words may hold its address: they are in the cause alone."""
 
 
 @cache

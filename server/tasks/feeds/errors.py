@@ -1,6 +1,6 @@
 """The error types of these tasks."""
 
-from server.sdk.errors import ErrorType, register_error_types
+from server.sdk.errors import CoatcheckError, ErrorType, register_error_types
 
 register_error_types(
     {
@@ -16,7 +16,22 @@ register_error_types(
             "A secret of the headers cannot be used", "The detail names it; check `FEED_SECRETS`."
         ),
         "feed-too-large": ErrorType("The feed is too large", "The detail gives the limit; fetch a part of it."),
-        "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` makes one."),
-        "database-unavailable": ErrorType("The database does not answer", "Try again later; check `DATABASE_URL`."),
+        "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` makes one.", 404),
+        "database-unavailable": ErrorType(
+            "The database does not answer", "Try again later; check `DATABASE_URL`.", 503
+        ),
     }
 )
+
+
+class UnknownFeed(CoatcheckError):
+    """The caller has no feed of this name."""
+
+    type = "unknown-feed"
+
+
+class DatabaseUnavailable(CoatcheckError):
+    """The database does not answer. The driver's message may hold its address: it is in the cause alone."""
+
+    type = "database-unavailable"
+    retry_after = 5

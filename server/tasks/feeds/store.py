@@ -1,7 +1,6 @@
 """Rows into the database in one transaction, and out of it by cursor. `database` is its URL."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,10 +40,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of a list, and where the next page begins; None on the last."""
+    """Some of a list, and the place that it ends at; None on the last page."""
 
     entries: list[dict[str, Any]]
-    cursor: str | None
+    end: list[str] | None
 
 
 def validators(database: str, owner: str, name: str, way: str) -> Validators:
@@ -200,4 +199,4 @@ def list_rows(database: str, owner: str, name: str, limit: int, after: Sequence[
 
 def _page(found: "Sequence[RowMapping]", limit: int, place: Sequence[str]) -> Page:
     shown = [dict(each) for each in found[:limit]]
-    return Page(shown, json.dumps([shown[-1][name] for name in place]) if len(found) > limit else None)
+    return Page(shown, [shown[-1][name] for name in place] if len(found) > limit else None)

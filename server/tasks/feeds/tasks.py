@@ -14,7 +14,7 @@ from server.sdk.uploads import InputContext
 from server.tasks.feeds import headers as request_headers
 from server.tasks.feeds import store
 from server.tasks.feeds.body import Format
-from server.tasks.feeds.database import DatabaseUnavailable
+from server.tasks.feeds.errors import DatabaseUnavailable
 from server.tasks.feeds.paging import Paging
 from server.tasks.feeds.rows import Place, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings

@@ -1,0 +1,129 @@
+"""The routes of feeds: their rows are read page by page. If web and worker share no disk, this needs a PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.sdk.pages import Listing, PageRequest, paged
+from server.tasks.feeds import store
+from server.tasks.feeds.errors import UnknownFeed
+from server.tasks.feeds.settings import FeedSettings
+
+_MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
+
+
+class FeedLinks(BaseModel):
+    """Addresses of a feed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    rows: str
+
+
+class Feed(BaseModel):
+    """A feed that `fetch_feed` stores."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    owner: str
+    url: str
+    row_count: int
+    fetched_at: str = Field(json_schema_extra=_MOMENT)
+    changed_at: str = Field(description="When a fetch last found changes.", json_schema_extra=_MOMENT)
+    links: FeedLinks
+
+
+class FeedList(BaseModel):
+    """A page of feeds."""
+
+    model_config = ConfigDict(extra="allow")
+
+    feeds: list[Feed]
+    next: str | None
+
+
+class FeedPage(Feed):
+    """A feed, and a page of its rows."""
+
+    rows: list[dict[str, Any]]
+    next: str | None
+
+
+_NAME: dict[str, Any] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The feed's name, as in `fetch_feed`.",
+    "schema": {"type": "string"},
+    "example": "exchange-rates",
+}
+_OWNER: dict[str, Any] = {
+    "name": "owner",
+    "in": "query",
+    "description": "The feed's owner; admins may name others.",
+    "schema": {"type": "string"},
+}
+
+
+@paged(
+    "/feeds",
+    tag="feeds",
+    summary="The caller's feeds, by name",
+    description="Admins see all owners' feeds.",
+    model=FeedList,
+    place=2,
+    problems=("database-unavailable",),
+)
+def list_feeds(asked: PageRequest) -> Listing:
+    """List the caller's feeds; an admin's are everyone's."""
+    owners = None if asked.is_admin else [asked.owner]
+    page = store.list_feeds(_database(asked), owners, asked.limit, asked.after)
+    return Listing({"feeds": [_entry(each) for each in page.entries]}, page.end)
+
+
+@paged(
+    "/feeds/{name}",
+    tag="feeds",
+    summary="A feed and its rows, by key",
+    description="Rows are as in their source. A page begins after a key, so no row is returned twice.",
+    model=FeedPage,
+    place=1,
+    parameters=(_NAME, _OWNER),
+    problems=("unknown-feed", "database-unavailable"),
+)
+def get_feed(asked: PageRequest) -> Listing:
+    """Show a feed and its rows; an admin names the owner of another's.
+
+    Raises:
+        UnknownFeed: there is none, or it is another owner's.
+    """
+    owner, name = asked.query.get("owner", asked.owner), asked.path["name"]
+    feed = store.find_feed(_database(asked), owner, name) if asked.is_admin or owner == asked.owner else None
+    if feed is None:
+        raise UnknownFeed
+    page = store.list_rows(_database(asked), owner, name, asked.limit, asked.after)
+    # Rows are stored as JSON: they are not parsed to be written again.
+    return Listing(_entry(feed), page.end, "rows", [each["data"] for each in page.entries])
+
+
+def _database(asked: PageRequest) -> str:
+    return asked.settings.part(FeedSettings).database_url
+
+
+def _entry(feed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": feed["name"],
+        "owner": feed["owner"],
+        "url": feed["url"],
+        "row_count": feed["rows"],
+        "fetched_at": _timestamp(feed["fetched_ms"]),
+        "changed_at": _timestamp(feed["changed_ms"]),
+        "links": {"rows": f"/feeds/{feed['name']}"},
+    }
+
+
+def _timestamp(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,80 @@
+"""The routes that packages of tasks have: see `server.sdk.pages`."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+from flask import Response, request
+
+from server.sdk.pages import Listing, PagedRoute, PageRequest, paged_routes
+from server.web.current import store
+from server.web.middleware import caller
+from server.web.openapi.answers import UNCHANGED, found
+from server.web.openapi.route import Api
+from server.web.responses import json_answer
+from server.web.routes.task_list import invalid_query, page_limit
+
+
+def api() -> Api:
+    """The routes of all tasks that are loaded."""
+    made = Api("task_pages", __name__)
+    for each in paged_routes():
+        described = made.get(
+            each.path.replace("{", "<").replace("}", ">"),
+            each.operation_id,
+            each.tag,
+            each.summary,
+            (found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+            description=each.description,
+            parameters=("limit", "cursor", "If-None-Match"),
+            inline=each.parameters,
+            problems=("invalid-input", *each.problems),
+        )
+        described(_view(each))
+    return made
+
+
+def _view(route: PagedRoute) -> Callable[..., Response]:
+    def view(**path: str) -> Response:
+        return _answer(route, path)
+
+    view.__name__ = route.operation_id  # Flask's name of the endpoint
+    return view
+
+
+def _answer(route: PagedRoute, path: dict[str, str]) -> Response:
+    who = caller()
+    asked = PageRequest(
+        store().settings, who.owner, who.is_admin, path, request.args, page_limit(), _cursor(route.place)
+    )
+    return _paged(route.path.format_map({name: quote(text, safe="") for name, text in path.items()}), route, asked)
+
+
+def _paged(path: str, route: PagedRoute, asked: PageRequest) -> Response:
+    page: Listing = route.function(asked)
+    known = ["limit", *(str(each["name"]) for each in route.parameters if each["in"] == "query")]
+    query = {name: request.args[name] for name in known if name in request.args}
+    following = f"{path}?{urlencode(query | {'cursor': _sealed(page.end)})}" if page.end else None
+    text = json.dumps({**page.body, "next": following}, ensure_ascii=False)
+    if page.raw_name:
+        text = f'{text[:-1]}, "{page.raw_name}": [{",".join(page.raw)}]}}'
+    return json_answer(text.encode(), headers={"Link": f'<{following}>; rel="next"'} if following else None)
+
+
+def _sealed(place: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _cursor(width: int) -> tuple[str, ...] | None:
+    """The place that the previous page ended at."""
+    if (text := request.args.get("cursor")) is None:
+        return None
+    try:
+        place = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        place = None
+    if not isinstance(place, list) or [type(part) for part in place] != [str] * width or "\0" in "".join(place):
+        raise invalid_query("cursor", "Input should be the cursor of a previous page")
+    return tuple(place)
