@@ -16,6 +16,7 @@ from celery import Celery
 from harness import ROOT
 from pydantic import BaseModel, Field
 
+from server.celery_app.tasks import register_tasks
 from server.sdk import signature
 from server.sdk.context import Context, Upload
 from server.sdk.definition import Limits, Retries, TaskDefinition
@@ -257,11 +258,11 @@ def test_the_function_stays_as_it_is() -> None:
     assert (found.limits, found.retries.most, found.queue) == (Limits(5, 6), 2, "slow")
 
 
-def test_a_kind_is_a_bound_celery_task_with_late_acks() -> None:
+def test_a_task_type_becomes_a_celery_task_with_late_acks() -> None:
     task(name="celery-task.1")(positional_free)
     app = Celery("alone", set_as_current=False)
     app.config_from_object({"broker_url": "memory://"})
-    app.finalize()
+    register_tasks(app)
 
     found = app.tasks["celery-task.1"]
     assert (found.acks_late, found.track_started, found.soft_time_limit, found.time_limit) == (True, True, 300, 330)
