@@ -90,7 +90,7 @@ def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -
 
 def test_the_waits_between_tries_are_those_of_the_code() -> None:
     os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
-    from server.celery_app.worker.webhook_sender import WAITS
+    from server.celery_app.worker.maintenance.webhook_sender import WAITS
 
     units = {"s": 1, "min": 60, "h": 3600}
     text = " ".join(section(PAGE, "Webhooks").split()).partition("retried after ")[2].partition(", across")[0]
