@@ -1,7 +1,7 @@
 """Routes of a package of tasks: lists that are read page by page, described without a web framework.
 
-`@paged("/feeds", …)` on a function makes `GET /feeds`. The web serves every route that is known when it starts. It finds
-the caller, the limit and the cursor, and gives the next page's address; the package decides what a cursor holds.
+`@paged("/feeds", …)` on a function makes `GET /feeds`. The web serves all routes that are known when it starts.
+It finds the caller, the limit and the cursor, and gives the next page's address.
 """
 
 from collections.abc import Callable, Mapping, Sequence
