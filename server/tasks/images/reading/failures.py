@@ -42,6 +42,9 @@ _ENDS = re.compile(r"truncated|end of|not enough|no more|unexpected eof|insuffic
 #: -9 is Pillow's code for it, and 1 libwebp's.
 _MEMORY = re.compile(r"memory|decoder error -9|encoder error -9|encoding error 1$", re.I)
 
+#: libavif's words for it. Of a decoder they may mean damage as well.
+_ENCODER_MEMORY = re.compile(r"encoding of \w+ planes failed", re.I)
+
 #: Compressions of TIFF that every build of libtiff knows.
 _TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 _TIFF_COMPRESSION = 259
@@ -88,7 +91,7 @@ def writing(format_name: str) -> Iterator[None]:
     try:
         yield
     except BAD_FILE as error:
-        if _MEMORY.search(str(error)):
+        if _MEMORY.search(str(error)) or _ENCODER_MEMORY.search(str(error)):
             raise MemoryError from error
         raise too_large(
             f"The result cannot be written as {format_name}. Ask for a smaller one, or another format."

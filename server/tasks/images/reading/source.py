@@ -14,7 +14,7 @@ from pydantic import Field
 from server.sdk.errors import TaskError
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
-from server.tasks.images.reading import gif, png
+from server.tasks.images.reading import gif, png, vips
 from server.tasks.images.reading.failures import reading
 from server.tasks.images.reading.kinds import kind_of
 from server.tasks.images.writing.metadata import Metadata, kept
@@ -82,6 +82,8 @@ class Source:
             return self._frame(image)
         # Handed over, so that the pixels go when the frame does.
         image, self._image = self._image or self._open(), None
+        if self.kind.name == "PNG":
+            image = vips.decoded(self._data, image) or image
         if self.kind.keeps_decoder:
             with self._reading():
                 image = image.copy()
