@@ -221,6 +221,12 @@ def count_files(files: list[Upload]) -> list[int]:
 
 
 @task()
+def fails_with_a_message(text: str) -> None:
+    """Fail with a message of its own."""
+    raise LookupError(f"no such order: {text}")
+
+
+@task()
 def misbehaves(how: str) -> object:
     """End in a way that a function should avoid."""
     if how == "exit":

@@ -53,6 +53,8 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if state == "SUCCESS":
             fields["r"] = result
         else:
+            if failure := getattr(request, "failure", None):
+                fields["fl"] = failure
             fields["e"] = json.dumps(getattr(request, "error", None) or describe(_in_our_words(result)))
         if (attempt := getattr(request, "attempt", None)) is not None:
             store_end(self.app.store, attempt, _ENDS[state], **fields)

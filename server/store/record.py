@@ -11,6 +11,7 @@ The names of its fields are one letter or two, because they lie in memory a mill
     ds the runs before, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled
     wh webhook (URL)         wt its tries (JSON, see `webhooks.py`)
     af run of its schedule that it waits for          hm its message until then (JSON)
+    fl why it failed, for admins (JSON, see `server.services.failures`)
     v how many entries its log has had: `events:<id>`, a list that begins with the first progress or line
 """
 

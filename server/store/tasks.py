@@ -57,6 +57,13 @@ class Tasks(Scripts):
                 pipe.hgetall(f"t:{task_id}")
             return [self._parse(task_id, raw) for task_id, raw in zip(task_ids, pipe.execute(), strict=True)]
 
+    def failures(self, task_ids: Sequence[str]) -> list[bytes | None]:
+        """The report of each failed task (see `server.services.failures`); None where there is none."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.hget(f"t:{task_id}", "fl")
+            return list(pipe.execute())
+
     def _parse(self, task_id: str, raw: Fields, position: int | None = None) -> Record | None:
         if b"s" not in raw:
             return None

@@ -9,6 +9,7 @@ from server.web.routes import (
     batches,
     catalog,
     events,
+    failures,
     files,
     health,
     inputs,
@@ -24,7 +25,7 @@ from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
-    *(tasks, events, files, inputs, task_list, batches, webhooks, schedules),
+    *(tasks, events, files, inputs, failures, task_list, batches, webhooks, schedules),
     *(catalog, queues, health, docs),
 )
 

@@ -155,3 +155,43 @@ def test_a_read_only_key_sees_schedules_without_buttons(keyed: tuple[Service, di
     expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
     expect(page.locator("main").get_by_role("button")).to_have_count(0)
     assert_accessible(page)
+
+
+def test_failures_are_grouped_and_exactly_one_group_is_retried(service: Service, open_page: Open) -> None:
+    made = [service.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
+    for each in made:
+        service.wait_for(each)
+    page = open_page(service)
+    page.goto("/ui/failures?range=hour")
+    group = page.get_by_role("article", name="LookupError")
+    expect(group).to_contain_text("fails_with_a_message")
+    expect(group.get_by_role("img", name="3 failures")).to_be_visible()
+    page.get_by_role("searchbox").fill("lookuperror")
+    expect(page.get_by_role("article")).to_have_count(1)
+    assert_accessible(page)
+    group.get_by_role("button", name="Retry 3").click()
+    expect(page.locator(".confirm tr")).to_have_count(3)
+    page.get_by_role("button", name="Retry one first").click()
+    expect(page.locator("#said")).to_have_text("1 retried")
+    again = [
+        each for each in service.http.get("/tasks?task=fails_with_a_message").json()["tasks"] if "retry_of" in each
+    ]
+    assert [each["retry_of"] for each in again] == [made[2]]
+
+
+@pytest.mark.parametrize(("width", "dark"), [(375, False), (768, True), (1440, False)])
+def test_a_failed_task_opens_with_exception_message_and_traceback(
+    service: Service, open_page: Open, width: int, dark: bool
+) -> None:
+    made = service.submit("fails_with_a_message", text="order 7")
+    service.wait_for(made)
+    page = open_page(service, width=width, dark=dark)
+    page.goto(f"/ui/tasks/{made}")
+    expect(page.locator("#why-h")).to_have_text("LookupError")
+    expect(page.locator("#why .lead")).to_have_text("no such order: order 7")
+    expect(page.locator(".trace .ours").last).to_contain_text("in fails_with_a_message")
+    for path in (f"/ui/tasks/{made}", "/ui/failures"):
+        page.goto(path)
+        page.locator("h1").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert_accessible(page)

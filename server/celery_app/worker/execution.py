@@ -20,6 +20,7 @@ from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
 from server.sdk.errors import Canceled, RetryLater, TaskError, describe
 from server.sdk.url_uploads import fetched_uploads
+from server.services.failures import report
 from server.store import Store
 from server.store.connection import patiently
 from server.store.record import Status
@@ -71,6 +72,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         raise Ignore() from None
     except Exception as error:
         request.error = describe(error.__cause__ or error if isinstance(error, RetryLater) else error)
+        request.failure = report(error.__cause__ or error if isinstance(error, RetryLater) else error, request.hostname)
         if _retried(definition, store, attempt, error, request.error):
             raise Ignore() from None
         raise

@@ -189,8 +189,8 @@ def asked_filter(among: Sequence[Status] | None = None) -> Filter:
         task_types=_asked("task", [kind.name for kind in catalog()]),
         statuses=[status for status in statuses if among is None or status in among],
         tags=_words("tag"),
-        since=_moment("since"),
-        until=_moment("until"),
+        since=moment_of("since"),
+        until=moment_of("until"),
     )
 
 
@@ -211,7 +211,7 @@ def _status(word: str) -> Status:
         raise invalid_query("status", f"Input should be one of {', '.join(Status)}") from None
 
 
-def _moment(name: str) -> int | None:
+def moment_of(name: str) -> int | None:
     """Parse an RFC 3339 time in the query to milliseconds since 1970."""
     if (text := request.args.get(name)) is None:
         return None

@@ -47,7 +47,7 @@ class Entry:
 
 
 _FIRST = (Entry("Home", "/", "home"), Entry("Tasks", "/ui/tasks", "tasks"))
-_ADMIN = (Entry("Overview", "/ui/overview", "overview"),)
+_ADMIN = (Entry("Failures", "/ui/failures", "failures"), Entry("Overview", "/ui/overview", "overview"))
 _LAST = (Entry("Schedules", "/ui/schedules", "schedules"),)
 _DOCS = Entry("API docs", "/docs", "docs")
 

@@ -1,16 +1,21 @@
 """A task's own page: why it failed first, then its attempts, input, log and result."""
 
 import json
+from typing import Any
 
+import pydantic_core
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import definition, is_registered
+from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.current import store
+from server.web.middleware import caller
 from server.web.routes.inputs import input_of
 from server.web.routes.tasks import find
 from server.web.ui.blueprint import page, ui
 from server.web.ui.format.attempts import waterfall
+from server.web.ui.format.trace import traced
 from server.web.ui.home import run_page
 from server.web.ui.tasks import now_ms
 
@@ -36,6 +41,7 @@ def task(task_id: str) -> BaseResponse:
         lines=lines,
         last=entries[-1].number if entries else 0,
         dropped=_dropped(entries),
+        failure=_failure(record),
         runs_here=is_registered(record.task_type),
         tries=store().webhooks.attempts(task_id) if record.webhook else [],
         next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
@@ -47,6 +53,17 @@ def change(task_id: str) -> BaseResponse:
     """The form of a task's type with its input, to run it again with another."""
     record = find(task_id)
     return run_page(definition(record.task_type), retry_of=record.id, given=input_of(record))
+
+
+def _failure(record: Record) -> dict[str, Any] | None:
+    """Why it failed, with the traceback: admins only."""
+    if record.status is not Status.FAILED or not caller().is_admin:
+        return None
+    (raw,) = store().tasks.failures([record.id])
+    if raw is None:
+        return None
+    found = pydantic_core.from_json(raw)
+    return {**found, "trace": traced(found["traceback"])}
 
 
 def _dropped(entries: list[Entry]) -> bool:

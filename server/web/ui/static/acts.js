@@ -39,7 +39,7 @@ export function backTo() {
 }
 
 // `tasks` are {id, status, kind, what}; only those that the act fits count. Tells `done` of each.
-export async function actOnMany(word, tasks, done) {
+export async function actOnMany(word, tasks, done, place) {
   const some = tasks.filter(({ status }) => fits[word](status));
   const [verb, text] = QUESTIONS[word];
   const skipped = tasks.length - some.length;
@@ -47,7 +47,7 @@ export async function actOnMany(word, tasks, done) {
   const choices = [{ label: `${verb} ${plural(some.length, "task")}`, value: "all", danger: word !== "retry", primary: word === "retry" }];
   if (word === "retry" && some.length > 1) choices.unshift({ label: "Retry one first", value: "one" });
   const title = `${verb} ${plural(some.length, "task")}?`;
-  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample: { caption: `Sample: ${rows.length} of ${number(some.length)}`, rows }, choices });
+  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample: { caption: `Sample: ${rows.length} of ${number(some.length)}`, rows }, choices }, place);
   if (!answer) return;
   const wanted = answer === "one" ? some.slice(0, 1) : some;
   let [good, bad, why] = [0, 0, ""];

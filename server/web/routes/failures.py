@@ -1,0 +1,126 @@
+"""Why tasks failed: one task's exception and traceback, and failed tasks grouped by cause. For admins only."""
+
+from datetime import UTC, datetime, timedelta
+
+import pydantic_core
+from flask import Response, request
+from pydantic import Field
+
+from server.sdk.registry import catalog
+from server.services.failures import Grouped, grouped
+from server.services.status import timestamp
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.middleware import require_admin
+from server.web.openapi.answers import OF_TASK, found
+from server.web.openapi.route import Access, Api
+from server.web.responses import json_answer
+from server.web.routes.task_list import moment_of
+from server.web.routes.tasks import find, visible_owners
+from server.web.schemas import MOMENT, WireObject
+
+route = Api("failures", __name__)
+
+#: Log lines that an answer has.
+_LOG_LINES = 20
+
+
+class FailureReport(WireObject):
+    """Why a task failed. Only this answer has a traceback."""
+
+    task_id: str = Field(json_schema_extra={"format": "uuid"})
+    exception: str
+    message: str
+    place: str = Field(description="File and line of the last frame.")
+    traceback: str
+    worker: str
+    log: list[str] = Field(description=f"The last lines of its log, at most {_LOG_LINES}.")
+
+
+class FailureGroup(WireObject):
+    """Failed tasks of one type with the same exception at the same place."""
+
+    id: str
+    task: str
+    exception: str
+    message: str = Field(description="That of the newest one.")
+    place: str
+    count: int
+    first_at: str = Field(json_schema_extra=MOMENT)
+    last_at: str = Field(json_schema_extra=MOMENT)
+    sample: str = Field(json_schema_extra={"format": "uuid"}, description="The newest one's id.")
+
+
+class FailureGroups(WireObject):
+    """Groups of failed tasks, the largest first."""
+
+    failures: list[FailureGroup]
+    looked_at: int = Field(description="Failed tasks that were read, the newest first.")
+    complete: bool = Field(description="False if there are older ones that were not read.")
+
+
+@route.get(
+    "/tasks/<task_id>/failure",
+    "get_failure",
+    "tickets",
+    "Get the exception of a failed task",
+    (found(FailureReport, "Exception, message, traceback, worker and the last log lines."),),
+    Access.ADMIN,
+    parameters=("task_id",),
+    problems=(*OF_TASK, "not-found"),
+)
+def failure(task_id: str) -> Response:
+    """Why a task failed."""
+    require_admin()
+    record = find(task_id)
+    (raw,) = store().tasks.failures([record.id])
+    if raw is None:
+        raise Problem("not-found", "No exception is stored for this task.")
+    lines = [entry.content["text"] for entry in store().tasks.events(task_id, 0)[1] if entry.word == "log"]
+    return json_answer({"task_id": task_id, **pydantic_core.from_json(raw), "log": lines[-_LOG_LINES:]})
+
+
+@route.get(
+    "/failures",
+    "list_failures",
+    "many",
+    "Group failed tasks by cause",
+    (found(FailureGroups, "Groups by task type, exception and place in the code."),),
+    Access.ADMIN,
+    parameters=("filter.since",),
+    problems=("invalid-input",),
+)
+def list_failures() -> Response:
+    """Failed tasks by cause, of the last day unless `since` says otherwise."""
+    require_admin()
+    since = moment_of("since") if "since" in request.args else None
+    found_groups = group_since(since if since is not None else day_ago())
+    body = {
+        "failures": [
+            {
+                "id": each.key,
+                "task": each.task,
+                "exception": each.exception,
+                "message": each.message,
+                "place": each.place,
+                "count": len(each.tasks),
+                "first_at": timestamp(min(each.moments)),
+                "last_at": timestamp(max(each.moments)),
+                "sample": each.tasks[0].id,
+            }
+            for each in found_groups.groups
+        ],
+        "looked_at": found_groups.looked_at,
+        "complete": found_groups.complete,
+    }
+    return json_answer(body)
+
+
+def day_ago() -> int:
+    """Milliseconds since 1970."""
+    return int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
+
+
+def group_since(since_ms: int) -> Grouped:
+    """The groups of everyone's failed tasks."""
+    return grouped(store(), visible_owners(), [each.name for each in catalog()], since_ms)

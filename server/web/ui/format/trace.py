@@ -1,0 +1,66 @@
+"""A traceback for a reader: frames of one's own code stand out, runs of library frames are folded into one line."""
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+
+from markupsafe import Markup, escape
+
+_FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+')
+_PACKAGE = re.compile(r"/site-packages/([^/]+?)(?:\.py|/)")
+_LIBRARY = re.compile(r"/(?:site-packages|dist-packages|lib/python3\.\d+)/")
+
+#: Library frames in a row that are shown in full.
+_MAX_SHOWN = 1
+
+
+def traced(text: str) -> Markup:
+    """A traceback as the content of a `pre`."""
+    return Markup("").join(_blocks(text.rstrip().splitlines()))
+
+
+def _blocks(lines: list[str]) -> Iterator[Markup]:
+    for library, frames in groupby(_frames(lines), key=lambda frame: _is_library(frame[0])):
+        found = list(frames)
+        if library is None:
+            yield from (_plain(line) for frame in found for line in frame)
+        elif library and len(found) > _MAX_SHOWN:
+            yield _folded(found)
+        else:
+            css = "lib" if library else "ours"
+            yield from (Markup('<span class="{}">{}</span>\n').format(css, "\n".join(frame)) for frame in found)
+
+
+def _frames(lines: list[str]) -> Iterator[list[str]]:
+    """Each frame with its lines of code; every other line for itself."""
+    frame: list[str] = []
+    for line in lines:
+        if frame and line.startswith("    "):
+            frame.append(line)
+            continue
+        if frame:
+            yield frame
+        frame = [line] if _FRAME.match(line) else []
+        if not frame:
+            yield [line]
+    if frame:
+        yield frame
+
+
+def _is_library(line: str) -> bool | None:
+    """Whether a frame is a library's; None for a line that is no frame."""
+    match = _FRAME.match(line)
+    return None if match is None else bool(_LIBRARY.search(match["path"]))
+
+
+def _folded(frames: list[list[str]]) -> Markup:
+    names = [match[1] for frame in frames if (match := _PACKAGE.search(frame[0]))]
+    named = " and ".join(dict.fromkeys(names)) or "Python's library"
+    return Markup('<span class="lib">  … {} frames in {}</span>\n').format(len(frames), named)
+
+
+def _plain(line: str) -> Markup:
+    name, colon, rest = line.partition(":")
+    if re.fullmatch(r"[A-Za-z_][\w.]*", name) and not line.startswith(" "):
+        return Markup("<b>{}</b>{}{}\n").format(name, colon, rest)
+    return Markup("{}\n").format(escape(line))

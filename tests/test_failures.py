@@ -1,0 +1,63 @@
+"""Why tasks failed: the exception with its traceback for admins, and failed tasks grouped by cause."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from harness import Service
+
+from server.store.api_keys import Role
+
+
+def test_an_admin_reads_exception_message_traceback_and_place(service: Service) -> None:
+    made = service.submit("divide", x=1, y=0)
+    service.wait_for(made)
+    found = service.http.get(f"/tasks/{made}/failure").json()
+    assert found["exception"] == "server.sdk.errors.TaskError"
+    assert found["traceback"].startswith("Traceback (most recent call last):")
+    assert "in divide" in found["traceback"] and "celery_app" not in found["traceback"]
+    assert found["place"].startswith("tasks/basics.py:")
+    assert "celery@" in found["worker"]
+
+
+def test_a_failure_that_is_tried_again_is_the_last_attempts(service: Service) -> None:
+    made = service.submit("flaky", failures=9)
+    service.wait_for(made)
+    found = service.http.get(f"/tasks/{made}/failure").json()
+    assert (found["exception"], found["message"]) == ("OSError", "not yet")
+
+
+def test_a_task_that_did_not_fail_has_none(service: Service) -> None:
+    made = service.submit("divide", x=1, y=2)
+    service.wait_for(made)
+    assert service.http.get(f"/tasks/{made}/failure").status_code == 404
+    assert service.http.get(f"/tasks/{uuid.uuid4()}/failure").status_code == 404
+
+
+def test_failed_tasks_are_grouped_by_type_exception_and_place(service: Service) -> None:
+    since = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    made = [service.submit("divide", x=x, y=0) for x in (1, 2, 3)]
+    made.append(service.submit("flaky", failures=9))
+    for each in made:
+        service.wait_for(each)
+    found = service.http.get("/failures", params={"since": since}).json()
+    first, second = found["failures"]
+    assert (first["task"], first["count"], first["sample"]) == ("divide", 3, made[2])
+    assert (second["task"], second["exception"], second["count"]) == ("flaky", "OSError", 1)
+    assert first["first_at"] <= first["last_at"]
+    assert (found["looked_at"], found["complete"]) == (4, True)
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    with Service(tmp_path_factory.mktemp("failures"), TASK_MODULES="sample_tasks") as made:
+        key = made.store.api_keys.create("alice", Role.SUBMIT)
+        made.start_web()
+        yield made, key
+
+
+@pytest.mark.parametrize("path", ["/failures", "/tasks/01a21bfe-8c95-7ed9-9979-12845ce43737/failure", "/ui/failures"])
+def test_only_an_admin_reads_them(keyed: tuple[Service, str], path: str) -> None:
+    service, key = keyed
+    assert service.http.get(path, headers={"Authorization": f"Bearer {key}"}).status_code == 403
