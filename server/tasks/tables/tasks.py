@@ -27,7 +27,10 @@ _IN_ANSWER = 200
 #: Columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded.
 _AT_ONCE = 100
 
-_MEDIA_TYPES = ("text/*", "application/csv", "application/vnd.ms-excel", "application/gzip", "application/x-gzip")
+_MEDIA_TYPES = (
+    *("text/*", "application/csv", "application/x-csv", "application/tab-separated-values", "application/txt"),
+    *("application/vnd.ms-excel", "application/gzip", "application/x-gzip", "binary/octet-stream"),
+)
 
 #: Values that mean "nothing is known", as in pandas; an empty value always does.
 NULL_VALUES = (
