@@ -271,9 +271,8 @@ def test_headers_that_cannot_be_sent_are_refused(shelf: Service, api: Api, heade
 def test_json_lines_gzip_and_charsets_are_read(shelf: Service, api: Api) -> None:
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
     assert fetch(shelf, api.bytes_at("/lines", lines, "application/x-ndjson"), name="lines")["rows"] == 7
-    assert (
-        fetch(shelf, api.bytes_at("/dump.jsonl.gz", gzip.compress(lines, mtime=0), "application/gzip"), name="dump")["rows"] == 7
-    )
+    dump = api.bytes_at("/dump.jsonl.gz", gzip.compress(lines, mtime=0), "application/gzip")
+    assert fetch(shelf, dump, name="dump")["rows"] == 7
     table = "id,слово\n1,Привет\n".encode("cp1251")
     fetch(shelf, api.bytes_at("/ru", table, "text/csv; charset=windows-1251"), name="ru")
     assert stored(shelf, "ru") == [{"id": "1", "слово": "Привет"}]
