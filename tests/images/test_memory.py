@@ -65,7 +65,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def child(code: str, *values: Any) -> str:
-    """What a process prints that runs the code."""
+    """The output of a process that runs the code."""
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(values)],
         check=False,

@@ -43,7 +43,7 @@ _LEAST_ROOM = 1.4
 class Frame:
     """A still picture, or one frame of an animation.
 
-    `size` is the upright picture's. Decoding, turning it upright and converting its colours are put off until
+    `size` is the upright picture's. Decoding, turning it upright and converting its colors are put off until
     pixels are asked for: a picture that is scaled first is decoded no finer than needed, and the rest is done
     on the few pixels that remain.
     """
@@ -139,7 +139,7 @@ class Frame:
         return replace(frame, image=frame.display(), orientation=1, profile=None)._resampled(size, box)
 
     def once(self, key: Hashable, decide: Callable[[], _T]) -> _T:
-        """What `decide` says on an animation's first frame, kept for the others so that it does not flicker."""
+        """The decision on an animation's first frame, kept for the others so that it does not flicker."""
         if key not in self._decisions:
             self._decisions[key] = decide()
         return cast(_T, self._decisions[key])

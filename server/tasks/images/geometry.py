@@ -21,7 +21,7 @@ def times(size: Size, scale: float) -> Size:
 
 
 def place(size: tuple[float, float], within: Size, gravity: Gravity) -> tuple[float, float]:
-    """Left and top of something that lies in `within` as `gravity` says."""
+    """Left and top of a box that is placed in `within` as `gravity` says."""
     across = 0.0 if "west" in gravity else 1.0 if "east" in gravity else 0.5
     down = 0.0 if "north" in gravity else 1.0 if "south" in gravity else 0.5
     return (within[0] - size[0]) * across, (within[1] - size[1]) * down

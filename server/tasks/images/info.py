@@ -1,4 +1,4 @@
-"""What can be said of an image without changing it."""
+"""The facts about an image, for `image_info`."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from server.tasks.images.geometry import fit_within
 from server.tasks.images.reading.failures import BAD_FILE, ignoring_bad_metadata
 from server.tasks.images.reading.source import Source
 
-#: The longest side of the pictures that colours and the placeholder are taken from.
+#: The longest side of the pictures that colors and the placeholder are taken from.
 _GLANCE, _BLUR_GLANCE = 96, 32
 _COLOURS = 6
 _LONGEST_TEXT = 1000
@@ -30,7 +30,7 @@ class DominantColour(BaseModel):
 
 
 class ImageInfo(BaseModel):
-    """What `image_info` finds out. `width` and `height` are the upright image's."""
+    """The result of `image_info`. `width` and `height` are the upright image's."""
 
     format: str
     width: int
@@ -41,14 +41,14 @@ class ImageInfo(BaseModel):
     duration_seconds: float | None = Field(description="Of an animation.")
     transparent: bool
     orientation: int = Field(description="EXIF's: 1 is upright.")
-    colour_profile: str | None = Field(description="What the embedded ICC profile calls itself.")
+    colour_profile: str | None = Field(description="Name of the embedded ICC profile.")
     exif: dict[str, Any]
     dominant_colours: list[DominantColour]
     blurhash: str = Field(description="A placeholder: see https://blurha.sh.")
 
 
 def describe_image(source: Source) -> ImageInfo:
-    """Everything in `ImageInfo`, decoded no finer than the colours need."""
+    """Everything in `ImageInfo`, decoded no finer than the colors need."""
     frames = source.count_frames()
     duration = _duration(source) if frames > 1 else None
     still = next(source.frames())
@@ -87,7 +87,7 @@ def _profile_name(profile: bytes | None) -> str | None:
 
 
 def _dominant(image: Image.Image) -> list[DominantColour]:
-    """The colours that most of the picture is near to; what is transparent does not count."""
+    """The colors that most of the picture is near to. Transparent parts do not count."""
     if image.mode == "RGBA":
         image = _opaque_part(image)
     palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)

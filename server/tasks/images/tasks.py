@@ -53,7 +53,7 @@ def _given(
 
 
 def _task_of(operation: Operation) -> Callable[..., ImageFile]:
-    """The task of one operation: its parameters flat beside the image."""
+    """The task of one operation: its parameters stand next to the image."""
 
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
         own = {name: values[name] for name in operation.parameters if name in values}
@@ -72,7 +72,7 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
 
 
 def _pipeline() -> Callable[..., ImageFile]:
-    """The task that takes a list of operations, and beside it each file that one of them may want."""
+    """The task that takes a list of operations, and next to it each file that one of them may need."""
     files = {name: one.parameters[name] for one in IN_LISTS.values() for name in one.uploads}
     models: Any = tuple(operation.model for operation in IN_LISTS.values())
     entry: Any = Annotated[Union[models], Field(discriminator="op")]  # noqa: UP007 - its members are computed
@@ -95,7 +95,7 @@ def _pipeline() -> Callable[..., ImageFile]:
 
 
 def _entries(operations: Iterable[BaseModel], values: Mapping[str, Any]) -> Iterator[tuple[Operation, dict[str, Any]]]:
-    """Each entry's operation with its own parameters, and of the files beside the list those that it takes."""
+    """Each entry's operation with its own parameters, and those of the files next to the list that it uses."""
     for entry in operations:
         own = {name: getattr(entry, name) for name in type(entry).model_fields}
         operation = IN_LISTS[own.pop("op")]

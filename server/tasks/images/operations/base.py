@@ -1,4 +1,4 @@
-"""What an operation is: a function from a frame to a frame, whose signature says the rest."""
+"""Operations: each is a function from a frame to a frame, and its signature is the schema of a task."""
 
 import inspect
 import typing

@@ -25,7 +25,7 @@ def crop(
         Literal[Gravity, "smart"], Field(description="Which part stays; smart: where most is to be seen.")
     ] = "center",
 ) -> Frame:
-    """Cut `width` x `height` out of an image; a box that juts out is moved in, and cut to the image's size."""
+    """Cut `width` x `height` out of an image; a box beyond the edge is moved in, and cut to the image's size."""
     size = min(width, frame.size[0]), min(height, frame.size[1])
 
     def cut(pixels: Image.Image) -> Image.Image:

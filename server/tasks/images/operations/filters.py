@@ -15,7 +15,7 @@ Amount = Annotated[float, Field(ge=0, le=100)]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One filter. `meaning` is what its amount counts, for the catalogue."""
+    """One filter. `meaning` explains its amount in the catalog."""
 
     apply: Callable[[Pixels, float], Pixels]
     amount: float
@@ -23,7 +23,7 @@ class Filter:
 
 
 def grayscale(image: Pixels, amount: float) -> Pixels:
-    """Take the colours away."""
+    """Take the colors away."""
     return Image.blend(image, ImageOps.grayscale(image).convert("RGB"), min(1, amount))
 
 
@@ -49,7 +49,7 @@ def contrast(image: Pixels, amount: float) -> Pixels:
 
 
 def saturation(image: Pixels, amount: float) -> Pixels:
-    """Paler below 1, more colourful above."""
+    """Paler below 1, stronger above."""
     return ImageEnhance.Color(image).enhance(amount)
 
 
@@ -67,20 +67,20 @@ def blur(image: Pixels, amount: float) -> Pixels:
     """Softer edges."""
     if image.mode != "RGBA":
         return image.filter(ImageFilter.GaussianBlur(amount))
-    # Premultiplied, so that colours which nobody saw do not bleed out of the transparent parts.
+    # Premultiplied, so that invisible colors do not bleed out of the transparent parts.
     return image.convert("RGBa").filter(ImageFilter.GaussianBlur(amount)).convert("RGBA")
 
 
 def pixelate(image: Pixels, amount: float) -> Pixels:
-    """Squares of one colour each."""
+    """Squares of one color each."""
     block = max(1, round(amount))
     small = image.reduce(block)
     squares = small.resize((small.width * block, small.height * block), Image.Resampling.NEAREST)
     return squares.crop((0, 0, *image.size))
 
 
-def _colours_only(function: Callable[[Pixels, float], Pixels]) -> Callable[[Pixels, float], Pixels]:
-    """The filter on colours alone; transparency stays as it is."""
+def _colors_only(function: Callable[[Pixels, float], Pixels]) -> Callable[[Pixels, float], Pixels]:
+    """The filter on colors alone; transparency stays as it is."""
 
     def apply(image: Pixels, amount: float) -> Pixels:
         if image.mode != "RGBA":
@@ -93,14 +93,14 @@ def _colours_only(function: Callable[[Pixels, float], Pixels]) -> Callable[[Pixe
 
 
 FILTERS: Mapping[str, Filter] = {
-    "grayscale": Filter(_colours_only(grayscale), 1, "from 0, unchanged, to 1, all of it"),
-    "sepia": Filter(_colours_only(sepia), 1, "from 0, unchanged, to 1, all of it"),
-    "invert": Filter(_colours_only(invert), 1, "from 0, unchanged, to 1, all of it"),
-    "brightness": Filter(_colours_only(brightness), 1.25, "a factor; 1 is unchanged"),
-    "contrast": Filter(_colours_only(contrast), 1.25, "a factor; 1 is unchanged"),
-    "saturation": Filter(_colours_only(saturation), 1.25, "a factor; 1 is unchanged"),
-    "autocontrast": Filter(_colours_only(autocontrast), 0, "percent of outliers to ignore at either end"),
-    "sharpen": Filter(_colours_only(sharpen), 1, "strength; 0 is unchanged"),
+    "grayscale": Filter(_colors_only(grayscale), 1, "from 0, unchanged, to 1, all of it"),
+    "sepia": Filter(_colors_only(sepia), 1, "from 0, unchanged, to 1, all of it"),
+    "invert": Filter(_colors_only(invert), 1, "from 0, unchanged, to 1, all of it"),
+    "brightness": Filter(_colors_only(brightness), 1.25, "a factor; 1 is unchanged"),
+    "contrast": Filter(_colors_only(contrast), 1.25, "a factor; 1 is unchanged"),
+    "saturation": Filter(_colors_only(saturation), 1.25, "a factor; 1 is unchanged"),
+    "autocontrast": Filter(_colors_only(autocontrast), 0, "percent of outliers to ignore at either end"),
+    "sharpen": Filter(_colors_only(sharpen), 1, "strength; 0 is unchanged"),
     "blur": Filter(blur, 2, "radius in pixels"),
     "pixelate": Filter(pixelate, 10, "side of a square in pixels"),
 }
@@ -117,9 +117,9 @@ _MEANINGS = "; ".join(f"{name}: {kind.meaning} ({kind.amount:g})" for name, kind
 def filter_(
     frame: Frame,
     name: FilterName,
-    amount: Annotated[Amount | None, Field(description=f"What it counts, and its default: {_MEANINGS}.")] = None,
+    amount: Annotated[Amount | None, Field(description=f"Meaning and default, by filter: {_MEANINGS}.")] = None,
 ) -> Frame:
-    """Change an image's colours or sharpness: grayscale, blur, sharpen, brightness, sepia and others by `name`."""
+    """Change an image's colors or sharpness: grayscale, blur, sharpen, brightness, sepia and others by `name`."""
     chosen = FILTERS[name]
     return frame.showing(chosen.apply(frame.pixels(), chosen.amount if amount is None else amount))
 

@@ -99,7 +99,7 @@ def _corner(mark: Size, size: Size, gravity: Gravity) -> tuple[int, int]:
 
 
 def _put(layer: Image.Image, image: Image.Image, left: int, top: int) -> None:
-    """Put the mark there; the part that juts out is cut off."""
+    """Put the mark there; the part beyond the image is cut off."""
     at = max(0, left), max(0, top)
     end = min(layer.width, image.width - left), min(layer.height, image.height - top)
     layer = layer.crop((at[0] - left, at[1] - top, *end))

@@ -18,7 +18,7 @@ from server.tasks.images.writing.output import Format, Output, check_lossless, t
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How an animation runs: milliseconds for each frame, and how often it loops (0: for ever, None: once)."""
+    """How an animation runs: milliseconds for each frame, and how often it loops (0: forever, None: once)."""
 
     durations: Sequence[int]
     loop: int | None

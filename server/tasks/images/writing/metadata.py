@@ -36,7 +36,7 @@ _XMP_PLACE = re.compile(rb"GPS|Location|City|Country|State|geo:|Sublocation", re
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is kept of an input's metadata, as the encoders take it."""
+    """The kept part of an input's metadata, in the form that encoders accept."""
 
     exif: bytes = b""
     xmp: bytes = b""
