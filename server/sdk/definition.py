@@ -26,6 +26,9 @@ _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: The longest wait between two attempts, in seconds.
 MAX_BACKOFF = 600.0
 
+#: Invalid values that the detail of an error names.
+_MAX_NAMED = 10
+
 #: Floats represent every integer up to this one exactly.
 _LARGEST_WHOLE = 2.0**53
 
@@ -225,8 +228,9 @@ def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> Invalid
             return MalformedBody(f"{item['msg']}.")
     root = pydantic_core.from_json(given) if isinstance(given, bytes) else given
     errors = [{"loc": _place(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
-    where = ", ".join(sorted({".".join(map(str, each["loc"])) for each in errors if each["loc"]}))
-    return InvalidInput(f"Invalid value for {where}." if where else f"{errors[0]['msg']}.", errors=errors)
+    names = sorted({".".join(map(str, each["loc"])) for each in errors[:_MAX_NAMED] if each["loc"]})
+    where = ", ".join(names) + (f" and {len(errors) - _MAX_NAMED} more" if len(errors) > _MAX_NAMED else "")
+    return InvalidInput(f"Invalid value for {where}." if names else f"{errors[0]['msg']}.", errors=errors)
 
 
 def _place(item: Any, given: Any) -> list[str | int]:

@@ -27,6 +27,9 @@ from server.store.errors import (
 )
 from server.web.current import store
 
+#: Places of a wrong input that an error names, parts of each place, and characters of its texts.
+MAX_PLACES, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
+
 #: The HTTP status of each error type that is not 409. Packages of tasks register theirs with the type.
 STATUSES: Mapping[str, int] = {
     "malformed-body": 400,
@@ -126,15 +129,33 @@ class Problem(CoatcheckError):
         """The HTTP status of the answer."""
         return self.problem_type.status
 
-    def body(self) -> dict[str, Any]:
-        """The body as an RFC 9457 object."""
+    def body(self, max_places: int = MAX_PLACES) -> dict[str, Any]:
+        """The body as an RFC 9457 object. Its size does not depend on the client's input."""
         return {
             "type": f"/problems/{self.name}",
             "title": self.problem_type.title,
             "status": self.status,
-            "detail": self.detail or self.problem_type.advice,
-            **self.extra,
+            "detail": _shortened(self.detail or self.problem_type.advice, MAX_DETAIL),
+            **_bounded(self.extra, max_places),
         }
+
+
+def _bounded(extra: Mapping[str, Any], max_places: int) -> dict[str, Any]:
+    """Name the first places of a wrong input, and say how many more there are."""
+    errors = extra.get("errors", ())
+    places = [
+        {
+            "loc": [_shortened(part, MAX_TEXT) if isinstance(part, str) else part for part in each["loc"][:MAX_DEPTH]],
+            "msg": _shortened(each["msg"], MAX_TEXT),
+        }
+        for each in errors[:max_places]
+    ]
+    more = {"more_errors": len(errors) - len(places)} if len(errors) > len(places) else {}
+    return {**extra, **({"errors": places} if "errors" in extra else {}), **more}
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def as_problem(error: CoatcheckError) -> Problem:

@@ -143,7 +143,7 @@ def read_wait() -> int:
         text = match[1] if match else "0"
     elif not re.fullmatch("[0-9]+", text):
         errors = [{"loc": ["query", "wait"], "msg": "Input should be a whole number of seconds"}]
-        raise Problem("invalid-input", "Look at: wait.", errors=errors)
+        raise Problem("invalid-input", "Invalid value for wait.", errors=errors)
     return MAX_WAIT if len(text) > 9 else min(int(text), MAX_WAIT)
 
 

@@ -1,5 +1,6 @@
 """Read a task's input from JSON, from a form, or from one file's raw bytes."""
 
+import itertools
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +21,9 @@ from server.web.errors import Problem
 
 #: Maximum size of a JSON body in bytes, since it is held in memory. Larger files must be sent as a form or raw.
 MAX_JSON_BYTES = 8 * 2**20
+
+#: Values in a JSON body, and bytes from which on they are counted.
+MAX_VALUES, LARGE_JSON = 100_000, 2**16
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _SCALARS = frozenset({"integer", "number", "boolean", "null"})
@@ -48,7 +52,7 @@ def _is_json(media_type: str) -> bool:
     return media_type == "application/json" or media_type.endswith("+json")
 
 
-def read_json() -> bytes:
+def read_json(max_values: int = MAX_VALUES) -> bytes:
     """Read a JSON body. A missing body counts as an empty object.
 
     Raises:
@@ -56,7 +60,31 @@ def read_json() -> bytes:
     """
     if request.mimetype and not _is_json(request.mimetype):
         raise Problem("unsupported-media-type", "Send JSON with `Content-Type: application/json`.")
-    return read_text() or b"{}"
+    body = read_text() or b"{}"
+    if len(body) > LARGE_JSON:
+        _check_values(body, max_values)
+    return body
+
+
+def _check_values(body: bytes, max_values: int) -> None:
+    """Refuse a body of very many values before each of them may become an error of its own.
+
+    Raises:
+        Problem: `too-large`.
+    """
+    try:
+        waiting = [pydantic_core.from_json(body)]
+    except ValueError:
+        return  # the validation says what is wrong with it
+    for count in itertools.count(1):
+        if not waiting:
+            return
+        if count + len(waiting) > max_values:
+            detail = f"A JSON body may have up to {max_values} values; send larger data as a file."
+            raise Problem("too-large", detail, limit=max_values)
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 def read_text() -> bytes:

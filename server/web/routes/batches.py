@@ -19,7 +19,7 @@ from server.store.errors import CoatcheckError
 from server.store.record import NewTask, Status
 from server.store.submit import SubmitRequest
 from server.web.body.options import NESTED, nested_options, read_key
-from server.web.body.read import read_json, read_text
+from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import require_submit
@@ -89,6 +89,9 @@ class BatchStatus(WireObject):
 
 MAX_ITEMS = 1_000
 
+#: Invalid values that the problem of one item names.
+MAX_PLACES_OF_ITEM = 5
+
 #: Media types of NDJSON.
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
 
@@ -148,7 +151,7 @@ def submit_batch() -> Response:
     who = require_submit()
     key = read_key(who)
     by_line = request.mimetype in _LINES
-    text = read_text() if by_line else read_json()
+    text = read_text() if by_line else read_json(MAX_VALUES * 10)
     items = _lines(text) if by_line else _items(text)
     if not 1 <= len(items) <= MAX_ITEMS:
         raise Problem("invalid-input", f"A batch must have 1 to {MAX_ITEMS} items.", errors=[])
@@ -215,7 +218,10 @@ def _prepare(who: Caller, item: Any) -> Prepared:
             submission.keep()
         return submission, task
     except ValidationError as error:
-        errors = [{"loc": list(each["loc"]), "msg": each["msg"]} for each in error.errors(include_url=False)]
+        errors = [
+            {"loc": list(each["loc"]), "msg": each["msg"]}
+            for each in error.errors(include_url=False, include_input=False)
+        ]
         return Problem("invalid-input", 'An item must be {"task": "…", "input": {…}}.', errors=errors)
     except CoatcheckError as error:
         return as_problem(error)
@@ -237,7 +243,7 @@ def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | in
 
 def _line(answer: NewTask | Problem) -> dict[str, Any]:
     if isinstance(answer, Problem):
-        return {"problem": answer.body()}
+        return {"problem": answer.body(MAX_PLACES_OF_ITEM)}
     record = first_record(answer)
     return {"task_id": record.id, "task": record.task_type, "status": record.status, "links": links(record.id)}
 

@@ -1,7 +1,8 @@
 """Lists of tasks, and bulk calls for all tasks that match a filter."""
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +26,8 @@ from server.web.routes.tasks import visible_owners
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
 route = Api("lists", __name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TaskList(WireObject):
@@ -221,7 +224,7 @@ def moment_of(name: str) -> int | None:
         raise invalid_query(name, "Input should be a time in RFC 3339 format") from None
     if moment.tzinfo is None:
         raise invalid_query(name, "Input should have a time zone, such as Z")
-    return int(moment.timestamp() * 1000)
+    return round((moment - _EPOCH) / timedelta(milliseconds=1))  # `timestamp()` overflows at both ends of time
 
 
 def page_limit() -> int:
@@ -231,7 +234,7 @@ def page_limit() -> int:
         Problem: `invalid-input`.
     """
     text = request.args.get("limit", str(PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise invalid_query("limit", f"Input should be a number from 1 to {MAX_PAGE}")
     return int(text)
 

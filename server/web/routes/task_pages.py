@@ -67,6 +67,11 @@ def _sealed(place: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
+def _is_text(parts: list[str]) -> bool:
+    """Whether a database can compare with it: half a surrogate pair and NUL are not text."""
+    return all("\0" not in part and part.encode(errors="replace").decode() == part for part in parts)
+
+
 def _cursor(width: int) -> tuple[str, ...] | None:
     """The place that the previous page ended at."""
     if (text := request.args.get("cursor")) is None:
@@ -75,6 +80,6 @@ def _cursor(width: int) -> tuple[str, ...] | None:
         place = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError):
         place = None
-    if not isinstance(place, list) or [type(part) for part in place] != [str] * width or "\0" in "".join(place):
+    if not isinstance(place, list) or [type(part) for part in place] != [str] * width or not _is_text(place):
         raise invalid_query("cursor", "Input should be the cursor of a previous page")
     return tuple(place)

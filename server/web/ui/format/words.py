@@ -119,7 +119,10 @@ def at(value: int | str | None, form: str = "") -> Markup:
 @ui.app_template_filter("local")
 def local(text: str) -> str:
     """A time of a query as a `datetime-local` field holds it, in UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
+    except OverflowError:  # the first or the last day of all, in another zone
+        return ""
 
 
 @ui.app_template_filter("sized")
