@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -272,6 +273,17 @@ def test_a_client_that_vanishes_in_the_middle_takes_nobody_with_it(served: Servi
 
 
 # -- stopping
+
+
+def test_a_client_that_resets_its_connection_is_not_an_error(served: Service) -> None:
+    assert served.web
+    for _ in range(MANY):
+        with connect(served) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+
+    assert served.http.get("/health/live").status_code == 200
+    assert "connection.failed" not in served.web.output()
 
 
 def test_a_server_that_stops_breaks_off_nothing(tmp_path: Path) -> None:

@@ -141,9 +141,18 @@ class Answering(Paced):
         if self._eof or not (unread or with_eof):
             self._transport.close()
             return
-        if with_eof:
-            self._transport.write_eof()
+        if with_eof and not self._sent_eof():
+            self._transport.abort()
+            return
         self._transport.resume_reading()
+
+    def _sent_eof(self) -> bool:
+        """End our half of the connection; False where the client has reset it already."""
+        try:
+            self._transport.write_eof()
+        except OSError:
+            return False
+        return True
 
     def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
         """The request waits for something; `piece` is more of its answer, where that has begun."""
