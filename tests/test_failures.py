@@ -16,6 +16,7 @@ def test_an_admin_reads_exception_message_traceback_and_place(service: Service) 
     found = service.http.get(f"/tasks/{made}/failure").json()
     assert found["exception"] == "server.sdk.errors.TaskError"
     assert found["traceback"].startswith("Traceback (most recent call last):")
+    assert 'File "server/tasks/basics.py", line' in found["traceback"]
     assert "in divide" in found["traceback"] and "celery_app" not in found["traceback"]
     assert found["place"].startswith("tasks/basics.py:")
     assert "celery@" in found["worker"]

@@ -72,6 +72,12 @@ def _report(dice: random.Random) -> dict[str, Any]:
 _REFUSED = "GatewayError: the payment gateway refused the connection"
 _SLOW = "CrmTimeout: the CRM did not answer within 10 s"
 
+_PLACES = {
+    "charge_invoice": ("shop/gateway.py", 31),
+    "sync_customer": ("shop/crm.py", 118),
+    "import_orders": ("shop/orders.py", 203),
+}
+
 SORTS = (
     Sort("update_stock", "warehouse", 40, _stock, 0.009),
     Sort("geocode", "crm", 18, _address, 0.14),
@@ -151,9 +157,27 @@ def _live(store: PastStore, dice: random.Random, sort: Sort, moment: float, queu
     store.set_clock(started + sort.seconds * dice.lognormvariate(0, 0.4))
     if dice.random() < _share(sort, moment):
         error = {"type": "/problems/task-error", "title": "The task's function raised an error", "detail": sort.detail}
-        store.tasks.finish(task_id, token, Status.FAILED, e=json.dumps(error))
+        store.tasks.finish(task_id, token, Status.FAILED, e=json.dumps(error), fl=_report(sort))
     else:
         store.tasks.finish(task_id, token, Status.SUCCEEDED, r=b"null")
+
+
+def _report(sort: Sort) -> str:
+    """Why it failed, as the worker writes it (see `server.services.failures`)."""
+    exception, _, message = sort.detail.partition(": ")
+    if not message:
+        exception, message = "ValueError", sort.detail
+    place, line = _PLACES.get(sort.task, ("shop/checks.py", 12))
+    text = f'Traceback (most recent call last):\n  File "{place}", line {line}, in {sort.task}\n{exception}: {message}'
+    return json.dumps(
+        {
+            "exception": exception,
+            "message": message,
+            "traceback": text,
+            "place": f"{place}:{line}",
+            "worker": "celery@web-7f2c",
+        }
+    )
 
 
 def _share(sort: Sort, moment: float) -> float:

@@ -96,6 +96,7 @@ _SHOWN: dict[str, Callable[[Page], None]] = {
     "result": _result,
     "tasks": _tasks,
     "task": _task,
+    "failures": _to("/ui/failures"),
     "overview": _to("/ui/overview?range=day"),
     "schedules": _to("/ui/schedules"),
 }

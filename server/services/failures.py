@@ -1,10 +1,11 @@
 """Why a task failed: the exception with its traceback, for admins, and failed tasks grouped by cause."""
 
 import hashlib
+import os
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pydantic_core
@@ -27,6 +28,7 @@ def report(error: BaseException, worker: str) -> bytes:
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not _leads(each.filename)]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     text = "".join([*lines, *traceback.format_exception_only(error)])
+    text = text.replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # one's own code, without where it is installed
     place = frames[-1] if frames else None
     return pydantic_core.to_json(
         {

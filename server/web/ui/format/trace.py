@@ -27,8 +27,9 @@ def _blocks(lines: list[str]) -> Iterator[Markup]:
         elif library and len(found) > _MAX_SHOWN:
             yield _folded(found)
         else:
-            css = "lib" if library else "ours"
-            yield from (Markup('<span class="{}">{}</span>\n').format(css, "\n".join(frame)) for frame in found)
+            # Own frames are blocks, which end their line themselves.
+            form = Markup('<span class="lib">{}</span>\n' if library else '<span class="ours">{}</span>')
+            yield from (form.format("\n".join(frame)) for frame in found)
 
 
 def _frames(lines: list[str]) -> Iterator[list[str]]:
