@@ -1,7 +1,11 @@
 """The same requests by the loop, by Flask behind it, and by Flask behind Gunicorn's own threads: the same answers."""
 
 import re
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -129,6 +133,85 @@ def test_whatever_the_server_before_it_flask_answers_alike(
     ours, theirs = (httpx.request(method, url + path, headers=headers, content=content) for url in (served.url, stock))
 
     assert told(ours) == told(theirs)
+
+
+@pytest.mark.parametrize("fields", [{}, {"X-Request-ID": "mine"}, {"Content-Type": "application/json; charset=utf-8"}])
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("divide", '{"x": 1, "y": 2}'),
+        ("nothing", "{}"),
+        ("nothing", ""),
+        ("divide", '{"x": 1}'),
+        ("divide", '{"x": 1, "y": "2"}'),
+        ("divide", '{"x": NaN, "y": 2}'),
+        ("divide", "[1]"),
+        ("divide", "{"),
+        ("lists", '{"numbers": [1], "words": ["\\ud800"]}'),
+        ("echo_file", '{"file": {"data": "aGVsbG8="}}'),
+    ],
+)
+def test_a_submit_is_answered_alike_in_a_group_and_by_flask(
+    served: Service, stock: str, name: str, body: str, fields: dict[str, str]
+) -> None:
+    headers = {"Content-Type": "application/json"} | fields
+    ways = [(served.url, {}), (served.url, TO_FLASK), (stock, {})]
+    answers = [httpx.post(f"{url}/tasks/{name}", content=body.encode(), headers=headers | more) for url, more in ways]
+    by_group, by_flask, by_stock = (_without_ids(told(answer)) for answer in answers)
+
+    assert by_group == by_flask == by_stock
+    for answer in answers:
+        if answer.status_code == 202:
+            assert served.wait_for(answer.json()["task_id"])["status"] == "succeeded"
+
+
+def _without_ids(found: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str], str]:
+    """An answer to a submit without what is another each time: ids, times, and what is left of a quota."""
+    status, fields, body = found
+    kept = {name: re.sub(r"[0-9a-f-]{36}", "ID", value) for name, value in fields.items()}
+    for name in ("etag", "ratelimit", "retry-after", "content-length"):
+        assert (name in kept) == (name in fields)
+        kept[name] = ""
+    body = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", body)
+    return status, kept, re.sub(r'"\d{4}-[^"]*Z"|"position":\d+', "", body)
+
+
+def test_many_submits_at_once_are_all_stored_under_their_owners_and_run(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
+        service.start()
+        url = f"{service.url}/tasks/divide"
+        with ThreadPoolExecutor(32) as clients:
+            answers = list(clients.map(lambda x: httpx.post(url, json={"x": x, "y": 1}), range(300)))
+        assert {answer.status_code for answer in answers} == {202}
+        ids = [answer.json()["task_id"] for answer in answers]
+        assert len(set(ids)) == 300
+        assert [service.result(task_id) for task_id in ids] == list(range(300))
+
+
+def test_a_silent_redis_is_503_for_all_in_flight_within_a_moment_and_the_loop_goes_on(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks") as service, ThreadPoolExecutor(64) as clients:
+        service.start_web()
+        task_id = service.submit("divide", x=1, y=2)
+        service.redis.process.signal(signal.SIGSTOP)
+        began = time.monotonic()
+
+        def ask(number: int) -> tuple[int, float]:
+            with httpx.Client(base_url=service.url, timeout=30) as client:
+                started = time.monotonic()
+                if number % 2:
+                    status = client.post("/tasks/divide", json={"x": 1, "y": 2}).status_code
+                else:
+                    status = client.post(f"/tasks/{task_id}/cancel").status_code
+                return status, time.monotonic() - started
+
+        asking = [clients.submit(ask, number) for number in range(60)]
+        while time.monotonic() - began < 1:
+            assert service.http.get("/health/live", timeout=0.5).status_code == 200
+        answers = [each.result() for each in asking]
+        service.redis.process.signal(signal.SIGCONT)
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < 1.9  # 1.5, and what sixty clients of one process take
+        eventually(lambda: service.http.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 202)
 
 
 def test_a_file_is_sent_alike_whole_and_in_part(served: Service, stock: str, tasks: dict[str, str]) -> None:

@@ -26,6 +26,8 @@ from server.store.errors import (
     register_error_types,
 )
 from server.web.current import store
+from server.web.reply import Reply
+from server.web.silence import silence
 
 #: Places of a wrong input that an error names, parts of each place, and characters of its texts.
 MAX_PLACES, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
@@ -198,14 +200,19 @@ def install(app: Flask) -> None:
 
 def answer(error: CoatcheckError) -> Response:
     """Build the answer for an error."""
+    made = problem_reply(error, g.get("request_id", ""))
+    return Response(made.body, made.status, made.fields)
+
+
+def problem_reply(error: CoatcheckError, request_id: str) -> Reply:
+    """Build the answer for an error, before Flask or the event loop sends it."""
     problem = as_problem(error)
-    body = problem.body() | {"request_id": g.get("request_id", "")}
-    response = Response(pydantic_core.to_json(body), problem.status, mimetype="application/problem+json")
-    response.headers.update(problem.headers)
-    response.headers.setdefault("Cache-Control", "no-store")
+    body = pydantic_core.to_json(problem.body() | {"request_id": request_id})
+    fields = {"Content-Type": "application/problem+json", **problem.headers}
+    fields.setdefault("Cache-Control", "no-store")
     if problem.status == 503:
-        response.headers.setdefault("Retry-After", "2")
-    return response
+        fields.setdefault("Retry-After", "2")
+    return Reply(problem.status, fields, body)
 
 
 def _from_werkzeug(error: HTTPException) -> Response:
@@ -228,6 +235,8 @@ def _of_the_store(error: Exception) -> Response:
         return _unexpected(error)
     name, level = ("full", logging.ERROR) if isinstance(found, StorageFull) else ("unreachable", logging.WARNING)
     event(log, f"store.{name}", level=level, request_id=g.get("request_id"), reason=error)
+    if "began" in g:
+        silence().note(g.began)
     return answer(found)
 
 

@@ -17,6 +17,7 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.responses import common_fields
 from server.web.sessions import caller_of_proxy, caller_of_session
+from server.web.silence import silence
 
 #: Loopback addresses. A server without keys answers on these only.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -95,6 +96,7 @@ def _before() -> Response | None:
     _check_encoding(environ)
     endpoint = request.endpoint
     if endpoint is not None and endpoint not in _PUBLIC:
+        silence().check()
         g.caller = identify()
     return None
 

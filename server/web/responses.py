@@ -2,17 +2,18 @@
 
 import hashlib
 import time
-from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 import pydantic_core
 from flask import Response, request
 
 from server.services.status import status_object
 from server.services.submit import Accepted
+from server.store import Store
 from server.store.record import Record
 from server.web.current import store
 from server.web.errors import rate_limit
+from server.web.reply import Reply
 
 #: Headers of a submit's answer, in addition to those of a status.
 OF_SUBMIT = ("Location", "Operation-Location", "RateLimit-Policy", "RateLimit", "Idempotency-Replayed")
@@ -26,22 +27,6 @@ OFFER = "coatcheck.offer"
 
 #: The body of `/health/live`.
 LIVE = {"status": "live"}
-
-
-class Reply(NamedTuple):
-    """An answer that Flask or the event loop sends (see `server.web.gunicorn_worker.polls`)."""
-
-    status: int
-    fields: dict[str, str]
-    body: bytes
-
-    @property
-    def status_line(self) -> str:
-        """Status and reason, as Flask writes them."""
-        return _STATUS_LINES[self.status]
-
-
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
 
 
 def reply(
@@ -99,7 +84,7 @@ def _client_has(etag: str) -> bool:
 
 def status_answer(record: Record, status: int = 200) -> Response:
     """Answer with the status object, and with Retry-After until the task has ended."""
-    to_start = seconds_to_start(record, record.position)
+    to_start = seconds_to_start(store(), record, record.position)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, to_start)
     return _answer(*encoded_status(record), status, when(record, to_start))
@@ -119,14 +104,19 @@ def when(record: Record, to_start: float | None) -> dict[str, str]:
 
 def accepted(given: Accepted) -> Response:
     """Answer 202 with the status object."""
+    made = accepted_reply(store(), given)
+    return Response(made.body, made.status, made.fields)
+
+
+def accepted_reply(store: Store, given: Accepted) -> Reply:
+    """Build the answer 202 with the status object."""
     record = given.record
-    headers = {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
-    headers |= rate_limit(store().settings.max_waiting_per_owner, given.unfinished)
+    fields = when(record, seconds_to_start(store, record, given.position))
+    fields |= {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
+    fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return json_answer(
-        status_object(record, given.position), 202, when(record, seconds_to_start(record, given.position)) | headers
-    )
+        fields["Idempotency-Replayed"] = "true"
+    return reply(*encoded(status_object(record, given.position)), 202, fields)
 
 
 def ended(record: Record) -> Response:
@@ -135,9 +125,9 @@ def ended(record: Record) -> Response:
     return json_answer(b'%s,"result":%s}' % (text[:-1], record.result or b"null"))
 
 
-def seconds_to_start(record: Record, position: int | None) -> float | None:
+def seconds_to_start(store: Store, record: Record, position: int | None) -> float | None:
     """Estimate the seconds until a task at this place in its queue starts; None if it is in no queue."""
-    return None if position is None else store().counters.throughput().seconds_to_start(record.task_type, position)
+    return None if position is None else store.counters.throughput().seconds_to_start(record.task_type, position)
 
 
 def retry_after(record: Record, to_start: float | None) -> int:

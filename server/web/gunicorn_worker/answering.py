@@ -1,5 +1,6 @@
 """The half of a connection that answers: at the pace of the client, whatever the threads do."""
 
+import io
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +11,10 @@ from server.web.gunicorn_worker.http1.head import Head, Refused
 from server.web.gunicorn_worker.http1.machine import Machine, State
 from server.web.gunicorn_worker.pace import Paced
 from server.web.gunicorn_worker.parking import Parking
+from server.web.gunicorn_worker.submits import PlainSubmit
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
 from server.web.long_poll import ParkedRequest
+from server.web.reply import Reply
 
 if TYPE_CHECKING:
     from server.web.gunicorn_worker.server import Server
@@ -27,7 +30,7 @@ class Answering(Paced):
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         self._machine = Machine()
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | PlainSubmit | None = None
         self._parking: Parking | None = None
         #: What goes on when the client has read enough.
         self._resume: Callable[[], None] | None = None
@@ -68,12 +71,27 @@ class Answering(Paced):
         reply = None if polls is None else polls.answer(head)
         if reply is None:
             return False
-        text = self._answer_head(reply.status_line, list(reply.fields.items()), len(reply.body))
-        self._send(text + self._machine.frame(reply.body) + self._machine.end_answer())
+        self._send_reply(reply)
         self._server.count_request()
         if self._machine.state is State.CLOSING:
             self._finish(unread=False)
         return True
+
+    def _send_reply(self, reply: Reply) -> None:
+        text = self._answer_head(reply.status_line, list(reply.fields.items()), len(reply.body))
+        self._send(text + self._machine.frame(reply.body) + self._machine.end_answer())
+
+    def reply(self, submit: PlainSubmit) -> None:
+        """Answer a submit of a group, or have the application do so."""
+        if self._is_current(submit, last=True):
+            self._guarded(self._reply, submit)
+
+    def _reply(self, submit: PlainSubmit) -> None:
+        if submit.reply is None:
+            self._dispatch(io.BytesIO(submit.body))
+            return
+        self._send_reply(submit.reply)
+        self._answered(unread=False)
 
     def _answer_head(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> bytes:
         if self._eof or not self._server.alive:
@@ -109,7 +127,7 @@ class Answering(Paced):
             self._exchange = None
             self._transport.abort()
 
-    def _is_current(self, exchange: Exchange, last: bool) -> bool:
+    def _is_current(self, exchange: Exchange | PlainSubmit, last: bool) -> bool:
         """Whether the client is still there for this answer."""
         if exchange is self._exchange and not self._transport.is_closing():
             return True
@@ -185,6 +203,10 @@ class Answering(Paced):
 
     def _refuse(self, status: int) -> None:
         """Answer a request that cannot be read, and close the connection."""
+        raise NotImplementedError
+
+    def _dispatch(self, body: Any) -> None:
+        """Have the application answer, with the body as its input."""
         raise NotImplementedError
 
     def _forget_upload(self) -> None:

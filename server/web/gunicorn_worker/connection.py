@@ -125,7 +125,8 @@ class Connection(Answering):
             self._small.append(piece)
             if ended:
                 body, self._small = b"".join(self._small), None
-                self._dispatch(io.BytesIO(body))
+                if not self._join_group(body):
+                    self._dispatch(io.BytesIO(body))
             elif sum(map(len, self._small)) > SMALL:
                 whole, self._small = b"".join(self._small), None
                 self._stream().feed(whole, ended=False)
@@ -133,6 +134,14 @@ class Connection(Answering):
             self._upload.feed(piece, ended=ended)
             if self._upload.full:
                 self._transport.pause_reading()
+
+    def _join_group(self, body: bytes) -> bool:
+        """Store a submit with others, where it is plain."""
+        head, submits = self._machine.head, self._server.submits
+        if submits is None or head is None:
+            return False
+        self._exchange = submits.take(self, head, body)
+        return self._exchange is not None
 
     def _stream(self) -> Upload:
         upload = Upload(partial(self._server.post, self._wanted))
@@ -170,9 +179,9 @@ class Connection(Answering):
         environ.update(server.extra)
         if server.polls is not None:
             environ[OFFER] = server.polls.offer(head)
-        self._exchange = Exchange(server.application, environ, self, server.post)
+        self._exchange = exchange = Exchange(server.application, environ, self, server.post)
         pool = server.threads if isinstance(body, io.BytesIO) else server.uploads
-        pool.submit(self._exchange.start)
+        pool.submit(exchange.start)
 
     def _read_on(self) -> None:
         """Read the next request, some of which may have come already."""

@@ -19,7 +19,7 @@ from server.web import responses
 from server.web.gunicorn_worker.http1.head import Head
 from server.web.gunicorn_worker.status_cache import Entry, Offer, StatusCache
 from server.web.middleware import is_local, log_request, request_id_of
-from server.web.responses import Reply
+from server.web.reply import Reply
 
 _POLL = re.compile(r"/tasks/([0-9a-f-]{36})(/result)?")
 _LIVE = "/health/live"
@@ -86,7 +86,7 @@ class Polls:
     def offer(self, head: Head) -> Offer | None:
         """What the application is to do with the record that it reads for this request."""
         plain = head.memo
-        return self._cache.offer(plain.task_id) if plain is not None and plain.task_id else None
+        return self._cache.offer(plain.task_id) if isinstance(plain, Plain) and plain.task_id else None
 
     def _live(self, plain: Plain) -> Reply:
         text, etag = responses.encoded(responses.LIVE)
@@ -94,7 +94,7 @@ class Polls:
 
     def _poll(self, plain: Plain) -> Reply | None:
         entry = self._cache.get(plain.task_id)
-        if entry is None or (caller := self._caller(plain)) is None:
+        if entry is None or (caller := self.caller(plain.authorization, plain.host)) is None:
             return None
         record = entry.record
         assert record is not None
@@ -102,14 +102,15 @@ class Polls:
             return None
         return self._result(plain, entry) if plain.result else self._status(plain, entry, 200)
 
-    def _caller(self, plain: Plain) -> Caller | None:
+    def caller(self, authorization: str, host: str) -> Caller | None:
+        """Who makes a plain request; None where the application has to find out."""
         if not self._keys_are_known():
             return None
         keys = self._keys
-        if plain.authorization:
-            scheme, _, key = plain.authorization.partition(" ")
+        if authorization:
+            scheme, _, key = authorization.partition(" ")
             return keys.find(key.strip()) if scheme.lower() == "bearer" else None
-        return LOCAL if not keys.any() and is_local(self._settings, plain.host) else None
+        return LOCAL if not keys.any() and is_local(self._settings, host) else None
 
     def _keys_are_known(self) -> bool:
         """Whether the keys can be asked without reading them; a thread reads them again before that ends."""

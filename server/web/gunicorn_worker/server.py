@@ -15,6 +15,7 @@ from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
 from server.web.gunicorn_worker.pace import Paced
 from server.web.gunicorn_worker.polls import Polls
+from server.web.gunicorn_worker.submits import Submits
 from server.web.gunicorn_worker.wsgi.environ import Environs
 from server.web.gunicorn_worker.wsgi.exchange import Application
 from server.web.gunicorn_worker.wsgi.threads import Mailbox, Threads
@@ -67,6 +68,7 @@ class Server:
         self.notifier = Notifier(loop, connect)
         #: Answers requests that need no thread, where there are such.
         self.polls: Polls | None = None
+        self.submits: Submits | None = None
         self.deadlines: Deadlines[Paced] = Deadlines()
         self.connections: set[Paced] = set()
         self.buffer = memoryview(bytearray(_READ))

@@ -19,6 +19,7 @@ from server.web.gunicorn_worker.places import Places
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
 from server.web.gunicorn_worker.status_cache import StatusCache
+from server.web.gunicorn_worker.submits import Submits
 from server.web.long_poll import PLACES
 
 #: Connections that a process takes besides those of clients that wait: idle ones, mostly.
@@ -77,6 +78,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post)
             server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit)
+            server.submits = Submits(store, server.polls, server.post, server.threads.submit)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None

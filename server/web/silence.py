@@ -1,0 +1,36 @@
+"""A store that does not answer: requests that queue for a thread meanwhile must not wait for it one after the other."""
+
+import time
+
+from server.store.errors import StoreUnavailable
+from server.web.current import cached
+
+#: Seconds of a failed request from which on the store counts as silent, and seconds for which it then does.
+_SLOW, _PERIOD = 0.4, 0.3
+
+
+class Silence:
+    """Until when requests are refused without asking the store."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def note(self, began: float) -> None:
+        """Note that a request failed because of the store; `began` is a value of `time.perf_counter()`."""
+        now = time.perf_counter()
+        if now - began > _SLOW:
+            self._until = now + _PERIOD
+
+    def check(self) -> None:
+        """Refuse a request that would only wait.
+
+        Raises:
+            StoreUnavailable: the store has just failed to answer another request.
+        """
+        if time.perf_counter() < self._until:
+            raise StoreUnavailable("The store cannot be reached.")
+
+
+def silence() -> Silence:
+    """The silence of the current application's store."""
+    return cached("coatcheck.silence", Silence)
