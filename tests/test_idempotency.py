@@ -68,7 +68,7 @@ def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Ser
     answers: list[httpx.Response] = []
 
     def slow_body() -> Any:
-        yield b"first half"
+        yield b"x" * 100_000  # more than the loop reads before a request begins
         begun.set()
         go_on.wait(30)
         yield b"second half"
