@@ -90,6 +90,11 @@ class Notifier:
         self._read()
         return task_id in self._standing
 
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+
     # -- the connection
 
     async def _keep(self) -> None:

@@ -90,6 +90,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
                 server.stop()
                 until = loop.time() + self.cfg.graceful_timeout
             await _pause(stopping, alive=self.alive)
+        server.notifier.stop()
 
     def _is_over(self, stopping: asyncio.Event, server: Server) -> bool:
         if self.ppid != os.getppid():

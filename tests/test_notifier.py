@@ -1,0 +1,93 @@
+"""The loop's own subscription: what it takes from redis-py, and what it does when Redis is silent or gone."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Redis
+
+from server.settings import Settings
+from server.store import Store
+from server.web.gunicorn_worker.notifier import Notifier
+
+ENDS = frozenset({"succeeded"})
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    made = Redis(tmp_path)
+    yield made
+    made.client.close()
+    made.process.kill()
+
+
+def run(redis: Redis, scenario: Callable[[Notifier, list[str]], Any]) -> None:
+    """Run a scenario with a notifier; it gets the list to which its notifications are added."""
+    store = Store(Settings(redis_url=redis.url))
+
+    async def main() -> None:
+        notifier = Notifier(asyncio.get_running_loop(), store.listening_connection)
+        await asyncio.wait_for(scenario(notifier, []), 20)
+        notifier.stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    store.redis.close()
+
+
+async def until(true: Callable[[], object]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+def channel(redis: Redis) -> str:
+    """The channel of task 1, as the notifier has subscribed to it."""
+    [name] = [name for name in redis.client.pubsub_channels("*") if name.endswith(b"1")]
+    return str(name.decode())
+
+
+def test_a_connection_shows_its_socket(redis: Redis) -> None:
+    store = Store(Settings(redis_url=redis.url))
+    connection = store.listening_connection()
+    assert connection._sock.fileno() > 0 and connection.pack_command("PING")
+    connection.disconnect()
+    store.redis.close()
+
+
+def test_a_subscription_hears_its_words_and_no_others(redis: Redis) -> None:
+    async def scenario(notifier: Notifier, heard: list[str]) -> None:
+        made = notifier.subscribe("1", ENDS, lambda: heard.append("1"))
+        await until(lambda: heard)  # it stands
+        name = channel(redis)
+        redis.client.publish(name, "progress")
+        redis.client.publish(name, "succeeded")
+        assert notifier.in_sync("1") and heard == ["1", "1"], "what was published before is heard now"
+        notifier.unsubscribe(made)
+        assert not notifier.in_sync("1")
+
+    run(redis, scenario)
+
+
+def test_a_lost_connection_is_replaced_and_its_subscribers_are_called(redis: Redis) -> None:
+    async def scenario(notifier: Notifier, heard: list[str]) -> None:
+        notifier.subscribe("1", ENDS, lambda: heard.append("1"))
+        await until(lambda: heard)
+        redis.process.kill()
+        await until(lambda: not notifier.in_sync("1"))
+        redis.start()
+        await until(lambda: len(heard) == 2)
+        assert notifier.in_sync("1")
+
+    run(redis, scenario)
+
+
+def test_a_fault_of_one_subscriber_is_its_own(redis: Redis) -> None:
+    async def scenario(notifier: Notifier, heard: list[str]) -> None:
+        notifier.subscribe("1", ENDS, lambda: 1 / 0)
+        notifier.subscribe("1", ENDS, lambda: heard.append("1"))
+        await until(lambda: heard)
+        assert notifier.in_sync("1")
+
+    run(redis, scenario)
