@@ -74,7 +74,7 @@ def test_the_form_of_a_schedule_follows_the_schema_of_its_task(service: Service,
     page.get_by_label("Or every").fill("3600")
     page.get_by_label("Task type").select_option("typed")
     given = page.get_by_role("group", name="Input")
-    expect(given).to_contain_text("Give back what came in.")
+    expect(given).to_contain_text("Return the parameters that were sent.")
     given.get_by_label("text").fill("true")
     given.get_by_label("number").fill("7")
     given.get_by_label("flag").check()
