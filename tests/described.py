@@ -58,7 +58,9 @@ class Described:
             responses = self._document["paths"][path][method]["responses"]
             assert status in responses or status >= "400", f"{where} is not described"
             response = self._resolved(responses.get(status, responses["default"]))
-            schema = response["content"][media_type]["schema"]
+            content = response["content"]
+            schema = content[media_type]["schema"] if media_type in content else {}  # a file of any type
+            assert media_type in content or "*/*" in content, f"{where}: {media_type} is not described"
             components = {"schemas": {name: closed(each, inside=True) for name, each in self._schemas.items()}}
             self._validators[key] = jsonschema_rs.Draft202012Validator({**closed(schema), "components": components})
         return self._validators[key]

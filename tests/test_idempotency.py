@@ -120,8 +120,6 @@ def test_a_key_survives_a_crash_of_the_web_process(fresh: Service) -> None:
 
 
 def test_the_keys_of_two_owners_are_two_keys() -> None:
-    from server.store import IdempotencyKey
-
     assert IdempotencyKey("alice", "k").redis_key != IdempotencyKey("bob", "k").redis_key
 
 

@@ -94,8 +94,7 @@ class SafeFetch:
     """A mixin for kombu's Redis channels, plain and Sentinel."""
 
     QoS = QoS
-    #: kombu copies these from `broker_transport_options` (see `celeryconfig.py`).
-    from_transport_options: tuple[str, ...] = (*stock.Channel.from_transport_options, "store")
+    #: kombu copies it from `broker_transport_options` .
     store: Store
     _look = True  # whether to fetch next, or to wait for a notification
     _fetches = 0
@@ -187,9 +186,13 @@ class SafeFetch:
 class Channel(SafeFetch, stock.Channel):  # type: ignore[misc]
     """A channel to a single Redis."""
 
+    from_transport_options: Any = (*stock.Channel.from_transport_options, "store")
+
 
 class SentinelChannel(SafeFetch, stock.SentinelChannel):  # type: ignore[misc]
     """A channel to the master that Sentinel names."""
+
+    from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "store")
 
 
 class Transport(stock.Transport):

@@ -13,7 +13,7 @@ def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh:
     assert fresh.wait_for(task_id, "scheduled")["not_before"]
     time.sleep(3)
     assert "Traceback" not in old.output()
-    assert 1 <= old.output().count("task.unknown_kind") <= 2
+    assert 1 <= old.output().count("task.unregistered_type") <= 2
     fresh.start_worker()
     assert fresh.wait_for(task_id, seconds=40)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1

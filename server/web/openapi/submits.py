@@ -17,7 +17,11 @@ _ANY_BYTES = "application/octet-stream"
 #: Names in `parts.PARAMETERS` of the options of every submit.
 HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key")
 
-_TABLE = {"data": "bmFtZSxwcmljZQp0ZWEsMy41MAo=", "filename": "prices.csv"}
+#: A sample file for each media type that is not an image's.
+_SAMPLES = {
+    "text/csv": {"data": "bmFtZSxwcmljZQp0ZWEsMy41MAo=", "filename": "prices.csv"},
+    "application/pdf": {"data": "JVBERi0xLjQK", "filename": "letter.pdf"},
+}
 
 _ADDRESSES = ("Location", "Operation-Location")
 _LINKS = ("status", "result", "cancel", "files")
@@ -147,7 +151,8 @@ def _example(kind: TaskDefinition) -> Any:
     """A small sample input, with files of an accepted type."""
     made = sample(kind.input_schema)
     if kind.accepts and not any(each.startswith("image/") for each in kind.accepts):
-        made |= {name: _TABLE for name in kind.uploads if name in made}
+        file = next((_SAMPLES[each] for each in kind.accepts if each in _SAMPLES), _SAMPLES["text/csv"])
+        made |= {name: file for name in kind.uploads if name in made}
     return made
 
 
