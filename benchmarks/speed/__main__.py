@@ -5,6 +5,7 @@ import os
 import sys
 
 from benchmarks.speed import load, report
+from benchmarks.speed.clients import clients
 from benchmarks.speed.figures import Topic
 from benchmarks.speed.growth import growth
 from benchmarks.speed.images import images
@@ -13,7 +14,15 @@ from benchmarks.speed.plan import FULL, SHORT
 from benchmarks.speed.queue import queue
 from benchmarks.speed.web import web
 
-PARTS = {"web": web, "queue": queue, "images": images, "memory": memory, "growth": growth, "start": start}
+PARTS = {
+    "web": web,
+    "clients": clients,
+    "queue": queue,
+    "images": images,
+    "memory": memory,
+    "growth": growth,
+    "start": start,
+}
 
 
 def main() -> int:
