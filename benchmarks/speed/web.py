@@ -56,7 +56,7 @@ def _submits(plan: Plan, sides: list[Side]) -> Topic:
         side.forget_all()
     name, tutorial = ours.name, others[0].name
     why = (
-        "Submits that arrive together are validated and stored by one thread in one script. What is left is that script, "
+        "One thread validates and stores all submits that arrive together, by one script. What is left is that script, "
         "and the id, the record and the answer of each."
     )
     topic.findings = [
