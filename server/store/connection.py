@@ -1,5 +1,12 @@
-"""The process's connection to Redis: one bounded pool, short time-outs, TLS as one setting."""
+"""The process's connection to Redis: one bounded pool, short time-outs, TLS as one setting.
 
+Redis can be down, or answer "not now" (`NotReady`). Callers treat both as an outage: code that waits for the end of
+an outage catches `UNREACHABLE` or calls `patiently`.
+"""
+
+import logging
+import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,28 +15,95 @@ from urllib.parse import quote, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, OutOfMemoryError, ResponseError, TimeoutError
+from redis.connection import DefaultParser
+from redis.exceptions import ConnectionError, OutOfMemoryError, TimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from server.logs import event
 from server.settings import Settings
 from server.store.errors import CoatcheckError, StorageFull, StoreUnavailable
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 #: Seconds. A submit is answered 503 within 1.5 s when Redis is silent: one time-out and what Flask needs.
 CONNECT_TIMEOUT = 0.5
 SOCKET_TIMEOUT = 1.0
 
-#: What a Redis that is gone, silent or starting raises.
-UNREACHABLE = (ConnectionError, TimeoutError, redis.exceptions.BusyLoadingError, redis.exceptions.ReadOnlyError)
+#: Errors of a Redis that is down or silent, or answers "not now".
+UNREACHABLE = (ConnectionError, TimeoutError)
 
-#: What Redis says where it will not write now: a full disk, a fail-over. Some have exceptions of their own, but not
-#: inside a script.
-_NOT_NOW = ("MISCONF", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "READONLY", "LOADING")
+#: Redis's answers that mean "not now", by their code.
+NOT_READY = {
+    "BUSY": "Redis is busy with a script.",
+    "CLUSTERDOWN": "The Redis cluster is down.",
+    "LOADING": "Redis is loading its data.",
+    "MASTERDOWN": "Redis has lost its master.",
+    "MISCONF": "Redis cannot save to its disk, and accepts no writes.",
+    "NOREPLICAS": "Redis has too few replicas, and accepts no writes.",
+    "READONLY": "Redis is a read-only replica.",
+    "TRYAGAIN": "The Redis cluster is moving its data.",
+}
+
+#: Before Redis 7, an error inside a script came as "ERR Error running script (…): @user_script:1: -READONLY …".
+_IN_SCRIPT = re.compile(r"^ERR Error running script .*?@user_script:\s*\d+:\s*-?([A-Z]+) ", re.DOTALL)
 
 #: Seconds for which a running task waits for a Redis that is gone.
 OUTAGE_TIMEOUT = 600.0
+
+
+class NotReady(ConnectionError, StoreUnavailable):
+    """Redis answers that it cannot do this now, which is an outage like any other."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text, status_code=code)
+        StoreUnavailable.__init__(self, NOT_READY[code])
+        self.args = (f"{code} {text}",)
+
+
+class RedisFull(OutOfMemoryError, StorageFull):
+    """Redis is at `maxmemory` and refuses commands that need memory."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, status_code="OOM")
+        StorageFull.__init__(self)
+        self.args = (text,)
+
+
+class Parser(DefaultParser):  # type: ignore[misc, valid-type]
+    """redis-py's parser, which raises `NotReady` and `RedisFull` where Redis answers "not now" or "full".
+
+    The parser sees every reply: of commands, pipelines, transactions and scripts, of our clients and of kombu's.
+    """
+
+    @classmethod
+    def parse_error(cls, response: str) -> Exception:
+        """The exception of an error reply."""
+        in_script = _IN_SCRIPT.match(response)
+        code, _, text = response.partition(" ")
+        code = in_script[1] if in_script else code
+        if code in NOT_READY:
+            return NotReady(code, text)
+        if code == "OOM":
+            return RedisFull(text)
+        return cast(Exception, super().parse_error(response))
+
+
+class _Once(Retry):
+    """Reconnect and try a second time, unless Redis has answered "not now" and is the server to ask.
+
+    After a failover the name of the server may stand for another one.
+    """
+
+    def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
+        """Retry as redis-py does, except after some answers."""
+        return super().call_with_retry(do, fail, is_retryable or _worth_reconnecting, with_failure_count)
+
+
+def _worth_reconnecting(error: Exception) -> bool:
+    return not isinstance(error, NotReady) or error.status_code in ("READONLY", "MASTERDOWN")
 
 
 def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
@@ -43,8 +117,9 @@ def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redi
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_keepalive": True,
         "health_check_interval": 0,
+        "parser_class": Parser,
         "max_connections": config.web_threads + 4,
-        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+        "retry": _Once(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
     url = config.redis_url
     if urlsplit(url).scheme == "rediss":
@@ -92,25 +167,44 @@ def store_error(error: Exception) -> CoatcheckError | None:
     """The error of a Redis or a blob store that accepts nothing for now; None where it is something else."""
     if isinstance(error, CoatcheckError):
         return error
-    text = str(error) if isinstance(error, ResponseError) else ""
-    # At `maxmemory`; inside a script Redis says so in a plain ResponseError.
-    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in text:
-        return StorageFull()
-    # A blob store that is out of reach raises an OSError.
-    if isinstance(error, (*UNREACHABLE, OSError)) or any(word in text for word in _NOT_NOW):
-        return StoreUnavailable("The store cannot be reached.")
+    if isinstance(error, UNREACHABLE):
+        return StoreUnavailable(outage_reason(error))
     return None
 
 
-def patiently(step: Callable[[], T], seconds: float = OUTAGE_TIMEOUT) -> T:
-    """What `step` gives, tried again for so many seconds where Redis is out of reach: for what runs in a worker."""
-    until = time.monotonic() + seconds
+def outage_reason(error: BaseException) -> str:
+    """Say in one sentence why Redis cannot be used. The sentence contains no host name and no password."""
+    if isinstance(error, NotReady):
+        return error.detail
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"The certificate of Redis is not trusted ({cause.verify_message}). If your provider signs its own, "
+                "set REDIS_TLS_VERIFY=false."
+            )
+        cause = cause.__cause__ or cause.__context__
+    if "max number of clients" in str(error):
+        return "Redis accepts no more connections (its maxclients)."
+    return "The store cannot be reached."
+
+
+def patiently(step: Callable[[], T], seconds: float = OUTAGE_TIMEOUT, *, room_seconds: float = 0) -> T:
+    """Call `step` and return its result. Retry while the store is unavailable, for code that runs in a worker.
+
+    Raises:
+        StorageFull: there was no space, also after `room_seconds`.
+    """
+    began = time.monotonic()
     wait = 0.1
     while True:
         try:
             return step()
-        except UNREACHABLE:
-            if time.monotonic() > until:
+        except (*UNREACHABLE, StoreUnavailable, StorageFull) as error:
+            limit = room_seconds if isinstance(error, StorageFull) else seconds
+            if time.monotonic() - began >= limit:
                 raise
-            time.sleep(wait)
-            wait = min(2.0, wait * 2)
+            if wait == 0.1:
+                event(log, "store.waiting", level=logging.WARNING, reason=error)
+        time.sleep(wait)
+        wait = min(2.0, wait * 2)

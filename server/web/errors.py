@@ -11,7 +11,6 @@ from typing import Any
 
 import pydantic_core
 from flask import Flask, Response, g, request
-from redis.exceptions import ResponseError
 from werkzeug.exceptions import HTTPException
 
 from server.logs import event
@@ -21,6 +20,7 @@ from server.store.errors import (
     ErrorType,
     QuotaExceeded,
     StorageFull,
+    StoreUnavailable,
     error_type,
     error_types,
     register_error_types,
@@ -194,7 +194,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(CoatcheckError, answer)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
-    for error in (StorageFull, ResponseError, *UNREACHABLE, OSError):
+    for error in (StorageFull, StoreUnavailable, *UNREACHABLE):
         app.register_error_handler(error, _of_the_store)
 
 

@@ -70,6 +70,27 @@ def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(
         assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
 
 
+def test_an_output_that_finds_no_room_waits_for_it(fresh: Service) -> None:
+    fresh.env["MAX_BLOB_BYTES"] = str(2**20)
+    fresh.start()
+    first = fresh.submit("saves", size=2**20)
+    assert fresh.wait_for(first)["status"] == "succeeded"
+    second = fresh.submit("saves", size=2**20)
+    fresh.wait_for(second, "running")
+    time.sleep(1)
+    assert fresh.status(second)["status"] == "running"
+    assert fresh.http.delete(f"/tasks/{first}").status_code == 204
+    end = fresh.wait_for(second)
+    assert (end["status"], end["deliveries"]) == ("succeeded", 1)
+
+
+def test_an_output_that_finds_no_room_for_long_is_storage_full(fresh: Service) -> None:
+    fresh.env |= {"MAX_BLOB_BYTES": str(2**20), "STORAGE_WAIT_SECONDS": "2"}
+    fresh.start()
+    end = fresh.wait_for(fresh.submit("saves", size=2**20 + 1))
+    assert (end["status"], end["error"]["type"], end["deliveries"]) == ("failed", "/problems/storage-full", 1)
+
+
 def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fresh: Service) -> None:
     fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
     fresh.start()

@@ -110,8 +110,8 @@ class BlobWriter(ABC):
 class BlobStore(Protocol):
     """Where bytes live.
 
-    Every method raises ValueError for what is no key (see `split_key`), and an OSError or one of redis.exceptions
-    when the store is out of reach.
+    Every method raises ValueError for what is no key (see `split_key`), and StoreUnavailable, or one of
+    `server.store.connection.UNREACHABLE`, when the store is out of reach.
     """
 
     def writer(self, key: str) -> BlobWriter:

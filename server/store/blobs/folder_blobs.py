@@ -18,7 +18,7 @@ from server.store.blobs.base import (
     split_key,
     split_prefix,
 )
-from server.store.errors import BlobMissing, StorageFull
+from server.store.errors import BlobMissing, StorageFull, StoreUnavailable
 
 SEGMENT = 200  # file systems allow 255 bytes in a file name, and an escaped name may be longer
 
@@ -36,13 +36,15 @@ class FolderBlobs:
 
     def size(self, key: str) -> int:
         try:
-            return self._path(key).stat().st_size
+            with _disk_errors():
+                return self._path(key).stat().st_size
         except FileNotFoundError:
             raise BlobMissing(key) from None
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         try:
-            file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+            with _disk_errors():
+                file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise BlobMissing(key) from None
         chunks = _Chunks(file)
@@ -51,13 +53,14 @@ class FolderBlobs:
 
     def copy(self, source: str, target: str) -> None:
         origin, path = self._path(source), self._path(target)
-        new = self.new_file()
+        with _disk_errors():
+            new = self.new_file()
         try:
-            with _full_disk():
+            with _disk_errors():
                 # A blob never changes in place, so a second link to the same bytes is a copy.
                 os.link(origin, new)
                 self.move_in(new, path)
-        except OSError:
+        except (FileNotFoundError, StoreUnavailable):
             # There is no source, which read() says; or the file system has no links, or no more to this file.
             chunks = self.read(source)
             with self.writer(target) as writer:
@@ -75,7 +78,7 @@ class FolderBlobs:
             for name in names:
                 path = Path(parent, name)
                 if _joined(path.relative_to(folder)).startswith(escape(start)):
-                    with suppress(FileNotFoundError):
+                    with suppress(FileNotFoundError), _disk_errors():
                         path.unlink()
                         number += 1
             with suppress(OSError):  # not empty, or already gone
@@ -83,9 +86,10 @@ class FolderBlobs:
         return number
 
     def prefixes(self) -> Iterator[tuple[str, float]]:
-        self._collect()
         try:
-            entries = os.scandir(self._root)
+            with _disk_errors():
+                self._collect()
+                entries = os.scandir(self._root)
         except FileNotFoundError:
             return
         with entries:
@@ -151,14 +155,14 @@ class _FolderWriter(BlobWriter):
         return self._new
 
     def _put(self, chunk: bytes) -> None:
-        with _full_disk():
+        with _disk_errors():
             self._open()
             rest = memoryview(chunk)
             while rest:
                 rest = rest[os.write(self._file, rest) :]
 
     def _commit(self) -> None:
-        with _full_disk():
+        with _disk_errors():
             new = self._open()
             os.fsync(self._file)
             self._close()
@@ -192,7 +196,8 @@ class _Chunks(Iterator[bytes]):
     def __next__(self) -> bytes:
         chunk = b""
         if self._at < self._stop:
-            chunk = os.pread(self._file, min(CHUNK_BYTES, self._stop - self._at), self._at)
+            with _disk_errors():
+                chunk = os.pread(self._file, min(CHUNK_BYTES, self._stop - self._at), self._at)
         if not chunk:
             self.close()
             raise StopIteration
@@ -211,14 +216,19 @@ class _Chunks(Iterator[bytes]):
 
 
 @contextmanager
-def _full_disk() -> Iterator[None]:
-    """A full disk or quota is StorageFull, like a full Redis."""
+def _disk_errors() -> Iterator[None]:
+    """A full disk or quota is StorageFull, like a full Redis, and a broken disk is StoreUnavailable.
+
+    FileNotFoundError passes: the caller knows whether that is a mistake.
+    """
     try:
         yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull from error
-        raise
+        raise StoreUnavailable(f"The folder of BLOB_URL cannot be used: {error.strerror}.") from error
 
 
 def _joined(path: Path) -> str:

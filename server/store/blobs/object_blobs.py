@@ -11,6 +11,7 @@ list them: the bucket needs a lifecycle rule, AbortIncompleteMultipartUpload aft
 """
 
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -26,8 +27,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from server.logs import event
 from server.store.blobs.base import CHUNK_BYTES, BlobWriter, clip, escape, is_task_id, split_key, split_prefix
-from server.store.errors import BlobMissing
+from server.store.errors import BlobMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from obstore import WritableFile
@@ -41,6 +43,8 @@ CLIENT: dict[str, Any] = {
 }
 RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
+log = logging.getLogger(__name__)
+
 _libraries: dict[int, ModuleType] = {}  # by process id; a parent's entries keep its objects from being torn down here
 _locks: dict[int, threading.Lock] = {}  # by process id too: a lock that was held at the fork would stay held
 
@@ -48,7 +52,7 @@ _locks: dict[int, threading.Lock] = {}  # by process id too: a lock that was hel
 class ObjectBlobs:
     """The blob store in an S3 bucket. Credentials, endpoint and region: the usual AWS_* variables, read by obstore.
 
-    OSError: the store is out of reach or refuses. Its text may hold the endpoint: it belongs in a log, not an answer.
+    StoreUnavailable: the store is out of reach or refuses. The reason may hold the endpoint, so it is in the log alone.
     A writer holds about 6 MiB and not 1, whatever the size of the blob: S3 takes no smaller parts than 5.
     """
 
@@ -154,16 +158,21 @@ class _ObjectWriter(BlobWriter):
 
 @contextmanager
 def _errors(key: str | None = None) -> Iterator[None]:
-    """What obstore raises, as the contract says: BlobMissing where a key is read, else OSError."""
+    """Raise as the contract says what obstore raises: BlobMissing where a key is read, else StoreUnavailable."""
     errors = _library().exceptions
     try:
         yield
     except (FileNotFoundError, errors.PreconditionError) as error:
         if key is not None:
             raise BlobMissing(key) from None
-        raise OSError(f"The object store has no such bucket: {error}") from error
-    except errors.BaseError as error:
-        raise OSError(f"The object store failed: {error}") from error
+        raise _unavailable("The object store has no such bucket.", error) from error
+    except (errors.BaseError, OSError) as error:  # of a writer it is an OSError
+        raise _unavailable("The object store cannot be reached.", error) from error
+
+
+def _unavailable(detail: str, error: Exception) -> StoreUnavailable:
+    event(log, "blobs.unreachable", level=logging.WARNING, reason=error)
+    return StoreUnavailable(detail)
 
 
 def _path(key: str) -> str:

@@ -7,12 +7,12 @@ per chunk, because one key expires, is renamed, copied and deleted in one step.
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, cast
 
 import redis as redis_py
 from redis.commands.core import Script
-from redis.exceptions import ConnectionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
 
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
 from server.store.errors import BlobMissing, StorageFull
@@ -128,7 +128,7 @@ return number
 
 
 class RedisBlobs:
-    """The blob store in Redis. Redis' own errors pass through, but "out of memory" is StorageFull."""
+    """The blob store in Redis. Errors of Redis pass through (`server.store.connection`)."""
 
     def __init__(self, redis: redis_py.Redis, max_bytes: int | None = None, idle_seconds: int = IDLE_SECONDS) -> None:
         """`max_bytes`: what all blobs together may hold, None for no limit.
@@ -193,8 +193,7 @@ class RedisBlobs:
         StorageFull: over the budget, or Redis is at `maxmemory`. BlobMissing(key): not there.
         """
         found = self._scripts[script]
-        with _out_of_memory():
-            answer = self._transaction([*first, ("EVALSHA", found.sha, 0, *args)], found) if first else found(args=args)
+        answer = self._transaction([*first, ("EVALSHA", found.sha, 0, *args)], found) if first else found(args=args)
         if answer == b"FULL":
             raise StorageFull
         if answer == b"GONE":
@@ -267,19 +266,6 @@ def _executed(pipe: Any, commands: Sequence[_Command]) -> Any:
     for command in commands:
         pipe.execute_command(*command)
     return pipe.execute()[-1]
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    """Redis at `maxmemory` is StorageFull; inside a script it says so in a plain ResponseError."""
-    try:
-        yield
-    except OutOfMemoryError as error:
-        raise StorageFull from error
-    except ResponseError as error:
-        if "OOM" in str(error):
-            raise StorageFull from error
-        raise
 
 
 def _size(meta: bytes) -> int:

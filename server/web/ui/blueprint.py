@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.store.api_keys import PROXY, Caller
-from server.store.connection import UNREACHABLE
+from server.store.connection import UNREACHABLE, outage_reason
 from server.store.errors import CoatcheckError
 from server.web.current import store
 from server.web.errors import Problem, as_problem
@@ -108,8 +108,8 @@ def _problem(error: CoatcheckError) -> BaseResponse:
     return _error_page(problem)
 
 
-def _unreachable(_: Exception) -> BaseResponse:
-    return _error_page(Problem("unavailable", "The store cannot be reached.", headers={"Retry-After": "2"}))
+def _unreachable(error: Exception) -> BaseResponse:
+    return _error_page(Problem("unavailable", outage_reason(error), headers={"Retry-After": "2"}))
 
 
 for _error in UNREACHABLE:

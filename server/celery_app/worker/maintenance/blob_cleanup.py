@@ -7,6 +7,7 @@ from itertools import islice
 
 from server.logs import event
 from server.store import Store, ids
+from server.store.errors import StoreUnavailable
 
 #: Number of tasks whose files are deleted under one lease.
 BATCH = 100
@@ -45,7 +46,7 @@ class BlobCleanup:
                 done += len(task_ids)
             if self._store.leases.acquire_slot("orphans", ORPHANS_EVERY):
                 done += self._collect_orphans()
-        except OSError as error:  # the store is out of reach: what was taken comes again
+        except StoreUnavailable as error:  # the store is out of reach: what was taken comes again
             event(log, "blob_cleanup.store_unreachable", level=logging.WARNING, reason=error)
         return done
 

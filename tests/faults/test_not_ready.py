@@ -1,0 +1,62 @@
+"""Redis answering "not now": the web says 503, workers wait, what runs ends once, and nobody is lost."""
+
+import time
+
+import pytest
+import redis
+from harness import Service
+from ledger import starts
+from outages import OUTAGES
+
+from server.store.connection import NOT_READY, UNREACHABLE, Parser
+from server.store.errors import StoreUnavailable
+
+slow = pytest.mark.slow
+
+
+def _refused(service: Service) -> None:
+    began = time.monotonic()
+    answer = service.http.post("/tasks/ledgered", json={})
+    assert time.monotonic() - began < 1.5
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json"), answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+LONG = [(code, seconds, times) for code in OUTAGES for seconds, times in ((30, 1), (4, 3))]
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "times"),
+    [(code, 4, 1) for code in OUTAGES] + [pytest.param(*each, marks=slow) for each in LONG],
+)
+def test_tasks_outlive_a_redis_that_says_not_now(fresh: Service, code: str, seconds: float, times: int) -> None:
+    fresh.start(workers=1)
+    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=20 if times > 1 else 5)]
+    for task_id in running:
+        fresh.wait_for(task_id, "running")
+    waiting = [fresh.submit("whose_turn") for _ in range(3)]
+    for _ in range(times):
+        with OUTAGES[code](fresh):
+            _refused(fresh)
+            time.sleep(seconds)
+            _refused(fresh)
+        time.sleep(1)
+    later = fresh.submit_until_taken("whose_turn")
+    for task_id in (*running, *waiting, later):
+        end = fresh.wait_for(task_id, seconds=60)
+        assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1), end
+    assert fresh.workers[0].alive
+    assert " CRITICAL " not in fresh.workers[0].output()
+
+
+@pytest.mark.parametrize("code", NOT_READY)
+def test_each_such_answer_is_an_outage_inside_a_script_too(code: str) -> None:
+    old = f"ERR Error running script (call to f_0a1b): @user_script:3: -{code} No.  script: f_0a1b, on @user_script:3."
+    for reply in (f"{code} No.", f"{code} No. script: f_0a1b, on @user_script:3.", old):
+        error = Parser.parse_error(reply)
+        assert isinstance(error, UNREACHABLE) and isinstance(error, StoreUnavailable)
+
+
+def test_the_parser_that_we_extend_is_the_one_that_redis_py_uses() -> None:
+    assert issubclass(Parser, redis.connection.DefaultParser)
+    assert redis.connection.DefaultParser.parse_error is not Parser.parse_error
