@@ -30,13 +30,18 @@ forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to serve other machines without a key."""
+    """Refuse a Redis that cannot work, and to serve other machines without a key."""
+    store = Store(_settings)
+    if reason := store.checks.at_start():
+        sys.exit(f"coatcheck: {reason}")
     if _settings.host in LOOPBACK:
         return
     try:
-        open_to_all = not Store(_settings).api_keys.any()
+        open_to_all = not store.api_keys.any()
     except UNREACHABLE:
         return  # every request will be refused until Redis says who may do what
+    finally:
+        store.redis.close()
     if open_to_all:
         sys.exit(
             f"coatcheck: HOST is {_settings.host}, and no API key is configured. Make one with "

@@ -77,14 +77,14 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
 
     worker = fresh.start_worker()
     eventually(lambda: fresh.http.get("/health/ready").status_code == 200)
-    assert fresh.http.get("/health/ready").json() == {"status": "ready", "workers": 1}
+    assert fresh.http.get("/health/ready").json() == {"status": "ready", "workers": 1, "warnings": []}
 
     worker.signal(SIGTERM)
     eventually(lambda: fresh.http.get("/health/ready").status_code == 503, seconds=30)
 
     fresh.redis.process.kill()
     gone: Any = fresh.http.get("/health/ready")
-    assert (gone.status_code, gone.json()["detail"]) == (503, "Redis is unreachable.")
+    assert (gone.status_code, gone.json()["detail"]) == (503, "The store cannot be reached.")
     assert fresh.http.get("/health/live").json() == {"status": "live"}
 
 

@@ -84,7 +84,10 @@ def test_any_certificate_is_taken_where_that_is_set(behind_tls: Service) -> None
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(behind_tls: Service, tmp_path: Path) -> None:
     web = behind_tls.start_web()
-    assert behind_tls.http.post("/tasks/ledgered", json={}).status_code == 503
+    refusal = behind_tls.http.post("/tasks/ledgered", json={})
+    for answer in (refusal, behind_tls.http.get("/health/ready")):
+        assert (answer.status_code, "certificate of Redis is not trusted" in answer.json()["detail"]) == (503, True)
+        assert "REDIS_TLS_VERIFY" in answer.json()["detail"]
     assert "certificate verify failed" in web.output()
     worker = Process(shlex.split(PROCFILE["worker"]), tmp_path / "worker.log", behind_tls.env)
     behind_tls.workers.append(worker)

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from server import __version__
-from server.cli import commands, keys
+from server.cli import commands, doctor, keys
 
 
 def main() -> int:
@@ -19,11 +19,14 @@ def main() -> int:
         text = f"start {program}; its own options may follow"
         subcommands.add_parser(name, help=text, add_help=False, prefix_chars="\0")
     keys.add_arguments(subcommands.add_parser("keys", help="create, list and revoke API keys"))
+    subcommands.add_parser("doctor", help="check settings, Redis and files, and say what to change")
     options, more = parser.parse_known_args()
     if options.main in ("web", "worker"):
         os.execv(sys.executable, commands.web(more) if options.main == "web" else commands.worker(more))
     if more:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if options.main == "doctor":
+        return doctor.run()
     return keys.run(options) if options.main == "keys" else _run()
 
 

@@ -7,6 +7,7 @@ tasks.py       the life of a task          submit.py     how tasks come in      
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
 api_keys.py    keys, owners, roles         stats.py      counters, throughput     blobs/      uploads and output files
+checks.py      whether Redis is set up well
 """
 
 import secrets
@@ -20,6 +21,7 @@ from server.settings import Settings
 from server.store.api_keys import ApiKeys
 from server.store.blobs import open_store
 from server.store.blobs.base import BlobStore
+from server.store.checks import Checks
 from server.store.connection import connect
 from server.store.leases import Leases
 from server.store.listing import Listing
@@ -105,6 +107,11 @@ class Store:
     def api_keys(self) -> ApiKeys:
         """Who may call the API."""
         return ApiKeys(self.redis, self.settings)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """Whether Redis is set up to keep what is accepted."""
+        return Checks(self.redis, self.settings)
 
     @cached_property
     def blobs(self) -> BlobStore:

@@ -106,6 +106,11 @@ def _worth_reconnecting(error: Exception) -> bool:
     return not isinstance(error, NotReady) or error.status_code in ("READONLY", "MASTERDOWN")
 
 
+def connections_wanted(config: Settings) -> int:
+    """Connections of one web server and one worker at most, measured with `CLIENT LIST`."""
+    return config.web_concurrency * (config.web_threads + 4) + 10 + config.worker_concurrency
+
+
 def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
     """Make a client; nothing is sent before the first command.
 

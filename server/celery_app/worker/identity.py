@@ -4,6 +4,7 @@ Each worker process has its own name, so that leases distinguish a worker from t
 """
 
 import secrets
+import sys
 from typing import Any
 
 from celery import Celery
@@ -13,13 +14,18 @@ from server.sdk.registry import catalog
 
 
 def install(app: Celery) -> None:
-    """Append a token to the node's name, `celery@host.1f2e3d4c`. Without `-Q`, read every queue."""
+    """Check Redis, append a token to the node's name (`celery@host.1f2e3d4c`), and without `-Q` read every queue."""
 
     def know_all_queues(**_: Any) -> None:
         queues = app.amqp.queues
         for each in catalog():
             queues.select_add(queues[each.queue])  # what is asked for is made; what is merely made is not consumed
 
+    def check_redis(**_: Any) -> None:
+        if reason := app.store.checks.at_start():
+            sys.exit(f"coatcheck: {reason}")
+
+    celeryd_init.connect(check_redis, weak=False)
     celeryd_init.connect(_rename, weak=False)
     celeryd_init.connect(know_all_queues, weak=False)
 

@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from pydantic import Field
 
 from server.sdk.registry import catalog
-from server.store.connection import UNREACHABLE
+from server.store.checks import Severity
+from server.store.connection import UNREACHABLE, outage_reason
 from server.store.record import Status
 from server.web.current import store
 from server.web.errors import Problem
@@ -35,6 +36,7 @@ class Ready(WireObject):
 
     status: Literal["ready"]
     workers: int = Field(ge=1)
+    warnings: list[str]
 
 
 @route.get(
@@ -57,18 +59,23 @@ def live() -> Response:
     "Whether tasks are accepted and run",
     (Answer(200, "It would.", json_of(Ready)),),
     Access.ANYONE,
-    "503 gives the reason: Redis is unreachable, or no worker is running.",
+    "503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is running. "
+    "`warnings` are sentences about what ought to be changed.",
     problems=("unavailable",),
 )
 def ready() -> Response:
     """Check that tasks are accepted and that a worker is running."""
     try:
-        workers = len(store().leases.workers())
-    except UNREACHABLE:
-        raise Problem("unavailable", "Redis is unreachable.") from None
+        findings, workers = store().checks.findings(), len(store().leases.workers())
+    except UNREACHABLE as error:
+        raise Problem("unavailable", outage_reason(error)) from None
+    warnings = [finding.text for finding in findings if finding.severity is Severity.WARNING]
+    reasons = [finding.text for finding in findings if finding.severity is not Severity.WARNING]
     if workers == 0:
-        raise Problem("unavailable", "No worker is running.", headers={"Retry-After": "5"})
-    return json_answer({"status": "ready", "workers": workers})
+        reasons.append("No worker is running.")
+    if reasons:
+        raise Problem("unavailable", " ".join(reasons), headers={"Retry-After": "5"}, warnings=warnings)
+    return json_answer({"status": "ready", "workers": workers, "warnings": warnings})
 
 
 @route.get(

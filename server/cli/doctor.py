@@ -1,0 +1,65 @@
+"""`coatcheck doctor`: check the settings, Redis and the blob store, and say in one sentence each what to change."""
+
+import sys
+
+from server.settings import Settings, SettingsError, load
+from server.store import Store
+from server.store.checks import Severity
+from server.store.connection import UNREACHABLE, outage_reason
+from server.store.errors import BlobMissing, CoatcheckError
+
+
+def run() -> int:
+    """Print every finding; the exit code is 1 if the server cannot work as it is set up."""
+    try:
+        settings = load()
+    except SettingsError as error:
+        return _print([("error", str(error))])
+    store = Store(settings)
+    found = [*_redis(store), *_settings(settings)]
+    if not any(word == "error" for word, _ in found):
+        found += [*_blobs(store), *_workers(store)]
+    return _print(found)
+
+
+def _print(found: list[tuple[str, str]]) -> int:
+    for word, text in found:
+        print(f"{word}: {text}")
+    if not found:
+        print("ok: Redis, files, keys and workers are fine.")
+    sys.stdout.flush()
+    return int(any(word == "error" for word, _ in found))
+
+
+def _redis(store: Store) -> list[tuple[str, str]]:
+    try:
+        findings = store.checks.findings()
+    except UNREACHABLE as error:
+        return [("error", outage_reason(error))]
+    return [("warning" if each.severity is Severity.WARNING else "error", each.text) for each in findings]
+
+
+def _settings(settings: Settings) -> list[tuple[str, str]]:
+    if settings.secret_key:
+        return []
+    text = "SECRET_KEY is not set: if Redis is emptied, ids of expired tasks become unknown, and sessions end."
+    return [("warning", text)]
+
+
+def _blobs(store: Store) -> list[tuple[str, str]]:
+    try:
+        store.blobs.size("doctor/probe")
+    except BlobMissing:
+        return []
+    except (CoatcheckError, *UNREACHABLE) as error:
+        return [("error", f"The storage of files (BLOB_URL) cannot be used: {error}")]
+    return []
+
+
+def _workers(store: Store) -> list[tuple[str, str]]:
+    found = []
+    if not store.leases.workers():
+        found.append(("warning", "No worker is running."))
+    if not store.api_keys.any():
+        found.append(("warning", "No API key exists, so the server answers on loopback addresses only."))
+    return found

@@ -1,0 +1,191 @@
+"""Whether Redis is set up to keep what is accepted. Each finding is one sentence that says what to change."""
+
+import logging
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from server.logs import event
+from server.settings import Settings
+from server.store.connection import UNREACHABLE, RedisFull, connections_wanted, outage_reason
+
+#: The oldest Redis that has the commands which our scripts use.
+MIN_VERSION = (6, 2)
+
+#: Seconds for which the slower checks are not repeated.
+_REPEAT_AFTER = 10.0
+
+#: A key that is written and deleted, as a test.
+_PROBE = "probe"
+
+#: Commands that web, worker and broker need, each harmless on the key of the test.
+_COMMANDS: tuple[tuple[str | int, ...], ...] = (
+    ("SET", _PROBE, 1, "PX", 1000),
+    ("GET", _PROBE),
+    ("EXISTS", _PROBE),
+    ("PERSIST", _PROBE),
+    ("EXPIRE", _PROBE, 1),
+    ("INCRBY", _PROBE, 1),
+    ("UNLINK", _PROBE),
+    ("HSET", _PROBE, "a", 1),
+    ("HGETALL", _PROBE),
+    ("HSCAN", _PROBE, 0),
+    ("HINCRBY", _PROBE, "a", 1),
+    ("HDEL", _PROBE, "a"),
+    ("ZADD", _PROBE, 1, "a"),
+    ("ZRANGE", _PROBE, 0, 0),
+    ("ZREM", _PROBE, "a"),
+    ("SADD", _PROBE, "a"),
+    ("SMEMBERS", _PROBE),
+    ("SREM", _PROBE, "a"),
+    ("LPUSH", _PROBE, 1),
+    ("LRANGE", _PROBE, 0, 0),
+    ("BRPOP", _PROBE, 1),
+    ("LLEN", "default"),
+    ("HLEN", "unacked"),
+    ("SMEMBERS", "_kombu.binding.celery"),
+    ("EVAL", "return redis.call('TIME')", 0),
+    ("SCRIPT", "EXISTS", "0" * 40),
+    ("PUBLISH", "t:", ""),
+    ("CLIENT", "ID"),
+)
+
+log = logging.getLogger(__name__)
+
+
+class Severity(IntEnum):
+    """How much a finding matters."""
+
+    WARNING = 1
+    #: The server is not ready.
+    ERROR = 2
+    #: No restart helps: web and worker do not start.
+    FATAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about Redis that ought to be changed."""
+
+    severity: Severity
+    text: str
+
+
+class Checks:
+    """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` where it does not answer."""
+
+    def __init__(self, connection: "redis.Redis", settings: Settings) -> None:
+        self._redis: Any = connection
+        self._settings = settings
+        self._found: list[Finding] = []
+        self._checked_at = -_REPEAT_AFTER
+
+    def findings(self) -> list[Finding]:
+        """Check everything, the worst first. The set-up is checked once in a while, space and writability each time."""
+        if time.monotonic() - self._checked_at >= _REPEAT_AFTER:
+            self._found = self._check()
+            self._checked_at = time.monotonic()
+        found = self._found
+        if not any(finding.severity is Severity.FATAL for finding in found):  # else a write fails for that reason
+            found = [*found, *self._written()]
+        return sorted(found, key=lambda finding: -finding.severity)
+
+    def at_start(self) -> str | None:
+        """Log what is wrong with Redis. Return the sentence for which a process must not start.
+
+        An outage is not one: the process starts and waits.
+        """
+        try:
+            findings = self.findings()
+        except UNREACHABLE as error:
+            event(log, "redis.unreachable", level=logging.ERROR, reason=outage_reason(error))
+            return None
+        finally:
+            self._redis.close()  # a parent of other processes keeps no connection
+        for finding in findings:
+            level = logging.WARNING if finding.severity is Severity.WARNING else logging.ERROR
+            event(log, "redis.setup", level=level, reason=finding.text)
+        return next((finding.text for finding in findings if finding.severity is Severity.FATAL), None)
+
+    def _written(self) -> list[Finding]:
+        """Write a key, since a Redis that cannot write answers reads all the same."""
+        try:
+            self._redis.set(_PROBE, 1, px=1000)
+        except RedisFull:
+            return [Finding(Severity.ERROR, "Redis is full: its `maxmemory` is reached. Raise it, or delete tasks.")]
+        except NoPermissionError:
+            pass  # said by the check of permissions
+        return []
+
+    def _check(self) -> list[Finding]:
+        info = self._redis.info()
+        if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for that reason
+            return [hopeless]
+        found = [_eviction(info), self._permissions(), self._persistence(info), self._max_clients(info)]
+        return [finding for finding in found if finding is not None]
+
+    def _permissions(self) -> Finding | None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for command in _COMMANDS:
+                pipe.execute_command(*command)
+            answers = pipe.execute(raise_on_error=False)
+        denied = [
+            str(command[0])
+            for command, answer in zip(_COMMANDS, answers, strict=True)
+            if isinstance(answer, NoPermissionError) or "NOPERM" in str(answer)
+        ]
+        if not denied:
+            return None
+        names = ", ".join(sorted(set(denied)))
+        text = f"The Redis user of REDIS_URL is not allowed to use {names}, or their keys. Extend its ACL."
+        return Finding(Severity.FATAL, text)
+
+    def _persistence(self, info: dict[str, Any]) -> Finding | None:
+        if info.get("aof_enabled"):
+            return None
+        try:
+            snapshots = bool(self._redis.config_get("save").get("save"))
+        except ResponseError:  # managed servers do not tell
+            return Finding(Severity.WARNING, "Redis has no append-only file: its restart may lose accepted tasks.")
+        if snapshots:
+            text = "Redis saves snapshots alone: a crash loses the tasks since the last one. Set `appendonly yes`."
+        else:
+            text = "Redis saves nothing to its disk: its restart loses every task. Set `appendonly yes`."
+        return Finding(Severity.WARNING, text)
+
+    def _max_clients(self, info: dict[str, Any]) -> Finding | None:
+        limit, wanted = info.get("maxclients"), connections_wanted(self._settings)
+        if limit is None or limit >= wanted:
+            return None
+        text = f"Redis accepts {limit} connections; one web server and one worker use up to {wanted}."
+        return Finding(Severity.WARNING, f"{text} Raise `maxclients`, or lower WEB_CONCURRENCY or WEB_THREADS.")
+
+
+def _version(info: dict[str, Any]) -> Finding | None:
+    version = str(info.get("redis_version", ""))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= MIN_VERSION:
+        return None
+    oldest = ".".join(map(str, MIN_VERSION))
+    return Finding(Severity.FATAL, f"Redis {version} is too old. Use Redis {oldest} or newer, or Valkey.")
+
+
+def _cluster(info: dict[str, Any]) -> Finding | None:
+    if not info.get("cluster_enabled"):
+        return None
+    return Finding(
+        Severity.FATAL, "Redis runs in cluster mode, which is not supported. Use a single server or Sentinel."
+    )
+
+
+def _eviction(info: dict[str, Any]) -> Finding | None:
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction" or not info.get("maxmemory"):
+        return None
+    text = (
+        f"Redis deletes accepted tasks when its memory is full: `maxmemory-policy` is {policy}. Set it to noeviction."
+    )
+    return Finding(Severity.ERROR, text)

@@ -1,0 +1,105 @@
+"""A Redis that is set up so that it loses tasks, or cannot work at all: start, ready and doctor say so."""
+
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from harness import PROCFILE, ROOT, Process, Service, eventually
+
+
+def doctor(service: Service) -> tuple[int, str]:
+    """The exit code of `coatcheck doctor` and its output."""
+    command = [sys.executable, "-m", "server.cli", "doctor"]
+    ended = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=30, check=False)
+    return ended.returncode, ended.stdout
+
+
+def ready(service: Service) -> tuple[int, dict[str, Any]]:
+    answer = service.http.get("/health/ready")
+    return answer.status_code, answer.json()
+
+
+def restart(service: Service, *options: str) -> None:
+    """Give the service a Redis with further options."""
+    service.redis.process.kill()
+    service.redis.launch(*options)
+    service.redis.wait_until_ready()
+
+
+def test_a_server_that_is_set_up_well_is_ready_without_warnings(fresh: Service) -> None:
+    fresh.env["SECRET_KEY"] = "s" * 32
+    fresh.start()
+    eventually(lambda: ready(fresh)[0] == 200)
+    assert ready(fresh) == (200, {"status": "ready", "workers": 1, "warnings": []})
+    code, text = doctor(fresh)
+    assert (code, text) == (0, "warning: No API key exists, so the server answers on loopback addresses only.\n")
+
+
+def test_an_eviction_policy_is_not_ready(fresh: Service) -> None:
+    fresh.redis.client.config_set("maxmemory", "100mb")
+    fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
+    fresh.start()
+    status, body = ready(fresh)
+    assert (status, "allkeys-lru" in body["detail"]) == (503, True)
+    code, text = doctor(fresh)
+    assert (code, "error: Redis deletes accepted tasks" in text) == (1, True)
+    assert fresh.web and "allkeys-lru" in fresh.web.output() and "allkeys-lru" in fresh.workers[0].output()
+
+
+@pytest.mark.parametrize(("save", "words"), [("", "saves nothing"), ("3600 1", "snapshots alone")])
+def test_a_redis_that_does_not_save_is_a_warning(fresh: Service, save: str, words: str) -> None:
+    fresh.redis.client.config_set("appendonly", "no")
+    fresh.redis.client.config_set("save", save)
+    fresh.start()
+    eventually(lambda: ready(fresh)[0] == 200)
+    status, body = ready(fresh)
+    assert (status, len(body["warnings"])) == (200, 1)
+    assert words in body["warnings"][0]
+    assert words in doctor(fresh)[1]
+
+
+def test_a_redis_with_few_connections_is_a_warning(fresh: Service) -> None:
+    restart(fresh, "--maxclients", "20")
+    code, text = doctor(fresh)
+    assert (code, "warning: Redis accepts 20 connections" in text) == (0, True)
+
+
+def test_a_cluster_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+    restart(fresh, "--cluster-enabled", "yes", "--appendonly", "no")
+    _stopped(fresh, "cluster mode")
+
+
+def test_an_acl_that_denies_what_is_needed_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+    fresh.redis.client.acl_setuser(
+        "web",
+        enabled=True,
+        passwords=["+secret"],
+        categories=["+@all"],
+        commands=["-publish"],
+        keys=["*"],
+        channels=["*"],
+    )
+    fresh.env["REDIS_URL"] = fresh.redis.url.replace("//", "//web:secret@")
+    _stopped(fresh, "PUBLISH")
+
+
+def test_a_redis_at_maxmemory_is_not_ready_and_says_so(fresh: Service) -> None:
+    fresh.start()
+    eventually(lambda: ready(fresh)[0] == 200)
+    fresh.redis.client.config_set("maxmemory", "1mb")
+    status, body = ready(fresh)
+    assert (status, "Redis is full" in body["detail"]) == (503, True)
+    fresh.redis.client.config_set("maxmemory", "0")
+    eventually(lambda: ready(fresh)[0] == 200)
+
+
+def _stopped(service: Service, words: str) -> None:
+    code, text = doctor(service)
+    assert (code, words in text) == (1, True), text
+    for name in ("web", "worker"):
+        process = Process(shlex.split(PROCFILE[name]), service.folder / f"{name}.log", service.env)
+        assert process.wait(30) != 0
+        lines = process.output().splitlines()
+        assert any(line.startswith("coatcheck: ") and words in line for line in lines), lines
