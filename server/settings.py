@@ -74,6 +74,11 @@ class Settings(BaseSettings):
         description="Redis: `redis://`, `rediss://` or `sentinel://`. If empty, the Valkey that `make run` starts.",
         repr=False,
     )
+    key_prefix: str = Field(
+        "coatcheck:",
+        pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
+        description="Prefix of all keys in Redis but those of Celery's queues. Each Coatcheck needs its own database.",
+    )
     redis_tls_verify: bool = Field(True, description="Verify the certificate of a `rediss://` server.")
     celery_broker_url: str = Field(
         "", description="RabbitMQ as message broker: `amqp://…`. If empty, Redis is the broker.", repr=False

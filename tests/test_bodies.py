@@ -35,9 +35,9 @@ def form(*parts: str) -> bytes:
 def kept(service: Service) -> list[Any]:
     """Counts that a refused request must not change: tasks, messages, files."""
     client: Any = service.redis.client
-    submitted = {k: v for k, v in client.hgetall("stats").items() if k.endswith(b":submitted")}
-    blobs = sorted(client.scan_iter("blob:data:*")) + sorted(client.scan_iter("blob:new:*"))
-    return [submitted, blobs, int(client.get("blob:bytes") or 0)]
+    submitted = {k: v for k, v in client.hgetall(service.keys.stats).items() if k.endswith(b":submitted")}
+    blobs = sorted(client.scan_iter(service.keys.blob("data:*"))) + sorted(client.scan_iter(service.keys.blob("new:*")))
+    return [submitted, blobs, int(client.get(service.keys.blob("bytes")) or 0)]
 
 
 REFUSED: list[tuple[str, str, bytes | str, dict[str, str], int, str]] = [

@@ -190,12 +190,14 @@ def test_a_line_that_is_very_long_is_cut(told: Service, puppet: Puppet) -> None:
 def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(told: Service, puppet: Puppet) -> None:
     silent = told.submit("ledgered")
     told.wait_for(silent)
-    assert not told.redis.client.exists(f"events:{silent}") and not told.redis.client.hexists(f"t:{silent}", "v")
+    assert not told.redis.client.exists(told.keys.events(silent)) and not told.redis.client.hexists(
+        told.keys.task(silent), "v"
+    )
     puppet.do("log something", "end")
     told.wait_for(puppet.id)
-    assert told.redis.client.exists(f"events:{puppet.id}")
+    assert told.redis.client.exists(told.keys.events(puppet.id))
     assert told.http.delete(puppet.path).status_code == 204
-    assert not told.redis.client.exists(f"events:{puppet.id}")
+    assert not told.redis.client.exists(told.keys.events(puppet.id))
     puppet.id = silent
 
 
@@ -278,7 +280,7 @@ def test_a_listener_that_does_not_read_is_left_behind(tmp_path: Path) -> None:
         with contextlib.closing(Caller(service, f"{puppet.path}/events", narrow=True)) as caller:
             puppet.is_waited_for()
             puppet.do(*["log " + "x" * 1000] * 600, "end")
-            eventually(lambda: service.redis.client.hget(f"t:{puppet.id}", "s") == b"succeeded", seconds=60)
+            eventually(lambda: service.redis.client.hget(service.keys.task(puppet.id), "s") == b"succeeded", seconds=60)
             eventually(lambda: not waited_for(service, puppet.id))
             assert b"event: done" not in caller.rest()
         assert len(heard(service, puppet.id)) == 502

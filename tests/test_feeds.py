@@ -260,7 +260,7 @@ def test_another_owners_feed_does_not_exist_and_an_admin_sees_all(shelf: Service
         assert {"ann", "ben"} <= owners
         assert ask("/feeds/mine").status_code == 401
     finally:
-        shelf.redis.client.delete("keys")
+        shelf.redis.client.delete(shelf.keys.api_keys)
         eventually(lambda: ask("/feeds").status_code == 200)
 
 

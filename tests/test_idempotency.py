@@ -58,7 +58,10 @@ def test_the_same_upload_under_the_same_key_is_stored_once(service: Service) -> 
     assert first == second
     other = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"other", "text/plain")}, headers=headers)
     assert other.status_code == 422
-    kept = {name.decode().split("/")[0].rpartition(":")[2] for name in service.redis.client.scan_iter("blob:*in-0*")}
+    kept = {
+        name.decode().split("/")[0].rpartition(":")[2]
+        for name in service.redis.client.scan_iter(service.keys.blob("*in-0*"))
+    }
     assert kept <= {first} or first in kept
 
 
@@ -79,7 +82,7 @@ def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Ser
     sender = threading.Thread(target=send)
     sender.start()
     begun.wait(10)
-    reserved = IdempotencyKey("local", headers["Idempotency-Key"].strip('"')).redis_key
+    reserved = service.keys.idempotency("local", IdempotencyKey("local", headers["Idempotency-Key"].strip('"')).digest)
     eventually(lambda: service.redis.client.exists(reserved))  # else the second may be the first
     refused = service.http.post("/tasks/echo_file", content=b"first half", headers=headers)
     go_on.set()
@@ -119,8 +122,10 @@ def test_a_key_survives_a_crash_of_the_web_process(fresh: Service) -> None:
     assert (again.status_code, again.json()["task_id"]) == (202, first["task_id"])
 
 
-def test_the_keys_of_two_owners_are_two_keys() -> None:
-    assert IdempotencyKey("alice", "k").redis_key != IdempotencyKey("bob", "k").redis_key
+def test_the_keys_of_two_owners_are_two_keys(service: Service) -> None:
+    alices, bobs = IdempotencyKey("alice", "k"), IdempotencyKey("bob", "k")
+
+    assert service.keys.idempotency("alice", alices.digest) != service.keys.idempotency("bob", bobs.digest)
 
 
 def test_an_empty_key_is_refused(service: Service) -> None:

@@ -317,8 +317,15 @@ def test_a_task_that_is_forgotten_is_410_and_leaves_nothing(forgetful: Service) 
         answer = forgetful.http.request(method, f"/tasks/{task_id}{suffix}")
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/expired-task")
     client: Any = forgetful.redis.client
-    eventually(lambda: not [*client.scan_iter("blob:data:*"), *client.scan_iter("t:*")])
-    assert int(client.get("blob:bytes")) == 0
+    eventually(
+        lambda: (
+            not [
+                *client.scan_iter(forgetful.keys.blob("data:*")),
+                *client.scan_iter(forgetful.keys.task("*")),
+            ]
+        )
+    )
+    assert int(client.get(forgetful.keys.blob("bytes"))) == 0
 
 
 def test_files_may_lie_in_a_folder(tmp_path: Path) -> None:

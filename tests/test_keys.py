@@ -225,7 +225,7 @@ def test_a_submit_that_waits_with_a_key_that_is_revoked_has_its_ticket(guarded: 
 
 def test_keys_are_shown_once_and_kept_as_hashes(guarded: Guarded) -> None:
     listed = manage(guarded.service, "list").stdout
-    stored: Any = guarded.service.redis.client.hgetall("keys")
+    stored: Any = guarded.service.redis.client.hgetall(guarded.service.keys.api_keys)
 
     assert "alice  submit" in listed
     for key in guarded.keys.values():

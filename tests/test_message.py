@@ -1,4 +1,4 @@
-"""The message that is built by hand is the one that `apply_async` publishes, through kombu, into a real Redis list."""
+"""The message that a worker builds is the one that `apply_async` publishes, through kombu, into a real Redis list."""
 
 import base64
 import copy
@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from harness import ROOT, Service, eventually
 
-from server.services.message import build, queue_list
-from server.store.record import PRIORITIES
+from server.celery_app.message import WIRE_PRIORITY, build, priority_of
 
 #: Publishes tasks with `apply_async`, by the transport of stock Celery or by ours.
 PUBLISH = """
@@ -20,12 +19,12 @@ import json, sys
 from wsgi import celery
 if sys.argv[1] == "stock":
     celery.conf.broker_transport = "redis"
-for name, rank in json.loads(sys.argv[2]):
-    celery.tasks[name].apply_async(task_id=f"{name}-{rank}", priority=rank)
+for name, priority, number in json.loads(sys.argv[2]):
+    celery.tasks[name].apply_async(task_id=f"{name}-{priority}", priority=number)
 """
 
 QUEUES = {"divide": "default", "in_a_queue_of_its_own": "slow.1"}
-CASES = [(kind, rank) for kind in QUEUES for rank in range(len(PRIORITIES))]
+CASES = [(kind, priority) for kind in QUEUES for priority in WIRE_PRIORITY]
 
 Published = dict[str, dict[str, Any]]
 
@@ -34,20 +33,31 @@ Published = dict[str, dict[str, Any]]
 def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     """What `apply_async` has put into Redis: list to message, one in each."""
     with Service(tmp_path_factory.mktemp("published"), TASK_MODULES="client_tasks") as made:
-        command = [sys.executable, "-c", PUBLISH, request.param, json.dumps(CASES)]
+        command = [
+            sys.executable,
+            "-c",
+            PUBLISH,
+            request.param,
+            json.dumps([(*case, WIRE_PRIORITY[case[1]]) for case in CASES]),
+        ]
         subprocess.run(command, env=made.env, cwd=ROOT, check=True)
         client: Any = made.redis.client
-        lists = [key for key in client.scan_iter(_type="list") if not key.startswith(b"bell:")]
-        assert {client.llen(key) for key in lists} == {1}
-        yield {key.decode(): json.loads(client.lindex(key, 0)) for key in lists}
+        lists = [key for key in client.scan_iter(_type="list") if b"bell:" not in key]
+        found = [json.loads(text) for key in lists for text in client.lrange(key, 0, -1)]
+        yield {message["headers"]["id"]: message for message in found}
 
 
-@pytest.mark.parametrize(("kind", "rank"), CASES)
-def test_the_message_is_the_one_of_apply_async(published: Published, kind: str, rank: int) -> None:
-    message = build(f"{kind}-{rank}", kind, QUEUES[kind], rank, "web")
+@pytest.mark.parametrize(("kind", "priority"), CASES)
+def test_the_message_is_the_one_of_apply_async(published: Published, kind: str, priority: str) -> None:
+    task_id = f"{kind}-{priority}"
 
-    assert message.list_key == queue_list(QUEUES[kind], rank)
-    assert_same(copy.deepcopy(published[message.list_key]), json.loads(message.payload))
+    message = build(task_id, f"{task_id}:ab", kind, QUEUES[kind], priority)
+
+    assert_same(copy.deepcopy(published[task_id]), message)
+
+
+def test_celerys_ten_priorities_are_three() -> None:
+    assert [priority_of(number) for number in range(10)] == ["high"] * 4 + ["normal"] * 3 + ["low"] * 3
 
 
 def assert_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -68,15 +78,11 @@ def assert_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
 
 
 def test_a_message_carries_no_input(service: Service) -> None:
-    payload = json.loads(build("x", "divide", "default", 0, "web").payload)
+    payload = build("x", "x:1", "divide", "default", "high")
 
     args, kwargs, embed = json.loads(base64.b64decode(payload["body"]))
     assert (args, kwargs) == ([], {})
     assert set(embed.values()) == {None}
-
-
-def test_each_message_has_a_tag_of_its_own() -> None:
-    assert len({build("x", "divide", "default", 0, "web").tag for _ in range(100)}) == 100
 
 
 def test_celerys_own_tools_see_the_task(service: Service) -> None:

@@ -28,7 +28,7 @@ def run(redis: Redis, scenario: Callable[[Notifier, list[str]], Any]) -> None:
     store = Store(Settings(redis_url=redis.url))
 
     async def main() -> None:
-        notifier = Notifier(asyncio.get_running_loop(), store.listening_connection)
+        notifier = Notifier(asyncio.get_running_loop(), store.listening_connection, store.keys)
         await asyncio.wait_for(scenario(notifier, []), 20)
         notifier.stop()
         await asyncio.sleep(0)

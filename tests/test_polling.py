@@ -34,8 +34,10 @@ def test_the_wait_for_a_start_follows_from_place_slots_and_run_time(
 
 
 def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Service) -> None:
-    fresh.redis.client.hset("recent", mapping={"ledgered": 1500, "nothing": 60_000})
-    fresh.redis.client.hset("stats", mapping={"ledgered:ms": 10**9, "ledgered:succeeded": 1})  # long ago it was slow
+    fresh.redis.client.hset(fresh.keys.recent, mapping={"ledgered": 1500, "nothing": 60_000})
+    fresh.redis.client.hset(
+        fresh.keys.stats, mapping={"ledgered:ms": 10**9, "ledgered:succeeded": 1}
+    )  # long ago it was slow
     fresh.start_web()
     fresh.start_worker(WORKER_CONCURRENCY="2")
     for held in [fresh.submit("reports", seconds=60) for _ in range(2)]:
@@ -53,19 +55,19 @@ def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Serv
 
 def test_the_recent_run_time_is_a_moving_average(service: Service) -> None:
     before = 10**6
-    service.redis.client.hset("recent", "nothing", before)
+    service.redis.client.hset(service.keys.recent, "nothing", before)
     for each in queue_up(service, "nothing", 40):
         service.wait_for(each)
-    assert int(service.redis.client.hget("recent", "nothing") or before) < before / 10
+    assert int(service.redis.client.hget(service.keys.recent, "nothing") or before) < before / 10
 
 
 def test_a_wait_between_tries_is_no_run_time(service: Service) -> None:
-    service.redis.client.hset("recent", "gives_up_slowly", 7)
+    service.redis.client.hset(service.keys.recent, "gives_up_slowly", 7)
     task_id = service.submit("gives_up_slowly")
     service.wait_for(task_id, "retrying")
     assert look_again(service, task_id) == 30
     service.http.post(f"/tasks/{task_id}/cancel")
-    assert service.redis.client.hget("recent", "gives_up_slowly") == b"7"
+    assert service.redis.client.hget(service.keys.recent, "gives_up_slowly") == b"7"
 
 
 def test_a_scheduled_task_says_when_it_is_due(service: Service) -> None:
@@ -95,17 +97,18 @@ def measured(fresh: Service) -> Any:
     fresh.env["WORKER_CONCURRENCY"] = "2"
     fresh.start()
     drain(fresh, 50, ttl=1)
-    eventually(lambda: not fresh.redis.client.zcard("expiry"))
+    eventually(lambda: not fresh.redis.client.zcard(fresh.keys.expiry))
     return fresh.redis.client
 
 
 def drain(service: Service, count: int, **options: Any) -> None:
     """Run so many small tasks, and wait for their ends."""
     item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": options}
-    before = service.redis.client.hget("stats", "divide:succeeded") or 0
+    before = service.redis.client.hget(service.keys.stats, "divide:succeeded") or 0
     assert service.http.post("/batches", json={"items": [item] * count}).status_code == 202
     eventually(
-        lambda: int(service.redis.client.hget("stats", "divide:succeeded") or 0) - int(before) == count, seconds=120
+        lambda: int(service.redis.client.hget(service.keys.stats, "divide:succeeded") or 0) - int(before) == count,
+        seconds=120,
     )
 
 
@@ -123,13 +126,13 @@ def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured:
 
 
 def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: Any) -> None:
-    passing = ("batch:", "hour:", "turn:", "worker:", "bell:", "leader")  # they go by themselves
+    passing = ("batch:", "hour:", "slot:", "worker:", "bell:", "leader")  # they go by themselves
 
     def kept() -> dict[str, int]:
         sizes = {"zset": measured.zcard, "hash": measured.hlen, "list": measured.llen, "set": measured.scard}
-        names = [name.decode() for name in measured.scan_iter()]
+        names = [name.decode().removeprefix(fresh.keys.prefix) for name in measured.scan_iter()]
         lasting = [name for name in names if not name.startswith(passing)]
-        kinds = {name: measured.type(name).decode() for name in lasting}
+        kinds = {f"{fresh.keys.prefix}{name}": measured.type(f"{fresh.keys.prefix}{name}").decode() for name in lasting}
         return {name: sizes[kind](name) for name, kind in kinds.items() if kind in sizes}
 
     before = kept()

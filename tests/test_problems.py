@@ -220,4 +220,4 @@ def test_a_redis_that_is_full_is_storage_full(tmp_path: Path) -> None:
             check_shape(answer, 503, "storage-full")
             assert "Retry-After" in answer.headers
         client.config_set("maxmemory", 0)
-        assert not [*client.scan_iter("blob:data:*"), *client.scan_iter("t:*")]
+        assert not [*client.scan_iter(made.keys.blob("data:*")), *client.scan_iter(made.keys.task("*"))]

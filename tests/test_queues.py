@@ -65,7 +65,7 @@ def test_a_task_that_never_ran_has_no_run_time_and_one_that_did_has_percentiles(
 
 def test_an_hour_of_counters_goes_by_itself(busy: Service) -> None:
     busy.wait_for(busy.submit("divide", x=1, y=2))
-    hours = list(busy.redis.client.scan_iter("hour:*"))
+    hours = list(busy.redis.client.scan_iter(busy.keys.hour("*")))
     assert hours
     assert all(0 < busy.redis.client.ttl(each) <= 90_000 for each in hours)
 

@@ -337,13 +337,13 @@ def test_a_tick_may_wait_for_the_end_of_the_earlier_run(service: Service, put: P
 
 def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Service, put: Put) -> None:
     put("blocked", every=1)
-    service.redis.client.hincrby("unfinished", "local", 10_000)  # as many as one owner may have
+    service.redis.client.hincrby(service.keys.unfinished, "local", 10_000)  # as many as one owner may have
     try:
         error = eventually(lambda: show(service, "blocked")["error"])
         assert error["type"] == "/problems/over-quota"
         assert tasks_of(service, "blocked") == []
     finally:
-        service.redis.client.hincrby("unfinished", "local", -10_000)
+        service.redis.client.hincrby(service.keys.unfinished, "local", -10_000)
     wait_for_runs(service, "blocked", 1)
     assert show(service, "blocked")["error"] is None
 
@@ -351,7 +351,7 @@ def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Se
 def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -> None:
     fresh.start()
     put_on(fresh, "hourly", every=3600)
-    fresh.redis.client.zadd("ticks", {"hourly": round(time.time() * 1000) + 4000})
+    fresh.redis.client.zadd(fresh.keys.fire_times, {"hourly": round(time.time() * 1000) + 4000})
     fresh.redis.client.config_set("maxmemory", "1mb")
     error = eventually(lambda: show(fresh, "hourly")["error"])
     assert error["type"] == "/problems/storage-full"
@@ -362,8 +362,10 @@ def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -
 
 def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(service: Service, put: Put) -> None:
     put("gone", every=1)
-    definition = service.redis.client.hget("schedule:gone", "definition")
-    service.redis.client.hset("schedule:gone", "definition", definition.replace(b'"ledgered"', b'"no-such"'))
+    definition = service.redis.client.hget(service.keys.schedule("gone"), "definition")
+    service.redis.client.hset(
+        service.keys.schedule("gone"), "definition", definition.replace(b'"ledgered"', b'"no-such"')
+    )
     put("there", every=1)
     error = eventually(lambda: show(service, "gone")["error"])
     assert error["type"] == "/problems/unknown-task-type"
@@ -372,8 +374,8 @@ def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(se
 
 def sweeping(service: Service) -> Process:
     """The worker whose turn it is to sweep."""
-    token = (service.redis.client.get("leader") or b"").decode()
-    output = service.redis.client.get(f"worker:{token}") or b""
+    token = (service.redis.client.get(service.keys.leader) or b"").decode()
+    output = service.redis.client.get(service.keys.worker(token)) or b""
     return next(worker for worker in service.workers if b'"pid": %d,' % worker.pid in output)
 
 

@@ -288,12 +288,12 @@ def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
             assert found["sent"] == len(people)
             assert server.got() == dict.fromkeys(people, 1)
             assert service.status(task_id)["deliveries"] == 2
-            assert service.redis.client.exists(f"memo:{task_id}")
+            assert service.redis.client.exists(service.keys.checkpoints(task_id))
             again = service.http.post(f"/tasks/{task_id}/retry").json()["task_id"]
             assert service.result(again)["sent"] == len(people)
             assert server.got() == dict.fromkeys(people, 1)
             assert service.http.delete(f"/tasks/{task_id}").status_code == 204
-            assert not service.redis.client.exists(f"memo:{task_id}")
+            assert not service.redis.client.exists(service.keys.checkpoints(task_id))
 
 
 def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(post: Service, server: MailServer) -> None:

@@ -81,7 +81,9 @@ def test_progress_that_is_stored_is_in_the_next_poll_of_each_process(watched: Se
     puppet = Puppet(watched)
 
     def stored() -> float:
-        progress: float = json.loads(watched.redis.client.hget(f"t:{puppet.id}", "g") or "{}").get("percent", 0)
+        progress: float = json.loads(watched.redis.client.hget(watched.keys.task(puppet.id), "g") or "{}").get(
+            "percent", 0
+        )
         return progress
 
     for percent in (20, 40, 60, 80):
@@ -143,7 +145,7 @@ def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
     polls(lonely, task_id, 5)
     lonely.redis.process.kill()
     lonely.redis.start()
-    lonely.redis.client.hset(f"t:{task_id}", "d", 7)  # as another process may have done, unheard
+    lonely.redis.client.hset(lonely.keys.task(task_id), "d", 7)  # as another process may have done, unheard
     assert {answer.json()["deliveries"] for answer in polls(lonely, task_id, 10) if answer.status_code == 200} == {7}
 
 
@@ -166,7 +168,7 @@ def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None
     for task_id in ids:
         lonely.status(task_id)
         lonely.status(task_id)
-    eventually(lambda: len(lonely.redis.client.pubsub_channels("t:*")) <= MAX_TASKS + 1)
+    eventually(lambda: len(lonely.redis.client.pubsub_channels(lonely.keys.task("*"))) <= MAX_TASKS + 1)
     assert lonely.status(ids[0])["status"] == "scheduled"
 
 

@@ -33,7 +33,7 @@ def test_others_go_on_while_a_limited_kind_waits(service: Service) -> None:
 def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> None:
     running, waiting = (service.submit("one_at_a_time", seconds=1.5) for _ in range(2))
     service.wait_for(running, "running")
-    eventually(lambda: service.redis.client.zcard("held:one_at_a_time"))
+    eventually(lambda: service.redis.client.zcard(service.keys.throttled("one_at_a_time", "")))
     assert service.http.post(f"/tasks/{waiting}/cancel").json()["status"] == "canceled"
     after = service.submit("one_at_a_time", seconds=0)
     assert service.wait_for(after)["status"] == "succeeded"
@@ -58,14 +58,14 @@ def started(service: Service, ids: list[str]) -> list[str]:
 def let_a_minute_pass(service: Service) -> None:
     """Since the last starts."""
     client = service.redis.client
-    for member, score in client.zrange("started:three_a_minute", 0, -1, withscores=True):
-        client.zadd("started:three_a_minute", {member: score - 60_000})
+    for member, score in client.zrange(service.keys.starts("three_a_minute", ""), 0, -1, withscores=True):
+        client.zadd(service.keys.starts("three_a_minute", ""), {member: score - 60_000})
 
 
 def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(8)]
-    eventually(lambda: fresh.redis.client.zcard("held:three_a_minute") == 5)
+    eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("three_a_minute", "")) == 5)
     eventually(lambda: fresh.http.get("/tasks?status=succeeded").json()["tasks"][2:])
     assert len(started(fresh, ids)) == 3
     fresh.workers[0].kill()  # what waits while nobody runs it does not start all at once afterwards
@@ -79,10 +79,10 @@ def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> Non
 def test_those_that_were_canceled_while_they_waited_for_their_minute_cost_the_others_none(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(9)]
-    eventually(lambda: fresh.redis.client.zcard("held:three_a_minute") == 6)
+    eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("three_a_minute", "")) == 6)
     fresh.http.post("/bulk/cancel", params={"task": "three_a_minute", "status": "queued"})
     after = fresh.submit("three_a_minute")
-    eventually(lambda: fresh.redis.client.zscore("held:three_a_minute", after) is not None)
+    eventually(lambda: fresh.redis.client.zscore(fresh.keys.throttled("three_a_minute", ""), after) is not None)
     let_a_minute_pass(fresh)
     assert fresh.wait_for(after)["status"] == "succeeded"
     assert len(started(fresh, ids)) == 3
@@ -93,11 +93,13 @@ def test_many_that_were_canceled_while_they_waited_for_their_kind_do_not_hold_up
     service.wait_for(running, "running")
     for _ in range(40):
         service.submit("one_at_a_time")
-    eventually(lambda: service.redis.client.zcard("held:one_at_a_time") == 40)
+    eventually(lambda: service.redis.client.zcard(service.keys.throttled("one_at_a_time", "")) == 40)
     service.http.post("/bulk/cancel", params={"task": "one_at_a_time", "status": "queued"})
     after = service.submit("one_at_a_time", seconds=0)
     assert service.wait_for(after)["status"] == "succeeded"
-    eventually(lambda: not service.redis.client.exists("held", "held:one_at_a_time"))
+    eventually(
+        lambda: not service.redis.client.exists(service.keys.throttles, service.keys.throttled("one_at_a_time", ""))
+    )
 
 
 LIMITED = """
@@ -115,7 +117,7 @@ def test_what_waits_for_its_kind_runs_when_a_deploy_has_taken_the_limit_away(fre
     fresh.env |= {"TASK_MODULES": "limited", "PYTHONPATH": f"{fresh.env['PYTHONPATH']}:{fresh.folder}", "LIMIT": "1"}
     fresh.start()
     ids = [fresh.submit("limited", seconds=3) for _ in range(3)]
-    eventually(lambda: fresh.redis.client.zcard("held:limited") == 2)
+    eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("limited", "")) == 2)
     fresh.workers[0].kill()
     fresh.start_worker(LIMIT="0")
     assert [fresh.wait_for(each, seconds=30)["status"] for each in ids] == ["succeeded"] * 3

@@ -247,7 +247,7 @@ def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_o
         ]
         paths = [f"/tasks/{item['task_id']}" for item in items]
         with calling(service, *[f"{path}?wait=25" for path in paths]) as callers:
-            eventually(lambda: len(service.redis.client.pubsub_channels("t:?*")) == 1000, seconds=20)
+            eventually(lambda: len(service.redis.client.pubsub_channels(service.keys.task("?*"))) == 1000, seconds=20)
             assert len(listening(service)) <= 2  # one connection for each web process
             assert not may_wait(service, paths[0])
             assert [service.http.get(path).status_code for path in paths[:50]] == [200] * 50
@@ -257,7 +257,7 @@ def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_o
             eventually(lambda: may_wait(service, paths[0]))
             assert service.http.post("/bulk/cancel?status=queued").status_code == 200
             assert all(caller.answer()[0] == 200 for caller in callers[10:])
-        eventually(lambda: not service.redis.client.pubsub_channels("t:?*"))
+        eventually(lambda: not service.redis.client.pubsub_channels(service.keys.task("?*")))
 
 
 def may_wait(service: Service, path: str) -> bool:
@@ -368,7 +368,9 @@ def test_a_change_that_nobody_heard_is_seen_when_the_connection_is_back(tmp_path
             [connection] = listening(service)
             with service.redis.client.pipeline() as pipe:
                 pipe.client_kill_filter(_id=connection["id"])
-                pipe.hset(f"t:{puppet.id}", "g", '{"done":9,"total":10,"percent":90,"message":""}').execute()
+                pipe.hset(
+                    service.keys.task(puppet.id), "g", '{"done":9,"total":10,"percent":90,"message":""}'
+                ).execute()
             assert caller.answer()[2]["progress"]["percent"] == 90
 
 

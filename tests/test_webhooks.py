@@ -81,7 +81,7 @@ def settled(service: Service, task_id: str, status: str, seconds: float = 15) ->
 
 def make_due(service: Service, task_id: str) -> None:
     """Make the next attempt due, or expire a lease."""
-    service.redis.client.zadd("webhooks", {task_id: 0}, xx=True)
+    service.redis.client.zadd(service.keys.webhooks, {task_id: 0}, xx=True)
 
 
 def secret_of(service: Service) -> str:
@@ -155,7 +155,7 @@ def test_a_failed_delivery_is_tried_again_with_growing_waits_under_the_same_id(o
         eventually(lambda: delivery(open_service, task_id)["next_try_at"] != first)
         pending = delivery(open_service, task_id)
         assert (pending["status"], [each["status"] for each in pending["tries"]]) == ("pending", [500, 503])
-        wait_ms = open_service.redis.client.zscore("webhooks", task_id) - time.time() * 1000
+        wait_ms = open_service.redis.client.zscore(open_service.keys.webhooks, task_id) - time.time() * 1000
         assert 4 * MINUTE_MS < wait_ms < 6 * MINUTE_MS
         make_due(open_service, task_id)
         tries = settled(open_service, task_id, "delivered")
@@ -180,7 +180,7 @@ def test_a_receiver_that_is_gone_for_good_is_left_alone(open_service: Service) -
     with Receiver(410).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
         assert [each["status"] for each in settled(open_service, task_id, "given-up")] == [410]
-        assert open_service.redis.client.zscore("webhooks", task_id) is None
+        assert open_service.redis.client.zscore(open_service.keys.webhooks, task_id) is None
 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(open_service: Service) -> None:
@@ -204,8 +204,8 @@ def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Servic
         task_id = submit(open_service, "divide", receiver.url, {"ttl": 3}, x=1, y=2)
         receiver.wait()
         eventually(lambda: open_service.http.get(f"/tasks/{task_id}").status_code == 410)
-        eventually(lambda: open_service.redis.client.zscore("webhooks", task_id) is None)
-        assert not open_service.redis.client.exists(f"t:{task_id}")
+        eventually(lambda: open_service.redis.client.zscore(open_service.keys.webhooks, task_id) is None)
+        assert not open_service.redis.client.exists(open_service.keys.task(task_id))
 
 
 class Hanging:
@@ -339,13 +339,13 @@ def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Se
     ],
 )
 def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, url: str, words: str) -> None:
-    before = set(service.redis.client.keys("t:*"))
+    before = set(service.redis.client.keys(service.keys.task("*")))
     answer = service.http.post("/tasks/divide", params={"webhook": url}, json={"x": 1, "y": 2})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["loc"] == ["query", "webhook"]
     assert words in error["msg"]
-    assert set(service.redis.client.keys("t:*")) <= before
+    assert set(service.redis.client.keys(service.keys.task("*"))) <= before
 
 
 def test_a_name_that_leads_to_a_private_address_is_refused_when_it_is_called(service: Service) -> None:
@@ -390,7 +390,7 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(open_service: Servi
             Webhook(secret).verify(body, headers)
         with pytest.raises(WebhookVerificationError):
             Webhook(new).verify(body + b" ", headers)
-        open_service.redis.client.hset("webhook-secret:local", "until", int(time.time()) - 1)
+        open_service.redis.client.hset(open_service.keys.webhook_secret("local"), "until", int(time.time()) - 1)
         submit(open_service, "divide", receiver.url, x=1, y=2)
         receiver.wait(2)
         headers, body = receiver.got[1]

@@ -84,7 +84,9 @@ def listening(service: Service) -> list[dict[str, Any]]:
 
 def waited_for(service: Service, task_id: str) -> bool:
     """Whether a web process listens to a task."""
-    return bool(dict(service.redis.client.pubsub_numsub(f"t:{task_id}"))[f"t:{task_id}".encode()])
+    return bool(
+        dict(service.redis.client.pubsub_numsub(service.keys.task(task_id)))[service.keys.task(task_id).encode()]
+    )
 
 
 class Puppet:
@@ -95,7 +97,7 @@ class Puppet:
         self.id = service.submit("puppet")
         self.path = f"/tasks/{self.id}"
         # Not by polls: who is polled again is listened to.
-        eventually(lambda: service.redis.client.hexists(f"t:{self.id}", "g"))
+        eventually(lambda: service.redis.client.hexists(service.keys.task(self.id), "g"))
 
     def do(self, *words: str) -> None:
         """Send it commands, one after the other."""

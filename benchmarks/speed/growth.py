@@ -13,8 +13,7 @@ from benchmarks.speed.figures import Topic, at_most
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.sides import DIVIDE, Ours
-from server.services.message import queue_list
-from server.store.scripts import _LUA
+from server.store.lua import source
 
 _DEPTH = 100_000
 
@@ -89,13 +88,12 @@ def _submit_many(side: Ours, count: int) -> list[str]:
 def fill(side: Ours, count: int) -> None:
     """Create `count` succeeded tasks: submit them as a client does, end them with the worker's scripts."""
     redis: Any = side.redis.client
-    library = (_LUA / "_lib.lua").read_text()
-    claim, finish = (Script(redis, library + (_LUA / f"{name}_task.lua").read_text()) for name in ("claim", "finish"))
+    claim, finish = (Script(redis, source(f"{name}_task", side.store.settings)) for name in ("claim", "finish"))
     for start in range(0, count, 1000):
         task_ids = _submit_many(side, min(1000, count - start))
         with redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 claim(args=[task_id, "bench/1", 30_000, 0, 0, ""], client=pipe)
-                finish(args=[task_id, "bench/1", "succeeded", 86_400, "r", "3.1415929203539825"], client=pipe)
-            pipe.delete(queue_list("default", 1))
+                finish(args=[task_id, "bench/1", "succeeded", "r", "3.1415929203539825"], client=pipe)
+            pipe.delete("default")
             pipe.execute()

@@ -104,7 +104,7 @@ def _ended_of(side: Side) -> Callable[[], int]:
     if isinstance(side, Tutorial):
         total = redis.llen("celery")
         return lambda: total - redis.llen("celery") - redis.hlen("unacked")
-    return lambda: int(redis.hget("stats", "empty:succeeded") or 0)
+    return lambda: int(redis.hget(side.store.keys.stats, "empty:succeeded") or 0)
 
 
 def _latency(plan: Plan, ours: Side, stock: Side) -> Topic:

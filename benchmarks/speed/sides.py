@@ -59,10 +59,10 @@ class Side(Service):
 
     def forget_all(self) -> None:
         """Empty its Redis, except the secret that web processes keep in memory."""
-        secret = self.redis.client.get("secret")
+        secret = self.redis.client.get(self.store.keys.secret)
         self.redis.client.flushall()
         if secret:
-            self.redis.client.set("secret", secret)
+            self.redis.client.set(self.store.keys.secret, secret)
 
 
 class Ours(Side):

@@ -21,7 +21,6 @@ def options(store: Store) -> dict[str, Any]:
         "task_default_queue": "default",
         "task_routes": ("server.celery_app.tasks.route",),
         "task_default_exchange": "",
-        "task_default_priority": 1,
         "task_create_missing_queues": True,
         "worker_send_task_events": False,
         # -- a task is acknowledged when it has ended, and reports its start
@@ -62,6 +61,7 @@ def _redis_broker(store: Store) -> dict[str, Any]:
         "broker_url": url,
         "broker_transport": f"server.celery_app.transport:{transport}",
         "broker_transport_options": transport_options,
+        "task_default_priority": 5,  # of 0, the highest, to 9
     }
     if scheme == "sentinel":
         sentinel = parse_sentinel(url)
@@ -79,6 +79,7 @@ def _redis_broker(store: Store) -> dict[str, Any]:
 def _external_broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.celery_broker_url,
+        "task_default_priority": 1,  # on RabbitMQ, more than 4 is high
         "task_default_queue_type": "quorum",
         "task_create_missing_queue_type": "quorum",
         "broker_transport_options": {"confirm_publish": True},

@@ -64,7 +64,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         return result
 
     def _is_ours(self, task_id: str) -> bool:
-        return bool(self.client.hexists(f"t:{task_id}", "s"))
+        return bool(self.client.hexists(self.app.store.keys.task(task_id), "s"))
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         record = self.app.store.tasks.get(task_id)
@@ -76,7 +76,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 "task_id": task_id,
                 "name": record.task_type,
                 "status": record.status.celery_state,
-                "result": _celery_result(record),
+                "result": self._celery_result(record),
                 "traceback": None,
                 "children": [],
                 "retries": record.retries,
@@ -84,15 +84,18 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         )
         return meta
 
+    def _celery_result(self, record: Record) -> Any:
+        if record.status is Status.SUCCEEDED:
+            return json.loads(self.app.store.tasks.result(record))
+        return _celery_error(record)
+
 
 def _release_next(store: Store, task_type: str, owner: str) -> None:
     with suppress(*UNREACHABLE):  # otherwise maintenance releases it
         release_next(store, task_type, owner)
 
 
-def _celery_result(record: Record) -> Any:
-    if record.status is Status.SUCCEEDED:
-        return json.loads(record.result or b"null")
+def _celery_error(record: Record) -> Any:
     if record.error and record.status in (Status.FAILED, Status.RETRYING):
         words = [record.error["type"].rpartition("/")[2], record.error["detail"]]
         return {"exc_type": "TaskError", "exc_message": words, "exc_module": "server.sdk.errors"}

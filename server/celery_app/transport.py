@@ -7,9 +7,9 @@ publish adds a token. A lost token delays a message by up to a second; it never 
 """
 
 import json
+import secrets
 import threading
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty
 from time import monotonic
 from typing import Any, cast
@@ -20,13 +20,14 @@ from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import ResponseError
 
-from server.services.message import queue_list
+from server.celery_app.message import build, priority_of
 from server.store import Store
 from server.store.connection import UNREACHABLE, Parser
 from server.store.errors import StorageFull
+from server.store.lua import source
 
-#: The message lists of a queue: high, normal and low.
-PRIORITY_STEPS = [0, 1, 2]
+#: In the order in which a fetch looks at their lists.
+PRIORITIES = ("high", "normal", "low")
 
 #: One in this number of fetches reads the low priority first, so that it is not starved.
 LOW_FIRST_EVERY = 10
@@ -41,16 +42,6 @@ _stopped = threading.Event()
 def stop_fetching() -> None:
     """Stop fetching messages in this process."""
     _stopped.set()
-
-
-#: Adds a message and its notification in one step.
-_PUT = """
-redis.call('DEL', KEYS[2])
-redis.call('LPUSH', KEYS[1], ARGV[1])
-redis.call('LPUSH', KEYS[2], 1)
-"""
-
-_FETCH = (Path(__file__).parent / "fetch.lua").read_text()
 
 
 class QoS(stock.QoS):
@@ -91,6 +82,14 @@ class QoS(stock.QoS):
             self.ack(delivery_tag)
 
 
+def _message(reply: list[bytes]) -> tuple[str, dict[str, Any]]:
+    """The queue and the message that `fetch_message.lua` answers: a user's own, or that of a task of ours."""
+    if len(reply) == 2:
+        return reply[0].decode(), json.loads(reply[1])
+    queue, task_id, tag, task_type, priority = (word.decode() for word in reply)
+    return queue, build(task_id, tag, task_type, queue, priority)
+
+
 class SafeFetch:
     """A mixin for kombu's Redis channels, plain and Sentinel."""
 
@@ -109,16 +108,15 @@ class SafeFetch:
         self._brpop_sent_at = monotonic()
         if self._look:
             self._fetches += 1
-            lists = [(name, rank) for rank in self._ranks() for name in queues]
-            keys = [queue_list(name, rank) for name, rank in lists]
-            bells = [f"bell:{name}" for name, _ in lists]
-            connection.send_command("EVAL", _FETCH, len(keys), *keys, *bells)
+            lists = [word for priority in self._priorities() for name in queues for word in (name, priority)]
+            script = source("fetch_message", self.store.settings)
+            connection.send_command("EVAL", script, 0, secrets.token_hex(4), *lists)
         else:
-            connection.send_command("BRPOP", *(f"bell:{name}" for name in queues), BELL_TIMEOUT)
+            connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), BELL_TIMEOUT)
 
-    def _ranks(self: Any) -> list[int]:
+    def _priorities(self: Any) -> tuple[str, ...]:
         low_first = self._fetches % LOW_FIRST_EVERY == 0
-        return PRIORITY_STEPS[::-1] if low_first else PRIORITY_STEPS
+        return PRIORITIES[::-1] if low_first else PRIORITIES
 
     def _brpop_read(self: Any, **options: Any) -> bool:
         looked, self._look = self._look, True
@@ -137,17 +135,16 @@ class SafeFetch:
         if not reply:
             self._look = False
             raise Empty()
-        source, raw = reply
-        queue = source.decode().rsplit(self.sep, 1)[0]
+        queue, message = _message(reply)
         self._queue_cycle.rotate(queue)
-        self.connection._deliver(json.loads(raw), queue)
+        self.connection._deliver(message, queue)
         return True
 
     def _put(self: Any, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         """Publish a message without a record: a user's own Celery task."""
-        rank = self._get_message_priority(message, reverse=False)
+        priority = priority_of(self._get_message_priority(message, reverse=False))
         with self.conn_or_acquire() as client:
-            client.eval(_PUT, 2, self._q_for_pri(queue, rank), f"bell:{queue}", json.dumps(message))
+            client.eval(source("publish_message", self.store.settings), 0, queue, priority, json.dumps(message))
 
     def _queue_bind(self: Any, *args: Any) -> None:
         """Store a binding. If Redis is at `maxmemory` the worker starts without it, in order to free memory."""
@@ -165,7 +162,7 @@ class SafeFetch:
         try:
             reply = self.client.parse_response(self.client.connection, "EVAL")
             if reply:
-                self.store.leases.restore_messages([json.loads(reply[1])["properties"]["delivery_tag"]])
+                self.store.leases.restore_messages([_message(reply)[1]["properties"]["delivery_tag"]])
         except (*self.connection_errors, *UNREACHABLE, ResponseError):
             pass  # it is in `unacked`: maintenance returns it
 

@@ -6,8 +6,9 @@ the first time. A line for every hour uses elapsed time.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import chain, pairwise, takewhile
@@ -47,6 +48,13 @@ class Timing:
     end_ms: int | None = None
     jitter_ms: int = 0
     seed: str = ""
+
+    def identity(self) -> str:
+        """What tells it from another, as JSON by name and without defaults."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.cron is not None:
+            del values["anchor_ms"]
+        return json.dumps({name: value for name, value in values.items() if value})
 
     def after(self, moment_ms: int) -> Iterator[int]:
         """Yield the fire times after a moment, in milliseconds since 1970."""

@@ -71,9 +71,9 @@ class Grouped:
     complete: bool
 
 
-def grouped(store: Store, owners: list[str], task_types: list[str], since_ms: int) -> Grouped:
+def grouped(store: Store, owners: list[str] | None, since_ms: int) -> Grouped:
     """Group the newest failed tasks since a moment by type, exception and place in the code."""
-    wanted = Filter(owners, task_types, (Status.FAILED,), since=since_ms)
+    wanted = Filter(owners, statuses=(Status.FAILED,), since=since_ms)
     page = store.listing.gather(wanted, MAX_LOOKED_AT)
     groups: dict[str, FailureGroup] = {}
     for record, failure in zip(page.records, _failures(store, page.records), strict=True):

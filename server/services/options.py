@@ -1,6 +1,7 @@
 """Options that say how to run a task; they are not its parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,7 @@ class Options:
     cancel_after: float = 0.0
     webhook: str = ""
 
-    def due_ms(self, now_ms: int) -> int:
-        """When the task is due, in ms since 1970; 0 means immediately."""
-        return max(now_ms + int(self.delay * 1000) if self.delay else 0, self.not_before_ms)
-
-    def cancel_at_ms(self, now_ms: int) -> int:
-        """When the task will be canceled, in ms since 1970; 0 means never."""
-        return now_ms + int(self.cancel_after * 1000) if self.cancel_after else 0
+    def identity(self) -> dict[str, Any]:
+        """The options that are not the default, by name: the same in a release that has more of them."""
+        values = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
+        return {name: value for name, default, value in values if value != default}

@@ -1,7 +1,6 @@
 """Store and publish any number of tasks in one step."""
 
-from server.services.message import for_broker
-from server.store import Store, ids
+from server.store import Store
 from server.store.record import NewTask, Record, Status
 from server.store.submit import SubmitRequest, SubmitResult
 
@@ -12,19 +11,16 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     Raises:
         IdempotencyKeyReused, StoreUnavailable: nothing was stored.
     """
-    messages = [
-        for_broker(store.settings, task.id, task.task_type, task.queue, task.rank, "web") for task in request.tasks
-    ]
-    result = store.submits.submit(request, messages)
+    result = store.submits.submit(request)
     if result.replayed is None:
         outcomes = zip(request.tasks, result.outcomes, strict=True)
         store.publish_new([task for task, place in outcomes if isinstance(place, int) and place])
     return result
 
 
-def first_record(task: NewTask) -> Record:
-    """The record of a task that was just stored, without a read."""
-    due = task.due_ms > ids.milliseconds(task.id)
+def first_record(task: NewTask, now_ms: int) -> Record:
+    """The record of a task that was stored at this moment, without a read."""
+    due = task.due_ms(now_ms)
     scheduled = due or bool(task.waits_for)
     return Record(
         task.id,
@@ -34,7 +30,7 @@ def first_record(task: NewTask) -> Record:
         queue=task.queue,
         priority=task.priority,
         request_id=task.request_id,
-        due_ms=task.due_ms if due else None,
+        due_ms=due or None,
         tags=list(task.tags),
         retry_of=task.retry_of,
         waits_for=list(task.waits_for),

@@ -6,7 +6,6 @@ one. If the previous run has not ended, the new one is skipped or waits for it, 
 """
 
 import logging
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -101,8 +100,8 @@ def put(store: Store, schedule: Schedule, limit: int) -> bool:
         TooManySchedules, ScheduleNameTaken: as `ScheduleStore.put`.
     """
     following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
-    definition = _adapter().dump_json(schedule)
-    return store.schedules.put(schedule.name, definition, repr(schedule.timing), following, schedule.owner, limit)
+    definition, timing = _adapter().dump_json(schedule), schedule.timing.identity()
+    return store.schedules.put(schedule.name, definition, timing, following, schedule.owner, limit)
 
 
 def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:
@@ -163,5 +162,5 @@ def _fire(store: Store, schedule: Schedule, fire_time: FireTime) -> None:
         if isinstance(outcome := result.outcomes[0], CoatcheckError):
             raise outcome
         submission.keep()
-    late = time.time() * 1000 - fire_time.due_ms
+    late = store.clock.now_ms() - fire_time.due_ms
     event(log, "schedule.fired", schedule=schedule.name, task_id=task.id, late_ms=f"{late:.0f}")

@@ -1,7 +1,7 @@
 """Submit a task, from the first byte of its request or from the stored request of an earlier task."""
 
 import hashlib
-import time
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -47,7 +47,7 @@ class Submission:
     ) -> None:
         self.store = store
         self.definition = definition
-        self.task_id = ids.new(owner, store.secret)
+        self.task_id = ids.new(owner, store.secret, store.clock.now_ns())
         self.uploads = IncomingUploads(store, definition, self.task_id, owner)
         self._owner = owner
         self._request_id = request_id
@@ -85,7 +85,7 @@ class Submission:
         if isinstance(outcome, CoatcheckError):
             raise outcome
         self._submitted = True
-        return Accepted(first_record(task), outcome or None, result.unfinished)
+        return Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished)
 
     def prepare(self, given: BaseModel, *, retry_of: str = "") -> NewTask:
         """Build the task to store, with all its uploads in the blob store.
@@ -95,7 +95,6 @@ class Submission:
         """
         waits_for = self.uploads.take_from_tasks(given)
         self.uploads.take_inline(given)
-        now = time.time_ns() // 1_000_000
         options = self._options
         return NewTask(
             id=self.task_id,
@@ -106,8 +105,9 @@ class Submission:
             priority=options.priority,
             request_id=self._request_id,
             has_uploads=self.uploads.any,
-            due_ms=options.due_ms(now),
-            cancel_at_ms=options.cancel_at_ms(now),
+            delay_ms=int(options.delay * 1000),
+            not_before_ms=options.not_before_ms,
+            cancel_after_ms=int(options.cancel_after * 1000),
             ttl=options.ttl,
             tags=options.tags,
             retry_of=retry_of,
@@ -122,7 +122,8 @@ class Submission:
     def _fingerprint(self, task: NewTask) -> str:
         """A hash of everything that makes two requests equal; uploads count by their content."""
         content = task.input.replace(self.task_id.encode(), b"")
-        return hashlib.blake2b(f"{task.task_type} {self._options}".encode() + content, digest_size=12).hexdigest()
+        named = {"task": task.task_type, "options": self._options.identity()}
+        return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
 
     def _replayed(self, task_id: str) -> Record:
         return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
@@ -141,7 +142,7 @@ def retry(store: Store, record: Record, request_id: str, changes: Mapping[str, A
     if not record.status.done:
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
-    given = definition.read_stored(_changed(definition, record.input, changes or {}), store.blobs)
+    given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
     options = Options(priority=record.priority, tags=tuple(record.tags), ttl=record.ttl, webhook=record.webhook)
     with Submission(store, definition, record.owner, request_id, options) as submission:
         submission.uploads.copy(given)

@@ -1,8 +1,9 @@
 """The store: the only code that knows Redis. Web, worker and Celery's own tools read and write the same records.
 
 connection.py  the client: one bounded pool, short time-outs, TLS, Sentinel       errors.py  what a caller may meet
+keys.py        every key, under one prefix, and the version of the format
 record.py      a task's record, field by field                                    ids.py     task ids
-scripts.py     the scripts in lua/; every change of a record is one of them
+lua/           Redis's clock, and the scripts; every change of a record is one of them
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
@@ -23,8 +24,10 @@ from server.store.blobs import open_store
 from server.store.blobs.base import BlobStore
 from server.store.checks import Checks
 from server.store.connection import connect
+from server.store.keys import Keys
 from server.store.leases import Leases
 from server.store.listing import Listing
+from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
 from server.store.stats import Counters, HourlyStats
@@ -59,70 +62,80 @@ class Store:
         return connection
 
     @cached_property
+    def keys(self) -> Keys:
+        """The names of all keys."""
+        return Keys(self.settings.key_prefix)
+
+    @cached_property
+    def clock(self) -> StoreClock:
+        """The time by Redis's clock."""
+        return StoreClock(self.redis)
+
+    @cached_property
     def tasks(self) -> Tasks:
         """The life of each task."""
-        return Tasks(self.redis, self.settings)
+        return Tasks(self.redis, self.settings, self.clock)
 
     @cached_property
     def submits(self) -> Submits:
         """How tasks come in."""
-        return Submits(self.redis, self.settings)
+        return Submits(self.redis, self.settings, self.clock)
 
     @cached_property
     def leases(self) -> Leases:
         """What workers hold, and what is due, lost or expired."""
-        return Leases(self.redis, self.settings)
+        return Leases(self.redis, self.settings, self.clock)
 
     @cached_property
     def listing(self) -> Listing:
         """Lists and counts of tasks."""
-        return Listing(self.redis, self.settings, self.tasks)
+        return Listing(self.redis, self.settings, self.clock, self.tasks)
 
     @cached_property
     def schedules(self) -> ScheduleStore:
         """Schedules and when they fire next."""
-        return ScheduleStore(self.redis, self.settings)
+        return ScheduleStore(self.redis, self.settings, self.clock)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Webhooks that are still to be delivered."""
-        return Webhooks(self.redis, self.settings)
+        return Webhooks(self.redis, self.settings, self.clock)
 
     @cached_property
     def webhook_secrets(self) -> WebhookSecrets:
         """Each owner's secret for webhooks."""
-        return WebhookSecrets(self.redis, self.settings)
+        return WebhookSecrets(self.redis, self.settings, self.clock)
 
     @cached_property
     def counters(self) -> Counters:
         """Counters and throughput."""
-        return Counters(self.redis, self.settings)
+        return Counters(self.redis, self.settings, self.clock)
 
     @cached_property
     def hourly_stats(self) -> HourlyStats:
         """Ends and run times of the last day."""
-        return HourlyStats(self.redis, self.settings)
+        return HourlyStats(self.redis, self.settings, self.clock)
 
     @cached_property
     def api_keys(self) -> ApiKeys:
         """Who may call the API."""
-        return ApiKeys(self.redis, self.settings)
+        return ApiKeys(self.redis, self.settings, self.clock)
 
     @cached_property
     def checks(self) -> Checks:
         """Whether Redis is set up to keep what is accepted."""
-        return Checks(self.redis, self.settings)
+        return Checks(self.redis, self.settings, self.keys)
 
     @cached_property
     def blobs(self) -> BlobStore:
         """Uploads and output files."""
-        return open_store(self.settings.blob_url, self.redis, self.settings.max_blob_bytes)
+        return open_store(self.settings.blob_url, self.redis, self.keys, self.settings.max_blob_bytes)
 
     @cached_property
     def secret(self) -> bytes:
         """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
-        if self.redis.get("secret") is None:  # read first: a Redis at `maxmemory` accepts no write
-            self.redis.set("secret", secrets.token_bytes(32), nx=True)
-        return cast(bytes, self.redis.get("secret"))
+        if self.redis.get(self.keys.secret) is None:  # read first: a Redis at `maxmemory` accepts no write
+            self.redis.set(self.keys.secret, secrets.token_bytes(32), nx=True)
+        return cast(bytes, self.redis.get(self.keys.secret))

@@ -1,7 +1,6 @@
 """API keys: kept as hashes in Redis, each with an owner and a role. The key itself is shown once, when it is made."""
 
 import hashlib
-import hmac
 import json
 import re
 import secrets
@@ -13,7 +12,7 @@ from typing import Any
 import redis
 
 from server.settings import Settings
-from server.store.scripts import Scripts
+from server.store.lua import Scripts, StoreClock
 
 _PREFIX = "cck_"
 _SHOWN = len(_PREFIX) + 6
@@ -21,6 +20,9 @@ OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 #: Seconds for which a process trusts what it has read: a revoked key works for so long at most.
 CACHE_SECONDS = 2.0
+
+#: Keys that a process remembers.
+_MAX_KNOWN = 10_000
 
 
 class Role(StrEnum):
@@ -60,61 +62,52 @@ LOCAL = Caller("local", Role.ADMIN)
 class ApiKeys(Scripts):
     """The keys in one Redis: a hash from a key's SHA-256 to its owner and role.
 
-    A key has 256 random bits, so one round of SHA-256 is enough: there is nothing to guess.
+    A key has 256 random bits, so one round of SHA-256 is enough: there is nothing to guess. A process remembers the
+    keys that it has met for as long as a counter, which each change moves, stays the same.
     """
 
-    def __init__(self, connection: "redis.Redis", config: Settings) -> None:
-        super().__init__(connection, config)
-        self._read_at = -CACHE_SECONDS
-        self._known: dict[bytes, Caller] = {}
+    def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
+        super().__init__(connection, config, clock)
+        self._checked_at = -CACHE_SECONDS
+        self._version: tuple[bytes | None, bool] | None = None
+        self._known: dict[str, Caller] = {}
 
     def create(self, owner: str, role: Role) -> str:
         """Make a key; its text is returned here and nowhere else.
 
         Raises:
-            ValueError: the owner's name does not do.
+            ValueError: the owner's name is not valid.
         """
         check_owner(owner)
         key = _PREFIX + secrets.token_urlsafe(32)
-        entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": int(time.time())}
-        self.redis.hset("keys", fingerprint(key), json.dumps(entry))
+        entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": self.now_ms() // 1000}
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self.keys.api_keys, fingerprint(key), json.dumps(entry)).incr(
+                self.keys.api_keys_version
+            ).execute()
         return key
 
     def revoke(self, shown: str) -> int:
-        """Drop the keys that begin so; the number of them."""
-        gone = [
-            digest
-            for digest, entry in self._entries().items()
-            if len(shown) >= _SHOWN and shown.startswith(entry["shown"])
-        ]
-        return int(self.redis.hdel("keys", *gone)) if gone else 0
+        """Delete the keys that begin with this text; return how many."""
+        if len(shown) < _SHOWN:
+            return 0
+        gone = [digest for digest, entry in self._entries().items() if shown.startswith(entry["shown"])]
+        if not gone:
+            return 0
+        with self.redis.pipeline(transaction=True) as pipe:
+            return int(pipe.hdel(self.keys.api_keys, *gone).incr(self.keys.api_keys_version).execute()[0])
 
     def entries(self) -> list[dict[str, Any]]:
         """What is known of each key: never the key."""
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
-    def in_memory_for(self) -> float:
-        """Seconds for which nothing here will ask Redis."""
-        return self._read_at + CACHE_SECONDS - time.monotonic()
-
-    def refresh(self) -> None:
-        """Read the keys again."""
-        self._known = {
-            digest: Caller(entry["owner"], Role(entry["role"]), digest.decode())
-            for digest, entry in self._entries().items()
-        }
-        self._read_at = time.monotonic()
-
     def any(self) -> bool:
         """Whether a key is configured."""
-        return bool(self._current())
-
-    def owners(self) -> set[str]:
-        """Everyone who has a key."""
-        return {caller.owner for caller in self._current().values()} | {LOCAL.owner}
+        self._look()
+        return self._version is not None and self._version[1]
 
     def find(self, key: str) -> Caller | None:
-        """Whose key it is."""
+        """Find the owner and role of a key."""
         return self.by_fingerprint(fingerprint(key))
 
     def holds(self, caller: Caller) -> bool:
@@ -123,21 +116,48 @@ class ApiKeys(Scripts):
             return True
         return not self.any() if caller == LOCAL else self.by_fingerprint(caller.key) == caller
 
-    def by_fingerprint(self, name: str) -> Caller | None:
-        """Whose key has this fingerprint, compared in constant time with each that there is."""
-        digest, found = name.encode(), None
-        for known, caller in self._current().items():
-            if hmac.compare_digest(known, digest):
-                found = caller
-        return found
+    def by_fingerprint(self, digest: str) -> Caller | None:
+        """Find the owner and role of the key with this SHA-256, by one lookup."""
+        self._look()
+        known = self._known  # a change in between puts another in its place
+        if (caller := known.get(digest)) is not None:
+            return caller
+        entry = self.redis.hget(self.keys.api_keys, digest)
+        if entry is None:
+            return None
+        if not self.any():  # the first key was made just now: nobody is let in without one any more
+            self.refresh()
+            known = self._known
+        stored = json.loads(entry)
+        caller = Caller(stored["owner"], Role(stored["role"]), digest)
+        if len(known) >= _MAX_KNOWN:
+            known.clear()
+        known[digest] = caller
+        return caller
 
-    def _current(self) -> dict[bytes, Caller]:
+    def remembered(self, digest: str) -> Caller | None:
+        """Find the owner and role of a key that this process has met; never asks Redis."""
+        return self._known.get(digest)
+
+    def in_memory_for(self) -> float:
+        """Seconds for which `any` and `remembered` count without asking Redis."""
+        return self._checked_at + CACHE_SECONDS - time.monotonic()
+
+    def refresh(self) -> None:
+        """Forget the known keys when any key was made or revoked since the last look."""
+        now = time.monotonic()
+        with self.redis.pipeline(transaction=False) as pipe:
+            version, number = pipe.get(self.keys.api_keys_version).hlen(self.keys.api_keys).execute()
+        if (found := (version, number > 0)) != self._version:
+            self._known, self._version = {}, found
+        self._checked_at = now
+
+    def _look(self) -> None:
         if self.in_memory_for() <= 0:
             self.refresh()
-        return self._known
 
     def _entries(self) -> dict[bytes, dict[str, Any]]:
-        return {digest: json.loads(entry) for digest, entry in self.redis.hgetall("keys").items()}
+        return {digest: json.loads(entry) for digest, entry in self.redis.hgetall(self.keys.api_keys).items()}
 
 
 def check_owner(owner: str) -> None:

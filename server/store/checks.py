@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -12,6 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from server.logs import event
 from server.settings import Settings
 from server.store.connection import UNREACHABLE, RedisFull, connections_wanted, outage_reason
+from server.store.keys import FORMAT, Keys
 
 #: The oldest Redis that has the commands which our scripts use.
 MIN_VERSION = (6, 2)
@@ -19,8 +21,8 @@ MIN_VERSION = (6, 2)
 #: Seconds for which the slower checks are not repeated.
 _REPEAT_AFTER = 10.0
 
-#: A key that is written and deleted, as a test.
-_PROBE = "probe"
+#: Stands for the key that is written and deleted as a test, and for a channel of ours.
+_PROBE, _CHANNEL = "<probe>", "<channel>"
 
 #: Commands that web, worker and broker need, each harmless on the key of the test.
 _COMMANDS: tuple[tuple[str | int, ...], ...] = (
@@ -50,7 +52,7 @@ _COMMANDS: tuple[tuple[str | int, ...], ...] = (
     ("SMEMBERS", "_kombu.binding.celery"),
     ("EVAL", "return redis.call('TIME')", 0),
     ("SCRIPT", "EXISTS", "0" * 40),
-    ("PUBLISH", "t:", ""),
+    ("PUBLISH", _CHANNEL, ""),
     ("CLIENT", "ID"),
 )
 
@@ -78,8 +80,9 @@ class Finding:
 class Checks:
     """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` where it does not answer."""
 
-    def __init__(self, connection: "redis.Redis", settings: Settings) -> None:
+    def __init__(self, connection: "redis.Redis", settings: Settings, keys: Keys) -> None:
         self._redis: Any = connection
+        self._keys = keys
         self._settings = settings
         self._found: list[Finding] = []
         self._checked_at = -_REPEAT_AFTER
@@ -114,7 +117,7 @@ class Checks:
     def _written(self) -> list[Finding]:
         """Write a key, since a Redis that cannot write answers reads all the same."""
         try:
-            self._redis.set(_PROBE, 1, px=1000)
+            self._redis.set(self._keys.probe, 1, px=1000)
         except RedisFull:
             return [Finding(Severity.ERROR, "Redis is full: its `maxmemory` is reached. Raise it, or delete tasks.")]
         except NoPermissionError:
@@ -125,13 +128,14 @@ class Checks:
         info = self._redis.info()
         if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for that reason
             return [hopeless]
-        found = [_eviction(info), self._permissions(), self._persistence(info), self._max_clients(info)]
+        found = [_eviction(info), self._permissions(), self._format(), self._persistence(info), self._max_clients(info)]
         return [finding for finding in found if finding is not None]
 
     def _permissions(self) -> Finding | None:
         with self._redis.pipeline(transaction=False) as pipe:
+            keys = {_PROBE: self._keys.probe, _CHANNEL: self._keys.task("")}
             for command in _COMMANDS:
-                pipe.execute_command(*command)
+                pipe.execute_command(*(keys.get(str(word), word) for word in command))
             answers = pipe.execute(raise_on_error=False)
         denied = [
             str(command[0])
@@ -142,6 +146,18 @@ class Checks:
             return None
         names = ", ".join(sorted(set(denied)))
         text = f"The Redis user of REDIS_URL is not allowed to use {names}, or their keys. Extend its ACL."
+        return Finding(Severity.FATAL, text)
+
+    def _format(self) -> Finding | None:
+        """Refuse a store that another release has written. One that is empty becomes one of this format."""
+        found: bytes | None = self._redis.get(self._keys.format)
+        if found is None:
+            with suppress(RedisFull, NoPermissionError):  # the next start notes it
+                self._redis.set(self._keys.format, FORMAT, nx=True)
+        if found is None or found.decode() == FORMAT:
+            return None
+        text = f"Redis has data in the format {found.decode()!r}, and this release knows the format {FORMAT!r}. "
+        text += "Start the release that wrote it, or set KEY_PREFIX or REDIS_URL to an empty store."
         return Finding(Severity.FATAL, text)
 
     def _persistence(self, info: dict[str, Any]) -> Finding | None:

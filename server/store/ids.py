@@ -1,26 +1,26 @@
-"""Task ids: UUIDv7 (RFC 9562) whose last 40 bits are a keyed hash of the rest and of the owner.
+"""Task ids: UUIDv7 (RFC 9562) whose last 40 bits are keyed hashes: of the rest and the owner, then of all before.
 
     48 bits  milliseconds since 1970         4 bits  version (7)      12 bits  4096ths of a millisecond
-     2 bits  variant                        22 bits  random           40 bits  keyed hash
+     2 bits  variant                        22 bits  random           20 bits  keyed hash of these and the owner
+                                                                      20 bits  keyed hash of all of these
 
-So the server knows an id that it has issued without keeping anything: a record that is gone under an id that
-checks out has expired (410), under any other it has never been (404). 40 bits let one guess in 10^12 through, and
-all that a lucky guess wins is a 410 in place of a 404.
+So the server knows an id that it has issued without storing anything: an id that is valid but has no record has
+expired (410), any other never existed (404). An owner's id has to fit both hashes, so one guess in 10^12 gets a 410 in
+place of a 404; an admin, who sees everyone's tasks, is answered by the last hash alone, whoever the owners are.
 
-Lists and queues go by the ids. A process's ids come one after the other (RFC 9562, 6.2, methods 1 and 3), those of
-several processes are as far apart as their clocks tell.
+Lists and queues go by the ids. The time is Redis's. A process's ids come one after the other (RFC 9562, 6.2, methods 1
+and 3).
 """
 
 import hashlib
-import hmac
 import secrets
 import threading
-import time
 from uuid import UUID
 
-_HASH_BYTES = 5
+#: Bits of each hash.
+_HASH_BITS = 20
 
-#: 4096ths of a millisecond for which a clock that went back is not believed: ids go on from where they were.
+#: 4096ths of a millisecond: a smaller step back of the clock is ignored, and ids continue from where they were.
 _STEP_BACK = 4096 * 1000
 
 
@@ -31,9 +31,9 @@ class _Clock:
         self._last = 0
         self._lock = threading.Lock()
 
-    def next(self) -> int:
-        """Now, or as soon after the one before as can be."""
-        now = time.time_ns() * 4096 // 1_000_000
+    def next(self, now_ns: int) -> int:
+        """Now, or as soon after the one before as possible."""
+        now = now_ns * 4096 // 1_000_000
         with self._lock:
             if now <= self._last < now + _STEP_BACK:
                 now = self._last + 1
@@ -44,27 +44,35 @@ class _Clock:
 _clock = _Clock()
 
 
-def _hash(head: bytes, owner: str, key: bytes) -> bytes:
-    return hashlib.blake2b(head + owner.encode(), digest_size=_HASH_BYTES, key=key[:64]).digest()
+def _hash(text: bytes, key: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4, key=key[:64]).digest(), "big") >> 32 - _HASH_BITS
 
 
-def new(owner: str, key: bytes) -> str:
+def _signed(bits: int, owner_hash: int, key: bytes) -> int:
+    """The whole id."""
+    signed = bits << _HASH_BITS | owner_hash
+    return signed << _HASH_BITS | _hash(signed.to_bytes(14, "big"), key)
+
+
+def new(owner: str, key: bytes, now_ns: int) -> str:
     """Make an id for a task of `owner`, greater than any that this process has made before."""
-    milliseconds, fraction = divmod(_clock.next(), 4096)
+    milliseconds, fraction = divmod(_clock.next(now_ns), 4096)
     bits = milliseconds << 40 | 7 << 36 | fraction << 24 | 0b10 << 22 | secrets.randbits(22)
-    head = bits.to_bytes(11, "big")
-    return str(UUID(bytes=head + _hash(head, owner, key)))
+    return str(UUID(int=_signed(bits, _hash(bits.to_bytes(11, "big") + owner.encode(), key), key)))
 
 
-def issued(task_id: str, owner: str, key: bytes) -> bool:
-    """Whether this server issued `task_id` to `owner`."""
+def issued(task_id: str, owner: str | None, key: bytes) -> bool:
+    """Whether this server issued `task_id` to `owner`; to anybody, where that is None."""
     try:
-        raw = UUID(task_id).bytes
+        made = UUID(task_id)
     except ValueError:
         return False
-    if str(UUID(bytes=raw)) != task_id:
+    if str(made) != task_id:
         return False
-    return hmac.compare_digest(raw[-_HASH_BYTES:], _hash(raw[:-_HASH_BYTES], owner, key))
+    bits, owner_hash = made.int >> 2 * _HASH_BITS, made.int >> _HASH_BITS & (1 << _HASH_BITS) - 1
+    if made.int != _signed(bits, owner_hash, key):
+        return False
+    return owner is None or owner_hash == _hash(made.bytes[:11] + owner.encode(), key)
 
 
 def milliseconds(task_id: str) -> int:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from server.store.errors import error_object
-from server.store.record import PRIORITIES, Message, Record, Status, Throttle
-from server.store.scripts import Scripts, ids_of
+from server.store.lua import Scripts, ids_of
+from server.store.record import PRIORITIES, Status, Throttle
 
 #: A task whose worker has died under it so often fails, so that it does not take the others with it.
 MAX_CRASHES = 3
@@ -50,80 +50,69 @@ class Leases(Scripts):
         words = self._call("renew_leases", config.lease_seconds * 1000, config.cancel_grace_seconds * 1000, *names)
         return [word.decode() for word in words]
 
-    def release(self, task_id: str, lease_token: str, rank: int, message: Message, *, crashed: bool) -> Status | None:
-        """Take a run from its lease_token (empty: from whoever's lease has run out) and queue it again.
+    def release(self, task_id: str, lease_token: str, *, crashed: bool) -> Status | None:
+        """Take an attempt from the worker that holds its lease, and queue the task again.
 
-        One that has crashed too often fails, one that was asked to stop is canceled. None: nothing was to be done.
+        One that has crashed too often fails, one that was asked to stop is canceled. None: there is no such attempt.
         """
         answer: bytes | None = self._call(
-            "release_lease",
-            task_id,
-            lease_token,
-            int(crashed),
-            MAX_CRASHES,
-            _WORKER_LOST,
-            self._config.result_ttl_seconds,
-            rank,
-            message.list_key,
-            message.payload,
-            message.tag,
+            "release_lease", task_id, lease_token, int(crashed), MAX_CRASHES, _WORKER_LOST
         )
         return Status(answer.decode()) if answer else None
 
-    def publish(self, record: Record, message: Message) -> bool:
-        """Queue a task that is due, or whose message is nowhere."""
-        ttl = self._config.result_ttl_seconds
-        args = (record.id, record.rank, message.list_key, message.payload, message.tag, ttl, _DEPENDENCY_FAILED)
-        return bool(self._call("enqueue_task", *args))
+    def release_expired(self, most: int) -> list[tuple[str, str, str]]:
+        """Queue the tasks again whose lease has run out; id, type and new status of each (empty: it needed nothing)."""
+        words = [word.decode() for word in self._call("release_expired_leases", most, MAX_CRASHES, _WORKER_LOST)]
+        return list(zip(words[::3], words[1::3], words[2::3], strict=True))
+
+    def enqueue_due(self, most: int) -> int:
+        """Queue scheduled and retrying tasks whose time has come; fewer than `most` means that none is left."""
+        return int(self._call("enqueue_due", most, _DEPENDENCY_FAILED))
+
+    def cancel_overdue(self, most: int) -> int:
+        """Cancel unfinished tasks whose `cancel_after` has passed; fewer than `most` means that none is left."""
+        return int(self._call("cancel_overdue", most))
+
+    def requeue(self, task_ids: Sequence[str]) -> list[str]:
+        """Give tasks that are queued a new message; return the ids of those."""
+        return ids_of(self._call("requeue_tasks", *task_ids)) if task_ids else []
+
+    def requeue_lost(self, queue: str, seconds: float, most: int) -> list[str]:
+        """Give tasks of a queue a new message whose message is neither in the queue nor with a worker; their ids."""
+        return ids_of(self._call("requeue_lost", queue, int(seconds * 1000), most))
 
     def unpublished(self, seconds: float, most: int) -> list[str]:
-        """Ids of queued tasks that another broker has had no message of for so long."""
-        return ids_of(self.redis.zrangebyscore("unpublished", 0, self.now_ms() - seconds * 1000, 0, most))
+        """Ids of queued tasks of which an external broker has had no message for this long."""
+        return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, self.now_ms() - seconds * 1000, 0, most))
 
     def published(self, task_ids: Sequence[str]) -> None:
-        """Another broker has confirmed their messages, or they need none any more."""
+        """An external broker has confirmed their messages, or they need none anymore."""
         if task_ids:
-            self.redis.zrem("unpublished", *task_ids)
+            self.redis.zrem(self.keys.unpublished, *task_ids)
 
     def waiting_longer_than(self, seconds: float, queue: str, most: int) -> list[str]:
-        """Ids of tasks that have been queued for so long."""
+        """Ids of tasks that have been queued for this long."""
         found: list[str] = []
         for rank in range(len(PRIORITIES)):
             base = rank * 1e13
             until = base + self.now_ms() - seconds * 1000
-            found += ids_of(self.redis.zrangebyscore(f"queued:{queue}", base, until, 0, most))
+            found += ids_of(self.redis.zrangebyscore(self.keys.queued(queue), base, until, 0, most))
         return found
 
-    def due(self, most: int) -> list[str]:
-        """Ids of scheduled and retrying tasks whose time has come."""
-        return ids_of(self.redis.zrangebyscore("due", 0, self.now_ms(), 0, most))
-
     def throttled(self) -> list[tuple[str, str]]:
-        """Kinds, and owners (empty: everyone), of which tasks wait for room."""
-        names = (name.decode().split(":") for name in self.redis.smembers("held"))
-        return [(task_type, "".join(owner)) for _, task_type, *owner in names]
+        """Task types, and owners (empty: everyone), of which tasks wait for room."""
+        names = (name.decode().partition(":") for name in self.redis.smembers(self.keys.throttles))
+        return [(task_type, owner) for task_type, _, owner in names]
 
-    def release_throttled(self, task_type: str, owner: str, throttle: Throttle, most: int) -> list[str]:
-        """Ids of those that may run now, so many at most: publish them."""
-        # Limits may be others than when these were held.
+    def release_throttled(self, task_type: str, owner: str, throttle: Throttle, most: int) -> int:
+        """Queue up to `most` of those that may run now; how many these were."""
+        # The limits may be others than when these were throttled.
         limits = (throttle.max_running, throttle.per_minute) if throttle.per_owner == bool(owner) else (0, 0)
-        return ids_of(self._call("release_throttled", task_type, owner, *limits, most))
+        return int(self._call("release_throttled", task_type, owner, *limits, most))
 
-    def overdue(self, most: int) -> list[str]:
-        """Ids of unfinished tasks that were to be canceled by now."""
-        return ids_of(self.redis.zrangebyscore("deadlines", 0, self.now_ms(), 0, most))
-
-    def expired_leases(self, most: int) -> list[str]:
-        """Ids of running tasks whose lease has run out."""
-        return ids_of(self.redis.zrangebyscore("leases", 0, self.now_ms(), 0, most))
-
-    def find_lost_messages(self, queue: str, lists: Sequence[str], patience_seconds: float, most: int) -> list[str]:
-        """Ids of queued tasks whose message is neither in `lists` (by rank) nor with a worker."""
-        return ids_of(self._call("find_lost_messages", queue, int(patience_seconds * 1000), most, *lists))
-
-    def expired_records(self, most: int) -> list[str]:
-        """Ids of finished tasks whose time is over."""
-        return ids_of(self.redis.zrangebyscore("expiry", 0, self.now_ms(), 0, most))
+    def delete_expired(self, most: int) -> int:
+        """Delete records whose time is over; fewer than `most` means that none is left."""
+        return int(self._call("delete_expired", most))
 
     def defer_unregistered(self, task_id: str) -> bool:
         """Defer a task whose type a worker does not know. False where there is no such record."""
@@ -131,21 +120,17 @@ class Leases(Scripts):
             self._call("defer_unregistered_task", task_id, *(int(seconds * 1000) for seconds in UNREGISTERED_DELAY))
         )
 
-    def forget(self, index: Literal["due", "deadlines", "leases"], task_id: str) -> None:
-        """Take an id out of an index: what it was there for is done, or its record is no more."""
-        self.redis.zrem(index, task_id)
-
     def drop(self, task_id: str) -> bool:
         """Forget a record; True where its files are still to be deleted, which is noted in the same step."""
         return bool(self._call("delete_task", task_id))
 
     def lease_uncollected(self, most: int) -> list[str]:
         """Ids of dropped tasks whose files this worker is to delete."""
-        return ids_of(self._call("lease_due", "uncollected", most, CLEANUP_LEASE * 1000)[1:])
+        return ids_of(self._call("lease_uncollected", most, CLEANUP_LEASE * 1000)[1:])
 
     def collected(self, task_ids: Sequence[str]) -> None:
         """Their files are deleted."""
-        self.redis.zrem("uncollected", *task_ids)
+        self.redis.zrem(self.keys.uncollected, *task_ids)
 
     def elect_leader(self, worker: str) -> float | None:
         """Where it is this worker's turn to sweep, the seconds for which no lease is to be judged; else None."""
@@ -161,12 +146,8 @@ class Leases(Scripts):
         """Those of which there is no record."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.exists(f"t:{task_id}")
+                pipe.exists(self.keys.task(task_id))
             return [task_id for task_id, there in zip(task_ids, pipe.execute(), strict=True) if not there]
-
-    def owners(self) -> set[str]:
-        """Everyone who has ever submitted a task."""
-        return {owner.decode() for owner in self.redis.smembers("owners")}
 
     def renew_messages(self, tags: Sequence[str]) -> None:
         """Renew the messages that a worker holds (those that it fetched and has not started, too)."""
@@ -175,8 +156,7 @@ class Leases(Scripts):
 
     def forget_message(self, tag: str) -> None:
         """A message is done with."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.zrem("unacked_index", tag).hdel("unacked", tag).execute()
+        self._call("forget_message", tag)
 
     def restore_messages(self, tags: Sequence[str]) -> None:
         """Put messages that this worker fetched, and does not work on, back to where they are next."""
@@ -202,6 +182,6 @@ class Leases(Scripts):
 
     def workers(self) -> list[dict[str, Any]]:
         """The cards of the workers that live."""
-        names = ids_of(self.redis.zrange("workers", 0, -1))
-        cards = self.redis.mget([f"worker:{name}" for name in names]) if names else []
+        names = ids_of(self.redis.zrange(self.keys.workers, 0, -1))
+        cards = self.redis.mget([self.keys.worker(name) for name in names]) if names else []
         return [json.loads(card) for card in cards if card]

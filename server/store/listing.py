@@ -1,34 +1,45 @@
 """Lists of tasks: newest first, by a cursor that neither skips nor repeats while tasks come and go.
 
-One index per owner, task_type and status, each a sorted set in the order of the ids, which is the order of submission.
-A page merges the indexes that its filter allows, so it costs the same at a thousand and at a million records, and a
-record costs one index entry (two where it has a tag). The cursor is the last id that was seen: ids do not move.
+There is an index for each task type and status, of everyone's tasks and of each owner's: a sorted set in the order of
+the ids, which is the order of submission. A page merges the indexes that its filter selects, so it costs the same for a
+thousand and for a million records, and for ten and for ten thousand owners. The cursor is the last id that was seen:
+ids do not move.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import redis
 
 from server.settings import Settings
+from server.store.lua import Scripts, StoreClock, ids_of
 from server.store.record import Record, Status
-from server.store.scripts import Scripts, ids_of
 from server.store.tasks import Tasks
 
-#: How many ids of a tag are looked at for one page before it is given out short.
+#: How many ids of a tag are looked at for one page; then the page is returned with fewer records.
 MAX_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to list. Empty means any; `since` and `until` are milliseconds since 1970, the latter exclusive."""
+    """What to list. None means any; `since` and `until` are milliseconds since 1970, the latter exclusive."""
 
-    owners: Sequence[str]
-    task_types: Sequence[str]
+    owners: Sequence[str] | None
+    task_types: Sequence[str] | None = None
     statuses: Sequence[Status] = tuple(Status)
-    tags: Sequence[str] = field(default=())
+    tags: Sequence[str] = ()
     since: int | None = None
     until: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it selects nothing."""
+        return not self.statuses or [] in (self.owners, self.task_types)
+
+    def fits(self, record: Record) -> bool:
+        """Whether a record with its first tag is selected."""
+        of_type = self.task_types is None or record.task_type in self.task_types
+        return of_type and record.status in self.statuses and set(self.tags) <= set(record.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +53,8 @@ class Page:
 class Listing(Scripts):
     """Reads the indexes."""
 
-    def __init__(self, connection: "redis.Redis", config: Settings, tasks: Tasks) -> None:
-        super().__init__(connection, config)
+    def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock, tasks: Tasks) -> None:
+        super().__init__(connection, config, clock)
         self._tasks = tasks
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
@@ -56,23 +67,16 @@ class Listing(Scripts):
         return Page(found, ids[limit - 1] if more else None)
 
     def _tagged_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
-        """A tag has an index of its own; what else is wanted is looked up in the records."""
+        """A tag has an index of its own; whether the rest of the filter fits is looked up in the records."""
         ids = self._ids(wanted, MAX_LOOKED_AT, cursor)
         found: list[Record] = []
         for record in self._tasks.get_many(ids):
-            if record is None or not _fits(record, wanted):
+            if record is None or not wanted.fits(record):
                 continue
             if len(found) == limit:
                 return Page(found, found[-1].id)
             found.append(record)
         return Page(found, ids[-1] if len(ids) == MAX_LOOKED_AT else None)
-
-    def _ids(self, wanted: Filter, most: int, cursor: str | None) -> list[str]:
-        upper = cursor or "+"
-        if wanted.until is not None:
-            upper = min(upper, _bound(wanted.until)) if cursor else _bound(wanted.until)
-        lower = "-" if wanted.since is None else _bound(wanted.since)
-        return ids_of(self._call("list_tasks", most, upper, lower, *_indexes(wanted)))
 
     def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
         """Up to `most` records behind `cursor`: a page of any size, read 500 at a time."""
@@ -84,29 +88,52 @@ class Listing(Scripts):
             if cursor is None or len(found) >= most:
                 return Page(found, cursor)
 
+    def count(self, wanted: Filter) -> dict[str, int]:
+        """How many tasks are in each status: from the sizes of the indexes, or, with a tag, from the records."""
+        if wanted.tags:
+            return self._count_tagged(wanted)
+        counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
+        if not wanted.empty:
+            counts |= _counts(self._call("count_tasks", *_bounds(wanted), *_selection(wanted)))
+        return counts
+
+    def _count_tagged(self, wanted: Filter) -> dict[str, int]:
+        counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
+        cursor: str | None = None
+        while True:
+            page = self._tagged_page(wanted, MAX_LOOKED_AT, cursor)
+            for record in page.records:
+                counts[record.status] += 1
+            if (cursor := page.cursor) is None:
+                return counts
+
     def count_by_status(self, ids: Sequence[str]) -> dict[str, int]:
         """How many of these tasks are in each status; those that are gone count as `expired`."""
-        flat = self._call("count_by_status", *ids) if ids else []
-        return {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)}
+        return _counts(self._call("count_by_status", *ids)) if ids else {}
+
+    def _ids(self, wanted: Filter, most: int, cursor: str | None) -> list[str]:
+        if wanted.empty:
+            return []
+        args = (most, *_bounds(wanted, cursor), *_selection(wanted))
+        return ids_of(self._call("list_tasks", *args, *wanted.tags[:1]))
 
 
-def _indexes(wanted: Filter) -> list[str]:
-    if wanted.tags:
-        return [f"tagged:{owner}:{tag}" for owner in wanted.owners for tag in wanted.tags[:1]]
-    return [
-        f"index:{owner}:{task_type}:{status}"
-        for owner in wanted.owners
-        for task_type in wanted.task_types
-        for status in wanted.statuses
-    ]
+def _bounds(wanted: Filter, cursor: str | None = None) -> tuple[str, str]:
+    """The ids between which to look, newest first."""
+    upper = cursor or "+"
+    if wanted.until is not None:
+        upper = min(upper, _bound(wanted.until)) if cursor else _bound(wanted.until)
+    return upper, "-" if wanted.since is None else _bound(wanted.since)
 
 
-def _fits(record: Record, wanted: Filter) -> bool:
-    return (
-        record.task_type in wanted.task_types
-        and record.status in wanted.statuses
-        and set(wanted.tags) <= set(record.tags)
-    )
+def _selection(wanted: Filter) -> tuple[str, str, str]:
+    """Owners, task types and statuses as `lua/lib/selection.lua` reads them."""
+    return ",".join(wanted.owners or ()), ",".join(wanted.task_types or ()), ",".join(wanted.statuses)
+
+
+def _counts(flat: list[bytes | int]) -> dict[str, int]:
+    """Statuses and numbers as a script answers them."""
+    return {str(flat[at], "ascii"): int(flat[at + 1]) for at in range(0, len(flat), 2)}  # type: ignore[arg-type]
 
 
 def _bound(milliseconds: int) -> str:

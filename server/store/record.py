@@ -1,18 +1,19 @@
 """The record: one Redis hash per task, the truth about it.
 
-The names of its fields are one letter or two, because they lie in memory a million times:
+The names of its fields are one letter or two, because they are stored in memory a million times:
 
-    o owner     n task_type       s status      q queue      p priority   i input (JSON)    h request id
+    o owner     n task type       s status      q queue      p priority (where it is not normal)     h request id
+    i input (JSON), r result (JSON): the short ones, see `lua/lib/values.lua`
     b started   f finished   x expires     u due        (all in milliseconds since 1970; submitted is in the id)
-    d deliveries  a retries  c crashes     w lease_token of the run: `<worker>/<nonce>`     m tag of its message
-    g progress (JSON)        r result (JSON)   e error (JSON)   z output files (JSON)  k ttl in seconds
+    d deliveries  a retries  c crashes     w lease token of the attempt: `<worker>/<nonce>`     m tag of its message
+    g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ro retry of
-    dp ids whose files it takes
-    ds the runs before, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled
-    wh webhook (URL)         wt its tries (JSON, see `webhooks.py`)
-    af run of its schedule that it waits for          hm its message until then (JSON)
+    dp ids of the tasks whose files it takes
+    ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
+    wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
+    af run of its schedule that it waits for
     fl why it failed, for admins (JSON, see `server.services.failures`)
-    v how many entries its log has had: `events:<id>`, a list that begins with the first progress or line
+    v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
 """
 
 import json
@@ -77,15 +78,6 @@ class AttemptEnd(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A task's message in a Redis queue: `list_key` is where it goes, `tag` its delivery tag."""
-
-    list_key: str
-    payload: bytes
-    tag: str
-
-
-@dataclass(frozen=True, slots=True)
 class Throttle:
     """How many tasks of a type may run at once and start in a minute, over all workers or per owner; 0 is any."""
 
@@ -102,13 +94,13 @@ class Throttle:
 #: No limits.
 FREE = Throttle()
 
-#: What a broker that is not this Redis gets: the record alone is stored, the message follows.
-NO_MESSAGE = Message("", b"", "")
-
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A validated submit, ready to be stored. `input` is JSON; `due_ms` 0 means at once; `ttl` in seconds."""
+    """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means not at all.
+
+    `delay_ms` and `cancel_after_ms` count from when Redis stores it, `not_before_ms` from 1970.
+    """
 
     id: str
     owner: str
@@ -118,10 +110,11 @@ class NewTask:
     priority: str = "normal"
     request_id: str = ""
     has_uploads: bool = False
-    due_ms: int = 0
+    delay_ms: int = 0
+    not_before_ms: int = 0
     ttl: int | None = None
     tags: tuple[str, ...] = ()
-    cancel_at_ms: int = 0
+    cancel_after_ms: int = 0
     retry_of: str = ""
     waits_for: tuple[str, ...] = ()
     webhook: str = ""
@@ -131,9 +124,14 @@ class NewTask:
         """0 for high, 1 for normal, 2 for low."""
         return PRIORITIES.index(self.priority)
 
+    def due_ms(self, now_ms: int) -> int:
+        """When it is due, as the script that stores it computes it; 0: immediately."""
+        due = max(now_ms + self.delay_ms if self.delay_ms else 0, self.not_before_ms)
+        return due if due > now_ms else 0
+
     def fields(self) -> list[str | bytes | int]:
-        """Names and values as `HSET` takes them, beside those that the script itself writes."""
-        fields: list[str | bytes | int] = ["i", self.input]
+        """Names and values as `HSET` takes them, in addition to those that the script itself writes."""
+        fields: list[str | bytes | int] = []
         if self.priority != "normal":
             fields += ["p", self.priority]
         if self.request_id:
@@ -178,7 +176,6 @@ class Record:
     status: Status
     queue: str = DEFAULT_QUEUE
     priority: str = "normal"
-    input: bytes = b"{}"
     request_id: str = ""
     started_ms: int | None = None
     finished_ms: int | None = None
@@ -187,7 +184,6 @@ class Record:
     deliveries: int = 0
     retries: int = 0
     progress: dict[str, Any] | None = None
-    result: bytes | None = None
     error: dict[str, Any] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
@@ -202,6 +198,9 @@ class Record:
     queued_ms: int | None = None
     #: Its place in the queue (1 is next), where it was read with that and is queued.
     position: int | None = None
+    #: Where they are short enough to be in the record, or were read with it: ask `Tasks.input` and `Tasks.result`.
+    input: bytes | None = None
+    result: bytes | None = None
 
     @property
     def submitted_ms(self) -> int:
@@ -230,7 +229,6 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         status=Status(raw[b"s"].decode()),
         queue=raw[b"q"].decode(),
         priority=raw.get(b"p", b"normal").decode(),
-        input=raw.get(b"i", b"{}"),
         request_id=raw.get(b"h", b"").decode(),
         started_ms=number(b"b"),
         finished_ms=number(b"f"),
@@ -239,7 +237,6 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         deliveries=number(b"d") or 0,
         retries=number(b"a") or 0,
         progress=value(b"g"),
-        result=raw.get(b"r"),
         error=value(b"e"),
         files=value(b"z") or [],
         tags=value(b"t") or [],
@@ -250,6 +247,8 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         earlier_attempts=[_past_attempt(line) for line in raw.get(b"ds", b"").splitlines()],
         queued_ms=number(b"sq"),
         position=position,
+        input=raw.get(b"i"),
+        result=raw.get(b"r"),
         waits_for=[each for each in raw.get(b"dp", b"").decode().split(",") if each],
     )
 

@@ -1,12 +1,6 @@
-"""Schedules as they lie in Redis.
+"""Schedules as they are stored in Redis; a run that was started by a client has the fire time 0.
 
-    schedules          their names             schedule:<name>   definition (JSON), timing, owner, skipped, error (JSON)
-    schedules:<owner>  the names of an owner's
-    ticks              names by their next tick (ms since 1970); a paused one has none
-    back               when workers came back after an outage (ms since 1970)
-    runs:<name>        `<task id> <tick ms>` of the last runs, newest first; a run by hand has the tick 0
-
-That a tick fires once is `submit_tasks.lua`'s: it moves the schedule on in the step that stores the task.
+`submit_tasks.lua` moves a schedule on in the step that stores the task, so that each fire time fires once.
 """
 
 import json
@@ -15,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.store.errors import ScheduleNameTaken, TooManySchedules
-from server.store.scripts import Scripts, ids_of
+from server.store.lua import Scripts, ids_of
 
 #: Outcomes of `put_schedule.lua`, in addition to 0 and 1.
 _TOO_MANY, _TAKEN = -1, -2
@@ -51,12 +45,15 @@ class ScheduleStore(Scripts):
 
     def names(self, owner: str | None = None) -> list[str]:
         """All of them, or those of one owner, in order."""
-        return sorted(ids_of(self.redis.smembers("schedules" if owner is None else f"schedules:{owner}")))
+        key = self.keys.schedules if owner is None else self.keys.schedules_of(owner)
+        return sorted(ids_of(self.redis.smembers(key)))
 
     def get(self, name: str) -> StoredSchedule | None:
         """One of them."""
         with self.redis.pipeline(transaction=True) as pipe:
-            fields, runs = pipe.hgetall(f"schedule:{name}").lrange(f"runs:{name}", 0, MAX_RUNS - 1).execute()
+            fields, runs = (
+                pipe.hgetall(self.keys.schedule(name)).lrange(self.keys.schedule_runs(name), 0, MAX_RUNS - 1).execute()
+            )
         if b"definition" not in fields:
             return None
         error = json.loads(fields[b"error"]) if b"error" in fields else None
@@ -79,20 +76,22 @@ class ScheduleStore(Scripts):
 
     def delete(self, name: str) -> bool:
         """Forget one; its tasks stay. False where there is none."""
-        owner = (self.redis.hget(f"schedule:{name}", "owner") or b"").decode()
+        owner = (self.redis.hget(self.keys.schedule(name), "owner") or b"").decode()
         with self.redis.pipeline(transaction=True) as pipe:
-            pipe.srem("schedules", name).zrem("ticks", name).delete(f"schedule:{name}", f"runs:{name}")
-            pipe.srem(f"schedules:{owner}", name)
+            pipe.srem(self.keys.schedules, name).zrem(self.keys.fire_times, name)
+            pipe.delete(self.keys.schedule(name), self.keys.schedule_runs(name)).srem(
+                self.keys.schedules_of(owner), name
+            )
             return bool(pipe.execute()[0])
 
     def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:
         """Schedules that have a tick to fire, with the tick."""
-        found = self.redis.zrangebyscore("ticks", 0, now_ms, 0, most, withscores=True)
+        found = self.redis.zrangebyscore(self.keys.fire_times, 0, now_ms, 0, most, withscores=True)
         return [(name.decode(), int(tick)) for name, tick in found]
 
     def resumed_at_ms(self) -> int:
         """When workers came back after the last outage of all of them, or of Redis; 0: there was none."""
-        return int(self.redis.get("back") or 0)
+        return int(self.redis.get(self.keys.resumed_at) or 0)
 
     def record_missed(self, name: str, due_ms: int, next_ms: int, error: Mapping[str, Any]) -> None:
         """A tick could not fire, which is noted; the schedule goes on with another, or tries the same again."""
@@ -100,7 +99,7 @@ class ScheduleStore(Scripts):
 
     def record_run(self, name: str, task_id: str) -> None:
         """A run that was started by hand."""
-        key, line = f"runs:{name}", f"{task_id} 0"
+        key, line = self.keys.schedule_runs(name), f"{task_id} 0"
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.lrem(key, 0, line).lpush(key, line).ltrim(key, 0, MAX_RUNS - 1).execute()
 

@@ -1,14 +1,14 @@
 """Counters, throughput and hourly statistics. Redis keeps all of them, so no restart resets them.
 
 A hash for each hour counts the ends of each minute, queue and status, and the run times of each task type in buckets
-(see `_lib.lua`): one or two increments a task, and 25 hashes to read for a day. Redis expires them.
+(see `lua/lib/statistics.lua`): one or two increments a task, and 25 hashes to read for a day. Redis expires them.
 """
 
 import time
 from dataclasses import dataclass, field
 
+from server.store.lua import Scripts, ids_of
 from server.store.record import PRIORITIES, Status
-from server.store.scripts import Scripts, ids_of
 
 #: Seconds for which a process trusts the pace that it has read: polls that follow one another ask once.
 THROUGHPUT_SECONDS = 2.0
@@ -37,7 +37,7 @@ class Counters(Scripts):
 
     def statistics(self) -> dict[str, int]:
         """Counters by name: `<type>:<status>`, `<type>:submitted`, `<type>:ms`, `recovery:<finding>`."""
-        return {name.decode(): int(value) for name, value in self.redis.hgetall("stats").items()}
+        return {name.decode(): int(value) for name, value in self.redis.hgetall(self.keys.stats).items()}
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter."""
@@ -54,20 +54,24 @@ class Counters(Scripts):
         return self._throughput
 
     def waiting(self, queue: str) -> int:
-        """How many tasks are queued."""
-        return int(self.redis.zcard(f"queued:{queue}"))
+        """Count the tasks that wait in a queue, with those that wait for room under a limit of their type."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(self.keys.queued(queue)).zcard(self.keys.throttled_in(queue))
+            return int(sum(pipe.execute()))
 
     def oldest(self, queue: str) -> float | None:
-        """Seconds that the longest waiting task of a queue has waited, or None."""
-        now, ages = time.time() * 1000, []
+        """Seconds that the longest waiting task of a queue has waited that could run, or None."""
+        now, ages = self.now_ms(), []
         for rank in range(len(PRIORITIES)):
-            first = self.redis.zrangebyscore(f"queued:{queue}", rank * 1e13, rank * 1e13 + 9e12, 0, 1, withscores=True)
+            first = self.redis.zrangebyscore(
+                self.keys.queued(queue), rank * 1e13, rank * 1e13 + 9e12, 0, 1, withscores=True
+            )
             ages += [(now - (score - rank * 1e13)) / 1000 for _, score in first]
         return max(ages, default=None)
 
     def running(self) -> int:
         """How many tasks are held by workers."""
-        return int(self.redis.zcard("leases"))
+        return int(self.redis.zcard(self.keys.leases))
 
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -75,7 +79,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 #: Minutes of a step of the last day.
 DAY_STEP = 15
 
-#: Buckets for each doubling of the run time, as `_lib.lua` makes them.
+#: Buckets for each doubling of the run time, as `lua/lib/statistics.lua` makes them.
 _BUCKETS = 4
 
 ENDS = tuple(status for status in Status if status.done)
@@ -101,7 +105,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class DayStats:
-    """The last day: ends by queue, and run times (how many by bucket) by task type of task."""
+    """The last day: ends by queue, and run times (how many by bucket) by task type."""
 
     ends: dict[str, Ends]
     runs: dict[str, dict[int, int]]
@@ -126,11 +130,11 @@ class HourlyStats(Scripts):
 
     def last_day(self) -> DayStats:
         """What ended up to now."""
-        now = int(time.time()) // _MINUTE
+        now = self.now_ms() // 1000 // _MINUTE
         hours = range(now // 60 - 24, now // 60 + 1)
         with self.redis.pipeline(transaction=False) as pipe:
             for hour in hours:
-                pipe.hgetall(f"hour:{hour}")
+                pipe.hgetall(self.keys.hour(hour))
             found = zip(hours, pipe.execute(), strict=True)
         traffic = DayStats({}, {})
         for hour, counts in found:
@@ -140,10 +144,10 @@ class HourlyStats(Scripts):
 
     def running(self) -> dict[str, int]:
         """How many tasks run, by queue. Workers hold a few each, so this reads no more than that."""
-        held = ids_of(self.redis.zrange("leases", 0, -1))
+        held = ids_of(self.redis.zrange(self.keys.leases, 0, -1))
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in held:
-                pipe.hget(f"t:{task_id}", "q")
+                pipe.hget(self.keys.task(task_id), "q")
             queues = [queue.decode() for queue in pipe.execute() if queue]
         return {queue: queues.count(queue) for queue in set(queues)}
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
-
-from server.settings import Settings
 from server.store.connection import SOCKET_TIMEOUT
 from server.store.errors import (
     CoatcheckError,
@@ -20,9 +17,9 @@ from server.store.errors import (
     QuotaExceeded,
     StoreUnavailable,
 )
-from server.store.record import Message, NewTask
+from server.store.lua import Scripts
+from server.store.record import NewTask
 from server.store.schedules import FireTime
-from server.store.scripts import Scripts, ids_of
 
 #: Seconds for which an idempotency key is remembered.
 KEY_LIFE = 86_400
@@ -44,9 +41,9 @@ class IdempotencyKey:
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
-    def redis_key(self) -> str:
-        """Where it lies."""
-        return f"idem:{self.owner}:{hashlib.blake2b(self.text.encode(), digest_size=12).hexdigest()}"
+    def digest(self) -> str:
+        """What is stored of the client's text."""
+        return hashlib.blake2b(self.text.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,8 @@ class SubmitResult:
 
     outcomes: list[CoatcheckError | int]
     unfinished: int
+    #: Redis's time when they were stored, in milliseconds since 1970.
+    now_ms: int
     #: The id that an earlier request with the same idempotency key got: nothing was stored now.
     replayed: str | None = None
     #: A schedule's fire_time that has fired already, or is skipped: nothing was stored now.
@@ -95,11 +94,7 @@ class Batch:
 class Submits(Scripts):
     """Where tasks come in."""
 
-    def __init__(self, connection: "redis.Redis", config: Settings) -> None:
-        super().__init__(connection, config)
-        self._clock_offset: float | None = None
-
-    def submit(self, request: SubmitRequest, messages: Sequence[Message]) -> SubmitResult:
+    def submit(self, request: SubmitRequest) -> SubmitResult:
         """Store tasks with their messages, in one step.
 
         Raises:
@@ -107,24 +102,25 @@ class Submits(Scripts):
             StoreUnavailable: Redis ran it so late that the client may have its 503 already.
         """
         tasks = request.tasks
-        now, unfinished, word, *words = self._call("submit_tasks", *self._arguments(request, messages))
-        self._clock_offset = now / 1000 - time.time()
+        sent = time.monotonic()
+        now, unfinished, word, *words = self._call("submit_tasks", *self._arguments(request))
+        self._clock.adjust(now, sent)
         if word == b"late":
             raise StoreUnavailable("Redis answered too late. Submit again.")
         if word == b"reused":
             raise IdempotencyKeyReused("This Idempotency-Key came with another request before.")
         if word in (b"passed", b"skipped"):
-            return SubmitResult([0] * len(tasks), unfinished, passed=True)
+            return SubmitResult([0] * len(tasks), unfinished, now, passed=True)
         if word != b"stored":
             first = word.decode()
             own = first in (
                 request.batch,
                 tasks[0].id if tasks else "",
             )  # this very call, sent again after a lost answer
-            return SubmitResult([0] * len(tasks), unfinished, None if own else first)
-        return SubmitResult([self._outcome(each, unfinished) for each in words], unfinished)
+            return SubmitResult([0] * len(tasks), unfinished, now, None if own else first)
+        return SubmitResult([self._outcome(each, unfinished) for each in words], unfinished, now)
 
-    def _arguments(self, request: SubmitRequest, messages: Sequence[Message]) -> list[Any]:
+    def _arguments(self, request: SubmitRequest) -> list[Any]:
         """As `submit_tasks.lua` takes them."""
         config, key, fire_time = self._config, request.key, request.fire_time
         longest = max((task.ttl or config.result_ttl_seconds for task in request.tasks), default=0)
@@ -134,7 +130,7 @@ class Submits(Scripts):
             config.max_waiting_per_queue,
             request.owner,
         ]
-        args += [key.redis_key if key else "", request.fingerprint, KEY_LIFE]
+        args += [key.digest if key else "", request.fingerprint, KEY_LIFE]
         args += [request.batch, BATCH_LIFE + longest]
         args += ["" if request.places is None else ",".join(map(str, request.places))]
         args += (
@@ -142,8 +138,8 @@ class Submits(Scripts):
             if fire_time
             else ["", 0, 0, ""]
         )
-        for task, message in zip(request.tasks, messages, strict=True):
-            args += _task_arguments(task, message)
+        for task in request.tasks:
+            args += _task_arguments(task)
         return args
 
     def _deadline_ms(self) -> int:
@@ -151,9 +147,7 @@ class Submits(Scripts):
 
         A connection that is open gives up after SOCKET_TIMEOUT; the answer needs a while to arrive.
         """
-        if self._clock_offset is None:
-            self._clock_offset = self.now_ms() / 1000 - time.time()
-        return int((time.time() + self._clock_offset + 0.9 * SOCKET_TIMEOUT) * 1000)
+        return self._clock.now_ms() + int(900 * SOCKET_TIMEOUT)
 
     def _outcome(self, word: bytes, unfinished: int) -> CoatcheckError | int:
         if word == b"owner-full":
@@ -170,32 +164,28 @@ class Submits(Scripts):
         Raises:
             IdempotencyKeyInUse: another request with it is being stored.
         """
-        if self._call("reserve_idempotency_key", key.redis_key, key.nonce, PENDING_LIFE) == b"pending":
+        if self._call("reserve_idempotency_key", key.owner, key.digest, key.nonce, PENDING_LIFE) == b"pending":
             raise IdempotencyKeyInUse("The first request with this Idempotency-Key is still being stored.")
 
     def release_key(self, key: IdempotencyKey) -> None:
         """The request stored nothing: its key may be used again."""
-        self._call("release_idempotency_key", key.redis_key, key.nonce)
+        self._call("release_idempotency_key", key.owner, key.digest, key.nonce)
 
     def batch(self, batch_id: str) -> Batch | None:
         """A batch, or None."""
-        owner, ids, at = self.redis.hmget(f"batch:{batch_id}", "o", "ids", "at")
+        owner, ids, at = self.redis.hmget(self.keys.batch(batch_id), "o", "ids", "at")
         if owner is None:
             return None
         task_ids = ids.decode().split(",")
         places = map(int, at.split(b",")) if at else range(len(task_ids))
         return Batch(owner.decode(), dict(zip(places, task_ids, strict=True)))
 
-    def owners(self) -> list[str]:
-        """Everyone who has ever submitted."""
-        return sorted(ids_of(self.redis.smembers("owners")))
 
-
-def _task_arguments(task: NewTask, message: Message) -> list[Any]:
+def _task_arguments(task: NewTask) -> list[Any]:
     fields = task.fields()
     return [
-        *(task.id, task.task_type, task.queue, task.rank, task.due_ms, task.cancel_at_ms),
-        *(message.list_key, message.payload, message.tag),
+        *(task.id, task.task_type, task.queue, task.priority),
+        *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.input),
         *(len(task.tags), *task.tags),
         *(len(fields), *fields),
     ]

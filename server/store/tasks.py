@@ -1,13 +1,12 @@
 """The life of a task. Each change is one script, so that it happens whole or not at all."""
 
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from server.store.lua import Scripts
 from server.store.record import FREE, Fields, Record, Status, Throttle, parse
-from server.store.scripts import Scripts
 
 #: Entries that are kept of what a task says of itself, and characters of a line: half a megabyte together.
 MAX_ENTRIES = 500
@@ -43,7 +42,7 @@ class Tasks(Scripts):
 
     def get(self, task_id: str) -> Record | None:
         """The record, or None where there is none (any more)."""
-        return self._parse(task_id, self.redis.hgetall(f"t:{task_id}"))
+        return self._parse(task_id, self.redis.hgetall(self.keys.task(task_id)))
 
     def get_with_position(self, task_id: str) -> Record | None:
         """The record with its place in the queue, in one round trip: a second one cost each poll 0.09 ms of CPU."""
@@ -54,21 +53,48 @@ class Tasks(Scripts):
         """The records of several ids, in one round trip."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.hgetall(f"t:{task_id}")
+                pipe.hgetall(self.keys.task(task_id))
             return [self._parse(task_id, raw) for task_id, raw in zip(task_ids, pipe.execute(), strict=True)]
 
     def failures(self, task_ids: Sequence[str]) -> list[bytes | None]:
         """The report of each failed task (see `server.services.failures`); None where there is none."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.hget(f"t:{task_id}", "fl")
+                pipe.hget(self.keys.task(task_id), "fl")
             return list(pipe.execute())
+
+    def input(self, record: Record) -> bytes:
+        """The input (JSON) of a task."""
+        if record.input is not None:
+            return record.input
+        stored: bytes | None = self.redis.get(self.keys.input(record.id))
+        return stored or b"{}"
+
+    def inputs(self, records: Sequence[Record], most_bytes: int) -> list[bytes]:
+        """The beginning of the inputs of several tasks, in one round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for record in records:
+                if record.input is None:
+                    pipe.getrange(self.keys.input(record.id), 0, most_bytes - 1)
+            long = iter(pipe.execute())
+        return [next(long) if record.input is None else record.input for record in records]
+
+    def result(self, record: Record) -> bytes:
+        """The result (JSON) of a task; `null` where it has none."""
+        if record.result is not None or record.status is not Status.SUCCEEDED:
+            return record.result or b"null"
+        stored: bytes | None = self.redis.get(self.keys.result(record.id))
+        return stored or b"null"
+
+    def with_result(self, record: Record) -> Record:
+        """The record with its result, however long that is."""
+        return replace(record, result=self.result(record)) if record.status is Status.SUCCEEDED else record
 
     def _parse(self, task_id: str, raw: Fields, position: int | None = None) -> Record | None:
         if b"s" not in raw:
             return None
         record = parse(task_id, raw, position)
-        if record.expires_ms is not None and record.expires_ms <= time.time() * 1000:
+        if record.expires_ms is not None and record.expires_ms <= self._clock.now_ms():
             return None
         return record
 
@@ -76,7 +102,7 @@ class Tasks(Scripts):
         """Its place in the queue: 1 is next. None where it is not queued."""
         if record.status is not Status.QUEUED:
             return None
-        rank: int | None = self.redis.zrank(f"queued:{record.queue}", record.id)
+        rank: int | None = self.redis.zrank(self.keys.queued(record.queue), record.id)
         return None if rank is None else rank + 1
 
     def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:
@@ -115,7 +141,7 @@ class Tasks(Scripts):
     def finish(self, task_id: str, lease_token: str, status: Status, **fields: bytes | str) -> bool:
         """End a run; False where it had lost its lease and its end does not count."""
         pairs = [part for pair in fields.items() for part in pair]
-        return bool(self._call("finish_task", task_id, lease_token, status, self._config.result_ttl_seconds, *pairs))
+        return bool(self._call("finish_task", task_id, lease_token, status, *pairs))
 
     def schedule_retry(self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any]) -> bool:
         """The function failed: try it again in a while."""
@@ -123,7 +149,7 @@ class Tasks(Scripts):
 
     def cancel(self, task_id: str) -> Status | None:
         """Cancel a task, or ask it to stop; the status that it has now, or None where it has gone."""
-        answer: bytes | None = self._call("cancel_task", task_id, self._config.result_ttl_seconds)
+        answer: bytes | None = self._call("cancel_task", task_id)
         return Status(answer.decode()) if answer else None
 
     def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:

@@ -7,11 +7,10 @@ between an end and its webhook. The attempts are stored in the record and are de
 import base64
 import json
 import secrets
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from server.store.scripts import Scripts
+from server.store.lua import Scripts
 
 #: Seconds for which a delivery has a webhook to itself; longer than one try may take.
 LEASE = 30
@@ -42,11 +41,11 @@ class Webhooks(Scripts):
 
     def due(self) -> int:
         """How many are due now."""
-        return int(self.redis.zcount("webhooks", 0, self.now_ms()))
+        return int(self.redis.zcount(self.keys.webhooks, 0, self.now_ms()))
 
     def lease_due(self) -> tuple[str, int] | None:
         """A webhook that is due and its lease, or None."""
-        lease, *ids = self._call("lease_due", "webhooks", 1, LEASE * 1000)
+        lease, *ids = self._call("lease_webhooks", 1, LEASE * 1000)
         return (ids[0].decode(), int(lease)) if ids else None
 
     def record_attempts(
@@ -62,12 +61,12 @@ class Webhooks(Scripts):
 
     def attempts(self, task_id: str) -> list[DeliveryAttempt]:
         """The tries so far, oldest first."""
-        kept = self.redis.hget(f"t:{task_id}", "wt")
+        kept = self.redis.hget(self.keys.task(task_id), "wt")
         return [DeliveryAttempt(**each) for each in json.loads(kept)] if kept else []
 
     def next_ms(self, task_id: str) -> int | None:
         """When the next try is due, in ms since 1970; None where none is."""
-        score = self.redis.zscore("webhooks", task_id)
+        score = self.redis.zscore(self.keys.webhooks, task_id)
         return None if score is None else int(score)
 
 
@@ -92,10 +91,10 @@ class WebhookSecrets(Scripts):
 
     def signing(self, owner: str) -> list[str]:
         """The secrets to sign with: the owner's, and the one before while it still holds."""
-        if not self.redis.hexists(_key(owner), "current"):  # looked at first: a full Redis takes nothing more
-            self.redis.hsetnx(_key(owner), "current", _make())
-        current, previous, until = self.redis.hmget(_key(owner), "current", "previous", "until")
-        holds = previous is not None and float(until) > time.time()
+        if not self.redis.hexists(self._key(owner), "current"):  # looked at first: a full Redis takes nothing more
+            self.redis.hsetnx(self._key(owner), "current", _make())
+        current, previous, until = self.redis.hmget(self._key(owner), "current", "previous", "until")
+        holds = previous is not None and float(until) > self._now()
         return [current.decode(), previous.decode()] if holds else [current.decode()]
 
     def rotate(self, owner: str) -> str:
@@ -103,19 +102,25 @@ class WebhookSecrets(Scripts):
         made = _make()
 
         def change(pipe: Any) -> None:
-            current = pipe.hget(_key(owner), "current")
+            current = pipe.hget(self._key(owner), "current")
             pipe.multi()
-            pipe.hset(_key(owner), "current", made)
+            pipe.hset(self._key(owner), "current", made)
             if current is not None:
-                pipe.hset(_key(owner), mapping={"previous": current, "until": int(time.time()) + OVERLAP})
+                pipe.hset(self._key(owner), mapping={"previous": current, "until": int(self._now()) + OVERLAP})
 
-        self.redis.transaction(change, _key(owner))
+        self.redis.transaction(change, self._key(owner))
         return made
 
     def previous_until(self, owner: str) -> int | None:
         """Until when the secret before signs too, in seconds since 1970; None where it does not."""
-        until = self.redis.hget(_key(owner), "until")
-        return int(until) if until is not None and int(until) > time.time() else None
+        until = self.redis.hget(self._key(owner), "until")
+        return int(until) if until is not None and int(until) > self._now() else None
+
+    def _now(self) -> float:
+        return self.now_ms() / 1000
+
+    def _key(self, owner: str) -> str:
+        return self.keys.webhook_secret(owner)
 
 
 def raw(secret: str) -> bytes:

@@ -92,6 +92,7 @@ def status_answer(record: Record, status: int = 200) -> Response:
 
 def result_answer(record: Record) -> Response:
     """Answer with the result of a task that has succeeded."""
+    record = store().tasks.with_result(record)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, None)
     return json_answer(envelope(record), headers={"Vary": "Accept"})
@@ -122,7 +123,7 @@ def accepted_reply(store: Store, given: Accepted) -> Reply:
 def ended(record: Record) -> Response:
     """Answer a submit that waited for the end: the status object with the result."""
     text = pydantic_core.to_json(status_object(record, None))
-    return json_answer(b'%s,"result":%s}' % (text[:-1], record.result or b"null"))
+    return json_answer(b'%s,"result":%s}' % (text[:-1], store().tasks.result(record)))
 
 
 def seconds_to_start(store: Store, record: Record, position: int | None) -> float | None:
@@ -133,7 +134,7 @@ def seconds_to_start(store: Store, record: Record, position: int | None) -> floa
 def retry_after(record: Record, to_start: float | None) -> int:
     """Seconds until the next poll will probably show a change."""
     if record.due_ms is not None:
-        seconds = record.due_ms / 1000 - time.time()
+        seconds = record.due_ms / 1000 - time.time()  # at most half a minute: this machine's clock will do
     else:
         seconds = MIN_RETRY_AFTER if to_start is None else to_start
     return max(MIN_RETRY_AFTER, min(MAX_RETRY_AFTER, round(seconds)))

@@ -62,7 +62,7 @@ def test_celery_s_own_revoke_and_terminate_are_cancels(fresh: Service) -> None:
     assert fresh.wait_for(queued, seconds=20)["status"] == "canceled"
     assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
     assert (starts(fresh, deaf), starts(fresh, queued)) == (1, 0)
-    assert fresh.redis.client.hlen("unfinished") == 0
+    assert fresh.redis.client.hlen(fresh.keys.unfinished) == 0
 
 
 def _control(service: Service, *words: str) -> None:

@@ -6,14 +6,11 @@ import time
 from harness import Service, eventually
 from ledger import starts
 
-from server.services.message import build
 
-
-def _deliver_again(service: Service, task_id: str, kind: str = "ledgered") -> None:
-    message = build(task_id, kind, "default", 1, "test")
+def _deliver_again(service: Service, task_id: str) -> None:
     with service.redis.client.pipeline() as pipe:
-        pipe.lpush(message.list_key, message.payload).lpush("bell:default", 1).execute()
-    eventually(lambda: service.redis.client.llen(message.list_key) == 0)
+        pipe.lpush("default", task_id).lpush(service.keys.bell("default"), 1).execute()
+    eventually(lambda: service.redis.client.llen("default") == 0)
 
 
 def test_a_second_message_of_a_running_finished_or_canceled_task_is_dropped(fresh: Service) -> None:

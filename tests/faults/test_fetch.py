@@ -10,14 +10,14 @@ from kombu.transport import redis as stock
 from ledger import overlapping, runs
 
 from server.celery_app import transport
-from server.services.message import queue_list
 
 QUEUE = Queue("default", exchange=None, routing_key="default")
 
 
 def _die_inside_a_fetch(service: Service, kind: Any) -> tuple[int, int]:
     """Begin a fetch and be gone when Redis has carried it out; how many messages are queued, and how many noted."""
-    with Connection(service.redis.url, transport=kind) as connection:
+    options = {"store": service.store} if kind is transport.Transport else {}
+    with Connection(service.redis.url, transport=kind, transport_options=options) as connection:
         connection.Producer().publish({}, exchange="", routing_key="default", declare=[QUEUE])
         channel = connection.default_channel
         with connection.Consumer([QUEUE], callbacks=[lambda *_: None]):
@@ -40,24 +40,26 @@ def test_messages_of_every_priority_and_queue_are_fetched_high_first(fresh: Serv
     fetched: list[int] = []
     queues = [Queue(name, exchange=None, routing_key=name) for name in ("default", "other")]
     with Connection(
-        fresh.redis.url, transport=transport.Transport, transport_options={"priority_steps": [0, 1, 2]}
+        fresh.redis.url,
+        transport=transport.Transport,
+        transport_options={"priority_steps": [0, 1, 2], "store": fresh.store},
     ) as c:
         for queue in queues:
-            for rank in (2, 1, 0):
-                c.Producer().publish(rank, exchange="", routing_key=queue.name, priority=rank, declare=[queue])
+            for priority in (9, 5, 0):
+                c.Producer().publish(priority, exchange="", routing_key=queue.name, priority=priority, declare=[queue])
         with c.Consumer(queues, callbacks=[lambda body, _: fetched.append(body)]):
             while len(fetched) < 6:
                 c.drain_events(timeout=5)
-    assert fetched == [0, 0, 1, 1, 2, 2]
+    assert fetched == [0, 0, 5, 5, 9, 9]
 
 
 def test_what_a_dead_worker_had_fetched_comes_back_in_its_old_order(fresh: Service) -> None:
     fresh.start_web()
     ids = [fresh.submit("ledgered") for _ in range(5)]
-    client, normal = fresh.redis.client, queue_list("default", 1)
+    client = fresh.redis.client
     for task_id in ids:  # what a fetch does, in the name of a worker that is no more
-        tag, message = client.hget(f"t:{task_id}", "m"), client.rpop(normal)
-        client.hset("unacked", tag, b"[" + message + b',"","default"]')
+        tag = f"{client.rpop('default').decode()}:abc"
+        client.hset("unacked", tag, f'["{task_id}","","default"]')
         client.zadd("unacked_index", {tag: client.time()[0] - 60})
     fresh.start_worker(WORKER_CONCURRENCY="1")
     started = {task_id: fresh.wait_for(task_id)["started_at"] for task_id in ids}

@@ -8,8 +8,6 @@ import pytest
 from harness import ROOT, Service, eventually
 from ledger import overlapping, runs, starts
 
-from server.services.message import queue_list
-
 
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_task_that_takes_several_leases_starts_once(fresh: Service, times: int) -> None:
@@ -37,10 +35,10 @@ def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_le
     fresh.start(workers=1)
     fresh.workers[0].signal_group(signal.SIGSTOP)
     task_id = fresh.submit("ledgered")
-    client, normal = fresh.redis.client, queue_list("default", 1)
+    client = fresh.redis.client
     # What a fetch does, in the name of a worker that is no more.
-    tag, message = client.hget(f"t:{task_id}", "m"), client.rpop(normal)
-    client.hset("unacked", tag, b"[" + message + b',"","default"]')
+    tag = f"{client.rpop('default').decode()}:abc"
+    client.hset("unacked", tag, f'["{task_id}","","default"]')
     client.zadd("unacked_index", {tag: client.time()[0]})
     fresh.workers[0].signal_group(signal.SIGCONT)
     assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"

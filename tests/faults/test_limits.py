@@ -21,7 +21,7 @@ def _all_done(service: Service, accepted: list[str]) -> None:
     service.start_worker()
     for task_id in accepted:
         assert service.wait_for(task_id, seconds=30)["status"] == "succeeded"
-    assert service.redis.client.hlen("unfinished") == 0
+    assert service.redis.client.hlen(service.keys.unfinished) == 0
 
 
 def test_an_owner_with_too_many_unfinished_tasks_gets_a_429(fresh: Service) -> None:
@@ -51,8 +51,8 @@ def test_uploads_over_the_budget_are_a_503_and_leave_nothing(fresh: Service) -> 
     refusal = fresh.http.post("/tasks/echo_file", files=file)
     assert (accepted.status_code, refusal.status_code) == (202, 503)
     assert int(refusal.headers["Retry-After"]) > 0
-    assert int(fresh.redis.client.get("blob:bytes")) == 600_000
-    assert fresh.redis.client.hvals("unfinished") == [b"1"]
+    assert int(fresh.redis.client.get(fresh.keys.blob("bytes"))) == 600_000
+    assert fresh.redis.client.hvals(fresh.keys.unfinished) == [b"1"]
 
 
 def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(fresh: Service) -> None:
@@ -99,10 +99,10 @@ def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fre
     file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
     expiring = fresh.http.post("/tasks/echo_file", params=webhook | {"ttl": 5}, files=file).json()["task_id"]
     fresh.wait_for(expiring)
-    fresh.redis.client.zadd("webhooks", {tried: (time.time() + 1) * 1000}, xx=True)
+    fresh.redis.client.zadd(fresh.keys.webhooks, {tried: (time.time() + 1) * 1000}, xx=True)
     fresh.redis.client.config_set("maxmemory", "1mb")
-    eventually(lambda: not fresh.redis.client.exists(f"t:{expiring}"), seconds=20)
-    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: not fresh.redis.client.exists(fresh.keys.task(expiring)), seconds=20)
+    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
     eventually(lambda: len(fresh.http.get(f"/tasks/{tried}/webhook").json()["tries"]) == 2)
 
 

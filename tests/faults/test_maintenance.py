@@ -6,21 +6,18 @@ import time
 from harness import Service, eventually
 from ledger import starts
 
-from server.services.message import queue_list
-
 
 def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> None:
     fresh.start_web()
     task_id = fresh.submit("ledgered")
     other = fresh.submit("ledgered")
     client = fresh.redis.client
-    message = client.lrange(queue_list("default", 1), -1, -1)[0]
-    assert client.lrem(queue_list("default", 1), 1, message) == 1
+    assert client.lrem("default", 1, task_id) == 1
     fresh.start_worker()
     assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
     assert fresh.wait_for(other)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1
-    assert int(client.hget("stats", "recovery:lost_messages")) >= 1
+    assert int(client.hget(fresh.keys.stats, "recovery:lost_messages")) >= 1
     assert 'coatcheck_recoveries_total{finding="lost_messages"} 1.0' in fresh.http.get("/metrics").text
 
 
@@ -31,7 +28,7 @@ def test_an_expired_task_leaves_no_record_no_index_and_no_bytes(fresh: Service) 
     task_id = answer.json()["task_id"]
     eventually(lambda: fresh.http.get(f"/tasks/{task_id}").status_code == 410, seconds=20)
     eventually(lambda: not _traces(fresh, task_id), seconds=20)
-    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
 
 
 def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Service) -> None:
@@ -42,7 +39,7 @@ def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Servic
     fresh.wait_for(expiring)
     running = fresh.submit("long_running_task", seconds=600)
     fresh.wait_for(running, "running")
-    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0, seconds=20)
+    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0, seconds=20)
     eventually(lambda: not _traces(fresh, expiring))
     assert fresh.status(running)["status"] == "running"
 
@@ -55,9 +52,9 @@ def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(f
     leases = fresh.store.leases
     assert leases.drop(dropped)
     assert leases.lease_uncollected(1) == [dropped]  # and here the process ends
-    fresh.redis.client.zadd("uncollected", {dropped: 0}, xx=True)  # its time is over
+    fresh.redis.client.zadd(fresh.keys.uncollected, {dropped: 0}, xx=True)  # its time is over
     fresh.start_worker()
-    eventually(lambda: int(fresh.redis.client.get("blob:bytes") or 0) == 0)
+    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
     eventually(lambda: not _traces(fresh, dropped))
 
 
@@ -68,7 +65,7 @@ def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is
     items = [item | {"options": {"ttl": 1, "tag": "gone"}}] * 200  # a whole round of maintenance
     gone = [each["task_id"] for each in fresh.http.post("/batches", json={"items": items}).json()["items"]]
     assert fresh.http.post("/bulk/cancel", params={"tag": "gone"}).json()["canceled"] == len(gone)
-    eventually(lambda: not fresh.redis.client.exists(*(f"t:{each}" for each in gone)))
+    eventually(lambda: not fresh.redis.client.exists(*(fresh.keys.task(each) for each in gone)))
     assert fresh.wait_for(source, seconds=20)["status"] == "succeeded"
     later = fresh.http.post("/tasks/ledgered?delay=0.1", json={}).json()["task_id"]
     assert fresh.wait_for(later)["status"] == "succeeded"
@@ -84,15 +81,15 @@ def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fre
     client = fresh.redis.client
     with socket.create_connection(("127.0.0.1", fresh.port)) as connection:
         connection.sendall((head + body).encode())
-        eventually(lambda: client.zcard("blob:tasks") == 1)
+        eventually(lambda: client.zcard(fresh.keys.blob("tasks")) == 1)
         web.kill()
-    orphan = client.zrange("blob:tasks", 0, -1)[0]
+    orphan = client.zrange(fresh.keys.blob("tasks"), 0, -1)[0]
     fresh_one = "01a1fbcc-bcc9-711e-b2b9-fa4a7edf3148"  # not an id that this server has issued
-    client.zadd("blob:tasks", {orphan: time.time() - 7200, fresh_one: time.time() - 7200})
+    client.zadd(fresh.keys.blob("tasks"), {orphan: time.time() - 7200, fresh_one: time.time() - 7200})
     fresh.start_worker()
-    eventually(lambda: client.zscore("blob:tasks", orphan) is None, seconds=20)
-    assert client.zscore("blob:tasks", fresh_one) is not None
-    assert not client.keys(f"blob:*{orphan.decode()}*")
+    eventually(lambda: client.zscore(fresh.keys.blob("tasks"), orphan) is None, seconds=20)
+    assert client.zscore(fresh.keys.blob("tasks"), fresh_one) is not None
+    assert not client.keys(fresh.keys.blob(f"*{orphan.decode()}*"))
 
 
 def _traces(service: Service, task_id: str) -> list[bytes]:

@@ -41,7 +41,7 @@ def test_tasks_run_on_a_quorum_queue_and_nothing_is_left(fresh: Service, rabbit:
     for task_id in accepted:
         assert fresh.wait_for(task_id)["deliveries"] == 1
     assert fresh.wait_for(fresh.submit("flaky", failures=1))["retries"] == 1
-    assert fresh.redis.client.zcard("unpublished") == 0
+    assert fresh.redis.client.zcard(fresh.keys.unpublished) == 0
     assert not fresh.redis.client.exists("unacked", "unacked_index")
     with Connection(rabbit.url) as connection:
         kind = connection.default_channel.queue_declare("default", passive=True)
@@ -98,7 +98,7 @@ def test_a_stopping_worker_hands_back_what_is_long(fresh: Service) -> None:
     for task_id in tasks:
         assert fresh.wait_for(task_id, seconds=40)["status"] == "succeeded"
     assert overlapping(fresh) == []
-    assert all(int(fresh.redis.client.hget(f"t:{task_id}", "c") or 0) == 0 for task_id in tasks)
+    assert all(int(fresh.redis.client.hget(fresh.keys.task(task_id), "c") or 0) == 0 for task_id in tasks)
 
 
 def test_a_canceled_task_never_runs(fresh: Service) -> None:

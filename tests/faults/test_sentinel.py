@@ -51,7 +51,7 @@ def test_tasks_run_and_go_on_after_a_failover(watched: tuple[Service, Redis]) ->
     assert service.wait_for(service.submit("ledgered"))["status"] == "succeeded"
     running = service.submit("beating", seconds=6)
     service.wait_for(running, "running")
-    eventually(lambda: replica.client.hget(f"t:{running}", "d") == b"1")
+    eventually(lambda: replica.client.hget(service.keys.task(running), "d") == b"1")
     service.redis.process.kill()
     eventually(lambda: replica.client.role()[0] == b"master", seconds=30)
     service.redis = replica

@@ -34,7 +34,7 @@ def test_a_stopping_worker_ends_what_is_short_and_hands_back_the_rest(fresh: Ser
     assert fresh.wait_for(short)["deliveries"] == 1
     end = fresh.wait_for(long, seconds=30)
     assert (end["status"], end["deliveries"]) == ("succeeded", 2)
-    assert int(fresh.redis.client.hget(f"t:{long}", "c") or 0) == 0
+    assert int(fresh.redis.client.hget(fresh.keys.task(long), "c") or 0) == 0
     assert (starts(fresh, short), starts(fresh, long)) == (1, 2)
     assert overlapping(fresh) == []
 
@@ -45,8 +45,8 @@ def test_an_idle_worker_leaves_at_once(fresh: Service) -> None:
     began = time.monotonic()
     assert worker.wait(20) == 0
     assert time.monotonic() - began < 5
-    assert fresh.redis.client.zcard("workers") == 0
-    assert not fresh.redis.client.exists("leader")  # another may sweep at once
+    assert fresh.redis.client.zcard(fresh.keys.workers) == 0
+    assert not fresh.redis.client.exists(fresh.keys.leader)  # another may sweep at once
 
 
 @pytest.mark.slow

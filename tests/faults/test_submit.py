@@ -14,11 +14,13 @@ from ledger import runs
 
 from server.store import ids
 
-TASK_KEYS = ("t:*", "index:*", "queued:*", "default*", "unfinished", "due", "unpublished")
-
 
 def _stored(service: Service) -> list[bytes]:
-    return [key for pattern in TASK_KEYS for key in service.redis.client.keys(pattern)]
+    """The keys of tasks and messages that there are."""
+    keys = service.keys
+    patterns = [keys.task("*"), keys.index("*", "*", "*"), keys.queued("*"), "default*"]
+    patterns += [keys.unfinished, keys.due, keys.unpublished]
+    return [key for pattern in patterns for key in service.redis.client.keys(pattern)]
 
 
 def _refused(service: Service, **upload: object) -> float:
@@ -123,7 +125,7 @@ def test_every_202_of_killed_web_processes_is_done(fresh: Service) -> None:
     eventually(lambda: fresh.http.get("/health/live").status_code == 200)
     for task_id in accepted:
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
-    eventually(lambda: fresh.redis.client.hlen("unfinished") == 0)
+    eventually(lambda: fresh.redis.client.hlen(fresh.keys.unfinished) == 0)
 
 
 STOCK_SUBMIT = """

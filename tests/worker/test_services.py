@@ -92,7 +92,7 @@ def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader
 def test_the_rescuer_queues_a_task_again_whose_lease_has_run_out(store: Store, leader: Leader) -> None:
     task_id = submit(store)
     assert store.tasks.claim(task_id, "dead/1")
-    store.redis.zadd("leases", {task_id: 1})
+    store.redis.zadd(store.keys.leases, {task_id: 1})
 
     assert Rescuer(store, leader).round() >= 1
     assert status(store, task_id) is Status.QUEUED
@@ -131,7 +131,7 @@ def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: St
     for number in range(150):  # more than a batch
         with store.blobs.writer(f"task-{number}/1-a.txt") as writer:
             writer.write(b"x" * 100)
-        store.redis.zadd("uncollected", {f"task-{number}": 0})
+        store.redis.zadd(store.keys.uncollected, {f"task-{number}": 0})
 
     assert BlobCleanup(store).round() == 150
     assert store.redis.zcard("uncollected") == 0

@@ -16,10 +16,9 @@ from celery.worker.state import task_ready
 
 from server.celery_app.worker.execution import new_lease_token
 from server.logs import event
-from server.services.message import for_broker
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.record import DEFAULT_QUEUE, Status
+from server.store.record import Status
 
 log = logging.getLogger(__name__)
 
@@ -135,10 +134,7 @@ class LeasedRequest(HeldRequest):
     def release(self, *, crashed: bool) -> Status | None:
         """End the attempt of a dead child and queue the task again. None if there is no attempt."""
         store: Store = self.task.app.store
-        rank = int(self.request_dict.get("rank", self.delivery_info.get("priority") or 0))
-        queue = str(self.delivery_info.get("routing_key") or DEFAULT_QUEUE)
-        message = for_broker(store.settings, self.id, self.name, queue, rank, "worker")
-        return store.leases.release(self.id, self.lease_token, rank, message, crashed=crashed)
+        return store.leases.release(self.id, self.lease_token, crashed=crashed)
 
 
 def held() -> list[HeldRequest]:

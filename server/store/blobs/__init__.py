@@ -8,11 +8,12 @@ from server.store.blobs.base import BlobStore, BlobWriter
 from server.store.blobs.folder_blobs import FolderBlobs
 from server.store.blobs.object_blobs import ObjectBlobs
 from server.store.blobs.redis_blobs import RedisBlobs
+from server.store.keys import Keys
 
 __all__ = ["BlobStore", "BlobWriter", "FolderBlobs", "ObjectBlobs", "RedisBlobs", "open_store"]
 
 
-def open_store(url: str, redis: redis_py.Redis, max_bytes: int | None = None) -> BlobStore:
+def open_store(url: str, redis: redis_py.Redis, keys: Keys, max_bytes: int | None = None) -> BlobStore:
     """The store that BLOB_URL names. Nothing is connected to before the first use.
 
     `redis` is the client of the Redis backend, with decode_responses off. `max_bytes` limits what all blobs together
@@ -22,7 +23,7 @@ def open_store(url: str, redis: redis_py.Redis, max_bytes: int | None = None) ->
         ValueError: the URL is none of the three.
     """
     if url in ("", "redis:"):
-        return RedisBlobs(redis, max_bytes)
+        return RedisBlobs(redis, keys, max_bytes)
     parts = urlsplit(url)
     plain = not (parts.query or parts.fragment)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and plain:

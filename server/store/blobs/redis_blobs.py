@@ -16,14 +16,14 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError, Timeout
 
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
 from server.store.errors import BlobMissing, StorageFull
+from server.store.keys import Keys, lua_table
 
-DATA = "blob:data:"  # + key: hash, the blob
-NEW = "blob:new:"  # + token: hash, the chunks of a blob that is being written; expires
-NAMES = "blob:names:"  # + task id: set, the names of its blobs
-TASKS = "blob:tasks"  # sorted set, task id by newest change in unix seconds
-BYTES = "blob:bytes"  # string, bytes of all blobs, with those that are being written
-WRITERS = "blob:writers"  # sorted set, token by the time in unix seconds at which its writer counts as dead
-RESERVED = "blob:reserved"  # hash, token to the part of BYTES that its writer holds
+# Keys, see `Keys.blob`:
+#   data:<task id>/<name>  hash, the blob         new:<token>  hash, chunks of a blob that is being written; expires
+#   names:<task id>        set, names of blobs    tasks        sorted set, task id by newest change in unix seconds
+#   bytes     string, bytes of all blobs, with those that are being written
+#   writers   sorted set, token by the time in unix seconds at which its writer counts as dead
+#   reserved  hash, token to the part of `bytes` that its writer holds
 
 #: Chunks that a reader asks for at once: 2 MB one by one took a third longer.
 _READ_AT_ONCE = 4
@@ -33,9 +33,9 @@ _Command = tuple[str | int | bytes, ...]
 # Each script is one atomic step, and may be sent twice: the client repeats a command whose answer was lost. Where a
 # script frees room it begins with a command that Redis allows at `maxmemory`; after one, it allows the others too.
 # Sizes are passed on as strings, since Lua writes large numbers as 1e+15.
-_LUA = f"""
-local DATA, NEW, NAMES, TASKS = '{DATA}', '{NEW}', '{NAMES}', '{TASKS}'
-local BYTES, WRITERS, RESERVED = '{BYTES}', '{WRITERS}', '{RESERVED}'
+_LUA = """
+local DATA, NEW, NAMES, TASKS = keys.blob('data:'), keys.blob('new:'), keys.blob('names:'), keys.blob('tasks')
+local BYTES, WRITERS, RESERVED = keys.blob('bytes'), keys.blob('writers'), keys.blob('reserved')
 local call = redis.call
 local time = call('TIME')
 local now = time[1] .. '.' .. string.format('%06d', time[2])
@@ -130,7 +130,9 @@ return number
 class RedisBlobs:
     """The blob store in Redis. Errors of Redis pass through (`server.store.connection`)."""
 
-    def __init__(self, redis: redis_py.Redis, max_bytes: int | None = None, idle_seconds: int = IDLE_SECONDS) -> None:
+    def __init__(
+        self, redis: redis_py.Redis, keys: Keys, max_bytes: int | None = None, idle_seconds: int = IDLE_SECONDS
+    ) -> None:
         """`max_bytes`: what all blobs together may hold, None for no limit.
 
         Raises:
@@ -139,10 +141,11 @@ class RedisBlobs:
         if redis.connection_pool.connection_kwargs.get("decode_responses"):
             raise ValueError("RedisBlobs needs a Redis client with decode_responses=False: blobs are bytes.")
         self._redis = redis
+        self._keys = keys
         self._max = "" if max_bytes is None else str(max_bytes)
         self._idle = idle_seconds
         self._scripts: dict[str, Script] = {
-            name: redis.register_script(_LUA + body)
+            name: redis.register_script(lua_table(keys, _LUA) + _LUA + body)
             for name, body in {
                 "put": _PUT,
                 "commit": _COMMIT,
@@ -173,16 +176,16 @@ class RedisBlobs:
 
     def prefixes(self) -> Iterator[tuple[str, float]]:
         self.run("collect", "")
-        for task_id, changed in self._redis.zscan_iter(TASKS):
+        for task_id, changed in self._redis.zscan_iter(self._keys.blob("tasks")):
             yield task_id.decode(), float(changed)
 
     def bytes_held(self) -> int:
         """Bytes of all blobs, with those that are being written: what `max_bytes` limits."""
-        return int(self._redis.get(BYTES) or 0)
+        return int(self._redis.get(self._keys.blob("bytes")) or 0)
 
     def put(self, key: str, token: str, index: int, chunk: bytes) -> None:
         """Store one chunk of a blob that is being written. StorageFull; BlobMissing: its writer counted as dead."""
-        new = NEW + token
+        new = self._keys.blob(f"new:{token}")
         first = (("HSET", new, index, chunk), ("EXPIRE", new, self._idle))
         args = (token, index * CHUNK_BYTES, len(chunk), index + 1, self._max, self._idle)
         self.run("put", key, *args, first=first)
@@ -211,7 +214,7 @@ class RedisBlobs:
 
     def _meta(self, key: str) -> bytes:
         split_key(key)
-        meta = self._redis.hget(DATA + key, "meta")
+        meta = self._redis.hget(self._keys.blob(f"data:{key}"), "meta")
         if meta is None:
             raise BlobMissing(key)
         return cast(bytes, meta)
@@ -225,7 +228,7 @@ class RedisBlobs:
                 yield piece
 
     def _chunks(self, key: str, meta: bytes, indexes: Sequence[int]) -> list[bytes]:
-        now, *chunks = self._redis.hmget(DATA + key, ["meta", *map(str, indexes)])
+        now, *chunks = self._redis.hmget(self._keys.blob(f"data:{key}"), ["meta", *map(str, indexes)])
         if now != meta or None in chunks:
             # Deleted, or another blob by now: going on would splice two blobs into one.
             raise BlobMissing(key)

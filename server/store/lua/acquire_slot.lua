@@ -1,3 +1,5 @@
--- Whether it is time for a job that is done every now and then: name, seconds until the next time.
-even_when_full()
-return redis.call('SET', 'turn:' .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) and 1 or 0
+-- Whether it is time for a job that is done every now and then.
+-- Input: job, seconds until the next time. Output: 1 or 0. Publishes nothing.
+--- @include "when_full"
+allow_when_full()
+return redis.call('SET', keys.slot(ARGV[1]), 1, 'NX', 'EX', ARGV[2]) and 1 or 0

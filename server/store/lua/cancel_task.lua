@@ -1,14 +1,18 @@
--- id, default ttl s. Answers the status that the task has now, or nothing: it has gone.
-even_when_full()
+-- Cancel a task that waits, or ask one that runs to stop.
+-- Input: id. Output: the status that it has now, or nil where there is no record. Publishes the status.
+--- @include "finish"
+--- @include "record"
+--- @include "when_full"
+allow_when_full()
 local id = ARGV[1]
 local record = load(id)
 if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
-  finish(id, record, 'canceled', now_ms(), ARGV[2])
+  finish(id, record, 'canceled', now_ms())
   return 'canceled'
 end
 if record.s == 'running' then
-  redis.call('HSET', 't:' .. id, 'cr', now_ms())
-  move(id, record.o, record.n, 'running', 'canceling')
+  redis.call('HSET', keys.task(id), 'cr', now_ms())
+  set_status(id, record, 'canceling')
   return 'canceling'
 end
 return record.s

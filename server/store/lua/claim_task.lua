@@ -1,26 +1,33 @@
--- Decide who runs a task: from `queued` to `running`, which counts the delivery. id, holder, lease ms, and the
--- kind's limits: most at once (0: any), starts a minute (0: any), '' or 'owner' where they are an owner's.
--- Answers {kind, owner, input, deliveries, retries, request id}, or nothing: drop the message. May be sent twice.
-even_when_full()
-local id, holder = ARGV[1], ARGV[2]
-local most, per_minute, per_owner = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'owner'
+-- Decide who runs a task: from `queued` to `running`, which counts the delivery. May be sent twice.
+-- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts a minute
+-- (0: any), 'owner' where they are each owner's.
+-- Output: {type, owner, input, deliveries, retries, request id}, or nil: drop the message. Publishes `running`.
+--- @include "clock"
+--- @include "indexes"
+--- @include "record"
+--- @include "throttle"
+--- @include "when_full"
+allow_when_full()
+local id, token = ARGV[1], ARGV[2]
+local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id, 'i', 'a', 'd', 'h')
 local now = now_ms()
--- A worker that is leaving hands back what it holds; what it holds unawares it must not begin.
-if redis.call('EXISTS', 'leaving:' .. string.match(holder, '^[^/]*')) == 1 then return false end
+-- A worker that is stopping hands back what it holds; what it holds unawares it must not begin.
+if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end
 if record.s == 'queued' then
-  local owner = per_owner and record.o
+  local owner = ARGV[6] == 'owner' and record.o or ''
   if room(now, record.n, owner, most, per_minute) <= 0 then
-    hold(id, record, now, owner)
+    throttle(id, record, now, owner)
     return false
   end
   record.d = (record.d or 0) + 1
   if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
-  if record.b then redis.call('HDEL', 't:' .. id, 'g') end
-  redis.call('ZREM', 'queued:' .. record.q, id)
-  redis.call('ZADD', 'leases', now + tonumber(ARGV[3]), id)
-  move(id, record.o, record.n, 'queued', 'running', 'w', holder, 'b', now, 'd', record.d)
-elseif record.s ~= 'running' or record.w ~= holder then
+  if record.b then redis.call('HDEL', keys.task(id), 'g') end
+  redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZADD', keys.leases, now + tonumber(ARGV[3]), id)
+  set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
+elseif record.s ~= 'running' or record.w ~= token then
   return false
 end
-return {record.n, record.o, record.i or '{}', tostring(record.d), record.a or '0', record.h or ''}
+local input = record.i or redis.call('GET', keys.input(id)) or '{}'
+return {record.n, record.o, input, tostring(record.d), record.a or '0', record.h or ''}

@@ -1,7 +1,8 @@
--- How many of some tasks are in each status: ids. Those that are gone count as 'expired'.
+-- How many of some tasks are in each status; those whose records are gone count as `expired`.
+-- Input: ids. Output: status, number, status, number… Publishes nothing.
 local counts = {}
 for _, id in ipairs(ARGV) do
-  local status = redis.call('HGET', 't:' .. id, 's') or 'expired'
+  local status = redis.call('HGET', keys.task(id), 's') or 'expired'
   counts[status] = (counts[status] or 0) + 1
 end
 local answer = {}

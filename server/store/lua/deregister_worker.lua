@@ -1,4 +1,5 @@
--- A worker has stopped: worker.
-redis.call('DEL', 'worker:' .. ARGV[1])
-redis.call('ZREM', 'workers', ARGV[1])
-if redis.call('GET', 'leader') == ARGV[1] then redis.call('DEL', 'leader') end
+-- A worker has stopped.
+-- Input: worker. Output: none. Publishes nothing.
+redis.call('DEL', keys.worker(ARGV[1]))
+redis.call('ZREM', keys.workers, ARGV[1])
+if redis.call('GET', keys.leader) == ARGV[1] then redis.call('DEL', keys.leader) end

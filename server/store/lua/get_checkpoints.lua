@@ -1,8 +1,10 @@
--- What runs of a task have noted: id. A task that is a retry begins with what the old one has noted.
-even_when_full()
+-- What attempts of a task have noted. A task that is a retry begins with what the old one has noted.
+-- Input: id. Output: keys and values. Publishes nothing.
+--- @include "when_full"
+allow_when_full()
 local id = ARGV[1]
-if redis.call('EXISTS', 'memo:' .. id) == 0 then
-  local old = redis.call('HGET', 't:' .. id, 'ro')
-  if old then redis.call('COPY', 'memo:' .. old, 'memo:' .. id) end
+if redis.call('EXISTS', keys.checkpoints(id)) == 0 then
+  local old = redis.call('HGET', keys.task(id), 'ro')
+  if old then redis.call('COPY', keys.checkpoints(old), keys.checkpoints(id)) end
 end
-return redis.call('HGETALL', 'memo:' .. id)
+return redis.call('HGETALL', keys.checkpoints(id))

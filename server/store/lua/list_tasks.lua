@@ -1,10 +1,23 @@
--- The newest ids of several indexes, merged: most, from (an id, exclusive; '+': the newest), to (an id; '-'),
--- then the indexes' keys. Each index is in the order of its ids, which is that of submission.
+-- The newest ids of several indexes, merged. Each index is in the order of its ids, which is that of submission.
+-- Input: most, from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses as `selection` reads
+-- them; or instead of statuses '', and a tag. Output: ids. Publishes nothing.
+--- @include "selection"
 local most, found = tonumber(ARGV[1]), {}
 local from = ARGV[2] == '+' and '+' or '(' .. ARGV[2]
 local to = ARGV[3] == '-' and '-' or '[' .. ARGV[3]
-for i = 4, #ARGV do
-  for _, id in ipairs(redis.call('ZREVRANGEBYLEX', ARGV[i], from, to, 'LIMIT', 0, most)) do found[#found + 1] = id end
+
+local function merge(index)
+  local ids = redis.call('ZREVRANGEBYLEX', index, from, to, 'LIMIT', 0, most)
+  if #ids == 0 then return end
+  for _, id in ipairs(ids) do found[#found + 1] = id end
+  table.sort(found, function(a, b) return a > b end)
+  for i = #found, most + 1, -1 do found[i] = nil end
+  if #found == most then to = '(' .. found[most] end  -- of the next index, only what is newer than these
 end
-table.sort(found, function(a, b) return a > b end)
-return {unpack(found, 1, math.min(most, #found))}
+
+if ARGV[7] then
+  for _, owner in ipairs(ARGV[4] == '' and {''} or words(ARGV[4])) do merge(keys.tagged(owner, ARGV[7])) end
+else
+  each_index(ARGV[4], ARGV[5], ARGV[6], merge)
+end
+return found

@@ -1,3 +1,5 @@
--- A worker that stops claims nothing more: worker, seconds after which it is gone.
-even_when_full()
-redis.call('SET', 'leaving:' .. ARGV[1], 1, 'EX', ARGV[2])
+-- A worker that is stopping claims nothing more.
+-- Input: worker, seconds after which it is gone. Output: none. Publishes nothing.
+--- @include "when_full"
+allow_when_full()
+redis.call('SET', keys.draining(ARGV[1]), 1, 'EX', ARGV[2])

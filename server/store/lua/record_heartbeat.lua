@@ -1,6 +1,10 @@
--- Note that a worker lives: worker, card, seconds of silence after which it counts as dead.
-even_when_full()
+-- Note that a worker lives.
+-- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead. Output: none.
+-- Publishes nothing.
+--- @include "clock"
+--- @include "when_full"
+allow_when_full()
 local now, silence = now_ms() / 1000, tonumber(ARGV[3])
-redis.call('SET', 'worker:' .. ARGV[1], ARGV[2], 'EX', silence)
-redis.call('ZADD', 'workers', now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', 'workers', 0, now - silence)
+redis.call('SET', keys.worker(ARGV[1]), ARGV[2], 'EX', silence)
+redis.call('ZADD', keys.workers, now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', keys.workers, 0, now - silence)

@@ -1,6 +1,10 @@
--- A tick could not fire: schedule, tick ms, next tick ms (0: none; the same tick: it is tried again), error (JSON).
-even_when_full()
+-- A schedule could not fire.
+-- Input: schedule, fire time in ms, next one (0: none; the same one: it is tried again), error (JSON). Output: none.
+-- Publishes nothing.
+--- @include "schedules"
+--- @include "when_full"
+allow_when_full()
 local name = ARGV[1]
-if tonumber(redis.call('ZSCORE', 'ticks', name) or 0) ~= tonumber(ARGV[2]) then return end
-set_tick(name, tonumber(ARGV[3]))
-redis.call('HSET', 'schedule:' .. name, 'error', ARGV[4])
+if tonumber(redis.call('ZSCORE', keys.fire_times, name) or 0) ~= tonumber(ARGV[2]) then return end
+set_fire_time(name, tonumber(ARGV[3]))
+redis.call('HSET', keys.schedule(name), 'error', ARGV[4])

@@ -1,4 +1,6 @@
--- A request with an idempotency key stored nothing: key, nonce.
-if redis.call('HEXISTS', ARGV[1], 'id') == 0 and redis.call('HGET', ARGV[1], 'pending') == ARGV[2] then
-  redis.call('DEL', ARGV[1])
+-- A request with an idempotency key stored nothing: the key may be used again.
+-- Input: owner, digest of the key, nonce of the request. Output: none. Publishes nothing.
+local key = keys.idempotency(ARGV[1], ARGV[2])
+if redis.call('HEXISTS', key, 'id') == 0 and redis.call('HGET', key, 'pending') == ARGV[3] then
+  redis.call('DEL', key)
 end

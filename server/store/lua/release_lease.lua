@@ -1,29 +1,10 @@
--- Take a run away from its holder: id, holder ('' where the lease must have run out), crashes to add, most crashes,
--- error at that many, default ttl s, rank, list, message, tag. Answers the new status, or nothing.
-even_when_full()
-local id, holder = ARGV[1], ARGV[2]
-local record = load(id, 'c')
-local now = now_ms()
-if record.s ~= 'running' and record.s ~= 'canceling' then return false end
-if holder == '' then
-  local lease = redis.call('ZSCORE', 'leases', id)
-  if lease and tonumber(lease) > now then return false end
-elseif record.w ~= holder then
-  return false
-end
-local crashes = redis.call('HINCRBY', 't:' .. id, 'c', ARGV[3])
-if record.s == 'canceling' then
-  finish(id, record, 'canceled', now, ARGV[6])
-  return 'canceled'
-end
-if crashes >= tonumber(ARGV[4]) then
-  finish(id, record, 'failed', now, ARGV[6], 'e', ARGV[5])
-  return 'failed'
-end
-note_run(id, record, now, ARGV[3] == '0' and 'handed_back' or holder == '' and 'lost' or 'crashed', '')
-forget_message(record)
-redis.call('ZREM', 'leases', id)
-redis.call('HDEL', 't:' .. id, 'w', 'g')
-move(id, record.o, record.n, record.s, 'queued')
-enqueue(id, record.q, tonumber(ARGV[7]), now, ARGV[8], ARGV[9], ARGV[10])
-return 'queued'
+-- Take an attempt away from the worker that holds its lease, and queue the task again.
+-- Input: id, lease token, crashes to add, most crashes, error (JSON) at that many.
+-- Output: the new status, or nil where there is no such attempt. Publishes the status.
+--- @include "record"
+--- @include "release"
+--- @include "when_full"
+allow_when_full()
+local record = load(ARGV[1])
+if record.w ~= ARGV[2] or (record.s ~= 'running' and record.s ~= 'canceling') then return false end
+return release(ARGV[1], record, now_ms(), ARGV[3] == '0' and 'handed_back' or 'crashed', ARGV[3], ARGV[4], ARGV[5])

@@ -1,18 +1,22 @@
--- Those of a kind for which there is room now: kind, owner ('': everyone's), most at once (0: any), starts a minute
--- (0: any), at most so many. Answers ids, which are to be published; until then they count as queued without a
--- message, so that none is lost.
-even_when_full()
-local kind, owner, most, per_minute = ARGV[1], ARGV[2] ~= '' and ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local held, ids = limit_key('held', kind, owner), {}
-local free = math.min(tonumber(ARGV[5]), room(now_ms(), kind, owner, most, per_minute))
-while #ids < free do
-  local id, score = unpack(redis.call('ZPOPMIN', held))
+-- Queue the tasks of a type for which there is room now.
+-- Input: type, owner ('': everyone), most at the same time (0: any), starts a minute (0: any), most of them now.
+-- Output: how many were queued. Publishes nothing: their status is the same.
+--- @include "clock"
+--- @include "throttle"
+--- @include "when_full"
+allow_when_full()
+local task_type, owner = ARGV[1], ARGV[2]
+local throttled, now, released = keys.throttled(task_type, owner), now_ms(), 0
+local free = math.min(tonumber(ARGV[5]), room(now, task_type, owner, tonumber(ARGV[3]), tonumber(ARGV[4])))
+while released < free do
+  local id = redis.call('ZPOPMIN', throttled)[1]
   if not id then break end
-  local status, queue = unpack(redis.call('HMGET', 't:' .. id, 's', 'q'))
+  local status, queue, priority = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p'))
   if status == 'queued' then  -- else it was canceled while it waited
-    redis.call('ZADD', 'queued:' .. queue, score, id)
-    ids[#ids + 1] = id
+    redis.call('ZREM', keys.throttled_in(queue), id)
+    enqueue(id, queue, priority, now)
+    released = released + 1
   end
 end
-if redis.call('EXISTS', held) == 0 then redis.call('SREM', 'held', held) end
-return ids
+if redis.call('EXISTS', throttled) == 0 then redis.call('SREM', keys.throttles, task_type .. ':' .. owner) end
+return released

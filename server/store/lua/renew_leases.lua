@@ -1,14 +1,19 @@
--- Renew what a worker runs: lease ms, cancel grace ms, then task ids and holders. Answers a word for each:
--- 'mine', 'stop' (canceled longer ago than the grace), 'other' (another run has it), 'queued', or 'none' of these.
-even_when_full()
+-- Renew the leases of what a worker runs.
+-- Input: lease ms, ms after which a canceled attempt is stopped, then task ids and lease tokens.
+-- Output: a word for each: 'mine', 'stop' (canceled longer ago than that), 'other' (another attempt has the lease),
+-- 'queued', or 'none' of these. Publishes nothing.
+--- @include "clock"
+--- @include "record"
+--- @include "when_full"
+allow_when_full()
 local now, words = now_ms(), {}
 for i = 3, #ARGV, 2 do
-  local id, holder = ARGV[i], ARGV[i + 1]
+  local id, token = ARGV[i], ARGV[i + 1]
   local record = load(id, 'cr')
   local word = 'none'
-  if record.w == holder then
+  if record.w == token then
     word = (record.cr and now - record.cr > tonumber(ARGV[2])) and 'stop' or 'mine'
-    redis.call('ZADD', 'leases', 'XX', now + tonumber(ARGV[1]), id)
+    redis.call('ZADD', keys.leases, 'XX', now + tonumber(ARGV[1]), id)
   elseif record.w then
     word = 'other'
   elseif record.s == 'queued' then

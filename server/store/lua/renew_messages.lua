@@ -1,4 +1,7 @@
--- Renew messages that a worker holds: tags.
-even_when_full()
+-- Renew the messages that a worker holds.
+-- Input: delivery tags. Output: none. Publishes nothing.
+--- @include "clock"
+--- @include "when_full"
+allow_when_full()
 local now = now_ms() / 1000
-for _, tag in ipairs(ARGV) do redis.call('ZADD', 'unacked_index', 'XX', now, tag) end
+for _, tag in ipairs(ARGV) do redis.call('ZADD', keys.unacked_index, 'XX', now, tag) end

@@ -1,16 +1,23 @@
--- The function failed and is tried again later: id, holder, wait ms, error. 1, or 0 as in finish.lua.
-even_when_full()
-local id, holder = ARGV[1], ARGV[2]
+-- The function failed and is tried again later.
+-- Input: id, lease token, ms to wait, error (JSON). Output: 1, or 0 where the attempt has lost its lease.
+-- Publishes `retrying`.
+--- @include "attempts"
+--- @include "clock"
+--- @include "indexes"
+--- @include "record"
+--- @include "when_full"
+allow_when_full()
+local id, token = ARGV[1], ARGV[2]
 local record = load(id)
 if record.s == 'retrying' then return 1 end
-if record.w ~= holder or record.s ~= 'running' then return 0 end
+if record.w ~= token or record.s ~= 'running' then return 0 end
 local now = now_ms()
 local due = now + tonumber(ARGV[3])
-note_run(id, record, now, 'failed', cjson.decode(ARGV[4]).detail)
-redis.call('HSET', 't:' .. id, 'u', due, 'e', ARGV[4])
-redis.call('HINCRBY', 't:' .. id, 'a', 1)
-redis.call('HDEL', 't:' .. id, 'w', 'g', 'm')
-redis.call('ZREM', 'leases', id)
-redis.call('ZADD', 'due', due, id)
-move(id, record.o, record.n, 'running', 'retrying')
+note_attempt(id, record, now, 'failed', cjson.decode(ARGV[4]).detail)
+redis.call('HSET', keys.task(id), 'u', due, 'e', ARGV[4])
+redis.call('HINCRBY', keys.task(id), 'a', 1)
+redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
+redis.call('ZREM', keys.leases, id)
+redis.call('ZADD', keys.due, due, id)
+set_status(id, record, 'retrying')
 return 1

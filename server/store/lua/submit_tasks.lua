@@ -1,39 +1,54 @@
--- Store tasks, each with its index entries and its message, in one step, or nothing of them.
--- deadline ms, most per owner, most per queue, owner, idempotency key ('': none), fingerprint, its life in s,
--- batch id ('': none), its life in s, which of its items these are ('': all, else numbers from 0, a comma list),
--- schedule ('': none) whose tick this is, tick ms, next tick ms (0: none),
--- what to do while a run of it goes on ('skip' or 'queue'), then task by task:
---   id, kind, queue, rank, due ms (0: now), cancel at ms (0: never), list, message, delivery tag,
+-- Store tasks, each with its index entries and its message, in one step, or none of them. May be sent twice.
+-- Input: deadline ms, most unfinished tasks of an owner, most waiting tasks of a queue, owner,
+--   digest of the idempotency key ('': none), fingerprint, seconds for which the key is remembered,
+--   batch id ('': none), seconds for which it is remembered, numbers of its items whose tasks these are ('': all),
+--   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
+--   ('skip' or 'queue'), then task by task:
+--   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never), input,
 --   how many tags, these, how many fields and values, these.
--- Answers {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
--- scheduled) or the word of its refusal}; may be sent twice. A tick that has fired already is 'passed', one whose
--- earlier run still goes on may be 'skipped'.
+-- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
+--   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
+--   already) or 'skipped' (an earlier run is unfinished); an id is what an earlier request with the key got.
+-- Publishes nothing: nobody knows these ids yet.
+--- @include "clock"
+--- @include "followers"
+--- @include "ids"
+--- @include "indexes"
+--- @include "messages"
+--- @include "schedules"
+--- @include "values"
+local FIRST = 15
 local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local owner, key, fingerprint, batch = ARGV[4], ARGV[5], ARGV[6], ARGV[8]
+local owner, digest, fingerprint, batch = ARGV[4], ARGV[5], ARGV[6], ARGV[8]
+local key = keys.idempotency(owner, digest)
 local now = now_ms()
-local unfinished = tonumber(redis.call('HGET', 'unfinished', owner) or 0)
+local unfinished = tonumber(redis.call('HGET', keys.unfinished, owner) or 0)
+
+local function exists(id) return redis.call('EXISTS', keys.task(id)) == 1 end
 
 -- The client gave up before this ran (a server that hung): it has its 503, so nothing may come of it. A call that is
 -- sent again because its answer was lost may be late: its tasks are stored already.
-if now > deadline and (not ARGV[15] or redis.call('EXISTS', 't:' .. ARGV[15]) == 0) then
+if now > deadline and (not ARGV[FIRST] or not exists(ARGV[FIRST])) then
   return {now, unfinished, 'late'}
 end
-if key ~= '' then
+if digest ~= '' then
   local first = redis.call('HMGET', key, 'fingerprint', 'id')
   if first[2] then
     return {now, unfinished, first[1] == fingerprint and first[2] or 'reused'}
   end
 end
 
--- A tick fires once: the step that stores its task moves the schedule on.
-local schedule, tick, earlier = ARGV[11], tonumber(ARGV[12]), nil
-if schedule ~= '' and redis.call('EXISTS', 't:' .. ARGV[15]) == 0 then
-  if tonumber(redis.call('ZSCORE', 'ticks', schedule) or 0) ~= tick then return {now, unfinished, 'passed'} end
+-- A schedule fires once for each fire time: the step that stores the task moves the schedule on.
+local schedule, fire_time, earlier = ARGV[11], tonumber(ARGV[12]), nil
+if schedule ~= '' and not exists(ARGV[FIRST]) then
+  if tonumber(redis.call('ZSCORE', keys.fire_times, schedule) or 0) ~= fire_time then
+    return {now, unfinished, 'passed'}
+  end
   earlier = unfinished_run(schedule)
-  -- Ticks that fire late, one upon the other, line up: no run went on when the second was due.
-  if earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < tick then
-    set_tick(schedule, tonumber(ARGV[13]))
-    redis.call('HINCRBY', 'schedule:' .. schedule, 'skipped', 1)
+  -- Runs that fire late, one upon the other, line up: no run was unfinished when the second was due.
+  if earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < fire_time then
+    set_fire_time(schedule, tonumber(ARGV[13]))
+    redis.call('HINCRBY', keys.schedule(schedule), 'skipped', 1)
     return {now, unfinished, 'skipped'}
   end
 end
@@ -41,7 +56,8 @@ end
 local waiting = {}
 local function refused(queue)
   if unfinished >= most_per_owner then return 'owner-full' end
-  waiting[queue] = waiting[queue] or redis.call('ZCARD', 'queued:' .. queue)
+  waiting[queue] = waiting[queue]
+    or redis.call('ZCARD', keys.queued(queue)) + redis.call('ZCARD', keys.throttled_in(queue))
   if waiting[queue] >= most_per_queue then return 'queue-full' end
 end
 
@@ -52,72 +68,86 @@ local function waits_for(fields)
   end
 end
 
-local function store(id, kind, queue, rank, due, cancel_at, list, message, tag, tags, fields)
-  local sources = waits_for(fields)
-  local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
-  redis.call('HSET', 't:' .. id, 'o', owner, 'n', kind, 'q', queue, 's', status, unpack(fields))
-  redis.call('ZADD', index_key(owner, kind, status), 0, id)
-  for _, name in ipairs(tags) do redis.call('ZADD', tag_key(owner, name), 0, id) end
-  if cancel_at > 0 then redis.call('ZADD', 'deadlines', cancel_at, id) end
-  redis.call('HINCRBY', 'stats', kind .. ':submitted', 1)
-  unfinished = unfinished + 1
-  for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', 'dependents:' .. source, id) end
-  if status == 'scheduled' then
-    if earlier or due > now then redis.call('HSET', 't:' .. id, 'u', earlier and tick or due) end
-    if earlier then
-      follow(earlier, id)
-      redis.call('HSET', 't:' .. id, 'hm', cjson.encode({rank, list, message, tag}))
-    else
-      redis.call('ZADD', 'due', math.max(due, now), id)  -- who waits for others is looked at once, then at their ends
-    end
+local function schedule_task(id, due)
+  if earlier then
+    redis.call('HSET', keys.task(id), 'u', fire_time)
+    follow(earlier, id)
   else
-    waiting[queue] = waiting[queue] + 1
-    enqueue(id, queue, rank, now, list, message, tag)
+    if due > now then redis.call('HSET', keys.task(id), 'u', due) end
+    -- A task that waits for others is looked at by maintenance next, then at their ends.
+    redis.call('ZADD', keys.due, math.max(due, now), id)
   end
+end
+
+local function store(task)
+  local id, due = task.id, math.max(task.delay > 0 and now + task.delay or 0, task.not_before)
+  local sources = waits_for(task.fields)
+  local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
+  redis.call('HSET', keys.task(id), 'o', owner, 'n', task.type, 'q', task.queue, 's', status, unpack(task.fields))
+  put_value(id, 'i', keys.input(id), task.input)
+  add_to_index(id, owner, task.type, status)
+  redis.call('SADD', keys.types, task.type)
+  for _, tag in ipairs(task.tags) do
+    redis.call('ZADD', keys.tagged('', tag), 0, id)
+    redis.call('ZADD', keys.tagged(owner, tag), 0, id)
+  end
+  if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
+  redis.call('HINCRBY', keys.stats, task.type .. ':submitted', 1)
+  for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
+  if status == 'scheduled' then
+    schedule_task(id, due)
+  else
+    waiting[task.queue] = waiting[task.queue] + 1
+    enqueue(id, task.queue, task.priority, now)
+  end
+  unfinished = unfinished + 1
 end
 
 local function place(id, queue)
-  local rank = redis.call('ZRANK', 'queued:' .. queue, id)
+  local rank = redis.call('ZRANK', keys.queued(queue), id)
   return rank and rank + 1 or 0
 end
 
-local answer, i, stored, lines, before = {now, 0, 'stored'}, 15, {}, {}, unfinished
-while i <= #ARGV do
-  local id, kind, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local tags_from = i + 10
-  local fields_from = tags_from + ARGV[i + 9] + 1
+-- The task whose arguments begin at `i`, and where the next one's begin.
+local function task_at(i)
+  local tags_from = i + 9
+  local fields_from = tags_from + ARGV[i + 8] + 1
   local fields_to = fields_from + ARGV[fields_from - 1] - 1
+  return {
+    id = ARGV[i], type = ARGV[i + 1], queue = ARGV[i + 2], priority = ARGV[i + 3], delay = tonumber(ARGV[i + 4]),
+    not_before = tonumber(ARGV[i + 5]), cancel_after = tonumber(ARGV[i + 6]), input = ARGV[i + 7],
+    tags = {unpack(ARGV, tags_from, fields_from - 2)}, fields = {unpack(ARGV, fields_from, fields_to)},
+  }, fields_to + 1
+end
+
+local answer, i, stored, lines, before = {now, 0, 'stored'}, FIRST, {}, {}, unfinished
+while i <= #ARGV do
+  local task, next = task_at(i)
   local word
-  if redis.call('EXISTS', 't:' .. id) == 0 then
-    word = refused(queue)
-    if not word then
-      local tags = {unpack(ARGV, tags_from, fields_from - 2)}
-      local fields = {unpack(ARGV, fields_from, fields_to)}
-      store(id, kind, queue, tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]),
-        ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], tags, fields)
-    end
+  if not exists(task.id) then
+    word = refused(task.queue)
+    if not word then store(task) end
   end
-  if not word then stored[#stored + 1] = id end
-  lines[#lines + 1] = word and '' or id
-  answer[#answer + 1] = word or tostring(place(id, queue))
-  i = fields_to + 1
+  if not word then stored[#stored + 1] = task.id end
+  lines[#lines + 1] = word and '' or task.id
+  answer[#answer + 1] = word or tostring(place(task.id, task.queue))
+  i = next
 end
 
 if unfinished > before then
-  redis.call('HINCRBY', 'unfinished', owner, unfinished - before)
-  redis.call('SADD', 'owners', owner)
+  redis.call('HINCRBY', keys.unfinished, owner, unfinished - before)
   if schedule ~= '' then
-    set_tick(schedule, tonumber(ARGV[13]))
-    redis.call('HDEL', 'schedule:' .. schedule, 'error')
-    redis.call('LPUSH', 'runs:' .. schedule, stored[1] .. ' ' .. ARGV[12])
-    redis.call('LTRIM', 'runs:' .. schedule, 0, 9)
+    set_fire_time(schedule, tonumber(ARGV[13]))
+    redis.call('HDEL', keys.schedule(schedule), 'error')
+    redis.call('LPUSH', keys.schedule_runs(schedule), stored[1] .. ' ' .. ARGV[12])
+    redis.call('LTRIM', keys.schedule_runs(schedule), 0, 9)
   end
 end
 if batch ~= '' then
-  redis.call('HSET', 'batch:' .. batch, 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[10])
-  redis.call('EXPIRE', 'batch:' .. batch, ARGV[9])
+  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[10])
+  redis.call('EXPIRE', keys.batch(batch), ARGV[9])
 end
-if key ~= '' and (#stored > 0 or batch ~= '') then
+if digest ~= '' and (#stored > 0 or batch ~= '') then
   redis.call('HSET', key, 'fingerprint', fingerprint, 'id', batch ~= '' and batch or stored[1])
   redis.call('EXPIRE', key, ARGV[7])
 end

@@ -19,15 +19,13 @@ import hiredis
 
 from server.logs import event
 from server.store.connection import UNREACHABLE
+from server.store.keys import Keys
 
 #: Seconds of silence after which Redis is asked whether it is there; after as many again the connection is renewed.
 _PATIENCE = 2.0
 
 #: Seconds between two tries to reach a Redis that is gone.
 _RETRY = 0.5
-
-#: A channel on which nothing is published: a connection must subscribe to something.
-_NOTHING = "t:"
 
 _NOTHING_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -48,8 +46,9 @@ class Subscription:
 class Notifier:
     """The subscriptions of one process. Everything here belongs to the loop's thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], Any]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], Any], keys: Keys) -> None:
         self._loop = loop
+        self._keys = keys
         #: Gives a connected `redis.connection.Connection`; called in a thread.
         self._connect = connect
         self._subscriptions: dict[str, set[Subscription]] = {}
@@ -71,7 +70,7 @@ class Notifier:
         if task_id in self._standing:
             self._loop.call_soon(self._call, made)
         elif len(others) == 1:
-            self._send("SUBSCRIBE", f"t:{task_id}")
+            self._send("SUBSCRIBE", self._keys.task(task_id))
         if self._keeping is None:
             self._keeping = self._loop.create_task(self._keep())
         return made
@@ -83,7 +82,7 @@ class Notifier:
         others.discard(subscription)
         if not others and self._subscriptions.pop(task_id, None) is not None:
             self._standing.discard(task_id)
-            self._send("UNSUBSCRIBE", f"t:{task_id}")
+            self._send("UNSUBSCRIBE", self._keys.task(task_id))
 
     def in_sync(self, task_id: str) -> bool:
         """Take what Redis has sent until now. Whether every change of the task that it knows of was among it."""
@@ -117,7 +116,7 @@ class Notifier:
         self._lost = lost = self._loop.create_future()
         self._heard = self._loop.time()
         self._loop.add_reader(self._socket, self._read)
-        self._send("SUBSCRIBE", _NOTHING, *(f"t:{task_id}" for task_id in self._subscriptions))
+        self._send("SUBSCRIBE", self._keys.task(""), *(self._keys.task(task_id) for task_id in self._subscriptions))
         try:
             while not lost.done():
                 await asyncio.wait([lost], timeout=_PATIENCE / 2)
@@ -184,7 +183,7 @@ class Notifier:
     def _take(self, message: Any) -> None:
         if not isinstance(message, list) or message[0] not in (b"message", b"subscribe"):
             return
-        task_id = message[1].decode().removeprefix("t:")
+        task_id = message[1].decode().removeprefix(self._keys.task(""))
         subscriptions = self._subscriptions.get(task_id)
         if subscriptions is None:
             return

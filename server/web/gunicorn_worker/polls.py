@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.settings import Settings
-from server.store.api_keys import LOCAL, ApiKeys, Caller
+from server.store.api_keys import LOCAL, ApiKeys, Caller, fingerprint
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web import responses
@@ -109,7 +109,7 @@ class Polls:
         keys = self._keys
         if authorization:
             scheme, _, key = authorization.partition(" ")
-            return keys.find(key.strip()) if scheme.lower() == "bearer" else None
+            return keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
         return LOCAL if not keys.any() and is_local(self._settings, host) else None
 
     def _keys_are_known(self) -> bool:

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 from server.logs import event
+from server.store import Store
 from server.web.gunicorn_worker.connection import Connection
 from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
@@ -51,7 +52,7 @@ class Server:
         cfg: Any,
         refusal: Callable[[int], bytes],
         extra: dict[str, Any],
-        connect: Callable[[], Any],
+        store: Store,
         tls: Any,
     ) -> None:
         self.loop = loop
@@ -65,7 +66,7 @@ class Server:
         self.uploads = Threads(cfg.threads, "upload")
         self.downloads = Threads(max(1, cfg.threads // 2), "download")
         self.post = Mailbox(loop).post
-        self.notifier = Notifier(loop, connect)
+        self.notifier = Notifier(loop, store.listening_connection, store.keys)
         #: Answers requests that need no thread, where there are such.
         self.polls: Polls | None = None
         self.submits: Submits | None = None

@@ -88,7 +88,7 @@ class StatusCache:
         if entry.turn != turn:
             return
         small = len(record.result or b"") <= _MAX_RESULT and not record.files
-        entry.record = replace(record, input=b"", result=record.result if small else None)
+        entry.record = replace(record, input=None, result=record.result if small else None)
         entry.body, entry.etag = encoded_status(record)
         entry.to_start, entry.until = to_start, _until(record)
 

@@ -163,7 +163,7 @@ class Submits:
                     each.answer(problem_reply(outcome, each.request_id))
                     continue
                 left -= 1  # what the later ones of the group have added
-                accepted = Accepted(first_record(task), outcome or None, result.unfinished - left)
+                accepted = Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished - left)
                 each.answer(responses.accepted_reply(self._store, accepted), task.id)
         except Exception as error:
             found = error if isinstance(error, CoatcheckError) else store_error(error)

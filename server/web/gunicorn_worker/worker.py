@@ -74,7 +74,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
-        server = Server(loop, self.wsgi, self.cfg, _refusal, {PLACES: self._places}, store.listening_connection, tls)
+        server = Server(loop, self.wsgi, self.cfg, _refusal, {PLACES: self._places}, store, tls)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post)
             server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit)

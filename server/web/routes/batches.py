@@ -26,7 +26,7 @@ from server.web.middleware import require_submit
 from server.web.openapi.answers import CACHED, OF_KEY, UNCHANGED, found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
-from server.web.routes.tasks import issued, visible_owners
+from server.web.routes.tasks import issued, sees
 from server.web.schemas import ProblemObject, StatusLinks, WireObject
 
 route = Api("batches", __name__)
@@ -155,7 +155,7 @@ def submit_batch() -> Response:
     items = _lines(text) if by_line else _items(text)
     if not 1 <= len(items) <= MAX_ITEMS:
         raise Problem("invalid-input", f"A batch must have 1 to {MAX_ITEMS} items.", errors=[])
-    batch_id = ids.new(who.owner, store().secret)
+    batch_id = ids.new(who.owner, store().secret, store().clock.now_ns())
     if key:
         store().submits.reserve_key(key)
     stored = False
@@ -176,7 +176,7 @@ def submit_batch() -> Response:
         return _replayed(result.replayed, prepared)
     outcomes = iter(result.outcomes)
     answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
-    return _ticket(batch_id, [_line(answer) for answer in answers])
+    return _ticket(batch_id, [_line(answer, result.now_ms) for answer in answers])
 
 
 def _lines(text: bytes) -> list[Any]:
@@ -241,10 +241,10 @@ def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | in
     return as_problem(outcome)
 
 
-def _line(answer: NewTask | Problem) -> dict[str, Any]:
+def _line(answer: NewTask | Problem, now_ms: int) -> dict[str, Any]:
     if isinstance(answer, Problem):
         return {"problem": answer.body(MAX_PLACES_OF_ITEM)}
-    record = first_record(answer)
+    record = first_record(answer, now_ms)
     return {"task_id": record.id, "task": record.task_type, "status": record.status, "links": links(record.id)}
 
 
@@ -285,7 +285,7 @@ def _no_room() -> Problem:
 def show_batch(batch_id: str) -> Response:
     """Count a batch's tasks by status. `expired` counts tasks whose records are deleted."""
     found = store().submits.batch(batch_id)
-    if found is None or found.owner not in visible_owners():
+    if found is None or not sees(found.owner):
         raise Problem("expired-batch" if found is None and issued(batch_id) else "unknown-batch")
     task_ids = [task_id for task_id in found.tasks.values() if task_id]
     counts = store().listing.count_by_status(task_ids)

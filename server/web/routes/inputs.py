@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import Field
 
 from server.store.record import Record
+from server.web.current import store
 from server.web.openapi.answers import OF_TASK, UNCHANGED, found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
@@ -45,7 +46,7 @@ def show(task_id: str) -> Response:
 
 def input_of(record: Record) -> dict[str, Any]:
     """The parameters of a task, with descriptions of its uploads."""
-    return {name: _shown(value) for name, value in pydantic_core.from_json(record.input).items()}
+    return {name: _shown(value) for name, value in pydantic_core.from_json(store().tasks.input(record)).items()}
 
 
 def _shown(value: Any) -> Any:

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from flask import Response, g, request
 from pydantic import Field
 
-from server.sdk.registry import catalog
 from server.services.status import status_object
 from server.services.submit import retry
 from server.store.errors import CoatcheckError
@@ -17,12 +16,11 @@ from server.store.listing import Filter, Page
 from server.store.record import Record, Status
 from server.web.current import store
 from server.web.errors import Problem, as_problem
-from server.web.middleware import require_submit
+from server.web.middleware import caller, require_submit
 from server.web.openapi import parts
 from server.web.openapi.answers import OF_STORING, UNCHANGED, found
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
-from server.web.routes.tasks import visible_owners
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
 route = Api("lists", __name__)
@@ -35,6 +33,13 @@ class TaskList(WireObject):
 
     tasks: list[TaskStatus]
     next: str | None = Field(description="The address of the next page.")
+
+
+class TaskCount(WireObject):
+    """How many tasks match."""
+
+    total: int
+    counts: dict[str, int] = Field(description="By status.", examples=[{"queued": 3, "succeeded": 7}])
 
 
 class BulkRefused(WireObject):
@@ -109,6 +114,22 @@ def asked_page(limit: int) -> Page:
         Problem: `invalid-input`.
     """
     return store().listing.page(asked_filter(), limit, asked_cursor())
+
+
+@route.get(
+    "/tasks/count",
+    "count_tasks",
+    "many",
+    "How many tasks match, by status",
+    (found(TaskCount, "The number of matching tasks."), UNCHANGED),
+    description="Admins count all owners' tasks.",
+    parameters=(*parts.FILTERS, "If-None-Match"),
+    problems=("invalid-input",),
+)
+def count_tasks() -> Response:
+    """Count the caller's tasks."""
+    counts = store().listing.count(asked_filter())
+    return json_answer({"total": sum(counts.values()), "counts": counts})
 
 
 @route.post(
@@ -188,8 +209,8 @@ def asked_filter(among: Sequence[Status] | None = None) -> Filter:
     """
     statuses = [_status(word) for word in _words("status")] or list(Status)
     return Filter(
-        owners=_asked("owner", visible_owners()),
-        task_types=_asked("task", [kind.name for kind in catalog()]),
+        owners=_asked_owners(),
+        task_types=_words("task") or None,
         statuses=[status for status in statuses if among is None or status in among],
         tags=_words("tag"),
         since=moment_of("since"),
@@ -197,10 +218,12 @@ def asked_filter(among: Sequence[Status] | None = None) -> Filter:
     )
 
 
-def _asked(name: str, known: list[str]) -> list[str]:
-    """The known values that the query names, or all if it names none."""
-    wanted = _words(name)
-    return [each for each in known if each in wanted] if wanted else known
+def _asked_owners() -> list[str] | None:
+    """The owners that the query names and the caller may see; None for an admin who names none."""
+    who, wanted = caller(), _words("owner")
+    if who.is_admin:
+        return wanted or None
+    return [who.owner] if not wanted or who.owner in wanted else []
 
 
 def _words(name: str) -> list[str]:

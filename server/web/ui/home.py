@@ -19,6 +19,7 @@ from server.web.current import store
 from server.web.errors import as_problem
 from server.web.middleware import require_submit
 from server.web.ui.blueprint import page, ui, url, who
+from server.web.ui.format.words import read_inputs
 from server.web.ui.forms import TaskForm, form_of
 
 #: Tasks that the start page shows to their owner.
@@ -99,8 +100,10 @@ def _recent() -> list[Record]:
     viewer = who()
     if viewer is None:
         return []
-    wanted = Filter(owners=[viewer.owner], task_types=[each.name for each in catalog()])
-    return store().listing.page(wanted, _RECENT).records
+    wanted = Filter(owners=[viewer.owner])
+    found = store().listing.page(wanted, _RECENT).records
+    read_inputs(found)
+    return found
 
 
 @ui.get("/ui/run/<name>")

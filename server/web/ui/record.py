@@ -27,7 +27,7 @@ _MAX_RESULT = 20_000
 def task(task_id: str) -> BaseResponse:
     """One task."""
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
-    result = json.dumps(json.loads(record.result), indent=2, ensure_ascii=False) if record.result else ""
+    result = json.dumps(json.loads(store().tasks.result(record)), indent=2, ensure_ascii=False)
     lines = [entry for entry in entries if entry.word == "log"]
     return page(
         "record.html",

@@ -13,7 +13,7 @@ from server.web.current import store
 #: Tasks and seconds of one search; tasks that are read at once.
 MAX_LOOKED_AT, MAX_SECONDS, _CHUNK = 10_000, 1.5, 500
 
-#: Longer inputs are not read.
+#: Bytes of an input that are searched.
 _MAX_INPUT = 20_000
 
 #: The shortest part of an id that is taken for one.
@@ -38,9 +38,10 @@ def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> Found:
     looked_at, oldest = 0, None
     while True:
         page = store().listing.page(wanted, _CHUNK, cursor)
-        for record in page.records:
+        inputs = store().tasks.inputs(page.records, _MAX_INPUT)
+        for record, given in zip(page.records, inputs, strict=True):
             looked_at, oldest = looked_at + 1, record.submitted_ms
-            if _matches(record, words):
+            if _matches(record, given, words):
                 found.append(record)
                 if len(found) == limit:
                     return Found(found, looked_at, oldest, record.id)
@@ -49,8 +50,8 @@ def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> Found:
             return Found(found, looked_at, oldest, cursor)
 
 
-def _matches(record: Record, words: list[str]) -> bool:
-    text = _text(record)
+def _matches(record: Record, given: bytes, words: list[str]) -> bool:
+    text = _text(record, given)
     return all(word in text or _is_part(record.id, word) for word in words)
 
 
@@ -58,10 +59,9 @@ def _is_part(task_id: str, word: str) -> bool:
     return len(word) >= _MIN_ID and (task_id.startswith(word) or task_id.endswith(word))
 
 
-def _text(record: Record) -> str:
+def _text(record: Record, given: bytes) -> str:
     """Everything of a task that is searched, in lower case."""
     error = record.error or {}
-    given = record.input.decode(errors="replace") if len(record.input) <= _MAX_INPUT else ""
     reasons = (str(error.get(key, "")) for key in ("type", "title", "detail"))
     parts = (record.task_type, record.owner, *record.tags, *reasons)
-    return "\n".join((*parts, given)).lower()
+    return "\n".join((*parts, given.decode(errors="replace"))).lower()

@@ -14,6 +14,7 @@ from server.web.current import store
 from server.web.routes.task_list import FILTERS, asked_cursor, asked_filter, page_limit
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.attempts import run_seconds
+from server.web.ui.format.words import read_inputs
 from server.web.ui.search import Found, search
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -60,6 +61,7 @@ def tasks() -> BaseResponse:
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
+    read_inputs(found.records)
     return page(
         "tasks.html",
         "/ui/tasks",

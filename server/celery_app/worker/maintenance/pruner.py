@@ -1,10 +1,13 @@
 """The pruner: deletes records whose time is over."""
 
+from functools import partial
+
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import until_done
 from server.store import Store
 
-BATCH = 1000
+#: Records of one script: Redis does nothing else meanwhile.
+BATCH = 200
 
 
 class Pruner:
@@ -19,10 +22,4 @@ class Pruner:
 
     def round(self) -> int:
         """Delete all that has expired by now."""
-        return until_done(self._drop, BATCH) if self._leader.elected else 0
-
-    def _drop(self) -> int:
-        expired = self._store.leases.expired_records(BATCH)
-        for task_id in expired:
-            self._store.leases.drop(task_id)
-        return len(expired)
+        return until_done(partial(self._store.leases.delete_expired, BATCH), BATCH) if self._leader.elected else 0

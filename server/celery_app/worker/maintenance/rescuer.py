@@ -16,9 +16,8 @@ from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import run_each, until_done
 from server.logs import event
 from server.sdk.registry import catalog
-from server.services.message import queue_list, rebuild
 from server.store import Store
-from server.store.record import PRIORITIES, Status
+from server.store.record import Status
 
 #: Findings of one step.
 BATCH = 200
@@ -58,20 +57,12 @@ class Rescuer:
         return run_each(*steps)
 
     def _release_lost(self) -> int:
-        released = 0
-        for task_id in self._store.leases.expired_leases(BATCH):
-            record = self._store.tasks.get(task_id)
-            if record is None:
-                self._store.leases.forget("leases", task_id)
-                continue
-            message = rebuild(self._store.settings, record)
-            status = self._store.leases.release(task_id, "", record.rank, message, crashed=True)
+        found = self._store.leases.release_expired(BATCH)
+        for task_id, name, status in found:
             if status:
-                released += 1
                 self._store.counters.count("recovery:lost_attempts")
-                name = record.task_type
                 event(log, "maintenance.lost", level=logging.WARNING, task_id=task_id, task=name, status=status)
-        return released
+        return len(found)
 
     def _restore_stale(self) -> int:
         found = self._store.leases.restore_stale_messages(BATCH)
@@ -83,14 +74,11 @@ class Rescuer:
         return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues())
 
     def _publish_lost_of(self, queue: str) -> int:
-        lists = [queue_list(queue, rank) for rank in range(len(PRIORITIES))]
-        published = 0
-        for task_id in self._store.leases.find_lost_messages(queue, lists, LOST_AFTER, BATCH):
-            if _publish(self._store, task_id):
-                published += 1
-                self._store.counters.count("recovery:lost_messages")
-                event(log, "maintenance.lost_message", level=logging.WARNING, task_id=task_id)
-        return published
+        found = self._store.leases.requeue_lost(queue, LOST_AFTER, BATCH)
+        for task_id in found:
+            self._store.counters.count("recovery:lost_messages")
+            event(log, "maintenance.lost_message", level=logging.WARNING, task_id=task_id)
+        return len(found)
 
 
 class BrokerRescuer:
@@ -129,13 +117,8 @@ class BrokerRescuer:
         if self._broker.waiting(queue) > 0:
             return 0
         waiting = self._store.leases.waiting_longer_than(VANISHED_AFTER, queue, BATCH)
-        return sum(_publish(self._store, task_id) for task_id in waiting)
+        return len(self._store.leases.requeue(waiting))
 
 
 def _queues() -> list[str]:
     return sorted({each.queue for each in catalog()})
-
-
-def _publish(store: Store, task_id: str) -> bool:
-    record = store.tasks.get(task_id)
-    return record is not None and store.leases.publish(record, rebuild(store.settings, record))

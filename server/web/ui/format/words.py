@@ -2,15 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pydantic_core
+from flask import g
 from markupsafe import Markup, escape
 
 from server.services.status import timestamp
 from server.store.record import Record, Status
+from server.web.current import store
 from server.web.ui.blueprint import ui
 
 NONE = "\u2013"
@@ -152,9 +154,17 @@ def pretty(value: Any) -> str:
 @ui.app_template_filter("summary")
 def summary(record: Record) -> str:
     """An input in one line: `INV-20931 · 189.0 · EUR`, file names first."""
-    if len(record.input) > _MAX_INPUT:
-        return f"{sized(len(record.input))} of input"
-    return summarized(pydantic_core.from_json(record.input))
+    known: dict[str, bytes] = g.get("inputs", {})
+    given = known[record.id] if record.id in known else store().tasks.inputs([record], _MAX_INPUT)[0]
+    if len(given) >= _MAX_INPUT:
+        return f"More than {sized(_MAX_INPUT)} of input"
+    return summarized(pydantic_core.from_json(given or b"{}"))
+
+
+def read_inputs(records: Sequence[Record]) -> None:
+    """Read the inputs that the rows of a table are to summarize, in one round trip."""
+    inputs = store().tasks.inputs(records, _MAX_INPUT)
+    g.inputs = {record.id: given for record, given in zip(records, inputs, strict=True)}
 
 
 def summarized(given: Any) -> str:

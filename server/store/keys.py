@@ -1,0 +1,318 @@
+"""Every key of ours, in one place: Python calls these methods, and the scripts get the same names as a Lua table.
+
+All begin with `KEY_PREFIX`, so that an operator can tell them from other programs' keys, in the database and in an ACL.
+The broker's keys have none: Celery, kombu and their tools expect a queue's list under the queue's own name.
+A method's text may hold its parameters anywhere, but must not look at them: `lua_table` calls it with placeholders.
+"""
+
+import inspect
+import re
+from itertools import cycle
+
+#: The version of the stored format. Change it when a release cannot read what an older one has written.
+FORMAT = "2"
+
+#: kombu's separator between a queue's name and the number of a further list of the queue.
+_SEPARATOR = "\x06\x16"
+
+_USED = re.compile(r"\bkeys\.(\w+)")
+
+
+class Keys:
+    """The names of all keys under one prefix. An empty `owner` stands for everyone."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    # -- a task
+
+    def task(self, task_id: str) -> str:
+        """The hash of a record; also the channel on which its changes are published."""
+        return f"{self.prefix}t:{task_id}"
+
+    def input(self, task_id: str) -> str:
+        """The input, where it is too long for the record."""
+        return f"{self.prefix}input:{task_id}"
+
+    def result(self, task_id: str) -> str:
+        """The result, where it is too long for the record."""
+        return f"{self.prefix}result:{task_id}"
+
+    def events(self, task_id: str) -> str:
+        """A list of what the task's function has reported."""
+        return f"{self.prefix}events:{task_id}"
+
+    def checkpoints(self, task_id: str) -> str:
+        """A hash of what earlier attempts have noted for the next one."""
+        return f"{self.prefix}checkpoints:{task_id}"
+
+    def dependents(self, task_id: str) -> str:
+        """A set of the tasks that wait for a file of this one."""
+        return f"{self.prefix}dependents:{task_id}"
+
+    # -- indexes: sorted sets of task ids
+
+    def index(self, owner: str, task_type: str, status: str) -> str:
+        """Ids of one type and status, in the order of submission: everyone's, or one owner's."""
+        return f"{self.prefix}index:{owner}:{task_type}:{status}"
+
+    def tagged(self, owner: str, tag: str) -> str:
+        """Ids with a tag, in the order of submission: everyone's, or one owner's."""
+        return f"{self.prefix}tagged:{owner}:{tag}"
+
+    @property
+    def types(self) -> str:
+        """A set of all task types that were ever submitted: lists show tasks of types that are gone, too."""
+        return f"{self.prefix}types"
+
+    def queued(self, queue: str) -> str:
+        """Ids that wait in a queue, by priority and time."""
+        return f"{self.prefix}queued:{queue}"
+
+    def throttled_in(self, queue: str) -> str:
+        """Ids of a queue that wait for room under a limit of their type, by time."""
+        return f"{self.prefix}throttled_in:{queue}"
+
+    def throttled(self, task_type: str, owner: str) -> str:
+        """Ids of a type that wait for room: under its limit for everyone, or for one owner."""
+        return f"{self.prefix}throttled:{task_type}:{owner}"
+
+    @property
+    def throttles(self) -> str:
+        """A set of `<type>:<owner>` of which tasks wait for room."""
+        return f"{self.prefix}throttles"
+
+    def starts(self, task_type: str, owner: str) -> str:
+        """Attempts that started in the last minute, by time, for a limit per minute."""
+        return f"{self.prefix}starts:{task_type}:{owner}"
+
+    @property
+    def due(self) -> str:
+        """Scheduled and retrying tasks, by when they are due."""
+        return f"{self.prefix}due"
+
+    @property
+    def deadlines(self) -> str:
+        """Unfinished tasks that are to be canceled, by when."""
+        return f"{self.prefix}deadlines"
+
+    @property
+    def leases(self) -> str:
+        """Running tasks, by when their lease runs out."""
+        return f"{self.prefix}leases"
+
+    @property
+    def expiry(self) -> str:
+        """Finished tasks, by when their records are deleted."""
+        return f"{self.prefix}expiry"
+
+    @property
+    def webhooks(self) -> str:
+        """Tasks whose webhook is to be delivered, by when."""
+        return f"{self.prefix}webhooks"
+
+    @property
+    def unpublished(self) -> str:
+        """Queued tasks of which an external broker has no message yet, by when they were queued."""
+        return f"{self.prefix}unpublished"
+
+    @property
+    def uncollected(self) -> str:
+        """Deleted tasks whose files are still to be deleted, by when."""
+        return f"{self.prefix}uncollected"
+
+    # -- submits
+
+    @property
+    def unfinished(self) -> str:
+        """A hash from owner to the number of unfinished tasks."""
+        return f"{self.prefix}unfinished"
+
+    def idempotency(self, owner: str, digest: str) -> str:
+        """A hash of what became of the request with an idempotency key."""
+        return f"{self.prefix}idempotency:{owner}:{digest}"
+
+    def batch(self, batch_id: str) -> str:
+        """A hash of a batch's tasks."""
+        return f"{self.prefix}batch:{batch_id}"
+
+    # -- schedules
+
+    @property
+    def schedules(self) -> str:
+        """A set of the names of all schedules."""
+        return f"{self.prefix}schedules"
+
+    def schedules_of(self, owner: str) -> str:
+        """A set of the names of an owner's schedules."""
+        return f"{self.prefix}schedules:{owner}"
+
+    def schedule(self, name: str) -> str:
+        """A hash: definition, timing, owner, skipped, error."""
+        return f"{self.prefix}schedule:{name}"
+
+    def schedule_runs(self, name: str) -> str:
+        """A list of the last runs: `<task id> <fire time in ms>`, newest first."""
+        return f"{self.prefix}schedule_runs:{name}"
+
+    @property
+    def fire_times(self) -> str:
+        """Schedules that are not paused, by their next fire time."""
+        return f"{self.prefix}fire_times"
+
+    @property
+    def followers(self) -> str:
+        """A hash from a schedule's unfinished run to the run that waits for its end."""
+        return f"{self.prefix}followers"
+
+    # -- workers
+
+    def worker(self, name: str) -> str:
+        """What a living worker says of itself (JSON)."""
+        return f"{self.prefix}worker:{name}"
+
+    @property
+    def workers(self) -> str:
+        """Workers, by their last heartbeat."""
+        return f"{self.prefix}workers"
+
+    def draining(self, worker: str) -> str:
+        """Whether a worker is stopping and must claim nothing."""
+        return f"{self.prefix}draining:{worker}"
+
+    @property
+    def leader(self) -> str:
+        """The worker that does maintenance."""
+        return f"{self.prefix}leader"
+
+    @property
+    def seen(self) -> str:
+        """When any worker last took part in an election (ms)."""
+        return f"{self.prefix}seen"
+
+    @property
+    def grace(self) -> str:
+        """Whether leases are not judged for now, after an outage."""
+        return f"{self.prefix}grace"
+
+    @property
+    def resumed_at(self) -> str:
+        """When the last outage ended (ms)."""
+        return f"{self.prefix}resumed_at"
+
+    def slot(self, job: str) -> str:
+        """Whether a job that is done every now and then has been done recently."""
+        return f"{self.prefix}slot:{job}"
+
+    # -- figures
+
+    @property
+    def stats(self) -> str:
+        """A hash of counters."""
+        return f"{self.prefix}stats"
+
+    @property
+    def recent(self) -> str:
+        """A hash from task type to the moving average of its run times (ms)."""
+        return f"{self.prefix}recent"
+
+    def hour(self, number: int | str) -> str:
+        """A hash of counters of one hour, counted since 1970."""
+        return f"{self.prefix}hour:{number}"
+
+    # -- access
+
+    @property
+    def api_keys(self) -> str:
+        """A hash from a key's SHA-256 to its owner and role."""
+        return f"{self.prefix}api_keys"
+
+    @property
+    def api_keys_version(self) -> str:
+        """A counter that moves whenever a key is made or revoked."""
+        return f"{self.prefix}api_keys_version"
+
+    def webhook_secret(self, owner: str) -> str:
+        """A hash of an owner's webhook secrets."""
+        return f"{self.prefix}webhook_secret:{owner}"
+
+    @property
+    def secret(self) -> str:
+        """The key of the hash in task ids, where `SECRET_KEY` is unset."""
+        return f"{self.prefix}secret"
+
+    @property
+    def format(self) -> str:
+        """The version of the stored format."""
+        return f"{self.prefix}format"
+
+    @property
+    def nothing(self) -> str:
+        """Never written: a script deletes it to be allowed to write when Redis is full."""
+        return f"{self.prefix}nothing"
+
+    @property
+    def probe(self) -> str:
+        """Written for a second to see whether Redis accepts writes."""
+        return f"{self.prefix}probe"
+
+    # -- blobs
+
+    def blob(self, part: str) -> str:
+        """The keys of the blob store in Redis, see `server.store.blobs.redis_blobs`."""
+        return f"{self.prefix}blob:{part}"
+
+    # -- the broker's
+
+    def bell(self, queue: str) -> str:
+        """A list that wakes a worker which waits for a message of this queue. Ours: Celery has no such list."""
+        return f"{self.prefix}bell:{queue}"
+
+    def normal_list(self, queue: str) -> str:
+        """The messages of normal priority, under the name that tools such as KEDA take the length of."""
+        return queue
+
+    def high_list(self, queue: str) -> str:
+        """The messages of high priority."""
+        return f"{queue}{_SEPARATOR}1"
+
+    def low_list(self, queue: str) -> str:
+        """The messages of low priority."""
+        return f"{queue}{_SEPARATOR}2"
+
+    @property
+    def unacked(self) -> str:
+        """A hash of the messages that workers hold, as kombu has it: delivery tag to message."""
+        return "unacked"
+
+    @property
+    def unacked_index(self) -> str:
+        """Delivery tags by when they were last renewed (seconds), as kombu has it."""
+        return "unacked_index"
+
+    def list_of(self, queue: str, priority: str) -> str:
+        """The list of a queue's messages of one priority."""
+        lists = {"high": self.high_list, "normal": self.normal_list, "low": self.low_list}
+        return lists[priority](queue)
+
+
+def lua_table(keys: Keys, script: str) -> str:
+    """Define, as Lua, the names in `keys` that a script uses."""
+    lines = [_lua(keys, name) for name in sorted(set(_USED.findall(script)))]
+    return "\n".join(["local keys = {}", *lines, ""]) if lines else ""
+
+
+def _lua(keys: Keys, name: str) -> str:
+    found = getattr(keys, name)
+    if isinstance(found, str):
+        return f"keys.{name} = {_quoted(found)}"
+    parameters = list(inspect.signature(found).parameters)
+    pieces = found(*(f"\0{parameter}\0" for parameter in parameters)).split("\0")
+    text = " .. ".join(
+        piece if is_name else _quoted(piece) for piece, is_name in zip(pieces, cycle((False, True))) if piece
+    )
+    return f"function keys.{name}({', '.join(parameters)}) return {text} end"
+
+
+def _quoted(text: str) -> str:
+    return "'" + "".join(char if char.isalnum() or char in ":_-." else f"\\{ord(char):03d}" for char in text) + "'"

@@ -1,0 +1,123 @@
+"""Redis's clock, and the scripts of this folder: each change of a record is one of them, so it happens whole or not.
+
+A script names the parts of `lib/` that it uses (`--- @include "clock"`), and gets the keys that it names from
+`server.store.keys` and the settings that it names as `config`. Nothing else is sent with it.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.commands.core import Script
+
+from server.settings import Settings
+from server.store.keys import Keys, lua_table
+
+_LUA = Path(__file__).parent
+_INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
+
+
+#: Seconds after which the clock is read again: Redis may have moved to another machine.
+_TRUSTED = 10.0
+
+#: Seconds that an answer may take for the time in it to count.
+_MAX_ROUND_TRIP = 0.1
+
+
+class StoreClock:
+    """Redis's time, read now and then, and counted on in between by a clock that nobody sets."""
+
+    def __init__(self, connection: "redis.Redis") -> None:
+        self._redis: Any = connection
+        self._lock = threading.Lock()
+        #: Redis's time in nanoseconds at a moment of the monotonic clock; replaced as one.
+        self._anchor: tuple[int, float] | None = None
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970. Reads Redis's clock when it was last read some seconds ago."""
+        anchor = self._anchor
+        if anchor is None or time.monotonic() - anchor[1] > _TRUSTED:
+            self._read()
+        return self.now_ns() // 1_000_000
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970. Never waits for Redis, but for the first time."""
+        if self._anchor is None:
+            self._read()
+        assert self._anchor is not None
+        at_anchor, anchored = self._anchor
+        return at_anchor + int((time.monotonic() - anchored) * 1e9)
+
+    def adjust(self, now_ms: int, sent: float) -> None:
+        """Take over the time in an answer to a call that was sent at a moment of the monotonic clock."""
+        received = time.monotonic()
+        if received - sent < _MAX_ROUND_TRIP:
+            self._anchor = now_ms * 1_000_000 + 500_000, (sent + received) / 2
+
+    def _read(self) -> None:
+        with self._lock:
+            sent = time.monotonic()
+            seconds, micros = self._redis.time()
+            self._anchor = int(seconds * 10**9 + micros * 1000), (sent + time.monotonic()) / 2
+
+
+class Scripts:
+    """The scripts of one Redis. Methods raise redis-py's `ConnectionError` or `TimeoutError` when it is away."""
+
+    def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
+        # redis-py types its answers for both settings of `decode_responses`; ours is off, they are bytes.
+        self.redis: Any = connection
+        self.keys = Keys(config.key_prefix)
+        self._config = config
+        self._clock = clock
+        self._scripts: dict[str, Script] = {}
+
+    def _call(self, script: str, *args: Any) -> Any:
+        found = self._scripts.get(script)
+        if found is None:
+            found = self._scripts[script] = self.redis.register_script(source(script, self._config))
+        return found(args=args)
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, by Redis's clock."""
+        return self._clock.now_ms()
+
+
+def source(script: str, config: Settings) -> str:
+    """The text of a script as it is sent: settings, keys, the parts of the library that it includes, itself."""
+    return _source(script, config.key_prefix, config.result_ttl_seconds * 1000, not config.broker_is_redis)
+
+
+@cache
+def _source(script: str, key_prefix: str, result_ttl_ms: int, external_broker: bool) -> str:
+    body = _assembled(script)
+    values = {"result_ttl_ms": result_ttl_ms, "external_broker": str(external_broker).lower()}
+    used = ", ".join(f"{name} = {value}" for name, value in values.items() if f"config.{name}" in body)
+    return (f"local config = {{{used}}}\n" if used else "") + lua_table(Keys(key_prefix), body) + body
+
+
+@cache
+def _assembled(script: str) -> str:
+    included: set[str] = set()
+
+    def expand(path: Path) -> str:
+        def part(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in included:
+                return ""
+            included.add(name)
+            return expand(_LUA / "lib" / f"{name}.lua")
+
+        return _INCLUDE.sub(part, path.read_text())
+
+    return expand(_LUA / f"{script}.lua")
+
+
+def ids_of(raw: Iterable[bytes]) -> list[str]:
+    """Decode task ids as Redis gives them."""
+    return [task_id.decode() for task_id in raw]

@@ -1,0 +1,19 @@
+-- Cancel unfinished tasks whose `cancel_after` has passed.
+-- Input: most. Output: how many were looked at: fewer than `most` means that none is left. Publishes each status.
+--- @include "finish"
+--- @include "record"
+--- @include "when_full"
+allow_when_full()
+local now = now_ms()
+local ids = redis.call('ZRANGEBYSCORE', keys.deadlines, 0, now, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do
+  redis.call('ZREM', keys.deadlines, id)
+  local record = load(id)
+  if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
+    finish(id, record, 'canceled', now)
+  elseif record.s == 'running' then
+    redis.call('HSET', keys.task(id), 'cr', now)
+    set_status(id, record, 'canceling')
+  end
+end
+return #ids

@@ -1,0 +1,8 @@
+-- Delete the records whose time is over.
+-- Input: most. Output: how many there were: fewer than `most` means that none is left. Publishes `dropped` for each.
+--- @include "delete"
+--- @include "when_full"
+allow_when_full()
+local ids = redis.call('ZRANGEBYSCORE', keys.expiry, 0, now_ms(), 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do delete(id) end
+return #ids

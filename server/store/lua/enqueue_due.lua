@@ -1,0 +1,39 @@
+-- Queue the scheduled and retrying tasks whose time has come.
+-- Input: most, error (JSON) of a task that takes a file of one that did not succeed.
+-- Output: how many were looked at: fewer than `most` means that none is left. Publishes each status.
+--- @include "finish"
+--- @include "record"
+--- @include "when_full"
+allow_when_full()
+local now = now_ms()
+
+-- 'wait' while one of the tasks whose files it takes has not ended, 'fail' where one is gone or did not succeed.
+local function sources(record)
+  local word = 'go'
+  for source in string.gmatch(record.dp or '', '[^,]+') do
+    local status = redis.call('HGET', keys.task(source), 's')
+    if not status or status == 'failed' or status == 'canceled' then return 'fail' end
+    if status ~= 'succeeded' then word = 'wait' end
+  end
+  return word
+end
+
+local function queue_or_fail(id, record)
+  local word = record.s == 'scheduled' and sources(record) or 'go'
+  if word == 'fail' then
+    finish(id, record, 'failed', now, 'e', ARGV[2])
+  elseif word == 'go' then
+    redis.call('HDEL', keys.task(id), 'u')
+    if record.s == 'scheduled' then note_queued(id, now) end
+    set_status(id, record, 'queued')
+    enqueue(id, record.q, record.p, now)
+  end
+end
+
+local ids = redis.call('ZRANGEBYSCORE', keys.due, 0, now, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do
+  redis.call('ZREM', keys.due, id)
+  local record = load(id, 'dp')
+  if record.s == 'scheduled' or record.s == 'retrying' then queue_or_fail(id, record) end
+end
+return #ids

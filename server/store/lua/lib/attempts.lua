@@ -1,0 +1,11 @@
+-- An attempt has ended and another is to follow: add its start, how long it took, how it ended and why, as a line of
+-- `ds`. A task that runs once has no such lines; of one that is tried without end the last are kept.
+local function note_attempt(id, record, now, ending, reason)
+  local lines = redis.call('HGET', keys.task(id), 'ds')
+  reason = string.sub(string.gsub(reason, '%c', ' '), 1, 200)
+  local line = record.b .. ' ' .. now - record.b .. ' ' .. ending .. ' ' .. reason
+  lines = lines and lines .. '\n' .. line or line
+  if #lines > 4000 then lines = string.gsub(lines, '^[^\n]*\n', '', 1) end
+  redis.call('HSET', keys.task(id), 'ds', lines)
+end
+

@@ -1,0 +1,23 @@
+--- @include "clock"
+--- @include "indexes"
+--- @include "record"
+-- Delete a finished record. True where its files or uploads are still to be deleted, which is noted.
+-- Publishes `dropped` on the record's channel.
+local function delete(id)
+  redis.call('ZREM', keys.expiry, id)
+  redis.call('ZREM', keys.webhooks, id)
+  local record = load(id, 'z', 'up', 't')
+  if not record.s then return false end
+  remove_from_index(id, record.o, record.n, record.s)
+  for _, tag in ipairs(record.t and cjson.decode(record.t) or {}) do
+    redis.call('ZREM', keys.tagged('', tag), id)
+    redis.call('ZREM', keys.tagged(record.o, tag), id)
+  end
+  redis.call('UNLINK', keys.task(id), keys.input(id), keys.result(id), keys.events(id), keys.checkpoints(id),
+    keys.dependents(id))
+  redis.call('PUBLISH', keys.task(id), 'dropped')
+  if not record.z and not record.up then return false end
+  redis.call('ZADD', keys.uncollected, now_ms(), id)
+  return true
+end
+

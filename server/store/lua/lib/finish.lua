@@ -1,0 +1,47 @@
+--- @include "clock"
+--- @include "followers"
+--- @include "statistics"
+-- A task that waits for a file of this one is looked at by maintenance next, or when it is due itself.
+local function tell_dependents(id, now)
+  local dependents = redis.call('SMEMBERS', keys.dependents(id))
+  if #dependents == 0 then return end
+  for _, dependent in ipairs(dependents) do redis.call('ZADD', keys.due, 'NX', now, dependent) end
+  redis.call('DEL', keys.dependents(id))
+end
+
+-- A queued task leaves its queue, or where it waits under a limit.
+local function remove_from_queue(id, record)
+  if redis.call('ZREM', keys.queued(record.q), id) == 0 and redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
+    redis.call('ZREM', keys.throttled(record.n, ''), id)
+    redis.call('ZREM', keys.throttled(record.n, record.o), id)
+  end
+end
+
+-- End a record: the same for success, failure and cancel; more fields and values may follow.
+-- Publishes the status on the record's channel. Every task pays for each command here.
+local function finish(id, record, to, now, ...)
+  local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last attempt
+  local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)
+  redis.call('HDEL', keys.task(id), 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e'}))  -- `e`: of earlier attempts
+  redis.call('ZREM', keys.deadlines, id)
+  if runs then
+    redis.call('ZREM', keys.leases, id)
+    forget_message(record)
+    count_run(record, to, now)
+  elseif record.s == 'queued' then
+    remove_from_queue(id, record)
+  else
+    if record.s == 'scheduled' then note_queued(id, now) end
+    redis.call('ZREM', keys.due, id)
+  end
+  redis.call('ZADD', keys.expiry, expires, id)
+  if record.wh then redis.call('ZADD', keys.webhooks, now, id) end
+  if redis.call('HINCRBY', keys.unfinished, record.o, -1) <= 0 then
+    redis.call('HDEL', keys.unfinished, record.o)
+  end
+  count_end(record, to, now)
+  let_follow(id, now)
+  tell_dependents(id, now)
+  set_status(id, record, to, 'f', now, 'x', expires, ...)
+end
+

@@ -1,0 +1,30 @@
+--- @include "indexes"
+--- @include "messages"
+-- A run of a schedule may wait for an earlier one: `keys.followers` has it by the earlier one's id, and its field `af`
+-- is the way back.
+local function follow(earlier, id)
+  redis.call('HSET', keys.followers, earlier, id)
+  redis.call('HSET', keys.task(id), 'af', earlier)
+end
+
+-- A task is scheduled no more: the timeline tells that wait from the one in the queue.
+local function note_queued(id, now)
+  redis.call('HSETNX', keys.task(id), 'sq', now)
+end
+
+-- A run has ended: the one that waited for it is queued; or, where that one was canceled while it waited itself, its
+-- own follower waits in its place.
+local function let_follow(id, now)
+  local follower = redis.call('HGET', keys.followers, id)
+  if not follower then return end
+  redis.call('HDEL', keys.followers, id)
+  local earlier = redis.call('HGET', keys.task(id), 'af')
+  if earlier and redis.call('HGET', keys.followers, earlier) == id then return follow(earlier, follower) end
+  local owner, task_type, status, queue, priority = unpack(redis.call('HMGET', keys.task(follower), 'o', 'n', 's', 'q', 'p'))
+  if status ~= 'scheduled' then return end
+  redis.call('HDEL', keys.task(follower), 'u', 'af')
+  note_queued(follower, now)
+  set_status(follower, {o = owner, n = task_type, s = status}, 'queued')
+  enqueue(follower, queue, priority, now)
+end
+

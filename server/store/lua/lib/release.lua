@@ -1,0 +1,24 @@
+--- @include "attempts"
+--- @include "finish"
+--- @include "messages"
+-- An attempt has lost its lease: the task is queued again, fails after too many crashes, or is canceled where it was
+-- asked to stop. Answers the new status.
+local function release(id, record, now, ending, crashes_to_add, max_crashes, error)
+  local crashes = redis.call('HINCRBY', keys.task(id), 'c', crashes_to_add)
+  if record.s == 'canceling' then
+    finish(id, record, 'canceled', now)
+    return 'canceled'
+  end
+  if crashes >= tonumber(max_crashes) then
+    finish(id, record, 'failed', now, 'e', error)
+    return 'failed'
+  end
+  note_attempt(id, record, now, ending, '')
+  forget_message(record)
+  redis.call('ZREM', keys.leases, id)
+  redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
+  set_status(id, record, 'queued')
+  enqueue(id, record.q, record.p, now)
+  return 'queued'
+end
+

@@ -1,0 +1,18 @@
+-- The latest run of a schedule that has not ended.
+local function unfinished_run(schedule)
+  for _, line in ipairs(redis.call('LRANGE', keys.schedule_runs(schedule), 0, -1)) do
+    local id = string.match(line, '^%S+')
+    local record = redis.call('HMGET', keys.task(id), 's', 'f')
+    if record[1] and not record[2] then return id end
+  end
+end
+
+-- When a schedule fires next (ms; 0: never again). One that was paused or deleted meanwhile stays so.
+local function set_fire_time(schedule, next)
+  if next > 0 then
+    redis.call('ZADD', keys.fire_times, 'XX', next, schedule)
+  else
+    redis.call('ZREM', keys.fire_times, schedule)
+  end
+end
+

@@ -1,0 +1,32 @@
+--- @include "messages"
+-- Limits of a task type, for everyone (owner '') or for each owner. A task over a limit waits without a message.
+
+-- How many of a type may start now: `most` at the same time, `per_minute` starts a minute (0: any).
+local function room(now, task_type, owner, most, per_minute)
+  local free = math.huge
+  if most > 0 then
+    local running = redis.call('ZCARD', keys.index(owner, task_type, 'running'))
+    free = most - running - redis.call('ZCARD', keys.index(owner, task_type, 'canceling'))
+  end
+  if per_minute > 0 then
+    local starts = keys.starts(task_type, owner)
+    redis.call('ZREMRANGEBYSCORE', starts, 0, now - 60000)
+    free = math.min(free, per_minute - redis.call('ZCARD', starts))
+  end
+  return free
+end
+
+local function note_start(now, task_type, owner, attempt)
+  redis.call('ZADD', keys.starts(task_type, owner), now, attempt)
+  redis.call('PEXPIRE', keys.starts(task_type, owner), 60000)
+end
+
+-- Set a queued task aside until there is room for its type; its message is dropped.
+local function throttle(id, record, now, owner)
+  local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[record.p or 'normal'] + now
+  redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZADD', keys.throttled_in(record.q), score, id)
+  redis.call('ZADD', keys.throttled(record.n, owner), score, id)
+  redis.call('SADD', keys.throttles, record.n .. ':' .. owner)
+end
+

@@ -1,0 +1,20 @@
+-- Queue the tasks again whose lease has run out.
+-- Input: most, most crashes, error (JSON) at that many.
+-- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than `most` means that none is
+-- left. Publishes each status.
+--- @include "record"
+--- @include "release"
+--- @include "when_full"
+allow_when_full()
+local now, answer = now_ms(), {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, 0, now, 'LIMIT', 0, ARGV[1])) do
+  local record = load(id)
+  local status = ''
+  if record.s == 'running' or record.s == 'canceling' then
+    status = release(id, record, now, 'lost', 1, ARGV[2], ARGV[3])
+  else
+    redis.call('ZREM', keys.leases, id)
+  end
+  for _, each in ipairs({id, record.n or '', status}) do answer[#answer + 1] = each end
+end
+return answer

@@ -1,0 +1,78 @@
+"""Every key has one definition, a prefix, and the same name in Python and in Lua."""
+
+import re
+from pathlib import Path
+
+import pytest
+from submitting import submit_many
+
+from server.settings import Settings
+from server.store import Store
+from server.store.api_keys import Role
+from server.store.keys import Keys, lua_table
+from server.store.lua import _LUA, source
+from server.store.record import Status
+
+SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
+
+#: The names that Celery, kombu and their tools expect.
+BROKER = {b"default", b"unacked", b"unacked_index"}
+
+
+def test_lua_gets_the_names_that_python_has(store: Store) -> None:
+    keys = Keys("app-1.jobs:")
+    table = lua_table(keys, "keys.index keys.due keys.high_list")
+
+    found = store.redis.eval(f"{table} return {{keys.index('o', 't', 's'), keys.due, keys.high_list('q')}}", 0)
+
+    assert [name.decode() for name in found] == [keys.index("o", "t", "s"), keys.due, keys.high_list("q")]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_has_a_header_and_names_no_key_itself(script: str, store: Store) -> None:
+    text = (_LUA / f"{script}.lua").read_text()
+
+    header = text.partition("--- @include")[0]
+    assert all(word in header for word in ("Input:", "Output:", "Publishes", "\n-- ")), header
+    calls = re.findall(r"redis\.call\('\w+', *([^,)]*)", source(script, store.settings))
+    assert [call for call in calls if call.startswith(("'", '"'))] == []
+
+
+@pytest.mark.parametrize("path", sorted((_LUA / "lib").glob("*.lua")), ids=lambda path: path.stem)
+def test_each_part_of_the_library_is_included_somewhere(path: Path) -> None:
+    texts = [other.read_text() for other in _LUA.rglob("*.lua") if other != path]
+
+    assert any(f'--- @include "{path.stem}"' in text for text in texts)
+
+
+def test_all_keys_of_ours_have_the_prefix(store: Store) -> None:
+    mine = Store(store.settings.model_copy(update={"key_prefix": "jobs-1:"}))
+    first, second = submit_many(mine, 2, tags=("red",), webhook="https://example.org/")
+    mine.tasks.claim(first, "worker/1")
+    mine.tasks.finish(first, "worker/1", Status.SUCCEEDED, r="x" * 100)
+    mine.leases.elect_leader("worker")
+    mine.leases.heartbeat("worker", {"concurrency": 2})
+    mine.api_keys.create("alice", Role.SUBMIT)
+    mine.checks.at_start()
+
+    keys = set(store.redis.keys("*"))
+    assert {key for key in keys if not key.startswith(b"jobs-1:")} <= BROKER
+    assert mine.tasks.get(second) is not None
+    assert store.tasks.get(second) is None
+
+
+@pytest.mark.parametrize("prefix", ["with space", "{tag}", "quote'", "x" * 65])
+def test_a_prefix_that_could_break_a_script_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="key_prefix"):
+        Settings(redis_url="redis://localhost", key_prefix=prefix)
+
+
+def test_a_store_of_another_format_is_refused_with_a_sentence(store: Store) -> None:
+    assert store.checks.at_start() is None
+    assert store.checks.at_start() is None
+    store.redis.set(store.keys.format, "1")
+
+    reason = Store(store.settings).checks.at_start()
+
+    assert reason is not None
+    assert "has data in the format '1', and this release knows the format '2'" in reason
