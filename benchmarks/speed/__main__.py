@@ -12,6 +12,7 @@ from benchmarks.speed.images import images
 from benchmarks.speed.memory import memory, start
 from benchmarks.speed.plan import FULL, SHORT
 from benchmarks.speed.queue import queue
+from benchmarks.speed.store import store
 from benchmarks.speed.web import web
 
 PARTS = {
@@ -21,6 +22,7 @@ PARTS = {
     "images": images,
     "memory": memory,
     "growth": growth,
+    "store": store,
     "start": start,
 }
 
