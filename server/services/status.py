@@ -1,53 +1,168 @@
-"""The status object, which submits, polls, waits and webhooks all return."""
+"""The status object, which submits, polls, waits and webhooks all return.
+
+A default factory makes a field optional without a default in the schema: the field is left out, not empty.
+"""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, overload
 
-from server.store.record import Record, Status
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from server.store.record import AttemptEnd, CeleryState, Record, Status
+from server.store.record import PastAttempt as StoredAttempt
+
+MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
+
+#: A number that is sent as it came: 3 stays 3.
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
+
+
+def _open(schema: dict[str, Any]) -> None:
+    schema["additionalProperties"] = True
+
+
+class WireObject(BaseModel):
+    """Base of all objects of answers. Fields may be added in a later release, so clients must ignore unknown ones."""
+
+    # A field that is not described here cannot be sent, while the schema stays open.
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_open)
+
+    def as_json(self) -> bytes:
+        """The object as JSON, without the optional fields that it does not have."""
+        return self.model_dump_json(exclude_unset=True).encode()
+
+
+class Failure(WireObject):
+    """The reason why a task failed (an RFC 9457 object)."""
+
+    type: str = Field(json_schema_extra={"format": "uri-reference"}, examples=["/problems/image-unreadable"])
+    title: str
+    detail: str
+
+
+class Progress(WireObject):
+    """The progress of a task, in units of its choice."""
+
+    done: Number
+    total: Number
+    percent: int = Field(ge=0, le=100)
+    message: str
+
+
+class QueuePlace(WireObject):
+    """The queue of a task, and its place in it."""
+
+    name: str
+    position: int | None = Field(description="1 is next; null if it is not in the queue.")
+
+
+class StatusLinks(WireObject):
+    """Addresses of the task."""
+
+    status: str
+    result: str
+    events: str
+    cancel: str
+
+
+class PastAttempt(WireObject):
+    """An attempt that was followed by another one."""
+
+    started_at: str = Field(json_schema_extra=MOMENT)
+    seconds: float = Field(description="Its duration; for a `lost` attempt, until it was noticed.")
+    ending: AttemptEnd = Field(
+        description="Its function `failed` and is retried, its process `crashed`, its worker was `lost` (no "
+        "heartbeat), or was stopped (`handed_back`)."
+    )
+    detail: str = Field(description="For a `failed` attempt: the reason.")
+
+
+class TaskStatus(WireObject):
+    """The status of a task. Submit, status and cancel return the same object."""
+
+    task_id: str = Field(json_schema_extra={"format": "uuid"})
+    task: str = Field(description="The name of its task type.")
+    status: Status
+    state: CeleryState = Field(description="Celery's name for `status`.")
+    done: bool = Field(description="Whether it has ended: `succeeded`, `failed` or `canceled`.")
+    progress: Progress | None
+    submitted_at: str = Field(json_schema_extra=MOMENT)
+    started_at: str | None = Field(json_schema_extra=MOMENT)
+    finished_at: str | None = Field(json_schema_extra=MOMENT)
+    expires_at: str | None = Field(description="When its record is deleted.", json_schema_extra=MOMENT)
+    deliveries: int = Field(description="How often a worker has started it.")
+    retries: int = Field(description="How often its function has failed and was retried.")
+    queue: QueuePlace
+    tags: list[str]
+    error: Failure | None
+    links: StatusLinks
+    not_before: str = Field(
+        default_factory=str, description="When a `scheduled` task is due.", json_schema_extra=MOMENT
+    )
+    waits_for: list[str] = Field(default_factory=list, description="The tasks whose files it waits for.")
+    retry_of: str = Field(default_factory=str, description="The task that this one retries.")
+    earlier_attempts: list[PastAttempt] = Field(
+        default_factory=list, description="Of a task with more than one run: the last of those before, oldest first."
+    )
+
+
+@overload
+def timestamp(milliseconds: int) -> str: ...
+
+
+@overload
+def timestamp(milliseconds: int | None) -> str | None: ...
 
 
 def timestamp(milliseconds: int | None) -> str | None:
-    """Format a time as RFC 3339 in UTC, with milliseconds."""
+    """Format a time in milliseconds since 1970 as RFC 3339 in UTC, with milliseconds."""
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def links(task_id: str) -> dict[str, str]:
+def links(task_id: str) -> StatusLinks:
     """The addresses of a task's routes."""
     base = f"/tasks/{task_id}"
-    return {"status": base, "result": f"{base}/result", "events": f"{base}/events", "cancel": f"{base}/cancel"}
+    return StatusLinks(status=base, result=f"{base}/result", events=f"{base}/events", cancel=f"{base}/cancel")
 
 
-def status_object(record: Record, position: int | None) -> dict[str, Any]:
+def status_object(record: Record, position: int | None) -> TaskStatus:
     """Build the status object; `position` is the place in the queue, where 1 is next."""
-    body = {
-        "task_id": record.id,
-        "task": record.task_type,
-        "status": record.status,
-        "state": record.status.celery_state,
-        "done": record.status.done,
-        "progress": record.progress,
-        "submitted_at": timestamp(record.submitted_ms),
-        "started_at": timestamp(record.started_ms),
-        "finished_at": timestamp(record.finished_ms),
-        "expires_at": timestamp(record.expires_ms),
-        "deliveries": record.deliveries,
-        "retries": record.retries,
-        "queue": {"name": record.queue, "position": position},
-        "tags": record.tags,
-        "error": record.error,
-        "links": links(record.id),
-    }
+    optional: dict[str, Any] = {}
     if record.status is Status.SCHEDULED and record.due_ms is not None:
-        body["not_before"] = timestamp(record.due_ms)
+        optional["not_before"] = timestamp(record.due_ms)
     if record.waits_for and not record.status.done:
-        body["waits_for"] = record.waits_for
+        optional["waits_for"] = record.waits_for
     if record.retry_of:
-        body["retry_of"] = record.retry_of
+        optional["retry_of"] = record.retry_of
     if record.earlier_attempts:
-        body["earlier_attempts"] = [
-            {"started_at": timestamp(run.started_ms), "seconds": run.ms / 1000, "ending": run.ending, "detail": run.why}
-            for run in record.earlier_attempts
-        ]
-    return body
+        optional["earlier_attempts"] = [_past(attempt) for attempt in record.earlier_attempts]
+    return TaskStatus(
+        task_id=record.id,
+        task=record.task_type,
+        status=record.status,
+        state=record.status.celery_state,
+        done=record.status.done,
+        progress=None if record.progress is None else Progress.model_validate(record.progress),
+        submitted_at=timestamp(record.submitted_ms),
+        started_at=timestamp(record.started_ms),
+        finished_at=timestamp(record.finished_ms),
+        expires_at=timestamp(record.expires_ms),
+        deliveries=record.deliveries,
+        retries=record.retries,
+        queue=QueuePlace(name=record.queue, position=position),
+        tags=record.tags,
+        error=None if record.error is None else Failure.model_validate(record.error),
+        links=links(record.id),
+        **optional,
+    )
+
+
+def _past(attempt: StoredAttempt) -> PastAttempt:
+    return PastAttempt(
+        started_at=timestamp(attempt.started_ms),
+        seconds=attempt.ms / 1000,
+        ending=attempt.ending,
+        detail=attempt.why,
+    )

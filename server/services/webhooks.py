@@ -9,8 +9,6 @@ import hmac
 import logging
 import time
 
-import pydantic_core
-
 from server.logs import event
 from server.sdk.http import FetchError, Limits, check_url, request
 from server.services.status import status_object
@@ -43,7 +41,7 @@ def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) 
 
 def deliver(record: Record, secrets: list[str], *, allow_private: bool) -> DeliveryAttempt:
     """Send the status object once."""
-    body = pydantic_core.to_json(status_object(record, None))
+    body = status_object(record, None).as_json()
     at = time.time()
     headers = {
         "Content-Type": "application/json",

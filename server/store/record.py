@@ -19,7 +19,7 @@ The names of its fields are one letter or two, because they are stored in memory
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from server.store import ids
 
@@ -47,12 +47,14 @@ class Status(StrEnum):
         return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 
     @property
-    def celery_state(self) -> str:
+    def celery_state(self) -> "CeleryState":
         """Celery's name for it, as `AsyncResult.state` gives it."""
         return _CELERY_STATES[self]
 
 
-_CELERY_STATES = {
+CeleryState = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
+
+_CELERY_STATES: dict[Status, CeleryState] = {
     Status.SCHEDULED: "PENDING",
     Status.QUEUED: "PENDING",
     Status.RUNNING: "STARTED",

@@ -27,6 +27,7 @@ from server.store.errors import (
 )
 from server.web.current import store
 from server.web.reply import Reply
+from server.web.schemas import ProblemObject
 from server.web.silence import silence
 
 #: Places of a wrong input that an error names, parts of each place, and characters of its texts.
@@ -207,7 +208,7 @@ def answer(error: CoatcheckError) -> Response:
 def problem_reply(error: CoatcheckError, request_id: str) -> Reply:
     """Build the answer for an error, before Flask or the event loop sends it."""
     problem = as_problem(error)
-    body = pydantic_core.to_json(problem.body() | {"request_id": request_id})
+    body = ProblemObject.model_validate(problem.body() | {"request_id": request_id}).as_json()
     fields = {"Content-Type": "application/problem+json", **problem.headers}
     fields.setdefault("Cache-Control", "no-store")
     if problem.status == 503:

@@ -175,6 +175,8 @@ def _end(response: Response) -> Response:
     status, request_id = response.status_code, g.request_id
     if status in _EMPTY:
         response.headers.pop("Content-Type", None)
+    if "Allow" in response.headers:
+        response.headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
     response.headers.update(common_fields(request_id))
     _allow_origin(response)
     log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))

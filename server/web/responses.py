@@ -2,12 +2,11 @@
 
 import hashlib
 import time
-from typing import Any
+from typing import Literal
 
-import pydantic_core
 from flask import Response, request
 
-from server.services.status import status_object
+from server.services.status import WireObject, status_object
 from server.services.submit import Accepted
 from server.store import Store
 from server.store.record import Record
@@ -25,8 +24,15 @@ MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30
 #: Key of the WSGI environment: a function to call with the record that is read for this request.
 OFFER = "coatcheck.offer"
 
+
+class Live(WireObject):
+    """The answer of a process that is up."""
+
+    status: Literal["live"]
+
+
 #: The body of `/health/live`.
-LIVE = {"status": "live"}
+LIVE = Live(status="live").as_json()
 
 
 def reply(
@@ -45,9 +51,9 @@ def common_fields(request_id: str) -> dict[str, str]:
     return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff"}
 
 
-def encoded(body: Any) -> tuple[bytes, str]:
-    """Encode a body as JSON, with its ETag. `body` is a value to encode, or JSON text as bytes."""
-    text = body if isinstance(body, bytes) else pydantic_core.to_json(body)
+def encoded(body: WireObject | bytes) -> tuple[bytes, str]:
+    """Encode a body as JSON, with its ETag. `body` is an object, or JSON text as bytes."""
+    text = body if isinstance(body, bytes) else body.as_json()
     return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
 
@@ -65,7 +71,7 @@ def envelope(record: Record) -> bytes:
     )
 
 
-def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(body: WireObject | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer with JSON, or with 304 if the client has it. `body` is as in `encoded`."""
     return _answer(*encoded(body), status, headers)
 
@@ -122,7 +128,7 @@ def accepted_reply(store: Store, given: Accepted) -> Reply:
 
 def ended(record: Record) -> Response:
     """Answer a submit that waited for the end: the status object with the result."""
-    text = pydantic_core.to_json(status_object(record, None))
+    text = status_object(record, None).as_json()
     return json_answer(b'%s,"result":%s}' % (text[:-1], store().tasks.result(record)))
 
 

@@ -241,15 +241,20 @@ def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | in
     return as_problem(outcome)
 
 
-def _line(answer: NewTask | Problem, now_ms: int) -> dict[str, Any]:
+def _line(answer: NewTask | Problem, now_ms: int) -> BatchTask | BatchRefusal:
     if isinstance(answer, Problem):
-        return {"problem": answer.body(MAX_PLACES_OF_ITEM)}
+        return _refusal(answer)
     record = first_record(answer, now_ms)
-    return {"task_id": record.id, "task": record.task_type, "status": record.status, "links": links(record.id)}
+    return BatchTask(task_id=record.id, task=record.task_type, status=record.status, links=links(record.id))
 
 
-def _ticket(batch_id: str, items: list[dict[str, Any]], *, replayed: bool = False) -> Response:
-    body = {"batch_id": batch_id, "items": items, "links": {"self": f"/batches/{batch_id}"}}
+def _refusal(problem: Problem) -> BatchRefusal:
+    return BatchRefusal(problem=ProblemObject.model_validate(problem.body(MAX_PLACES_OF_ITEM)))
+
+
+def _ticket(batch_id: str, items: list[BatchTask | BatchRefusal], *, replayed: bool = False) -> Response:
+    where = BatchLinks.model_validate({"self": f"/batches/{batch_id}"})
+    body = BatchTicket(batch_id=batch_id, items=items, links=where)
     headers = {"Location": f"/batches/{batch_id}", "Operation-Location": f"/batches/{batch_id}", "Retry-After": "1"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -260,12 +265,12 @@ def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
     """Repeat the first answer. Reasons for refused items are not stored, so they are computed again."""
     found = store().submits.batch(batch_id)
     tasks = found.tasks if found else {}
-    lines = []
+    lines: list[BatchTask | BatchRefusal] = []
     for place, each in enumerate(prepared):
         if task_id := tasks.get(place):
-            lines.append({"task_id": task_id, "links": links(task_id)})
+            lines.append(BatchTask(task_id=task_id, links=links(task_id)))
         else:
-            lines.append({"problem": (each if isinstance(each, Problem) else _no_room()).body()})
+            lines.append(_refusal(each if isinstance(each, Problem) else _no_room()))
     return _ticket(batch_id, lines, replayed=True)
 
 
@@ -290,6 +295,6 @@ def show_batch(batch_id: str) -> Response:
     task_ids = [task_id for task_id in found.tasks.values() if task_id]
     counts = store().listing.count_by_status(task_ids)
     ended = sum(counts.get(word, 0) for word in ("expired", *(status for status in Status if status.done)))
-    body = {"batch_id": batch_id, "total": len(task_ids), "done": ended == len(task_ids), "counts": counts}
-    body["task_ids"] = task_ids
-    return json_answer(body, headers={} if body["done"] else {"Retry-After": "1"})
+    done = ended == len(task_ids)
+    body = BatchStatus(batch_id=batch_id, total=len(task_ids), done=done, counts=counts, task_ids=task_ids)
+    return json_answer(body, headers={} if done else {"Retry-After": "1"})

@@ -1,17 +1,18 @@
 """Routes of the catalog: every task type with its schemas and limits."""
 
-from typing import Any, Literal
+from typing import Any
 
 from flask import Response
 from pydantic import Field
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
+from server.sdk.signature import Arity
 from server.web.current import store
 from server.web.openapi.answers import CACHED, UNCHANGED, json_of
 from server.web.openapi.route import Answer, Api
 from server.web.responses import json_answer
-from server.web.schemas import WireObject
+from server.web.schemas import Number, WireObject
 
 route = Api("catalog", __name__)
 
@@ -19,8 +20,8 @@ route = Api("catalog", __name__)
 class KindLimits(WireObject):
     """Time limits of an attempt in seconds, and the size limit of an upload in bytes."""
 
-    soft_seconds: float
-    hard_seconds: float
+    soft_seconds: Number
+    hard_seconds: Number
     max_upload_bytes: int
 
 
@@ -39,7 +40,7 @@ class CatalogEntry(WireObject):
     description: str
     input_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the parameters.")
     output_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the result.")
-    uploads: dict[str, Literal["one", "many"]] = Field(description="The upload parameters: `one` or `many` files.")
+    uploads: dict[str, Arity] = Field(description="The upload parameters: `one` or `many` files.")
     accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
     limits: KindLimits
     links: KindLinks
@@ -61,7 +62,7 @@ class Catalog(WireObject):
 )
 def list_kinds() -> Response:
     """List all task types."""
-    return json_answer({"tasks": [_entry(each) for each in catalog()]})
+    return json_answer(Catalog(tasks=[_entry(each) for each in catalog()]))
 
 
 @route.get(
@@ -81,19 +82,20 @@ def show_kind(name: str) -> Response:
     return json_answer(_entry(definition(name)))
 
 
-def _entry(each: TaskDefinition) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "summary": each.summary,
-        "description": each.description,
-        "input_schema": each.input_schema,
-        "output_schema": each.output_schema,
-        "uploads": dict(each.uploads),
-        "accepts": list(each.accepts),
-        "limits": {
-            "soft_seconds": each.limits.soft,
-            "hard_seconds": each.limits.hard,
-            "max_upload_bytes": each.max_upload_bytes or store().settings.max_upload_bytes,
-        },
-        "links": {"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"},
-    }
+def _entry(each: TaskDefinition) -> CatalogEntry:
+    limits = KindLimits(
+        soft_seconds=each.limits.soft,
+        hard_seconds=each.limits.hard,
+        max_upload_bytes=each.max_upload_bytes or store().settings.max_upload_bytes,
+    )
+    return CatalogEntry(
+        name=each.name,
+        summary=each.summary,
+        description=each.description,
+        input_schema=each.input_schema,
+        output_schema=each.output_schema,
+        uploads=dict(each.uploads),
+        accepts=list(each.accepts),
+        limits=limits,
+        links=KindLinks.model_validate({"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"}),
+    )

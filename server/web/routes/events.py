@@ -138,7 +138,7 @@ class Reader:
             yield self._event("status", self._status_object(record))
 
     def _status_object(self, record: Record) -> bytes:
-        return pydantic_core.to_json(status_object(record, self._store.tasks.position(record)))
+        return status_object(record, self._store.tasks.position(record)).as_json()
 
     def _entry(self, entry: Entry) -> bytes:
         self._number = entry.number

@@ -6,6 +6,7 @@ import pydantic_core
 from flask import Response, request
 from pydantic import Field
 
+from server.services.failures import FailureGroup as Group
 from server.services.failures import Grouped, grouped
 from server.services.status import timestamp
 from server.web.current import store
@@ -76,7 +77,7 @@ def failure(task_id: str) -> Response:
     if raw is None:
         raise Problem("not-found", "No exception is stored for this task.")
     lines = [entry.content["text"] for entry in store().tasks.events(task_id, 0)[1] if entry.word == "log"]
-    return json_answer({"task_id": task_id, **pydantic_core.from_json(raw), "log": lines[-_LOG_LINES:]})
+    return json_answer(FailureReport(task_id=task_id, log=lines[-_LOG_LINES:], **pydantic_core.from_json(raw)))
 
 
 @route.get(
@@ -94,25 +95,24 @@ def list_failures() -> Response:
     require_admin()
     since = moment_of("since") if "since" in request.args else None
     found_groups = group_since(since if since is not None else day_ago())
-    body = {
-        "failures": [
-            {
-                "id": each.key,
-                "task": each.task,
-                "exception": each.exception,
-                "message": each.message,
-                "place": each.place,
-                "count": len(each.tasks),
-                "first_at": timestamp(min(each.moments)),
-                "last_at": timestamp(max(each.moments)),
-                "sample": each.tasks[0].id,
-            }
-            for each in found_groups.groups
-        ],
-        "looked_at": found_groups.looked_at,
-        "complete": found_groups.complete,
-    }
-    return json_answer(body)
+    failures = [_group(each) for each in found_groups.groups]
+    return json_answer(
+        FailureGroups(failures=failures, looked_at=found_groups.looked_at, complete=found_groups.complete)
+    )
+
+
+def _group(found_group: Group) -> FailureGroup:
+    return FailureGroup(
+        id=found_group.key,
+        task=found_group.task,
+        exception=found_group.exception,
+        message=found_group.message,
+        place=found_group.place,
+        count=len(found_group.tasks),
+        first_at=timestamp(min(found_group.moments)),
+        last_at=timestamp(max(found_group.moments)),
+        sample=found_group.tasks[0].id,
+    )
 
 
 def day_ago() -> int:

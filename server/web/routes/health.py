@@ -18,17 +18,11 @@ from server.web.errors import Problem
 from server.web.middleware import require_admin
 from server.web.openapi.answers import json_of
 from server.web.openapi.route import Access, Answer, Api
-from server.web.responses import LIVE, json_answer
+from server.web.responses import LIVE, Live, json_answer
 from server.web.routes.queues import FINDINGS
 from server.web.schemas import WireObject
 
 route = Api("health", __name__)
-
-
-class Live(WireObject):
-    """The answer of a process that is up."""
-
-    status: Literal["live"]
 
 
 class Ready(WireObject):
@@ -75,7 +69,7 @@ def ready() -> Response:
         reasons.append("No worker is running.")
     if reasons:
         raise Problem("unavailable", " ".join(reasons), headers={"Retry-After": "5"}, warnings=warnings)
-    return json_answer({"status": "ready", "workers": workers, "warnings": warnings})
+    return json_answer(Ready(status="ready", workers=workers, warnings=warnings))
 
 
 @route.get(

@@ -41,7 +41,7 @@ _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "
 def show(task_id: str) -> Response:
     """Show the input of a task."""
     record = find(task_id)
-    return json_answer({"task_id": record.id, "task": record.task_type, "input": input_of(record)})
+    return json_answer(TaskGiven(task_id=record.id, task=record.task_type, input=input_of(record)))
 
 
 def input_of(record: Record) -> dict[str, Any]:

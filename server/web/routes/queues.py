@@ -108,7 +108,7 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 def list_queues() -> Response:
     """List the queues, the run times of each task type, and automatic recoveries."""
     require_admin()
-    return json_answer(overview())
+    return json_answer(QueueOverview.model_validate(overview()))
 
 
 @route.get(
@@ -123,7 +123,7 @@ def list_queues() -> Response:
 def list_workers() -> Response:
     """List the workers that are up, and their tasks."""
     require_admin()
-    return json_answer({"workers": cards()})
+    return json_answer(WorkerList.model_validate({"workers": cards()}))
 
 
 def overview() -> dict[str, Any]:
@@ -176,7 +176,7 @@ def cards() -> list[dict[str, Any]]:
                     "task": runs[task_id].task_type,
                     "owner": runs[task_id].owner,
                     "started_at": timestamp(runs[task_id].started_ms),
-                    "links": links(task_id),
+                    "links": links(task_id).model_dump(),
                 }
                 for task_id in card["running"]
                 if task_id in runs

@@ -12,7 +12,7 @@ from server.store.record import Status
 from server.store.schedules import StoredSchedule
 from server.web.body.options import FARTHEST, NESTED
 from server.web.current import store
-from server.web.schemas import MOMENT, Failure, StatusLinks, WireObject
+from server.web.schemas import MOMENT, Failure, Number, StatusLinks, WireObject
 
 #: Number of upcoming times in an answer.
 SHOWN = 5
@@ -105,7 +105,7 @@ class ScheduleObject(WireObject):
     owner: str = Field(description="The owner of its tasks: the last one who put it.")
     task: str
     input: dict[str, Any]
-    every: float | None = Field(description="The interval in seconds, counted from `created_at`.")
+    every: Number | None = Field(description="The interval in seconds, counted from `created_at`.")
     cron: str | None
     timezone: str
     enabled: bool
@@ -170,7 +170,7 @@ def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
             "task_id": task_id,
             "status": record.status if record else "expired",
             "tick": timestamp(tick or None),
-            "links": links(task_id),
+            "links": links(task_id).model_dump(),
         }
         for (task_id, tick), record in zip(stored.runs, found, strict=True)
     ]

@@ -106,7 +106,7 @@ def put_schedule(name: str) -> Response:
         raise refusal(error, body) from None
     before = stored(name)
     is_new = _keep(name, who.owner, given, before[0] if before else None)
-    return json_answer(shown(*_find(name)), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
+    return json_answer(_answer(name), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
 
 
 @route.patch(
@@ -143,7 +143,7 @@ def patch_schedule(name: str) -> Response:
     except ValidationError as error:
         raise refusal(error, whole) from None
     _keep(name, before.owner, given, before)
-    return json_answer(shown(*_find(name)))
+    return json_answer(_answer(name))
 
 
 class _Changes(RootModel[dict[str, Any]]):
@@ -213,12 +213,13 @@ def list_schedules() -> Response:
     own = None if caller().is_admin else caller().owner
     names = (name for name in store().schedules.names(own) if after is None or name > after)
     page = list(islice((each for name in names if (each := stored(name)) and matches(each[0])), limit + 1))
-    body: dict[str, Any] = {"schedules": [shown(*each) for each in page[:limit]], "next": None}
-    if len(page) <= limit:
-        return json_answer(body)
-    given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
-    body["next"] = f"/schedules?{urlencode([*given, ('cursor', page[limit - 1][0].name)])}"
-    return json_answer(body, headers={"Link": f'<{body["next"]}>; rel="next"'})
+    following = None
+    if len(page) > limit:
+        given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
+        following = f"/schedules?{urlencode([*given, ('cursor', page[limit - 1][0].name)])}"
+    body = {"schedules": [shown(*each) for each in page[:limit]], "next": following}
+    headers = {"Link": f'<{following}>; rel="next"'} if following else None
+    return json_answer(ScheduleList.model_validate(body), headers=headers)
 
 
 def _asked_cursor() -> str | None:
@@ -256,7 +257,7 @@ def _asked_filter() -> Callable[[Schedule], bool]:
 )
 def show_schedule(name: str) -> Response:
     """Show a schedule with its next five times and its last runs."""
-    return json_answer(shown(*_find(name)))
+    return json_answer(_answer(name))
 
 
 @route.delete(
@@ -304,6 +305,10 @@ def run_schedule(name: str) -> Response:
     ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who))
     g.task_id = ticket.record.id
     return accepted(ticket)
+
+
+def _answer(name: str) -> ScheduleObject:
+    return ScheduleObject.model_validate(shown(*_find(name)))
 
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:

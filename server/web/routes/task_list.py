@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, g, request
@@ -94,11 +93,9 @@ def list_tasks() -> Response:
     limit = page_limit()
     page = asked_page(limit)
     # The place in the queue costs a round trip per task; the task's own status has it.
-    body: dict[str, Any] = {"tasks": [status_object(record, None) for record in page.records], "next": None}
-    if page.cursor is None:
-        return json_answer(body)
-    body["next"] = _next("/tasks", page.cursor)
-    return json_answer(body, headers={"Link": f'<{body["next"]}>; rel="next"'})
+    following = page.cursor and _next("/tasks", page.cursor)
+    body = TaskList(tasks=[status_object(record, None) for record in page.records], next=following)
+    return json_answer(body, headers={"Link": f'<{following}>; rel="next"'} if following else None)
 
 
 def _next(path: str, cursor: str) -> str:
@@ -147,7 +144,7 @@ def count_tasks() -> Response:
 def bulk_cancel() -> Response:
     """Cancel every task that matches."""
     unfinished = [status for status in Status if not status.done and status is not Status.CANCELING]
-    return _bulk("canceled", unfinished, MAX_CANCELED, lambda record: store().tasks.cancel(record.id))
+    return _bulk(BulkCanceled, "canceled", unfinished, MAX_CANCELED, lambda record: store().tasks.cancel(record.id))
 
 
 @route.post(
@@ -166,10 +163,12 @@ def bulk_cancel() -> Response:
 def bulk_retry() -> Response:
     """Retry every ended task that matches, by default those that failed or were canceled."""
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
-    return _bulk("retried", ended, MAX_RETRIED, lambda record: retry(store(), record, g.request_id))
+    return _bulk(BulkRetried, "retried", ended, MAX_RETRIED, lambda record: retry(store(), record, g.request_id))
 
 
-def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Record], object]) -> Response:
+def _bulk(
+    answer: type[_Bulk], word: str, statuses: Sequence[Status], most: int, act: Callable[[Record], object]
+) -> Response:
     require_submit()
     _check_filters()
     wanted = asked_filter(statuses)
@@ -189,8 +188,9 @@ def _bulk(word: str, statuses: Sequence[Status], most: int, act: Callable[[Recor
                 break
             else:
                 raise
-    body = {word: done, "refused": refused, "more": cursor is not None}
-    return json_answer(body | {"next": cursor and _next(request.path, cursor)})
+    following = cursor and _next(request.path, cursor)
+    body = {word: done, "refused": refused, "more": following is not None, "next": following}
+    return json_answer(answer.model_validate(body))
 
 
 def _check_filters() -> None:

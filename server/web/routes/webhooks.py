@@ -1,6 +1,6 @@
 """The deliveries of a task's webhook, and the secret that signs webhooks."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from flask import Response
 from pydantic import Field
@@ -20,6 +20,9 @@ from server.web.schemas import MOMENT, WireObject
 route = Api("webhooks", __name__)
 
 
+DeliveryStatus = Literal["waiting", "pending", "delivered", "given-up"]
+
+
 class WebhookTry(WireObject):
     """One attempt to deliver a webhook."""
 
@@ -34,7 +37,7 @@ class WebhookDelivery(WireObject):
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     url: str
-    status: Literal["waiting", "pending", "delivered", "given-up"] = Field(
+    status: DeliveryStatus = Field(
         description="`waiting` for the task's end, `pending` until an attempt succeeds or none is left."
     )
     next_try_at: str | None = Field(json_schema_extra=MOMENT)
@@ -104,23 +107,22 @@ def rotate_secret() -> Response:
 
 def _secret(owner: str, secret: str) -> Response:
     until = store().webhook_secrets.previous_until(owner)
-    body = {"secret": secret, "previous_until": timestamp(until * 1000 if until else None)}
+    body = WebhookSecret(secret=secret, previous_until=timestamp(until * 1000 if until else None))
     return json_answer(body, headers={"Cache-Control": "no-store"})
 
 
-def _delivery(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> dict[str, Any]:
-    return {
-        "task_id": record.id,
-        "url": record.webhook,
-        "status": _status(record, made, next_ms),
-        "next_try_at": timestamp(next_ms),
-        "tries": [
-            {"at": timestamp(each.at), "status": each.status, "reason": each.reason, "ms": each.ms} for each in made
-        ],
-    }
+def _delivery(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> WebhookDelivery:
+    tries = [WebhookTry(at=timestamp(each.at), status=each.status, reason=each.reason, ms=each.ms) for each in made]
+    return WebhookDelivery(
+        task_id=record.id,
+        url=record.webhook,
+        status=_status(record, made, next_ms),
+        next_try_at=timestamp(next_ms),
+        tries=tries,
+    )
 
 
-def _status(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> str:
+def _status(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> DeliveryStatus:
     if not record.status.done:
         return "waiting"
     if made and made[-1].succeeded:

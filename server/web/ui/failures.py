@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from flask import Response, request
+from pydantic_core import to_json
 
 from server.services.failures import FailureGroup
 from server.web.errors import Problem
@@ -69,7 +70,7 @@ def failure_tasks(key: str) -> Response:
         {"id": each.id, "status": each.status, "kind": each.task_type, "what": summary(each)}
         for each in group.tasks[:_MAX_TASKS]
     ]
-    return json_answer({"tasks": tasks, "count": len(group.tasks)})
+    return json_answer(to_json({"tasks": tasks, "count": len(group.tasks)}))
 
 
 def _spark(group: FailureGroup, since: int) -> tuple[list[SparkBar], str]:

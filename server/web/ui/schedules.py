@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from flask import Response, request
+from pydantic_core import to_json
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
@@ -48,9 +49,9 @@ def spoken() -> Response:
     try:
         timing = Timing(None, check_cron(line), check_timezone(zone), 0)
     except ValueError as error:
-        return json_answer({"error": str(error)})
+        return json_answer(to_json({"error": str(error)}))
     following = [timestamp(each) for each in islice(timing.after(store().schedules.now_ms()), SHOWN)]
-    return json_answer({"words": cron_words(line), "next": following})
+    return json_answer(to_json({"words": cron_words(line), "next": following}))
 
 
 def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
