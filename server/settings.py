@@ -24,6 +24,13 @@ def _embedded_url() -> str:
     return ""
 
 
+def _embedded_files(redis_url: str) -> str:
+    """A folder next to the Valkey of `make run`: one machine needs no copy of its files in Redis's memory."""
+    if redis_url and redis_url == _embedded_url():
+        return (EMBEDDED_URL_FILE.parent / "files").absolute().as_uri()
+    return ""
+
+
 class TaskSettings(BaseSettings):
     """Settings that belong to some tasks: their package declares a subclass, and reads it by `ctx.settings.part`.
 
@@ -84,8 +91,9 @@ class Settings(BaseSettings):
         "", description="RabbitMQ as message broker: `amqp://…`. If empty, Redis is the broker.", repr=False
     )
     blob_url: str = Field(
-        "",
-        description="Storage for files: `file:///folder` or `s3://bucket/prefix`. If empty, files are stored in Redis.",
+        default_factory=lambda others: _embedded_files(others.get("redis_url", "")),
+        description="Storage for files: `file:///folder`, `s3://bucket/prefix` or `redis:`. If empty, files are stored "
+        "in Redis, with the Valkey of `make run` in `var/files`.",
         repr=False,
     )
 

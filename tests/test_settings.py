@@ -169,3 +169,17 @@ def test_a_secret_is_never_quoted(service: Service, tmp_path: Path) -> None:
     assert all(f"{name}: " in said for name in secrets)
     assert "swordfish" not in said
     assert "swordfish" not in repr(Settings(redis_url="redis://me:swordfish@host/0", secret_key="swordfish"))
+
+
+def test_the_files_of_make_run_are_in_a_folder_next_to_its_valkey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/redis-url").write_text("redis://127.0.0.1:1/0\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("REDIS_URL", "BLOB_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert load().blob_url == (tmp_path / "var/files").as_uri()
+    assert Settings(redis_url="redis://elsewhere:6379/0").blob_url == "", "web and worker may share no disk"
+    assert Settings(blob_url="redis:").blob_url == "redis:"
