@@ -126,7 +126,7 @@ def asked_page(limit: int) -> Page:
 def count_tasks() -> Response:
     """Count the caller's tasks."""
     counts = store().listing.count(asked_filter())
-    return json_answer({"total": sum(counts.values()), "counts": counts})
+    return json_answer(TaskCount(total=sum(counts.values()), counts=counts))
 
 
 @route.post(
