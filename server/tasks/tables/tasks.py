@@ -82,6 +82,14 @@ def _date_format(text: str) -> str:
     )
 
 
+#: The pattern is for generators of clients; `_date_format` refuses in words.
+DateFormat = Annotated[
+    str,
+    Field(max_length=60, json_schema_extra={"pattern": f"^(?=.*%){DATE_FORMAT.pattern}$"}),
+    AfterValidator(_date_format),
+]
+
+
 def _fits_together(delimiter: str | None, quote: str, **_: object) -> None:
     if delimiter is not None and delimiter == quote:
         raise ValueError("`delimiter` and `quote` are the same character")
@@ -98,7 +106,7 @@ def csv_stats(
     skip_rows: Annotated[int, Field(ge=0, le=10_000)] = 0,
     comment: Annotated[str, Field(min_length=1, max_length=4)] | None = None,
     decimal: Decimal | None = None,
-    date_format: Annotated[str, Field(max_length=60), AfterValidator(_date_format)] | None = None,
+    date_format: DateFormat | None = None,
     null_values: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] | None = None,
     pad_rows: bool = False,
     types: dict[str, TypeName] | None = None,
