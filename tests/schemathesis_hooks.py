@@ -30,6 +30,7 @@ EXPLAINED: Mapping[str, str] = {
     "This is not a URL.": "The same.",
     '"loc":["query","cancel_after"]': "The header's pattern has the form of a duration; a bound in seconds has none.",
     "should be a color": "A colour has more forms than a pattern says.",
+    "Give one character": "A pattern does not tell which characters can be printed.",
     "should be an opaque color": "The same.",
     "should be within 366 days": "JSON Schema has no bounds for a time.",
     '"loc":[],"msg"': "Which parameters go together is said in words: the `check` of a task.",
