@@ -87,6 +87,9 @@ class Settings(BaseSettings):
         description="Prefix of all keys in Redis but those of Celery's queues. Each Coatcheck needs its own database.",
     )
     redis_tls_verify: bool = Field(True, description="Verify the certificate of a `rediss://` server.")
+    max_redis_connections: int = Field(
+        10, ge=4, le=10_000, description="Connections to Redis of one web server, shared by its processes."
+    )
     celery_broker_url: str = Field(
         "", description="RabbitMQ as message broker: `amqp://…`. If empty, Redis is the broker.", repr=False
     )

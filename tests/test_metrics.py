@@ -95,4 +95,4 @@ def test_a_web_process_opens_no_more_connections_than_the_readme_says(fresh: Ser
         answers += clients.map(lambda _: fresh.http.get("/metrics").status_code, range(100))
 
     assert set(answers) == {200}
-    assert len(fresh.redis.client.client_list()) - 1 <= 8 + 4
+    assert len(fresh.redis.client.client_list()) - 1 <= 2 + 10

@@ -181,8 +181,14 @@ class SafeFetch:
         params: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]
         return {**params, "parser_class": Parser}
 
+    def _get_pool(self: Any, asynchronous: bool = False) -> Any:
+        """Use the store's pool for all but the connections that listen; stock has a pool in each channel."""
+        pool = super()._get_pool(asynchronous)  # type: ignore[misc]
+        return pool if asynchronous else self.store.redis.connection_pool
+
     def _disconnect_pools(self: Any) -> None:
         self.__dict__.pop("_publisher", None)
+        self._pool = None  # the store's: other threads use it
         super()._disconnect_pools()  # type: ignore[misc]
 
 

@@ -4,8 +4,8 @@ import sys
 
 from server.settings import Settings, SettingsError, load
 from server.store import Store
-from server.store.checks import Severity
 from server.store.connection import UNREACHABLE, outage_reason
+from server.store.connection.checks import Severity
 from server.store.errors import BlobMissing, CoatcheckError
 
 

@@ -1,6 +1,6 @@
 """The store: the only code that knows Redis. Web, worker and Celery's own tools read and write the same records.
 
-connection.py  the client: one bounded pool, short time-outs, TLS, Sentinel       errors.py  what a caller may meet
+connection/    the client: a pool, short time-outs, TLS, Sentinel, checks         errors.py  what a caller may meet
 keys.py        every key, under one prefix, and the version of the format
 record.py      a task's record, field by field                                    ids.py     task ids
 lua/           Redis's clock, and the scripts; every change of a record is one of them
@@ -8,7 +8,6 @@ tasks.py       the life of a task          submit.py     how tasks come in      
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
 api_keys.py    keys, owners, roles         stats.py      counters, throughput     blobs/      uploads and output files
-checks.py      whether Redis is set up well
 """
 
 import secrets
@@ -22,8 +21,8 @@ from server.settings import Settings
 from server.store.api_keys import ApiKeys
 from server.store.blobs import open_store
 from server.store.blobs.base import BlobStore
-from server.store.checks import Checks
 from server.store.connection import connect
+from server.store.connection.checks import Checks
 from server.store.keys import Keys
 from server.store.leases import Leases
 from server.store.listing import Listing

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,21 @@ from celery.signals import worker_process_init
 
 from server.logs import event
 from server.settings import Settings
+from server.store import Store
+from server.store.connection import UNREACHABLE
 
 _PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
 
 
-def install(settings: Settings) -> None:
-    """Set the limits of each child when it starts."""
+def install(store: Store) -> None:
+    """Set the limits of each child when it starts, and let it connect: waiting for Redis is not a task's time."""
 
     def set_up(**_: Any) -> None:
-        _set_up(settings)
+        _set_up(store.settings)
+        with suppress(*UNREACHABLE):
+            store.redis.ping()
 
     worker_process_init.connect(set_up, weak=False)
 

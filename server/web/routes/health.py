@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 from pydantic import Field
 
 from server.sdk.registry import catalog
-from server.store.checks import Severity
 from server.store.connection import UNREACHABLE, outage_reason
+from server.store.connection.checks import Severity
 from server.store.record import Status
 from server.web.current import store
 from server.web.errors import Problem

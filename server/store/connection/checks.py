@@ -178,7 +178,7 @@ class Checks:
         if limit is None or limit >= wanted:
             return None
         text = f"Redis accepts {limit} connections; one web server and one worker use up to {wanted}."
-        return Finding(Severity.WARNING, f"{text} Raise `maxclients`, or lower WEB_CONCURRENCY or WEB_THREADS.")
+        return Finding(Severity.WARNING, f"{text} Raise `maxclients`, or lower MAX_REDIS_CONNECTIONS.")
 
 
 def _version(info: dict[str, Any]) -> Finding | None:

@@ -1,7 +1,7 @@
-"""The process's connection to Redis: one bounded pool, short time-outs, TLS as one setting.
+"""The process's connections to Redis: one bounded pool (pool.py), short time-outs, TLS as one setting.
 
 Redis can be down, or answer "not now" (`NotReady`). Callers treat both as an outage: code that waits for the end of
-an outage catches `UNREACHABLE` or calls `patiently`.
+an outage catches `UNREACHABLE` or calls `patiently`. checks.py: whether Redis is set up to keep what is accepted.
 """
 
 import logging
@@ -22,6 +22,7 @@ from redis.sentinel import Sentinel
 
 from server.logs import event
 from server.settings import Settings
+from server.store.connection.pool import Pool, SentinelPool
 from server.store.errors import CoatcheckError, StorageFull, StoreUnavailable
 
 T = TypeVar("T")
@@ -107,8 +108,17 @@ def _worth_reconnecting(error: Exception) -> bool:
 
 
 def connections_wanted(config: Settings) -> int:
-    """Connections of one web server and one worker at most, measured with `CLIENT LIST`."""
-    return config.web_concurrency * (config.web_threads + 4) + 10 + config.worker_concurrency
+    """Connections of one web server and one worker at most, measured with `CLIENT LIST`.
+
+    A web process has one more, which listens for changes. A worker has the broker's three, and one for each child.
+    """
+    size = pool_size(config)
+    return config.web_concurrency * (size + 1) + size + 3 + config.worker_concurrency
+
+
+def pool_size(config: Settings) -> int:
+    """Connections of the pool of one process: what its share of `MAX_REDIS_CONNECTIONS` leaves, at least two."""
+    return max(2, config.max_redis_connections // config.web_concurrency - 1)
 
 
 def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
@@ -123,7 +133,7 @@ def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redi
         "socket_keepalive": True,
         "health_check_interval": 0,
         "parser_class": Parser,
-        "max_connections": config.web_threads + 4,
+        "max_connections": pool_size(config),
         "retry": _Once(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
     url = config.redis_url
@@ -132,7 +142,7 @@ def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redi
         options["ssl_check_hostname"] = config.redis_tls_verify
     if urlsplit(url).scheme == "sentinel":
         return _through_sentinel(url, options)
-    return redis.Redis.from_url(url, **options)
+    return redis.Redis.from_pool(Pool.from_url(url, **options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,9 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> "redis.Redis":
     where = parse_sentinel(url)
     timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
     sentinel: Any = cast(Any, Sentinel)(where.nodes, sentinel_kwargs=timeouts)
-    master = sentinel.master_for(where.master, db=where.database, password=where.password, **options)
+    master = sentinel.master_for(
+        where.master, connection_pool_class=SentinelPool, db=where.database, password=where.password, **options
+    )
     return cast(redis.Redis, master)
 
 
