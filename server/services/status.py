@@ -127,6 +127,14 @@ def links(task_id: str) -> StatusLinks:
     return StatusLinks(status=base, result=f"{base}/result", events=f"{base}/events", cancel=f"{base}/cancel")
 
 
+def _progress(record: Record) -> Progress | None:
+    """The last report. A function that has succeeded has done all of it, whatever it reported last."""
+    if record.progress is None:
+        return None
+    last = Progress.model_validate(record.progress)
+    return last.model_copy(update={"done": last.total, "percent": 100}) if record.status is Status.SUCCEEDED else last
+
+
 def status_object(record: Record, position: int | None) -> TaskStatus:
     """Build the status object; `position` is the place in the queue, where 1 is next."""
     optional: dict[str, Any] = {}
@@ -144,7 +152,7 @@ def status_object(record: Record, position: int | None) -> TaskStatus:
         status=record.status,
         state=record.status.celery_state,
         done=record.status.done,
-        progress=None if record.progress is None else Progress.model_validate(record.progress),
+        progress=_progress(record),
         submitted_at=timestamp(record.submitted_ms),
         started_at=timestamp(record.started_ms),
         finished_at=timestamp(record.finished_ms),
