@@ -8,7 +8,7 @@
 --   how many tags, these, how many fields and values, these.
 -- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
 --   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
---   already) or 'skipped' (an earlier run is unfinished); an id is what an earlier request with the key got.
+--   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got.
 -- Publishes nothing: nobody knows these ids yet.
 --- @include "clock"
 --- @include "followers"
@@ -44,9 +44,11 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   if tonumber(redis.call('ZSCORE', keys.fire_times, schedule) or 0) ~= fire_time then
     return {now, unfinished, 'passed'}
   end
-  earlier = unfinished_run(schedule)
+  local count
+  earlier, count = unfinished_runs(schedule)
   -- Runs that fire late, one upon the other, line up: no run was unfinished when the second was due.
-  if earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < fire_time then
+  local skips = earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < fire_time
+  if skips or count == MAX_RUNS then
     set_fire_time(schedule, tonumber(ARGV[13]))
     redis.call('HINCRBY', keys.schedule(schedule), 'skipped', 1)
     return {now, unfinished, 'skipped'}
@@ -140,7 +142,7 @@ if unfinished > before then
     set_fire_time(schedule, tonumber(ARGV[13]))
     redis.call('HDEL', keys.schedule(schedule), 'error')
     redis.call('LPUSH', keys.schedule_runs(schedule), stored[1] .. ' ' .. ARGV[12])
-    redis.call('LTRIM', keys.schedule_runs(schedule), 0, 9)
+    redis.call('LTRIM', keys.schedule_runs(schedule), 0, MAX_RUNS - 1)
   end
 end
 if batch ~= '' then

@@ -41,7 +41,9 @@ class ScheduleRequest(BaseModel):
     timezone: str = Field("UTC", description="Time zone of the `cron` line, a name of the IANA database.")
     enabled: bool = Field(True, description="False pauses the schedule.")
     overlap: Literal["skip", "queue"] = Field(
-        "skip", description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait."
+        "skip",
+        description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait, "
+        "unless ten have not ended.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description=f"As in a submit's query: {', '.join(f'`{name}`' for name in OPTIONS)}."
@@ -118,7 +120,7 @@ class ScheduleObject(WireObject):
     updated_at: str = Field(json_schema_extra=MOMENT)
     next: list[str] = Field(description=f"The next {SHOWN} times; none while it is paused.")
     runs: list[ScheduleRun] = Field(description="The last ten, newest first.")
-    skipped: int = Field(description="The number of runs that were skipped because the previous one had not ended.")
+    skipped: int = Field(description="The number of runs that were left out because earlier ones had not ended.")
     error: Failure | None = Field(description="The reason why the last run could not be submitted.")
     links: ScheduleLinks
 

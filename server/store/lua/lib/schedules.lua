@@ -1,10 +1,17 @@
--- The latest run of a schedule that has not ended.
-local function unfinished_run(schedule)
-  for _, line in ipairs(redis.call('LRANGE', keys.schedule_runs(schedule), 0, -1)) do
+-- The runs that a schedule remembers, and so the most that may be unfinished at a time.
+local MAX_RUNS = 10
+
+-- The latest run of a schedule that has not ended, and how many there are.
+local function unfinished_runs(schedule)
+  local latest, count = nil, 0
+  for _, line in ipairs(redis.call('LRANGE', keys.schedule_runs(schedule), 0, MAX_RUNS - 1)) do
     local id = string.match(line, '^%S+')
     local record = redis.call('HMGET', keys.task(id), 's', 'f')
-    if record[1] and not record[2] then return id end
+    if record[1] and not record[2] then
+      latest, count = latest or id, count + 1
+    end
   end
+  return latest, count
 end
 
 -- When a schedule fires next (ms; 0: never again). One that was paused or deleted meanwhile stays so.
