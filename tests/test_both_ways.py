@@ -39,7 +39,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server of our worker."""
-    settings = {"TASK_MODULES": "sample_tasks,client_tasks", "PYTHONHASHSEED": "0"}  # the order of sets is in answers
+    settings = {"TASK_MODULES": "sample_tasks,client_tasks"}
     with Service(tmp_path_factory.mktemp("served"), **settings) as made:
         yield made.start()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ def run(redis: Redis, scenario: Callable[[Notifier, list[str]], Any]) -> None:
         notifier.stop()
         await asyncio.sleep(0)
 
-    asyncio.run(main())
+    # A thread of its own, because Playwright keeps a loop running in the main one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, main()).result()
     store.redis.close()
 
 

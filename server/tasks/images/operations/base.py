@@ -31,7 +31,7 @@ class Operation:
     summary: str
     function: Callable[..., Frame]
     parameters: Mapping[str, inspect.Parameter]
-    uploads: frozenset[str]
+    uploads: tuple[str, ...]
     model: type[BaseModel]
     check: Check | None
     configured: Mapping[str, str]
@@ -51,7 +51,7 @@ class Operation:
         del parameters[next(iter(parameters))]
         for key in configured or {}:
             del parameters[key]
-        uploads = frozenset(key for key, value in parameters.items() if _takes_file(value.annotation))
+        uploads = tuple(key for key, value in parameters.items() if _takes_file(value.annotation))
         return cls(
             name,
             summary,
@@ -83,7 +83,7 @@ def _takes_file(annotation: object) -> bool:
 
 
 def _model(
-    name: str, summary: str, parameters: Mapping[str, inspect.Parameter], uploads: frozenset[str]
+    name: str, summary: str, parameters: Mapping[str, inspect.Parameter], uploads: tuple[str, ...]
 ) -> type[BaseModel]:
     fields: dict[str, Any] = {"op": (Literal[name], ...)}
     for key, parameter in parameters.items():
