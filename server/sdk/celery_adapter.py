@@ -22,7 +22,7 @@ _SOFT, _HARD = 300.0, 330.0
 
 
 def function_of(celery_task: "Task") -> Callable[..., Any]:
-    """Wrap the Celery task's function with a context parameter, so that `@task` can register it."""
+    """Add a context parameter to the Celery task's function, so that `@task` can register it."""
     original = celery_task.run
     hints = get_type_hints(inspect.unwrap(original), include_extras=True)
 
