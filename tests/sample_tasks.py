@@ -8,12 +8,13 @@ import os
 import signal
 import time
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from ledger_client import client
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from server.sdk.context import Context, OutputFile, Upload
+from server.sdk.errors import TaskError
 from server.sdk.registry import task
 
 LEDGER = "test:ledger"
@@ -267,3 +268,84 @@ def one_per_owner(ctx: Context, seconds: float = 0.2) -> None:
 def three_a_minute(ctx: Context) -> None:
     """Start at most three times per minute."""
     note(ctx, "start")
+
+
+class Point(BaseModel):
+    """A result with a declared type."""
+
+    x: float
+    y: float
+
+
+@task()
+def returns(what: Literal["fits", "dict", "other", "nan"]) -> Point:
+    """Return what fits the declared type, or does not."""
+    found: dict[str, Any] = {
+        "fits": Point(x=1, y=2),
+        "dict": {"x": 1, "y": 2},
+        "other": {"x": "one"},
+        "nan": {"x": float("nan"), "y": 2},
+    }
+    return found[what]  # type: ignore[no-any-return]
+
+
+@task()
+def leaves(how: str) -> None:
+    """Leave by an exception that is meant for others than its caller."""
+    from celery.exceptions import Ignore, Reject, Retry
+
+    ways: dict[str, BaseException] = {
+        "ignore": Ignore(),
+        "reject": Reject("not my kind"),
+        "retry": Retry(when=3600),
+        "exit": SystemExit(3),
+        "interrupt": KeyboardInterrupt(),
+        "generator": GeneratorExit(),
+    }
+    raise ways[how]
+
+
+class Doubled(BaseModel):
+    """A model that pydantic cannot read from what it writes."""
+
+    number: Annotated[int, AfterValidator(lambda value: value * 2)] = Field(validation_alias="n")
+    password: SecretStr
+    hidden: str = Field("", exclude=True)
+
+
+@task()
+def validated_once(given: Doubled, plain: Annotated[int, AfterValidator(lambda value: value + 1)]) -> list[object]:
+    """Say what came in."""
+    return [given.number, given.password.get_secret_value(), given.hidden, plain]
+
+
+@task()
+def stops_at_80(ctx: Context) -> None:
+    """Report less than all, and succeed."""
+    ctx.progress(8, 10, "nearly")
+
+
+@task()
+def fails_with_memory(megabytes: int) -> None:
+    """Fail while a variable holds much memory, and blame the input for an allocation that failed."""
+    kept = [bytearray(2**20) for _ in range(megabytes)]
+    raise ValueError(f"{len(kept)} MB are not enough")
+
+
+@task()
+def blames_the_file() -> None:
+    """Call an allocation that failed a broken file."""
+    try:
+        bytearray(2**45)
+    except MemoryError:
+        raise TaskError("file-broken", "The file is broken.") from None
+
+
+_kept: list[bytearray] = []
+
+
+@task()
+def leaks(megabytes: int) -> int:
+    """Keep memory after the end, and say which process does."""
+    _kept.append(bytearray(megabytes * 2**20))
+    return os.getpid()

@@ -28,8 +28,11 @@ def function_of(celery_task: "Task") -> Callable[..., Any]:
 
     @functools.wraps(original)
     def run(ctx: Context, **arguments: Any) -> Any:
-        with _as_celery(celery_task, ctx):
-            return original(**arguments)
+        try:
+            with _as_celery(celery_task, ctx):
+                return original(**arguments)
+        except _Replaced as replaced:
+            return replaced.signature.apply(throw=True).get()
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
     given = inspect.signature(original)
@@ -47,7 +50,7 @@ def options_of(celery_task: "Task") -> dict[str, Any]:
 
 @contextmanager
 def _as_celery(celery_task: "Task", ctx: Context) -> Iterator[None]:
-    own = {"retry": _retry(celery_task, ctx), "update_state": _update_state(ctx)}
+    own = {"retry": _retry(celery_task, ctx), "update_state": _update_state(ctx), "replace": _replace}
     celery_task.push_request(id=ctx.task_id, retries=ctx.retries, called_directly=False, args=(), kwargs={})
     celery_task.__dict__.update(own)
     try:
@@ -56,6 +59,19 @@ def _as_celery(celery_task: "Task", ctx: Context) -> Iterator[None]:
         for name in own:
             del celery_task.__dict__[name]
         celery_task.pop_request()
+
+
+class _Replaced(BaseException):
+    """The task has named another one whose result is to be its own."""
+
+    def __init__(self, signature: Any) -> None:
+        super().__init__()
+        self.signature = signature
+
+
+def _replace(sig: Any) -> Any:
+    """Run the other task in this attempt. Celery's own publishes it under the same id and ends this."""
+    raise _Replaced(sig)
 
 
 def _retry(celery_task: "Task", ctx: Context) -> Callable[..., Any]:

@@ -1,7 +1,5 @@
 """A task type: a function, its input and output, and how it may run."""
 
-import json
-import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -10,13 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import pydantic_core
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
-from server.sdk.signature import Arity, Signature
+from server.sdk.results import ResultWriter, is_finite
+from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
 from server.store.record import FREE, Throttle
@@ -31,9 +30,6 @@ _MAX_NAMED = 10
 
 #: Floats represent every integer up to this one exactly.
 _LARGEST_WHOLE = 2.0**53
-
-#: Texts in JSON that may be a number outside a float's range, and need a closer check.
-_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -133,7 +129,7 @@ class TaskDefinition:
         """The JSON Schema (2020-12) of the result."""
         return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
 
-    def validate_json(self, body: bytes, *, allow_private: bool = False) -> BaseModel:
+    def validate_json(self, body: bytes, *, allow_private: bool = False) -> TaskInput:
         """Validate a JSON body strictly: `"5"` is not a number. `5.0` is an integer, as in JSON Schema.
 
         Raises:
@@ -142,66 +138,65 @@ class TaskDefinition:
         model, context = self.signature.model, InputContext(allow_private)
         try:
             try:
-                given = model.model_validate_json(body, strict=True, context=context)
+                given, raw = model.model_validate_json(body, strict=True, context=context), body
             except ValidationError as error:
                 if not any(_is_whole(item) for item in error.errors(include_url=False)):
                     raise
-                again = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
-                given = model.model_validate_json(again, strict=True, context=context)
+                raw = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
+                given = model.model_validate_json(raw, strict=True, context=context)
         except ValidationError as error:
             raise refusal(error, body) from None
         if not is_finite(body):
             message = "Input should have finite numbers only"
             raise InvalidInput(f"{message}.", errors=[{"loc": [], "msg": message}])
-        return given
+        return given.keep(pydantic_core.from_json(raw))
 
-    def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> BaseModel:
+    def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> TaskInput:
         """Validate the fields of a form or a query, whose values are text; uploads are `Upload` objects.
 
         Raises:
             InvalidInput: a field is refused.
         """
         try:
-            return self.signature.model.model_validate(dict(fields), strict=False, context=InputContext(allow_private))
+            given = self.signature.model.model_validate(dict(fields), strict=False, context=InputContext(allow_private))
+            return given.keep(fields)
         except ValidationError as error:
             raise refusal(error, fields) from None
 
-    def read_stored(self, stored: bytes, blobs: BlobStore) -> BaseModel:
+    def read_stored(self, stored: bytes, blobs: BlobStore) -> TaskInput:
         """Read an input that was stored; its uploads read from `blobs`.
 
-        Addresses in it are checked later, at connection time.
+        Validated as it was when it came: strictly where it was JSON, else as a form's text. Addresses in it are
+        checked later, at connection time.
 
         Raises:
             InvalidInput: the signature has changed since, and the input no longer fits.
         """
+        model, context = self.signature.model, InputContext(allow_private=True, blobs=blobs)
         try:
-            return self.signature.model.model_validate_json(
-                stored, context=InputContext(allow_private=True, blobs=blobs)
-            )
+            try:
+                given = model.model_validate_json(stored, strict=True, context=context)
+            except ValidationError:
+                given = model.model_validate_json(stored, strict=False, context=context)
         except ValidationError as error:
             raise refusal(error, stored) from None
+        return given.keep(pydantic_core.from_json(stored))
+
+    def result_json(self, value: Any) -> bytes:
+        """Check what the function returned against its declared type, and write it as JSON.
+
+        Raises:
+            TaskError: `invalid-result` or `result-too-large`.
+        """
+        return self._result_writer.to_json(value)
+
+    @cached_property
+    def _result_writer(self) -> ResultWriter:
+        return ResultWriter(self.signature.returns)
 
 
 def _is_media_range(text: str) -> bool:
     return text == "*/*" or is_media_type(text.removesuffix("*") + "any" if text.endswith("/*") else text)
-
-
-def is_finite(text: bytes | str) -> bool:
-    """Whether all numbers in a JSON text are finite: `NaN` and `1e999` would be stored as null."""
-    if not _NOT_FINITE.search(text.encode() if isinstance(text, str) else text):
-        return True
-    try:
-        json.loads(text, parse_constant=_finite, parse_float=_finite)
-    except OverflowError:
-        return False
-    return True
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise OverflowError
-    return number
 
 
 def _is_whole(item: Any) -> bool:

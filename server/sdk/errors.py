@@ -36,6 +36,8 @@ register_error_types(
         "task-error": ErrorType("The task's function raised an error", "The detail has its message."),
         "time-limit": ErrorType("The task took longer than its limit", "Send less work in one task."),
         "out-of-memory": ErrorType("The task needed more memory than its limit", "Send a smaller input."),
+        "invalid-result": ErrorType("The task's function returned an invalid result", "Fix the function."),
+        "task-rejected": ErrorType("The task's function rejected the task", "The detail has its reason."),
         "result-too-large": ErrorType("The result is too large to keep", "Save large results as a file."),
         "upload-missing": ErrorType("An upload of the task is missing", "Submit the task again."),
         "upload-unreachable": ErrorType(
@@ -123,6 +125,8 @@ def describe(error: BaseException) -> dict[str, str]:
     """
     if isinstance(error, TaskError):
         return error_object(error.type, error.detail)
+    if isinstance(error, CoatcheckError):
+        return error.error_object()
     name = type(error).__name__
     plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
     words = _PRIVATE.sub("…", str(error))[:500] if plain and not isinstance(error, UnicodeError) else ""

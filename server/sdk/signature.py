@@ -5,12 +5,23 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Self, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model, model_validator
+import pydantic_core
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 
 from server.sdk.context import Context, Upload
+from server.sdk.uploads import stored_form
 
 #: Names of options in a submit's query; a parameter cannot use them.
 RESERVED = frozenset({"wait", "delay", "not_before", "priority", "webhook", "tag", "ttl", "cancel_after"})
@@ -24,6 +35,35 @@ TYPES_THAT_WORK = (
 _PREFIX = "p_"
 
 
+class TaskInput(BaseModel):
+    """A validated input, which also keeps what came in.
+
+    The record stores what came in, and the worker validates that. What a validator has made of it could not be
+    validated a second time: a secret prints as asterisks, and a value that was changed would be changed again.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def keep(self, raw: Mapping[str, Any]) -> Self:
+        """Keep the values that this was validated from."""
+        self._raw = dict(raw)
+        return self
+
+    def stored(self) -> bytes:
+        """The JSON to store: what came in, with each upload as it is stored."""
+        values = {name: _with_stored_uploads(value, getattr(self, _PREFIX + name)) for name, value in self._raw.items()}
+        return pydantic_core.to_json(values)
+
+
+def _with_stored_uploads(raw: Any, validated: Any) -> Any:
+    if isinstance(validated, Upload):
+        return stored_form(validated)
+    if isinstance(validated, list) and any(isinstance(each, Upload) for each in validated):
+        return [stored_form(each) for each in validated]
+    return raw
+
+
 class Arity(StrEnum):
     """The number of files of an upload parameter."""
 
@@ -35,7 +75,7 @@ class Arity(StrEnum):
 class Signature:
     """The parts of a signature: the input model, the context parameter, the uploads, the return type."""
 
-    model: type[BaseModel]
+    model: type[TaskInput]
     context: str | None
     uploads: dict[str, Arity]
     names: tuple[str, ...]
@@ -108,18 +148,17 @@ def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any])
     return hints[name]
 
 
-def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: Mapping[str, Arity]) -> type[BaseModel]:
-    config = ConfigDict(extra="forbid", allow_inf_nan=False, title=title)
+def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: Mapping[str, Arity]) -> type[TaskInput]:
     made: dict[str, Any] = {}
     for name, (annotation, default) in fields.items():
         one: dict[str, Any] = {_PREFIX + name: (annotation, Field(default, alias=name))}
         _check_parameter(label, name, annotation, one, is_upload=name in uploads)
         made |= one
-    model: type[BaseModel] = create_model(title, __config__=config, **made)
+    model: type[TaskInput] = create_model(title, __base__=TaskInput, __cls_kwargs__={"title": title}, **made)
     return model
 
 
-def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[..., object]) -> type[BaseModel]:
+def _checked(model: type[TaskInput], names: tuple[str, ...], check: Callable[..., object]) -> type[TaskInput]:
     """Add `check` to the model: its ValueError makes the input invalid."""
 
     def fits_together(given: BaseModel) -> BaseModel:
@@ -127,7 +166,7 @@ def _checked(model: type[BaseModel], names: tuple[str, ...], check: Callable[...
         return given
 
     validators: Any = {"fits_together": model_validator(mode="after")(fits_together)}
-    checked: type[BaseModel] = create_model(model.__name__, __base__=model, __validators__=validators)
+    checked: type[TaskInput] = create_model(model.__name__, __base__=model, __validators__=validators)
     return checked
 
 

@@ -155,7 +155,7 @@ class Upload:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(
-            _validate_upload, serialization=core_schema.plain_serializer_function_ser_schema(_stored_form)
+            _validate_upload, serialization=core_schema.plain_serializer_function_ser_schema(stored_form)
         )
 
     @classmethod
@@ -184,7 +184,8 @@ class Upload:
         }
 
 
-def _stored_form(upload: Upload) -> dict[str, Any]:
+def stored_form(upload: Upload) -> dict[str, Any]:
+    """The JSON object that a record has of an upload."""
     fields = ("key", "filename", "media_type", "size", "sha256")
     more = {name: value for name in ("url", "task_id", "file") if (value := getattr(upload, name))}
     return {name: getattr(upload, name) for name in fields} | more

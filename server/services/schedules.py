@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Any, Literal
 
 import pydantic_core
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from server.logs import event
 from server.sdk.registry import definition
+from server.sdk.signature import TaskInput
 from server.services.cron import Timing
 from server.services.options import Options
 from server.services.publish import store_and_publish
@@ -73,7 +74,7 @@ class Schedule:
         """Up to `count` fire times after a moment; none if it is paused."""
         return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
 
-    def validated(self, allow_private: bool) -> BaseModel:
+    def validated(self, allow_private: bool) -> TaskInput:
         """Validate the input by the task type's schema.
 
         Raises:

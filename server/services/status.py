@@ -19,6 +19,13 @@ def links(task_id: str) -> dict[str, str]:
     return {"status": base, "result": f"{base}/result", "events": f"{base}/events", "cancel": f"{base}/cancel"}
 
 
+def _progress(record: Record) -> dict[str, Any] | None:
+    """The last report. A function that has succeeded has done all of it, whatever it reported last."""
+    if record.progress is None or record.status is not Status.SUCCEEDED:
+        return record.progress
+    return record.progress | {"done": record.progress["total"], "percent": 100}
+
+
 def status_object(record: Record, position: int | None) -> dict[str, Any]:
     """Build the status object; `position` is the place in the queue, where 1 is next."""
     body = {
@@ -27,7 +34,7 @@ def status_object(record: Record, position: int | None) -> dict[str, Any]:
         "status": record.status,
         "state": record.status.celery_state,
         "done": record.status.done,
-        "progress": record.progress,
+        "progress": _progress(record),
         "submitted_at": timestamp(record.submitted_ms),
         "started_at": timestamp(record.started_ms),
         "finished_at": timestamp(record.finished_ms),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import pydantic_core
-from pydantic import BaseModel
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import InvalidInput
 from server.sdk.registry import definition as find_definition
+from server.sdk.signature import TaskInput
 from server.services.errors import TaskNotDone
 from server.services.options import Options
 from server.services.publish import first_record, store_and_publish
@@ -69,7 +69,7 @@ class Submission:
         if self._key:
             self.store.submits.release_key(self._key)
 
-    def submit(self, given: BaseModel, *, retry_of: str = "") -> Accepted:
+    def submit(self, given: TaskInput, *, retry_of: str = "") -> Accepted:
         """Store the task. From now on it will end as succeeded, failed or canceled.
 
         Raises:
@@ -87,7 +87,7 @@ class Submission:
         self._submitted = True
         return Accepted(first_record(task), outcome or None, result.unfinished)
 
-    def prepare(self, given: BaseModel, *, retry_of: str = "") -> NewTask:
+    def prepare(self, given: TaskInput, *, retry_of: str = "") -> NewTask:
         """Build the task to store, with all its uploads in the blob store.
 
         Raises:
@@ -101,7 +101,7 @@ class Submission:
             id=self.task_id,
             owner=self._owner,
             task_type=self.definition.name,
-            input=given.model_dump_json(by_alias=True, exclude_unset=True, round_trip=True).encode(),
+            input=given.stored(),
             queue=self.definition.queue,
             priority=options.priority,
             request_id=self._request_id,

@@ -2,6 +2,7 @@
 
 identity.py       the name of a worker process, and its queues
 execution.py      one attempt of a task, in a child
+endings.py        the end that each exception stands for                        child_memory.py  memory of a child
 child_limits.py   a child's memory limit, and its end when its parent dies      temp_files.py  its temporary files
 consumer.py       keeps messages through a lost connection                      request.py     a message that is held
 maintenance/      services, each in a thread of its own: heartbeat, scheduler, rescuer, …

@@ -1,24 +1,19 @@
 """Limits of a pool child: its memory, and the signals that end it."""
 
 import ctypes
-import logging
 import os
-import resource
 import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from celery.signals import worker_process_init
 
-from server.logs import event
+from server.celery_app.worker import child_memory
 from server.settings import Settings
 
 _PR_SET_PDEATHSIG = 1
-
-log = logging.getLogger(__name__)
 
 
 def install(settings: Settings) -> None:
@@ -28,13 +23,14 @@ def install(settings: Settings) -> None:
         _set_up(settings)
 
     worker_process_init.connect(set_up, weak=False)
+    child_memory.replace_children_that_have_grown()
 
 
 def _set_up(settings: Settings) -> None:
     # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
-    _limit_memory(settings.worker_memory_limit)
+    child_memory.set_up(settings.worker_memory_limit)
 
 
 def _die_with_parent() -> None:
@@ -52,23 +48,3 @@ def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
-
-
-def _limit_memory(extra: int) -> None:
-    """Make allocations beyond the limit fail with `MemoryError`, which ends the task but not the worker.
-
-    RLIMIT_DATA counts private writable memory, not reserved address space.
-    """
-    limit = _data_bytes() + extra
-    try:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-    except (ValueError, OSError):
-        event(log, "worker.memory_limit_not_set", level=logging.WARNING)
-
-
-def _data_bytes() -> int:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmData"))
-    return int(line.split()[1]) * 1024

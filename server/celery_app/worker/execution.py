@@ -10,24 +10,23 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import pydantic_core
 from celery import Task
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore
 
+from server.celery_app.worker import child_memory
+from server.celery_app.worker.endings import ending_of
 from server.logs import event
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
-from server.sdk.errors import Canceled, RetryLater, TaskError, describe
+from server.sdk.errors import Canceled, InvalidInput, RetryLater, TaskError, describe
+from server.sdk.signature import TaskInput
 from server.sdk.url_uploads import fetched_uploads
 from server.services.failures import report
 from server.store import Store
 from server.store.connection import patiently
 from server.store.record import Status
 from server.store.tasks import Attempt
-
-#: Maximum size of a result in bytes. Larger results must be saved as a file.
-MAX_RESULT_BYTES = 4 * 2**20
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +63,18 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         task=definition.name,
         delivery=attempt.deliveries,
     )
+    child_memory.renew_limit(store.settings.worker_memory_limit)
     context = Context(store, attempt)
     try:
         return _call(definition, context, store, attempt)
-    except Canceled:
+    except Canceled as error:
+        child_memory.release(error)
         store_end(store, attempt, Status.CANCELED)
         raise Ignore() from None
     except Exception as error:
-        request.error = describe(error.__cause__ or error if isinstance(error, RetryLater) else error)
-        request.failure = report(error.__cause__ or error if isinstance(error, RetryLater) else error, request.hostname)
+        shown = (error.__cause__ or error) if isinstance(error, RetryLater) else error
+        request.error, request.failure = describe(shown), report(shown, request.hostname)
+        child_memory.release(error)
         if _retried(definition, store, attempt, error, request.error):
             raise Ignore() from None
         raise
@@ -80,32 +82,29 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         request.files = context.stored_files()
 
 
-def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> Any:
-    signature = definition.signature
-    arguments = signature.arguments(definition.read_stored(attempt.input, store.blobs))
-    resolve(store, arguments.values(), attempt.owner)
-    seconds = definition.limits.soft / 2
+def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> bytes:
+    """Call the function. Whatever leaves it is a result, or one of the exceptions that `execute` knows."""
     try:
+        arguments = definition.signature.arguments(_input(definition, store, attempt))
+        resolve(store, arguments.values(), attempt.owner)
+        seconds = definition.limits.soft / 2
         with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
-            if signature.context:
-                arguments[signature.context] = context
-            return _jsonable(definition.function(**arguments))
-    except SoftTimeLimitExceeded:
-        raise TaskError("time-limit", f"It took longer than {definition.limits.soft:g} seconds.") from None
-    except MemoryError:
-        raise TaskError("out-of-memory", "It needed more memory than WORKER_MEMORY_LIMIT allows.") from None
-    except SystemExit:
-        raise TaskError("task-error", "The function ended its process.") from None
+            if definition.signature.context:
+                arguments[definition.signature.context] = context
+            return definition.result_json(definition.function(**arguments))
+    except BaseException as error:
+        end = ending_of(error, definition.limits.soft)
+        if end is error:
+            raise
+        raise end.with_traceback(error.__traceback__) from end.__cause__ or error
 
 
-def _jsonable(value: Any) -> bytes:
+def _input(definition: TaskDefinition, store: Store, attempt: Attempt) -> TaskInput:
     try:
-        text = pydantic_core.to_json(value, inf_nan_mode="null", by_alias=True)
-    except pydantic_core.PydanticSerializationError as error:
-        raise TaskError("task-error", f"The function's result cannot be represented in JSON: {error}") from None
-    if len(text) > MAX_RESULT_BYTES:
-        raise TaskError("result-too-large", f"The result has {len(text)} bytes; the limit is {MAX_RESULT_BYTES}.")
-    return text
+        return definition.read_stored(attempt.input, store.blobs)
+    except InvalidInput as error:
+        detail = f"The task type has changed since the task was submitted. {error.detail}"
+        raise TaskError("invalid-input", detail) from None
 
 
 def _retried(

@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 
 import pydantic_core
 from flask import request
-from pydantic import BaseModel
 from werkzeug.http import parse_options_header
 
 from server.sdk.context import Upload
-from server.sdk.definition import TaskDefinition, is_finite
-from server.sdk.signature import RESERVED
+from server.sdk.definition import TaskDefinition
+from server.sdk.results import is_finite
+from server.sdk.signature import RESERVED, TaskInput
 from server.services.submit import Submission
 from server.web.body.multipart import MAX_FIELD_BYTES, read_form
 from server.web.body.stream import chunks, read_all, read_some
@@ -30,7 +30,7 @@ _SCALARS = frozenset({"integer", "number", "boolean", "null"})
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_input(submission: Submission) -> BaseModel:
+def read_input(submission: Submission) -> TaskInput:
     """Read and validate the task's input, and store its uploads in the blob store.
 
     Raises:
@@ -121,7 +121,7 @@ def _read_urlencoded(definition: TaskDefinition) -> list[tuple[str, str]]:
     return _decoded(text)
 
 
-def _read_raw(submission: Submission) -> BaseModel:
+def _read_raw(submission: Submission) -> TaskInput:
     """Read one file's bytes, or an empty body for a task with all parameters in the query."""
     definition = submission.definition
     first = read_some()
@@ -140,7 +140,7 @@ def _read_raw(submission: Submission) -> BaseModel:
     return _validated(definition, [(name, upload)])
 
 
-def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> BaseModel:
+def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> TaskInput:
     """Combine query and body, convert each parameter's text by its schema, and validate."""
     given: dict[str, list[Any]] = {}
     for name, value in [*_query(), *body]:

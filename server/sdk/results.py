@@ -1,0 +1,80 @@
+"""What a function returned, as JSON: it must fit the declared type, and JSON must be able to hold it."""
+
+import json
+import math
+import re
+from typing import Any
+
+import pydantic_core
+from pydantic import TypeAdapter, ValidationError
+
+from server.sdk.errors import TaskError
+
+#: Maximum size of a result in bytes. Larger results must be saved as a file.
+MAX_RESULT_BYTES = 4 * 2**20
+
+#: Texts in JSON that may be a number outside a float's range, and need a closer check.
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
+
+
+class ResultWriter:
+    """Writes the results of one function."""
+
+    def __init__(self, returns: Any) -> None:
+        self._adapter: TypeAdapter[Any] = TypeAdapter(returns)
+
+    def to_json(self, value: Any) -> bytes:
+        """Check a value against the declared type and write it.
+
+        Raises:
+            TaskError: `invalid-result` or `result-too-large`.
+        """
+        try:
+            checked = self._adapter.validate_python(value)
+            text = self._adapter.dump_json(checked, by_alias=True)
+        except ValidationError as error:
+            raise _invalid(f"its declared type: {_first(error)}") from None
+        except (pydantic_core.PydanticSerializationError, ValueError) as error:
+            raise _invalid(f"JSON: {error}") from None
+        if b"null" in text and not _all_finite(self._adapter.dump_python(checked, warnings=False)):
+            raise _invalid("JSON: it contains a number that is NaN or infinite; return None in its place")
+        if len(text) > MAX_RESULT_BYTES:
+            raise TaskError("result-too-large", f"The result has {len(text)} bytes; the limit is {MAX_RESULT_BYTES}.")
+        return text
+
+
+def _invalid(reason: str) -> TaskError:
+    return TaskError("invalid-result", f"The function's result does not fit {reason.rstrip('.')[:500]}.")
+
+
+def _all_finite(value: Any) -> bool:
+    """Whether no number in a value is one that pydantic writes as null."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return not isinstance(value, list | tuple | set | frozenset) or all(map(_all_finite, value))
+
+
+def _first(error: ValidationError) -> str:
+    item = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in item["loc"])
+    return f"{place}: {item['msg']}" if place else item["msg"]
+
+
+def is_finite(text: bytes | str) -> bool:
+    """Whether all numbers in a JSON text are finite: `NaN` and `1e999` would be stored as null."""
+    if not _NOT_FINITE.search(text.encode() if isinstance(text, str) else text):
+        return True
+    try:
+        json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except OverflowError:
+        return False
+    return True
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise OverflowError
+    return number

@@ -1,0 +1,119 @@
+"""Each way out of a function is an end of its task, and leaves nothing behind."""
+
+from typing import Any
+
+import pytest
+from harness import Service
+
+
+def error(service: Service, task_id: str) -> tuple[str, str]:
+    ended = service.wait_for(task_id)
+    assert ended["status"] == "failed", ended
+    return ended["error"]["type"].removeprefix("/problems/"), ended["error"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "words"),
+    [
+        ("ignore", "task-rejected", "The function ignored the task."),
+        ("reject", "task-rejected", "The function rejected the task: not my kind"),
+        ("exit", "task-error", "The function raised SystemExit, which ends a process."),
+        ("interrupt", "task-error", "The function raised KeyboardInterrupt, which ends a process."),
+        ("generator", "task-error", "The function raised GeneratorExit, which ends a process."),
+    ],
+)
+def test_what_is_meant_for_celery_or_the_process_ends_the_task(
+    service: Service, how: str, kind: str, words: str
+) -> None:
+    task_id = service.submit("leaves", how=how)
+    assert error(service, task_id) == (kind, words)
+    assert service.status(task_id)["deliveries"] == 1
+
+
+def test_a_retry_that_a_function_raises_itself_is_one(service: Service) -> None:
+    task_id = service.submit("leaves", how="retry")
+    assert service.wait_for(task_id, "retrying", "failed")["status"] == "retrying"
+
+
+@pytest.mark.parametrize("what", ["fits", "dict"])
+def test_a_result_that_fits_the_declared_type_is_kept(service: Service, what: str) -> None:
+    assert service.result(service.submit("returns", what=what)) == {"x": 1.0, "y": 2.0}
+
+
+def test_a_result_that_does_not_fit_the_declared_type_fails_and_says_where(service: Service) -> None:
+    kind, words = error(service, service.submit("returns", what="other"))
+    assert kind == "invalid-result"
+    assert "does not fit its declared type: x: Input should be a valid number" in words
+
+
+def test_a_number_that_json_does_not_have_fails_and_does_not_become_null(service: Service) -> None:
+    kind, words = error(service, service.submit("returns", what="nan"))
+    assert (kind, "NaN" in words) == ("invalid-result", True)
+    assert error(service, service.submit("misbehaves", how="nan"))[0] == "invalid-result"
+
+
+def test_the_function_gets_what_came_in_and_no_validator_runs_over_its_own_result(service: Service) -> None:
+    given = {"n": 4, "password": "swordfish", "hidden": "kept"}
+    task_id = service.submit("validated_once", given=given, plain=1)
+    assert service.result(task_id) == [8, "swordfish", "kept", 2]
+    again = service.http.post(f"/tasks/{task_id}/retry").json()["task_id"]
+    assert service.result(again) == [8, "swordfish", "kept", 2]
+
+
+def test_the_progress_of_a_task_that_succeeded_is_complete(service: Service) -> None:
+    ended = service.wait_for(service.submit("stops_at_80"))
+    assert ended["progress"] == {"done": 10, "total": 10, "percent": 100, "message": "nearly"}
+
+
+def test_an_allocation_that_failed_is_never_the_fault_of_the_file(service: Service) -> None:
+    assert error(service, service.submit("blames_the_file"))[0] == "out-of-memory"
+
+
+@pytest.fixture
+def small(fresh: Service) -> Service:
+    """A worker of one child, whose tasks may use 128 MiB each."""
+    fresh.env |= {"WORKER_CONCURRENCY": "1", "WORKER_MEMORY_LIMIT": str(128 * 2**20)}
+    return fresh.start()
+
+
+def test_a_failed_task_leaves_its_memory_to_the_next_one(small: Service) -> None:
+    for _ in range(4):
+        assert error(small, small.submit("fails_with_memory", megabytes=100))[0] == "task-error"
+    assert "worker.child_replaced" not in small.workers[0].output()
+
+
+def test_a_child_whose_tasks_leak_is_replaced_before_its_neighbours_fail(small: Service) -> None:
+    first = small.result(small.submit("leaks", megabytes=100))
+    second = small.result(small.submit("leaks", megabytes=100))
+    assert first != second
+    assert "worker.child_replaced" in small.workers[0].output()
+
+
+LATER = """
+from server.sdk.registry import task
+
+@task()
+def changes({parameters}) -> str:
+    return "ran"
+"""
+
+
+def test_a_task_whose_signature_has_changed_since_fails_with_the_name_of_the_field(fresh: Service) -> None:
+    def deploy(parameters: str) -> None:
+        (fresh.folder / "changing.py").write_text(LATER.format(parameters=parameters))
+
+    fresh.env |= {"TASK_MODULES": "changing", "PYTHONPATH": f"{fresh.env['PYTHONPATH']}:{fresh.folder}"}
+    deploy("width: int")
+    fresh.start_web()
+    task_id = fresh.submit("changes", width=1)
+    deploy("height: int")
+    fresh.start_worker()
+    kind, words = error(fresh, task_id)
+    assert kind == "invalid-input"
+    assert "has changed since" in words and "height" in words
+
+
+def test_every_end_has_a_type_that_is_described(service: Service) -> None:
+    for name in ("task-rejected", "invalid-result"):
+        page: Any = service.http.get(f"/problems/{name}")
+        assert page.status_code == 200
