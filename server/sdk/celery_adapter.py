@@ -28,11 +28,8 @@ def function_of(celery_task: "Task") -> Callable[..., Any]:
 
     @functools.wraps(original)
     def run(ctx: Context, **arguments: Any) -> Any:
-        try:
-            with _as_celery(celery_task, ctx):
-                return original(**arguments)
-        except _Replaced as replaced:
-            return replaced.signature.apply(throw=True).get()
+        with _as_celery(celery_task, ctx):
+            return original(**arguments)
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
     given = inspect.signature(original)
@@ -61,7 +58,7 @@ def _as_celery(celery_task: "Task", ctx: Context) -> Iterator[None]:
         celery_task.pop_request()
 
 
-class _Replaced(BaseException):
+class Replaced(BaseException):
     """The task has named another one whose result is to be its own."""
 
     def __init__(self, signature: Any) -> None:
@@ -71,7 +68,7 @@ class _Replaced(BaseException):
 
 def _replace(sig: Any) -> Any:
     """Run the other task in this attempt. Celery's own publishes it under the same id and ends this."""
-    raise _Replaced(sig)
+    raise Replaced(sig)
 
 
 def _retry(celery_task: "Task", ctx: Context) -> Callable[..., Any]:

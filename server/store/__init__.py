@@ -38,7 +38,7 @@ __all__ = ["Store"]
 class Store:
     """Everything that is kept, under one set of settings. Nothing is connected before the first use.
 
-    A process makes one and passes it on; a forked child may use it, since the pool notices the fork.
+    A process makes one and passes it on; a forked child may use it after `after_fork`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,6 +51,14 @@ class Store:
     def redis(self) -> "redis.Redis":
         """The client. Code outside this package uses the parts below."""
         return connect(self.settings)
+
+    def after_fork(self) -> None:
+        """Give a forked child a pool of its own, in place of its parent's.
+
+        A thread of the parent may have held the pool's lock at the moment of the fork. Nobody releases it in the child,
+        which then waited forever at its first command (seen in 1 of 100 starts).
+        """
+        self.redis.connection_pool = connect(self.settings).connection_pool
 
     def listening_connection(self) -> Any:
         """Make a connection of its own for whoever listens to what is published; `_sock` is its socket."""

@@ -19,7 +19,7 @@ __all__ = ["install"]
 def install(app: Celery) -> None:
     """Install these parts in a Celery worker before it starts."""
     identity.install(app)
-    child_limits.install(app.store.settings)
+    child_limits.install(app.store)
     temp_files.install()
     request.install(app)
     maintenance.install()
