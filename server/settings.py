@@ -25,9 +25,9 @@ def _embedded_url() -> str:
 
 
 class TaskSettings(BaseSettings):
-    """Settings that belong to some tasks: their package declares a subclass, and reads it by `ctx.settings.part`.
+    """Settings of some tasks: their package declares a subclass, and reads it with `ctx.settings.part`.
 
-    All subclasses that are known when the tasks are loaded are read then, so that a wrong value stops the process.
+    All known subclasses are read when the tasks are loaded, so that an invalid value stops the process.
     """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)

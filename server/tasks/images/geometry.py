@@ -28,7 +28,7 @@ def place(size: tuple[float, float], within: Size, gravity: Gravity) -> tuple[fl
 
 
 def fit_around(size: Size, box: Size, *, enlarge: bool = False) -> Size:
-    """Return the smallest size of the same proportions that covers `box`; a smaller one is not enlarged unless asked."""
+    """Return the smallest size of the same proportions that covers `box`; a smaller one only grows with `enlarge`."""
     scale = max(box[0] / size[0], box[1] / size[1])
     return times(size, scale if enlarge else min(1, scale))
 

@@ -171,7 +171,7 @@ def _form(kind: TaskDefinition, components: Components) -> dict[str, Any]:
 
 
 def _file_part(arity: Arity, schema: Schema) -> Schema:
-    # `format` is OpenAPI 3.0's word for the same; generators of clients send a file as text without it.
+    # `format` is OpenAPI 3.0's keyword; without it, generators of clients send a file as text
     part: Schema = {"type": "string", "format": "binary", "contentMediaType": _ANY_BYTES}
     made = part if arity is Arity.ONE else {"type": "array", "items": part}
     made |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
@@ -204,7 +204,7 @@ def _query_parameters(kind: TaskDefinition, components: Components) -> Iterable[
         if name in kind.uploads:
             continue
         moved = _without_null(components.rewritten(input_name(kind), schema))
-        moved.pop("default", None)  # generated clients send it, and beside a JSON body the query must be empty
+        moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):
             parameter["description"] = description

@@ -1,7 +1,7 @@
-"""What a browser sees: the document, a page to read and try it, and a page for each problem.
+"""The OpenAPI document, a page to read and try it, and a page for each problem.
 
-The docs page is whole without JavaScript: each task is a real form that posts to its address. `static/docs.js` sends
-it in the page instead, with a key, and follows the task to its result.
+The docs page works without JavaScript: each task is a real form that posts to its address. With JavaScript,
+`static/docs.js` sends it from the page, with a key, and follows the task to its result.
 """
 
 import json
@@ -58,14 +58,14 @@ def document() -> dict[str, Any]:
     parameters=("If-None-Match",),
 )
 def openapi() -> BaseResponse:
-    """The OpenAPI document."""
+    """Serve the OpenAPI document."""
     found = cached("coatcheck.openapi", lambda: packed(serialized(document())))
     return found.response("application/json", "no-cache")
 
 
 @route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
 def docs() -> Response:
-    """A page to read and to try it."""
+    """Show the page to read and try the API."""
     base = request.host_url.rstrip("/") + request.script_root
     found = routes()
     return page(
@@ -90,10 +90,10 @@ def docs() -> Response:
     problems=("not-found",),
 )
 def problem(name: str) -> Response:
-    """What a problem means.
+    """Explain a problem.
 
     Raises:
-        Problem: `not-found` where there is none of this name.
+        Problem: `not-found` if there is none with this name.
     """
     found = problem_type(name)
     if found is None:
@@ -105,13 +105,13 @@ def problem(name: str) -> Response:
 
 @pages.app_template_filter("parameters")
 def _parameters(route: Route) -> list[dict[str, Any]]:
-    """All but `If-None-Match`, of which the answer 304 says enough."""
+    """Return all parameters except `If-None-Match`, which the answer 304 explains."""
     return [PARAMETERS[name] for name in route.parameters if name != "If-None-Match"]
 
 
 @pages.app_template_filter("refusals")
 def _refusals(route: Route) -> list[tuple[int, list[str]]]:
-    """The route's own problems by status; what any route may answer is said once."""
+    """Return the route's own problems by status; those of every route are listed once."""
     return _by_status(route.problems)
 
 
@@ -125,7 +125,7 @@ def _status_of(name: str) -> int:
 
 @pages.app_template_filter("command")
 def _command(route: Route, base: str) -> str:
-    """The route, as one would type it."""
+    """Return the curl command for the route."""
     path = route.path
     for each in (each for each in _parameters(route) if each["in"] == "path"):
         example = "<task_id>" if each["name"] == "task_id" else each["example"]

@@ -58,7 +58,7 @@ def resize(
 
 
 def _covering(frame: Frame, box: Size, enlarge: bool, gravity: Literal[Gravity, "smart"]) -> Frame:
-    """Cover the box. If the box is larger than the image, it is shrunk in proportion: page layouts rely on proportions."""
+    """Cover the box. If the box is larger than the image, it is shrunk in proportion, which page layouts need."""
     room = 1.0 if enlarge else min(1.0, frame.size[0] / box[0], frame.size[1] / box[1])
     size = times(box, room)
     if gravity != "smart":

@@ -77,7 +77,7 @@ def _image(mark: Upload, room: Size) -> Image.Image:
 
 
 def _fonts(own: Upload | None, more: Sequence[Path]) -> list[fonts.Font]:
-    """Return the fonts: the client's first, then the bundled one, the same on every machine, then the configured ones."""
+    """Return the fonts: the client's first, then the bundled one (always the same), then the configured ones."""
     sent = [] if own is None else [fonts.Font(own.read())]
     return [*sent, fonts.bundled(), *(fonts.configured(path) for path in more)]
 

@@ -215,7 +215,7 @@ class Source:
         return count - 1 if count > 1 and self.info.get("default_image") else count
 
     def _animation_works(self) -> bool:
-        """Return whether every frame of an APNG can be decoded; otherwise its still picture is used, as in a browser."""
+        """Return whether every frame of an APNG can be decoded; if not, its still picture is used, as in a browser."""
         try:
             for _ in self._animation_frames():
                 pass
