@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Python modules with your own tasks, separated by commas."
     )
+    unknown_type_seconds: int = Field(
+        86_400, ge=0, description="Seconds after which a task fails whose type no worker knows."
+    )
     lease_seconds: int = Field(
         30, ge=3, le=3600, description="Seconds without a heartbeat before a worker's tasks are rerun."
     )

@@ -6,7 +6,7 @@ scripts.py     the scripts in lua/; every change of a record is one of them
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
-api_keys.py    keys, owners, roles         stats.py      counters, throughput     blobs/      uploads and output files
+api_keys.py    keys, owners, roles         stats.py      queues, throughput       blobs/      uploads and output files
 checks.py      whether Redis is set up well
 """
 
@@ -27,7 +27,7 @@ from server.store.leases import Leases
 from server.store.listing import Listing
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, HourlyStats
+from server.store.stats import Counters, HourlyStats, Queues
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -80,6 +80,11 @@ class Store:
     def leases(self) -> Leases:
         """What workers hold, and what is due, lost or expired."""
         return Leases(self.redis, self.settings)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Which queues there are, and which of them no worker reads."""
+        return Queues(self.redis, self.settings)
 
     @cached_property
     def listing(self) -> Listing:

@@ -123,7 +123,7 @@ def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, lead
 
 
 def test_the_heartbeat_shows_that_a_worker_lives(store: Store) -> None:
-    assert Heartbeat(store, "celery@host.1f2e", "1f2e", 4).round() == 0
+    assert Heartbeat(store, "celery@host.1f2e", {"name": "celery@host.1f2e", "concurrency": 4}).round() == 0
     assert [(card["name"], card["concurrency"]) for card in store.leases.workers()] == [("celery@host.1f2e", 4)]
 
 
@@ -139,7 +139,8 @@ def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: St
 
 
 def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> None:
-    consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2))
+    app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"default": None})))
+    consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2), app=app)
     services = _services(consumer, store)
 
     assert len({service.name for service in services}) == len(services) == 7

@@ -12,6 +12,7 @@ blob_cleanup.py    deletes files that nobody can ask for any more
 A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from server.celery_app.worker.maintenance.rescuer import BrokerRescuer, Rescuer
 from server.celery_app.worker.maintenance.scheduler import Scheduler
 from server.celery_app.worker.maintenance.service import Runner, Service
 from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
+from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
@@ -55,7 +57,7 @@ def _services(consumer: Any, store: Store) -> list[Service]:
     leader = Leader(store, worker_token(consumer.hostname))
     services: list[Service] = [
         leader,
-        Heartbeat(store, consumer.hostname, worker_token(consumer.hostname), consumer.controller.concurrency),
+        Heartbeat(store, consumer.hostname, _card(consumer)),
         Scheduler(store, leader),
         Rescuer(store, leader),
         Pruner(store, leader),
@@ -65,6 +67,18 @@ def _services(consumer: Any, store: Store) -> list[Service]:
     if not store.settings.broker_is_redis:
         services.append(BrokerRescuer(store, leader, consumer.app.external_broker))
     return services
+
+
+def _card(consumer: Any) -> dict[str, Any]:
+    """The part of a worker's card that does not change."""
+    return {
+        "name": consumer.hostname,
+        "pid": os.getpid(),
+        "concurrency": consumer.controller.concurrency,
+        "started_ms": int(time.time() * 1000),
+        "queues": sorted(consumer.app.amqp.queues.consume_from),
+        "tasks": [each.name for each in catalog()],
+    }
 
 
 def _end(store: Store, worker: str, runners: Sequence[Runner], **_: Any) -> None:

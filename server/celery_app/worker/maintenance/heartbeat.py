@@ -1,12 +1,13 @@
 """Heartbeat: renew the worker's leases, kill attempts that must stop, and record that the worker is alive."""
 
 import logging
-import os
 import time
 from typing import Any
 
+from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
+from server.sdk.registry import catalog
 from server.store import Store
 
 #: Seconds after which an attempt must have claimed its task. If another worker still has it, the attempt is stopped.
@@ -21,12 +22,11 @@ class Heartbeat:
     name = "heartbeat"
     interval = 1.0  # a lease is renewed far more often than it runs out, so that a round may fail
 
-    def __init__(self, store: Store, hostname: str, worker: str, concurrency: int) -> None:
+    def __init__(self, store: Store, hostname: str, card: dict[str, Any]) -> None:
         self._store = store
-        self._hostname = hostname
-        self._worker = worker
-        self._concurrency = concurrency
-        self._started_ms = int(time.time() * 1000)
+        self._worker = worker_token(hostname)
+        self._card = card
+        self._noted = False
 
     def round(self) -> int:
         """Renew messages and leases, kill what must stop; how many attempts were killed."""
@@ -43,17 +43,11 @@ class Heartbeat:
                 run.kill()
                 killed += 1
             run.claimed = run.claimed or word == "mine"
-        self._store.leases.heartbeat(self._worker, self._card([run.id for run in runs if run.running]))
+        self._store.leases.heartbeat(self._worker, {**self._card, "running": [run.id for run in runs if run.running]})
+        if not self._noted:
+            self._store.queues.note({each.queue for each in catalog()})
+            self._noted = True
         return killed
-
-    def _card(self, running: list[str]) -> dict[str, Any]:
-        return {
-            "name": self._hostname,
-            "pid": os.getpid(),
-            "concurrency": self._concurrency,
-            "started_ms": self._started_ms,
-            "running": running,
-        }
 
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:

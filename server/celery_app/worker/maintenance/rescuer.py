@@ -6,6 +6,7 @@ leases. What it publishes twice is harmless, because a claim succeeds once.
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -31,6 +32,9 @@ LOST_AFTER = 2.0
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
 
+#: Seconds between two warnings of a queue that has tasks and no worker.
+WARN_EVERY = 30.0
+
 log = logging.getLogger(__name__)
 
 
@@ -44,12 +48,13 @@ class Rescuer:
         self._store = store
         self._leader = leader
         self._next_search = 0.0
+        self._next_warning = 0.0
 
     def round(self) -> int:
         """Look for lost attempts and messages."""
         if not self._leader.may_judge():
             return 0
-        steps = [partial(until_done, self._release_lost, BATCH)]
+        steps: list[Callable[[], int]] = [partial(until_done, self._release_lost, BATCH), self._warn_of_queues]
         if self._store.settings.broker_is_redis:
             steps.append(partial(until_done, self._restore_stale, BATCH))
             if time.monotonic() >= self._next_search:
@@ -73,6 +78,13 @@ class Rescuer:
                 event(log, "maintenance.lost", level=logging.WARNING, task_id=task_id, task=name, status=status)
         return released
 
+    def _warn_of_queues(self) -> int:
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + WARN_EVERY
+            for queue, waiting in self._store.queues.unattended(self._store.leases.workers()).items():
+                event(log, "queue.without_worker", level=logging.WARNING, queue=queue, waiting=waiting)
+        return 0
+
     def _restore_stale(self) -> int:
         found = self._store.leases.restore_stale_messages(BATCH)
         if found:
@@ -80,7 +92,7 @@ class Rescuer:
         return found
 
     def _publish_lost(self) -> int:
-        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues())
+        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues(self._store))
 
     def _publish_lost_of(self, queue: str) -> int:
         lists = [queue_list(queue, rank) for rank in range(len(PRIORITIES))]
@@ -114,7 +126,7 @@ class BrokerRescuer:
             done += until_done(self._publish_unpublished, BATCH)
             if time.monotonic() >= self._next_search:
                 self._next_search = time.monotonic() + VANISHED_AFTER
-                done += sum(self._publish_vanished(queue) for queue in _queues())
+                done += sum(self._publish_vanished(queue) for queue in _queues(self._store))
         return done
 
     def _publish_unpublished(self) -> int:
@@ -132,8 +144,8 @@ class BrokerRescuer:
         return sum(_publish(self._store, task_id) for task_id in waiting)
 
 
-def _queues() -> list[str]:
-    return sorted({each.queue for each in catalog()})
+def _queues(store: Store) -> list[str]:
+    return sorted({each.queue for each in catalog()} | set(store.queues.names()))
 
 
 def _publish(store: Store, task_id: str) -> bool:
