@@ -25,7 +25,7 @@ from server.sdk.uploads import Upload
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.route import Route
-from server.web.openapi.submits import place_kinds, submit_routes
+from server.web.openapi.submits import place_task_types, submit_routes
 from server.web.openapi.webhooks import CALLS
 from server.web.schemas import ProblemObject, TaskStatus
 
@@ -60,13 +60,13 @@ def serialized(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def build(kinds: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:
+def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:
     """Build the document of a server with these task types and routes."""
-    kinds = list(kinds)
+    definitions = list(definitions)
     components = Components()
     _place_models(components, routes)
-    place_kinds(kinds, components)
-    found = [*submit_routes(kinds, components), *routes]
+    place_task_types(definitions, components)
+    found = [*submit_routes(definitions, components), *routes]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",

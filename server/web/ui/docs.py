@@ -73,7 +73,7 @@ def docs() -> Response:
         "/docs",
         base=base,
         key=" ".join([*key_header(), ""]),
-        tasks=[form_of(kind, base) for kind in catalog()],
+        tasks=[form_of(each, base) for each in catalog()],
         groups=[(tag, text, [each for each in found if each.tag == tag]) for tag, text in TAGS.items()],
         problems=_by_status(problem_types()),
     )
@@ -100,7 +100,7 @@ def problem(name: str) -> Response:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")
     body = {"type": f"/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
     example = json.dumps(body, indent=2, ensure_ascii=False)
-    return page("problem.html", "", name=name, kind=found, example=example)
+    return page("problem.html", "", name=name, problem_type=found, example=example)
 
 
 @pages.app_template_filter("parameters")

@@ -41,25 +41,27 @@ class Parameter:
 class TaskForm:
     """A task type as the page shows it."""
 
-    kind: TaskDefinition
+    definition: TaskDefinition
     parameters: list[Parameter]
     result: str
     curl: str
 
 
-def form_of(kind: TaskDefinition, base: str) -> TaskForm:
+def form_of(definition: TaskDefinition, base: str) -> TaskForm:
     """Build the form of a task type; `base` is the server's address for its command."""
-    schema = kind.input_schema
+    schema = definition.input_schema
     needed = schema.get("required", ())
-    parameters = [_parameter(kind, name, each, name in needed) for name, each in schema.get("properties", {}).items()]
-    result = _lines(words(kind.output_schema, kind.output_schema))
-    return TaskForm(kind, parameters, result, _curl(kind, base))
+    parameters = [
+        _parameter(definition, name, each, name in needed) for name, each in schema.get("properties", {}).items()
+    ]
+    result = _lines(words(definition.output_schema, definition.output_schema))
+    return TaskForm(definition, parameters, result, _curl(definition, base))
 
 
-def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
-    root = kind.input_schema
-    if name in kind.uploads:
-        return _file(kind, name, schema, required)
+def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    root = definition.input_schema
+    if name in definition.uploads:
+        return _file(definition, name, schema, required)
     found = branches(schema, root)
     described = _description(schema, found, root)
     default = resolved(schema, root).get("default")
@@ -82,10 +84,10 @@ def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required
     )
 
 
-def _file(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
-    many = kind.uploads[name] is Arity.MANY
-    images = all(each.startswith("image/") or each == _ANY_BYTES for each in kind.accepts)
-    accepts = "image/*" if kind.accepts and images else ",".join(kind.accepts)
+def _file(definition: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    many = definition.uploads[name] is Arity.MANY
+    images = all(each.startswith("image/") or each == _ANY_BYTES for each in definition.accepts)
+    accepts = "image/*" if definition.accepts and images else ",".join(definition.accepts)
     attributes = ({"accept": accepts} if accepts else {}) | ({"multiple": "multiple"} if many else {})
     described = schema.get("description", "")
     hint = "" if described.startswith("A file:") else described
@@ -142,12 +144,15 @@ def _lines(structure: str) -> str:
     return structure.replace("} | {", "}\n{").replace("list of ({", "list of (\n{")
 
 
-def _curl(kind: TaskDefinition, base: str) -> str:
+def _curl(definition: TaskDefinition, base: str) -> str:
     """Return the shortest command that submits a task of this type."""
-    file = "@cat.jpg" if "image/jpeg" in kind.accepts else "@file"
-    values = {name: file if name in kind.uploads else _text(value) for name, value in sample(kind.input_schema).items()}
+    file = "@cat.jpg" if "image/jpeg" in definition.accepts else "@file"
+    values = {
+        name: file if name in definition.uploads else _text(value)
+        for name, value in sample(definition.input_schema).items()
+    }
     fields = [f"-F {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
-    return " ".join(["curl", *key_header(), *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])
+    return " ".join(["curl", *key_header(), *(fields or ["-X POST"]), f"{base}/tasks/{definition.name}"])
 
 
 def key_header() -> list[str]:
