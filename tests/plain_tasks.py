@@ -1,4 +1,4 @@
-"""A plain Celery task, without a task type or a record of ours."""
+"""Plain Celery tasks, which have no task type and no record of ours."""
 
 import os
 import time

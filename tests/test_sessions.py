@@ -1,4 +1,4 @@
-"""Signing in: a cookie that a browser keeps, what it opens, and what other sites cannot do with it."""
+"""Signing in: the browser's cookie, the pages that it opens, and requests from other sites, which are refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -40,14 +40,14 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def _used(file: Path) -> set[str]:
-    """The private attributes that a module uses."""
+    """Return the private attributes that a module uses."""
     nodes = ast.walk(ast.parse(file.read_text()))
     names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     return {name for name in names if name.startswith("_") and not name.startswith("__")} - {"_exit"}
 
 
 def _own(file: Path) -> set[str]:
-    """The private names that a module's classes define or set themselves."""
+    """Return the private names that a module's classes define or set themselves."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.FunctionDef):
