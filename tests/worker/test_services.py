@@ -18,6 +18,7 @@ from server.celery_app.worker.maintenance.scheduler import Scheduler
 from server.celery_app.worker.maintenance.service import Runner, run_each, until_done
 from server.sdk.registry import definition
 from server.services.options import Options
+from server.services.schedules import Schedule, put
 from server.services.submit import Submission
 from server.store import Store
 from server.store.record import Status
@@ -79,6 +80,26 @@ def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader:
     assert Scheduler(store, leader).round() == len(due)
     assert {status(store, task_id) for task_id in due} == {Status.QUEUED}
     assert status(store, later) is Status.SCHEDULED
+
+
+@pytest.mark.parametrize("timing", [(60, None), (None, "* * * * *"), (None, "30 6 1 1 MON")])
+def test_a_thousand_schedules_that_are_due_together_fire_within_seconds(
+    store: Store, leader: Leader, timing: tuple[float | None, str | None]
+) -> None:
+    now = store.schedules.now_ms()
+    values: Any = {"x": 1, "y": 2}
+    for number in range(1000):
+        made = Schedule(
+            f"s{number}", "alice", "divide", values, *timing, "Europe/Berlin", True, "skip", {}, Options(), now, now
+        )
+        put(store, made, 0)
+    store.redis.zadd("ticks", {f"s{number}": now - 1 for number in range(1000)})
+
+    began = time.monotonic()
+    Scheduler(store, leader).round()
+
+    assert time.monotonic() - began < 8
+    assert store.queues.waiting(["default"]) == {"default": 1000}
 
 
 def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader: Leader) -> None:

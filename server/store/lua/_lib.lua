@@ -88,13 +88,15 @@ local function tell_dependents(id, now)
   redis.call('DEL', 'dependents:' .. id)
 end
 
--- The latest run of a schedule that has not ended.
+-- The latest run of a schedule that has not ended, and how many of the last ones have not.
 local function unfinished_run(schedule)
+  local latest, count = nil, 0
   for _, line in ipairs(redis.call('LRANGE', 'runs:' .. schedule, 0, -1)) do
     local id = string.match(line, '^%S+')
     local record = redis.call('HMGET', 't:' .. id, 's', 'f')
-    if record[1] and not record[2] then return id end
+    if record[1] and not record[2] then latest, count = latest or id, count + 1 end
   end
+  return latest, count
 end
 
 -- When a schedule is due next (ms; 0: never again). One that was paused or deleted meanwhile stays so.

@@ -29,9 +29,11 @@ end
 local schedule, tick, earlier = ARGV[11], tonumber(ARGV[12]), nil
 if schedule ~= '' and redis.call('EXISTS', 't:' .. ARGV[15]) == 0 then
   if tonumber(redis.call('ZSCORE', 'ticks', schedule) or 0) ~= tick then return {now, unfinished, 'passed'} end
-  earlier = unfinished_run(schedule)
+  local count
+  earlier, count = unfinished_run(schedule)
   -- Ticks that fire late, one upon the other, line up: no run went on when the second was due.
-  if earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < tick then
+  local skips = ARGV[14] == 'skip' and earlier and submitted_ms(earlier) < tick
+  if skips or count == 10 then  -- as many as `runs:<schedule>` has
     set_tick(schedule, tonumber(ARGV[13]))
     redis.call('HINCRBY', 'schedule:' .. schedule, 'skipped', 1)
     return {now, unfinished, 'skipped'}

@@ -41,7 +41,9 @@ class ScheduleRequest(BaseModel):
     timezone: str = Field("UTC", description="Time zone of the `cron` line, a name of the IANA database.")
     enabled: bool = Field(True, description="False pauses the schedule.")
     overlap: Literal["skip", "queue"] = Field(
-        "skip", description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait."
+        "skip",
+        description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait. Once 10 "
+        "runs have not ended, both leave it out.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description=f"As in a submit's query: {', '.join(f'`{name}`' for name in OPTIONS)}."
