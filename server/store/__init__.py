@@ -43,13 +43,13 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        #: Called with tasks that were just stored. A broker other than this Redis replaces it (`server.celery_app`);
-        #: where Redis is the broker, the script that stores a task has queued its message already.
+        #: Called with newly stored tasks. A broker other than this Redis replaces it (`server.celery_app`); if Redis is
+        #: the broker, the script that stores a task also queues its message.
         self.publish_new: Callable[[Sequence[NewTask]], None] = lambda tasks: None
 
     @cached_property
     def redis(self) -> "redis.Redis":
-        """The client. Code outside this package uses the parts below."""
+        """Return the client. Code outside this package uses the parts below."""
         return connect(self.settings)
 
     def after_fork(self) -> None:
@@ -61,7 +61,7 @@ class Store:
         self.redis.connection_pool = connect(self.settings).connection_pool
 
     def listening_connection(self) -> Any:
-        """Make a connection of its own for whoever listens to what is published; `_sock` is its socket."""
+        """Open a separate connection to receive published messages; `_sock` is its socket."""
         connection: Any = self.redis.connection_pool.make_connection()
         connection.connect()
         return connection
@@ -133,7 +133,7 @@ class Store:
 
     @cached_property
     def secret(self) -> bytes:
-        """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
+        """Return the key of the hash in task ids: `SECRET_KEY`, or a generated one that is stored in Redis."""
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
         if self.redis.get("secret") is None:  # read first: a Redis at `maxmemory` accepts no write

@@ -22,7 +22,7 @@ def install(app: Celery) -> None:
     def know_all_queues(**_: Any) -> None:
         queues = app.amqp.queues
         for name in sorted({each.queue for each in catalog()} | _earlier_queues(app.store)):
-            queues.select_add(queues[name])  # what is asked for is made; what is merely made is not consumed
+            queues.select_add(queues[name])  # an added queue is only declared; a selected one is also consumed
 
     def check_redis(**_: Any) -> None:
         if reason := app.store.checks.at_start():

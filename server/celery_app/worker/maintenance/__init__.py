@@ -1,13 +1,13 @@
 """Maintenance: services of a worker's main process, each with one job, its own thread, interval and counter.
 
-service.py         the thread of a service: its rounds, and what an outage does to them
-leader.py          elects the one worker whose scheduler, rescuer and pruner work
-heartbeat.py       renews leases, kills attempts that must stop, says that the worker is alive
-scheduler.py       queues what is due: delayed tasks, retries, schedules, throttled tasks, deadlines
+service.py         the thread of a service: its rounds, and the handling of outages
+leader.py          elects the one worker whose scheduler, rescuer and pruner run
+heartbeat.py       renews leases, kills attempts that must stop, records that the worker is alive
+scheduler.py       queues due tasks: delayed tasks, retries, schedules, throttled tasks; cancels at deadlines
 rescuer.py         finds tasks that lost their worker or their message
 pruner.py          deletes expired records
 webhook_sender.py  delivers webhooks
-blob_cleanup.py    deletes files that nobody can ask for any more
+blob_cleanup.py    deletes files that no client can request any more
 
 A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
 """
@@ -34,7 +34,7 @@ from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
-#: Seconds for which a worker that stops waits for the rounds under way.
+#: Seconds for which a stopping worker waits for unfinished rounds.
 _TIMEOUT = 2.0
 
 __all__ = ["install"]

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews what this worker holds; one for each worker."""
+    """Renews everything that this worker holds; one for each worker."""
 
     name = "heartbeat"
-    interval = 1.0  # a lease is renewed far more often than it runs out, so that a round may fail
+    interval = 1.0  # a lease lasts much longer, so that a round may fail
 
     def __init__(self, store: Store, hostname: str, card: dict[str, Any]) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class Heartbeat:
         self._noted = False
 
     def round(self) -> int:
-        """Renew messages and leases, kill what must stop; how many attempts were killed."""
+        """Renew messages and leases, and kill attempts that must stop. Return the number of killed attempts."""
         killed = 0
         requests = held()
         if self._store.settings.broker_is_redis:
@@ -51,7 +51,7 @@ class Heartbeat:
 
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:
-    """Whether an attempt was canceled and has not stopped, or belongs to another worker now."""
+    """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
     if not run.running or run.handed_back or run.acknowledged:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW

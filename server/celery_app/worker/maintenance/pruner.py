@@ -1,4 +1,4 @@
-"""The pruner: deletes records whose time is over."""
+"""The pruner: deletes expired records."""
 
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import until_done
@@ -8,7 +8,7 @@ BATCH = 1000
 
 
 class Pruner:
-    """Deletes expired records. Their files are left to the blob cleanup."""
+    """Deletes expired records. The blob cleanup deletes their files."""
 
     name = "pruner"
     interval = 1.0

@@ -1,7 +1,7 @@
-"""The rescuer: finds tasks that lost their worker or their message, and puts them right.
+"""The rescuer: finds tasks that lost their worker or their message, and repairs them.
 
 It does not need to know which process died: it compares the records, which are the truth, with the queues and the
-leases. What it publishes twice is harmless, because a claim succeeds once.
+leases. A message that it publishes twice is harmless, because a claim succeeds once.
 """
 
 import logging
@@ -21,14 +21,14 @@ from server.services.message import queue_list, rebuild
 from server.store import Store
 from server.store.record import PRIORITIES, Status
 
-#: Findings of one step.
+#: Maximum number of findings per step.
 BATCH = 200
 
-#: Seconds for which a queued record may be seen without a message before it gets a new one, and between two searches.
+#: Seconds without a message after which a queued record gets a new one, and seconds between two searches.
 LOST_AFTER = 2.0
 
-#: Seconds after which a task without a message at another broker gets one, and after which one that waits while that
-#: broker's queue is empty does.
+#: Seconds after which a task without a message at an external broker gets one, and after which a task gets another one
+#: if it waits although that broker's queue is empty.
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
 
@@ -51,7 +51,7 @@ class Rescuer:
         self._next_warning = 0.0
 
     def round(self) -> int:
-        """Look for lost attempts and messages."""
+        """Find lost attempts and messages."""
         if not self._leader.may_judge():
             return 0
         steps: list[Callable[[], int]] = [partial(until_done, self._release_lost, BATCH), self._warn_of_queues]
@@ -106,7 +106,7 @@ class Rescuer:
 
 
 class BrokerRescuer:
-    """Publishes what another broker, such as RabbitMQ, has no message of."""
+    """Publishes tasks without a message at an external broker such as RabbitMQ."""
 
     name = "broker_rescuer"
     interval = 1.0
@@ -118,7 +118,7 @@ class BrokerRescuer:
         self._next_search = 0.0
 
     def round(self) -> int:
-        """Publish what was never published, and what waits while the broker's queue is empty (it was purged)."""
+        """Publish missing messages, and those of tasks that wait while the broker's queue is empty (purged)."""
         if not self._leader.elected:
             return 0
         done = 0
