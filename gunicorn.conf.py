@@ -1,4 +1,4 @@
-"""Gunicorn's settings, by Gunicorn's own names. What can be set lies in `server/settings.py`."""
+"""Gunicorn's settings, by Gunicorn's own names. `server/settings.py` reads the variables that users can set."""
 
 import sys
 from typing import Any
@@ -30,7 +30,7 @@ forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse a Redis that cannot work, and to serve other machines without a key."""
+    """Stop if Redis cannot work, or if other machines could use the server without a key."""
     store = Store(_settings)
     if reason := store.checks.at_start():
         sys.exit(f"coatcheck: {reason}")
@@ -39,17 +39,17 @@ def on_starting(server: Any) -> None:
     try:
         open_to_all = not store.api_keys.any()
     except UNREACHABLE:
-        return  # every request will be refused until Redis says who may do what
+        return  # every request is refused until Redis can return the keys
     finally:
         store.redis.close()
     if open_to_all:
         sys.exit(
-            f"coatcheck: HOST is {_settings.host}, and no API key is configured. Make one with "
+            f"coatcheck: HOST is {_settings.host}, and no API key is configured. Create one with "
             "`make key OWNER=you ROLE=admin` (or `coatcheck keys create --owner you --role admin`), "
             "or set HOST=127.0.0.1 to serve this machine only."
         )
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """A web process has ended: those who waited there have gone with it."""
+    """Reset the count of waiting requests of a web process that has ended."""
     counts().vacate(worker.age)

@@ -32,9 +32,9 @@ def _embedded_files(redis_url: str) -> str:
 
 
 class TaskSettings(BaseSettings):
-    """Settings that belong to some tasks: their package declares a subclass, and reads it by `ctx.settings.part`.
+    """Settings of some tasks: their package declares a subclass, and reads it with `ctx.settings.part`.
 
-    All subclasses that are known when the tasks are loaded are read then, so that a wrong value stops the process.
+    All known subclasses are read when the tasks are loaded, so that an invalid value stops the process.
     """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     )
     task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Python modules with your own tasks, separated by commas."
+    )
+    unknown_type_seconds: int = Field(
+        86_400, ge=0, description="Seconds after which a task fails whose type no worker knows."
     )
     lease_seconds: int = Field(
         30, ge=3, le=3600, description="Seconds without a heartbeat before a worker's tasks are rerun."

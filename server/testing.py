@@ -43,7 +43,7 @@ class Done:
     progress: list[dict[str, Any]] = field(default_factory=list)
     #: The text of each `ctx.log`.
     logs: list[str] = field(default_factory=list)
-    #: All checkpoints: those that the task was given, and those that it saved.
+    #: All checkpoints: those given to the task, and those that it saved.
     checkpoints: dict[str, str] = field(default_factory=dict)
 
 
@@ -102,7 +102,7 @@ def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Uplo
 
 
 def _as_sent(value: Any, is_upload: bool) -> Any:
-    """A value as it arrives over HTTP: uploads as they are, everything else by way of JSON."""
+    """Convert a value as HTTP would: uploads stay unchanged, everything else passes through JSON."""
     if not is_upload or value is None:
         return pydantic_core.from_json(pydantic_core.to_json(value))
     if isinstance(value, list):

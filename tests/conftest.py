@@ -18,7 +18,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a web server or a worker, and sort the faults last: they fill the gaps that long files leave."""
+    """Mark tests that need a web server or a worker, and run the fault tests last: they fill the gaps of long files."""
     for item in items:
         if _needs_servers(item):
             item.add_marker(pytest.mark.system)
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _needs_servers(item: pytest.Item) -> bool:
-    """Whether the test, or a test of the same module, starts Gunicorn or Celery."""
+    """Return whether the test, or a test of the same module, starts Gunicorn or Celery."""
     names = vars(getattr(item, "module", None) or object)
     return not {"Service", "Process"}.isdisjoint(names) or "service" in getattr(item, "fixturenames", ())
 
@@ -48,6 +48,6 @@ def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
-    """A server for one test, of which only Redis is started: for tests that kill processes."""
+    """A server for one test with only Redis started: for tests that kill processes."""
     with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as made:
         yield made

@@ -1,8 +1,8 @@
-"""Run the tasks on every file of a folder, and report what ended how: `make test-corpora FOLDER=pictures`.
+"""Runs the tasks on every file of a folder, and reports the outcomes: `make test-corpora FOLDER=pictures`.
 
-Pictures go through `thumbnail` and `image_info`, documents through `pdf_preview`, tables through `csv_stats`; files of
-other names are counted and left out. A file may be done or refused with an error of its own; the exit status is 1 where
-one crashed its process, raised any other error, or took longer than SECONDS (30).
+Pictures are read by `thumbnail` and `image_info`, documents by `pdf_preview`, tables by `csv_stats`; files with other
+names are counted and skipped. A file may be done, or refused with an error of the task; the exit status is 1 if one
+crashed its process, raised any other error, or took longer than SECONDS (30).
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ _MEMORY = 512 * 2**20
 
 
 class LocalFile:
-    """A file of this machine, as a task sees an upload."""
+    """A file of this machine, in the form of an upload."""
 
     media_type = "application/octet-stream"
 
@@ -79,7 +79,7 @@ READERS: dict[Callable[[Any], str], str] = {
 
 @dataclass(frozen=True)
 class End:
-    """How one file ended: `kind` is done, refused, error, crash or timeout."""
+    """The outcome of one file: `kind` is done, refused, error, crash or timeout."""
 
     kind: str
     detail: str
@@ -87,12 +87,12 @@ class End:
 
 
 def reader_of(place: Path) -> Callable[[Any], str] | None:
-    """The function that runs a task on files of this name."""
+    """Return the function that runs a task on files of this name."""
     return next((reader for reader, names in READERS.items() if place.suffix.lower() in names.split()), None)
 
 
 def tried(reader: Callable[[Any], str], place: Path, seconds: float = _SECONDS) -> End:
-    """Run the task in a process of its own, within a worker's memory."""
+    """Run the task in its own process, with a worker's memory limit."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     began = time.monotonic()
     child = multiprocessing.get_context("fork").Process(target=_run, args=(reader, place, theirs))
@@ -127,7 +127,7 @@ def _data_bytes() -> int:
 
 
 def main(folder: Path) -> int:
-    """Try every file, print a line for each that is not done, and the sums."""
+    """Run the tasks on every file, print a line for each that is not done, and the totals."""
     places = sorted(place for place in folder.rglob("*") if place.is_file())
     ends: Counter[str] = Counter()
     width = shutil.get_terminal_size().columns

@@ -1,7 +1,7 @@
-"""Holds every answer of a server against its OpenAPI document: its status, its schema, and no field beside those.
+"""Compares every answer of a server with its OpenAPI document: its status, its schema, and no additional fields.
 
-Objects on the wire may get more fields in a later release, so their schemas leave that open. Here they are closed:
-a field that is sent and not described is a fault of the document.
+Objects of the API may get more fields in a later release, so their schemas permit that. Here they do not: a field that
+is sent but not described is an error of the document.
 """
 
 import re
@@ -15,14 +15,14 @@ JSON = ("application/json", "application/problem+json")
 
 
 class Described:
-    """The document of one server, asked for at the first answer."""
+    """The document of one server, requested at the first answer."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
         self._validators: dict[tuple[str, str, str], Any] = {}
 
     def check(self, response: httpx.Response) -> None:
-        """An httpx hook: fail where an answer in JSON is not as the document has it."""
+        """Fail if a JSON answer differs from the document; an httpx hook."""
         request = response.request
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         found = self._operation(request.url.path, request.method.lower())
@@ -42,7 +42,7 @@ class Described:
 
     @cached_property
     def _paths(self) -> list[tuple[re.Pattern[str], str]]:
-        """Exact paths first: `/tasks/divide` and `/tasks/{task_id}` are of one form."""
+        """Return the paths, exact ones first: `/tasks/divide` also matches `/tasks/{task_id}`."""
         paths = sorted(self._document["paths"], key=lambda path: "{" in path)
         return [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in paths]
 
@@ -78,7 +78,7 @@ class Described:
 
 
 def closed(schema: Any, *, inside: bool = False) -> Any:
-    """The schema without room for fields that it does not name; `inside` an `allOf` the whole is closed instead."""
+    """Return the schema without additional fields; `inside` an `allOf`, the whole is closed instead."""
     if isinstance(schema, list):
         return [closed(each, inside=inside) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The README and the pages of `docs/`: their sections, their code blocks, and how a reader runs them."""
+"""The README and the pages of `docs/`: their sections and code blocks, and how a reader runs them."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def blocks(page: str, title: str, language: str = "sh") -> list[str]:
 
 
 def shell(block: str, folder: Path, port: int, **variables: str) -> list[str]:
-    """Run a block; the lines that it prints."""
+    """Run a block and return the printed lines."""
     text = block.replace("localhost:8000", f"localhost:{port}")
     for name, value in variables.items():
         text = re.sub(rf"^{name}=…$", f"{name}={value}", text, flags=re.MULTILINE)

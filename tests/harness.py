@@ -194,10 +194,10 @@ class Service:
         eventually(self._live, seconds=60)
         return self.web
 
-    def start_worker(self, **settings: str) -> Process:
-        """Start a worker and wait until it is ready."""
+    def start_worker(self, *options: str, **settings: str) -> Process:
+        """Start a worker with options of Celery's command line, and wait until it is ready."""
         log = self.folder / f"worker-{len(self.workers)}.log"
-        worker = Process(shlex.split(PROCFILE["worker"]), log, {**self.env, **settings})
+        worker = Process([*shlex.split(PROCFILE["worker"]), *options], log, {**self.env, **settings})
         self.workers.append(worker)
         eventually(lambda: " ready." in worker.output(), seconds=60)
         return worker

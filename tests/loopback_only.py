@@ -1,4 +1,4 @@
-"""For servers that get arbitrary requests: no connection leaves this machine, whatever address a client names.
+"""For servers that get arbitrary requests: it refuses every connection to another machine.
 
 Web and worker processes import it as one of `TASK_MODULES`; it registers no task.
 """

@@ -1,11 +1,11 @@
-"""A real SMTP server that misbehaves as it is told, by the recipient's name.
+"""A real SMTP server whose behavior depends on the recipient's name.
 
-never@…     550 for ever                       later2@…   451 twice, then taken
-drop@…      the first time the connection is cut in the middle of the data, then taken
-full@…      552 after the data                 hold@…     its first RCPT waits until the test lets it go
-nodata@…    451 at DATA the first time, then taken
+never@…     550 always                         later2@…   451 twice, then accepted
+drop@…      the first connection breaks in the middle of the data, then accepted
+full@…      552 after the data                 hold@…     its first RCPT waits until the test releases it
+nodata@…    451 at DATA the first time, then accepted
 
-A second MAIL before the transaction has ended is a 503, as real servers have it.
+A second MAIL before the transaction has ended gets a 503, as from real servers.
 """
 
 import base64
@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Listens on a port of its own. `login` is `(user, password)`, `certificate` a file for TLS."""
+    """Listens on its own port. `login` is `(user, password)`, `certificate` a file for TLS."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -71,11 +71,11 @@ class MailServer(socketserver.ThreadingTCPServer):
         self._thread.join()
 
     def got(self) -> Counter[str]:
-        """How many messages were accepted for each recipient."""
+        """Return how many messages were accepted for each recipient."""
         return Counter(to for to, _ in self.accepted)
 
     def message(self, to: str) -> EmailMessage:
-        """The message accepted for a recipient."""
+        """Return the message accepted for a recipient."""
         return next(message for each, message in self.accepted if each == to)
 
 
@@ -173,7 +173,7 @@ class _Session(socketserver.BaseRequestHandler):
         self._sock, self._lines = sock, sock.makefile("rb")
 
     def finish(self) -> None:
-        """Close all, so that nothing is left for the collector to warn of."""
+        """Close everything, so that the garbage collector has nothing to warn about."""
         with contextlib.suppress(OSError, AttributeError):
             self._lines.close()
             self._sock.close()

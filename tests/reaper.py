@@ -1,8 +1,8 @@
-"""Ends the processes that tests started, if the test process itself dies: by Ctrl-C, SIGKILL or a crash.
+"""Ends the processes that tests started if the test process itself dies: by Ctrl-C, SIGKILL or a crash.
 
-The reaper is a small process in a session of its own. The test process writes the process groups that it starts to the
-reaper's stdin; the end of that file means that the test process is gone. Fixtures end their processes themselves: on
-Ctrl-C pytest-xdist gives them no time to.
+The reaper is a small process in its own session. The test process writes the process groups that it starts to the
+reaper's stdin; the end of that file means that the test process is dead. Fixtures end their processes themselves, but
+on Ctrl-C pytest-xdist gives them no time for it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def popen(command: list[str], **options: Any) -> subprocess.Popen[Any]:
-    """Start a process in a session of its own, which is killed if this test process dies."""
+    """Start a process in its own session, which is killed if this test process dies."""
     started = subprocess.Popen(command, start_new_session=True, **options)
     stdin = _reaper().stdin
     assert stdin

@@ -1,4 +1,4 @@
-"""The benchmarks' arithmetic and output. No figure is judged here."""
+"""The benchmarks' arithmetic and output; no measured figure is checked here."""
 
 from xml.etree import ElementTree
 

@@ -1,4 +1,4 @@
-"""Uploads that are files of other tasks, which have ended or not."""
+"""Uploads that are files of other tasks, ended or unfinished."""
 
 from typing import Any
 

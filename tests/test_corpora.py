@@ -1,4 +1,4 @@
-"""`make test-corpora` tells the ends of files apart, and survives those that kill their process."""
+"""`make test-corpora` distinguishes the outcomes of files, and survives files that kill their process."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Input that is made to hurt: no answer is a 500, and none grows with the request."""
+"""Malicious input: no answer is a 500, and no answer grows with the request."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Statistics of CSV files, as a client sees them."""
+"""Statistics of CSV files over HTTP."""
 
 import csv
 import gzip
@@ -17,7 +17,7 @@ TABLES = Path(__file__).parent / "tables"
 
 
 def submit(service: Service, data: bytes, filename: str = "table.csv", **fields: Any) -> str:
-    """Send a file as a form; the task's id."""
+    """Send a file as a form; return the task's id."""
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
     answer = service.http.post("/tasks/csv_stats", files={"file": (filename, data, "text/csv")}, data=texts)
     assert answer.status_code == 202, answer.text
@@ -25,7 +25,7 @@ def submit(service: Service, data: bytes, filename: str = "table.csv", **fields:
 
 
 def stats(service: Service, data: bytes | str, **fields: Any) -> dict[str, Any]:
-    """What the task says of a file."""
+    """Return the task's statistics of a file."""
     found: dict[str, Any] = service.result(
         submit(service, data if isinstance(data, bytes) else data.encode(), **fields)
     )
@@ -33,7 +33,7 @@ def stats(service: Service, data: bytes | str, **fields: Any) -> dict[str, Any]:
 
 
 def error(service: Service, data: bytes | str, **fields: Any) -> tuple[str, str]:
-    """Type and sentence of the error that the task ends with."""
+    """Return type and detail of the error that ends the task."""
     ended = service.wait_for(submit(service, data if isinstance(data, bytes) else data.encode(), **fields))
     assert ended["status"] == "failed", ended
     return ended["error"]["type"].removeprefix("/problems/"), ended["error"]["detail"]
@@ -336,7 +336,7 @@ def test_even_a_statement_of_a_strangers_own_would_reach_nothing_outside(tmp_pat
 
 
 def write_table(path: Path, size: int) -> int:
-    """A table of `size` bytes, gzipped: numbers, moments, words, and words of which no two are alike."""
+    """Write a gzipped table of `size` bytes: numbers, timestamps, words, and unique words."""
     rows = written = 0
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(b"id,at,city,price,hash\n")
@@ -351,7 +351,7 @@ def write_table(path: Path, size: int) -> int:
 
 
 def peak_of_children(worker: Process) -> int:
-    """The most bytes that a child of the worker has had resident at once."""
+    """Return the maximum resident memory of the worker's children."""
     texts = [Path(f"/proc/{child}/status").read_text() for child in worker.children()]
     return max(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in texts)
 

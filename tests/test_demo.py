@@ -1,4 +1,4 @@
-"""`make demo`: its history is what a server would have made, and its shop goes on."""
+"""`make demo`: its history equals that of a real server, and its shop submits new tasks."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""README and docs are right: every code block is run as a reader would run it, and every link leads somewhere."""
+"""README and docs are correct: every code block runs as a reader would run it, and every link has a target."""
 
 import os
 import re
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the documented
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A reader's folder: it has a picture and the README."""
+    """A reader's folder with a picture and the README."""
     shades = Image.linear_gradient("L").resize((600, 400))
     Image.merge("RGB", (shades, shades.transpose(Image.Transpose.ROTATE_180), shades)).save(tmp_path / "cat.jpg")
     shutil.copy(ROOT / README, tmp_path)
@@ -211,7 +211,7 @@ def test_the_architecture_names_files_that_exist_and_at_most_three_for_a_change(
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
-    """The tree as it is cloned, without generated files."""
+    """The files of a clone, without generated files."""
     copy = tmp_path / "coatcheck"
     left_out = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".env")
     shutil.copytree(ROOT, copy, ignore=left_out)

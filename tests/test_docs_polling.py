@@ -1,4 +1,4 @@
-"""docs/polling.md is right: its `curl` lines, its polling loops and its webhook example work."""
+"""docs/polling.md is correct: its `curl` lines, its polling loops and its webhook example work."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PAGE = "docs/polling.md"
 
 
 def counted(service: Service) -> int:
-    """The number of polls that the server has answered."""
+    """Return the number of polls that the server has answered."""
     assert service.web
     return service.web.output().count("method=GET path=/tasks/")
 

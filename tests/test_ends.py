@@ -1,9 +1,12 @@
 """Each way out of a function is an end of its task, and leaves nothing behind."""
 
+import io
 from typing import Any
 
 import pytest
 from harness import Service
+
+from tests.images.pictures import photo
 
 
 def error(service: Service, task_id: str) -> tuple[str, str]:
@@ -33,6 +36,14 @@ def test_what_is_meant_for_celery_or_the_process_ends_the_task(
 def test_a_retry_that_a_function_raises_itself_is_one(service: Service) -> None:
     task_id = service.submit("leaves", how="retry")
     assert service.wait_for(task_id, "retrying", "failed")["status"] == "retrying"
+
+
+def test_a_celery_task_that_replaces_itself_ends_with_the_result_of_the_other(fresh: Service) -> None:
+    fresh.env |= {"TASK_MODULES": "sample_tasks,plain_tasks"}
+    fresh.start()
+    task_id = fresh.submit("handed_over", left=2, right=3)
+    assert fresh.result(task_id) == 15
+    assert fresh.status(task_id)["deliveries"] == 1
 
 
 @pytest.mark.parametrize("what", ["fits", "dict"])
@@ -87,6 +98,25 @@ def test_a_child_whose_tasks_leak_is_replaced_before_its_neighbours_fail(small: 
     second = small.result(small.submit("leaks", megabytes=100))
     assert first != second
     assert "worker.child_replaced" in small.workers[0].output()
+
+
+def picture(service: Service, task: str, image: bytes, **values: str) -> dict[str, Any]:
+    answer = service.http.post(f"/tasks/{task}", files={"image": image}, data=values)
+    assert answer.status_code == 202, answer.text
+    return service.wait_for(answer.json()["task_id"], seconds=120)
+
+
+def test_a_child_that_has_written_large_pictures_reads_those_of_others(fresh: Service) -> None:
+    fresh.env["WORKER_CONCURRENCY"] = "1"
+    fresh.start()
+    large, small = io.BytesIO(), io.BytesIO()
+    photo(6000, 4000).save(large, "JPEG")
+    photo(400, 300).save(small, "AVIF")
+    children = fresh.workers[0].children()
+    for _ in range(2):
+        assert picture(fresh, "rotate", large.getvalue(), angle="90", format="webp")["status"] == "succeeded"
+    assert picture(fresh, "filter", small.getvalue(), name="blur")["status"] == "succeeded"
+    assert fresh.workers[0].children() == children
 
 
 LATER = """

@@ -1,4 +1,4 @@
-"""Feeds from servers that are shaped like real APIs: all pages, with a secret, at the server's pace."""
+"""Feeds from servers that behave like real APIs: all pages, with a secret, within rate limits."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ SECRET = "s3cret-token"
 
 
 class Api:
-    """A server whose paths answer as a test says; a path's function gets the query, too."""
+    """A server whose answers a test defines by path; a path's function gets the query, too."""
 
     def __init__(self) -> None:
         self.paths: dict[str, Callable[[Exchange, dict[str, str]], None]] = {}
@@ -31,7 +31,7 @@ class Api:
         self.paths[parts.path](exchange, {name: values[-1] for name, values in parse_qs(parts.query).items()})
 
     def at(self, path: str, answer: Callable[[dict[str, str]], Any], **headers: str) -> str:
-        """Let a path answer JSON, made from the query; its URL."""
+        """Answer this path with JSON computed from the query; return its URL."""
 
         def reply(exchange: Exchange, query: dict[str, str]) -> None:
             exchange.reply(200, json.dumps(answer(query)).encode(), Content_Type="application/json", **headers)
@@ -40,7 +40,7 @@ class Api:
         return self.url + path
 
     def bytes_at(self, path: str, body: bytes, content_type: str) -> str:
-        """Let a path answer these bytes; its URL."""
+        """Answer this path with these bytes; return its URL."""
         self.paths[path] = lambda exchange, _: exchange.reply(200, body, Content_Type=content_type)
         return self.url + path
 

@@ -160,8 +160,7 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
     type_, detail = failure(shelf, foreign.url + "/half1", name="half")
     assert (type_, detail) == (
         "feed-unreadable",
-        "Row 2 has no value in `id`, which is to be its key. Its fields are: no. "
-        "Give another `key`, or `skip_without_key=true`.",
+        "Row 2 has no value in `id`, its key. Its fields are: no. Give another `key`, or `skip_without_key=true`.",
     )
     assert shelf.http.get("/feeds/half").status_code == 404
 
@@ -172,12 +171,12 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
         (b"{", {}, "The answer is not JSON: Expecting"),
         (b'[{"id": NaN}]', {}, "NaN is not a value of JSON"),
         (b"[" * 100_000, {}, "nested too deeply"),
-        (b'{"a": [], "b": []}', {}, "say in `items`"),
+        (b'{"a": [], "b": []}', {}, "set `items`"),
         (b"[1]", {}, "not a list of objects"),
         (b'[{"id": {}}]', {}, "Row 1: `id` cannot be its key, because it is not a plain value"),
         (b'[{"id": 1}, {"id": 2, "far": [1e999]}]', {}, "Row 2 has a number that is too large"),
         (b"id,a\n1,2\n3\n", {"format": "csv"}, "Line 3 has 1 values, the header 2"),
-        (b'{"d": [{"id": 1}], "next": "/bad"}', {"next_field": "next"}, "names a page as its next that was read"),
+        (b'{"d": [{"id": 1}], "next": "/bad"}', {"next_field": "next"}, "names as its next page one that was read"),
     ],
 )
 def test_what_cannot_be_read_is_a_clear_error(

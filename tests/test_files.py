@@ -1,4 +1,4 @@
-"""A task's files through real HTTP: ranges, conditions, names, and memory that does not grow with an upload."""
+"""A task's files through real HTTP: ranges, conditions, names, and memory that does not depend on the upload's size."""
 
 import hashlib
 import json
@@ -183,7 +183,7 @@ def test_curl_follows_to_the_file(service: Service, href: str, tmp_path: Path) -
 
 
 def peak(pid: int) -> int:
-    """MiB of memory that a process has had at most."""
+    """Return the peak memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) // 1024
 

@@ -1,4 +1,4 @@
-"""Clients that public generators make from the document submit, poll and read a result."""
+"""Clients that public generators create from the document can submit, poll and read a result."""
 
 import json
 import shutil

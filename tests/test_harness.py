@@ -1,4 +1,4 @@
-"""An interrupted test run leaves no process behind: neither servers nor what they started."""
+"""An interrupted test run leaves no process behind: neither servers nor their children."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The guarded HTTP client against real servers on loopback, which `allow_private` lets it reach."""
+"""The guarded HTTP client with real servers on loopback, which `allow_private` permits."""
 
 import gzip
 import ipaddress
@@ -27,38 +27,38 @@ WRONG_NAME = "The server's certificate is not valid for its name."
 
 
 def fetch(url: str, limits: Limits | None = None, *, allow_private: bool = True) -> tuple[int, bytes]:
-    """Status and body of a GET."""
+    """Return status and body of a GET."""
     with request("GET", url, limits=limits, allow_private=allow_private) as answer:
         return answer.status, answer.read()
 
 
 def refusal(url: str, limits: Limits | None = None, *, allow_private: bool = True) -> FetchError:
-    """Why a GET does not come about."""
+    """Return the reason for a failed GET."""
     with pytest.raises(FetchError) as caught:
         fetch(url, limits, allow_private=allow_private)
     return caught.value
 
 
 def on_localhost(url: str) -> str:
-    """The same server by its name."""
+    """The same server, addressed by its name."""
     return url.replace("127.0.0.1", "localhost")
 
 
 def replies(body: bytes = b"", status: int = 200, **headers: str) -> Behaviour:
-    """A server that always answers the same."""
+    """A server that always sends the same answer."""
     return lambda exchange: exchange.reply(status, body, **headers)
 
 
 @pytest.fixture(scope="module")
 def hello() -> Iterator[str]:
-    """A server that is as it should be."""
+    """A server that behaves correctly."""
     with serve(replies(b"hello")) as url:
         yield url
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Names to put into the resolver, with their addresses."""
+    """Names to add to the resolver, with their addresses."""
     made: dict[str, list[str]] = {}
     real = socket.getaddrinfo
 
@@ -199,7 +199,7 @@ def test_an_unknown_name_reads_like_a_private_one() -> None:
 def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(
     monkeypatch: pytest.MonkeyPatch, hello: str
 ) -> None:
-    """A rebinding name: public at its first look-up, loopback from the second on."""
+    """Use a rebinding name: public at its first look-up, loopback from the second on."""
     asked = []
 
     def rebinding(host: str, port: int, *_: object, **__: object) -> object:
@@ -263,7 +263,7 @@ def test_a_redirect_s_url_is_checked_like_the_first(target: str) -> None:
 def test_a_redirect_to_loopback_is_refused(
     monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]], target: str, hello: str
 ) -> None:
-    """The server under test lies on 127.0.0.1, which counts as public here; nothing else is changed."""
+    """Treat 127.0.0.1, the address of the test's server, as public; nothing else is changed."""
     real = connection.is_allowed
     monkeypatch.setattr(connection, "is_allowed", lambda at, private: str(at) == "127.0.0.1" or real(at, private))
     names |= {"public.example": ["127.0.0.1"], "inside.example": ["127.0.0.3"]}
@@ -300,12 +300,12 @@ def test_a_password_does_not_go_along_to_another_server() -> None:
 
 
 def says_nothing(exchange: Exchange) -> None:
-    """Take the request, and wait."""
+    """Read the request, and wait."""
     time.sleep(3)
 
 
 def drips_head(exchange: Exchange) -> None:
-    """One header line after the other."""
+    """Send one header line after the other, slowly."""
     exchange.wfile.write(b"HTTP/1.1 200 OK\r\n")
     for number in range(30):
         exchange.wfile.write(b"X-%d: 1\r\n" % number)
@@ -313,7 +313,7 @@ def drips_head(exchange: Exchange) -> None:
 
 
 def drips_body(exchange: Exchange) -> None:
-    """One byte after the other."""
+    """Send the body byte by byte, slowly."""
     exchange.begin()
     for _ in range(30):
         exchange.wfile.write(b"x")
@@ -389,13 +389,13 @@ def test_nobody_there_is_unreachable() -> None:
 
 
 def breaks_off(exchange: Exchange) -> None:
-    """Promise more than comes."""
+    """Announce more bytes than are sent."""
     exchange.begin(Content_Length="100")
     exchange.wfile.write(b"half")
 
 
 def speaks_smtp(exchange: Exchange) -> None:
-    """Be no web server."""
+    """Answer like an SMTP server."""
     exchange.wfile.write(b"220 smtp.example ESMTP\r\n")
 
 
@@ -420,7 +420,7 @@ for url in sys.argv[1:]:
 
 
 def test_a_certificate_is_checked_against_the_name(tmp_path: Path) -> None:
-    """In a process of its own, whose OpenSSL trusts the test's authority by `SSL_CERT_FILE`."""
+    """Run in another process, whose OpenSSL trusts the test's authority by `SSL_CERT_FILE`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

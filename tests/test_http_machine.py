@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the worker speaks it, without a network: heads, bodies, answers, and what is refused."""
+"""The worker's HTTP/1.1 without a network: heads, bodies, answers, and refused requests."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def received(*pieces: bytes) -> Machine:
 
 
 def read(machine: Machine) -> tuple[Head, bytes]:
-    """The next request, which must be there."""
+    """Return the next request, which must be complete."""
     head = machine.read_head()
     assert head is not None
     body = b""
@@ -34,7 +34,7 @@ def read(machine: Machine) -> tuple[Head, bytes]:
 
 
 def answer(machine: Machine, *body: bytes, status: str = "200 OK", **fields: str) -> bytes:
-    """The whole answer as it is sent; several pieces are a body whose length is not known."""
+    """Return the complete answer as it is sent; several pieces make a body of unknown length."""
     named = [(name.replace("_", "-"), value) for name, value in fields.items()]
     whole = len(body[0]) if len(body) == 1 else None
     text = machine.start_answer(status, named, DATE, whole)
@@ -42,7 +42,7 @@ def answer(machine: Machine, *body: bytes, status: str = "200 OK", **fields: str
 
 
 def status_of(*pieces: bytes) -> int:
-    """The status with which something is refused."""
+    """Return the status that refuses these bytes."""
     machine = Machine()
     with pytest.raises(Refused) as refused:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""The layers: imports run downwards, each framework stays in its place, and modules stay short."""
+"""The layers: imports run downwards, each framework is used in one place, and modules are short."""
 
 import ast
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ MAX_ENTRIES, MAX_MODULES, MAX_LINES, MAX_FUNCTION_LINES = 10, 14, 330, 40
 
 
 def sources() -> list[Path]:
-    """Every file of the server, and those beside it."""
+    """Return every file of the server, and those next to it."""
     return sorted([*SERVER.rglob("*.py"), *ROOT.glob("*.py")])
 
 
@@ -51,12 +51,12 @@ def name_of(path: Path) -> str:
 
 
 def part_of(path: Path) -> str:
-    """The entry of `server/` that a file is, or belongs to."""
+    """Return the entry of `server/` that a file is, or belongs to."""
     return path.relative_to(SERVER).parts[0].removesuffix(".py")
 
 
 def imports(path: Path, *, run_time: bool = False) -> Iterator[str]:
-    """What a file imports, however late; at run time, without what only a type checker reads."""
+    """Return a file's imports, also those inside functions, but not those for type checkers only."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if run_time and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -110,7 +110,7 @@ def test_a_framework_stays_in_its_place(framework: str) -> None:
 
 
 def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """How long a function is, without its docstring."""
+    """Return the length of a function, without its docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
 

@@ -1,4 +1,4 @@
-"""Lists of tasks, and what is done to all that a filter matches."""
+"""Lists of tasks, and bulk calls for all tasks that match a filter."""
 
 import uuid
 from pathlib import Path
@@ -15,7 +15,7 @@ def batch(service: Service, count: int, tag: str, **item: Any) -> list[str]:
 
 
 def pages(service: Service, **query: Any) -> list[dict[str, Any]]:
-    """Every page, followed by its Link header."""
+    """Yield every page, following its Link header."""
     found, answer = [], service.http.get("/tasks", params=query)
     while True:
         assert answer.status_code == 200, answer.text
@@ -269,7 +269,7 @@ def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path:
 
 
 def _asked_of_redis(service: Service, path: str) -> tuple[dict[str, int], int]:
-    """How often which command was called for a page, and how many bytes were answered."""
+    """Return the number of each Redis command for a page, and the number of bytes in the answers."""
     service.http.get(path)  # what is asked for once by a process is known
     service.redis.client.config_resetstat()
     assert service.http.get(path).status_code == 200

@@ -1,4 +1,4 @@
-"""Logs: one line an event, with the request's id and the task's; nothing that a client sends breaks a line."""
+"""Logs: one line per event, with the request's and the task's id; no client input can break a line."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true to the app and its tasks."""
+"""The OpenAPI document: valid, complete, and consistent with the application and its tasks."""
 
 import json
 import re
@@ -100,7 +100,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def assert_whole(doc: dict[str, Any]) -> None:
-    """It validates, and every reference leads somewhere inside it."""
+    """Check that it validates, and that every reference has a target inside it."""
     OpenAPIV31SpecValidator(doc).validate()
     for ref in references(doc):
         assert ref.startswith("#/components/"), ref

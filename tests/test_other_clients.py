@@ -1,8 +1,8 @@
-"""Clients that others wrote for long-running operations, as they are: azure-core's poller.
+"""Existing clients for long-running operations, unchanged: azure-core's poller.
 
 Source: azure-core's `azure/core/polling/base_polling.py` (1.41.0). It reads `Operation-Location`, `Location`,
-`Retry-After` and the word in `status`, whose ends are `succeeded`, `failed` and `canceled`. Our addresses are relative
-references, which it resolves where it is given `path_format_arguments`, as generated clients do.
+`Retry-After` and `status`, whose final values are `succeeded`, `failed` and `canceled`. Our addresses are relative
+references, which it resolves if it gets `path_format_arguments`, as in generated clients.
 """
 
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ FAR_TOO_LONG = 600
 
 @pytest.fixture
 def client(service: Service) -> Iterator[PipelineClient[Any, Any]]:
-    """A client as azure-core's generator makes it."""
+    """Create a client as azure-core's generator does."""
     with PipelineClient(base_url=service.url, policies=[RequestIdPolicy()]) as made:
         yield made
 
 
 def begin(client: PipelineClient[Any, Any], task: str, query: str = "", **body: Any) -> Any:
-    """Submit; the first answer, as a poller wants it."""
+    """Submit a task; return the first answer in the poller's form."""
     request = HttpRequest("POST", client.format_url(f"/tasks/{task}{query}"), json=body)
     return client.send_request(request, _return_pipeline_response=True)  # type: ignore[call-arg]
 
 
 def poller(client: PipelineClient[Any, Any], first: Any, **options: Any) -> LROPoller[Any]:
-    """A poller that gives the body of the last answer."""
+    """Create a poller that returns the body of the last answer."""
     method = LROBasePolling(FAR_TOO_LONG, path_format_arguments={"endpoint": "unused"}, **options)
     return LROPoller(client, first, lambda answer: answer.http_response.json(), method)
 

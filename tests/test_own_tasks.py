@@ -1,4 +1,4 @@
-"""A user's own package: typed functions, and Celery tasks that were there before, through HTTP."""
+"""A user's own package over HTTP: typed functions, and existing Celery tasks."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a browser sees: it is whole without JavaScript, loads nothing from elsewhere, and stays small."""
+"""The web pages: complete without JavaScript, without requests to other hosts, and small."""
 
 import gzip
 import re
@@ -54,7 +54,7 @@ def client() -> FlaskClient:
 
 
 def fetched(client: FlaskClient, path: str) -> tuple[str, str]:
-    """The media type and the text of one of the pages' own files, which is closed again."""
+    """Return the media type and the text of one of the pages' own files, and close it."""
     with client.get(path) as answer:
         assert answer.status_code == 200
         return answer.mimetype, answer.text

@@ -50,7 +50,7 @@ class Plain:
 
 
 def made(function: Callable[..., Any], **options: Any) -> TaskDefinition:
-    """A definition outside the catalog."""
+    """Create a definition outside the catalog."""
     return TaskDefinition(
         **{
             "name": "made",

@@ -60,7 +60,7 @@ while True:
 
 
 class Site:
-    """A folder with a Procfile, and the runners that were started there."""
+    """A folder with a Procfile, and the runners started in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,7 +96,7 @@ class Site:
         return runner
 
     def refusal(self, **changes: str) -> str:
-        """The message of a runner that cannot start."""
+        """Return the message of a runner that cannot start."""
         done = subprocess.run(
             self.command,
             check=False,
@@ -112,7 +112,7 @@ class Site:
         return done.stderr
 
     def close(self) -> None:
-        """End everything, whatever the test did."""
+        """End everything that the test has started."""
         for runner in self._runners:
             if runner.poll() is None:
                 runner.kill()
@@ -129,7 +129,7 @@ class Site:
         return (self.folder / "var/redis-url").read_text().strip()
 
     def left(self) -> list[int]:
-        """Every process with this working folder: all children of the runner, in any session."""
+        """Return every process with this working folder: all children of the runner, in any session."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:

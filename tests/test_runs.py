@@ -1,4 +1,4 @@
-"""The earlier attempts in a task's status: when each began, how it ended, and why."""
+"""The earlier attempts in a task's status: the start, the end and the reason of each."""
 
 from signal import SIGTERM
 from typing import Any

@@ -335,6 +335,18 @@ def test_a_tick_may_wait_for_the_end_of_the_earlier_run(service: Service, put: P
     assert show(service, "chain")["skipped"] == 0
 
 
+def test_no_more_than_ten_runs_of_a_schedule_wait_for_one_another(service: Service, put: Put) -> None:
+    put("crowd", every=3600, task="reports", input={"seconds": 60}, overlap="queue")
+    now = round(time.time() * 1000)
+    for late in range(13):
+        service.redis.client.zadd(service.keys.fire_times, {"crowd": now - 1000 + late})
+        eventually(lambda: (service.redis.client.zscore(service.keys.fire_times, "crowd") or 0) > now)
+    found = tasks_of(service, "crowd")
+    assert (len(found), show(service, "crowd")["skipped"]) == (10, 3)
+    for each in reversed(found):
+        service.http.post(f"/tasks/{each['task_id']}/cancel")
+
+
 def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Service, put: Put) -> None:
     put("blocked", every=1)
     service.redis.client.hincrby(service.keys.unfinished, "local", 10_000)  # as many as one owner may have

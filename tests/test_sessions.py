@@ -1,4 +1,4 @@
-"""Signing in: a cookie that a browser keeps, what it opens, and what other sites cannot do with it."""
+"""Signing in: the browser's cookie, the pages that it opens, and requests from other sites, which are refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +67,7 @@ def test_a_wrong_key_signs_nobody_in(keyed: tuple[Service, dict[str, str]]) -> N
     service, _ = keyed
     answer = httpx.post(f"{service.url}/ui/sign-in", data={"key": "cck_no"}, headers={"Origin": service.url})
     assert answer.status_code == 403
-    assert "There is no such key." in answer.text
+    assert "This key is not valid." in answer.text
     assert "Set-Cookie" not in answer.headers
 
 

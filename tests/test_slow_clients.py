@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or rude, a hundred of each kind, while others are served; through Gunicorn."""
+"""A hundred slow, silent or broken clients of each kind, while other clients are served; through Gunicorn."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ HEAD = b"POST /tasks/echo_file HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server with two threads, so that whoever holds threads holds it up."""
+    """A server with two threads, so that a client that holds threads would block it."""
     settings = {"TASK_MODULES": "sample_tasks,client_tasks", "WEB_THREADS": "2"}
     with Service(tmp_path_factory.mktemp("served"), **settings) as made:
         yield made.start()
@@ -41,7 +41,7 @@ def connect(service: Service, *, narrow: bool = False) -> socket.socket:
 
 @contextlib.contextmanager
 def many(service: Service, text: bytes, *, narrow: bool = False) -> Iterator[list[socket.socket]]:
-    """A hundred clients that have sent something and now do nothing."""
+    """A hundred clients that have sent a part of a request and now do nothing."""
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(connect(service, narrow=narrow)) for _ in range(MANY)]
         for each in made:
@@ -50,7 +50,7 @@ def many(service: Service, text: bytes, *, narrow: bool = False) -> Iterator[lis
 
 
 def others_are_served(service: Service) -> None:
-    """Another client's requests are answered, each within a second."""
+    """Check that another client's requests are answered, each within a second."""
     with httpx.Client(base_url=service.url, timeout=1) as client:
         assert client.get("/health/live").status_code == 200
         submitted = client.post("/tasks/divide", json={"x": 1, "y": 2})
@@ -59,12 +59,12 @@ def others_are_served(service: Service) -> None:
 
 
 def read_all(client: socket.socket) -> bytes:
-    """All that comes until the server hangs up."""
+    """Read everything until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def exchange(service: Service, text: bytes) -> bytes:
-    """What comes back for these bytes until the server hangs up."""
+    """Send these bytes and return everything that the server sends until it closes the connection."""
     with connect(service) as client:
         client.sendall(text)
         return read_all(client)
@@ -72,7 +72,7 @@ def exchange(service: Service, text: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def output(served: Service) -> str:
-    """The address of a file of 8 MB that a task has made."""
+    """The address of an 8 MB file of a task."""
     submitted = served.http.post(
         "/tasks/echo_file", content=b"x" * 8 * 2**20, headers={"Content-Type": "text/plain"}
     ).json()
@@ -168,7 +168,7 @@ def test_a_download_that_nobody_reads_is_broken_off_and_one_that_is_read_slowly_
 
 
 def read_rest(client: socket.socket, total: int) -> bytes:
-    """What is missing of a body of so many bytes, more or less: until nothing has come for a second."""
+    """Return about how many bytes of a body are missing: read until nothing arrives for a second."""
     client.settimeout(1)
     found = b""
     with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The parser of tables: it reads back whatever is written well, and loses no line of whatever is not."""
+"""The parser of tables: it reads well-formed tables back, and loses no line of any other."""
 
 import csv
 import io

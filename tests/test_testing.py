@@ -24,7 +24,7 @@ def shout(ctx: Context, file: Upload, times: int = 1, day: date | None = None) -
 
 @task(name="testing_attempt")
 def attempt(ctx: Context, files: list[Upload]) -> list[str]:
-    """Fail once; then return what the first attempt has noted."""
+    """Fail once; then return the first attempt's checkpoint."""
     if not ctx.retries:
         raise TaskError("not-yet", "Try again.")
     return [ctx.checkpoints()["noted"], ctx.owner, str(ctx.settings.lease_seconds), *(file.filename for file in files)]

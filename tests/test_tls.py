@@ -63,7 +63,7 @@ def behind_tls(tmp_path: Path) -> Iterator[Service]:
 
 
 def works(service: Service) -> None:
-    """Submit, wait, listen and read: every way in which web and worker use Redis."""
+    """Submit, wait, receive events and read: every way in which web and worker use Redis."""
     service.start()
     answer = service.http.post("/tasks/reports?wait=20", json={"seconds": 0.5})
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")

@@ -12,7 +12,7 @@ from server.store.connection import UNREACHABLE
 
 @task()
 def puppet(ctx: Context) -> str:
-    """Take words from a Redis list: `log`, `progress`, `say` (so many lines), `end`, `fail`."""
+    """Run commands from a Redis list: `log`, `progress`, `say` (a number of lines), `end`, `fail`."""
     ctx.progress(0, 1, "listening")
     while True:
         given = None

@@ -1,4 +1,4 @@
-"""Speed of this server, compared with what one would use instead: `make bench` writes `benchmarks/RESULTS.md`.
+"""Speed of this server, compared with the usual alternatives: `make bench` writes `benchmarks/RESULTS.md`.
 
 figures.py     medians, ratios within a round, goals
 sides.py       the set-ups: this server, Flask and FastAPI as in tutorials, Flower

@@ -60,7 +60,7 @@ def _slow(plan: Plan) -> Topic:
 
 @contextlib.contextmanager
 def _holding(side: Ours, text: bytes, count: int) -> Iterator[None]:
-    """Clients that have sent something and do nothing more."""
+    """Open clients that send a part of a request and then nothing."""
     with ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", side.port)))

@@ -1,1 +1,1 @@
-"""A shop for `make demo`: its tasks, two days of history, and work that goes on while one looks."""
+"""A shop for `make demo`: its tasks, two days of history, and new tasks while the demo runs."""

@@ -1,4 +1,4 @@
-"""`make demo`: a server with two days of life on a Valkey of its own, whose data go with it."""
+"""`make demo`: a server with two days of tasks, on its own Valkey whose data are deleted at the end."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What goes on while one looks at the demo: pictures, tables, long jobs, failures, schedules, over HTTP."""
+"""Submits tasks to the demo over HTTP while it runs: pictures, tables, long jobs, failures, schedules."""
 
 import io
 import json
@@ -44,7 +44,7 @@ class Shop:
         self._call("PUT", f"/schedules/{name}", json.dumps(given).encode(), "application/json")
 
     def open(self) -> None:
-        """Put the schedules, and submit one task of each sort that a visitor should see."""
+        """Put the schedules, and submit one task of each sort for visitors."""
         zone = "Europe/Berlin"
         self.schedule("nightly-orders", task="import_orders", input={"shop": "de"}, cron="15 3 * * *", timezone=zone)
         self.schedule("stock-report", task="render_report", input={"quarter": "2026 Q4"}, cron="45 6 * * 1-5")
@@ -60,7 +60,7 @@ class Shop:
         self.send("render_report", "?delay=7200", quarter="2026 Q4", region="north")
 
     def go_on(self) -> None:
-        """Submit a little of everything, forever."""
+        """Submit a few tasks of each sort, forever."""
         while True:
             dice = self._dice
             card = dice.choice(["4417", "4410", "0073"])
@@ -72,7 +72,7 @@ class Shop:
 
 
 def run(url: str) -> None:
-    """Wait for the server, then act until the process ends."""
+    """Wait for the server, then submit tasks until the process ends."""
     shop = Shop(url)
     while True:
         try:

@@ -1,7 +1,7 @@
-"""The pictures of README and docs, taken from a running demo: `python -m examples.demo.pictures http://127.0.0.1:8000`.
+"""Takes the pictures of README and docs from a running demo: `python -m examples.demo.pictures http://127.0.0.1:8000`.
 
-Each page in both modes, and one moving picture of a photo that is dropped and made smaller. Needs Debian's Chromium and
-the development requirements.
+Each page in both modes, and a short film of a photo that is dropped and made smaller. Needs Debian's Chromium and the
+development requirements.
 """
 
 import io
@@ -29,7 +29,7 @@ _DROP = """([name, text]) => {
 
 
 def main(url: str) -> None:
-    """Take all of them."""
+    """Take all pictures."""
     _FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -55,7 +55,7 @@ def _open(chromium: Browser, url: str, mode: str) -> Page:
 
 
 def _save(page: Page, name: str) -> None:
-    """A picture with few colors, which is what these pages have."""
+    """Save a picture with few colors, as these pages have."""
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(_FOLDER / name, optimize=True)
 
@@ -103,7 +103,7 @@ _SHOWN: dict[str, Callable[[Page], None]] = {
 
 
 def _film(page: Page) -> None:
-    """A photo is dropped, made smaller, and compared: frames with their milliseconds."""
+    """Film a photo that is dropped, made smaller, and compared. Return the frames with their milliseconds."""
     frames: list[tuple[Image.Image, int]] = []
 
     def take(milliseconds: int) -> None:

@@ -1,4 +1,4 @@
-"""The shop's tasks. They take their time and fail as such tasks do, but call nobody."""
+"""The shop's tasks. They sleep and fail like real tasks, but call no other server."""
 
 import random
 import time

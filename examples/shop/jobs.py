@@ -23,7 +23,7 @@ class Line(BaseModel):
 
 
 class Invoice(BaseModel):
-    """What `invoice` gives back."""
+    """The result of `invoice`."""
 
     total: float
     currency: str
@@ -32,7 +32,7 @@ class Invoice(BaseModel):
 
 @task(soft_time_limit=20, time_limit=30)
 def invoice(ctx: Context, lines: list[Line], currency: Literal["EUR", "USD"] = "EUR") -> Invoice:
-    """Write an invoice as a text file, and say what it comes to."""
+    """Write an invoice as a text file, and return its total."""
     rows = []
     for number, line in enumerate(lines, 1):
         ctx.progress(number, len(lines), line.article)

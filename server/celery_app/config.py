@@ -14,7 +14,7 @@ def options(store: Store) -> dict[str, Any]:
     return {
         **(_redis_broker(store) if settings.broker_is_redis else _external_broker(settings)),
         "result_backend": "server.celery_app.result_backend:RecordBackend",
-        # -- messages: JSON and nothing else, and no events that nobody reads
+        # -- messages: only JSON, and no events without a reader
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
@@ -23,21 +23,21 @@ def options(store: Store) -> dict[str, Any]:
         "task_default_exchange": "",
         "task_create_missing_queues": True,
         "worker_send_task_events": False,
-        # -- a task is acknowledged when it has ended, and reports its start
+        # -- a task is acknowledged at its end, and reports its start
         "task_acks_late": True,
         "task_track_started": True,
         "task_acks_on_failure_or_timeout": True,
-        "task_reject_on_worker_lost": False,  # `server.celery_app.worker.request` counts a lost child and gives back
+        "task_reject_on_worker_lost": False,  # `server.celery_app.worker.request` returns the tasks of lost children
         # -- the worker
         "worker_concurrency": settings.worker_concurrency,
         "worker_consumer": "server.celery_app.worker.consumer:Consumer",
         "worker_max_memory_per_child": 1,  # see `server.celery_app.worker.child_memory`
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": settings.broker_is_redis,  # a task waits in the queue, not behind another one
-        "worker_cancel_long_running_tasks_on_connection_loss": False,  # it leaves them REVOKED forever
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # it would leave them REVOKED forever
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # a worker outlives any outage
-        "broker_channel_error_retry": True,  # nor does a Redis at `maxmemory` end it
+        "broker_channel_error_retry": True,  # a Redis at `maxmemory` does not end the worker
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "enable_utc": True,
@@ -52,7 +52,7 @@ def _redis_broker(store: Store) -> dict[str, Any]:
     transport_options: dict[str, Any] = {
         "store": store,
         "priority_steps": [0, 1, 2],
-        # The fetch blocks one second at a time; a Redis that is silent for longer is gone.
+        # The fetch blocks one second at a time; a Redis that is silent for longer is unreachable.
         "socket_timeout": 5,
         "socket_connect_timeout": 1,
         "socket_keepalive": True,

@@ -125,7 +125,7 @@ class SafeFetch:
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
-        except ResponseError as error:  # for example a replica that was the master until a moment ago
+        except ResponseError as error:  # for example a replica that has just been the master
             raise InconsistencyError(str(error)) from error
         finally:
             self._in_poll = None
@@ -177,7 +177,7 @@ class SafeFetch:
         return publisher
 
     def _connparams(self: Any, asynchronous: bool = False) -> dict[str, Any]:
-        """Let Redis's "not now" be a lost connection here, too; stock ends the worker (`Unrecoverable error`)."""
+        """Treat Redis's "not now" as a lost connection here, too; stock Celery ends the worker."""
         params: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]
         return {**params, "parser_class": Parser}
 

@@ -10,7 +10,7 @@ from server.cli import commands, doctor, keys
 
 
 def main() -> int:
-    """Run a command; its exit code."""
+    """Run a command and return its exit code."""
     parser = argparse.ArgumentParser(prog="coatcheck", description="An asynchronous REST task server.")
     parser.add_argument("--version", action="version", version=f"coatcheck {__version__}")
     subcommands = parser.add_subparsers(dest="main", required=True)

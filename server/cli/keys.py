@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a subcommand; its exit code."""
+    """Run a subcommand and return its exit code."""
     try:
         return _run(Store(load()), options)
     except (SettingsError, ValueError) as error:

@@ -60,7 +60,7 @@ def end(groups: list[int]) -> None:
 
 
 def alive(group: int, signum: int = 0) -> bool:
-    """Send a signal to a group; whether it still exists. 0 only checks."""
+    """Send a signal to a group; 0 only checks. Return whether the group still exists."""
     try:
         os.killpg(group, signum)
     except (ProcessLookupError, PermissionError):  # another user's process has reused the number

@@ -51,7 +51,7 @@ class Child:
 
     @property
     def gone(self) -> bool:
-        """Whether it has ended, and its children have closed the output."""
+        """Return whether it has ended, and its children have closed the output."""
         return self.popen.poll() is not None and self.output.closed
 
 

@@ -108,7 +108,7 @@ class EmbeddedValkey:
 
 
 def _answers_as(client: "redis.Redis", pid: int) -> bool:
-    """Whether the server that answers is ours, and not another one on the same port.
+    """Return whether the server that answers is ours, and not another one on the same port.
 
     While it loads its data it answers INFO but refuses PING.
     """

@@ -42,7 +42,7 @@ def address(host: str, port: int) -> str:
 
 
 def status(url: str) -> int:
-    """The status of a GET, or 0 without an answer."""
+    """Return the status of a GET, or 0 without an answer."""
     try:
         with HTTP.open(url, timeout=2) as answer:
             return int(answer.status)

@@ -22,17 +22,14 @@ _SOFT, _HARD = 300.0, 330.0
 
 
 def function_of(celery_task: "Task") -> Callable[..., Any]:
-    """Wrap the Celery task's function with a context parameter, so that `@task` can register it."""
+    """Add a context parameter to the Celery task's function, so that `@task` can register it."""
     original = celery_task.run
     hints = get_type_hints(inspect.unwrap(original), include_extras=True)
 
     @functools.wraps(original)
     def run(ctx: Context, **arguments: Any) -> Any:
-        try:
-            with _as_celery(celery_task, ctx):
-                return original(**arguments)
-        except _Replaced as replaced:
-            return replaced.signature.apply(throw=True).get()
+        with _as_celery(celery_task, ctx):
+            return original(**arguments)
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
     given = inspect.signature(original)
@@ -61,7 +58,7 @@ def _as_celery(celery_task: "Task", ctx: Context) -> Iterator[None]:
         celery_task.pop_request()
 
 
-class _Replaced(BaseException):
+class Replaced(BaseException):
     """The task has named another one whose result is to be its own."""
 
     def __init__(self, signature: Any) -> None:
@@ -71,7 +68,7 @@ class _Replaced(BaseException):
 
 def _replace(sig: Any) -> Any:
     """Run the other task in this attempt. Celery's own publishes it under the same id and ends this."""
-    raise _Replaced(sig)
+    raise Replaced(sig)
 
 
 def _retry(celery_task: "Task", ctx: Context) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
-"""Routes of a package of tasks: lists that are read page by page, described without a web framework.
+"""Routes that a package of tasks defines: lists that are read page by page, described without a web framework.
 
-`@paged("/feeds", …)` on a function makes `GET /feeds`. The web serves all routes that are known when it starts.
-It finds the caller, the limit and the cursor, and gives the next page's address.
+`@paged("/feeds", …)` on a function makes `GET /feeds`. The web server serves all routes that are loaded when it starts.
+It determines the caller, the limit and the cursor, and adds the next page's address.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from server.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a page. `path` and `query` are its parameters; `after` is where the page before ended."""
+    """A request for a page. `path` and `query` are its parameters; `after` is the end of the previous page."""
 
     settings: Settings
     owner: str
@@ -28,9 +28,9 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page: its body, and the place that it ends at if there is another.
+    """A page: its body, and its end if there is another page.
 
-    `raw` are entries in JSON already, which go into the body under the name `raw_name`.
+    `raw` are entries that are JSON already; they become the field `raw_name` of the body.
     """
 
     body: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PagedRoute:
-    """A route of tasks. `place` is how many texts a cursor has; `parameters` are OpenAPI Parameter Objects.
+    """A route of tasks. A cursor has `place` texts; `parameters` are OpenAPI Parameter Objects.
 
     The model of the answer has a field `next`: the address of the next page, or null.
     """
@@ -72,7 +72,7 @@ def paged(
     parameters: tuple[Mapping[str, Any], ...] = (),
     problems: tuple[str, ...] = (),
 ) -> Callable[[Callable[[PageRequest], Listing]], Callable[[PageRequest], Listing]]:
-    """Serve a function's pages at a path such as `/feeds/{name}`; the other arguments are those of `PagedRoute`."""
+    """Serve a function's pages at a path such as `/feeds/{name}`; see `PagedRoute` for the other arguments."""
 
     def register(function: Callable[[PageRequest], Listing]) -> Callable[[PageRequest], Listing]:
         _routes[path] = PagedRoute(
@@ -84,5 +84,5 @@ def paged(
 
 
 def paged_routes() -> list[PagedRoute]:
-    """Every route of the tasks that are loaded."""
+    """Return every route of the loaded tasks."""
     return list(_routes.values())

@@ -82,7 +82,7 @@ class Signature:
     returns: Any
 
     def arguments(self, given: BaseModel) -> dict[str, Any]:
-        """The keyword arguments for the function, from a validated input."""
+        """Return the keyword arguments for the function, from a validated input."""
         return _arguments(given, self.names)
 
 

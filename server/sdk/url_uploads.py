@@ -1,7 +1,7 @@
 """Uploads by URL: the worker downloads them once for each attempt, before it calls the task's function.
 
-The function gets the same kind of `Upload` for every source, with size and name. If a download fails, the function is
-not called.
+The function gets the same `Upload` class for every source, with size and name. If a download fails, the function is not
+called.
 """
 
 import hashlib

@@ -93,12 +93,12 @@ def read(stored: StoredSchedule) -> Schedule:
 
 
 def put(store: Store, schedule: Schedule, limit: int) -> bool:
-    """Store a schedule, in place of the one of its name; True where there was none.
+    """Store a schedule, replacing the one with its name. Return True if there was none.
 
-    With a limit the owner has at most so many, and replaces only its own; 0 is an admin's.
+    With a limit, the owner has a maximum number and replaces only its own; 0 means no limit, for admins.
 
     Raises:
-        TooManySchedules, ScheduleNameTaken: as `ScheduleStore.put`.
+        TooManySchedules, ScheduleNameTaken: as in `ScheduleStore.put`.
     """
     following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
     definition, timing = _adapter().dump_json(schedule), schedule.timing.identity()
@@ -120,7 +120,7 @@ def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyK
 
 
 def fire_due(store: Store, limit: int) -> int:
-    """Fire every run that is due, of up to `limit` schedules; how many schedules these were."""
+    """Fire every due run of up to `limit` schedules. Return the number of schedules."""
     now, resumed = store.schedules.now_ms(), store.schedules.resumed_at_ms()
     found = store.schedules.due(now, limit)
     for name, fire_time in found:

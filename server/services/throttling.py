@@ -5,17 +5,17 @@ from server.store import Store
 
 
 def release_next(store: Store, task_type: str, owner: str) -> None:
-    """Publish the next task after one of this type and owner has ended."""
+    """Queue the next throttled task after one of this type and owner has ended."""
     throttle = definition(task_type).throttle
     if throttle.max_running:
         store.leases.release_throttled(task_type, owner if throttle.per_owner else "", throttle, 1)
 
 
 def release_all(store: Store, limit: int) -> int:
-    """Publish all tasks that may run, up to `limit` of each type, also of a type that has no limit any more.
+    """Queue all tasks that may run, up to `limit` of each type, also of types whose limit was removed.
 
     Returns:
-        How many were published.
+        The number of queued tasks.
     """
     throttles = {each.name: each.throttle for each in catalog()}
     return sum(

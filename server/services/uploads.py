@@ -34,7 +34,7 @@ class IncomingUploads:
 
     @property
     def any(self) -> bool:
-        """Whether the submit has uploads."""
+        """Return whether the submit has uploads."""
         return self._number > 0
 
     def discard(self) -> None:
@@ -136,7 +136,7 @@ class IncomingUploads:
 
 
 def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes, by which a file may be recognized, and all chunks with them."""
+    """Return the first bytes, which may identify the format, and all chunks including them."""
     iterator, head = iter(chunks), b""
     while len(head) < _HEAD_BYTES and (chunk := next(iterator, None)) is not None:
         head += chunk

@@ -7,7 +7,7 @@ lua/           Redis's clock, and the scripts; every change of a record is one o
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
-api_keys.py    keys, owners, roles         stats.py      counters, throughput     blobs/      uploads and output files
+api_keys.py    keys, owners, roles         stats.py      queues, throughput       blobs/      uploads and output files
 """
 
 import secrets
@@ -29,7 +29,7 @@ from server.store.listing import Listing
 from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, HourlyStats
+from server.store.stats import Counters, HourlyStats, Queues
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -45,17 +45,17 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        #: Called with tasks that were just stored. A broker other than this Redis replaces it (`server.celery_app`);
-        #: where Redis is the broker, the script that stores a task has queued its message already.
+        #: Called with newly stored tasks. A broker other than this Redis replaces it (`server.celery_app`); if Redis is
+        #: the broker, the script that stores a task also queues its message.
         self.publish_new: Callable[[Sequence[NewTask]], None] = lambda tasks: None
 
     @cached_property
     def redis(self) -> "redis.Redis":
-        """The client. Code outside this package uses the parts below."""
+        """Return the client. Code outside this package uses the parts below."""
         return connect(self.settings)
 
     def listening_connection(self) -> Any:
-        """Make a connection of its own for whoever listens to what is published; `_sock` is its socket."""
+        """Open a separate connection to receive published messages; `_sock` is its socket."""
         connection: Any = self.redis.connection_pool.make_connection()
         connection.connect()
         return connection
@@ -84,6 +84,11 @@ class Store:
     def leases(self) -> Leases:
         """What workers hold, and what is due, lost or expired."""
         return Leases(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Which queues there are, and which of them no worker reads."""
+        return Queues(self.redis, self.settings, self.clock)
 
     @cached_property
     def listing(self) -> Listing:
@@ -132,7 +137,7 @@ class Store:
 
     @cached_property
     def secret(self) -> bytes:
-        """The key of the hash in task ids: `SECRET_KEY`, or one that is made once and kept in Redis."""
+        """Return the key of the hash in task ids: `SECRET_KEY`, or a generated one that is stored in Redis."""
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
         if self.redis.get(self.keys.secret) is None:  # read first: a Redis at `maxmemory` accepts no write

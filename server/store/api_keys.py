@@ -1,4 +1,4 @@
-"""API keys: kept as hashes in Redis, each with an owner and a role. The key itself is shown once, when it is made."""
+"""API keys: stored as hashes in Redis, each with an owner and a role. The key itself is only shown once."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ _PREFIX = "cck_"
 _SHOWN = len(_PREFIX) + 6
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
-#: Seconds for which a process trusts what it has read: a revoked key works for so long at most.
+#: Seconds for which a process trusts its cache: a revoked key works for at most this long.
 CACHE_SECONDS = 2.0
 
 #: Keys that a process remembers.
@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request; `key` is the fingerprint of the key that it came with."""
+    """The sender of a request; `key` is the fingerprint of the request's key."""
 
     owner: str
     role: Role
@@ -43,7 +43,7 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether everyone's tasks are its business."""
+        """Return whether the caller may use all owners' tasks."""
         return self.role is Role.ADMIN
 
     @property
@@ -52,10 +52,10 @@ class Caller:
         return self.role is not Role.READ
 
 
-#: Stands for the key of a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).
+#: The key's placeholder for a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).
 PROXY = "proxy"
 
-#: Who a request without a key is, where no key is configured and only loopback is served.
+#: The caller of a request without a key, if no key is configured and only loopback is served.
 LOCAL = Caller("local", Role.ADMIN)
 
 
@@ -98,7 +98,7 @@ class ApiKeys(Scripts):
             return int(pipe.hdel(self.keys.api_keys, *gone).incr(self.keys.api_keys_version).execute()[0])
 
     def entries(self) -> list[dict[str, Any]]:
-        """What is known of each key: never the key."""
+        """Return the stored data of each key: never the key itself."""
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
     def any(self) -> bool:
@@ -111,7 +111,7 @@ class ApiKeys(Scripts):
         return self.by_fingerprint(fingerprint(key))
 
     def holds(self, caller: Caller) -> bool:
-        """Whether a caller who was let in would be let in again: its key has not been revoked since."""
+        """Return whether the caller's key is still valid, because it has not been revoked."""
         if caller.key == PROXY:
             return True
         return not self.any() if caller == LOCAL else self.by_fingerprint(caller.key) == caller
@@ -166,5 +166,5 @@ def check_owner(owner: str) -> None:
 
 
 def fingerprint(key: str) -> str:
-    """What is kept of a key."""
+    """Return the stored form of a key."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -1,12 +1,12 @@
-"""Errors that the layers below the web raise. `server.web.errors` maps each to an HTTP answer.
+"""Errors of the layers below the web. `server.web.errors` maps each to an HTTP answer.
 
-CoatcheckError                  the root: a request is refused, for a reason that has a name
+CoatcheckError                  the root: a request is refused, for a reason with a name
 ├── StoreUnavailable            Redis or the blob store does not answer, or answers "not now"
 ├── StorageFull                 Redis or the blob store has no room
 ├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
 └── those of `server.sdk.errors` and `server.services`, about inputs, uploads and tasks
-BlobMissing                     there is no blob under a key
+BlobMissing                     no blob has this key
 
 An error type has a name, a title and advice. The name is the last part of a problem's address (RFC 9457).
 """
@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class ErrorType:
-    """One named reason; `advice` is the sentence that tells a client what to do.
+    """One named reason; `advice` tells a client what to do.
 
-    `status` is the HTTP status of an answer with it, for those of a package of tasks; the web has its own.
+    `status` is the HTTP status, for error types of a package of tasks; the web layer defines the others.
     """
 
     title: str
@@ -35,10 +35,10 @@ _types: dict[str, ErrorType] = {}
 
 
 def register_error_types(types: Mapping[str, ErrorType]) -> None:
-    """Add the error types of a package, such as those of a task that comes along.
+    """Add the error types of a package, such as those of an included task.
 
     Raises:
-        ValueError: a name is not a slug, or another package has it with another title.
+        ValueError: a name is not a slug, or another package uses it with another title.
     """
     for name, error_type in types.items():
         if not _SLUG.fullmatch(name) or _types.get(name, error_type) != error_type:
@@ -47,19 +47,19 @@ def register_error_types(types: Mapping[str, ErrorType]) -> None:
 
 
 def error_types() -> Mapping[str, ErrorType]:
-    """Every registered error type by its name."""
+    """Return every registered error type by its name."""
     return _types
 
 
 def error_type(name: str) -> ErrorType | None:
-    """The type of this name. A slug that nobody registered is a task's own; None where it is not a slug."""
+    """Return the type of this name. An unregistered slug is a task's own type; None if it is not a slug."""
     if name in _types or not _SLUG.fullmatch(name):
         return _types.get(name)
     return ErrorType(name.replace("-", " ").capitalize(), "An error of a task's own; its detail says what to do.")
 
 
 def error_object(name: str, detail: str) -> dict[str, str]:
-    """What a record keeps of an error: an RFC 9457 object without a status."""
+    """Return the form of an error in a record: an RFC 9457 object without a status."""
     found = error_type(name)
     return {"type": f"/problems/{name}", "title": found.title if found else "", "detail": detail}
 
@@ -67,8 +67,8 @@ def error_object(name: str, detail: str) -> dict[str, str]:
 class CoatcheckError(Exception):
     """A request or a step is refused.
 
-    `detail` is read by the client, so it never holds a path of the machine, a secret or a host. `retry_after` is in
-    seconds. `extra` stands beside the fields of the problem, such as `errors` or `limit`.
+    The client reads `detail`, so it never contains a path of the machine, a secret or a host. `retry_after` is in
+    seconds. `extra` adds fields to the problem, such as `errors` or `limit`.
     """
 
     type: ClassVar[str] = "internal-error"
@@ -81,11 +81,11 @@ class CoatcheckError(Exception):
 
     @property
     def name(self) -> str:
-        """The name of its error type."""
+        """Return the name of its error type."""
         return self.type
 
     def error_object(self) -> dict[str, str]:
-        """What a record keeps of it."""
+        """Return the form of this error in a record."""
         found = error_type(self.name)
         return error_object(self.name, self.detail or (found.advice if found else ""))
 
@@ -116,13 +116,13 @@ class QuotaExceeded(CoatcheckError):
 
 
 class TooManySchedules(CoatcheckError):
-    """The owner has as many schedules as it may have."""
+    """The owner has reached its maximum number of schedules."""
 
     type = "too-many-schedules"
 
 
 class ScheduleNameTaken(CoatcheckError):
-    """A schedule of this name belongs to another owner."""
+    """Another owner has a schedule with this name."""
 
     type = "schedule-name-taken"
 
@@ -135,7 +135,7 @@ class QueueFull(CoatcheckError):
 
 
 class IdempotencyKeyReused(CoatcheckError):
-    """The key came with another request before."""
+    """The key was used with another request before."""
 
     type = "idempotency-key-reused"
 
@@ -148,7 +148,7 @@ class IdempotencyKeyInUse(CoatcheckError):
 
 
 class BlobMissing(Exception):
-    """There is no blob under this key."""
+    """No blob has this key."""
 
 
 register_error_types(

@@ -25,7 +25,7 @@ _STEP_BACK = 4096 * 1000
 
 
 class _Clock:
-    """4096ths of a millisecond since 1970, none of them twice."""
+    """A clock in 4096ths of a millisecond since 1970 that never returns a value twice."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -76,5 +76,5 @@ def issued(task_id: str, owner: str | None, key: bytes) -> bool:
 
 
 def milliseconds(task_id: str) -> int:
-    """The time at which the id was made, in milliseconds since 1970."""
+    """Return the creation time of the id, in milliseconds since 1970."""
     return int(task_id[:8] + task_id[9:13], 16)

@@ -69,6 +69,15 @@ class Keys:
         """Ids that wait in a queue, by priority and time."""
         return f"{self.prefix}queued:{queue}"
 
+    @property
+    def queues(self) -> str:
+        """Names of all queues, by when a worker that uses them started (seconds)."""
+        return f"{self.prefix}queues"
+
+    def unregistered(self, task_type: str) -> str:
+        """When a worker first met a task of a type that no worker knows (ms)."""
+        return f"{self.prefix}unregistered:{task_type}"
+
     def throttled_in(self, queue: str) -> str:
         """Ids of a queue that wait for room under a limit of their type, by time."""
         return f"{self.prefix}throttled_in:{queue}"

@@ -1,4 +1,4 @@
-"""What keeps a task's promise when a process dies: leases, what is due, what is lost, what has expired."""
+"""Keeps tasks from being lost when a process dies: leases, and the tasks that are due, lost or expired."""
 
 import json
 from collections.abc import Sequence
@@ -8,28 +8,29 @@ from server.store.errors import error_object
 from server.store.lua import Scripts, ids_of
 from server.store.record import PRIORITIES, Status, Throttle
 
-#: A task whose worker has died under it so often fails, so that it does not take the others with it.
+#: A task whose worker has died this many times fails, so that it does not disturb other tasks.
 MAX_CRASHES = 3
 
-#: Seconds for which a leader is elected; it renews each round. What was due when it died is so late at most.
+#: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at most
+#: this.
 LEADER_TERM = 3.0
 
-#: Seconds in which no worker reached Redis, that make an outage; and for which no lease is judged after one.
+#: Seconds without any worker that count as an outage; and seconds after an outage in which leases are not checked.
 OUTAGE = 4.0
 GRACE = 10.0
 
-#: Seconds after which a message that no worker renews goes back into its queue, where its task is still queued. Far
-#: shorter than a lease: if its worker lives after all, one of the two claims is refused, and nothing else happens.
+#: Seconds without a renewal after which a message returns to its queue if its task is still queued. Much shorter than a
+#: lease: if its worker is still alive, one of the two claims is refused, and nothing else happens.
 STALE_MESSAGE = 5.0
 
-#: Seconds after which a task of a type that a worker did not know is offered again, at least and at most: another
-#: worker may know the type, or the next deploy.
+#: Minimum and maximum seconds before a task of an unregistered type is offered again: another worker, or the next
+#: deploy, may know the type.
 UNREGISTERED_DELAY = 2.0, 600.0
 
-#: Seconds that a worker has for deleting the files that it took; then they are another's.
+#: Seconds for a worker to delete the files that it has leased; then another worker may.
 CLEANUP_LEASE = 120
 
-#: Seconds after its last heartbeat for which a worker counts as living.
+#: Seconds without a heartbeat after which a worker counts as dead.
 WORKER_SILENCE = 10
 
 _WORKER_LOST = json.dumps(
@@ -41,10 +42,10 @@ _DEPENDENCY_FAILED = json.dumps(
 
 
 class Leases(Scripts):
-    """What workers and maintenance do to records; no client brings it about."""
+    """The changes of records that workers and maintenance make, as opposed to clients."""
 
     def renew(self, runs: Sequence[tuple[str, str]]) -> list[str]:
-        """Renew the leases of runs, given as task id and lease_token; a word for each, see `renew_leases.lua`."""
+        """Renew the leases of attempts (task id, lease token). Return a word for each, see `renew_leases.lua`."""
         config = self._config
         names = [name for run in runs for name in run]
         words = self._call("renew_leases", config.lease_seconds * 1000, config.cancel_grace_seconds * 1000, *names)
@@ -115,13 +116,13 @@ class Leases(Scripts):
         return int(self._call("delete_expired", most))
 
     def defer_unregistered(self, task_id: str) -> bool:
-        """Defer a task whose type a worker does not know. False where there is no such record."""
+        """Defer a task whose type a worker does not know. False if the record does not exist."""
         return bool(
             self._call("defer_unregistered_task", task_id, *(int(seconds * 1000) for seconds in UNREGISTERED_DELAY))
         )
 
     def drop(self, task_id: str) -> bool:
-        """Forget a record; True where its files are still to be deleted, which is noted in the same step."""
+        """Delete a record. Return True if its files must still be deleted, which is recorded in the same step."""
         return bool(self._call("delete_task", task_id))
 
     def lease_uncollected(self, most: int) -> list[str]:
@@ -133,24 +134,24 @@ class Leases(Scripts):
         self.redis.zrem(self.keys.uncollected, *task_ids)
 
     def elect_leader(self, worker: str) -> float | None:
-        """Where it is this worker's turn to sweep, the seconds for which no lease is to be judged; else None."""
+        """If this worker is the leader, return the seconds for which leases must not be checked; else None."""
         times = (LEADER_TERM, OUTAGE, GRACE)
         answer: int | None = self._call("elect_leader", worker, *(int(seconds * 1000) for seconds in times))
         return None if answer is None else answer / 1000
 
     def acquire_slot(self, job: str, every: int) -> bool:
-        """Whether a job that is done once in so many seconds, by one of all workers, is due."""
+        """Return whether a periodic job, which one of all workers runs, is due."""
         return bool(self._call("acquire_slot", job, every))
 
     def without_record(self, task_ids: Sequence[str]) -> list[str]:
-        """Those of which there is no record."""
+        """Return the ids without a record."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 pipe.exists(self.keys.task(task_id))
             return [task_id for task_id, there in zip(task_ids, pipe.execute(), strict=True) if not there]
 
     def renew_messages(self, tags: Sequence[str]) -> None:
-        """Renew the messages that a worker holds (those that it fetched and has not started, too)."""
+        """Renew the messages that a worker holds, including those that it has not started."""
         if tags:
             self._call("renew_messages", *tags)
 
@@ -159,17 +160,17 @@ class Leases(Scripts):
         self._call("forget_message", tag)
 
     def restore_messages(self, tags: Sequence[str]) -> None:
-        """Put messages that this worker fetched, and does not work on, back to where they are next."""
+        """Return messages that this worker fetched but does not work on to the front of their queues."""
         if tags:
             self._call("restore_messages", 0, 0, 0, *tags)
 
     def restore_stale_messages(self, most: int) -> int:
-        """Put back what dead workers fetched and did not start; how many."""
+        """Return the messages that dead workers fetched but did not start. Return their number."""
         ages = (STALE_MESSAGE, max(STALE_MESSAGE, self._config.lease_seconds))
         return int(self._call("restore_messages", most, *(int(seconds * 1000) for seconds in ages)))
 
     def mark_draining(self, worker: str, seconds: int) -> None:
-        """From now on this worker claims nothing."""
+        """Refuse further claims of this worker."""
         self._call("mark_worker_draining", worker, seconds)
 
     def heartbeat(self, worker: str, card: dict[str, Any]) -> None:
@@ -177,7 +178,7 @@ class Leases(Scripts):
         self._call("record_heartbeat", worker, json.dumps(card), WORKER_SILENCE)
 
     def deregister(self, worker: str) -> None:
-        """A worker has stopped; if it was its turn to sweep, it is the next one's at once."""
+        """Remove a stopped worker. If it was the leader, another one can be elected immediately."""
         self._call("deregister_worker", worker)
 
     def workers(self) -> list[dict[str, Any]]:

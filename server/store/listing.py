@@ -79,7 +79,7 @@ class Listing(Scripts):
         return Page(found, ids[-1] if len(ids) == MAX_LOOKED_AT else None)
 
     def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
-        """Up to `most` records behind `cursor`: a page of any size, read 500 at a time."""
+        """Return up to `most` records after `cursor`: a page of any size, read in steps of 500."""
         found: list[Record] = []
         while True:
             page = self.page(wanted, min(500, most - len(found)), cursor)
@@ -137,6 +137,6 @@ def _counts(flat: list[bytes | int]) -> dict[str, int]:
 
 
 def _bound(milliseconds: int) -> str:
-    """What every id of this millisecond and later is not less than."""
+    """Return a lower bound of all ids of this millisecond and later."""
     digits = f"{max(0, milliseconds):012x}"
     return f"{digits[:8]}-{digits[8:]}"

@@ -30,7 +30,7 @@ PRIORITIES = ("high", "normal", "low")
 
 
 class Status(StrEnum):
-    """What `status` says on the wire."""
+    """The values of `status` in the API."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
     @property
     def done(self) -> bool:
-        """Whether the task has ended."""
+        """Return whether the task has ended."""
         return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 
     @property
@@ -67,21 +67,21 @@ _CELERY_STATES: dict[Status, CeleryState] = {
 
 
 class AttemptEnd(StrEnum):
-    """How a run ended that another one follows."""
+    """The end of an attempt that another one follows."""
 
-    #: Its function failed, and is tried again.
+    #: Its function failed and is retried.
     FAILED = "failed"
-    #: Its process died under it.
+    #: Its process died.
     CRASHED = "crashed"
-    #: Its worker fell silent.
+    #: Its worker sent no heartbeat.
     LOST = "lost"
-    #: Its worker was stopped, and gave it back.
+    #: Its worker was stopped and returned it.
     HANDED_BACK = "handed_back"
 
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """How many tasks of a type may run at once and start in a minute, over all workers or per owner; 0 is any."""
+    """Maximum tasks of a type that run at a time and start per minute, in total or per owner; 0 means no limit."""
 
     max_running: int = 0
     per_minute: int = 0
@@ -89,11 +89,11 @@ class Throttle:
 
     @property
     def scope(self) -> str:
-        """As the scripts take it."""
+        """Return the form of the scripts' argument."""
         return "owner" if self.per_owner else ""
 
 
-#: No limits.
+#: No limit at all.
 FREE = Throttle()
 
 
@@ -123,7 +123,7 @@ class NewTask:
 
     @property
     def rank(self) -> int:
-        """0 for high, 1 for normal, 2 for low."""
+        """Return 0 for high, 1 for normal, 2 for low."""
         return PRIORITIES.index(self.priority)
 
     def due_ms(self, now_ms: int) -> int:
@@ -155,7 +155,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """A run that another one followed: its start (ms since 1970), how long it took, how it ended, and in words why."""
+    """An attempt that was followed by another: its start (ms since 1970), duration, end, and the reason in words."""
 
     started_ms: int
     ms: int
@@ -164,13 +164,13 @@ class PastAttempt:
 
     @property
     def ended_ms(self) -> int:
-        """Milliseconds since 1970. Of one that was lost, when that was noticed."""
+        """Return milliseconds since 1970; for a lost attempt, the time when that was noticed."""
         return self.started_ms + self.ms
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Record:
-    """A task as it stood when it was read. Times are milliseconds since 1970, or None where it has not come to that."""
+    """A task at the time when it was read. Times are milliseconds since 1970, or None if they are not reached."""
 
     id: str
     owner: str
@@ -194,11 +194,11 @@ class Record:
     retry_of: str = ""
     waits_for: list[str] = field(default_factory=list)
     webhook: str = ""
-    #: The last of them, where there were many.
+    #: The most recent of them, if there are many.
     earlier_attempts: list[PastAttempt] = field(default_factory=list)
-    #: When it came into the queue, where it was scheduled before.
+    #: The time when it was queued, if it was scheduled before.
     queued_ms: int | None = None
-    #: Its place in the queue (1 is next), where it was read with that and is queued.
+    #: Its position in the queue (1 is next), if it was read and the task is queued.
     position: int | None = None
     #: Where they are short enough to be in the record, or were read with it: ask `Tasks.input` and `Tasks.result`.
     input: bytes | None = None
@@ -206,17 +206,17 @@ class Record:
 
     @property
     def submitted_ms(self) -> int:
-        """When it was accepted: the id says so."""
+        """Return the time of submission, which the id contains."""
         return ids.milliseconds(self.id)
 
     @property
     def rank(self) -> int:
-        """0 for high, 1 for normal, 2 for low."""
+        """Return 0 for high, 1 for normal, 2 for low."""
         return PRIORITIES.index(self.priority)
 
 
 def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
-    """Read a hash as Redis gives it."""
+    """Parse a hash as Redis returns it."""
 
     def number(name: bytes) -> int | None:
         return int(raw[name]) if name in raw else None
@@ -256,6 +256,6 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
 
 
 def _past_attempt(line: bytes) -> PastAttempt:
-    """A line of `ds`. Its words may be cut within a letter."""
+    """Parse a line of `ds`. The reason may be cut within a character."""
     started, took, ending, why = line.decode(errors="ignore").split(" ", 3)
     return PastAttempt(int(started), int(took), AttemptEnd(ending), why)

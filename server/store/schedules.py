@@ -11,18 +11,18 @@ from typing import Any
 from server.store.errors import ScheduleNameTaken, TooManySchedules
 from server.store.lua import Scripts, ids_of
 
-#: Outcomes of `put_schedule.lua`, in addition to 0 and 1.
+#: Results of `put_schedule.lua`, in addition to 0 and 1.
 _TOO_MANY, _TAKEN = -1, -2
 
 NAME_TAKEN = "Another owner has a schedule of this name. Choose another name."
 
-#: How many runs of a schedule are known.
+#: Maximum number of recorded runs per schedule.
 MAX_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class FireTime:
-    """A schedule's tick that is due, the one after it (0: none), and what to do while an earlier run goes on."""
+    """A schedule's due fire time, the next one (0: none), and the action while an earlier run is unfinished."""
 
     schedule: str
     due_ms: int
@@ -32,7 +32,7 @@ class FireTime:
 
 @dataclass(frozen=True, slots=True)
 class StoredSchedule:
-    """What is known of a schedule: `runs` are task ids with their ticks, newest first."""
+    """A stored schedule: `runs` are task ids with their fire times, newest first."""
 
     definition: bytes
     skipped: int
@@ -49,7 +49,7 @@ class ScheduleStore(Scripts):
         return sorted(ids_of(self.redis.smembers(key)))
 
     def get(self, name: str) -> StoredSchedule | None:
-        """One of them."""
+        """Return a schedule, or None."""
         with self.redis.pipeline(transaction=True) as pipe:
             fields, runs = (
                 pipe.hgetall(self.keys.schedule(name)).lrange(self.keys.schedule_runs(name), 0, MAX_RUNS - 1).execute()
@@ -62,7 +62,8 @@ class ScheduleStore(Scripts):
         )
 
     def put(self, name: str, definition: bytes, timing: str, next_ms: int, owner: str, limit: int) -> bool:
-        """Store one; True where it is new. With a limit, an owner has at most so many and replaces only its own.
+        """Store a schedule and return whether it is new. With a limit, the owner has a maximum, and replaces only its
+        own.
 
         Raises:
             TooManySchedules, ScheduleNameTaken: the limit is reached, or the schedule is another owner's.
@@ -94,7 +95,7 @@ class ScheduleStore(Scripts):
         return int(self.redis.get(self.keys.resumed_at) or 0)
 
     def record_missed(self, name: str, due_ms: int, next_ms: int, error: Mapping[str, Any]) -> None:
-        """A tick could not fire, which is noted; the schedule goes on with another, or tries the same again."""
+        """Record a fire time that could not fire; the schedule continues with another, or retries the same one."""
         self._call("record_missed_fire", name, due_ms, next_ms, json.dumps(error))
 
     def record_run(self, name: str, task_id: str) -> None:

@@ -1,17 +1,25 @@
-"""Counters, throughput and hourly statistics. Redis keeps all of them, so no restart resets them.
+"""Queues, counters, throughput and hourly statistics. Redis keeps all of them, so no restart resets them.
 
 A hash for each hour counts the ends of each minute, queue and status, and the run times of each task type in buckets
 (see `lua/lib/statistics.lua`): one or two increments a task, and 25 hashes to read for a day. Redis expires them.
 """
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from server.store.lua import Scripts, ids_of
 from server.store.record import PRIORITIES, Status
 
 #: Seconds for which a process trusts the pace that it has read: polls that follow one another ask once.
 THROUGHPUT_SECONDS = 2.0
+
+#: Seconds for which a queue is read that no task type uses anymore. A delayed task may still be for it.
+MAX_QUEUE_AGE = 366 * 86_400
+
+#: Seconds without a task of an unknown type after which its time begins anew; more than the longest deferral.
+FORGET_UNREGISTERED = 1_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +170,47 @@ def _add(traffic: DayStats, name: str, count: int, first_minute: int, now: int) 
     ago = now - (first_minute + int(first))
     if 0 <= ago < _DAY // _MINUTE:
         traffic.ends.setdefault(middle, Ends()).minutes[Status(last)][-1 - ago] += count
+
+
+class Queues(Scripts):
+    """Queues and task types that change with a deploy: which queues there are, and which types no worker knows."""
+
+    def note(self, names: Iterable[str]) -> None:
+        """Note that these queues are in use, and forget those that have not been for long."""
+        now = self.now_ms() / 1000
+        key = self.keys.queues
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(key, dict.fromkeys(names, now)).zremrangebyscore(key, 0, now - MAX_QUEUE_AGE).execute()
+
+    def names(self) -> list[str]:
+        """All queues that a worker has used in the last year."""
+        return ids_of(self.redis.zrange(self.keys.queues, 0, -1))
+
+    def waiting(self, names: Sequence[str]) -> dict[str, int]:
+        """The number of queued tasks of each queue."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zcard(self.keys.queued(name))
+            return dict(zip(names, pipe.execute(), strict=True))
+
+    def unattended(self, workers: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """The queues that have tasks and that none of these workers reads, with the number of tasks."""
+        idle = [name for name in self.names() if not any(reads(worker, name) for worker in workers)]
+        return {name: count for name, count in self.waiting(idle).items() if count}
+
+    def unregistered_seconds(self, task_type: str, workers: Sequence[Mapping[str, Any]]) -> float | None:
+        """Seconds since a task was first met whose type no worker knows; None if one of these workers knows it."""
+        key = self.keys.unregistered(task_type)
+        if any(task_type in worker.get("tasks", ()) for worker in workers):
+            self.redis.delete(key)
+            return None
+        now = self.now_ms()
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.set(key, now, nx=True).expire(key, FORGET_UNREGISTERED)
+            since = pipe.get(key).execute()[-1]
+        return (now - int(since)) / 1000
+
+
+def reads(worker: Mapping[str, Any], queue: str) -> bool:
+    """Whether a worker reads a queue, by its card. A card of an earlier release has no queues: it reads all."""
+    return queue in worker.get("queues", (queue,))

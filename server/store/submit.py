@@ -1,5 +1,7 @@
-"""How tasks come in: one script stores any number of them with their messages, so that a batch costs little more
-than a task, and a request that is repeated under an idempotency key stores nothing more."""
+"""Stores new tasks: one script stores any number of them with their messages.
+
+A batch therefore costs little more than a task, and a request repeated under an idempotency key stores nothing.
+"""
 
 import hashlib
 import secrets
@@ -21,20 +23,20 @@ from server.store.lua import Scripts
 from server.store.record import NewTask
 from server.store.schedules import FireTime
 
-#: Seconds for which an idempotency key is remembered.
+#: Seconds for which an idempotency key is stored.
 KEY_LIFE = 86_400
 
-#: Seconds that a request with a key may take before another with the same key may begin: a web process that was
-#: killed in between leaves the key free again after that. Two that overlap still store one task.
+#: Seconds before a pending request with a key no longer blocks others with the same key: its web process may have been
+#: killed. Two that overlap still store one task.
 PENDING_LIFE = 10
 
-#: Seconds for which a batch is remembered beyond the life of its tasks.
+#: Seconds for which a batch is stored after the end of its tasks.
 BATCH_LIFE = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's key for one request (draft-ietf-httpapi-idempotency-key-header-07); `owner` keeps keys apart."""
+    """A client's key for one request (draft-ietf-httpapi-idempotency-key-header-07). Keys are separate per `owner`."""
 
     owner: str
     text: str
@@ -48,10 +50,10 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """Tasks of one owner that are to be stored in one step.
+    """Tasks of one owner to store in one step.
 
-    `fingerprint` is what is the same in two requests with one `key`. Of a `batch`, `places` are the numbers of its
-    items whose tasks these are (all of them by default). `fire_time` is the schedule's whose task this is.
+    `fingerprint` identifies equal requests with one `key`. `places` are the numbers of the tasks' items in a `batch`
+    (all by default). `fire_time` is set for a schedule's task.
     """
 
     owner: str
@@ -65,9 +67,9 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of a submit, and what the owner has unfinished now.
+    """The result of a submit, and the owner's number of unfinished tasks.
 
-    `outcomes` has for each task the error that refused it, or its place in the queue (0: it is not queued yet).
+    `outcomes` has for each task the error that refused it, or its position in the queue (0: not queued yet).
     """
 
     outcomes: list[CoatcheckError | int]
@@ -76,15 +78,15 @@ class SubmitResult:
     now_ms: int
     #: The id that an earlier request with the same idempotency key got: nothing was stored now.
     replayed: str | None = None
-    #: A schedule's fire_time that has fired already, or is skipped: nothing was stored now.
+    #: The schedule's fire time has fired already, or is skipped: nothing was stored now.
     passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch's items became: the task of each item that was no mistake, by the item's number (from 0).
+    """A batch's stored tasks, by the number of the item (from 0); invalid items are missing.
 
-    An empty id is an item that there was no room for.
+    An empty id means that there was no room for the item.
     """
 
     owner: str
@@ -92,14 +94,14 @@ class Batch:
 
 
 class Submits(Scripts):
-    """Where tasks come in."""
+    """Stores new tasks."""
 
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """Store tasks with their messages, in one step.
 
         Raises:
-            IdempotencyKeyReused: the key came with another request.
-            StoreUnavailable: Redis ran it so late that the client may have its 503 already.
+            IdempotencyKeyReused: the key was used with another request.
+            StoreUnavailable: Redis ran it so late that the client may have received a 503.
         """
         tasks = request.tasks
         sent = time.monotonic()
@@ -143,9 +145,10 @@ class Submits(Scripts):
         return args
 
     def _deadline_ms(self) -> int:
-        """By Redis's clock, the last moment at which the client of a submit that begins now has surely had no 503.
+        """Return the latest time, by Redis's clock, at which the client of a submit that begins now has not received a
+        503.
 
-        A connection that is open gives up after SOCKET_TIMEOUT; the answer needs a while to arrive.
+        An open connection gives up after SOCKET_TIMEOUT; the answer needs some time to arrive.
         """
         return self._clock.now_ms() + int(900 * SOCKET_TIMEOUT)
 
@@ -155,7 +158,7 @@ class Submits(Scripts):
             return QuotaExceeded(unfinished, limit)
         if word == b"queue-full":
             limit = self._config.max_waiting_per_queue
-            return QueueFull(f"{limit} tasks wait already.")
+            return QueueFull(f"{limit} tasks are waiting already.")
         return int(word)
 
     def reserve_key(self, key: IdempotencyKey) -> None:

@@ -1,4 +1,4 @@
-"""The life of a task. Each change is one script, so that it happens whole or not at all."""
+"""The life of a task. Each change is one script, so that it happens completely or not at all."""
 
 import json
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import Any
 from server.store.lua import Scripts
 from server.store.record import FREE, Fields, Record, Status, Throttle, parse
 
-#: Entries that are kept of what a task says of itself, and characters of a line: half a megabyte together.
+#: Maximum number of progress and log entries, and characters of a line: half a megabyte together.
 MAX_ENTRIES = 500
 MAX_LINE_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A claimed task: what its function needs, and the `lease_token` that every later step names."""
+    """A claimed task: the data that its function needs, and the `lease_token` that every later step names."""
 
     id: str
     lease_token: str
@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a run said of itself: `progress` or `log`, when (milliseconds since 1970), and its words."""
+    """An entry of an attempt: `progress` or `log`, its time (milliseconds since 1970), and its content."""
 
     number: int
     word: str
@@ -38,26 +38,26 @@ class Entry:
 
 
 class Tasks(Scripts):
-    """The life of a task: submitted, read, claimed, ended. All that a client or a task's function brings about."""
+    """The life of a task: submitted, read, claimed, ended. The changes that a client or a task's function makes."""
 
     def get(self, task_id: str) -> Record | None:
         """The record, or None where there is none (any more)."""
         return self._parse(task_id, self.redis.hgetall(self.keys.task(task_id)))
 
     def get_with_position(self, task_id: str) -> Record | None:
-        """The record with its place in the queue, in one round trip: a second one cost each poll 0.09 ms of CPU."""
+        """Return the record with its queue position, in one round trip: a second one cost each poll 0.09 ms of CPU."""
         raw, position = self._call("get_task_with_position", task_id)
         return self._parse(task_id, _fields(raw), position or None)
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
-        """The records of several ids, in one round trip."""
+        """Return the records of several ids, in one round trip."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 pipe.hgetall(self.keys.task(task_id))
             return [self._parse(task_id, raw) for task_id, raw in zip(task_ids, pipe.execute(), strict=True)]
 
     def failures(self, task_ids: Sequence[str]) -> list[bytes | None]:
-        """The report of each failed task (see `server.services.failures`); None where there is none."""
+        """Return the report of each failed task (see `server.services.failures`); None if there is none."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 pipe.hget(self.keys.task(task_id), "fl")
@@ -99,14 +99,14 @@ class Tasks(Scripts):
         return record
 
     def position(self, record: Record) -> int | None:
-        """Its place in the queue: 1 is next. None where it is not queued."""
+        """Return its position in the queue, where 1 is next. None if it is not queued."""
         if record.status is not Status.QUEUED:
             return None
         rank: int | None = self.redis.zrank(self.keys.queued(record.queue), record.id)
         return None if rank is None else rank + 1
 
     def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:
-        """Take a queued task; None means that it is not to be run (again, or not yet): drop the message."""
+        """Claim a queued task. None means that it must not run (again, or yet): drop the message."""
         limits = (throttle.max_running, throttle.per_minute, throttle.scope)
         answer = self._call("claim_task", task_id, lease_token, self._config.lease_seconds * 1000, *limits)
         if answer is None:
@@ -124,9 +124,9 @@ class Tasks(Scripts):
         )
 
     def progress(self, task_id: str, lease_token: str, progress: dict[str, Any] | None, line: str = "") -> str:
-        """Note progress and a line for the log; answers `run`, `stop` (canceled) or `lost` (not this run's any more).
+        """Store progress and a log line. Return `run`, `stop` (canceled) or `lost` (another attempt has the task).
 
-        Entries are kept as long as the record, the last `MAX_ENTRIES` of them.
+        The last `MAX_ENTRIES` entries are kept as long as the record.
         """
         report = json.dumps(progress) if progress else ""
         entry = json.dumps({"text": line[:MAX_LINE_LENGTH]}) if line else ""
@@ -134,12 +134,12 @@ class Tasks(Scripts):
         return answer.decode()
 
     def events(self, task_id: str, after: int) -> tuple[Record | None, list[Entry]]:
-        """The record, and the entries of its log behind the one of this number, as far as they are kept."""
+        """Return the record, and the stored entries of its log after this number."""
         raw, entries = self._call("get_task_events", task_id, after)
         return self._parse(task_id, _fields(raw)), [_entry(text) for text in entries]
 
     def finish(self, task_id: str, lease_token: str, status: Status, **fields: bytes | str) -> bool:
-        """End a run; False where it had lost its lease and its end does not count."""
+        """End an attempt. Return False if it had lost its lease, so that its end does not count."""
         pairs = [part for pair in fields.items() for part in pair]
         return bool(self._call("finish_task", task_id, lease_token, status, *pairs))
 
@@ -153,19 +153,19 @@ class Tasks(Scripts):
         return Status(answer.decode()) if answer else None
 
     def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:
-        """Note it; answers `run`, `stop` (the client canceled) or `lost` (another run has the task)."""
+        """Store a checkpoint. Return `run`, `stop` (the client canceled) or `lost` (another attempt has the task)."""
         answer: bytes = self._call("save_checkpoint", task_id, lease_token, key, value)
         return answer.decode()
 
     def checkpoints(self, task_id: str) -> dict[str, str]:
-        """All that was noted, by the task that this one is a retry of, too."""
+        """Return all checkpoints, including those of the task that this one retries."""
         raw = self._call("get_checkpoints", task_id)
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         return {key.decode(): value.decode() for key, value in pairs}
 
 
 def _fields(raw: Any) -> Fields:
-    """A hash as a script answers it."""
+    """Parse a hash as a script returns it."""
     return dict(raw) if isinstance(raw, dict) else dict(zip(raw[::2], raw[1::2], strict=True))
 
 

@@ -1,7 +1,7 @@
-"""Webhooks that are still to be delivered, and the secrets that sign them.
+"""Undelivered webhooks, and the secrets that sign them.
 
-The due webhooks are a sorted set of task ids by time. The script that ends a task adds it, so that no crash comes
-between an end and its webhook. The attempts are stored in the record and are deleted with it.
+The due webhooks are a sorted set of task ids by time. The script that ends a task adds it, so that no crash can
+separate an end from its webhook. The attempts are stored in the record and are deleted with it.
 """
 
 import base64
@@ -12,13 +12,13 @@ from typing import Any
 
 from server.store.lua import Scripts
 
-#: Seconds for which a delivery has a webhook to itself; longer than one try may take.
+#: Seconds of a delivery's exclusive lease; longer than one attempt may take.
 LEASE = 30
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """One delivery: when it began (ms since 1970), how long it took, and the HTTP status or why there is none."""
+    """One delivery: its start (ms since 1970), its duration, and the HTTP status or the reason for its absence."""
 
     at: int
     ms: int
@@ -27,17 +27,17 @@ class DeliveryAttempt:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the receiver has it."""
+        """Return whether the receiver has accepted it."""
         return self.status is not None and 200 <= self.status <= 299
 
     @property
     def last(self) -> bool:
-        """Whether nothing is tried after it: the receiver has it, or wants no more (410)."""
+        """Return whether no attempt follows: the receiver has accepted it, or refuses further ones (410)."""
         return self.succeeded or self.status == 410
 
 
 class Webhooks(Scripts):
-    """Which are due, who delivers them, what came of it."""
+    """Leases due webhooks, and records their attempts."""
 
     def due(self) -> int:
         """How many are due now."""
@@ -51,9 +51,9 @@ class Webhooks(Scripts):
     def record_attempts(
         self, task_id: str, lease: int, tries: list[DeliveryAttempt], wait_seconds: float | None
     ) -> bool:
-        """Keep the tries of a webhook that was taken, and when the next is due (None: never).
+        """Store the attempts of a leased webhook, and the time of the next one (None: never).
 
-        False where the lease has run out or the record has gone: the try does not count.
+        Return False if the lease has expired or the record is deleted: the attempt does not count.
         """
         wait = "" if wait_seconds is None else int(wait_seconds * 1000)
         kept = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
@@ -72,21 +72,21 @@ class Webhooks(Scripts):
 
 PREFIX = "whsec_"
 
-#: Seconds for which the secret before a rotation still signs.
+#: Seconds for which the previous secret also signs after a rotation.
 OVERLAP = 86_400
 
 _BYTES = 32  # Standard Webhooks 1.0.0: 24 to 64
 
 
 class WebhookSecrets(Scripts):
-    """The secrets that webhooks are signed with: a hash for each owner, made on first use.
+    """The secrets that sign webhooks: a hash for each owner, created on first use.
 
-    After a rotation the previous secret signs too, for a day: a receiver has that long to learn the new one. A second
-    rotation within the day drops the oldest immediately, which is how to get rid of a leaked secret.
+    After a rotation the previous secret also signs for a day, so that a receiver can switch to the new one. A second
+    rotation within the day drops the oldest immediately, which invalidates a leaked secret.
     """
 
     def current(self, owner: str) -> str:
-        """The owner's secret; it is made where there is none."""
+        """Return the owner's secret; create it if there is none."""
         return self.signing(owner)[0]
 
     def signing(self, owner: str) -> list[str]:
@@ -98,7 +98,7 @@ class WebhookSecrets(Scripts):
         return [current.decode(), previous.decode()] if holds else [current.decode()]
 
     def rotate(self, owner: str) -> str:
-        """Make a new secret; the current one signs for `OVERLAP` seconds more."""
+        """Create a new secret; the current one also signs for `OVERLAP` seconds."""
         made = _make()
 
         def change(pipe: Any) -> None:
@@ -124,7 +124,7 @@ class WebhookSecrets(Scripts):
 
 
 def raw(secret: str) -> bytes:
-    """The bytes that a secret stands for."""
+    """Return the bytes that a secret encodes."""
     return base64.b64decode(secret.removeprefix(PREFIX))
 
 

@@ -1,11 +1,11 @@
-"""The included tasks. Each module is a leaf; this is the list of them."""
+"""The included tasks. Each module is independent of the others; this package lists them."""
 
 from importlib import import_module
 from importlib.util import find_spec
 
 from server.settings import Settings, SettingsError, load_parts
 
-#: Each leaf, with the package that it needs from an extra of pyproject.toml. Without that package it is left out.
+#: Each module of tasks, with the package that it needs from an extra of pyproject.toml; it is skipped without it.
 LEAVES = {
     "server.tasks.basics": "",
     "server.tasks.images": "PIL",

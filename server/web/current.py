@@ -1,4 +1,4 @@
-"""The application that handles the request at hand: its store, and what is made once for it."""
+"""The application of the current request: its store, and objects created once for it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,7 +9,7 @@ from server.store import Store
 
 T = TypeVar("T")
 
-#: Where the application keeps its store and its routes among Flask's extensions.
+#: The key of the store and the routes among Flask's extensions.
 EXTENSION = "coatcheck"
 ROUTES = "coatcheck.routes"
 
@@ -21,7 +21,7 @@ def store() -> Store:
 
 
 def cached(name: str, make: Callable[[], T]) -> T:
-    """Return what was made once for the current application under this name."""
+    """Return the object that was created once for the current application under this name."""
     if name not in current_app.extensions:
         current_app.extensions.setdefault(name, make())
     found: T = current_app.extensions[name]

@@ -1,9 +1,9 @@
-"""Holding an answer back: how many seconds a client will wait, and where its request waits meanwhile.
+"""Long polling: how many seconds a client waits for an answer, and how its request waits.
 
-A request that waits would hold one of a few threads. So it is parked: the application raises `Parked`, our Gunicorn
-worker keeps the connection without a thread, and gives the same request to the application again when its task may have
-changed, when its time is over, or when the server stops. A WSGI server that cannot park answers immediately: waiting is
-a courtesy.
+A waiting request would hold one of a few threads. So it is parked: the application raises `Parked`, our Gunicorn worker
+keeps the connection without a thread, and passes the same request to the application again when its task may have
+changed, when its time is up, or when the server stops. Another WSGI server cannot park requests; there, the application
+answers immediately.
 
 Source of `Prefer` and `Preference-Applied`: RFC 7240.
 """
@@ -22,72 +22,72 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web.errors import Problem
 
-#: Seconds that an answer is held at most: below the 30 at which a PaaS's router gives up.
+#: Maximum seconds to wait: below the 30 after which a PaaS's router gives up.
 MAX_WAIT = 25
 
-#: A task's place in the queue changes without a message, so a client that waits for a queued task looks unasked: after
-#: this many seconds at least, and so rarely that all of them together look this many times a second at most.
+#: A queued task's position changes without a message, so its waiting requests also look periodically: at this interval
+#: or longer, so that all of them together stay below this many looks a second.
 _LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
 
-#: The words at which a task has ended, those at which its status object is another, and all that are published.
+#: The messages that end a task, those that change its status object, and all messages.
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
 ALL = CHANGES | {"log"}
 
-#: Fields of a stream of events: neither a cache nor a proxy may hold it back.
+#: Header fields of an event stream: no cache or proxy may delay it.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-#: Milliseconds before the client of a stream reconnects; more if the server had no room.
+#: Milliseconds before the client of a stream reconnects; more if the server had no room for it.
 _RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
-#: Keys of the WSGI environment: the worker's places for requests that wait, and what is known of a parked request.
+#: Keys of the WSGI environment: the worker's places for waiting requests, and the state of a parked request.
 PLACES = "coatcheck.places"
 PARKED = "coatcheck.parked"
 
-#: What a request that comes back keeps, for it is one line in the log. Who makes it is found anew: its key may have
-#: been revoked while it waited.
+#: Attributes that a parked request keeps, because it is one line in the log. Its caller is authenticated again: the key
+#: may have been revoked meanwhile.
 _KEPT = ("began", "request_id", "task_id")
 
 _PREFERRED = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]+)"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 
 class Places(Protocol):
-    """Room for requests that wait."""
+    """Limits the number of waiting requests."""
 
     def enter(self) -> bool:
-        """Take a place; False where all are taken, or the server stops."""
+        """Take a place. Return False if none is free, or if the server stops."""
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Release the place."""
 
     def taken(self) -> int:
-        """How many places are taken."""
+        """Return the number of places in use."""
 
 
 class Body(Protocol):
-    """A body that is written bit by bit, while its request is parked."""
+    """A body that is written piece by piece, while its request is parked."""
 
-    #: Whether `more` has given the last of it.
+    #: Whether `more` has returned the last piece.
     ended: bool
 
     @property
     def due(self) -> float:
-        """When `more` is to be called without a notification, by `time.monotonic()`."""
+        """When to call `more` without a notification, by `time.monotonic()`."""
 
     def more(self) -> bytes:
-        """What there is to write now; may be empty."""
+        """Return the next bytes to write; may be empty."""
 
 
 @dataclass(slots=True, eq=False)
 class ParkedRequest:
-    """A request that waits: for which words about which task, if any, and until when (by `time.monotonic()`)."""
+    """A waiting request: the messages and the task that wake it, if any, and its time limit (by `time.monotonic()`)."""
 
     places: Places
     task_id: str
     words: frozenset[str]
     deadline: float
     body: Body | None = None
-    #: What was asked for, what the answer was at first, and what is to be known of the request later.
+    #: The wait that was asked for, the first answer, and the attributes to keep.
     seconds: int = 0
     first: Response = field(default_factory=Response)
     kept: dict[str, Any] = field(default_factory=dict)
@@ -101,26 +101,26 @@ class ParkedRequest:
 
     @property
     def over(self) -> bool:
-        """Whether the time is up: what there is now is the answer."""
+        """Return whether the time is up: then the current state is the answer."""
         return time.monotonic() >= self.deadline
 
     def look_often(self) -> None:
-        """Look now and then without a notification; not all at the same time."""
+        """Look periodically without a notification, at a random interval, to spread the load."""
         self.look_every = max(_LOOK_EVERY, self.places.taken() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
 
     def leave(self) -> None:
-        """Give the place back. May be called again."""
+        """Release the place. May be called repeatedly."""
         if not self.left:
             self.left = True
             self.places.leave()
 
 
-#: Gives the answer as it is now, and whether it is worth sending; without an argument for the first time.
+#: Returns the current answer, and whether it is worth sending; the first call has no argument.
 Look = Callable[[ParkedRequest | None], tuple[Response, bool]]
 
 
 class Parked(BaseException):
-    """Leave this request to the worker. Not an `Exception`, so that nothing on the way makes an answer of it."""
+    """Passes this request to the worker. Not an `Exception`, so that no handler turns it into an answer."""
 
     def __init__(self, request: ParkedRequest) -> None:
         super().__init__()
@@ -128,9 +128,9 @@ class Parked(BaseException):
 
 
 def read_wait() -> int:
-    """Seconds that the answer is held at most; 0 where the client did not ask.
+    """Return the seconds that the client will wait; 0 if it did not ask.
 
-    A preference that is none of ours is passed over: RFC 7240 makes no preference an error.
+    Unknown preferences are ignored: RFC 7240 makes no preference an error.
 
     Raises:
         Problem: `invalid-input` for a wrong `wait` in the query.
@@ -148,7 +148,7 @@ def read_wait() -> int:
 
 
 def waits() -> bool:
-    """Whether the client of this request is ready to wait.
+    """Return whether the client of this request is ready to wait.
 
     Raises:
         Problem: `invalid-input` for a wrong `wait` in the query.
@@ -157,26 +157,26 @@ def waits() -> bool:
 
 
 def returned() -> ParkedRequest | None:
-    """What is known of this request, where it has been parked."""
+    """Return the state of this request if it has been parked before."""
     parked: ParkedRequest | None = request.environ.get(PARKED)
     return parked
 
 
 def recall(parked: ParkedRequest) -> None:
-    """Make this request what it was when it was parked."""
+    """Restore the attributes that this request had when it was parked."""
     for name, value in parked.kept.items():
         setattr(g, name, value)
 
 
 def enter(places: Places | None, task_id: str, words: frozenset[str], seconds: float) -> ParkedRequest | None:
-    """Take a place to wait in, or None where there is no room."""
+    """Take a place to wait in. Return None if none is free."""
     if places is None or not places.enter():
         return None
     return ParkedRequest(places, task_id, words, time.monotonic() + seconds)
 
 
 def long_poll(words: frozenset[str], look: Look) -> Response:
-    """What `look` answers as soon as it says that it is worth sending, or as it is when the time is up.
+    """Answer with `look` as soon as it has news, or when the time is up.
 
     The task is `g.task_id`, once `look` has been called without an argument.
 
@@ -213,9 +213,9 @@ def _first_look(words: frozenset[str], look: Look) -> Response:
 
 
 def event_stream(body: Body, task_id: str = "") -> Response:
-    """Answer with server-sent events: those of now, and later ones while the request is parked.
+    """Answer with server-sent events: the current ones, and later ones while the request is parked.
 
-    `body` is asked whenever something is published about the task, and when it is due. If there is no room to park the
+    `body` is called whenever a message about the task arrives, and when it is due. If there is no room to park the
     request, only the current events are sent, and the client reconnects later.
     """
     text = b"" if request.method == "HEAD" else _stream(request.environ.get(PLACES), body, task_id)
@@ -232,7 +232,7 @@ def _stream(places: Places | None, body: Body, task_id: str) -> Iterator[bytes]:
             parked.body, given = body, True
             raise Parked(parked)
     finally:
-        if parked is not None and not given:  # the client has gone before
+        if parked is not None and not given:  # the client has disconnected
             parked.leave()
 
 

@@ -17,14 +17,14 @@ from server.web.errors import Problem
 
 COOKIE = "coatcheck"
 
-#: Seconds of a session: on a device that is to stay signed in, and else, where it also ends with the browser.
+#: Session length in seconds: on a device that stays signed in, and otherwise (then it also ends with the browser).
 KEPT_LIFE, LIFE = 30 * 86_400, 12 * 3600
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
-    """Give the browser a session of this key; False where there is no such key."""
+    """Give the browser a session of this key. Return False if the key does not exist."""
     if store().api_keys.find(key) is None:
         return False
     life = KEPT_LIFE if keep else LIFE
@@ -53,10 +53,10 @@ def caller_of_session() -> Caller | None:
 
 
 def caller_of_proxy() -> Caller | None:
-    """The caller that a trusted proxy names, or None.
+    """Return the caller that a trusted proxy names, or None.
 
     Raises:
-        Problem: `forbidden` where the request would change something and comes from no page of this server.
+        Problem: `forbidden` for an unsafe request that does not come from a page of this server.
     """
     settings = store().settings
     name = request.headers.get(settings.auth_proxy_header, "") if settings.auth_proxy_header else ""
@@ -93,7 +93,7 @@ def seal(name: str, until: int) -> str:
 
 
 def unseal(value: str) -> str | None:
-    """Read the fingerprint in a cookie. None if it is not ours, or has expired."""
+    """Read the fingerprint in a cookie. Return None if the signature is invalid or the cookie has expired."""
     text, _, signature = value.rpartition(".")
     if not text or not hmac.compare_digest(signature.encode(), _signature(text).encode()):
         return None

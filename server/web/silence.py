@@ -1,16 +1,16 @@
-"""A store that does not answer: requests that queue for a thread meanwhile must not wait for it one after the other."""
+"""Detects a store that does not answer, so that queued requests do not wait for it one after the other."""
 
 import time
 
 from server.store.errors import StoreUnavailable
 from server.web.current import cached
 
-#: Seconds of a failed request from which on the store counts as silent, and seconds for which it then does.
+#: Duration in seconds of a failed request that marks the store as silent, and the duration of that mark.
 _SLOW, _PERIOD = 0.4, 0.3
 
 
 class Silence:
-    """Until when requests are refused without asking the store."""
+    """The time until which requests are refused without asking the store."""
 
     def __init__(self) -> None:
         self._until = 0.0

@@ -54,6 +54,6 @@ class RabbitMQ:
         eventually(self._port_mapper_ended)
 
     def _port_mapper_ended(self) -> bool:
-        """It refuses to end while it has not noticed that the node has."""
+        """Stop the port mapper, which refuses until it has noticed that the node has ended."""
         ended = subprocess.run(["epmd", "-kill"], env=self._env, capture_output=True, text=True, check=False)
         return "living nodes" not in ended.stdout + ended.stderr

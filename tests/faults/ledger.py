@@ -1,4 +1,4 @@
-"""Reads the ledger of the sample tasks: which process started which task, and how long it lived."""
+"""Reads the ledger of the sample tasks: the process that started each task, and how long it lived."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Redis answering "not now", each way caused for real, and what brings it back."""
+"""Causes each way in which Redis answers "not now", and ends it."""
 
 import contextlib
 import threading
@@ -25,14 +25,14 @@ def _config(service: Service, **options: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_replicas(service: Service) -> Iterator[None]:
-    """NOREPLICAS: it demands a replica, and has none."""
+    """NOREPLICAS: it requires a replica, and has none."""
     with _config(service, min_replicas_to_write="1"):
         yield
 
 
 @contextlib.contextmanager
 def read_only(service: Service) -> Iterator[None]:
-    """READONLY: a failover has made it a replica, of a master that does not answer."""
+    """READONLY: a failover has made it the replica of a master that does not answer."""
     service.redis.client.replicaof("127.0.0.1", free_port())
     try:
         yield
@@ -42,14 +42,14 @@ def read_only(service: Service) -> Iterator[None]:
 
 @contextlib.contextmanager
 def master_down(service: Service) -> Iterator[None]:
-    """MASTERDOWN: the same, and it does not serve what it has."""
+    """MASTERDOWN: the same, and it does not serve its data."""
     with _config(service, replica_serve_stale_data="no"), read_only(service):
         yield
 
 
 @contextlib.contextmanager
 def disk_error(service: Service) -> Iterator[None]:
-    """MISCONF: a snapshot cannot be written, since a folder has its name."""
+    """MISCONF: a snapshot cannot be written, because a folder has its name."""
     folder = service.folder / "dump.rdb"
     folder.mkdir()
     with _config(service, save="3600 1"):
@@ -69,7 +69,7 @@ def _status(service: Service) -> Any:
 
 @contextlib.contextmanager
 def busy(service: Service) -> Iterator[None]:
-    """BUSY: somebody else's script does not end."""
+    """BUSY: another client's script does not end."""
     other = contextlib.closing(redis.Redis(port=service.redis.port))
     with _config(service, busy_reply_threshold="20"), other as client:
         hog = threading.Thread(target=_hog, args=(client,), daemon=True)
@@ -89,7 +89,7 @@ def _hog(client: "redis.Redis") -> None:
 
 @contextlib.contextmanager
 def loading(service: Service) -> Iterator[None]:
-    """LOADING: it was killed, and takes its time to read its data."""
+    """LOADING: it was killed, and is loading its data."""
     client = service.redis.client
     with client.pipeline(transaction=False) as pipe:
         for number in range(250_000):

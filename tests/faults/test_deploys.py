@@ -1,6 +1,8 @@
 """Web and workers of different releases at the same time: unknown tasks wait for the right one."""
 
+import signal
 import time
+from collections import Counter
 
 from harness import Service, eventually
 from ledger import starts
@@ -26,3 +28,133 @@ def test_a_task_whose_kind_no_worker_knows_any_more_can_be_canceled(fresh: Servi
     task_id = fresh.submit("ledgered")
     fresh.wait_for(task_id, "scheduled")
     assert fresh.http.post(f"/tasks/{task_id}/cancel").json()["status"] == "canceled"
+
+
+def _release(service: Service, text: str) -> None:
+    """Write the module of task types that the next process loads."""
+    (service.folder / "releases.py").write_text("from server.sdk.registry import task\n\n\n" + text)
+
+
+def _with_releases(service: Service) -> None:
+    service.env |= {
+        "TASK_MODULES": "sample_tasks,releases",
+        "PYTHONPATH": f"{service.env['PYTHONPATH']}:{service.folder}",
+    }
+
+
+def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fresh: Service) -> None:
+    fresh.env["UNKNOWN_TYPE_SECONDS"] = "1"
+    fresh.start_web()
+    fresh.start_worker(TASK_MODULES="")
+    end = fresh.wait_for(fresh.submit("ledgered"), "failed", seconds=30)
+    assert end["error"]["type"] == "/problems/unknown-task-type"
+    assert "'ledgered'" in end["error"]["detail"]
+
+
+def test_a_kind_that_another_worker_knows_is_not_unknown(fresh: Service) -> None:
+    fresh.env["UNKNOWN_TYPE_SECONDS"] = "0"
+    fresh.start(workers=1)
+    fresh.start_worker(TASK_MODULES="")
+    tasks = [fresh.submit("ledgered", seconds=0.1) for _ in range(12)]
+    assert {fresh.wait_for(each, seconds=60)["status"] for each in tasks} == {"succeeded"}
+
+
+def test_a_task_whose_queue_was_renamed_runs_on_a_worker_of_the_new_release(fresh: Service) -> None:
+    _with_releases(fresh)
+    _release(fresh, '@task(queue="before")\ndef moved() -> str:\n    return "ran"\n')
+    fresh.start_web()
+    old = fresh.start_worker()
+    assert fresh.result(fresh.submit("moved")) == "ran"
+    old.kill()
+    waiting, delayed = fresh.submit("moved"), fresh.http.post("/tasks/moved?delay=2").json()["task_id"]
+    _release(fresh, '@task(queue="after")\ndef moved() -> str:\n    return "ran"\n')
+    fresh.start_worker()
+    assert [fresh.result(each) for each in (waiting, delayed)] == ["ran", "ran"]
+
+
+def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service) -> None:
+    _with_releases(fresh)
+    _release(fresh, '@task(queue="gpu")\ndef renders() -> None:\n    pass\n')
+    fresh.start_web()
+    worker = fresh.start_worker("-Q", "default")
+    fresh.submit("renders")
+    warning = "Queue gpu has 1 waiting tasks and no worker."
+    eventually(lambda: warning in fresh.http.get("/health/ready").json()["warnings"])
+    found = {each["name"]: each["workers"] for each in fresh.http.get("/queues").json()["queues"]}
+    assert (found["gpu"], found["default"]) == (0, 1)
+    eventually(lambda: "queue.without_worker" in worker.output(), seconds=60)
+
+
+OLD = """
+import time
+
+@task()
+def stays(seconds: float = 0.1) -> None:
+    time.sleep(seconds)
+
+@task(queue="before", retries=5, retry_backoff=0.5)
+def moved(fails: bool = False) -> None:
+    if fails:
+        raise ValueError("in the old release")
+
+@task(queue="before")
+def gone() -> None:
+    time.sleep(0.5)
+"""
+
+NEW = """
+import time
+
+@task()
+def stays(seconds: float = 0.1, more: str = "") -> None:
+    time.sleep(seconds)
+
+@task(queue="after", retries=5, retry_backoff=0.5)
+def moved(fails: bool = False) -> None:
+    pass
+
+@task(queue="new")
+def added() -> None:
+    time.sleep(0.1)
+"""
+
+
+def _submit_all(service: Service, kinds: tuple[str, ...]) -> dict[str, str]:
+    """Submit tasks of every kind that wait, run, are delayed, and are to be retried; ids with their type."""
+    found = {service.submit(kind): kind for kind in kinds for _ in range(8)}
+    found |= {service.submit("stays", seconds=4): "stays" for _ in range(2)}
+    found |= {service.submit("moved", fails=True): "moved" for _ in range(4)}
+    for kind in kinds:
+        found[service.http.post(f"/tasks/{kind}?delay=3").json()["task_id"]] = kind
+    return found
+
+
+def test_a_rolling_deploy_with_other_types_queues_and_settings_loses_nothing(fresh: Service) -> None:
+    _with_releases(fresh)
+    _release(fresh, OLD)
+    web, first, second = fresh.start_web(), fresh.start_worker(), fresh.start_worker()
+    accepted = _submit_all(fresh, ("stays", "moved", "gone"))
+
+    _release(fresh, NEW)
+    fresh.env |= {
+        "LEASE_SECONDS": "5",
+        "SOFT_SHUTDOWN_SECONDS": "1",
+        "WORKER_CONCURRENCY": "3",
+        "UNKNOWN_TYPE_SECONDS": "3",
+    }
+    fresh.start_worker()
+    first.signal(signal.SIGTERM)
+    accepted |= _submit_all(fresh, ("stays", "moved", "gone"))  # the web is still the old one
+    web.signal(signal.SIGTERM)
+    web.wait()
+    fresh.start_web()
+    accepted |= _submit_all(fresh, ("stays", "moved", "added"))
+    second.signal(signal.SIGTERM)
+    assert (first.wait(), second.wait()) == (0, 0)
+
+    ends = {task_id: fresh.wait_for(task_id, seconds=90) for task_id in accepted}
+    lost = [end for task_id, end in ends.items() if accepted[task_id] != "gone" and end["status"] != "succeeded"]
+    assert lost == []
+    gone = Counter((end["error"] or {}).get("type") for task_id, end in ends.items() if accepted[task_id] == "gone")
+    assert set(gone) <= {None, "/problems/unknown-task-type"}
+    assert gone["/problems/unknown-task-type"] >= 1, "those that were delayed"

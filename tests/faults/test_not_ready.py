@@ -1,4 +1,4 @@
-"""Redis answering "not now": the web says 503, workers wait, what runs ends once, and nobody is lost."""
+"""Redis answers "not now": the web server answers 503, workers wait, running tasks end once, and none is lost."""
 
 import time
 

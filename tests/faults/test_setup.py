@@ -1,4 +1,4 @@
-"""A Redis that is set up so that it loses tasks, or cannot work at all: start, ready and doctor say so."""
+"""A Redis whose configuration loses tasks, or that cannot work: start, `/health/ready` and doctor report it."""
 
 import shlex
 import subprocess
@@ -10,7 +10,7 @@ from harness import PROCFILE, ROOT, Process, Service, eventually
 
 
 def doctor(service: Service) -> tuple[int, str]:
-    """The exit code of `coatcheck doctor` and its output."""
+    """Return the exit code and the output of `coatcheck doctor`."""
     command = [sys.executable, "-m", "server.cli", "doctor"]
     ended = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=30, check=False)
     return ended.returncode, ended.stdout
@@ -22,7 +22,7 @@ def ready(service: Service) -> tuple[int, dict[str, Any]]:
 
 
 def restart(service: Service, *options: str) -> None:
-    """Give the service a Redis with further options."""
+    """Restart the service's Redis with further options."""
     service.redis.process.kill()
     service.redis.launch(*options)
     service.redis.wait_until_ready()

@@ -1,6 +1,6 @@
-"""Plain Celery under the same faults: without our classes our tests would fail.
+"""Plain Celery under the same faults: it shows that these tests fail without our classes.
 
-The fetch and the submit have theirs in `test_fetch.py` and `test_submit.py`.
+`test_fetch.py` and `test_submit.py` have the tests of the fetch and the submit.
 """
 
 from collections.abc import Iterator

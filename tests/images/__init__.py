@@ -1,1 +1,1 @@
-"""Tests of the image tasks, on functions and real images. The tasks over HTTP are tested beside the other journeys."""
+"""Tests of the image tasks, on functions and real images. `test_over_http.py` tests them over HTTP."""

@@ -1,4 +1,4 @@
-"""Pictures to test with, and a context that keeps what a task saves in memory."""
+"""Pictures to test with, and a context that keeps a task's saved files in memory."""
 
 import functools
 import io
@@ -15,7 +15,7 @@ RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 25
 
 
 class Sent:
-    """An upload, as far as an image task looks at one."""
+    """An upload with the parts that an image task uses."""
 
     filename, media_type = "picture.bin", "application/octet-stream"
 
@@ -28,7 +28,7 @@ class Sent:
 
 
 class Desk:
-    """A context that keeps files in memory. No Redis is asked for anything."""
+    """A context that keeps files in memory, without Redis."""
 
     settings = Settings(redis_url="redis://127.0.0.1:1/0")
 
@@ -51,7 +51,7 @@ class Desk:
 
 
 def run(task: str, data: bytes, **values: Any) -> tuple[Any, Image.Image]:
-    """What a task of one file gives back, and the image that it made."""
+    """Run a task with one file; return its result, and the image that it made."""
     desk = Desk()
     file = TASKS[task](desk, Sent(data), **values)
     assert len(desk.files[file.name]) == file.bytes
@@ -61,24 +61,24 @@ def run(task: str, data: bytes, **values: Any) -> tuple[Any, Image.Image]:
 
 
 def made(task: str, data: bytes, **values: Any) -> Image.Image:
-    """The image that a task makes."""
+    """Return the image that a task makes."""
     return run(task, data, **values)[1]
 
 
 def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
-    """The image's file."""
+    """Encode the image as a file."""
     file = io.BytesIO()
     image.save(file, format_name, **options)
     return file.getvalue()
 
 
 def plain(size: tuple[int, int] = (40, 30), colour: tuple[int, ...] = RED, mode: str = "RGB") -> Image.Image:
-    """A picture of one colour."""
+    """A picture of one color."""
     return Image.new(mode, size, colour)
 
 
 def corners(width: int = 64, height: int = 32) -> Image.Image:
-    """Four quarters of four colours: red and green above, blue and white below."""
+    """Four quarters of four colors: red and green above, blue and white below."""
     image = Image.new("RGB", (width, height), WHITE)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, width // 2 - 1, height // 2 - 1), RED)
@@ -88,7 +88,7 @@ def corners(width: int = 64, height: int = 32) -> Image.Image:
 
 
 def seen(image: Image.Image) -> str:
-    """The colours of the four quarters as letters: `rgbw` for `corners()`."""
+    """The colors of the four quarters as letters: `rgbw` for `corners()`."""
     image = image.convert("RGB")
     names = {"r": RED, "g": GREEN, "b": BLUE, "w": WHITE}
     found = ""
@@ -99,13 +99,13 @@ def seen(image: Image.Image) -> str:
 
 
 def near(pixel: Any, colour: tuple[int, ...], by: int = 24) -> bool:
-    """Whether two colours are about the same."""
+    """Return whether two colors are nearly equal."""
     return all(abs(one - other) <= by for one, other in zip(pixel, colour, strict=True))
 
 
 @functools.cache
 def photo(width: int = 1600, height: int = 1200) -> Image.Image:
-    """Something like a photograph: coarse and fine structure, edges, some noise."""
+    """A synthetic photograph: coarse and fine structure, edges, some noise."""
     chance = random.Random(7)
     image = Image.new("RGB", (width, height), (110, 120, 130))
     for octave, strength in ((4, 0.6), (16, 0.35), (64, 0.25), (256, 0.15)):
@@ -130,14 +130,14 @@ def frames(count: int = 4, size: tuple[int, int] = (48, 24)) -> list[Image.Image
 
 
 def animation(format_name: str, count: int = 4, size: tuple[int, int] = (48, 24), **options: Any) -> bytes:
-    """An animated file that loops for ever, 80 ms a frame."""
+    """An animated file that loops forever, 80 ms per frame."""
     first, *rest = frames(count, size)
     options = {"save_all": True, "append_images": rest, "duration": 80, "loop": 0} | options
     return encoded(first, format_name, **options)
 
 
 def swapped_profile() -> bytes:
-    """An ICC profile whose red is sRGB's green: what was not converted shows in the wrong colour."""
+    """An ICC profile whose red is sRGB's green: unconverted pixels have the wrong color."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tags = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * profile[131], 12)}
     red, green = tags[b"rXYZ"], tags[b"gXYZ"]

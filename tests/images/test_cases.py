@@ -1,6 +1,6 @@
-"""Files that once went wrong: each stands for a kind of file, and here is the right result.
+"""Files that were once read wrongly: each represents a kind of file, with its correct result.
 
-Small files of our own making, in `cases/`; what can be made in a line is made here.
+`cases/` has small files of our own; simple ones are created here.
 """
 
 import io
@@ -47,7 +47,7 @@ def refused(data: bytes, task: str = "thumbnail", **values: object) -> TaskError
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Name and body of each chunk of a PNG."""
+    """Return name and body of each chunk of a PNG."""
     found, at = [], 8
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -57,7 +57,7 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def png_of(parts: list[tuple[bytes, bytes]], broken: bytes = b"") -> bytes:
-    """A PNG of these chunks; those named `broken` get a wrong checksum."""
+    """Build a PNG of these chunks; those named in `broken` get a wrong checksum."""
     file = [b"\x89PNG\r\n\x1a\n"]
     for name, body in parts:
         checksum = zlib.crc32(name + body) ^ (name == broken)
@@ -253,7 +253,7 @@ def test_a_first_frame_that_is_smaller_than_a_gif_is_transparent_around() -> Non
 
 
 def gif_of(*parts: tuple[tuple[int, int, int, int], int, int], size: tuple[int, int] = (20, 20)) -> bytes:
-    """A GIF of frames of one color: each a box, an index into black, red, green, blue, and its disposal."""
+    """Build a GIF of frames of one color: each a box, an index into black, red, green, blue, and its disposal."""
     file = [b"GIF89a", struct.pack("<HHBBB", *size, 0x81, 0, 0), bytes((*BLACK, *RED, *GREEN, *BLUE))]
     for (left, top, right, bottom), color, disposal in parts:
         image = Image.new("P", (right - left, bottom - top), color)

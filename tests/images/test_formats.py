@@ -1,4 +1,4 @@
-"""What is read and written: formats, modes, orientation, colours, metadata, transparency, animations."""
+"""Input and output: formats, modes, orientation, colors, metadata, transparency, animations."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pictures in docs/images.md are what the tasks make. `UPDATE_GALLERY=1` makes them anew."""
+"""The pictures in docs/images.md are results of the tasks. `UPDATE_GALLERY=1` creates them again."""
 
 import inspect
 import io
@@ -46,7 +46,7 @@ GALLERY: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def landscape(margin: int = 0) -> Image.Image:
-    """The picture that the examples begin with: hills below a sun, in a frame of `margin` white pixels."""
+    """The picture for all examples: hills below a sun, in a frame of `margin` white pixels."""
     width, height = 240, 160
     sky = Image.linear_gradient("L").resize((width, height))
     image = Image.merge(
@@ -69,7 +69,7 @@ def landscape(margin: int = 0) -> Image.Image:
 
 
 def drawn(name: str) -> bytes:
-    """The file that the task of a picture makes."""
+    """Return the file that the task of a picture makes."""
     task, values = GALLERY[name]
     desk, image = Desk(), Sent(encoded(landscape(20 if task == "trim" else 0), "PNG"))
     values = values | {"format": "jpeg", "quality": 82}

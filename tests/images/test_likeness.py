@@ -1,4 +1,4 @@
-"""However it is made smaller, a picture looks as Lanczos's filter on all its pixels would have made it."""
+"""A reduced picture is similar to one that Lanczos's filter makes of all pixels."""
 
 import functools
 import io
@@ -17,7 +17,7 @@ SIZE = (1600, 1200)
 
 
 def smooth() -> Image.Image:
-    """Colours that run into each other."""
+    """Smooth gradients of colors."""
     return photo(12, 9).resize(SIZE, Image.Resampling.BICUBIC)
 
 
@@ -44,7 +44,7 @@ def lines() -> Image.Image:
 
 
 def grain() -> Image.Image:
-    """A photograph taken by little light."""
+    """A photograph taken in low light."""
     return ImageChops.add(photo(), Image.effect_noise(SIZE, 16).convert("RGB"), 1, -128)
 
 
@@ -53,12 +53,12 @@ DRAWN = {each.__name__: functools.cache(each) for each in (photo, smooth, text, 
 
 @functools.cache
 def sent(name: str, format_name: str) -> bytes:
-    """A picture's file."""
+    """Encode a picture as a file."""
     return encoded(DRAWN[name](), format_name, **({"quality": 90} if format_name == "JPEG" else {"compress_level": 1}))
 
 
 def likeness(image: Image.Image, data: bytes) -> float:
-    """How alike a result and its source are, the source shown on white and brought to size by Lanczos's filter."""
+    """Return the similarity of a result and its source, which is shown on white and resized by Lanczos's filter."""
     source = Image.open(io.BytesIO(data))
     if source.mode == "CMYK":
         source = to_srgb(source, None)

@@ -1,7 +1,7 @@
-"""The limits that are promised can be reached: pictures of the largest size, within a worker's memory.
+"""Pictures at the documented size limits can be processed within a worker's memory.
 
-Each task runs in a process of its own with the limit of a worker's child, and on a file that another process made, so
-that no memory is left over from making it.
+Each task runs in its own process with the limit of a worker's child, on a file made by another process, so that making
+it leaves no memory behind.
 """
 
 import json
@@ -65,7 +65,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def child(code: str, *values: Any) -> str:
-    """The output of a process that runs the code."""
+    """Run the code in another process and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(values)],
         check=False,
@@ -79,7 +79,7 @@ def child(code: str, *values: Any) -> str:
 
 
 def picture(folder: Path, kind: str, pixels: float, alpha: bool = False, **options: Any) -> tuple[Path, int, int]:
-    """A picture of about so many pixels and not more, four to three."""
+    """A picture of at most this many pixels, with proportions of four to three."""
     height = math.floor(math.sqrt(pixels * 3 / 4)) - 1
     width = height * 4 // 3
     path = folder / "picture"

@@ -1,4 +1,4 @@
-"""What each operation does to a picture."""
+"""The effect of each operation on a picture."""
 
 import pytest
 from PIL import Image, ImageDraw

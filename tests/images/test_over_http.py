@@ -1,4 +1,4 @@
-"""Pictures as clients send them: under wrong types and names, in forms and raw, with fonts, through a worker."""
+"""Pictures as clients send them: with wrong types and names, in forms and raw, with fonts, through a worker."""
 
 import io
 from typing import Any
@@ -14,7 +14,7 @@ JPEG = encoded(corners(), "JPEG", quality=95)
 
 
 def picture(service: Service, answer: Any) -> Image.Image:
-    """The picture that a submit ends with."""
+    """Return the picture that a submit results in."""
     assert answer.status_code == 202, answer.text
     file = service.result(answer.json()["task_id"])
     return Image.open(io.BytesIO(service.http.get(file["href"]).content))

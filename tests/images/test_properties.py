@@ -1,4 +1,4 @@
-"""Promises that hold for every picture and every box: checked on many of them, the same ones each time."""
+"""Properties that every picture and every box must have, checked on many reproducible examples."""
 
 import math
 import random
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 
 def pairs(count: int, seed: int, most: int = 10_000) -> Iterator[tuple[Size, Size]]:
-    """Sizes of pictures and of boxes: as many small ones as large ones."""
+    """Sizes of pictures and of boxes, half of them small."""
     chance = random.Random(seed)
 
     def side() -> int:
@@ -58,7 +58,7 @@ def test_a_placed_box_lies_within(gravity) -> None:  # type: ignore[no-untyped-d
 
 
 def promised(size: Size, box: Size, fit: str, enlarge: bool) -> Size:
-    """The size that the documentation promises."""
+    """The size according to the documentation."""
     if fit == "contain":
         return fit_within(size, box, enlarge=enlarge)
     if fit == "outside":

@@ -1,4 +1,4 @@
-"""The tasks as a whole: schemas, pipelines, variants, info, and how an operation becomes a task."""
+"""The tasks as a whole: schemas, pipelines, variants, info, and making a task of an operation."""
 
 import inspect
 from typing import Any
@@ -30,7 +30,7 @@ WIDE = encoded(corners(400, 200), "PNG")
 
 
 def operations(*entries: dict[str, Any]) -> list[Any]:
-    """Entries as the endpoint validates them."""
+    """Validate entries as the endpoint does."""
     return TypeAdapter(inspect.signature(image_pipeline).parameters["operations"].annotation).validate_python(
         list(entries)
     )

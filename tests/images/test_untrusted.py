@@ -1,4 +1,4 @@
-"""What a stranger's file can do: end its task, with a name and a sentence."""
+"""An untrusted file can only end its own task, with an error type and a message."""
 
 import random
 import struct
@@ -159,7 +159,7 @@ def samples() -> list[bytes]:
 
 
 def survives(data: bytes) -> None:
-    """Nothing but a `TaskError` leaves any of the tasks."""
+    """Check that every task either succeeds or raises a `TaskError`."""
     for run in (
         lambda: TASKS["thumbnail"](Desk(), Sent(data), width=32, height=32, format="png", keep_metadata=True),
         lambda: TASKS["rotate"](Desk(), Sent(data), format="gif"),

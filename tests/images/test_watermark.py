@@ -1,4 +1,4 @@
-"""Marks and words on pictures: fonts, scripts, sizes, angles, tiles."""
+"""Marks and text on pictures: fonts, scripts, sizes, angles, tiles."""
 
 import io
 import struct
@@ -19,12 +19,12 @@ GROUND = encoded(plain((400, 200), (90, 90, 90)), "PNG")
 
 
 def changed(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """The box of all that differs from the ground."""
+    """Return the box of all pixels that differ from the background."""
     return ImageChops.difference(image.convert("RGB"), plain((400, 200), (90, 90, 90))).getbbox()
 
 
 def font_of(*characters: str) -> bytes:
-    """The bundled font with a character map (of form 12) that has these characters alone, all as its letter A."""
+    """The bundled font with a character map (format 12) that only has these characters, all drawn as its letter A."""
     data = bytearray(BUNDLED.read_bytes())
     like = fonts._glyph(bytes(data), next(fonts._maps(bytes(data))), ord("A"))
     groups = b"".join(struct.pack(">III", ord(each), ord(each), like) for each in sorted(characters))

@@ -1,4 +1,4 @@
-"""How results are written: lossless, effort, progressive, no more than so many bytes, and which metadata."""
+"""Output options: lossless, effort, progressive, a maximum of bytes, and metadata."""
 
 import io
 from typing import Any
@@ -95,7 +95,7 @@ def tagged(place_in_xmp: bool = False) -> bytes:
 
 
 def kept(keep: bool | str, place_in_xmp: bool = False) -> tuple[set[str], bool]:
-    """The names of the tags that a result has, with those of its directories, and whether it has XMP."""
+    """Return the names of a result's tags and directories, and whether it has XMP."""
     image = made("thumbnail", tagged(place_in_xmp), keep_metadata=keep)
     exif = image.getexif()
     parts = ((ExifTags.TAGS, exif), (ExifTags.TAGS, exif.get_ifd(0x8769)), (ExifTags.GPSTAGS, exif.get_ifd(0x8825)))

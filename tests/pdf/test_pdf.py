@@ -1,4 +1,4 @@
-"""Pictures of pages, and the facts about a document, from good and from bad files."""
+"""Pictures of pages, and properties of documents, from valid and damaged files."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ from tests.images.pictures import BLUE, RED, Desk, Sent, near, plain
 
 
 def document(*pages: Image.Image, **options: Any) -> bytes:
-    """A PDF whose pages are pictures, at 72 pixels an inch."""
+    """A PDF with pictures as pages, at 72 pixels per inch."""
     file = io.BytesIO()
     pages[0].save(file, "PDF", save_all=True, append_images=pages[1:], **options)
     return file.getvalue()

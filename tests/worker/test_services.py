@@ -18,6 +18,7 @@ from server.celery_app.worker.maintenance.scheduler import Scheduler
 from server.celery_app.worker.maintenance.service import Runner, run_each, until_done
 from server.sdk.registry import definition
 from server.services.options import Options
+from server.services.schedules import Schedule, put
 from server.services.submit import Submission
 from server.store import Store
 from server.store.record import Status
@@ -81,6 +82,24 @@ def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader:
     assert status(store, later) is Status.SCHEDULED
 
 
+@pytest.mark.parametrize("timing", [(60, None), (None, "* * * * *"), (None, "30 6 1 1 MON")])
+def test_a_thousand_schedules_that_are_due_together_fire_in_one_round(
+    store: Store, leader: Leader, timing: tuple[float | None, str | None]
+) -> None:
+    now = store.schedules.now_ms()
+    values: Any = {"x": 1, "y": 2}
+    for number in range(1000):
+        made = Schedule(
+            f"s{number}", "alice", "divide", values, *timing, "Europe/Berlin", True, "skip", {}, Options(), now, now
+        )
+        put(store, made, 0)
+    store.redis.zadd(store.keys.fire_times, {f"s{number}": now - 1 for number in range(1000)})
+
+    Scheduler(store, leader).round()
+
+    assert store.queues.waiting(["default"]) == {"default": 1000}
+
+
 def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader: Leader) -> None:
     task_id = submit(store, cancel_after=0.3)
     time.sleep(0.4)
@@ -123,7 +142,7 @@ def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, lead
 
 
 def test_the_heartbeat_shows_that_a_worker_lives(store: Store) -> None:
-    assert Heartbeat(store, "celery@host.1f2e", "1f2e", 4).round() == 0
+    assert Heartbeat(store, "celery@host.1f2e", {"name": "celery@host.1f2e", "concurrency": 4}).round() == 0
     assert [(card["name"], card["concurrency"]) for card in store.leases.workers()] == [("celery@host.1f2e", 4)]
 
 
@@ -139,7 +158,8 @@ def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: St
 
 
 def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> None:
-    consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2))
+    app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"default": None})))
+    consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2), app=app)
     services = _services(consumer, store)
 
     assert len({service.name for service in services}) == len(services) == 7

@@ -12,7 +12,6 @@ from typing import Any
 from celery.signals import worker_process_init
 
 from server.celery_app.worker import child_memory
-from server.settings import Settings
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
@@ -23,7 +22,7 @@ def install(store: Store) -> None:
     """Set the limits of each child when it starts, and let it connect: waiting for Redis is not a task's time."""
 
     def set_up(**_: Any) -> None:
-        _set_up(store.settings)
+        _set_up(store.settings.worker_memory_limit)
         with suppress(*UNREACHABLE):
             store.redis.ping()
 
@@ -31,11 +30,11 @@ def install(store: Store) -> None:
     child_memory.replace_children_that_have_grown()
 
 
-def _set_up(settings: Settings) -> None:
+def _set_up(memory_limit: int) -> None:
     # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
-    child_memory.set_up(settings.worker_memory_limit)
+    child_memory.set_up(memory_limit)
 
 
 def _die_with_parent() -> None:

@@ -1,5 +1,6 @@
 """Celery's consumer, changed to keep its messages when a connection is lost and to reconnect soon."""
 
+import json
 import logging
 from functools import partial
 from typing import Any
@@ -7,8 +8,12 @@ from typing import Any
 from celery.worker import state
 from celery.worker.consumer import Consumer as StockConsumer
 
+from server.celery_app.worker.execution import new_lease_token
 from server.logs import event
+from server.sdk.errors import UnknownTaskType
+from server.store import Store
 from server.store.connection import UNREACHABLE
+from server.store.record import Status
 
 #: Seconds between two attempts to connect: the first and the maximum.
 FIRST_TRY = 0.5
@@ -40,7 +45,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """
         task_id, name = message.headers.get("id", ""), message.headers.get("task")
         try:
-            if not self.app.store.leases.defer_unregistered(task_id):
+            if not self._failed_as_unknown(task_id, name) and not self.app.store.leases.defer_unregistered(task_id):
                 super().on_unknown_task(body, message, exc)
                 return
         except UNREACHABLE:
@@ -48,6 +53,18 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             return
         event(log, "task.unregistered_type", level=logging.WARNING, task_id=task_id, task=name)
         message.ack_log_error(log, self.connection_errors)
+
+    def _failed_as_unknown(self, task_id: str, name: str) -> bool:
+        """End a task whose type no worker has known for `UNKNOWN_TYPE_SECONDS`."""
+        store: Store = self.app.store
+        unknown = store.queues.unregistered_seconds(name, store.leases.workers())
+        if unknown is None or unknown < store.settings.unknown_type_seconds:
+            return False
+        attempt = store.tasks.claim(task_id, new_lease_token(self.hostname))
+        if attempt is None:
+            return False
+        error = UnknownTaskType(f"No worker has known the task type {name!r} for {unknown:.0f} seconds.")
+        return store.tasks.finish(task_id, attempt.lease_token, Status.FAILED, e=json.dumps(error.error_object()))
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """Connect with short waits; stock Celery waits up to 30 s between attempts, even if Redis is back."""

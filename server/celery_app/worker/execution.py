@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 from celery import Task
 from celery.exceptions import Ignore
+from celery.result import allow_join_result
 
 from server.celery_app.worker import child_memory
 from server.celery_app.worker.endings import ending_of
 from server.logs import event
+from server.sdk.celery_adapter import Replaced
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
@@ -91,12 +93,20 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
         with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
             if definition.signature.context:
                 arguments[definition.signature.context] = context
-            return definition.result_json(definition.function(**arguments))
+            return definition.result_json(_value(definition, arguments))
     except BaseException as error:
         end = ending_of(error, definition.limits.soft)
         if end is error:
             raise
         raise end.with_traceback(error.__traceback__) from end.__cause__ or error
+
+
+def _value(definition: TaskDefinition, arguments: dict[str, Any]) -> Any:
+    try:
+        return definition.function(**arguments)
+    except Replaced as replaced:
+        with allow_join_result():  # Celery forbids waiting inside a task; here all of it runs in this process
+            return replaced.signature.apply(throw=True).get()
 
 
 def _input(definition: TaskDefinition, store: Store, attempt: Attempt) -> TaskInput:

@@ -5,12 +5,15 @@ Each worker process has its own name, so that leases distinguish a worker from t
 
 import secrets
 import sys
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init
 
 from server.sdk.registry import catalog
+from server.store import Store
+from server.store.connection import UNREACHABLE
 
 
 def install(app: Celery) -> None:
@@ -18,8 +21,8 @@ def install(app: Celery) -> None:
 
     def know_all_queues(**_: Any) -> None:
         queues = app.amqp.queues
-        for each in catalog():
-            queues.select_add(queues[each.queue])  # what is asked for is made; what is merely made is not consumed
+        for name in sorted({each.queue for each in catalog()} | _earlier_queues(app.store)):
+            queues.select_add(queues[name])  # an added queue is only declared; a selected one is also consumed
 
     def check_redis(**_: Any) -> None:
         if reason := app.store.checks.at_start():
@@ -28,6 +31,13 @@ def install(app: Celery) -> None:
     celeryd_init.connect(check_redis, weak=False)
     celeryd_init.connect(_rename, weak=False)
     celeryd_init.connect(know_all_queues, weak=False)
+
+
+def _earlier_queues(store: Store) -> set[str]:
+    """Queues of earlier releases: tasks that were submitted to them still come from there."""
+    with suppress(*UNREACHABLE):
+        return set(store.queues.names())
+    return set()
 
 
 def _rename(instance: Any, **_: Any) -> None:

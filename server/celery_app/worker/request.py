@@ -43,7 +43,7 @@ class HeldRequest(Request):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.accepted_at: float | None = None
-        self.handed_back = False  # another delivery decides about it now
+        self.handed_back = False  # another delivery determines its state now
         _held[id(self)] = self
 
     @property
@@ -53,7 +53,7 @@ class HeldRequest(Request):  # type: ignore[misc]
 
     @property
     def running(self) -> bool:
-        """Whether a pool child runs it."""
+        """Return whether a pool child runs it."""
         return self.accepted_at is not None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:

@@ -1,10 +1,10 @@
-"""Tables in text (CSV, TSV and the like), read for any task that gets one.
+"""Reads tables in text files (CSV, TSV and the like) for any task.
 
-text     an upload as clean UTF-8 text: unpacked, decoded, one kind of line break
-formats  files that are not tables, told by what they are
-parser   the one reader of rows, the header's included
-dialect  delimiter, place and width of a table, found in its first rows
-header   whether the first row names the columns
+text     turns an upload into clean UTF-8 text: unpacked, decoded, one kind of line break
+formats  recognizes files that are not tables
+parser   reads the rows, including the header
+dialect  finds the delimiter, first row and width of a table from its first rows
+header   decides if the first row names the columns
 """
 
 from server.sdk.csv.dialect import Dialect, Options, find

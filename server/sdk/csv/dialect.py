@@ -1,4 +1,4 @@
-"""How a table is written: its delimiter, where it begins, whether it has a header; found in its first rows."""
+"""Finds how a table is written from its first rows: its delimiter, its first line, and its header."""
 
 import re
 from collections import Counter
@@ -13,25 +13,25 @@ from server.sdk.csv.header import is_header, is_value
 from server.sdk.csv.parser import Reader, Record, Syntax
 from server.sdk.errors import TaskError
 
-#: Characters of the text that are looked at, and rows of them.
+#: Characters and rows of the text that are examined.
 _SAMPLE = 2**20
 _ROWS = 1000
 
 _DELIMITERS = (",", ";", "\t", "|", "^", "~")
 
-#: Maximum number of columns: DuckDB holds 32 KB of parsed rows for each, and a page with more helps nobody.
+#: Maximum number of columns: DuckDB needs 32 KB of parsed rows for each, and nobody reads a page with more.
 MAX_COLUMNS = 2000
 
 #: A title above the header is looked for in this many rows.
 _TITLE_ROWS = 10
 
-#: Excel's way to name the delimiter, in the first line.
+#: Excel's notation for the delimiter, in the first line.
 _SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the client says of a table. None is for what is to be found."""
+    """The client's description of a table; None means: find it."""
 
     delimiter: str | None = None
     header: bool | None = None
@@ -39,13 +39,12 @@ class Options:
     skip_rows: int = 0
     comment: str = ""
     pad_rows: bool = False
-    advice: bool = True  #: whether errors name the parameters that would help: of tasks that have them
+    advice: bool = True  # name the parameters that would help in errors, for tasks that have them
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The way of one table. `before` lines stand before its first row; `names` are the columns', as the header has
-    them, or `column 1`…"""
+    """The format of one table. `before` lines precede its first row; `names` are those of the header, or `column 1`…"""
 
     syntax: Syntax
     header: bool
@@ -55,7 +54,7 @@ class Dialect:
 
     @contextmanager
     def reader(self, path: Path) -> Iterator[Reader]:
-        """A reader of all records of the clean text, the header's included."""
+        """Return a reader of all records of the clean text, including the header."""
         with path.open(encoding="utf-8", newline="\n") as file:
             for _ in islice(file, self.before):
                 pass
@@ -63,10 +62,10 @@ class Dialect:
 
 
 def find(path: Path, given: Options) -> Dialect:
-    """Look at the first rows of clean text; what is given is believed.
+    """Find the dialect from the first rows of clean text; the given options are not checked.
 
     Raises:
-        TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and what to give.
+        TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and the option to set.
     """
     lines, cut = _sample(path)
     if name := formats.of_text("".join(lines), whole=not cut):
@@ -92,7 +91,7 @@ def find(path: Path, given: Options) -> Dialect:
 
 
 def _sample(path: Path) -> tuple[list[str], bool]:
-    """The first lines, and whether there is more. A first line that is longer than the sample is there whole."""
+    """Return the first lines, and whether there are more. The first line is complete even if it exceeds the sample."""
     with path.open(encoding="utf-8", newline="\n") as file:
         lines, size = [], 0
         for line in file:
@@ -105,30 +104,30 @@ def _sample(path: Path) -> tuple[list[str], bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The first records, as one syntax reads them."""
+    """The first records, parsed with one syntax."""
 
     syntax: Syntax
     rows: list[Record]
 
     @property
     def cells(self) -> list[list[str]]:
-        """The first row, and those that have the most frequent number of columns."""
+        """Return the first row, and the rows with the most frequent number of columns."""
         width = self.width
         return [row.cells for place, row in enumerate(self.rows) if not place or len(row.cells) == width]
 
     @property
     def width(self) -> int:
-        """The most frequent number of fields; of equally frequent ones, the first row's."""
+        """Return the most frequent number of fields; in a tie, the first row's."""
         counts = Counter(len(row.cells) for row in self.rows if not row.reason)
         return counts.most_common(1)[0][0] if counts else 0
 
     def agreement(self) -> float:
-        """The share of the rows that have the most frequent number of fields."""
+        """Return the share of rows with the most frequent number of fields."""
         width = self.width
         return sum(len(row.cells) == width and not row.reason for row in self.rows) / len(self.rows)
 
     def likelihood(self) -> tuple[float, float, int]:
-        """Most rows agree on a number of columns above one; of equals the one with more dates and numbers."""
+        """Return a sort key: agreement on more than one column, then the share of dates and numbers."""
         if not self.rows or self.width <= 1:
             return 0.0, 0.0, 0
         cells = [cell for row in self.rows[:100] for cell in row.cells if cell.strip()]
@@ -140,7 +139,7 @@ def _candidates(delimiter: str | None) -> Sequence[str]:
 
 
 def _best(readings: list[_Reading]) -> _Reading:
-    """The likeliest; a space, which stands in any text, only where nothing else fits and all rows agree."""
+    """Return the likeliest reading. A space counts only if nothing else fits and all rows agree: any text has one."""
     if len(readings) == 1:
         return readings[0]
     *marks, spaces = readings
@@ -161,18 +160,18 @@ def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
     reader = Reader(lines[before:], syntax, before=before)
     try:
         rows += islice(reader, _ROWS)
-    except TaskError as error:  # a value is too long, by a delimiter that may not be the file's
+    except TaskError as error:  # a value is too long because this delimiter is the wrong one
         rows.append(Record(reader.line, 1, [], error.detail))
-    if cut and len(rows) > 1 and rows[-1].unclosed:  # it may be closed beyond the sample
+    if cut and len(rows) > 1 and rows[-1].unclosed:  # the quote may be closed after the sample
         rows.pop()
     return _Reading(syntax, rows)
 
 
 def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
-    """The columns' names.
+    """Return the names of the columns.
 
     Raises:
-        TaskError: `csv-unreadable`: the first row is not of the table.
+        TaskError: `csv-unreadable`: the first row does not belong to the table.
     """
     first, width = best.rows[0], best.width
     if len(first.cells) != width and not (given.pad_rows or given.header is False):
@@ -184,7 +183,7 @@ def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
 
 
 def _refuse_late_header(best: _Reading) -> None:
-    """Refuse a table under a title that a spreadsheet has padded with empty cells: it would lose its header.
+    """Refuse a title that a spreadsheet padded with empty cells: the header below it would be lost.
 
     Raises:
         TaskError: `csv-unreadable`, with the line of the header.

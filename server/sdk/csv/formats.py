@@ -1,4 +1,4 @@
-"""Files that are not tables, told by what they are, so that nobody gets the statistics of a picture or a web page."""
+"""Recognizes files that are not tables, so that an image or a web page is refused instead of parsed."""
 
 import json
 import re
@@ -27,18 +27,18 @@ _LATER = ((4, b"1AY&SY", "a bzip2 file"), (257, b"ustar", "a tar archive"))
 _HTML = re.compile(r"(?:\s|<!--.*?-->)*<(?:!doctype\s+html|html|head|body|table|div|p)\b", re.IGNORECASE | re.DOTALL)
 _XML = re.compile(r"\s*<(?:\?xml|svg|rss|feed)\b")
 
-#: How JSON begins that is cut off, or has one value a line.
+#: The start of JSON that is cut off, or that has one value per line.
 _JSON_OBJECTS = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:|\}\s*$)|\s*\[\s*\[\s*[-"\d]')
 
 
 def of_bytes(head: bytes) -> str | None:
-    """The format that a file's first bytes (unpacked, if it is gzipped) say, unless it may be text."""
+    """Return the format of a file by its first bytes (unpacked, if it is gzipped), unless it may be text."""
     known = ((0, magic, name) for magic, name in _MAGIC)
     return next((name for place, magic, name in (*known, *_LATER) if head.startswith(magic, place)), None)
 
 
 def of_text(sample: str, *, whole: bool) -> str | None:
-    """The format of a text that is not a table; `whole` says that the sample is all of it."""
+    """Return the format of a text that is not a table; `whole` means that the sample is the complete text."""
     if _HTML.match(sample):
         return "HTML"
     if _XML.match(sample):

@@ -1,4 +1,4 @@
-"""Whether the first row of a table names its columns."""
+"""Decides if the first row of a table names its columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +10,16 @@ _NUMBER = re.compile(r"[+-]?\d[\d.,]*")
 
 
 def is_value(cell: str) -> bool:
-    """Whether a cell is a number, a date or a truth value, rather than words."""
+    """Return whether a cell is a number, a date or a truth value, rather than a word."""
     return _VALUE.fullmatch(cell.strip()) is not None
 
 
 def is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """The first row has words alone, all different or above rows that have values; or its values are such as name
-    columns: years or dates above other numbers, or places counted from 0 or 1."""
+    """Return whether the first row is a header.
+
+    It is one if it has only words, all different or above rows of values; or if its values can name columns: years or
+    dates above other numbers, or positions from 0 or 1.
+    """
     first = [cell.strip() for cell in rows[0]]
     filled = [cell for cell in first if cell]
     if len(filled) < len(first) / 2:
@@ -28,30 +31,30 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
         return False
     columns = {place: [row[place].strip() for row in rows[1:] if place < len(row)] for place in labels}
     named = all(_is_label(cell, columns[place]) for place, cell in labels.items())
-    if len(labels) == len(first):  # nothing but values: only a row of years names columns then
+    if len(labels) == len(first):  # only values: a header has to be a row of years
         return named and len(labels) > 1 and _is_rising(list(labels.values()))
     return named or (_counts(labels.values()) and not _rows_count(columns))
 
 
 def _is_rising(labels: list[str]) -> bool:
-    """Whether they are years, each some more than the one before."""
+    """Return whether the labels are years in ascending order."""
     return all(map(_YEAR.fullmatch, labels)) and labels == sorted(labels)
 
 
 def _counts(cells: Iterable[str]) -> bool:
-    """Whether they are 0, 1, 2… or 1, 2, 3…"""
+    """Return whether the cells are 0, 1, 2… or 1, 2, 3…"""
     numbers = [int(cell) for cell in cells if _INTEGER.fullmatch(cell)]
     return len(numbers) > 1 and numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _rows_count(columns: Mapping[int, Sequence[str]]) -> bool:
-    """Whether most of the other rows count as well: then the first is one of them."""
+    """Return whether most other rows count as well: then the first row is not a header."""
     rows = list(zip(*columns.values(), strict=False))
     return sum(map(_counts, rows)) * 2 > len(rows)
 
 
 def _is_label(cell: str, below: Sequence[str]) -> bool:
-    """Whether a value names a column: a year above numbers that mostly are no years, or a date above numbers."""
+    """Return whether a value names a column: a year above numbers that are mostly no years, or a date above numbers."""
     filled = [each for each in below if each]
     if _YEAR.fullmatch(cell):
         return sum(_YEAR.fullmatch(each) is not None for each in filled) * 2 < max(1, len(filled))

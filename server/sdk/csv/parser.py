@@ -1,8 +1,8 @@
-"""The one parser of tables: it reads the header and every row, and accounts for every line.
+"""The only parser of tables: it reads the header and every row, and accounts for every line.
 
-A line is part of a record, blank, or a comment. A record that cannot be read keeps its place, with the reason.
-Python's own `csv` is not used: its limit on the size of a value holds for the whole process, and it does not tell
-a value of many lines from a quote that is never closed.
+A line is part of a record, blank, or a comment. An unreadable record keeps its place, with the reason. Python's own
+`csv` is not used: its limit on the size of a value applies to the whole process, and it cannot distinguish a value of
+many lines from a quote that is never closed.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from server.sdk.errors import TaskError
 
-#: Bytes of one value (UTF-8).
+#: Maximum bytes of one value (UTF-8).
 MAX_VALUE = 2**20
 
-#: Bytes of one row.
+#: Maximum bytes of one row.
 MAX_ROW = 4 * MAX_VALUE
 
-#: Characters of a line that cannot hold a longer value, whatever they are: looked at first, because it is fast.
+#: A line of at most this many characters cannot hold a value over the limit: checked first, because it is fast.
 _CERTAINLY_SHORT = MAX_VALUE // 4
 
 _SPACES = re.compile(" *")
@@ -26,7 +26,7 @@ _SPACES = re.compile(" *")
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """The characters that have a meaning. `quote` and `comment` may be empty; a space as the delimiter may repeat."""
+    """The special characters. `quote` and `comment` may be empty; a space as the delimiter may repeat."""
 
     delimiter: str
     quote: str = '"'
@@ -34,7 +34,7 @@ class Syntax:
 
 
 class Record(NamedTuple):
-    """A row as it was written: the number of its first line, how many lines it has, and why it cannot be read."""
+    """One row of the file: the number of its first line, its number of lines, and the reason if it is unreadable."""
 
     line: int
     lines: int
@@ -44,18 +44,18 @@ class Record(NamedTuple):
 
 
 class Reader:
-    """Records out of lines that end with a line feed. `blank` and `comments` count the lines between them.
+    """Splits lines that end with a line feed into records. `blank` and `comments` count the other lines.
 
-    A quote that opens a value closes it where a delimiter or the end of the line follows. Inside one line any other
-    quote stands for itself (`"5" pipe",1` has the value `5" pipe`); over several lines it makes the record unreadable,
-    because then the opening quote is probably a stray one.
+    A quote that opens a value closes it if a delimiter or the end of the line follows. Inside one line any other quote
+    is an ordinary character (`"5" pipe",1` has the value `5" pipe`); over several lines it makes the record unreadable,
+    because the opening quote is probably a stray one.
     """
 
     def __init__(self, lines: Iterable[str], syntax: Syntax, *, before: int = 0) -> None:
         self._lines = iter(lines)
         self._syntax = syntax
         self._spaced = syntax.delimiter == " "
-        self._never_closes = False  # no quote of the line at hand ends a value: searched for once, not for each value
+        self._never_closes = False  # no quote in the current line ends a value: searched once per line, not per value
         self.line = before
         self.blank = 0
         self.comments = 0
@@ -109,7 +109,7 @@ class Reader:
         return Record(first, self.line - first + 1, cells)
 
     def _quoted_value(self, text: str, start: int, column: int) -> tuple[str, str, int]:
-        """The value whose text begins at `start`; the line that it ends in, and the place of the delimiter there."""
+        """Return the value whose text begins at `start`, its last line, and the position of the delimiter there."""
         quote = self._syntax.quote
         first, size, parts = self.line, 0, list[str]()
         stray = -1
@@ -146,7 +146,7 @@ class Reader:
         return after == len(text) or text[after] == self._syntax.delimiter
 
     def _up_to_delimiter(self, text: str, start: int, stray: int) -> tuple[str, str, int]:
-        """The value of a line that has no closing quote: the stray one closes it, the rest is kept."""
+        """Return a value without a closing quote: it ends at the delimiter and keeps the stray quote."""
         end = text.find(self._syntax.delimiter, stray)
         end = len(text) if end < 0 else end
         return text[start:stray] + text[stray + 1 : end], text, end

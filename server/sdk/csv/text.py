@@ -1,4 +1,4 @@
-"""An upload as a file of clean UTF-8 text: unpacked, decoded strictly, each line ended by a line feed."""
+"""Turns an upload into a file of clean UTF-8 text: unpacked, decoded strictly, each line ended by a line feed."""
 
 import codecs
 import gzip
@@ -12,18 +12,18 @@ from server.sdk.csv import formats
 from server.sdk.csv.parser import MAX_ROW
 from server.sdk.errors import TaskError
 
-#: Bytes of the text, unpacked: a small gzip file may hold anything.
+#: Maximum bytes of the unpacked text: a small gzip file may contain any amount.
 MAX_BYTES = 4 * 2**30
 
-#: What a file that is not UTF-8 is taken for: it has a letter for nearly every byte, so the wrong guess is visible
-#: to a reader. Statistical guessing was tried (charset-normalizer 3.5): it read "Köln" as Chinese in a short file.
+#: The assumed encoding of a file that is not UTF-8: it maps nearly every byte to a letter, so that a reader sees a
+#: wrong guess. Statistical guessing was tried (charset-normalizer 3.5): it read "Köln" as Chinese in a short file.
 FALLBACK = "windows-1252"
 
 _CHUNK = 2**20
 _GZIP = b"\x1f\x8b"
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
-#: Control characters that no text has: what holds one is another kind of file.
+#: Control characters that never occur in text: a file with one has another format.
 _BINARY = bytes((*range(9), *range(14, 27), *range(28, 32)))
 
 Progress = Callable[[int], None]
@@ -31,7 +31,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Where the clean text lies, and what it was."""
+    """The path of the clean text, and the properties of the original."""
 
     path: Path
     encoding: str
@@ -40,7 +40,7 @@ class Text:
 
 
 def clean(source: Path, target: Path, encoding: str | None, progress: Progress) -> Text:
-    """Write the text of `source` to `target`; `progress` is told the bytes read.
+    """Write the text of `source` to `target`; `progress` receives the number of bytes read.
 
     Raises:
         TaskError: `csv-unreadable` with the line, or `csv-too-large`.
@@ -55,7 +55,8 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
         except _Undecodable as error:
             line = error.line
     raise TaskError(
-        "csv-unreadable", f"Line {line} is not text in {' or '.join(candidates)}. Say which `encoding` the file has."
+        "csv-unreadable",
+        f"Line {line} is not text in {' or '.join(candidates)}. Set `encoding` to the file's encoding.",
     )
 
 
@@ -67,7 +68,7 @@ class _Undecodable(Exception):
 
 def _known(encoding: str) -> str:
     try:
-        "".encode(encoding)  # some codecs are not of text
+        "".encode(encoding)  # some codecs do not encode text
         codecs.getincrementaldecoder(encoding)
     except LookupError:
         raise TaskError("csv-unreadable", f"There is no encoding {encoding!r}; try utf-8, cp1252, shift_jis.") from None
@@ -82,7 +83,7 @@ def _head(source: Path) -> tuple[bytes, bool]:
 
 
 def _likely(head: bytes) -> list[str]:
-    """The encodings to try. UTF-16 without its mark shows in the zeros of plain letters."""
+    """Return the encodings to try. UTF-16 without a mark is recognized by the zeros of plain letters."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return [name]
@@ -105,7 +106,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progress: Progress) -> int:
-    """Decode, check and write; the bytes written."""
+    """Decode, check and write the text. Return the number of bytes written."""
     recode = _Recoder(encoding)
     written = read = 0
     with _opened(source, compressed) as file, target.open("wb") as out:
@@ -120,7 +121,7 @@ def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progre
 
 
 class _Recoder:
-    """Bytes in any encoding become UTF-8 with line feeds, chunk by chunk. It knows the line it is in."""
+    """Converts bytes in any encoding to UTF-8 with line feeds, chunk by chunk, and counts the lines."""
 
     def __init__(self, encoding: str) -> None:
         self._decoder = codecs.getincrementaldecoder(encoding)("strict")
@@ -128,10 +129,10 @@ class _Recoder:
         self._held = ""  # a carriage return at the end of a chunk: its line feed may follow
         self._last = b"\n"
         self._begun = False
-        self._length = 0  # of the line at hand
+        self._length = 0  # of the current line
 
     def feed(self, chunk: bytes, *, final: bool = False) -> bytes:
-        """The next bytes."""
+        """Return the next converted bytes."""
         try:
             text = self._held + self._decoder.decode(chunk, final)
             if not self._begun and text:
@@ -150,14 +151,14 @@ class _Recoder:
         return data
 
     def _measure(self, data: bytes) -> None:
-        """Refuse a line that is longer than a row may be: a file without line feeds must not fill the memory."""
+        """Refuse a line that exceeds the limit of a row: a file without line feeds must not fill the memory."""
         first = data.find(b"\n")
         if self._length + (first if first >= 0 else len(data)) > MAX_ROW:
             raise TaskError("csv-too-large", f"Line {self._line} is longer than 4 MiB.")
         self._length = self._length + len(data) if first < 0 else len(data) - data.rfind(b"\n") - 1
 
     def end(self) -> bytes:
-        """What was held back, and the last line's feed."""
+        """Return the bytes held back, and the last line's feed."""
         data = self.feed(b"", final=True)
         return data if self._last == b"\n" else data + b"\n"
 

@@ -92,7 +92,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             while True:
                 out = stream.decompress(data, CHUNK)
                 yield out
-                data = stream.unused_data or stream.unconsumed_tail  # noqa: PLW2901 - what is left of it
+                data = stream.unused_data or stream.unconsumed_tail  # noqa: PLW2901 - the remaining compressed bytes
                 if stream.unused_data:  # a gzip file may have several members
                     stream = zlib.decompressobj(_GZIP)
                 elif not data and len(out) < CHUNK:

@@ -1,4 +1,4 @@
-"""Where the bytes of uploads and output files live: in Redis, in a folder, or in an S3-compatible object store."""
+"""Storage for the bytes of uploads and output files: in Redis, in a folder, or in an S3-compatible object store."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -30,7 +30,7 @@ def open_store(url: str, redis: redis_py.Redis, keys: Keys, max_bytes: int | Non
         return FolderBlobs(unquote(parts.path))
     if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc and plain:
         return ObjectBlobs(parts.netloc, unquote(parts.path).strip("/"))
-    # The URL itself is not repeated: somebody may have written credentials into it.
+    # The URL is not repeated, because it may contain credentials.
     raise ValueError(
         "BLOB_URL takes 'redis:' (or nothing) for the Redis of REDIS_URL, 'file:///absolute/path' for a folder, "
         "or 's3://bucket/prefix' for an S3-compatible store, whose credentials, endpoint and region come from AWS_*."

@@ -1,7 +1,7 @@
-"""What a blob store is: the contract that every backend keeps, and the parts that they share.
+"""The contract of all blob stores, and their common parts.
 
-A blob is a sequence of bytes under a key "<task id>/<name>". It is written once, front to back, and appears whole or
-not at all. The name is text that a user may have chosen: any characters, "..", slashes; it never becomes a path.
+A blob is a sequence of bytes under a key "<task id>/<name>". It is written once, from start to end, and becomes visible
+as a whole or not at all. Users may choose the name: any characters, "..", slashes; it never becomes a path.
 """
 
 import re
@@ -25,14 +25,14 @@ _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class BlobWriter(ABC):
-    """Takes the bytes of one blob. Use it in a `with`, from one thread.
+    """Writes the bytes of one blob. Use it in a `with` block, from one thread.
 
-    Leaving the block normally commits; leaving it by an exception, or `abort()`, leaves nothing behind. A backend
-    says how a chunk is stored (`_put`), how all become one blob (`_commit`), how they are dropped (`_discard`).
+    A normal end of the block commits; an exception or `abort()` leaves nothing behind. A backend defines how to store a
+    chunk (`_put`), to publish all chunks as one blob (`_commit`), and to drop them (`_discard`).
     """
 
     def __init__(self) -> None:
-        # Joined when there is a chunk of them: gathered in a `bytearray`, each byte was copied twice more.
+        # Joined once a chunk is complete: gathering in a `bytearray` copied each byte twice more.
         self._pieces: list[memoryview] = []
         self._room = CHUNK_BYTES
         self._closed = False
@@ -57,7 +57,7 @@ class BlobWriter(ABC):
         self._closed = True
 
     def write(self, data: bytes) -> int:
-        """Add bytes at the end, and say how many. After any error but ValueError the writer has aborted.
+        """Append bytes and return their number. Any error except ValueError aborts the writer.
 
         Raises:
             StorageFull: there is no room.
@@ -75,13 +75,13 @@ class BlobWriter(ABC):
                 if not self._room:
                     self._flush()
         except BaseException:
-            # Also for a caller that catches this inside its `with`: a blob with a hole must never be committed.
+            # Also for a caller that catches this inside its `with`: an incomplete blob must never be committed.
             self.abort()
             raise
         return len(data)
 
     def abort(self) -> None:
-        """Drop what was written. Never raises for a store out of reach: what stays is collected when it is idle."""
+        """Drop the written bytes. It never raises if the store is unreachable: cleanup deletes the rest later."""
         if not self._closed:
             self._closed = True
             self._pieces.clear()
@@ -96,7 +96,7 @@ class BlobWriter(ABC):
 
     @abstractmethod
     def _put(self, chunk: bytes) -> None:
-        """Store the next chunk: CHUNK_BYTES long, the last one shorter."""
+        """Store the next chunk of CHUNK_BYTES; the last one may be shorter."""
 
     @abstractmethod
     def _commit(self) -> None:
@@ -104,66 +104,69 @@ class BlobWriter(ABC):
 
     @abstractmethod
     def _discard(self) -> None:
-        """Drop all chunks, without raising when the store cannot be reached."""
+        """Drop all chunks, without raising if the store is unreachable."""
 
 
 class BlobStore(Protocol):
-    """Where bytes live.
+    """Stores blobs.
 
-    Every method raises ValueError for what is no key (see `split_key`), and StoreUnavailable, or one of
-    `server.store.connection.UNREACHABLE`, when the store is out of reach.
+    Every method raises ValueError for an invalid key (see `split_key`), and StoreUnavailable, or one of
+    `server.store.connection.UNREACHABLE`, if the store is unreachable.
     """
 
     def writer(self, key: str) -> BlobWriter:
-        """Make a writer for a blob; on commit it replaces what the key held.
+        """Create a writer for a blob; its commit replaces the blob under the key.
 
-        Its `with` raises BlobMissing on leaving where nothing was written for IDLE_SECONDS and cleanup took the rest.
+        The end of its `with` block raises BlobMissing if nothing was written for IDLE_SECONDS and cleanup deleted the
+        chunks.
         """
 
     def size(self, key: str) -> int:
-        """Bytes of the blob.
+        """Return the size of the blob in bytes.
 
         Raises:
-            BlobMissing: there is none.
+            BlobMissing: it does not exist.
         """
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` up to, not including, `stop` (both cut to the blob), at most CHUNK_BYTES at once.
+        """Read the bytes from `start` up to, not including, `stop` (limited to the blob), at most CHUNK_BYTES at a
+        time.
 
         Raises:
-            BlobMissing: there is none, by this call and not by the first `next()`. By a later `next()`: the blob was
-                deleted or replaced meanwhile, and this backend cannot go on with the old bytes.
-            ValueError: a negative bound.
+            BlobMissing: it does not exist; raised by this call, not by the first `next()`. A later `next()` raises it
+            if
+                the blob was deleted or replaced meanwhile, and this backend cannot continue with the old bytes.
+            ValueError: a bound is negative.
         """
 
     def copy(self, source: str, target: str) -> None:
-        """Put the bytes of one blob under a second key too, in one step.
+        """Copy a blob to a second key, in one step.
 
         Raises:
-            BlobMissing: there is no `source`.
+            BlobMissing: `source` does not exist.
             StorageFull: there is no room.
         """
 
     def delete(self, prefix: str) -> int:
-        """Delete every blob whose key starts with "<prefix>/", and say how many. None is no error."""
+        """Delete every blob whose key starts with "<prefix>/". Return their number, which may be 0."""
 
     def prefixes(self) -> Iterator[tuple[str, float]]:
-        """Each task id that holds blobs, with the newest change to them in unix seconds; no order.
+        """Yield each task id with blobs, and the time of their latest change in Unix seconds; in no particular order.
 
-        For maintenance, so it also collects what dead writers left. A task id may come twice while others write.
+        For maintenance, so it also deletes the chunks of dead writers. A task id may occur twice during writes.
         """
 
 
 def is_task_id(text: str) -> bool:
-    """Whether this can stand in front of a key. What cannot is not ours: a store may hold other things."""
+    """Return whether the text can be the task id of a key. A bucket may also contain other objects."""
     return _TASK_ID.fullmatch(text) is not None
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """Task id and name of "<task id>/<name>".
+    """Split "<task id>/<name>" into task id and name.
 
     Raises:
-        ValueError: it is not of that form, or the name is longer than NAME_BYTES.
+        ValueError: the key does not have this form, or the name is longer than NAME_BYTES.
     """
     task_id, slash, name = key.partition("/")
     if not (slash and name and is_task_id(task_id)):
@@ -174,10 +177,10 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def split_prefix(prefix: str) -> tuple[str, str]:
-    """Task id, and what the names below the prefix start with ("" for all).
+    """Split a prefix into the task id and the beginning of the names ("" for all).
 
     Raises:
-        ValueError: there is no task id in front.
+        ValueError: it does not start with a task id.
     """
     task_id, _, rest = prefix.partition("/")
     if not is_task_id(task_id):
@@ -186,19 +189,19 @@ def split_prefix(prefix: str) -> tuple[str, str]:
 
 
 def escape(name: str) -> str:
-    """The name as one path segment of plain ASCII: no slash, no leading dot, and different for different names.
+    """Escape a name as one path segment of plain ASCII: no slash, no leading dot, and unique for each name.
 
-    Character by character, so that `escape(a + b)` starts with `escape(a)`.
+    Characters are escaped one by one, so that `escape(a + b)` starts with `escape(a)`.
     """
     escaped = quote(name, safe="")
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
 
 
 def clip(size: int, start: int, stop: int | None) -> tuple[int, int]:
-    """The range cut to a blob of `size` bytes, with start <= stop.
+    """Limit the range to a blob of `size` bytes, with start <= stop.
 
     Raises:
-        ValueError: a negative bound.
+        ValueError: a bound is negative.
     """
     if start < 0 or (stop is not None and stop < 0):
         raise ValueError("A range of a blob has no negative bounds.")

@@ -24,12 +24,12 @@ SEGMENT = 200  # file systems allow 255 bytes in a file name, and an escaped nam
 
 
 class FolderBlobs:
-    """The blob store in a folder. A committed blob has reached the disk: the file and its directory are synced."""
+    """The blob store in a folder. A committed blob is on the disk: the file and its directory are synced."""
 
     def __init__(self, root: str) -> None:
-        """`root`: an absolute path, made when it is first written to."""
+        """Create the store in `root`, an absolute path, which is created at the first write."""
         self._root = Path(root)
-        self._writing = self._root / ".writing"  # a task id has no dot, so no task can meet it
+        self._writing = self._root / ".writing"  # a task id has no dot, so no task can have this name
 
     def writer(self, key: str) -> BlobWriter:
         return _FolderWriter(self, key, self._path(key))
@@ -57,17 +57,17 @@ class FolderBlobs:
             new = self.new_file()
         try:
             with _disk_errors():
-                # A blob never changes in place, so a second link to the same bytes is a copy.
+                # Blobs never change in place, so a second link to the same bytes is a copy.
                 os.link(origin, new)
                 self.move_in(new, path)
         except (FileNotFoundError, StoreUnavailable):
-            # There is no source, which read() says; or the file system has no links, or no more to this file.
+            # The source does not exist, which read() reports; or the file system supports no more links to this file.
             chunks = self.read(source)
             with self.writer(target) as writer:
                 for chunk in chunks:
                     writer.write(chunk)
         finally:
-            # Renaming one link of a file onto another leaves both, says POSIX.
+            # In POSIX, renaming one link of a file onto another keeps both.
             new.unlink(missing_ok=True)
 
     def delete(self, prefix: str) -> int:
@@ -99,12 +99,12 @@ class FolderBlobs:
                         yield entry.name, entry.stat().st_mtime
 
     def new_file(self) -> Path:
-        """A path for a file that is being written, on the same file system as the blobs."""
+        """Return a path for a new file, on the same file system as the blobs."""
         self._writing.mkdir(parents=True, exist_ok=True)
         return self._writing / secrets.token_hex(16)
 
     def move_in(self, new: Path, path: Path) -> None:
-        """Make a finished file the blob at `path`, durably. FileNotFoundError: the file is gone."""
+        """Make a finished file the blob at `path`, durably. FileNotFoundError: the file does not exist any more."""
         task = self._root / path.relative_to(self._root).parts[0]
         while True:
             try:
@@ -112,11 +112,12 @@ class FolderBlobs:
                 new.replace(path)
                 break
             except FileNotFoundError:
-                # A delete() beside us may have taken the empty folder: make it again, unless our file is what's gone.
+                # A concurrent delete() may have removed the empty folder: create it again, unless the file itself is
+                # gone.
                 if not new.exists():
                     raise
         with suppress(FileNotFoundError):  # already deleted again
-            os.utime(task)  # the time that prefixes() tells; a link keeps the time of its origin
+            os.utime(task)  # the time that prefixes() returns; a link keeps the time of its origin
             folder = path.parent
             while folder != self._root.parent:
                 _sync(folder)
@@ -125,13 +126,13 @@ class FolderBlobs:
     def _path(self, key: str) -> Path:
         task_id, name = split_key(key)
         escaped = escape(name)
-        # "+" marks a segment that goes on; it cannot come from a name, where it is escaped.
+        # "+" marks a continued segment; names cannot contain it, because it is escaped.
         while len(escaped) > SEGMENT:
             task_id, escaped = f"{task_id}/{escaped[:SEGMENT]}+", escaped[SEGMENT:]
         return self._root / task_id / escaped
 
     def _collect(self) -> None:
-        """Remove the files of writers that died: those into which nothing was written for IDLE_SECONDS."""
+        """Delete the files of dead writers: those without a write for IDLE_SECONDS."""
         with suppress(FileNotFoundError):
             for entry in os.scandir(self._writing):
                 with suppress(FileNotFoundError):
@@ -168,7 +169,7 @@ class _FolderWriter(BlobWriter):
             self._close()
             try:
                 self._store.move_in(new, self._path)
-            except FileNotFoundError:  # it was idle for too long, and was collected
+            except FileNotFoundError:  # it was idle for too long, and was deleted
                 raise BlobMissing(self._key) from None
 
     def _discard(self) -> None:
@@ -217,9 +218,9 @@ class _Chunks(Iterator[bytes]):
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """A full disk or quota is StorageFull, like a full Redis, and a broken disk is StoreUnavailable.
+    """Convert a full disk or quota to StorageFull, and a broken disk to StoreUnavailable.
 
-    FileNotFoundError passes: the caller knows whether that is a mistake.
+    FileNotFoundError passes: the caller decides whether it is an error.
     """
     try:
         yield
@@ -232,7 +233,7 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _joined(path: Path) -> str:
-    """The escaped name that a path below a task's folder stands for."""
+    """Return the escaped name of a path below a task's folder."""
     return "".join(part.removesuffix("+") for part in path.parts)
 
 

@@ -1,13 +1,13 @@
 """Blobs in an S3-compatible object store, through obstore: <prefix>/<task id>/<escaped name>.
 
-obstore runs its requests on threads of its own, made at the first request. A fork copies no threads, so in a child
-every call would wait for ever; on a store object made after the fork too, because the threads belong to the loaded
-library and not to the store (seen with obstore 0.12.1). It does happen: Celery's main process sweeps blobs and forks
-pool children. So the store is made at its first use in each process, and a child whose parent has used obstore loads
-a second copy of the library for itself (20 ms).
+obstore runs its requests in its own threads, which it creates at the first request. A fork copies no threads, so every
+call in a child would wait forever; a store object created after the fork does too, because the threads belong to the
+loaded library and not to the store (seen with obstore 0.12.1). This happens in practice: Celery's main process deletes
+blobs and forks pool children. So the store is created at its first use in each process, and a child whose parent has
+used obstore loads its own second copy of the library (20 ms).
 
-What a killed writer leaves in the store is the parts of an unfinished upload. No key shows them, and obstore cannot
-list them: the bucket needs a lifecycle rule, AbortIncompleteMultipartUpload after a day.
+A killed writer leaves the parts of an unfinished upload in the store. No key shows them, and obstore cannot list them:
+the bucket needs a lifecycle rule, AbortIncompleteMultipartUpload after a day.
 """
 
 import importlib
@@ -34,10 +34,10 @@ from server.store.errors import BlobMissing, StoreUnavailable
 if TYPE_CHECKING:
     from obstore import WritableFile
 
-PART_BYTES = 5 * 1024 * 1024  # S3 takes no smaller part but the last, and 10,000 parts: blobs of up to 48 GiB
-READ_BYTES = 4 * 1024 * 1024  # of one request, held by a reader: a stream would time out under a slow client
+PART_BYTES = 5 * 1024 * 1024  # S3's minimum for all but the last of 10,000 parts: blobs of up to 48 GiB
+READ_BYTES = 4 * 1024 * 1024  # per request, kept in memory by a reader: a stream would time out with a slow client
 CLIENT: dict[str, Any] = {
-    "allow_http": True,  # it allows an endpoint that is set as http://; the default endpoints are https
+    "allow_http": True,  # allows an endpoint that is configured as http://; the default endpoints are https
     "connect_timeout": timedelta(seconds=2),
     "timeout": timedelta(seconds=30),
 }
@@ -45,19 +45,19 @@ RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=
 
 log = logging.getLogger(__name__)
 
-_libraries: dict[int, ModuleType] = {}  # by process id; a parent's entries keep its objects from being torn down here
-_locks: dict[int, threading.Lock] = {}  # by process id too: a lock that was held at the fork would stay held
+_libraries: dict[int, ModuleType] = {}  # by process id; a parent's entries keep its objects from being destroyed here
+_locks: dict[int, threading.Lock] = {}  # by process id, because a lock that was held at the fork would stay held
 
 
 class ObjectBlobs:
-    """The blob store in an S3 bucket. Credentials, endpoint and region: the usual AWS_* variables, read by obstore.
+    """The blob store in an S3 bucket. obstore reads credentials, endpoint and region from the usual AWS_* variables.
 
-    StoreUnavailable: the store is out of reach or refuses. The reason may hold the endpoint, so it is in the log alone.
-    A writer holds about 6 MiB and not 1, whatever the size of the blob: S3 takes no smaller parts than 5.
+    StoreUnavailable: the store is unreachable or refuses. Only the log has the reason, which may contain the endpoint.
+    A writer holds about 6 MiB instead of 1, because S3's parts have at least 5.
     """
 
     def __init__(self, bucket: str, prefix: str = "") -> None:
-        """`prefix`: where in the bucket the blobs are, without slashes at its ends; "" for all of the bucket."""
+        """Create the store; `prefix` is the path of the blobs in the bucket, without slashes at its ends, or ""."""
         self._bucket = bucket
         self._prefix = prefix or None
         self._stores: dict[int, Any] = {}
@@ -77,7 +77,7 @@ class ObjectBlobs:
 
     def copy(self, source: str, target: str) -> None:
         origin, path = _path(source), _path(target)
-        if source == target:  # S3 refuses that
+        if source == target:  # S3 refuses this copy
             self.size(source)
             return
         with _errors(source):
@@ -96,7 +96,7 @@ class ObjectBlobs:
         return number
 
     def prefixes(self) -> Iterator[tuple[str, float]]:
-        # S3 lists keys in order, so all of a task come together.
+        # S3 lists keys in order, so all blobs of a task are consecutive.
         for task_id, blobs in groupby(self._all(), lambda meta: meta["path"].partition("/")[0]):
             if is_task_id(task_id):
                 yield task_id, max(meta["last_modified"].timestamp() for meta in blobs)
@@ -108,7 +108,7 @@ class ObjectBlobs:
 
     @property
     def store(self) -> Any:
-        """The store object of this process."""
+        """Return this process's store object."""
         pid = os.getpid()
         if pid not in self._stores:
             self._stores[pid] = _library().store.S3Store(
@@ -119,7 +119,7 @@ class ObjectBlobs:
     def _chunks(self, key: str, e_tag: str | None, start: int, stop: int) -> Iterator[bytes]:
         while start < stop:
             end = min(start + READ_BYTES, stop)
-            # `if_match` refuses another blob that has come under the key: two would be spliced into one.
+            # `if_match` refuses another blob under the same key: otherwise two would be mixed.
             options = {"range": (start, end), "if_match": e_tag}
             with _errors(key):
                 data = memoryview(_library().get(self.store, _path(key), options=options).bytes())
@@ -150,7 +150,8 @@ class _ObjectWriter(BlobWriter):
             self._open().close()
 
     def _discard(self) -> None:
-        # It has no abort(), but leaving its `with` by an exception is one. Suppressed: out of reach, or closed already.
+        # It has no abort(), but an exception in its `with` aborts. Suppressed: the store is unreachable, or it is
+        # closed.
         with suppress(Exception):
             if self._upload is not None:
                 self._upload.__exit__(InterruptedError, InterruptedError(), None)
@@ -158,7 +159,7 @@ class _ObjectWriter(BlobWriter):
 
 @contextmanager
 def _errors(key: str | None = None) -> Iterator[None]:
-    """Raise as the contract says what obstore raises: BlobMissing where a key is read, else StoreUnavailable."""
+    """Convert obstore's errors: to BlobMissing if a key is read, else to StoreUnavailable."""
     errors = _library().exceptions
     try:
         yield
@@ -166,7 +167,7 @@ def _errors(key: str | None = None) -> Iterator[None]:
         if key is not None:
             raise BlobMissing(key) from None
         raise _unavailable("The object store has no such bucket.", error) from error
-    except (errors.BaseError, OSError) as error:  # of a writer it is an OSError
+    except (errors.BaseError, OSError) as error:  # a writer raises an OSError
         raise _unavailable("The object store cannot be reached.", error) from error
 
 
@@ -181,12 +182,12 @@ def _path(key: str) -> str:
 
 
 def _library() -> Any:
-    """The package obstore, in a copy that works in this process."""
+    """Return the package obstore, in a copy that works in this process."""
     pid = os.getpid()
     if pid not in _libraries:
         with _locks.setdefault(pid, threading.Lock()):
             if pid not in _libraries:
-                if _libraries:  # of a parent
+                if _libraries:  # loaded by a parent
                     _load_again()
                 importlib.import_module("obstore.store")
                 _libraries[pid] = importlib.import_module("obstore")
@@ -194,9 +195,9 @@ def _library() -> Any:
 
 
 def _load_again() -> None:
-    """Put a second copy of obstore's library in the place of the first, with no threads yet.
+    """Replace obstore's library by a second copy, which has no threads yet.
 
-    From another file, since the system's loader gives the library that it has for a file that it knows.
+    From another file, because the system's loader returns the loaded library for a file that it knows.
     """
     name = "obstore._obstore"
     spec = PathFinder.find_spec(name, sys.modules["obstore"].__path__)  # our own module may be a copy already

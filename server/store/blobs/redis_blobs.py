@@ -1,8 +1,8 @@
-"""Blobs in Redis, the default: web and worker need share nothing else.
+"""Blobs in Redis, the default: web and worker need no other shared storage.
 
-A blob is one hash: its chunks under 0, 1, 2…, each CHUNK_BYTES long but the last, and "meta": "<bytes>:<version>".
-A hash and not one string, because a string ends at 512 MB and is moved in memory as APPEND makes it grow; not one key
-per chunk, because one key expires, is renamed, copied and deleted in one step.
+A blob is one hash: its chunks under 0, 1, 2…, each of CHUNK_BYTES except the last, and "meta": "<bytes>:<version>". Not
+one string, because a string is limited to 512 MB and moves in memory when APPEND extends it; not one key per chunk,
+because one key expires, is renamed, copied and deleted in one step.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from server.store.keys import Keys, lua_table
 #   writers   sorted set, token by the time in unix seconds at which its writer counts as dead
 #   reserved  hash, token to the part of `bytes` that its writer holds
 
-#: Chunks that a reader asks for at once: 2 MB one by one took a third longer.
+#: Chunks per read: 2 MB read one by one took a third longer.
 _READ_AT_ONCE = 4
 
 _Command = tuple[str | int | bytes, ...]
@@ -61,7 +61,7 @@ end
 
 # token, bytes before this chunk, bytes of it, number of chunks with it, max bytes or '', idle seconds -> OK, FULL, GONE
 # It follows the chunk's HSET and EXPIRE in one transaction. With the chunk as an argument of the script, 2 MB took
-# Redis 2.6 ms instead of 1.6: Lua copies and hashes every string that it is given.
+# Redis 2.6 ms instead of 1.6, because Lua copies and hashes each string argument.
 _PUT = """
 local token, before, bytes, chunks, max, idle = unpack(ARGV)
 local new = NEW .. token
@@ -109,7 +109,7 @@ enter(task_id, name)
 return 'OK'
 """
 
-# task id, what the names start with -> number deleted
+# task id, beginning of the names -> number deleted
 _DELETE = """
 local task_id, start = unpack(ARGV)
 local number = 0
@@ -128,7 +128,7 @@ return number
 
 
 class RedisBlobs:
-    """The blob store in Redis. Errors of Redis pass through (`server.store.connection`)."""
+    """The blob store in Redis. Errors of Redis are not converted (`server.store.connection`)."""
 
     def __init__(
         self, redis: redis_py.Redis, keys: Keys, max_bytes: int | None = None, idle_seconds: int = IDLE_SECONDS
@@ -191,9 +191,9 @@ class RedisBlobs:
         self.run("put", key, *args, first=first)
 
     def run(self, script: str, key: str, *args: str | int, first: Sequence[_Command] = ()) -> Any:
-        """One atomic step: a script, and the commands that come `first`.
+        """Run one atomic step: a script, after the commands in `first`.
 
-        StorageFull: over the budget, or Redis is at `maxmemory`. BlobMissing(key): not there.
+        StorageFull: over the limit, or Redis is at `maxmemory`. BlobMissing(key): it does not exist.
         """
         found = self._scripts[script]
         answer = self._transaction([*first, ("EVALSHA", found.sha, 0, *args)], found) if first else found(args=args)
@@ -204,7 +204,7 @@ class RedisBlobs:
         return answer
 
     def _transaction(self, commands: Sequence[_Command], script: Script) -> Any:
-        """The last command's answer. Not `script(client=pipe)`: that asks each time whether Redis knows the script."""
+        """Return the last command's answer. Not `script(client=pipe)`, which checks each time if the script exists."""
         with self._redis.pipeline() as pipe:
             try:
                 return _executed(pipe, commands)
@@ -230,7 +230,7 @@ class RedisBlobs:
     def _chunks(self, key: str, meta: bytes, indexes: Sequence[int]) -> list[bytes]:
         now, *chunks = self._redis.hmget(self._keys.blob(f"data:{key}"), ["meta", *map(str, indexes)])
         if now != meta or None in chunks:
-            # Deleted, or another blob by now: going on would splice two blobs into one.
+            # Deleted or replaced: continuing would mix two blobs.
             raise BlobMissing(key)
         return cast(list[bytes], chunks)
 
@@ -260,7 +260,7 @@ class _RedisWriter(BlobWriter):
 
     def _discard(self) -> None:
         if self._unreachable:
-            return  # a client waits for its 503; what stays is collected when it is idle
+            return  # a client waits for its 503; cleanup deletes the idle rest
         with suppress(RedisError):
             self._store.run("drop", self._key, self._token)
 

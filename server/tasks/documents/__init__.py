@@ -1,4 +1,4 @@
-"""Tasks on PDF documents, with PDFium: a picture of a page, and the facts about a document."""
+"""Tasks for PDF documents, with PDFium: a picture of a page, and a document's properties."""
 
 from server.tasks.documents import errors as errors
 from server.tasks.documents.tasks import pdf_info, pdf_preview

@@ -1,4 +1,4 @@
-"""A PDF opened with PDFium. Nothing in the file is trusted: an error of its bytes ends as a `TaskError`."""
+"""Opens a PDF with PDFium. Nothing in the file is trusted: invalid bytes end the task with a `TaskError`."""
 
 import io
 import re
@@ -12,38 +12,38 @@ if TYPE_CHECKING:
     from PIL import Image
     from pypdfium2 import PdfDocument
 
-#: Readers look for it in the first kilobyte: mail gateways put bytes in front.
+#: The signature, which readers accept in the first kilobyte: mail gateways prepend bytes.
 _HEAD = re.compile(rb"%PDF-(\d\.\d)")
 _HEAD_WITHIN = 1024
 
-#: Bytes for each pixel while a page is drawn and written, as measured, and the memory that one task may need.
+#: Measured bytes per pixel while a page is drawn and encoded, and the memory limit of one task.
 _BYTES_PER_PIXEL = 16
 _MEMORY = 400_000_000
 MAX_PIXELS = _MEMORY // _BYTES_PER_PIXEL
 
-_PASSWORD = "password"  # noqa: S105 - a word of PDFium's message
+_PASSWORD = "password"  # noqa: S105 - part of PDFium's message
 
 
 def is_pdf(data: bytes) -> bool:
-    """Whether a file is a PDF by its first bytes."""
+    """Return whether the file's first bytes are those of a PDF."""
     return _HEAD.search(data[:_HEAD_WITHIN]) is not None
 
 
 def version_of(data: bytes) -> str:
-    """The version that a PDF's first line declares.
+    """Return the PDF version that the first line declares.
 
     Raises:
-        TaskError: `pdf-unreadable` where the file is not a PDF.
+        TaskError: `pdf-unreadable` if the file is not a PDF.
     """
     head = _HEAD.search(data[:_HEAD_WITHIN])
     if head is None:
-        raise TaskError("pdf-unreadable", "By its first bytes this file is not a PDF. Send a PDF document.")
+        raise TaskError("pdf-unreadable", "The file does not begin like a PDF. Send a PDF document.")
     return head[1].decode()
 
 
 @contextmanager
 def opened(data: bytes) -> Iterator["PdfDocument"]:
-    """The document, open for as long as the block runs.
+    """Open the document for the duration of the block.
 
     Raises:
         TaskError: `pdf-unreadable` or `pdf-encrypted`.
@@ -67,15 +67,15 @@ def opened(data: bytes) -> Iterator["PdfDocument"]:
 
 
 def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
-    """A page as a picture of this width, on white.
+    """Draw a page as a picture of this width, on white.
 
     Raises:
-        TaskError: `pdf-page-missing`, or `pdf-too-large` where the picture would have too many pixels.
+        TaskError: `pdf-page-missing`, or `pdf-too-large` if the picture would have too many pixels.
     """
     if number > len(document):
         count = f"{len(document)} page{'s' if len(document) > 1 else ''}"
         raise TaskError("pdf-page-missing", f"The PDF has {count}; there is no page {number}.")
-    # Before the page is loaded, or the contents of fields are left out.
+    # Before the page is loaded: otherwise the contents of form fields are missing.
     document.init_forms()
     page = document[number - 1]
     scale = width / max(page.get_width(), 0.01)
@@ -90,7 +90,7 @@ def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
 
 
 def written(image: "Image.Image", format_name: str, quality: int | None) -> bytes:
-    """The picture as a file."""
+    """Encode the picture as a file."""
     options: dict[str, Any] = {"compress_level": 4} if format_name == "png" else {"quality": quality or 80}
     file = io.BytesIO()
     image.save(file, format_name, **options)

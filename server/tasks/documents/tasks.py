@@ -1,4 +1,4 @@
-"""The tasks on PDF documents."""
+"""The tasks for PDF documents."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ _SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
 class PdfPreview(OutputFile):
-    """A picture of one page of a document that has `pages` of them."""
+    """A picture of one page of a document with `pages` pages."""
 
     width: int
     height: int
@@ -28,19 +28,19 @@ class PdfPreview(OutputFile):
 
 
 class PdfInfo(BaseModel):
-    """The facts about a document. The texts are the author's; null where the document has none."""
+    """The properties of a document. The author sets the texts; null means that the document has none."""
 
     pages: int
     version: str
-    width_points: float = Field(description="Of the first page; 72 points are an inch.")
+    width_points: float = Field(description="Size of the first page; 72 points are an inch.")
     height_points: float
     title: str | None
     author: str | None
     subject: str | None
     keywords: str | None
-    creator: str | None = Field(description="The program that the document was written with.")
-    producer: str | None = Field(description="The program that made the PDF.")
-    created: str | None = Field(description="As PDF writes dates: D:20260131120000Z.")
+    creator: str | None = Field(description="The program in which the document was written.")
+    producer: str | None = Field(description="The program that created the PDF.")
+    created: str | None = Field(description="In PDF's date format: D:20260131120000Z.")
     modified: str | None
     has_form: bool
 
@@ -52,7 +52,7 @@ def pdf_preview(
     page: Annotated[int, Field(ge=1, le=100_000)] = 1,
     width: Annotated[int, Field(ge=1, le=10_000, description="Pixels; the height follows from the page.")] = 800,
     format: Literal["png", "jpeg", "webp"] = "png",
-    quality: Annotated[int, Field(ge=1, le=100, description="Of jpeg and webp.")] | None = None,
+    quality: Annotated[int, Field(ge=1, le=100, description="Quality of jpeg and webp.")] | None = None,
 ) -> PdfPreview:
     """Draw a page of a PDF as a picture."""
     with opened(document.read()) as pdf:
@@ -73,7 +73,7 @@ def pdf_preview(
 
 @task(**_OPTIONS)
 def pdf_info(document: Upload) -> PdfInfo:
-    """Say what a PDF is: pages, size, title, author, dates, the programs that made it."""
+    """Describe a PDF: pages, size, title, author, dates, and the programs that created it."""
     data = document.read()
     with opened(data) as pdf:
         texts = {key: value.strip()[:1000] or None for key, value in pdf.get_metadata_dict().items()}

@@ -1,17 +1,17 @@
-"""Feeds: another server's JSON or CSV, kept in a database and read back by `GET /feeds/{name}`.
+"""Feeds: another server's JSON or CSV, stored in a database and served by `GET /feeds/{name}`.
 
 tasks      the task and its result
 headers    request headers, with secrets by name
-source     pages at a URL: conditional, one after the other, tried again, all of it bounded
-retries    answers that mean "not now", and how long to wait
-body       an answer's body: unpacked, and what it is written in
-rows       a page as rows, and the key of each
+source     downloads the pages of a URL: conditional requests, paging, retries, limits
+retries    rate limits and server errors, and how long to wait
+body       an answer's body: unpacking, and its format
+rows       the rows of a page, and the key of each
 paths      paths into JSON
-paging     how the next page is asked for
-announced  signs in an answer that there is more
+paging     builds the request for the next page
+announced  signs in an answer that there are more rows
 database   DATABASE_URL: tables, engine
-routes     `GET /feeds`: what is stored, page by page
-store      rows into the database in one transaction, and out of it by cursor
+routes     `GET /feeds`: the stored rows, page by page
+store      writes rows to the database in one transaction, and reads them by cursor
 """
 
 from server.tasks.feeds import errors as errors

@@ -1,10 +1,10 @@
-"""Signs in an answer that there is more than its rows: a feed that is not whole must not end as a success."""
+"""Signs in an answer that there are more rows: an incomplete feed must not end as a success."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Objects in which APIs put their signs, in addition to the answer itself.
+#: Objects in which APIs put these signs, in addition to the answer itself.
 _CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "page_info", "pageinfo", "links", "_links",
                "response_metadata", "cursors")  # fmt: skip
 _MORE = (
@@ -21,7 +21,7 @@ _MORE = (
 _TOTAL = ("total", "total_count", "totalcount", "@odata.count", "odata.count", "total_results", "totalresults",
           "total_items", "totalitems", "total_rows", "totalelements", "total_elements", "total_records",
           "totalrecords", "count", "totalsize", "total_size")  # fmt: skip
-#: These name a URL, even a relative one; `next` may have a URL, a token or a number.
+#: These contain a URL, even a relative one; `next` may contain a URL, a token or a number.
 _LINKS = ("next_url", "nexturl", "nextlink", "next_link", "@odata.nextlink", "odata.nextlink", "@nextlink",
           "next_page_url", "nextpageurl", "next_href")  # fmt: skip
 _NEXT = ("next", *_LINKS)
@@ -33,7 +33,7 @@ _TOTAL_HEADERS = ("X-Total-Count", "X-Total")
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The signs of one answer: a URL of the next page, a token of one, whether there is more, and how many rows."""
+    """The signs of one answer: the URL or token of the next page, whether there are more rows, and their number."""
 
     url: str = ""
     token: str = ""
@@ -42,7 +42,7 @@ class Announced:
     pages: int | None = None
 
     def missing(self, rows: int, pages: int) -> str:
-        """Why a feed of which so much was read is not whole, by its last answer; empty if it seems to be."""
+        """Return why a feed with these rows and pages is incomplete, by its last answer; "" if it seems complete."""
         if self.url:
             return "it names a next page"
         if self.more:
@@ -57,7 +57,7 @@ class Announced:
 
 
 def read(page: Any, headers: Mapping[str, str]) -> Announced:
-    """The signs in an answer."""
+    """Read the signs in an answer."""
     url = token = ""
     more: bool | None = None
     announced_pages: int | None = None
@@ -78,7 +78,7 @@ def read(page: Any, headers: Mapping[str, str]) -> Announced:
 
 
 def _fields(page: Any) -> Iterator[tuple[str, Any]]:
-    """The fields of an answer, and of the objects in it that tell about paging, down to the second level."""
+    """Yield the fields of an answer, and of the paging objects in it, down to the second level."""
     if not isinstance(page, dict):
         return
     yield from page.items()
@@ -91,7 +91,7 @@ def _fields(page: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _url(value: Any, *, certain: bool) -> str:
-    """A link's URL: text, or an object with `href`, as in HAL and JSON:API."""
+    """Return a link's URL: a text, or an object with `href`, as in HAL and JSON:API."""
     if isinstance(value, dict):
         value = value.get("href")
     if isinstance(value, str) and (certain or value.startswith(("http://", "https://", "/", "?"))):

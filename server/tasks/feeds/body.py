@@ -1,4 +1,4 @@
-"""The body of an answer: unpacked, and told what it is written in."""
+"""The body of an answer: unpacking it, and finding its format."""
 
 import re
 import zlib
@@ -10,7 +10,7 @@ from server.sdk.errors import TaskError
 Format = Literal["json", "ndjson", "csv"]
 
 _GZIP = b"\x1f\x8b"
-_WBITS = 31  # zlib's for gzip
+_WBITS = 31  # zlib's value for gzip
 _CHUNK = 2**20
 
 _MEDIA_TYPES: dict[str, Format] = {
@@ -32,10 +32,10 @@ _CHARSET = re.compile(r';\s*charset\s*=\s*"?([\w.:-]+)"?', re.IGNORECASE)
 
 
 def unpacked(body: bytes, limit: int) -> bytes:
-    """The content of a gzip file; other bytes as they are. Not `Content-Encoding`, which the client undoes.
+    """Return the content of a gzip file, or other bytes unchanged. The HTTP client handles `Content-Encoding`.
 
     Raises:
-        TaskError: `feed-too-large`, or `feed-unreadable` where the file is damaged.
+        TaskError: `feed-too-large`, or `feed-unreadable` if the file is damaged.
     """
     if not body.startswith(_GZIP):
         return body
@@ -59,7 +59,7 @@ def unpacked(body: bytes, limit: int) -> bytes:
 
 
 def format_of(content_type: str, url: str) -> Format:
-    """The format that the media type says, else the ending of the URL's path; JSON where neither is known."""
+    """Return the format by media type, else by the ending of the URL's path; JSON if both are unknown."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type in _MEDIA_TYPES:
         return _MEDIA_TYPES[media_type]
@@ -70,6 +70,6 @@ def format_of(content_type: str, url: str) -> Format:
 
 
 def charset_of(content_type: str) -> str | None:
-    """The charset that a media type says; None for the usual ones, which are found in the text itself."""
+    """Return the charset of a media type; None for the usual ones, which are detected from the text."""
     found = _CHARSET.search(content_type)
     return found[1] if found and found[1].lower() not in ("utf-8", "utf8", "us-ascii") else None

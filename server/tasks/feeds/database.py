@@ -12,17 +12,17 @@ from server.tasks.feeds.errors import DatabaseUnavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
-#: For web and worker on one machine: on a PaaS they share no disk, and need a PostgreSQL.
+#: For web and worker on one machine: on a PaaS they share no disk, and need PostgreSQL.
 _DEFAULT = "sqlite:///var/feeds.sqlite"
 
-#: Seconds to wait for the database itself, and in SQLite for another writer.
+#: Seconds to wait for the database to connect, and in SQLite for another writer.
 _CONNECT_SECONDS = 5
 _WRITER_SECONDS = 30
 
-#: Seconds to stand in line for a connection: a database that is gone must not keep all threads of the web.
+#: Seconds to wait for a free connection: an unreachable database must not block all threads of the web server.
 _IN_LINE_SECONDS = 1
 
-#: Any number: PostgreSQL's lock while tables are made.
+#: The number of PostgreSQL's lock while tables are created; any number works.
 _LOCK = 7_305_001
 
 
@@ -31,18 +31,18 @@ _one_at_a_time = threading.Lock()
 
 @cache
 def tables() -> "tuple[Table, Table]":
-    """The tables: the feeds, and their rows. All names and values of a feed are data in them."""
+    """Return the two tables: the feeds, and their rows. Names and values of a feed are only stored as data."""
     from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text  # noqa: PLC0415 - 30 MB for feeds alone
 
     metadata = MetaData()
-    exact = Text().with_variant(Text(collation="C"), "postgresql")  # order by bytes, as SQLite's
+    exact = Text().with_variant(Text(collation="C"), "postgresql")  # order by bytes, as in SQLite
     feeds = Table(
         "coatcheck_feeds",
         metadata,
         Column("owner", exact, primary_key=True),
         Column("name", exact, primary_key=True),
         Column("url", Text, nullable=False),
-        Column("way", Text, nullable=False),  # how it is read: validators hold for the same way alone
+        Column("way", Text, nullable=False),  # how it is read: validators are valid for the same way only
         Column("etag", Text, nullable=False),
         Column("last_modified", Text, nullable=False),
         Column("fetched_ms", BigInteger, nullable=False),
@@ -55,7 +55,7 @@ def tables() -> "tuple[Table, Table]":
         Column("owner", exact, primary_key=True),
         Column("feed", exact, primary_key=True),
         Column("key", exact, primary_key=True),
-        Column("data", Text, nullable=False),  # JSON in ASCII: a NUL in a text is no trouble in any database
+        Column("data", Text, nullable=False),  # JSON in ASCII: every database accepts an escaped NUL
         Column("digest", String(64), nullable=False),
         Column("updated_ms", BigInteger, nullable=False),
     )
@@ -64,7 +64,7 @@ def tables() -> "tuple[Table, Table]":
 
 @contextmanager
 def transaction(url: str, *, write: bool = False) -> "Iterator[Connection]":
-    """One transaction: all of it or nothing. In SQLite one writes at a time; the others wait.
+    """Run one transaction: all of it or nothing. SQLite allows one writer at a time; the others wait.
 
     Raises:
         DatabaseUnavailable: it does not answer.
@@ -80,10 +80,10 @@ def transaction(url: str, *, write: bool = False) -> "Iterator[Connection]":
 
 
 def engine(url: str) -> "Engine":
-    """The process's engine of a database, with the tables made; an empty URL is the SQLite file's.
+    """Return the process's engine for a database, with its tables; an empty URL means the SQLite file.
 
     Raises:
-        DatabaseUnavailable: another thread of the web has been trying to reach the database for a while.
+        DatabaseUnavailable: another thread is still trying to connect.
     """
     if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
         raise DatabaseUnavailable
@@ -95,7 +95,7 @@ def engine(url: str) -> "Engine":
 
 @cache
 def _engine(database_url: str) -> "Engine":
-    """Its pool is bounded: small plans allow few connections."""
+    """Create the engine. Its pool is bounded, because small plans allow few connections."""
     from sqlalchemy import create_engine, event, make_url  # noqa: PLC0415
 
     url = make_url(database_url or _DEFAULT)
@@ -119,8 +119,8 @@ def _engine(database_url: str) -> "Engine":
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # the driver begins no transactions of its own
-    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    connection.isolation_level = None  # the driver must not begin transactions itself
+    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not block each other
 
 
 def _begin_sqlite(connection: "Connection") -> None:
@@ -132,9 +132,9 @@ def _make_tables(made: "Engine") -> None:
     from sqlalchemy import inspect  # noqa: PLC0415
 
     feeds, rows = tables()
-    if inspect(made).has_table(rows.name):  # so that who only reads does not wait for one that writes
+    if inspect(made).has_table(rows.name):  # so that readers do not wait for a writer
         return
     with made.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
-        if made.dialect.name == "postgresql":  # two that make the same table at once collide
+        if made.dialect.name == "postgresql":  # creating the same table in two processes fails
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         feeds.metadata.create_all(connection)

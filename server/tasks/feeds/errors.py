@@ -16,7 +16,7 @@ register_error_types(
             "A secret of the headers cannot be used", "The detail names it; check `FEED_SECRETS`."
         ),
         "feed-too-large": ErrorType("The feed is too large", "The detail gives the limit; fetch a part of it."),
-        "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` makes one.", 404),
+        "unknown-feed": ErrorType("Unknown feed", "GET /feeds lists yours; `fetch_feed` creates one.", 404),
         "database-unavailable": ErrorType(
             "The database does not answer", "Try again later; check `DATABASE_URL`.", 503
         ),
@@ -31,7 +31,7 @@ class UnknownFeed(CoatcheckError):
 
 
 class DatabaseUnavailable(CoatcheckError):
-    """The database does not answer. The driver's message may hold its address: it is in the cause alone."""
+    """The database does not answer. Only the cause has the driver's message, which may contain the address."""
 
     type = "database-unavailable"
     retry_after = 5

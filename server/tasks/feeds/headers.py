@@ -1,4 +1,4 @@
-"""Request headers of a feed. A secret stands in them by its name: its value is in the settings, and nowhere else.
+"""Request headers of a feed. They contain secrets by name only: the values are in the settings.
 
 A secret belongs to one host, so that a client who may fetch feeds cannot send it to a server of their own.
 """
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.-]{1,64})\}")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 
-#: Headers that the request itself needs.
+#: Headers that the request sets itself.
 _OURS = frozenset(
     (
         *("host", "connection", "content-length", "transfer-encoding", "accept-encoding", "te", "upgrade", "trailer"),
@@ -29,12 +29,12 @@ _OURS = frozenset(
     )
 )
 
-#: Headers whose values are secrets: a literal one would be stored with the task and shown with its input.
+#: Headers whose values are secrets: a literal value would be stored with the task and shown with its input.
 _SENSITIVE = re.compile(r"auth|cookie|token|secret|password|api-?key|access-?key|credential", re.IGNORECASE)
 
 
 def check(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse headers that cannot be sent, or that would be stored with a secret in them.
+    """Refuse headers that cannot be sent, or that would store a secret with the task.
 
     Raises:
         ValueError: with a sentence for the client.
@@ -63,7 +63,7 @@ class Headers:
     allow_http: bool = False
 
     def of(self, url: str) -> dict[str, str]:
-        """The headers for a URL: those with a secret go to the secret's host alone, however the URL was come by."""
+        """Return the headers for a URL; those with a secret are sent only to the secret's host."""
         return {
             name: _REFERENCE.sub(lambda found: self.secrets[found[1]].value, value)
             for name, value in self.plain.items()
@@ -75,7 +75,7 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
     """Look up the secrets that the headers of a feed at `url` name.
 
     Raises:
-        TaskError: `feed-secret`: there is no such secret for this owner, or it belongs to another host.
+        TaskError: `feed-secret`: this owner has no such secret, or it belongs to another host.
     """
     known, allow_http = settings.part(FeedSettings).feed_secrets, settings.allow_private_addresses
     secrets: dict[str, FeedSecret] = {}
@@ -86,13 +86,13 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
                 "feed-secret", f"You have no secret {name!r}. The server's operator sets it in FEED_SECRETS."
             )
         if not _belongs(secret, url, allow_http):
-            raise TaskError("feed-secret", f"The secret {name!r} is for https://{secret.host} alone.")
+            raise TaskError("feed-secret", f"The secret {name!r} may only be sent to https://{secret.host}.")
         secrets[name] = secret
     return Headers(headers, secrets, allow_http)
 
 
 def _belongs(secret: FeedSecret, url: str, allow_http: bool) -> bool:
-    """Whether a secret may go to a URL: to its own host, and in clear only where private addresses are allowed."""
+    """Return whether a secret may be sent to a URL: its own host, over HTTPS unless private addresses are allowed."""
     parts = urlsplit(url)
     is_own = secret.host.lower() in ((parts.hostname or "").lower(), parts.netloc.lower())
     return is_own and (parts.scheme == "https" or allow_http)

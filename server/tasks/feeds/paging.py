@@ -1,4 +1,4 @@
-"""How the next page of a feed is asked for, where no answer gives its URL."""
+"""Builds the URL of a feed's next page if no answer contains it."""
 
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -12,11 +12,11 @@ from server.tasks.feeds.rows import Row
 
 
 class Paging(BaseModel):
-    """The query parameter that names a page, and its value.
+    """The query parameter that selects a page, and its value.
 
     `page` counts pages from `first`, `offset` counts rows from `first`; `cursor` is a token at the path `field` of the
-    answer before, `last_row` the value at `field` of the last row before. Pages end where there are no more rows, no
-    token, or the answer says that there is no more.
+    previous answer, `last_row` the value at `field` of the last row. Paging ends when there are no more rows, no token,
+    or when the answer says that there are no more.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -34,11 +34,11 @@ class Paging(BaseModel):
 
     @property
     def counts(self) -> bool:
-        """Whether the server is asked until it has no more rows, because no answer says which page is the last."""
+        """Return whether to request pages until one has no rows, because no answer marks the last page."""
         return self.by in ("page", "offset")
 
     def next_url(self, url: str, page: Any, rows: list[Row], announced: Announced, pages: int, count: int) -> str:
-        """The URL of the next page; empty after the last. `pages` and `count` (of rows) were read so far."""
+        """Return the URL of the next page; empty after the last. `pages` and `count` (of rows) were read so far."""
         if announced.more is False or not (rows or self.by == "cursor"):
             return ""
         if self.counts and announced.total is not None and count >= announced.total:
@@ -58,7 +58,7 @@ class Paging(BaseModel):
 
 
 def with_parameter(url: str, name: str, value: str) -> str:
-    """The URL with this query parameter, in place of one of that name."""
+    """Return the URL with this query parameter, replacing one of that name."""
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != name]
     return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def at(value: Any, path: str) -> Any:
-    """The value at a path; None if there is none. A name may have dots itself: `@odata.nextLink`, `page.next.url`."""
+    """Return the value at a path, or None. A name may contain dots: `@odata.nextLink`, `page.next.url`."""
     if not isinstance(value, dict):
         return None
     if path in value:

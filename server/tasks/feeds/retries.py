@@ -1,4 +1,4 @@
-"""Answers that mean "not now": how long to wait, and when to stop trying."""
+"""Temporary failures of a feed's server: how long to wait, and when to give up."""
 
 import time
 from email.utils import parsedate_to_datetime
@@ -7,24 +7,24 @@ from server.sdk.context import Context
 from server.sdk.errors import RetryLater, TaskError
 from server.sdk.http import Answer
 
-#: Seconds before each further try of a page that fails.
+#: Seconds before each retry of a failed page.
 _WAITS = (0.5, 1.0, 2.0, 4.0)
 
-#: A server that limits its clients is waited for this many times a page.
+#: Maximum waits per page for a server that limits its clients.
 _MAX_LIMITED = 20
 
-#: Seconds: a longer wait is not worth a worker's place, so the task comes back; none is longer than an hour or so.
+#: Seconds a worker waits itself: for a longer wait the task is retried later; no wait exceeds about an hour.
 _LONGEST_IN_PLACE = 60.0
 _LONGEST_WAIT = 3700.0
 
-#: A task that was sent away this many times has had its chance.
+#: Maximum number of times that a task is retried later because of a rate limit.
 _MAX_RETURNS = 5
 
-_EPOCH_BEGINS = 1_000_000_000  # a smaller number is seconds from now
+_EPOCH_BEGINS = 1_000_000_000  # a smaller number means seconds from now
 
 
 class Passing(Exception):
-    """Trouble that may be over in a moment; `wait` is how long the server wants to be left alone, in seconds."""
+    """A temporary failure; `wait` is the number of seconds that the server asks for."""
 
     def __init__(self, sentence: str, wait: float = 0.0, *, limited: bool = False) -> None:
         super().__init__(sentence)
@@ -33,7 +33,7 @@ class Passing(Exception):
 
 
 def refused_for_now(answer: Answer) -> Passing | None:
-    """The trouble that an answer is: over its rate limit (429, or 403 with nothing remaining), or broken (5xx)."""
+    """Return the failure in an answer: a rate limit (429, or 403 with nothing remaining) or a server error (5xx)."""
     spent = _remaining(answer) == "0"
     if answer.status == 429 or (answer.status == 403 and (spent or "Retry-After" in answer.headers)):
         return Passing(f"The server answered {answer.status}: its rate limit is reached.", _wait(answer), limited=True)
@@ -43,10 +43,10 @@ def refused_for_now(answer: Answer) -> Passing | None:
 
 
 def patience_of(ctx: Context, trouble: Passing, tried: int, left: float) -> float:
-    """The seconds to wait before the next try.
+    """Return the seconds to wait before the next try.
 
     Raises:
-        RetryLater: the wait is too long for a worker to sit through.
+        RetryLater: the wait is too long to occupy a worker.
         TaskError: `feed-rate-limited` or `feed-unreachable`: there is no next try.
     """
     kind = "feed-rate-limited" if trouble.limited else "feed-unreachable"
@@ -68,7 +68,7 @@ def _remaining(answer: Answer) -> str:
 
 
 def _wait(answer: Answer) -> float:
-    """Seconds by `Retry-After` (a number or a date), or by the moment at which the limit is lifted."""
+    """Return the seconds from `Retry-After` (a number or a date), or until the limit's reset."""
     text = answer.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text)

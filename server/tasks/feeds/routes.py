@@ -1,4 +1,4 @@
-"""The routes of feeds: their rows are read page by page. If web and worker share no disk, this needs a PostgreSQL."""
+"""The routes of feeds, which read rows page by page. If web and worker share no disk, they need PostgreSQL."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ class FeedLinks(BaseModel):
 
 
 class Feed(BaseModel):
-    """A feed that `fetch_feed` stores."""
+    """A feed stored by `fetch_feed`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -77,7 +77,7 @@ _OWNER: dict[str, Any] = {
     problems=("database-unavailable",),
 )
 def list_feeds(asked: PageRequest) -> Listing:
-    """List the caller's feeds; an admin's are everyone's."""
+    """List the caller's feeds; an admin sees the feeds of all owners."""
     owners = None if asked.is_admin else [asked.owner]
     page = store.list_feeds(_database(asked), owners, asked.limit, asked.after)
     return Listing({"feeds": [_entry(each) for each in page.entries]}, page.end)
@@ -94,7 +94,7 @@ def list_feeds(asked: PageRequest) -> Listing:
     problems=("unknown-feed", "database-unavailable"),
 )
 def get_feed(asked: PageRequest) -> Listing:
-    """Show a feed and its rows; an admin names the owner of another's.
+    """Show a feed and its rows; an admin may name another owner.
 
     Raises:
         UnknownFeed: there is none, or it is another owner's.
@@ -104,7 +104,7 @@ def get_feed(asked: PageRequest) -> Listing:
     if feed is None:
         raise UnknownFeed
     page = store.list_rows(_database(asked), owner, name, asked.limit, asked.after)
-    # Rows are stored as JSON: they are not parsed to be written again.
+    # Rows are stored as JSON, so they need not be parsed and encoded again.
     return Listing(_entry(feed), page.end, "rows", [each["data"] for each in page.entries])
 
 

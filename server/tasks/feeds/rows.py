@@ -1,4 +1,4 @@
-"""A page as rows, whatever it is written in."""
+"""Turns a page in any format into rows."""
 
 import json
 import tempfile
@@ -11,10 +11,10 @@ from server.sdk.csv import Options, Record, clean, find, formats
 from server.sdk.errors import TaskError
 from server.tasks.feeds.paths import at
 
-#: Characters of a key as it is stored.
+#: Maximum characters of a stored key.
 LONGEST_KEY = 500
 
-#: The field that has a row's name where the rows are a map, and the one that has a value which is not an object.
+#: The field for a row's name if the rows are a map, and the field for a value that is not an object.
 MAP_KEY, MAP_VALUE = "_key", "value"
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ Shape = Literal["list", "object", "map"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the rows are in a JSON answer, and what they are there. `key` are the fields that name a row."""
+    """The position and shape of the rows in a JSON answer. `key` are the fields that identify a row."""
 
     items: str | None
     shape: Shape | None
@@ -31,7 +31,7 @@ class Place:
 
 
 def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
-    """The rows of a JSON page, and the page itself, which may name the next.
+    """Return the rows of a JSON page, and the page itself, which may name the next one.
 
     Raises:
         TaskError: `feed-unreadable`.
@@ -41,7 +41,7 @@ def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row]
 
 
 def from_lines(body: bytes, charset: str | None) -> list[Row]:
-    """The rows of a page that has one JSON object a line.
+    """Return the rows of a page with one JSON object per line.
 
     Raises:
         TaskError: `feed-unreadable` with the line.
@@ -66,19 +66,19 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def _text(body: bytes, charset: str | None) -> str | bytes:
-    """The text; bytes where no charset is known: JSON is UTF-8, UTF-16 or UTF-32, which `json` tells apart."""
+    """Return the text, or bytes if the charset is unknown: `json` detects UTF-8, UTF-16 and UTF-32."""
     if charset is None:
         return body
     try:
         return body.decode(charset).removeprefix("\ufeff")
     except LookupError:
-        raise TaskError("feed-unreadable", f"There is no encoding {charset[:50]!r}. Give the `encoding`.") from None
+        raise TaskError("feed-unreadable", f"There is no encoding {charset[:50]!r}. Set `encoding`.") from None
     except UnicodeError:
-        raise TaskError("feed-unreadable", f"The answer is not text in {charset}. Give the `encoding`.") from None
+        raise TaskError("feed-unreadable", f"The answer is not text in {charset}. Set `encoding`.") from None
 
 
 def parse(text: str | bytes, line: int | None = None) -> Any:
-    """A JSON text's value.
+    """Parse a JSON text.
 
     Raises:
         TaskError: `feed-unreadable`.
@@ -127,7 +127,7 @@ def _rows(page: Any, place: Place) -> list[Row]:
 
 
 def _list_in(page: Row, place: Place) -> Any:
-    """The only list of objects in an answer; a list that is empty is one, unless the answer itself is a row."""
+    """Return the only list of objects in an answer; an empty list counts unless the answer itself is a row."""
     lists = [
         value for value in page.values() if isinstance(value, list) and all(isinstance(row, dict) for row in value)
     ]
@@ -141,7 +141,7 @@ def _list_in(page: Row, place: Place) -> Any:
     if not lists:
         return page
     raise TaskError(
-        "feed-unreadable", f"The answer has several lists; say in `items` which has the rows: {_outline(page)}."
+        "feed-unreadable", f"The answer has several lists; set `items` to the one with the rows: {_outline(page)}."
     )
 
 
@@ -150,17 +150,17 @@ def _named(name: str, value: Any) -> Row:
 
 
 def _outline(page: Any) -> str:
-    """The names in an answer, for who looks for the right one."""
+    """Describe the names in an answer, to help to find the right one."""
     if not isinstance(page, dict):
         return "the answer is a list" if isinstance(page, list) else "the answer is not an object"
     return "it has " + ", ".join(f"`{name[:50]}`" for name in list(page)[:20]) if page else "it is empty"
 
 
 def from_csv(body: bytes, charset: str | None) -> list[Row]:
-    """The rows of a CSV page with a header, all values as text.
+    """Return the rows of a CSV page with a header, all values as text.
 
     Raises:
-        TaskError: `feed-unreadable`, or what `clean` and `find` raise.
+        TaskError: `feed-unreadable`, or an error of `clean` or `find`.
     """
     with tempfile.TemporaryDirectory(prefix="feed-") as name:
         source, target = Path(name) / "page", Path(name) / "page.csv"
@@ -175,7 +175,7 @@ def from_csv(body: bytes, charset: str | None) -> list[Row]:
 
 def _csv_rows(reader: Iterable[Record], names: tuple[str, ...]) -> Iterator[Row]:
     rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
-    next(rows)  # the header
+    next(rows)  # skip the header
     for row in rows:
         if row.reason:
             raise TaskError("feed-unreadable", f"Line {row.line}: {row.reason}.")
@@ -189,7 +189,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
-    """A row's key as text that any database holds; None if a part of it is missing or empty.
+    """Return a row's key as text that any database can store; None if a part of it is missing or empty.
 
     Raises:
         TaskError: `feed-unreadable`: a field of the key is an object or a list, or the key is too long.
@@ -209,10 +209,10 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
 
 
 def as_json(row: Row, number: int) -> str:
-    """A row as it is stored, and read back without being looked at.
+    """Encode a row for storage; it is sent without being decoded.
 
     Raises:
-        TaskError: `feed-unreadable`: it has a number beyond a float's range (`1e999`), which JSON cannot give back.
+        TaskError: `feed-unreadable`: a number exceeds a float's range (`1e999`), so that JSON cannot represent it.
     """
     try:
         return json.dumps(row, sort_keys=True, allow_nan=False)

@@ -11,7 +11,7 @@ from server.settings import TaskSettings
 
 
 class FeedSecret(BaseModel):
-    """A secret for request headers. It goes to `host` alone; without `owners` anybody may name it."""
+    """A secret for request headers. It is sent only to `host`; without `owners`, every owner may use it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -21,7 +21,7 @@ class FeedSecret(BaseModel):
 
 
 class FeedSettings(TaskSettings):
-    """The database that feeds are stored in, and the secrets that their requests need."""
+    """The database of feeds, and the secrets for their requests."""
 
     database_url: str = Field(
         "",

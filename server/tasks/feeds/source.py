@@ -1,4 +1,4 @@
-"""Pages at a URL: asked for conditionally, one after the other, tried again where it is worth it, all of it bounded."""
+"""Downloads the pages of a URL in order, with conditional requests, retries and limits."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ from server.tasks.feeds.paths import at
 from server.tasks.feeds.retries import Passing, patience_of, refused_for_now
 from server.tasks.feeds.rows import Place, Row
 
-#: Bounds of one fetch, over all of its pages.
+#: Limits of one fetch, over all of its pages.
 MAX_BYTES = 50 * MIB
 MAX_PAGES = 1000
 MAX_SECONDS = 600.0
@@ -37,20 +37,20 @@ _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """The validators of the version that is stored (RFC 9110, section 8.8)."""
+    """The validators of the stored version (RFC 9110, section 8.8)."""
 
     etag: str = ""
     last_modified: str = ""
 
     def headers(self) -> dict[str, str]:
-        """The condition: only if it has changed."""
+        """Return the headers that request the feed only if it has changed."""
         named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a feed is read: as the client says, or found where that is None."""
+    """How a feed is read: as the client says; None means that it is detected."""
 
     format: Format | None
     encoding: str | None
@@ -70,7 +70,7 @@ class _Page:
 
 @dataclass(slots=True)
 class Source:
-    """A feed at its URL. After `pages` it knows how much was read, and by which validators to ask the next time."""
+    """A feed at its URL. After `pages`, it has the number of pages read and the validators for the next fetch."""
 
     ctx: Context
     url: str
@@ -87,18 +87,20 @@ class Source:
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def pages(self) -> Iterator[list[Row]]:
-        """The rows of one page after the other.
+        """Yield the rows of each page.
 
         Raises:
             TaskError: `feed-unreachable`, `feed-unreadable`, `feed-incomplete`, `feed-too-large`.
-            RetryLater: the server wants us to wait longer than a task should.
-            Canceled: let it pass.
+            RetryLater: the server asks for a longer wait than a task should make.
+            Canceled: do not catch it.
         """
         url = self.url
         seen: set[str] = set()
         while url:
             if url in seen:
-                raise TaskError("feed-unreadable", f"Page {self.pages_read} names a page as its next that was read.")
+                raise TaskError(
+                    "feed-unreadable", f"Page {self.pages_read} names as its next page one that was read already."
+                )
             if self.pages_read == MAX_PAGES:
                 raise TaskError("feed-too-large", f"The feed has more than {MAX_PAGES} pages.")
             seen.add(url)
@@ -111,7 +113,7 @@ class Source:
         self._check_whole()
 
     def _check_whole(self) -> None:
-        """Refuse a feed of which a part was not read, unless the client wants that."""
+        """Refuse an incomplete feed, unless the client allows it."""
         reason = "" if self.not_modified else self._last.missing(self.rows_read, self.pages_read)
         if reason and not self.way.allow_partial:
             raise TaskError(
@@ -122,7 +124,7 @@ class Source:
         self.partial = bool(reason)
 
     def _page(self, url: str) -> _Page | None:
-        """A page; None where there is none, or nothing has changed. Tried again where it is worth it."""
+        """Download a page, with retries; None if there is none, or if nothing has changed."""
         tried = 0
         while True:
             try:
@@ -147,7 +149,7 @@ class Source:
                     moved = answer.headers.get("Location") if answer.status in _REDIRECTS else None
                     if not moved:
                         return self._read(answer, url)
-                    target = urljoin(target, moved)  # followed here, so that no secret goes to another host
+                    target = urljoin(target, moved)  # so that no secret is sent to another host
         except FetchError as error:
             if error.reason in ("unreachable", "timeout"):
                 raise Passing(str(error)) from None
@@ -178,7 +180,7 @@ class Source:
         if trouble := refused_for_now(answer):
             raise trouble
         if answer.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
-            return None  # some servers have no empty page after the last
+            return None  # some servers return an error after the last page instead of an empty page
         if answer.status != 200:
             raise TaskError("feed-unreachable", f"The server answered {answer.status}.")
         body = unpacked(answer.read(), MAX_BYTES - self.bytes_read)
@@ -190,7 +192,7 @@ class Source:
         self._last = replace(signs, total=self._last.total if signs.total is None else signs.total)
         following = self._following(answer, url, page, found)
         self._check_new(body, found)
-        # A later page may change while the first does not: only a feed of one page can be asked for conditionally.
+        # A later page may change while the first does not: only a feed of one page can be requested conditionally.
         alone = self.pages_read == 1 and not following
         named = (answer.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
@@ -214,7 +216,7 @@ class Source:
         return urljoin(str(answer.url), following) if following else ""
 
     def _named(self, value: object) -> str:
-        if isinstance(value, dict):  # as HAL and JSON:API have links
+        if isinstance(value, dict):  # links in HAL and JSON:API
             value = value.get("href")
         if value is None or isinstance(value, str):
             return value or ""
@@ -223,7 +225,7 @@ class Source:
         )
 
     def _check_new(self, body: bytes, found: list[Row]) -> None:
-        """Refuse a page that is the one before once more: the server does not know the parameter."""
+        """Refuse a page equal to the previous one: the server ignores the paging parameter."""
         digest = hashlib.sha256(body).digest()
         if self.way.paging and found and digest == self._digest:
             raise TaskError(
@@ -235,6 +237,6 @@ class Source:
 
 
 def _linked(answer: Answer) -> str:
-    """The `Link` with the relation `next` (RFC 8288)."""
+    """Return the URL of the `Link` with the relation `next` (RFC 8288)."""
     links = _LINK.findall(", ".join(answer.headers.get_list("Link")))
     return next((target for target, parameters in links if _NEXT.search(parameters)), "")

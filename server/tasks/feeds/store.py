@@ -1,4 +1,4 @@
-"""Rows into the database in one transaction, and out of it by cursor. `database` is its URL."""
+"""Writes rows to the database in one transaction, and reads them by cursor. `database` is its URL."""
 
 import hashlib
 import time
@@ -18,7 +18,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a fetch has found: the rows (JSON by key), where and how they were read, and by which validators."""
+    """The result of a fetch: the rows (JSON by key), the source, the way it was read, and the validators."""
 
     url: str
     way: str
@@ -29,7 +29,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of the rows of a fetch, and how many the feed has now."""
+    """The changes that a fetch made, and the feed's number of rows."""
 
     inserted: int
     updated: int
@@ -40,14 +40,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of a list, and the place that it ends at; None on the last page."""
+    """Some entries of a list, and the last one's position; None on the last page."""
 
     entries: list[dict[str, Any]]
     end: list[str] | None
 
 
 def validators(database: str, owner: str, name: str, way: str) -> Validators:
-    """By which validators to ask for a feed that is read in this way; empty for one that was read in another."""
+    """Return the validators of a feed that was last read in this way; empty if it was read in another."""
     from sqlalchemy import select  # noqa: PLC0415 - 30 MB for feeds alone
 
     feeds, _ = tables()
@@ -60,7 +60,7 @@ def validators(database: str, owner: str, name: str, way: str) -> Validators:
 
 
 def keep(database: str, owner: str, name: str, found: Found) -> Change:
-    """Upsert rows and note the fetch, in one transaction; of two at the same time the second waits."""
+    """Upsert rows and record the fetch, in one transaction; a concurrent fetch of the same feed waits."""
     now = int(time.time() * 1000)
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
     with transaction(database, write=True) as connection:
@@ -75,7 +75,7 @@ def keep(database: str, owner: str, name: str, found: Found) -> Change:
 
 
 def keep_unchanged(database: str, owner: str, name: str) -> Change:
-    """Note a fetch that brought nothing new."""
+    """Record a fetch without changes."""
     feeds, _ = tables()
     mine = (feeds.c.owner == owner) & (feeds.c.name == name)
     with transaction(database, write=True) as connection:
@@ -85,7 +85,7 @@ def keep_unchanged(database: str, owner: str, name: str) -> Change:
 
 
 def _lock(connection: "Connection", owner: str, name: str, now: int) -> None:
-    """Make sure of the feed's own row, and hold it until the end of the transaction."""
+    """Create the feed's own row if needed, and lock it until the end of the transaction."""
     from sqlalchemy import select  # noqa: PLC0415
 
     feeds, _ = tables()
@@ -124,7 +124,7 @@ def _upsert(
 
 
 def _delete_missing(connection: "Connection", owner: str, name: str, kept: Mapping[str, str]) -> int:
-    """Delete the rows whose keys were not found; how many there were."""
+    """Delete the rows whose keys were not found. Return their number."""
     from sqlalchemy import select  # noqa: PLC0415
 
     _, rows = tables()
@@ -136,7 +136,7 @@ def _delete_missing(connection: "Connection", owner: str, name: str, kept: Mappi
 
 
 def _note(connection: "Connection", owner: str, name: str, now: int, changed: bool, found: Found) -> int:
-    """The feed's own row after a fetch; how many rows it has."""
+    """Update the feed's own row after a fetch. Return its number of rows."""
     from sqlalchemy import func, select  # noqa: PLC0415
 
     feeds, rows = tables()
@@ -150,7 +150,7 @@ def _note(connection: "Connection", owner: str, name: str, now: int, changed: bo
 
 
 def _insert(connection: "Connection", table: Any) -> Any:
-    """An INSERT that may end as an update: the same words in both dialects, and in neither the standard's."""
+    """Return an INSERT that can update: both dialects have the same method, SQL's standard has none."""
     from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415
 
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
@@ -163,7 +163,7 @@ def _batches(items: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
 
 
 def list_feeds(database: str, owners: Sequence[str] | None, limit: int, after: Sequence[str] | None) -> Page:
-    """Feeds by owner and name, those of `owners` alone where given; `after` is a page's cursor."""
+    """List feeds by owner and name, only those of `owners` if given; `after` is a page's cursor."""
     from sqlalchemy import tuple_  # noqa: PLC0415
 
     feeds, _ = tables()
@@ -178,7 +178,7 @@ def list_feeds(database: str, owners: Sequence[str] | None, limit: int, after: S
 
 
 def find_feed(database: str, owner: str, name: str) -> dict[str, Any] | None:
-    """A feed, or None."""
+    """Return a feed, or None."""
     feeds, _ = tables()
     with transaction(database) as connection:
         query = feeds.select().where(feeds.c.owner == owner, feeds.c.name == name)
@@ -187,7 +187,7 @@ def find_feed(database: str, owner: str, name: str) -> dict[str, Any] | None:
 
 
 def list_rows(database: str, owner: str, name: str, limit: int, after: Sequence[str] | None) -> Page:
-    """A feed's rows by key."""
+    """List a feed's rows by key."""
     _, rows = tables()
     query = rows.select().where(rows.c.owner == owner, rows.c.feed == name).order_by(rows.c.key).limit(limit + 1)
     if after is not None:

@@ -20,7 +20,7 @@ from server.tasks.feeds.rows import Place, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings
 from server.tasks.feeds.source import Source, Way
 
-#: Seconds before each further try where the database is out of reach.
+#: Seconds before each retry when the database is unreachable.
 _WAITS = (2, 10, 60, 300)
 
 
@@ -51,7 +51,7 @@ _Headers = Annotated[
 
 
 class Fetched(BaseModel):
-    """The outcome of a fetch. `rows` is how many the feed has now."""
+    """The outcome of a fetch. `rows` is the feed's current number of rows."""
 
     feed: str
     inserted: int
@@ -88,11 +88,11 @@ def fetch_feed(
 ) -> Fetched:
     """Fetch JSON, NDJSON or CSV at a URL (also gzipped) into the database; `GET /feeds/{name}` reads its rows.
 
-    `key` are the fields that name a row (`id`, `user.id`). `items` is the path to the rows in a JSON answer, `shape`
-    is a list, one object, or a map. A secret stands in `headers` by its name: `Bearer ${github}`. Pages follow the
+    `key` lists the fields that identify a row (`id`, `user.id`). `items` is the path to the rows in a JSON answer,
+    `shape` is a list, one object, or a map. `headers` contain secrets by name: `Bearer ${github}`. Pages follow the
     `Link` header, a URL that the answer names as `next`, the one at `next_field`, or `paging`. An answer that announces
-    more rows than were read is an error. All pages become one transaction; `delete_missing` deletes the rows that the
-    source no longer has. A feed of one page is asked for conditionally the next time.
+    more rows than were read is an error. All pages are stored in one transaction; `delete_missing` deletes the rows
+    that the source no longer has. A feed of one page is requested conditionally the next time.
     """
     place = Place(items, shape, tuple(key))
     way = Way(format, encoding, place, next_field, paging, allow_partial)
@@ -117,7 +117,7 @@ def fetch_feed(
 
 @dataclass(slots=True)
 class _Keys:
-    """The rows by their keys, as JSON; counts those that share a key and those without one."""
+    """The rows by their keys, as JSON; counts rows that share a key and rows without one."""
 
     fields: tuple[str, ...]
     refuse_duplicates: bool
@@ -128,7 +128,7 @@ class _Keys:
     skipped: int = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take a row; of two with one key the later counts.
+        """Add a row; it replaces an earlier one with the same key.
 
         Raises:
             TaskError: `feed-unreadable`.
@@ -140,7 +140,7 @@ class _Keys:
                 names = ", ".join(f"`{name}`" for name in self.fields)
                 raise TaskError(
                     "feed-unreadable",
-                    f"Row {self.number} has no value in {names}, which is to be its key. Its fields are: "
+                    f"Row {self.number} has no value in {names}, its key. Its fields are: "
                     f"{', '.join(list(row)[:20])[:300]}. Give another `key`, or `skip_without_key=true`.",
                 )
             self.skipped += 1

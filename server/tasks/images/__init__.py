@@ -1,17 +1,17 @@
-"""Image tasks on Pillow.
+"""Image tasks, based on Pillow.
 
-    tasks        the tasks, each derived from an operation or from the image as a whole
+    tasks        the tasks: one per operation, and those for the whole image
     operations/  thumbnail, resize, crop…: one function each, listed in `operations/__init__.py`
     variants     several results from one decode
-    render       from a source through operations to a stored file
-    info         the facts about an image
-    frame        one picture on its way: decoded as late and as coarsely as possible
-    reading/     an upload opened as an image; its formats, limits and errors
-    writing/     the formats that are written, and their options
-    text/        fonts and words
+    render       applies operations to a source and stores the file
+    info         the properties of an image
+    frame        one picture during processing, decoded as late and as coarsely as possible
+    reading/     opens an upload as an image; formats, limits and errors
+    writing/     the output formats, and their options
+    text/        fonts, and drawing text
     color, geometry, limits, errors
 
-Uploads come from strangers: `reading` makes sure that a bad file ends its task, and nothing else.
+Uploads are untrusted: `reading` makes sure that a bad file only ends its own task.
 """
 
 from server.tasks.images import errors as errors

@@ -1,4 +1,4 @@
-"""Colors: how a client names one, and how pixels of any mode and profile become 8-bit sRGB."""
+"""Parses the colors that clients name, and converts pixels of any mode and profile to 8-bit sRGB."""
 
 import functools
 import io
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _opaque(color: str) -> str:
-    """`#rrggbb` for any name that CSS knows."""
+    """Return `#rrggbb` for any CSS color."""
     try:
         channels = ImageColor.getrgb(color)
     except ValueError:
@@ -30,21 +30,21 @@ Color = Annotated[
     AfterValidator(_opaque),
 ]
 
-#: Modes that Pillow resamples as they are, and that have a way to RGB or RGBA.
+#: Modes that Pillow resamples directly, and that it can convert to RGB or RGBA.
 _RESAMPLED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB")
 
-#: Floats up to here are a scale of 0 to 1 with highlights beyond it.
+#: Float pixels up to this value are a scale from 0 to 1 with highlights above it.
 _MAX_HIGHLIGHT = 16
 
-#: How pictures for print without a profile are meant: a coated sheet. From public measurements; see `profiles/`.
+#: The assumed profile of print pictures without one: a coated sheet. From public measurements; see `profiles/`.
 _PRESS = Path(__file__).parent / "profiles" / "press.icc"
 
-#: Steps of brightness by which a profile may differ from sRGB and be taken for it: rounding, which no eye sees.
+#: Maximum difference in brightness steps of a profile that counts as sRGB: an invisible rounding error.
 _SAME = 2
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """The same picture in a mode that can be resampled: no palette, no bits, no 16-bit or float channel."""
+    """Convert a picture to a mode that can be resampled: no palette, no bits, no 16-bit or float channel."""
     transparent = image.info.get("transparency")
     if isinstance(transparent, int) and (image.mode in ("1", "L") or image.mode.startswith("I;16")):
         return _with_transparent_gray(image, transparent)
@@ -58,7 +58,7 @@ def plain(image: Image.Image) -> Image.Image:
 
 
 def _with_transparent_gray(image: Image.Image, transparent: int) -> Image.Image:
-    """A gray picture one of whose shades is transparent. The shades are compared before they lose bits."""
+    """Convert a gray picture with one transparent shade. The shades are compared at full depth."""
     deep = image.mode.startswith("I;16")
     exact = image.convert("I") if deep else image.convert("L")
     mask = [255] * (65536 if deep else 256)
@@ -68,13 +68,13 @@ def _with_transparent_gray(image: Image.Image, transparent: int) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A gray picture of deep or float channels in eight bits."""
+    """Convert a gray picture with 16-bit or float channels to eight bits."""
     if image.mode.startswith("I;16"):
         return image.convert("I").point([value >> 8 for value in range(65536)], "L")
     deep = image.convert("F")
     extrema = [float(bound) for bound in deep.getextrema() if isinstance(bound, int | float)]
     low, high = min(extrema), max(extrema)
-    # The mean, because comparisons pass over what is not a number.
+    # The mean, because comparisons ignore NaN.
     mean = deep.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     if not all(isinstance(each, float) and math.isfinite(each) for each in (low, high, mean)):
         raise ValueError("unsupported: pixels that are not numbers")
@@ -84,7 +84,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _range(low: float, high: float, is_float: bool) -> tuple[float, float]:
-    """The values that become black and white. A range that is no usual scale is stretched to fit."""
+    """Return the values of black and white. A range without a usual scale is stretched."""
     if is_float and low >= 0 and high <= _MAX_HIGHLIGHT:
         return (0.0, 1.0) if high <= 1 else (low, high)
     if low >= 0 and high <= 65535:
@@ -93,9 +93,9 @@ def _range(low: float, high: float, is_float: bool) -> tuple[float, float]:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A plain picture as L, LA, RGB or RGBA, in sRGB.
+    """Convert a plain picture to L, LA, RGB or RGBA, in sRGB.
 
-    A profile that is broken, or that is for another mode than the picture's, is as good as none.
+    A profile that is broken, or for another mode, is ignored.
     """
     converted = _by_profile(image, profile) if profile else None
     if converted is None and image.mode == "CMYK":
@@ -106,7 +106,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def is_srgb(profile: bytes | None) -> bool:
-    """Whether a palette or a picture of RGB with this profile needs no conversion."""
+    """Return whether a palette or an RGB picture with this profile needs no conversion."""
     return profile is None or _transform(profile, "RGB") is None
 
 
@@ -124,8 +124,8 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
 
 @functools.lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform | None":
-    """The way from a profile to sRGB; None where it cannot be had, or where it changes nothing."""
-    # Cameras write the same few profiles into every file, and building a transform takes longer than a thumbnail.
+    """Return the transform from a profile to sRGB; None if it fails, or if it changes nothing."""
+    # Cached: cameras write the same few profiles, and building a transform takes longer than a thumbnail.
     from PIL import ImageCms  # noqa: PLC0415 - the web process never needs it
 
     try:
@@ -138,7 +138,7 @@ def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform | None"
 
 
 def _changes_nothing(transform: "ImageCms.ImageCmsTransform", mode: str) -> bool:
-    """Whether colors are the same after it. Profiles are known by this and not by their names, which may lie."""
+    """Return whether the transform keeps all colors. Colors are compared, because a profile's name may be wrong."""
     if mode not in ("L", "RGB"):
         return False
     steps = range(0, 256, 51)
@@ -151,7 +151,7 @@ def _changes_nothing(transform: "ImageCms.ImageCmsTransform", mode: str) -> bool
 
 
 def flattened(image: Image.Image, background: str) -> Image.Image:
-    """A picture without transparency: `background` shows through."""
+    """Replace transparency by `background`."""
     if image.mode not in ("LA", "RGBA"):
         return image
     ground = Image.new("RGB", image.size, background)

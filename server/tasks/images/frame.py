@@ -1,4 +1,4 @@
-"""One picture on its way through the operations."""
+"""One picture that passes through the operations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 _T = TypeVar("_T")
 
-#: EXIF's orientations, and what makes each upright.
+#: EXIF's orientations, and the transposition that makes each upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -28,14 +28,15 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-#: Pillow's own default for thumbnails: a third cheaper than Lanczos, and 0.99 similar to it or more.
+#: Pillow's default for thumbnails: a third cheaper than Lanczos, with a similarity of at least 0.99.
 _FILTER = Image.Resampling.BICUBIC
 
-#: How coarsely libjpeg decodes, in eighths of a side, and the divisor that Pillow asks it for. Pillow's own `draft`
-#: has no 3/8, which spares 7 of 60 ms from 12 megapixels to 1024 pixels.
+#: libjpeg's scales for coarse decoding, in eighths of a side, and the divisor that Pillow passes for each. Pillow's own
+#: `draft` lacks 3/8, which saves 7 of 60 ms from 12 megapixels to 1024 pixels.
 _SCALES = {1: 8, 2: 4, 3: 3, 4: 2}
 
-#: Below, boxes are seen: a thumbnail made from a rung 2.6 times its size was 0.976 similar, and is 0.996 without them.
+#: Below this ratio, blocks are visible: a thumbnail from a picture 2.6 times its size had a similarity of 0.976 with
+#: reducing, and 0.996 without.
 _LEAST_ROOM = 1.4
 
 
@@ -43,36 +44,36 @@ _LEAST_ROOM = 1.4
 class Frame:
     """A still picture, or one frame of an animation.
 
-    `size` is the upright picture's. Decoding, turning it upright and converting its colors are put off until
-    pixels are asked for: a picture that is scaled first is decoded no finer than needed, and the rest is done
-    on the few pixels that remain.
+    `size` is that of the upright picture. Decoding, rotating it upright and converting its colors are delayed until
+    pixels are needed: a picture that is scaled first is decoded no finer than necessary, and the other steps process
+    only the remaining pixels.
     """
 
     image: Image.Image
     size: Size
     orientation: int = 1
     profile: bytes | None = None
-    #: Milliseconds that it is shown for.
+    #: The time for which it is shown, in milliseconds.
     duration: float = 0
-    #: Opens the picture anew, not decoded; None where it was decoded already, or cannot be decoded coarsely.
+    #: Opens the picture again, undecoded; None if it is already decoded, or cannot be decoded coarsely.
     reopen: Callable[[], Image.Image] | None = None
-    #: How many times fewer pixels than `size` a side of `image` has.
+    #: The factor by which a side of `image` is smaller than that of `size`.
     coarseness: float = 1
-    #: Around everything that decodes the file, so that an error of its bytes is told from one of our own.
+    #: A context for all decoding: it separates errors in the file from errors in our code.
     reading: Callable[[], AbstractContextManager[None]] = nullcontext
     _decisions: dict[Hashable, Any] = field(default_factory=dict)
 
     def display(self) -> Image.Image:
-        """The pixels, upright and in sRGB, as L, LA, RGB or RGBA."""
+        """Return the pixels, upright and in sRGB, as L, LA, RGB or RGBA."""
         with self.reading():
             image = to_srgb(self._upright(plain(self.image)), self.profile)
             image.load()
-        # Pillow's encoders write what they find there, and of the pixels it says no more: `plain` has seen to that.
+        # Pillow's encoders write this data; `plain` has already applied its transparency.
         image.info = {}
         return image
 
     def palette(self) -> Image.Image | None:
-        """The pixels, upright, as a palette in sRGB; None where they are stored in another way."""
+        """Return the pixels, upright, as a palette in sRGB; None if the file has no palette."""
         if self.image.mode != "P" or not is_srgb(self.profile):
             return None
         with self.reading():
@@ -86,31 +87,31 @@ class Frame:
         return image.transpose(_UPRIGHT[self.orientation]) if self.orientation in _UPRIGHT else image
 
     def pixels(self) -> Image.Image:
-        """The pixels as an operation wants them: RGB, or RGBA where some may be transparent.
+        """Return the pixels for an operation: RGB, or RGBA if some may be transparent.
 
         Raises:
-            TaskError: `image-too-large` where there are more of them than an operation works on.
+            TaskError: `image-too-large` if there are more pixels than an operation supports.
         """
         check_worked_on(self.size)
         image = self.display()
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB" if image.mode == "L" else "RGBA")
 
     def moved(self, move: Callable[[Image.Image], Image.Image]) -> Frame:
-        """This frame with its pixels in other places and no new colors: a palette stays one.
+        """Return this frame with its pixels moved and no new colors: a palette is kept.
 
         Raises:
-            TaskError: as `pixels`.
+            TaskError: as in `pixels`.
         """
         check_worked_on(self.size)
         palette = self.palette()
         return self.showing(move(self.pixels() if palette is None else palette))
 
     def showing(self, image: Image.Image) -> Frame:
-        """This frame with other pixels, which are upright and in sRGB."""
+        """Return this frame with other pixels, which are upright and in sRGB."""
         return replace(self, image=image, size=image.size, orientation=1, profile=None, reopen=None, coarseness=1)
 
     def coarse(self, least: Size) -> Frame:
-        """This frame decoded no finer than a result of `least` needs: at one to four eighths for JPEG."""
+        """Return this frame decoded no finer than a result of `least` needs: at one to four eighths for JPEG."""
         if self.reopen is None:
             return self
         ratio = min(self.size[0] / least[0], self.size[1] / least[1])
@@ -121,7 +122,7 @@ class Frame:
         return replace(self, image=image, reopen=None, coarseness=coarseness)
 
     def scaled(self, size: Size, box: Box | None = None) -> Frame:
-        """This frame, or the part of it in `box`, resampled to `size`.
+        """Return this frame, or the part of it in `box`, resampled to `size`.
 
         Raises:
             TaskError: `image-too-large`.
@@ -139,7 +140,7 @@ class Frame:
         return replace(frame, image=frame.display(), orientation=1, profile=None)._resampled(size, box)
 
     def once(self, key: Hashable, decide: Callable[[], _T]) -> _T:
-        """The decision on an animation's first frame, kept for the others so that it does not flicker."""
+        """Return the decision for an animation's first frame; the other frames reuse it, to avoid flicker."""
         if key not in self._decisions:
             self._decisions[key] = decide()
         return cast(_T, self._decisions[key])
@@ -149,7 +150,7 @@ class Frame:
             image = plain(self.image)
             image.load()
         width, height = self._raw(image.size)
-        # A coarsely decoded side is rounded up, so that only rounding errors are cut here.
+        # A coarsely decoded side is rounded up, so this only removes rounding errors.
         left, top, right, bottom = (edge / self.coarseness for edge in box)
         raw_box = (max(0.0, left), max(0.0, top), *self._raw((min(right, width), min(bottom, height))))
         gap = _reducing_gap(min((right - left) / size[0], (bottom - top) / size[1]), self.coarseness)
@@ -157,26 +158,26 @@ class Frame:
         return replace(self, image=image, size=size, reopen=None, coarseness=1)
 
     def _raw(self, pair: tuple[_T, _T]) -> tuple[_T, _T]:
-        """Width and height of the upright picture, as the file has them."""
+        """Convert width and height of the upright picture to those in the file."""
         return (pair[1], pair[0]) if self.orientation >= 5 else pair
 
 
 def _room(coarseness: float) -> float:
-    """How many times the result's side is to be left where `coarseness` pixels a side were made one by averaging.
+    """Return the ratio to leave for the filter after averaging `coarseness` pixels per side.
 
-    An average blurs, and lets through what aliases: the coarser it is, the more is left to the filter. Text and line
-    art are so 0.98 similar to Lanczos on all pixels, from a hundred pixels on; photographs are 0.99.
+    Averaging blurs and causes aliasing: the coarser it is, the more must be left to the filter. With these ratios, text
+    and line art have a similarity of 0.98 to Lanczos on all pixels, from a hundred pixels on; photographs 0.99.
     """
     return min(2.5, 1 + coarseness / 11)
 
 
 def _decode_coarsely(image: Any, ratio: float) -> float:
-    """Have a JPEG that is to be `ratio` times smaller decoded at a part of its size; how many times smaller it is."""
+    """Decode a JPEG that will be `ratio` times smaller at a part of its size. Return the reduction."""
     eighths = next((each for each in _SCALES if ratio >= 8 / each * _room(8 / each)), 8)
     if eighths == 8 or len(image.tile) != 1:
         return 1
     width, height = (-(-side * eighths // 8) for side in image.size)
-    # As `JpegImageFile.draft` does it.
+    # As in `JpegImageFile.draft`.
     image._size = width, height
     image.tile = [image.tile[0]._replace(extents=(0, 0, width, height))]
     image.decoderconfig = _SCALES[eighths], 0
@@ -184,10 +185,10 @@ def _decode_coarsely(image: Any, ratio: float) -> float:
 
 
 def _reducing_gap(ratio: float, coarseness: float) -> float:
-    """Pillow's `reducing_gap`, by which a picture is averaged as far as leaves room, and the rest is resampled."""
+    """Return Pillow's `reducing_gap`: it averages the picture as far as `_room` permits, and resamples the rest."""
 
     def leaves_room(factor: int) -> bool:
-        # Boxes of two or three pixels are worse than what libjpeg makes of as many.
+        # Averaging two or three pixels looks worse than libjpeg's scaling by the same factor.
         return ratio / factor >= max(_LEAST_ROOM, _room(coarseness * factor))
 
     factor = next(filter(leaves_room, range(int(ratio), 1, -1)), 1)

@@ -1,4 +1,4 @@
-"""The facts about an image, for `image_info`."""
+"""The properties of an image, for `image_info`."""
 
 import io
 import math
@@ -13,12 +13,12 @@ from server.tasks.images.geometry import fit_within
 from server.tasks.images.reading.failures import BAD_FILE, ignoring_bad_metadata
 from server.tasks.images.reading.source import Source
 
-#: The longest side of the pictures that colors and the placeholder are taken from.
+#: The longest side of the small pictures for the colors and for the placeholder.
 _GLANCE, _BLUR_GLANCE = 96, 32
 _COLOURS = 6
 _LONGEST_TEXT = 1000
 
-#: EXIF tags that say where in the file other tags are.
+#: EXIF tags that contain positions of other tags in the file.
 _POINTERS = ("ExifOffset", "GPSInfo", "ExifInteroperabilityOffset", "StripOffsets", "StripByteCounts", "TileOffsets")
 
 
@@ -30,7 +30,7 @@ class DominantColour(BaseModel):
 
 
 class ImageInfo(BaseModel):
-    """The result of `image_info`. `width` and `height` are the upright image's."""
+    """The result of `image_info`. `width` and `height` are those of the upright image."""
 
     format: str
     width: int
@@ -48,7 +48,7 @@ class ImageInfo(BaseModel):
 
 
 def describe_image(source: Source) -> ImageInfo:
-    """Everything in `ImageInfo`, decoded no finer than the colors need."""
+    """Compute all fields of `ImageInfo`, decoding no finer than the colors need."""
     frames = source.count_frames()
     duration = _duration(source) if frames > 1 else None
     still = next(source.frames())
@@ -87,7 +87,7 @@ def _profile_name(profile: bytes | None) -> str | None:
 
 
 def _dominant(image: Image.Image) -> list[DominantColour]:
-    """The colors that most of the picture is near to. Transparent parts do not count."""
+    """Return the most frequent colors, merged with similar ones. Transparent parts are ignored."""
     if image.mode == "RGBA":
         image = _opaque_part(image)
     palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
@@ -100,7 +100,7 @@ def _dominant(image: Image.Image) -> list[DominantColour]:
 
 
 def _opaque_part(image: Image.Image) -> Image.Image:
-    """The pixels that can be seen, in one row; a white one where none can."""
+    """Return the visible pixels in one row; a white one if there are none."""
     data = image.tobytes()
     seen = b"".join(data[at : at + 3] for at in range(0, len(data), 4) if data[at + 3] >= 128) or b"\xff\xff\xff"
     return Image.frombytes("RGB", (len(seen) // 3, 1), seen)
@@ -119,7 +119,7 @@ def _placeholder(frame: Frame) -> str:
 
 
 def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
-    """EXIF by its names, without what JSON cannot hold; empty where it is broken."""
+    """Return EXIF by its names, without values that JSON cannot represent; empty if it is broken."""
     with ignoring_bad_metadata():
         parts = (
             (ExifTags.TAGS, exif),
@@ -132,7 +132,7 @@ def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
 
 
 def _readable(value: Any) -> Any:
-    """A value as JSON has it; None for binary ones."""
+    """Convert a value to JSON; None for binary ones."""
     if isinstance(value, str):
         return value.replace("\0", "").strip()[:_LONGEST_TEXT] or None
     if isinstance(value, tuple | list):

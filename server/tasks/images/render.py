@@ -1,4 +1,4 @@
-"""From a source through operations to a stored file: one decode, one encode."""
+"""Applies operations to a source and stores the file: one decode, one encode."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _T = TypeVar("_T", Input, Output)
 
 
 class ImageFile(OutputFile):
-    """An image that a task made."""
+    """An image created by a task."""
 
     width: int
     height: int
@@ -28,7 +28,7 @@ class ImageFile(OutputFile):
 
 @dataclass(slots=True)
 class Sheet:
-    """The frames of one result as they are made, within the limit."""
+    """Collects the frames of one result, within the limit."""
 
     codec: Codec
     images: list[Image.Image] = field(default_factory=list)
@@ -37,10 +37,10 @@ class Sheet:
     _area: int = 0
 
     def add(self, frame: Frame) -> None:
-        """One more frame.
+        """Add a frame.
 
         Raises:
-            TaskError: `image-too-large` where the animation outgrows the limit.
+            TaskError: `image-too-large` if the animation exceeds the limit.
         """
         palette = frame.palette() if self.codec.palettes else None
         image = frame.display() if palette is None else palette
@@ -56,7 +56,7 @@ class Sheet:
         self.durations.append(round(frame.duration))
 
     def save(self, ctx: Context, stem: str, source: Source, output: Output) -> ImageFile:
-        """The result, encoded and stored."""
+        """Encode the result and store it."""
         motion, metadata = Motion(self.durations, source.loop()), source.metadata(output.keep_metadata)
         data = self.codec.write(self.images, motion, output, metadata)
         width, height = self.images[0].size
@@ -72,27 +72,27 @@ class Sheet:
 
 
 def _frames_of(data: bytes) -> int:
-    """How many frames were written: encoders join those that are the same."""
+    """Return the number of written frames: encoders merge equal ones."""
     with Image.open(io.BytesIO(data)) as image:
         return int(getattr(image, "n_frames", 1))
 
 
 def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], output: Output) -> ImageFile:
-    """Take every frame through the steps, and store the result as `stem` with the format's suffix."""
+    """Apply the steps to every frame, and store the result as `stem` with the format's suffix."""
     codec = codec_for(output.format, source.kind.name)
     total = source.count_frames() if codec.animated else 1
     sheet = Sheet(codec)
     for index, frame in enumerate(source.frames() if codec.animated else [source.still()]):
         for number, step in enumerate(steps):
             ctx.progress(index * len(steps) + number, total * len(steps))
-            frame = step(frame)  # noqa: PLW2901 - each step has the one before's result
+            frame = step(frame)  # noqa: PLW2901 - each step uses the previous one's result
         sheet.add(frame)
-        # Its pixels would stay while the encoder needs the memory.
+        # Otherwise its pixels stay in memory while the encoder runs.
         del frame
     ctx.progress(1, 1, "saving")
     return sheet.save(ctx, stem, source, output)
 
 
 def chosen(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """The input or output options among a task's values."""
+    """Collect the input or output options among a task's values."""
     return kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})

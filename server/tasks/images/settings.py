@@ -1,4 +1,4 @@
-"""The settings of images."""
+"""The settings of the image tasks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from server.tasks.images.text.fonts import is_font
 
 
 class ImageSettings(TaskSettings):
-    """The fonts of watermarks."""
+    """Fonts for watermarks."""
 
     watermark_fonts: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Font files (.ttf, .otf) for more scripts in watermarks, separated by commas. First match wins."

@@ -1,4 +1,4 @@
-"""The image tasks: one for each operation, and those that take an image as a whole."""
+"""The image tasks: one for each operation, and those for the whole image."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from server.tasks.images.writing.output import Background, Output, check_lossles
 
 
 def _is_image_or_font(head: bytes) -> bool:
-    """Whether an upload can be read by its first bytes; `watermark` takes a font, too."""
+    """Return whether the first bytes are those of an image or, for `watermark`, a font."""
     return recognized(head) is not None or is_font(head)
 
 
@@ -42,7 +42,7 @@ _MAX_VARIANTS = 20
 def _given(
     function: Callable[..., ImageFile], name: str, doc: str, parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., ImageFile]:
-    """The function with the signature of a task: a context, an image, `parameters`, and how to write the result."""
+    """Give the function the signature of a task: a context, an image, `parameters`, and the output options."""
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
     image = context.replace(name="image", annotation=Upload)
     signature = [context, image, *parameters, *parameters_of(Output).values(), *parameters_of(Input).values()]
@@ -53,7 +53,7 @@ def _given(
 
 
 def _task_of(operation: Operation) -> Callable[..., ImageFile]:
-    """The task of one operation: its parameters stand next to the image."""
+    """Create the task of one operation: its parameters are next to the image."""
 
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
         own = {name: values[name] for name in operation.parameters if name in values}
@@ -72,7 +72,7 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
 
 
 def _pipeline() -> Callable[..., ImageFile]:
-    """The task that takes a list of operations, and next to it each file that one of them may need."""
+    """Create the task with a list of operations, and the files that they may need next to it."""
     files = {name: one.parameters[name] for one in IN_LISTS.values() for name in one.uploads}
     models: Any = tuple(operation.model for operation in IN_LISTS.values())
     entry: Any = Annotated[Union[models], Field(discriminator="op")]  # noqa: UP007 - its members are computed
@@ -95,7 +95,7 @@ def _pipeline() -> Callable[..., ImageFile]:
 
 
 def _entries(operations: Iterable[BaseModel], values: Mapping[str, Any]) -> Iterator[tuple[Operation, dict[str, Any]]]:
-    """Each entry's operation with its own parameters, and those of the files next to the list that it uses."""
+    """Return each entry's operation with its own parameters and the files that it uses."""
     for entry in operations:
         own = {name: getattr(entry, name) for name in type(entry).model_fields}
         operation = IN_LISTS[own.pop("op")]
@@ -117,11 +117,11 @@ def image_variants(
     page: Page = 1,
     lenient: Lenient = False,
 ) -> ImageVariants:
-    """Make several sizes and formats of an image from one decode, each a file of its variant's name."""
+    """Make several sizes and formats of an image from one decode, each as a file with its variant's name."""
     return make_variants(ctx, Source(image, Input(page, lenient)), variants, background, keep_metadata)
 
 
 @task(**_OPTIONS)
 def image_info(image: Upload, page: Page = 1, lenient: Lenient = False) -> ImageInfo:
-    """Say what an image is: format, size, mode, frames, EXIF, dominant colors, a placeholder hash."""
+    """Describe an image: format, size, mode, frames, EXIF, dominant colors, a placeholder hash."""
     return describe_image(Source(image, Input(page, lenient)))

@@ -25,18 +25,19 @@ from server.tasks.images.writing.output import (
 
 VariantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
-#: How many times larger the variant is that another is made from: 1.3 where that was made from the decoded picture, and
-#: more with each step between, or seven steps would leave text at a similarity of 0.978. A tenth cheaper than 1.5.
+#: Minimum ratio of the picture that a smaller variant is made from: 1.3 if it was made from the decoded picture, and
+#: more with each step in between; otherwise seven steps would leave text at a similarity of 0.978. A tenth cheaper than
+#: 1.5.
 _ROOM, _ROOM_FOR_EACH_STEP = 1.0, 0.3
 
 
 class Variant(BaseModel):
-    """One of the results: it fits within `width` x `height`, and is never enlarged."""
+    """One of the results: it fits into `width` x `height`, and is never enlarged."""
 
     model_config = ConfigDict(extra="forbid")
 
     width: Side
-    height: Annotated[Side | None, Field(description="Default: as the proportions give it.")] = None
+    height: Annotated[Side | None, Field(description="Default: from the proportions.")] = None
     format: Annotated[Format | None, Field(description="Default: the input's; bmp, tiff and heif become png.")] = None
     quality: Quality | None = None
     lossless: Lossless = False
@@ -45,26 +46,26 @@ class Variant(BaseModel):
     max_bytes: MaxBytes | None = None
 
     def size(self, size: Size) -> Size:
-        """Of this variant of a picture of `size`."""
+        """Return the size of this variant for a picture of `size`."""
         return fit_within(size, (self.width, self.height or float("inf")))
 
     def output(self, background: str, keep_metadata: bool | str) -> Output:
-        """How this variant is written."""
+        """Return the output options of this variant."""
         own = self.model_dump(exclude={"width", "height"})
         return Output(**own, background=background, keep_metadata=keep_metadata)  # type: ignore[arg-type]
 
 
 class ImageVariants(BaseModel):
-    """The files, by the names that were given."""
+    """The files by variant name."""
 
     variants: dict[str, ImageFile]
 
 
 def check_variants(variants: Mapping[str, Variant], **_: object) -> None:
-    """Refuse a variant whose options do not fit together.
+    """Refuse a variant with contradictory options.
 
     Raises:
-        ValueError: one does not.
+        ValueError: a variant's options contradict each other.
     """
     for variant in variants.values():
         check_lossless(variant.format, variant.lossless)
@@ -73,14 +74,14 @@ def check_variants(variants: Mapping[str, Variant], **_: object) -> None:
 def make_variants(
     ctx: Context, source: Source, variants: Mapping[str, Variant], background: str, keep_metadata: bool | str
 ) -> ImageVariants:
-    """Decode once, as finely as the largest needs; make each from the smallest larger one that will do."""
+    """Decode once, as finely as the largest variant needs; make each from the smallest picture that is large enough."""
     sheets = {name: Sheet(codec_for(variant.format, source.kind.name)) for name, variant in variants.items()}
     sizes = {name: variant.size(source.size) for name, variant in variants.items()}
     moving = any(sheet.codec.animated for sheet in sheets.values())
     total = (source.count_frames() if moving else 1) + len(variants)
     for index, frame in enumerate(source.frames() if moving else [source.still()]):
         ctx.progress(index, total)
-        # A still format shows an animation's first frame.
+        # A still format only shows an animation's first frame.
         wanted = {name: size for name, size in sizes.items() if index == 0 or sheets[name].codec.animated}
         for name, made in _ladder(frame, wanted).items():
             sheets[name].add(made)
@@ -92,7 +93,7 @@ def make_variants(
 
 
 def _ladder(frame: Frame, sizes: Mapping[str, Size]) -> dict[str, Frame]:
-    """One picture in several sizes."""
+    """Return one picture in several sizes."""
     base = frame.coarse((max(size[0] for size in sizes.values()), max(size[1] for size in sizes.values())))
     rungs = [(base, 0)]
     made = {}

@@ -1,17 +1,17 @@
-"""Mail to many, each with a text of their own.
+"""Sends e-mail to many recipients, each with their own text.
 
     tasks        the task and its parameters
     addresses    e-mail addresses, with or without a display name
     recipients   the recipients: a list, or an uploaded CSV
     templates    subject, text, HTML and unsubscribe addresses with each recipient's fields
-    messages     a message as it is sent
-    server       SMTP_URL, and one conversation with that server
+    messages     builds a message
+    server       SMTP_URL, and one connection to that server
     delivery     the state of every recipient
-    settings     the mail server, and who may be the sender
+    settings     the mail server, and the allowed senders
 
-A message that the server has accepted is noted beside the task's record before the next one is begun. What is left
-is the moment between the server's answer and that note: a worker killed there writes to that one recipient again,
-under the same Message-ID, by which a mail server or a reader can tell the two apart from two messages.
+Each message that the server has accepted is recorded as a checkpoint before the next one is sent. One gap remains,
+between the server's answer and that record: after a worker is killed there, the recipient gets the message again, with
+the same Message-ID, so that a mail server or a mail program can recognize the copy.
 """
 
 from server.tasks.mail import errors as errors

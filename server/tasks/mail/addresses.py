@@ -11,13 +11,13 @@ LONGEST = 500
 
 _MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^"<>]*?))\s*<(?P<spec>[^<>]*)>\s*')
 
-#: Letters beyond ASCII are allowed; a mail server without SMTPUTF8 cannot send to such a name.
+#: Letters beyond ASCII are allowed; sending to such a name needs a mail server with SMTPUTF8.
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]{1,64}")
 _DOMAIN = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,250}")
 
 
 def parse(text: str) -> Address:
-    """Read an address. The domain comes out in ASCII.
+    """Parse an address. The domain is returned in ASCII.
 
     Raises:
         ValueError: with a sentence for the client.

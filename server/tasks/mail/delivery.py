@@ -1,4 +1,4 @@
-"""The state of every recipient, noted step by step, so that a later run continues where this one ended."""
+"""The state of every recipient, recorded after each step, so that a later attempt continues where this one ended."""
 
 import json
 import time
@@ -17,13 +17,13 @@ from server.tasks.mail.recipients import Recipient
 from server.tasks.mail.server import Account, Conversation, Refused, Unreachable
 from server.tasks.mail.templates import Templates
 
-#: Seconds before each further try: greylisting wants minutes, a server that starts again seconds.
+#: Seconds before each retry: greylisting needs minutes, a server that restarts needs seconds.
 WAITS = (2, 15, 60, 300, 900, 3600)
 
-#: Messages in a row that find no conversation: the server is gone, and the rest waits too.
+#: Number of consecutive messages without a connection after which the attempt ends: the server is down.
 _ENOUGH = 3
 
-#: Messages that a dry run shows, and characters of them.
+#: Messages that a dry run shows, and the maximum characters of each.
 _PREVIEWS = 50
 _PREVIEW_CHARACTERS = 500_000
 
@@ -31,7 +31,7 @@ Status = Literal["sent", "refused", "to_do", "duplicate"]
 
 
 class Delivery(BaseModel):
-    """The state of one recipient. `message` is the mail server's reply to the last try, or what is wrong."""
+    """The state of one recipient. `message` is the mail server's last reply, or the error."""
 
     recipient: str
     status: Status
@@ -51,11 +51,11 @@ class Preview(BaseModel):
 
 
 class Mailing(BaseModel):
-    """The state of all recipients, in the order in which they were given."""
+    """The state of all recipients, in the given order."""
 
     sent: int
     refused: int
-    to_do: int = Field(description="Refused for now at every try, for some hours; in a dry run: would be sent.")
+    to_do: int = Field(description="Refused temporarily at every try, for some hours; in a dry run: would be sent.")
     duplicates: int = Field(0, description="Recipients whose address comes earlier in the list: they get one message.")
     recipients: list[Delivery]
     previews: list[Preview] = Field(default_factory=list, description="The first messages of a dry run.")
@@ -63,7 +63,7 @@ class Mailing(BaseModel):
 
 @dataclass(slots=True)
 class _Entry:
-    """One recipient's line in the journal."""
+    """One recipient's entry in the journal."""
 
     status: Status = "to_do"
     tries: int = 0
@@ -71,10 +71,10 @@ class _Entry:
 
 
 class Journal:
-    """The recipients' entries, each noted in the task's memo when it changes.
+    """The recipients' entries, each stored as a checkpoint when it changes.
 
-    "Sent" holds for a retry (`POST /tasks/{id}/retry`), too; what was refused or is to do is noted under the task's
-    own id, so that a retry offers it again.
+    "Sent" also applies to a retry (`POST /tasks/{id}/retry`); entries that are refused or to do are stored under the
+    task's own id, so that a retry tries them again.
     """
 
     def __init__(self, ctx: Context, recipients: Sequence[Recipient]) -> None:
@@ -91,25 +91,25 @@ class Journal:
         return f"{self._ctx.task_id}/{key}"
 
     def to_do(self) -> list[int]:
-        """Places of the recipients who have not been sent theirs."""
+        """Return the positions of the recipients who have not received the message."""
         return [at for at, entry in enumerate(self._entries) if entry.status == "to_do"]
 
     def note(self, at: int, status: Status, message: str | None = None) -> None:
-        """A try and its outcome.
+        """Record an attempt and its outcome.
 
         Raises:
-            Canceled: as `Context.remember`.
+            Canceled: as in `Context.checkpoint`.
         """
         entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, message)
         self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
 
     def end_round(self) -> None:
-        """Everybody has been tried once more."""
+        """Record that every recipient has been tried once more."""
         self.rounds += 1
         self._ctx.checkpoint(self._own("rounds"), str(self.rounds))
 
     def mailing(self) -> Mailing:
-        """The task's result."""
+        """Return the task's result."""
         counts = Counter(entry.status for entry in self._entries)
         deliveries = [
             Delivery(recipient=each.spec, status=entry.status, tries=entry.tries, message=entry.message)
@@ -131,26 +131,26 @@ def _begin(recipient: Recipient) -> _Entry:
 
 
 def _renamed(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry that an earlier version noted calls the message `words`."""
+    """Rename `words`, which an earlier version stored, to `message`."""
     return {"message" if name == "words" else name: value for name, value in entry.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mailing's message: what all recipients get, each with their own fields."""
+    """A mailing's message, filled with each recipient's own fields."""
 
     templates: Templates
     envelope: Envelope
 
     def to(self, recipient: Recipient, message_id: str) -> EmailMessage:
-        """The message to one recipient, whose address is good."""
+        """Build the message for one recipient, whose address is valid."""
         assert recipient.address
         rendered = self.templates.render(recipient.spec, recipient.fields)
         return compose(self.envelope, recipient.address, message_id, rendered)
 
 
 def preview(ctx: Context, letter: Letter, recipients: Sequence[Recipient]) -> Mailing:
-    """Say what would be sent, and send nothing."""
+    """Return the messages that would be sent, without sending them."""
     mailing = Journal(ctx, recipients).mailing()
     size = 0
     for at, recipient in enumerate(recipients):
@@ -179,12 +179,12 @@ def _preview(letter: Letter, recipient: Recipient, message_id: str) -> Preview:
 
 
 def deliver(ctx: Context, account: Account, letter: Letter, recipients: Sequence[Recipient], rate: float) -> Mailing:
-    """Write to everybody who has not been written to; `rate` is messages a second.
+    """Send to all recipients who have not received the message; `rate` is messages per second.
 
     Raises:
-        RetryLater: some are refused for now.
-        TaskError: `mail-server-unreachable` or `mail-login-refused`, where nobody was written to.
-        Canceled: let it pass.
+        RetryLater: some are refused temporarily.
+        TaskError: `mail-server-unreachable` or `mail-login-refused`, if nothing was sent.
+        Canceled: do not catch it.
     """
     journal = Journal(ctx, recipients)
     trouble = _round(ctx, account, letter, recipients, rate, journal)
@@ -208,7 +208,7 @@ def deliver(ctx: Context, account: Account, letter: Letter, recipients: Sequence
 def _round(
     ctx: Context, account: Account, letter: Letter, recipients: Sequence[Recipient], rate: float, journal: Journal
 ) -> Unreachable | None:
-    """One try for each who is to do; the reason if it was given up."""
+    """Try each remaining recipient once. Return the error that ended the round early, if any."""
     next_at, misses = time.monotonic(), 0
     with Conversation(account) as server:
         for at in journal.to_do():
@@ -238,7 +238,7 @@ def _send(server: Conversation, letter: Letter, recipient: Recipient, message_id
 
 
 def _pause(ctx: Context, until: float, done: int, total: int) -> float:
-    """Wait for the next message's turn, listening for a cancel; when it was."""
+    """Wait until the next message is due, or until a cancel. Return the time."""
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, 0.5))
         ctx.progress(done, total, "keeping to the rate")

@@ -14,6 +14,6 @@ register_error_types(
         "mail-server-unreachable": ErrorType(
             "The mail server does not answer", "Try again later; no message was sent."
         ),
-        "mail-deferred": ErrorType("Some recipients are not done yet", "The task retries them by itself."),
+        "mail-deferred": ErrorType("Some recipients are still to do", "The task retries them automatically."),
     }
 )

@@ -1,4 +1,4 @@
-"""A message as it is sent (RFC 5322)."""
+"""Builds messages (RFC 5322)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from server.sdk.context import Upload
 from server.sdk.file_names import file_name
 from server.tasks.mail.templates import Rendered
 
-#: Python may encode a long URL in a header that it folds; these it may encode, because they may hold any letters.
+#: Headers that Python may encode when it folds them, because they may contain any letters; it would break a URL.
 _FOLDED = frozenset(("from", "to", "cc", "reply-to", "subject"))
 _LONGEST_LINE = 998
 
 
 class _Policy(EmailPolicy):
-    """Leaves headers on one line where that is allowed."""
+    """Keeps headers on one line if that is allowed."""
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         line = f"{name}: {value}"
@@ -28,13 +28,13 @@ class _Policy(EmailPolicy):
         return f"{line}{self.linesep}".encode("ascii")
 
 
-#: Bodies are 7-bit whatever the server can do: a relay behind it may not, and would break the signature to convert.
+#: Bodies are always 7-bit: a later relay may lack 8BITMIME, and converting would break the signature.
 _PLAIN = _Policy(linesep="\r\n", cte_type="7bit")
 _UTF8 = _Policy(linesep="\r\n", cte_type="7bit", utf8=True)
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
 
-#: Headers that have parameters of their own, or that are the mail system's.
+#: Headers with their own parameters, or that the mail system sets.
 _OURS = re.compile(
     r"from|to|cc|bcc|sender|subject|date|reply-to|message-id|mime-version|auto-submitted|return-path|received|"
     r"list-unsubscribe.*|content-.*|resent-.*|dkim-.*|arc-.*|authentication-results|delivered-to",
@@ -43,7 +43,7 @@ _OURS = re.compile(
 
 
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse headers that a client cannot set.
+    """Refuse headers that a client must not set.
 
     Raises:
         ValueError: with a sentence for the client.
@@ -60,7 +60,7 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that every recipient gets."""
+    """A file that is sent to every recipient."""
 
     filename: str
     maintype: str
@@ -69,11 +69,11 @@ class Attachment:
 
 
 def attached(uploads: Sequence[Upload]) -> list[Attachment]:
-    """The uploads, read once."""
+    """Read the uploads once."""
     found = []
     for upload in uploads:
         maintype, _, subtype = upload.media_type.partition("/")
-        if not subtype or maintype in ("message", "multipart"):  # what those hold has rules of its own
+        if not subtype or maintype in ("message", "multipart"):  # these types have rules of their own
             maintype, subtype = "application", "octet-stream"
         found.append(Attachment(file_name(upload.filename) or "attachment", maintype, subtype, upload.read()))
     return found
@@ -81,7 +81,7 @@ def attached(uploads: Sequence[Upload]) -> list[Attachment]:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Everything about a message but its text and its recipient."""
+    """The parts of a message except its text and its recipient."""
 
     sender: Address
     reply_to: Address | None = None
@@ -91,19 +91,19 @@ class Envelope:
     attachments: Sequence[Attachment] = ()
 
     def copies(self, to: Address) -> list[str]:
-        """The addresses that get a copy of the message to one recipient, each once."""
+        """Return the addresses that get a copy of the message to one recipient, without duplicates."""
         found = {each.addr_spec.casefold(): each.addr_spec for each in (*self.cc, *self.bcc)}
         found.pop(to.addr_spec.casefold(), None)
         return list(found.values())
 
     def needs_utf8(self, to: Address) -> bool:
-        """Whether an address has letters beyond ASCII before its `@`, which a server needs SMTPUTF8 for."""
+        """Return whether an address needs SMTPUTF8: it has letters beyond ASCII before its `@`."""
         reply_to = (self.reply_to,) if self.reply_to else ()
         return not all(each.username.isascii() for each in (to, self.sender, *reply_to, *self.cc, *self.bcc))
 
 
 def compose(envelope: Envelope, to: Address, message_id: str, rendered: Rendered) -> EmailMessage:
-    """The message to one recipient; its Message-ID is the same whenever it is composed again."""
+    """Build the message to one recipient; a repeated call uses the same Message-ID."""
     message = EmailMessage(policy=_UTF8 if envelope.needs_utf8(to) else _PLAIN)
     message["From"] = envelope.sender
     message["To"] = to

@@ -32,7 +32,7 @@ class Addressee(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient as given. `wrong` says what is wrong with the address; without an address something is."""
+    """A recipient as given. `wrong` describes the error in the address; without an address it is set."""
 
     given: str
     address: Address | None
@@ -42,21 +42,21 @@ class Recipient:
 
     @property
     def spec(self) -> str:
-        """The address without its display name; as given if it is not one."""
+        """Return the address without its display name, or the given text if it is not an address."""
         return self.address.addr_spec if self.address else self.given
 
 
 def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
-    """The recipients of a list."""
+    """Return the recipients of a list."""
     people = (Addressee.model_construct(email=one, fields={}) if isinstance(one, str) else one for one in given)
     return _once(_checked(one.email, one.fields, one.name or "") for one in people)
 
 
 def uploaded(file: Upload) -> list[Recipient]:
-    """The recipients of a CSV with a header: the column `email` has the address, each column is a field.
+    """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field.
 
     Raises:
-        TaskError: `mail-recipients`, or that the file cannot be read.
+        TaskError: `mail-recipients`, or an error of reading the file.
     """
     with tempfile.TemporaryDirectory(prefix="mail-") as folder, file.path() as source:
         text = clean(source, Path(folder) / "recipients.csv", None, lambda _: None)
@@ -71,7 +71,7 @@ def uploaded(file: Upload) -> list[Recipient]:
 
 def _rows(reader: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
     rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
-    next(rows)  # the header
+    next(rows)  # skip the header
     for number, row in enumerate(rows, 1):
         if row.reason:
             raise TaskError("mail-recipients", f"Line {row.line} of the recipients' CSV: {row.reason}.")
@@ -96,7 +96,7 @@ def _checked(text: str, fields: dict[str, Value], name: str = "") -> Recipient:
 
 
 def _once(people: Iterable[Recipient]) -> list[Recipient]:
-    """All recipients; an address that comes a second time is marked, in whatever case it is written."""
+    """Return all recipients, with repeated addresses marked; case does not matter."""
     seen: set[str] = set()
     found = []
     for one in people:

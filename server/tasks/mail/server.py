@@ -1,4 +1,4 @@
-"""The mail server of `SMTP_URL`, and a conversation with it. No message holds its address or its password."""
+"""The mail server of `SMTP_URL`, and a connection to it. No error message contains its address or its password."""
 
 import smtplib
 import ssl
@@ -16,7 +16,7 @@ from server.sdk.errors import TaskError
 from server.tasks.mail.addresses import parse
 from server.tasks.mail.settings import MailSettings
 
-#: Seconds for each answer of the server. The one to the end of the data may take long (RFC 5321, section 4.5.3.2).
+#: Seconds to wait for each answer of the server. The one after the data may take long (RFC 5321, section 4.5.3.2).
 _TIMEOUT = 60.0
 
 _LONGEST_REPLY = 300
@@ -25,7 +25,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class Refused(Exception):
-    """The server refused one message: permanently (5xx), or for now (4xx). The text is its reply."""
+    """The server refused one message: permanently (5xx), or temporarily (4xx). The text is its reply."""
 
     def __init__(self, code: int, reply: str) -> None:
         super().__init__(f"{code} {reply}".strip())
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 class Unreachable(Exception):
-    """There is no conversation: nobody answers, it broke off, or the login is refused (`permanent`)."""
+    """No connection: the server does not answer, it broke off, or the login is refused (`permanent`)."""
 
     def __init__(self, sentence: str, *, permanent: bool = False) -> None:
         super().__init__(sentence)
@@ -42,7 +42,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The mail server, and the sender where a call names no other."""
+    """The mail server, and the default sender."""
 
     host: str
     port: int
@@ -54,15 +54,15 @@ class Account:
 
     @property
     def needs_tls(self) -> bool:
-        """Whether the password must not be sent in clear: it may only be to this machine."""
+        """Return whether the password needs TLS: only a server on this machine may get it without."""
         return bool(self.user) and not self.tls_first and not _is_loopback(self.host)
 
 
 def account(settings: MailSettings) -> Account:
-    """The one that the settings name.
+    """Return the account of the settings.
 
     Raises:
-        TaskError: `mail-not-configured`, with what to set.
+        TaskError: `mail-not-configured`, with the settings to set.
     """
     url = settings.smtp_url
     if not url:
@@ -80,7 +80,7 @@ def account(settings: MailSettings) -> Account:
 
 
 def sender(settings: MailSettings) -> Address:
-    """The sender that the settings name: `MAIL_FROM`, else the user of `SMTP_URL`.
+    """Return the sender of the settings: `MAIL_FROM`, else the user of `SMTP_URL`.
 
     Raises:
         TaskError: `mail-not-configured`.
@@ -95,7 +95,7 @@ def sender(settings: MailSettings) -> Address:
 
 
 def may_send_as(address: Address, settings: MailSettings) -> bool:
-    """Whether a call may name this sender: one at the domain of `MAIL_FROM`, or one that `MAIL_SENDERS` lists."""
+    """Return whether a submit may use this sender: its domain is that of `MAIL_FROM`, or `MAIL_SENDERS` lists it."""
     allowed = {each.casefold().removeprefix("@") for each in settings.mail_senders}
     domain, spec = address.domain.casefold(), address.addr_spec.casefold()
     return domain == sender(settings).domain.casefold() or bool(allowed & {domain, spec, "*"})
@@ -127,12 +127,12 @@ def _trust(ca_file: str) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError):
             raise Unreachable("The certificates in SMTP_CA_FILE cannot be read.", permanent=True) from None
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a relay's own certificate is rarely a perfect authority
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a relay's own certificate often violates the strict rules
     return context
 
 
 class Conversation:
-    """One connection to the server, made when the first message goes out and again where it broke."""
+    """One connection to the server, opened for the first message and again after it broke."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -147,11 +147,12 @@ class Conversation:
         self._close()
 
     def send(self, message: EmailMessage, sender: str, to: str, copies: Sequence[str]) -> list[str]:
-        """Hand a message in for a recipient, and for those who get a copy; the copies that were refused, and why.
+        """Send a message to a recipient and to the copies' addresses. Return the copies that were refused, with the
+        reasons.
 
         Raises:
-            Refused: the server does not accept it for `to`; nobody gets a copy then.
-            Unreachable: nobody knows whether it was accepted.
+            Refused: the server does not accept it for `to`; then no copy is sent.
+            Unreachable: it is unknown whether the server accepted it.
         """
         smtp = self._smtp = self._smtp or self._connect()
         try:
@@ -185,12 +186,12 @@ class Conversation:
         return refused
 
     def _refused(self, code: int, reply: bytes | str) -> Refused:
-        if code == 421 or code < 400 or not self._reset():  # the server is closing down, or makes no sense
+        if code == 421 or code < 400 or not self._reset():  # the server is closing down, or its answer is invalid
             self._close()
         return Refused(max(code, 450) if code < 400 else code, self._harmless(reply))
 
     def _reset(self) -> bool:
-        """Get ready for the next message; whether the server is."""
+        """Prepare for the next message. Return whether the server is ready."""
         try:
             return bool(self._smtp and self._smtp.rset()[0] == 250)
         except (smtplib.SMTPException, OSError):
@@ -226,7 +227,7 @@ class Conversation:
             raise Unreachable(f"The mail server does not answer ({type(error).__name__}).") from None
 
     def _greet(self) -> smtplib.SMTP:
-        """Connect, in TLS wherever the server offers it."""
+        """Connect, with TLS if the server offers it."""
         mine, tls = self._account, _trust(self._account.ca_file)
         name = mine.sender.domain
         if mine.tls_first:

@@ -10,7 +10,7 @@ from server.settings import TaskSettings
 
 
 class MailSettings(TaskSettings):
-    """The mail server, and who may be the sender."""
+    """The mail server, and the allowed senders."""
 
     smtp_url: str = Field(
         "",

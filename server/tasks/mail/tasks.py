@@ -17,7 +17,7 @@ from server.tasks.mail.recipients import MAX_RECIPIENTS, Addressee, Recipient, l
 from server.tasks.mail.settings import MailSettings
 from server.tasks.mail.templates import LONGEST, Templates
 
-#: Seconds: the limit of one run, and how much of it the rate may use up.
+#: Time limit of one attempt in seconds, and the part of it that `rate` may use.
 _SOFT_LIMIT = 4 * 3600
 _LONGEST_AT_RATE = 3 * 3600
 
@@ -54,7 +54,7 @@ def _fits_together(
 
 
 def _too_slow(number: int, rate: float) -> str:
-    """A sentence if that many messages would outlast a run, else none."""
+    """Return an error if this many messages would exceed the time limit, else ""."""
     if number / rate <= _LONGEST_AT_RATE:
         return ""
     return f"{number} messages at {rate:g} per second take too long; raise `rate`"
@@ -79,13 +79,15 @@ def send_email(
     rate: Annotated[float, Field(gt=0, le=100)] = 5,
     dry_run: bool = False,
 ) -> Mailing:
-    """Write to many, each with a text of their own, and say of each: sent, refused with the server's reply, or to do.
+    """Send an e-mail to many recipients, each with their own text; report each as sent, refused with the reply, or to
+    do.
 
     Recipients are a list (`"Ada <a@example.org>"` or `{"email": "a@example.org", "fields": {"name": "Ada"}}`) or a CSV
-    with a column `email`. `subject`, `text`, `html`, `unsubscribe_url` and `unsubscribe_mail` are Jinja templates:
-    `{{ name }}`; HTML is escaped. `cc` and `bcc` get a copy of every message. `rate` is messages per second. A message
-    that is refused for now (4xx) is tried again with growing waits for about an hour and a half. A run after a crash
-    continues where the last one was, and so does a retry. `dry_run` sends nothing and returns what would be sent.
+    with a column `email`. `subject`, `text`, `html`, `unsubscribe_url` and `unsubscribe_mail` are Jinja templates: `{{
+    name }}`; HTML is escaped. `cc` and `bcc` get a copy of every message. `rate` is messages per second. A message that
+    is refused temporarily (4xx) is retried with increasing waits for about an hour and a half. An attempt after a crash
+    continues where the last one ended, and so does a retry. `dry_run` sends nothing and returns the messages that would
+    be sent.
     """
     settings = ctx.settings.part(MailSettings)
     account = None if dry_run else server.account(settings)
@@ -110,10 +112,10 @@ def send_email(
 
 
 def _sender(given: str | None, settings: MailSettings) -> Address:
-    """The sender of this call.
+    """Return the sender of this submit.
 
     Raises:
-        TaskError: `mail-sender` for one that the settings do not allow; `mail-not-configured`.
+        TaskError: `mail-sender` if the settings do not allow it; `mail-not-configured`.
     """
     if given is None:
         return server.sender(settings)
@@ -127,7 +129,7 @@ def _sender(given: str | None, settings: MailSettings) -> Address:
 
 
 def _try_all(ctx: Context, templates: Templates, people: Sequence[Recipient]) -> None:
-    """Fill in everybody's templates before anybody is written to."""
+    """Fill in all recipients' templates before the first message is sent."""
     for at, person in enumerate(people):
         ctx.progress(0, len(people), f"reading the templates for {at + 1}")
         if person.address and not person.is_duplicate:

@@ -1,4 +1,4 @@
-"""Subject, text, HTML and unsubscribe addresses: Jinja templates that see a recipient's fields and nothing else."""
+"""Subject, text, HTML and unsubscribe addresses: Jinja templates that can only access a recipient's fields."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from server.sdk.errors import TaskError
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-#: Characters of a template, and of what it may become.
+#: Maximum characters of a template, and of its output.
 LONGEST = 500_000
 
-#: A URL that a header may have in angle brackets.
+#: A URL that is allowed in angle brackets in a header.
 _URL = re.compile(r"(?:https://|mailto:[^@]+@)[!#-;=?-~]{1,1000}")
 
 _HEADER_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029\x00]")
@@ -22,7 +22,7 @@ _HEADER_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029\x00]")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The message of one recipient. `unsubscribe` are URLs, an https one first."""
+    """The message for one recipient. `unsubscribe` are URLs, an https one first."""
 
     subject: str
     text: str | None
@@ -34,7 +34,7 @@ class Templates:
     """The templates of a task.
 
     Raises:
-        TaskError: `mail-template` with the line that is wrong.
+        TaskError: `mail-template` with the invalid line.
     """
 
     def __init__(self, subject: str, text: str | None, html: str | None, unsubscribe: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ class Templates:
 
 
 def _url(name: str, template: "Template", known: Mapping[str, Any], address: str) -> str:
-    """A filled-in address to unsubscribe at: `unsubscribe_url` or `unsubscribe_mail`."""
+    """Fill in an unsubscribe address: `unsubscribe_url` or `unsubscribe_mail`."""
     url = _fill(name, template, known, address).strip()
     url = f"mailto:{url}" if name == "unsubscribe_mail" and not url.startswith("mailto:") else url
     if not _URL.fullmatch(url) or url.startswith("https:") != (name == "unsubscribe_url"):
@@ -73,7 +73,7 @@ def _url(name: str, template: "Template", known: Mapping[str, Any], address: str
 
 @cache
 def _environment(escape: bool) -> "Environment":
-    """Templates of strangers: no attributes of Python's own, no globals, no powers (`9 ** 9 ** 9` never ends)."""
+    """Create the sandbox for untrusted templates: no Python attributes, globals or powers (`9 ** 9 ** 9` hangs)."""
     from jinja2 import StrictUndefined  # noqa: PLC0415 - only this task needs it
     from jinja2.exceptions import SecurityError  # noqa: PLC0415
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
@@ -114,6 +114,6 @@ def _fill(part: str, template: "Template", known: Mapping[str, Any], address: st
         reason = error.message or type(error).__name__
         raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        reason = type(error).__name__  # a filter or an operation that does not work with this field's value
+        reason = type(error).__name__  # a filter or an operation that does not support this field's value
         raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
     return "".join(pieces)

@@ -1,14 +1,14 @@
-"""Statistics of CSV files by DuckDB; `server.sdk.csv` reads them.
+"""Statistics of CSV files with DuckDB; `server.sdk.csv` reads the files.
 
     tasks       the task and its result
-    rows        all rows written plainly for DuckDB, and an account of every line
-    database    DuckDB: shut in, bounded in memory
-    types       which type fits a column
-    statistics  the figures of a column
+    rows        rewrites all rows plainly for DuckDB, and accounts for every line
+    database    DuckDB in a sandbox with limited memory
+    types       finds the type that fits a column
+    statistics  the statistics of a column
     report      one HTML page with a picture per column
 
-What arrives is a stranger's: a column's name never becomes SQL or HTML, and nothing outside the task's own folder
-can be read.
+Files are untrusted: a column's name never becomes SQL or HTML, and DuckDB can read nothing outside the task's own
+folder.
 """
 
 from server.tasks.tables import errors as errors

@@ -1,4 +1,4 @@
-"""DuckDB, shut in: it sees one folder, takes a part of the task's memory, and spills the rest to that folder."""
+"""DuckDB in a sandbox: it can access one folder, uses a part of the task's memory, and spills the rest to disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from server.tasks.tables.rows import LINE_FEED, SEPARATOR, PlainRows
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-#: Bytes of text that DuckDB parses at the same time; where a row is longer, as many as it has.
+#: Bytes of text that DuckDB parses at the same time; a longer row increases it.
 _BUFFER = 4 * 2**20
 
 _SEPARATOR = f"chr({ord(SEPARATOR)})"
 _LINE_FEED = f"chr({ord(LINE_FEED)})"
 
-#: DuckDB's part of the memory that a task may take. What it holds beside its limit (parsed text, allocators) and the
-#: limit on what is mapped rather than touched need the rest: 192 of 512 MiB measured 311 MB resident for 1 GB of CSV.
+#: DuckDB's part of the task's memory limit. Memory outside DuckDB's own limit (parsed text, allocators) and mapped but
+#: untouched memory need the rest: 192 of 512 MiB measured 311 MB resident for 1 GB of CSV.
 _MEMORY_SHARE = 1 / 4
 
 _SPILL = "8GB"
@@ -26,10 +26,10 @@ _SPILL = "8GB"
 
 @contextmanager
 def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
-    """A new database in a folder of the task's own, for a task that may take so many bytes of memory.
+    """Open a new database in the task's own folder, for a task with this memory limit in bytes.
 
     Raises:
-        TaskError: `out-of-memory` or `storage-full`, for what DuckDB says inside the block.
+        TaskError: `out-of-memory` or `storage-full`, for an error of DuckDB inside the block.
     """
     import duckdb  # noqa: PLC0415 - 40 MB that only this task needs
 
@@ -54,7 +54,7 @@ def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
         connection.execute("SET lock_configuration = true")
         yield connection
     except (duckdb.OutOfMemoryException, MemoryError):
-        raise TaskError("out-of-memory", "The table needed more memory than a task may have.") from None
+        raise TaskError("out-of-memory", "The table needed more memory than a task may use.") from None
     except duckdb.IOException as error:
         raise TaskError("storage-full", "The worker's disk has no room for the table.") from error
     finally:
@@ -63,7 +63,7 @@ def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
 
 
 def load(connection: "DuckDBPyConnection", plain: PlainRows, columns: range) -> None:
-    """Read some of the columns of plain rows into the table `rows`: their lines, and text under the names c0, c1…"""
+    """Load some columns of the plain rows into the table `rows`: their line numbers, and text named c0, c1…"""
     schema = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(plain.width))
     texts = {
         number: f"replace(c{number}, {_LINE_FEED}, chr(10))" if plain.has_line_feeds else f"c{number}"

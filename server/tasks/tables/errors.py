@@ -1,4 +1,4 @@
-"""The error types of these tasks. Those of reading a table are with its reader, `server.sdk.csv`."""
+"""The error types of these tasks. `server.sdk.csv` defines those of reading a table."""
 
 from server.sdk.errors import ErrorType, register_error_types
 

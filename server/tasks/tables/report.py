@@ -1,4 +1,4 @@
-"""One HTML page with a picture per column: it carries its own styles and pictures, loads nothing and runs nothing."""
+"""One HTML page with a picture per column: it contains its styles and pictures, and loads and runs nothing."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ _PAGE = Path(__file__).parent / "report.html"
 
 
 def render(filename: str, stats: dict[str, Any]) -> str:
-    """The page for the figures of a file, as JSON has them. All words of the file are escaped."""
+    """Render the page of a file's statistics, given as JSON values. All text from the file is escaped."""
     return _template().render(filename=filename, **stats)
 
 
@@ -25,7 +25,7 @@ def _template() -> "Template":
 
 
 def _number(value: object) -> str:
-    """A value for a reader: thousands set apart by a thin space, six digits of a fraction."""
+    """Format a number for a reader: thin spaces between thousands, at most six decimal places."""
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, int | float):

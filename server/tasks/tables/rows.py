@@ -1,7 +1,7 @@
-"""The rows of a table, written anew so plainly that DuckDB cannot misread them, and an account of every line.
+"""Rewrites a table's rows so plainly that DuckDB cannot misread them, and accounts for every line.
 
-Each row becomes one line: its line's number, then its values, with separators that no text has. All judgement about
-quotes, widths and comments is the parser's; DuckDB only stores.
+Each row becomes one line: its line number, then its values, with separators that never occur in text. The parser makes
+all decisions about quotes, widths and comments; DuckDB only stores.
 """
 
 from collections.abc import Callable, Collection
@@ -15,17 +15,17 @@ from server.sdk.csv.dialect import Dialect
 from server.sdk.csv.parser import MAX_ROW, Reader, Record
 from server.sdk.errors import TaskError
 
-#: Between two values, and in the place of a line feed inside one: clean text has neither (see `text.py`).
+#: The separator of values, and the replacement for a line feed in a value: clean text has neither (see `text.py`).
 SEPARATOR = "\x1f"
 LINE_FEED = "\x1e"
 
-#: Maximum number of lines that may be left out; a table of which more cannot be read is the wrong dialect.
+#: Maximum number of skipped rows; a table with more unreadable rows has another dialect.
 MAX_SKIPPED = 1000
 
-#: A value that is cut off at the end of the file may have this many lines; a stray quote swallows more.
+#: Maximum lines of a value that is cut off at the end of the file; a stray quote spans more.
 _CUT_OFF = 10
 
-#: Bytes of a line's number, with its separator and the line feed.
+#: Bytes for a line number, with its separator and the line feed.
 _LINE_NUMBER = 24
 
 _SHOWN = 10
@@ -33,7 +33,7 @@ _AT_A_TIME = 5000
 
 
 class SkippedRow(BaseModel):
-    """A row that cannot be read. `line` is its first line, from 1; a stray quote can make it several `lines` long."""
+    """An unreadable row. `line` is its first line, from 1; a stray quote can extend it over several `lines`."""
 
     line: int
     lines: int = 1
@@ -41,7 +41,7 @@ class SkippedRow(BaseModel):
 
 
 class SkippedRows(BaseModel):
-    """The rows that were left out, the lines that they have, and the first ten of them."""
+    """The skipped rows: their number, their lines, and the first ten of them."""
 
     count: int = 0
     lines: int = 0
@@ -49,14 +49,14 @@ class SkippedRows(BaseModel):
 
 
 class LongRow(BaseModel):
-    """The row with the most lines: a stray quote shows here if it happens to be closed."""
+    """The row with the most lines: it reveals a stray quote that happens to be closed."""
 
     line: int
     lines: int
 
 
 class Lines(BaseModel):
-    """Where every line of the file is: the other numbers add up to `total`."""
+    """The number of lines by kind; they add up to `total`."""
 
     total: int = 0
     before: int = Field(0, description="Before the table: `skip_rows`, or a `sep=` line.")
@@ -69,7 +69,7 @@ class Lines(BaseModel):
 
 @dataclass(slots=True)
 class PlainRows:
-    """The rows as DuckDB reads them. `width` is the number of columns, `longest` bytes no line exceeds."""
+    """The rows for DuckDB. `width` is the number of columns, `longest` the maximum bytes of a line."""
 
     path: Path
     width: int
@@ -79,7 +79,7 @@ class PlainRows:
 
 @dataclass(slots=True)
 class Account:
-    """The outcome of reading all rows."""
+    """The result of reading all rows."""
 
     plain: PlainRows
     rows: int
@@ -92,10 +92,11 @@ class Account:
 def rewrite(
     source: Path, target: Path, dialect: Dialect, nulls: Collection[str], progress: Callable[[int], None]
 ) -> Account:
-    """Write the rows of clean text as plain lines, values that are `nulls` as empty ones; `progress` is told how many.
+    """Write the rows of clean text as plain lines, with `nulls` as empty values; `progress` receives the number of
+    rows.
 
     Raises:
-        TaskError: `csv-unreadable` with a line, if too many rows cannot be read; `csv-too-large`.
+        TaskError: `csv-unreadable` with a line, if too many rows are unreadable; `csv-too-large`.
     """
     account = Account(PlainRows(target, len(dialect.names)), 0, Lines(before=dialect.before), SkippedRows(), 0, None)
     with dialect.reader(source) as reader, target.open("w", encoding="utf-8", newline="\n") as out:
@@ -125,7 +126,7 @@ def _write(out: TextIO, batch: list[str], plain: PlainRows) -> None:
 
 
 def _cells(record: Record, account: Account, pad_rows: bool) -> list[str]:
-    """The row's values, as many as the table has columns; none if it is skipped."""
+    """Return the row's values, one per column of the table; empty if it is skipped."""
     cells, missing = record.cells, account.plain.width - len(record.cells)
     if not missing and not record.reason:
         return cells

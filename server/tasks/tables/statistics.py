@@ -1,4 +1,4 @@
-"""The figures of one column."""
+"""The statistics of one column."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +15,7 @@ Value = int | float | bool | str
 MAX_FREQUENT = 10
 BINS = 20
 
-#: Up to so many values the quartiles are exact. More would not fit into memory all at once; then they are a t-digest's.
+#: Maximum number of values with exact quartiles. More would not fit into memory; then a t-digest estimates them.
 EXACT_QUARTILES = 1_000_000
 
 _LONGEST_TEXT = 200
@@ -24,14 +24,14 @@ _DAY = 86_400_000_000
 
 
 class Frequent(BaseModel):
-    """A value and how often it stands there."""
+    """A value and its number of occurrences."""
 
     value: Value
     count: int
 
 
 class Bin(BaseModel):
-    """How many values lie from `low` to below `high` (the last bin holds `high`, too)."""
+    """The number of values from `low` to below `high` (the last bin includes `high`)."""
 
     low: Value
     high: Value
@@ -39,9 +39,9 @@ class Bin(BaseModel):
 
 
 class Misfits(BaseModel):
-    """Values that are not of a column's type: the given one, or the likely one of a text column.
+    """Values that do not match a column's type: the given one, or the likely one of a text column.
 
-    Rows count from 1, without the header and those that were skipped; lines are those of the file.
+    Rows count from 1, without the header and skipped rows; lines are those of the file.
     """
 
     type: TypeName
@@ -70,7 +70,7 @@ class Column(BaseModel):
 
 
 class _Values:
-    """The values of a column of the table `rows`, as its type reads them."""
+    """The values of a column of the table `rows`, read as its type."""
 
     def __init__(self, connection: "DuckDBPyConnection", column: int, fit: Fit) -> None:
         self._connection = connection
@@ -78,16 +78,16 @@ class _Values:
         self._source = f"(SELECT {fit.values} AS v, rowid FROM rows)"
 
     def ask(self, what: str, rest: str = "") -> list[tuple[Any, ...]]:
-        """Rows of an SQL query over `v`; no word of the file is in it."""
+        """Run an SQL query over `v`; it contains no text from the file."""
         return self._connection.execute(f"SELECT {what} FROM {self._source} {rest}").fetchall()
 
     def distinct(self) -> int:
-        """How many different values; by grouping, which spills to disk where count(DISTINCT) may not."""
+        """Count the different values by grouping, which spills to disk where count(DISTINCT) may not."""
         groups = f"(SELECT v FROM {self._source} WHERE v IS NOT NULL GROUP BY v)"
         return int(self._connection.execute(f"SELECT count(*) FROM {groups}").fetchall()[0][0])
 
     def misfits(self, expected: Type) -> Misfits | None:
-        """The values that are not of a type."""
+        """Find the values that do not match a type."""
         values = expected.values(self._column, given=True)
         count, first = self._connection.execute(
             f"SELECT count(*), min(rowid) FROM rows WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
@@ -101,7 +101,7 @@ class _Values:
 
 
 def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit) -> Column:
-    """All figures of a column of the table `rows`."""
+    """Compute all statistics of a column of the table `rows`."""
     values = _Values(connection, column, fit)
     rows, filled, least, most = values.ask("count(*), count(v), min(v), max(v)")[0]
     found = Column(name=name, type=fit.name, nulls=rows - filled, distinct=0)
@@ -118,7 +118,7 @@ def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit)
 
 
 def _measure(found: Column, values: _Values, filled: int) -> None:
-    """Mean, deviation and quartiles. Types are such that no sum of squares leaves a float's range."""
+    """Compute mean, deviation and quartiles. The types keep every sum of squares within a float's range."""
     found.quartiles_approximate = filled > EXACT_QUARTILES
     quantile = "approx_quantile" if found.quartiles_approximate else "quantile_cont"
     mean, std, quartiles = values.ask(f"avg(v), stddev_samp(v), {quantile}(v, [0.25, 0.5, 0.75])")[0]
@@ -129,7 +129,7 @@ def _measure(found: Column, values: _Values, filled: int) -> None:
 
 
 def _histogram(values: _Values, type_: TypeName, least: float, most: float) -> list[Bin]:
-    """Counts in bins of equal width: whole numbers for integers, whole days for dates."""
+    """Count values in bins of equal width: whole numbers for integers, whole days for dates."""
     unit = {"integer": 1, "date": _DAY}.get(type_)
     if unit:
         width: float = unit * -(-((most - least) // unit + 1) // BINS)
@@ -145,7 +145,7 @@ def _histogram(values: _Values, type_: TypeName, least: float, most: float) -> l
 
 
 def _worded(type_: TypeName, value: Any) -> Value:
-    """A value as JSON holds it."""
+    """Convert a value to its form in JSON."""
     if type_ == "text":
         text = str(value)
         return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

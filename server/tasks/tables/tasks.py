@@ -21,7 +21,7 @@ from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, cand
 from server.tasks.tables.types import find as find_fit
 from server.tasks.tables.types import given as given_fit
 
-#: Columns in the answer; more are in the file `statistics.json` alone, so that a poll stays light.
+#: Columns in the answer; `statistics.json` has all of them, so that a poll stays small.
 _IN_ANSWER = 200
 
 #: Columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded.
@@ -32,7 +32,7 @@ _MEDIA_TYPES = (
     *("application/vnd.ms-excel", "application/gzip", "application/x-gzip", "binary/octet-stream"),
 )
 
-#: Values that mean "nothing is known", as in pandas; an empty value always does.
+#: Values that mean "missing", as in pandas; an empty value always does.
 NULL_VALUES = (
     *("NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "None"),
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
@@ -42,7 +42,7 @@ _NAMED = {"tab": "\t", "space": " ", "none": ""}
 
 
 class CsvStats(BaseModel):
-    """Figures of a table. Of more than 200 columns the answer has the first 200, the file `statistics.json` all."""
+    """Statistics of a table. The answer has the first 200 columns, the file `statistics.json` all."""
 
     rows: int
     column_count: int
@@ -54,7 +54,7 @@ class CsvStats(BaseModel):
     lines: Lines
     longest_row: LongRow | None = Field(
         None,
-        description="The row with the most lines, if one has several. A stray quote that swallows lines shows here.",
+        description="The row with the most lines, if one has several. It reveals a stray quote that spans lines.",
     )
     skipped: SkippedRows
     padded: int = Field(0, description="Short rows that `pad_rows` filled with empty values.")
@@ -148,7 +148,7 @@ def csv_stats(
 
 
 class _Plan(NamedTuple):
-    """How values are read: the given types by the column's place, and the types to try."""
+    """How values are read: the given types by column position, and the types to try."""
 
     given: dict[int, TypeName]
     types: Sequence[Type]
@@ -163,7 +163,7 @@ def _report_rows(ctx: Context, rows: int) -> None:
 
 
 def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeName]:
-    """The given types, by the column's place.
+    """Return the given types by column position.
 
     Raises:
         TaskError: `csv-no-such-column`.
@@ -180,7 +180,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _columns(ctx: Context, plain: PlainRows, names: Sequence[str], plan: _Plan) -> list[Column]:
-    """Load and describe the columns, some at a time."""
+    """Load and describe the columns in batches."""
     width = plain.width
     columns: list[Column] = []
     for start in range(0, width, _AT_ONCE):

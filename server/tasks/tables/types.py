@@ -1,4 +1,4 @@
-"""Which type fits a column: found over all of its values, never over a sample alone."""
+"""Finds the type that fits all values of a column, not only a sample."""
 
 import re
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ Decimal = Literal[".", ","]
 _DAY = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 
-#: What may stand between thousands, in addition to the point or comma that is not the decimal sign.
+#: Allowed separators of thousands, in addition to the point or comma that is not the decimal sign.
 _GROUP_SPACES = "' \u00a0\u202f\u2019"
 
-#: Directives of a date format that DuckDB reads, and those that make it a moment rather than a day.
+#: Directives of a date format that DuckDB reads, and those that turn a date into a timestamp.
 DATE_FORMAT = re.compile(r"(?:[^%\x00-\x1f]|%-?[dmyHIMSj]|%[aAbBYfpzZ%])+")
 _TIME_OF_DAY = re.compile(r"%-?[HIMSfpzZ]")
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type: what its values look like, and the SQL that reads one from `{}` (a moment as microseconds since 1970).
+    """A type: the pattern of its values, and the SQL that reads one from `{}` (timestamps as microseconds since 1970).
 
-    `found` is stricter than `given`: "007" is an identifier, unless the client says that the column holds integers.
+    `found` is stricter than `given`: "007" is an identifier, unless the client declares the column as integers.
     """
 
     name: TypeName
@@ -35,7 +35,7 @@ class Type:
     given: str
 
     def values(self, column: int, *, given: bool) -> str:
-        """SQL for the column's values, NULL where one does not fit."""
+        """Return SQL for the column's values, NULL for a value that does not fit."""
         text = f"trim(c{column})"
         pattern = self.given if given else self.found
         return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN {self.sql.format(text)} END"
@@ -43,14 +43,14 @@ class Type:
 
 _INTEGER = Type(
     "integer", "TRY_CAST({} AS BIGINT)", "[+-]?(0|[1-9][0-9]{0,17})", "[+-]?[0-9]{1,18}"
-)  # more digits than 18 are an identifier, too: a float would not keep them
+)  # more than 18 digits are an identifier, too: a float would lose some of them
 _NUMBER = Type(
     "number",
     "TRY_CAST({} AS DOUBLE)",
     "[+-]?((0|[1-9][0-9]{0,17})([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?",
     "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?",
 )
-#: A column of single letters (y, n, t, f) is text: they may as well be a code.
+#: A column of single letters (y, n, t, f) is text, because they may be codes.
 _BOOLEAN = Type(
     "boolean",
     "lower({}) IN ('true', 't', 'yes', 'y', '1')",
@@ -62,14 +62,14 @@ _TIMESTAMP = Type("timestamp", "epoch_us(TRY_CAST({} AS TIMESTAMPTZ))", *[f"{_DA
 
 
 def candidates(decimal: Decimal | None, date_format: str | None) -> tuple[Type, ...]:
-    """The types that a column may have, the narrower before the wider. A given `decimal` allows groups of thousands."""
+    """Return the types to try, narrower ones first. A given `decimal` allows groups of thousands."""
     numbers = (_INTEGER, _NUMBER) if decimal is None else (_grouped(_INTEGER, decimal), _grouped(_NUMBER, decimal))
     dates = (_DATE, _TIMESTAMP) if date_format is None else (_formatted(date_format), _DATE, _TIMESTAMP)
     return (*numbers, _BOOLEAN, *dates)
 
 
 def _grouped(plain: Type, decimal: Decimal) -> Type:
-    """The type with this decimal sign, and with groups of thousands: `1.234,56`."""
+    """Return the type with this decimal sign and with groups of thousands: `1.234,56`."""
     other = "," if decimal == "." else "."
     group = "[" + (other + _GROUP_SPACES).replace("'", "''") + "]"
     grouped = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}}){{1,5}}"
@@ -83,7 +83,7 @@ def _grouped(plain: Type, decimal: Decimal) -> Type:
 
 
 def _formatted(date_format: str) -> Type:
-    """Days or moments in the client's own format."""
+    """Return a type for dates or timestamps in the client's own format."""
     quoted = date_format.replace("'", "''").replace("{", "{{").replace("}", "}}")
     name: TypeName = "timestamp" if _TIME_OF_DAY.search(date_format) else "date"
     return Type(name, f"epoch_us(try_strptime({{}}, '{quoted}'))", *["(?s).+"] * 2)
@@ -91,8 +91,10 @@ def _formatted(date_format: str) -> Type:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A column's type, and SQL for its values. `expected` is what its values should be and may not be: the given type,
-    or for a column of mixed types the one that more than half of its values have."""
+    """A column's type, and SQL for its values. `expected` is the type, if some values do not match it.
+
+    It is the given type, or in a column of mixed types the type of more than half of its values.
+    """
 
     name: TypeName
     values: str
@@ -100,7 +102,7 @@ class Fit:
 
 
 def given(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
-    """The type that the client says."""
+    """Return the type that the client gave."""
     if name == "text":
         return Fit("text", f"c{column}")
     chosen = next(each for each in types if each.name == name)
@@ -108,7 +110,7 @@ def given(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
 
 
 def find(connection: "DuckDBPyConnection", column: int, types: Sequence[Type]) -> Fit:
-    """The narrowest type that all of the column's values have, else text."""
+    """Return the narrowest type that all of the column's values match, else text."""
     counts = ", ".join(f"count({each.values(column, given=False)})" for each in types)
     total, *fitting = connection.execute(f"SELECT count(c{column}), {counts} FROM rows").fetchall()[0]
     for candidate, number in zip(types, fitting, strict=True):

@@ -1,4 +1,4 @@
-"""The half of a connection that answers: at the pace of the client, whatever the threads do."""
+"""The answering half of a connection: it writes at the pace of the client and never blocks a thread."""
 
 import io
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Answering(Paced):
-    """Writes answers. All methods are called by the loop."""
+    """Writes answers. The loop calls all methods."""
 
     __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume")
 
@@ -32,13 +32,13 @@ class Answering(Paced):
         self._machine = Machine()
         self._exchange: Exchange | PlainSubmit | None = None
         self._parking: Parking | None = None
-        #: What goes on when the client has read enough.
+        #: The call to make when the client has read enough.
         self._resume: Callable[[], None] | None = None
         #: Whether the client has sent its last byte.
         self._eof = False
 
     def _guarded(self, call: Callable[..., object], *args: Any) -> bool:
-        """Make a call, after which `_settle`; a fault ends this connection alone. Whether it stays open."""
+        """Make a call, then `_settle`; an error closes only this connection. Return whether it stays open."""
         try:
             call(*args)
             self._settle()
@@ -50,11 +50,11 @@ class Answering(Paced):
         return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """Stop writing, because the client reads too slowly."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Continue, because the client has read the waiting bytes."""
         self._paused = False
         self._guarded(self._go_on)
 
@@ -66,7 +66,7 @@ class Answering(Paced):
             self._read_on()
 
     def _answer_plain(self, head: Head) -> bool:
-        """Answer a request that needs no thread. Whether it was one."""
+        """Answer a request that needs no thread. Return whether it was one."""
         polls = self._server.polls
         reply = None if polls is None else polls.answer(head)
         if reply is None:
@@ -82,7 +82,7 @@ class Answering(Paced):
         self._send(text + self._machine.frame(reply.body) + self._machine.end_answer())
 
     def reply(self, submit: PlainSubmit) -> None:
-        """Answer a submit of a group, or have the application do so."""
+        """Send the answer of a grouped submit, or let the application answer it."""
         if self._is_current(submit, last=True):
             self._guarded(self._reply, submit)
 
@@ -99,7 +99,7 @@ class Answering(Paced):
         return self._machine.start_answer(status, fields, self._server.date, whole)
 
     def answer(self, exchange: Exchange, status: str, fields: list[tuple[str, str]], first: bytes, last: bool) -> None:
-        """The head of the answer, and what there is of its body."""
+        """Send the head of the answer and the first piece of its body."""
         if self._is_current(exchange, last):
             self._guarded(self._answer, exchange, status, fields, first, last)
 
@@ -108,7 +108,7 @@ class Answering(Paced):
         self._write(exchange, text + self._machine.frame(first), last)
 
     def write(self, exchange: Exchange, piece: bytes, last: bool) -> None:
-        """More of the answer's body."""
+        """Send another piece of the answer's body."""
         if self._is_current(exchange, last):
             self._guarded(self._write, exchange, self._machine.frame(piece), last)
 
@@ -122,13 +122,13 @@ class Answering(Paced):
             self._when_read(partial(self._server.downloads.submit, exchange.more))
 
     def abort(self, exchange: Exchange) -> None:
-        """The answer breaks off."""
+        """Close the connection in the middle of an answer."""
         if self._is_current(exchange, last=True):
             self._exchange = None
             self._transport.abort()
 
     def _is_current(self, exchange: Exchange | PlainSubmit, last: bool) -> bool:
-        """Whether the client is still there for this answer."""
+        """Return whether the client is still waiting for this answer."""
         if exchange is self._exchange and not self._transport.is_closing():
             return True
         if not last:
@@ -136,7 +136,7 @@ class Answering(Paced):
         return False
 
     def _when_read(self, call: Callable[[], None]) -> None:
-        """Make a call when the client has read enough of what was written."""
+        """Make a call when the client has read enough of the bytes written so far."""
         if self._paused:
             self._resume = call
         else:
@@ -153,7 +153,7 @@ class Answering(Paced):
             self._read_on()
 
     def _finish(self, unread: bool) -> None:
-        """Say that this was all, then wait for the client to close: to close first could take the answer from it."""
+        """Send the end of the stream, then wait for the client to close: closing first could discard the answer."""
         self._machine.close()
         with_eof = self._transport.can_write_eof()
         if self._eof or not (unread or with_eof):
@@ -165,7 +165,7 @@ class Answering(Paced):
         self._transport.resume_reading()
 
     def _sent_eof(self) -> bool:
-        """End our half of the connection; False where the client has reset it already."""
+        """End our half of the connection. Return False if the client has reset it."""
         try:
             self._transport.write_eof()
         except OSError:
@@ -173,7 +173,7 @@ class Answering(Paced):
         return True
 
     def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
-        """The request waits for something; `piece` is more of its answer, where that has begun."""
+        """Let the request wait without a thread; `piece` is the next part of an answer that has begun."""
         if not self._is_current(exchange, last=True) or self._eof:
             parked.leave()
             self._transport.close()
@@ -191,24 +191,24 @@ class Answering(Paced):
             parking.close()
 
     def stop(self) -> None:
-        """The server stops."""
+        """Answer the parked request, because the server stops."""
         if self._parking is not None:
             self._parking.wake()
 
     # -- the half that reads
 
     def _read_on(self) -> None:
-        """Read the next request, some of which may have come already."""
+        """Read the next request; some of it may be in the buffer."""
         raise NotImplementedError
 
     def _refuse(self, status: int) -> None:
-        """Answer a request that cannot be read, and close the connection."""
+        """Answer a malformed request, and close the connection."""
         raise NotImplementedError
 
     def _dispatch(self, body: Any) -> None:
-        """Have the application answer, with the body as its input."""
+        """Call the application, with the body as its input."""
         raise NotImplementedError
 
     def _forget_upload(self) -> None:
-        """The body of the request that was answered is of no use any more."""
+        """Drop the body of the answered request."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""One client's connection, held by the loop: it reads requests and has them answered."""
+"""One client's connection, held by the loop: it reads requests and passes them on to be answered."""
 
 import io
 import logging
@@ -17,47 +17,47 @@ from server.web.responses import OFFER
 if TYPE_CHECKING:
     from server.web.gunicorn_worker.server import Server
 
-#: Bytes of a body that the loop reads before a thread begins; a larger one streams.
+#: Bytes of a body that the loop reads before a thread starts; a larger body is streamed to the thread.
 SMALL = 64 * 1024
 
 #: Bytes of later requests that are read while one is answered.
 _READ_AHEAD = 64 * 1024
 
-#: Bytes of an unwanted body that are read all the same. A connection that is closed before is reset, and with it may go
-#: the answer that says what was wrong (RFC 9112, 9.6).
+#: Bytes of an unwanted body that are still read. Closing the connection earlier would reset it, and the reset could
+#: discard the answer that names the error (RFC 9112, 9.6).
 _UNWANTED = 2**28
 
 log = logging.getLogger(__name__)
 
 
 class Connection(Answering):
-    """The protocol of one connection. All methods are called by the loop."""
+    """The protocol of one connection. The loop calls all methods."""
 
     __slots__ = ("_small", "_upload")
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
-        #: The body of the request at hand: as far as it has come, or on its way to a thread.
+        #: The body of the current request: the pieces read so far, or the stream to a thread.
         self._small: list[bytes] | None = None
         self._upload: Upload | None = None
 
     # -- the transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go: one buffer serves all, since they are copied from it in the same turn."""
+        """Return the buffer for the next bytes. All connections share it, because its bytes are copied immediately."""
         return self._server.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come."""
+        """Read the bytes that have arrived."""
         self._guarded(self._received, bytes(self._server.buffer[:nbytes]))
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it has asked for is still answered."""
+        """Note that the client sends no more; its earlier requests are still answered."""
         self._eof = True
         return self._guarded(self._ended) and self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """Release everything that this connection holds."""
         self._enter(None)
         self._server.closed(self)
         self._machine.close()
@@ -82,7 +82,7 @@ class Connection(Answering):
 
     @property
     def _unwanted(self) -> bool:
-        """Whether what comes is read for nothing but to leave the connection in order."""
+        """Return whether the bytes are only read so that the connection can close without a reset."""
         return self._machine.answered or (self._machine.state is State.CLOSING and self._exchange is None)
 
     def _discard(self, count: int) -> None:
@@ -91,7 +91,7 @@ class Connection(Answering):
             self._transport.close()
 
     def _advance(self) -> None:
-        """Go as far as the bytes that are there allow."""
+        """Process the bytes in the buffer as far as possible."""
         machine = self._machine
         while machine.state in (State.HEAD, State.BODY):
             if machine.state is State.BODY:
@@ -108,7 +108,7 @@ class Connection(Answering):
             self._transport.pause_reading()
 
     def _begin(self, head: Head) -> None:
-        """A request has begun: read its body, or hand it to a thread."""
+        """Read the new request's body, or hand the request to a thread."""
         self._enter(None)
         if not head.has_body:
             if not self._answer_plain(head):
@@ -136,7 +136,7 @@ class Connection(Answering):
                 self._transport.pause_reading()
 
     def _join_group(self, body: bytes) -> bool:
-        """Store a submit with others, where it is plain."""
+        """Add a plain submit to the next group. Return False if it is not plain."""
         head, submits = self._machine.head, self._server.submits
         if submits is None or head is None:
             return False
@@ -151,7 +151,7 @@ class Connection(Answering):
         return upload
 
     def _wanted(self) -> None:
-        """The thread begins to read the body, or has room for more of it."""
+        """Read more of the body, because the thread has room for it."""
         if self._transport.is_closing():
             return
         self._send(self._machine.ask_for_body())
@@ -159,7 +159,7 @@ class Connection(Answering):
             self._transport.resume_reading()
 
     def _ended(self) -> None:
-        """The client has sent its last byte."""
+        """Note that the client has sent its last byte."""
         state = self._machine.state
         if state is State.BODY and self._small is not None:
             raise Refused(400)
@@ -184,7 +184,7 @@ class Connection(Answering):
         pool.submit(exchange.start)
 
     def _read_on(self) -> None:
-        """Read the next request, some of which may have come already."""
+        """Read the next request; some of it may be in the buffer."""
         if not self._eof:
             self._transport.resume_reading()
         self._advance()
@@ -195,12 +195,12 @@ class Connection(Answering):
         self._upload, self._moved = None, 0
 
     def _refuse(self, status: int) -> None:
-        """Answer a request that cannot be read, and close the connection."""
-        if self._machine.answered:  # it is in the rest of a body that nobody wanted
+        """Answer a malformed request, and close the connection."""
+        if self._machine.answered:  # the error is in the rest of an unwanted body
             self._transport.close()
             return
         event(log, "request.refused", status=status)
-        if self._upload is not None:  # a thread reads it, and will answer
+        if self._upload is not None:  # the thread that reads the body answers
             self._upload.fail(ConnectionError("malformed chunks"))
             self._machine.close()
             return
@@ -223,9 +223,9 @@ class Connection(Answering):
         return Stage.HEAD if state is State.HEAD else None
 
     def overdue(self, seconds: float) -> None:
-        """It has been in its stage for so many seconds."""
+        """Close the connection after `seconds` in its stage, unless a thread is the cause of the delay."""
         if self._stage is Stage.UPLOAD and self._upload is not None and not self._upload.starved:
-            self._enter(None)  # it is the thread that takes its time
+            self._enter(None)  # the thread is slow, not the client
             self._settle()
         else:
             super().overdue(seconds)

@@ -1,7 +1,7 @@
-"""Until when a connection may be as it is: O(1) for each change, and no timer for each connection.
+"""The time limits of connections: O(1) for each change, and no timer per connection.
 
-Each stage has one length, so those that entered it first are over first: a dict, in the order of its insertions, is all
-that it takes.
+All connections in a stage have the same limit, so the first to enter it is the first to exceed it: a dict, which keeps
+the order of insertion, is enough.
 """
 
 from enum import Enum
@@ -12,23 +12,23 @@ T = TypeVar("T")
 
 
 class Stage(Enum):
-    """What a connection waits for from its client, and the number of seconds that it may take."""
+    """A connection's reason to wait for its client, and the number of seconds that it may wait."""
 
-    #: A next request.
+    #: The next request.
     IDLE = "idle", 75.0
     #: The rest of a head.
     HEAD = "head", 10.0
     #: The rest of a small body.
     BODY = "body", 30.0
-    #: Progress of a large body that a thread reads, and of an answer that the client reads.
+    #: Progress of a large body that a thread reads, or of an answer that the client reads.
     UPLOAD = "upload", 10.0
     WRITE = "write", 10.0
-    #: After the last answer: that the client closes, or the end of a body that nobody wants.
+    #: After the last answer: the client's close, or the end of an unwanted body.
     LINGER = "linger", 2.0
 
     @property
     def seconds(self) -> float:
-        """How long it may take."""
+        """The number of seconds allowed in this stage."""
         return self.value[1]
 
 
@@ -39,17 +39,17 @@ class Deadlines(Generic[T]):
         self._since: dict[Stage, dict[T, float]] = {stage: {} for stage in Stage}
 
     def enter(self, connection: T, before: Stage | None, stage: Stage | None, now: float) -> None:
-        """A connection leaves one stage for another, or begins the same anew."""
+        """Move a connection to another stage, or restart its current one."""
         if before is not None:
             self._since[before].pop(connection, None)
         if stage is not None:
             self._since[stage][connection] = now
 
     def over(self, stage: Stage, now: float, seconds: float) -> list[T]:
-        """Those that have been in a stage for so many seconds. Each must enter another stage, or the same anew."""
+        """Return the connections in a stage for at least `seconds`. The caller moves each, or restarts its stage."""
         since = self._since[stage]
         return list(takewhile(lambda connection: since[connection] <= now - seconds, since))
 
     def oldest(self, stage: Stage) -> T | None:
-        """Who has been in this stage for longest."""
+        """Return the connection that has been in this stage the longest."""
         return next(iter(self._since[stage]), None)

@@ -1,11 +1,11 @@
-"""What Redis publishes of tasks, heard by the loop itself on one connection.
+"""Receives the task changes that Redis publishes, on one connection read by the loop.
 
-A change of a record is published on `t:<task id>` as one word: the new status, `progress`, `log` or `dropped`, in the
-step that makes the change. A subscription is called with each word that it asked for, and with an empty one when it
-begins to stand: at first, and after a lost connection. So whoever looks at the record when called misses nothing.
+Each change of a record is published on `t:<task id>` as one message: the new status, `progress`, `log` or `dropped`, in
+the script call that makes the change. A subscription is called with each message that it asked for, and with an empty
+one when it becomes active: at first, and after a lost connection. A caller that then reads the record misses no change.
 
-redis-py connects (TLS, Sentinel, passwords) in a thread; from there on the loop reads the socket itself, so that
-`in_sync` can take what has come by now before it responses.
+redis-py connects (TLS, Sentinel, passwords) in a thread; afterwards the loop reads the socket itself, so that `in_sync`
+can process everything that has arrived before it answers.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from server.logs import event
 from server.store.connection import UNREACHABLE
 from server.store.keys import Keys
 
-#: Seconds of silence after which Redis is asked whether it is there; after as many again the connection is renewed.
+#: Seconds of silence after which Redis is pinged; after as many again, the connection is renewed.
 _PATIENCE = 2.0
 
-#: Seconds between two tries to reach a Redis that is gone.
+#: Seconds between two attempts to reconnect to Redis.
 _RETRY = 0.5
 
 _NOTHING_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Calls `notify` at each of some words about one task."""
+    """Calls `notify` at each of the given messages about one task."""
 
     __slots__ = ("notify", "task_id", "words")
 
@@ -44,12 +44,12 @@ class Subscription:
 
 
 class Notifier:
-    """The subscriptions of one process. Everything here belongs to the loop's thread."""
+    """The subscriptions of one process. Only the loop's thread uses it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], Any], keys: Keys) -> None:
         self._loop = loop
         self._keys = keys
-        #: Gives a connected `redis.connection.Connection`; called in a thread.
+        #: Returns a connected `redis.connection.Connection`; called in a thread.
         self._connect = connect
         self._subscriptions: dict[str, set[Subscription]] = {}
         #: Tasks whose subscription Redis has confirmed.
@@ -63,7 +63,7 @@ class Notifier:
         self._heard = 0.0
 
     def subscribe(self, task_id: str, words: frozenset[str], notify: Callable[[], object]) -> Subscription:
-        """Begin to listen; `notify` is called once nothing can be missed any more."""
+        """Subscribe to a task's messages; `notify` is called once no later change can be missed."""
         made = Subscription(task_id, words, notify)
         others = self._subscriptions.setdefault(task_id, set())
         others.add(made)
@@ -76,7 +76,7 @@ class Notifier:
         return made
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Stop calling it. May be called again."""
+        """End a subscription. May be called repeatedly."""
         task_id = subscription.task_id
         others = self._subscriptions.get(task_id, set())
         others.discard(subscription)
@@ -85,19 +85,19 @@ class Notifier:
             self._send("UNSUBSCRIBE", self._keys.task(task_id))
 
     def in_sync(self, task_id: str) -> bool:
-        """Take what Redis has sent until now. Whether every change of the task that it knows of was among it."""
+        """Read all that Redis has sent so far. Return whether that includes every change of the task until now."""
         self._read()
         return task_id in self._standing
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop receiving messages."""
         if self._keeping is not None:
             self._keeping.cancel()
 
     # -- the connection
 
     async def _keep(self) -> None:
-        """Have a connection, always."""
+        """Keep one connection to Redis open, and reconnect when it is lost."""
         while True:
             began = self._loop.time()
             try:
@@ -138,13 +138,13 @@ class Notifier:
             self._send("PING")
 
     def _lose(self) -> None:
-        """Give the connection up: nothing that comes by it counts any more."""
+        """Drop the connection and all subscriptions that it confirmed."""
         self._standing.clear()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
     def _send(self, *words: str) -> None:
-        if self._connection is None:  # `_attend` will subscribe to what there is then
+        if self._connection is None:  # `_attend` subscribes to all channels when it connects
             return
         self._unsent += b"".join(self._connection.pack_command(*words))
         self._write()

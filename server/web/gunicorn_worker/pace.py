@@ -1,4 +1,4 @@
-"""A connection's pace: what it waits for from its client, since when, and how much the client has done meanwhile."""
+"""Measures a connection's client: its current stage, and its progress since the stage began."""
 
 import asyncio
 import fcntl
@@ -11,13 +11,13 @@ from server.web.gunicorn_worker.deadlines import Stage
 if TYPE_CHECKING:
     from server.web.gunicorn_worker.server import Server
 
-#: Bytes of an answer that may wait for the client before the next piece is made.
+#: Bytes of an answer that may wait for the client before the next piece is requested.
 _WRITE_AHEAD = 256 * 1024
 
 #: Bytes a second below which a client that sends a body or reads an answer counts as stalled.
 _PROGRESS = 1024
 
-#: Stages that are begun anew where the client has made progress.
+#: Stages that restart when the client has made progress.
 _PROGRESSING = (Stage.UPLOAD, Stage.WRITE, Stage.LINGER)
 
 
@@ -32,21 +32,21 @@ class Paced(asyncio.BufferedProtocol):
         self._stage: Stage | None = None
         #: Whether the client reads too slowly for more to be written.
         self._paused = False
-        #: Bytes of a body that have come, bytes that were written, and how far the client was when the stage began.
+        #: Bytes received of a body, bytes written, and the client's progress at the start of the stage.
         self._moved = self._written = self._mark = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register the new connection with the server."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(_WRITE_AHEAD)
         self._server.connections.add(self)
         self._enter(Stage.IDLE)
 
     def stop(self) -> None:
-        """The server stops."""
+        """React to the stop of the server."""
 
     def abort_now(self) -> None:
-        """Close without a word."""
+        """Close the connection immediately, without an answer."""
         self._enter(None)
         self._transport.abort()
 
@@ -59,18 +59,18 @@ class Paced(asyncio.BufferedProtocol):
         self._stage = stage
 
     def _settle(self) -> None:
-        """Enter the stage that fits."""
+        """Enter the stage that matches the connection's state."""
         stage = Stage.WRITE if self._paused else self._next_stage()
         if stage is not self._stage:
             self._enter(stage)
             self._mark = self._progress()
 
     def _next_stage(self) -> Stage | None:
-        """What is waited for, where it is not that the client reads."""
+        """Return the stage to enter when the client is not slow at reading."""
         raise NotImplementedError
 
     def overdue(self, seconds: float) -> None:
-        """It has been in its stage for so many seconds: give the client up, or wait on where it has made progress."""
+        """Close the connection after `seconds` in its stage, unless the client has made progress."""
         if self._stage in _PROGRESSING and self._progress() - self._mark >= seconds * _PROGRESS:
             self._enter(None)
             self._settle()
@@ -81,7 +81,7 @@ class Paced(asyncio.BufferedProtocol):
         self.abort_now()
 
     def _progress(self) -> int:
-        """How many bytes the client has sent and read by now; what its system has not taken yet was not read."""
+        """Return the number of bytes sent and read by the client, without those still in our system's buffer."""
         unsent = self._transport.get_write_buffer_size()
         if self._stage is Stage.WRITE or unsent:
             socket = self._transport.get_extra_info("socket")

@@ -1,4 +1,4 @@
-"""Requests that wait for something else than their clients: each is an entry here, and holds no thread."""
+"""Requests parked on the loop while they wait for a task: each is one entry and holds no thread."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Parking:
-    """One request, from its first wait to its answer.
+    """One parked request, from its first wait to its answer.
 
-    It goes back to a thread when its task may have changed, when its time has come, or when the server stops; and waits
-    again where the application says so.
+    It returns to a thread when its task may have changed, when its time is up, or when the server stops; the
+    application may park it again.
     """
 
     __slots__ = ("_exchange", "_notified", "_parked", "_server", "_subscription", "_timer", "_waits", "_when_read")
@@ -32,9 +32,10 @@ class Parking:
         self._server = server
         self._exchange = exchange
         self._parked = parked
-        #: Makes a call when the client has read enough of what was written.
+        #: Makes a call when the client has read enough of the bytes written so far.
         self._when_read = when_read
-        #: Whether it waits, or is with a thread; and whether there is news that no thread has looked at.
+        #: Whether the request waits (and is not with a thread), and whether a message arrived that no thread has
+        #: handled.
         self._waits = self._notified = False
         self._timer: asyncio.TimerHandle | None = None
         self._subscription: Subscription | None = None
@@ -42,7 +43,7 @@ class Parking:
             self._subscription = server.notifier.subscribe(parked.task_id, parked.words, self._notify)
 
     def park(self) -> None:
-        """Wait, or go on immediately where there is news."""
+        """Wait, or continue immediately if a message has arrived."""
         self._waits = True
         self._timer = self._server.loop.call_at(self._parked.until, self.wake)
         if self._notified or not self._server.alive:
@@ -53,14 +54,14 @@ class Parking:
         self.wake()
 
     def wake(self) -> None:
-        """Go on, as soon as the client has read what was written before."""
+        """Continue as soon as the client has read the earlier bytes."""
         if self._waits:
             self._when_read(self._go_on)
 
     def _go_on(self) -> None:
         if not self._waits:
             return
-        self._waits = self._notified = False  # what comes from here on may be missed by what is read now
+        self._waits = self._notified = False  # the read that follows may miss later messages
         self._cancel_timer()
         if not self._server.alive:
             self._parked.deadline = 0.0
@@ -72,7 +73,7 @@ class Parking:
             self._timer = None
 
     def close(self) -> None:
-        """The request is answered, or its client has gone."""
+        """Stop waiting: the request is answered, or its client has disconnected."""
         self._waits = False
         self._cancel_timer()
         if self._subscription is not None:

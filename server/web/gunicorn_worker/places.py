@@ -1,4 +1,4 @@
-"""How many requests wait in all web processes together: a number for each process, in shared memory."""
+"""Counts the waiting requests of all web processes: one number per process, in shared memory."""
 
 import mmap
 import threading
@@ -9,32 +9,32 @@ _PROCESSES = 1024
 
 
 class Counts:
-    """Made by Gunicorn's arbiter before it forks. A worker's number is found by its age, its count of forks."""
+    """The counts of all workers. Gunicorn's arbiter creates them before it forks; a worker's `age` is its index."""
 
     def __init__(self) -> None:
         self._counts = memoryview(mmap.mmap(-1, 4 * _PROCESSES)).cast("i")
 
     def taken(self) -> int:
-        """By all processes."""
+        """Return the sum over all processes."""
         return sum(self._counts)
 
     def count(self, age: int, number: int) -> None:
-        """Add to a process's number."""
+        """Add `number` to the count of one process."""
         self._counts[age % _PROCESSES] += number
 
     def vacate(self, age: int) -> None:
-        """A process begins, or has ended: nobody waits there."""
+        """Reset the count of a process that starts or has ended."""
         self._counts[age % _PROCESSES] = 0
 
 
 @lru_cache(maxsize=1)
 def counts() -> Counts:
-    """The counts of this Gunicorn. First called in the arbiter, so that every worker inherits the same."""
+    """Return this Gunicorn's counts. The arbiter must call this first, so that all workers inherit the memory."""
     return Counts()
 
 
 class Places:
-    """The places as one worker's requests take them."""
+    """The places for waiting requests, as one worker uses them."""
 
     def __init__(self, age: int, room: int, alive: Callable[[], bool]) -> None:
         self._counts = counts()
@@ -45,7 +45,7 @@ class Places:
         self._counts.vacate(age)
 
     def enter(self) -> bool:
-        """Take a place; False where all are taken, or the worker stops."""
+        """Take a place. Return False if none is free, or if the worker stops."""
         with self._entering:
             if not self._alive() or self._counts.taken() >= self._room:
                 return False
@@ -53,10 +53,10 @@ class Places:
         return True
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Release the place."""
         with self._entering:
             self._counts.count(self._age, -1)
 
     def taken(self) -> int:
-        """How many places are taken in all web processes."""
+        """Return the number of places in use in all web processes."""
         return self._counts.taken()

@@ -1,7 +1,8 @@
-"""Requests that the loop answers itself, because nothing in them waits: polls of tasks that it knows, and liveness.
+"""Requests that the loop answers itself, because they never wait: polls of cached tasks, and liveness checks.
 
-Whatever is not plain goes to the application: keys that are not in memory, sessions, other origins, conditions that are
-not one tag, queries, prefixes, every error. Both ways make their answers by the functions of `server.web.responses`.
+All other requests go to the application: keys that are not in memory, sessions, other origins, conditions that are not
+exactly one tag, queries, prefixes, every error. Both paths build their answers with the functions of
+`server.web.responses`.
 """
 
 import contextlib
@@ -24,10 +25,10 @@ from server.web.reply import Reply
 _POLL = re.compile(r"/tasks/([0-9a-f-]{36})(/result)?")
 _LIVE = "/health/live"
 
-#: Seconds before the keys must be read again at which a thread begins to, and within which the loop does without them.
+#: Seconds before the keys expire from memory: a thread starts to reload them, and the loop stops using them.
 _REFRESH_BEFORE, _MARGIN = 1.0, 0.05
 
-#: Fields with which an answer may be another one.
+#: Header fields that could change the answer.
 _NOT_PLAIN = frozenset(
     {"origin", "cookie", "prefer", "accept", "content-encoding", "range", "script_name", "x-forwarded-prefix"}
 )
@@ -35,7 +36,7 @@ _NOT_PLAIN = frozenset(
 
 @dataclass(slots=True, eq=False)
 class Plain:
-    """What counts of a plain request."""
+    """The parts of a plain request that determine its answer."""
 
     path: str
     task_id: str
@@ -46,7 +47,7 @@ class Plain:
     request_id: str
 
 
-#: Stands for a head that is not plain.
+#: Marks a head that is not plain.
 _OTHER = Plain("", "", False, "", "", "", "")
 
 
@@ -68,7 +69,7 @@ class Polls:
         self._refreshing = False
 
     def answer(self, head: Head) -> Reply | None:
-        """The answer, or None where the application is to be asked."""
+        """Return the answer, or None if the application must answer."""
         plain = head.memo
         if plain is None:
             plain = head.memo = _plain(head)
@@ -84,7 +85,7 @@ class Polls:
         return reply
 
     def offer(self, head: Head) -> Offer | None:
-        """What the application is to do with the record that it reads for this request."""
+        """Return the instructions for caching the record that the application reads for this request."""
         plain = head.memo
         return self._cache.offer(plain.task_id) if isinstance(plain, Plain) and plain.task_id else None
 
@@ -103,7 +104,7 @@ class Polls:
         return self._result(plain, entry) if plain.result else self._status(plain, entry, 200)
 
     def caller(self, authorization: str, host: str) -> Caller | None:
-        """Who makes a plain request; None where the application has to find out."""
+        """Return the caller of a plain request, or None if the application must authenticate it."""
         if not self._keys_are_known():
             return None
         keys = self._keys
@@ -113,7 +114,7 @@ class Polls:
         return LOCAL if not keys.any() and is_local(self._settings, host) else None
 
     def _keys_are_known(self) -> bool:
-        """Whether the keys can be asked without reading them; a thread reads them again before that ends."""
+        """Return whether the keys in memory are current; a thread reloads them before they expire."""
         seconds = self._keys.in_memory_for()
         if 0 < seconds < _REFRESH_BEFORE and not self._refreshing:
             self._refreshing = True
@@ -145,7 +146,7 @@ class Polls:
 
 
 def _plain(head: Head) -> Plain:
-    """Whether a request is plain can be told by its head alone."""
+    """Decide from the head alone whether a request is plain."""
     match = _POLL.fullmatch(head.target)
     if head.method != "GET" or head.has_body or (match is None and head.target != _LIVE):
         return _OTHER

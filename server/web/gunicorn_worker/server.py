@@ -1,4 +1,4 @@
-"""What the connections of one worker share, and the loop's own rounds: accepting, deadlines, stopping."""
+"""The state shared by one worker's connections, and the loop's periodic work: accepting, deadlines, stopping."""
 
 import asyncio
 import contextlib
@@ -24,26 +24,26 @@ from server.web.gunicorn_worker.wsgi.threads import Mailbox, Threads
 #: Seconds between two rounds.
 ROUND = 0.25
 
-#: Seconds for which a stalled upload may hold a thread that others wait for.
+#: Seconds for which a stalled upload may hold a thread while other requests wait for one.
 _IMPATIENCE = 1.0
 
-#: Seconds that an idle connection has for one more request when the server stops: its client may be sending one.
+#: Seconds for which an idle connection stays open when the server stops: its client may be sending a request.
 _LAST_CALL = 2.0
 
-#: Bytes that are read from a socket at once.
+#: Bytes to read from a socket in one call.
 _READ = 256 * 1024
 
-#: Whose connections are closed first where there are too many.
+#: The stages whose connections are closed first when there are too many.
 _DISPENSABLE = (Stage.LINGER, Stage.IDLE, Stage.HEAD)
 
-#: The system has no room for another connection now.
+#: Errors that mean: the system has no room for another connection now.
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 log = logging.getLogger(__name__)
 
 
 class Server:
-    """The state of a worker's loop. Everything but `post` belongs to the loop's thread."""
+    """The state of a worker's loop. Only `post` may be called from another thread."""
 
     def __init__(
         self,
@@ -57,17 +57,18 @@ class Server:
     ) -> None:
         self.loop = loop
         self.application = application
-        #: The bytes of the answer to a request that cannot be read; and what each environment has besides PEP 3333.
+        #: The answer to a malformed request, as bytes; and the keys that each environment has in addition to PEP 3333.
         self.refusal = refusal
         self.extra = extra
         self.environs = Environs(cfg)
-        #: Threads for requests, and others for what takes long, so that a small request never waits for a large one.
+        #: Threads for requests, and separate ones for long transfers, so that a small request never waits for a large
+        #: one.
         self.threads = Threads(cfg.threads, "request")
         self.uploads = Threads(cfg.threads, "upload")
         self.downloads = Threads(max(1, cfg.threads // 2), "download")
         self.post = Mailbox(loop).post
         self.notifier = Notifier(loop, store.listening_connection, store.keys)
-        #: Answers requests that need no thread, where there are such.
+        #: Answers requests that need no thread; None without the application's polls.
         self.polls: Polls | None = None
         self.submits: Submits | None = None
         self.deadlines: Deadlines[Paced] = Deadlines()
@@ -85,7 +86,7 @@ class Server:
     # -- connections
 
     def listen(self, listener: socket.socket) -> None:
-        """Accept connections from here."""
+        """Accept connections on this socket."""
         listener.setblocking(False)
         self._listeners[listener] = False
         self._accept_again(listener)
@@ -102,7 +103,7 @@ class Server:
                 self.loop.remove_reader(listener)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection: the next turn of the loop, or a sibling's, takes the next. Whether there was one."""
+        """Accept one connection and return whether there was one. The next turn, or another worker, accepts more."""
         if len(self.connections) + len(self._greeting) >= self._most and not self._make_room():
             self._pause_accepting()
             return False
@@ -121,11 +122,11 @@ class Server:
 
     async def _greet(self, accepted: socket.socket) -> None:
         patience = {"ssl_handshake_timeout": Stage.HEAD.seconds} if self._tls else {}
-        with contextlib.suppress(OSError):  # the client has gone, or its TLS is none
+        with contextlib.suppress(OSError):  # the client has disconnected, or its TLS handshake is invalid
             await self.loop.connect_accepted_socket(lambda: Connection(self), accepted, ssl=self._tls, **patience)
 
     def _make_room(self) -> bool:
-        """Close the connection that has been of no use for longest; False where all are of use."""
+        """Close the longest idle connection. Return False if none is idle."""
         for stage in _DISPENSABLE:
             if (oldest := self.deadlines.oldest(stage)) is not None:
                 oldest.abort_now()
@@ -133,17 +134,17 @@ class Server:
         return False
 
     def closed(self, connection: Paced) -> None:
-        """A connection is no more."""
+        """Remove a closed connection."""
         self.connections.discard(connection)
 
     def count_request(self) -> None:
-        """A request has been answered."""
+        """Count an answered request."""
         self.requests += 1
 
     # -- rounds
 
     def round(self) -> None:
-        """What is to be done now and then."""
+        """Do the periodic work of one round."""
         now = self.loop.time()
         self.date = formatdate(usegmt=True)
         for stage in Stage:
@@ -163,7 +164,7 @@ class Server:
     # -- stopping
 
     def stop(self) -> None:
-        """Take who has connected already, and nobody else. Whom the kernel lets in later would be reset at the end."""
+        """Accept the clients that have connected already, then close the sockets: later ones would be reset at exit."""
         if not self.alive:
             return
         self._pause_accepting()
@@ -179,5 +180,5 @@ class Server:
 
     @property
     def finished(self) -> bool:
-        """Whether a server that stops has answered everyone."""
+        """Return whether a stopping server has answered every request."""
         return not self.connections and not self._greeting

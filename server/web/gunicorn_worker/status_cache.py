@@ -1,7 +1,7 @@
-"""Records that this process has read and of which it would have heard a change: polls that ask Redis nothing.
+"""Cached task records, kept current by messages from Redis: polls of these tasks send nothing to Redis.
 
-A task that is asked for a second time is subscribed to. What was read after the subscription stands counts until a
-change is published, which happens in the step that makes it, before whoever made it has an answer.
+The second poll of a task subscribes to its changes. A record read after the subscription is active stays valid until a
+change is published, which happens in the script call that makes the change, before its caller has an answer.
 """
 
 import time
@@ -14,22 +14,23 @@ from server.web.gunicorn_worker.notifier import Notifier, Subscription
 from server.web.long_poll import CHANGES
 from server.web.responses import encoded_status
 
-#: Tasks that a process remembers, each with one subscription at most.
+#: Tasks that a process caches, each with at most one subscription.
 MAX_TASKS = 2000
 
-#: Seconds for which a record counts without being read: in a queue, where its place changes without a word, and else.
+#: Seconds for which a cached record is valid: for a queued task, whose position changes without a message, and for
+#: others.
 _QUEUED_SECONDS = 1.0
 _OTHER_SECONDS = 10.0
 
-#: Bytes of a result that is remembered with its record.
+#: Maximum bytes of a result that is cached with its record.
 _MAX_RESULT = 2048
 
-#: Keeps what a thread has read: the record, and in how many seconds it is likely to start.
+#: Caches a record that a thread has read, with the estimated seconds until the task starts.
 Offer = Callable[[Record, float | None], None]
 
 
 class Entry:
-    """A task that was asked for; `record` is None where it is to be read."""
+    """A task that was polled; `record` is None if it must be read."""
 
     __slots__ = ("body", "etag", "record", "subscription", "to_start", "turn", "until")
 
@@ -39,17 +40,17 @@ class Entry:
         self.to_start: float | None = None
         self.until = 0.0
         self.subscription: Subscription | None = None
-        #: Changes that were heard: what was read before one does not replace what is read after it.
+        #: The number of changes received: a record read before a change does not replace one read after it.
         self.turn = 0
 
     def forget(self) -> None:
-        """The record has changed, or may have."""
+        """Drop the record, because it may have changed."""
         self.record = None
         self.turn += 1
 
 
 class StatusCache:
-    """The records of one process's polls. Everything but an offer belongs to the loop's thread."""
+    """The cached records of one process. Only an offer may be used from another thread."""
 
     def __init__(self, notifier: Notifier, post: Callable[..., None]) -> None:
         self._notifier = notifier
@@ -57,7 +58,7 @@ class StatusCache:
         self._entries: dict[str, Entry] = {}
 
     def get(self, task_id: str) -> Entry | None:
-        """The entry of a task whose record is known and up to date."""
+        """Return the entry of a task whose record is cached and current."""
         entry = self._entries.get(task_id)
         if entry is None or entry.record is None or not self._notifier.in_sync(task_id):
             return None
@@ -66,7 +67,7 @@ class StatusCache:
         )  # `in_sync` may have changed it
 
     def offer(self, task_id: str) -> Offer | None:
-        """What to do with the record that a thread is about to read; None where it would not be of use."""
+        """Return the callback for a record that a thread is about to read, or None if it would not be cached."""
         entry = self._entries.get(task_id)
         if entry is None:
             self._entries[task_id] = Entry()

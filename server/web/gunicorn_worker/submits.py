@@ -1,8 +1,8 @@
-"""Small JSON submits, stored in groups: all that arrive while one script call is under way go into the next.
+"""Small JSON submits, stored in groups: all that arrive during one script call go into the next.
 
-A thread validates and stores a whole group, so that a request costs neither a thread's turn nor Flask's. Whatever is
-not plain goes to the application: options, idempotency keys, uploads, and every input that does not fit. Answers are
-made by the functions of `server.web.responses` and `server.web.errors`.
+A thread validates and stores a whole group, so that a request costs neither a switch to a thread nor Flask's overhead.
+All other submits go to the application: those with options, idempotency keys, uploads, or invalid input. The functions
+of `server.web.responses` and `server.web.errors` build the answers.
 """
 
 import logging
@@ -33,16 +33,16 @@ from server.web.reply import Reply
 if TYPE_CHECKING:
     from server.web.gunicorn_worker.answering import Answering
 
-#: Submits of one group: a script that takes longer would hold other clients of Redis up.
+#: Maximum submits in one group: a longer script call would block Redis for other clients.
 _MAX_GROUP = 256
 
-#: Bytes of a body that is validated here.
+#: Maximum bytes of a body that is validated here.
 _MAX_BODY = 16 * 1024
 
 _SUBMIT = re.compile(r"/tasks/([A-Za-z0-9_-]+)")
 _JSON = ("application/json", "application/json; charset=utf-8")
 
-#: Fields with which a submit is more than its input.
+#: Header fields that carry options of a submit.
 _NOT_PLAIN = frozenset(
     {"origin", "cookie", "prefer", "cancel-after", "idempotency-key", "content-encoding", "traceparent", "tracestate"}
     | {"expect", "forwarded", "x-forwarded-prefix", "x-forwarded-host"}
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Plain:
-    """What counts of the head of a plain submit."""
+    """The parts of a plain submit's head that are used."""
 
     path: str
     definition: TaskDefinition
@@ -64,7 +64,7 @@ class _Plain:
 
 @dataclass(slots=True, eq=False)
 class PlainSubmit:
-    """One submit on its way. It stands for an exchange at its connection; `reply` is None where Flask is to answer."""
+    """One submit in progress, in place of an exchange. `reply` is None if Flask must answer it."""
 
     connection: "Answering"
     plain: _Plain
@@ -75,17 +75,17 @@ class PlainSubmit:
     reply: Reply | None = None
 
     def close(self) -> None:
-        """Nobody wants the answer: the task is stored all the same."""
+        """Ignore that the client has disconnected: the task is stored all the same."""
 
     def answer(self, reply: Reply, task_id: str = "") -> None:
-        """Note the answer, and log the request."""
+        """Set the answer, and log the request."""
         reply.fields.update(responses.common_fields(self.request_id))
         log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id)
         self.reply = reply
 
 
 class Submits:
-    """Stores the plain submits of one process, a group at a time. Everything but `_run` is done by the loop."""
+    """Stores the plain submits of one process, a group at a time. The loop calls everything but `_run`."""
 
     def __init__(
         self, store: Store, polls: Polls, post: Callable[..., None], submit: Callable[[Callable[[], None]], None]
@@ -98,7 +98,7 @@ class Submits:
         self._busy = False
 
     def take(self, connection: "Answering", head: Head, body: bytes) -> PlainSubmit | None:
-        """Take a submit into the next group; None where the application is to be asked."""
+        """Add a submit to the next group. Return None if the application must answer it."""
         if head.memo is None:
             head.memo = _plain(head) or False
         plain = head.memo
@@ -111,7 +111,7 @@ class Submits:
         self._pending.append(taken)
         if not self._busy:
             self._busy = True
-            self._post(self._start)  # after what else has come in this turn
+            self._post(self._start)  # after the other submits of this turn
         return taken
 
     def _start(self) -> None:
@@ -120,7 +120,7 @@ class Submits:
 
     def _done(self, group: list[PlainSubmit], outage: CoatcheckError | None) -> None:
         self._busy = bool(self._pending) and outage is None
-        if outage is not None:  # those who wait have waited for the same Redis
+        if outage is not None:  # the waiting submits wait for the same Redis
             waiting, self._pending = self._pending, []
             for each in waiting:
                 each.answer(problem_reply(outage, each.request_id))
@@ -145,16 +145,16 @@ class Submits:
             self._post(self._done, group, outage)
 
     def _prepare(self, each: PlainSubmit) -> NewTask | None:
-        """The task to store; None where the application has to say what is wrong."""
+        """Return the task to store, or None if the application must report an error."""
         store, kind = self._store, each.plain.definition
         try:
             given = kind.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
             return Submission(store, kind, each.owner, each.request_id).prepare(given)
-        except Exception:  # nothing is stored yet
+        except Exception:  # nothing has been stored
             return None
 
     def _store_all(self, owner: str, items: list[tuple[PlainSubmit, NewTask]]) -> CoatcheckError | None:
-        """Store one owner's tasks and note their answers. The outage, if there is one."""
+        """Store one owner's tasks and set their answers. Return the outage, if there is one."""
         try:
             result = store_and_publish(self._store, SubmitRequest(owner, [task for _, task in items]))
             left = sum(isinstance(outcome, int) for outcome in result.outcomes)
@@ -162,7 +162,7 @@ class Submits:
                 if isinstance(outcome, CoatcheckError):
                     each.answer(problem_reply(outcome, each.request_id))
                     continue
-                left -= 1  # what the later ones of the group have added
+                left -= 1  # what later submits of the group have added
                 accepted = Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished - left)
                 each.answer(responses.accepted_reply(self._store, accepted), task.id)
         except Exception as error:
@@ -183,7 +183,7 @@ class Submits:
 
 
 def _plain(head: Head) -> _Plain | None:
-    """What counts of a head, where it is a plain submit's."""
+    """Return the used parts of a head if it belongs to a plain submit."""
     match = _SUBMIT.fullmatch(head.target)
     if head.method != "POST" or match is None or not is_registered(match[1]):
         return None

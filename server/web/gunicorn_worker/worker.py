@@ -1,4 +1,4 @@
-"""Gunicorn's side: the worker class. The arbiter, signals, reloads and sockets are Gunicorn's."""
+"""The Gunicorn worker class. The arbiter, signals, reloads and sockets are Gunicorn's own."""
 
 import asyncio
 import contextlib
@@ -22,15 +22,15 @@ from server.web.gunicorn_worker.status_cache import StatusCache
 from server.web.gunicorn_worker.submits import Submits
 from server.web.long_poll import PLACES
 
-#: Connections that a process takes besides those of clients that wait: idle ones, mostly.
+#: Connections that a process accepts in addition to those of waiting clients: mostly idle ones.
 OTHER_CONNECTIONS = 10_000
 
-#: Files that a process has open besides its connections: Redis, logs, blobs.
+#: Files that a process opens in addition to its connections: Redis, logs, blobs.
 _OTHER_FILES = 100
 
 
 def max_connections(settings: Settings) -> int:
-    """Gunicorn's `worker_connections`: room for all who may wait, as far as the limit of open files goes."""
+    """Return Gunicorn's `worker_connections`: room for all clients that may wait, within the limit of open files."""
     wanted = settings.max_waiters + OTHER_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + _OTHER_FILES
@@ -41,30 +41,30 @@ def max_connections(settings: Settings) -> int:
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """Gunicorn's, but for its access log: `server.web.middleware` writes a line a request.
+    """Disables Gunicorn's access log, because `server.web.middleware` logs each request.
 
-    Any `logconfig_dict` switches that on, and a line that no handler takes still cost a tenth of a small request.
+    Any `logconfig_dict` enables that log, and a line without a handler would still cost a tenth of a small request.
     """
 
     access_log_enabled = False
 
 
 class LoopWorker(base.Worker):  # type: ignore[misc]
-    """A worker whose connections are held by one asyncio loop, and whose application runs in threads."""
+    """A worker with one asyncio loop for all connections, and threads for the application."""
 
     wsgi: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         room = min(load().max_waiters, self.cfg.worker_connections)
-        self._places = Places(self.age, room, lambda: self.alive)  # made before the fork: its memory is shared
+        self._places = Places(self.age, room, lambda: self.alive)  # before the fork, so that its memory is shared
 
     def run(self) -> None:
-        """Serve until Gunicorn says that it is enough."""
+        """Serve until Gunicorn ends the worker."""
         asyncio.run(self._serve())
 
     def init_signals(self) -> None:
-        """As Gunicorn; but to wake a loop is the loop's own business, and Gunicorn's pipe is read by nobody here."""
+        """Set Gunicorn's handlers without its wake-up pipe, which nothing here reads: the loop has its own."""
         super().init_signals()
         signal.set_wakeup_fd(-1)
 
@@ -100,7 +100,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
 
 
 def _is_plain(settings: Settings) -> bool:
-    """Whether nothing but path, key and condition can change the answer to a poll."""
+    """Return whether only the path, key and condition can change the answer to a poll."""
     return not (settings.cors_origins or settings.auth_proxy_header or os.environ.get("SCRIPT_NAME"))
 
 
@@ -114,5 +114,5 @@ async def _pause(stopping: asyncio.Event, *, alive: bool) -> None:
 
 
 def _refusal(status: int) -> bytes:
-    """A whole answer to a request that cannot be read."""
+    """Return the complete answer to a malformed request."""
     return of_gunicorn(status, HTTPStatus(status).phrase)

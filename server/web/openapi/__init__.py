@@ -1,13 +1,13 @@
 """The OpenAPI 3.1 document, which describes every route for clients.
 
-Each route is described where it is written (`Api` in route.py); this package makes the document of that.
+Each route is described where it is written (`Api` in route.py); this package builds the document from that.
 
     route.py       the description of a route; answers.py: answers that several routes share
     submits.py     the routes of each task type
     parts.py       headers, parameters, links and problem answers that routes refer to by name
     components.py  JSON Schemas moved into one namespace
     notation.py    a schema as text, and a sample value for it
-    webhooks.py    the call that a webhook's receiver gets
+    webhooks.py    the request that a webhook's receiver gets
 
 Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
 """
@@ -25,7 +25,7 @@ from server.sdk.uploads import Upload
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.route import Route
-from server.web.openapi.submits import place_kinds, submit_routes
+from server.web.openapi.submits import place_task_types, submit_routes
 from server.web.openapi.webhooks import CALLS
 from server.web.schemas import ProblemObject, TaskStatus
 
@@ -56,17 +56,17 @@ answer has `X-Request-ID`.
 
 
 def serialized(document: dict[str, Any]) -> bytes:
-    """The document as compact JSON."""
+    """Encode the document as compact JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def build(kinds: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:
-    """The document of a server that has these task types and routes."""
-    kinds = list(kinds)
+def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:
+    """Build the document of a server with these task types and routes."""
+    definitions = list(definitions)
     components = Components()
     _place_models(components, routes)
-    place_kinds(kinds, components)
-    found = [*submit_routes(kinds, components), *routes]
+    place_task_types(definitions, components)
+    found = [*submit_routes(definitions, components), *routes]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -88,15 +88,15 @@ def build(kinds: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str,
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Fields have no titles: `Task Id` says nothing that `task_id` does not."""
+    """Leaves out titles of fields: `Task Id` adds nothing to `task_id`."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never."""
+        """Return False for every field."""
         return False
 
 
 def _place_models(components: Components, routes: Iterable[Route]) -> None:
-    """Put the objects on the wire into the components, under their own names."""
+    """Add the shared objects to the components, under their own names."""
     components.place_upload(components.reserve("Upload"), TypeAdapter(Upload).json_schema())
     models: dict[type[BaseModel], None] = dict.fromkeys([ProblemObject, TaskStatus])
     models |= dict.fromkeys(model for route in routes for model in route.models())

@@ -13,17 +13,17 @@ OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "stora
 
 
 def json_of(schema: Media) -> dict[str, Media]:
-    """An answer in JSON."""
+    """Describe an answer in JSON."""
     return {"application/json": schema}
 
 
 def status_with(status: int, description: str, *headers: str, links: tuple[str, ...] = ()) -> Answer:
-    """The status object."""
+    """Describe an answer with the status object."""
     return Answer(status, description, json_of(TaskStatus), (*CACHED, *headers), links)
 
 
 def found(model: type[BaseModel], description: str, *headers: str) -> Answer:
-    """200, an object that a client may keep."""
+    """Describe 200 with an object that a client may cache."""
     return Answer(200, description, json_of(model), (*CACHED, *headers))
 
 

@@ -121,7 +121,7 @@ class Components:
 
 
 def _untitled(schema: Schema) -> Schema:
-    """Without its title: generators of clients name a class by it, and two components may have the same."""
+    """Remove the title: generators of clients name a class by it, and two components may have the same."""
     return {key: value for key, value in schema.items() if key != "title"}
 
 

@@ -33,7 +33,7 @@ def branches(schema: Schema, root: Schema) -> list[Schema]:
 
 
 def is_nullable(schema: Schema, root: Schema) -> bool:
-    """Whether the schema accepts null."""
+    """Return whether the schema accepts null."""
     schema = resolved(schema, root)
     return schema.get("type") == "null" or any(
         is_nullable(each, root) for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
@@ -41,7 +41,7 @@ def is_nullable(schema: Schema, root: Schema) -> bool:
 
 
 def is_plain(schema: Schema, root: Schema) -> bool:
-    """Whether a form field can hold the value as it is: text, a number, a choice, or a repeated field of these."""
+    """Return whether a form field can hold the value: text, a number, a choice, or a repeated field of these."""
     return all(
         _is_scalar(each)
         or (each.get("type") == "array" and all(map(_is_scalar, branches(each.get("items", {}), root))))
@@ -54,7 +54,7 @@ def _is_scalar(schema: Schema) -> bool:
 
 
 def words(schema: Schema, root: Schema, depth: int = 0) -> str:
-    """`integer, 1 to 10000`, `jpeg | png`, `list of {op: "blur", amount?: number}`."""
+    """Describe a schema in short: `integer, 1 to 10000`, `jpeg | png`, `list of {op: "blur", amount?: number}`."""
     if depth > _DEEPEST:
         return "…"
     found = list(dict.fromkeys(_branch(each, root, depth) for each in branches(schema, root)))
@@ -92,7 +92,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _others(schema: Schema) -> Schema:
-    """The type of values under names that the schema does not list."""
+    """Return the type of values under names that the schema does not list."""
     given = schema.get("additionalProperties")
     others: list[Any] = [*schema.get("patternProperties", {}).values(), given]
     return others[0] if isinstance(others[0], Mapping) else {}
@@ -125,7 +125,7 @@ def number(value: float) -> str:
 
 
 def sample(schema: Schema, root: Schema | None = None, depth: int = 0) -> Any:
-    """A small value that matches: the schema's example, its default, or the smallest allowed value."""
+    """Return a small value that matches: the schema's example, its default, or the smallest allowed value."""
     root = schema if root is None else root
     schema = resolved(schema, root)
     if schema.get("examples"):
@@ -164,7 +164,7 @@ def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
 
 
 def _has_its_own_example(schema: Schema, root: Schema) -> bool:
-    """Whether a nullable property has an example of its own."""
+    """Return whether a nullable property has an example of its own."""
     schema = resolved(schema, root)
     return "examples" in schema and is_nullable(schema, root)
 

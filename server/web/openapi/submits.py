@@ -33,47 +33,47 @@ _PROBLEMS = (
 )
 
 
-def place_kinds(kinds: Iterable[TaskDefinition], components: Components) -> None:
+def place_task_types(definitions: Iterable[TaskDefinition], components: Components) -> None:
     """Add input, result and status of each task type to the components, and `TaskResult` for any type."""
-    kinds = list(kinds)
+    definitions = list(definitions)
     components.reserve("TaskResult")
-    for kind in kinds:
-        for schema_name in (input_name(kind), result_name(kind), status_name(kind)):
+    for definition in definitions:
+        for schema_name in (input_name(definition), result_name(definition), status_name(definition)):
             components.reserve(schema_name)
-    for kind in kinds:
-        components.place(input_name(kind), kind.input_schema)
-        components.place(result_name(kind), kind.output_schema)
-        its_own = {"properties": {"task": one_of(kind.name)}}
-        components.place(status_name(kind), {"allOf": [reference("TaskStatus"), its_own]})
-    components.place("TaskResult", _any_result(kinds))
+    for definition in definitions:
+        components.place(input_name(definition), definition.input_schema)
+        components.place(result_name(definition), definition.output_schema)
+        its_own = {"properties": {"task": one_of(definition.name)}}
+        components.place(status_name(definition), {"allOf": [reference("TaskStatus"), its_own]})
+    components.place("TaskResult", _any_result(definitions))
 
 
-def _any_result(kinds: Iterable[TaskDefinition]) -> Schema:
+def _any_result(definitions: Iterable[TaskDefinition]) -> Schema:
     return {
         "description": "The result of a succeeded task; `result` depends on its task type.",
         "type": "object",
         "properties": {
             "task_id": {"type": "string", "format": "uuid"},
             "status": one_of("succeeded"),
-            "result": {"anyOf": [reference(result_name(kind)) for kind in kinds] or [{}]},
+            "result": {"anyOf": [reference(result_name(definition)) for definition in definitions] or [{}]},
         },
         "required": ["task_id", "status", "result"],
     }
 
 
-def input_name(kind: TaskDefinition) -> str:
+def input_name(definition: TaskDefinition) -> str:
     """The component name of its parameters."""
-    return _camel(kind.name) + "Input"
+    return _camel(definition.name) + "Input"
 
 
-def result_name(kind: TaskDefinition) -> str:
+def result_name(definition: TaskDefinition) -> str:
     """The component name of its result."""
-    return _camel(kind.name) + "Result"
+    return _camel(definition.name) + "Result"
 
 
-def status_name(kind: TaskDefinition) -> str:
+def status_name(definition: TaskDefinition) -> str:
     """The component name of its status object."""
-    return _camel(kind.name) + "Status"
+    return _camel(definition.name) + "Status"
 
 
 def _camel(name: str) -> str:
@@ -81,97 +81,97 @@ def _camel(name: str) -> str:
     return re.sub(r"(?:^|_)([a-z0-9])|_", lambda match: (match[1] or "_").upper(), name)
 
 
-def submit_routes(kinds: Iterable[TaskDefinition], components: Components) -> list[Route]:
+def submit_routes(definitions: Iterable[TaskDefinition], components: Components) -> list[Route]:
     """The submit route of each task type."""
-    return [_submit_route(kind, components) for kind in kinds]
+    return [_submit_route(definition, components) for definition in definitions]
 
 
-def _submit_route(kind: TaskDefinition, components: Components) -> Route:
+def _submit_route(definition: TaskDefinition, components: Components) -> Route:
     return Route(
         "post",
-        f"/tasks/{kind.name}",
-        f"submit_{kind.name}",
+        f"/tasks/{definition.name}",
+        f"submit_{definition.name}",
         "tasks",
-        kind.summary or kind.name,
+        definition.summary or definition.name,
         (
             Answer(
                 200,
                 "With `wait`: the task has ended in time; its status with the result.",
-                {"application/json": {"allOf": [reference(status_name(kind)), _with_result(kind)]}},
+                {"application/json": {"allOf": [reference(status_name(definition)), _with_result(definition)]}},
                 (*CACHED, *_ADDRESSES, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),
             Answer(
                 202,
                 "Stored and queued: the status object. "
-                f"Its result will be a `{result_name(kind)}`, inside a `TaskResult`.",
-                {"application/json": reference(status_name(kind))},
+                f"Its result will be a `{result_name(definition)}`, inside a `TaskResult`.",
+                {"application/json": reference(status_name(definition))},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),
         ),
         Access.SUBMIT,
-        _description(kind),
+        _description(definition),
         parameters=HOW_TO_RUN,
-        inline=tuple(_query_parameters(kind, components)),
-        body=_body(kind, components),
+        inline=tuple(_query_parameters(definition, components)),
+        body=_body(definition, components),
         problems=_PROBLEMS,
     )
 
 
-def _with_result(kind: TaskDefinition) -> Schema:
-    result = {"anyOf": [reference(result_name(kind)), {"type": "null"}]}
+def _with_result(definition: TaskDefinition) -> Schema:
+    result = {"anyOf": [reference(result_name(definition)), {"type": "null"}]}
     return {"properties": {"result": result}, "required": ["result"]}
 
 
-def _description(kind: TaskDefinition) -> str:
-    text = kind.description or kind.summary
-    if kind.single_upload:
-        return f"{text}\n\nA raw body is `{kind.single_upload}`; put the other parameters into the query."
-    if not kind.uploads:
+def _description(definition: TaskDefinition) -> str:
+    text = definition.description or definition.summary
+    if definition.single_upload:
+        return f"{text}\n\nA raw body is `{definition.single_upload}`; put the other parameters into the query."
+    if not definition.uploads:
         return f"{text}\n\nWithout a body, put the parameters into the query. A JSON body has all of them."
     return text
 
 
-def _body(kind: TaskDefinition, components: Components) -> dict[str, Any]:
-    name = input_name(kind)
+def _body(definition: TaskDefinition, components: Components) -> dict[str, Any]:
+    name = input_name(definition)
     content: dict[str, Any] = {
-        "application/json": {"schema": reference(name), "example": _example(kind)},
-        "multipart/form-data": _form(kind, components),
+        "application/json": {"schema": reference(name), "example": _example(definition)},
+        "multipart/form-data": _form(definition, components),
     }
-    if not kind.uploads:
+    if not definition.uploads:
         content["application/x-www-form-urlencoded"] = {"schema": content["multipart/form-data"]["schema"]}
-    if kind.single_upload:
-        for media_type in kind.accepts or ("*/*",):
+    if definition.single_upload:
+        for media_type in definition.accepts or ("*/*",):
             content.setdefault(media_type, {})
-    return {"required": bool(kind.input_schema.get("required")) and bool(kind.uploads), "content": content}
+    return {"required": bool(definition.input_schema.get("required")) and bool(definition.uploads), "content": content}
 
 
-def _example(kind: TaskDefinition) -> Any:
+def _example(definition: TaskDefinition) -> Any:
     """A small sample input, with files of an accepted type."""
-    made = sample(kind.input_schema)
-    if kind.accepts and not any(each.startswith("image/") for each in kind.accepts):
-        file = next((_SAMPLES[each] for each in kind.accepts if each in _SAMPLES), _SAMPLES["text/csv"])
-        made |= {name: file for name in kind.uploads if name in made}
+    made = sample(definition.input_schema)
+    if definition.accepts and not any(each.startswith("image/") for each in definition.accepts):
+        file = next((_SAMPLES[each] for each in definition.accepts if each in _SAMPLES), _SAMPLES["text/csv"])
+        made |= {name: file for name in definition.uploads if name in made}
     return made
 
 
-def _form(kind: TaskDefinition, components: Components) -> dict[str, Any]:
+def _form(definition: TaskDefinition, components: Components) -> dict[str, Any]:
     properties, encoding = {}, {}
-    for name, schema in kind.input_schema.get("properties", {}).items():
-        if name in kind.uploads:
-            properties[name] = _file_part(kind.uploads[name], schema)
-            encoding[name] = {"contentType": ", ".join(kind.accepts) or _ANY_BYTES}
+    for name, schema in definition.input_schema.get("properties", {}).items():
+        if name in definition.uploads:
+            properties[name] = _file_part(definition.uploads[name], schema)
+            encoding[name] = {"contentType": ", ".join(definition.accepts) or _ANY_BYTES}
         else:
-            properties[name] = _as_text(kind, schema, components)
+            properties[name] = _as_text(definition, schema, components)
     form: dict[str, Any] = {"schema": {"type": "object", "properties": properties, "additionalProperties": False}}
-    if required := kind.input_schema.get("required"):
+    if required := definition.input_schema.get("required"):
         form["schema"]["required"] = required
     return form | ({"encoding": encoding} if encoding else {})
 
 
 def _file_part(arity: Arity, schema: Schema) -> Schema:
-    # `format` is OpenAPI 3.0's word for the same; generators of clients send a file as text without it.
+    # `format` is OpenAPI 3.0's keyword; without it, generators of clients send a file as text
     part: Schema = {"type": "string", "format": "binary", "contentMediaType": _ANY_BYTES}
     made = part if arity is Arity.ONE else {"type": "array", "items": part}
     made |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
@@ -179,10 +179,10 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
     return made | ({"description": described} if described else {})
 
 
-def _as_text(kind: TaskDefinition, schema: Schema, components: Components) -> Schema:
+def _as_text(definition: TaskDefinition, schema: Schema, components: Components) -> Schema:
     """A parameter as a form field: plain values unchanged, others as JSON text."""
-    moved = _without_null(components.rewritten(input_name(kind), schema))
-    if is_plain(schema, kind.input_schema):
+    moved = _without_null(components.rewritten(input_name(definition), schema))
+    if is_plain(schema, definition.input_schema):
         return moved
     outside: Schema = {key: moved.pop(key) for key in ("title", "description") if key in moved}
     return {"type": "string", "contentMediaType": "application/json", "contentSchema": moved, **outside}
@@ -197,18 +197,18 @@ def _without_null(schema: Schema) -> Schema:
     return rest | (others[0] if len(others) == 1 else {"anyOf": others})
 
 
-def _query_parameters(kind: TaskDefinition, components: Components) -> Iterable[dict[str, Any]]:
-    if kind.uploads and not kind.single_upload:
+def _query_parameters(definition: TaskDefinition, components: Components) -> Iterable[dict[str, Any]]:
+    if definition.uploads and not definition.single_upload:
         return
-    for name, schema in kind.input_schema.get("properties", {}).items():
-        if name in kind.uploads:
+    for name, schema in definition.input_schema.get("properties", {}).items():
+        if name in definition.uploads:
             continue
-        moved = _without_null(components.rewritten(input_name(kind), schema))
-        moved.pop("default", None)  # generated clients send it, and beside a JSON body the query must be empty
+        moved = _without_null(components.rewritten(input_name(definition), schema))
+        moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):
             parameter["description"] = description
-        if is_plain(schema, kind.input_schema):
+        if is_plain(schema, definition.input_schema):
             yield parameter | {"schema": moved}
         else:
             yield parameter | {"content": {"application/json": {"schema": moved}}}

@@ -1,4 +1,4 @@
-"""The call that the receiver of a webhook gets: the document's own `webhooks`."""
+"""The request that the receiver of a webhook gets: the document's own `webhooks`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
-#: The OpenAPI `webhooks` object: the call that this server makes.
+#: The OpenAPI `webhooks` object: the request that this server sends.
 CALLS: dict[str, Any] = {
     "task-ended": {
         "post": {

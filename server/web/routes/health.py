@@ -60,16 +60,18 @@ def live() -> Response:
 def ready() -> Response:
     """Check that tasks are accepted and that a worker is running."""
     try:
-        findings, workers = store().checks.findings(), len(store().leases.workers())
+        findings, workers = store().checks.findings(), store().leases.workers()
+        unattended = store().queues.unattended(workers)
     except UNREACHABLE as error:
         raise Problem("unavailable", outage_reason(error)) from None
     warnings = [finding.text for finding in findings if finding.severity is Severity.WARNING]
     reasons = [finding.text for finding in findings if finding.severity is not Severity.WARNING]
-    if workers == 0:
+    warnings += [f"Queue {name} has {count} waiting tasks and no worker." for name, count in unattended.items()]
+    if not workers:
         reasons.append("No worker is running.")
     if reasons:
         raise Problem("unavailable", " ".join(reasons), headers={"Retry-After": "5"}, warnings=warnings)
-    return json_answer(Ready(status="ready", workers=workers, warnings=warnings))
+    return json_answer(Ready(status="ready", workers=len(workers), warnings=warnings))
 
 
 @route.get(

@@ -8,7 +8,7 @@ from pydantic import Field
 from server.sdk.registry import catalog
 from server.services.status import links, timestamp
 from server.store.record import Status
-from server.store.stats import DAY_STEP, ENDS, DayStats, Ends
+from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
 from server.web.current import store
 from server.web.middleware import require_admin
 from server.web.openapi.answers import UNCHANGED, found
@@ -35,6 +35,7 @@ class Queue(WireObject):
     waiting: int
     oldest_seconds: float | None = Field(description="The waiting time of the oldest task.")
     running: int
+    workers: int = Field(description="The workers that read it. If 0, its tasks wait.")
     last_hour: EndCounts
     last_day: EndCounts
 
@@ -129,21 +130,28 @@ def list_workers() -> Response:
 def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
-    statistics = store().counters.statistics()
+    statistics, workers = store().counters.statistics(), store().leases.workers()
+    names = {kind.queue for kind in catalog()} | {name for name, count in _earlier().items() if count}
     return {
-        "queues": [_queue(name, day, running.get(name, 0)) for name in sorted({kind.queue for kind in catalog()})],
+        "queues": [_queue(name, day, running.get(name, 0), workers) for name in sorted(names)],
         "tasks": [_times(kind.name, day) for kind in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
 
 
-def _queue(name: str, day: DayStats, running: int) -> dict[str, Any]:
+def _earlier() -> dict[str, int]:
+    """The queues of all releases, with the number of tasks that wait."""
+    return store().queues.waiting(store().queues.names())
+
+
+def _queue(name: str, day: DayStats, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
     ends, oldest = day.ends.get(name, Ends()), store().counters.oldest(name)
     return {
         "name": name,
         "waiting": store().counters.waiting(name),
         "oldest_seconds": None if oldest is None else round(max(0.0, oldest), 3),
         "running": running,
+        "workers": sum(reads(worker, name) for worker in workers),
         "last_hour": _counts(60, {status: ends.last_hour(status) for status in ENDS}),
         "last_day": _counts(DAY_STEP * 60, {status: ends.last_day(status) for status in ENDS}),
     }

@@ -42,8 +42,8 @@ class ScheduleRequest(BaseModel):
     enabled: bool = Field(True, description="False pauses the schedule.")
     overlap: Literal["skip", "queue"] = Field(
         "skip",
-        description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait, "
-        "unless ten have not ended.",
+        description="If the previous run has not ended: `skip` leaves the new one out, `queue` lets it wait. Once 10 "
+        "runs have not ended, both leave it out.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description=f"As in a submit's query: {', '.join(f'`{name}`' for name in OPTIONS)}."

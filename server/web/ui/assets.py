@@ -28,14 +28,14 @@ _YEAR = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Text as it is and compressed: two representations, each with an entity tag of its own (RFC 9110, 8.8.3)."""
+    """Text uncompressed and compressed: two representations, each with its own entity tag (RFC 9110, 8.8.3)."""
 
     plain: bytes
     zipped: bytes
     digest: str
 
     def response(self, media_type: str, cache_control: str) -> Response:
-        """In the encoding that the client accepts; 304 when the client has it already."""
+        """Answer in the encoding that the client accepts; 304 if the client has it already."""
         zipped = takes_gzip()
         response = Response(self.zipped if zipped else self.plain, content_type=media_type)
         response.set_etag(f"{self.digest}-gzip" if zipped else self.digest)
@@ -53,7 +53,7 @@ def packed(text: bytes) -> Packed:
 
 
 def takes_gzip() -> bool:
-    """Whether the client accepts gzip."""
+    """Return whether the client accepts gzip."""
     return request.accept_encodings.quality("gzip") > 0
 
 
@@ -72,7 +72,7 @@ def compress(response: Response) -> None:
 @assets.get("/static/<name>", defaults={"version": ""})
 @assets.get("/static/<version>/<name>")
 def static(name: str, version: str) -> Response:
-    """A file of the pages; under its current version a browser keeps it for a year."""
+    """Serve a file of the pages; under its current version a browser caches it for a year."""
     found = _files().get(name)
     if found is None:
         raise Problem("not-found")
@@ -81,7 +81,7 @@ def static(name: str, version: str) -> Response:
 
 @assets.app_template_global("asset")
 def asset(name: str) -> str:
-    """The address of a file of the pages."""
+    """Return the address of a file of the pages."""
     return f"{request.script_root}/static/{_version()}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""What all pages share: their headers, who looks at them, the menu, and errors as pages."""
+"""The common part of all pages: headers, the viewer, the menu, and errors as pages."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from server.web.ui.forms import needs_key
 
 ui = Blueprint("ui", __name__)
 
-#: Nothing inline, nothing from another host (Content Security Policy level 3).
+#: Only scripts, styles and images of this server, nothing inline (Content Security Policy level 3).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -30,7 +30,7 @@ def guarded(response: Response) -> Response:
     """Add the headers of every page."""
     if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = POLICY
-        # Not `no-referrer`: under it a form is posted with `Origin: null`, which the guard refuses.
+        # Not `no-referrer`: with it a form is posted with `Origin: null`, which the origin check refuses.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-cache")
         compress(response)
@@ -53,45 +53,45 @@ _DOCS = Entry("API docs", "/docs", "docs")
 
 
 def page(template: str, section: str, **values: Any) -> Response:
-    """A page; `section` is the path of its menu entry."""
+    """Render a page; `section` is the path of its menu entry."""
     viewer = who()
     keyed = needs_key()
     signed = viewer is not None and keyed
-    signed = signed and viewer is not None and viewer.key != PROXY  # a proxy's users sign out there
+    signed = signed and viewer is not None and viewer.key != PROXY  # users of a proxy sign out at the proxy
     shown = {"section": section, "me": viewer, "signed": signed, "keyed": keyed}
     made = make_response(render_template(f"ui/{template}", **shown, **values))
-    # A page with one key's tasks must not be shown to the next user of the browser.
+    # The next user of the browser must not see a page with another key's tasks.
     made.headers["Cache-Control"] = "private, no-store" if signed else "private, no-cache"
     return made
 
 
 @ui.app_template_global("menu")
 def _menu(viewer: Caller | None) -> list[Entry]:
-    """The pages that the viewer may use."""
+    """Return the pages that the viewer may use."""
     return [*_FIRST, *(_ADMIN if viewer and viewer.is_admin else ()), *(_LAST if viewer else ()), _DOCS]
 
 
 @ui.app_template_global("url")
 def url(path: str) -> str:
-    """An address of this server, wherever the application is mounted."""
+    """Return an address of this server, also if the application is mounted below a prefix."""
     return f"{request.script_root}{path}"
 
 
 @ui.app_template_global("idle")
 def _idle() -> bool:
-    """Whether no worker is running."""
+    """Return whether no worker is running."""
     return not store().leases.workers()
 
 
 @ui.app_template_global("may_act")
 def _may_act() -> bool:
-    """Whether the viewer may change anything."""
+    """Return whether the viewer may change anything."""
     viewer = who()
     return viewer is not None and viewer.may_submit
 
 
 def who() -> Caller | None:
-    """The viewer of a page that anybody may see, or None."""
+    """Return the viewer of a public page, or None."""
     try:
         return caller()
     except (CoatcheckError, *UNREACHABLE):
@@ -100,7 +100,7 @@ def who() -> Caller | None:
 
 @ui.errorhandler(CoatcheckError)
 def _problem(error: CoatcheckError) -> BaseResponse:
-    """An error as a page; viewers who have not signed in get the page to sign in."""
+    """Show an error as a page; viewers who have not signed in get the sign-in page."""
     problem = as_problem(error)
     if problem.name == "unauthenticated" and request.method == "GET" and store().api_keys.any():
         address = quote(request.full_path.rstrip("?"), safe="/")
@@ -117,7 +117,7 @@ for _error in UNREACHABLE:
 
 
 def _error_page(problem: Problem) -> BaseResponse:
-    # The viewer is not looked up here: the store that knows may be out of reach.
+    # The viewer is not looked up here, because the store may be unreachable.
     shown = {"section": "", "me": g.get("caller"), "signed": False, "keyed": False}
     body = render_template("ui/error.html", **shown, problem=problem.body())
     headers = {"Cache-Control": "no-store"} | problem.headers

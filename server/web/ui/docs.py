@@ -1,7 +1,7 @@
-"""What a browser sees: the document, a page to read and try it, and a page for each problem.
+"""The OpenAPI document, a page to read and try it, and a page for each problem.
 
-The docs page is whole without JavaScript: each task is a real form that posts to its address. `static/docs.js` sends
-it in the page instead, with a key, and follows the task to its result.
+The docs page works without JavaScript: each task is a real form that posts to its address. With JavaScript,
+`static/docs.js` sends it from the page, with a key, and follows the task to its result.
 """
 
 import json
@@ -58,14 +58,14 @@ def document() -> dict[str, Any]:
     parameters=("If-None-Match",),
 )
 def openapi() -> BaseResponse:
-    """The OpenAPI document."""
+    """Serve the OpenAPI document."""
     found = cached("coatcheck.openapi", lambda: packed(serialized(document())))
     return found.response("application/json", "no-cache")
 
 
 @route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
 def docs() -> Response:
-    """A page to read and to try it."""
+    """Show the page to read and try the API."""
     base = request.host_url.rstrip("/") + request.script_root
     found = routes()
     return page(
@@ -73,7 +73,7 @@ def docs() -> Response:
         "/docs",
         base=base,
         key=" ".join([*key_header(), ""]),
-        tasks=[form_of(kind, base) for kind in catalog()],
+        tasks=[form_of(each, base) for each in catalog()],
         groups=[(tag, text, [each for each in found if each.tag == tag]) for tag, text in TAGS.items()],
         problems=_by_status(problem_types()),
     )
@@ -90,28 +90,28 @@ def docs() -> Response:
     problems=("not-found",),
 )
 def problem(name: str) -> Response:
-    """What a problem means.
+    """Explain a problem.
 
     Raises:
-        Problem: `not-found` where there is none of this name.
+        Problem: `not-found` if there is none with this name.
     """
     found = problem_type(name)
     if found is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")
     body = {"type": f"/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
     example = json.dumps(body, indent=2, ensure_ascii=False)
-    return page("problem.html", "", name=name, kind=found, example=example)
+    return page("problem.html", "", name=name, problem_type=found, example=example)
 
 
 @pages.app_template_filter("parameters")
 def _parameters(route: Route) -> list[dict[str, Any]]:
-    """All but `If-None-Match`, of which the answer 304 says enough."""
+    """Return all parameters except `If-None-Match`, which the answer 304 explains."""
     return [PARAMETERS[name] for name in route.parameters if name != "If-None-Match"]
 
 
 @pages.app_template_filter("refusals")
 def _refusals(route: Route) -> list[tuple[int, list[str]]]:
-    """The route's own problems by status; what any route may answer is said once."""
+    """Return the route's own problems by status; those of every route are listed once."""
     return _by_status(route.problems)
 
 
@@ -125,7 +125,7 @@ def _status_of(name: str) -> int:
 
 @pages.app_template_filter("command")
 def _command(route: Route, base: str) -> str:
-    """The route, as one would type it."""
+    """Return the curl command for the route."""
     path = route.path
     for each in (each for each in _parameters(route) if each["in"] == "path"):
         example = "<task_id>" if each["name"] == "task_id" else each["example"]

@@ -1,4 +1,4 @@
-"""A form for each task type, made from its schema: the docs and the page that runs it show the same one."""
+"""A form for each task type, built from its schema. The docs page and the task type's page show the same form."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ from server.web.openapi.notation import branches, is_nullable, is_plain, number,
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
 _ANY_BYTES = "application/octet-stream"
 
-#: Characters from which on a text may have several lines.
+#: Minimum `maxLength` of a text that gets several lines.
 _LONG = 2_500
 
 
@@ -23,7 +23,7 @@ _LONG = 2_500
 class Parameter:
     """A parameter of a task as the page shows it. `control` is an input's type, or select, check, file, area, json.
 
-    `literal`: its choices are no texts, but numbers, say.
+    `literal`: its choices are JSON values such as numbers, not texts.
     """
 
     name: str
@@ -39,27 +39,29 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class TaskForm:
-    """A kind of task as the page shows it."""
+    """A task type as the page shows it."""
 
-    kind: TaskDefinition
+    definition: TaskDefinition
     parameters: list[Parameter]
     result: str
     curl: str
 
 
-def form_of(kind: TaskDefinition, base: str) -> TaskForm:
-    """The form of a kind; `base` is the server's address in its command."""
-    schema = kind.input_schema
+def form_of(definition: TaskDefinition, base: str) -> TaskForm:
+    """Build the form of a task type; `base` is the server's address for its command."""
+    schema = definition.input_schema
     needed = schema.get("required", ())
-    parameters = [_parameter(kind, name, each, name in needed) for name, each in schema.get("properties", {}).items()]
-    result = _lines(words(kind.output_schema, kind.output_schema))
-    return TaskForm(kind, parameters, result, _curl(kind, base))
+    parameters = [
+        _parameter(definition, name, each, name in needed) for name, each in schema.get("properties", {}).items()
+    ]
+    result = _lines(words(definition.output_schema, definition.output_schema))
+    return TaskForm(definition, parameters, result, _curl(definition, base))
 
 
-def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
-    root = kind.input_schema
-    if name in kind.uploads:
-        return _file(kind, name, schema, required)
+def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    root = definition.input_schema
+    if name in definition.uploads:
+        return _file(definition, name, schema, required)
     found = branches(schema, root)
     described = _description(schema, found, root)
     default = resolved(schema, root).get("default")
@@ -82,10 +84,10 @@ def _parameter(kind: TaskDefinition, name: str, schema: dict[str, Any], required
     )
 
 
-def _file(kind: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
-    many = kind.uploads[name] is Arity.MANY
-    images = all(each.startswith("image/") or each == _ANY_BYTES for each in kind.accepts)
-    accepts = "image/*" if kind.accepts and images else ",".join(kind.accepts)
+def _file(definition: TaskDefinition, name: str, schema: dict[str, Any], required: bool) -> Parameter:
+    many = definition.uploads[name] is Arity.MANY
+    images = all(each.startswith("image/") or each == _ANY_BYTES for each in definition.accepts)
+    accepts = "image/*" if definition.accepts and images else ",".join(definition.accepts)
     attributes = ({"accept": accepts} if accepts else {}) | ({"multiple": "multiple"} if many else {})
     described = schema.get("description", "")
     hint = "" if described.startswith("A file:") else described
@@ -93,7 +95,7 @@ def _file(kind: TaskDefinition, name: str, schema: dict[str, Any], required: boo
 
 
 def _json(name: str, structure: str, described: str, required: bool, shown: str) -> Parameter:
-    """A parameter that is no single value: its JSON in a text area."""
+    """Build a parameter that is not a single value: JSON in a text area."""
     long = len(structure) > 60
     hint = _sentences("JSON" if long else f"JSON: {structure}", described)
     return Parameter(name, "json", required, hint, shown, structure=_lines(structure) if long else "")
@@ -113,7 +115,7 @@ def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any]:
-    """What there is to choose from."""
+    """Return the values to choose from."""
     if schema.get("type") == "boolean":
         return [True, False]
     return list(schema.get("enum", [schema["const"]] if "const" in schema else []))
@@ -138,25 +140,28 @@ def _text(value: Any) -> str:
 
 
 def _lines(structure: str) -> str:
-    """One alternative a line: a long list of them is read down, not across."""
+    """Put each alternative on its own line: a long list is easier to read vertically."""
     return structure.replace("} | {", "}\n{").replace("list of ({", "list of (\n{")
 
 
-def _curl(kind: TaskDefinition, base: str) -> str:
-    """The shortest command that submits a task of this kind."""
-    file = "@cat.jpg" if "image/jpeg" in kind.accepts else "@file"
-    values = {name: file if name in kind.uploads else _text(value) for name, value in sample(kind.input_schema).items()}
+def _curl(definition: TaskDefinition, base: str) -> str:
+    """Return the shortest command that submits a task of this type."""
+    file = "@cat.jpg" if "image/jpeg" in definition.accepts else "@file"
+    values = {
+        name: file if name in definition.uploads else _text(value)
+        for name, value in sample(definition.input_schema).items()
+    }
     fields = [f"-F {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
-    return " ".join(["curl", *key_header(), *(fields or ["-X POST"]), f"{base}/tasks/{kind.name}"])
+    return " ".join(["curl", *key_header(), *(fields or ["-X POST"]), f"{base}/tasks/{definition.name}"])
 
 
 def key_header() -> list[str]:
-    """The key of a command, on a server that needs one."""
+    """Return the header with the key for a command, on a server that needs one."""
     return ['-H "Authorization: Bearer $COATCHECK_KEY"'] if needs_key() else []
 
 
 def needs_key() -> bool:
-    """Whether requests need a key; when Redis cannot say, they do."""
+    """Return whether requests need a key; also True while Redis does not answer."""
     try:
         return store().api_keys.any()
     except UNREACHABLE:

@@ -1,4 +1,4 @@
-"""Signing in with an API key, and out."""
+"""Signing in and out with an API key."""
 
 from urllib.parse import urlsplit
 
@@ -13,13 +13,13 @@ _MAX_KEY = 200
 
 @ui.get("/ui/sign-in")
 def show_sign_in() -> Response:
-    """The form."""
+    """Show the form."""
     return page("sign_in.html", "", next=_next(request.args.get("next", "")), wrong=False)
 
 
 @ui.post("/ui/sign-in")
 def sign_in() -> BaseResponse:
-    """Check the key, and lead back to the page that asked for it."""
+    """Check the key, and redirect to the page that asked for it."""
     sessions.require_own_page()
     there = _next(request.form.get("next", ""))
     response = make_response(redirect(url(there), 303))
@@ -41,7 +41,7 @@ def sign_out() -> BaseResponse:
 
 
 def _next(address: str) -> str:
-    """A page of this server, whatever the address says: `//evil`, `/\\evil` and `https:` lead elsewhere."""
+    """Return a path on this server for any address: `//evil`, `/\\evil` and `https:` would lead to another one."""
     parts = urlsplit(address.replace("\\", "/"))
     clean = address.isprintable() and address.startswith("/") and not parts.scheme and not parts.netloc
     return address if clean and not address.startswith(("//", "/\\")) else "/"

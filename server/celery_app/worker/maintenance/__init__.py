@@ -1,17 +1,18 @@
 """Maintenance: services of a worker's main process, each with one job, its own thread, interval and counter.
 
-service.py         the thread of a service: its rounds, and what an outage does to them
-leader.py          elects the one worker whose scheduler, rescuer and pruner work
-heartbeat.py       renews leases, kills attempts that must stop, says that the worker is alive
-scheduler.py       queues what is due: delayed tasks, retries, schedules, throttled tasks, deadlines
+service.py         the thread of a service: its rounds, and the handling of outages
+leader.py          elects the one worker whose scheduler, rescuer and pruner run
+heartbeat.py       renews leases, kills attempts that must stop, records that the worker is alive
+scheduler.py       queues due tasks: delayed tasks, retries, schedules, throttled tasks; cancels at deadlines
 rescuer.py         finds tasks that lost their worker or their message
 pruner.py          deletes expired records
 webhook_sender.py  delivers webhooks
-blob_cleanup.py    deletes files that nobody can ask for any more
+blob_cleanup.py    deletes files that no client can request any more
 
 A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,10 +30,11 @@ from server.celery_app.worker.maintenance.rescuer import BrokerRescuer, Rescuer
 from server.celery_app.worker.maintenance.scheduler import Scheduler
 from server.celery_app.worker.maintenance.service import Runner, Service
 from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
+from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
-#: Seconds for which a worker that stops waits for the rounds under way.
+#: Seconds for which a stopping worker waits for unfinished rounds.
 _TIMEOUT = 2.0
 
 __all__ = ["install"]
@@ -55,7 +57,7 @@ def _services(consumer: Any, store: Store) -> list[Service]:
     leader = Leader(store, worker_token(consumer.hostname))
     services: list[Service] = [
         leader,
-        Heartbeat(store, consumer.hostname, worker_token(consumer.hostname), consumer.controller.concurrency),
+        Heartbeat(store, consumer.hostname, _card(consumer)),
         Scheduler(store, leader),
         Rescuer(store, leader),
         Pruner(store, leader),
@@ -65,6 +67,18 @@ def _services(consumer: Any, store: Store) -> list[Service]:
     if not store.settings.broker_is_redis:
         services.append(BrokerRescuer(store, leader, consumer.app.external_broker))
     return services
+
+
+def _card(consumer: Any) -> dict[str, Any]:
+    """The part of a worker's card that does not change."""
+    return {
+        "name": consumer.hostname,
+        "pid": os.getpid(),
+        "concurrency": consumer.controller.concurrency,
+        "started_ms": int(time.time() * 1000),
+        "queues": sorted(consumer.app.amqp.queues.consume_from),
+        "tasks": [each.name for each in catalog()],
+    }
 
 
 def _end(store: Store, worker: str, runners: Sequence[Runner], **_: Any) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class BlobCleanup:
-    """Any number may run: each leases some tasks, and another one takes over if it dies."""
+    """Deletes unused files. Any number may run: each leases some tasks, and another one takes over if it dies."""
 
     name = "blob_cleanup"
     interval = 1.0
@@ -32,10 +32,10 @@ class BlobCleanup:
         self._store = store
 
     def round(self) -> int:
-        """Delete the files of tasks whose records were dropped, and now and then look for what was left behind.
+        """Delete the files of deleted records, and periodically search for files that were left behind.
 
         Returns:
-            Of how many tasks files were deleted.
+            The number of tasks whose files were deleted.
         """
         done = 0
         try:
@@ -46,12 +46,12 @@ class BlobCleanup:
                 done += len(task_ids)
             if self._store.leases.acquire_slot("orphans", ORPHANS_EVERY):
                 done += self._collect_orphans()
-        except StoreUnavailable as error:  # the store is out of reach: what was taken comes again
+        except StoreUnavailable as error:  # the store is unreachable: the leased tasks are returned later
             event(log, "blob_cleanup.store_unreachable", level=logging.WARNING, reason=error)
         return done
 
     def _collect_orphans(self) -> int:
-        """Delete the files that a web process took in and that it left behind by being killed.
+        """Delete the files that a killed web process received and left behind.
 
         Only files with an id that this server has issued: a bucket may contain other objects.
         """

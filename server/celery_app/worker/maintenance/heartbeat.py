@@ -1,12 +1,13 @@
 """Heartbeat: renew the worker's leases, kill attempts that must stop, and record that the worker is alive."""
 
 import logging
-import os
 import time
 from typing import Any
 
+from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
+from server.sdk.registry import catalog
 from server.store import Store
 
 #: Seconds after which an attempt must have claimed its task. If another worker still has it, the attempt is stopped.
@@ -16,20 +17,19 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews what this worker holds; one for each worker."""
+    """Renews everything that this worker holds; one for each worker."""
 
     name = "heartbeat"
-    interval = 1.0  # a lease is renewed far more often than it runs out, so that a round may fail
+    interval = 1.0  # a lease lasts much longer, so that a round may fail
 
-    def __init__(self, store: Store, hostname: str, worker: str, concurrency: int) -> None:
+    def __init__(self, store: Store, hostname: str, card: dict[str, Any]) -> None:
         self._store = store
-        self._hostname = hostname
-        self._worker = worker
-        self._concurrency = concurrency
-        self._started_ms = int(time.time() * 1000)
+        self._worker = worker_token(hostname)
+        self._card = card
+        self._noted = False
 
     def round(self) -> int:
-        """Renew messages and leases, kill what must stop; how many attempts were killed."""
+        """Renew messages and leases, and kill attempts that must stop. Return the number of killed attempts."""
         killed = 0
         requests = held()
         if self._store.settings.broker_is_redis:
@@ -43,21 +43,15 @@ class Heartbeat:
                 run.kill()
                 killed += 1
             run.claimed = run.claimed or word == "mine"
-        self._store.leases.heartbeat(self._worker, self._card([run.id for run in runs if run.running]))
+        self._store.leases.heartbeat(self._worker, {**self._card, "running": [run.id for run in runs if run.running]})
+        if not self._noted:
+            self._store.queues.note({each.queue for each in catalog()})
+            self._noted = True
         return killed
-
-    def _card(self, running: list[str]) -> dict[str, Any]:
-        return {
-            "name": self._hostname,
-            "pid": os.getpid(),
-            "concurrency": self._concurrency,
-            "started_ms": self._started_ms,
-            "running": running,
-        }
 
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:
-    """Whether an attempt was canceled and has not stopped, or belongs to another worker now."""
+    """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
     if not run.running or run.handed_back or run.acknowledged:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW

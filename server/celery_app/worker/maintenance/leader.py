@@ -7,7 +7,7 @@ from server.store import Store
 
 
 class Leader:
-    """Keeps this worker elected while it lives, or elects it when the leader is gone."""
+    """Keeps this worker elected while it lives, or elects it if there is no leader."""
 
     name = "leader"
     interval = 1.0
@@ -15,18 +15,18 @@ class Leader:
     def __init__(self, store: Store, worker: str) -> None:
         self._store = store
         self._worker = worker
-        #: Whether this worker is the leader, as of the last round.
+        #: Whether this worker was the leader in the last round.
         self.elected = False
 
     def round(self) -> int:
-        """Ask for the lead; 1 where this worker was elected just now."""
-        before, self.elected = self.elected, False  # where Redis cannot be reached, nobody leads
+        """Ask to lead. Return 1 if this worker has just been elected."""
+        before, self.elected = self.elected, False  # without Redis, no worker leads
         self.elected = self._store.leases.elect_leader(self._worker) is not None
         return int(self.elected and not before)
 
     def may_judge(self) -> bool:
-        """Whether this worker is the leader and leases count.
+        """Return whether this worker is the leader and leases may be checked.
 
-        Asked of Redis each time: after an outage, in which nobody could renew, no lease is judged for a while.
+        Redis is asked each time: after an outage, in which no worker could renew, leases are not checked for a while.
         """
         return self._store.leases.elect_leader(self._worker) == 0

@@ -1,4 +1,4 @@
-"""The pruner: deletes records whose time is over."""
+"""The pruner: deletes expired records."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ BATCH = 200
 
 
 class Pruner:
-    """Deletes expired records. Their files are left to the blob cleanup."""
+    """Deletes expired records. The blob cleanup deletes their files."""
 
     name = "pruner"
     interval = 1.0

@@ -1,11 +1,12 @@
-"""The rescuer: finds tasks that lost their worker or their message, and puts them right.
+"""The rescuer: finds tasks that lost their worker or their message, and repairs them.
 
 It does not need to know which process died: it compares the records, which are the truth, with the queues and the
-leases. What it publishes twice is harmless, because a claim succeeds once.
+leases. A message that it publishes twice is harmless, because a claim succeeds once.
 """
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -19,16 +20,19 @@ from server.sdk.registry import catalog
 from server.store import Store
 from server.store.record import Status
 
-#: Findings of one step.
+#: Maximum number of findings per step.
 BATCH = 200
 
-#: Seconds for which a queued record may be seen without a message before it gets a new one, and between two searches.
+#: Seconds without a message after which a queued record gets a new one, and seconds between two searches.
 LOST_AFTER = 2.0
 
-#: Seconds after which a task without a message at another broker gets one, and after which one that waits while that
-#: broker's queue is empty does.
+#: Seconds after which a task without a message at an external broker gets one, and after which a task gets another one
+#: if it waits although that broker's queue is empty.
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
+
+#: Seconds between two warnings of a queue that has tasks and no worker.
+WARN_EVERY = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +47,13 @@ class Rescuer:
         self._store = store
         self._leader = leader
         self._next_search = 0.0
+        self._next_warning = 0.0
 
     def round(self) -> int:
-        """Look for lost attempts and messages."""
+        """Find lost attempts and messages."""
         if not self._leader.may_judge():
             return 0
-        steps = [partial(until_done, self._release_lost, BATCH)]
+        steps: list[Callable[[], int]] = [partial(until_done, self._release_lost, BATCH), self._warn_of_queues]
         if self._store.settings.broker_is_redis:
             steps.append(partial(until_done, self._restore_stale, BATCH))
             if time.monotonic() >= self._next_search:
@@ -64,6 +69,13 @@ class Rescuer:
                 event(log, "maintenance.lost", level=logging.WARNING, task_id=task_id, task=name, status=status)
         return len(found)
 
+    def _warn_of_queues(self) -> int:
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + WARN_EVERY
+            for queue, waiting in self._store.queues.unattended(self._store.leases.workers()).items():
+                event(log, "queue.without_worker", level=logging.WARNING, queue=queue, waiting=waiting)
+        return 0
+
     def _restore_stale(self) -> int:
         found = self._store.leases.restore_stale_messages(BATCH)
         if found:
@@ -71,7 +83,7 @@ class Rescuer:
         return found
 
     def _publish_lost(self) -> int:
-        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues())
+        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues(self._store))
 
     def _publish_lost_of(self, queue: str) -> int:
         found = self._store.leases.requeue_lost(queue, LOST_AFTER, BATCH)
@@ -82,7 +94,7 @@ class Rescuer:
 
 
 class BrokerRescuer:
-    """Publishes what another broker, such as RabbitMQ, has no message of."""
+    """Publishes tasks without a message at an external broker such as RabbitMQ."""
 
     name = "broker_rescuer"
     interval = 1.0
@@ -94,7 +106,7 @@ class BrokerRescuer:
         self._next_search = 0.0
 
     def round(self) -> int:
-        """Publish what was never published, and what waits while the broker's queue is empty (it was purged)."""
+        """Publish missing messages, and those of tasks that wait while the broker's queue is empty (purged)."""
         if not self._leader.elected:
             return 0
         done = 0
@@ -102,7 +114,7 @@ class BrokerRescuer:
             done += until_done(self._publish_unpublished, BATCH)
             if time.monotonic() >= self._next_search:
                 self._next_search = time.monotonic() + VANISHED_AFTER
-                done += sum(self._publish_vanished(queue) for queue in _queues())
+                done += sum(self._publish_vanished(queue) for queue in _queues(self._store))
         return done
 
     def _publish_unpublished(self) -> int:
@@ -120,5 +132,5 @@ class BrokerRescuer:
         return len(self._store.leases.requeue(waiting))
 
 
-def _queues() -> list[str]:
-    return sorted({each.queue for each in catalog()})
+def _queues(store: Store) -> list[str]:
+    return sorted({each.queue for each in catalog()} | set(store.queues.names()))

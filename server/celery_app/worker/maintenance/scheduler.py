@@ -1,4 +1,4 @@
-"""The scheduler: queues what is due."""
+"""The scheduler: queues due tasks."""
 
 from functools import partial
 
@@ -8,15 +8,15 @@ from server.services.schedules import fire_due
 from server.services.throttling import release_all
 from server.store import Store
 
-#: Tasks of one step, so that the other steps get their turn.
+#: Tasks per step, so that the other steps get their turn.
 BATCH = 200
 
-#: Schedules of a round. It is more than a batch: those that cannot fire now stay due and must not hide the others.
+#: Schedules per round. More than a batch: those that cannot fire stay due and must not block the others.
 MAX_SCHEDULES = 10_000
 
 
 class Scheduler:
-    """Queues delayed tasks and retries, fires schedules, lets throttled tasks go, cancels at deadlines."""
+    """Queues delayed tasks and retries, fires schedules, releases throttled tasks, cancels at deadlines."""
 
     name = "scheduler"
     interval = 0.5
@@ -26,7 +26,7 @@ class Scheduler:
         self._leader = leader
 
     def round(self) -> int:
-        """Queue all that is due now."""
+        """Queue everything that is due."""
         if not self._leader.elected:
             return 0
         return run_each(

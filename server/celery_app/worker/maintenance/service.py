@@ -1,9 +1,9 @@
-"""The thread of a service: a round immediately and then one each interval.
+"""The thread of a service: a round immediately and then one per interval.
 
-Threads, and not timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
-shuts down, and Celery empties its timers when a connection is lost. One for each service: a receiver or an object
-store that is slow does not keep leases from being renewed. And no tasks in a pool child: they would wait behind the
-users' tasks, and the users' tasks behind them.
+Threads instead of timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
+shuts down, and Celery empties its timers when a connection is lost. One thread per service, so that a slow receiver or
+object store does not delay lease renewals. And no tasks in a pool child: they would wait behind the users' tasks, and
+the users' tasks behind them.
 """
 
 import logging
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class Service(Protocol):
-    """One job of maintenance."""
+    """A service of maintenance with one job."""
 
-    #: Its name in logs, and of its counter.
+    #: The name in logs, and of its counter.
     name: str
     #: Seconds between two rounds.
     interval: float
 
     def round(self) -> int:
-        """Do all that is to be done now; how much that was, for the counter `maintenance:<name>`."""
+        """Do all due work. Return its amount, for the counter `maintenance:<name>`."""
         ...
 
 
@@ -42,7 +42,7 @@ class Runner(threading.Thread):
         self._reachable = True
 
     def run(self) -> None:
-        """Run until it is stopped."""
+        """Run rounds until the service is stopped."""
         self._attempt()
         while not self._stopping.wait(self._service.interval):
             self._attempt()
@@ -60,12 +60,12 @@ class Runner(threading.Thread):
             event(log, "worker.round_failed", level=logging.ERROR, error=True, service=self.name)
 
     def stop(self) -> None:
-        """Begin no more rounds."""
+        """Start no more rounds."""
         self._stopping.set()
 
 
 def run_each(*steps: Callable[[], int]) -> int:
-    """Run the steps of a round and add up what they did. One that fails leaves the others alone; an outage does not."""
+    """Run the steps of a round and add up their results. A failing step does not stop the others; an outage does."""
     done = 0
     for step in steps:
         try:
@@ -78,7 +78,7 @@ def run_each(*steps: Callable[[], int]) -> int:
 
 
 def until_done(batch: Callable[[], int], size: int) -> int:
-    """Repeat a batch until it finds less than its size; how much all of them did."""
+    """Repeat a batch until it finds less than its size. Return the total."""
     done = 0
     while True:
         found = batch()

@@ -49,7 +49,7 @@ class WebhookSender:
         self._one_connection = threading.Lock()  # one connection for all threads: the process has few
 
     def round(self) -> int:
-        """Begin to deliver what is due, in threads that end when nothing is due any more; how many attempts ended."""
+        """Start to deliver due webhooks, in threads that end when none is due. Return the number of ended attempts."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         with self._one_connection:
             ended, self._ended = self._ended, 0
@@ -90,7 +90,7 @@ class WebhookSender:
         self._record(task_id, lease, tries, made)
 
     def _hangs(self, host: str) -> bool:
-        """Whether this receiver already has the maximum of waiting deliveries."""
+        """Return whether this receiver already has the maximum of waiting deliveries."""
         slow_since = time.monotonic() - SLOW
         waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
         return waiting >= MAX_AT_SLOW

@@ -1,6 +1,6 @@
-"""Image operations: what each of them is stands in its function, and here is the list.
+"""The list of image operations. Each function's docstring describes it.
 
-To add one, write a function `(frame, …parameters) -> Frame` and name it below. It is then a task of its own in the
+To add one, write a function `(frame, …parameters) -> Frame` and name it below. It becomes a task of its own in the
 catalog, and an entry of `image_pipeline`'s list of operations.
 """
 
@@ -24,7 +24,7 @@ OPERATIONS = (
     Operation.of(watermark, check=has_a_mark, configured={"more_fonts": "watermark_fonts"}),
 )
 
-#: The names in a list of operations: each of the above, and each filter by its own name.
+#: The operations by their names in a list: each of the above, and each filter by its own name.
 IN_LISTS: Mapping[str, Operation] = {
     operation.name: operation
     for operation in (*OPERATIONS, *(Operation.of(by_name(name), name=name) for name in FILTERS))

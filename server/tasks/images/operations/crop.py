@@ -1,4 +1,4 @@
-"""Cutting a part out of a picture."""
+"""Cuts a part out of a picture."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from server.tasks.images.geometry import Gravity, place
 from server.tasks.images.operations.sizes import Side
 from server.tasks.images.operations.smart import most_interesting
 
-Edge = Annotated[int, Field(ge=0, le=1_000_000, description="Pixels from the image's edge; wins over `gravity`.")]
+Edge = Annotated[int, Field(ge=0, le=1_000_000, description="Pixels from the image's edge; overrides `gravity`.")]
 
 _Box = tuple[int, int, int, int]
 
@@ -22,7 +22,7 @@ def crop(
     left: Edge | None = None,
     top: Edge | None = None,
     gravity: Annotated[
-        Literal[Gravity, "smart"], Field(description="Which part stays; smart: where most is to be seen.")
+        Literal[Gravity, "smart"], Field(description="The part to keep; smart: the one with the most detail.")
     ] = "center",
 ) -> Frame:
     """Cut `width` x `height` out of an image; a box beyond the edge is moved in, and cut to the image's size."""
@@ -49,17 +49,17 @@ def trim(
         ),
     ] = 10,
 ) -> Frame:
-    """Cut off the border: all that has the color of the upper left pixel. An image of one color stays as it is."""
+    """Cut off the border: all that has the color of the upper left pixel. An image of one color is not changed."""
     pixels = frame.pixels()
     box = frame.once((trim, tolerance), lambda: _content(pixels, tolerance))
     return frame if box is None or box == (0, 0, *frame.size) else frame.moved(lambda image: image.crop(box))
 
 
 def _content(image: Image.Image, tolerance: int) -> _Box | None:
-    """The smallest box with all that differs from the border; None where nothing does."""
+    """Return the smallest box with everything that differs from the border; None if nothing does."""
     border = image.getpixel((0, 0))
     if isinstance(border, tuple) and len(border) == 4 and border[3] == 0:
-        # Colors that nobody sees do not count.
+        # Invisible colors are ignored.
         return image.getchannel("A").point(lambda value: 255 * (value > tolerance)).getbbox()
     difference = ImageChops.difference(image, Image.new(image.mode, image.size, border))
     channels = iter(difference.split())

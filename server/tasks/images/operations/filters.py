@@ -1,4 +1,4 @@
-"""Filters: each is a function from pixels (RGB, or RGBA) and an amount to pixels. `FILTERS` is the list of them."""
+"""Filters: each is a function from pixels (RGB, or RGBA) and an amount to pixels. `FILTERS` lists them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,56 +23,56 @@ class Filter:
 
 
 def grayscale(image: Pixels, amount: float) -> Pixels:
-    """Take the colors away."""
+    """Remove the colors."""
     return Image.blend(image, ImageOps.grayscale(image).convert("RGB"), min(1, amount))
 
 
 def sepia(image: Pixels, amount: float) -> Pixels:
-    """The brown of old photographs."""
+    """Apply the brown of old photographs."""
     brown = (0.393, 0.769, 0.189, 0, 0.349, 0.686, 0.168, 0, 0.272, 0.534, 0.131, 0)
     return Image.blend(image, image.convert("RGB", brown), min(1, amount))
 
 
 def invert(image: Pixels, amount: float) -> Pixels:
-    """Dark becomes bright."""
+    """Invert the colors."""
     return Image.blend(image, ImageChops.invert(image), min(1, amount))
 
 
 def brightness(image: Pixels, amount: float) -> Pixels:
-    """Darker below 1, brighter above."""
+    """Make it darker below 1, brighter above."""
     return ImageEnhance.Brightness(image).enhance(amount)
 
 
 def contrast(image: Pixels, amount: float) -> Pixels:
-    """Flatter below 1, harder above."""
+    """Lower the contrast below 1, raise it above."""
     return ImageEnhance.Contrast(image).enhance(amount)
 
 
 def saturation(image: Pixels, amount: float) -> Pixels:
-    """Paler below 1, stronger above."""
+    """Make colors paler below 1, stronger above."""
     return ImageEnhance.Color(image).enhance(amount)
 
 
 def autocontrast(image: Pixels, amount: float) -> Pixels:
-    """Stretch what there is to the whole range."""
+    """Stretch the brightness to the whole range."""
     return ImageOps.autocontrast(image, cutoff=min(49, amount))
 
 
 def sharpen(image: Pixels, amount: float) -> Pixels:
-    """Harder edges."""
+    """Sharpen the edges."""
     return image.filter(ImageFilter.UnsharpMask(radius=2, percent=round(100 * amount), threshold=2))
 
 
 def blur(image: Pixels, amount: float) -> Pixels:
-    """Softer edges."""
+    """Blur the picture."""
     if image.mode != "RGBA":
         return image.filter(ImageFilter.GaussianBlur(amount))
-    # Premultiplied, so that invisible colors do not bleed out of the transparent parts.
+    # Premultiplied, so that invisible colors do not affect visible pixels.
     return image.convert("RGBa").filter(ImageFilter.GaussianBlur(amount)).convert("RGBA")
 
 
 def pixelate(image: Pixels, amount: float) -> Pixels:
-    """Squares of one color each."""
+    """Replace squares by their average color."""
     block = max(1, round(amount))
     small = image.reduce(block)
     squares = small.resize((small.width * block, small.height * block), Image.Resampling.NEAREST)
@@ -80,7 +80,7 @@ def pixelate(image: Pixels, amount: float) -> Pixels:
 
 
 def _colors_only(function: Callable[[Pixels, float], Pixels]) -> Callable[[Pixels, float], Pixels]:
-    """The filter on colors alone; transparency stays as it is."""
+    """Apply a filter to colors only; transparency is not changed."""
 
     def apply(image: Pixels, amount: float) -> Pixels:
         if image.mode != "RGBA":
@@ -108,7 +108,7 @@ FILTERS: Mapping[str, Filter] = {
 if TYPE_CHECKING:
     FilterName = str
 else:
-    # The list above is the only place that knows the names; to mypy a literal cannot be computed.
+    # Computed, so that the list above is the only place with the names; mypy accepts only written literals.
     FilterName = Literal[tuple(FILTERS)]
 
 _MEANINGS = "; ".join(f"{name}: {kind.meaning} ({kind.amount:g})" for name, kind in FILTERS.items())
@@ -125,7 +125,7 @@ def filter_(
 
 
 def by_name(name: str) -> Callable[..., Frame]:
-    """The filter as an operation of its own, for lists of operations that say `{"op": "blur"}`."""
+    """Return the filter as an operation of its own, for lists of operations with `{"op": "blur"}`."""
     chosen = FILTERS[name]
     explained = Annotated[float, Field(ge=0, le=100, description=f"{chosen.meaning.capitalize()}.")]
 

@@ -1,4 +1,4 @@
-"""Operations that change how many pixels there are."""
+"""Operations that change the number of pixels."""
 
 from typing import Annotated, Literal
 
@@ -33,14 +33,14 @@ def resize(
     enlarge: Annotated[bool, Field(description="Whether a small image may grow.")] = False,
     gravity: Annotated[
         Literal[Gravity, "smart"],
-        Field(description="Of cover: the part that stays (smart: the busiest). Of pad: the image's place in the box."),
+        Field(description="For cover: the part to keep (smart: the busiest). For pad: the image's place in the box."),
     ] = "center",
     pad_color: Annotated[
         Color | None,
-        Field(description="Of the bars of pad. Default: none where the format has transparency, else `background`."),
+        Field(description="Color of pad's bars. Default: none if the format has transparency, else `background`."),
     ] = None,
 ) -> Frame:
-    """Bring an image to `width` x `height`; a side that is left out follows from the other."""
+    """Resize an image to `width` x `height`; a missing side follows from the other."""
     if width is None or height is None:
         bounds = (width or float("inf"), height or float("inf"))
         scalable = enlarge and bounds != (float("inf"), float("inf"))
@@ -58,7 +58,7 @@ def resize(
 
 
 def _covering(frame: Frame, box: Size, enlarge: bool, gravity: Literal[Gravity, "smart"]) -> Frame:
-    """The box filled. One larger than the image shrinks and keeps its proportions: a page's layout relies on them."""
+    """Cover the box. If the box is larger than the image, it is shrunk in proportion, which page layouts need."""
     room = 1.0 if enlarge else min(1.0, frame.size[0] / box[0], frame.size[1] / box[1])
     size = times(box, room)
     if gravity != "smart":

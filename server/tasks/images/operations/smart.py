@@ -1,4 +1,4 @@
-"""Finding the part of a picture where most is to be seen."""
+"""Finds the part of a picture with the most detail."""
 
 from itertools import accumulate
 
@@ -7,12 +7,12 @@ from PIL import Image, ImageChops, ImageFilter
 from server.tasks.images.frame import Size
 from server.tasks.images.geometry import fit_within
 
-#: The longest side of the picture that attention is measured on.
+#: The longest side of the small picture that is analyzed.
 _GLANCE = 96
 
 
 def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:
-    """Left and top of the box of this size with the most edges and strong colors; the middle where all is even."""
+    """Return left and top of the box of this size with the most edges and strong colors; centered if all are equal."""
     small = image.convert("RGB").resize(fit_within(image.size, (_GLANCE, _GLANCE)), Image.Resampling.BOX)
     scale = image.width / small.width, image.height / small.height
     box = max(1, round(size[0] / scale[0])), max(1, round(size[1] / scale[1]))
@@ -27,7 +27,7 @@ def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:
 
     x, y = max(((x, y) for y in range(spare[1] + 1) for x in range(spare[0] + 1)), key=rank)
     room = image.width - size[0], image.height - size[1]
-    # Scaled by the room that is left, so that a box at the small picture's end is at the large one's end too.
+    # Scaled by the remaining room, so that a box at the small picture's end is also at the large one's end.
     return round(x / spare[0] * room[0]) if spare[0] else room[0] // 2, (
         round(y / spare[1] * room[1]) if spare[1] else room[1] // 2
     )
@@ -41,7 +41,7 @@ def _attention(image: Image.Image) -> Image.Image:
 
 
 def _summed(image: Image.Image) -> list[list[int]]:
-    """For each corner the sum of all that lies left and above of it."""
+    """Return for each corner the sum of all values to the left and above."""
     values = image.tobytes()
     sums = [[0] * (image.width + 1)]
     for row in range(image.height):

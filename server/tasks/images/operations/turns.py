@@ -1,4 +1,4 @@
-"""Rotating and flipping."""
+"""Rotates and flips pictures."""
 
 from typing import Annotated, Literal
 
@@ -20,14 +20,14 @@ def rotate(
     angle: Annotated[float, Field(ge=-360, le=360, description="Degrees, clockwise.")] = 90,
     expand: Annotated[bool, Field(description="Grow so that no corner is cut off.")] = True,
 ) -> Frame:
-    """Turn an image; the corners that open show `background`, or nothing where the format has transparency."""
+    """Rotate an image; the new corners are transparent, or `background` if the format has no transparency."""
     angle %= 360
     if angle == 0:
         return frame
     if angle in _QUARTERS and (expand or angle == 180):
         return frame.moved(lambda image: image.transpose(_QUARTERS[int(angle)]))
     if expand:
-        # The corners lie within a square whose side is the diagonal.
+        # The corners are inside a square whose side is the diagonal.
         width, height = frame.size
         check_made((min(width + height, int((width**2 + height**2) ** 0.5) + 2),) * 2)
     turned = frame.pixels().convert("RGBA").rotate(-angle, Image.Resampling.BICUBIC, expand)

@@ -1,4 +1,4 @@
-"""Putting a mark on a picture: another picture, or words."""
+"""Puts a mark on a picture: another picture, or text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,36 +15,36 @@ from server.tasks.images.reading.source import Source
 from server.tasks.images.text import fonts
 from server.tasks.images.text.lettering import written
 
-#: Of the picture's shorter side, between the mark and the edge.
+#: Margin between the mark and the edge, relative to the picture's shorter side.
 _MARGIN = 0.02
 
-#: Of the mark's sides, between one and the next of a tiled picture.
+#: Gap between tiled marks, relative to the mark's sides.
 _GAP = 0.5
 
 
 def watermark(
     frame: Frame,
-    mark: Annotated[Upload | None, Field(description="An image to put on the other.")] = None,
+    mark: Annotated[Upload | None, Field(description="The image to put on the other.")] = None,
     text: Annotated[Annotated[str, Field(min_length=1, max_length=200)] | None, Field(examples=["draft"])] = None,
     font: Annotated[
         Upload | None,
         Field(description="A TrueType or OpenType file. Default: Noto Sans, which has Latin, Greek and Cyrillic."),
     ] = None,
-    size: Annotated[int | None, Field(ge=4, le=2000, description="Of the text, in pixels; wins over `scale`.")] = None,
-    color: Annotated[Color, Field(description="Of the text.")] = "#ffffff",
-    angle: Annotated[float, Field(ge=-360, le=360, description="Of the mark or text, in degrees, clockwise.")] = 0,
+    size: Annotated[int | None, Field(ge=4, le=2000, description="Text size in pixels; overrides `scale`.")] = None,
+    color: Annotated[Color, Field(description="Color of the text.")] = "#ffffff",
+    angle: Annotated[float, Field(ge=-360, le=360, description="Degrees to rotate it, clockwise.")] = 0,
     tile: Annotated[bool, Field(description="Repeat it all over the image.")] = False,
-    gravity: Annotated[Gravity, Field(description="Where it goes.")] = "southeast",
+    gravity: Annotated[Gravity, Field(description="Its position on the image.")] = "southeast",
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.5,
-    scale: Annotated[float, Field(ge=0.01, le=1, description="Its width, as a part of the image's.")] = 0.25,
+    scale: Annotated[float, Field(ge=0.01, le=1, description="Its width, relative to the image's.")] = 0.25,
     more_fonts: tuple[Path, ...] = (),
 ) -> Frame:
-    """Put a mark on an image: the image `mark`, or else `text` with a rim that keeps it readable."""
+    """Put a mark on an image: the image `mark`, or else `text` with an outline that keeps it readable."""
     room = max(1, round(frame.size[0] * scale)), max(1, round(frame.size[1] * scale))
     if scale > 0.9 or (mark is None and size is not None):
         room = frame.size
     elif mark is None:
-        # Words are wide: the width bounds them, and the height only where the picture is a strip.
+        # Text is wide: the width limits it, and the height only in a narrow strip.
         room = room[0], frame.size[1]
 
     def layer() -> Image.Image:
@@ -62,10 +62,10 @@ def watermark(
 
 
 def has_a_mark(mark: Upload | None, text: str | None, **_: object) -> None:
-    """Whether there is something to put on an image.
+    """Check that there is something to put on an image.
 
     Raises:
-        ValueError: there is not.
+        ValueError: neither a mark nor a text is given.
     """
     if mark is None and not (text or "").strip():
         raise ValueError("There is nothing to put on the image: give a `mark` or a `text`")
@@ -77,13 +77,13 @@ def _image(mark: Upload, room: Size) -> Image.Image:
 
 
 def _fonts(own: Upload | None, more: Sequence[Path]) -> list[fonts.Font]:
-    """The fonts, the client's own first and the bundled one before the configured ones: it is the same everywhere."""
+    """Return the fonts: the client's first, then the bundled one (always the same), then the configured ones."""
     sent = [] if own is None else [fonts.Font(own.read())]
     return [*sent, fonts.bundled(), *(fonts.configured(path) for path in more)]
 
 
 def _tiles(mark: Size, size: Size) -> Iterator[tuple[int, int]]:
-    """Left and top of each mark of a picture full of them, every second row moved by half a step."""
+    """Yield left and top of each tiled mark; every second row is shifted by half a step."""
     across, down = (max(1, round(side * (1 + _GAP))) for side in mark)
     for row, top in enumerate(range(0, size[1], down)):
         for left in range(-(across // 2) * (row % 2), size[0], across):
@@ -91,7 +91,7 @@ def _tiles(mark: Size, size: Size) -> Iterator[tuple[int, int]]:
 
 
 def _corner(mark: Size, size: Size, gravity: Gravity) -> tuple[int, int]:
-    """Left and top of the one mark; one that is as large as the picture leaves no margin."""
+    """Return left and top of a single mark; a mark as large as the picture has no margin."""
     margin = round(min(size) * _MARGIN)
     inner = size[0] - 2 * margin, size[1] - 2 * margin
     left, top = (round(edge) + margin for edge in place(mark, inner, gravity))
@@ -99,7 +99,7 @@ def _corner(mark: Size, size: Size, gravity: Gravity) -> tuple[int, int]:
 
 
 def _put(layer: Image.Image, image: Image.Image, left: int, top: int) -> None:
-    """Put the mark there; the part beyond the image is cut off."""
+    """Paste the mark there; the part outside the image is cut off."""
     at = max(0, left), max(0, top)
     end = min(layer.width, image.width - left), min(layer.height, image.height - top)
     layer = layer.crop((at[0] - left, at[1] - top, *end))

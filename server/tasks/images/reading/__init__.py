@@ -1,8 +1,8 @@
-"""From an upload to a frame.
+"""Turns an upload into a frame.
 
-source    an upload opened as an image, within the limits
-kinds     the formats that are read, known by their bytes, and what each costs
-png, gif  files that are checked or drawn here, because Pillow does it in another way than browsers
-vips      PNG decoded by libvips, where it is installed
-failures  errors of the libraries as errors of the task
+source    opens an upload as an image, within the limits
+kinds     the input formats, recognized by their bytes, and the memory that each needs
+png, gif  files that are checked or drawn here, because Pillow differs from browsers
+vips      PNG decoded by libvips, if it is installed
+failures  converts errors of the libraries to errors of the task
 """

@@ -1,4 +1,4 @@
-"""Errors of the imaging libraries, turned into a `TaskError` whose sentence says what to do."""
+"""Converts errors of the imaging libraries to a `TaskError` that says what to do."""
 
 import io
 import re
@@ -14,8 +14,8 @@ from server.sdk.errors import TaskError
 from server.tasks.images.limits import too_large
 from server.tasks.images.reading.kinds import Kind
 
-#: Seen from Pillow's plugins on files of a fuzzer. Not `Exception`: a time limit, a lost connection and a
-#: cancellation pass through the same frames, and are not the image's fault.
+#: Errors of Pillow's plugins on a fuzzer's files. Not `Exception`: a time limit, a lost connection and a cancellation
+#: can occur in the same code, and are not the image's fault.
 BAD_FILE = (
     OSError,
     ValueError,
@@ -33,30 +33,30 @@ BAD_FILE = (
 
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
-#: The libraries' words for a well-formed file that they cannot read, for one that ends too early, and for memory.
+#: Messages of the libraries: for an unsupported file, for a truncated one, and for missing memory.
 _NOT_SUPPORTED = re.compile(
     r"unsupported|not supported|not available|unknown pixel mode|cannot handle|samples per pixel|data organization",
     re.I,
 )
 _ENDS = re.compile(r"truncated|end of|not enough|no more|unexpected eof|insufficient data", re.I)
-#: -9 is Pillow's code for it, and 1 libwebp's.
+#: -9 is Pillow's code for missing memory, and 1 libwebp's.
 _MEMORY = re.compile(r"memory|decoder error -9|encoder error -9|encoding error 1$", re.I)
 
-#: libavif's words for it. Of a decoder they may mean damage as well.
+#: libavif's messages for missing memory. From a decoder they may also mean damage.
 _ENCODER_MEMORY = re.compile(r"encoding of \w+ planes failed", re.I)
 
-#: Compressions of TIFF that every build of libtiff knows.
+#: TIFF compressions that every build of libtiff supports.
 _TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 _TIFF_COMPRESSION = 259
 
 
 @contextmanager
 def reading(kind: Kind, data: bytes) -> Iterator[None]:
-    """Around everything that parses or decodes bytes of a client.
+    """Convert errors in the block, which parses or decodes a client's bytes.
 
     Raises:
         TaskError: `image-too-large`, `image-format-unsupported` or `image-unreadable`.
-        MemoryError: the process has no memory left, which says nothing of the file.
+        MemoryError: the process has no memory left, which is not the file's fault.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,7 +74,7 @@ def reading(kind: Kind, data: bytes) -> Iterator[None]:
 
 @contextmanager
 def ignoring_bad_metadata() -> Iterator[None]:
-    """Around metadata that was not read yet: broken metadata is no reason to refuse a picture."""
+    """Ignore errors of unread metadata in the block: broken metadata is not a reason to refuse a picture."""
     with warnings.catch_warnings(), suppress(*BAD_FILE):
         warnings.simplefilter("ignore")
         yield
@@ -82,7 +82,7 @@ def ignoring_bad_metadata() -> Iterator[None]:
 
 @contextmanager
 def writing(format_name: str) -> Iterator[None]:
-    """Around an encoder. Its pixels are good and their number was checked, so what it lacks is memory.
+    """Convert errors of an encoder. Its pixels are valid and within the limit, so it lacks memory.
 
     Raises:
         TaskError: `image-too-large`.
@@ -116,7 +116,7 @@ def _explained(kind: Kind, data: bytes, error: Exception) -> Exception:
 
 
 def _first_message(kind: Kind, data: bytes) -> str:
-    """The plugin's message, which `Image.open` keeps to itself."""
+    """Return the plugin's message, which `Image.open` hides."""
     try:
         Image.OPEN[kind.name.upper()][0](io.BytesIO(data), "")
     except BAD_FILE as error:
@@ -125,7 +125,7 @@ def _first_message(kind: Kind, data: bytes) -> str:
 
 
 def _is_rare(kind: Kind, data: bytes) -> bool:
-    """Whether a file that could not be decoded is of a sort that the decoders do not know."""
+    """Return whether a file that could not be decoded has a variant that the decoders do not support."""
     if kind.name == "JPEG":
         return _is_rare_jpeg(data)
     if kind.name != "TIFF":
@@ -139,7 +139,7 @@ def _is_rare(kind: Kind, data: bytes) -> bool:
 
 
 def _is_rare_jpeg(data: bytes) -> bool:
-    """Whether a JPEG is lossless, hierarchical, arithmetically coded, or has more than eight bits a sample."""
+    """Return whether a JPEG is lossless, hierarchical, arithmetically coded, or has more than eight bits per sample."""
     at = 2
     while data[at : at + 1] == b"\xff" and at + 5 <= len(data):
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")

@@ -1,7 +1,7 @@
 """GIF animations, drawn as browsers draw them.
 
-Pillow paints color 0 where a first frame leaves the canvas free, and an opaque background where a frame is disposed
-of. Here both stay transparent. Pillow still decodes each frame, as a file of its own.
+Pillow paints color 0 where a first frame leaves the canvas empty, and an opaque background where a frame is disposed
+of. Here both stay transparent. Pillow still decodes each frame, as a separate file.
 """
 
 import io
@@ -18,18 +18,18 @@ _RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class GifFrame:
-    """One frame as it stands in the file: a rectangle of the canvas."""
+    """One frame of the file: a rectangle of the canvas."""
 
     left: int
     top: int
     size: Size
     milliseconds: int
     disposal: int
-    #: A file that holds this frame alone.
+    #: A file with only this frame.
     file: bytes
 
     def decoded(self) -> Image.Image:
-        """The rectangle's pixels."""
+        """Decode the rectangle's pixels."""
         image = Image.open(io.BytesIO(self.file), formats=["GIF"])
         image.load()
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -37,18 +37,18 @@ class GifFrame:
 
 @dataclass(frozen=True, slots=True)
 class Gif:
-    """A GIF's canvas and its frames, none of them decoded."""
+    """A GIF's canvas and its undecoded frames."""
 
     size: Size
     frames: tuple[GifFrame, ...]
 
     @property
     def first_fills_canvas(self) -> bool:
-        """Whether the first frame leaves nothing of the canvas free."""
+        """Return whether the first frame covers the whole canvas."""
         return not self.frames or self.frames[0].size == self.size
 
     def drawn(self) -> Iterator[tuple[Image.Image, int]]:
-        """Each state of the canvas, and the milliseconds that it is shown."""
+        """Yield each state of the canvas, and its duration in milliseconds."""
         canvas = Image.new("RGBA", self.size)
         for frame in self.frames:
             before = canvas.copy() if frame.disposal == _RESTORE_PREVIOUS else None
@@ -67,18 +67,18 @@ def _corner(frame: GifFrame) -> Size:
 
 
 class _Reader:
-    """The file's bytes, read from front to back."""
+    """Reads the file's bytes from start to end."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, count: int) -> bytes:
-        """The next bytes; fewer at the end of the file."""
+        """Return the next bytes; fewer at the end of the file."""
         self._at += count
         return self._data[self._at - count : self._at]
 
     def blocks(self) -> bytes:
-        """The sub-blocks up to the empty one that ends them, as they stand in the file."""
+        """Return the raw sub-blocks up to the empty one that ends them."""
         start = self._at
         while size := self.take(1):
             if size == b"\0":
@@ -88,7 +88,7 @@ class _Reader:
 
 
 def read(data: bytes) -> Gif:
-    """The frames of a file, up to its end or to the first block that is not one.
+    """Read the frames of a file, up to its end or to the first invalid block.
 
     Raises:
         struct.error, IndexError: the file ends within a header.
@@ -105,7 +105,7 @@ def read(data: bytes) -> Gif:
             continue
         frame = _frame(reader, palette, control)
         if not frames:
-            # As browsers do: a first frame that is larger than the canvas says how large the canvas is.
+            # As in browsers: a first frame that is larger than the canvas determines its size.
             canvas = max(canvas[0], _corner(frame)[0]), max(canvas[1], _corner(frame)[1])
         frames.append(frame)
         control = b""

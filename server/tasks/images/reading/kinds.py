@@ -1,4 +1,4 @@
-"""The formats that are read, each known by its first bytes; a file's name and its declared type are not asked."""
+"""The input formats, each recognized by its first bytes; a file's name and its declared type are ignored."""
 
 import re
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from PIL.JpegImagePlugin import JpegImageFile
 from server.sdk.errors import TaskError
 from server.tasks.images.limits import MEMORY, megapixels, too_large
 
-#: From here on Pillow itself warns of a decompression bomb.
+#: Above this size, Pillow itself warns of a decompression bomb.
 _PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS or 89_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A format that is read. `advice` says how to save a file that is of this format, and of a sort that is not read.
+    """An input format. `advice` says how to save a file whose variant of the format is not supported.
 
-    `bytes_per_pixel` is the peak, without the file, until a picture has been scaled by a little: of eight-bit pictures
-    without alpha, with it, and of pictures of deep channels. `keeps_decoder` tells of one that keeps its own pixels for
-    as long as the image is open.
+    `bytes_per_pixel` is the peak memory without the file, until the picture has been scaled slightly: for eight-bit
+    pictures without alpha, with alpha, and for deep channels. `keeps_decoder`: the decoder keeps its own pixels while
+    the image is open.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Kind:
     keeps_decoder: bool = False
 
     def cost(self, image: Image.Image) -> float:
-        """Bytes for each pixel of an image whose header was read."""
+        """Return the bytes per pixel of an image whose header was read."""
         plain, alpha, deep = self.bytes_per_pixel
         if image.mode.startswith(("I", "F")):
             return deep
         return (alpha if image.has_transparency_data else plain) + _coefficients(image)
 
     def check(self, size: tuple[int, int], cost: float) -> None:
-        """Refuse a picture by the size that its header declares.
+        """Refuse a picture whose header declares too large a size.
 
         Raises:
             TaskError: `image-too-large`.
@@ -52,7 +52,7 @@ class Kind:
 
 
 def _coefficients(image: Image.Image) -> float:
-    """Bytes for each pixel that a progressive JPEG keeps until its last scan: two for each sample of each channel."""
+    """Return the bytes per pixel that a progressive JPEG keeps until its last scan: two per sample of each channel."""
     if not isinstance(image, JpegImageFile) or not image.info.get("progressive"):
         return 0
     areas = [across * down for _, across, down, _ in image.layer]
@@ -70,15 +70,15 @@ KINDS = (
     Kind("PNG", "image/png", _start(rb"\x89PNG\r\n\x1a\n"), (8.4, 20, 16), "save it as a standard PNG"),
     Kind("GIF", "image/gif", _start(rb"GIF8[79]a"), (16, 16, 16), "save it as GIF89a"),
     Kind("WebP", "image/webp", _start(rb"RIFF....WEBP"), (21, 21, 21), "save it again as WebP, or as PNG", True),
-    # Some writers put a brand that HEIC shares first, and AVIF's own among the compatible ones.
+    # Some encoders put a brand shared with HEIC first, and AVIF's own brand among the compatible ones.
     Kind("AVIF", "image/avif", _start(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])"), (16, 18, 18), _PLAIN, True),
     Kind("HEIF", "image/heic", _start(rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)"), (16, 18, 18), "save it as JPEG", True),
-    # Of a single strip, which libtiff decodes as a whole.
+    # For a single strip, which libtiff decodes as a whole.
     Kind("TIFF", "image/tiff", _start(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), (12, 20, 18), _PLAIN),
     Kind("BMP", "image/bmp", _start(rb"BM"), (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
 )
 
-#: For the catalog and for forms. A file of another declared type is accepted where its bytes are recognized.
+#: For the catalog and for forms. A file of another declared type is accepted if its bytes are recognized.
 MEDIA_TYPES = (
     *(kind.media_type for kind in KINDS),
     "image/heif",
@@ -89,10 +89,10 @@ MEDIA_TYPES = (
 
 
 def kind_of(data: bytes) -> Kind:
-    """The format of a file.
+    """Return the format of a file.
 
     Raises:
-        TaskError: `image-unreadable` for an empty file, `image-format-unsupported` for one that is not listed.
+        TaskError: `image-unreadable` for an empty file, `image-format-unsupported` for an unknown format.
     """
     if not data:
         raise TaskError("image-unreadable", "The file is empty. Send the image's bytes.")
@@ -108,5 +108,5 @@ def kind_of(data: bytes) -> Kind:
 
 
 def recognized(data: bytes) -> Kind | None:
-    """The format that a file's first bytes name."""
+    """Return the format that matches the file's first bytes."""
     return next((kind for kind in KINDS if kind.start.match(data)), None)

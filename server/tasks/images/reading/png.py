@@ -1,7 +1,7 @@
-"""PNG files checked chunk by chunk before Pillow sees them.
+"""PNG files, checked chunk by chunk before Pillow reads them.
 
-Pillow checks no checksum of the pixels, and refuses a picture for a comment that it does not need. This module does it
-as browsers do: damage in the pixels is an error, damage elsewhere costs only the chunk that has it.
+Pillow does not verify checksums of the pixels, and refuses a picture for an unimportant comment. This module behaves
+like browsers: damage in the pixels is an error, any other damage removes only its chunk.
 """
 
 import struct
@@ -20,7 +20,7 @@ _ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
 _DESCRIPTIVE = frozenset((b"tRNS", b"iCCP", b"eXIf", b"iTXt"))
 _XMP = b"XML:com.adobe.xmp\0"
 
-#: Larger ones are left out: no camera writes them, and a few kilobytes can unpack to gigabytes.
+#: Larger profiles are removed: no camera writes them, and a few kilobytes can unpack to gigabytes.
 _MAX_PROFILE = 2**20
 _MAX_METADATA = 2**20
 
@@ -37,10 +37,10 @@ class Chunk(NamedTuple):
 
 
 def checked(data: bytes) -> bytes:
-    """The file without damaged or unneeded chunks. An animation whose chunks are damaged or do not add up is dropped.
+    """Return the file without damaged or unneeded chunks, and without an animation that is damaged or inconsistent.
 
     Raises:
-        TaskError: `image-unreadable` where the pixels are damaged, `image-format-unsupported` for a private flavor.
+        TaskError: `image-unreadable` if the pixels are damaged, `image-format-unsupported` for a private variant.
     """
     chunks = list(_chunks(data))
     animated = _animation_adds_up(data, chunks)
@@ -57,10 +57,10 @@ def checked(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:
-    """The chunks up to the end of the picture, or to the first that is not whole.
+    """Yield the chunks up to the end of the picture, or to the first incomplete one.
 
     Raises:
-        TaskError: as `checked`.
+        TaskError: as in `checked`.
     """
     view, at, pixels = memoryview(data), len(SIGNATURE), False
     while at + 12 <= len(data):
@@ -81,16 +81,16 @@ def _chunks(data: bytes) -> Iterator[Chunk]:
         pixels = pixels or name == b"IDAT"
         yield Chunk(name, at, end, intact)
         at = end
-    # Where pixels are missing after that, the decoder finds out.
+    # The decoder detects missing pixels later.
     if not pixels:
         raise TaskError("image-unreadable", "The PNG ends too early: a part of the file is missing. Send all of it.")
 
 
 def _is_usable(data: bytes, chunk: Chunk, header: Chunk) -> bool:
-    """Whether Pillow can use a chunk that the picture does not need."""
+    """Return whether Pillow can use an optional chunk."""
     body = data[chunk.start + 8 : chunk.end - 4]
     if chunk.name == b"tRNS":
-        # One sample of grey, three of colors, or up to 256 entries of a palette.
+        # One sample for gray, three for colors, or up to 256 entries of a palette.
         color_type = data[header.start + 17]
         return {0: len(body) == 2, 2: len(body) == 6, 3: 1 <= len(body) <= 256}.get(color_type, False)
     if chunk.name == b"iCCP":
@@ -101,7 +101,7 @@ def _is_usable(data: bytes, chunk: Chunk, header: Chunk) -> bool:
 
 
 def _is_small(packed: bytes) -> bool:
-    """Whether a compressed profile can be unpacked, and is small."""
+    """Return whether a compressed profile can be unpacked, and is small."""
     unpacker = zlib.decompressobj()
     try:
         return len(unpacker.decompress(packed, _MAX_PROFILE)) < _MAX_PROFILE
@@ -110,7 +110,7 @@ def _is_small(packed: bytes) -> bool:
 
 
 def _animation_adds_up(data: bytes, chunks: list[Chunk]) -> bool:
-    """Whether the animation's chunks are whole, in order, and as many as announced."""
+    """Return whether the animation's chunks are complete, in order, and as many as announced."""
     parts = [chunk for chunk in chunks if chunk.name in _ANIMATION]
     if not parts or not all(chunk.intact and chunk.end - chunk.start >= 16 for chunk in parts):
         return False

@@ -1,4 +1,4 @@
-"""An upload opened as an image: nothing in it is trusted, and no pixel is decoded before the limits are checked."""
+"""Opens an upload as an image: the file is untrusted, and no pixel is decoded before the limits are checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Input:
 
 
 class Source:
-    """An image whose header was read and found to be within the limits. It keeps the file, and no pixels.
+    """An image whose header was read and is within the limits. It keeps the file, but no pixels.
 
     Raises:
         TaskError: `image-unreadable`, `image-too-large`, `image-format-unsupported` or `image-page-missing`.
@@ -61,26 +61,26 @@ class Source:
         self.mode = self._image.mode
         with self._reading():
             self.transparent = self._image.has_transparency_data
-        # Kept, because a frame's own is dropped when it is shown.
+        # Kept, because a frame loses its own when it is shown.
         self.info = dict(self._image.info)
         self.exif = self._read_exif(self._image)
-        # Pillow turns a TIFF upright by itself while it decodes.
+        # Pillow rotates a TIFF upright while it decodes.
         orientation = 1 if self.kind.name == "TIFF" else self.exif.get(_ORIENTATION, 1)
         self.orientation: int = orientation if orientation in range(1, 9) else 1
         width, height = self._gif.size if self._gif else self._image.size
-        #: Of the upright picture.
+        #: The size of the upright picture.
         self.size: Size = (height, width) if self.orientation >= 5 else (width, height)
         profile = self.info.get("icc_profile")
         self.profile: bytes | None = profile if isinstance(profile, bytes) and profile else None
         self._count: int | None = None
 
     def still(self) -> Frame:
-        """The picture, or an animation's first frame."""
+        """Return the picture, or an animation's first frame."""
         if self._gif is not None and not self._gif.first_fills_canvas:
             with self._reading():
                 image, _ = next(self._gif.drawn())
             return self._frame(image)
-        # Handed over, so that the pixels go when the frame does.
+        # Moved, not shared, so that the pixels are freed with the frame.
         image, self._image = self._image or self._open(), None
         if self.kind.name == "PNG":
             image = vips.decoded(self._data, image) or image
@@ -90,7 +90,7 @@ class Source:
         return self._frame(image, reopen=self._open if self.kind.name == "JPEG" else None)
 
     def frames(self) -> Iterator[Frame]:
-        """All frames, each good until the next is asked for."""
+        """Yield all frames, each valid until the next one is requested."""
         if self.count_frames() == 1:
             yield self.still()
             return
@@ -100,33 +100,33 @@ class Source:
             yield self._frame(image, milliseconds, decisions)
 
     def count_frames(self) -> int:
-        """How many frames there are; one for formats that hold pages and not an animation.
+        """Count the frames; one for formats that contain pages instead of an animation.
 
         Raises:
-            TaskError: `image-too-large` where there are more than the limit.
+            TaskError: `image-too-large` if there are more than the limit.
         """
         if self._count is None:
             self._count = self._counted()
         return self._count
 
     def count_pages(self) -> int:
-        """How many pages a TIFF has; one for every other format."""
+        """Count the pages of a TIFF; one for every other format."""
         if self.kind.name != "TIFF":
             return 1
         with self._reading():
             return int(getattr(self._open(), "n_frames", 1))
 
     def loop(self) -> int | None:
-        """How often an animation loops: 0 is forever, None is once."""
+        """Return how often an animation loops: 0 is forever, None is once."""
         loop = self.info.get("loop")
         if self.kind.name == "AVIF" or not (loop is None or isinstance(loop, int)):
             return 0
-        # A GIF counts the repetitions after the first showing, the others count showings.
+        # GIF counts repetitions after the first run, other formats count runs.
         once = loop is None if self.kind.name == "GIF" else loop == 1
         return None if once else min(loop or 0, 65_535)
 
     def metadata(self, keep: bool | str) -> Metadata:
-        """EXIF and XMP as far as `keep` says."""
+        """Return the part of EXIF and XMP that `keep` selects."""
         xmp = self.info.get("xmp")
         return kept(keep, self.exif, xmp if isinstance(xmp, bytes) else b"")
 
@@ -173,10 +173,11 @@ class Source:
             image.seek(self._page - 1)
 
     def _read_exif(self, image: Image.Image) -> Image.Exif:
-        """The EXIF data; empty where it is broken, which is no reason to refuse the picture."""
+        """Read the EXIF data; empty if it is broken, which is not a reason to refuse the picture."""
         try:
             with self._reading():
-                # Not the PNG plugin's own, which decodes the picture: an error of its pixels would be swallowed here.
+                # Not the PNG plugin's method: it decodes the picture, and an error in the pixels would be swallowed
+                # here.
                 exif = Image.Image.getexif(image)
                 exif.get(_ORIENTATION)
                 return exif
@@ -210,11 +211,11 @@ class Source:
         image = self._image or self._open()
         with self._reading():
             count = int(getattr(image, "n_frames", 1)) if getattr(image, "is_animated", False) else 1
-        # An APNG may begin with a picture for programs that know no animations; it is not a part of this one.
+        # An APNG may begin with a fallback picture that is not part of the animation.
         return count - 1 if count > 1 and self.info.get("default_image") else count
 
     def _animation_works(self) -> bool:
-        """Whether every frame of an APNG can be decoded; else its still is the picture, as in a browser."""
+        """Return whether every frame of an APNG can be decoded; if not, its still picture is used, as in a browser."""
         try:
             for _ in self._animation_frames():
                 pass
@@ -260,7 +261,7 @@ class Source:
 
 
 def _scale_transparency(image: Image.Image, depth: int) -> None:
-    """A PNG's transparent color in the eight bits that Pillow makes of 2, 4 or 16 a channel."""
+    """Convert a PNG's transparent color to eight bits, as Pillow converts 2, 4 or 16 bits per channel."""
     transparency = image.info.get("transparency")
     if isinstance(transparency, int) and image.mode == "L" and depth < 8:
         image.info["transparency"] = transparency * 255 // (2**depth - 1)

@@ -1,6 +1,6 @@
-"""PNG decoded by libvips, where `pyvips` is installed (the extra `images-fast`): the same pixels in less time.
+"""PNG decoded by libvips if `pyvips` is installed (the extra `images-fast`): the same pixels in less time.
 
-Pillow undoes PNG's filters one byte at a time. Pictures that libvips cannot read are left to Pillow, and so are errors.
+Pillow reverses PNG's filters byte by byte. Pillow still handles pictures that libvips cannot read, and all errors.
 """
 
 import functools
@@ -9,10 +9,10 @@ from typing import cast
 
 from PIL import Image
 
-#: Pictures of eight bits a channel, which both libraries give as they stand in the file.
+#: Modes with eight bits per channel, which both libraries decode to the same bytes.
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
-#: Below, starting libvips takes as long as it saves.
+#: Below this size, starting libvips takes as long as it saves.
 _LEAST_PIXELS = 250_000
 
 
@@ -22,14 +22,14 @@ def _pyvips() -> ModuleType | None:
         import pyvips  # noqa: PLC0415 - optional, and the web process never needs it
     except (ImportError, OSError):
         return None
-    # One thread: the worker's other children want their cores. No cache: it would keep pictures of ended tasks.
+    # One thread, because the worker's other children need their cores. No cache: it would keep pictures of ended tasks.
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     return cast(ModuleType, pyvips)
 
 
 def decoded(data: bytes, opened: Image.Image) -> Image.Image | None:
-    """The pixels of a PNG that Pillow has opened and not decoded; None where Pillow is to decode it."""
+    """Decode a PNG that Pillow has opened but not decoded; None if Pillow must decode it."""
     vips = _pyvips()
     if vips is None or opened.mode not in _BANDS or opened.width * opened.height < _LEAST_PIXELS:
         return None

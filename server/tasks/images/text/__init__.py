@@ -1,1 +1,1 @@
-"""Words on pictures: `fonts` reads font files, `lettering` draws with them."""
+"""Text on pictures: `fonts` reads font files, `lettering` draws with them."""

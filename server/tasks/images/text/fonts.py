@@ -1,4 +1,4 @@
-"""Fonts: the bundled one, the configured ones and a client's own, and which characters each can show."""
+"""Fonts: the bundled one, the configured ones and a client's own, and the characters that each supports."""
 
 import functools
 import io
@@ -14,12 +14,12 @@ _BUNDLED = Path(__file__).parent / "noto" / "NotoSans-Regular-subset.ttf"
 
 _TRUETYPE = (b"\0\1\0\0", b"true", b"OTTO", b"ttcf")
 
-#: Encodings of a font's character map that are Unicode: platform, and encoding within it.
+#: The Unicode encodings of a font's character map: platform, and encoding on it.
 _UNICODE = ((0, 3), (0, 4), (0, 6), (3, 1), (3, 10))
 
 
 def is_font(data: bytes) -> bool:
-    """Whether a file is a font by its first bytes."""
+    """Return whether the file's first bytes are those of a font."""
     return data[:4] in _TRUETYPE
 
 
@@ -41,11 +41,11 @@ class Font:
             raise _unreadable() from None
 
     def at(self, size: float) -> ImageFont.FreeTypeFont:
-        """The font in a size, in pixels."""
+        """Return the font in a size, in pixels."""
         return ImageFont.truetype(io.BytesIO(self._data), size)
 
     def has(self, character: str) -> bool:
-        """Whether the font has a glyph for a character."""
+        """Return whether the font has a glyph for a character."""
         try:
             return any(_glyph(self._data, at, ord(character)) for at in self._maps)
         except struct.error:
@@ -60,18 +60,18 @@ def _unreadable() -> TaskError:
 
 @functools.cache
 def bundled() -> Font:
-    """Noto Sans with Latin, Greek and Cyrillic: the same on every machine."""
+    """Return Noto Sans with Latin, Greek and Cyrillic: the same on every machine."""
     return Font(_BUNDLED.read_bytes())
 
 
 @functools.lru_cache(maxsize=8)
 def configured(path: Path) -> Font:
-    """A font that the settings name."""
+    """Return a font named in the settings."""
     return Font(path.read_bytes())
 
 
 def _maps(data: bytes) -> Iterator[int]:
-    """Where the file's Unicode character maps begin."""
+    """Yield the positions of the file's Unicode character maps."""
     start = struct.unpack_from(">I", data, 12)[0] if data.startswith(b"ttcf") else 0
     count = struct.unpack_from(">H", data, start + 4)[0]
     for number in range(count):
@@ -85,7 +85,7 @@ def _maps(data: bytes) -> Iterator[int]:
 
 
 def _glyph(data: bytes, at: int, code: int) -> int:
-    """The number of a character's glyph in the map at `at`; 0 where it has none."""
+    """Return the number of a character's glyph in the map at `at`; 0 if it has none."""
     form = struct.unpack_from(">H", data, at)[0]
     if form == 4:
         return _glyph_of_segments(data, at, code) if code <= 0xFFFF else 0

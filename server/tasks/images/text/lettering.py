@@ -1,4 +1,4 @@
-"""Words as a picture: each character in the first font that has it."""
+"""Draws text as a picture: each character in the first font that supports it."""
 
 import unicodedata
 from bisect import bisect_right
@@ -11,10 +11,10 @@ from server.sdk.errors import TaskError
 from server.tasks.images.frame import Size
 from server.tasks.images.text.fonts import Font
 
-#: Text is measured at this size to find the one that fills its room.
+#: The font size for measuring a text that should fill its space.
 _MEASURED_AT = 100
 
-#: Of the size, around each letter: a rim that keeps words readable on a ground of their own color.
+#: Width of the outline relative to the size: it keeps text readable on a background of its own color.
 _RIM = 1 / 25
 _MAX_NAMED = 10
 
@@ -22,10 +22,10 @@ _Run = tuple[Font, str]
 
 
 def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room: Size) -> Image.Image:
-    """The words, in `size` or as large as the room allows, transparent around them. Nothing exceeds the room.
+    """Draw the text in `size`, or as large as the room allows, on a transparent background. It never exceeds the room.
 
     Raises:
-        TaskError: `watermark-glyph-missing` names the characters that no font has.
+        TaskError: `watermark-glyph-missing` names the characters that no font supports.
     """
     lines = [_runs(line, fonts) for line in _cleaned(text, fonts).split("\n")]
     if size is None:
@@ -37,7 +37,7 @@ def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room
 
 
 def _cleaned(text: str, fonts: Sequence[Font]) -> str:
-    """The text as it can be drawn, without invisible characters that no font has.
+    """Return the text without invisible characters that no font supports.
 
     Raises:
         TaskError: `watermark-glyph-missing`.
@@ -61,7 +61,7 @@ def _cleaned(text: str, fonts: Sequence[Font]) -> str:
 
 
 def _runs(line: str, fonts: Sequence[Font]) -> list[_Run]:
-    """The line's parts by font, from left to right."""
+    """Split the line into parts with one font each, from left to right."""
     chosen = [(next((font for font in fonts if font.has(each)), fonts[0]), each) for each in line]
     runs = [(font, "".join(each for _, each in run)) for font, run in groupby(chosen, key=lambda pair: pair[0])]
     directions = (unicodedata.bidirectional(each) for each in line)
@@ -70,13 +70,13 @@ def _runs(line: str, fonts: Sequence[Font]) -> list[_Run]:
 
 
 def _extent(lines: Sequence[Sequence[_Run]], size: float) -> Size:
-    """Width and height of all lines with their rim."""
+    """Return width and height of all lines with their outline."""
     widths = [sum(font.at(size).getlength(text) for font, text in runs) for runs in lines]
     return int(max(widths) + 2 * size * _RIM) + 1, int(_line_height(lines, size) * len(lines))
 
 
 def _cut(runs: Sequence[_Run], size: float, width: int) -> list[_Run]:
-    """The runs without characters that would begin beyond the layer: drawing them takes memory and shows nothing."""
+    """Drop characters that begin outside the layer: drawing them needs memory and shows nothing."""
     kept, left = list[_Run](), float(width)
     for font, text in runs:
         drawn = font.at(size)
@@ -95,7 +95,7 @@ def _line_height(lines: Sequence[Sequence[_Run]], size: float) -> float:
 def _drawn(lines: Sequence[Sequence[_Run]], size: float, color: str, room: Size) -> Image.Image:
     margin = round(size)
     width, height = (min(side, limit) for side, limit in zip(_extent(lines, size), room, strict=True))
-    # With a margin, because letters may jut out of the line that they are counted in.
+    # With a margin, because glyphs may extend beyond their line.
     layer = Image.new("RGBA", (width + 2 * margin, height + 2 * margin))
     draw, rim, step = ImageDraw.Draw(layer), round(size * _RIM), _line_height(lines, size)
     fill = (*ImageColor.getrgb(color)[:3], 255)

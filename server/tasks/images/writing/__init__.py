@@ -1,1 +1,1 @@
-"""From frames to a file: `output` has a client's options, `codecs` the formats, `metadata` the part that is kept."""
+"""Writes frames to a file: `output` has a client's options, `codecs` the formats, `metadata` the kept metadata."""

@@ -1,4 +1,4 @@
-"""The formats that are written: what each can hold, and with which settings it is written."""
+"""The output formats: their capabilities and their encoder settings."""
 
 import io
 import zlib
@@ -18,7 +18,7 @@ from server.tasks.images.writing.output import Format, Output, check_lossless, t
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How an animation runs: milliseconds for each frame, and how often it loops (0: forever, None: once)."""
+    """The timing of an animation: milliseconds for each frame, and the number of loops (0: forever, None: once)."""
 
     durations: Sequence[int]
     loop: int | None
@@ -26,10 +26,10 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A format that is written.
+    """An output format.
 
-    `cost` is the peak of a task that writes a still picture, in bytes for each of its pixels, and `animation_cost` that
-    of one that writes an animation: for each pixel of all frames, and for each of one frame. Both as measured.
+    `cost` is a task's measured peak memory for a still picture, in bytes per pixel. `animation_cost` is that for an
+    animation: per pixel of all frames, and per pixel of one frame.
     """
 
     name: Format
@@ -38,19 +38,18 @@ class Codec:
     max_side: int
     cost: Callable[[bool, Output], float]
     animation_cost: tuple[float, float]
-    #: Settings that depend on the picture and on what the client asks for. Those that do not buy speed where the
-    #: result hardly shows it.
+    #: Encoder settings for a picture and the client's options. They prefer speed if the result hardly differs.
     settings: Callable[[Image.Image, Output], dict[str, Any]]
     default_quality: int | None = None
     transparent: bool = True
     animated: bool = True
     palettes: bool = False
-    #: Pillow's names for "once" and for metadata differ from format to format.
+    #: Pillow's names for "once" and for metadata differ between formats.
     loop: Callable[[int | None], dict[str, int]] = lambda loop: {"loop": 1 if loop is None else loop}
     metadata: tuple[str, ...] = ("exif", "xmp")
 
     def write(self, images: Sequence[Image.Image], motion: Motion, output: Output, metadata: Metadata) -> bytes:
-        """The file's bytes, at most `max_bytes` of them.
+        """Encode the file, with at most `max_bytes` bytes.
 
         Raises:
             TaskError: `image-too-large`, `image-too-many-bytes`, or `image-format-unsupported` for `lossless`.
@@ -71,7 +70,7 @@ class Codec:
         return self._within(output, lambda quality: self._encoded(images, options, quality))
 
     def _within(self, output: Output, encode: Callable[[int | None], bytes]) -> bytes:
-        """The file at the quality asked for, or at the best one that makes it small enough."""
+        """Encode at the requested quality, or at the best one that is small enough."""
         quality = self.default_quality if output.quality is None else output.quality
         data = encode(quality)
         limit = output.max_bytes
@@ -98,7 +97,7 @@ class Codec:
         return file.getvalue()
 
     def max_frame_pixels(self, area: int) -> float:
-        """The most pixels that all frames of an animation may have together, where one of them has `area`."""
+        """Return the maximum pixels of all frames of an animation whose frames have `area` pixels."""
         of_all, of_one = self.animation_cost
         return max(0.0, (MEMORY - of_one * area) / of_all)
 
@@ -120,19 +119,19 @@ class Codec:
 #: Up to this effort libaom keeps fewer buffers.
 _AVIF_QUICK = 4
 
-#: Text, drawings and screenshots have fewer, photographs more.
+#: Text, drawings and screenshots have fewer colors, photographs more.
 _FEW_COLORS = 4096
 
 
 def _jpeg(image: Image.Image, output: Output) -> dict[str, Any]:
-    """Baseline by default: a progressive file is 4 % smaller and costs five times as much."""
+    """Baseline by default: a progressive file is 4 % smaller but takes five times as long."""
     return {"progressive": output.progressive, "optimize": (output.effort or 1) >= 5}
 
 
 def _png(image: Image.Image, output: Output) -> dict[str, Any]:
-    """Level 1 is 6 % larger than Pillow's default for half of the time.
+    """Level 1 is 6 % larger than Pillow's default, in half of the time.
 
-    Photographs are searched only for runs of one byte: at 512 px that is a quarter cheaper, and 8 % smaller; a page of
+    In photographs, only runs of one byte are searched: at 512 px that is a quarter cheaper, and 8 % smaller; a page of
     text would be twice as large.
     """
     if output.effort is not None:
@@ -142,14 +141,14 @@ def _png(image: Image.Image, output: Output) -> dict[str, Any]:
 
 
 def _webp(image: Image.Image, output: Output) -> dict[str, Any]:
-    """Method 2 is 5 % larger than 4 and takes two thirds of the time."""
+    """Method 2 is 5 % larger than 4, in two thirds of the time."""
     method = 2 if output.effort is None else max(2, round(output.effort * 0.6))
-    # Exact: with the colors of what is transparent.
+    # Exact: keeps the colors of transparent pixels.
     return {"method": method, "lossless": output.lossless, "exact": output.lossless}
 
 
 def _avif(image: Image.Image, output: Output) -> dict[str, Any]:
-    """One thread: the worker's other children want their cores."""
+    """One thread, because the worker's other children need their cores."""
     return {"speed": 8 if output.effort is None else round(10 - output.effort * 0.6), "max_threads": 1}
 
 
@@ -203,11 +202,11 @@ CODECS: Mapping[str, Codec] = {
     )
 }
 
-#: Read, and not written: these become PNG, which loses nothing.
+#: Formats that are only read: these become PNG, which is lossless.
 _INSTEAD = {"bmp": "png", "tiff": "png", "heif": "png"}
 
 
 def codec_for(format_name: Format | None, input_name: str) -> Codec:
-    """The codec for the format asked for, or else for the input's own."""
+    """Return the codec for the requested format, or for the input's format."""
     own = input_name.lower()
     return CODECS[format_name if format_name is not None else _INSTEAD.get(own, own)]

@@ -1,4 +1,4 @@
-"""The part of a picture's metadata that goes into the result."""
+"""The part of a picture's metadata that is kept in the result."""
 
 import re
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ Keep = Annotated[
 
 _ARTIST, _COPYRIGHT = 315, 33432
 
-#: EXIF tags that describe the picture and not the file that held it; the two directories are of the same kind.
+#: EXIF tags that describe the picture and not its file; the two directories are of the same kind.
 _DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, _ARTIST, _COPYRIGHT)
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 
-#: The input's size is not the output's, and a maker's note is lost anyway once its bytes are moved.
+#: Tags that become wrong: the size changes, and a maker's note breaks when its bytes move.
 _STALE = (0x927C, 0xA002, 0xA003, 0xA005)
 
-#: A segment of a JPEG holds no more.
+#: Maximum bytes of a segment in a JPEG.
 _MAX_BYTES = 65_000
 
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
@@ -43,11 +43,11 @@ class Metadata:
 
 
 def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> Metadata:
-    """EXIF without orientation and stale tags, and XMP, as far as `keep` says; empty where they cannot be read."""
+    """Return EXIF without orientation and stale tags, and XMP, as `keep` selects; empty if they are unreadable."""
     if not keep:
         return Metadata()
     xmp = _XMP_ORIENTATION.sub(b"", xmp)
-    # Not edited: a place can be written in many ways, and a packet that names none needs no editing.
+    # Not edited: a place can be written in many ways, and a packet without one needs no editing.
     if keep == "copyright" or (keep == "no-location" and _XMP_PLACE.search(xmp)):
         xmp = b""
     tags = (_ARTIST, _COPYRIGHT) if keep == "copyright" else _DESCRIPTIVE
@@ -57,7 +57,7 @@ def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> Metadata:
 
 
 def _selected(exif: Image.Exif, tags: Iterable[int], directories: Iterable[int]) -> bytes:
-    """The tags and directories as bytes; none where the input's are broken, which is no reason to refuse a picture."""
+    """Return the tags and directories as bytes; none if the input's are broken, which is not a reason to refuse it."""
     selected = Image.Exif()
     with ignoring_bad_metadata():
         for tag in tags:

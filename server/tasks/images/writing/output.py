@@ -1,4 +1,4 @@
-"""How a result is written: the parameters that every image task has, and that each of several variants may have."""
+"""Output options: parameters of every image task, and of each of several variants."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,31 +13,29 @@ Format = Literal["jpeg", "png", "webp", "avif", "gif"]
 
 Quality = Annotated[
     int,
-    Field(ge=1, le=100, description="Of jpeg, webp and avif: more is better and larger. png and gif have none."),
+    Field(ge=1, le=100, description="For jpeg, webp and avif: higher is better and larger. png and gif have none."),
 ]
-Lossless = Annotated[bool, Field(description="Every pixel as it is: of webp; png is always lossless.")]
+Lossless = Annotated[bool, Field(description="For webp: keep every pixel unchanged; png is always lossless.")]
 Effort = Annotated[
     int,
-    Field(ge=1, le=10, description="More makes smaller files and takes longer; of all formats but gif."),
+    Field(ge=1, le=10, description="Higher makes smaller files and takes longer; for all formats but gif."),
 ]
-Progressive = Annotated[bool, Field(description="Of jpeg: shown coarsely first, then finer; slower to write.")]
+Progressive = Annotated[bool, Field(description="For jpeg: shown coarsely first, then finer; slower to encode.")]
 MaxBytes = Annotated[
     int,
     Field(
         ge=100,
         le=2**30,
-        description="The most bytes that the file may have: quality is lowered as far as that needs. The task fails"
-        " where no quality is low enough, or the format has none.",
+        description="Maximum bytes of the file: quality is lowered until it fits. The task fails"
+        " if no quality is low enough, or if the format has none.",
     ),
 ]
-Background = Annotated[
-    Color, Field(description="The color that shows through transparent parts where the format has no transparency.")
-]
+Background = Annotated[Color, Field(description="The color of transparent parts if the format has no transparency.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a result is written. Its fields are parameters of every image task that makes one file."""
+    """The output options. Its fields are parameters of every image task that makes one file."""
 
     format: Annotated[
         Format | None,
@@ -53,7 +51,7 @@ class Output:
 
 
 def check_lossless(format: str | None, lossless: bool, **_: object) -> None:
-    """Refuse `lossless` for a format that always loses something; None is a format that is not known yet.
+    """Refuse `lossless` for a format that is always lossy; None is a format that is not known yet.
 
     Raises:
         ValueError: the format cannot be lossless.
@@ -63,7 +61,7 @@ def check_lossless(format: str | None, lossless: bool, **_: object) -> None:
 
 
 def too_many_bytes(name: str, size: int, limit: int, at_quality: int | None) -> TaskError:
-    """A result that cannot be made as small as asked."""
+    """Build the error for a result that cannot be made small enough."""
     written = f"at quality {at_quality}" if at_quality else "which has no lower quality"
     return TaskError(
         "image-too-many-bytes",

@@ -1,4 +1,4 @@
-"""A chunked body, decoded by llhttp, which is shown no byte behind the body's end."""
+"""A chunked body, decoded by llhttp, which never sees a byte after the body's end."""
 
 import httptools
 
@@ -11,7 +11,7 @@ _HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Chunks:
-    """The decoder of one body. Trailers are read and dropped: nothing here takes a field from them (RFC 9110, 6.5)."""
+    """The decoder of one body. It drops trailers, because nothing here uses a field from them (RFC 9110, 6.5)."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -22,16 +22,16 @@ class Chunks:
         self._parser.feed_data(_HEAD)
 
     def on_body(self, piece: bytes) -> None:
-        """Called by the parser."""
+        """Collect a piece of the body; called by the parser."""
         self._pieces.append(piece)
         self._overhead = 0
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Note the end of the body; called by the parser."""
         self.ended = True
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        """The bytes of the body in `data`, and what stands behind the body's end.
+        """Return the bytes of the body in `data`, and the bytes after the body's end.
 
         Raises:
             Refused: the chunks are malformed.
@@ -45,7 +45,7 @@ class Chunks:
         return b"".join(pieces), data[start:]
 
     def _possible_end(self, data: bytes, start: int) -> int:
-        """The next place where the body may end: each ends with an empty line, which may be split between reads."""
+        """Return the next place where the body may end: at an empty line, which may be split between reads."""
         if start == 0 and self._last:
             across = (self._last + data[:3]).find(b"\r\n\r\n")
             if across >= 0:

@@ -1,9 +1,9 @@
-"""The head of a request, read strictly: what two servers could read differently is refused (RFC 9112).
+"""Strict parsing of a request's head: it refuses everything that two servers could read differently (RFC 9112).
 
 llhttp, through httptools, reads the fields. It refuses a bare LF, folded lines, spaces before a colon, control
 characters, more than one Content-Length, and Content-Length with Transfer-Encoding. The request line is read here,
-because llhttp knows a fixed list of methods and accepts two spaces in a row, HTTP/0.9 and RTSP. The rest of the rules
-below are those that llhttp leaves to its caller.
+because llhttp knows a fixed list of methods and accepts two spaces in a row, HTTP/0.9 and RTSP. The other rules below
+are those that llhttp leaves to its caller.
 """
 
 import re
@@ -13,13 +13,13 @@ from typing import Any
 
 import httptools
 
-#: Bytes of a request line, of one field, and of a whole head; and the number of fields.
+#: Maximum bytes of a request line, of one field, and of a whole head; and the maximum number of fields.
 MAX_REQUEST_LINE = 8190
 MAX_FIELD = 8190
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
 
-#: Bytes of the longest head that is remembered.
+#: Maximum bytes of a head that is cached.
 _REMEMBERED = 1024
 
 _METHOD_AND_TARGET = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([\x21-\x22\x24-\x7e]+) HTTP/1\.([01])")
@@ -27,12 +27,12 @@ _OTHER_VERSION = re.compile(rb"[A-Z]+ \S+ HTTP/(?!1\.[01])\d\.\d")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _END = b"\r\n\r\n"
 
-#: Fields of which a second one makes the request ambiguous.
+#: Fields that make the request ambiguous when they appear twice.
 _SINGLE = ("host", "content-type", "authorization")
 
 
 class Refused(Exception):
-    """A request that is answered here with an error status, after which the connection is closed."""
+    """A malformed request: it gets this error status, and then the connection is closed."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -41,7 +41,7 @@ class Refused(Exception):
 
 @dataclass(slots=True, eq=False)
 class Head:
-    """A request's head. `length` is that of the body, or None for a chunked one; `memo` is its reader's to use."""
+    """A request's head. `length` is None for a chunked body; the reader may store anything in `memo`."""
 
     method: str
     target: str
@@ -54,12 +54,12 @@ class Head:
 
     @property
     def has_body(self) -> bool:
-        """Whether bytes of a body follow."""
+        """Return whether a body follows."""
         return self.length != 0
 
 
 class _Fields:
-    """What httptools tells of a head."""
+    """Collects the fields that httptools reports."""
 
     def __init__(self) -> None:
         self.found: list[tuple[bytes, bytes]] = []
@@ -69,10 +69,10 @@ class _Fields:
 
 
 def find_end(buffer: bytes, searched: int) -> int:
-    """Where the head ends (behind its empty line), or -1 where more is to come; `searched` bytes were seen before.
+    """Return where the head ends (after its empty line), or -1 if it is incomplete; `searched` bytes were seen before.
 
     Raises:
-        Refused: the head is too long, or can end no more.
+        Refused: the head is too long, or can no longer end.
     """
     end = buffer.find(_END, max(0, searched - 3))
     if end >= 0:
@@ -87,10 +87,10 @@ def find_end(buffer: bytes, searched: int) -> int:
 
 
 def parse(text: bytes) -> Head:
-    """Read a whole head, up to and with its empty line. A client that polls sends the same again and again.
+    """Parse a whole head, including its empty line. The result is cached, because a polling client repeats its head.
 
     Raises:
-        Refused: with the status that says why.
+        Refused: with the status that names the error.
     """
     return _parse_again(text) if len(text) <= _REMEMBERED else _parse(text)
 
@@ -102,7 +102,7 @@ def _parse(text: bytes) -> Head:
     try:
         httptools.HttpRequestParser(told).feed_data(b"POST / HTTP/1.%b\r\n%b" % (minor, rest))
     except httptools.HttpParserUpgrade:
-        pass  # an offer that this server does not take up (RFC 9110, 7.8)
+        pass  # an offer that this server declines (RFC 9110, 7.8)
     except httptools.HttpParserError:
         raise Refused(400) from None
     fields = tuple((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")) for name, value in told.found)
@@ -151,7 +151,7 @@ def _head(method: str, target: str, version: str, fields: tuple[tuple[str, str],
 def _length(seen: dict[str, str], version: str) -> int | None:
     coding = seen.get("transfer-encoding")
     if coding is None:
-        return int(seen.get("content-length", 0))  # digits alone: llhttp has seen to that
+        return int(seen.get("content-length", 0))  # llhttp accepts only digits
     if version == "1.0":
         raise Refused(400)
     if coding.lower() != "chunked":
@@ -165,4 +165,4 @@ def _expects(seen: dict[str, str], version: str) -> bool:
         return False
     if expected.lower() != "100-continue":
         raise Refused(417)
-    return version == "1.1"  # RFC 9110, 10.1.1: in an HTTP/1.0 request it counts for nothing
+    return version == "1.1"  # RFC 9110, 10.1.1: ignored in an HTTP/1.0 request

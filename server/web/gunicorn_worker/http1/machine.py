@@ -17,14 +17,14 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _WITHOUT_BODY = frozenset({"204", "304"})
 
-#: Fields that belong to the connection (RFC 9110, 7.6.1): the worker's to write, not the application's.
+#: Fields of the connection (RFC 9110, 7.6.1): the worker writes them, not the application.
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
 
 class State(Enum):
-    """Where the reading of a connection stands."""
+    """The state of a connection's reading half."""
 
     IDLE = "idle"
     HEAD = "head"
@@ -34,7 +34,7 @@ class State(Enum):
 
 
 class Framing(NamedTuple):
-    """How the end of an answer's body is told: by its length, by chunks, or by closing. `empty`: there is no body."""
+    """How an answer's body ends: by its length, by chunks, or by closing. `empty`: there is no body."""
 
     length: int | None
     chunked: bool
@@ -42,7 +42,7 @@ class Framing(NamedTuple):
 
 
 class Machine:
-    """The states of one connection."""
+    """The state machine of one connection."""
 
     __slots__ = (
         *("_chunks", "_continued", "_left", "_searched", "_sent"),
@@ -51,12 +51,12 @@ class Machine:
 
     def __init__(self) -> None:
         self.state = State.IDLE
-        #: Bytes that have come and were not read yet.
+        #: Bytes received and not yet parsed.
         self.buffer = b""
         self.head: Head | None = None
         self.framing: Framing | None = None
         self.keep_alive = True
-        #: Whether the answer has ended; the body may not have.
+        #: Whether the answer has ended; the request's body may not have.
         self.answered = False
         self._searched = 0
         self._left = 0
@@ -67,20 +67,20 @@ class Machine:
     # -- reading
 
     def receive(self, data: bytes) -> None:
-        """Take what has come."""
+        """Add bytes from the client."""
         self.buffer = self.buffer + data if self.buffer else data
         if self.state is State.IDLE:
             self.state = State.HEAD
 
     def read_head(self) -> Head | None:
-        """The next request, once its head is whole.
+        """Return the next request once its head is complete.
 
         Raises:
-            Refused: it is malformed; the connection cannot be read any further.
+            Refused: it is malformed; nothing more can be read from the connection.
         """
         if self.state is not State.HEAD:
             return None
-        if self._searched == 0 and self.buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: one empty line is passed over
+        if self._searched == 0 and self.buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: skip one empty line
             self.buffer = self.buffer[2:]
         end = head.find_end(self.buffer, self._searched)
         if end < 0:
@@ -95,7 +95,7 @@ class Machine:
         return found
 
     def read_body(self) -> bytes:
-        """What there is of the body; `state` says whether that was the last of it.
+        """Return the part of the body received so far; `state` tells whether that was the last of it.
 
         Raises:
             Refused: its chunks are malformed.
@@ -116,7 +116,7 @@ class Machine:
         return piece
 
     def ask_for_body(self) -> bytes:
-        """What to send where the body is wanted: a client may hold it back until it is told to go on."""
+        """Return the bytes that ask for the body: a client may wait for `100 Continue` before it sends one."""
         if not self._held_back:
             return b""
         self._continued = True
@@ -130,14 +130,14 @@ class Machine:
     # -- answering
 
     def start_answer(self, status: str, fields: list[tuple[str, str]], date: str, whole: int | None = None) -> bytes:
-        """The head of the answer. `whole` is the length of the body, where all of it is there.
+        """Return the head of the answer. `whole` is the length of a complete body.
 
         Raises:
             ValueError: the application's status or fields would break the head.
         """
         assert self.head is not None
         if self._held_back:
-            self.keep_alive = False  # whether the client will send that body all the same, nobody can say
+            self.keep_alive = False  # the client may or may not send that body later
         own = [(name, value) for name, value in fields if name.lower() not in _HOP_BY_HOP]
         if len(own) != len(fields) and any(
             name.lower() == "connection" and "close" in value.lower() for name, value in fields
@@ -174,7 +174,7 @@ class Machine:
         return Framing(None, chunked=False, empty=False)
 
     def frame(self, piece: bytes) -> bytes:
-        """A piece of the answer's body as it is sent."""
+        """Return a piece of the answer's body as it is sent."""
         framing = self.framing
         assert framing is not None
         if framing.empty or not piece:
@@ -182,16 +182,16 @@ class Machine:
         if framing.chunked:
             return b"%x\r\n%b\r\n" % (len(piece), piece)
         if framing.length is not None:
-            piece = piece[: framing.length - self._sent]  # more than was announced would be the next answer
+            piece = piece[: framing.length - self._sent]  # surplus bytes would be read as the next answer
         self._sent += len(piece)
         return piece
 
     def end_answer(self) -> bytes:
-        """The end of the answer as it is sent; then `state` says what comes next."""
+        """Return the end of the answer as it is sent; then `state` tells what comes next."""
         framing = self.framing
         assert framing is not None
         if framing.length is not None and not framing.empty and self._sent < framing.length:
-            self.keep_alive = False  # that it breaks off is all that can be said
+            self.keep_alive = False  # closing early is the only way to report an incomplete body
         self.answered = True
         if not self.keep_alive:
             self.state = State.CLOSING
@@ -200,7 +200,7 @@ class Machine:
         return b"0\r\n\r\n" if framing.chunked else b""
 
     def close(self) -> None:
-        """Read no more requests."""
+        """Stop reading requests."""
         self.keep_alive = False
         self.state, self.buffer, self._chunks = State.CLOSING, b"", None
 

@@ -1,1 +1,1 @@
-"""The application's side: PEP 3333 environments, threads, and a request's way through both."""
+"""The WSGI side: PEP 3333 environments, and threads that call the application."""

@@ -1,4 +1,4 @@
-"""A request as PEP 3333 gives it to the application."""
+"""Builds the PEP 3333 environment of a request."""
 
 import ipaddress
 import os
@@ -13,7 +13,7 @@ Environ = dict[str, Any]
 
 
 class Environs:
-    """Makes the environments of one worker's requests."""
+    """Builds the environments of one worker's requests."""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
@@ -32,10 +32,10 @@ class Environs:
         self._trusts = lru_cache(maxsize=1024)(self._trusted)
 
     def make(self, head: Head, client: Any, server: Any, body: Any) -> Environ:
-        """The environment of one request.
+        """Return the environment of one request.
 
         Raises:
-            Refused: the path is not below `SCRIPT_NAME`, or the scheme is told twice and differently.
+            Refused: the path is not below `SCRIPT_NAME`, or two fields name different schemes.
         """
         environ = self._base.copy()
         path, query, authority = _split(head.target)
@@ -54,7 +54,7 @@ class Environs:
                 environ[key] = f"{environ[key]},{value}"
             else:
                 environ[key] = value
-        if authority:  # RFC 9112, 3.2.2: it beats `Host`
+        if authority:  # RFC 9112, 3.2.2: it overrides `Host`
             environ["HTTP_HOST"] = authority
         if trusted:
             self._read_scheme(environ)
@@ -62,7 +62,7 @@ class Environs:
         return environ
 
     def _trusted(self, address: str) -> bool:
-        """Whether this is a proxy whose word on the scheme and the prefix counts: `forwarded_allow_ips`."""
+        """Return whether this proxy may set the scheme and the prefix: `forwarded_allow_ips`."""
         if "*" in self._cfg.forwarded_allow_ips or not address:
             return True
         try:
@@ -85,7 +85,7 @@ class Environs:
 
 @lru_cache(maxsize=1024)
 def _key(name: str) -> str | None:
-    """The key of a field; None for a name with `_`, which could pass for another with `-`."""
+    """Return the key of a field; None for a name with `_`, which could pass for another with `-`."""
     if "_" in name:
         return None
     key = name.upper().replace("-", "_")
@@ -93,7 +93,7 @@ def _key(name: str) -> str | None:
 
 
 def _split(target: str) -> tuple[str, str, str]:
-    """Path, query, and the authority that an absolute target names."""
+    """Return path, query, and the authority of an absolute target."""
     if target.startswith("/"):
         path, _, query = target.partition("?")
         return path, query, ""
@@ -109,7 +109,7 @@ def _split(target: str) -> tuple[str, str, str]:
 
 
 def _address(address: Any) -> tuple[str, str]:
-    """Host and port of a TCP address; a Unix socket has none."""
+    """Return host and port of a TCP address; a Unix socket has neither."""
     return (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
 
 

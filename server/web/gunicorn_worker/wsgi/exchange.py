@@ -1,7 +1,7 @@
-"""One request's way through the application: in a thread of the pool, a step at a time.
+"""Passes one request through the application: in a thread of the pool, a step at a time.
 
-A step ends when a piece of the answer is there; the next one is taken when the client has read enough. So a client that
-reads slowly holds no thread.
+A step ends when a piece of the answer is ready; the next step starts when the client has read enough. A slow reader
+therefore holds no thread.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """A request and its answer. `post` has the loop call the connection."""
+    """A request and its answer. `post` makes the loop call the connection."""
 
     def __init__(
         self, application: Application, environ: Environ, connection: "Connection", post: Callable[..., None]
@@ -44,7 +44,7 @@ class Exchange:
     # -- in a thread
 
     def start(self) -> None:
-        """Call the application, and give the first of its answer."""
+        """Call the application, and send the first piece of its answer."""
         try:
             self._result = self._application(self.environ, self._start_response)
             self._body = iter(self._result)
@@ -56,7 +56,7 @@ class Exchange:
             self._failed()
 
     def more(self) -> None:
-        """Give the next piece of the answer."""
+        """Send the next piece of the answer."""
         try:
             self._step()
         except Parked as parked:
@@ -65,7 +65,7 @@ class Exchange:
             self._failed()
 
     def again(self, parked: ParkedRequest) -> None:
-        """Go on after a wait: with the same request, or with the body of an answer that has begun."""
+        """Continue after a wait: with the same request, or with the body of an answer that has begun."""
         if parked.body is None:
             self.environ[PARKED] = parked
             self.start()
@@ -81,7 +81,7 @@ class Exchange:
             self._park(parked, piece)
 
     def close(self) -> None:
-        """Nobody wants the rest."""
+        """Close the answer that no client reads any more."""
         with contextlib.suppress(Exception):
             self._close()
 
@@ -123,7 +123,7 @@ class Exchange:
     def _failed(self) -> None:
         event(log, "request.failed", level=logging.ERROR, error=True, path=self.environ.get("PATH_INFO"))
         self.close()
-        if self._begun:  # that it breaks off is all that can be said
+        if self._begun:  # closing early is the only way to report the error now
             self._post(self._connection.abort, self)
             return
         status = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,4 +1,4 @@
-"""The threads in which the application runs, and the way back to the loop."""
+"""The threads that run the application, and their calls back to the loop."""
 
 import asyncio
 import contextlib
@@ -15,23 +15,23 @@ log = logging.getLogger(__name__)
 
 
 class Threads:
-    """A pool of at most `size` threads, started as they are needed. The jobs handle their own errors."""
+    """A pool of at most `size` threads, started on demand. Jobs handle their own errors."""
 
     def __init__(self, size: int, name: str) -> None:
         self._size = size
         self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._started = 0
-        #: A token for each thread that is free: threads add them, the loop takes them away.
+        #: One token per free thread: threads add them, the loop removes them.
         self._idle: deque[None] = deque()
 
     @property
     def waiting(self) -> int:
-        """How many jobs no thread has begun."""
+        """Return the number of jobs that no thread has started."""
         return self._jobs.qsize()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run it in the next thread that is free. Called by the loop alone."""
+        """Run a job in the next free thread. Only the loop may call this."""
         self._jobs.put(job)
         if self._idle:
             self._idle.pop()
@@ -46,12 +46,12 @@ class Threads:
                 job()
             except Exception:
                 event(log, "request.failed", level=logging.ERROR, error=True)
-            del job  # what it holds must not live until the next one
+            del job  # its references must not live until the next job
             self._idle.append(None)
 
 
 class Mailbox:
-    """Calls for the loop to make, from any thread: many are one wake-up."""
+    """Calls for the loop to make, posted from any thread: several need only one wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -59,15 +59,15 @@ class Mailbox:
         self._woken = False
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
-        """Have the loop make this call."""
+        """Make the loop run this call."""
         self._calls.append((call, args))
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: the process ends
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._woken = False  # first: what is posted from here on wakes the loop again
+        self._woken = False  # first, so that later posts wake the loop again
         for _ in range(len(self._calls)):
             call, args = self._calls.popleft()
             try:

@@ -1,18 +1,18 @@
-"""A large body on its way from the loop to the thread that reads it."""
+"""A large body that the loop receives and a thread reads."""
 
 import io
 import threading
 from collections import deque
 from collections.abc import Callable
 
-#: Bytes that may wait for the thread; and to how many they must shrink before more are read from the client.
+#: Bytes that may wait for the thread; and the level below which the client is read again.
 HIGH, LOW = 512 * 1024, 128 * 1024
 
 
 class Upload(io.RawIOBase):
-    """The raw stream behind `wsgi.input`: the loop feeds it, one thread reads it, and waits where there is nothing.
+    """The raw stream behind `wsgi.input`: the loop feeds it, and one thread reads it and waits for more.
 
-    `wanted` is called by the thread when it begins to read, and whenever more may be read from the client.
+    The thread calls `wanted` when it begins to read, and whenever more may be read from the client.
     """
 
     def __init__(self, wanted: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class Upload(io.RawIOBase):
         self._size = 0
         self._ended = False
         self._error: Exception | None = None
-        #: Whether the thread has nothing to do but wait for the client; and whether it has begun to read.
+        #: Whether the thread only waits for the client, and whether it has begun to read.
         self.starved = False
         self.begun = False
 
@@ -31,11 +31,11 @@ class Upload(io.RawIOBase):
 
     @property
     def full(self) -> bool:
-        """Whether the client is to be read no further for now."""
+        """Return whether the loop should stop reading from the client for now."""
         return self._size >= HIGH
 
     def feed(self, piece: bytes, *, ended: bool) -> None:
-        """Add what has come."""
+        """Add bytes from the client."""
         with self._changed:
             if piece:
                 self._pieces.append(memoryview(piece))
@@ -44,7 +44,7 @@ class Upload(io.RawIOBase):
             self._changed.notify()
 
     def fail(self, error: Exception) -> None:
-        """Have the thread's next read raise this."""
+        """Make the thread's next read raise this error."""
         with self._changed:
             self._error = error
             self._changed.notify()
@@ -52,15 +52,15 @@ class Upload(io.RawIOBase):
     # -- the thread's side
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """Return True, as `io.RawIOBase` requires of a readable stream."""
         return True
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        """Fill as much of the buffer as there is; 0 at the end.
+        """Fill the buffer with the bytes available; return 0 at the end.
 
         Raises:
             TimeoutError: the client has stalled.
-            ConnectionError: the client has gone, or its chunks are malformed.
+            ConnectionError: the client has disconnected, or its chunks are malformed.
         """
         if not self.begun:
             self.begun = True

@@ -1,4 +1,4 @@
-"""A task's life as a waterfall: the waits and the runs of each attempt on one time axis."""
+"""A task's life as a waterfall: each attempt's waiting time and run time on one time axis."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ENDINGS = {
 
 _UNFINISHED_RUN = (Status.RUNNING, Status.CANCELING)
 
-#: Percent of the axis that the shortest bar takes.
+#: Minimum width of a bar in percent of the axis.
 _MIN_WIDTH = 0.7
 
 
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The lines, the marks of the time axis, and all of it in one sentence."""
+    """The lines, the marks of the time axis, and a summary in one sentence."""
 
     lines: list[Line]
     ticks: list[str]
@@ -67,7 +67,7 @@ class _Axis:
 
 
 def waterfall(record: Record, now: int) -> Waterfall:
-    """All that is known of a task's life up to `now` (ms since 1970)."""
+    """Build the waterfall of a task's life up to `now` (ms since 1970)."""
     axis = _Axis(record.submitted_ms, record.finished_ms or now)
     lines = [*_waits(record, axis), *_attempts(record, axis)]
     ran = sum(line.run.seconds for line in lines if line.run)
@@ -79,7 +79,7 @@ def waterfall(record: Record, now: int) -> Waterfall:
 
 
 def run_seconds(record: Record, now: int) -> float | None:
-    """How long the latest attempt ran; None before the first."""
+    """Return the run time of the latest attempt; None before the first."""
     if record.started_ms is None:
         return None
     if record.earlier_attempts and _last_start(record) is None:
@@ -88,14 +88,14 @@ def run_seconds(record: Record, now: int) -> float | None:
 
 
 def _waits(record: Record, axis: _Axis) -> Iterator[Line]:
-    """Until the first attempt."""
+    """Yield the waits before the first attempt."""
     begin, is_scheduled = record.submitted_ms, record.status is Status.SCHEDULED
     first = record.earlier_attempts[0].started_ms if record.earlier_attempts else record.started_ms
     until = first or record.finished_ms or axis.end
-    # A limit of starts per minute sends a queued task back to its schedule: that is shown as one wait.
+    # A limit of starts per minute moves a queued task back to its schedule: both are shown as one wait.
     if is_scheduled or record.queued_ms:
         end = record.queued_ms if record.queued_ms and not is_scheduled else until
-        note = "Until the tasks had ended whose files it needs" if record.waits_for else ""
+        note = "Until the tasks whose files it needs had ended" if record.waits_for else ""
         yield _wait_line("Scheduled", Status.SCHEDULED, axis.bar(begin, end), note)
         begin = end
     if not is_scheduled and begin < until:
@@ -126,7 +126,7 @@ def _note(run: PastAttempt, waited: float) -> str:
 
 
 def _last_start(record: Record) -> int | None:
-    """The start of the attempt that is not among the earlier ones; None while the next is still to come."""
+    """Return the start of the current attempt, which is not among the earlier ones; None before it starts."""
     waits = not record.status.done and record.status not in _UNFINISHED_RUN
     ended = record.earlier_attempts and record.earlier_attempts[-1].started_ms == record.started_ms
     return None if waits or ended else record.started_ms

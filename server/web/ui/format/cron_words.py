@@ -1,4 +1,4 @@
-"""A cron line in words, for the lines that people write; others are shown as they are."""
+"""Common cron lines as a sentence; other lines are shown unchanged."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ def interval_words(seconds: float) -> str:
 
 
 def cron_words(line: str) -> str:
-    """`Monday to Friday at 06:45`; `By its cron line` where it is not that simple."""
+    """Return `Monday to Friday at 06:45`, or `By its cron line` for an unusual line."""
     if named := _NAMED.get(line.strip().lower()):
         return named
     fields = line.split()
@@ -88,7 +88,7 @@ def _weekdays(text: str) -> str | None:
 
 
 def _numbers(text: str, names: list[str], first: int) -> list[int] | None:
-    """`1-5`, `MON,WED` as numbers; None for anything else."""
+    """Convert `1-5` or `MON,WED` to numbers; None for anything else."""
     found: list[int] = []
     for part in text.lower().split(","):
         begin, dash, end = part.partition("-")

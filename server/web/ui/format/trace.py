@@ -1,4 +1,4 @@
-"""A traceback for a reader: frames of one's own code stand out, runs of library frames are folded into one line."""
+"""A traceback for readers: own frames stand out, runs of library frames are folded into one line."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _MAX_SHOWN = 1
 
 
 def traced(text: str) -> Markup:
-    """A traceback as the content of a `pre`."""
+    """Return a traceback as the content of a `pre`."""
     return Markup("").join(_blocks(text.rstrip().splitlines()))
 
 
@@ -27,13 +27,13 @@ def _blocks(lines: list[str]) -> Iterator[Markup]:
         elif library and len(found) > _MAX_SHOWN:
             yield _folded(found)
         else:
-            # Own frames are blocks, which end their line themselves.
+            # Own frames are block elements, which end their line themselves.
             form = Markup('<span class="lib">{}</span>\n' if library else '<span class="ours">{}</span>')
             yield from (form.format("\n".join(frame)) for frame in found)
 
 
 def _frames(lines: list[str]) -> Iterator[list[str]]:
-    """Each frame with its lines of code; every other line for itself."""
+    """Yield each frame with its lines of code, and every other line alone."""
     frame: list[str] = []
     for line in lines:
         if frame and line.startswith("    "):
@@ -49,7 +49,7 @@ def _frames(lines: list[str]) -> Iterator[list[str]]:
 
 
 def _is_library(line: str) -> bool | None:
-    """Whether a frame is a library's; None for a line that is no frame."""
+    """Return whether a frame is a library's; None for a line that is not a frame."""
     match = _FRAME.match(line)
     return None if match is None else bool(_LIBRARY.search(match["path"]))
 

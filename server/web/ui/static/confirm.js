@@ -1,4 +1,4 @@
-// The last step of an act that cannot be undone or concerns many: it says how many, shows a sample, and asks.
+// The confirmation of an action that is final or changes many tasks: it shows their number and a sample.
 
 import { button, element, icon, notice } from "./wire.js";
 
@@ -7,7 +7,7 @@ const sampleTable = ({ caption, rows }) => element("table", { className: "cards"
   element("tbody", {}, ...rows.map(([id, href, text, time]) => element("tr", {},
     element("th", { scope: "row" }, element("a", { className: "row mono", href }, id)), element("td", { className: "full" }, text), element("td", { className: "num" }, time ?? "")))));
 
-// Resolves with the value of the button that was pressed, or null where the reader leaves.
+// Resolves with the value of the pressed button, or null if the dialog is closed.
 export function ask({ title, text = "", warning = null, sample = null, choices, typed = "" }, place = document.getElementById("confirm")) {
   const before = document.activeElement;
   return new Promise((resolve) => {
@@ -46,7 +46,7 @@ export function ask({ title, text = "", warning = null, sample = null, choices, 
   });
 }
 
-// What happened, in a line that screen readers announce.
+// Shows the result of an action in a line that screen readers announce.
 export function say(text, level = "") {
   const said = document.getElementById("said");
   said.className = text ? `notice ${level} after` : "";

@@ -1,9 +1,9 @@
-// A task's form: what it holds, the samples that do the same, and what is wrong with it.
+// A task's form: its values, the samples that do the same, and its errors.
 
 import { LANGUAGES } from "./samples.js";
 import { Refused, element } from "./wire.js";
 
-// The fields that count: a chosen file, a value that is required or not what it was at first.
+// The fields to send: chosen files, required values, and changed values.
 export function filled(form) {
   const pairs = [];
   for (const field of form.elements) {
@@ -21,7 +21,7 @@ function initial(field) {
   return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0]).value;
 }
 
-// The address that a form is sent to, with how to run it.
+// The address of a submit, with the options in its query.
 export function target(form) {
   const url = new URL(form.dataset.submit ?? form.action, location.href);
   for (const field of form.querySelectorAll("[data-option]")) {
@@ -31,7 +31,7 @@ export function target(form) {
   return url.href;
 }
 
-// The pairs of a sample: one file where each file is a task of its own, and a name where none is chosen yet.
+// The fields of a sample: a single file if each file becomes a task, and a placeholder if none is chosen.
 export function samplePairs(form) {
   const each = form.querySelector("input[type=file][data-each]");
   let seen = false;
@@ -75,12 +75,12 @@ export function mark(form, errors) {
   first?.focus();
 }
 
-// Without scripts an option that is chosen but disabled is left out of what a form posts.
+// Without JavaScript, a browser does not post an option that is chosen but disabled.
 export function free(form) {
   for (const option of form.querySelectorAll("option[value='']")) option.disabled = false;
 }
 
-// The fields as a JSON body has them.
+// The values of a JSON body.
 export function values(form) {
   const read = (field) => {
     if ("json" in field.dataset) return JSON.parse(field.value);
@@ -91,7 +91,7 @@ export function values(form) {
   return Object.fromEntries(named.filter((field) => field.type !== "file").map((field) => [field.name, read(field)]));
 }
 
-// Every field against an earlier input: what was given before and is empty now is null.
+// The changes against an earlier input: a value that is empty now is null.
 export function changes(form, before) {
   const given = values(form);
   for (const field of form.elements) {
@@ -104,7 +104,7 @@ export function changes(form, before) {
   return given;
 }
 
-// Fills fields from an input; those that it does not name get their defaults back.
+// Fills the fields from an input; fields that it does not name get their defaults.
 export function fill(form, input) {
   for (const field of form.elements) {
     if (!field.name || field.type === "file" || field.type === "radio" || field.closest("[data-samples]")) continue;
@@ -118,7 +118,7 @@ export function fill(form, input) {
   form.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// Keeps the samples of a form true.
+// Updates the samples when the form changes.
 export function keepSamples(form, samples) {
   free(form);
   if (!samples) return () => {};

@@ -1,4 +1,4 @@
-// The result of a task: a picture before and after, tables, histograms, files; or in words why there is none.
+// The result of a task: a picture before and after, tables, histograms, files; or the reason for a missing result.
 
 import { button, call, drawn, element, icon, notice, number, sized, spoken, worded } from "./wire.js";
 
@@ -11,7 +11,7 @@ export function folded(title, value, open = false) {
   return element("details", { open }, element("summary", {}, title), element("div", { className: "code" }, element("pre", { tabIndex: 0 }, text), copy));
 }
 
-// Why there is no result, with each place of a wrong input.
+// The reason for a missing result, with each invalid value.
 export function explained(problem) {
   const placed = (problem.errors ?? []).filter(({ loc }) => loc.length);
   const listed = placed.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`));
@@ -33,11 +33,11 @@ async function decoded(url, alt, className = "") {
     await image.decode();
     return image;
   } catch {
-    return null; // a format that this browser cannot show
+    return null; // the browser cannot show this format
   }
 }
 
-// A plain link cannot carry a key, so a file is fetched with it and then handed to the browser.
+// A plain link cannot send a key, so the script fetches the file and passes it to the browser.
 async function fetched(urls, file) {
   const url = URL.createObjectURL(await (await call(file.href)).blob());
   urls.push(url);
@@ -61,7 +61,7 @@ function saving(before, after) {
   return share <= -0.005 ? `${Math.round(-100 * share)}% larger` : "Same size";
 }
 
-// One picture from one picture: the saving in figures, and both behind a line that moves.
+// One picture made from another: both sizes, and both pictures behind a movable divider.
 async function compared(urls, sent, file) {
   const afterUrl = await fetched(urls, file);
   const beforeUrl = URL.createObjectURL(sent);
@@ -100,10 +100,10 @@ export const shown = (value) => typeof value === "number" ? number(value) : valu
 const isBin = (value) => value && typeof value === "object" && "low" in value && "high" in value && "count" in value;
 const isBins = (value) => Array.isArray(value) && value.length > 0 && value.every(isBin);
 
-// A name and a type come first, then a plot, then figures.
+// Columns in order: name and type, the plot, then numbers.
 const rank = (rows, name) => name === "name" ? 0 : name === "type" ? 1 : rows.some((each) => isBins(each[name])) ? 2 : 3;
 
-// Bars side by side; in words for screen readers.
+// A bar chart, with a text for screen readers.
 function histogram(name, bins) {
   const most = Math.max(1, ...bins.map((bin) => bin.count));
   const words = `${name}: ${bins.length} bins from ${shown(bins[0].low)} to ${shown(bins.at(-1).high)}, at most ${shown(most)} in one`;
@@ -122,7 +122,7 @@ function cell(name, value) {
 const columnsOf = (rows) => [...new Set(rows.flatMap(Object.keys))].filter((name) =>
   rows.some((each) => each[name] !== null && each[name] !== undefined && (isPlain(each[name]) || isBins(each[name]))));
 
-// Rows of one shape: a column for each name that has a plain value or bins somewhere; figures stand to the right.
+// A table of objects: one column for each name with a plain value or bins; numbers are aligned right.
 function table(caption, rows) {
   const names = columnsOf(rows);
   names.sort((one, other) => rank(rows, one) - rank(rows, other));
@@ -145,7 +145,7 @@ function facts(value) {
   return parts;
 }
 
-// A result in words, figures, tables and plots; files are shown elsewhere.
+// A result as text, numbers, tables and plots; other code shows its files.
 export function described(result) {
   const files = filesIn(result);
   if (files.length === 1 && files[0] === result) return [];
@@ -195,7 +195,7 @@ export function exports(result, name) {
   return made;
 }
 
-// The result at `path`; `sent` are the files that went in, `urls` collects what is to be revoked later.
+// The result at `path`; `sent` are the uploaded files, `urls` collects object URLs to revoke later.
 export async function resultOf(path, sent, urls, name) {
   const body = await (await call(path, { headers: { Accept: "application/json" } })).json();
   const { result } = body;

@@ -1,4 +1,4 @@
-// Runs a task's form in its page: a ticket for each file, upload progress, events, result. Without this the form posts.
+// Runs a task's form in its page: a ticket for each file, upload progress, events, result. Without it, the form posts.
 
 import { badJson, changes, fill, filled, keepSamples, mark, target, values } from "./forms.js";
 import { Stream } from "./live.js";
@@ -6,11 +6,11 @@ import { written } from "./page.js";
 import { explained, resultOf } from "./results.js";
 import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, post, restate, root, sized, span, wait } from "./wire.js";
 
-// Seconds in which a task starts where a worker is free, and uploads at the same time.
+// Seconds in which a task starts if a worker is free, and the number of parallel uploads.
 const PATIENCE = 2;
 const MAX_UPLOADS = 3;
 
-// `fetch` cannot tell how much of a body is sent.
+// `fetch` does not report upload progress.
 function send(form, body, sending) {
   return new Promise((resolve, reject) => {
     if (isOther()) throw new Refused(OTHER);
@@ -20,7 +20,7 @@ function send(form, body, sending) {
     request.upload.addEventListener("progress", ({ loaded, total }) => sending(loaded, total));
     request.addEventListener("load", () => {
       let answer = {};
-      try { answer = JSON.parse(request.responseText); } catch { /* an error that is no JSON */ }
+      try { answer = JSON.parse(request.responseText); } catch { /* an error that is not JSON */ }
       if (request.status < 300) resolve(answer);
       else reject(new Refused({ status: request.status, title: `The server answered ${request.status}`, ...answer }));
     });
@@ -31,7 +31,7 @@ function send(form, body, sending) {
   });
 }
 
-// One task of a form: its ticket, or a row among several.
+// One task of a form: a ticket, or a row if there are several files.
 class Job {
   constructor(form, file, place) {
     Object.assign(this, { form, file, place, urls: [], status: null });
@@ -59,7 +59,7 @@ class Job {
 
   async submit(body, sending) {
     const { retry, values: before } = this.form.dataset;
-    // The files of the earlier task are used again unless others are chosen.
+    // The earlier task's files are used again unless other files are chosen.
     if (retry && !this.sentFiles(body).length) return (await post(retry, { input: changes(this.form, JSON.parse(before)) })).json();
     return send(this.form, [...body.keys()].length ? body : null, sending);
   }
@@ -81,7 +81,7 @@ class Job {
     this.place.report(this, status, trouble);
   }
 
-  // After a while the reader is told where there is no worker to wait for.
+  // After a while, report that no worker is running.
   async lookForWorker() {
     await wait(PATIENCE);
     if (this.status.status !== "queued") return;
@@ -256,7 +256,7 @@ function bodyOf(form, job) {
   return body;
 }
 
-// The ticket takes the form's place, comes into view and has the focus; the form becomes the rail beside it.
+// The ticket replaces the form, scrolls into view and gets the focus; the form moves next to it.
 function show(form, jobs) {
   form.jobs?.forEach((job) => job.forget());
   form.jobs = jobs;
@@ -300,14 +300,14 @@ async function run(form) {
     }
   };
   const running = Array.from({ length: MAX_UPLOADS }, next);
-  // The form is free again as soon as everything is handed in.
+  // The form is enabled again once everything is submitted.
   while (jobs.some((job) => !job.status && job.cancelButton.isConnected && !job.cancelButton.hidden)) await wait(0.1);
   submit.removeAttribute("aria-busy");
   if (form.closest(".runs")) submit.textContent = "Run again";
   await Promise.all(running);
 }
 
-// Shows the chosen files as a list, with more to add and each to remove.
+// Lists the chosen files, with buttons to add and remove files.
 function listFiles(form) {
   const field = form.querySelector("input[type=file]");
   if (!field) return;
@@ -355,7 +355,7 @@ function usePresets(form) {
   });
 }
 
-// Makes a form of a task run in its page; returns what brings its samples up to date.
+// Lets a task's form run in its page; returns a function that updates its samples.
 export function wire(form, samples) {
   listFiles(form);
   usePresets(form);

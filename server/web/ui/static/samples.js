@@ -1,4 +1,4 @@
-// The same request in three languages, always as the form stands. Each runs as it is copied.
+// The request of the form in three languages, kept up to date. Each sample runs as copied.
 
 import { credentials, keyed } from "./wire.js";
 
@@ -42,7 +42,7 @@ export function javascript({ url, pairs }) {
 
 export const LANGUAGES = { curl, py: python, js: javascript };
 
-// A command of the docs, taken apart: what `curl` has is what the others are made from.
+// Parses a curl command of the docs; the other languages are generated from its parts.
 export function ofCommand(text) {
   const words = [...text.matchAll(/'((?:[^']|'\\'')*)'|"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]);
   const request = { method: "GET", headers: [], fields: [], body: null, url: "" };

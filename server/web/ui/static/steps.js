@@ -1,5 +1,5 @@
-// A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The text area
-// is still what is sent.
+// A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The form still
+// sends the text area.
 
 import { call, element } from "./wire.js";
 
@@ -10,11 +10,11 @@ const branch = (schema, root) => {
   return resolved((own.anyOf ?? [own]).find((each) => resolved(each, root).type !== "null"), root);
 };
 
-// The name of an entry of a map stands first among its fields.
+// The first field of a map's entry is its name.
 const NAME = { type: "string" };
 const NAME_KEY = Symbol("name");
 
-// What an entry may be: `found` by the word in its head; `tag` is the field that holds the word, where there are several.
+// The kinds of entries: `found` by the word in the header; `tag` is the field with that word, if there are several.
 function shape(schema, root) {
   const own = branch(schema, root);
   const keyed = own.type === "object" && !own.properties;
@@ -26,7 +26,7 @@ function shape(schema, root) {
 
 let count = 0;
 
-// One field of a step. Values that are not scalars stay JSON.
+// One field of a step. Values other than scalars are edited as JSON.
 function field(name, schema, root, value, needed, changed) {
   const own = branch(schema, root);
   const id = `step-${++count}`;
@@ -44,7 +44,7 @@ function field(name, schema, root, value, needed, changed) {
   }
   input.addEventListener("input", changed);
   const preset = schema.default ?? resolved(schema, root).default;
-  // An optional value that is the default anyway is left out, unless it was given.
+  // An optional value equal to the default is omitted, unless the input contained it.
   const read = () => {
     const found = written();
     return !needed && value === undefined && JSON.stringify(found) === JSON.stringify(preset) ? undefined : found;
@@ -76,7 +76,7 @@ class Steps {
     this.read();
   }
 
-  // Text that is not JSON stays as it is, and is refused when it is sent.
+  // Text that is not JSON is kept, and the server refuses it.
   read() {
     let given;
     try { given = JSON.parse(this.area.value || "[]"); } catch { return; }
@@ -126,7 +126,7 @@ class Steps {
   }
 }
 
-// Gives each list of steps in a form its fields. Without the catalogue (no key) the text area does.
+// Adds fields for each list of steps in a form. Without the catalog (no key), only the text area is shown.
 export async function edit(form) {
   const areas = [...form.querySelectorAll("textarea[data-json]")];
   if (!areas.length) return;

@@ -1,6 +1,6 @@
-// What every page needs: elements, icons, numbers, calls to the server, and what to show when it refuses.
+// Functions for every page: elements, icons, numbers, requests to the server, and its errors.
 
-// The docs page has a field for a key; elsewhere the browser is signed in, or needs no key.
+// The docs page has a field for a key; on other pages the browser is signed in, or needs no key.
 export const credentials = { key: "" };
 
 export const root = document.documentElement.dataset.root ?? "";
@@ -28,7 +28,7 @@ export function span(seconds) {
   return seconds < 84600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
-// In full, with separators: 12345678 is 12,345,678.
+// A number with separators: 12345678 is 12,345,678.
 export const number = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 10 });
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
@@ -54,7 +54,7 @@ export function state(status, text, { big = false, silent = false } = {}) {
   return element("span", { className: `st ${status}${big ? " big" : ""}` }, icon(status, status === "running"), word);
 }
 
-// Brings a mark of a status up to date, and touches it only where it differs.
+// Updates a status mark, only if it differs.
 export function restate(place, status, text, options) {
   const made = state(status, text, options);
   if (place.firstElementChild?.outerHTML !== made.outerHTML) place.replaceChildren(made);
@@ -80,12 +80,12 @@ export class Refused extends Error {
   }
 }
 
-// The nodes of a text whose `backticks` become code, as the server's pages have it.
+// The nodes of a text whose `backticks` become code, as in the server's pages.
 export const worded = (text) => String(text).split("`").map((part, at) => at % 2 ? element("code", {}, part) : part);
 
 const own = (path) => path.startsWith("/") && !path.startsWith(`${root}/`) ? root + path : path;
 
-// A problem in words, and what to do about it.
+// A problem as text, with the next step.
 export function spoken({ status, title, detail, type }) {
   const parts = [element("p", {}, element("strong", {}, `${title}.`), " ", ...worded(detail ?? ""))];
   if (status === 401) parts.push(element("p", {}, element("a", { href: `${root}/ui/sign-in?next=${encodeURIComponent(location.pathname.slice(root.length) + location.search)}` }, "Sign in")));
@@ -97,12 +97,12 @@ export const notice = (level, parts, properties = {}) => element("div", { classN
 
 export const reason = ({ problem }) => [problem.title, problem.detail].filter(Boolean).map((text) => text.replace(/\.$/, "")).join(". ") + ".";
 
-// Whether a problem may be over when one asks again.
+// Returns whether a repeated request may succeed.
 export const passes = ({ status }) => !status || status === 429 || status >= 500;
 
 export const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
-// The problem in an answer: in JSON, or as a page of the server's has it.
+// The problem in an answer: from JSON, or from an error page of the server.
 export async function problemIn(response) {
   const found = { status: response.status, title: `The server answered ${response.status}` };
   if (!response.headers.get("Content-Type")?.includes("html")) return { ...found, ...await response.json().catch(() => ({})) };
@@ -113,9 +113,9 @@ export async function problemIn(response) {
 
 export const SILENT = { title: "The server does not answer", detail: "Check your connection, and whether the server is running." };
 
-// The session is the browser's, not the tab's: a page of one owner does not act as another who has signed in since.
+// All tabs share one session: a page of one owner must not act as another owner who has signed in since.
 const { owner } = document.documentElement.dataset;
-export const OTHER = { status: 403, title: "Someone else has signed in", detail: "This page belongs to another owner than the browser's session now. Reload it." };
+export const OTHER = { status: 403, title: "Someone else has signed in", detail: "This page belongs to another owner than the browser's current session. Reload it." };
 export const isOther = () => Boolean(owner) && (localStorage.getItem("owner") ?? owner) !== owner;
 if (owner) localStorage.setItem("owner", owner);
 
