@@ -1,16 +1,14 @@
 """Why a task failed: the exception with its traceback, for admins, and failed tasks grouped by cause."""
 
-import hashlib
 import os
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
 
 import pydantic_core
 
 from server.store import Store
+from server.store.causes import CAUSED, Cause, cause_of
 from server.store.listing import Filter
 from server.store.record import Record, Status
 
@@ -47,19 +45,25 @@ def _leads(path: str) -> bool:
 
 @dataclass(slots=True)
 class FailureGroup:
-    """Failed tasks of one type with the same exception at the same place, the newest first."""
+    """Tasks of one type with the same exception at the same place, the newest first."""
 
-    key: str
     task: str
-    exception: str
-    message: str
-    place: str
-    tasks: list[Record]
+    cause: Cause
+    #: Tasks that have failed.
+    tasks: list[Record] = field(default_factory=list)
+    #: Tasks that have failed once and wait for their next attempt.
+    retrying: list[Record] = field(default_factory=list)
+
+    @property
+    def newest(self) -> Record:
+        """The newest task."""
+        return max([*self.tasks[:1], *self.retrying[:1]], key=lambda record: record.id)
 
     @property
     def moments(self) -> list[int]:
-        """When they ended, in milliseconds since 1970."""
-        return [record.finished_ms or record.submitted_ms for record in self.tasks]
+        """When they failed, in milliseconds since 1970."""
+        ended = [record.finished_ms or record.submitted_ms for record in self.tasks]
+        return ended + [record.started_ms or record.submitted_ms for record in self.retrying]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +77,12 @@ class Grouped:
 
 def grouped(store: Store, owners: list[str], task_types: list[str], since_ms: int) -> Grouped:
     """Group the newest failed tasks since a moment by type, exception and place in the code."""
-    wanted = Filter(owners, task_types, (Status.FAILED,), since=since_ms)
-    page = store.listing.gather(wanted, MAX_LOOKED_AT)
+    page = store.listing.gather(Filter(owners, task_types, CAUSED, since=since_ms), MAX_LOOKED_AT)
     groups: dict[str, FailureGroup] = {}
-    for record, failure in zip(page.records, _failures(store, page.records), strict=True):
-        found = _group(record, failure)
-        groups.setdefault(found.key, found).tasks.append(record)
-    return Grouped(sorted(groups.values(), key=lambda each: -len(each.tasks)), len(page.records), page.cursor is None)
-
-
-def _failures(store: Store, records: list[Record]) -> Iterable[dict[str, Any]]:
-    for raw in store.tasks.failures([record.id for record in records]):
-        yield pydantic_core.from_json(raw) if raw else {}
-
-
-def _group(record: Record, failure: dict[str, Any]) -> FailureGroup:
-    """An empty group for a task. Without a report the error's own type and title stand for the exception."""
-    error = record.error or {}
-    exception = failure.get("exception") or str(error.get("type", "")).rpartition("/")[2]
-    message = failure.get("message") or str(error.get("detail", ""))
-    place = failure.get("place", "")
-    digest = hashlib.blake2b(f"{record.task_type}\n{exception}\n{place}".encode(), digest_size=6).hexdigest()
-    return FailureGroup(digest, record.task_type, exception, message, place, [])
+    reports = store.tasks.failures([record.id for record in page.records])
+    for record, report in zip(page.records, reports, strict=True):
+        cause = cause_of(record, report)
+        group = groups.setdefault(cause.key, FailureGroup(record.task_type, cause))
+        (group.tasks if record.status is Status.FAILED else group.retrying).append(record)
+    by_size = sorted(groups.values(), key=lambda each: -len(each.moments))
+    return Grouped(by_size, len(page.records), page.cursor is None)

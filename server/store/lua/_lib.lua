@@ -32,6 +32,52 @@ local function ring(queue)
   end
 end
 
+local WEEK_SECONDS = 694800  -- and an hour
+
+-- The hours before this one are summed up for the week: what is kept of them in detail goes after a day.
+local function sum_up_hours_before(hour)
+  for before = hour - 1, hour - 24, -1 do
+    if redis.call('EXISTS', 'flow:' .. before) == 1 and redis.call('EXISTS', 'week:' .. before) == 0 then
+      local found = redis.call('HGETALL', 'flow:' .. before)
+      for i = 1, #found, 2 do
+        redis.call('HINCRBY', 'week:' .. before, string.match(found[i], ':(.*)'), found[i + 1])
+      end
+      redis.call('EXPIRE', 'week:' .. before, WEEK_SECONDS)
+      redis.call('EXPIRE', 'flow:' .. before, 90000)
+    end
+  end
+end
+
+-- Beyond so many fields of an hour, further names are counted as `*`.
+local MAX_FLOW_FIELDS = 5000
+
+local function add_to_flow(hour, step, name, what, number)
+  local key = 'flow:' .. hour
+  local field = step .. name .. ':' .. what
+  if redis.call('HINCRBY', key, field, number) ~= number then return end
+  local fields = redis.call('HLEN', key)
+  if fields == 1 then
+    redis.call('EXPIRE', key, WEEK_SECONDS)
+    sum_up_hours_before(hour)
+  elseif fields > MAX_FLOW_FIELDS and name ~= '*' then
+    redis.call('HDEL', key, field)
+    redis.call('HINCRBY', key, step .. '*:' .. what, number)
+  end
+end
+
+-- Arrivals, starts, waits and ends by task type and owner, in steps of five minutes.
+local function count_flow(now, task_type, owner, what, number)
+  local hour, step = math.floor(now / 3600000), math.floor(now / 300000) % 12
+  add_to_flow(hour, step .. ':t:', task_type, what, number)
+  add_to_flow(hour, step .. ':o:', owner, what, number)
+end
+
+-- A task begins: its wait in the queue is over.
+local function count_start(now, record, queued_ms)
+  count_flow(now, record.n, record.o, 'started', 1)
+  count_flow(now, record.n, record.o, 'waited_ms', math.max(0, now - queued_ms))
+end
+
 -- Note the new status everywhere, and tell those who wait; more fields and values of the record may follow.
 local function move(id, owner, kind, from, to, ...)
   redis.call('HSET', 't:' .. id, 's', to, ...)
@@ -142,7 +188,7 @@ end
 local function finish(id, record, to, now, default_ttl, ...)
   local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last run
   local expires = now + tonumber(record.k or default_ttl) * 1000
-  redis.call('HDEL', 't:' .. id, 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e'}))  -- `e`: of the tries before
+  redis.call('HDEL', 't:' .. id, 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e', 'fl'}))  -- of the tries before
   redis.call('ZREM', 'deadlines', id)
   if runs then
     redis.call('ZREM', 'leases', id)
@@ -158,6 +204,7 @@ local function finish(id, record, to, now, default_ttl, ...)
     redis.call('HDEL', 'unfinished', record.o)
   end
   redis.call('HINCRBY', 'stats', record.n .. ':' .. to, 1)
+  count_flow(now, record.n, record.o, to, 1)
   count_in_hour(now, math.floor(now / 60000) % 60 .. ':' .. record.q .. ':' .. to)
   if runs then
     if to == 'succeeded' then count_in_hour(now, 'run:' .. record.n .. ':' .. time_bucket(now - record.b)) end

@@ -17,6 +17,8 @@ if record.s == 'queued' then
   record.d = (record.d or 0) + 1
   if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
   if record.b then redis.call('HDEL', 't:' .. id, 'g') end
+  local place = redis.call('ZSCORE', 'queued:' .. record.q, id)
+  if place then count_start(now, record, place % 1e13) end
   redis.call('ZREM', 'queued:' .. record.q, id)
   redis.call('ZADD', 'leases', now + tonumber(ARGV[3]), id)
   move(id, record.o, record.n, 'queued', 'running', 'w', holder, 'b', now, 'd', record.d)

@@ -40,7 +40,7 @@ if schedule ~= '' and redis.call('EXISTS', 't:' .. ARGV[15]) == 0 then
   end
 end
 
-local waiting = {}
+local waiting, arrived = {}, {}
 local function refused(queue)
   if unfinished >= most_per_owner then return 'owner-full' end
   waiting[queue] = waiting[queue] or redis.call('ZCARD', 'queued:' .. queue)
@@ -62,6 +62,7 @@ local function store(id, kind, queue, rank, due, cancel_at, list, message, tag, 
   for _, name in ipairs(tags) do redis.call('ZADD', tag_key(owner, name), 0, id) end
   if cancel_at > 0 then redis.call('ZADD', 'deadlines', cancel_at, id) end
   redis.call('HINCRBY', 'stats', kind .. ':submitted', 1)
+  arrived[kind] = (arrived[kind] or 0) + 1
   unfinished = unfinished + 1
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', 'dependents:' .. source, id) end
   if status == 'scheduled' then
@@ -105,6 +106,7 @@ while i <= #ARGV do
   i = fields_to + 1
 end
 
+for task_type, count in pairs(arrived) do count_flow(now, task_type, owner, 'arrived', count) end
 if unfinished > before then
   redis.call('HINCRBY', 'unfinished', owner, unfinished - before)
   redis.call('SADD', 'owners', owner)

@@ -1,5 +1,6 @@
 """Why tasks failed: one task's exception and traceback, and failed tasks grouped by cause. For admins only."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pydantic_core
@@ -7,8 +8,11 @@ from flask import Response, request
 from pydantic import Field
 
 from server.sdk.registry import catalog
+from server.services.failures import FailureGroup as Group
 from server.services.failures import Grouped, grouped
 from server.services.status import timestamp
+from server.store.listing import Filter
+from server.store.record import Status
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_admin
@@ -38,14 +42,15 @@ class FailureReport(WireObject):
 
 
 class FailureGroup(WireObject):
-    """Failed tasks of one type with the same exception at the same place."""
+    """Tasks of one type with the same exception at the same place."""
 
-    id: str
+    id: str = Field(description="The value of the filter `failure` in lists and bulk calls.")
     task: str
     exception: str
     message: str = Field(description="That of the newest one.")
     place: str
-    count: int
+    count: int = Field(description="Failed tasks.")
+    retrying: int = Field(description="Tasks that failed once and wait for their next attempt.")
     first_at: str = Field(json_schema_extra=MOMENT)
     last_at: str = Field(json_schema_extra=MOMENT)
     sample: str = Field(json_schema_extra={"format": "uuid"}, description="The newest one's id.")
@@ -95,30 +100,34 @@ def list_failures() -> Response:
     require_admin()
     since = moment_of("since") if "since" in request.args else None
     found_groups = group_since(since if since is not None else day_ago())
-    body = {
-        "failures": [
-            {
-                "id": each.key,
-                "task": each.task,
-                "exception": each.exception,
-                "message": each.message,
-                "place": each.place,
-                "count": len(each.tasks),
-                "first_at": timestamp(min(each.moments)),
-                "last_at": timestamp(max(each.moments)),
-                "sample": each.tasks[0].id,
-            }
-            for each in found_groups.groups
-        ],
-        "looked_at": found_groups.looked_at,
-        "complete": found_groups.complete,
-    }
-    return json_answer(body)
+    failures = [_group(each) for each in found_groups.groups]
+    found_all = FailureGroups(failures=failures, looked_at=found_groups.looked_at, complete=found_groups.complete)
+    return json_answer(found_all.model_dump(mode="json"))
+
+
+def _group(found_group: Group) -> FailureGroup:
+    return FailureGroup(
+        id=found_group.cause.key,
+        task=found_group.task,
+        exception=found_group.cause.exception,
+        message=found_group.cause.message,
+        place=found_group.cause.place,
+        count=len(found_group.tasks),
+        retrying=len(found_group.retrying),
+        first_at=timestamp(min(found_group.moments)),
+        last_at=timestamp(max(found_group.moments)),
+        sample=found_group.newest.id,
+    )
 
 
 def day_ago() -> int:
     """Milliseconds since 1970."""
     return int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
+
+
+def wanted(statuses: Sequence[Status], since_ms: int) -> Filter:
+    """Everyone's tasks of some statuses since a moment."""
+    return Filter(visible_owners(), [each.name for each in catalog()], statuses, since=since_ms)
 
 
 def group_since(since_ms: int) -> Grouped:

@@ -37,6 +37,13 @@ class TaskList(WireObject):
     next: str | None = Field(description="The address of the next page.")
 
 
+class TaskCount(WireObject):
+    """How many tasks match."""
+
+    total: int
+    counts: dict[str, int] = Field(description="By status.", examples=[{"queued": 3, "succeeded": 7}])
+
+
 class BulkRefused(WireObject):
     """A task that matched but could not be changed."""
 
@@ -71,7 +78,7 @@ MAX_CANCELED, MAX_RETRIED = 5_000, 500
 _NO_ROOM = (429, 503)
 
 #: The filters of a list and of a bulk call.
-FILTERS = ("status", "task", "owner", "tag", "since", "until")
+FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")
 
 
 @route.get(
@@ -109,6 +116,22 @@ def asked_page(limit: int) -> Page:
         Problem: `invalid-input`.
     """
     return store().listing.page(asked_filter(), limit, asked_cursor())
+
+
+@route.get(
+    "/tasks/count",
+    "count_tasks",
+    "many",
+    "How many tasks match, by status",
+    (found(TaskCount, "The number of matching tasks."), UNCHANGED),
+    description="Admins count all owners' tasks.",
+    parameters=(*parts.FILTERS, "If-None-Match"),
+    problems=("invalid-input",),
+)
+def count_tasks() -> Response:
+    """Count the caller's tasks."""
+    counts = store().listing.count(asked_filter())
+    return json_answer({"total": sum(counts.values()), "counts": counts})
 
 
 @route.post(
@@ -194,6 +217,7 @@ def asked_filter(among: Sequence[Status] | None = None) -> Filter:
         tags=_words("tag"),
         since=moment_of("since"),
         until=moment_of("until"),
+        failure=request.args.get("failure", ""),
     )
 
 
