@@ -168,6 +168,12 @@ def flaky(ctx: Context, failures: int) -> int:
     return ctx.retries
 
 
+@task(retries=3, retry_on=(OSError,), retry_backoff=600)
+def waits_for_a_partner(partner: str) -> None:
+    """Fail, and try again much later."""
+    raise ConnectionError(f"{partner} does not answer")
+
+
 class Colour(Enum):
     """An enum."""
 

@@ -62,3 +62,38 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, s
 def test_only_an_admin_reads_them(keyed: tuple[Service, str], path: str) -> None:
     service, key = keyed
     assert service.http.get(path, headers={"Authorization": f"Bearer {key}"}).status_code == 403
+
+
+def test_a_group_is_a_filter_of_lists_counts_and_bulk_calls(service: Service) -> None:
+    made = [service.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
+    other = service.submit("divide", x=1, y=0)
+    for each in (*made, other):
+        service.wait_for(each)
+    since = service.status(made[0])["submitted_at"]
+    groups = service.http.get("/failures", params={"since": since}).json()["failures"]
+    wanted = {"failure": next(each["id"] for each in groups if each["task"] == "fails_with_a_message"), "since": since}
+
+    first = service.http.get("/tasks", params={**wanted, "limit": 2}).json()
+    second = service.http.get(first["next"]).json()
+    assert [each["task_id"] for each in first["tasks"] + second["tasks"]] == made[::-1]
+    assert service.http.get("/tasks/count", params=wanted).json()["total"] == 3
+    assert service.http.get("/tasks", params={**wanted, "status": "succeeded,queued"}).json()["tasks"] == []
+    answer = service.http.post("/bulk/retry", params=wanted).json()
+    assert (answer["retried"], answer["refused"], answer["next"]) == (3, [], None)
+    assert service.http.get("/tasks", params={"failure": "nothing"}).json()["tasks"] == []
+
+
+def test_tasks_that_failed_once_are_in_the_group_until_they_end(service: Service) -> None:
+    made = [service.submit("waits_for_a_partner", partner=name) for name in ("acme", "globex")]
+    for each in made:
+        service.wait_for(each, "retrying")
+    since = service.status(made[0])["submitted_at"]
+    [group] = service.http.get("/failures", params={"since": since}).json()["failures"]
+    assert (group["exception"], group["count"], group["retrying"]) == ("ConnectionError", 0, 2)
+    assert group["message"] == "globex does not answer"
+
+    answer = service.http.post("/bulk/cancel", params={"failure": group["id"]}).json()
+
+    assert answer["canceled"] == 2
+    assert service.http.get("/failures", params={"since": since}).json()["failures"] == []
+    assert service.http.get("/tasks", params={"failure": group["id"]}).json()["tasks"] == []

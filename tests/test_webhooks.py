@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from foreign import Exchange, serve
@@ -174,6 +175,29 @@ def test_after_a_day_of_tries_it_is_given_up(open_service: Service) -> None:
             make_due(open_service, task_id)
         assert len(settled(open_service, task_id, "given-up")) == 7
         assert delivery(open_service, task_id)["next_try_at"] is None
+
+
+def test_a_webhook_is_sent_again_on_request_and_its_receiver_is_listed_while_it_fails(open_service: Service) -> None:
+    with Receiver(204, 500, 204).listening() as receiver:
+        task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
+        settled(open_service, task_id, "delivered")
+        answer = open_service.http.post(f"/tasks/{task_id}/webhook")
+        assert (answer.status_code, answer.json()["task_id"]) == (202, task_id)
+        receiver.wait(2)
+        assert [each["status"] for each in settled(open_service, task_id, "pending")] == [204, 500]
+        host = urlsplit(receiver.url).netloc
+        [found] = [
+            each for each in open_service.http.get("/webhook-receivers").json()["receivers"] if each["host"] == host
+        ]
+        assert (found["pending"], found["last_try"]["status"], found["sample"]) == (1, 500, task_id)
+        open_service.http.post(f"/tasks/{task_id}/webhook")
+        assert [each["status"] for each in settled(open_service, task_id, "delivered")] == [204, 500, 204]
+        hosts = {each["host"] for each in open_service.http.get("/webhook-receivers").json()["receivers"]}
+        assert host not in hosts
+        running = submit(open_service, "reports", receiver.url, seconds=60)
+        assert open_service.http.post(f"/tasks/{running}/webhook").status_code == 409
+        open_service.http.post(f"/tasks/{running}/cancel")
+        assert open_service.http.post(f"/tasks/{open_service.submit('divide', x=1, y=2)}/webhook").status_code == 404
 
 
 def test_a_receiver_that_is_gone_for_good_is_left_alone(open_service: Service) -> None:

@@ -7,7 +7,8 @@ lua/           Redis's clock, and the scripts; every change of a record is one o
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
-api_keys.py    keys, owners, roles         stats.py      queues, throughput       blobs/      uploads and output files
+api_keys.py    keys, owners, roles         stats/        queues, arrivals         blobs/      uploads and output files
+causes.py      why a task failed, as groups know it
 """
 
 import secrets
@@ -29,7 +30,7 @@ from server.store.listing import Listing
 from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, HourlyStats, Queues
+from server.store.stats import Counters, FlowStats, HourlyStats, Queues
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -119,6 +120,11 @@ class Store:
     def hourly_stats(self) -> HourlyStats:
         """Ends and run times of the last day."""
         return HourlyStats(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def flow_stats(self) -> FlowStats:
+        """Arrivals, waits and ends by task type and owner."""
+        return FlowStats(self.redis, self.settings, self.clock)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

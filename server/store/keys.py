@@ -78,6 +78,14 @@ class Keys:
         """When a worker first met a task of a type that no worker knows (ms)."""
         return f"{self.prefix}unregistered:{task_type}"
 
+    def flow(self, number: int | str) -> str:
+        """A hash of one hour: what arrived, started, waited and ended by task type and owner, by five minutes."""
+        return f"{self.prefix}flow:{number}"
+
+    def week(self, number: int | str) -> str:
+        """The same as sums of an hour that is over, kept for a week."""
+        return f"{self.prefix}week:{number}"
+
     def throttled_in(self, queue: str) -> str:
         """Ids of a queue that wait for room under a limit of their type, by time."""
         return f"{self.prefix}throttled_in:{queue}"
@@ -184,6 +192,10 @@ class Keys:
     def workers(self) -> str:
         """Workers, by their last heartbeat."""
         return f"{self.prefix}workers"
+
+    def stop(self, worker: str) -> str:
+        """Whether a worker is asked to stop."""
+        return f"{self.prefix}stop:{worker}"
 
     def draining(self, worker: str) -> str:
         """Whether a worker is stopping and must claim nothing."""

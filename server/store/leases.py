@@ -173,9 +173,13 @@ class Leases(Scripts):
         """Refuse further claims of this worker."""
         self._call("mark_worker_draining", worker, seconds)
 
-    def heartbeat(self, worker: str, card: dict[str, Any]) -> None:
-        """Note that a worker lives, and what it holds."""
-        self._call("record_heartbeat", worker, json.dumps(card), WORKER_SILENCE)
+    def heartbeat(self, worker: str, card: dict[str, Any]) -> bool:
+        """Note that a worker lives, and what it holds. Whether it was asked to stop since."""
+        return bool(self._call("record_heartbeat", worker, json.dumps(card), WORKER_SILENCE))
+
+    def ask_to_stop(self, worker: str) -> None:
+        """Let a worker stop at its next heartbeat: it drains, as at SIGTERM."""
+        self.redis.set(f"stop:{worker}", 1, ex=WORKER_SILENCE)
 
     def deregister(self, worker: str) -> None:
         """Remove a stopped worker. If it was the leader, another one can be elected immediately."""

@@ -7,22 +7,26 @@ ids do not move.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 
 from server.settings import Settings
+from server.store.causes import CAUSED, cause_of
 from server.store.lua import Scripts, StoreClock, ids_of
 from server.store.record import Record, Status
 from server.store.tasks import Tasks
 
-#: How many ids of a tag are looked at for one page; then the page is returned with fewer records.
+#: How many ids are looked at for one page of a tag or a failure; then the page is returned with fewer records.
 MAX_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to list. None means any; `since` and `until` are milliseconds since 1970, the latter exclusive."""
+    """What to list. None means any; `since` and `until` are milliseconds since 1970, the latter exclusive.
+
+    `failure` is the key of a cause (see `causes.py`): it selects failed tasks, and those that failed once.
+    """
 
     owners: Sequence[str] | None
     task_types: Sequence[str] | None = None
@@ -30,6 +34,12 @@ class Filter:
     tags: Sequence[str] = ()
     since: int | None = None
     until: int | None = None
+    failure: str = ""
+
+    @property
+    def must_look(self) -> bool:
+        """Whether records must be read to tell which are selected."""
+        return bool(self.tags or self.failure)
 
     @property
     def empty(self) -> bool:
@@ -59,27 +69,33 @@ class Listing(Scripts):
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
         """Up to `limit` records behind `cursor`."""
-        if wanted.tags:
-            return self._tagged_page(wanted, limit, cursor)
+        if wanted.must_look:
+            return self._looked_page(_of_causes(wanted), limit, cursor)
         ids = self._ids(wanted, limit + 1, cursor)
         more = len(ids) > limit
         found = [record for record in self._tasks.get_many(ids[:limit]) if record is not None]
         return Page(found, ids[limit - 1] if more else None)
 
-    def _tagged_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
+    def _looked_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
         """A tag has an index of its own; whether the rest of the filter fits is looked up in the records."""
         ids = self._ids(wanted, MAX_LOOKED_AT, cursor)
         found: list[Record] = []
-        for record in self._tasks.get_many(ids):
-            if record is None or not wanted.fits(record):
-                continue
+        for record in self._fitting(wanted, ids):
             if len(found) == limit:
                 return Page(found, found[-1].id)
             found.append(record)
         return Page(found, ids[-1] if len(ids) == MAX_LOOKED_AT else None)
 
+    def _fitting(self, wanted: Filter, ids: Sequence[str]) -> list[Record]:
+        records = [record for record in self._tasks.get_many(ids) if record is not None and wanted.fits(record)]
+        if not wanted.failure:
+            return records
+        reports = self._tasks.failures([record.id for record in records])
+        pairs = zip(records, reports, strict=True)
+        return [record for record, report in pairs if cause_of(record, report).key == wanted.failure]
+
     def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
-        """Return up to `most` records after `cursor`: a page of any size, read in steps of 500."""
+        """Up to `most` records behind `cursor`: a page of any size, read 500 at a time."""
         found: list[Record] = []
         while True:
             page = self.page(wanted, min(500, most - len(found)), cursor)
@@ -90,18 +106,18 @@ class Listing(Scripts):
 
     def count(self, wanted: Filter) -> dict[str, int]:
         """How many tasks are in each status: from the sizes of the indexes, or, with a tag, from the records."""
-        if wanted.tags:
-            return self._count_tagged(wanted)
+        if wanted.must_look:
+            return self._count_records(wanted)
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
         if not wanted.empty:
             counts |= _counts(self._call("count_tasks", *_bounds(wanted), *_selection(wanted)))
         return counts
 
-    def _count_tagged(self, wanted: Filter) -> dict[str, int]:
+    def _count_records(self, wanted: Filter) -> dict[str, int]:
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
         cursor: str | None = None
         while True:
-            page = self._tagged_page(wanted, MAX_LOOKED_AT, cursor)
+            page = self.page(wanted, MAX_LOOKED_AT, cursor)
             for record in page.records:
                 counts[record.status] += 1
             if (cursor := page.cursor) is None:
@@ -116,6 +132,12 @@ class Listing(Scripts):
             return []
         args = (most, *_bounds(wanted, cursor), *_selection(wanted))
         return ids_of(self._call("list_tasks", *args, *wanted.tags[:1]))
+
+
+def _of_causes(wanted: Filter) -> Filter:
+    if not wanted.failure:
+        return wanted
+    return replace(wanted, statuses=[status for status in wanted.statuses if status in CAUSED])
 
 
 def _bounds(wanted: Filter, cursor: str | None = None) -> tuple[str, str]:
@@ -137,6 +159,6 @@ def _counts(flat: list[bytes | int]) -> dict[str, int]:
 
 
 def _bound(milliseconds: int) -> str:
-    """Return a lower bound of all ids of this millisecond and later."""
+    """What every id of this millisecond and later is not less than."""
     digits = f"{max(0, milliseconds):012x}"
     return f"{digits[:8]}-{digits[8:]}"

@@ -143,9 +143,12 @@ class Tasks(Scripts):
         pairs = [part for pair in fields.items() for part in pair]
         return bool(self._call("finish_task", task_id, lease_token, status, *pairs))
 
-    def schedule_retry(self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any]) -> bool:
+    def schedule_retry(
+        self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any], report: bytes = b""
+    ) -> bool:
         """The function failed: try it again in a while."""
-        return bool(self._call("schedule_retry", task_id, lease_token, int(wait_seconds * 1000), json.dumps(error)))
+        wait = int(wait_seconds * 1000)
+        return bool(self._call("schedule_retry", task_id, lease_token, wait, json.dumps(error), report))
 
     def cancel(self, task_id: str) -> Status | None:
         """Cancel a task, or ask it to stop; the status that it has now, or None where it has gone."""

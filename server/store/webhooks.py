@@ -10,7 +10,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from server.store.lua import Scripts
+from server.store.lua import Scripts, ids_of
 
 #: Seconds of a delivery's exclusive lease; longer than one attempt may take.
 LEASE = 30
@@ -58,6 +58,14 @@ class Webhooks(Scripts):
         wait = "" if wait_seconds is None else int(wait_seconds * 1000)
         kept = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
         return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait))
+
+    def send_again(self, task_id: str) -> bool:
+        """Make the webhook of an ended task due now; False where it has none or has not ended."""
+        return bool(self._call("send_webhook_again", task_id))
+
+    def pending(self, most: int) -> list[str]:
+        """Tasks whose webhook is still to be delivered, those that are due first."""
+        return ids_of(self.redis.zrange(self.keys.webhooks, 0, most - 1))
 
     def attempts(self, task_id: str) -> list[DeliveryAttempt]:
         """The tries so far, oldest first."""

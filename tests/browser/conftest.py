@@ -44,7 +44,13 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def make(
-        service: Service, *, script: bool = True, width: int = 1280, dark: bool = False, refused: bool = False
+        service: Service,
+        *,
+        script: bool = True,
+        width: int = 1280,
+        dark: bool = False,
+        refused: bool = False,
+        zone: str = "UTC",
     ) -> Page:
         context = browser.new_context(
             base_url=service.url,
@@ -52,6 +58,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            timezone_id=zone,
         )
         contexts.append(context)
         page = context.new_page()

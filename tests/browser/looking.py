@@ -34,6 +34,18 @@ def drop(page: Page, name: str, media_type: str, content: bytes) -> None:
     page.evaluate(script, [name, media_type, base64.b64encode(content).decode()])
 
 
+def paste(page: Page, name: str, media_type: str, content: bytes) -> None:
+    """Paste a file, as from a clipboard with a picture in it."""
+    script = """([name, type, text]) => {
+        const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], name, { type }));
+        const options = { clipboardData: data, bubbles: true, cancelable: true };
+        document.body.dispatchEvent(new ClipboardEvent("paste", options));
+    }"""
+    page.evaluate(script, [name, media_type, base64.b64encode(content).decode()])
+
+
 def mark(page: Page) -> Locator:
     """The state on the ticket of the first task that a form started."""
     return page.locator(".outcome .ticket .st.big")

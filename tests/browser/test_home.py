@@ -1,5 +1,6 @@
 """The home page in a real browser: drop a file, watch its task, take the result."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -7,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Service
-from looking import CSV, assert_accessible, drop, mark, parameter, picture
+from looking import CSV, assert_accessible, drop, mark, parameter, paste, picture
 from PIL import Image
+from pillow_heif import register_heif_opener
 from playwright.sync_api import Page, Request, expect
 
 
@@ -63,6 +65,40 @@ def test_a_picture_that_is_dropped_goes_to_the_form_of_a_task_type(
     run(page)
     expect(mark(page)).to_have_text("Done")
     expect(page.locator(".saved .from")).to_contain_text("200 \u00d7")
+
+
+def test_a_picture_that_is_pasted_is_offered_the_presets(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/")
+    paste(page, "image.png", "image/png", picture())
+    expect(page.get_by_role("heading", name="image.png")).to_be_focused()
+    page.get_by_role("button", name="Smaller").click()
+    expect(mark(page)).to_have_text("Done")
+
+
+def test_a_picture_that_is_pasted_or_dropped_on_a_form_is_its_file(
+    service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/flip")
+    paste(page, "first.png", "image/png", picture())
+    expect(page.locator("pre.command")).to_contain_text("image=@first.png")
+    drop(page, "second.png", "image/png", picture())
+    expect(page.locator("pre.command")).to_contain_text("image=@second.png")
+
+
+def test_a_photo_is_taken_and_a_heic_of_it_is_made_smaller(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/")
+    camera = page.locator("#camera")
+    assert camera.get_attribute("capture") == "environment"
+    file = io.BytesIO()
+    register_heif_opener()
+    Image.open(io.BytesIO(picture())).save(file, "HEIF")
+    camera.set_input_files({"name": "IMG_0001.HEIC", "mimeType": "image/heic", "buffer": file.getvalue()})
+    page.get_by_role("button", name="Square").click()
+    expect(mark(page)).to_have_text("Done")
+    expect(page.locator(".outcome img").last).to_be_visible()
 
 
 def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page: Callable[..., Page]) -> None:
@@ -314,7 +350,9 @@ def test_without_javascript_a_wrong_input_is_explained_on_the_form(
     expect(page.get_by_role("alert")).to_contain_text("The input does not fit the schema")
 
 
-@pytest.mark.parametrize("path", ["/", "/ui/run/image_pipeline", "/ui/tasks", "/ui/overview", "/ui/schedules", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ui/run/image_pipeline", "/ui/tasks", "/ui/failures", "/ui/overview", "/ui/schedules", "/docs"]
+)
 def test_no_page_loads_more_than_80_kilobytes(service: Service, open_page: Callable[..., Page], path: str) -> None:
     page = open_page(service)
     sizes: dict[str, int] = {}

@@ -8,6 +8,7 @@ from harness import Service
 from looking import assert_accessible, parameter, sign_in
 from playwright.sync_api import Page, expect
 
+from server import __version__
 from server.store.api_keys import CACHE_SECONDS, Role
 
 Open = Callable[..., Page]
@@ -21,15 +22,80 @@ def test_queues_and_workers_are_shown_as_they_are(service: Service, open_page: O
     page = open_page(service)
     page.goto("/ui/queues")
     expect(page).to_have_url(f"{service.url}/ui/overview")
-    expect(page.get_by_role("row", name="default")).to_be_visible()
-    expect(page.get_by_role("img", name="Tasks per minute")).to_be_visible()
-    page.get_by_text("Show as a table").click()
-    expect(page.get_by_role("columnheader", name="Succeeded")).to_be_visible()
+    expect(page.locator("#q-default")).to_be_visible()
+    expect(page.get_by_role("img", name="Tasks per 5 minutes")).to_be_visible()
+    expect(page.get_by_role("img", name="Wait, seconds")).to_be_visible()
+    page.get_by_text("Show as a table").first.click()
+    expect(page.get_by_role("columnheader", name="Arrived").first).to_be_visible()
     expect(page.get_by_role("rowheader", name="divide")).to_be_visible()
-    expect(page.locator("#hands")).to_contain_text("reports of local")
+    worker = page.locator("#hands")
+    expect(worker).to_contain_text("reports of local")
+    expect(worker.get_by_role("row", name="celery@")).to_contain_text(f"MB{__version__}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     service.http.post(f"/tasks/{held}/cancel")
-    expect(page.locator("#hands")).not_to_contain_text("reports of local", timeout=40_000)
-    expect(page.get_by_role("columnheader", name="Succeeded")).to_be_visible()  # open details stay open
+    expect(worker).not_to_contain_text("reports of local", timeout=40_000)
+    expect(page.get_by_role("columnheader", name="Arrived").first).to_be_visible()  # open details stay open
+    assert asked == [], "changes come over the stream"
+
+
+@pytest.mark.parametrize("span", ["hour", "day", "week"])
+def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, open_page: Open, span: str) -> None:
+    service.wait_for(service.submit("divide", x=1, y=0))
+    page = open_page(service)
+    page.goto(f"/ui/overview?range={span}")
+    row = page.locator("#types").get_by_role("row", name="divide")
+    assert int(row.locator("[data-label=Failed]").inner_text()) >= 1
+    assert int(row.locator("[data-label=Arrived]").inner_text()) >= 1
+    expect(row.locator("[data-label=Wait]")).to_contain_text("s")
+    owner = page.locator("#owners").get_by_role("row", name="local")
+    assert int(owner.locator("[data-label=Ended]").inner_text()) >= 1
+    everything = page.locator("#figures > div").nth(4).inner_text()
+    page.get_by_label("Plots and figures of").select_option("task:flip")
+    expect(page).to_have_url(f"{service.url}/ui/overview?range={span}&of=task%3Aflip")
+    expect(page.locator("#figures > div").nth(4)).not_to_have_text(everything)
+    page.get_by_label("Plots and figures of").select_option("owner:local")
+    expect(page.locator("#figures > div").nth(4)).to_contain_text("ended")
+    assert_accessible(page)
+
+
+def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) -> None:
+    fresh.redis.client.config_set("maxmemory", "500mb")
+    fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
+    fresh.start_web()
+    made = [fresh.submit("divide", x=1, y=2) for _ in range(4)]
+    page = open_page(fresh)
+    page.goto("/ui/overview")
+    expect(page.get_by_text("4 tasks wait until one is started.")).to_be_visible()
+    expect(page.locator(".notice").filter(has_text="Reported by doctor.")).to_contain_text("allkeys-lru")
+    expect(page.locator("#q-default")).to_contain_text("No worker")
+    page.get_by_role("button", name="Clear 4…").click()
+    expect(page.locator(".confirm tr")).to_have_count(3)
+    page.get_by_role("button", name="Cancel 4 tasks").click()
+    expect(page.get_by_label("Type default to confirm")).to_be_focused()
+    assert_accessible(page)
+    page.get_by_label("Type default to confirm").fill("default")
+    page.get_by_role("button", name="Cancel 4 tasks").click()
+    expect(page.locator("#said")).to_have_text("4 canceled")
+    assert {fresh.status(each)["status"] for each in made} == {"canceled"}
+    expect(page.locator("#q-default")).to_contain_text("Empty")
+
+
+def test_a_worker_is_stopped_softly(fresh: Service, open_page: Open) -> None:
+    fresh.start_web()
+    worker = fresh.start_worker()
+    running = fresh.submit("reports", seconds=3)
+    fresh.wait_for(running, "running")
+    page = open_page(fresh)
+    page.goto("/ui/overview")
+    page.get_by_role("button", name="Drain and stop").click()
+    expect(page.locator(".confirm")).to_contain_text("ends the tasks that it runs")
+    page.locator(".confirm .last").click()
+    expect(page.locator("#said")).to_contain_text("is asked to stop")
+    assert worker.wait() == 0
+    assert fresh.status(running)["status"] in ("succeeded", "queued"), "it has ended, or was given back"
+    expect(page.get_by_text("No worker is running.")).to_be_visible()
+    assert fresh.http.post("/workers/celery@nowhere/stop").status_code == 404
 
 
 def test_a_schedule_is_made_run_paused_and_deleted(service: Service, open_page: Open) -> None:
@@ -169,14 +235,43 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(service: Service,
     page.get_by_role("searchbox").fill("lookuperror")
     expect(page.get_by_role("article")).to_have_count(1)
     assert_accessible(page)
-    group.get_by_role("button", name="Retry 3").click()
+    service.wait_for(service.submit("fails_with_a_message", text="order 3"))
+    expect(group.get_by_role("img", name="4 failures")).to_be_visible()  # it comes by itself
+    group.get_by_role("link", name="fails_with_a_message", exact=True).click()
+    expect(page.locator("#rows tr")).to_have_count(4)
+    page.go_back()
+    other = service.submit("divide", x=1, y=0)
+    service.wait_for(other)
+    group.get_by_role("button", name="Retry 4").click()
     expect(page.locator(".confirm tr")).to_have_count(3)
+    expect(page.locator(".confirm")).to_contain_text("Retry 4 tasks that failed with LookupError")
     page.get_by_role("button", name="Retry one first").click()
     expect(page.locator("#said")).to_have_text("1 retried")
-    again = [
-        each for each in service.http.get("/tasks?task=fails_with_a_message").json()["tasks"] if "retry_of" in each
-    ]
-    assert [each["retry_of"] for each in again] == [made[2]]
+    tasks = service.http.get("/tasks?task=fails_with_a_message&limit=20").json()["tasks"]
+    assert len([each for each in tasks if "retry_of" in each]) == 1
+    service.wait_for(tasks[0]["task_id"])
+    expect(group.get_by_role("button", name="Retry 5")).to_be_visible()
+    group.get_by_role("button", name="Retry 5").click()
+    page.get_by_role("button", name="Retry 5 tasks").click()
+    expect(page.locator("#said")).to_have_text("5 retried")
+    tasks = service.http.get("/tasks?limit=20").json()["tasks"]
+    retried = [each["retry_of"] for each in tasks if "retry_of" in each]
+    assert set(made) <= set(retried)
+    assert other not in retried
+
+
+def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, open_page: Open) -> None:
+    made = [service.submit("waits_for_a_partner", partner="acme") for _ in range(2)]
+    for each in made:
+        service.wait_for(each, "retrying")
+    page = open_page(service)
+    page.goto("/ui/failures?range=hour")
+    group = page.get_by_role("article").filter(has_text="waits_for_a_partner")
+    expect(group).to_contain_text("2 will be tried again")
+    group.get_by_role("button", name="Cancel 2").click()
+    page.locator(".confirm .last").click()
+    expect(page.locator("#said")).to_have_text("2 canceled")
+    assert {service.status(each)["status"] for each in made} == {"canceled"}
 
 
 @pytest.mark.parametrize(("width", "dark"), [(375, False), (768, True), (1440, False)])

@@ -1,13 +1,17 @@
 """The table of tasks and a task's own page, in a real browser."""
 
+import csv
+import json
 import re
 import uuid
 from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from harness import Service, eventually
 from looking import CSV, assert_accessible, parameter, sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 Open = Callable[..., Page]
 
@@ -124,18 +128,127 @@ def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open
     expect(page.get_by_text("All that match")).to_have_count(0)
     page.goto(f"/ui/tasks?tag={tag}&limit=3")
     page.locator("#bulk").get_by_role("button", name="Cancel").click()
+    expect(page.locator(".confirm")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#said")).to_be_empty()
     for word, verb in (("canceled", "Cancel"), ("retried", "Retry")):
         page.locator("#bulk").get_by_role("button", name=verb).click()
-        expect(page.locator(".confirm")).to_contain_text(f"tag {tag}")
-        page.locator(".confirm .last").click()
+        expect(page.locator(".confirm")).to_contain_text(f"{verb} 7 tasks that match: tag {tag}?")
+        expect(page.locator(".confirm tr")).to_have_count(3)
+        page.locator(".confirm").get_by_role("button", name=f"{verb} 7 tasks").click()
         expect(page.locator("#said")).to_have_text(f"7 {word}")
     found = service.http.get(f"/tasks?tag={tag}").json()["tasks"]
     assert len(found) == 14
     assert not service.status(spared)["done"]
     service.http.post(f"/tasks/{spared}/cancel")
     assert_accessible(page)
+
+
+def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag], "delay": 600}}
+    service.http.post("/batches", json={"items": [item] * 5})
+    page = open_page(service)
+    page.goto(f"/ui/tasks?tag={tag}")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    held: list[Route] = []
+    page.route("**/bulk/cancel?**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright inspects it
+    cancel = page.locator("#bulk").get_by_role("button", name="Cancel")
+    cancel.click()
+    page.locator(".confirm .last").dblclick()
+    expect(cancel).to_have_attribute("aria-disabled", "true")
+    cancel.evaluate("(button) => button.click()")
+    expect(page.locator("#said")).to_have_text("0 canceled of 5…")
+    expect(page.locator(".confirm")).to_have_count(0)
+    held.pop().continue_()
+    expect(page.locator("#said")).to_have_text("5 canceled")
+    assert len(sent) == 1
+    expect(cancel).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_tabs_have_counts_that_follow(service: Service, open_page: Open) -> None:
+    kind = "divide"
+    for _ in range(2):
+        service.wait_for(submit(service, kind, "counted", x=1, y=2))
+    page = open_page(service)
+    page.goto(f"/ui/tasks?task={kind}&status=succeeded")
+    tab = page.locator(".tabs > a[data-status=succeeded] .n")
+    before = int(tab.inner_text().replace(",", ""))
+    assert before >= 2
+    expect(page.locator(".pager")).to_contain_text(f"of {before} tasks")
+    service.wait_for(submit(service, kind, "counted", x=1, y=2))
+    expect(tab).to_have_text(f"{before + 1:,}")
+    page.goto(f"/ui/tasks?task={kind}&q=nothing")
+    expect(tab).to_have_count(0)
+
+
+def test_the_list_is_exported_as_csv_and_as_json(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    ids = [submit(service, "divide", tag, x=1, y=y) for y in (0, 4)]
+    for each in ids:
+        service.wait_for(each)
+    page = open_page(service)
+    page.goto(f"/ui/tasks?tag={tag}")
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as csv_file:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(csv_file.value.path().read_text().splitlines()))
+    assert [(row["task_id"], row["status"], row["tags"]) for row in rows] == [
+        (ids[1], "succeeded", tag),
+        (ids[0], "failed", tag),
+    ]
+    with page.expect_download() as json_file:
+        page.get_by_role("link", name="JSON").click()
+    assert json.loads(json_file.value.path().read_text())[1]["message"] == rows[1]["message"] != ""
+    found = page.request.get(f"{service.url}/ui/tasks/export?format=xml")
+    assert found.status == 400
+
+
+def test_an_admin_reads_the_exceptions_own_message_in_the_list(service: Service, open_page: Open) -> None:
+    made = service.submit("fails_with_a_message", text="order 12")
+    service.wait_for(made)
+    page = open_page(service)
+    page.goto("/ui/tasks?task=fails_with_a_message")
+    expect(page.locator(f"#t-{made} .msg")).to_have_text("LookupError: no such order: order 12")
+
+
+def test_a_view_is_saved_as_its_address(service: Service, open_page: Open) -> None:
+    page = open_page(service, width=1440)
+    view = f"{service.url}/ui/tasks?status=failed&task=divide"
+    page.goto(view)
+    page.get_by_role("button", name="Save this view").click()
+    expect(page.get_by_role("button", name="Save this view")).to_be_hidden()
+    page.goto("/ui/tasks")
+    page.get_by_role("link", name="failed, task divide").click()
+    expect(page).to_have_url(view)
+    assert_accessible(page)
+    page.get_by_role("button", name="Remove the view failed, task divide").click()
+    expect(page.locator("#views")).to_be_hidden()
+
+
+def test_filters_survive_a_retry_a_delete_and_the_way_back(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    for _ in range(2):
+        service.wait_for(submit(service, "divide", tag, x=1, y=0))
+    page = open_page(service)
+    view = f"{service.url}/ui/tasks?status=failed&tag={tag}"
+    page.goto(view)
+    page.locator("#rows a").first.click()
+    page.get_by_role("link", name="Tasks", exact=True).last.click()
+    expect(page).to_have_url(view)
+    page.locator("#rows a").first.click()
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("button", name="Retry it").click()
+    expect(page.locator("#mark")).to_have_text("Failed")
+    page.locator("#back").click()
+    expect(page).to_have_url(view)
+    page.locator("#rows a").first.click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page).to_have_url(view)
+    page.reload()
+    expect(page.locator("#rows tr")).to_have_count(2)
 
 
 def test_pages_lead_on_by_a_cursor(service: Service, open_page: Open) -> None:
@@ -308,6 +421,24 @@ def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(servi
     assert_accessible(page)
     plain.goto(f"/ui/tasks/{made}")
     expect(plain.locator("#json pre")).to_contain_text('"column_count": 3')
+    with page.expect_download() as csv_file:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(csv_file.value.path().read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["city", "visitors", "area"]
+    with page.expect_download() as json_file:
+        page.get_by_role("button", name="JSON", exact=True).click()
+    assert json.loads(json_file.value.path().read_text())["column_count"] == 3
+
+
+def test_times_are_in_the_readers_zone_with_utc_on_hover(service: Service, open_page: Open) -> None:
+    made = service.submit("divide", x=1, y=2)
+    status = service.wait_for(made)
+    moment = datetime.fromisoformat(status["submitted_at"])
+    page = open_page(service, zone="Asia/Kolkata")
+    page.goto(f"/ui/tasks/{made}")
+    time = page.locator("#about time").first
+    expect(time).to_contain_text(moment.astimezone(ZoneInfo("Asia/Kolkata")).strftime("%H:%M:%S"))
+    expect(time).to_have_attribute("title", moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
 def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:

@@ -77,7 +77,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         shown = (error.__cause__ or error) if isinstance(error, RetryLater) else error
         request.error, request.failure = describe(shown), report(shown, request.hostname)
         child_memory.release(error)
-        if _retried(definition, store, attempt, error, request.error):
+        if _retried(definition, store, attempt, error, request.error, request.failure):
             raise Ignore() from None
         raise
     finally:
@@ -118,7 +118,12 @@ def _input(definition: TaskDefinition, store: Store, attempt: Attempt) -> TaskIn
 
 
 def _retried(
-    definition: TaskDefinition, store: Store, attempt: Attempt, error: Exception, described: dict[str, str]
+    definition: TaskDefinition,
+    store: Store,
+    attempt: Attempt,
+    error: Exception,
+    described: dict[str, str],
+    failure: bytes,
 ) -> bool:
     wait = _wait(definition, attempt, error)
     if wait is None:
@@ -131,7 +136,7 @@ def _retried(
         task=definition.name,
         wait=f"{wait:.1f}",
     )
-    return _whole(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described))
+    return _whole(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:

@@ -5,6 +5,7 @@
 --- @include "clock"
 --- @include "indexes"
 --- @include "record"
+--- @include "statistics"
 --- @include "throttle"
 --- @include "when_full"
 allow_when_full()
@@ -23,6 +24,8 @@ if record.s == 'queued' then
   record.d = (record.d or 0) + 1
   if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
   if record.b then redis.call('HDEL', keys.task(id), 'g') end
+  local place = redis.call('ZSCORE', keys.queued(record.q), id)
+  if place then count_start(now, record, place % 1e13) end
   redis.call('ZREM', keys.queued(record.q), id)
   redis.call('ZADD', keys.leases, now + tonumber(ARGV[3]), id)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)

@@ -1,5 +1,6 @@
 -- Note that a worker lives.
--- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead. Output: none.
+-- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead. Output: 1 if it is to
+-- stop, else 0.
 -- Publishes nothing.
 --- @include "clock"
 --- @include "when_full"
@@ -8,3 +9,4 @@ local now, silence = now_ms() / 1000, tonumber(ARGV[3])
 redis.call('SET', keys.worker(ARGV[1]), ARGV[2], 'EX', silence)
 redis.call('ZADD', keys.workers, now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', keys.workers, 0, now - silence)
+return redis.call('DEL', keys.stop(ARGV[1]))

@@ -1,5 +1,5 @@
 -- The function failed and is tried again later.
--- Input: id, lease token, ms to wait, error (JSON). Output: 1, or 0 where the attempt has lost its lease.
+-- Input: id, lease token, ms to wait, error (JSON), report of the failure (JSON, '': none). Output: 1, or 0 where the attempt has lost its lease.
 -- Publishes `retrying`.
 --- @include "attempts"
 --- @include "clock"
@@ -15,6 +15,7 @@ local now = now_ms()
 local due = now + tonumber(ARGV[3])
 note_attempt(id, record, now, 'failed', cjson.decode(ARGV[4]).detail)
 redis.call('HSET', keys.task(id), 'u', due, 'e', ARGV[4])
+if ARGV[5] ~= '' then redis.call('HSET', keys.task(id), 'fl', ARGV[5]) end
 redis.call('HINCRBY', keys.task(id), 'a', 1)
 redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
 redis.call('ZREM', keys.leases, id)

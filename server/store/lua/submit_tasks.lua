@@ -16,6 +16,7 @@
 --- @include "indexes"
 --- @include "messages"
 --- @include "schedules"
+--- @include "statistics"
 --- @include "values"
 local FIRST = 15
 local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -55,7 +56,7 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
 end
 
-local waiting = {}
+local waiting, arrived = {}, {}
 local function refused(queue)
   if unfinished >= most_per_owner then return 'owner-full' end
   waiting[queue] = waiting[queue]
@@ -95,6 +96,7 @@ local function store(task)
   end
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
   redis.call('HINCRBY', keys.stats, task.type .. ':submitted', 1)
+  arrived[task.type] = (arrived[task.type] or 0) + 1
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
   if status == 'scheduled' then
     schedule_task(id, due)
@@ -136,6 +138,7 @@ while i <= #ARGV do
   i = next
 end
 
+for task_type, count in pairs(arrived) do count_flow(now, task_type, owner, 'arrived', count) end
 if unfinished > before then
   redis.call('HINCRBY', keys.unfinished, owner, unfinished - before)
   if schedule ~= '' then

@@ -69,6 +69,7 @@ _FILTERS = {
     "filter.tag": _query("tag", "Tags, separated by commas."),
     "filter.since": _query("since", "Submitted at this time or later.", _MOMENT),
     "filter.until": _query("until", "Submitted before this time.", _MOMENT),
+    "filter.failure": _query("failure", "A group's `id` from `/failures`: failed tasks, and those that failed once."),
 }
 
 #: Names of the parameters that are options of a submit, and of those that are filters.
@@ -94,6 +95,7 @@ PARAMETERS: dict[str, Any] = {
     "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
     "kind": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
+    "worker": _path("name", "A worker's `name`.", "celery@host.3f9d2c5a"),
     "problem": _path("name", "The last part of a problem's `type`.", "invalid-input"),
     "X-Request-ID": _header("X-Request-ID", "An id for this request, to find it in the log.", "checkout-4711"),
     "If-None-Match": _header("If-None-Match", "The last ETag; 304 if it still matches.", '"5bb2c19d07ae4f38"'),

@@ -38,14 +38,15 @@ class FailureReport(WireObject):
 
 
 class FailureGroup(WireObject):
-    """Failed tasks of one type with the same exception at the same place."""
+    """Tasks of one type with the same exception at the same place."""
 
-    id: str
+    id: str = Field(description="The value of the filter `failure` in lists and bulk calls.")
     task: str
     exception: str
     message: str = Field(description="That of the newest one.")
     place: str
-    count: int
+    count: int = Field(description="Failed tasks.")
+    retrying: int = Field(description="Tasks that failed once and wait for their next attempt.")
     first_at: str = Field(json_schema_extra=MOMENT)
     last_at: str = Field(json_schema_extra=MOMENT)
     sample: str = Field(json_schema_extra={"format": "uuid"}, description="The newest one's id.")
@@ -103,15 +104,16 @@ def list_failures() -> Response:
 
 def _group(found_group: Group) -> FailureGroup:
     return FailureGroup(
-        id=found_group.key,
+        id=found_group.cause.key,
         task=found_group.task,
-        exception=found_group.exception,
-        message=found_group.message,
-        place=found_group.place,
+        exception=found_group.cause.exception,
+        message=found_group.cause.message,
+        place=found_group.cause.place,
         count=len(found_group.tasks),
+        retrying=len(found_group.retrying),
         first_at=timestamp(min(found_group.moments)),
         last_at=timestamp(max(found_group.moments)),
-        sample=found_group.tasks[0].id,
+        sample=found_group.newest.id,
     )
 
 

@@ -10,9 +10,10 @@ from server.services.status import links, timestamp
 from server.store.record import Status
 from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
 from server.web.current import store
+from server.web.errors import Problem
 from server.web.middleware import require_admin
-from server.web.openapi.answers import UNCHANGED, found
-from server.web.openapi.route import Access, Api
+from server.web.openapi.answers import UNCHANGED, found, json_of
+from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, StatusLinks, WireObject
 
@@ -82,6 +83,12 @@ class Worker(WireObject):
     concurrency: int = Field(description="The number of tasks that it can run at the same time.")
     started_at: str = Field(json_schema_extra=MOMENT)
     running: list[WorkerRun]
+    queues: list[str] = Field(description="The queues that it reads.")
+    version: str | None = Field(description="The release that it runs.")
+    memory_bytes: int | None = Field(
+        description="Resident memory of its processes; what they share counts in each. Null where it is not known."
+    )
+    stopping: bool = Field(description="It starts nothing new and exits soon.")
 
 
 class WorkerList(WireObject):
@@ -125,6 +132,28 @@ def list_workers() -> Response:
     """List the workers that are up, and their tasks."""
     require_admin()
     return json_answer(WorkerList.model_validate({"workers": cards()}))
+
+
+@route.post(
+    "/workers/<name>/stop",
+    "stop_worker",
+    "server",
+    "Let a worker drain and exit",
+    (Answer(202, "It stops at its next heartbeat.", json_of(Worker)),),
+    Access.ADMIN,
+    "As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process manager may "
+    "start it again; `make run` ends with it.",
+    parameters=("worker",),
+    problems=("not-found",),
+)
+def stop_worker(name: str) -> Response:
+    """Ask a worker to drain and exit."""
+    require_admin()
+    card = next((each for each in cards() if each["name"] == name), None)
+    if card is None:
+        raise Problem("not-found", f"No worker of the name {name[:100]!r} is up.")
+    store().leases.ask_to_stop(name.rpartition(".")[2])
+    return json_answer(Worker.model_validate({**card, "stopping": True}), 202)
 
 
 def overview() -> dict[str, Any]:
@@ -189,6 +218,10 @@ def cards() -> list[dict[str, Any]]:
                 for task_id in card["running"]
                 if task_id in runs
             ],
+            "queues": card.get("queues", []),
+            "version": card.get("version"),
+            "memory_bytes": card.get("memory_bytes"),
+            "stopping": card.get("stopping", False),
         }
         for card in found
     ]

@@ -75,7 +75,7 @@ MAX_CANCELED, MAX_RETRIED = 5_000, 500
 _NO_ROOM = (429, 503)
 
 #: The filters of a list and of a bulk call.
-FILTERS = ("status", "task", "owner", "tag", "since", "until")
+FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")
 
 
 @route.get(
@@ -215,6 +215,7 @@ def asked_filter(among: Sequence[Status] | None = None) -> Filter:
         tags=_words("tag"),
         since=moment_of("since"),
         until=moment_of("until"),
+        failure=request.args.get("failure", ""),
     )
 
 

@@ -5,12 +5,13 @@ from typing import Literal
 from flask import Response
 from pydantic import Field
 
+from server.services.receivers import MAX_LOOKED_AT, Receiver, failing
 from server.services.status import timestamp
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_submit
+from server.web.middleware import require_admin, require_submit
 from server.web.openapi.answers import CACHED, OF_TASK, UNCHANGED, found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
@@ -44,6 +45,22 @@ class WebhookDelivery(WireObject):
     tries: list[WebhookTry]
 
 
+class WebhookReceiver(WireObject):
+    """A host whose webhooks were tried and are still to be delivered."""
+
+    host: str
+    pending: int = Field(description="Webhooks that are still to be delivered.")
+    last_try: WebhookTry
+    next_try_at: str | None = Field(json_schema_extra=MOMENT)
+    sample: str = Field(json_schema_extra={"format": "uuid"}, description="A task with such a webhook.")
+
+
+class WebhookReceivers(WireObject):
+    """The receivers that fail."""
+
+    receivers: list[WebhookReceiver]
+
+
 class WebhookSecret(WireObject):
     """The secret with which a receiver verifies signatures (Standard Webhooks 1.0.0)."""
 
@@ -72,6 +89,55 @@ def tries(task_id: str) -> Response:
     if not record.webhook:
         raise Problem("not-found", "This task was submitted without a webhook.")
     return json_answer(_delivery(record, store().webhooks.attempts(task_id), store().webhooks.next_ms(task_id)))
+
+
+@route.post(
+    "/tasks/<task_id>/webhook",
+    "send_webhook",
+    "webhooks",
+    "Deliver a task's webhook again",
+    (Answer(202, "It is due now, whatever came of it before.", json_of(WebhookDelivery)),),
+    Access.SUBMIT,
+    "404 (`not-found`) for a task that was submitted without one.",
+    parameters=("task_id",),
+    problems=(*OF_TASK, "not-found", "task-not-done"),
+)
+def send_again(task_id: str) -> Response:
+    """Make the webhook of an ended task due now."""
+    require_submit()
+    record = find(task_id)
+    if not record.webhook:
+        raise Problem("not-found", "This task was submitted without a webhook.")
+    if not store().webhooks.send_again(task_id):
+        raise Problem("task-not-done", f"The task is {record.status}.")
+    return json_answer(_delivery(record, store().webhooks.attempts(task_id), store().webhooks.next_ms(task_id)), 202)
+
+
+@route.get(
+    "/webhook-receivers",
+    "list_webhook_receivers",
+    "webhooks",
+    "Receivers that fail",
+    (found(WebhookReceivers, "Most webhooks first."), UNCHANGED),
+    Access.ADMIN,
+    f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
+    parameters=("If-None-Match",),
+)
+def receivers() -> Response:
+    """List the hosts whose webhooks were tried and are still to be delivered."""
+    require_admin()
+    return json_answer(WebhookReceivers(receivers=[_receiver(each) for each in failing(store())]))
+
+
+def _receiver(found_one: Receiver) -> WebhookReceiver:
+    last = found_one.last
+    return WebhookReceiver(
+        host=found_one.host,
+        pending=len(found_one.tasks),
+        last_try=WebhookTry(at=timestamp(last.at), status=last.status, reason=last.reason, ms=last.ms),
+        next_try_at=timestamp(found_one.next_ms),
+        sample=found_one.tasks[-1].id,
+    )
 
 
 @route.get(

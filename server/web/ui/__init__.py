@@ -3,11 +3,12 @@
 blueprint.py  headers, viewer, menu, errors as pages     format/       how things are written
 home.py       start page, a task type's form             sign.py       signing in and out
 tasks.py      the list of tasks; live.py: its changes    record.py     one task
-overview.py   queues, workers; failures.py: by cause     schedules.py  schedules and their form
+export.py     the list as a file                         stream.py     changes of pages that are looked at
+operate/      overview, failures                         schedules.py  schedules and their form
 """
 
-from server.web.ui import failures, home, live, overview, record, schedules, sign, tasks
+from server.web.ui import export, home, live, operate, record, schedules, sign, tasks
 from server.web.ui.blueprint import ui
 from server.web.ui.format import words
 
-__all__ = ["failures", "home", "live", "overview", "record", "schedules", "sign", "tasks", "ui", "words"]
+__all__ = ["export", "home", "live", "operate", "record", "schedules", "sign", "tasks", "ui", "words"]

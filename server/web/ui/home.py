@@ -21,6 +21,7 @@ from server.web.middleware import require_submit
 from server.web.ui.blueprint import page, ui, url, who
 from server.web.ui.format.words import read_inputs
 from server.web.ui.forms import TaskForm, form_of
+from server.web.ui.tasks import reasons
 
 #: Tasks that the start page shows to their owner.
 _RECENT = 5
@@ -91,7 +92,8 @@ def home() -> Response:
         groups=_groups(),
         count=len(list(catalog())),
         presets=[preset for preset in PRESETS if is_registered(preset.task)],
-        recent=_recent(),
+        recent=(recent := _recent()),
+        reasons=reasons(store(), viewer, recent) if (viewer := who()) else {},
         max_upload=store().settings.max_upload_bytes,
     )
 

@@ -2,21 +2,19 @@
 
     row     {"id", "status", "message", "started_ms", "seconds"}   a task that is shown, when it has changed
     fresh   {"count"}                                              how many newer tasks match the page's filters
+    counts  {status: number}                                       how many tasks each tab has
 
 The page names the tasks that it shows and when it was made, so a stream that begins anew tells what was missed. One
 look costs one read of the unfinished ones among them and one of the newest ids, however many tasks or owners there are.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-import pydantic_core
 from flask import Response, request
 
 from server.store import Store
 from server.store.api_keys import Caller
-from server.store.connection import UNREACHABLE
 from server.store.ids import milliseconds
 from server.store.listing import Filter
 from server.store.record import Record, Status
@@ -27,13 +25,11 @@ from server.web.routes.task_list import asked_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.words import message
-from server.web.ui.tasks import now_ms
+from server.web.ui.stream import LiveBody, sent_event
+from server.web.ui.tasks import counts_of, now_ms, reasons
 
 #: Seconds between two looks.
 _EVERY = 2.0
-
-#: Seconds of silence after which a comment says that the connection lives.
-_HEARTBEAT = 15.0
 
 #: Tasks of one page that are followed, and newer ones that are counted.
 _MAX_IDS, _MAX_FRESH = 100, 100
@@ -49,64 +45,45 @@ def list_events() -> Response:
     return event_stream(reader)
 
 
-class ListReader:
-    """One page's view of the list. It ends where the viewer's key is revoked."""
+class ListReader(LiveBody):
+    """One page's view of the list."""
 
     def __init__(self, store: Store, viewer: Caller, wanted: Filter, ids: list[str], top: str | None, at: int) -> None:
-        self._store = store
-        self._viewer = viewer
+        super().__init__(store, viewer, _EVERY)
+        self._filter = wanted
+        self._counts: dict[str, int] = {}
         self._wanted = replace(wanted, since=max(wanted.since or 0, milliseconds(top) if top else at))
         self._open = ids
         self._top = top
         self._at = at
         self._marks: dict[str, tuple[object, ...]] = {}
         self._fresh = 0
-        self._looked = self._written = 0.0
-        self.ended = False
 
-    @property
-    def due(self) -> float:
-        """When to look again."""
-        return self._looked + _EVERY
-
-    def more(self) -> bytes:
-        """The changes since the last look."""
-        now = time.monotonic()
-        if now < self.due:
-            return b""
-        self._looked = now
-        try:
-            text = b"".join(self._changes())
-        except UNREACHABLE:  # the next look comes when Redis is back
-            text = b""
-        if not text and now - self._written >= _HEARTBEAT:
-            text = b": still here\n\n"
-        if text:
-            self._written = now
-        return text
-
-    def _changes(self) -> Iterator[bytes]:
-        if not self._store.api_keys.holds(self._viewer):
-            self.ended = True
-            return
+    def changes(self) -> Iterator[bytes]:
+        """Changed rows, and how many newer tasks there are."""
         yield from self._rows()
+        counts = counts_of(self._store, self._filter)
+        if counts != self._counts:
+            self._counts = counts
+            yield sent_event("counts", counts)
         if self._top is None:
             return
         newest = self._store.listing.page(self._wanted, _MAX_FRESH).records
         fresh = sum(record.id > self._top for record in newest)
         if fresh != self._fresh:
             self._fresh = fresh
-            yield _event("fresh", {"count": fresh})
+            yield sent_event("fresh", {"count": fresh})
 
     def _rows(self) -> Iterator[bytes]:
         found = [
             record for record in self._store.tasks.get_many(self._open) if record is not None and self._sees(record)
         ]
+        why = reasons(self._store, self._viewer, found)
         for record in found:
             mark = (record.status, record.started_ms, record.retries, str(record.progress))
             missed = not record.status.done or (record.finished_ms or 0) >= self._at
             if mark != self._marks.get(record.id) and (missed or record.id in self._marks):
-                yield _event("row", _row(record))
+                yield sent_event("row", _row(record, why.get(record.id)))
             self._marks[record.id] = mark
         self._open = [record.id for record in found if not record.status.done]
 
@@ -114,16 +91,12 @@ class ListReader:
         return self._viewer.is_admin or record.owner == self._viewer.owner
 
 
-def _row(record: Record) -> dict[str, object]:
+def _row(record: Record, reason: str | None) -> dict[str, object]:
     runs = record.status in (Status.RUNNING, Status.CANCELING)
     return {
         "id": record.id,
         "status": record.status,
-        "message": message(record),
+        "message": reason or message(record),
         "started_ms": record.started_ms if runs else None,
         "seconds": run_seconds(record, now_ms()),
     }
-
-
-def _event(name: str, data: object) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), pydantic_core.to_json(data))

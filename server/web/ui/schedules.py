@@ -14,19 +14,20 @@ from server.sdk.signature import Arity
 from server.services.cron import Timing, check_cron, check_timezone
 from server.services.status import timestamp
 from server.web.current import store
+from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.responses import json_answer
 from server.web.routes.schedule_objects import SHOWN, every_schedule
-from server.web.ui.blueprint import page, ui
+from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.cron_words import cron_words, interval_words
 from server.web.ui.forms import Parameter, form_of
+from server.web.ui.stream import PageParts
 
 
 @ui.get("/ui/schedules")
 def schedules() -> Response:
     """The viewer's schedules by name, and a form: of a new one, or of the one that `edit` names."""
-    viewer, kinds = caller(), list(catalog())
-    found = [_shown(each) for each in every_schedule() if viewer.is_admin or each["owner"] == viewer.owner]
+    kinds, found = list(catalog()), _visible()
     edited = next((each for each in found if each["name"] == request.args.get("edit")), None)
     wanted = request.args.get("task") or (edited["task"] if edited else "")
     made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
@@ -35,11 +36,23 @@ def schedules() -> Response:
         "schedules.html",
         "/ui/schedules",
         schedules=found,
+        live=url("/ui/schedules/events"),
         edited=edited or {},
         kinds=[each.name for each in kinds],
         chosen=made,
         form=replace(form, parameters=[_parameter(made, each) for each in form.parameters]),
     )
+
+
+@ui.get("/ui/schedules/events")
+def schedule_events() -> Response:
+    """Follow the schedules: their next and their last runs."""
+    return event_stream(PageParts(caller(), "schedules.html", ["list"], lambda: {"schedules": _visible()}))
+
+
+def _visible() -> list[dict[str, Any]]:
+    viewer = caller()
+    return [_shown(each) for each in every_schedule() if viewer.is_admin or each["owner"] == viewer.owner]
 
 
 @ui.get("/ui/schedules/words")

@@ -2,15 +2,21 @@
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
+from server.store import Store
+from server.store.api_keys import Caller
+from server.store.causes import CAUSED, cause_of
+from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.current import store
+from server.web.middleware import caller
 from server.web.routes.task_list import FILTERS, asked_cursor, asked_filter, page_limit
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.attempts import run_seconds
@@ -62,10 +68,12 @@ def tasks() -> BaseResponse:
     searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
     read_inputs(found.records)
+    counts = {} if text else counts_of(store(), asked_filter())
     return page(
         "tasks.html",
         "/ui/tasks",
         records=found.records,
+        reasons=reasons(store(), caller(), found.records),
         now=now_ms(),
         next=_address([*query.items(), *searched, ("cursor", found.cursor)]) if found.cursor else None,
         looked_at=found.looked_at,
@@ -74,12 +82,33 @@ def tasks() -> BaseResponse:
         query=query,
         search=text,
         filters=filters,
+        exported=urlencode([*query.items(), *searched]),
         more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
         first=_address([*query.items(), *searched]),
         kinds={kind.name: kind.name for kind in catalog()},
-        tabs=_tabs(query, searched),
+        tabs=_tabs(query, searched, counts),
+        total=sum(counts[status] for status in asked_filter().statuses) if counts else None,
         live=_live(query, found.records),
     )
+
+
+def counts_of(store: Store, wanted: Filter) -> dict[str, int]:
+    """How many tasks of a filter are in each status; empty where that would mean to read every record."""
+    return {} if wanted.must_look else store.listing.count(replace(wanted, statuses=tuple(Status)))
+
+
+def reasons(store: Store, viewer: Caller, records: Sequence[Record]) -> dict[str, str]:
+    """An admin sees the exception's own message, where others are only told to ask."""
+    failed = [record for record in records if record.status in CAUSED and _is_vague(record)]
+    if not failed or not viewer.is_admin:
+        return {}
+    reports = store.tasks.failures([record.id for record in failed])
+    found = {record.id: cause_of(record, report) for record, report in zip(failed, reports, strict=True) if report}
+    return {task_id: f"{cause.exception.rpartition('.')[2]}: {cause.message}" for task_id, cause in found.items()}
+
+
+def _is_vague(record: Record) -> bool:
+    return record.error is not None and str(record.error.get("type", "")).endswith("/task-error")
 
 
 def _live(query: dict[str, str], shown: list[Record]) -> str:
@@ -105,7 +134,7 @@ def _search(text: str) -> Found:
     return search(asked_filter(), text, page_limit(), asked_cursor())
 
 
-def _tabs(query: dict[str, str], searched: list[tuple[str, str]]) -> list[Tab]:
+def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[str, int]) -> list[Tab]:
     current, others = query.get("status", ""), [(name, text) for name, text in query.items() if name != "status"]
     others += searched
     return [
@@ -115,6 +144,7 @@ def _tabs(query: dict[str, str], searched: list[tuple[str, str]]) -> list[Tab]:
             _address([("status", str(status)), *others] if status else others),
             rank,
             current == status,
+            (counts[status] if status else sum(counts.values())) if counts else None,
         )
         for status, rank in _TABS.items()
         if rank != "rest" or status is not Status.CANCELING or current == status

@@ -21,6 +21,7 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 
+from server import __version__
 from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.maintenance.blob_cleanup import BlobCleanup
 from server.celery_app.worker.maintenance.heartbeat import Heartbeat
@@ -78,6 +79,7 @@ def _card(consumer: Any) -> dict[str, Any]:
         "started_ms": int(time.time() * 1000),
         "queues": sorted(consumer.app.amqp.queues.consume_from),
         "tasks": [each.name for each in catalog()],
+        "version": __version__,
     }
 
 

@@ -1,11 +1,14 @@
 """Heartbeat: renew the worker's leases, kill attempts that must stop, and record that the worker is alive."""
 
 import logging
+import os
+import signal
 import time
 from typing import Any
 
 from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
+from server.celery_app.worker.resident_memory import resident_bytes
 from server.logs import event
 from server.sdk.registry import catalog
 from server.store import Store
@@ -27,6 +30,7 @@ class Heartbeat:
         self._worker = worker_token(hostname)
         self._card = card
         self._noted = False
+        self._stopping = False
 
     def round(self) -> int:
         """Renew messages and leases, and kill attempts that must stop. Return the number of killed attempts."""
@@ -43,11 +47,17 @@ class Heartbeat:
                 run.kill()
                 killed += 1
             run.claimed = run.claimed or word == "mine"
-        self._store.leases.heartbeat(self._worker, {**self._card, "running": [run.id for run in runs if run.running]})
+        if self._store.leases.heartbeat(self._worker, self._described([run.id for run in runs if run.running])):
+            self._stopping = True
+            event(log, "worker.asked_to_stop")
+            os.kill(os.getpid(), signal.SIGTERM)
         if not self._noted:
             self._store.queues.note({each.queue for each in catalog()})
             self._noted = True
         return killed
+
+    def _described(self, running: list[str]) -> dict[str, Any]:
+        return {**self._card, "running": running, "memory_bytes": resident_bytes(), "stopping": self._stopping}
 
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:

@@ -22,7 +22,7 @@ end
 local function finish(id, record, to, now, ...)
   local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last attempt
   local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)
-  redis.call('HDEL', keys.task(id), 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e'}))  -- `e`: of earlier attempts
+  redis.call('HDEL', keys.task(id), 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e', 'fl'}))  -- of earlier attempts
   redis.call('ZREM', keys.deadlines, id)
   if runs then
     redis.call('ZREM', keys.leases, id)

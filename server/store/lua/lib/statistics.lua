@@ -1,4 +1,6 @@
 --- @include "clock"
+local WEEK_SECONDS = 694800  -- and an hour
+
 -- What ended in the last day: a hash for each hour, with `<minute>:<queue>:<status>` and `run:<type>:<bucket>` in it.
 local function count_in_hour(now, name)
   local key = keys.hour(math.floor(now / 3600000))
@@ -10,7 +12,52 @@ local function time_bucket(ms)
   return math.max(0, math.ceil(4 * math.log(math.max(1, ms)) / math.log(2)))
 end
 
+-- The hours before this one are summed up for the week: what is kept of them in detail goes after a day.
+local function sum_up_hours_before(hour)
+  for before = hour - 1, hour - 24, -1 do
+    if redis.call('EXISTS', keys.flow(before)) == 1 and redis.call('EXISTS', keys.week(before)) == 0 then
+      local found = redis.call('HGETALL', keys.flow(before))
+      for i = 1, #found, 2 do
+        redis.call('HINCRBY', keys.week(before), string.match(found[i], ':(.*)'), found[i + 1])
+      end
+      redis.call('EXPIRE', keys.week(before), WEEK_SECONDS)
+      redis.call('EXPIRE', keys.flow(before), 90000)
+    end
+  end
+end
+
+-- Beyond so many fields of an hour, further names are counted as `*`.
+local MAX_FLOW_FIELDS = 5000
+
+local function add_to_flow(hour, step, name, what, number)
+  local key = keys.flow(hour)
+  local field = step .. name .. ':' .. what
+  if redis.call('HINCRBY', key, field, number) ~= number then return end
+  local fields = redis.call('HLEN', key)
+  if fields == 1 then
+    redis.call('EXPIRE', key, WEEK_SECONDS)
+    sum_up_hours_before(hour)
+  elseif fields > MAX_FLOW_FIELDS and name ~= '*' then
+    redis.call('HDEL', key, field)
+    redis.call('HINCRBY', key, step .. '*:' .. what, number)
+  end
+end
+
+-- Arrivals, starts, waits and ends by task type and owner, in steps of five minutes.
+local function count_flow(now, task_type, owner, what, number)
+  local hour, step = math.floor(now / 3600000), math.floor(now / 300000) % 12
+  add_to_flow(hour, step .. ':t:', task_type, what, number)
+  add_to_flow(hour, step .. ':o:', owner, what, number)
+end
+
+-- A task begins: its wait in the queue is over.
+local function count_start(now, record, queued_ms)
+  count_flow(now, record.n, record.o, 'started', 1)
+  count_flow(now, record.n, record.o, 'waited_ms', math.max(0, now - queued_ms))
+end
+
 local function count_end(record, to, now)
+  count_flow(now, record.n, record.o, to, 1)
   redis.call('HINCRBY', keys.stats, record.n .. ':' .. to, 1)
   count_in_hour(now, math.floor(now / 60000) % 60 .. ':' .. record.q .. ':' .. to)
 end

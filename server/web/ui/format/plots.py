@@ -1,7 +1,7 @@
 """Plots over time as SVG: values on hover, a sentence for screen readers, and the numbers as a table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 _MINUTE = 60
@@ -60,6 +60,8 @@ class Plot:
     times: list[tuple[int, str, str, int]]
     columns: list[str]
     table: list[tuple[int | str, ...]]
+    #: Whether times need their day.
+    days: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,18 @@ class Series:
     bar: bool = False
 
 
-def plot(name: str, title: str, series: Sequence[Series], step_seconds: int, unit: str) -> Plot:
-    """Lines of one unit, with the series that are bars in a low chart of their own below."""
+def plot(
+    name: str,
+    title: str,
+    series: Sequence[Series],
+    step_seconds: int,
+    unit: str,
+    fold: Callable[[Iterable[float]], float] = sum,
+) -> Plot:
+    """Lines of one unit, with the series that are bars in a low chart of their own below.
+
+    `fold` makes one number of several steps, for the table.
+    """
     count = len(series[0].values)
     now = int(time.time()) // step_seconds * step_seconds
     starts = [(now - (count - 1 - at) * step_seconds) * 1000 for at in range(count)]
@@ -87,7 +99,8 @@ def plot(name: str, title: str, series: Sequence[Series], step_seconds: int, uni
         charts=charts,
         times=_times(starts, step_seconds),
         columns=[each.name for each in series],
-        table=_table(starts, series),
+        table=_table(starts, series, fold),
+        days=count * step_seconds > 86_400,
     )
 
 
@@ -148,10 +161,12 @@ def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str, in
     ]
 
 
-def _table(starts: list[int], series: Sequence[Series]) -> list[tuple[int | str, ...]]:
-    """Twelve rows at most: several steps are added up in one."""
+def _table(
+    starts: list[int], series: Sequence[Series], fold: Callable[[Iterable[float]], float]
+) -> list[tuple[int | str, ...]]:
+    """Twelve rows at most: several steps are one."""
     group = -(-len(starts) // 12)
     return [
-        (starts[at], *(f"{sum(each.values[at : at + group]):,g}" for each in series))
+        (starts[at], *(f"{fold(each.values[at : at + group]):,g}" for each in series))
         for at in range(0, len(starts), group)
     ]

@@ -39,7 +39,7 @@ export function backTo() {
 }
 
 // `tasks` are {id, status, kind, what}; only those that the act fits count. Tells `done` of each.
-export async function actOnMany(word, tasks, done, place) {
+export const actOnMany = (word, tasks, done, place) => once(async () => {
   const some = tasks.filter(({ status }) => fits[word](status));
   const [verb, text] = QUESTIONS[word];
   const skipped = tasks.length - some.length;
@@ -67,16 +67,61 @@ export async function actOnMany(word, tasks, done, place) {
     }
   }));
   tell(true);
+});
+
+// The first tasks that an act on all would concern, for the last step to show.
+const sampleOf = async (query, total) => {
+  const { tasks } = await (await call(`/tasks?${query}&limit=3`)).json();
+  const rows = tasks.map(({ task_id: id, task, status, error }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${task} · ${error?.detail ?? status}`]);
+  return { caption: `Sample: ${rows.length} of ${number(total)}`, rows, first: tasks[0]?.task_id };
+};
+
+// The statuses that an act concerns, of those that a query asks for.
+function fitting(word, query) {
+  const asked = new URLSearchParams(query);
+  const statuses = (asked.get("status")?.split(",") ?? STATUSES).filter(fits[word]).filter((status) => word !== "retry" || asked.has("status") || status !== "succeeded");
+  asked.set("status", statuses.join(","));
+  return statuses.length ? asked.toString() : null;
 }
 
-// One request does a limited number and says where to go on; the reader may stop in between.
-export async function actOnAll(word, query, words, total) {
+const STATUSES = ["scheduled", "queued", "running", "retrying", "canceling", "succeeded", "failed", "canceled"];
+
+// Of acts on many there is one at a time, so that none can be started twice.
+let acting = false;
+async function once(act) {
+  if (acting) return;
+  acting = true;
+  const pressed = document.querySelectorAll("[data-act], [data-bulk], [data-on]");
+  pressed.forEach((each) => each.setAttribute("aria-disabled", "true"));
+  try {
+    await act();
+  } catch (error) {
+    if (!error.problem) throw error;
+    say(reason(error), "fail");
+  } finally {
+    acting = false;
+    document.querySelectorAll("[aria-disabled]").forEach((each) => each.removeAttribute("aria-disabled"));
+  }
+}
+
+// Everything that a query selects: how many and a sample first. One request does a limited number and says where to go on.
+export const actOnAll = (word, query, words, place, typed = "") => once(async () => {
   const [verb, text] = QUESTIONS[word];
-  const count = total === null ? "every task" : plural(total, "task");
-  const title = `${verb} ${count} that match${total === 1 ? "es" : ""} ${words}?`;
-  if (!await ask({ title, text, choices: [{ label: total === null ? `${verb} all` : `${verb} ${count}`, value: true, danger: true }] })) return;
-  let [done, refused, next] = [0, [], `/bulk/${word}?${query}`];
-  const tell = (end) => say(`${number(done)} ${DONE_WORDS[word]}${refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : ""}${end ? "" : "…"}`, end ? (refused.length ? "fail" : "ok") : "");
+  const wanted = fitting(word, query);
+  const { total } = wanted ? await (await call(`/tasks/count?${wanted}`)).json() : { total: 0 };
+  if (!total) return say(`There is no task to ${word}.`);
+  const choices = [{ label: `${verb} ${plural(total, "task")}`, value: true, danger: word !== "retry", primary: word === "retry" }];
+  const sample = await sampleOf(wanted, total);
+  if (word === "retry" && total > 1) choices.unshift({ label: "Retry one first", value: "one" });
+  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text, sample, choices, typed }, place);
+  if (!answer) return;
+  if (answer === "one") {
+    await act(word, sample.first);
+    return say("1 retried", "ok");
+  }
+  let [done, refused, next] = [0, [], `/bulk/${word}?${wanted}`];
+  const tell = (end) => say(`${number(done)} ${DONE_WORDS[word]}${refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : ""}${end ? "" : ` of ${number(total)}…`}`, end ? (refused.length ? "fail" : "ok") : "");
+  tell(false);
   try {
     while (next) {
       const answer = await (await call(next, { method: "POST" })).json();
@@ -88,4 +133,4 @@ export async function actOnAll(word, query, words, total) {
   } catch (error) {
     say(`${number(done)} ${DONE_WORDS[word]}. Then: ${reason(error)}`, "fail");
   }
-}
+});

@@ -31,7 +31,7 @@ if (keyForm) {
     refreshers.forEach((refresh) => refresh());
   });
 }
-search(document.getElementById("q"), document.querySelectorAll("[data-find]"), document.getElementById("none"));
+search(document.getElementById("q"), () => document.querySelectorAll("[data-find]"), document.getElementById("none"));
 uncover();
 addEventListener("hashchange", openTarget);
 openTarget();

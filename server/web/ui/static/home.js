@@ -99,28 +99,43 @@ function preset(each, field) {
 }
 
 function listen() {
-  const field = document.getElementById("any-file");
-  field.hidden = false;
-  drop.querySelector("label").hidden = false;
+  const [field, camera] = drop.querySelectorAll("input[type=file]");
+  for (const each of drop.querySelectorAll("input, label")) each.hidden = false;
   document.querySelector(".presets").hidden = false;
   field.addEventListener("change", () => { offer(field.files); field.accept = ""; });
+  camera.addEventListener("change", () => offer(camera.files));
   for (const each of document.querySelectorAll(".preset")) each.addEventListener("click", () => preset(each, field));
+  receive(drop, offer);
+}
+
+// The whole page accepts files that are dropped or pasted.
+function receive(place, take) {
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files") || event.target.type === "file") return;
     event.preventDefault();
-    drop.classList.add("over");
+    place.classList.add("over");
   });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) place.classList.remove("over"); });
   addEventListener("drop", (event) => {
-    drop.classList.remove("over");
+    place.classList.remove("over");
     if (!event.dataTransfer.files.length || event.target.type === "file") return;
     event.preventDefault();
-    offer(event.dataTransfer.files);
+    take(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => {
     if (!event.clipboardData.files.length) return;
     event.preventDefault();
-    offer(event.clipboardData.files);
+    take(event.clipboardData.files);
+  });
+}
+
+// On a task's own page they go into its field.
+function receiveInto(field) {
+  receive(field, (files) => {
+    const given = new DataTransfer();
+    (field.multiple ? [...files] : [files[0]]).forEach((file) => given.items.add(file));
+    field.files = given.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
   });
 }
 
@@ -150,7 +165,8 @@ function favorites(within) {
 }
 
 enhance(document);
+const only = document.querySelector("form[data-kind] input[type=file]");
 if (drop) {
   listen();
-  search(document.getElementById("q"), document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
-}
+  search(document.getElementById("q"), () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
+} else if (only) receiveInto(only);

@@ -3,6 +3,7 @@
 import { actOnAll, actOnMany, fits } from "./acts.js";
 import { Stream } from "./live.js";
 import { localize } from "./page.js";
+import "./views.js";
 import { call, element, number, parse, plural, restate, span } from "./wire.js";
 
 const rows = document.getElementById("rows");
@@ -126,6 +127,15 @@ function change(row, { status, message, started_ms: started, seconds }) {
   if (selected.has(idOf(row))) selected.set(idOf(row), known(row));
 }
 
+// The tabs say how many tasks they have; "All" has the sum.
+function counts(found) {
+  const all = Object.values(found).reduce((sum, count) => sum + count, 0);
+  for (const place of document.querySelectorAll("[data-count]")) {
+    const text = number(place.dataset.count ? found[place.dataset.count] ?? 0 : all);
+    if (place.textContent !== text) place.textContent = text;
+  }
+}
+
 function follow() {
   const live = document.querySelector(".live");
   stream = new Stream(rows.dataset.live, {
@@ -137,6 +147,7 @@ function follow() {
       if (bar) show();
     },
     fresh({ count }) { offer(count); },
+    counts,
   });
 }
 
@@ -155,8 +166,7 @@ document.addEventListener("click", (event) => {
   else if (target.closest?.("[data-clear]")) { selected.clear(); show(); }
   else if (target.closest?.("[data-bulk]")) {
     const { bulk: word } = target.closest("[data-bulk]").dataset;
-    const words = decodeURIComponent(bulk.dataset.query).replaceAll("&", ", ").replaceAll("=", " ");
-    actOnAll(word, bulk.dataset.query, words, null);
+    actOnAll(word, bulk.dataset.query, `that match: ${bulk.dataset.words}`);
   } else if (target.id === "fresh" || target.closest?.("#fresh")) showFresh();
   else if (target.matches?.("tbody .c-pick input")) select(target.closest("tr"), target.checked, event.shiftKey);
 });

@@ -117,7 +117,7 @@ export function morph(old, made) {
     if (old.data !== made.data) old.data = made.data;
     return;
   }
-  if (old.nodeType !== Node.ELEMENT_NODE || old.matches("time, [data-since], [data-moment]") && ["datetime", "data-since", "data-moment", "data-text"].every((name) => old.getAttribute(name) === made.getAttribute(name))) return;
+  if (old.nodeType !== Node.ELEMENT_NODE || old.matches("[data-keep]") || old.matches("time, [data-since], [data-moment]") && ["datetime", "data-since", "data-moment", "data-text"].every((name) => old.getAttribute(name) === made.getAttribute(name))) return;
   for (const { name } of [...old.attributes]) if (!made.hasAttribute(name) && !KEPT.has(name)) old.removeAttribute(name);
   for (const { name, value } of made.attributes) if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   const next = [...made.childNodes];

@@ -1,31 +1,48 @@
-// The overview is brought up to date every 15 seconds while it is looked at; only what differs is written.
+// The overview follows its parts over one stream; queues are cleared and workers stopped after a last step.
 
-import { complain, morph } from "./live.js";
-import { localize } from "./page.js";
-import { SILENT, call, parse, passes } from "./wire.js";
+import { actOnAll } from "./acts.js";
+import { ask, say } from "./confirm.js";
+import { follow } from "./parts.js";
+import { number, plural, post, reason, root } from "./wire.js";
 
-const EVERY = 15;
-const mark = document.querySelector(".live");
-let last = Date.now();
-
-async function refresh() {
-  last = Date.now();
+async function stop({ worker }) {
+  const text = "It starts nothing new, ends the tasks that it runs or gives them back after a while, and exits. A process manager may start it again; make run ends with it.";
+  if (!await ask({ title: `Drain and stop ${worker}?`, text, choices: [{ label: "Drain and stop", value: true, danger: true }] })) return;
   try {
-    const answer = await call(location.pathname + location.search, { headers: { Accept: "text/html" } });
-    if (answer.redirected) throw Object.assign(new Error(), { problem: { status: 401, title: "You are signed out", detail: "Your session has ended, or its key was revoked." } });
-    const made = parse(await answer.text()).getElementById("live");
-    morph(document.getElementById("live"), made);
-    localize();
-    complain(null);
-    mark.hidden = false;
+    await post(`/workers/${encodeURIComponent(worker)}/stop`);
+    say(`${worker} is asked to stop.`, "ok");
   } catch (error) {
-    mark.hidden = true;
-    complain(error.problem ?? SILENT);
-    if (error.problem && !passes(error.problem)) clearInterval(timer);
+    say(reason(error), "fail");
   }
 }
 
-const timer = setInterval(() => { if (!document.hidden && Date.now() - last >= 1000 * EVERY) refresh(); }, 500);
-document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() - last >= 1000 * EVERY) refresh(); });
-mark.hidden = false;
-export { refresh };
+async function again({ host, ids }) {
+  const tasks = ids.split(",");
+  const rows = tasks.slice(0, 3).map((id) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `webhook to ${host}`]);
+  const label = `Send ${plural(tasks.length, "webhook")} again`;
+  if (!await ask({ title: `${label} to ${host}?`, text: "Each is sent as soon as a worker can.", sample: { caption: `Sample: ${rows.length} of ${number(tasks.length)}`, rows }, choices: [{ label, value: true, primary: true }] })) return;
+  let [done, why] = [0, ""];
+  for (const id of tasks) {
+    try {
+      await post(`/tasks/${id}/webhook`);
+      done += 1;
+    } catch (error) {
+      why = reason(error);
+    }
+    say(`${number(done)} of ${plural(tasks.length, "webhook")} sent again…`);
+  }
+  say(`${plural(done, "webhook")} sent again.${why ? ` The others not: ${why}` : ""}`, why ? "fail" : "ok");
+}
+
+const ACTS = {
+  stop,
+  again,
+  clear: ({ query, queue }) => actOnAll("cancel", query, `that wait in ${queue}`, undefined, queue),
+};
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-on]");
+  if (button) ACTS[button.dataset.on](button.dataset);
+});
+document.getElementById("of").addEventListener("change", ({ target }) => target.form.submit());
+follow(document.getElementById("live").dataset.live);

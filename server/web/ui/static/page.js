@@ -7,6 +7,7 @@ const two = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat([], { ...two, second: "2-digit" });
 const exact = new Intl.DateTimeFormat([], { ...two, second: "2-digit", fractionalSecondDigits: 3 });
 const short = new Intl.DateTimeFormat([], two);
+const dayly = new Intl.DateTimeFormat([], { ...two, weekday: "short" });
 const day = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
 const longDay = new Intl.DateTimeFormat([], { day: "numeric", month: "short", year: "numeric" });
 
@@ -33,7 +34,7 @@ function write(time) {
 export function localize(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) write(time);
   for (const mark of within.querySelectorAll("[data-moment]")) {
-    const text = short.format(Number(mark.dataset.moment)) + (mark.dataset.text ? `: ${mark.dataset.text}` : "");
+    const text = ("days" in mark.dataset ? dayly : short).format(Number(mark.dataset.moment)) + (mark.dataset.text ? `: ${mark.dataset.text}` : "");
     if (mark.textContent !== text) mark.textContent = text;
   }
   for (const cell of within.querySelectorAll("[data-since]")) {

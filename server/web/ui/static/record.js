@@ -4,7 +4,8 @@ import { actOnOne, backTo } from "./acts.js";
 import { Stream, morph } from "./live.js";
 import { localize, uncover } from "./page.js";
 import { described, exports } from "./results.js";
-import { DONE, call, element, parse, restate } from "./wire.js";
+import { say } from "./confirm.js";
+import { DONE, call, element, parse, post, reason, restate } from "./wire.js";
 
 // Log lines are written at most four times a second.
 const LOG_MS = 250;
@@ -108,7 +109,24 @@ function follow() {
   }, last);
 }
 
+// The next looks at the deliveries show what comes of it.
+async function sendAgain(button) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  try {
+    await post(`/tasks/${button.dataset.again}/webhook`);
+    say("The webhook is sent again.", "ok");
+    document.getElementById("tries").dataset.pending = "";
+    watch();
+  } catch (error) {
+    say(reason(error), "fail");
+  }
+  button.removeAttribute("aria-busy");
+}
+
 document.addEventListener("click", ({ target }) => {
+  const again = target.closest?.("[data-again]");
+  if (again) sendAgain(again);
   const button = target.closest?.("[data-act]");
   if (button) actOnOne(button.dataset.act, head.dataset.id, document.querySelector("h1").textContent);
 });
@@ -120,8 +138,12 @@ document.getElementById("back").href = backTo();
 reveal();
 describe();
 if (head.dataset.events) follow();
-const timer = setInterval(() => {
-  const tries = document.getElementById("tries");
-  if (!tries || !("pending" in tries.dataset)) clearInterval(timer);
-  else if (!document.hidden && DONE.includes(head.dataset.status)) refreshed();
-}, 1000 * WEBHOOK);
+let timer = null;
+function watch() {
+  timer ??= setInterval(() => {
+    const tries = document.getElementById("tries");
+    if (!tries || !("pending" in tries.dataset)) timer = clearInterval(timer) ?? null;
+    else if (!document.hidden && DONE.includes(head.dataset.status)) refreshed();
+  }, 1000 * WEBHOOK);
+}
+watch();

@@ -4,10 +4,10 @@ import { ask, say } from "./confirm.js";
 import { badJson, fill, free, mark, values } from "./forms.js";
 import { morph } from "./live.js";
 import { localize, written } from "./page.js";
+import { follow } from "./parts.js";
 import { edit } from "./steps.js";
 import { Refused, call, parse, post } from "./wire.js";
 
-const EVERY = 15;
 const form = document.getElementById("new");
 const when = document.getElementById("when");
 const given = () => document.getElementById("given");
@@ -124,9 +124,4 @@ if (form) {
   speak();
 }
 uncover();
-let last = Date.now();
-setInterval(() => {
-  if (document.hidden || Date.now() - last < 1000 * EVERY) return;
-  last = Date.now();
-  refresh().catch(() => {});
-}, 1000);
+follow(document.getElementById("list").dataset.live, uncover);

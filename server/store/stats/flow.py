@@ -1,0 +1,133 @@
+"""What arrived, started, waited and ended, by task type and by owner: over an hour, a day and a week.
+
+`lua/lib/statistics.lua` counts by steps of five minutes. The first event of an hour sums up those before: their steps
+are kept for a day more, the sums for a week. Past a limit of names in an hour, further ones are counted as `OTHERS`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from server.store.lua import Scripts
+
+#: Stands for the owners or task types beyond the limit.
+OTHERS = "*"
+
+#: Seconds of the shortest step.
+_STEP = 300
+
+
+_Counter = tuple[int, str, int]
+
+
+class Range(StrEnum):
+    """How far to look back."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+
+#: Seconds of a step, and how many steps there are.
+STEPS = {Range.HOUR: (300, 12), Range.DAY: (900, 96), Range.WEEK: (7200, 84)}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Numbers by step, oldest first, by what they count; the last step is not complete."""
+
+    steps: int
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    def of(self, what: str) -> list[int]:
+        """`arrived`, `started`, `waited_ms` (of all that started), or the status in which tasks ended."""
+        return self.counts.get(what, [0] * self.steps)
+
+    def total(self, what: str) -> int:
+        """The sum of all steps."""
+        return sum(self.counts.get(what, ()))
+
+    def add(self, what: str, step: int, number: int) -> None:
+        """Count."""
+        self.counts.setdefault(what, [0] * self.steps)[step] += number
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """The average wait of what started; None if nothing did."""
+        started = self.total("started")
+        return self.total("waited_ms") / 1000 / started if started else None
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flow of each task type and of each owner."""
+
+    range: Range
+    by_type: dict[str, Flow]
+    by_owner: dict[str, Flow]
+
+    def of_types(self, names: Iterable[str] | None = None) -> Flow:
+        """The sum of these task types, or of all."""
+        found = Flow(STEPS[self.range][1])
+        for name in self.by_type if names is None else set(names) & set(self.by_type):
+            for what, numbers in self.by_type[name].counts.items():
+                for step, number in enumerate(numbers):
+                    found.add(what, step, number)
+        return found
+
+    def of_owner(self, name: str) -> Flow:
+        """An owner's flow."""
+        return self.by_owner.get(name, Flow(STEPS[self.range][1]))
+
+
+class FlowStats(Scripts):
+    """Reads the hours."""
+
+    def read(self, span: Range) -> Flows:
+        """What there was up to now: 2, 25 or 169 hashes."""
+        seconds, steps = STEPS[span]
+        last = self.now_ms() // 1000 // seconds
+        first = last - steps + 1
+        hours = range(first * seconds // 3600, -(-(last + 1) * seconds // 3600))
+        flows = Flows(span, {}, {})
+        for at, name, number in self._week(hours) if span is Range.WEEK else self._steps(hours):
+            step = at // seconds - first
+            if 0 <= step < steps:
+                kind, named = name.split(":", 1)
+                owner_or_type, _, what = named.rpartition(":")
+                of_kind = flows.by_type if kind == "t" else flows.by_owner
+                of_kind.setdefault(owner_or_type, Flow(steps)).add(what, step, number)
+        return flows
+
+    def _steps(self, hours: Iterable[int]) -> Iterator[_Counter]:
+        """Counters of five minutes: when they began, `<t or o>:<name>:<what>`, and the number."""
+        for hour, counts in self._hashes(self.keys.flow, hours):
+            for name, number in counts.items():
+                step, _, rest = name.decode().partition(":")
+                yield hour * 3600 + int(step) * _STEP, rest, int(number)
+
+    def _week(self, hours: Iterable[int]) -> Iterator[_Counter]:
+        """Counters of an hour; where it has not been summed up, those of five minutes."""
+        open_hours = []
+        for hour, counts in self._hashes(self.keys.week, hours):
+            if not counts:
+                open_hours.append(hour)
+            for name, number in counts.items():
+                yield hour * 3600, name.decode(), int(number)
+        yield from self._steps(open_hours)
+
+    def _hashes(self, key: Callable[[int], str], hours: Iterable[int]) -> Iterator[tuple[int, dict[bytes, bytes]]]:
+        asked = list(hours)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for hour in asked:
+                pipe.hgetall(key(hour))
+            yield from zip(asked, pipe.execute(), strict=True)
+
+    def unfinished_by_owner(self, most: int = 2_000) -> dict[str, int]:
+        """Unfinished tasks of the owners who have any, of up to this many owners."""
+        found: dict[str, int] = {}
+        for owner, number in self.redis.hscan_iter(self.keys.unfinished, count=500):
+            found[owner.decode()] = int(number)
+            if len(found) >= most:
+                break
+        return found

@@ -1,0 +1,82 @@
+"""The list of tasks as a file: the newest tasks of a view, as CSV or JSON."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+
+from flask import Response, request
+
+from server.services.status import timestamp
+from server.store.record import Record
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.middleware import caller
+from server.web.routes.task_list import asked_filter
+from server.web.ui.blueprint import ui
+from server.web.ui.format.attempts import run_seconds
+from server.web.ui.format.words import message, summary
+from server.web.ui.search import search
+from server.web.ui.tasks import now_ms, reasons
+
+#: Tasks of one file.
+MAX_EXPORTED = 10_000
+
+#: A spreadsheet must not run a cell as a formula.
+_FORMULA = re.compile(r"[=+@\t\r]|-[^\d.]")
+
+Row = dict[str, str | float | None]
+
+
+@ui.get("/ui/tasks/export")
+def export() -> Response:
+    """The tasks of the filters and the search in the query."""
+    kind = request.args.get("format", "csv")
+    if kind not in ("csv", "json"):
+        raise Problem("bad-request", "The format of an export is csv or json.")
+    records = _records()
+    why = reasons(store(), caller(), records)
+    rows = [_row(record, why.get(record.id, "")) for record in records]
+    text = _csv(rows) if kind == "csv" else json.dumps(rows, indent=1, ensure_ascii=False)
+    response = Response(text, mimetype="text/csv" if kind == "csv" else "application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="tasks.{kind}"'
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _records() -> list[Record]:
+    if text := request.args.get("q", ""):
+        return search(asked_filter(), text, MAX_EXPORTED, None).records
+    return store().listing.gather(asked_filter(), MAX_EXPORTED).records
+
+
+def _row(record: Record, reason: str) -> Row:
+    return {
+        "task_id": record.id,
+        "task": record.task_type,
+        "status": record.status,
+        "owner": record.owner,
+        "tags": " ".join(record.tags),
+        "input": summary(record),
+        "message": reason or message(record),
+        "submitted_at": timestamp(record.submitted_ms),
+        "started_at": timestamp(record.started_ms),
+        "finished_at": timestamp(record.finished_ms),
+        "run_seconds": run_seconds(record, now_ms()),
+        "deliveries": record.deliveries,
+        "retries": record.retries,
+    }
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    names = list(rows[0]) if rows else ["task_id"]
+    writer.writerow(names)
+    writer.writerows([_cell(row[name]) for name in names] for row in rows)
+    return file.getvalue()
+
+
+def _cell(value: str | float | None) -> str | float | None:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

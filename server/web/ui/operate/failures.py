@@ -1,0 +1,122 @@
+"""Failures: failed tasks grouped by cause, with a plot of each, and acts on exactly one group. For admins."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from server.services.failures import FailureGroup
+from server.store.causes import CAUSED
+from server.store.listing import Filter
+from server.web.current import store
+from server.web.long_poll import event_stream
+from server.web.middleware import require_admin
+from server.web.routes.failures import group_since
+from server.web.ui.blueprint import page, ui, url
+from server.web.ui.stream import PageParts
+
+_RANGES = {"hour": ("1 hour", 3600), "day": ("24 hours", 86_400), "week": ("7 days", 604_800)}
+
+#: Bars of a plot.
+_BARS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class SparkBar:
+    """A bar, in percent of the plot; `base` marks a step without failures."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    base: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group as the page shows it; `query` selects it in lists and bulk calls."""
+
+    group: FailureGroup
+    bars: list[SparkBar]
+    sentence: str
+    query: str
+
+
+@ui.get("/ui/failures")
+def failures() -> Response:
+    """The groups of a time range, the largest first."""
+    require_admin()
+    chosen = _range()
+    address = url("/ui/failures/events?" + urlencode({"range": chosen}))
+    ranges = [(name, text) for name, (text, _) in _RANGES.items()]
+    return page("failures.html", "/ui/failures", range=chosen, ranges=ranges, live=address, **_values(chosen))
+
+
+@ui.get("/ui/failures/events")
+def failure_events() -> Response:
+    """Follow the groups of a time range."""
+    viewer, chosen = require_admin(), _range()
+    return event_stream(PageParts(viewer, "failures.html", ["groups"], _changed(chosen)))
+
+
+def _range() -> str:
+    asked = request.args.get("range", "day")
+    return asked if asked in _RANGES else "day"
+
+
+def _since(chosen: str) -> int:
+    return int((time.time() - _RANGES[chosen][1]) * 1000)
+
+
+def _changed(chosen: str) -> Callable[[], dict[str, Any] | None]:
+    """The groups, read again only when the number of failed tasks is another: a grouping reads thousands of records."""
+    last: dict[str, int] = {}
+
+    def values() -> dict[str, Any] | None:
+        counts = store().listing.count(Filter(None, statuses=CAUSED, since=_since(chosen)))
+        if counts == last:
+            return None
+        last.clear()
+        last.update(counts)
+        return _values(chosen)
+
+    return values
+
+
+def _values(chosen: str) -> dict[str, Any]:
+    since = _since(chosen)
+    found = group_since(since)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since / 1000))
+    rows = [_row(group, since, moment) for group in found.groups]
+    return {"rows": rows, "total": found.looked_at, "complete": found.complete}
+
+
+def _row(group: FailureGroup, since: int, moment: str) -> GroupRow:
+    # By type and time, so that a request for the group looks at no other tasks.
+    query = urlencode({"failure": group.cause.key, "task": group.task, "since": moment})
+    return GroupRow(group, *_spark(group, since), query)
+
+
+def _spark(group: FailureGroup, since: int) -> tuple[list[SparkBar], str]:
+    """Failures over the range as bars, and in a sentence."""
+    step = max(1, (int(time.time() * 1000) - since) // _BARS)
+    counts = [0] * _BARS
+    for moment in group.moments:
+        counts[min(_BARS - 1, max(0, (moment - since) // step))] += 1
+    most = max(counts)
+    width = 100 / _BARS
+    bars = [
+        SparkBar(
+            x=round(at * width, 2),
+            y=round(100 - 100 * count / most, 1) if count else 94,
+            width=round(width * 0.72, 2),
+            height=round(100 * count / most, 1) if count else 6,
+            base=not count,
+        )
+        for at, count in enumerate(counts)
+    ]
+    minutes = step / 60_000
+    return bars, f"{len(group.moments)} failures; at most {most} in {minutes:.0f} minutes, {counts[-1]} in the last"

@@ -1,0 +1,229 @@
+"""The overview's figures: key figures, plots, and rows of queues, task types and owners."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.store.stats import OTHERS, STEPS, Flow, Flows, Range
+from server.web.ui.format.plots import Plot, Series, plot
+from server.web.ui.format.words import percent, span
+
+#: Minutes from which the pace of a queue is taken: a step of the last hour.
+_PACE_MINUTES = 5
+
+#: Rows of owners.
+_MAX_OWNERS = 12
+
+_ENDS = ("succeeded", "failed", "canceled")
+
+#: Seconds from which an average wait is plotted in minutes.
+_IN_MINUTES = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A key figure with a line that puts it in proportion."""
+
+    name: str
+    figure: str
+    note: str
+    unit: str = ""
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue with its pace."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float | None
+    running: int
+    arriving: float
+    ending: float
+    types: Sequence[str]
+    has_worker: bool
+
+    @property
+    def in_per_minute(self) -> str:
+        """Arrivals a minute."""
+        return _rate(self.arriving)
+
+    @property
+    def out_per_minute(self) -> str:
+        """Ends a minute."""
+        return _rate(self.ending)
+
+    @property
+    def drains(self) -> str:
+        """How long what waits takes at this pace."""
+        if not self.waiting:
+            return "Now"
+        if not self.ending:
+            return "Never"
+        left = self.ending - self.arriving
+        return span(60 * self.waiting / left) if left > 0 else "Not at this pace"
+
+    @property
+    def state(self) -> tuple[str, str, str]:
+        """In words, as a level and as a symbol."""
+        if self.waiting and not self.has_worker:
+            return "No worker", "warn", "failures"
+        if self.waiting and not self.ending:
+            return f"Nothing ended for {_PACE_MINUTES} minutes", "warn", "failures"
+        if self.waiting and self.arriving > self.ending:
+            return f"Falling behind, +{_rate(self.arriving - self.ending)} per minute", "warn", "failures"
+        return ("Keeping up" if self.waiting else "Empty"), "succeeded", "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """A task type or an owner in the chosen time."""
+
+    name: str
+    flow: Flow
+    unfinished: int = 0
+    share: float = 0.0
+    queue: str = ""
+    times: Any = None
+
+    @property
+    def arrived(self) -> int:
+        """Submitted tasks."""
+        return self.flow.total("arrived")
+
+    @property
+    def ended(self) -> int:
+        """Tasks that ended."""
+        return ended(self.flow)
+
+    @property
+    def failed(self) -> int:
+        """Tasks that failed."""
+        return self.flow.total("failed")
+
+    @property
+    def failed_share(self) -> str:
+        """Of those that ended."""
+        return percent(self.failed, self.ended)
+
+
+def ended(flow: Flow) -> int:
+    """How many tasks ended."""
+    return sum(flow.total(each) for each in _ENDS)
+
+
+def _rate(number: float) -> str:
+    return f"{number:,.1f}".removesuffix(".0")
+
+
+def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, str]) -> list[QueueRow]:
+    """The queues, most waiting first. Their pace is that of the last whole step, and of the one that has begun."""
+    rows = []
+    for queue in queues:
+        types = [name for name, of_queue in kinds.items() if of_queue == queue["name"]]
+        flow = hour.of_types(types)
+        ends = max(sum(flow.of(each)[at] for each in _ENDS) for at in (-2, -1))
+        arriving = max(flow.of("arrived")[at] for at in (-2, -1))
+        rows.append(
+            QueueRow(
+                name=queue["name"],
+                waiting=queue["waiting"],
+                oldest_seconds=queue["oldest_seconds"],
+                running=queue["running"],
+                arriving=arriving / _PACE_MINUTES,
+                ending=ends / _PACE_MINUTES,
+                types=types,
+                has_worker=bool(queue["workers"]),
+            )
+        )
+    return sorted(rows, key=lambda row: -row.waiting)
+
+
+def type_rows(flows: Flows, kinds: dict[str, str], times: Iterable[dict[str, Any]]) -> list[FlowRow]:
+    """Task types, most failures first, then the busiest."""
+    by_name = {each["task"]: each for each in times}
+    rows = [
+        FlowRow(name, flow, queue=kinds.get(name, ""), times=by_name.get(name)) for name, flow in flows.by_type.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.failed, -row.arrived, row.name))
+
+
+def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
+    """Who fills the queues: owners with the most unfinished tasks, then those who submitted most."""
+    whole = sum(unfinished.values())
+    names = {*unfinished, *flows.by_owner} - {OTHERS}
+    rows = [
+        FlowRow(name, flows.of_owner(name), unfinished.get(name, 0), unfinished.get(name, 0) / whole if whole else 0)
+        for name in names
+    ]
+    return sorted(rows, key=lambda row: (-row.unfinished, -row.arrived, row.name))[:_MAX_OWNERS]
+
+
+def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, words: str) -> list[Stat]:
+    """Six key figures; `flow` is that of the chosen time, and `words` name it."""
+    waiting = sum(row.waiting for row in rows)
+    oldest = max(rows, key=lambda row: row.oldest_seconds or 0, default=None)
+    figure, _, unit = span(oldest.oldest_seconds if oldest else None).partition(" ")
+    wait, _, wait_unit = span(flow.wait_seconds).partition(" ")
+    slots, busy = sum(card["concurrency"] for card in workers), sum(len(card["running"]) for card in workers)
+    slowest = _slowest(rows)
+    drains, _, drain_unit = (slowest.drains if slowest else "Now").partition(" ")
+    failed, whole = flow.total("failed"), ended(flow)
+    return [
+        Stat("Waiting", f"{waiting:,}", f"in {len(rows)} queue{'' if len(rows) == 1 else 's'}"),
+        Stat("Oldest waits", figure, f"in {oldest.name}" if oldest and unit else "nothing waits", unit),
+        Stat("Wait, average", wait, words, wait_unit),
+        Stat(
+            "Time to drain",
+            drains,
+            f"in {slowest.name}" if slowest else "nothing waits",
+            drain_unit,
+            drains in ("Never", "Not"),
+        ),
+        Stat("Failed", f"{failed:,}", f"{percent(failed, whole)} of {whole:,} ended, {words}", bad=failed > 0),
+        Stat("Busy slots", f"{busy:,}", f"{len(workers)} worker{'' if len(workers) == 1 else 's'}", f"of {slots:,}"),
+    ]
+
+
+def _slowest(rows: Sequence[QueueRow]) -> QueueRow | None:
+    """The queue that takes longest to drain."""
+    waiting = [row for row in rows if row.waiting]
+    return max(
+        waiting,
+        key=lambda row: row.waiting / (row.ending - row.arriving) if row.ending > row.arriving else 1e12,
+        default=None,
+    )
+
+
+def plots(flow: Flow, chosen: Range) -> list[Plot]:
+    """What arrived and ended, and how long tasks waited."""
+    step = STEPS[chosen][0]
+    unit = f"per {step // 60} minutes" if step < 3600 else f"per {step // 3600} hours"
+    all_ended = [sum(numbers) for numbers in zip(*(flow.of(each) for each in _ENDS), strict=True)]
+    waits = [
+        waited / 1000 / started if started else 0.0
+        for waited, started in zip(flow.of("waited_ms"), flow.of("started"), strict=True)
+    ]
+    word, divisor = ("minutes", 60) if max(waits) >= _IN_MINUTES else ("seconds", 1)
+    return [
+        plot(
+            "flow",
+            f"Tasks {unit}",
+            [
+                Series("Arrived", "in-line", flow.of("arrived")),
+                Series("Ended", "out-line", all_ended),
+                Series("Failed", "fail-bar", flow.of("failed"), bar=True),
+            ],
+            step,
+            unit,
+        ),
+        plot(
+            "wait",
+            f"Wait, {word}",
+            [Series("Average", "out-line", [round(each / divisor, 2) for each in waits])],
+            step,
+            unit,
+            max,
+        ),
+    ]

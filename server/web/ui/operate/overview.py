@@ -1,0 +1,154 @@
+"""The overview: what needs attention, arrives, waits and ends, who fills the queues, the workers. For admins."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from server import __version__
+from server.sdk.registry import catalog
+from server.services.receivers import failing
+from server.store.connection.checks import Severity
+from server.store.stats import Flow, Flows, Range
+from server.web.current import store
+from server.web.long_poll import event_stream
+from server.web.middleware import require_admin
+from server.web.routes.queues import cards
+from server.web.routes.queues import overview as read_queues
+from server.web.ui.blueprint import page, ui, url
+from server.web.ui.format.words import percent
+from server.web.ui.operate.figures import QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
+from server.web.ui.stream import PageParts
+
+#: What a recovery means.
+FINDINGS = {
+    "lost_attempts": "Requeued after their worker died",
+    "lost_messages": "Lost messages replaced",
+    "returned_messages": "Returned to the queue, never started",
+    "orphaned_files": "Orphaned files deleted",
+}
+
+_RANGES = {Range.HOUR: "1 hour", Range.DAY: "1 day", Range.WEEK: "1 week"}
+_WORDS = {Range.HOUR: "last hour", Range.DAY: "last day", Range.WEEK: "last week"}
+
+#: The share of failures that needs attention.
+_ALARMING = 0.2
+
+_PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that needs attention."""
+
+    level: str
+    title: str
+    text: str
+    address: str = ""
+    link: str = ""
+
+
+@ui.get("/ui/queues")
+def queues() -> BaseResponse:
+    """The overview's former address."""
+    return redirect(url("/ui/overview"), 301)
+
+
+@ui.get("/ui/overview")
+def overview() -> Response:
+    """Everything, for a time range and one queue, task type or owner, or all."""
+    require_admin()
+    chosen, subject = _range(), request.args.get("of", "")
+    query = {"range": str(chosen)} | ({"of": subject} if subject else {})
+    return page(
+        "overview.html",
+        "/ui/overview",
+        range=chosen,
+        ranges=_RANGES,
+        of=subject,
+        live=url("/ui/overview/events?" + urlencode(query)),
+        **_values(chosen, subject),
+    )
+
+
+@ui.get("/ui/overview/events")
+def overview_events() -> Response:
+    """Follow the overview."""
+    viewer, chosen, subject = require_admin(), _range(), request.args.get("of", "")
+    return event_stream(PageParts(viewer, "overview.html", _PARTS, lambda: _values(chosen, subject)))
+
+
+def _range() -> Range:
+    asked = request.args.get("range", "")
+    return Range(asked) if asked in list(Range) else Range.HOUR
+
+
+def _values(chosen: Range, subject: str) -> dict[str, Any]:
+    found, workers = read_queues(), cards()
+    kinds = {each.name: each.queue for each in catalog()}
+    hour = store().flow_stats.read(Range.HOUR)
+    flows = hour if chosen is Range.HOUR else store().flow_stats.read(chosen)
+    flow = _flow_of(flows, kinds, subject)
+    rows = queue_rows(found["queues"], hour, kinds)
+    owners = owner_rows(flows, store().flow_stats.unfinished_by_owner())
+    return {
+        "words": _WORDS[chosen],
+        "alerts": _alerts(rows, workers, hour),
+        "stats": stats(rows, workers, flow, _WORDS[chosen]),
+        "plots": plots(flow, chosen),
+        "queues": rows,
+        "types": type_rows(flows, kinds, found["tasks"]),
+        "owners": owners,
+        "subjects": _subjects(kinds, [row.name for row in owners], subject),
+        "findings": [(text, found["recoveries"][name]) for name, text in FINDINGS.items()],
+        "workers": workers,
+        "receivers": failing(store()),
+    }
+
+
+def _subjects(kinds: dict[str, str], owners: list[str], subject: str) -> dict[str, list[tuple[str, str]]]:
+    """What can be looked at alone: by title, values of `of` and names."""
+    kind, _, name = subject.partition(":")
+    if kind == "owner" and name not in owners:
+        owners = [*owners, name]
+    return {
+        "Queue": [(f"queue:{each}", each) for each in sorted(set(kinds.values()))],
+        "Task type": [(f"task:{each}", each) for each in sorted(kinds)],
+        "Owner": [(f"owner:{each}", each) for each in owners],
+    }
+
+
+def _flow_of(flows: Flows, kinds: dict[str, str], subject: str) -> Flow:
+    kind, _, name = subject.partition(":")
+    if kind == "queue":
+        return flows.of_types([each for each, queue in kinds.items() if queue == name])
+    if kind == "task":
+        return flows.of_types([name])
+    return flows.of_owner(name) if kind == "owner" else flows.of_types()
+
+
+def _alerts(rows: list[QueueRow], workers: list[dict[str, Any]], hour: Flows) -> list[Alert]:
+    found = []
+    waiting = sum(row.waiting for row in rows)
+    if not workers:
+        text = f"{waiting:,} tasks wait until one is started." if waiting else "Tasks wait until one is started."
+        found.append(Alert("fail" if waiting else "warn", "No worker is running.", text))
+    for row in rows:
+        if workers and row.waiting and not row.has_worker:
+            found.append(Alert("fail", f"No worker reads the queue {row.name}.", f"{row.waiting:,} tasks wait."))
+    for name, flow in hour.by_type.items():
+        failed, whole = flow.total("failed"), ended(flow)
+        if failed > 2 and failed > _ALARMING * whole:
+            title = f"{percent(failed, whole)} of {name} failed in the last hour."
+            text, address = f"{failed:,} of {whole:,} that ended.", url("/ui/failures?range=hour")
+            found.append(Alert("fail", title, text, address, "View failures"))
+    for finding in store().checks.findings():
+        level = "warn" if finding.severity is Severity.WARNING else "fail"
+        found.append(Alert(level, "Reported by doctor.", finding.text))
+    others = sorted({card["version"] for card in workers} - {__version__, None})
+    if others:
+        text = f"{', '.join(others)}; this web process runs {__version__}."
+        found.append(Alert("warn", "Workers run another version.", text))
+    return found

@@ -1,0 +1,34 @@
+// Saved views of the list: each is an address with its filters, under a name, in this browser.
+
+import { element, icon } from "./wire.js";
+
+const box = document.getElementById("views");
+const stored = () => JSON.parse(localStorage.getItem("views") ?? "[]");
+const here = () => location.search.replace(/[?&]cursor=[^&]*/, "");
+
+function store(views) {
+  localStorage.setItem("views", JSON.stringify(views));
+  show();
+}
+
+// The name says what the address selects: the reader sees it in the row of chips.
+function nameOf(search) {
+  const words = [...new URLSearchParams(search)].map(([name, value]) => name === "q" ? `“${value}”` : name === "status" ? value : `${name} ${value}`);
+  return words.join(", ").slice(0, 80) || "All tasks";
+}
+
+function show() {
+  const views = stored();
+  box.hidden = !views.length;
+  box.replaceChildren(...views.map((search) => {
+    const remove = element("button", { type: "button", className: "icon", ariaLabel: `Remove the view ${nameOf(search)}` }, icon("x"));
+    remove.addEventListener("click", () => store(stored().filter((each) => each !== search)));
+    const link = element("a", { className: "chip", href: location.pathname + search }, nameOf(search));
+    if (search === here()) link.setAttribute("aria-current", "page");
+    return element("li", {}, link, remove);
+  }));
+  document.getElementById("save").hidden = views.includes(here());
+}
+
+document.getElementById("save").addEventListener("click", () => store([...stored(), here()].slice(-12)));
+show();

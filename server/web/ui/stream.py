@@ -1,0 +1,111 @@
+"""Streams of changes for pages that are looked at, as server-sent events.
+
+`LiveBody` looks again every few seconds and says in a comment that it lives. `PageParts` sends the parts of a page that
+differ from those sent before, so an idle page costs one request however long it is open:
+
+    part    {"id", "html"}    the new content of the element with this id
+"""
+
+import hashlib
+import io
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pydantic_core
+from flask import g, request
+from flask.globals import app_ctx
+
+from server.store import Store
+from server.store.api_keys import Caller
+from server.store.connection import UNREACHABLE
+from server.web.current import store
+from server.web.long_poll import PARKED, PLACES
+
+#: Seconds of silence after which a comment says that the connection lives.
+_HEARTBEAT = 15.0
+
+#: Ages tick in the browser: they make no difference.
+_AGES = re.compile(r"(<time [^>]*>)[^<]*(?=</time>)")
+
+
+class LiveBody:
+    """A stream that looks every few seconds. It ends when the viewer's key is revoked."""
+
+    def __init__(self, store: Store, viewer: Caller, every: float) -> None:
+        self._store = store
+        self._viewer = viewer
+        self._every = every
+        self._looked = self._written = 0.0
+        self.ended = False
+
+    @property
+    def due(self) -> float:
+        """When to look again."""
+        return self._looked + self._every
+
+    def more(self) -> bytes:
+        """The changes since the last look."""
+        now = time.monotonic()
+        if now < self.due:
+            return b""
+        self._looked = now
+        try:
+            text = self._look()
+        except UNREACHABLE:  # the next look comes when Redis is back
+            text = b""
+        if not text and now - self._written >= _HEARTBEAT:
+            text = b": still here\n\n"
+        if text:
+            self._written = now
+        return text
+
+    def _look(self) -> bytes:
+        if not self._store.api_keys.holds(self._viewer):
+            self.ended = True
+            return b""
+        return b"".join(self.changes())
+
+    def changes(self) -> Iterable[bytes]:
+        """The events since the last look."""
+        raise NotImplementedError
+
+
+class PageParts(LiveBody):
+    """The blocks of a page's template. `values` gives what they show, or None if nothing has changed."""
+
+    def __init__(
+        self, viewer: Caller, template: str, parts: Sequence[str], values: Callable[[], Mapping[str, Any] | None]
+    ) -> None:
+        super().__init__(store(), viewer, 5.0)
+        self._app = app_ctx.app
+        kept = {name: value for name, value in request.environ.items() if name not in (PARKED, PLACES)}
+        self._environ = {**kept, "wsgi.input": io.BytesIO()}
+        self._template = template
+        self._parts = parts
+        self._values = values
+        self._sent: dict[str, bytes] = {}
+
+    def changes(self) -> Iterator[bytes]:
+        """The parts that differ."""
+        with self._app.request_context(self._environ):
+            g.caller, g.request_id = self._viewer, ""
+            values = self._values()
+            if values is None:
+                return
+            shown = {"me": self._viewer, **values}
+            self._app.update_template_context(shown)
+            template = self._app.jinja_env.get_template(f"ui/{self._template}")
+            context = template.new_context(shown)
+            for part in self._parts:
+                html = "".join(template.blocks[part](context))
+                digest = hashlib.blake2b(_AGES.sub(r"\1", html).encode(), digest_size=16).digest()
+                if self._sent.get(part) != digest:
+                    self._sent[part] = digest
+                    yield sent_event("part", {"id": part, "html": html})
+
+
+def sent_event(name: str, data: object) -> bytes:
+    """An event as it is sent."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), pydantic_core.to_json(data))

@@ -1,0 +1,86 @@
+"""The docs in a browser: search, samples that run as they are copied, and each task type tried with one's session."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Service
+from looking import mark, picture, sign_in
+from playwright.sync_api import Locator, Page, expect
+
+Open = Callable[..., Page]
+
+
+def test_the_docs_are_searched(service: Service, open_page: Open) -> None:
+    page = open_page(service)
+    page.goto("/docs")
+    expect(page.locator("#thumbnail")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.get_by_role("searchbox").fill("webhook secret")
+    expect(page.locator("#thumbnail")).to_be_hidden()
+    expect(page.locator("details.entry:visible").first).to_contain_text("/webhook-secret")
+    page.get_by_role("searchbox").fill("no such thing")
+    expect(page.get_by_text("Nothing in the docs matches.")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#thumbnail")).to_be_visible()
+
+
+def test_a_task_type_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+    service, keys = keyed
+    page = open_page(service)
+    sign_in(page, keys["alice"])
+    page.goto("/docs#divide")
+    box = page.locator("#divide")
+    box.locator("[name=x]").fill("12345678")
+    box.locator("[name=y]").fill("1")
+    box.get_by_role("button", name="Send").click()
+    expect(mark(page)).to_have_text("Done")
+    expect(box.locator(".outcome")).to_contain_text("12,345,678")
+
+
+@pytest.mark.parametrize("language", ["curl", "Python", "JavaScript"])
+def test_a_sample_runs_as_it_is_copied(
+    keyed: tuple[Service, dict[str, str]], open_page: Open, tmp_path: Path, language: str
+) -> None:
+    service, keys = keyed
+    (tmp_path / "cat.jpg").write_bytes(picture(80, 50))
+    page = open_page(service)
+    sign_in(page, keys["alice"])
+    page.goto("/ui/run/thumbnail")
+    page.locator("form[data-kind] [name=width]").fill("33")
+    sample = page.locator(".code-side [data-samples]")
+    sample.get_by_role("radio", name=language).check()
+    answer = _run(language, sample.locator("pre"), tmp_path, keys["alice"])
+    assert "queued" in answer or "running" in answer or "succeeded" in answer, answer
+    newest = service.http.get("/tasks?owner=alice&limit=1").json()["tasks"][0]
+    assert newest["task"] == "thumbnail"
+    assert service.http.get(f"/tasks/{newest['task_id']}/input").json()["input"]["width"] == 33
+
+
+def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+    service, keys = keyed
+    page = open_page(service)
+    page.goto("/docs#list_tasks")
+    entry = page.locator("#list_tasks")
+    for language in ("curl", "Python", "JavaScript"):
+        entry.get_by_role("radio", name=language).check()
+        assert '"tasks"' in _run(language, entry.locator("[data-line] pre"), Path.cwd(), keys["alice"])
+
+
+def _run(language: str, sample: Locator, folder: Path, key: str) -> str:
+    text = sample.inner_text()
+    assert key not in text
+    commands = {
+        "curl": ["bash", "-c", text],
+        "Python": [sys.executable, "-c", text],
+        "JavaScript": ["node", "--input-type=module", "-e", text],
+    }
+    if shutil.which(commands[language][0]) is None:
+        pytest.skip(f"no {commands[language][0]}")
+    environment = {"PATH": os.environ["PATH"], "COATCHECK_KEY": key}
+    return subprocess.check_output(commands[language], cwd=folder, env=environment, text=True, timeout=60)
