@@ -41,10 +41,7 @@ VERSIONS = f"celery {celery.__version__}, kombu {kombu.__version__}, redis {redi
 
 @pytest.mark.parametrize(
     ("module", "owner", "name"),
-    [
-        (module, owner, name)
-        for module, owners in USED.items() for owner in owners for name in sorted(owners[owner])
-    ],
+    [(module, owner, name) for module, owners in USED.items() for owner in owners for name in sorted(owners[owner])],
 )
 def test_a_dependency_has_the_private_attribute_that_a_module_uses(module: str, owner: type, name: str) -> None:
     sources = "".join(inspect.getsource(each) for each in owner.__mro__ if each is not object)
