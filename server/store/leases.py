@@ -8,8 +8,11 @@ from server.store.errors import error_object
 from server.store.record import PRIORITIES, Message, Record, Status, Throttle
 from server.store.scripts import Scripts, ids_of
 
-#: A task whose worker has died this many times fails, so that it does not disturb other tasks.
-MAX_CRASHES = 3
+#: A task fails when the deaths that it can have caused add up to `CRASH_LIMIT`. Its own child's death counts more than
+#: that of a whole worker, which a platform may have killed; a worker that was stopping does not count.
+CRASH_LIMIT = 9
+CHILD_CRASH = 3
+WORKER_CRASH = 1
 
 #: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at most
 #: this.
@@ -34,7 +37,7 @@ CLEANUP_LEASE = 120
 WORKER_SILENCE = 10
 
 _WORKER_LOST = json.dumps(
-    error_object("worker-lost", f"The worker process died {MAX_CRASHES} times while it ran this task.")
+    error_object("worker-lost", "The process that ran this task died 3 times, or its whole worker 9 times.")
 )
 _DEPENDENCY_FAILED = json.dumps(
     error_object("dependency-failed", "A task whose file this task takes failed, was canceled, or has expired.")
@@ -60,8 +63,8 @@ class Leases(Scripts):
             "release_lease",
             task_id,
             lease_token,
-            int(crashed),
-            MAX_CRASHES,
+            (CHILD_CRASH if lease_token else WORKER_CRASH) if crashed else 0,
+            CRASH_LIMIT,
             _WORKER_LOST,
             self._config.result_ttl_seconds,
             rank,

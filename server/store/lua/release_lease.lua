@@ -11,7 +11,8 @@ if holder == '' then
 elseif record.w ~= holder then
   return false
 end
-local crashes = redis.call('HINCRBY', 't:' .. id, 'c', ARGV[3])
+local stopping = holder == '' and redis.call('EXISTS', 'leaving:' .. string.match(record.w or '', '^[^/]*')) == 1
+local crashes = redis.call('HINCRBY', 't:' .. id, 'c', stopping and 0 or ARGV[3])
 if record.s == 'canceling' then
   finish(id, record, 'canceled', now, ARGV[6])
   return 'canceled'
