@@ -8,8 +8,11 @@ from server.store.errors import error_object
 from server.store.lua import Scripts, ids_of
 from server.store.record import PRIORITIES, Status, Throttle
 
-#: A task whose worker has died this many times fails, so that it does not disturb other tasks.
-MAX_CRASHES = 3
+#: A task fails when the deaths that it can have caused add up to `CRASH_LIMIT`. Its own child's death counts more than
+#: that of a whole worker, which a platform may have killed; a worker that was stopping does not count.
+CRASH_LIMIT = 9
+CHILD_CRASH = 3
+WORKER_CRASH = 1
 
 #: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at most
 #: this.
@@ -34,7 +37,7 @@ CLEANUP_LEASE = 120
 WORKER_SILENCE = 10
 
 _WORKER_LOST = json.dumps(
-    error_object("worker-lost", f"The worker process died {MAX_CRASHES} times while it ran this task.")
+    error_object("worker-lost", "The process that ran this task died 3 times, or its whole worker 9 times.")
 )
 _DEPENDENCY_FAILED = json.dumps(
     error_object("dependency-failed", "A task whose file this task takes failed, was canceled, or has expired.")
@@ -57,13 +60,14 @@ class Leases(Scripts):
         One that has crashed too often fails, one that was asked to stop is canceled. None: there is no such attempt.
         """
         answer: bytes | None = self._call(
-            "release_lease", task_id, lease_token, int(crashed), MAX_CRASHES, _WORKER_LOST
+            "release_lease", task_id, lease_token, CHILD_CRASH if crashed else 0, CRASH_LIMIT, _WORKER_LOST
         )
         return Status(answer.decode()) if answer else None
 
     def release_expired(self, most: int) -> list[tuple[str, str, str]]:
         """Queue the tasks again whose lease has run out; id, type and new status of each (empty: it needed nothing)."""
-        words = [word.decode() for word in self._call("release_expired_leases", most, MAX_CRASHES, _WORKER_LOST)]
+        answer = self._call("release_expired_leases", most, WORKER_CRASH, CRASH_LIMIT, _WORKER_LOST)
+        words = [word.decode() for word in answer]
         return list(zip(words[::3], words[1::3], words[2::3], strict=True))
 
     def enqueue_due(self, most: int) -> int:

@@ -46,12 +46,24 @@ def test_the_temporary_files_of_a_killed_child_go_with_it(fresh: Service, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_task_that_kills_whole_workers_fails_at_the_third_while_others_go_on(fresh: Service) -> None:
+def test_a_task_that_kills_whole_workers_fails_at_the_ninth_while_others_go_on(fresh: Service) -> None:
     fresh.start(workers=1)
     poison = fresh.submit("kills_worker")
     healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(5)]
-    fresh.restart_workers_until(lambda: fresh.status(poison)["done"], seconds=90)
+    fresh.restart_workers_until(lambda: fresh.status(poison)["done"], seconds=400)
     assert _error(fresh.status(poison)) == "/problems/worker-lost"
-    assert starts(fresh, poison) == 3
+    assert starts(fresh, poison) == 9
     for task_id in healthy:
         assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+
+
+def test_a_task_whose_worker_the_platform_kills_four_times_still_succeeds(fresh: Service) -> None:
+    fresh.start(workers=1)
+    task_id = fresh.submit("ledgered", seconds=4)
+    for _ in range(4):
+        before = fresh.wait_for(task_id, "running", seconds=60)["deliveries"]
+        fresh.workers[-1].kill()
+        fresh.start_worker()
+        eventually(lambda before=before: fresh.status(task_id)["deliveries"] > before, seconds=60)
+    end = fresh.wait_for(task_id, seconds=60)
+    assert (end["status"], end["deliveries"]) == ("succeeded", 5)

@@ -1,5 +1,5 @@
 -- Queue the tasks again whose lease has run out.
--- Input: most, most crashes, error (JSON) at that many.
+-- Input: most, what the death of a worker adds to the crashes, most crashes, error (JSON) at that many.
 -- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than `most` means that none is
 -- left. Publishes each status.
 --- @include "record"
@@ -11,7 +11,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, 0, now, 'LIMIT', 0,
   local record = load(id)
   local status = ''
   if record.s == 'running' or record.s == 'canceling' then
-    status = release(id, record, now, 'lost', 1, ARGV[2], ARGV[3])
+    -- A worker that was stopping was killed by its platform, whatever it ran.
+    local stopping = redis.call('EXISTS', keys.draining(string.match(record.w or '', '^[^/]*'))) == 1
+    status = release(id, record, now, 'lost', stopping and 0 or ARGV[2], ARGV[3], ARGV[4])
   else
     redis.call('ZREM', keys.leases, id)
   end
