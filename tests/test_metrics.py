@@ -63,7 +63,7 @@ def test_what_waits_and_what_runs_is_told(two: Service) -> None:
 
     assert found["coatcheck_queue_waiting[('queue', 'default')]"] == 2
     assert found["coatcheck_tasks_running[]"] == 2
-    assert 0 <= found["coatcheck_queue_oldest_seconds[('queue', 'default')]"] < 30
+    assert 0 <= found["coatcheck_queue_latency_seconds[('queue', 'default')]"] < 30
     for each in reversed(held):
         two.http.post(f"/tasks/{each}/cancel")
         two.wait_for(each)

@@ -34,11 +34,11 @@ def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> No
     found = queue(busy)
 
     assert (found["waiting"], found["running"]) == (3, 2)
-    assert 0 <= found["oldest_seconds"] < 10
+    assert 0 <= found["latency_seconds"] < 10
     for each in (*waiting, *held):
         busy.http.post(f"/tasks/{each}/cancel")
         busy.wait_for(each)
-    assert (queue(busy)["waiting"], queue(busy)["oldest_seconds"]) == (0, None)
+    assert (queue(busy)["waiting"], queue(busy)["latency_seconds"]) == (0, 0)
     eventually(lambda: queue(busy)["running"] == 0)
 
 

@@ -26,11 +26,12 @@ _MAX_KNOWN = 10_000
 
 
 class Role(StrEnum):
-    """What a key may do: `submit` its owner's tasks, `read` them only, `admin` everyone's and the rest."""
+    """What a key may do: `submit` its owner's tasks, `read` them, `admin` everything, read `metrics` alone."""
 
     SUBMIT = "submit"
     READ = "read"
     ADMIN = "admin"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Caller:
     @property
     def may_submit(self) -> bool:
         """Whether it may do more than look."""
-        return self.role is not Role.READ
+        return self.role in (Role.SUBMIT, Role.ADMIN)
 
 
 #: The key's placeholder for a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).

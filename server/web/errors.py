@@ -45,6 +45,7 @@ STATUSES: Mapping[str, int] = {
     "unknown-schedule": 404,
     "unknown-task-type": 404,
     "unknown-file": 404,
+    "unknown-queue": 404,
     "method-not-allowed": 405,
     "expired-task": 410,
     "expired-batch": 410,
@@ -73,6 +74,7 @@ register_error_types(
             "Unknown schedule", "It does not exist, or is not yours. GET /schedules lists yours."
         ),
         "unknown-file": ErrorType("Unknown file", "The task's result lists its files."),
+        "unknown-queue": ErrorType("Unknown queue", "No task type uses it. GET /queues lists the queues."),
         "method-not-allowed": ErrorType("Method not allowed", "The Allow header lists the allowed methods."),
         "task-failed": ErrorType(
             "The task failed", "`error` gives the reason. Fix the input and submit again, or retry."

@@ -67,15 +67,15 @@ class Counters(Scripts):
             pipe.zcard(self.keys.queued(queue)).zcard(self.keys.throttled_in(queue))
             return int(sum(pipe.execute()))
 
-    def oldest(self, queue: str) -> float | None:
-        """Seconds that the longest waiting task of a queue has waited that could run, or None."""
+    def latency(self, queue: str) -> float:
+        """Seconds that the oldest task of a queue that could run has waited; 0 where none waits."""
         now, ages = self.now_ms(), []
         for rank in range(len(PRIORITIES)):
             first = self.redis.zrangebyscore(
                 self.keys.queued(queue), rank * 1e13, rank * 1e13 + 9e12, 0, 1, withscores=True
             )
             ages += [(now - (score - rank * 1e13)) / 1000 for _, score in first]
-        return max(ages, default=None)
+        return max(0.0, *ages) if ages else 0.0
 
     def running(self) -> int:
         """How many tasks are held by workers."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.settings import Settings
-from server.store.api_keys import LOCAL, ApiKeys, Caller, fingerprint
+from server.store.api_keys import LOCAL, ApiKeys, Caller, Role, fingerprint
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web import responses
@@ -110,7 +110,8 @@ class Polls:
         keys = self._keys
         if authorization:
             scheme, _, key = authorization.partition(" ")
-            return keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
+            found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
+            return None if found is None or found.role is Role.METRICS else found
         return LOCAL if not keys.any() and is_local(self._settings, host) else None
 
     def _keys_are_known(self) -> bool:

@@ -92,6 +92,7 @@ PARAMETERS: dict[str, Any] = {
         '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
         {"type": "string", "minLength": 1, "maxLength": 255},
     ),
+    "queue": _path("name", "The name of a queue.", "default"),
     "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
     "kind": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
@@ -152,7 +153,8 @@ SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key made by `make key`, with the role `submit` (its owner's tasks), `read` or `admin`. "
+        "description": "A key made by `make key`, with the role `submit` (its owner's tasks), `read`, `admin` or "
+        "`metrics` (figures alone). "
         "A server without any key requires none, and answers on loopback addresses only.",
     },
     "session": {

@@ -25,6 +25,7 @@ class Access(StrEnum):
     KEY = "any key"
     SUBMIT = "a key with the role submit"
     ADMIN = "an admin's key"
+    FIGURES = "a key with the role metrics"
 
 
 _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
     Access.KEY: ("unauthenticated", "unavailable"),
     Access.SUBMIT: ("unauthenticated", "forbidden", "unavailable"),
     Access.ADMIN: ("unauthenticated", "forbidden", "unavailable"),
+    Access.FIGURES: ("unauthenticated", "forbidden", "unavailable"),
 }
 
 

@@ -15,7 +15,7 @@ from server.store.connection.checks import Severity
 from server.store.record import Status
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin
+from server.web.middleware import require_figures
 from server.web.openapi.answers import json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import LIVE, Live, json_answer
@@ -80,11 +80,11 @@ def ready() -> Response:
     "server",
     "Metrics for Prometheus",
     (Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),),
-    Access.ADMIN,
+    Access.FIGURES,
 )
 def metrics() -> Response:
     """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
-    require_admin()
+    require_figures()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector())
     return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")
@@ -133,10 +133,12 @@ def _maintenance(statistics: dict[str, int]) -> Metric:
 
 def _now() -> Iterator[Metric]:
     waiting = GaugeMetricFamily("coatcheck_queue_waiting", "Tasks waiting for a worker.", labels=["queue"])
-    oldest = GaugeMetricFamily("coatcheck_queue_oldest_seconds", "Age of the oldest waiting task.", labels=["queue"])
+    latency = GaugeMetricFamily(
+        "coatcheck_queue_latency_seconds", "Waiting time of the oldest task that could run.", labels=["queue"]
+    )
     for queue in sorted({kind.queue for kind in catalog()}):
         waiting.add_metric([queue], store().counters.waiting(queue))
-        oldest.add_metric([queue], store().counters.oldest(queue) or 0.0)
-    yield from (waiting, oldest)
+        latency.add_metric([queue], store().counters.latency(queue))
+    yield from (waiting, latency)
     yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks running on workers.", value=store().counters.running())
     yield GaugeMetricFamily("coatcheck_workers", "Workers that are up.", value=len(store().leases.workers()))

@@ -11,7 +11,7 @@ from server.store.record import Status
 from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin
+from server.web.middleware import require_admin, require_figures
 from server.web.openapi.answers import UNCHANGED, found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
@@ -29,14 +29,20 @@ class EndCounts(WireObject):
     canceled: list[int]
 
 
-class Queue(WireObject):
-    """Waiting, running and ended tasks of a queue."""
+class QueueFigures(WireObject):
+    """Waiting and running tasks of a queue, and the workers that take from it."""
 
     name: str
     waiting: int
-    oldest_seconds: float | None = Field(description="The waiting time of the oldest task.")
+    latency_seconds: float = Field(description="The waiting time of the oldest task that could run; 0 if none waits.")
     running: int
+    slots: int = Field(description="The number of tasks that its workers can run at the same time.")
     workers: int = Field(description="The workers that read it. If 0, its tasks wait.")
+
+
+class Queue(QueueFigures):
+    """The figures of a queue, and its recently ended tasks."""
+
     last_hour: EndCounts
     last_day: EndCounts
 
@@ -109,14 +115,33 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     "server",
     "Waiting, running and recently ended tasks",
     (found(QueueOverview, "Every queue."), UNCHANGED),
-    Access.ADMIN,
+    Access.FIGURES,
     "The last hour per minute and the last day per quarter of an hour; run times of the last day.",
     parameters=("If-None-Match",),
 )
 def list_queues() -> Response:
     """List the queues, the run times of each task type, and automatic recoveries."""
-    require_admin()
+    require_figures()
     return json_answer(QueueOverview.model_validate(overview()))
+
+
+@route.get(
+    "/queues/<name>",
+    "get_queue",
+    "server",
+    "How much waits in a queue, and for how long",
+    (found(QueueFigures, "The figures that an autoscaler needs."), UNCHANGED),
+    Access.FIGURES,
+    parameters=("queue", "If-None-Match"),
+    problems=("unknown-queue",),
+)
+def get_queue(name: str) -> Response:
+    """Answer with the figures of one queue."""
+    require_figures()
+    if name not in {kind.queue for kind in catalog()} | set(store().queues.names()):
+        raise Problem("unknown-queue")
+    running = store().hourly_stats.running()
+    return json_answer(QueueFigures(**_figures(name, running.get(name, 0), store().leases.workers())))
 
 
 @route.get(
@@ -160,9 +185,9 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    names = {kind.queue for kind in catalog()} | {name for name, count in _earlier().items() if count}
+    names = sorted({kind.queue for kind in catalog()} | {name for name, count in _earlier().items() if count})
     return {
-        "queues": [_queue(name, day, running.get(name, 0), workers) for name in sorted(names)],
+        "queues": [_ends(name, day) | _figures(name, running.get(name, 0), workers) for name in names],
         "tasks": [_times(kind.name, day) for kind in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
@@ -173,14 +198,21 @@ def _earlier() -> dict[str, int]:
     return store().queues.waiting(store().queues.names())
 
 
-def _queue(name: str, day: DayStats, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
-    ends, oldest = day.ends.get(name, Ends()), store().counters.oldest(name)
+def _figures(name: str, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
+    serving = [card for card in workers if reads(card, name)]
     return {
         "name": name,
         "waiting": store().counters.waiting(name),
-        "oldest_seconds": None if oldest is None else round(max(0.0, oldest), 3),
+        "latency_seconds": round(store().counters.latency(name), 3),
         "running": running,
-        "workers": sum(reads(worker, name) for worker in workers),
+        "slots": sum(card["concurrency"] for card in serving),
+        "workers": len(serving),
+    }
+
+
+def _ends(name: str, day: DayStats) -> dict[str, Any]:
+    ends = day.ends.get(name, Ends())
+    return {
         "last_hour": _counts(60, {status: ends.last_hour(status) for status in ENDS}),
         "last_day": _counts(DAY_STEP * 60, {status: ends.last_day(status) for status in ENDS}),
     }

@@ -129,7 +129,7 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, s
             QueueRow(
                 name=queue["name"],
                 waiting=queue["waiting"],
-                oldest_seconds=queue["oldest_seconds"],
+                oldest_seconds=queue["latency_seconds"] or None,
                 running=queue["running"],
                 arriving=arriving / _PACE_MINUTES,
                 ending=ends / _PACE_MINUTES,

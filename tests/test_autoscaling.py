@@ -1,0 +1,133 @@
+"""The recipes for autoscalers, run against a server as the autoscaler's own library would."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from harness import ROOT, Process, Service, eventually
+
+from server.store.api_keys import Role
+
+RECIPES = ROOT / "examples" / "autoscaling"
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with keys and without a worker, in which three tasks have waited for more than a second."""
+    with Service(tmp_path_factory.mktemp("behind"), TASK_MODULES="sample_tasks") as made:
+        made.env["ADMIN"] = made.store.api_keys.create("root", Role.ADMIN)
+        made.env["METRICS"] = made.store.api_keys.create("autoscaler", Role.METRICS)
+        made.start_web()
+        for _ in range(3):
+            answer = made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(made, "ADMIN"))
+            assert answer.status_code == 202
+        eventually(lambda: made.store.counters.latency("default") > 1)
+        yield made
+
+
+def bearer(service: Service, name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {service.env[name]}"}
+
+
+def test_a_queue_answers_with_what_an_autoscaler_needs(behind: Service) -> None:
+    found = behind.http.get("/queues/default", headers=bearer(behind, "METRICS")).json()
+
+    assert found.pop("latency_seconds") > 1
+    assert found == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0}
+    worker = behind.start_worker(LEASE_SECONDS="5")
+    try:
+
+        def served() -> Any:
+            found = behind.http.get("/queues/default", headers=bearer(behind, "METRICS")).json()
+            return (found["slots"], found["workers"], found["waiting"], found["latency_seconds"]) == (2, 1, 0, 0)
+
+        eventually(served)
+    finally:
+        worker.kill()
+
+
+def test_a_queue_that_no_task_type_uses_is_not_found(behind: Service) -> None:
+    answer = behind.http.get("/queues/nope", headers=bearer(behind, "METRICS"))
+
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-queue")
+
+
+def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(behind: Service) -> None:
+    as_admin = behind.http.get("/tasks", headers=bearer(behind, "ADMIN")).json()["tasks"]
+
+    with httpx.Client(base_url=behind.url, headers=bearer(behind, "METRICS"), timeout=30) as client:
+        for path in ("/queues", "/queues/default", "/metrics", "/health/live"):
+            assert client.get(path).status_code == 200, path
+        for path in ("/tasks", "/catalog", "/workers", "/schedules", "/failures", f"/tasks/{as_admin[0]['task_id']}"):
+            assert client.get(path).status_code == 403, path
+        assert client.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 403
+
+
+def test_keda_finds_the_figures_where_its_recipe_says(behind: Service) -> None:
+    documents = list(yaml.safe_load_all((RECIPES / "keda.yaml").read_text()))
+    over_http, over_redis = documents[-1]["spec"]["triggers"]
+    path = httpx.URL(over_http["metadata"]["url"]).path
+    for _ in range(2):  # waits in the queue whatever the tests before have left
+        behind.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(behind, "ADMIN"))
+
+    answer = behind.http.get(path, headers=bearer(behind, "METRICS")).json()
+
+    assert isinstance(answer[over_http["metadata"]["valueLocation"]], float)
+    assert behind.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
+
+
+def test_hirefire_gets_the_latency_of_the_queue(behind: Service) -> None:
+    script = """
+import json
+from examples.autoscaling.with_hirefire import application
+client = application.test_client()
+found = client.get("/hirefire", headers={"HireFire-Token": "secret"})
+print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/health/live").status_code]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=behind.env | {"HIREFIRE_TOKEN": "secret"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    workers, without_token, live = json.loads(ran.stdout.splitlines()[-1])
+    assert [worker["name"] for worker in workers] == ["worker"]
+    assert isinstance(workers[0]["value"], int)
+    assert (without_token, live) == (404, 200)
+
+
+def test_judoscale_is_told_how_long_tasks_wait(behind: Service) -> None:
+    reports: list[dict[str, Any]] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = behind.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "autoscaler.1"}
+    command = [sys.executable, "-m", "examples.autoscaling.report_to_judoscale"]
+    process = Process(command, behind.folder / "judoscale.log", env)
+    try:
+        eventually(lambda: reports, seconds=60)
+    finally:
+        process.kill()
+        server.shutdown()
+        server.server_close()
+
+    assert "judoscale-coatcheck" in reports[0]["adapters"]
+    measured = {(measurement, queue): value for _, value, measurement, queue in reports[0]["metrics"]}
+    assert measured["qd", "default"] == behind.store.counters.waiting("default")
+    assert 0 <= measured["qt", "default"] / 1000 <= behind.store.counters.latency("default") + 1
