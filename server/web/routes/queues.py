@@ -160,10 +160,10 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    names = {kind.queue for kind in catalog()} | {name for name, count in _earlier().items() if count}
+    names = {each.queue for each in catalog()} | {name for name, count in _earlier().items() if count}
     return {
         "queues": [_queue(name, day, running.get(name, 0), workers) for name in sorted(names)],
-        "tasks": [_times(kind.name, day) for kind in catalog()],
+        "tasks": [_times(each.name, day) for each in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
 
