@@ -1,4 +1,4 @@
-"""Receivers that fail: hosts whose webhooks were tried and are still to be delivered."""
+"""Failing receivers: hosts with undelivered webhooks that were tried."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -7,13 +7,13 @@ from server.store import Store
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
 
-#: Webhooks that are still to be delivered of which one look reads.
+#: Maximum number of undelivered webhooks to read.
 MAX_LOOKED_AT = 500
 
 
 @dataclass(slots=True)
 class Receiver:
-    """A host, the tasks whose webhooks it has not taken, and its newest answer."""
+    """A host, the tasks with undelivered webhooks to it, and its latest answer."""
 
     host: str
     last: DeliveryAttempt
@@ -22,7 +22,7 @@ class Receiver:
 
 
 def failing(store: Store) -> list[Receiver]:
-    """The receivers that fail, most webhooks first."""
+    """Return the failing receivers, most webhooks first."""
     found: dict[str, Receiver] = {}
     for record in store.tasks.get_many(store.webhooks.pending(MAX_LOOKED_AT)):
         attempts = store.webhooks.attempts(record.id) if record and record.webhook else []

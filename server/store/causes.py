@@ -1,4 +1,4 @@
-"""Why a task failed, as groups know it: the same task type, exception and place in the code are one cause."""
+"""Causes of failures: the same task type, exception and place in the code are one cause."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import pydantic_core
 
 from server.store.record import Record, Status
 
-#: Statuses of tasks that have a cause: they failed, or failed once and wait for their next attempt.
+#: Statuses of tasks with a cause: failed, or waiting for an attempt after a failure.
 CAUSED = (Status.FAILED, Status.RETRYING)
 
 
@@ -22,7 +22,7 @@ class Cause:
 
 
 def cause_of(record: Record, report: bytes | None) -> Cause:
-    """Read a task's report. Without one the error's own type and detail stand for the exception."""
+    """Return the cause from a task's report. Without a report, the error's type and detail replace the exception."""
     failure = pydantic_core.from_json(report) if report else {}
     error = record.error or {}
     exception = failure.get("exception") or str(error.get("type", "")).rpartition("/")[2]

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from server.store.lua import Scripts
 
-#: Stands for the owners or task types beyond the limit.
+#: The name for all owners or task types beyond the limit.
 OTHERS = "*"
 
 #: Seconds of the shortest step.
@@ -21,20 +21,20 @@ _Counter = tuple[int, str, int]
 
 
 class Range(StrEnum):
-    """How far to look back."""
+    """A time range to look back."""
 
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
 
 
-#: Seconds of a step, and how many steps there are.
+#: Seconds per step, and number of steps.
 STEPS = {Range.HOUR: (300, 12), Range.DAY: (900, 96), Range.WEEK: (7200, 84)}
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Numbers by step, oldest first, by what they count; the last step is not complete."""
+    """Counts by step, oldest first, by name; the last step is incomplete."""
 
     steps: int
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -44,16 +44,16 @@ class Flow:
         return self.counts.get(what, [0] * self.steps)
 
     def total(self, what: str) -> int:
-        """The sum of all steps."""
+        """Return the sum of all steps."""
         return sum(self.counts.get(what, ()))
 
     def add(self, what: str, step: int, number: int) -> None:
-        """Count."""
+        """Add a number to a step."""
         self.counts.setdefault(what, [0] * self.steps)[step] += number
 
     @property
     def wait_seconds(self) -> float | None:
-        """The average wait of what started; None if nothing did."""
+        """Return the average wait of started tasks; None if none started."""
         started = self.total("started")
         return self.total("waited_ms") / 1000 / started if started else None
 
@@ -67,7 +67,7 @@ class Flows:
     by_owner: dict[str, Flow]
 
     def of_types(self, names: Iterable[str] | None = None) -> Flow:
-        """The sum of these task types, or of all."""
+        """Return the sum of these task types, or of all."""
         found = Flow(STEPS[self.range][1])
         for name in self.by_type if names is None else set(names) & set(self.by_type):
             for what, numbers in self.by_type[name].counts.items():
@@ -76,15 +76,15 @@ class Flows:
         return found
 
     def of_owner(self, name: str) -> Flow:
-        """An owner's flow."""
+        """Return an owner's flow."""
         return self.by_owner.get(name, Flow(STEPS[self.range][1]))
 
 
 class FlowStats(Scripts):
-    """Reads the hours."""
+    """Reads the hourly counters."""
 
     def read(self, span: Range) -> Flows:
-        """What there was up to now: 2, 25 or 169 hashes."""
+        """Return the flow up to now: reads 2, 25 or 169 hashes."""
         seconds, steps = STEPS[span]
         last = self.now_ms() // 1000 // seconds
         first = last - steps + 1

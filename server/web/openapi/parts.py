@@ -94,7 +94,7 @@ PARAMETERS: dict[str, Any] = {
     ),
     "queue": _path("name", "The name of a queue.", "default"),
     "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
-    "kind": _path("name", "The name of a task type.", "thumbnail"),
+    "task_type": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
     "worker": _path("name", "A worker's `name`.", "celery@host.3f9d2c5a"),
     "problem": _path("name", "The last part of a problem's `type`.", "invalid-input"),

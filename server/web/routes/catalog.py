@@ -17,7 +17,7 @@ from server.web.schemas import Number, WireObject
 route = Api("catalog", __name__)
 
 
-class KindLimits(WireObject):
+class TaskTypeLimits(WireObject):
     """Time limits of an attempt in seconds, and the size limit of an upload in bytes."""
 
     soft_seconds: Number
@@ -25,7 +25,7 @@ class KindLimits(WireObject):
     max_upload_bytes: int
 
 
-class KindLinks(WireObject):
+class TaskTypeLinks(WireObject):
     """Addresses of the task type: its description, and its submit."""
 
     self: str
@@ -42,8 +42,8 @@ class CatalogEntry(WireObject):
     output_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the result.")
     uploads: dict[str, Arity] = Field(description="The upload parameters: `one` or `many` files.")
     accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
-    limits: KindLimits
-    links: KindLinks
+    limits: TaskTypeLimits
+    links: TaskTypeLinks
 
 
 class Catalog(WireObject):
@@ -54,30 +54,30 @@ class Catalog(WireObject):
 
 @route.get(
     "/catalog",
-    "list_kinds",
+    "list_task_types",
     "catalogue",
     "All task types",
     (Answer(200, "The task types, by name.", json_of(Catalog), CACHED), UNCHANGED),
     parameters=("If-None-Match",),
 )
-def list_kinds() -> Response:
+def list_task_types() -> Response:
     """List all task types."""
     return json_answer(Catalog(tasks=[_entry(each) for each in catalog()]))
 
 
 @route.get(
     "/catalog/<name>",
-    "get_kind",
+    "get_task_type",
     "catalogue",
     "One task type",
     (
         Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
         UNCHANGED,
     ),
-    parameters=("kind", "If-None-Match"),
+    parameters=("task_type", "If-None-Match"),
     problems=("unknown-task-type",),
 )
-def show_kind(name: str) -> Response:
+def show_task_type(name: str) -> Response:
     """Show one task type."""
     return json_answer(_entry(definition(name)))
 

@@ -118,7 +118,7 @@ def _group(found_group: Group) -> FailureGroup:
 
 
 def day_ago() -> int:
-    """Milliseconds since 1970."""
+    """Return milliseconds since 1970."""
     return int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
 
 

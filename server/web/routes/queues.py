@@ -138,7 +138,7 @@ def list_queues() -> Response:
 def get_queue(name: str) -> Response:
     """Answer with the figures of one queue."""
     require_figures()
-    if name not in {kind.queue for kind in catalog()} | set(store().queues.names()):
+    if name not in {each.queue for each in catalog()} | set(store().queues.names()):
         raise Problem("unknown-queue")
     running = store().hourly_stats.running()
     return json_answer(QueueFigures(**_figures(name, running.get(name, 0), store().leases.workers())))
@@ -185,10 +185,10 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    names = sorted({kind.queue for kind in catalog()} | {name for name, count in _earlier().items() if count})
+    names = sorted({each.queue for each in catalog()} | {name for name, count in _earlier().items() if count})
     return {
         "queues": [_ends(name, day) | _figures(name, running.get(name, 0), workers) for name in names],
-        "tasks": [_times(kind.name, day) for kind in catalog()],
+        "tasks": [_times(each.name, day) for each in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
 

@@ -40,10 +40,10 @@ def check_address() -> Response | None:
     """Check the method: `/tasks/<name>` and `/tasks/<task_id>` have the same pattern but different methods."""
     given, options = request.view_args or {}, request.method == "OPTIONS"
     name = given.get("name" if options else "task_id", "")
-    is_kind = is_registered(name)
-    if not (options or is_kind) or request.path != f"/tasks/{name}":
+    is_task_type = is_registered(name)
+    if not (options or is_task_type) or request.path != f"/tasks/{name}":
         return None
-    allowed = {"Allow": "OPTIONS, POST" if is_kind else "DELETE, GET, HEAD, OPTIONS"}
+    allowed = {"Allow": "OPTIONS, POST" if is_task_type else "DELETE, GET, HEAD, OPTIONS"}
     if options:
         return Response(headers=allowed)
     raise Problem("method-not-allowed", f"A task type only supports POST. See /catalog/{name}.", headers=allowed)

@@ -1,4 +1,4 @@
-"""The list of tasks as a file: the newest tasks of a view, as CSV or JSON."""
+"""Exports the list of tasks: the newest tasks of a view, as CSV or JSON."""
 
 import csv
 import io
@@ -20,10 +20,10 @@ from server.web.ui.format.words import message, summary
 from server.web.ui.search import search
 from server.web.ui.tasks import now_ms, reasons
 
-#: Tasks of one file.
+#: Maximum number of tasks per file.
 MAX_EXPORTED = 10_000
 
-#: A spreadsheet must not run a cell as a formula.
+#: Text that a spreadsheet would run as a formula.
 _FORMULA = re.compile(r"[=+@\t\r]|-[^\d.]")
 
 Row = dict[str, str | float | None]
@@ -31,7 +31,7 @@ Row = dict[str, str | float | None]
 
 @ui.get("/ui/tasks/export")
 def export() -> Response:
-    """The tasks of the filters and the search in the query."""
+    """Export the tasks that match the query's filters and search."""
     kind = request.args.get("format", "csv")
     if kind not in ("csv", "json"):
         raise Problem("bad-request", "The format of an export is csv or json.")

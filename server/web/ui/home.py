@@ -23,7 +23,7 @@ from server.web.ui.format.words import read_inputs
 from server.web.ui.forms import TaskForm, form_of
 from server.web.ui.tasks import reasons
 
-#: Tasks that the start page shows to their owner.
+#: Maximum number of recent tasks on the start page.
 _RECENT = 5
 
 
@@ -39,7 +39,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A choice in plain words: a task type with its input."""
+    """A suggested task: a task type with its input."""
 
     name: str
     text: str
@@ -49,7 +49,7 @@ class Preset:
 
     @property
     def picture(self) -> Markup:
-        """A drawing of what it does."""
+        """Draw the preset's effect."""
         return Markup('<svg class="i" viewBox="0 0 48 48" aria-hidden="true">{}</svg>').format(Markup(self.shapes))
 
 
@@ -85,7 +85,7 @@ PRESETS = (
 
 @ui.get("/")
 def home() -> Response:
-    """Drop a file, choose a task type, see the latest tasks."""
+    """Show the start page: drop a file, choose a task type, see recent tasks."""
     return page(
         "home.html",
         "/",
@@ -110,13 +110,13 @@ def _recent() -> list[Record]:
 
 @ui.get("/ui/run/<name>")
 def run(name: str) -> Response:
-    """The form of one task type."""
+    """Show the form of one task type."""
     return run_page(definition(name))
 
 
 @ui.post("/ui/run/<name>")
 def run_plain(name: str) -> BaseResponse:
-    """Run the form of a browser without JavaScript, and lead to the task's page."""
+    """Submit the form of a browser without JavaScript, and redirect to the task's page."""
     owner = require_submit().owner
     made = definition(name)
     try:
@@ -137,7 +137,7 @@ def run_page(
     retry_of: str = "",
     given: Mapping[str, Any] | None = None,
 ) -> Response:
-    """The form of a task type: empty, with what is wrong with it, or with the input of an earlier task."""
+    """Show a task type's form: empty, with its errors, or with the input of an earlier task."""
     return page(
         "run.html",
         "/",
@@ -151,12 +151,12 @@ def run_page(
 
 
 def run_form(made: TaskDefinition) -> TaskForm:
-    """The form of a task type, with the server's address as the browser has it."""
+    """Build a task type's form, with the server's address as seen by the browser."""
     return form_of(made, request.host_url.rstrip("/") + request.script_root)
 
 
 def _groups() -> list[tuple[str, list[Card]]]:
-    """The task types by their files."""
+    """Group the task types by the files that they accept."""
     found: dict[str, list[Card]] = {"Pictures": [], "Tables and text": [], "Other files": [], "Without a file": []}
     for each in catalog():
         found[_group(each)].append(_card(each))

@@ -28,7 +28,7 @@ from server.web.ui.format.words import message
 from server.web.ui.stream import LiveBody, sent_event
 from server.web.ui.tasks import counts_of, now_ms, reasons
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 _EVERY = 2.0
 
 #: Tasks of one page that are followed, and newer ones that are counted.
@@ -37,7 +37,7 @@ _MAX_IDS, _MAX_FRESH = 100, 100
 
 @ui.get("/ui/tasks/events")
 def list_events() -> Response:
-    """Follow the tasks that `ids` names since `at`, and count those newer than `top`, where that is given."""
+    """Follow the tasks in `ids` since `at`, and count those newer than `top`, if it is given."""
     args = request.args
     ids = [each for each in args.get("ids", "").split(",") if each][:_MAX_IDS]
     at = int(args["at"]) if args.get("at", "").isdigit() else now_ms()

@@ -1,4 +1,4 @@
-"""A task's own page: why it failed first, then its attempts, input, log and result."""
+"""A task's own page: the reason for a failure first, then attempts, input, log and result."""
 
 import json
 from typing import Any
@@ -19,13 +19,13 @@ from server.web.ui.format.trace import traced
 from server.web.ui.home import run_page
 from server.web.ui.tasks import now_ms
 
-#: Characters of a result that its page shows; the rest is behind a link.
+#: Maximum characters of a result on its page; a link leads to the rest.
 _MAX_RESULT = 20_000
 
 
 @ui.get("/ui/tasks/<task_id>")
 def task(task_id: str) -> BaseResponse:
-    """One task."""
+    """Show one task."""
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
     result = json.dumps(json.loads(store().tasks.result(record)), indent=2, ensure_ascii=False)
     lines = [entry for entry in entries if entry.word == "log"]
@@ -50,13 +50,13 @@ def task(task_id: str) -> BaseResponse:
 
 @ui.get("/ui/tasks/<task_id>/change")
 def change(task_id: str) -> BaseResponse:
-    """The form of a task's type with its input, to run it again with another."""
+    """Show the form of a task's type with its input, to run it again with changes."""
     record = find(task_id)
     return run_page(definition(record.task_type), retry_of=record.id, given=input_of(record))
 
 
 def _failure(record: Record) -> dict[str, Any] | None:
-    """Why it failed, with the traceback: admins only."""
+    """Return the reason for the failure, with the traceback, for admins only."""
     if record.status is not Status.FAILED or not caller().is_admin:
         return None
     (raw,) = store().tasks.failures([record.id])
@@ -67,5 +67,5 @@ def _failure(record: Record) -> dict[str, Any] | None:
 
 
 def _dropped(entries: list[Entry]) -> bool:
-    """Whether the oldest entries are no longer kept: the first one has the number 1."""
+    """Return whether the oldest entries are deleted: the first one has the number 1."""
     return bool(entries) and entries[0].number > 1

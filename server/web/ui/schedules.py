@@ -1,4 +1,4 @@
-"""Schedules: when each runs, in words, its last runs, and a form to make or edit one. Admins see everyone's."""
+"""Schedules: each one's times, its last runs, and a form to create or edit one. Admins see all owners' schedules."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def _visible() -> list[dict[str, Any]]:
 
 @ui.get("/ui/schedules/words")
 def spoken() -> Response:
-    """What a cron line means, for the form while one types: words and the next times."""
+    """Describe a cron line while the user types it: in words, and its next times."""
     line, zone = request.args.get("cron", "")[:200], request.args.get("timezone", "UTC")[:64]
     try:
         timing = Timing(None, check_cron(line), check_timezone(zone), 0)
@@ -68,7 +68,7 @@ def spoken() -> Response:
 
 
 def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
-    """A parameter in a schedule's form; files are given by address, as nobody is there to choose one later."""
+    """Build a parameter of a schedule's form; files are given by address, because each run needs them."""
     if each.control != "file":
         return each
     if made.uploads[each.name] is Arity.MANY:
@@ -77,7 +77,7 @@ def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
 
 
 def _shown(schedule: dict[str, Any]) -> dict[str, Any]:
-    """A schedule with its time in words."""
+    """Return a schedule with its time in words."""
     when = interval_words(schedule["every"]) if schedule["every"] else cron_words(schedule["cron"])
     zone = "" if schedule["every"] or schedule["timezone"] == "UTC" else f", {schedule['timezone']}"
     given = schedule["input"]

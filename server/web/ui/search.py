@@ -1,6 +1,7 @@
-"""Search in tasks: by the beginning or end of an id, error, input, tag, type or owner. It looks at the newest first.
+"""Search in tasks: by the beginning or end of an id, error, input, tag, type or owner. It reads the newest first.
 
-A search reads a limited number of tasks, for a limited time, and says where it stopped: the next one goes on there.
+A search reads a limited number of tasks, for a limited time, and returns where it stopped, so that the next one can
+continue.
 """
 
 import time
@@ -10,19 +11,19 @@ from server.store.listing import Filter
 from server.store.record import Record
 from server.web.current import store
 
-#: Tasks and seconds of one search; tasks that are read at once.
+#: Maximum tasks and seconds per search; tasks per read.
 MAX_LOOKED_AT, MAX_SECONDS, _CHUNK = 10_000, 1.5, 500
 
 #: Bytes of an input that are searched.
 _MAX_INPUT = 20_000
 
-#: The shortest part of an id that is taken for one.
+#: Minimum length of a part of an id.
 _MIN_ID = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The matches, how many tasks were read, and where to go on; None after the oldest task."""
+    """The matches, the number of tasks read, and where to continue; None after the oldest task."""
 
     records: list[Record]
     looked_at: int
@@ -31,7 +32,7 @@ class Found:
 
 
 def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> Found:
-    """The newest tasks behind the cursor that the filter and every word of the text match."""
+    """Return the newest tasks after the cursor that match the filter and every word of the text."""
     words = text.lower().split()
     until = time.monotonic() + MAX_SECONDS
     found: list[Record] = []

@@ -1,7 +1,7 @@
-"""Streams of changes for pages that are looked at, as server-sent events.
+"""Streams of changes for open pages, as server-sent events.
 
-`LiveBody` looks again every few seconds and says in a comment that it lives. `PageParts` sends the parts of a page that
-differ from those sent before, so an idle page costs one request however long it is open:
+`LiveBody` checks every few seconds, and sends a comment as heartbeat. `PageParts` sends the changed parts of a page, so
+an idle page costs one request for any time:
 
     part    {"id", "html"}    the new content of the element with this id
 """
@@ -23,15 +23,15 @@ from server.store.connection import UNREACHABLE
 from server.web.current import store
 from server.web.long_poll import PARKED, PLACES
 
-#: Seconds of silence after which a comment says that the connection lives.
+#: Seconds of silence before a heartbeat comment.
 _HEARTBEAT = 15.0
 
-#: Ages tick in the browser: they make no difference.
+#: Ages are updated in the browser, so they do not count as a change.
 _AGES = re.compile(r"(<time [^>]*>)[^<]*(?=</time>)")
 
 
 class LiveBody:
-    """A stream that looks every few seconds. It ends when the viewer's key is revoked."""
+    """A stream that checks for changes every few seconds. It ends when the viewer's key is revoked."""
 
     def __init__(self, store: Store, viewer: Caller, every: float) -> None:
         self._store = store
@@ -42,18 +42,18 @@ class LiveBody:
 
     @property
     def due(self) -> float:
-        """When to look again."""
+        """Return the time of the next check."""
         return self._looked + self._every
 
     def more(self) -> bytes:
-        """The changes since the last look."""
+        """Return the changes since the last check."""
         now = time.monotonic()
         if now < self.due:
             return b""
         self._looked = now
         try:
             text = self._look()
-        except UNREACHABLE:  # the next look comes when Redis is back
+        except UNREACHABLE:  # the next check follows when Redis is back
             text = b""
         if not text and now - self._written >= _HEARTBEAT:
             text = b": still here\n\n"
@@ -68,12 +68,12 @@ class LiveBody:
         return b"".join(self.changes())
 
     def changes(self) -> Iterable[bytes]:
-        """The events since the last look."""
+        """Yield the events since the last check."""
         raise NotImplementedError
 
 
 class PageParts(LiveBody):
-    """The blocks of a page's template. `values` gives what they show, or None if nothing has changed."""
+    """The blocks of a page's template. `values` returns their values, or None if nothing has changed."""
 
     def __init__(
         self, viewer: Caller, template: str, parts: Sequence[str], values: Callable[[], Mapping[str, Any] | None]
@@ -88,7 +88,7 @@ class PageParts(LiveBody):
         self._sent: dict[str, bytes] = {}
 
     def changes(self) -> Iterator[bytes]:
-        """The parts that differ."""
+        """Yield the changed parts."""
         with self._app.request_context(self._environ):
             g.caller, g.request_id = self._viewer, ""
             values = self._values()
@@ -107,5 +107,5 @@ class PageParts(LiveBody):
 
 
 def sent_event(name: str, data: object) -> bytes:
-    """An event as it is sent."""
+    """Encode an event for the stream."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), pydantic_core.to_json(data))

@@ -25,10 +25,10 @@ from server.web.ui.search import Found, search
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-#: Empty pages in a row that are passed over: a tag has tasks of other types and statuses, too.
+#: Maximum consecutive empty pages to skip: a tag also has tasks of other types and statuses.
 _MAX_EMPTY = 10
 
-#: Tabs in their order, and from which width on each is shown: always, from a tablet, from a wide screen.
+#: Tabs in order, and the minimum screen for each: any, a tablet, a wide screen.
 _TABS = {
     "": "keep",
     Status.FAILED: "keep",
@@ -44,7 +44,7 @@ _TABS = {
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A status with its address and how many tasks it has, where that is known."""
+    """A status with its address and its number of tasks, if known."""
 
     status: str
     name: str
@@ -56,7 +56,7 @@ class Tab:
 
 @ui.get("/ui/tasks")
 def tasks() -> BaseResponse:
-    """The tasks that the viewer's key may see, newest first."""
+    """List the tasks that the viewer's key may see, newest first."""
     wanted = request.args.get("id", request.args.get("q", "")).strip().lower()
     if _ID.fullmatch(wanted):
         return redirect(url(f"/ui/tasks/{wanted}"), 303)
@@ -112,7 +112,7 @@ def _is_vague(record: Record) -> bool:
 
 
 def _live(query: dict[str, str], shown: list[Record]) -> str:
-    """The address of the page's stream of changes. Older pages do not count newer tasks."""
+    """Return the address of the page's event stream. Older pages do not count newer tasks."""
     given = {name: text for name, text in query.items() if name != "limit"}
     ids = ",".join(record.id for record in shown[:100])
     top = {} if {"cursor", "q"} & set(request.args) else {"top": shown[0].id if shown else ""}
@@ -120,7 +120,7 @@ def _live(query: dict[str, str], shown: list[Record]) -> str:
 
 
 def _page() -> tuple[list[Record], int, None, str | None]:
-    """The page that the query asks for; empty ones before a full one are passed over."""
+    """Return the requested page; empty pages before a full one are skipped."""
     limit, wanted, cursor = page_limit(), asked_filter(), asked_cursor()
     for _ in range(_MAX_EMPTY):
         found = store().listing.page(wanted, limit, cursor)
@@ -152,7 +152,7 @@ def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[s
 
 
 def _tidied() -> list[tuple[str, str]]:
-    """The query without empty fields, with words of the search field as filters, and with UTC as the time zone."""
+    """Return the query without empty fields, with the search field's words as filters, and with UTC as time zone."""
     given: list[tuple[str, str]] = []
     for name, text in request.args.items(multi=True):
         if name == "q":
@@ -163,7 +163,7 @@ def _tidied() -> list[tuple[str, str]]:
 
 
 def _parsed(search: str) -> list[tuple[str, str]]:
-    """`tag:eu owner:billing refused` as filters and a text."""
+    """Parse `tag:eu owner:billing refused` into filters and a text."""
     found, rest = [], []
     for word in search.split():
         name, colon, value = word.partition(":")
@@ -175,7 +175,7 @@ def _parsed(search: str) -> list[tuple[str, str]]:
 
 
 def _zoned(text: str) -> str:
-    """A time of a `datetime-local` field, which has no zone, as UTC."""
+    """Convert a time of a `datetime-local` field, which has no zone, to UTC."""
     return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", text) else text
 
 
@@ -184,11 +184,11 @@ def _address(query: list[tuple[str, str]]) -> str:
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970."""
+    """Return milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
 @ui.app_template_filter("ran")
 def _ran(record: Record, now: int) -> float | None:
-    """How long the latest attempt ran, in seconds."""
+    """Return the run time of the latest attempt, in seconds."""
     return run_seconds(record, now)

@@ -66,7 +66,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values at equal steps, oldest first; the last step is still going on."""
+    """Values at equal steps, oldest first; the last step is incomplete."""
 
     name: str
     css: str
@@ -141,7 +141,7 @@ def _grid(top: float) -> list[tuple[float, str]]:
 
 
 def _nice(value: float) -> float:
-    """The smallest of 4, 8, 12, 20, 40, 80, 120 … that is not below the value."""
+    """Return the smallest of 4, 8, 12, 20, 40, 80, 120 … that is at least the value."""
     unit = 1.0
     while True:
         for factor in (4, 8, 12, 20):
@@ -151,7 +151,7 @@ def _nice(value: float) -> float:
 
 
 def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str, int]]:
-    """Marks of the time axis, in UTC; a script writes them in the reader's zone."""
+    """Return the marks of the time axis in UTC; a script converts them to the reader's zone."""
     form = "%H:%M" if len(starts) * step_seconds <= 86_400 else "%a %H:%M"
     moments = [starts[part * (len(starts) - 1) // 4] for part in range(5)]
     anchors = ("start", "middle", "middle", "middle", "end")

@@ -1,4 +1,4 @@
-"""Words and marks of the pages: times, sizes, numbers, states, and one line that says what a task is about."""
+"""Formats values for pages: times, sizes, numbers, states, and a one-line summary of a task."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from server.web.ui.blueprint import ui
 
 NONE = "\u2013"
 
-#: Characters of a summary, and how deep and how far it looks into an input.
+#: Maximum characters of a summary, and the number of values and the depth that it reads from an input.
 _SUMMARY, _MAX_VALUES, _MAX_DEPTH = 120, 8, 3
 
 #: Longer inputs are not parsed for a list.
@@ -28,13 +28,13 @@ _SPINNING = (Status.RUNNING,)
 
 @ui.app_template_global("icon")
 def icon(name: str, spin: bool = False) -> Markup:
-    """A symbol of the page."""
+    """Return a symbol of the page."""
     return Markup('<svg class="i{}" aria-hidden="true"><use href="#i-{}"/></svg>').format(" spin" if spin else "", name)
 
 
 @ui.app_template_global("state")
 def state(status: str, text: str = "", size: str = "", silent: bool = False) -> Markup:
-    """A status as shape, color and word; `silent` leaves the word to screen readers."""
+    """Show a status as shape, color and word; `silent` hides the word from the screen, not from screen readers."""
     spin = status in _SPINNING
     hidden = Markup(' class="sr"') if silent else ""
     return Markup('<span class="st {}{}">{}<span{}>{}</span></span>').format(
@@ -44,13 +44,13 @@ def state(status: str, text: str = "", size: str = "", silent: bool = False) -> 
 
 @ui.app_template_filter("number")
 def number(value: float | None) -> str:
-    """`12,345`: in full, with separators."""
+    """Format a number with separators: `12,345`."""
     return NONE if value is None else f"{value:,}"
 
 
 @ui.app_template_filter("percent")
 def percent(part: float, whole: float) -> str:
-    """`38%`; one decimal below ten."""
+    """Format a percentage: `38%`; with one decimal place below ten."""
     if not whole:
         return NONE
     share = 100 * part / whole
@@ -59,7 +59,7 @@ def percent(part: float, whole: float) -> str:
 
 @ui.app_template_filter("span")
 def span(seconds: float | None) -> str:
-    """`40 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
+    """Format a duration: `40 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
     if seconds is None:
         return NONE
     if seconds < 0.9995:
@@ -74,7 +74,7 @@ def span(seconds: float | None) -> str:
 
 @ui.app_template_filter("length_of")
 def length(seconds: float) -> str:
-    """Like `span`, but to the second: `1 min 59 s`."""
+    """Format a duration to the second: `1 min 59 s`."""
     if not 59.5 <= seconds < 86_400:
         return span(seconds)
     hours, minutes, rest = int(seconds // 3600), int(seconds // 60 % 60), int(seconds % 60)
@@ -83,13 +83,13 @@ def length(seconds: float) -> str:
 
 @ui.app_template_filter("moment")
 def moment(milliseconds: int | None) -> str:
-    """A time as the API writes it."""
+    """Format a time as the API does."""
     return timestamp(milliseconds) or ""
 
 
 @ui.app_template_filter("clock")
 def clock(milliseconds: int | None) -> str:
-    """A time for a reader, in UTC, to the second."""
+    """Format a time for a reader, in UTC, to the second."""
     return (timestamp(milliseconds) or NONE).replace("T", " ").partition(".")[0]
 
 
@@ -99,7 +99,7 @@ def _ms(value: Any) -> int | None:
 
 @ui.app_template_filter("at")
 def at(value: int | str | None, form: str = "") -> Markup:
-    """A point in time. A script writes it in the reader's zone; without one it is in UTC.
+    """Show a time. A script converts it to the reader's zone; without JavaScript it is in UTC.
 
     `form` is empty (the time, with the day unless it is today), `ago`, `in`, `day` or `exact` (milliseconds).
     """
@@ -120,16 +120,16 @@ def at(value: int | str | None, form: str = "") -> Markup:
 
 @ui.app_template_filter("local")
 def local(text: str) -> str:
-    """A time of a query as a `datetime-local` field holds it, in UTC."""
+    """Convert a time of a query to the value of a `datetime-local` field, in UTC."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
-    except OverflowError:  # the first or the last day of all, in another zone
+    except OverflowError:  # the first or last possible day, in another zone
         return ""
 
 
 @ui.app_template_filter("sized")
 def sized(size: int) -> str:
-    """`5 B`, `3.2 kB`, `1.2 MB`."""
+    """Format a size: `5 B`, `3.2 kB`, `1.2 MB`."""
     for unit, word in ((1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {word}" if size < 99.95 * unit else f"{size / unit:.0f} {word}"
@@ -138,7 +138,7 @@ def sized(size: int) -> str:
 
 @ui.app_template_filter("code")
 def code(text: str) -> Markup:
-    """Text whose `backticks` become code."""
+    """Convert `backticks` in a text to code elements."""
     parts = str(text).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
@@ -147,7 +147,7 @@ def code(text: str) -> Markup:
 
 @ui.app_template_filter("pretty")
 def pretty(value: Any) -> str:
-    """JSON for a reader."""
+    """Format JSON for a reader."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -168,7 +168,7 @@ def read_inputs(records: Sequence[Record]) -> None:
 
 
 def summarized(given: Any) -> str:
-    """The values of an input in one line."""
+    """Summarize the values of an input in one line."""
     found = list(_values(given, 0))
     files = [text for is_file, text in found if is_file]
     others = [text for is_file, text in found if not is_file]
@@ -177,7 +177,7 @@ def summarized(given: Any) -> str:
 
 
 def _values(value: Any, depth: int, name: str = "") -> Iterator[tuple[bool, str]]:
-    """The scalars of a value, and whether each is a file's name."""
+    """Yield the scalars of a value, and whether each is a file's name."""
     if isinstance(value, dict):
         if file := value.get("filename") or (value.get("url") if "media_type" in value else None):
             yield True, str(file)
@@ -201,7 +201,7 @@ def _values(value: Any, depth: int, name: str = "") -> Iterator[tuple[bool, str]
 
 @ui.app_template_filter("message")
 def message(record: Record) -> str:
-    """The most that one line can say of how a task stands: its error's own message, its progress, its place."""
+    """Describe a task's state in one line: its error's message, its progress, or its position in the queue."""
     if record.status is Status.SUCCEEDED:
         return ""
     if record.error and record.status is not Status.RUNNING:

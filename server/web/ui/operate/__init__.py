@@ -1,6 +1,6 @@
 """Pages to operate the server, for admins.
 
-overview.py   what needs attention, queues, workers; figures.py: its figures
+overview.py   alerts, queues, workers; figures.py: its numbers
 failures.py   failed tasks by cause
 """
 

@@ -1,4 +1,4 @@
-"""Failures: failed tasks grouped by cause, with a plot of each, and acts on exactly one group. For admins."""
+"""Failures: failed tasks grouped by cause, with a plot of each, and actions on exactly one group. For admins."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from server.web.ui.stream import PageParts
 
 _RANGES = {"hour": ("1 hour", 3600), "day": ("24 hours", 86_400), "week": ("7 days", 604_800)}
 
-#: Bars of a plot.
+#: Number of bars in a plot.
 _BARS = 24
 
 
@@ -47,7 +47,7 @@ class GroupRow:
 
 @ui.get("/ui/failures")
 def failures() -> Response:
-    """The groups of a time range, the largest first."""
+    """Show the groups of a time range, the largest first."""
     require_admin()
     chosen = _range()
     address = url("/ui/failures/events?" + urlencode({"range": chosen}))
@@ -72,7 +72,7 @@ def _since(chosen: str) -> int:
 
 
 def _changed(chosen: str) -> Callable[[], dict[str, Any] | None]:
-    """The groups, read again only when the number of failed tasks is another: a grouping reads thousands of records."""
+    """Return a function that reads the groups only after new failures: a grouping reads thousands of records."""
     last: dict[str, int] = {}
 
     def values() -> dict[str, Any] | None:
@@ -95,13 +95,13 @@ def _values(chosen: str) -> dict[str, Any]:
 
 
 def _row(group: FailureGroup, since: int, moment: str) -> GroupRow:
-    # By type and time, so that a request for the group looks at no other tasks.
+    # By type and time, so that a request for the group reads no other tasks.
     query = urlencode({"failure": group.cause.key, "task": group.task, "since": moment})
     return GroupRow(group, *_spark(group, since), query)
 
 
 def _spark(group: FailureGroup, since: int) -> tuple[list[SparkBar], str]:
-    """Failures over the range as bars, and in a sentence."""
+    """Return failures over the range as bars, and a sentence."""
     step = max(1, (int(time.time() * 1000) - since) // _BARS)
     counts = [0] * _BARS
     for moment in group.moments:

@@ -1,4 +1,4 @@
-"""The overview's figures: key figures, plots, and rows of queues, task types and owners."""
+"""The numbers of the overview: key figures, plots, and rows of queues, task types and owners."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from server.store.stats import OTHERS, STEPS, Flow, Flows, Range
 from server.web.ui.format.plots import Plot, Series, plot
 from server.web.ui.format.words import percent, span
 
-#: Minutes from which the pace of a queue is taken: a step of the last hour.
+#: Minutes for measuring a queue's speed: a step of the last hour.
 _PACE_MINUTES = 5
 
-#: Rows of owners.
+#: Maximum number of rows for owners.
 _MAX_OWNERS = 12
 
 _ENDS = ("succeeded", "failed", "canceled")
 
-#: Seconds from which an average wait is plotted in minutes.
+#: Minimum seconds of an average wait that is plotted in minutes.
 _IN_MINUTES = 180
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A key figure with a line that puts it in proportion."""
+    """A key figure with a line that explains it."""
 
     name: str
     figure: str
@@ -33,7 +33,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue with its pace."""
+    """A queue with its speed."""
 
     name: str
     waiting: int
@@ -46,17 +46,17 @@ class QueueRow:
 
     @property
     def in_per_minute(self) -> str:
-        """Arrivals a minute."""
+        """Return arrivals per minute."""
         return _rate(self.arriving)
 
     @property
     def out_per_minute(self) -> str:
-        """Ends a minute."""
+        """Return ended tasks per minute."""
         return _rate(self.ending)
 
     @property
     def drains(self) -> str:
-        """How long what waits takes at this pace."""
+        """Estimate how long the waiting tasks take at this speed."""
         if not self.waiting:
             return "Now"
         if not self.ending:
@@ -66,7 +66,7 @@ class QueueRow:
 
     @property
     def state(self) -> tuple[str, str, str]:
-        """In words, as a level and as a symbol."""
+        """Return the queue's state as text, level and symbol."""
         if self.waiting and not self.has_worker:
             return "No worker", "warn", "failures"
         if self.waiting and not self.ending:
@@ -78,7 +78,7 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class FlowRow:
-    """A task type or an owner in the chosen time."""
+    """A task type or an owner in the chosen time range."""
 
     name: str
     flow: Flow
@@ -89,27 +89,27 @@ class FlowRow:
 
     @property
     def arrived(self) -> int:
-        """Submitted tasks."""
+        """Return the number of submitted tasks."""
         return self.flow.total("arrived")
 
     @property
     def ended(self) -> int:
-        """Tasks that ended."""
+        """Return the number of ended tasks."""
         return ended(self.flow)
 
     @property
     def failed(self) -> int:
-        """Tasks that failed."""
+        """Return the number of failed tasks."""
         return self.flow.total("failed")
 
     @property
     def failed_share(self) -> str:
-        """Of those that ended."""
+        """Return the failed share of the ended tasks."""
         return percent(self.failed, self.ended)
 
 
 def ended(flow: Flow) -> int:
-    """How many tasks ended."""
+    """Count the ended tasks of a flow."""
     return sum(flow.total(each) for each in _ENDS)
 
 
@@ -118,7 +118,7 @@ def _rate(number: float) -> str:
 
 
 def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, str]) -> list[QueueRow]:
-    """The queues, most waiting first. Their pace is that of the last whole step, and of the one that has begun."""
+    """Return the queues, most waiting tasks first. Their speed is that of the last complete and the current step."""
     rows = []
     for queue in queues:
         types = [name for name, of_queue in kinds.items() if of_queue == queue["name"]]
@@ -141,7 +141,7 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, s
 
 
 def type_rows(flows: Flows, kinds: dict[str, str], times: Iterable[dict[str, Any]]) -> list[FlowRow]:
-    """Task types, most failures first, then the busiest."""
+    """Return the task types, most failures first, then the busiest."""
     by_name = {each["task"]: each for each in times}
     rows = [
         FlowRow(name, flow, queue=kinds.get(name, ""), times=by_name.get(name)) for name, flow in flows.by_type.items()
@@ -150,7 +150,7 @@ def type_rows(flows: Flows, kinds: dict[str, str], times: Iterable[dict[str, Any
 
 
 def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
-    """Who fills the queues: owners with the most unfinished tasks, then those who submitted most."""
+    """Return the owners with the most unfinished tasks, then those with the most submits."""
     whole = sum(unfinished.values())
     names = {*unfinished, *flows.by_owner} - {OTHERS}
     rows = [
@@ -161,7 +161,7 @@ def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
 
 
 def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, words: str) -> list[Stat]:
-    """Six key figures; `flow` is that of the chosen time, and `words` name it."""
+    """Return six key figures; `flow` is that of the chosen time range, which `words` describe."""
     waiting = sum(row.waiting for row in rows)
     oldest = max(rows, key=lambda row: row.oldest_seconds or 0, default=None)
     figure, _, unit = span(oldest.oldest_seconds if oldest else None).partition(" ")
@@ -187,7 +187,7 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
 
 
 def _slowest(rows: Sequence[QueueRow]) -> QueueRow | None:
-    """The queue that takes longest to drain."""
+    """Return the queue that takes longest to drain."""
     waiting = [row for row in rows if row.waiting]
     return max(
         waiting,
@@ -197,7 +197,7 @@ def _slowest(rows: Sequence[QueueRow]) -> QueueRow | None:
 
 
 def plots(flow: Flow, chosen: Range) -> list[Plot]:
-    """What arrived and ended, and how long tasks waited."""
+    """Return plots of arrivals, ends, and waiting times."""
     step = STEPS[chosen][0]
     unit = f"per {step // 60} minutes" if step < 3600 else f"per {step // 3600} hours"
     all_ended = [sum(numbers) for numbers in zip(*(flow.of(each) for each in _ENDS), strict=True)]

@@ -1,4 +1,4 @@
-"""The overview: what needs attention, arrives, waits and ends, who fills the queues, the workers. For admins."""
+"""The overview: alerts, arrivals, waits and ends, busiest owners, workers. For admins."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from server.web.ui.format.words import percent
 from server.web.ui.operate.figures import QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
 from server.web.ui.stream import PageParts
 
-#: What a recovery means.
+#: Descriptions of automatic recoveries.
 FINDINGS = {
     "lost_attempts": "Requeued after their worker died",
     "lost_messages": "Lost messages replaced",
@@ -33,7 +33,7 @@ FINDINGS = {
 _RANGES = {Range.HOUR: "1 hour", Range.DAY: "1 day", Range.WEEK: "1 week"}
 _WORDS = {Range.HOUR: "last hour", Range.DAY: "last day", Range.WEEK: "last week"}
 
-#: The share of failures that needs attention.
+#: The share of failures that raises an alert.
 _ALARMING = 0.2
 
 _PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
@@ -41,7 +41,7 @@ _PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that needs attention."""
+    """A problem that needs attention."""
 
     level: str
     title: str
@@ -52,13 +52,13 @@ class Alert:
 
 @ui.get("/ui/queues")
 def queues() -> BaseResponse:
-    """The overview's former address."""
+    """Redirect from the overview's former address."""
     return redirect(url("/ui/overview"), 301)
 
 
 @ui.get("/ui/overview")
 def overview() -> Response:
-    """Everything, for a time range and one queue, task type or owner, or all."""
+    """Show the overview for a time range, and for all tasks or one queue, task type or owner."""
     require_admin()
     chosen, subject = _range(), request.args.get("of", "")
     query = {"range": str(chosen)} | ({"of": subject} if subject else {})
@@ -109,7 +109,7 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
 
 
 def _subjects(kinds: dict[str, str], owners: list[str], subject: str) -> dict[str, list[tuple[str, str]]]:
-    """What can be looked at alone: by title, values of `of` and names."""
+    """Return the subjects that can be shown alone: by title, values of `of` and names."""
     kind, _, name = subject.partition(":")
     if kind == "owner" and name not in owners:
         owners = [*owners, name]

@@ -1,4 +1,4 @@
-// The start page: files that are dropped, pasted or chosen go to a preset or a task type. A task's page: its form runs.
+// The start page: dropped, pasted or chosen files go to a preset or a task type. A task type's page: its form runs.
 
 import { fill } from "./forms.js";
 import { uncover } from "./page.js";
@@ -9,7 +9,7 @@ import { call, element, icon, notice, parse, plural, root, sized, spoken } from 
 
 const drop = document.getElementById("drop");
 
-// `ready` is called as soon as a form can be used, before its lists have become fields.
+// `ready` is called as soon as a form works, before its lists are shown as fields.
 async function enhance(within, ready = () => {}) {
   for (const form of within.querySelectorAll("form[data-kind]")) {
     wire(form, within.querySelector("[data-samples]"));
@@ -24,14 +24,14 @@ async function enhance(within, ready = () => {}) {
   favorites(within);
 }
 
-// A media range against a file: a file without a type of its own goes by its name.
+// Returns whether a file matches a media range; a file without a type is matched by its name.
 function takes(accepts, file) {
   const known = { csv: "text/csv", tsv: "text/csv", txt: "text/plain", heic: "image/heic", heif: "image/heif" };
   const type = file.type || known[file.name.split(".").at(-1).toLowerCase()] || "application/octet-stream";
   return accepts.split(",").some((range) => range === "*/*" || range === type || (range.endsWith("/*") && type.startsWith(range.slice(0, -1))));
 }
 
-// The form of a task type is taken from its own page.
+// Loads a task type's form from its own page.
 async function open({ task, upload, values }, files, start) {
   const work = document.getElementById("work");
   work.hidden = false;

@@ -21,7 +21,7 @@ const idOf = (row) => row.id.slice(2);
 const text = (row, selector) => row.querySelector(selector)?.textContent ?? "";
 const known = (row) => ({ id: idOf(row), status: row.dataset.status, kind: text(row, ".c-task"), what: text(row, ".what > :first-child") });
 
-// Back from a task's page leads to the same filters.
+// The link back from a task's page keeps the filters.
 sessionStorage.setItem("list", location.pathname + location.search);
 
 function show() {
@@ -78,7 +78,7 @@ function uncover(within) {
   columns();
 }
 
-// Columns are this browser's choice.
+// The chosen columns are stored in this browser.
 function columns() {
   const off = JSON.parse(localStorage.getItem("columns") ?? '["id"]');
   for (const box of document.querySelectorAll("#column-list input")) {
@@ -112,7 +112,7 @@ async function showFresh() {
 
 const CAUTION = ["retrying", "canceling"];
 
-// A change writes the cells that differ; the row itself stays, with its selection and its focus.
+// A change updates only the cells that differ, so that the row keeps its selection and focus.
 function change(row, { status, message, started_ms: started, seconds }) {
   row.dataset.status = status;
   restate(row.querySelector(".c-status"), status);

@@ -1,10 +1,10 @@
-// Keeps a page true while one looks at it: one stream of events, and a notice while the connection is lost.
+// Keeps an open page up to date: one event stream, and a notice while the connection is lost.
 
 import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, root, spoken, wait } from "./wire.js";
 
 let trouble = null;
 
-// Shows what is wrong above all else, once, and takes it away again.
+// Shows one notice at the top of the page, and removes it.
 export function complain(problem) {
   const text = problem ? `${problem.title} ${problem.detail ?? ""}` : "";
   if (text === (trouble?.dataset.text ?? "")) return;
@@ -29,7 +29,7 @@ addEventListener("storage", () => {
 
 const streams = new Set();
 
-// Server-sent events by `fetch`: they can carry a key and the last id, and stop while nobody looks.
+// Server-sent events by `fetch`, which can send a key and the last id, and pauses while the page is hidden.
 export class Stream {
   constructor(path, handlers, last = "") {
     Object.assign(this, { path, handlers, last, closed: false, pause: 1 });
@@ -111,7 +111,7 @@ export class Stream {
 
 const same = (one, other) => one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id ?? "") === (other.id ?? "");
 
-// Makes an element equal to another one and writes only what differs: selection, focus, scroll and open details stay.
+// Makes an element equal to another one by changing only the differences: selection, focus, scroll and open details stay.
 export function morph(old, made) {
   if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== made.data) old.data = made.data;
@@ -130,7 +130,7 @@ export function morph(old, made) {
   });
 }
 
-// What the reader, not the server, has set.
+// State that the reader has set, not the server.
 const KEPT = new Set(["open", "hidden", "aria-pressed", "aria-selected"]);
 
 export const address = (path) => root + path;

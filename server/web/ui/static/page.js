@@ -1,4 +1,4 @@
-// What every page does: times in the reader's zone, ages that tick, copy buttons, theme, keyboard.
+// Functions of every page: times in the reader's zone, updated ages, copy buttons, theme, keyboard.
 
 import { root, span } from "./wire.js";
 
@@ -83,7 +83,7 @@ async function copy(button) {
   }
 }
 
-// Single keys: not while one types, and not where they are switched off.
+// Single-key shortcuts: not while the reader types, and not if they are switched off.
 const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 const PLACES = { t: "/ui/tasks", h: "/", f: "/ui/failures", o: "/ui/overview", s: "/ui/schedules", k: "/ui/keys" };
 let prefix = 0;
@@ -105,7 +105,7 @@ function press(event) {
   else document.dispatchEvent(new CustomEvent("key", { detail: event }));
 }
 
-// A page that says that the server or its store is away opens by itself when it is back.
+// A page that reports an unreachable server or store reloads when it is back.
 function recover(box) {
   document.getElementById("recover").hidden = false;
   setInterval(async () => {

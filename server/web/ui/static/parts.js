@@ -1,11 +1,11 @@
-// A live page: the server sends the parts that differ over one stream, and only what differs in them is written.
+// A live page: the server sends changed parts over one stream, and only their differences are applied.
 
 import { Stream, morph } from "./live.js";
 import { localize, uncover } from "./page.js";
 
 export function follow(address, changed = () => {}) {
   const mark = document.querySelector(".live");
-  // A question that is open keeps its place: what has come meanwhile is written when it is answered.
+  // Changes wait while a confirmation is open, and are applied afterwards.
   const held = new Map();
   const write = (id, html) => {
     const old = document.getElementById(id);

@@ -1,4 +1,4 @@
-// A task's own page: it follows the task by its events and writes only what differs.
+// A task's own page: it follows the task's events and updates only the differences.
 
 import { actOnOne, backTo } from "./acts.js";
 import { Stream, morph } from "./live.js";
@@ -7,7 +7,7 @@ import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
 import { DONE, call, element, parse, post, reason, restate } from "./wire.js";
 
-// Log lines are written at most four times a second.
+// Log lines are added at most four times a second.
 const LOG_MS = 250;
 
 const head = document.getElementById("state");
@@ -17,10 +17,10 @@ let writing = null;
 
 const PARTS = ["why", "fall", "about", "tries"];
 
-// Seconds between two looks at a webhook that is still to be delivered.
+// Seconds between two checks of an undelivered webhook.
 const WEBHOOK = 5;
 
-// The parts that a new status changes come from the page itself, once for each change.
+// After a new status, the changed parts are loaded from the page, once per change.
 async function refresh() {
   const page = parse(await (await call(location.pathname)).text());
   const done = DONE.includes(page.getElementById("state").dataset.status);
@@ -99,7 +99,7 @@ function reveal() {
 }
 
 function follow() {
-  // What the page shows already is not told again.
+  // Entries that the page already shows are not requested again.
   const last = `${lines.dataset.last}.page`;
   const stream = new Stream(head.dataset.events, {
     status,

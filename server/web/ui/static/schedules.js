@@ -1,4 +1,4 @@
-// Schedules: run, pause, delete, make and edit. What is wrong is said in the server's words, at its field.
+// Schedules: run, pause, delete, create and edit. The server's error messages are shown at their fields.
 
 import { ask, say } from "./confirm.js";
 import { badJson, fill, free, mark, values } from "./forms.js";
@@ -44,7 +44,7 @@ async function act({ run, pause, delete: gone }) {
   }
 }
 
-// The fields of another task type come from its own page.
+// Loads the fields of another task type from its own page.
 async function choose(task) {
   const page = parse(await (await call(`/ui/schedules?task=${encodeURIComponent(task)}`)).text());
   given().replaceWith(document.adoptNode(page.getElementById("given")));
@@ -68,7 +68,7 @@ async function make() {
   speak();
 }
 
-// A cron line in words and its next times, while one types.
+// Describes a cron line in words, with its next times, while the user types.
 let asked = 0;
 async function speak() {
   const [cron, timezone] = [form.elements.cron.value.trim(), form.elements.timezone.value.trim()];
@@ -82,7 +82,7 @@ async function speak() {
   place.classList.toggle("bad", Boolean(answer.error));
 }
 
-// Errors of the input belong to its fields, the others to the schedule's own.
+// Errors of the input are shown at its fields, other errors at the schedule's fields.
 function markAll(errors) {
   const at = (part, name) => errors.filter(({ loc }) => (loc[0] === "input") === part).map(({ loc, msg }) => ({ loc: loc[0] === name ? loc.slice(1) : loc, msg }));
   mark(given(), at(true, "input"));

@@ -1,4 +1,4 @@
-// Saved views of the list: each is an address with its filters, under a name, in this browser.
+// Saved views of the list, stored in this browser: each is a name with an address that has the filters.
 
 import { element, icon } from "./wire.js";
 
@@ -11,7 +11,7 @@ function store(views) {
   show();
 }
 
-// The name says what the address selects: the reader sees it in the row of chips.
+// The suggested name describes the filters; the row of chips shows it.
 function nameOf(search) {
   const words = [...new URLSearchParams(search)].map(([name, value]) => name === "q" ? `“${value}”` : name === "status" ? value : `${name} ${value}`);
   return words.join(", ").slice(0, 80) || "All tasks";
