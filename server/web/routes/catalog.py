@@ -83,7 +83,7 @@ def show_task_type(name: str) -> Response:
 
 
 def _entry(each: TaskDefinition) -> CatalogEntry:
-    limits = KindLimits(
+    limits = TaskTypeLimits(
         soft_seconds=each.limits.soft,
         hard_seconds=each.limits.hard,
         max_upload_bytes=each.max_upload_bytes or store().settings.max_upload_bytes,
@@ -97,5 +97,5 @@ def _entry(each: TaskDefinition) -> CatalogEntry:
         uploads=dict(each.uploads),
         accepts=list(each.accepts),
         limits=limits,
-        links=KindLinks.model_validate({"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"}),
+        links=TaskTypeLinks.model_validate({"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"}),
     )
