@@ -1,4 +1,4 @@
--- Whether it is time for a job that is done every now and then.
+-- Decide whether a periodic job is due.
 -- Input: job, seconds until the next time. Output: 1 or 0. Publishes nothing.
 --- @include "when_full"
 allow_when_full()

@@ -1,5 +1,5 @@
 -- Cancel unfinished tasks whose `cancel_after` has passed.
--- Input: most. Output: how many were looked at: fewer than `most` means that none is left. Publishes each status.
+-- Input: most. Output: the number of tasks read; below `most` means that none is left. Publishes each status.
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"

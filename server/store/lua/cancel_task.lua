@@ -1,5 +1,5 @@
--- Cancel a task that waits, or ask one that runs to stop.
--- Input: id. Output: the status that it has now, or nil where there is no record. Publishes the status.
+-- Cancel a waiting task, or ask a running one to stop.
+-- Input: id. Output: the new status, or nil if there is no record. Publishes the status.
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"

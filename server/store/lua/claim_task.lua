@@ -1,6 +1,6 @@
--- Decide who runs a task: from `queued` to `running`, which counts the delivery. May be sent twice.
--- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts a minute
--- (0: any), 'owner' where they are each owner's.
+-- Claim a task for an attempt: from `queued` to `running`, which counts the delivery. May be sent twice.
+-- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts per minute
+-- (0: any), 'owner' if they apply to each owner.
 -- Output: {type, owner, input, deliveries, retries, request id}, or nil: drop the message. Publishes `running`.
 --- @include "clock"
 --- @include "indexes"
@@ -13,7 +13,7 @@ local id, token = ARGV[1], ARGV[2]
 local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id, 'i', 'a', 'd', 'h')
 local now = now_ms()
--- A worker that is stopping hands back what it holds; what it holds unawares it must not begin.
+-- A stopping worker returns the tasks that it knows of; it must not start one that it has not registered yet.
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end
 if record.s == 'queued' then
   local owner = ARGV[6] == 'owner' and record.o or ''

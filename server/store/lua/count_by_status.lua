@@ -1,4 +1,4 @@
--- How many of some tasks are in each status; those whose records are gone count as `expired`.
+-- Count some tasks by status; those without a record count as `expired`.
 -- Input: ids. Output: status, number, status, number… Publishes nothing.
 local counts = {}
 for _, id in ipairs(ARGV) do

@@ -1,5 +1,5 @@
--- How many tasks are in each status, from the sizes of the indexes.
--- Input: from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses as `selection` reads them.
+-- Count all tasks by status, from the sizes of the indexes.
+-- Input: from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses in the form of `selection`.
 -- Output: status, number, status, number… Publishes nothing.
 --- @include "selection"
 local counts, answer = {}, {}

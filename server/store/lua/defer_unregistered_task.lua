@@ -1,6 +1,5 @@
--- A worker that does not know the type of a queued task has its message: the task is due again later. The older it is,
--- the rarer: after a quarter of its age.
--- Input: id, ms until it is due again at least, and at most. Output: 1, or 0 where there is no such record.
+-- Defer a queued task whose type is unknown to the worker that fetched it. The delay is a quarter of the task's age.
+-- Input: id, minimum and maximum ms until it is due again. Output: 1, or 0 if there is no record.
 -- Publishes `scheduled`.
 --- @include "clock"
 --- @include "ids"

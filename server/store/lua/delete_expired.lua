@@ -1,5 +1,5 @@
--- Delete the records whose time is over.
--- Input: most. Output: how many there were: fewer than `most` means that none is left. Publishes `dropped` for each.
+-- Delete expired records.
+-- Input: most. Output: their number; below `most` means that none is left. Publishes `dropped` for each.
 --- @include "delete"
 --- @include "when_full"
 allow_when_full()

@@ -1,5 +1,5 @@
 -- Delete a finished record.
--- Input: id. Output: 1 where it had files or uploads, which are noted as to be deleted, else 0. Publishes `dropped`.
+-- Input: id. Output: 1 if it had files or uploads, which are recorded for deletion, else 0. Publishes `dropped`.
 --- @include "delete"
 --- @include "when_full"
 allow_when_full()

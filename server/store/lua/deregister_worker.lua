@@ -1,4 +1,4 @@
--- A worker has stopped.
+-- Remove a stopped worker.
 -- Input: worker. Output: none. Publishes nothing.
 redis.call('DEL', keys.worker(ARGV[1]))
 redis.call('ZREM', keys.workers, ARGV[1])

@@ -1,7 +1,9 @@
--- Which worker does maintenance, and whether leases may be judged. Every worker is here every second: a time in which
--- none was is an outage of this Redis, in which nobody could renew, and after which all need the time to come back.
+-- Elect the worker that runs maintenance, and decide whether leases may be checked. Every worker calls this every
+-- second:
+-- a period without any call is an outage of this Redis, in which nobody could renew, so that leases need a grace
+-- period.
 -- Input: worker, term ms, outage ms, grace ms.
--- Output: nil where another worker is the leader, else for how many ms no lease is to be judged. Publishes nothing.
+-- Output: nil if another worker is the leader, else the ms for which leases must not be checked. Publishes nothing.
 --- @include "clock"
 --- @include "when_full"
 allow_when_full()

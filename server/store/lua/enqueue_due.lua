@@ -1,13 +1,13 @@
--- Queue the scheduled and retrying tasks whose time has come.
--- Input: most, error (JSON) of a task that takes a file of one that did not succeed.
--- Output: how many were looked at: fewer than `most` means that none is left. Publishes each status.
+-- Queue the scheduled and retrying tasks that are due.
+-- Input: most, error (JSON) of a task that needs a file of one that did not succeed.
+-- Output: the number of tasks read; below `most` means that none is left. Publishes each status.
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"
 allow_when_full()
 local now = now_ms()
 
--- 'wait' while one of the tasks whose files it takes has not ended, 'fail' where one is gone or did not succeed.
+-- 'wait' while a task whose file it needs has not ended, 'fail' if one is gone or did not succeed.
 local function sources(record)
   local word = 'go'
   for source in string.gmatch(record.dp or '', '[^,]+') do

@@ -1,6 +1,6 @@
--- Take one message and note it as taken, in one step: kombu's `unacked` hash and index, as kombu writes them. Messages
--- of tasks that are not queued any more (canceled, or queued twice) are dropped on the way, a batch at a time.
--- Input: a nonce for the delivery tag, then queue and priority of each list, in the order in which to look.
+-- Fetch one message and record it as held, in one step: in kombu's `unacked` hash and index, in kombu's form. Messages
+-- of tasks that are no longer queued (canceled, or queued twice) are dropped on the way, a batch at a time.
+-- Input: a nonce for the delivery tag, then queue and priority of each list, in the order of reading.
 -- Output: nil, {queue, message} of a user's own Celery task, or {queue, id, tag, type, priority}. Publishes nothing.
 --- @include "messages"
 local MAX_DROPPED = 500
@@ -10,7 +10,7 @@ local function note(queue, message, tag)
   local time = redis.call('TIME')
   redis.call('ZADD', keys.unacked_index, time[1] + time[2] / 1e6, tag)
   redis.call('HSET', keys.unacked, tag, '[' .. message .. ',"",' .. cjson.encode(queue) .. ']')
-  -- There may be more for workers that sleep: wake the next.
+  -- There may be more messages for sleeping workers: wake the next one.
   if redis.call('EXISTS', keys.normal_list(queue), keys.high_list(queue), keys.low_list(queue)) > 0 then notify(queue) end
 end
 

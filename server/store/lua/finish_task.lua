@@ -1,7 +1,8 @@
--- The end of an attempt. Its message goes with it, so that no acknowledgment is needed. May be sent twice: an ended
--- record still has its lease token.
--- Input: id, lease token, status, then fields and values. Output: 1, or 0 where the attempt has lost its lease and what
--- it brings is dropped. Publishes the status.
+-- End an attempt. Its message is removed too, so that no acknowledgment is needed. May be sent twice: an ended record
+-- keeps its lease token.
+-- Input: id, lease token, status, then fields and values. Output: 1, or 0 if the attempt has lost its lease, so that
+-- its
+-- result is dropped. Publishes the status.
 --- @include "finish"
 --- @include "record"
 --- @include "values"

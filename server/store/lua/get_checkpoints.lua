@@ -1,4 +1,4 @@
--- What attempts of a task have noted. A task that is a retry begins with what the old one has noted.
+-- Read the checkpoints of a task's attempts. A retry starts with the checkpoints of the earlier task.
 -- Input: id. Output: keys and values. Publishes nothing.
 --- @include "when_full"
 allow_when_full()

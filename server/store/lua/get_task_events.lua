@@ -1,5 +1,5 @@
--- A record, and what its function has reported since.
--- Input: id, number of the last entry that the reader has (one that is still to come is not one of ours).
+-- Read a record and the later entries of its log.
+-- Input: id, number of the reader's last entry (a number that does not exist yet is ignored).
 -- Output: {fields and values, entries}. Publishes nothing.
 local id, last = ARGV[1], tonumber(ARGV[2])
 local written = tonumber(redis.call('HGET', keys.task(id), 'v') or 0)

@@ -1,5 +1,5 @@
--- A record and its place in the queue.
--- Input: id. Output: {fields and values, place (1 is next; 0: it is not queued)}. Publishes nothing.
+-- Read a record and its position in the queue.
+-- Input: id. Output: {fields and values, position (1 is next; 0: not queued)}. Publishes nothing.
 local fields = redis.call('HGETALL', keys.task(ARGV[1]))
 local record = {}
 for i = 1, #fields, 2 do

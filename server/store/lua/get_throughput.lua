@@ -1,4 +1,4 @@
--- How fast queues move.
+-- Read the speed of the queues.
 -- Input: none. Output: {slots of the living workers, running tasks, {type, recent run time in ms, …}}.
 -- Publishes nothing.
 local slots = 0

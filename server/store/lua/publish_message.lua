@@ -1,4 +1,4 @@
--- Put a user's own Celery message into a queue, and wake a worker.
+-- Add a user's own Celery message to a queue, and wake a worker.
 -- Input: queue, priority, message. Output: none. Publishes nothing.
 --- @include "messages"
 --- @include "when_full"

@@ -1,7 +1,8 @@
--- Store a schedule. A run that is due, and has not fired yet, stays where the timing does.
--- Input: name, definition, timing (what its fire times follow from), next fire time in ms (0: it is paused), owner, most
--- schedules of the owner, which may then only replace its own (0: any number, anyone's).
--- Output: 1 where the schedule is new, else 0; -1 where the owner has too many, -2 where it is another owner's.
+-- Store a schedule. A due run that has not fired is kept if the timing is unchanged.
+-- Input: name, definition, timing (it determines the fire times), next fire time in ms (0: paused), owner, maximum
+-- number
+-- of the owner's schedules, who may then replace only their own (0: no limit, and any schedule).
+-- Output: 1 if the schedule is new, else 0; -1 if the owner has too many, -2 if it is another owner's.
 -- Publishes nothing.
 local key = keys.schedule(ARGV[1])
 local owner, limit = ARGV[5], tonumber(ARGV[6])

@@ -1,5 +1,5 @@
--- A schedule could not fire.
--- Input: schedule, fire time in ms, next one (0: none; the same one: it is tried again), error (JSON). Output: none.
+-- Record a run of a schedule that could not fire.
+-- Input: schedule, fire time in ms, next one (0: none; the same one: retry), error (JSON). Output: none.
 -- Publishes nothing.
 --- @include "schedules"
 --- @include "when_full"

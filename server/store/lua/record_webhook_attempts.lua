@@ -1,6 +1,6 @@
--- Note the deliveries of a webhook that was leased.
+-- Record the delivery attempts of a leased webhook.
 -- Input: id, lease, attempts (JSON), ms until the next one ('' for none).
--- Output: 1, or 0 where the lease was lost or the record is gone. Publishes nothing.
+-- Output: 1, or 0 if the lease was lost or the record is gone. Publishes nothing.
 --- @include "clock"
 --- @include "when_full"
 allow_when_full()

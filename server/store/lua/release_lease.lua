@@ -1,6 +1,6 @@
--- Take an attempt away from the worker that holds its lease, and queue the task again.
--- Input: id, lease token, crashes to add, most crashes, error (JSON) at that many.
--- Output: the new status, or nil where there is no such attempt. Publishes the status.
+-- End the attempt of the worker that holds this lease, and queue the task again.
+-- Input: id, lease token, crashes to add, maximum crashes, error (JSON) for that many.
+-- Output: the new status, or nil if there is no such attempt. Publishes the status.
 --- @include "record"
 --- @include "release"
 --- @include "when_full"

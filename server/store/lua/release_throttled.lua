@@ -1,6 +1,6 @@
--- Queue the tasks of a type for which there is room now.
--- Input: type, owner ('': everyone), most at the same time (0: any), starts a minute (0: any), most of them now.
--- Output: how many were queued. Publishes nothing: their status is the same.
+-- Queue the throttled tasks of a type that its limit permits now.
+-- Input: type, owner ('': all), most at the same time (0: any), starts per minute (0: any), most of them now.
+-- Output: the number of queued tasks. Publishes nothing: their status does not change.
 --- @include "clock"
 --- @include "throttle"
 --- @include "when_full"

@@ -1,4 +1,4 @@
--- Renew the leases of what a worker runs.
+-- Renew the leases of a worker's attempts.
 -- Input: lease ms, ms after which a canceled attempt is stopped, then task ids and lease tokens.
 -- Output: a word for each: 'mine', 'stop' (canceled longer ago than that), 'other' (another attempt has the lease),
 -- 'queued', or 'none' of these. Publishes nothing.

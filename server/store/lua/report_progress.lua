@@ -1,6 +1,7 @@
--- What a task's function reports. Sent twice, it is noted twice: a line too many rather than one lost.
+-- Record progress and a log line of a task's function. If it is sent twice, it is recorded twice: better than a lost
+-- line.
 -- Input: id, lease token, progress (JSON; '': none), log entry (JSON; '': none), most entries kept.
--- Output: 'run', 'stop' (the client canceled) or 'lost' (another attempt has the lease, or it is over).
+-- Output: 'run', 'stop' (the client canceled) or 'lost' (another attempt has the lease, or the task has ended).
 -- Publishes `progress` and `log`.
 --- @include "clock"
 --- @include "record"
@@ -10,7 +11,7 @@ local id, token = ARGV[1], ARGV[2]
 local record = load(id)
 if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return 'lost' end
 
--- Entries are numbered by `v` in the record, so that a reader knows what it has missed when old ones have gone.
+-- Field `v` of the record numbers the entries, so that a reader can tell whether it missed deleted ones.
 local function note(word, content)
   local number = redis.call('HINCRBY', keys.task(id), 'v', 1)
   redis.call('RPUSH', keys.events(id), number .. ' ' .. word .. ' ' .. now_ms() .. ' ' .. content)

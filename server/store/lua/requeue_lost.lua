@@ -1,6 +1,7 @@
--- Queue again the tasks of a queue whose message is neither in a list nor with a worker. Messages leave a list in the
--- order of their entry, so a task that is older than the one whose message is next in its list has none; where the list
--- is empty, no task has one.
+-- Queue tasks again whose message is neither in the queue's lists nor with a worker. Messages leave a list in the order
+-- of their entry, so a task that is older than the one whose message is next in its list has none; if the list is
+-- empty,
+-- no task has one.
 -- Input: queue, ms for which a task may be seen without a message, most. Output: ids. Publishes nothing.
 --- @include "clock"
 --- @include "messages"

@@ -1,5 +1,5 @@
--- Queue again those of some tasks that are queued and whose message was lost.
--- Input: ids. Output: those that were queued. Publishes nothing: their status is the same.
+-- Queue again those of some tasks that are queued without a message.
+-- Input: ids. Output: the tasks that were queued. Publishes nothing: their status does not change.
 --- @include "clock"
 --- @include "messages"
 --- @include "record"

@@ -1,5 +1,5 @@
 -- Begin a request with an idempotency key.
--- Input: owner, digest of the key, nonce of the request, seconds that it may take.
+-- Input: owner, digest of the key, nonce of the request, maximum seconds of the request.
 -- Output: 'first', 'pending' (another request with this key is being stored), or 'done'. Publishes nothing.
 local key = keys.idempotency(ARGV[1], ARGV[2])
 if redis.call('HEXISTS', key, 'id') == 1 then return 'done' end

@@ -1,8 +1,8 @@
--- Put messages that no worker works on back into their lists, next in turn, the first of them first. A message whose
--- task runs or has ended is dropped instead: an attempt that loses its lease gets a new message, so it never has two.
+-- Return messages that no worker works on to the front of their lists, in their order. A message whose task runs or has
+-- ended is dropped instead: an attempt that loses its lease gets a new message, so a task never has two.
 -- Input: most, age in ms of a message whose task is still queued, age of a user's own Celery message, then delivery
--- tags; no tags: those that no worker has renewed for that long.
--- Output: how many went back. Publishes nothing.
+-- tags; without tags: those that no worker has renewed for that long.
+-- Output: the number of returned messages. Publishes nothing.
 --- @include "clock"
 --- @include "messages"
 --- @include "when_full"
@@ -18,7 +18,7 @@ end
 
 local function put_back(stored)
   local message, exchange, queue = unpack(cjson.decode(stored))
-  -- The text as it was: decoded and encoded again, an empty list would be an object.
+  -- The original text: if it were decoded and encoded again, an empty list would become an object.
   local text = string.sub(stored, 2, -(#cjson.encode(exchange) + #cjson.encode(queue) + 4))
   text = string.gsub(text, '"delivery_info"%s*:%s*{', '%0"redelivered": true, ', 1)
   redis.call('RPUSH', LISTS[priority_of(message)](queue), text)

@@ -1,6 +1,7 @@
--- What an attempt notes for a later attempt of its task. It is kept even where the attempt has lost its lease: what has
--- happened has happened. Sent twice, it is noted once.
--- Input: id, lease token, key, value. Output: as report_progress. Publishes nothing.
+-- Store a checkpoint for later attempts of a task. It is kept even if the attempt has lost its lease, because its
+-- effects
+-- have happened. If it is sent twice, it is stored once.
+-- Input: id, lease token, key, value. Output: as in report_progress. Publishes nothing.
 --- @include "record"
 --- @include "when_full"
 allow_when_full()

@@ -27,8 +27,8 @@ local unfinished = tonumber(redis.call('HGET', keys.unfinished, owner) or 0)
 
 local function exists(id) return redis.call('EXISTS', keys.task(id)) == 1 end
 
--- The client gave up before this ran (a server that hung): it has its 503, so nothing may come of it. A call that is
--- sent again because its answer was lost may be late: its tasks are stored already.
+-- The client gave up before this script ran (Redis hung) and has its 503, so nothing may be stored. A call that is
+-- repeated because its answer was lost may be late: its tasks are stored already.
 if now > deadline and (not ARGV[FIRST] or not exists(ARGV[FIRST])) then
   return {now, unfinished, 'late'}
 end
@@ -39,7 +39,7 @@ if digest ~= '' then
   end
 end
 
--- A schedule fires once for each fire time: the step that stores the task moves the schedule on.
+-- A schedule fires once for each fire time: the step that stores the task advances the schedule.
 local schedule, fire_time, earlier = ARGV[11], tonumber(ARGV[12]), nil
 if schedule ~= '' and not exists(ARGV[FIRST]) then
   if tonumber(redis.call('ZSCORE', keys.fire_times, schedule) or 0) ~= fire_time then
@@ -47,7 +47,7 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
   local count
   earlier, count = unfinished_runs(schedule)
-  -- Runs that fire late, one upon the other, line up: no run was unfinished when the second was due.
+  -- Late runs that fire together are queued one after the other: no run was unfinished when the second was due.
   local skips = earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < fire_time
   if skips or count == MAX_RUNS then
     set_fire_time(schedule, tonumber(ARGV[13]))
@@ -64,7 +64,7 @@ local function refused(queue)
   if waiting[queue] >= most_per_queue then return 'queue-full' end
 end
 
--- The tasks whose files a task takes, where they have not ended: a comma list, or nothing.
+-- Return the unfinished tasks whose files a task needs: a comma-separated list, or nothing.
 local function waits_for(fields)
   for at = 1, #fields, 2 do
     if fields[at] == 'dp' then return fields[at + 1] end
@@ -77,7 +77,7 @@ local function schedule_task(id, due)
     follow(earlier, id)
   else
     if due > now then redis.call('HSET', keys.task(id), 'u', due) end
-    -- A task that waits for others is looked at by maintenance next, then at their ends.
+    -- A task that waits for others is checked by maintenance next, then at their ends.
     redis.call('ZADD', keys.due, math.max(due, now), id)
   end
 end
@@ -112,7 +112,7 @@ local function place(id, queue)
   return rank and rank + 1 or 0
 end
 
--- The task whose arguments begin at `i`, and where the next one's begin.
+-- Return the task whose arguments begin at `i`, and the beginning of the next one's.
 local function task_at(i)
   local tags_from = i + 9
   local fields_from = tags_from + ARGV[i + 8] + 1

@@ -1,5 +1,5 @@
--- An attempt has ended and another is to follow: add its start, how long it took, how it ended and why, as a line of
--- `ds`. A task that runs once has no such lines; of one that is tried without end the last are kept.
+-- Record an attempt that another one follows: its start, duration, end and reason, as a line of `ds`. A task with one
+-- attempt has no such lines; of very many, the last are kept.
 local function note_attempt(id, record, now, ending, reason)
   local lines = redis.call('HGET', keys.task(id), 'ds')
   reason = string.sub(string.gsub(reason, '%c', ' '), 1, 200)

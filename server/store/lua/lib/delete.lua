@@ -1,7 +1,7 @@
 --- @include "clock"
 --- @include "indexes"
 --- @include "record"
--- Delete a finished record. True where its files or uploads are still to be deleted, which is noted.
+-- Delete a finished record. Return true if its files or uploads must still be deleted, which is recorded.
 -- Publishes `dropped` on the record's channel.
 local function delete(id)
   redis.call('ZREM', keys.expiry, id)

@@ -1,7 +1,7 @@
 --- @include "clock"
 --- @include "followers"
 --- @include "statistics"
--- A task that waits for a file of this one is looked at by maintenance next, or when it is due itself.
+-- Make maintenance check the tasks that wait for a file of this one in its next round.
 local function tell_dependents(id, now)
   local dependents = redis.call('SMEMBERS', keys.dependents(id))
   if #dependents == 0 then return end
@@ -9,7 +9,7 @@ local function tell_dependents(id, now)
   redis.call('DEL', keys.dependents(id))
 end
 
--- A queued task leaves its queue, or where it waits under a limit.
+-- Remove a queued task from its queue, or from the tasks over a limit.
 local function remove_from_queue(id, record)
   if redis.call('ZREM', keys.queued(record.q), id) == 0 and redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
     redis.call('ZREM', keys.throttled(record.n, ''), id)
@@ -17,8 +17,8 @@ local function remove_from_queue(id, record)
   end
 end
 
--- End a record: the same for success, failure and cancel; more fields and values may follow.
--- Publishes the status on the record's channel. Every task pays for each command here.
+-- End a record, in the same way for success, failure and cancel; further fields and values may follow.
+-- Publishes the status on the record's channel. Every command here is paid by every task.
 local function finish(id, record, to, now, ...)
   local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last attempt
   local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)

@@ -1,19 +1,20 @@
 --- @include "indexes"
 --- @include "messages"
--- A run of a schedule may wait for an earlier one: `keys.followers` has it by the earlier one's id, and its field `af`
--- is the way back.
+-- A run of a schedule may wait for an earlier one: `keys.followers` maps the earlier id to it, and its field `af`
+-- points
+-- back.
 local function follow(earlier, id)
   redis.call('HSET', keys.followers, earlier, id)
   redis.call('HSET', keys.task(id), 'af', earlier)
 end
 
--- A task is scheduled no more: the timeline tells that wait from the one in the queue.
+-- Record when a scheduled task was queued, so that the timeline can separate the two waits.
 local function note_queued(id, now)
   redis.call('HSETNX', keys.task(id), 'sq', now)
 end
 
--- A run has ended: the one that waited for it is queued; or, where that one was canceled while it waited itself, its
--- own follower waits in its place.
+-- A run has ended: queue the run that waited for it. If the ended run was canceled while it waited itself, its follower
+-- waits in its place.
 local function let_follow(id, now)
   local follower = redis.call('HGET', keys.followers, id)
   if not follower then return end

@@ -1,5 +1,5 @@
--- Indexes of all tasks by type and status: everyone's, for admins and limits, and each owner's.
--- A record moves from one status to another only through `set_status`, which keeps the indexes and tells listeners.
+-- Indexes of all tasks by type and status: of all owners, for admins and limits, and of each owner.
+-- Only `set_status` changes a record's status; it updates the indexes and publishes the change.
 
 local function add_to_index(id, owner, task_type, status)
   redis.call('ZADD', keys.index('', task_type, status), 0, id)
@@ -11,7 +11,7 @@ local function remove_from_index(id, owner, task_type, status)
   redis.call('ZREM', keys.index(owner, task_type, status), id)
 end
 
--- More fields and values of the record may follow.
+-- Further fields and values of the record may follow.
 local function set_status(id, record, to, ...)
   redis.call('HSET', keys.task(id), 's', to, ...)
   remove_from_index(id, record.o, record.n, record.s)

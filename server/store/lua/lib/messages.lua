@@ -1,6 +1,6 @@
--- Messages in the lists of the broker. That of a task of ours is its id; a user's own Celery message is JSON.
+-- Messages in the broker's lists. The message of our own task is its id; a user's own Celery message is JSON.
 
--- The list of a queue for each priority, and where its tasks stand in `keys.queued`.
+-- The list of a queue for each priority, and the first score of its tasks in `keys.queued`.
 local LISTS = {high = keys.high_list, normal = keys.normal_list, low = keys.low_list}
 local BASES = {high = 0, normal = 1e13, low = 2e13}
 
@@ -8,14 +8,14 @@ local function task_of(message)
   return #message == 36 and string.sub(message, 1, 1) ~= '{' and message or nil
 end
 
--- Wake one worker that waits for a message of this queue. One token is enough: whoever fetches wakes the next.
+-- Wake one worker that waits for a message of this queue. One token is enough: the worker that fetches wakes the next.
 local function notify(queue)
   if redis.call('EXISTS', keys.bell(queue)) == 0 then
     redis.call('LPUSH', keys.bell(queue), 1)
   end
 end
 
--- Put a task among the queued ones, and its message into the queue.
+-- Add a task to the queued ones, and its message to the queue.
 local function enqueue(id, queue, priority, now)
   priority = priority or 'normal'
   redis.call('ZADD', keys.queued(queue), BASES[priority] + now, id)

@@ -1,4 +1,4 @@
--- The fields of a record that most scripts need, and more where they are named (see `server.store.record`).
+-- Read the fields of a record that most scripts need, and further named ones (see `server.store.record`).
 local function load(id, ...)
   local names = {'o', 'n', 's', 'q', 'p', 'w', 'k', 'b', 'm', 'wh', ...}
   local values = redis.call('HMGET', keys.task(id), unpack(names))

@@ -14,7 +14,7 @@ local function unfinished_runs(schedule)
   return latest, count
 end
 
--- When a schedule fires next (ms; 0: never again). One that was paused or deleted meanwhile stays so.
+-- Set the next fire time of a schedule (ms; 0: never again). A schedule that was paused or deleted meanwhile stays so.
 local function set_fire_time(schedule, next)
   if next > 0 then
     redis.call('ZADD', keys.fire_times, 'XX', next, schedule)

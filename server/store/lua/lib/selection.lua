@@ -1,5 +1,5 @@
--- The indexes that a list or a count reads, from three comma lists: owners ('' stands for everyone), types (empty: all
--- that there have ever been, also those that are not registered any more), statuses.
+-- The indexes that a list or a count reads, from three comma-separated lists: owners ('' means all), types (empty: all
+-- that were ever submitted, also those that are no longer registered), statuses.
 local function words(text)
   local found = {}
   for word in string.gmatch(text, '[^,]+') do found[#found + 1] = word end

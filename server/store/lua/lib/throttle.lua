@@ -1,7 +1,8 @@
 --- @include "messages"
--- Limits of a task type, for everyone (owner '') or for each owner. A task over a limit waits without a message.
+-- Limits of a task type, for all owners together (owner '') or for each owner. A task over a limit waits without a
+-- message.
 
--- How many of a type may start now: `most` at the same time, `per_minute` starts a minute (0: any).
+-- Return how many tasks of a type may start now: `most` at the same time, `per_minute` starts per minute (0: any).
 local function room(now, task_type, owner, most, per_minute)
   local free = math.huge
   if most > 0 then
@@ -21,7 +22,7 @@ local function note_start(now, task_type, owner, attempt)
   redis.call('PEXPIRE', keys.starts(task_type, owner), 60000)
 end
 
--- Set a queued task aside until there is room for its type; its message is dropped.
+-- Throttle a queued task until its type's limit permits it; its message is dropped.
 local function throttle(id, record, now, owner)
   local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[record.p or 'normal'] + now
   redis.call('ZREM', keys.queued(record.q), id)

@@ -1,5 +1,5 @@
--- An input or a result is a field of the record where it is short, for Redis keeps a hash compact while no value in it
--- has more than 64 bytes; else it has a key of its own, so that reading a status never reads it.
+-- A short input or result is a field of the record, because Redis stores a hash compactly while all values have
+-- up to 64 bytes; a longer one has its own key, so that reading a status never reads it.
 local MAX_INLINE = 64
 
 local function put_value(id, field, key, value)
