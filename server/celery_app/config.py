@@ -62,7 +62,7 @@ def _redis_broker(store: Store) -> dict[str, Any]:
         "broker_url": url,
         "broker_transport": f"server.celery_app.transport:{transport}",
         "broker_transport_options": transport_options,
-        "task_default_priority": 5,  # of 0, the highest, to 9
+        "task_default_priority": 5,  # from 0, the highest, to 9
     }
     if scheme == "sentinel":
         sentinel = parse_sentinel(url)

@@ -20,7 +20,7 @@ WIRE_PRIORITY = {"high": 0, "normal": 5, "low": 9}
 
 
 def priority_of(number: int) -> str:
-    """The priority that one of Celery's ten stands for, as in `lua/restore_messages.lua`."""
+    """Return the priority for one of Celery's ten numbers, as in `lua/restore_messages.lua`."""
     return "high" if number < 4 else "low" if number > 6 else "normal"
 
 

@@ -26,7 +26,7 @@ from server.store.connection import UNREACHABLE, Parser
 from server.store.errors import StorageFull
 from server.store.lua import source
 
-#: In the order in which a fetch looks at their lists.
+#: The priorities in the order in which a fetch reads their lists.
 PRIORITIES = ("high", "normal", "low")
 
 #: One in this number of fetches reads the low priority first, so that it is not starved.
@@ -83,7 +83,7 @@ class QoS(stock.QoS):
 
 
 def _message(reply: list[bytes]) -> tuple[str, dict[str, Any]]:
-    """The queue and the message that `fetch_message.lua` answers: a user's own, or that of a task of ours."""
+    """Return the queue and the message of `fetch_message.lua`'s answer: a user's own task, or one of ours."""
     if len(reply) == 2:
         return reply[0].decode(), json.loads(reply[1])
     queue, task_id, tag, task_type, priority = (word.decode() for word in reply)

@@ -50,7 +50,7 @@ class Timing:
     seed: str = ""
 
     def identity(self) -> str:
-        """What tells it from another, as JSON by name and without defaults."""
+        """Return a text that identifies equal timings: JSON by name, without defaults."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         if self.cron is not None:
             del values["anchor_ms"]

@@ -12,21 +12,21 @@ from server.store.causes import CAUSED, Cause, cause_of
 from server.store.listing import Filter
 from server.store.record import Record, Status
 
-#: Characters of a message and of a traceback that are kept, and failed tasks that one grouping reads.
+#: Maximum characters of a stored message and traceback, and maximum failed tasks that one grouping reads.
 MAX_MESSAGE, MAX_TRACEBACK, MAX_LOOKED_AT = 500, 4_000, 5_000
 
-#: Frames of these files lead to the task's function and say nothing of it.
+#: Frames of these files lead to the task's function and are not informative.
 _LEADING = ("/celery_app/", "/celery/", "/billiard/", "/kombu/")
 
 
 def report(error: BaseException, worker: str) -> bytes:
-    """Describe an exception that ended a task, as it is stored with the record."""
+    """Describe the exception that ended a task, for the record."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not _leads(each.filename)]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     text = "".join([*lines, *traceback.format_exception_only(error)])
-    text = text.replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # one's own code, without where it is installed
+    text = text.replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # own code, without its installation path
     place = frames[-1] if frames else None
     return pydantic_core.to_json(
         {
@@ -68,7 +68,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Groups, the largest first; `complete` is false where older failures were not read."""
+    """Groups, the largest first; `complete` is false if older failures were not read."""
 
     groups: list[FailureGroup]
     looked_at: int

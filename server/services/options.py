@@ -17,6 +17,6 @@ class Options:
     webhook: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """The options that are not the default, by name: the same in a release that has more of them."""
+        """Return the options that are not the default, by name: equal in a release that has more options."""
         values = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
         return {name: value for name, default, value in values if value != default}

@@ -39,9 +39,9 @@ __all__ = ["Store"]
 
 
 class Store:
-    """Everything that is kept, under one set of settings. Nothing is connected before the first use.
+    """All stored data, for one set of settings. It connects at the first use.
 
-    A process makes one and passes it on; a forked child may use it, since the pool notices the fork.
+    A process creates one and passes it on; a forked child may use it, because the pool notices the fork.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,27 +63,27 @@ class Store:
 
     @cached_property
     def keys(self) -> Keys:
-        """The names of all keys."""
+        """Return the names of all keys."""
         return Keys(self.settings.key_prefix)
 
     @cached_property
     def clock(self) -> StoreClock:
-        """The time by Redis's clock."""
+        """Return the time of Redis's clock."""
         return StoreClock(self.redis)
 
     @cached_property
     def tasks(self) -> Tasks:
-        """The life of each task."""
+        """Return the part for the life of each task."""
         return Tasks(self.redis, self.settings, self.clock)
 
     @cached_property
     def submits(self) -> Submits:
-        """How tasks come in."""
+        """Return the part that stores new tasks."""
         return Submits(self.redis, self.settings, self.clock)
 
     @cached_property
     def leases(self) -> Leases:
-        """What workers hold, and what is due, lost or expired."""
+        """Return the part for leases, and for due, lost or expired tasks."""
         return Leases(self.redis, self.settings, self.clock)
 
     @cached_property
@@ -93,32 +93,32 @@ class Store:
 
     @cached_property
     def listing(self) -> Listing:
-        """Lists and counts of tasks."""
+        """Return the part for lists and counts of tasks."""
         return Listing(self.redis, self.settings, self.clock, self.tasks)
 
     @cached_property
     def schedules(self) -> ScheduleStore:
-        """Schedules and when they fire next."""
+        """Return the part for schedules and their next fire times."""
         return ScheduleStore(self.redis, self.settings, self.clock)
 
     @cached_property
     def webhooks(self) -> Webhooks:
-        """Webhooks that are still to be delivered."""
+        """Return the part for undelivered webhooks."""
         return Webhooks(self.redis, self.settings, self.clock)
 
     @cached_property
     def webhook_secrets(self) -> WebhookSecrets:
-        """Each owner's secret for webhooks."""
+        """Return the part for each owner's webhook secret."""
         return WebhookSecrets(self.redis, self.settings, self.clock)
 
     @cached_property
     def counters(self) -> Counters:
-        """Counters and throughput."""
+        """Return the part for counters and throughput."""
         return Counters(self.redis, self.settings, self.clock)
 
     @cached_property
     def hourly_stats(self) -> HourlyStats:
-        """Ends and run times of the last day."""
+        """Return the part for ended tasks and run times of the last day."""
         return HourlyStats(self.redis, self.settings, self.clock)
 
     @cached_property
@@ -128,17 +128,17 @@ class Store:
 
     @cached_property
     def api_keys(self) -> ApiKeys:
-        """Who may call the API."""
+        """Return the part for API keys."""
         return ApiKeys(self.redis, self.settings, self.clock)
 
     @cached_property
     def checks(self) -> Checks:
-        """Whether Redis is set up to keep what is accepted."""
+        """Return the checks of Redis's configuration."""
         return Checks(self.redis, self.settings, self.keys)
 
     @cached_property
     def blobs(self) -> BlobStore:
-        """Uploads and output files."""
+        """Return the store of uploads and output files."""
         return open_store(self.settings.blob_url, self.redis, self.keys, self.settings.max_blob_bytes)
 
     @cached_property
@@ -146,6 +146,6 @@ class Store:
         """Return the key of the hash in task ids: `SECRET_KEY`, or a generated one that is stored in Redis."""
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
-        if self.redis.get(self.keys.secret) is None:  # read first: a Redis at `maxmemory` accepts no write
+        if self.redis.get(self.keys.secret) is None:  # read first, because a Redis at `maxmemory` accepts no write
             self.redis.set(self.keys.secret, secrets.token_bytes(32), nx=True)
         return cast(bytes, self.redis.get(self.keys.secret))

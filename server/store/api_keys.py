@@ -21,7 +21,7 @@ OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 #: Seconds for which a process trusts its cache: a revoked key works for at most this long.
 CACHE_SECONDS = 2.0
 
-#: Keys that a process remembers.
+#: Maximum number of keys that a process caches.
 _MAX_KNOWN = 10_000
 
 
@@ -49,7 +49,7 @@ class Caller:
 
     @property
     def may_submit(self) -> bool:
-        """Whether it may do more than look."""
+        """Return whether the caller may change tasks."""
         return self.role in (Role.SUBMIT, Role.ADMIN)
 
 
@@ -63,8 +63,8 @@ LOCAL = Caller("local", Role.ADMIN)
 class ApiKeys(Scripts):
     """The keys in one Redis: a hash from a key's SHA-256 to its owner and role.
 
-    A key has 256 random bits, so one round of SHA-256 is enough: there is nothing to guess. A process remembers the
-    keys that it has met for as long as a counter, which each change moves, stays the same.
+    A key has 256 random bits and cannot be guessed, so one round of SHA-256 is enough. A process caches the keys that
+    it has looked up until a counter changes, which every change of the keys increments.
     """
 
     def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
@@ -74,7 +74,7 @@ class ApiKeys(Scripts):
         self._known: dict[str, Caller] = {}
 
     def create(self, owner: str, role: Role) -> str:
-        """Make a key; its text is returned here and nowhere else.
+        """Create a key. Its text is returned only here.
 
         Raises:
             ValueError: the owner's name is not valid.
@@ -89,7 +89,7 @@ class ApiKeys(Scripts):
         return key
 
     def revoke(self, shown: str) -> int:
-        """Delete the keys that begin with this text; return how many."""
+        """Delete the keys that begin with this text. Return their number."""
         if len(shown) < _SHOWN:
             return 0
         gone = [digest for digest, entry in self._entries().items() if shown.startswith(entry["shown"])]
@@ -103,7 +103,7 @@ class ApiKeys(Scripts):
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
     def any(self) -> bool:
-        """Whether a key is configured."""
+        """Return whether a key is configured."""
         self._look()
         return self._version is not None and self._version[1]
 
@@ -118,15 +118,15 @@ class ApiKeys(Scripts):
         return not self.any() if caller == LOCAL else self.by_fingerprint(caller.key) == caller
 
     def by_fingerprint(self, digest: str) -> Caller | None:
-        """Find the owner and role of the key with this SHA-256, by one lookup."""
+        """Find the owner and role of the key with this SHA-256, with one lookup."""
         self._look()
-        known = self._known  # a change in between puts another in its place
+        known = self._known  # a concurrent change replaces the dict
         if (caller := known.get(digest)) is not None:
             return caller
         entry = self.redis.hget(self.keys.api_keys, digest)
         if entry is None:
             return None
-        if not self.any():  # the first key was made just now: nobody is let in without one any more
+        if not self.any():  # the first key was just created: requests without a key are refused from now on
             self.refresh()
             known = self._known
         stored = json.loads(entry)
@@ -137,15 +137,15 @@ class ApiKeys(Scripts):
         return caller
 
     def remembered(self, digest: str) -> Caller | None:
-        """Find the owner and role of a key that this process has met; never asks Redis."""
+        """Find the owner and role of a cached key without asking Redis."""
         return self._known.get(digest)
 
     def in_memory_for(self) -> float:
-        """Seconds for which `any` and `remembered` count without asking Redis."""
+        """Return the seconds for which `any` and `remembered` are valid without asking Redis."""
         return self._checked_at + CACHE_SECONDS - time.monotonic()
 
     def refresh(self) -> None:
-        """Forget the known keys when any key was made or revoked since the last look."""
+        """Drop the cached keys if a key was created or revoked since the last check."""
         now = time.monotonic()
         with self.redis.pipeline(transaction=False) as pipe:
             version, number = pipe.get(self.keys.api_keys_version).hlen(self.keys.api_keys).execute()

@@ -4,11 +4,11 @@
      2 bits  variant                        22 bits  random           20 bits  keyed hash of these and the owner
                                                                       20 bits  keyed hash of all of these
 
-So the server knows an id that it has issued without storing anything: an id that is valid but has no record has
-expired (410), any other never existed (404). An owner's id has to fit both hashes, so one guess in 10^12 gets a 410 in
-place of a 404; an admin, who sees everyone's tasks, is answered by the last hash alone, whoever the owners are.
+So the server recognizes an id that it has issued without storing anything: a valid id without a record has expired
+(410), any other never existed (404). An owner's id must match both hashes, so one guess in 10^12 gets a 410 instead of
+a 404; for an admin, who sees all owners' tasks, only the last hash is checked.
 
-Lists and queues go by the ids. The time is Redis's. A process's ids come one after the other (RFC 9562, 6.2, methods 1
+Lists and queues are ordered by id. The time is Redis's. The ids of a process always increase (RFC 9562, 6.2, methods 1
 and 3).
 """
 
@@ -17,10 +17,10 @@ import secrets
 import threading
 from uuid import UUID
 
-#: Bits of each hash.
+#: Length of each hash in bits.
 _HASH_BITS = 20
 
-#: 4096ths of a millisecond: a smaller step back of the clock is ignored, and ids continue from where they were.
+#: 4096ths of a millisecond: if the clock steps back by less, ids continue from the latest one.
 _STEP_BACK = 4096 * 1000
 
 
@@ -32,7 +32,7 @@ class _Clock:
         self._lock = threading.Lock()
 
     def next(self, now_ns: int) -> int:
-        """Now, or as soon after the one before as possible."""
+        """Return the current time, or the smallest later value that was not used."""
         now = now_ns * 4096 // 1_000_000
         with self._lock:
             if now <= self._last < now + _STEP_BACK:
@@ -49,20 +49,20 @@ def _hash(text: bytes, key: bytes) -> int:
 
 
 def _signed(bits: int, owner_hash: int, key: bytes) -> int:
-    """The whole id."""
+    """Return the complete id."""
     signed = bits << _HASH_BITS | owner_hash
     return signed << _HASH_BITS | _hash(signed.to_bytes(14, "big"), key)
 
 
 def new(owner: str, key: bytes, now_ns: int) -> str:
-    """Make an id for a task of `owner`, greater than any that this process has made before."""
+    """Create an id for a task of `owner`, greater than all earlier ones of this process."""
     milliseconds, fraction = divmod(_clock.next(now_ns), 4096)
     bits = milliseconds << 40 | 7 << 36 | fraction << 24 | 0b10 << 22 | secrets.randbits(22)
     return str(UUID(int=_signed(bits, _hash(bits.to_bytes(11, "big") + owner.encode(), key), key)))
 
 
 def issued(task_id: str, owner: str | None, key: bytes) -> bool:
-    """Whether this server issued `task_id` to `owner`; to anybody, where that is None."""
+    """Return whether this server issued `task_id` to `owner`, or to any owner if it is None."""
     try:
         made = UUID(task_id)
     except ValueError:

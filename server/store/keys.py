@@ -1,25 +1,25 @@
-"""Every key of ours, in one place: Python calls these methods, and the scripts get the same names as a Lua table.
+"""Defines all our keys: Python calls these methods, and the scripts get the same names as a Lua table.
 
 All begin with `KEY_PREFIX`, so that an operator can tell them from other programs' keys, in the database and in an ACL.
-The broker's keys have none: Celery, kombu and their tools expect a queue's list under the queue's own name.
-A method's text may hold its parameters anywhere, but must not look at them: `lua_table` calls it with placeholders.
+The broker's keys have no prefix: Celery, kombu and their tools expect a queue's list under the queue's own name. A
+method may insert its parameters anywhere, but must not examine them: `lua_table` passes placeholders.
 """
 
 import inspect
 import re
 from itertools import cycle
 
-#: The version of the stored format. Change it when a release cannot read what an older one has written.
+#: The version of the stored format. Change it when a release cannot read the data of an older one.
 FORMAT = "2"
 
-#: kombu's separator between a queue's name and the number of a further list of the queue.
+#: kombu's separator between a queue's name and the number of an additional list of the queue.
 _SEPARATOR = "\x06\x16"
 
 _USED = re.compile(r"\bkeys\.(\w+)")
 
 
 class Keys:
-    """The names of all keys under one prefix. An empty `owner` stands for everyone."""
+    """The names of all keys under one prefix. An empty `owner` means all owners."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -27,23 +27,23 @@ class Keys:
     # -- a task
 
     def task(self, task_id: str) -> str:
-        """The hash of a record; also the channel on which its changes are published."""
+        """The hash of a record; also the channel that publishes its changes."""
         return f"{self.prefix}t:{task_id}"
 
     def input(self, task_id: str) -> str:
-        """The input, where it is too long for the record."""
+        """The input, if it is too long for the record."""
         return f"{self.prefix}input:{task_id}"
 
     def result(self, task_id: str) -> str:
-        """The result, where it is too long for the record."""
+        """The result, if it is too long for the record."""
         return f"{self.prefix}result:{task_id}"
 
     def events(self, task_id: str) -> str:
-        """A list of what the task's function has reported."""
+        """A list of the progress and log entries of the task's function."""
         return f"{self.prefix}events:{task_id}"
 
     def checkpoints(self, task_id: str) -> str:
-        """A hash of what earlier attempts have noted for the next one."""
+        """A hash of the checkpoints for the next attempt."""
         return f"{self.prefix}checkpoints:{task_id}"
 
     def dependents(self, task_id: str) -> str:
@@ -53,20 +53,20 @@ class Keys:
     # -- indexes: sorted sets of task ids
 
     def index(self, owner: str, task_type: str, status: str) -> str:
-        """Ids of one type and status, in the order of submission: everyone's, or one owner's."""
+        """Ids of one type and status, in the order of submission: of all owners, or of one."""
         return f"{self.prefix}index:{owner}:{task_type}:{status}"
 
     def tagged(self, owner: str, tag: str) -> str:
-        """Ids with a tag, in the order of submission: everyone's, or one owner's."""
+        """Ids with a tag, in the order of submission: of all owners, or of one."""
         return f"{self.prefix}tagged:{owner}:{tag}"
 
     @property
     def types(self) -> str:
-        """A set of all task types that were ever submitted: lists show tasks of types that are gone, too."""
+        """A set of all task types ever submitted: lists also show tasks of types that were removed."""
         return f"{self.prefix}types"
 
     def queued(self, queue: str) -> str:
-        """Ids that wait in a queue, by priority and time."""
+        """Ids waiting in a queue, by priority and time."""
         return f"{self.prefix}queued:{queue}"
 
     @property
@@ -87,16 +87,16 @@ class Keys:
         return f"{self.prefix}week:{number}"
 
     def throttled_in(self, queue: str) -> str:
-        """Ids of a queue that wait for room under a limit of their type, by time."""
+        """Ids of a queue that are over a limit of their type, by time."""
         return f"{self.prefix}throttled_in:{queue}"
 
     def throttled(self, task_type: str, owner: str) -> str:
-        """Ids of a type that wait for room: under its limit for everyone, or for one owner."""
+        """Ids of a type that are over a limit, by time: the limit of all owners, or of one."""
         return f"{self.prefix}throttled:{task_type}:{owner}"
 
     @property
     def throttles(self) -> str:
-        """A set of `<type>:<owner>` of which tasks wait for room."""
+        """A set of `<type>:<owner>` with tasks over a limit."""
         return f"{self.prefix}throttles"
 
     def starts(self, task_type: str, owner: str) -> str:
@@ -105,37 +105,37 @@ class Keys:
 
     @property
     def due(self) -> str:
-        """Scheduled and retrying tasks, by when they are due."""
+        """Scheduled and retrying tasks, by due time."""
         return f"{self.prefix}due"
 
     @property
     def deadlines(self) -> str:
-        """Unfinished tasks that are to be canceled, by when."""
+        """Unfinished tasks with a `cancel_after`, by that time."""
         return f"{self.prefix}deadlines"
 
     @property
     def leases(self) -> str:
-        """Running tasks, by when their lease runs out."""
+        """Running tasks, by the end of their lease."""
         return f"{self.prefix}leases"
 
     @property
     def expiry(self) -> str:
-        """Finished tasks, by when their records are deleted."""
+        """Finished tasks, by the time when their records are deleted."""
         return f"{self.prefix}expiry"
 
     @property
     def webhooks(self) -> str:
-        """Tasks whose webhook is to be delivered, by when."""
+        """Tasks with an undelivered webhook, by due time."""
         return f"{self.prefix}webhooks"
 
     @property
     def unpublished(self) -> str:
-        """Queued tasks of which an external broker has no message yet, by when they were queued."""
+        """Queued tasks without a message at the external broker, by the time when they were queued."""
         return f"{self.prefix}unpublished"
 
     @property
     def uncollected(self) -> str:
-        """Deleted tasks whose files are still to be deleted, by when."""
+        """Deleted tasks whose files must still be deleted, by due time."""
         return f"{self.prefix}uncollected"
 
     # -- submits
@@ -146,7 +146,7 @@ class Keys:
         return f"{self.prefix}unfinished"
 
     def idempotency(self, owner: str, digest: str) -> str:
-        """A hash of what became of the request with an idempotency key."""
+        """A hash with the outcome of the request with an idempotency key."""
         return f"{self.prefix}idempotency:{owner}:{digest}"
 
     def batch(self, batch_id: str) -> str:
@@ -185,7 +185,7 @@ class Keys:
     # -- workers
 
     def worker(self, name: str) -> str:
-        """What a living worker says of itself (JSON)."""
+        """The description of a living worker (JSON)."""
         return f"{self.prefix}worker:{name}"
 
     @property
@@ -198,34 +198,34 @@ class Keys:
         return f"{self.prefix}stop:{worker}"
 
     def draining(self, worker: str) -> str:
-        """Whether a worker is stopping and must claim nothing."""
+        """Exists while a worker is stopping and must claim nothing."""
         return f"{self.prefix}draining:{worker}"
 
     @property
     def leader(self) -> str:
-        """The worker that does maintenance."""
+        """The worker that runs maintenance."""
         return f"{self.prefix}leader"
 
     @property
     def seen(self) -> str:
-        """When any worker last took part in an election (ms)."""
+        """The time of the last election with any worker (ms)."""
         return f"{self.prefix}seen"
 
     @property
     def grace(self) -> str:
-        """Whether leases are not judged for now, after an outage."""
+        """Exists while leases are not checked, after an outage."""
         return f"{self.prefix}grace"
 
     @property
     def resumed_at(self) -> str:
-        """When the last outage ended (ms)."""
+        """The end of the last outage (ms)."""
         return f"{self.prefix}resumed_at"
 
     def slot(self, job: str) -> str:
-        """Whether a job that is done every now and then has been done recently."""
+        """Exists while a periodic job has run recently."""
         return f"{self.prefix}slot:{job}"
 
-    # -- figures
+    # -- statistics
 
     @property
     def stats(self) -> str:
@@ -250,7 +250,7 @@ class Keys:
 
     @property
     def api_keys_version(self) -> str:
-        """A counter that moves whenever a key is made or revoked."""
+        """A counter that increases whenever a key is created or revoked."""
         return f"{self.prefix}api_keys_version"
 
     def webhook_secret(self, owner: str) -> str:
@@ -259,7 +259,7 @@ class Keys:
 
     @property
     def secret(self) -> str:
-        """The key of the hash in task ids, where `SECRET_KEY` is unset."""
+        """The key of the hash in task ids, if `SECRET_KEY` is not set."""
         return f"{self.prefix}secret"
 
     @property
@@ -269,12 +269,12 @@ class Keys:
 
     @property
     def nothing(self) -> str:
-        """Never written: a script deletes it to be allowed to write when Redis is full."""
+        """Never written: a script deletes it first, so that Redis permits writes when it is full."""
         return f"{self.prefix}nothing"
 
     @property
     def probe(self) -> str:
-        """Written for a second to see whether Redis accepts writes."""
+        """Written for a second to test whether Redis accepts writes."""
         return f"{self.prefix}probe"
 
     # -- blobs
@@ -286,11 +286,11 @@ class Keys:
     # -- the broker's
 
     def bell(self, queue: str) -> str:
-        """A list that wakes a worker which waits for a message of this queue. Ours: Celery has no such list."""
+        """A list that wakes a worker waiting for a message of this queue. It is ours: Celery has no such list."""
         return f"{self.prefix}bell:{queue}"
 
     def normal_list(self, queue: str) -> str:
-        """The messages of normal priority, under the name that tools such as KEDA take the length of."""
+        """The messages of normal priority, under the name whose length tools such as KEDA read."""
         return queue
 
     def high_list(self, queue: str) -> str:
@@ -303,22 +303,22 @@ class Keys:
 
     @property
     def unacked(self) -> str:
-        """A hash of the messages that workers hold, as kombu has it: delivery tag to message."""
+        """kombu's hash of the messages that workers hold: delivery tag to message."""
         return "unacked"
 
     @property
     def unacked_index(self) -> str:
-        """Delivery tags by when they were last renewed (seconds), as kombu has it."""
+        """kombu's delivery tags, by the time of their last renewal (seconds)."""
         return "unacked_index"
 
     def list_of(self, queue: str, priority: str) -> str:
-        """The list of a queue's messages of one priority."""
+        """Return the list of a queue's messages of one priority."""
         lists = {"high": self.high_list, "normal": self.normal_list, "low": self.low_list}
         return lists[priority](queue)
 
 
 def lua_table(keys: Keys, script: str) -> str:
-    """Define, as Lua, the names in `keys` that a script uses."""
+    """Define the names in `keys` that a script uses, as Lua."""
     lines = [_lua(keys, name) for name in sorted(set(_USED.findall(script)))]
     return "\n".join(["local keys = {}", *lines, ""]) if lines else ""
 

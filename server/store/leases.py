@@ -55,9 +55,9 @@ class Leases(Scripts):
         return [word.decode() for word in words]
 
     def release(self, task_id: str, lease_token: str, *, crashed: bool) -> Status | None:
-        """Take an attempt from the worker that holds its lease, and queue the task again.
+        """End the attempt of the worker with this lease, and queue the task again.
 
-        One that has crashed too often fails, one that was asked to stop is canceled. None: there is no such attempt.
+        A task that has crashed too often fails; one with a cancel request is canceled. None: there is no such attempt.
         """
         answer: bytes | None = self._call(
             "release_lease", task_id, lease_token, CHILD_CRASH if crashed else 0, CRASH_LIMIT, _WORKER_LOST
@@ -65,38 +65,38 @@ class Leases(Scripts):
         return Status(answer.decode()) if answer else None
 
     def release_expired(self, most: int) -> list[tuple[str, str, str]]:
-        """Queue the tasks again whose lease has run out; id, type and new status of each (empty: it needed nothing)."""
+        """Queue the tasks with expired leases again. Return id, type and new status of each ("": nothing to do)."""
         answer = self._call("release_expired_leases", most, WORKER_CRASH, CRASH_LIMIT, _WORKER_LOST)
         words = [word.decode() for word in answer]
         return list(zip(words[::3], words[1::3], words[2::3], strict=True))
 
     def enqueue_due(self, most: int) -> int:
-        """Queue scheduled and retrying tasks whose time has come; fewer than `most` means that none is left."""
+        """Queue scheduled and retrying tasks that are due. A result below `most` means that none is left."""
         return int(self._call("enqueue_due", most, _DEPENDENCY_FAILED))
 
     def cancel_overdue(self, most: int) -> int:
-        """Cancel unfinished tasks whose `cancel_after` has passed; fewer than `most` means that none is left."""
+        """Cancel unfinished tasks whose `cancel_after` has passed. A result below `most` means that none is left."""
         return int(self._call("cancel_overdue", most))
 
     def requeue(self, task_ids: Sequence[str]) -> list[str]:
-        """Give tasks that are queued a new message; return the ids of those."""
+        """Give queued tasks without a message a new one. Return their ids."""
         return ids_of(self._call("requeue_tasks", *task_ids)) if task_ids else []
 
     def requeue_lost(self, queue: str, seconds: float, most: int) -> list[str]:
-        """Give tasks of a queue a new message whose message is neither in the queue nor with a worker; their ids."""
+        """Give queued tasks whose message is neither in the queue nor with a worker a new one. Return their ids."""
         return ids_of(self._call("requeue_lost", queue, int(seconds * 1000), most))
 
     def unpublished(self, seconds: float, most: int) -> list[str]:
-        """Ids of queued tasks of which an external broker has had no message for this long."""
+        """Return the ids of queued tasks that have had no message at the external broker for this long."""
         return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, self.now_ms() - seconds * 1000, 0, most))
 
     def published(self, task_ids: Sequence[str]) -> None:
-        """An external broker has confirmed their messages, or they need none anymore."""
+        """Record that the external broker has the messages, or that they are not needed any more."""
         if task_ids:
             self.redis.zrem(self.keys.unpublished, *task_ids)
 
     def waiting_longer_than(self, seconds: float, queue: str, most: int) -> list[str]:
-        """Ids of tasks that have been queued for this long."""
+        """Return the ids of tasks that have been queued for at least this long."""
         found: list[str] = []
         for rank in range(len(PRIORITIES)):
             base = rank * 1e13
@@ -105,18 +105,18 @@ class Leases(Scripts):
         return found
 
     def throttled(self) -> list[tuple[str, str]]:
-        """Task types, and owners (empty: everyone), of which tasks wait for room."""
+        """Return the task types, and owners (empty: all), with tasks over a limit."""
         names = (name.decode().partition(":") for name in self.redis.smembers(self.keys.throttles))
         return [(task_type, owner) for task_type, _, owner in names]
 
     def release_throttled(self, task_type: str, owner: str, throttle: Throttle, most: int) -> int:
-        """Queue up to `most` of those that may run now; how many these were."""
-        # The limits may be others than when these were throttled.
+        """Queue up to `most` of the tasks that a limit permits now. Return their number."""
+        # The limits may have changed since these tasks were throttled.
         limits = (throttle.max_running, throttle.per_minute) if throttle.per_owner == bool(owner) else (0, 0)
         return int(self._call("release_throttled", task_type, owner, *limits, most))
 
     def delete_expired(self, most: int) -> int:
-        """Delete records whose time is over; fewer than `most` means that none is left."""
+        """Delete expired records. A result below `most` means that none is left."""
         return int(self._call("delete_expired", most))
 
     def defer_unregistered(self, task_id: str) -> bool:
@@ -130,11 +130,11 @@ class Leases(Scripts):
         return bool(self._call("delete_task", task_id))
 
     def lease_uncollected(self, most: int) -> list[str]:
-        """Ids of dropped tasks whose files this worker is to delete."""
+        """Lease deleted tasks whose files this worker should delete. Return their ids."""
         return ids_of(self._call("lease_uncollected", most, CLEANUP_LEASE * 1000)[1:])
 
     def collected(self, task_ids: Sequence[str]) -> None:
-        """Their files are deleted."""
+        """Record that their files are deleted."""
         self.redis.zrem(self.keys.uncollected, *task_ids)
 
     def elect_leader(self, worker: str) -> float | None:
@@ -160,7 +160,7 @@ class Leases(Scripts):
             self._call("renew_messages", *tags)
 
     def forget_message(self, tag: str) -> None:
-        """A message is done with."""
+        """Remove the message of an ended delivery."""
         self._call("forget_message", tag)
 
     def restore_messages(self, tags: Sequence[str]) -> None:
@@ -190,7 +190,7 @@ class Leases(Scripts):
         self._call("deregister_worker", worker)
 
     def workers(self) -> list[dict[str, Any]]:
-        """The cards of the workers that live."""
+        """Return the descriptions of the living workers."""
         names = ids_of(self.redis.zrange(self.keys.workers, 0, -1))
         cards = self.redis.mget([self.keys.worker(name) for name in names]) if names else []
         return [json.loads(card) for card in cards if card]

@@ -1,8 +1,8 @@
-"""Lists of tasks: newest first, by a cursor that neither skips nor repeats while tasks come and go.
+"""Lists of tasks: newest first, by a cursor that neither skips nor repeats tasks while others come and go.
 
-There is an index for each task type and status, of everyone's tasks and of each owner's: a sorted set in the order of
-the ids, which is the order of submission. A page merges the indexes that its filter selects, so it costs the same for a
-thousand and for a million records, and for ten and for ten thousand owners. The cursor is the last id that was seen:
+Each task type and status has an index of all owners' tasks, and one per owner: a sorted set in the order of the ids,
+which is the order of submission. A page merges the indexes that its filter selects, so it costs the same with a
+thousand and with a million records, and with ten and with ten thousand owners. The cursor is the last id on the page:
 ids do not move.
 """
 
@@ -43,11 +43,11 @@ class Filter:
 
     @property
     def empty(self) -> bool:
-        """Whether it selects nothing."""
+        """Return whether it selects nothing."""
         return not self.statuses or [] in (self.owners, self.task_types)
 
     def fits(self, record: Record) -> bool:
-        """Whether a record with its first tag is selected."""
+        """Return whether it selects a record that has its first tag."""
         of_type = self.task_types is None or record.task_type in self.task_types
         return of_type and record.status in self.statuses and set(self.tags) <= set(record.tags)
 
@@ -68,7 +68,7 @@ class Listing(Scripts):
         self._tasks = tasks
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
-        """Up to `limit` records behind `cursor`."""
+        """Return up to `limit` records after `cursor`."""
         if wanted.must_look:
             return self._looked_page(_of_causes(wanted), limit, cursor)
         ids = self._ids(wanted, limit + 1, cursor)
@@ -77,7 +77,7 @@ class Listing(Scripts):
         return Page(found, ids[limit - 1] if more else None)
 
     def _looked_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
-        """A tag has an index of its own; whether the rest of the filter fits is looked up in the records."""
+        """Return a page from a tag's index; the other conditions are checked in the records."""
         ids = self._ids(wanted, MAX_LOOKED_AT, cursor)
         found: list[Record] = []
         for record in self._fitting(wanted, ids):
@@ -95,7 +95,7 @@ class Listing(Scripts):
         return [record for record, report in pairs if cause_of(record, report).key == wanted.failure]
 
     def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
-        """Up to `most` records behind `cursor`: a page of any size, read 500 at a time."""
+        """Return up to `most` records after `cursor`: a page of any size, read in steps of 500."""
         found: list[Record] = []
         while True:
             page = self.page(wanted, min(500, most - len(found)), cursor)
@@ -105,7 +105,7 @@ class Listing(Scripts):
                 return Page(found, cursor)
 
     def count(self, wanted: Filter) -> dict[str, int]:
-        """How many tasks are in each status: from the sizes of the indexes, or, with a tag, from the records."""
+        """Count the tasks by status, from the sizes of the indexes, or with a tag from the records."""
         if wanted.must_look:
             return self._count_records(wanted)
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
@@ -124,7 +124,7 @@ class Listing(Scripts):
                 return counts
 
     def count_by_status(self, ids: Sequence[str]) -> dict[str, int]:
-        """How many of these tasks are in each status; those that are gone count as `expired`."""
+        """Count these tasks by status; deleted ones count as `expired`."""
         return _counts(self._call("count_by_status", *ids)) if ids else {}
 
     def _ids(self, wanted: Filter, most: int, cursor: str | None) -> list[str]:
@@ -141,7 +141,7 @@ def _of_causes(wanted: Filter) -> Filter:
 
 
 def _bounds(wanted: Filter, cursor: str | None = None) -> tuple[str, str]:
-    """The ids between which to look, newest first."""
+    """Return the range of ids to read, newest first."""
     upper = cursor or "+"
     if wanted.until is not None:
         upper = min(upper, _bound(wanted.until)) if cursor else _bound(wanted.until)
@@ -149,16 +149,16 @@ def _bounds(wanted: Filter, cursor: str | None = None) -> tuple[str, str]:
 
 
 def _selection(wanted: Filter) -> tuple[str, str, str]:
-    """Owners, task types and statuses as `lua/lib/selection.lua` reads them."""
+    """Return owners, task types and statuses in the form of `lua/lib/selection.lua`."""
     return ",".join(wanted.owners or ()), ",".join(wanted.task_types or ()), ",".join(wanted.statuses)
 
 
 def _counts(flat: list[bytes | int]) -> dict[str, int]:
-    """Statuses and numbers as a script answers them."""
+    """Parse a script's list of statuses and numbers."""
     return {str(flat[at], "ascii"): int(flat[at + 1]) for at in range(0, len(flat), 2)}  # type: ignore[arg-type]
 
 
 def _bound(milliseconds: int) -> str:
-    """What every id of this millisecond and later is not less than."""
+    """Return a lower bound of all ids of this millisecond and later."""
     digits = f"{max(0, milliseconds):012x}"
     return f"{digits[:8]}-{digits[8:]}"

@@ -48,7 +48,7 @@ class Status(StrEnum):
 
     @property
     def celery_state(self) -> "CeleryState":
-        """Celery's name for it, as `AsyncResult.state` gives it."""
+        """Return Celery's name for it, as in `AsyncResult.state`."""
         return _CELERY_STATES[self]
 
 
@@ -99,9 +99,9 @@ FREE = Throttle()
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means not at all.
+    """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means none.
 
-    `delay_ms` and `cancel_after_ms` count from when Redis stores it, `not_before_ms` from 1970.
+    `delay_ms` and `cancel_after_ms` count from the time when Redis stores it, `not_before_ms` from 1970.
     """
 
     id: str
@@ -127,12 +127,12 @@ class NewTask:
         return PRIORITIES.index(self.priority)
 
     def due_ms(self, now_ms: int) -> int:
-        """When it is due, as the script that stores it computes it; 0: immediately."""
+        """Return the due time, as the script that stores the task computes it; 0 means immediately."""
         due = max(now_ms + self.delay_ms if self.delay_ms else 0, self.not_before_ms)
         return due if due > now_ms else 0
 
     def fields(self) -> list[str | bytes | int]:
-        """Names and values as `HSET` takes them, in addition to those that the script itself writes."""
+        """Return names and values for `HSET`, in addition to those that the script itself writes."""
         fields: list[str | bytes | int] = []
         if self.priority != "normal":
             fields += ["p", self.priority]
@@ -200,7 +200,7 @@ class Record:
     queued_ms: int | None = None
     #: Its position in the queue (1 is next), if it was read and the task is queued.
     position: int | None = None
-    #: Where they are short enough to be in the record, or were read with it: ask `Tasks.input` and `Tasks.result`.
+    #: Set if they are short enough for the record, or were read with it: see `Tasks.input` and `Tasks.result`.
     input: bytes | None = None
     result: bytes | None = None
 

@@ -1,6 +1,6 @@
-"""Schedules as they are stored in Redis; a run that was started by a client has the fire time 0.
+"""Schedules in Redis; a run that a client started has the fire time 0.
 
-`submit_tasks.lua` moves a schedule on in the step that stores the task, so that each fire time fires once.
+`submit_tasks.lua` advances a schedule in the step that stores the task, so that each fire time fires once.
 """
 
 import json
@@ -44,7 +44,7 @@ class ScheduleStore(Scripts):
     """Reads and writes schedules."""
 
     def names(self, owner: str | None = None) -> list[str]:
-        """All of them, or those of one owner, in order."""
+        """Return all names in order, or those of one owner."""
         key = self.keys.schedules if owner is None else self.keys.schedules_of(owner)
         return sorted(ids_of(self.redis.smembers(key)))
 
@@ -76,7 +76,7 @@ class ScheduleStore(Scripts):
         return bool(outcome)
 
     def delete(self, name: str) -> bool:
-        """Forget one; its tasks stay. False where there is none."""
+        """Delete a schedule; its tasks are kept. Return False if it does not exist."""
         owner = (self.redis.hget(self.keys.schedule(name), "owner") or b"").decode()
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.srem(self.keys.schedules, name).zrem(self.keys.fire_times, name)
@@ -86,12 +86,12 @@ class ScheduleStore(Scripts):
             return bool(pipe.execute()[0])
 
     def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:
-        """Schedules that have a tick to fire, with the tick."""
+        """Return the schedules with a due fire time, and that time."""
         found = self.redis.zrangebyscore(self.keys.fire_times, 0, now_ms, 0, most, withscores=True)
         return [(name.decode(), int(tick)) for name, tick in found]
 
     def resumed_at_ms(self) -> int:
-        """When workers came back after the last outage of all of them, or of Redis; 0: there was none."""
+        """Return when workers resumed after the last outage of all workers or of Redis; 0 if there was none."""
         return int(self.redis.get(self.keys.resumed_at) or 0)
 
     def record_missed(self, name: str, due_ms: int, next_ms: int, error: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class ScheduleStore(Scripts):
         self._call("record_missed_fire", name, due_ms, next_ms, json.dumps(error))
 
     def record_run(self, name: str, task_id: str) -> None:
-        """A run that was started by hand."""
+        """Record a run that a client started."""
         key, line = self.keys.schedule_runs(name), f"{task_id} 0"
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.lrem(key, 0, line).lpush(key, line).ltrim(key, 0, MAX_RUNS - 1).execute()

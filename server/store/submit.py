@@ -44,7 +44,7 @@ class IdempotencyKey:
 
     @property
     def digest(self) -> str:
-        """What is stored of the client's text."""
+        """Return the stored form of the client's text."""
         return hashlib.blake2b(self.text.encode(), digest_size=12).hexdigest()
 
 
@@ -76,7 +76,7 @@ class SubmitResult:
     unfinished: int
     #: Redis's time when they were stored, in milliseconds since 1970.
     now_ms: int
-    #: The id that an earlier request with the same idempotency key got: nothing was stored now.
+    #: The id of an earlier request with the same idempotency key: nothing was stored now.
     replayed: str | None = None
     #: The schedule's fire time has fired already, or is skipped: nothing was stored now.
     passed: bool = False
@@ -118,12 +118,12 @@ class Submits(Scripts):
             own = first in (
                 request.batch,
                 tasks[0].id if tasks else "",
-            )  # this very call, sent again after a lost answer
+            )  # the same call, repeated after its answer was lost
             return SubmitResult([0] * len(tasks), unfinished, now, None if own else first)
         return SubmitResult([self._outcome(each, unfinished) for each in words], unfinished, now)
 
     def _arguments(self, request: SubmitRequest) -> list[Any]:
-        """As `submit_tasks.lua` takes them."""
+        """Return the arguments of `submit_tasks.lua`."""
         config, key, fire_time = self._config, request.key, request.fire_time
         longest = max((task.ttl or config.result_ttl_seconds for task in request.tasks), default=0)
         args: list[Any] = [
@@ -171,11 +171,11 @@ class Submits(Scripts):
             raise IdempotencyKeyInUse("The first request with this Idempotency-Key is still being stored.")
 
     def release_key(self, key: IdempotencyKey) -> None:
-        """The request stored nothing: its key may be used again."""
+        """Release the key of a request that stored nothing."""
         self._call("release_idempotency_key", key.owner, key.digest, key.nonce)
 
     def batch(self, batch_id: str) -> Batch | None:
-        """A batch, or None."""
+        """Return a batch, or None."""
         owner, ids, at = self.redis.hmget(self.keys.batch(batch_id), "o", "ids", "at")
         if owner is None:
             return None

@@ -41,7 +41,7 @@ class Tasks(Scripts):
     """The life of a task: submitted, read, claimed, ended. The changes that a client or a task's function makes."""
 
     def get(self, task_id: str) -> Record | None:
-        """The record, or None where there is none (any more)."""
+        """Return the record, or None if it does not exist (any more)."""
         return self._parse(task_id, self.redis.hgetall(self.keys.task(task_id)))
 
     def get_with_position(self, task_id: str) -> Record | None:
@@ -64,14 +64,14 @@ class Tasks(Scripts):
             return list(pipe.execute())
 
     def input(self, record: Record) -> bytes:
-        """The input (JSON) of a task."""
+        """Return the input (JSON) of a task."""
         if record.input is not None:
             return record.input
         stored: bytes | None = self.redis.get(self.keys.input(record.id))
         return stored or b"{}"
 
     def inputs(self, records: Sequence[Record], most_bytes: int) -> list[bytes]:
-        """The beginning of the inputs of several tasks, in one round trip."""
+        """Return the beginning of the inputs of several tasks, in one round trip."""
         with self.redis.pipeline(transaction=False) as pipe:
             for record in records:
                 if record.input is None:
@@ -80,14 +80,14 @@ class Tasks(Scripts):
         return [next(long) if record.input is None else record.input for record in records]
 
     def result(self, record: Record) -> bytes:
-        """The result (JSON) of a task; `null` where it has none."""
+        """Return the result (JSON) of a task; `null` if it has none."""
         if record.result is not None or record.status is not Status.SUCCEEDED:
             return record.result or b"null"
         stored: bytes | None = self.redis.get(self.keys.result(record.id))
         return stored or b"null"
 
     def with_result(self, record: Record) -> Record:
-        """The record with its result, however long that is."""
+        """Return the record with its result, of any length."""
         return replace(record, result=self.result(record)) if record.status is Status.SUCCEEDED else record
 
     def _parse(self, task_id: str, raw: Fields, position: int | None = None) -> Record | None:
@@ -146,12 +146,12 @@ class Tasks(Scripts):
     def schedule_retry(
         self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any], report: bytes = b""
     ) -> bool:
-        """The function failed: try it again in a while."""
+        """Schedule another attempt after the function has failed."""
         wait = int(wait_seconds * 1000)
         return bool(self._call("schedule_retry", task_id, lease_token, wait, json.dumps(error), report))
 
     def cancel(self, task_id: str) -> Status | None:
-        """Cancel a task, or ask it to stop; the status that it has now, or None where it has gone."""
+        """Cancel a task, or ask it to stop. Return its new status, or None if it does not exist."""
         answer: bytes | None = self._call("cancel_task", task_id)
         return Status(answer.decode()) if answer else None
 

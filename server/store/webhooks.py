@@ -40,11 +40,11 @@ class Webhooks(Scripts):
     """Leases due webhooks, and records their attempts."""
 
     def due(self) -> int:
-        """How many are due now."""
+        """Count the due webhooks."""
         return int(self.redis.zcount(self.keys.webhooks, 0, self.now_ms()))
 
     def lease_due(self) -> tuple[str, int] | None:
-        """A webhook that is due and its lease, or None."""
+        """Return a due webhook and its lease, or None."""
         lease, *ids = self._call("lease_webhooks", 1, LEASE * 1000)
         return (ids[0].decode(), int(lease)) if ids else None
 
@@ -68,12 +68,12 @@ class Webhooks(Scripts):
         return ids_of(self.redis.zrange(self.keys.webhooks, 0, most - 1))
 
     def attempts(self, task_id: str) -> list[DeliveryAttempt]:
-        """The tries so far, oldest first."""
+        """Return the attempts so far, oldest first."""
         kept = self.redis.hget(self.keys.task(task_id), "wt")
         return [DeliveryAttempt(**each) for each in json.loads(kept)] if kept else []
 
     def next_ms(self, task_id: str) -> int | None:
-        """When the next try is due, in ms since 1970; None where none is."""
+        """Return the time of the next attempt, in ms since 1970; None if there is none."""
         score = self.redis.zscore(self.keys.webhooks, task_id)
         return None if score is None else int(score)
 
@@ -98,8 +98,8 @@ class WebhookSecrets(Scripts):
         return self.signing(owner)[0]
 
     def signing(self, owner: str) -> list[str]:
-        """The secrets to sign with: the owner's, and the one before while it still holds."""
-        if not self.redis.hexists(self._key(owner), "current"):  # looked at first: a full Redis takes nothing more
+        """Return the secrets to sign with: the owner's, and the previous one while it is valid."""
+        if not self.redis.hexists(self._key(owner), "current"):  # read first, because a full Redis accepts no write
             self.redis.hsetnx(self._key(owner), "current", _make())
         current, previous, until = self.redis.hmget(self._key(owner), "current", "previous", "until")
         holds = previous is not None and float(until) > self._now()
@@ -120,7 +120,7 @@ class WebhookSecrets(Scripts):
         return made
 
     def previous_until(self, owner: str) -> int | None:
-        """Until when the secret before signs too, in seconds since 1970; None where it does not."""
+        """Return until when the previous secret also signs, in seconds since 1970; None if it does not."""
         until = self.redis.hget(self._key(owner), "until")
         return int(until) if until is not None and int(until) > self._now() else None
 

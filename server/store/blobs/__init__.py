@@ -14,13 +14,13 @@ __all__ = ["BlobStore", "BlobWriter", "FolderBlobs", "ObjectBlobs", "RedisBlobs"
 
 
 def open_store(url: str, redis: redis_py.Redis, keys: Keys, max_bytes: int | None = None) -> BlobStore:
-    """The store that BLOB_URL names. Nothing is connected to before the first use.
+    """Create the store for BLOB_URL. It connects at the first use.
 
-    `redis` is the client of the Redis backend, with decode_responses off. `max_bytes` limits what all blobs together
-    hold there; a folder and an object store have limits of their own, so there it is not applied.
+    `redis` is the client of the Redis backend, with decode_responses off. `max_bytes` limits the sum of all blobs
+    there; a folder and an object store have their own limits, so it does not apply to them.
 
     Raises:
-        ValueError: the URL is none of the three.
+        ValueError: the URL has none of the three forms.
     """
     if url in ("", "redis:"):
         return RedisBlobs(redis, keys, max_bytes)

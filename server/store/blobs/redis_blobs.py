@@ -30,9 +30,9 @@ _READ_AT_ONCE = 4
 
 _Command = tuple[str | int | bytes, ...]
 
-# Each script is one atomic step, and may be sent twice: the client repeats a command whose answer was lost. Where a
-# script frees room it begins with a command that Redis allows at `maxmemory`; after one, it allows the others too.
-# Sizes are passed on as strings, since Lua writes large numbers as 1e+15.
+# Each script is one atomic step, and may be sent twice, because the client repeats a command whose answer was lost. A
+# script that frees memory begins with a command that Redis allows at `maxmemory`, which permits the other commands too.
+# Sizes are passed on as strings, because Lua writes large numbers as 1e+15.
 _LUA = """
 local DATA, NEW, NAMES, TASKS = keys.blob('data:'), keys.blob('new:'), keys.blob('names:'), keys.blob('tasks')
 local BYTES, WRITERS, RESERVED = keys.blob('bytes'), keys.blob('writers'), keys.blob('reserved')
@@ -133,7 +133,7 @@ class RedisBlobs:
     def __init__(
         self, redis: redis_py.Redis, keys: Keys, max_bytes: int | None = None, idle_seconds: int = IDLE_SECONDS
     ) -> None:
-        """`max_bytes`: what all blobs together may hold, None for no limit.
+        """Create the store; `max_bytes` limits the sum of all blobs, None means no limit.
 
         Raises:
             ValueError: the client decodes answers.
@@ -180,11 +180,11 @@ class RedisBlobs:
             yield task_id.decode(), float(changed)
 
     def bytes_held(self) -> int:
-        """Bytes of all blobs, with those that are being written: what `max_bytes` limits."""
+        """Return the bytes of all blobs, including unfinished ones, which `max_bytes` limits."""
         return int(self._redis.get(self._keys.blob("bytes")) or 0)
 
     def put(self, key: str, token: str, index: int, chunk: bytes) -> None:
-        """Store one chunk of a blob that is being written. StorageFull; BlobMissing: its writer counted as dead."""
+        """Store one chunk of an unfinished blob. StorageFull; BlobMissing: its writer was considered dead."""
         new = self._keys.blob(f"new:{token}")
         first = (("HSET", new, index, chunk), ("EXPIRE", new, self._idle))
         args = (token, index * CHUNK_BYTES, len(chunk), index + 1, self._max, self._idle)

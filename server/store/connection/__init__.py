@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Seconds. A submit is answered 503 within 1.5 s when Redis is silent: one time-out and what Flask needs.
+#: Time-outs in seconds. While Redis is silent, a submit gets a 503 within 1.5 s: one time-out, and Flask's time.
 CONNECT_TIMEOUT = 0.5
 SOCKET_TIMEOUT = 1.0
 
-#: Errors of a Redis that is down or silent, or answers "not now".
+#: Errors of a Redis that is down, silent, or answers "not now".
 UNREACHABLE = (ConnectionError, TimeoutError)
 
 #: Redis's answers that mean "not now", by their code.
@@ -51,12 +51,12 @@ NOT_READY = {
 #: Before Redis 7, an error inside a script came as "ERR Error running script (…): @user_script:1: -READONLY …".
 _IN_SCRIPT = re.compile(r"^ERR Error running script .*?@user_script:\s*\d+:\s*-?([A-Z]+) ", re.DOTALL)
 
-#: Seconds for which a running task waits for a Redis that is gone.
+#: Seconds for which a running task waits for an unreachable Redis.
 OUTAGE_TIMEOUT = 600.0
 
 
 class NotReady(ConnectionError, StoreUnavailable):
-    """Redis answers that it cannot do this now, which is an outage like any other."""
+    """Redis answers that it cannot do this now, which is treated as an outage."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text, status_code=code)
@@ -74,7 +74,7 @@ class RedisFull(OutOfMemoryError, StorageFull):
 
 
 class Parser(DefaultParser):  # type: ignore[misc, valid-type]
-    """redis-py's parser, which raises `NotReady` and `RedisFull` where Redis answers "not now" or "full".
+    """redis-py's parser, which raises `NotReady` and `RedisFull` when Redis answers "not now" or "full".
 
     The parser sees every reply: of commands, pipelines, transactions and scripts, of our clients and of kombu's.
     """
@@ -93,9 +93,9 @@ class Parser(DefaultParser):  # type: ignore[misc, valid-type]
 
 
 class _Once(Retry):
-    """Reconnect and try a second time, unless Redis has answered "not now" and is the server to ask.
+    """Reconnect and try a second time, unless Redis has answered "not now" and no other server could.
 
-    After a failover the name of the server may stand for another one.
+    After a failover, the name of the server may resolve to another one.
     """
 
     def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
@@ -122,10 +122,10 @@ def pool_size(config: Settings) -> int:
 
 
 def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redis":
-    """Make a client; nothing is sent before the first command.
+    """Create a client; nothing is sent before the first command.
 
-    A connection that broke while it was idle (a restarted server) is replaced once, at once: every script of ours
-    may be sent twice. A time-out is not tried again.
+    A connection that broke while it was idle (a restarted server) is replaced once, without a wait: all our scripts may
+    be sent twice. A time-out is not retried.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -156,13 +156,13 @@ class SentinelUrl:
 
     @property
     def for_kombu(self) -> str:
-        """kombu's form: every node with the database, the master's name being an option of its transport."""
+        """Return kombu's form: every node with the database; the master's name is an option of its transport."""
         secret = f":{quote(self.password, safe='')}@" if self.password else ""
         return ";".join(f"sentinel://{secret}{host}:{port}/{self.database}" for host, port in self.nodes)
 
 
 def parse_sentinel(url: str) -> SentinelUrl:
-    """Read the address of a Redis that Sentinel watches."""
+    """Parse the address of a Redis behind Sentinel."""
     parts = [urlsplit(part) for part in url.split(";")]
     _, name, *rest = (parts[-1].path + "/").split("/")
     nodes = [(part.hostname or "127.0.0.1", part.port or 26379) for part in parts]
@@ -181,7 +181,7 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> "redis.Redis":
 
 
 def store_error(error: Exception) -> CoatcheckError | None:
-    """The error of a Redis or a blob store that accepts nothing for now; None where it is something else."""
+    """Return the error for a Redis or blob store that accepts nothing for now; None for any other error."""
     if isinstance(error, CoatcheckError):
         return error
     if isinstance(error, UNREACHABLE):
@@ -190,7 +190,7 @@ def store_error(error: Exception) -> CoatcheckError | None:
 
 
 def outage_reason(error: BaseException) -> str:
-    """Say in one sentence why Redis cannot be used. The sentence contains no host name and no password."""
+    """Describe in one sentence why Redis cannot be used, without host name and password."""
     if isinstance(error, NotReady):
         return error.detail
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Whether Redis is set up to keep what is accepted. Each finding is one sentence that says what to change."""
+"""Checks of Redis's configuration. Each finding is one sentence that says what to change."""
 
 import logging
 import time
@@ -15,16 +15,16 @@ from server.settings import Settings
 from server.store.connection import UNREACHABLE, RedisFull, connections_wanted, outage_reason
 from server.store.keys import FORMAT, Keys
 
-#: The oldest Redis that has the commands which our scripts use.
+#: The oldest Redis with all commands of our scripts.
 MIN_VERSION = (6, 2)
 
-#: Seconds for which the slower checks are not repeated.
+#: Seconds before the slower checks are repeated.
 _REPEAT_AFTER = 10.0
 
-#: Stands for the key that is written and deleted as a test, and for a channel of ours.
+#: Placeholders for the key that is written and deleted as a test, and for one of our channels.
 _PROBE, _CHANNEL = "<probe>", "<channel>"
 
-#: Commands that web, worker and broker need, each harmless on the key of the test.
+#: Commands that web, worker and broker need, each harmless for the test key.
 _COMMANDS: tuple[tuple[str | int, ...], ...] = (
     ("SET", _PROBE, 1, "PX", 1000),
     ("GET", _PROBE),
@@ -60,25 +60,25 @@ log = logging.getLogger(__name__)
 
 
 class Severity(IntEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     WARNING = 1
     #: The server is not ready.
     ERROR = 2
-    #: No restart helps: web and worker do not start.
+    #: A restart does not help: web and worker do not start.
     FATAL = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about Redis that ought to be changed."""
+    """One problem of Redis's configuration."""
 
     severity: Severity
     text: str
 
 
 class Checks:
-    """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` where it does not answer."""
+    """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` if it does not answer."""
 
     def __init__(self, connection: "redis.Redis", settings: Settings, keys: Keys) -> None:
         self._redis: Any = connection
@@ -88,19 +88,19 @@ class Checks:
         self._checked_at = -_REPEAT_AFTER
 
     def findings(self) -> list[Finding]:
-        """Check everything, the worst first. The set-up is checked once in a while, space and writability each time."""
+        """Run all checks; the worst finding is first. The configuration is checked periodically, writes always."""
         if time.monotonic() - self._checked_at >= _REPEAT_AFTER:
             self._found = self._check()
             self._checked_at = time.monotonic()
         found = self._found
-        if not any(finding.severity is Severity.FATAL for finding in found):  # else a write fails for that reason
+        if not any(finding.severity is Severity.FATAL for finding in found):  # otherwise a write fails for that reason
             found = [*found, *self._written()]
         return sorted(found, key=lambda finding: -finding.severity)
 
     def at_start(self) -> str | None:
-        """Log what is wrong with Redis. Return the sentence for which a process must not start.
+        """Log the problems of Redis. Return the sentence for which a process must not start.
 
-        An outage is not one: the process starts and waits.
+        An outage is not such a problem: the process starts and waits.
         """
         try:
             findings = self.findings()
@@ -108,25 +108,25 @@ class Checks:
             event(log, "redis.unreachable", level=logging.ERROR, reason=outage_reason(error))
             return None
         finally:
-            self._redis.close()  # a parent of other processes keeps no connection
+            self._redis.close()  # a parent of other processes must not keep a connection
         for finding in findings:
             level = logging.WARNING if finding.severity is Severity.WARNING else logging.ERROR
             event(log, "redis.setup", level=level, reason=finding.text)
         return next((finding.text for finding in findings if finding.severity is Severity.FATAL), None)
 
     def _written(self) -> list[Finding]:
-        """Write a key, since a Redis that cannot write answers reads all the same."""
+        """Write a key, because a Redis that cannot write still answers reads."""
         try:
             self._redis.set(self._keys.probe, 1, px=1000)
         except RedisFull:
             return [Finding(Severity.ERROR, "Redis is full: its `maxmemory` is reached. Raise it, or delete tasks.")]
         except NoPermissionError:
-            pass  # said by the check of permissions
+            pass  # the check of permissions reports it
         return []
 
     def _check(self) -> list[Finding]:
         info = self._redis.info()
-        if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for that reason
+        if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for the same reason
             return [hopeless]
         found = [_eviction(info), self._permissions(), self._format(), self._persistence(info), self._max_clients(info)]
         return [finding for finding in found if finding is not None]
@@ -149,10 +149,10 @@ class Checks:
         return Finding(Severity.FATAL, text)
 
     def _format(self) -> Finding | None:
-        """Refuse a store that another release has written. One that is empty becomes one of this format."""
+        """Refuse a store that another release has written. Mark an empty one with this release's format."""
         found: bytes | None = self._redis.get(self._keys.format)
         if found is None:
-            with suppress(RedisFull, NoPermissionError):  # the next start notes it
+            with suppress(RedisFull, NoPermissionError):  # the next start marks it
                 self._redis.set(self._keys.format, FORMAT, nx=True)
         if found is None or found.decode() == FORMAT:
             return None
@@ -165,7 +165,7 @@ class Checks:
             return None
         try:
             snapshots = bool(self._redis.config_get("save").get("save"))
-        except ResponseError:  # managed servers do not tell
+        except ResponseError:  # managed servers do not answer this
             return Finding(Severity.WARNING, "Redis has no append-only file: its restart may lose accepted tasks.")
         if snapshots:
             text = "Redis saves snapshots alone: a crash loses the tasks since the last one. Set `appendonly yes`."

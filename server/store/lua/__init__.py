@@ -1,4 +1,5 @@
-"""Redis's clock, and the scripts of this folder: each change of a record is one of them, so it happens whole or not.
+"""Redis's clock, and the scripts of this folder: each change of a record is one script, so it happens completely or
+not.
 
 A script names the parts of `lib/` that it uses (`--- @include "clock"`), and gets the keys that it names from
 `server.store.keys` and the settings that it names as `config`. Nothing else is sent with it.
@@ -22,31 +23,31 @@ _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
 
 
-#: Seconds after which the clock is read again: Redis may have moved to another machine.
+#: Seconds before the clock is read again: Redis may have moved to another machine.
 _TRUSTED = 10.0
 
-#: Seconds that an answer may take for the time in it to count.
+#: Maximum seconds of a round trip whose time is used.
 _MAX_ROUND_TRIP = 0.1
 
 
 class StoreClock:
-    """Redis's time, read now and then, and counted on in between by a clock that nobody sets."""
+    """Redis's time, read periodically and extrapolated by the monotonic clock."""
 
     def __init__(self, connection: "redis.Redis") -> None:
         self._redis: Any = connection
         self._lock = threading.Lock()
-        #: Redis's time in nanoseconds at a moment of the monotonic clock; replaced as one.
+        #: Redis's time in nanoseconds at a time of the monotonic clock; replaced in one step.
         self._anchor: tuple[int, float] | None = None
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970. Reads Redis's clock when it was last read some seconds ago."""
+        """Return milliseconds since 1970. Reads Redis's clock if the last read was some seconds ago."""
         anchor = self._anchor
         if anchor is None or time.monotonic() - anchor[1] > _TRUSTED:
             self._read()
         return self.now_ns() // 1_000_000
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970. Never waits for Redis, but for the first time."""
+        """Return nanoseconds since 1970. Waits for Redis only at the first call."""
         if self._anchor is None:
             self._read()
         assert self._anchor is not None
@@ -54,7 +55,7 @@ class StoreClock:
         return at_anchor + int((time.monotonic() - anchored) * 1e9)
 
     def adjust(self, now_ms: int, sent: float) -> None:
-        """Take over the time in an answer to a call that was sent at a moment of the monotonic clock."""
+        """Use the time in an answer to a call that was sent at this time of the monotonic clock."""
         received = time.monotonic()
         if received - sent < _MAX_ROUND_TRIP:
             self._anchor = now_ms * 1_000_000 + 500_000, (sent + received) / 2
@@ -67,10 +68,10 @@ class StoreClock:
 
 
 class Scripts:
-    """The scripts of one Redis. Methods raise redis-py's `ConnectionError` or `TimeoutError` when it is away."""
+    """The scripts of one Redis. Methods raise redis-py's `ConnectionError` or `TimeoutError` if it is unreachable."""
 
     def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
-        # redis-py types its answers for both settings of `decode_responses`; ours is off, they are bytes.
+        # redis-py's types cover both settings of `decode_responses`; ours is off, so answers are bytes.
         self.redis: Any = connection
         self.keys = Keys(config.key_prefix)
         self._config = config
@@ -84,12 +85,12 @@ class Scripts:
         return found(args=args)
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970, by Redis's clock."""
+        """Return milliseconds since 1970 by Redis's clock."""
         return self._clock.now_ms()
 
 
 def source(script: str, config: Settings) -> str:
-    """The text of a script as it is sent: settings, keys, the parts of the library that it includes, itself."""
+    """Build the text of a script: settings, keys, the parts of the library that it includes, and itself."""
     return _source(script, config.key_prefix, config.result_ttl_seconds * 1000, not config.broker_is_redis)
 
 
@@ -119,5 +120,5 @@ def _assembled(script: str) -> str:
 
 
 def ids_of(raw: Iterable[bytes]) -> list[str]:
-    """Decode task ids as Redis gives them."""
+    """Decode task ids as Redis returns them."""
     return [task_id.decode() for task_id in raw]

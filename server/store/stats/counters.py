@@ -12,7 +12,7 @@ from typing import Any
 from server.store.lua import Scripts, ids_of
 from server.store.record import PRIORITIES, Status
 
-#: Seconds for which a process trusts the pace that it has read: polls that follow one another ask once.
+#: Seconds for which a process caches the throughput: consecutive polls read it once.
 THROUGHPUT_SECONDS = 2.0
 
 #: Seconds for which a queue is read that no task type uses anymore. A delayed task may still be for it.
@@ -24,27 +24,27 @@ FORGET_UNREGISTERED = 1_800
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How fast queues move: how many tasks the living workers run at once, how many run, and how long runs take."""
+    """The speed of the queues: tasks that living workers can run at the same time, running tasks, and run times."""
 
     slots: int = 0
     running: int = 0
-    #: Seconds by task type, as a moving average of its last runs.
+    #: Seconds by task type, as a moving average of recent runs.
     recent: dict[str, float] = field(default_factory=dict)
 
     def seconds_to_start(self, task_type: str, position: int) -> float:
-        """When a task at this place in the queue is likely to start, if those ahead are of its task_type."""
+        """Estimate when a task at this position starts, if the tasks before it are of this type."""
         must_end = position - max(0, self.slots - self.running)
         return max(0, must_end) * self.recent.get(task_type, 1.0) / max(1, self.slots)
 
 
 class Counters(Scripts):
-    """Reads and counts."""
+    """Reads and increments counters."""
 
     _throughput = Throughput()
     _throughput_read_at = -THROUGHPUT_SECONDS
 
     def statistics(self) -> dict[str, int]:
-        """Counters by name: `<type>:<status>`, `<type>:submitted`, `<type>:ms`, `recovery:<finding>`."""
+        """Return counters by name: `<type>:<status>`, `<type>:submitted`, `<type>:ms`, `recovery:<finding>`."""
         return {name.decode(): int(value) for name, value in self.redis.hgetall(self.keys.stats).items()}
 
     def count(self, name: str, number: int = 1) -> None:
@@ -52,7 +52,7 @@ class Counters(Scripts):
         self._call("add_to_counter", name, number)
 
     def throughput(self) -> Throughput:
-        """How fast queues move, as it was two seconds ago at most."""
+        """Return the throughput, at most two seconds old."""
         if time.monotonic() - self._throughput_read_at >= THROUGHPUT_SECONDS:
             slots, running, recent = self._call("get_throughput")
             seconds = {
@@ -62,7 +62,7 @@ class Counters(Scripts):
         return self._throughput
 
     def waiting(self, queue: str) -> int:
-        """Count the tasks that wait in a queue, with those that wait for room under a limit of their type."""
+        """Count the tasks waiting in a queue, including those over a limit of their type."""
         with self.redis.pipeline(transaction=False) as pipe:
             pipe.zcard(self.keys.queued(queue)).zcard(self.keys.throttled_in(queue))
             return int(sum(pipe.execute()))
@@ -78,16 +78,16 @@ class Counters(Scripts):
         return max(0.0, *ages) if ages else 0.0
 
     def running(self) -> int:
-        """How many tasks are held by workers."""
+        """Count the tasks that workers hold."""
         return int(self.redis.zcard(self.keys.leases))
 
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
-#: Minutes of a step of the last day.
+#: Minutes per step of the last day.
 DAY_STEP = 15
 
-#: Buckets for each doubling of the run time, as `lua/lib/statistics.lua` makes them.
+#: Number of buckets for each doubling of the run time, as in `lua/lib/statistics.lua`.
 _BUCKETS = 4
 
 ENDS = tuple(status for status in Status if status.done)
@@ -95,31 +95,31 @@ ENDS = tuple(status for status in Status if status.done)
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How many tasks of a queue ended in each minute of the last day, oldest first, by status."""
+    """The tasks of a queue that ended in each minute of the last day, oldest first, by status."""
 
     minutes: dict[Status, list[int]] = field(
         default_factory=lambda: {status: [0] * (_DAY // _MINUTE) for status in ENDS}
     )
 
     def last_hour(self, status: Status) -> list[int]:
-        """Minute by minute."""
+        """Return the counts of the last hour by minute."""
         return self.minutes[status][-60:]
 
     def last_day(self, status: Status) -> list[int]:
-        """By steps of a quarter of an hour."""
+        """Return the counts of the last day by quarter of an hour."""
         counts = self.minutes[status]
         return [sum(counts[at : at + DAY_STEP]) for at in range(0, len(counts), DAY_STEP)]
 
 
 @dataclass(frozen=True, slots=True)
 class DayStats:
-    """The last day: ends by queue, and run times (how many by bucket) by task type."""
+    """The last day: ended tasks by queue, and run times (counts by bucket) by task type."""
 
     ends: dict[str, Ends]
     runs: dict[str, dict[int, int]]
 
     def percentile(self, task_type: str, share: float) -> float | None:
-        """Seconds within which this share of the successful runs ended, to a fifth; None where there were none."""
+        """Return the seconds within which this share of successful attempts ended, to a fifth; None without any."""
         buckets = self.runs.get(task_type, {})
         wanted = share * sum(buckets.values())
         for bucket in sorted(buckets):
@@ -129,15 +129,15 @@ class DayStats:
         return None
 
     def count(self, task_type: str) -> int:
-        """How many runs of this task_type succeeded."""
+        """Count the successful attempts of this task type."""
         return sum(self.runs.get(task_type, {}).values())
 
 
 class HourlyStats(Scripts):
-    """Reads the hours, and what runs."""
+    """Reads the hours, and the running tasks."""
 
     def last_day(self) -> DayStats:
-        """What ended up to now."""
+        """Return the statistics up to now."""
         now = self.now_ms() // 1000 // _MINUTE
         hours = range(now // 60 - 24, now // 60 + 1)
         with self.redis.pipeline(transaction=False) as pipe:
@@ -151,7 +151,7 @@ class HourlyStats(Scripts):
         return traffic
 
     def running(self) -> dict[str, int]:
-        """How many tasks run, by queue. Workers hold a few each, so this reads no more than that."""
+        """Count the running tasks by queue. Workers hold few tasks each, so this read is small."""
         held = ids_of(self.redis.zrange(self.keys.leases, 0, -1))
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in held:
@@ -161,7 +161,7 @@ class HourlyStats(Scripts):
 
 
 def _add(traffic: DayStats, name: str, count: int, first_minute: int, now: int) -> None:
-    """One counter of an hour's hash. A queue and a task type have no colon in their names."""
+    """Add one counter of an hour's hash. Names of queues and task types contain no colon."""
     first, middle, last = name.split(":")
     if first == "run":
         buckets = traffic.runs.setdefault(middle, {})

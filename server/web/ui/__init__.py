@@ -1,9 +1,10 @@
-"""Pages to run tasks and to see what is going on. They do what the public routes do, with the viewer's key.
+"""Pages to run and follow tasks, and to operate the server. They use the public routes' functions, with the viewer's
+key.
 
-blueprint.py  headers, viewer, menu, errors as pages     format/       how things are written
+blueprint.py  headers, viewer, menu, errors as pages     format/       formats of values
 home.py       start page, a task type's form             sign.py       signing in and out
 tasks.py      the list of tasks; live.py: its changes    record.py     one task
-export.py     the list as a file                         stream.py     changes of pages that are looked at
+export.py     the list as a file                         stream.py     changes of open pages
 operate/      overview, failures                         schedules.py  schedules and their form
 """
 

@@ -1,11 +1,11 @@
-"""Changes of the list of tasks as server-sent events, for a page that is looked at.
+"""Changes of the list of tasks as server-sent events, for an open page.
 
-    row     {"id", "status", "message", "started_ms", "seconds"}   a task that is shown, when it has changed
-    fresh   {"count"}                                              how many newer tasks match the page's filters
-    counts  {status: number}                                       how many tasks each tab has
+    row     {"id", "status", "message", "started_ms", "seconds"}   a listed task that has changed
+    fresh   {"count"}                                              the number of newer tasks that match the filters
+    counts  {status: number}                                       the number of tasks in each tab
 
-The page names the tasks that it shows and when it was made, so a stream that begins anew tells what was missed. One
-look costs one read of the unfinished ones among them and one of the newest ids, however many tasks or owners there are.
+The page sends the ids of its tasks and the time when it was made, so a reconnected stream includes missed changes. Each
+check reads the unfinished tasks among them and the newest ids, independent of the number of tasks or owners.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from server.web.ui.tasks import counts_of, now_ms, reasons
 #: Seconds between two checks.
 _EVERY = 2.0
 
-#: Tasks of one page that are followed, and newer ones that are counted.
+#: Maximum number of tasks per page to follow, and maximum number of newer tasks to count.
 _MAX_IDS, _MAX_FRESH = 100, 100
 
 
@@ -60,7 +60,7 @@ class ListReader(LiveBody):
         self._fresh = 0
 
     def changes(self) -> Iterator[bytes]:
-        """Changed rows, and how many newer tasks there are."""
+        """Yield changed rows, and the number of newer tasks."""
         yield from self._rows()
         counts = counts_of(self._store, self._filter)
         if counts != self._counts:

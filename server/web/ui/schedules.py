@@ -26,7 +26,7 @@ from server.web.ui.stream import PageParts
 
 @ui.get("/ui/schedules")
 def schedules() -> Response:
-    """The viewer's schedules by name, and a form: of a new one, or of the one that `edit` names."""
+    """Show the viewer's schedules by name, and a form for a new one, or for the one in `edit`."""
     kinds, found = list(catalog()), _visible()
     edited = next((each for each in found if each["name"] == request.args.get("edit")), None)
     wanted = request.args.get("task") or (edited["task"] if edited else "")
@@ -46,7 +46,7 @@ def schedules() -> Response:
 
 @ui.get("/ui/schedules/events")
 def schedule_events() -> Response:
-    """Follow the schedules: their next and their last runs."""
+    """Follow the schedules' next and last runs."""
     return event_stream(PageParts(caller(), "schedules.html", ["list"], lambda: {"schedules": _visible()}))
 
 

@@ -61,7 +61,7 @@ def _is_part(task_id: str, word: str) -> bool:
 
 
 def _text(record: Record, given: bytes) -> str:
-    """Everything of a task that is searched, in lower case."""
+    """Return all searched text of a task, in lower case."""
     error = record.error or {}
     reasons = (str(error.get(key, "")) for key in ("type", "title", "detail"))
     parts = (record.task_type, record.owner, *record.tags, *reasons)

@@ -93,12 +93,12 @@ def tasks() -> BaseResponse:
 
 
 def counts_of(store: Store, wanted: Filter) -> dict[str, int]:
-    """How many tasks of a filter are in each status; empty where that would mean to read every record."""
+    """Count a filter's tasks by status; empty if that would read every record."""
     return {} if wanted.must_look else store.listing.count(replace(wanted, statuses=tuple(Status)))
 
 
 def reasons(store: Store, viewer: Caller, records: Sequence[Record]) -> dict[str, str]:
-    """An admin sees the exception's own message, where others are only told to ask."""
+    """Return the exceptions' own messages for admins; other viewers see a general message."""
     failed = [record for record in records if record.status in CAUSED and _is_vague(record)]
     if not failed or not viewer.is_admin:
         return {}

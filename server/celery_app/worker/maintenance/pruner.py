@@ -6,7 +6,7 @@ from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import until_done
 from server.store import Store
 
-#: Records of one script: Redis does nothing else meanwhile.
+#: Records per script, which blocks Redis while it runs.
 BATCH = 200
 
 
@@ -21,5 +21,5 @@ class Pruner:
         self._leader = leader
 
     def round(self) -> int:
-        """Delete all that has expired by now."""
+        """Delete all records that have expired."""
         return until_done(partial(self._store.leases.delete_expired, BATCH), BATCH) if self._leader.elected else 0

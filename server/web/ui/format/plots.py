@@ -60,7 +60,7 @@ class Plot:
     times: list[tuple[int, str, str, int]]
     columns: list[str]
     table: list[tuple[int | str, ...]]
-    #: Whether times need their day.
+    #: Whether times include the day.
     days: bool
 
 
@@ -82,9 +82,9 @@ def plot(
     unit: str,
     fold: Callable[[Iterable[float]], float] = sum,
 ) -> Plot:
-    """Lines of one unit, with the series that are bars in a low chart of their own below.
+    """Build a plot of series with one unit; series of bars get their own low chart below.
 
-    `fold` makes one number of several steps, for the table.
+    `fold` combines several steps into one number, for the table.
     """
     count = len(series[0].values)
     now = int(time.time()) // step_seconds * step_seconds
@@ -164,7 +164,7 @@ def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str, in
 def _table(
     starts: list[int], series: Sequence[Series], fold: Callable[[Iterable[float]], float]
 ) -> list[tuple[int | str, ...]]:
-    """Twelve rows at most: several steps are one."""
+    """Build a table of at most twelve rows, by combining steps."""
     group = -(-len(starts) // 12)
     return [
         (starts[at], *(f"{fold(each.values[at : at + group]):,g}" for each in series))

@@ -153,7 +153,7 @@ def pretty(value: Any) -> str:
 
 @ui.app_template_filter("summary")
 def summary(record: Record) -> str:
-    """An input in one line: `INV-20931 · 189.0 · EUR`, file names first."""
+    """Summarize an input in one line: `INV-20931 · 189.0 · EUR`, file names first."""
     known: dict[str, bytes] = g.get("inputs", {})
     given = known[record.id] if record.id in known else store().tasks.inputs([record], _MAX_INPUT)[0]
     if len(given) >= _MAX_INPUT:
