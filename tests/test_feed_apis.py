@@ -239,7 +239,7 @@ def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service
     [
         ("nope", "You have no secret 'nope'"),
         ("bens", "You have no secret 'bens'"),
-        ("elsewhere", "The secret 'elsewhere' is for https://api.example.org alone"),
+        ("elsewhere", "The secret 'elsewhere' may only be sent to https://api.example.org."),
     ],
 )
 def test_a_secret_of_others_or_for_another_host_is_an_error(

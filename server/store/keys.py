@@ -5,17 +5,11 @@ The broker's keys have no prefix: Celery, kombu and their tools expect a queue's
 method may insert its parameters anywhere, but must not examine them: `lua_table` passes placeholders.
 """
 
-import inspect
-import re
-from itertools import cycle
-
 #: The version of the stored format. Change it when a release cannot read the data of an older one.
 FORMAT = "2"
 
 #: kombu's separator between a queue's name and the number of an additional list of the queue.
 _SEPARATOR = "\x06\x16"
-
-_USED = re.compile(r"\bkeys\.(\w+)")
 
 
 class Keys:
@@ -315,25 +309,3 @@ class Keys:
         """Return the list of a queue's messages of one priority."""
         lists = {"high": self.high_list, "normal": self.normal_list, "low": self.low_list}
         return lists[priority](queue)
-
-
-def lua_table(keys: Keys, script: str) -> str:
-    """Define the names in `keys` that a script uses, as Lua."""
-    lines = [_lua(keys, name) for name in sorted(set(_USED.findall(script)))]
-    return "\n".join(["local keys = {}", *lines, ""]) if lines else ""
-
-
-def _lua(keys: Keys, name: str) -> str:
-    found = getattr(keys, name)
-    if isinstance(found, str):
-        return f"keys.{name} = {_quoted(found)}"
-    parameters = list(inspect.signature(found).parameters)
-    pieces = found(*(f"\0{parameter}\0" for parameter in parameters)).split("\0")
-    text = " .. ".join(
-        piece if is_name else _quoted(piece) for piece, is_name in zip(pieces, cycle((False, True))) if piece
-    )
-    return f"function keys.{name}({', '.join(parameters)}) return {text} end"
-
-
-def _quoted(text: str) -> str:
-    return "'" + "".join(char if char.isalnum() or char in ":_-." else f"\\{ord(char):03d}" for char in text) + "'"

@@ -25,7 +25,7 @@ def test_the_docs_are_searched(service: Service, open_page: Open) -> None:
     expect(page.locator("#thumbnail")).to_be_hidden()
     expect(page.locator("details.entry:visible").first).to_contain_text("/webhook-secret")
     page.get_by_role("searchbox").fill("no such thing")
-    expect(page.get_by_text("Nothing in the docs matches.")).to_be_visible()
+    expect(page.get_by_text("No matching entries.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#thumbnail")).to_be_visible()
 

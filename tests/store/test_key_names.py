@@ -9,8 +9,9 @@ from submitting import submit_many
 from server.settings import Settings
 from server.store import Store
 from server.store.api_keys import Role
-from server.store.keys import Keys, lua_table
+from server.store.keys import Keys
 from server.store.lua import _LUA, source
+from server.store.lua.key_names import lua_table
 from server.store.record import Status
 
 SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))

@@ -16,7 +16,8 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError, Timeout
 
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
 from server.store.errors import BlobMissing, StorageFull
-from server.store.keys import Keys, lua_table
+from server.store.keys import Keys
+from server.store.lua.key_names import lua_table
 
 # Keys, see `Keys.blob`:
 #   data:<task id>/<name>  hash, the blob         new:<token>  hash, chunks of a blob that is being written; expires

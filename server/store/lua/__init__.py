@@ -17,7 +17,8 @@ import redis
 from redis.commands.core import Script
 
 from server.settings import Settings
-from server.store.keys import Keys, lua_table
+from server.store.keys import Keys
+from server.store.lua.key_names import lua_table
 
 _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
