@@ -124,10 +124,10 @@ def _read_urlencoded(definition: TaskDefinition) -> list[tuple[str, str]]:
 def _read_raw(submission: Submission) -> TaskInput:
     """Read one file's bytes, or an empty body for a task with all parameters in the query."""
     definition = submission.definition
-    first = read_some()
+    name = definition.single_upload
+    first = read_some() if name is not None or not request.mimetype else b""
     if not (first or request.mimetype):
         return _validated(definition, [])
-    name = definition.single_upload
     if name is None:
         taken = "multipart/form-data or application/json" if definition.uploads else "application/json or a form"
         raise Problem("unsupported-media-type", f"{definition.name} takes {taken}.")

@@ -23,14 +23,16 @@ def read_some(most: int = PIECE) -> bytes:
     received = g.get("received", 0)
     if max(announced, received) > limit:
         raise _too_large(limit)
+    if not request.environ.get("wsgi.input_terminated"):  # PEP 3333: reading past Content-Length may wait forever
+        most = min(most, announced - received)
     try:
-        data: bytes = request.environ["wsgi.input"].read(most)
+        data: bytes = request.environ["wsgi.input"].read(most) if most > 0 else b""
     except Exception:  # WSGI servers have their own errors for a bad chunk and a lost client
         raise _broken_off() from None
     g.received = received + len(data)
     if g.received > limit:
         raise _too_large(limit)
-    if g.received < announced and len(data) < most:
+    if g.received < announced and not data:
         raise _broken_off()
     return data
 
