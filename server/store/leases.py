@@ -183,7 +183,7 @@ class Leases(Scripts):
 
     def ask_to_stop(self, worker: str) -> None:
         """Let a worker stop at its next heartbeat: it drains, as at SIGTERM."""
-        self.redis.set(f"stop:{worker}", 1, ex=WORKER_SILENCE)
+        self.redis.set(self.keys.stop(worker), 1, ex=WORKER_SILENCE)
 
     def deregister(self, worker: str) -> None:
         """Remove a stopped worker. If it was the leader, another one can be elected immediately."""
