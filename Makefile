@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 ROLE ?= submit
 export OWNER ROLE
 
@@ -66,7 +66,7 @@ key: .venv/.installed
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	@echo "Installing requirements-dev.txt into .venv"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) --quiet -r requirements-dev.txt
 	@touch $@
 
 var/bench-venv/.installed: benchmarks/requirements.txt requirements.txt $(BIN)/python

@@ -315,21 +315,43 @@ def test_a_second_ctrl_c_does_not_wait_for_a_stubborn_process(site: Site) -> Non
     assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
 
 
-def test_a_process_that_ends_by_itself_ends_everything(site: Site) -> None:
-    site.write(web="python web.py", worker="echo worker up; sleep 0.2")
+def test_a_process_that_ends_by_itself_starts_again_after_a_pause(site: Site) -> None:
+    site.write(web="python web.py", worker="test -e once && exec python worker.py; touch once; echo worker up; exit 3")
 
-    runner = site.start(expect="worker ended by itself (code 0)")
+    runner = site.start(expect="worker ended by itself (code 3). It starts again in 1 s.")
+    until(lambda: site.output.count("worker up") == 2, lambda: site.output)
+    runner.send_signal(signal.SIGINT)
 
-    assert runner.wait(LIMIT) == 1
+    assert runner.wait(LIMIT) == 0
+    assert "handed back 1" in site.output
     assert site.left() == []
 
 
-def test_a_main_process_that_is_killed_ends_everything_though_its_children_live(site: Site) -> None:
-    site.write(web="python web.py", worker="echo worker up; sleep 60 & sleep 0.2; kill -9 $$")
+def test_a_process_that_keeps_ending_ends_everything_after_growing_pauses(site: Site) -> None:
+    site.write(web="python web.py", worker="echo worker up; sleep 0.2; exit 7")
 
-    runner = site.start(expect="worker ended by itself (code -9)")
+    runner = site.start(expect="It starts again in 1 s.")
 
     assert runner.wait(LIMIT) == 1
+    assert "It starts again in 2 s." in site.output and "It starts again in 4 s." in site.output
+    assert "worker ended 4 times in a row (last code 7), so everything stops." in site.output
+    assert site.left() == []
+
+
+def test_children_of_a_main_process_that_was_killed_are_gone_before_it_starts_again(site: Site) -> None:
+    sleep = f"sleep 9{site.port}"  # no other test's
+    site.write(web="python web.py", worker=f"echo worker up; {sleep} & test -e once && wait; touch once; kill -9 $$")
+
+    runner = site.start(expect="worker ended by itself (code -9)")
+    until(lambda: site.output.count("worker up") == 2, lambda: site.output)
+
+    def sleeping() -> int:
+        ps = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        return ps.stdout.splitlines().count(sleep)
+
+    until(lambda: sleeping() == 1, lambda: str(sleeping()))
+    runner.send_signal(signal.SIGINT)
+    assert runner.wait(LIMIT) == 0
     assert site.left() == []
 
 

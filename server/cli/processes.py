@@ -1,4 +1,4 @@
-"""Runs processes in parallel, each in its own session, and stops all of them together.
+"""Runs processes in parallel, each in its own session, restarts those that end, and stops all of them together.
 
 honcho's Procfile parser and printer are used, but not its `Manager`, because of problems that no subclass can fix:
 - it considers a process ended when its output closes, so a killed main process is not noticed while a child lives;
@@ -23,6 +23,12 @@ from honcho.printer import Message, Printer
 
 from server.cli.orphan_guard import GRACE, Guard
 
+#: Seconds before an ended process starts again: the first pause, which doubles up to the maximum.
+FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
+
+#: Ends in a row after which the runner gives up, and seconds of running after which the count begins anew.
+MAX_ENDS, STEADY = 4, 60.0
+
 
 class Stop:
     """A request to stop, set by signal handlers and checked by every wait, so that nothing stays half-started."""
@@ -41,13 +47,21 @@ class Stop:
 
 @dataclass
 class Child:
-    """One process, the leader of its session, and its incomplete last line."""
+    """One process, the leader of its session, and its incomplete last line.
+
+    `ends` counts its ends in a row; `restart_at` is the time of its next start while it is not running. Times are by
+    `time.monotonic()`.
+    """
 
     name: str
+    command: str
     colour: str
     popen: "subprocess.Popen[bytes]"
     output: IO[bytes]
+    started_at: float
     unfinished: bytes = b""
+    ends: int = 0
+    restart_at: float | None = None
 
     @property
     def gone(self) -> bool:
@@ -74,6 +88,13 @@ class Processes:
 
     def start(self, name: str, command: str) -> None:
         """Start a line of a Procfile with this process's environment."""
+        popen, output = self._launch(command)
+        child = Child(name, command, next(self._colours), popen, output, time.monotonic())
+        self._children.append(child)
+        self._selector.register(output, selectors.EVENT_READ, child)
+        self._printer.width = max(self._printer.width, len(name))
+
+    def _launch(self, command: str) -> "tuple[subprocess.Popen[bytes], IO[bytes]]":
         popen = subprocess.Popen(
             command,
             shell=True,  # a Procfile's line is a shell command
@@ -84,23 +105,50 @@ class Processes:
         )
         self._guard.watch(popen.pid)
         assert popen.stdout is not None
-        child = Child(name, next(self._colours), popen, popen.stdout)
-        self._children.append(child)
-        self._selector.register(child.output, selectors.EVENT_READ, child)
-        self._printer.width = max(self._printer.width, len(name))
+        return popen, popen.stdout
 
     def wait(self, valkey: "subprocess.Popen[bytes] | None") -> int:
-        """Relay output until a stop is requested (0), or until one of them or Valkey ends by itself (1)."""
-        watched = {child.name: child.popen for child in self._children}
-        if valkey:
-            watched["valkey"] = valkey
+        """Relay output until a stop is requested (0), or until Valkey ends by itself or a process keeps ending (1)."""
         while not self._stop.asked:
-            for name, popen in watched.items():
-                if (code := popen.poll()) is not None:
-                    print(f"make run: {name} ended by itself (code {code}), so everything stops.", file=sys.stderr)
-                    return 1
+            if valkey and (code := valkey.poll()) is not None:
+                self._say(f"valkey ended by itself (code {code}), so everything stops.")
+                return 1
+            if not all(self._attend(child) for child in self._children):
+                return 1
             self._relay()
         return 0
+
+    def _attend(self, child: Child) -> bool:
+        """Start a process again that has ended by itself; return False if it keeps ending."""
+        now = time.monotonic()
+        if child.restart_at is not None:
+            if now >= child.restart_at:
+                self._restart(child)
+            return True
+        if (code := child.popen.poll()) is None:
+            return True
+        child.ends = 1 if now - child.started_at > STEADY else child.ends + 1
+        if child.ends == MAX_ENDS:
+            times = f"{child.name} ended {MAX_ENDS} times in a row (last code {code})"
+            self._say(f"{times}, so everything stops. Its last lines above say why.")
+            return False
+        pause = min(FIRST_PAUSE * 2 ** (child.ends - 1), MAX_PAUSE)
+        self._say(f"{child.name} ended by itself (code {code}). It starts again in {pause:.0f} s.")
+        child.restart_at = now + pause
+        return True
+
+    def _restart(self, child: Child) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
+        if not child.output.closed:
+            self._selector.unregister(child.output)
+            child.output.close()
+        child.popen, child.output = self._launch(child.command)
+        child.started_at, child.restart_at, child.unfinished = time.monotonic(), None, b""
+        self._selector.register(child.output, selectors.EVENT_READ, child)
+
+    def _say(self, message: str) -> None:
+        print(f"make run: {message}", file=sys.stderr, flush=True)
 
     def _close(self) -> None:
         """Send SIGTERM to all, and SIGKILL to the rest after `GRACE` seconds or a second Ctrl-C."""

@@ -27,7 +27,7 @@ REDIS_TIMEOUT = 2.0
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM (0), or until a process ends by itself (1). If it cannot start: 1 and a message."""
+    """Run until Ctrl-C or SIGTERM (0), or until a process keeps ending (1). If it cannot start: 1 and a message."""
     stop = Stop()
     try:
         return run(stop)
