@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -414,3 +415,13 @@ def test_a_page_of_an_origin_that_a_setting_names_may(tmp_path: Path) -> None:
         refused = made.http.options("/tasks/divide", headers={"Origin": "https://evil.example", **preflight})
         assert "Access-Control-Allow-Origin" not in refused.headers
         assert "Origin" in refused.headers["Vary"]
+
+
+def test_an_emptied_redis_does_not_open_the_api(fresh: Service) -> None:
+    manage(fresh, "create", "--owner", "alice", "--role", "submit")
+    fresh.start_web()
+    assert fresh.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
+    fresh.redis.client.flushall()
+    time.sleep(CACHE_SECONDS + 0.2)  # each process reads the keys again
+    for _ in range(20):
+        assert httpx.post(f"{fresh.url}/tasks/divide", json={"x": 1, "y": 1}).status_code == 401

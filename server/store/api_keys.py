@@ -72,6 +72,7 @@ class ApiKeys(Scripts):
         self._checked_at = -CACHE_SECONDS
         self._version: tuple[bytes | None, bool] | None = None
         self._known: dict[str, Caller] = {}
+        self._emptied = False
 
     def create(self, owner: str, role: Role) -> str:
         """Create a key. Its text is returned only here.
@@ -103,9 +104,9 @@ class ApiKeys(Scripts):
         return sorted(self._entries().values(), key=lambda entry: entry["created"])
 
     def any(self) -> bool:
-        """Return whether a key is configured."""
+        """Return whether a key is configured, or was until Redis was emptied: that must not open the API."""
         self._look()
-        return self._version is not None and self._version[1]
+        return self._version is not None and (self._version[1] or self._emptied)
 
     def find(self, key: str) -> Caller | None:
         """Find the owner and role of a key."""
@@ -149,6 +150,8 @@ class ApiKeys(Scripts):
         now = time.monotonic()
         with self.redis.pipeline(transaction=False) as pipe:
             version, number = pipe.get(self.keys.api_keys_version).hlen(self.keys.api_keys).execute()
+        had_version = self._version is not None and self._version[0] is not None
+        self._emptied = version is None and (self._emptied or had_version)  # revoking keys leaves the counter
         if (found := (version, number > 0)) != self._version:
             self._known, self._version = {}, found
         self._checked_at = now

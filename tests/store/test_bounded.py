@@ -159,3 +159,19 @@ def test_a_small_queued_task_needs_few_bytes(store: Store) -> None:
 
     assert (store.redis.info("memory")["used_memory"] - before) / 5_000 < 650
     assert store.redis.llen("default") == 5_500, "what Celery's tools count"
+
+
+def test_revoking_the_last_key_opens_the_api_and_losing_it_does_not(store: Store) -> None:
+    shown = store.api_keys.create("alice", Role.SUBMIT)[:12]
+    store.api_keys.refresh()
+    assert store.api_keys.any()
+    store.api_keys.revoke(shown)
+    store.api_keys.refresh()
+    assert not store.api_keys.any()
+
+    store.api_keys.create("alice", Role.SUBMIT)
+    store.api_keys.refresh()
+    store.redis.flushall()
+    for _ in range(2):
+        store.api_keys.refresh()
+        assert store.api_keys.any()
