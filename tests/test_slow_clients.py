@@ -50,8 +50,8 @@ def many(service: Service, text: bytes, *, narrow: bool = False) -> Iterator[lis
 
 
 def others_are_served(service: Service) -> None:
-    """Check that another client's requests are answered, each within a second."""
-    with httpx.Client(base_url=service.url, timeout=1) as client:
+    """Check that another client's requests are answered, long before the deadlines of the slow ones."""
+    with httpx.Client(base_url=service.url, timeout=5) as client:
         assert client.get("/health/live").status_code == 200
         submitted = client.post("/tasks/divide", json={"x": 1, "y": 2})
         assert submitted.status_code == 202

@@ -45,7 +45,7 @@ def set_up(limit: int) -> None:
     """Note the size of a child that starts, and exclude what it has inherited from collections."""
     gc.collect()
     gc.freeze()
-    _child.idle_bytes, _child.limit = data_bytes(), limit
+    _child.idle_bytes, _child.limit = kept_bytes(), limit
     renew_limit(limit)
 
 
@@ -76,14 +76,23 @@ def has_grown() -> bool:
     if not _child.limit:
         return False
     most = _child.idle_bytes + int(_child.limit * MAX_GROWTH)
-    if data_bytes() <= most:
+    if kept_bytes() <= most:
         return False
     gc.collect()
     _trim()
-    if data_bytes() <= most:
+    if kept_bytes() <= most:
         return False
-    event(log, "worker.child_replaced", bytes=data_bytes(), at_start=_child.idle_bytes)
+    event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_child.idle_bytes)
     return True
+
+
+def kept_bytes() -> int:
+    """Return the private memory that this process has in use: free pages within the heap do not count, once trimmed."""
+    try:
+        resident, shared = _STATM.read_text().split()[1:3]
+        return (int(resident) - int(shared)) * _PAGE
+    except OSError:  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def data_bytes() -> int:
