@@ -27,7 +27,7 @@ graceful_timeout = 25
 control_socket_disable = True
 logconfig_dict = logs.dict_config(_settings.log_level)
 forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
-forwarder_headers = ""  # a client that this server trusts is no proxy that names SCRIPT_NAME: X-Forwarded-Prefix does
+forwarder_headers = ""  # a client must not set SCRIPT_NAME; a trusted proxy sends X-Forwarded-Prefix
 
 
 def on_starting(server: Any) -> None:

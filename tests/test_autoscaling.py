@@ -129,5 +129,5 @@ def test_judoscale_is_told_how_long_tasks_wait(behind: Service) -> None:
 
     assert "judoscale-coatcheck" in reports[0]["adapters"]
     measured = {(measurement, queue): value for _, value, measurement, queue in reports[0]["metrics"]}
-    assert measured["qd", "default"] == behind.store.counters.waiting("default")
+    assert measured["qd", "default"] == behind.store.queues.waiting(["default"])["default"]
     assert 0 <= measured["qt", "default"] / 1000 <= behind.store.counters.latency("default") + 1

@@ -12,7 +12,7 @@ from judoscale.core.metric import Metric
 from judoscale.core.reporter import reporter
 
 from server import __version__, tasks
-from server.sdk.registry import catalog
+from server.sdk.registry import queue_names
 from server.settings import load
 from server.store import Store
 
@@ -21,14 +21,14 @@ class Queues:
     """Reads how much waits in each queue, and for how long."""
 
     def __init__(self, store: Store) -> None:
-        self._counters = store.counters
+        self._store = store
 
     def collect(self) -> list[Metric]:
         """The metrics of one report."""
         found = []
-        for queue in sorted({kind.queue for kind in catalog()}):
-            found.append(Metric.for_queue(queue, time.time() - self._counters.latency(queue)))
-            found.append(Metric.for_queue_depth(queue, self._counters.waiting(queue)))
+        for queue, waiting in self._store.queues.waiting(sorted(queue_names())).items():
+            found.append(Metric.for_queue(queue, time.time() - self._store.counters.latency(queue)))
+            found.append(Metric.for_queue_depth(queue, waiting))
         return found
 
 

@@ -107,6 +107,11 @@ def catalog() -> Iterable[TaskDefinition]:
     return [_definitions[name] for name in sorted(_definitions)]
 
 
+def queue_names() -> set[str]:
+    """Return the queues of the registered task types."""
+    return {each.queue for each in catalog()}
+
+
 def is_registered(name: str) -> bool:
     """Whether a task type has this name."""
     return name in _definitions

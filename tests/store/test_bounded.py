@@ -48,12 +48,12 @@ def test_a_claim_under_a_limit_counts_everyones_runs(store: Store) -> None:
     claims = [store.tasks.claim(task_id, "w/1", Throttle(max_running=2)) for task_id in ids]
 
     assert [claim is not None for claim in claims] == [True, True, False]
-    assert store.counters.waiting("default") == 1, "what waits for room counts as waiting"
+    assert store.queues.waiting(["default"])["default"] == 1, "what waits for room counts as waiting"
     assert store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
     assert store.leases.throttled() == [("divide", "")]
     assert store.leases.release_throttled("divide", "", Throttle(max_running=2), 10) == 1
     assert store.tasks.claim(ids[2], "w/1", Throttle(max_running=2)) is not None
-    assert store.counters.waiting("default") == 0
+    assert store.queues.waiting(["default"])["default"] == 0
 
 
 def test_a_throttled_task_that_is_canceled_waits_no_more(store: Store) -> None:
@@ -64,7 +64,7 @@ def test_a_throttled_task_that_is_canceled_waits_no_more(store: Store) -> None:
 
     store.tasks.cancel(second)
 
-    assert store.counters.waiting("default") == 0
+    assert store.queues.waiting(["default"])["default"] == 0
     assert not store.redis.exists(store.keys.throttled("divide", "alice"))
 
 

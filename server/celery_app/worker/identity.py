@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
-from server.sdk.registry import catalog
+from server.sdk.registry import queue_names
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
@@ -21,7 +21,7 @@ def install(app: Celery) -> None:
 
     def know_all_queues(**_: Any) -> None:
         queues = app.amqp.queues
-        for name in sorted({each.queue for each in catalog()} | _earlier_queues(app.store)):
+        for name in sorted(queue_names() | _earlier_queues(app.store)):
             queues.select_add(queues[name])  # an added queue is only declared; a selected one is also consumed
 
     def check_redis(**_: Any) -> None:

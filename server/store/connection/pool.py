@@ -20,7 +20,7 @@ IDLE_SECONDS = 10.0
 
 
 class _Shared:
-    """What the pools below add to redis-py's."""
+    """The changes to redis-py's pools."""
 
     def reset(self: Any) -> None:
         """Begin anew, also in a forked child, for which another thread may have held the lock."""

@@ -61,12 +61,6 @@ class Counters(Scripts):
             self._throughput, self._throughput_read_at = Throughput(slots, running, seconds), time.monotonic()
         return self._throughput
 
-    def waiting(self, queue: str) -> int:
-        """Count the tasks waiting in a queue, including those over a limit of their type."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(self.keys.queued(queue)).zcard(self.keys.throttled_in(queue))
-            return int(sum(pipe.execute()))
-
     def latency(self, queue: str) -> float:
         """Seconds that the oldest task of a queue that could run has waited; 0 where none waits."""
         now, ages = self.now_ms(), []
@@ -187,11 +181,14 @@ class Queues(Scripts):
         return ids_of(self.redis.zrange(self.keys.queues, 0, -1))
 
     def waiting(self, names: Sequence[str]) -> dict[str, int]:
-        """The number of queued tasks of each queue."""
+        """Count the tasks that wait in each queue, with those that wait for room under a limit of their type."""
         with self.redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.zcard(self.keys.queued(name))
-            return dict(zip(names, pipe.execute(), strict=True))
+                pipe.zcard(self.keys.queued(name)).zcard(self.keys.throttled_in(name))
+            counts = pipe.execute()
+        return {
+            name: queued + throttled for name, queued, throttled in zip(names, counts[::2], counts[1::2], strict=True)
+        }
 
     def unattended(self, workers: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """The queues that have tasks and that none of these workers reads, with the number of tasks."""

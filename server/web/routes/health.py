@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from pydantic import Field
 
-from server.sdk.registry import catalog
+from server.sdk.registry import catalog, queue_names
 from server.store.connection import UNREACHABLE, outage_reason
 from server.store.connection.checks import Severity
 from server.store.record import Status
@@ -136,8 +136,8 @@ def _now() -> Iterator[Metric]:
     latency = GaugeMetricFamily(
         "coatcheck_queue_latency_seconds", "Waiting time of the oldest task that could run.", labels=["queue"]
     )
-    for queue in sorted({kind.queue for kind in catalog()}):
-        waiting.add_metric([queue], store().counters.waiting(queue))
+    for queue, count in store().queues.waiting(sorted(queue_names())).items():
+        waiting.add_metric([queue], count)
         latency.add_metric([queue], store().counters.latency(queue))
     yield from (waiting, latency)
     yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks running on workers.", value=store().counters.running())

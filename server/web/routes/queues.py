@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from server.sdk.registry import catalog
+from server.sdk.registry import catalog, queue_names
 from server.services.status import links, timestamp
 from server.store.record import Status
 from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
@@ -138,10 +138,11 @@ def list_queues() -> Response:
 def get_queue(name: str) -> Response:
     """Answer with the figures of one queue."""
     require_figures()
-    if name not in {each.queue for each in catalog()} | set(store().queues.names()):
+    if name not in queue_names() | set(store().queues.names()):
         raise Problem("unknown-queue")
-    running = store().hourly_stats.running()
-    return json_answer(QueueFigures(**_figures(name, running.get(name, 0), store().leases.workers())))
+    [waiting] = store().queues.waiting([name]).values()
+    running = store().hourly_stats.running().get(name, 0)
+    return json_answer(QueueFigures(**_figures(name, waiting, running, store().leases.workers())))
 
 
 @route.get(
@@ -167,7 +168,7 @@ def list_workers() -> Response:
     (Answer(202, "It stops at its next heartbeat.", json_of(Worker)),),
     Access.ADMIN,
     "As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process manager may "
-    "start it again; `make run` ends with it.",
+    "start it again, as `make run` does.",
     parameters=("worker",),
     problems=("not-found",),
 )
@@ -185,24 +186,24 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    names = sorted({each.queue for each in catalog()} | {name for name, count in _earlier().items() if count})
+    own = queue_names()
+    waiting = store().queues.waiting(sorted(own | set(store().queues.names())))
     return {
-        "queues": [_ends(name, day) | _figures(name, running.get(name, 0), workers) for name in names],
+        "queues": [
+            _ends(name, day) | _figures(name, count, running.get(name, 0), workers)
+            for name, count in waiting.items()
+            if count or name in own
+        ],
         "tasks": [_times(each.name, day) for each in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
 
 
-def _earlier() -> dict[str, int]:
-    """The queues of all releases, with the number of tasks that wait."""
-    return store().queues.waiting(store().queues.names())
-
-
-def _figures(name: str, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
+def _figures(name: str, waiting: int, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
     serving = [card for card in workers if reads(card, name)]
     return {
         "name": name,
-        "waiting": store().counters.waiting(name),
+        "waiting": waiting,
         "latency_seconds": round(store().counters.latency(name), 3),
         "running": running,
         "slots": sum(card["concurrency"] for card in serving),

@@ -10,7 +10,7 @@ from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
 from server.celery_app.worker.resident_memory import resident_bytes
 from server.logs import event
-from server.sdk.registry import catalog
+from server.sdk.registry import queue_names
 from server.store import Store
 
 #: Seconds after which an attempt must have claimed its task. If another worker still has it, the attempt is stopped.
@@ -52,7 +52,7 @@ class Heartbeat:
             event(log, "worker.asked_to_stop")
             os.kill(os.getpid(), signal.SIGTERM)
         if not self._noted:
-            self._store.queues.note({each.queue for each in catalog()})
+            self._store.queues.note(queue_names())
             self._noted = True
         return killed
 

@@ -7,7 +7,7 @@ from server.store import Store
 
 
 class Leader:
-    """Keeps this worker elected while it lives, or elects it if there is no leader."""
+    """Keeps this worker elected, or elects it if no worker is."""
 
     name = "leader"
     interval = 1.0

@@ -16,7 +16,7 @@ from server.celery_app.external_broker import ExternalBroker
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import run_each, until_done
 from server.logs import event
-from server.sdk.registry import catalog
+from server.sdk.registry import queue_names
 from server.store import Store
 from server.store.record import Status
 
@@ -133,4 +133,4 @@ class BrokerRescuer:
 
 
 def _queues(store: Store) -> list[str]:
-    return sorted({each.queue for each in catalog()} | set(store.queues.names()))
+    return sorted(queue_names() | set(store.queues.names()))
