@@ -55,3 +55,13 @@ def test_inspect_active_shows_what_runs(service: Service) -> None:
     answer = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=False)
     service.http.post(f"/tasks/{task_id}/cancel")
     assert task_id in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["active", "conf", "registered", "report", "reserved", "scheduled", "stats"])
+def test_a_worker_answers_every_inspection(service: Service, command: str) -> None:
+    worker = service.workers[0]
+    before = worker.output().count("Control command error")
+    words = ["celery", "-A", "wsgi", "inspect", command, "--json"]
+    answer = subprocess.run(words, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert worker.output().count("Control command error") == before

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
+from kombu.utils.json import register_type
 
 from server import logs, tasks
 from server.celery_app import config, external_broker
@@ -26,6 +27,9 @@ def create_celery(store: Store) -> CeleryApp:
         SettingsError: a module of `TASK_MODULES` does not exist.
     """
     app = CeleryApp(store)
+    # `inspect stats`, which Flower calls, sends the transport's options as JSON. A reply that cannot be encoded makes the
+    # worker connect anew and wait.
+    register_type(Store, None, repr)
     app.config_from_object(config.options(store))
     if not store.settings.broker_is_redis:
         external_broker.install(app, store)
