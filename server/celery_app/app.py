@@ -27,8 +27,8 @@ def create_celery(store: Store) -> CeleryApp:
         SettingsError: a module of `TASK_MODULES` does not exist.
     """
     app = CeleryApp(store)
-    # `inspect stats`, which Flower calls, sends the transport's options as JSON. A reply that cannot be encoded makes the
-    # worker connect anew and wait.
+    # `inspect stats`, which Flower calls, sends the transport's options as JSON. If a reply cannot be encoded, the
+    # worker connects anew and waits.
     register_type(Store, None, repr)
     app.config_from_object(config.options(store))
     if not store.settings.broker_is_redis:

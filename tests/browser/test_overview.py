@@ -223,11 +223,12 @@ def test_a_read_only_key_sees_schedules_without_buttons(keyed: tuple[Service, di
     assert_accessible(page)
 
 
-def test_failures_are_grouped_and_exactly_one_group_is_retried(service: Service, open_page: Open) -> None:
-    made = [service.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
+def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, open_page: Open) -> None:
+    fresh.start()
+    made = [fresh.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
     for each in made:
-        service.wait_for(each)
-    page = open_page(service)
+        fresh.wait_for(each)
+    page = open_page(fresh)
     page.goto("/ui/failures?range=hour")
     group = page.get_by_role("article", name="LookupError")
     expect(group).to_contain_text("fails_with_a_message")
@@ -235,26 +236,26 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(service: Service,
     page.get_by_role("searchbox").fill("lookuperror")
     expect(page.get_by_role("article")).to_have_count(1)
     assert_accessible(page)
-    service.wait_for(service.submit("fails_with_a_message", text="order 3"))
+    fresh.wait_for(fresh.submit("fails_with_a_message", text="order 3"))
     expect(group.get_by_role("img", name="4 failures")).to_be_visible()  # it comes by itself
     group.get_by_role("link", name="fails_with_a_message", exact=True).click()
     expect(page.locator("#rows tr")).to_have_count(4)
     page.go_back()
-    other = service.submit("divide", x=1, y=0)
-    service.wait_for(other)
+    other = fresh.submit("divide", x=1, y=0)
+    fresh.wait_for(other)
     group.get_by_role("button", name="Retry 4").click()
     expect(page.locator(".confirm tr")).to_have_count(3)
     expect(page.locator(".confirm")).to_contain_text("Retry 4 tasks that failed with LookupError")
     page.get_by_role("button", name="Retry one first").click()
     expect(page.locator("#said")).to_have_text("1 retried")
-    tasks = service.http.get("/tasks?task=fails_with_a_message&limit=20").json()["tasks"]
+    tasks = fresh.http.get("/tasks?task=fails_with_a_message&limit=20").json()["tasks"]
     assert len([each for each in tasks if "retry_of" in each]) == 1
-    service.wait_for(tasks[0]["task_id"])
+    fresh.wait_for(tasks[0]["task_id"])
     expect(group.get_by_role("button", name="Retry 5")).to_be_visible()
     group.get_by_role("button", name="Retry 5").click()
     page.get_by_role("button", name="Retry 5 tasks").click()
     expect(page.locator("#said")).to_have_text("5 retried")
-    tasks = service.http.get("/tasks?limit=20").json()["tasks"]
+    tasks = fresh.http.get("/tasks?limit=20").json()["tasks"]
     retried = [each["retry_of"] for each in tasks if "retry_of" in each]
     assert set(made) <= set(retried)
     assert other not in retried

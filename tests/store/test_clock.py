@@ -52,7 +52,8 @@ def test_a_record_is_there_for_its_ttl(skewed: Store) -> None:
     skewed.tasks.cancel(task_id)
     assert skewed.tasks.get(task_id) is not None
 
-    skewed.redis.hset(skewed.keys.task(task_id), "x", redis_ms(skewed) - 1)
+    # A process knows Redis's time to within the time of an answer, which is long on a loaded machine.
+    skewed.redis.hset(skewed.keys.task(task_id), "x", redis_ms(skewed) - 1_000)
 
     assert skewed.tasks.get(task_id) is None
 
