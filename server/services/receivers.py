@@ -13,25 +13,25 @@ MAX_LOOKED_AT = 500
 
 @dataclass(slots=True)
 class Receiver:
-    """A host, the tasks with undelivered webhooks to it, and its latest answer."""
+    """A host, its latest answer, the time of the next attempt, and the tasks with undelivered webhooks to it."""
 
     host: str
     last: DeliveryAttempt
+    next_ms: int
     tasks: list[Record] = field(default_factory=list)
-    next_ms: int | None = None
 
 
 def failing(store: Store) -> list[Receiver]:
     """Return the failing receivers, most webhooks first."""
     found: dict[str, Receiver] = {}
-    for record in store.tasks.get_many(store.webhooks.pending(MAX_LOOKED_AT)):
-        attempts = store.webhooks.attempts(record.id) if record and record.webhook else []
-        if record is None or record.webhook is None or not attempts or attempts[-1].succeeded:
+    pending = store.webhooks.pending(MAX_LOOKED_AT)
+    records, attempts = store.tasks.get_many(list(pending)), store.webhooks.attempts_of(pending)
+    for record, tried in zip(records, attempts, strict=True):
+        if record is None or record.webhook is None or not tried or tried[-1].succeeded:
             continue
-        receiver = found.setdefault(urlsplit(record.webhook).netloc, Receiver("", attempts[-1]))
-        receiver.host = urlsplit(record.webhook).netloc
-        receiver.last = max(receiver.last, attempts[-1], key=lambda attempt: attempt.at)
+        host = urlsplit(record.webhook).netloc
+        receiver = found.setdefault(host, Receiver(host, tried[-1], pending[record.id]))
+        receiver.last = max(receiver.last, tried[-1], key=lambda attempt: attempt.at)
+        receiver.next_ms = min(receiver.next_ms, pending[record.id])
         receiver.tasks.append(record)
-        due = store.webhooks.next_ms(record.id)
-        receiver.next_ms = min(filter(None, (receiver.next_ms, due)), default=None)
     return sorted(found.values(), key=lambda receiver: -len(receiver.tasks))

@@ -7,10 +7,11 @@ separate an end from its webhook. The attempts are stored in the record and are 
 import base64
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from server.store.lua import Scripts, ids_of
+from server.store.lua import Scripts
 
 #: Seconds of a delivery's exclusive lease; longer than one attempt may take.
 LEASE = 30
@@ -63,14 +64,21 @@ class Webhooks(Scripts):
         """Make the webhook of an ended task due now; False where it has none or has not ended."""
         return bool(self._call("send_webhook_again", task_id))
 
-    def pending(self, most: int) -> list[str]:
-        """Tasks whose webhook is still to be delivered, those that are due first."""
-        return ids_of(self.redis.zrange(self.keys.webhooks, 0, most - 1))
+    def pending(self, most: int) -> dict[str, int]:
+        """Return the tasks with an undelivered webhook, and when it is due (ms since 1970), the first ones first."""
+        due = self.redis.zrange(self.keys.webhooks, 0, most - 1, withscores=True)
+        return {task_id.decode(): int(score) for task_id, score in due}
 
     def attempts(self, task_id: str) -> list[DeliveryAttempt]:
         """Return the attempts so far, oldest first."""
-        kept = self.redis.hget(self.keys.task(task_id), "wt")
-        return [DeliveryAttempt(**each) for each in json.loads(kept)] if kept else []
+        return self.attempts_of([task_id])[0]
+
+    def attempts_of(self, task_ids: Iterable[str]) -> list[list[DeliveryAttempt]]:
+        """Return the attempts of each task so far, oldest first, in one round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.hget(self.keys.task(task_id), "wt")
+            return [[DeliveryAttempt(**each) for each in json.loads(kept or "[]")] for kept in pipe.execute()]
 
     def next_ms(self, task_id: str) -> int | None:
         """Return the time of the next attempt, in ms since 1970; None if there is none."""
