@@ -85,10 +85,7 @@ _SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
 )
 def tries(task_id: str) -> Response:
     """List the attempts to deliver a task's webhook, and when the next one is due."""
-    record = find(task_id)
-    if not record.webhook:
-        raise Problem("not-found", "This task was submitted without a webhook.")
-    return json_answer(_delivery(record, store().webhooks.attempts(task_id), store().webhooks.next_ms(task_id)))
+    return json_answer(_delivery(_with_webhook(task_id)))
 
 
 @route.post(
@@ -105,12 +102,10 @@ def tries(task_id: str) -> Response:
 def send_again(task_id: str) -> Response:
     """Make the webhook of an ended task due now."""
     require_submit()
-    record = find(task_id)
-    if not record.webhook:
-        raise Problem("not-found", "This task was submitted without a webhook.")
+    record = _with_webhook(task_id)
     if not store().webhooks.send_again(task_id):
         raise Problem("task-not-done", f"The task is {record.status}.")
-    return json_answer(_delivery(record, store().webhooks.attempts(task_id), store().webhooks.next_ms(task_id)), 202)
+    return json_answer(_delivery(record), 202)
 
 
 @route.get(
@@ -177,7 +172,20 @@ def _secret(owner: str, secret: str) -> Response:
     return json_answer(body, headers={"Cache-Control": "no-store"})
 
 
-def _delivery(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> WebhookDelivery:
+def _with_webhook(task_id: str) -> Record:
+    """Find a task that was submitted with a webhook.
+
+    Raises:
+        Problem: as `find`; `not-found` for a task without a webhook.
+    """
+    record = find(task_id)
+    if not record.webhook:
+        raise Problem("not-found", "This task was submitted without a webhook.")
+    return record
+
+
+def _delivery(record: Record) -> WebhookDelivery:
+    made, next_ms = store().webhooks.attempts(record.id), store().webhooks.next_ms(record.id)
     tries = [WebhookTry(at=timestamp(each.at), status=each.status, reason=each.reason, ms=each.ms) for each in made]
     return WebhookDelivery(
         task_id=record.id,

@@ -58,7 +58,7 @@ class Rescuer:
             steps.append(partial(until_done, self._restore_stale, BATCH))
             if time.monotonic() >= self._next_search:
                 self._next_search = time.monotonic() + LOST_AFTER
-                steps.append(partial(self._publish_lost))
+                steps.append(self._publish_lost)
         return run_each(*steps)
 
     def _release_lost(self) -> int:
