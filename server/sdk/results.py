@@ -1,4 +1,4 @@
-"""What a function returned, as JSON: it must fit the declared type, and JSON must be able to hold it."""
+"""Writes the value that a function returned as JSON, if it fits the declared type and JSON can hold it."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def _invalid(reason: str) -> TaskError:
 
 
 def _all_finite(value: Any) -> bool:
-    """Whether no number in a value is one that pydantic writes as null."""
+    """Return whether a value has only finite numbers. pydantic writes the others as null."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -63,7 +63,7 @@ def _first(error: ValidationError) -> str:
 
 
 def is_finite(text: bytes | str) -> bool:
-    """Whether all numbers in a JSON text are finite: `NaN` and `1e999` would be stored as null."""
+    """Return whether all numbers in a JSON text are finite: `NaN` and `1e999` would be stored as null."""
     if not _NOT_FINITE.search(text.encode() if isinstance(text, str) else text):
         return True
     try:

@@ -23,7 +23,7 @@ MAX_LOOKED_AT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to list. None means any; `since` and `until` are milliseconds since 1970, the latter exclusive.
+    """The tasks to list. None means any; `since` and `until` are milliseconds since 1970, the latter exclusive.
 
     `failure` is the key of a cause (see `causes.py`): it selects failed tasks, and those that failed once.
     """
@@ -38,7 +38,7 @@ class Filter:
 
     @property
     def must_look(self) -> bool:
-        """Whether records must be read to tell which are selected."""
+        """Return whether the indexes do not suffice, so that records must be read."""
         return bool(self.tags or self.failure)
 
     @property

@@ -61,7 +61,7 @@ class Webhooks(Scripts):
         return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait))
 
     def send_again(self, task_id: str) -> bool:
-        """Make the webhook of an ended task due now; False where it has none or has not ended."""
+        """Make the webhook of an ended task due now. Return False if it has none, or the task has not ended."""
         return bool(self._call("send_webhook_again", task_id))
 
     def pending(self, most: int) -> dict[str, int]:

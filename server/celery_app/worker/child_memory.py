@@ -72,7 +72,7 @@ def release(error: BaseException) -> None:
 
 
 def has_grown() -> bool:
-    """Whether this child is to be replaced, because an earlier task has left too much behind."""
+    """Return whether this child must be replaced, because an earlier task has left too much memory behind."""
     if not _child.limit:
         return False
     most = _child.idle_bytes + int(_child.limit * MAX_GROWTH)
@@ -96,7 +96,7 @@ def kept_bytes() -> int:
 
 
 def data_bytes() -> int:
-    """Bytes of private writable memory that this process has."""
+    """Return the bytes of private writable memory that this process has reserved."""
     try:
         return int(_STATM.read_text().split()[5]) * _PAGE
     except OSError:  # not Linux

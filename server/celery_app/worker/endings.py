@@ -1,4 +1,4 @@
-"""Every way out of a function is an end of its task: what each exception that leaves one stands for."""
+"""Every way out of a function ends its task: translates each exception into an end."""
 
 import errno
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from server.sdk.errors import Canceled, RetryLater, TaskError
 
-#: Seconds before a task runs again whose function wants that without saying when.
+#: Seconds before the next attempt if the function asks for one without a time.
 _AGAIN = 1.0
 
 
@@ -28,7 +28,7 @@ def ending_of(error: BaseException, soft_limit: float) -> BaseException:
 
 
 def _of_celery(error: Exception) -> Exception:
-    """What a function raises to give Celery orders."""
+    """Translate the exceptions with which a function directs Celery."""
     if isinstance(error, Retry):
         return _with_cause(RetryLater(_seconds_until(error.when)), error.exc)
     if isinstance(error, Reject) and error.requeue:
@@ -54,7 +54,7 @@ def _is_allocation_failure(error: BaseException) -> bool:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all that led to it, also those that `from None` hides and those of a group."""
+    """Yield an exception and its causes, including those that `from None` hides and the members of a group."""
     seen: set[int] = set()
     found: list[BaseException | None] = [error]
     while found:

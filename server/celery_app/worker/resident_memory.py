@@ -1,11 +1,11 @@
-"""How much memory this worker has: its main process and its pool children."""
+"""The memory of this worker: its main process and its pool children."""
 
 import os
 from pathlib import Path
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process and its children; what they share counts in each. None where /proc is missing."""
+    """Return the resident memory of this process and its children. Shared pages count in each. None without /proc."""
     own = Path(f"/proc/{os.getpid()}")
     try:
         children = (own / "task" / own.name / "children").read_text().split()

@@ -1,4 +1,4 @@
-"""What arrived, started, waited and ended, by task type and by owner: over an hour, a day and a week.
+"""Arrivals, starts, waits and ends by task type and by owner, over an hour, a day and a week.
 
 `lua/lib/statistics.lua` counts by steps of five minutes. The first event of an hour sums up those before: their steps
 are kept for a day more, the sums for a week. Past a limit of names in an hour, further ones are counted as `OTHERS`.
