@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from harness import Service
 from looking import assert_accessible, parameter, sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from server import __version__
 from server.store.api_keys import CACHE_SECONDS, Role
@@ -39,17 +39,22 @@ def test_queues_and_workers_are_shown_as_they_are(service: Service, open_page: O
     assert asked == [], "changes come over the stream"
 
 
+def number(row: Locator, label: str) -> int:
+    """Return a number of a row, which has separators."""
+    return int(row.locator(f"[data-label={label}]").inner_text().replace(",", ""))
+
+
 @pytest.mark.parametrize("span", ["hour", "day", "week"])
 def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, open_page: Open, span: str) -> None:
     service.wait_for(service.submit("divide", x=1, y=0))
     page = open_page(service)
     page.goto(f"/ui/overview?range={span}")
     row = page.locator("#types").get_by_role("row", name="divide")
-    assert int(row.locator("[data-label=Failed]").inner_text()) >= 1
-    assert int(row.locator("[data-label=Arrived]").inner_text().replace(",", "")) >= 1
+    assert number(row, "Failed") >= 1
+    assert number(row, "Arrived") >= 1
     expect(row.locator("[data-label=Wait]")).to_contain_text("s")
     owner = page.locator("#owners").get_by_role("row", name="local")
-    assert int(owner.locator("[data-label=Ended]").inner_text()) >= 1
+    assert number(owner, "Ended") >= 1
     everything = page.locator("#figures > div").nth(4).inner_text()
     page.get_by_label("Plots and figures of").select_option("task:flip")
     expect(page).to_have_url(f"{service.url}/ui/overview?range={span}&of=task%3Aflip")
