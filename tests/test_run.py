@@ -1,5 +1,6 @@
 """`make run` with real processes: a Procfile with two small programs replaces Gunicorn and Celery."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -118,7 +119,8 @@ class Site:
                 runner.kill()
             runner.wait()
         for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may end by itself between the look and the kill
+                os.kill(pid, signal.SIGKILL)
 
     @property
     def output(self) -> str:
