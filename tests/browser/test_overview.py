@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from harness import Service
+from harness import Service, eventually
 from looking import assert_accessible, parameter, sign_in
 from playwright.sync_api import Locator, Page, expect
 
@@ -182,6 +182,15 @@ def test_a_schedule_of_a_picture_takes_its_address_and_its_steps(service: Servic
     service.http.delete("/schedules/banner")
 
 
+@pytest.fixture(scope="module")
+def refused_receiver(service: Service) -> None:
+    """A webhook whose receiver cannot be reached, so that the page has its table with a long reason."""
+    webhook = "https://a-receiver-with-a-rather-long-name.hooks.internal.example.invalid/end"
+    assert service.http.post("/tasks/divide", params={"webhook": webhook}, json={"x": 1, "y": 2}).status_code == 202
+    eventually(lambda: service.http.get("/webhook-receivers").json()["receivers"])
+
+
+@pytest.mark.usefixtures("refused_receiver")
 @pytest.mark.parametrize("width", [320, 768, 1440])
 @pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules"])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
