@@ -10,6 +10,7 @@ from benchmarks.speed.figures import Topic
 from benchmarks.speed.growth import growth
 from benchmarks.speed.images import images
 from benchmarks.speed.memory import memory, start
+from benchmarks.speed.peers import peers
 from benchmarks.speed.plan import FULL, SHORT
 from benchmarks.speed.queue import queue
 from benchmarks.speed.store import store
@@ -19,6 +20,7 @@ PARTS = {
     "web": web,
     "clients": clients,
     "queue": queue,
+    "peers": peers,
     "images": images,
     "memory": memory,
     "growth": growth,

@@ -71,6 +71,8 @@ class Topic:
     series: dict[str, list[float]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)
+    """A last column of the table, by series."""
 
     def add(self, name: str, value: float) -> None:
         """Add the figure of one round."""

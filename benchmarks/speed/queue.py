@@ -2,9 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 from harness import eventually
 
@@ -12,9 +10,7 @@ from benchmarks.speed import proc
 from benchmarks.speed.figures import Topic, at_least, at_most, percentile
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
-from benchmarks.speed.sides import Ours, Side, Tutorial
-
-_EMPTY = "/tasks/empty"
+from benchmarks.speed.sides import EMPTY, Ours, Side, Tutorial
 
 #: Seconds between two looks of a client that polls; a tutorial's client looks less often, and knows later.
 _POLL = 0.01
@@ -37,7 +33,7 @@ def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
         for done, side in enumerate((ours, stock)):
             name = "this server" if side is ours else "stock, late acks and started-tracking"
             say(topic.title, 2 * number + done + 1, 2 * plan.rounds, name)
-            rate, spent = _drain(side, plan.drained)
+            rate, spent = drain(side, plan.drained)
             topic.add(name, rate)
             cpu.setdefault(name, []).append(spent)
     one, other = topic.series
@@ -46,7 +42,7 @@ def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
         "trip each, and keep indexes, leases and counters."
     )
     topic.findings = [at_least(1.5, topic.ratio(one, other), "stock Celery with late acks and started-tracking", why)]
-    spent_on = "; ".join(f"{name} {_by_process(spent)}" for name, spent in cpu.items())
+    spent_on = "; ".join(f"{name} {by_process(spent)}" for name, spent in cpu.items())
     topic.notes = [
         "The queue is filled before the worker starts; the rate is that of the last nine tenths. Stock has its default "
         "prefetch multiplier of 4; this server fetches a task when a child is free.",
@@ -59,16 +55,17 @@ def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
 Spent = dict[str, float]
 
 
-def _by_process(rounds: list[Spent]) -> str:
+def by_process(rounds: list[Spent]) -> str:
+    """Say how much CPU a task takes, in all and by process."""
     medians = {process: statistics.median(spent[process] for spent in rounds) for process in rounds[0]}
     each = ", ".join(f"{process} {spent:.2f}" for process, spent in medians.items())
     return f"{sum(medians.values()):.2f} ({each})"
 
 
-def _drain(side: Side, count: int) -> tuple[float, Spent]:
+def drain(side: Side, count: int) -> tuple[float, Spent]:
     """Tasks a second, and CPU for each."""
-    _fill(side, count)
-    ended = _ended_of(side)
+    side.queue(count)
+    ended = side.counter(count)
     worker = side.launch_worker()
     eventually(lambda: ended() >= count // 10, seconds=60, every=0.01)
     began, first = time.monotonic(), ended()
@@ -86,25 +83,6 @@ def _spent(side: Side) -> Spent:
     leader = side.workers[-1].pid
     main = proc.cpu(leader)
     return {"main process": main, "children": proc.cpu_of_group(leader) - main, "Redis": side.redis_cpu()}
-
-
-def _fill(side: Side, count: int) -> None:
-    if isinstance(side, Tutorial):
-        for _ in range(count):
-            side.http.post(_EMPTY, json={})
-        return
-    for start in range(0, count, 1000):
-        items = [{"task": "empty"}] * min(1000, count - start)
-        side.http.post("/batches", json={"items": items}).raise_for_status()
-
-
-def _ended_of(side: Side) -> Callable[[], int]:
-    """Counts the tasks that have ended; stock's by what is left of the queue and of what the worker holds."""
-    redis: Any = side.redis.client
-    if isinstance(side, Tutorial):
-        total = redis.llen("celery")
-        return lambda: total - redis.llen("celery") - redis.hlen("unacked")
-    return lambda: int(redis.hget(side.store.keys.stats, "empty:succeeded") or 0)
 
 
 def _latency(plan: Plan, ours: Side, stock: Side) -> Topic:
@@ -129,7 +107,7 @@ def _latency(plan: Plan, ours: Side, stock: Side) -> Topic:
 
 def _wait(side: Side) -> float:
     began = time.perf_counter()
-    answer = side.http.post(f"{_EMPTY}?wait=10", json={})
+    answer = side.http.post(f"{EMPTY}?wait=10", json={})
     spent = time.perf_counter() - began
     if not answer.json()["done"]:
         raise RuntimeError(f"not done within 10 s: {answer.text}")
@@ -138,7 +116,7 @@ def _wait(side: Side) -> float:
 
 def _poll(side: Side) -> float:
     began = time.perf_counter()
-    task_id = side.http.post(_EMPTY, json={}).json()["task_id"]
+    task_id = side.http.post(EMPTY, json={}).json()["task_id"]
     while not side.http.get(f"/tasks/{task_id}").json()["ready"]:
         time.sleep(_POLL)
     return (time.perf_counter() - began) * 1000

@@ -23,6 +23,10 @@ _LIBRARIES = (
     "fastapi",
     "uvicorn",
     "flower",
+    "rq",
+    "dramatiq",
+    "taskiq",
+    "huey",
     "pillow",
     "pyvips-binary",
 )
@@ -89,9 +93,11 @@ def _line(topic: Topic, finding: Finding) -> str:
 
 
 def _table(topic: Topic) -> list[str]:
-    lines = [f"| | median, {topic.unit} | minimum | maximum |", "|---|--:|--:|--:|"]
+    more = (" guarantees |", "---|") if topic.remarks else ("", "")
+    lines = [f"| | median, {topic.unit} | minimum | maximum |{more[0]}", f"|---|--:|--:|--:|{more[1]}"]
     for name, values in topic.series.items():
-        lines.append(f"| {name} | {shown(topic.median(name))} | {shown(min(values))} | {shown(max(values))} |")
+        remark = f" {topic.remarks[name]} |" if topic.remarks else ""
+        lines.append(f"| {name} | {shown(topic.median(name))} | {shown(min(values))} | {shown(max(values))} |{remark}")
     return lines
 
 
