@@ -18,13 +18,13 @@ from server.sdk import signature
 from server.sdk.context import Context, OutputFile, Upload
 from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.registry import catalog
+from server.services.options import OptionsIn
 from server.services.status import status_object
 from server.settings import Settings
 from server.store import Store
 from server.store.record import AttemptEnd, PastAttempt, Record, Status
 from server.web import openapi
 from server.web.app import create_app
-from server.web.body.options import OptionsIn
 from server.web.errors import problem_types
 from server.web.openapi.components import Components
 from server.web.ui import docs

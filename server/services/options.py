@@ -1,7 +1,21 @@
 """Options that say how to run a task; they are not its parameters."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from server.sdk.errors import InvalidInput
+from server.sdk.http import FetchError
+from server.services.webhooks import check_webhook_url
+
+#: Maximum delay of a task, and maximum time to keep its record, in seconds.
+FARTHEST = 366 * 86_400
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +34,67 @@ class Options:
         """Return the options that are not the default, by name: equal in a release that has more options."""
         values = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
         return {name: value for name, default, value in values if value != default}
+
+
+class OptionsIn(BaseModel):
+    """The options of a submit, by their names in its query."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    delay: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0.0
+    not_before: datetime | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
+    tag: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:@/+-]+$")]] = Field([], max_length=10)
+    ttl: Annotated[int, Field(ge=1, le=FARTHEST)] | None = None
+    cancel_after: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    webhook: str | None = None
+
+    @field_validator("not_before", mode="before")
+    @classmethod
+    def _is_rfc_3339(cls, value: Any) -> Any:
+        if value is not None and not (isinstance(value, str) and _DATE.match(value)):
+            raise ValueError("should be a time in RFC 3339 format, such as 2026-01-01T00:00:00Z")
+        return value
+
+    @field_validator("not_before")
+    @classmethod
+    def _comes(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("should have a time zone, such as 2026-01-01T00:00:00Z")
+        if value is not None and value - datetime.now(UTC) > timedelta(seconds=FARTHEST):
+            raise ValueError("should be within 366 days")
+        return value
+
+    @field_validator("webhook")
+    @classmethod
+    def _can_be_called(cls, value: str | None, info: ValidationInfo) -> str | None:
+        try:
+            return value and check_webhook_url(value, allow_private=bool(info.context))
+        except FetchError as error:
+            raise ValueError(str(error)) from None
+
+
+def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool = False) -> Options:
+    """Validate options; `place` is the location that an error names.
+
+    Raises:
+        InvalidInput: the message names the options.
+    """
+    try:
+        read = OptionsIn.model_validate(given, context=allow_private)
+    except ValidationError as error:
+        errors = [
+            {"loc": [place, *item["loc"]], "msg": item["msg"].removeprefix("Value error, ")}
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        names = ", ".join(sorted({str(item["loc"][1]) for item in errors}))
+        raise InvalidInput(f"Invalid value for {names}.", errors=errors) from None
+    return Options(
+        delay=read.delay,
+        not_before_ms=max(0, int(read.not_before.timestamp() * 1000)) if read.not_before else 0,
+        priority=read.priority,
+        tags=tuple(dict.fromkeys(read.tag)),
+        ttl=read.ttl,
+        cancel_after=read.cancel_after or 0.0,
+        webhook=read.webhook or "",
+    )

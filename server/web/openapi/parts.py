@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from server.services.options import OptionsIn
 from server.store.record import Status
-from server.web.body.options import OptionsIn
 from server.web.errors import Problem, problem_types
 from server.web.openapi.components import Schema, one_of, reference
 from server.web.sessions import COOKIE

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, field_validator
 
 from server.services.cron import check_cron, check_timezone
+from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
 from server.services.status import links, timestamp
 from server.store.record import Status
 from server.store.schedules import StoredSchedule
-from server.web.body.options import FARTHEST, NESTED
+from server.web.body.options import NESTED
 from server.web.current import store
 from server.web.schemas import MOMENT, Failure, Number, StatusLinks, WireObject
 
