@@ -70,6 +70,26 @@ def _control(service: Service, *words: str) -> None:
     subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=False)
 
 
+def _evaluations(service: Service) -> int:
+    return int(service.redis.client.info("commandstats").get("cmdstat_eval", {"calls": 0})["calls"])
+
+
+def test_a_new_task_does_not_wait_behind_the_messages_of_20_000_canceled_ones(fresh: Service) -> None:
+    fresh.env["MAX_WAITING_PER_OWNER"] = "30000"
+    fresh.start_web()
+    items = [{"task": "nothing", "input": {}}] * 1_000
+    for _ in range(20):
+        assert fresh.http.post("/batches", json={"items": items}).status_code == 202
+    fresh.cancel_unfinished()
+    assert fresh.redis.client.llen("default") == 20_000
+    new = fresh.submit("ledgered")
+    before = _evaluations(fresh)
+    fresh.start_worker(WORKER_CONCURRENCY="1")
+    assert fresh.wait_for(new, seconds=20)["status"] == "succeeded"
+    assert _evaluations(fresh) - before < 1_000  # one for each canceled task would be 20,000
+    assert fresh.redis.client.llen("default") == 0
+
+
 @pytest.mark.slow
 def test_a_cancel_reaches_a_task_whose_worker_was_killed(fresh: Service) -> None:
     fresh.start()
