@@ -185,7 +185,7 @@ class Counting:
 
 def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: Store) -> None:
     service = Counting()
-    runner = Runner(service, store)
+    runner = Runner(service, store, 0.5)
     runner.start()
     eventually(lambda: service.rounds >= 4)
     runner.stop()

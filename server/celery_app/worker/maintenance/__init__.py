@@ -35,6 +35,9 @@ from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
 
+#: Parts of a second, one for each service. Their number is odd: rounds half a second apart meet no other service's.
+_PARTS = 9
+
 #: Seconds for which a stopping worker waits for unfinished rounds.
 _TIMEOUT = 2.0
 
@@ -46,7 +49,8 @@ def install() -> None:
 
     def begin(sender: Any, **_: Any) -> None:
         store: Store = sender.app.store
-        runners = [Runner(service, store) for service in _services(sender, store)]
+        services = _services(sender, store)
+        runners = [Runner(each, store, number / _PARTS) for number, each in enumerate(services)]
         for runner in runners:
             runner.start()
         worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners), weak=False)

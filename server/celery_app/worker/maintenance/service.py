@@ -4,10 +4,14 @@ Threads instead of timers of Celery's event loop: that loop stands still while i
 shuts down, and Celery empties its timers when a connection is lost. One thread per service, so that a slow receiver or
 object store does not delay lease renewals. And no tasks in a pool child: they would wait behind the users' tasks, and
 the users' tasks behind them.
+
+Each service has its own part of a second. Services that run at the same time need a connection to Redis each: a worker
+whose services had started together used four, of the twenty that a small plan accepts.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,11 +36,12 @@ class Service(Protocol):
 
 
 class Runner(threading.Thread):
-    """Runs a service. An outage of Redis only skips rounds."""
+    """Runs a service, `part` of an interval after the first one. An outage of Redis only skips rounds."""
 
-    def __init__(self, service: Service, store: Store) -> None:
+    def __init__(self, service: Service, store: Store, part: float) -> None:
         super().__init__(name=service.name, daemon=True)
         self._service = service
+        self._offset = time.monotonic() + part
         self._store = store
         self._stopping = threading.Event()
         self._reachable = True
@@ -44,8 +49,12 @@ class Runner(threading.Thread):
     def run(self) -> None:
         """Run rounds until the service is stopped."""
         self._attempt()
-        while not self._stopping.wait(self._service.interval):
+        while not self._stopping.wait(self._until_next()):
             self._attempt()
+
+    def _until_next(self) -> float:
+        interval = self._service.interval
+        return interval - (time.monotonic() - self._offset) % interval
 
     def _attempt(self) -> None:
         try:
