@@ -6,6 +6,7 @@ script does both. A script cannot block, so a worker without messages blocks on 
 publish adds a token. A lost token delays a message by up to a second; it never loses one.
 """
 
+import hashlib
 import json
 import secrets
 import threading
@@ -18,7 +19,7 @@ import redis
 from kombu.exceptions import InconsistencyError
 from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from server.celery_app.message import build, priority_of
 from server.store import Store
@@ -97,6 +98,7 @@ class SafeFetch:
     #: kombu copies it from `broker_transport_options` .
     store: Store
     _look = True  # whether to fetch next, or to wait for a notification
+    _loaded = False  # whether Redis has the script, so that its hash is enough
     _fetches = 0
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
@@ -109,10 +111,15 @@ class SafeFetch:
         if self._look:
             self._fetches += 1
             lists = [word for priority in self._priorities() for name in queues for word in (name, priority)]
-            script = source("fetch_message", self.store.settings)
-            connection.send_command("EVAL", script, 0, secrets.token_hex(4), *lists)
+            connection.send_command(*self._script(), 0, secrets.token_hex(4), *lists)
         else:
             connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), BELL_TIMEOUT)
+
+    def _script(self: Any) -> tuple[str, str]:
+        text = source("fetch_message", self.store.settings)
+        if not self._loaded:
+            return "EVAL", text
+        return "EVALSHA", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def _priorities(self: Any) -> tuple[str, ...]:
         low_first = self._fetches % LOW_FIRST_EVERY == 0
@@ -125,6 +132,9 @@ class SafeFetch:
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
+        except NoScriptError as error:  # Redis was restarted: send the whole script next
+            self._loaded = False
+            raise Empty() from error
         except ResponseError as error:  # for example a replica that has just been the master
             raise InconsistencyError(str(error)) from error
         finally:
@@ -132,6 +142,7 @@ class SafeFetch:
             self._flush_brpop_reauth()
         if not looked:
             raise Empty()
+        self._loaded = True
         if not reply:
             self._look = False
             raise Empty()

@@ -78,3 +78,12 @@ def test_no_task_is_lost_when_busy_workers_are_killed(fresh: Service, rounds: in
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
     assert set(runs(fresh)) == set(accepted)
     assert overlapping(fresh) == []
+
+
+def test_a_worker_fetches_on_after_redis_has_forgotten_its_scripts(fresh: Service) -> None:
+    fresh.start(workers=1)
+    for _ in range(2):
+        assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
+        fresh.redis.client.script_flush()
+    sent = fresh.redis.client.info("commandstats")
+    assert sent["cmdstat_evalsha"]["calls"] > sent["cmdstat_eval"]["calls"]
