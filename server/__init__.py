@@ -1,29 +1,50 @@
 """Coatcheck: an asynchronous REST task server.
 
-The author of a task imports from here: `from server import task, Context, Upload, OutputFile, TaskError`.
+The author of a task imports from here: `from server import task, Context, Upload, OutputFile, TaskError`. A Python
+application that submits tasks imports `submit`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from server.cli.embedded import submit, ticket
     from server.sdk.context import Context, OutputFile, Upload
     from server.sdk.errors import Canceled, RetryLater, TaskError
     from server.sdk.registry import expose, task
+    from server.services.client import Ticket
+    from server.store.errors import CoatcheckError
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["Canceled", "Context", "OutputFile", "RetryLater", "TaskError", "Upload", "expose", "task"]
+__all__ = [
+    "Canceled",
+    "CoatcheckError",
+    "Context",
+    "OutputFile",
+    "RetryLater",
+    "TaskError",
+    "Ticket",
+    "Upload",
+    "expose",
+    "submit",
+    "task",
+    "ticket",
+]
 
 _MODULES = {
     "Canceled": "server.sdk.errors",
+    "CoatcheckError": "server.store.errors",
     "Context": "server.sdk.context",
     "OutputFile": "server.sdk.context",
     "RetryLater": "server.sdk.errors",
     "TaskError": "server.sdk.errors",
+    "Ticket": "server.services.client",
     "Upload": "server.sdk.uploads",
     "expose": "server.sdk.registry",
+    "submit": "server.cli.embedded",
     "task": "server.sdk.registry",
+    "ticket": "server.cli.embedded",
 }
 
 

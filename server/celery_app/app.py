@@ -15,18 +15,20 @@ from server.store import Store
 class CeleryApp(Celery):  # type: ignore[misc]
     """Celery's application with the store that its transport, its result backend and its tasks use."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__("coatcheck", set_as_current=True)
+    def __init__(self, store: Store, *, current: bool) -> None:
+        super().__init__("coatcheck", set_as_current=current)
         self.store = store
 
 
-def create_celery(store: Store) -> CeleryApp:
+def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
     """Create the application over a store, with a Celery task for each task type.
+
+    `current`: whether it becomes Celery's current application, to which `shared_task` binds.
 
     Raises:
         SettingsError: a module of `TASK_MODULES` does not exist.
     """
-    app = CeleryApp(store)
+    app = CeleryApp(store, current=current)
     # `inspect stats`, which Flower calls, sends the transport's options as JSON. If a reply cannot be encoded, the
     # worker connects anew and waits.
     register_type(Store, None, repr)

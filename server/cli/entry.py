@@ -26,22 +26,26 @@ def _make_celery() -> "Celery":
     import server.celery_app.worker
     from server import logs
     from server.celery_app import create_celery
+    from server.cli import embedded
     from server.store import Store
 
     settings = load()
     logs.configure(settings.log_level)  # Celery warns before it asks for its logging to be set up
     app = create_celery(Store(settings))
     server.celery_app.worker.install(app)
+    embedded.use(app.store)
     return app
 
 
 def _make_application() -> "Flask":
     from server.celery_app import create_celery
+    from server.cli import embedded
     from server.store import Store
     from server.web.app import create_app
 
     store = Store(load())
     create_celery(store)
+    embedded.use(store)
     return create_app(store)
 
 

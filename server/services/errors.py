@@ -16,6 +16,12 @@ class TaskNotDone(CoatcheckError):
     type = "task-not-done"
 
 
+class TaskExpired(CoatcheckError):
+    """There is no task with this id, or its record is deleted."""
+
+    type = "expired-task"
+
+
 class FileExpired(CoatcheckError):
     """The bytes of a stored file are gone, because its task has expired."""
 

@@ -13,6 +13,7 @@ and 3).
 """
 
 import hashlib
+import os
 import secrets
 import threading
 from uuid import UUID
@@ -40,8 +41,15 @@ class _Clock:
             self._last = now
         return now
 
+    def unlock(self) -> None:
+        """Begin with a new lock, in a forked child."""
+        self._lock = threading.Lock()
+
 
 _clock = _Clock()
+
+# Another thread may have held the lock when the process was forked.
+os.register_at_fork(after_in_child=_clock.unlock)
 
 
 def _hash(text: bytes, key: bytes) -> int:

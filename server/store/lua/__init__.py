@@ -6,7 +6,6 @@ A script names the parts of `lib/` that it uses (`--- @include "clock"`), and ge
 """
 
 import re
-import threading
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -36,7 +35,6 @@ class StoreClock:
 
     def __init__(self, connection: "redis.Redis") -> None:
         self._redis: Any = connection
-        self._lock = threading.Lock()
         #: Redis's time in nanoseconds at a time of the monotonic clock; replaced in one step.
         self._anchor: tuple[int, float] | None = None
 
@@ -62,10 +60,9 @@ class StoreClock:
             self._anchor = now_ms * 1_000_000 + 500_000, (sent + received) / 2
 
     def _read(self) -> None:
-        with self._lock:
-            sent = time.monotonic()
-            seconds, micros = self._redis.time()
-            self._anchor = int(seconds * 10**9 + micros * 1000), (sent + time.monotonic()) / 2
+        sent = time.monotonic()
+        seconds, micros = self._redis.time()
+        self._anchor = int(seconds * 10**9 + micros * 1000), (sent + time.monotonic()) / 2
 
 
 class Scripts:

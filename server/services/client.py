@@ -1,0 +1,205 @@
+"""Submit a task from Python by the same steps as over HTTP, and follow it by its ticket."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, TypeVar
+
+import pydantic_core
+
+from server.sdk.errors import TaskError
+from server.sdk.registry import definition
+from server.sdk.signature import TaskInput
+from server.sdk.uploads import Upload
+from server.services.errors import TaskExpired
+from server.services.options import Options, OptionsIn, parse_options
+from server.services.status import TaskStatus, status_object
+from server.services.submit import Submission
+from server.services.uploads import IncomingUploads
+from server.store import Store
+from server.store.connection import UNREACHABLE, store_error
+from server.store.errors import StoreUnavailable
+from server.store.record import Record, Status
+from server.store.submit import IdempotencyKey
+
+T = TypeVar("T")
+
+#: Seconds between two looks at a task: the first, and the longest.
+_FIRST_LOOK, _LAST_LOOK = 0.02, 0.5
+
+_CHUNK = 2**18
+
+
+class Ticket:
+    """A submitted task. It holds the id alone, so a later process makes its own from that."""
+
+    def __init__(self, store: Store, task_id: str) -> None:
+        self._store = store
+        self._id = task_id
+
+    def __repr__(self) -> str:
+        return f"Ticket({self._id!r})"
+
+    @property
+    def id(self) -> str:
+        """The task's id, as in every address and log line."""
+        return self._id
+
+    def status(self) -> TaskStatus:
+        """Read the status object that `GET /tasks/{id}` answers with.
+
+        Raises:
+            TaskExpired: there is no such task, or its record is deleted.
+            StoreUnavailable: Redis does not answer.
+        """
+        with _as_coatcheck():
+            record = self._read(self._store.tasks.get_with_position)
+            return status_object(record, record.position)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the end of the task and return its result, decoded from JSON. Waits through an outage of Redis.
+
+        Raises:
+            TimeoutError: the task has not ended within `timeout` seconds.
+            TaskError: the task failed, or was canceled (its type is then `task-canceled`).
+            TaskExpired: as `status`.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        wait = _FIRST_LOOK
+        while True:
+            try:
+                record = self._read(self._store.tasks.get)
+                if record.status.done:
+                    return self._outcome(record)
+            except (*UNREACHABLE, StoreUnavailable):
+                wait = _LAST_LOOK
+            left = wait if until is None else until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"The task {self._id} has not ended within {timeout:g} seconds.")
+            time.sleep(min(wait, left))
+            wait = min(_LAST_LOOK, wait * 1.5)
+
+    def read_file(self, name: str) -> bytes:
+        """Read a file that the task has saved.
+
+        Raises:
+            KeyError: it has saved no file of this name.
+            TaskExpired, StoreUnavailable: as `status`.
+        """
+        with _as_coatcheck():
+            files = {file["name"]: file["key"] for file in self._read(self._store.tasks.get).files}
+            return b"".join(self._store.blobs.read(files[name]))
+
+    def cancel(self) -> None:
+        """Cancel the task, or ask it to stop. A task that has ended does not change.
+
+        Raises:
+            StoreUnavailable: as `status`.
+        """
+        with _as_coatcheck():
+            self._store.tasks.cancel(self._id)
+
+    def _read(self, read: Callable[[str], Record | None]) -> Record:
+        record = read(self._id)
+        if record is None:
+            raise TaskExpired(f"There is no task {self._id}, or its record is deleted.")
+        return record
+
+    def _outcome(self, record: Record) -> Any:
+        if record.status is Status.SUCCEEDED:
+            return pydantic_core.from_json(self._store.tasks.result(record))
+        if record.error is None:
+            raise TaskError("task-canceled", f"The task {self._id} was canceled.")
+        raise TaskError(record.error["type"].rpartition("/")[2], record.error["detail"])
+
+
+class Client:
+    """Submits tasks to one store. Threads may share it, and forked processes."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def ticket(self, task_id: str) -> Ticket:
+        """Return the ticket of a task that was submitted earlier, here or over HTTP."""
+        return Ticket(self.store, task_id)
+
+    def submit(
+        self,
+        task: str,
+        given: Mapping[str, Any],
+        *,
+        owner: str,
+        idempotency_key: IdempotencyKey | None = None,
+        request_id: str = "",
+    ) -> Ticket:
+        """Store a task and return its ticket. `given` has its parameters and the options of a submit, by name.
+
+        Raises:
+            CoatcheckError: nothing was stored: `UnknownTaskType`, `InvalidInput`, `QuotaExceeded`, `StoreUnavailable`
+                and the other reasons for which HTTP refuses a submit.
+        """
+        parameters = {name: value for name, value in given.items() if name not in OptionsIn.model_fields}
+        options = self._options({name: value for name, value in given.items() if name in OptionsIn.model_fields})
+        with _as_coatcheck(), self._submission(task, owner, request_id, options, idempotency_key) as submission:
+            accepted = submission.submit(self._input(submission, parameters))
+            return Ticket(self.store, accepted.record.id)
+
+    def _submission(
+        self, task: str, owner: str, request_id: str, options: Options, key: IdempotencyKey | None
+    ) -> Submission:
+        return Submission(self.store, definition(task), owner, request_id, options, key)
+
+    def _options(self, given: dict[str, Any]) -> Options:
+        for name, value in given.items():
+            if isinstance(value, datetime):
+                given[name] = value.isoformat()
+        if isinstance(given.get("tag"), str):
+            given["tag"] = [given["tag"]]
+        return parse_options(given, "options", allow_private=self.store.settings.allow_private_addresses)
+
+    def _input(self, submission: Submission, parameters: Mapping[str, Any]) -> TaskInput:
+        uploads = submission.definition.uploads
+        fields = {
+            name: _received(submission.uploads, value)
+            if name in uploads
+            else pydantic_core.from_json(pydantic_core.to_json(value))
+            for name, value in parameters.items()
+        }
+        allow_private = self.store.settings.allow_private_addresses
+        return submission.definition.validate_fields(fields, allow_private=allow_private)
+
+
+@contextmanager
+def _as_coatcheck() -> Iterator[None]:
+    """Convert an outage to the one error that callers know."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise store_error(error) or error from error
+
+
+def _received(uploads: IncomingUploads, value: Any) -> Any:
+    """Store a file that a caller gives; what is not a file is left to the validation."""
+    if isinstance(value, list | tuple):
+        return [_received(uploads, each) for each in value]
+    if isinstance(value, bytes | bytearray):
+        return uploads.receive("", "", [bytes(value)] if value else [])
+    if isinstance(value, Path):
+        with value.open("rb") as file:
+            return uploads.receive(value.name, "", _chunks(file))
+    if isinstance(value, Upload):
+        with value.open() as file:
+            return uploads.receive(value.filename, value.media_type, _chunks(file))
+    if not hasattr(value, "read"):
+        return value
+    # An open file, Werkzeug's `FileStorage`, or Django's `UploadedFile`.
+    name = getattr(value, "filename", None) or getattr(value, "name", None)
+    media_type = getattr(value, "content_type", None) or ""
+    return uploads.receive(PurePath(name).name if isinstance(name, str) else "", media_type, _chunks(value))
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk

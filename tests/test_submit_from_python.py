@@ -1,0 +1,168 @@
+"""`from server import submit`: the same service as HTTP, in a script, in threads, after a fork and in a Django view."""
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from documents import blocks
+from harness import ROOT, Service
+from PIL import Image
+
+from server.cli.embedded import open_store
+from server.sdk.errors import InvalidInput, TaskError, UnknownTaskType
+from server.services.client import Client
+from server.services.errors import TaskExpired
+from server.settings import Settings
+
+
+def run(service: Service, code: str, folder: Path = ROOT, **env: str) -> str:
+    """Run a script as an application would, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        env=service.env | env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[Client]:
+    store = open_store(Settings(redis_url=service.redis.url, task_modules=("sample_tasks",)))
+    yield Client(store)
+    store.redis.close()
+
+
+def submit(client: Client, task: str, **given: object) -> str:
+    return client.submit(task, given, owner="local").id
+
+
+def test_a_script_submits_a_file_and_waits_for_the_result(service: Service, tmp_path: Path) -> None:
+    Image.new("RGB", (400, 200), "teal").save(tmp_path / "cat.jpg")
+    (code,) = blocks("docs/embedding.md", "Submit from Python", "python")
+
+    task_id, status = run(service, "import warnings; warnings.simplefilter('ignore')\n" + code, tmp_path).split()
+
+    assert status in ("queued", "running", "succeeded")
+    with Image.open(tmp_path / "thumbnail.jpg") as made:
+        assert made.width == 64
+    assert service.status(task_id)["status"] == "succeeded"
+    record = service.store.tasks.get(task_id)
+    assert record is not None
+    assert record.owner == "alice"
+
+
+def test_the_input_and_the_options_are_checked_as_over_http(client: Client) -> None:
+    with pytest.raises(UnknownTaskType):
+        submit(client, "no_such_task")
+    with pytest.raises(InvalidInput) as wrong:
+        submit(client, "divide", x=1, y="two")
+    assert list(wrong.value.extra["errors"][0]["loc"]) == ["y"]
+    with pytest.raises(InvalidInput, match="priority"):
+        submit(client, "divide", x=1, y=2, priority="urgent")
+
+
+def test_a_submit_has_the_options_of_one_over_http(service: Service, client: Client) -> None:
+    task_id = submit(client, "divide", x=1, y=2, delay=3600, tag="blue", priority="high")
+
+    status = service.status(task_id)
+    assert (status["status"], status["tags"]) == ("scheduled", ["blue"])
+    client.ticket(task_id).cancel()
+    assert service.status(task_id)["status"] == "canceled"
+    with pytest.raises(TaskError, match="task-canceled"):
+        client.ticket(task_id).result(timeout=5)
+
+
+def test_the_end_of_a_failed_task_is_its_error(client: Client) -> None:
+    with pytest.raises(TaskError) as failed:
+        client.ticket(submit(client, "divide", x=1, y=0)).result(timeout=30)
+    assert failed.value.type == "division-by-zero"
+
+
+def test_a_wait_ends_in_time_and_an_unknown_id_says_so(client: Client) -> None:
+    with pytest.raises(TimeoutError):
+        client.ticket(submit(client, "ledgered", seconds=30.0)).result(timeout=0.2)
+    with pytest.raises(TaskExpired):
+        client.ticket("0190b0a0-0000-7000-8000-000000000000").status()
+
+
+def test_bytes_paths_and_lists_of_files_are_uploads(service: Service, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_bytes(b"22")
+    files = [b"1", tmp_path / "two.txt"]
+
+    assert client.ticket(submit(client, "count_files", files=files)).result(timeout=30) == [1, 2]
+
+
+def test_the_same_idempotency_key_gives_the_first_ticket(service: Service) -> None:
+    code = """
+        from server import submit
+        print(len({submit("divide", x=1, y=2, idempotency_key="order 7").id for _ in range(3)}))
+    """
+    assert run(service, code) == "1"
+
+
+def test_threads_and_forked_children_submit_at_the_same_time(service: Service) -> None:
+    code = """
+        import os, sys, threading
+        from server import submit
+        submit("divide", x=1, y=2)
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                submit("divide", x=1, y=2)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        children = []
+        for _ in range(12):
+            pid = os.fork()
+            if not pid:
+                ids = {submit("divide", x=number + 1, y=2).id for number in range(5)}
+                os._exit(0 if len(ids) == 5 else 1)
+            children.append(pid)
+        codes = [os.waitpid(pid, 0)[1] for pid in children]
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print(codes)
+    """.replace("import os, sys", "import warnings; warnings.simplefilter('ignore'); import os")
+    assert run(service, code) == str([0] * 12)
+
+
+def test_a_django_view_submits_its_uploaded_file(service: Service) -> None:
+    code = """
+        import django
+        from django.conf import settings
+        from django.core.files.uploadedfile import SimpleUploadedFile
+        from django.http import JsonResponse
+        from django.test import Client
+        from django.urls import path
+        from server import submit, ticket
+
+        def accept(request):
+            return JsonResponse({"id": submit("echo_file", file=request.FILES["file"], owner="django").id})
+
+        def show(request, task_id):
+            return JsonResponse({"status": ticket(task_id).status().status, "result": ticket(task_id).result(30)})
+
+        urlpatterns = [path("accept", accept), path("show/<task_id>", show)]
+        settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", USE_TZ=True)
+        django.setup()
+        client = Client()
+        made = client.post("/accept", {"file": SimpleUploadedFile("a.txt", b"hello", "text/plain")}).json()
+        print(client.get("/show/" + made["id"]).json()["result"]["bytes"])
+    """
+    assert run(service, code) == "5"
+
+
+def test_the_imports_of_a_task_module_stay_cheap() -> None:
+    code = "import sys; from server import task, Context, Upload; print({'flask', 'celery'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
