@@ -45,6 +45,13 @@ class Done:
     logs: list[str] = field(default_factory=list)
     #: All checkpoints: those given to the task, and those that it saved.
     checkpoints: dict[str, str] = field(default_factory=dict)
+    #: The name of each task that it submitted, with parameters and options.
+    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def submit(self, task: str, given: Mapping[str, Any], key: str) -> str:
+        """Note a submit of the task; return an id for it."""
+        self.submitted.append((task, dict(given)))
+        return f"{_TASK_ID[:-12]}{len(self.submitted):012x}"
 
 
 def run(
@@ -84,7 +91,8 @@ def run(
     done = Done(checkpoints=dict(checkpoints or {}))
     with tempfile.TemporaryDirectory() as folder:
         store = _Store(Path(folder), done, canceled, settings or {})
-        context = _Context(cast(Store, store), Attempt(_TASK_ID, "test", definition.name, owner, b"", 1, retries, ""))
+        attempt = Attempt(_TASK_ID, "test", definition.name, owner, b"", 1, retries, "")
+        context = _Context(cast(Store, store), attempt, done.submit)
         if signature.context:
             arguments[signature.context] = context
         returned = function(**arguments)

@@ -355,3 +355,15 @@ def leaks(megabytes: int) -> int:
     """Keep memory after the end, and say which process does."""
     _kept.append(bytearray(megabytes * 2**20))
     return os.getpid()
+
+
+@task()
+def submits_others(ctx: Context, number: int) -> list[str]:
+    """Submit some tasks, with input that differs in each attempt, and die after that in the first attempt."""
+    pid = os.getpid()
+    ids = ctx.submit_many([("typed", {"text": f"{n} {pid}", "number": n}) for n in range(1, number + 1)])
+    ids.append(ctx.submit("looks_at", file=str(pid).encode(), delay=3600, key="the file"))
+    if not ctx.checkpoints():
+        ctx.checkpoint("died", "once")
+        os.kill(pid, signal.SIGKILL)
+    return ids

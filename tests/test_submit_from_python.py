@@ -166,3 +166,17 @@ def test_the_imports_of_a_task_module_stay_cheap() -> None:
     code = "import sys; from server import task, Context, Upload; print({'flask', 'celery'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_an_attempt_that_is_repeated_submits_its_tasks_once(fresh: Service) -> None:
+    fresh.start()
+    parent = fresh.submit("submits_others", number=5)
+
+    ids = fresh.result(parent)
+
+    assert fresh.status(parent)["deliveries"] == 2
+    tasks = fresh.http.get("/tasks", params={"limit": 50}).json()["tasks"]
+    assert {each["task_id"] for each in tasks} == {parent, *ids}
+    assert len(set(ids)) == 6
+    assert [fresh.result(each)["number"] for each in ids[:5]] == [1, 2, 3, 4, 5]
+    assert fresh.status(ids[5])["status"] == "scheduled"

@@ -78,3 +78,16 @@ def test_a_canceled_task_stops_at_its_next_report() -> None:
 def test_a_function_that_is_not_a_task_is_refused() -> None:
     with pytest.raises(ValueError, match="register it with @task"):
         run(len)
+
+
+@task(name="testing_parent")
+def parent(ctx: Context, number: int) -> list[str]:
+    """Submit other tasks."""
+    return [ctx.submit("divide", x=number, y=2), *ctx.submit_many([("divide", {"x": 1, "y": 1, "delay": 5})])]
+
+
+def test_the_submits_of_a_task_are_recorded() -> None:
+    done = run(parent, number=3)
+
+    assert done.submitted == [("divide", {"x": 3, "y": 2}), ("divide", {"x": 1, "y": 1, "delay": 5})]
+    assert len(set(done.result)) == 2

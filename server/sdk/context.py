@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,15 +40,21 @@ class OutputFile(BaseModel):
     href: str
 
 
+#: Submits a task by its name, with its input and options, once for each key. Returns its id.
+Submit = Callable[[str, Mapping[str, Any], str], str]
+
+
 class Context:
     """The connection of a running task to its record. Each attempt has its own."""
 
     #: Seconds between two progress reports that are stored; those in between are dropped.
     report_every = 0.1
 
-    def __init__(self, store: Store, attempt: Attempt) -> None:
+    def __init__(self, store: Store, attempt: Attempt, submit: Submit) -> None:
         self._store = store
         self._attempt = attempt
+        self._submit = submit
+        self._submitted = 0
         self._reported = 0.0
         self.files: dict[str, OutputFile] = {}
 
@@ -122,6 +128,27 @@ class Context:
     def checkpoints(self) -> dict[str, str]:
         """The values that earlier attempts stored, including those of the task that this one retries."""
         return patiently(lambda: self._store.tasks.checkpoints(self._attempt.id))
+
+    def submit(self, task: str, parameters: Mapping[str, Any] | None = None, /, *, key: str = "", **more: Any) -> str:
+        """Submit another task for the same owner, with parameters and options as `server.submit`. Return its id.
+
+        An attempt that is repeated does not submit it again: its first task is the answer. The place in the order of
+        this attempt's submits identifies it, or `key` where the order may differ. Waits during an outage of Redis.
+
+        Raises:
+            CoatcheckError: as `server.submit`.
+        """
+        self._submitted += 1
+        name = f"key {key}" if key else str(self._submitted)
+        return patiently(lambda: self._submit(task, {**(parameters or {}), **more}, name))
+
+    def submit_many(self, tasks: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """Submit several tasks, each a name with its parameters and options. Return their ids.
+
+        Raises:
+            CoatcheckError: as `submit`; the tasks before it are stored.
+        """
+        return [self.submit(task, given) for task, given in tasks]
 
     def save(self, name: str, data: bytes | BinaryIO | Path, media_type: str, **extra: Any) -> OutputFile:
         """Store a file as part of the result. Return it, or put it anywhere in the function's result.

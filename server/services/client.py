@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import pydantic_core
 
+from server.sdk.context import Submit
 from server.sdk.errors import TaskError
 from server.sdk.registry import definition
 from server.sdk.signature import TaskInput
@@ -23,6 +24,7 @@ from server.store.connection import UNREACHABLE, store_error
 from server.store.errors import StoreUnavailable
 from server.store.record import Record, Status
 from server.store.submit import IdempotencyKey
+from server.store.tasks import Attempt
 
 T = TypeVar("T")
 
@@ -146,6 +148,16 @@ class Client:
             accepted = submission.submit(self._input(submission, parameters))
             return Ticket(self.store, accepted.record.id)
 
+    def submit_of(self, attempt: Attempt) -> Submit:
+        """Return the function by which an attempt of a task submits others, each of them once in all attempts."""
+
+        def submit(task: str, given: Mapping[str, Any], key: str) -> str:
+            once = IdempotencyKey(attempt.owner, f"task {attempt.id} {key}", compared=False)
+            ticket = self.submit(task, given, owner=attempt.owner, idempotency_key=once, request_id=attempt.request_id)
+            return ticket.id
+
+        return submit
+
     def _submission(
         self, task: str, owner: str, request_id: str, options: Options, key: IdempotencyKey | None
     ) -> Submission:
@@ -194,6 +206,8 @@ def _received(uploads: IncomingUploads, value: Any) -> Any:
             return uploads.receive(value.filename, value.media_type, _chunks(file))
     if not hasattr(value, "read"):
         return value
+    if getattr(value, "seekable", bool)():
+        value.seek(0)  # it may be a second try, after an outage
     # An open file, Werkzeug's `FileStorage`, or Django's `UploadedFile`.
     name = getattr(value, "filename", None) or getattr(value, "name", None)
     media_type = getattr(value, "content_type", None) or ""

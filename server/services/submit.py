@@ -53,11 +53,12 @@ class Submission:
         self._request_id = request_id
         self._options = options or Options()
         self._key = key
+        self._compared = key if key and key.compared else None
         self._submitted = False
 
     def __enter__(self) -> Self:
-        if self._key:
-            self.store.submits.reserve_key(self._key)
+        if self._compared:
+            self.store.submits.reserve_key(self._compared)
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
@@ -66,8 +67,8 @@ class Submission:
         if error is not None and issubclass(error, UNREACHABLE):
             return  # answer 503 without delay: blob cleanup deletes the rest, and a reserved key expires
         self.uploads.discard()
-        if self._key:
-            self.store.submits.release_key(self._key)
+        if self._compared:
+            self.store.submits.release_key(self._compared)
 
     def submit(self, given: TaskInput, *, retry_of: str = "") -> Accepted:
         """Store the task. From now on it will end as succeeded, failed or canceled.
@@ -76,7 +77,7 @@ class Submission:
             QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused: nothing was stored. Also as `prepare`.
         """
         task = self.prepare(given, retry_of=retry_of)
-        fingerprint = self._fingerprint(task) if self._key else ""
+        fingerprint = self._fingerprint(task) if self._compared else ""
         result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint))
         if result.replayed:
             record = self._replayed(result.replayed)

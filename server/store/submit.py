@@ -36,11 +36,16 @@ BATCH_LIFE = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's key for one request (draft-ietf-httpapi-idempotency-key-header-07). Keys are separate per `owner`."""
+    """A client's key for one request (draft-ietf-httpapi-idempotency-key-header-07). Keys are separate per `owner`.
+
+    `compared`: the key with another request is refused. The key of a task's own submit names it completely: a repeated
+    attempt may compute other parameters, and must not wait for one that was killed.
+    """
 
     owner: str
     text: str
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
+    compared: bool = True
 
     @property
     def digest(self) -> str:

@@ -24,6 +24,7 @@ from server.sdk.dependencies import resolve
 from server.sdk.errors import Canceled, InvalidInput, RetryLater, TaskError, describe
 from server.sdk.signature import TaskInput
 from server.sdk.url_uploads import fetched_uploads
+from server.services.client import Client
 from server.services.failures import report
 from server.store import Store
 from server.store.connection import patiently
@@ -66,7 +67,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         delivery=attempt.deliveries,
     )
     child_memory.renew_limit(store.settings.worker_memory_limit)
-    context = Context(store, attempt)
+    context = Context(store, attempt, Client(store).submit_of(attempt))
     try:
         return _call(definition, context, store, attempt)
     except Canceled as error:
