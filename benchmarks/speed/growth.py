@@ -31,7 +31,7 @@ def growth(plan: Plan) -> list[Topic]:
         say("Growth", done + 1, len(cases), name)
         _compare(plan, topic, name, finished, queued)
     topic.findings = [
-        at_most(1.2, statistics.median(values), name) for name, values in topic.series.items() if "(" in name
+        at_most(1.1, statistics.median(values), name) for name, values in topic.series.items() if "(" in name
     ]
     return [topic]
 

@@ -42,10 +42,10 @@ def memory(plan: Plan) -> list[Topic]:
         topic.add("a finished record, bytes", _record(ours, min(10_000, 10 * plan.records[0])))
     for what in ("idle web process", "idle worker child"):
         more = topic.median(f"{what}, this server") - topic.median(f"{what}, tutorial")
-        topic.findings.append(at_most(15, more, f"more than the tutorial's {what}", _WHY_PROCESS, "MB"))
+        topic.findings.append(at_most(10, more, f"more than the tutorial's {what}", _WHY_PROCESS, "MB"))
     topic.findings += [
         at_most(100, topic.median("a waiter, KB"), "a waiter", unit="KB"),
-        at_most(700, topic.median("a finished record, bytes"), "a finished record", _WHY_RECORD, "bytes"),
+        at_most(500, topic.median("a finished record, bytes"), "a finished record", _WHY_RECORD, "bytes"),
     ]
     return [topic]
 

@@ -43,7 +43,9 @@ def store(plan: Plan) -> list[Topic]:
     _by_input(latency, plan)
     for what in ("list of everyone's tasks", "count of everyone's tasks", "claim with max_running", "404"):
         few, many = (latency.median(f"{what}, {count:,} owners") for count in (owners[0], owners[-1]))
-        latency.findings.append(at_most(1.5, many / few, f"{what}: {owners[-1]:,} owners compared with {owners[0]}"))
+        latency.findings.append(at_most(1.1, many / few, f"{what}: {owners[-1]:,} owners compared with {owners[0]}"))
+    keys = (latency.median(f"first use of a key, {count:,} keys") for count in (10_000, 10))
+    latency.findings.append(at_most(1.1, next(keys) / next(keys), "first use of a key: 10,000 keys compared with 10"))
     return [latency, _maintenance(plan), _bytes(plan)]
 
 

@@ -1,4 +1,6 @@
-"""An empty task, to measure the server's own cost."""
+"""Tasks that do nothing, to measure the server's own cost."""
+
+import time
 
 from server.sdk.registry import task
 
@@ -6,3 +8,9 @@ from server.sdk.registry import task
 @task()
 def empty() -> None:
     """Do nothing at all, and succeed."""
+
+
+@task()
+def pause(seconds: float) -> None:
+    """Do nothing for a time."""
+    time.sleep(seconds)
