@@ -1,10 +1,15 @@
 """Task ids: in the order in which they were made, and known again without being kept."""
 
+import contextlib
+import shlex
 import threading
 import time
+from collections.abc import Iterator
 from uuid import UUID
 
-from harness import Service
+import httpx
+import pytest
+from harness import PROCFILE, Process, Service, eventually, free_port
 
 from server.store import ids
 
@@ -69,3 +74,36 @@ def test_a_batch_is_listed_and_queued_in_its_own_order(fresh: Service) -> None:
     assert listed == made[::-1]
     places = [fresh.status(each)["queue"]["position"] for each in made[::50]]
     assert places == list(range(1, 301, 50))
+
+
+@pytest.fixture
+def newcomer(fresh: Service) -> Iterator[str]:
+    """The address of a second web server, which starts after Redis has lost everything."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+
+    def live() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{url}/health/live").is_success
+        return False
+
+    fresh.start_web()
+    fresh.submit("divide", x=1, y=2)  # its process has read the secret
+    fresh.redis.client.flushall()
+    web = Process(shlex.split(PROCFILE["web"]), fresh.folder / "second.log", {**fresh.env, "PORT": str(port)})
+    eventually(live)
+    yield url
+    web.kill()
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_all_web_processes_agree_on_an_id_when_redis_has_lost_everything(
+    fresh: Service, newcomer: str, first: str
+) -> None:
+    task_id = fresh.submit("divide", x=1, y=2)
+    fresh.redis.client.flushall()
+    asked = [fresh.url, newcomer] if first == "old" else [newcomer, fresh.url]
+
+    answers = [httpx.get(f"{url}/tasks/{task_id}").status_code for url in asked * 2]
+
+    assert set(answers) == {410 if first == "old" else 404}
+    assert httpx.get(f"{newcomer}/tasks/{fresh.submit('divide', x=1, y=2)}").status_code == 200

@@ -144,8 +144,18 @@ class Store:
     @cached_property
     def secret(self) -> bytes:
         """Return the key of the hash in task ids: `SECRET_KEY`, or a generated one that is stored in Redis."""
+        return self.read_secret()
+
+    def read_secret(self) -> bytes:
+        """Return the secret as it is in Redis now: an operator may have emptied Redis since this process's first look.
+
+        The process that notices it first stores the secret that it has, so that all processes know the same ids.
+        """
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
-        if self.redis.get(self.keys.secret) is None:  # read first, because a Redis at `maxmemory` accepts no write
-            self.redis.set(self.keys.secret, secrets.token_bytes(32), nx=True)
-        return cast(bytes, self.redis.get(self.keys.secret))
+        if (found := self.redis.get(self.keys.secret)) is None:  # read first: a Redis at `maxmemory` accepts no write
+            known = self.__dict__.get("secret") or secrets.token_bytes(32)
+            self.redis.set(self.keys.secret, known, nx=True)
+            found = self.redis.get(self.keys.secret)
+        self.secret = cast(bytes, found)
+        return self.secret

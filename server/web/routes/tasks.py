@@ -255,7 +255,7 @@ def sees(owner: str) -> bool:
 def issued(some_id: str) -> bool:
     """Whether this id was issued to an owner whom the caller may see. If its record is gone, it has expired."""
     who = caller()
-    return ids.issued(some_id, None if who.is_admin else who.owner, store().secret)
+    return ids.issued(some_id, None if who.is_admin else who.owner, store().read_secret())
 
 
 def _single_file(record: Record) -> str | None:

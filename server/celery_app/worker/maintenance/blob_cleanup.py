@@ -57,10 +57,11 @@ class BlobCleanup:
         """
         before = time.time() - ORPHANED_AFTER
         old = (task_id for task_id, changed in self._store.blobs.prefixes() if changed < before)
+        secret = self._store.read_secret()
         number = 0
         for task_ids in _batches(old):
             for task_id in self._store.leases.without_record(task_ids):
-                if ids.issued(task_id, None, self._store.secret):
+                if ids.issued(task_id, None, secret):
                     self._store.blobs.delete(task_id)
                     number += 1
         if number:
