@@ -51,6 +51,7 @@ def master_down(service: Service) -> Iterator[None]:
 def disk_error(service: Service) -> Iterator[None]:
     """MISCONF: a snapshot cannot be written, because a folder has its name."""
     folder = service.folder / "dump.rdb"
+    folder.unlink(missing_ok=True)  # of an earlier outage's end
     folder.mkdir()
     with _config(service, save="3600 1"):
         service.redis.client.bgsave()

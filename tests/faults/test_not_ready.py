@@ -7,6 +7,7 @@ import redis
 from harness import Service
 from ledger import starts
 from outages import OUTAGES
+from proxy import Proxy
 
 from server.store.connection import NOT_READY, UNREACHABLE, Parser
 from server.store.errors import StoreUnavailable
@@ -22,21 +23,27 @@ def _refused(service: Service) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
-LONG = [(code, seconds, times) for code in OUTAGES for seconds, times in ((30, 1), (4, 3))]
+#: Seconds of one outage, how often it happens, and seconds of the longer one of the tasks that run.
+SHORT = (4, 1, 5)
+LONG = ((4, 1, 20), (30, 1, 20), (4, 3, 20))
+CODES = [*OUTAGES, "TRYAGAIN"]
 
 
 @pytest.mark.parametrize(
-    ("code", "seconds", "times"),
-    [(code, 4, 1) for code in OUTAGES] + [pytest.param(*each, marks=slow) for each in LONG],
+    ("code", "seconds", "times", "longest"),
+    [(code, *SHORT) for code in CODES] + [pytest.param(code, *each, marks=slow) for code in CODES for each in LONG],
 )
-def test_tasks_outlive_a_redis_that_says_not_now(fresh: Service, code: str, seconds: float, times: int) -> None:
+def test_tasks_outlive_a_redis_that_says_not_now(
+    fresh: Service, code: str, seconds: float, times: int, longest: float
+) -> None:
+    outage = OUTAGES[code] if code in OUTAGES else Proxy(fresh).refusing
     fresh.start(workers=1)
-    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=20 if times > 1 else 5)]
+    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=longest)]
     for task_id in running:
         fresh.wait_for(task_id, "running")
     waiting = [fresh.submit("whose_turn") for _ in range(3)]
     for _ in range(times):
-        with OUTAGES[code](fresh):
+        with outage(fresh):
             _refused(fresh)
             time.sleep(seconds)
             _refused(fresh)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 class Consumer(StockConsumer):  # type: ignore[misc]
     """Celery's consumer with the changes below."""
+
+    _connected_at = 0.0
 
     def on_close(self) -> None:
         """Keep the messages that were fetched.
@@ -75,7 +78,18 @@ class Consumer(StockConsumer):  # type: ignore[misc]
             interval_step=FIRST_TRY,
             interval_max=LONGEST_WAIT,
         )
-        return self.ensure_connected(connection)
+        connected = self.ensure_connected(connection)
+        self._connected_at = time.monotonic()
+        return connected
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Wait if the connection was lost as soon as it was made: a Redis that answers "not now" accepts connections.
+
+        Stock Celery tries again without a wait, and after five times in a second logs a critical error.
+        """
+        super().on_connection_error_after_connected(exc)
+        if time.monotonic() - self._connected_at < FIRST_TRY:
+            time.sleep(FIRST_TRY)
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Check often for dead children. Stock Celery checks every 5 s, since siblings keep their pipe open.
