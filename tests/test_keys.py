@@ -18,6 +18,7 @@ from reaper import popen
 from waiting_clients import calling, waited_for
 
 from server.store.api_keys import CACHE_SECONDS, Caller, Role, fingerprint
+from server.web.wrong_keys import ALLOWED, PERIOD
 
 
 class Guarded:
@@ -94,6 +95,22 @@ def test_a_wrong_key_is_none(guarded: Guarded, wrong: str) -> None:
 
     assert answer.status_code == 401
     assert guarded.keys["alice"] not in answer.text
+
+
+def test_wrong_keys_are_slowed_down_and_right_ones_of_the_same_address_are_served(fresh: Service) -> None:
+    key = manage(fresh, "create", "--owner", "alice", "--role", "submit").stdout.split()[-1]
+    fresh.start_web()
+
+    wrong = [fresh.http.get("/tasks", headers={"Authorization": f"Bearer cck_{number}"}) for number in range(60)]
+    page = fresh.http.post("/ui/sign-in", data={"key": "cck_61"}, headers={"Origin": fresh.url})
+    right = fresh.http.get("/tasks", headers={"Authorization": f"Bearer {key}"})
+
+    assert [answer.status_code for answer in wrong] == [401] * ALLOWED + [429] * (60 - ALLOWED)
+    assert 0 < int(wrong[-1].headers["Retry-After"]) <= PERIOD
+    assert "r=0" in wrong[-1].headers["RateLimit"]
+    assert page.status_code == 429
+    assert "Too many wrong keys" in page.text
+    assert right.status_code == 200
 
 
 def test_the_word_bearer_is_case_insensitive(guarded: Guarded) -> None:

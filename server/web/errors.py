@@ -56,6 +56,7 @@ STATUSES: Mapping[str, int] = {
     "idempotency-key-reused": 422,
     "over-quota": 429,
     "too-many-schedules": 429,
+    "too-many-wrong-keys": 429,
     "internal-error": 500,
     "unavailable": 503,
     "queue-full": 503,
@@ -66,6 +67,9 @@ register_error_types(
     {
         "bad-request": ErrorType("The request cannot be understood", "See the detail, and check the request's syntax."),
         "unauthenticated": ErrorType("An API key is required", "Send `Authorization: Bearer <key>` with a valid key."),
+        "too-many-wrong-keys": ErrorType(
+            "Too many wrong API keys", "The key is not valid. Check it, and wait as long as Retry-After says."
+        ),
         "forbidden": ErrorType("This key may not do that", "Use a key whose role allows it."),
         "not-found": ErrorType("Not found", "/docs lists the routes."),
         "unknown-task": ErrorType("Unknown task", "It was never issued, or is not yours. Check the id and the key."),

@@ -18,6 +18,7 @@ from server.web.errors import Problem
 from server.web.responses import common_fields
 from server.web.sessions import caller_of_proxy, caller_of_session
 from server.web.silence import silence
+from server.web.wrong_keys import fields, wrong_keys
 
 #: Loopback addresses. A server without keys answers on these only.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -165,8 +166,15 @@ def identify() -> Caller:
     if not header:
         found = caller_of_session()
     if found is None:
-        raise Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="coatcheck"'})
+        raise _unauthenticated(key)
     return found
+
+
+def _unauthenticated(key: str) -> Problem:
+    """Build the refusal of a request without a key, or with a wrong one."""
+    if key and (seconds := wrong_keys().count(request.remote_addr or "")):
+        return Problem("too-many-wrong-keys", headers=fields(seconds))
+    return Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="coatcheck"'})
 
 
 def _local() -> Caller:

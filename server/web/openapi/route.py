@@ -30,10 +30,10 @@ class Access(StrEnum):
 
 _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
     Access.ANYONE: (),
-    Access.KEY: ("unauthenticated", "unavailable"),
-    Access.SUBMIT: ("unauthenticated", "forbidden", "unavailable"),
-    Access.ADMIN: ("unauthenticated", "forbidden", "unavailable"),
-    Access.FIGURES: ("unauthenticated", "forbidden", "unavailable"),
+    Access.KEY: ("unauthenticated", "too-many-wrong-keys", "unavailable"),
+    Access.SUBMIT: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
+    Access.ADMIN: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
+    Access.FIGURES: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
 }
 
 

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server.web import sessions
 from server.web.ui.blueprint import page, ui, url
+from server.web.wrong_keys import fields, wrong_keys
 
 _MAX_KEY = 200
 
@@ -14,7 +15,7 @@ _MAX_KEY = 200
 @ui.get("/ui/sign-in")
 def show_sign_in() -> Response:
     """Show the form."""
-    return page("sign_in.html", "", next=_next(request.args.get("next", "")), wrong=False)
+    return page("sign_in.html", "", next=_next(request.args.get("next", "")), wrong=False, seconds=0)
 
 
 @ui.post("/ui/sign-in")
@@ -26,8 +27,10 @@ def sign_in() -> BaseResponse:
     key = request.form.get("key", "")[:_MAX_KEY].strip()
     if sessions.sign_in(response, key, keep=request.form.get("keep") == "yes"):
         return response
-    again = page("sign_in.html", "", next=there, wrong=True)
-    again.status_code = 403
+    seconds = wrong_keys().count(request.remote_addr or "")
+    again = page("sign_in.html", "", next=there, wrong=True, seconds=seconds)
+    again.status_code = 429 if seconds else 403
+    again.headers.update(fields(seconds) if seconds else {})
     return again
 
 
