@@ -7,9 +7,9 @@ from server import logs
 from server.settings import SettingsError, load
 from server.store import Store
 from server.store.connection import UNREACHABLE
+from server.web.addresses import LOOPBACK
 from server.web.gunicorn_worker.places import counts
 from server.web.gunicorn_worker.worker import max_connections
-from server.web.middleware import LOOPBACK
 
 try:
     _settings = load()
@@ -27,8 +27,8 @@ timeout = 60
 graceful_timeout = 25
 control_socket_disable = True
 logconfig_dict = logs.dict_config(_settings.log_level)
-forwarded_allow_ips = "*" if _settings.host not in LOOPBACK else "127.0.0.1"
-forwarder_headers = ""  # a client must not set SCRIPT_NAME; a trusted proxy sends X-Forwarded-Prefix
+secure_scheme_headers: dict[str, str] = {}  # server/web/addresses.py reads the headers of TRUSTED_PROXIES
+forwarder_headers = ""  # a client must not set SCRIPT_NAME
 
 
 def on_starting(server: Any) -> None:

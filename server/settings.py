@@ -1,5 +1,7 @@
 """Every environment variable, typed. No other module reads `os.environ`."""
 
+import ipaddress
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -9,6 +11,11 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
+
+#: A prefix below which a proxy serves the application: text that needs no encoding in a URL.
+PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
+
+_PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFIX})?/?")
 
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
@@ -70,6 +77,16 @@ class Settings(BaseSettings):
     )
     auth_proxy_admins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Users of the proxy who are admins, separated by commas. Others may submit."
+    )
+    public_url: str = Field(
+        "",
+        description="Address of this server as clients see it, such as `https://example.org/jobs`. If empty, that of "
+        "each request.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks of proxies whose `X-Forwarded-Prefix`, `-Host` and `-Proto` are trusted, "
+        "separated by commas; `*` for all.",
     )
     secret_key: str = Field(
         "", description="Secret that signs task ids. If empty, one is generated and stored in Redis.", repr=False
@@ -148,11 +165,30 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
 
-    @field_validator("auth_proxy_addresses", "auth_proxy_admins", "cors_origins", "task_modules", mode="before")
+    @field_validator(
+        *("auth_proxy_addresses", "auth_proxy_admins", "cors_origins", "task_modules", "trusted_proxies"), mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_address(cls, value: str) -> str:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be http:// or https://, a host and at most a path, as https://example.org/jobs")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ipaddress.ip_network("0.0.0.0/0" if each == "*" else each, strict=False)
+            except ValueError:
+                raise ValueError(f"{each!r} is not an address, a network such as 10.0.0.0/8, or *") from None
         return value
 
     @field_validator("redis_url")
@@ -193,6 +229,17 @@ class Settings(BaseSettings):
         found = self._parts[kind]
         assert isinstance(found, kind)
         return found
+
+    @property
+    def public_address(self) -> tuple[str, str, str] | None:
+        """Scheme, host and prefix of PUBLIC_URL, or None."""
+        found = _PUBLIC_URL.fullmatch(self.public_url)
+        return (found[1], found[2], found[3] or "") if found else None
+
+    @property
+    def public_prefix(self) -> str:
+        """The prefix of addresses that are sent outside a request."""
+        return self.public_address[2] if self.public_address else ""
 
     @property
     def broker_is_redis(self) -> bool:

@@ -22,6 +22,9 @@ _OWN = {"date", "server", "connection", "x-request-id", "keep-alive"}
 #: Statuses of tasks that do not change while they are compared.
 KINDS = ("scheduled", "succeeded", "failed", "canceled", "with a file", "large")
 
+#: A proxy that serves the application below a prefix; its host is a loopback one, as no key exists.
+FORWARDED = {"X-Forwarded-Prefix": "/jobs", "X-Forwarded-Host": "localhost:8443", "X-Forwarded-Proto": "https"}
+
 CONDITIONS: dict[str, dict[str, str]] = {
     "no condition": {},
     "its own tag": {"If-None-Match": "OWN"},
@@ -33,13 +36,14 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "any type": {"Accept": "*/*"},
     "a request id": {"X-Request-ID": "of.the-client_1"},
     "a wrong request id": {"X-Request-ID": "has spaces"},
+    "a proxy's prefix": FORWARDED,
 }
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server of our worker."""
-    settings = {"TASK_MODULES": "sample_tasks,client_tasks"}
+    settings = {"TASK_MODULES": "sample_tasks,client_tasks", "TRUSTED_PROXIES": "127.0.0.1"}
     with Service(tmp_path_factory.mktemp("served"), **settings) as made:
         yield made.start()
 
@@ -83,7 +87,8 @@ def tasks(served: Service) -> dict[str, str]:
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
     """Status, fields and body, but for what belongs to one request."""
-    fields = {name: value for name, value in answer.headers.items() if name not in _OWN}
+    own = str(answer.url.copy_with(raw_path=b"")).rstrip("/")  # the three servers have different ports
+    fields = {name: value.replace(own, "OWN") for name, value in answer.headers.items() if name not in _OWN}
     return answer.status_code, fields, re.sub(r'"request_id":"[^"]*"', '"request_id":""', answer.text)
 
 
@@ -135,7 +140,9 @@ def test_whatever_the_server_before_it_flask_answers_alike(
     assert told(ours) == told(theirs)
 
 
-@pytest.mark.parametrize("fields", [{}, {"X-Request-ID": "mine"}, {"Content-Type": "application/json; charset=utf-8"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"X-Request-ID": "mine"}, {"Content-Type": "application/json; charset=utf-8"}, FORWARDED]
+)
 @pytest.mark.parametrize(
     ("name", "body"),
     [
@@ -160,6 +167,9 @@ def test_a_submit_is_answered_alike_in_a_group_and_by_flask(
     by_group, by_flask, by_stock = (_without_ids(told(answer)) for answer in answers)
 
     assert by_group == by_flask == by_stock
+    if by_group[0] == 202:
+        base = "https://localhost:8443/jobs" if fields is FORWARDED else "OWN"
+        assert by_group[1]["location"] == f"{base}/tasks/ID/result"
     for answer in answers:
         if answer.status_code == 202:
             assert served.wait_for(answer.json()["task_id"])["status"] == "succeeded"

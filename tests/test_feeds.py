@@ -79,7 +79,7 @@ def rows(service: Service, name: str, **query: Any) -> list[dict[str, Any]]:
         assert answer.status_code == 200, answer.text
         found += answer.json()["rows"]
         following = answer.json()["next"]
-        assert (f'<{following}>; rel="next"' == answer.headers.get("Link")) is bool(following)
+        assert (f'<{service.url}{following}>; rel="next"' == answer.headers.get("Link")) is bool(following)
     return found
 
 

@@ -154,7 +154,7 @@ def test_a_client_that_wants_the_file_is_sent_to_it(
 
     assert answer.status_code == (303 if to_file else 200)
     assert ("Content-Type" in answer.headers) is not to_file
-    assert answer.headers.get("Location") == (href if to_file else None)
+    assert answer.headers.get("Location") == (service.url + href if to_file else None)
     assert "Accept" in answer.headers["Vary"]
 
 

@@ -23,13 +23,13 @@ def test_a_submit_is_answered_with_a_ticket(service: Service) -> None:
     body = answer.json()
 
     assert answer.status_code == 202
-    assert answer.headers["Location"] == f"/tasks/{body['task_id']}/result"
-    assert answer.headers["Operation-Location"] == f"/tasks/{body['task_id']}"
+    assert answer.headers["Location"] == f"{service.url}/tasks/{body['task_id']}/result"
+    assert answer.headers["Operation-Location"] == f"{service.url}/tasks/{body['task_id']}"
     assert 1 <= int(answer.headers["Retry-After"]) <= 30
     assert body.keys() >= STATUS_FIELDS
     assert (body["status"], body["state"], body["done"], body["error"]) == ("queued", "PENDING", False, None)
     assert TIME.fullmatch(body["submitted_at"])
-    assert body["links"]["result"] == answer.headers["Location"]
+    assert service.url + body["links"]["result"] == answer.headers["Location"]
     assert uuid.UUID(body["task_id"]).version == 7
 
 

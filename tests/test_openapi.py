@@ -408,7 +408,7 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
         earlier_attempts=[PastAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
         error={"type": "/problems/task-error", "title": "t", "detail": "d"} if status is Status.FAILED else None,
     )
-    sent = json.loads(pydantic_core.to_json(status_object(record, None if status.done else 1)))
+    sent = json.loads(pydantic_core.to_json(status_object(record, None if status.done else 1, "")))
     assert fits(document(), "DivideStatus", sent)
     assert not fits(document(), "ThumbnailStatus", sent)
     assert set(sent) <= set(document()["components"]["schemas"]["TaskStatus"]["properties"])

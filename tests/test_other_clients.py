@@ -1,8 +1,7 @@
 """Existing clients for long-running operations, unchanged: azure-core's poller.
 
 Source: azure-core's `azure/core/polling/base_polling.py` (1.41.0). It reads `Operation-Location`, `Location`,
-`Retry-After` and `status`, whose final values are `succeeded`, `failed` and `canceled`. Our addresses are relative
-references, which it resolves if it gets `path_format_arguments`, as in generated clients.
+`Retry-After` and `status`, whose final values are `succeeded`, `failed` and `canceled`.
 """
 
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def begin(client: PipelineClient[Any, Any], task: str, query: str = "", **body: 
 
 def poller(client: PipelineClient[Any, Any], first: Any, **options: Any) -> LROPoller[Any]:
     """Create a poller that returns the body of the last answer."""
-    method = LROBasePolling(FAR_TOO_LONG, path_format_arguments={"endpoint": "unused"}, **options)
+    method = LROBasePolling(FAR_TOO_LONG, **options)
     return LROPoller(client, first, lambda answer: answer.http_response.json(), method)
 
 
@@ -100,7 +99,7 @@ def test_azures_poller_may_go_by_location_alone(client: PipelineClient[Any, Any]
 def test_azures_poller_goes_on_in_another_process(client: PipelineClient[Any, Any]) -> None:
     token = poller(client, begin(client, "divide", x=1, y=2)).continuation_token()
 
-    method: Any = LROBasePolling(FAR_TOO_LONG, path_format_arguments={"endpoint": "unused"})
+    method: Any = LROBasePolling(FAR_TOO_LONG)
     again: LROPoller[Any] = LROPoller.from_continuation_token(
         method, token, client=client, deserialization_callback=lambda answer: answer.http_response.json()
     )

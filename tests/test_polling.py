@@ -170,6 +170,6 @@ def test_a_list_links_to_its_next_page_and_the_last_to_none(service: Service) ->
         service.submit("divide", x=1, y=2)
     answer = service.http.get("/tasks", params={"limit": 1, "task": "divide"})
     following = answer.json()["next"]
-    assert answer.headers["Link"] == f'<{following}>; rel="next"'
+    assert answer.headers["Link"] == f'<{service.url}{following}>; rel="next"'
     assert "task=divide" in following
     assert "Link" not in service.http.get("/tasks", params={"limit": 1, "tag": "nobody-has-it"}).headers

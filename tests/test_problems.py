@@ -108,9 +108,9 @@ def test_problem_types_are_slugs_with_sentences() -> None:
         assert found.title[0].isupper()
         assert not found.title.endswith(".")
         assert found.advice.endswith(".")
-        body = Problem(name).body()
+        body = Problem(name).body("/jobs")
         assert body == {
-            "type": f"/problems/{name}",
+            "type": f"/jobs/problems/{name}",
             "title": found.title,
             "status": found.status,
             "detail": found.advice,
@@ -132,7 +132,7 @@ def test_every_problem_has_its_page(service: Service) -> None:
 
 
 def test_what_gunicorn_refuses_has_the_shape_too() -> None:
-    head, _, body = of_gunicorn(414, "URI Too Long").partition(b"\r\n\r\n")
+    head, _, body = of_gunicorn(414, "URI Too Long", "").partition(b"\r\n\r\n")
 
     assert b"application/problem+json" in head
     assert json.loads(body).keys() == {"type", "title", "status", "detail"}

@@ -211,7 +211,7 @@ def test_the_list_has_pages_and_filters(service: Service, put: Put) -> None:
     while following:
         answer = service.http.get(following)
         following = answer.json()["next"]
-        assert (answer.headers.get("Link") == f'<{following}>; rel="next"') is bool(following)
+        assert (answer.headers.get("Link") == f'<{service.url}{following}>; rel="next"') is bool(following)
         names.append([each["name"] for each in answer.json()["schedules"]])
     assert names == [["page-0", "page-1"], ["page-2", "page-3"], ["page-4"]]
     paused = service.http.get("/schedules?enabled=false").json()["schedules"]
@@ -283,7 +283,7 @@ def test_run_now_runs_a_paused_schedule_too_and_once_for_each_key(service: Servi
         service.http.post("/schedules/byhand/run", headers={"Idempotency-Key": "by-hand-1"}) for _ in range(2)
     )
     assert (first.status_code, first.json()["task"]) == (202, "ledgered")
-    assert first.headers["Location"] == f"/tasks/{first.json()['task_id']}/result"
+    assert first.headers["Location"] == f"{service.url}/tasks/{first.json()['task_id']}/result"
     assert again.json()["task_id"] == first.json()["task_id"]
     assert service.result(first.json()["task_id"]) == 0.1
     runs = show(service, "byhand")["runs"]

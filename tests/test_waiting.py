@@ -46,7 +46,7 @@ def test_a_submit_that_waits_is_answered_with_the_end_and_the_result(waited: Ser
     body = answer.json()
     assert answer.status_code == 200
     assert answer.headers["Preference-Applied"] == "wait=20"
-    assert answer.headers["Operation-Location"] == f"/tasks/{body['task_id']}"
+    assert answer.headers["Operation-Location"] == f"{waited.url}/tasks/{body['task_id']}"
     assert body["status"] == "succeeded" and body["done"] and body["result"] == 0.2
     assert {name: value for name, value in body.items() if name != "result"} == waited.status(body["task_id"])
 
@@ -70,7 +70,7 @@ def test_a_submit_whose_task_takes_longer_gets_the_usual_ticket(waited: Service)
     answer = waited.http.post("/tasks/ledgered?wait=1", json={"seconds": 2})
     assert time.monotonic() - began >= 1
     assert answer.status_code == 202
-    assert answer.headers["Location"] == f"/tasks/{answer.json()['task_id']}/result"
+    assert answer.headers["Location"] == f"{waited.url}/tasks/{answer.json()['task_id']}/result"
     assert answer.json()["status"] == "running" and "Retry-After" in answer.headers
 
 
@@ -340,7 +340,7 @@ def test_a_server_that_stops_answers_all_who_wait(tmp_path: Path) -> None:
                 assert (status, headers["Connection"], body["status"]) == (200, "close", "running")
                 caller.close()
             status, headers, body = last.answer()
-            assert status == 202 and headers["Location"] == f"/tasks/{body['task_id']}/result"
+            assert status == 202 and headers["Location"] == f"http://127.0.0.1/tasks/{body['task_id']}/result"
         assert service.web.wait() == 0
 
 

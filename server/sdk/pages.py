@@ -15,7 +15,10 @@ from server.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a page. `path` and `query` are its parameters; `after` is the end of the previous page."""
+    """A request for a page. `path` and `query` are its parameters; `after` is the end of the previous page.
+
+    Addresses in the body begin with `prefix`.
+    """
 
     settings: Settings
     owner: str
@@ -24,6 +27,7 @@ class PageRequest:
     query: Mapping[str, str]
     limit: int
     after: tuple[str, ...] | None
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,11 @@ def paged(
         return function
 
     return register
+
+
+def paged_paths() -> list[str]:
+    """Return the paths of the loaded tasks' routes that have no parameter."""
+    return [path for path in _routes if "{" not in path]
 
 
 def paged_routes() -> list[PagedRoute]:

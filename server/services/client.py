@@ -58,7 +58,7 @@ class Ticket:
         """
         with _as_coatcheck():
             record = self._read(self._store.tasks.get_with_position)
-            return status_object(record, record.position)
+            return status_object(record, record.position, self._store.settings.public_prefix)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the end of the task and return its result, decoded from JSON. Waits through an outage of Redis.

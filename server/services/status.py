@@ -3,11 +3,15 @@
 A default factory makes a field optional without a default in the schema: the field is left out, not empty.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, overload
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from server.sdk.pages import paged_paths
 from server.store.record import AttemptEnd, CeleryState, Record, Status
 from server.store.record import PastAttempt as StoredAttempt
 
@@ -121,9 +125,9 @@ def timestamp(milliseconds: int | None) -> str | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def links(task_id: str) -> StatusLinks:
-    """The addresses of a task's routes."""
-    base = f"/tasks/{task_id}"
+def links(task_id: str, prefix: str) -> StatusLinks:
+    """The addresses of a task's routes; `prefix` is that of the application's address."""
+    base = f"{prefix}/tasks/{task_id}"
     return StatusLinks(status=base, result=f"{base}/result", events=f"{base}/events", cancel=f"{base}/cancel")
 
 
@@ -135,7 +139,24 @@ def _progress(record: Record) -> Progress | None:
     return last.model_copy(update={"done": last.total, "percent": 100}) if record.status is Status.SUCCEEDED else last
 
 
-def status_object(record: Record, position: int | None) -> TaskStatus:
+def failure_object(error: Mapping[str, str], prefix: str) -> Failure:
+    """A stored error with the address of the page that explains it."""
+    return Failure(type=prefix + error["type"], title=error["title"], detail=error["detail"])
+
+
+def with_prefix(result: bytes, prefix: str) -> bytes:
+    """Put the prefix in front of the addresses in a stored result: those of files, and of routes of tasks."""
+    return _hrefs(tuple(paged_paths())).sub(rb"\g<0>" + prefix.encode(), result) if prefix else result
+
+
+@lru_cache(maxsize=1)
+def _hrefs(paths: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Match a member `href` of a JSON text up to its address. Within a text of the JSON, a backslash is before `"`."""
+    ours = "|".join([r"/tasks/[0-9a-f-]{36}/files/", *(re.escape(path) + '["/?]' for path in paths)])
+    return re.compile(rf'(?<!\\)"href":\s*"(?={ours})'.encode())
+
+
+def status_object(record: Record, position: int | None, prefix: str) -> TaskStatus:
     """Build the status object; `position` is the place in the queue, where 1 is next."""
     optional: dict[str, Any] = {}
     if record.status is Status.SCHEDULED and record.due_ms is not None:
@@ -161,8 +182,8 @@ def status_object(record: Record, position: int | None) -> TaskStatus:
         retries=record.retries,
         queue=QueuePlace(name=record.queue, position=position),
         tags=record.tags,
-        error=None if record.error is None else Failure.model_validate(record.error),
-        links=links(record.id),
+        error=None if record.error is None else failure_object(record.error, prefix),
+        links=links(record.id, prefix),
         **optional,
     )
 

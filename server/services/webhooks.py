@@ -39,9 +39,9 @@ def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) 
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def deliver(record: Record, secrets: list[str], *, allow_private: bool) -> DeliveryAttempt:
+def deliver(record: Record, secrets: list[str], prefix: str, *, allow_private: bool) -> DeliveryAttempt:
     """Send the status object once."""
-    body = status_object(record, None).as_json()
+    body = status_object(record, None, prefix).as_json()
     at = time.time()
     headers = {
         "Content-Type": "application/json",

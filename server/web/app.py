@@ -4,7 +4,8 @@ from flask import Flask
 
 from server.store import Store
 from server.web import errors, middleware
-from server.web.current import EXTENSION, ROUTES
+from server.web.addresses import Located, Locator
+from server.web.current import EXTENSION, LOCATOR, ROUTES
 from server.web.routes import (
     batches,
     catalog,
@@ -42,4 +43,7 @@ def create_app(store: Store) -> Flask:
     app.extensions[ROUTES] = [route for api in apis for route in api.routes]
     for blueprint in (*(api.blueprint for api in apis), ui, assets):
         app.register_blueprint(blueprint)
+    locator = Locator(store.settings, {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()})
+    app.extensions[LOCATOR] = locator
+    app.wsgi_app = Located(app.wsgi_app, locator)  # type: ignore[method-assign]
     return app

@@ -9,8 +9,9 @@ from server.store import Store
 
 T = TypeVar("T")
 
-#: The key of the store and the routes among Flask's extensions.
+#: The keys of the store, the locator and the routes among Flask's extensions.
 EXTENSION = "coatcheck"
+LOCATOR = "coatcheck.locator"
 ROUTES = "coatcheck.routes"
 
 

@@ -25,6 +25,7 @@ from server.store.errors import (
     error_types,
     register_error_types,
 )
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.reply import Reply
 from server.web.schemas import ProblemObject
@@ -138,10 +139,10 @@ class Problem(CoatcheckError):
         """The HTTP status of the answer."""
         return self.problem_type.status
 
-    def body(self, max_places: int = MAX_PLACES) -> dict[str, Any]:
+    def body(self, prefix: str, max_places: int = MAX_PLACES) -> dict[str, Any]:
         """The body as an RFC 9457 object. Its size does not depend on the client's input."""
         return {
-            "type": f"/problems/{self.name}",
+            "type": f"{prefix}/problems/{self.name}",
             "title": self.problem_type.title,
             "status": self.status,
             "detail": _shortened(self.detail or self.problem_type.advice, MAX_DETAIL),
@@ -207,14 +208,14 @@ def install(app: Flask) -> None:
 
 def answer(error: CoatcheckError) -> Response:
     """Build the answer for an error."""
-    made = problem_reply(error, g.get("request_id", ""))
+    made = problem_reply(error, g.get("request_id", ""), prefix())
     return Response(made.body, made.status, made.fields)
 
 
-def problem_reply(error: CoatcheckError, request_id: str) -> Reply:
+def problem_reply(error: CoatcheckError, request_id: str, prefix: str) -> Reply:
     """Build the answer for an error, before Flask or the event loop sends it."""
     problem = as_problem(error)
-    body = ProblemObject.model_validate(problem.body() | {"request_id": request_id}).as_json()
+    body = ProblemObject.model_validate(problem.body(prefix) | {"request_id": request_id}).as_json()
     fields = {"Content-Type": "application/problem+json", **problem.headers}
     fields.setdefault("Cache-Control", "no-store")
     if problem.status == 503:
@@ -252,10 +253,10 @@ def _unexpected(error: Exception) -> Response:
     return answer(Problem("internal-error", "See the server's log for this request id."))
 
 
-def of_gunicorn(status: int, reason: str) -> bytes:
+def of_gunicorn(status: int, reason: str, prefix: str) -> bytes:
     """The bytes of an answer to a malformed request, which Gunicorn sends before Flask is called."""
     body = {
-        "type": "/problems/bad-request",
+        "type": f"{prefix}/problems/bad-request",
         "title": reason,
         "status": status,
         "detail": "Malformed HTTP request.",

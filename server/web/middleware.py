@@ -13,15 +13,13 @@ from server.logs import event
 from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.web import long_poll
+from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.responses import common_fields
 from server.web.sessions import caller_of_proxy, caller_of_session
 from server.web.silence import silence
 from server.web.wrong_keys import fields, wrong_keys
-
-#: Loopback addresses. A server without keys answers on these only.
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -179,7 +177,8 @@ def _unauthenticated(key: str) -> Problem:
 
 def _local() -> Caller:
     """The local user, if no key exists and the request uses a loopback address and name."""
-    if not is_local(store().settings, request.host):
+    settings, arrived = store().settings, request.environ.get(ARRIVED, request.host)
+    if not (is_local(settings, arrived) and is_local(settings, request.host)):
         raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
 
@@ -203,6 +202,7 @@ def _end(response: Response) -> Response:
     if "Allow" in response.headers:
         response.headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
     response.headers.update(common_fields(request_id))
+    make_absolute(response.headers, base())
     _allow_origin(response)
     log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))
     return response

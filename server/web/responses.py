@@ -6,10 +6,11 @@ from typing import Literal
 
 from flask import Response, request
 
-from server.services.status import WireObject, status_object
+from server.services.status import WireObject, status_object, with_prefix
 from server.services.submit import Accepted
 from server.store import Store
 from server.store.record import Record
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import rate_limit
 from server.web.reply import Reply
@@ -57,17 +58,17 @@ def encoded(body: WireObject | bytes) -> tuple[bytes, str]:
     return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
 
-def encoded_status(record: Record) -> tuple[bytes, str]:
+def encoded_status(record: Record, prefix: str) -> tuple[bytes, str]:
     """Encode the status object, with its ETag."""
-    return encoded(status_object(record, record.position))
+    return encoded(status_object(record, record.position, prefix))
 
 
-def envelope(record: Record) -> bytes:
+def envelope(record: Record, prefix: str) -> bytes:
     """The stored JSON of the result, without parsing it."""
     return b'{"task_id":"%s","status":"%s","result":%s}' % (
         record.id.encode(),
         record.status.encode(),
-        record.result or b"null",
+        with_prefix(record.result or b"null", prefix),
     )
 
 
@@ -93,7 +94,7 @@ def status_answer(record: Record, status: int = 200) -> Response:
     to_start = seconds_to_start(store(), record, record.position)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, to_start)
-    return _answer(*encoded_status(record), status, when(record, to_start))
+    return _answer(*encoded_status(record, prefix()), status, when(record, to_start))
 
 
 def result_answer(record: Record) -> Response:
@@ -101,7 +102,7 @@ def result_answer(record: Record) -> Response:
     record = store().tasks.with_result(record)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, None)
-    return json_answer(envelope(record), headers={"Vary": "Accept"})
+    return json_answer(envelope(record, prefix()), headers={"Vary": "Accept"})
 
 
 def when(record: Record, to_start: float | None) -> dict[str, str]:
@@ -111,11 +112,11 @@ def when(record: Record, to_start: float | None) -> dict[str, str]:
 
 def accepted(given: Accepted) -> Response:
     """Answer 202 with the status object."""
-    made = accepted_reply(store(), given)
+    made = accepted_reply(store(), given, prefix())
     return Response(made.body, made.status, made.fields)
 
 
-def accepted_reply(store: Store, given: Accepted) -> Reply:
+def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
     """Build the answer 202 with the status object."""
     record = given.record
     fields = when(record, seconds_to_start(store, record, given.position))
@@ -123,13 +124,13 @@ def accepted_reply(store: Store, given: Accepted) -> Reply:
     fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
         fields["Idempotency-Replayed"] = "true"
-    return reply(*encoded(status_object(record, given.position)), 202, fields)
+    return reply(*encoded(status_object(record, given.position, prefix)), 202, fields)
 
 
 def ended(record: Record) -> Response:
     """Answer a submit that waited for the end: the status object with the result."""
-    text = status_object(record, None).as_json()
-    return json_answer(b'%s,"result":%s}' % (text[:-1], store().tasks.result(record)))
+    text = status_object(record, None, prefix()).as_json()
+    return json_answer(b'%s,"result":%s}' % (text[:-1], with_prefix(store().tasks.result(record), prefix())))
 
 
 def seconds_to_start(store: Store, record: Record, position: int | None) -> float | None:

@@ -8,10 +8,12 @@ must show with `Origin` or `Sec-Fetch-Site` that they come from a page of this s
 import hashlib
 import hmac
 import time
+from typing import TypedDict
 
 from flask import Response, request
 
 from server.store.api_keys import OWNER, PROXY, Caller, Role, fingerprint
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
 
@@ -23,6 +25,13 @@ KEPT_LIFE, LIFE = 30 * 86_400, 12 * 3600
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+class _Attributes(TypedDict):
+    path: str
+    httponly: bool
+    samesite: str
+    secure: bool
+
+
 def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
     """Give the browser a session of this key. Return False if the key does not exist."""
     if store().api_keys.find(key) is None:
@@ -30,13 +39,18 @@ def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
     life = KEPT_LIFE if keep else LIFE
     value = seal(fingerprint(key), int(time.time()) + life)
     age = life if keep else None
-    response.set_cookie(COOKIE, value, max_age=age, httponly=True, samesite="Lax", secure=request.is_secure)
+    response.set_cookie(COOKIE, value, max_age=age, **_attributes())
     return True
 
 
 def sign_out(response: Response) -> None:
     """End the session of this browser."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+    response.delete_cookie(COOKIE, **_attributes())
+
+
+def _attributes() -> _Attributes:
+    """The cookie's attributes: other applications of the same host must not receive it."""
+    return {"path": prefix() or "/", "httponly": True, "samesite": "Lax", "secure": request.is_secure}
 
 
 def caller_of_session() -> Caller | None:

@@ -80,7 +80,7 @@ def list_feeds(asked: PageRequest) -> Listing:
     """List the caller's feeds; an admin sees the feeds of all owners."""
     owners = None if asked.is_admin else [asked.owner]
     page = store.list_feeds(_database(asked), owners, asked.limit, asked.after)
-    return Listing({"feeds": [_entry(each) for each in page.entries]}, page.end)
+    return Listing({"feeds": [_entry(each, asked.prefix) for each in page.entries]}, page.end)
 
 
 @paged(
@@ -105,14 +105,14 @@ def get_feed(asked: PageRequest) -> Listing:
         raise UnknownFeed
     page = store.list_rows(_database(asked), owner, name, asked.limit, asked.after)
     # Rows are stored as JSON, so they need not be parsed and encoded again.
-    return Listing(_entry(feed), page.end, "rows", [each["data"] for each in page.entries])
+    return Listing(_entry(feed, asked.prefix), page.end, "rows", [each["data"] for each in page.entries])
 
 
 def _database(asked: PageRequest) -> str:
     return asked.settings.part(FeedSettings).database_url
 
 
-def _entry(feed: dict[str, Any]) -> dict[str, Any]:
+def _entry(feed: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {
         "name": feed["name"],
         "owner": feed["owner"],
@@ -120,7 +120,7 @@ def _entry(feed: dict[str, Any]) -> dict[str, Any]:
         "row_count": feed["rows"],
         "fetched_at": _timestamp(feed["fetched_ms"]),
         "changed_at": _timestamp(feed["changed_ms"]),
-        "links": {"rows": f"/feeds/{feed['name']}"},
+        "links": {"rows": f"{prefix}/feeds/{feed['name']}"},
     }
 
 

@@ -12,6 +12,7 @@ from server.web.gunicorn_worker.http1.machine import Machine, State
 from server.web.gunicorn_worker.pace import Paced
 from server.web.gunicorn_worker.parking import Parking
 from server.web.gunicorn_worker.submits import PlainSubmit
+from server.web.gunicorn_worker.wsgi.environ import address_of
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
 from server.web.long_poll import ParkedRequest
 from server.web.reply import Reply
@@ -68,7 +69,7 @@ class Answering(Paced):
     def _answer_plain(self, head: Head) -> bool:
         """Answer a request that needs no thread. Return whether it was one."""
         polls = self._server.polls
-        reply = None if polls is None else polls.answer(head)
+        reply = None if polls is None else polls.answer(head, self.client)
         if reply is None:
             return False
         self._send_reply(reply)
@@ -76,6 +77,11 @@ class Answering(Paced):
         if self._machine.state is State.CLOSING:
             self._finish(unread=False)
         return True
+
+    @property
+    def client(self) -> str:
+        """The address that the connection comes from."""
+        return address_of(self._transport.get_extra_info("peername"))[0]
 
     def _send_reply(self, reply: Reply) -> None:
         text = self._answer_head(reply.status_line, list(reply.fields.items()), len(reply.body))

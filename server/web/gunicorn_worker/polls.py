@@ -1,14 +1,14 @@
 """Requests that the loop answers itself, because they never wait: polls of cached tasks, and liveness checks.
 
 All other requests go to the application: keys that are not in memory, sessions, other origins, conditions that are not
-exactly one tag, queries, prefixes, every error. Both paths build their answers with the functions of
+exactly one tag, queries, every error. Both paths build their answers with the functions of
 `server.web.responses`.
 """
 
 import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +17,40 @@ from server.store.api_keys import LOCAL, ApiKeys, Caller, Role, fingerprint
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web import responses
+from server.web.addresses import Forwarded, Locator, Place
 from server.web.gunicorn_worker.http1.head import Head
 from server.web.gunicorn_worker.status_cache import Entry, Offer, StatusCache
 from server.web.middleware import is_local, log_request, request_id_of
 from server.web.reply import Reply
 
-_POLL = re.compile(r"/tasks/([0-9a-f-]{36})(/result)?")
-_LIVE = "/health/live"
+#: The end of a target, which may begin with a prefix.
+_PLAIN = re.compile(r".*?(/health/live|/tasks/([0-9a-f-]{36})(/result)?)")
 
 #: Seconds before the keys expire from memory: a thread starts to reload them, and the loop stops using them.
 _REFRESH_BEFORE, _MARGIN = 1.0, 0.05
 
 #: Header fields that could change the answer.
-_NOT_PLAIN = frozenset(
-    {"origin", "cookie", "prefer", "accept", "content-encoding", "range", "script_name", "x-forwarded-prefix"}
-)
+_NOT_PLAIN = frozenset({"origin", "cookie", "prefer", "accept", "content-encoding", "range", "script_name"})
+
+
+class Arrival:
+    """The address of a plain request as it arrived, and as a proxy tells it."""
+
+    __slots__ = ("_client", "_forwarded", "_place", "host", "target")
+
+    def __init__(self, target: str, fields: Mapping[str, str]) -> None:
+        self.target = target
+        self.host = fields.get("host", "")
+        self._forwarded = Forwarded(*(fields.get(f"x-forwarded-{name}", "") for name in Forwarded._fields))
+        self._client = ""
+        self._place: Place | None = None
+
+    def place(self, locator: Locator, scheme: str, client: str) -> Place:
+        """Return the address that the client used. Heads are cached, and so is the last place of each."""
+        if self._place is None or self._client != client:
+            arrived = Place(scheme, self.host, "", self.target)
+            self._client, self._place = client, locator.locate(arrived, client, self._forwarded)
+        return self._place
 
 
 @dataclass(slots=True, eq=False)
@@ -41,14 +60,14 @@ class Plain:
     path: str
     task_id: str
     result: bool
-    host: str
+    arrival: Arrival
     authorization: str
     etag: str
     request_id: str
 
 
 #: Marks a head that is not plain.
-_OTHER = Plain("", "", False, "", "", "", "")
+_OTHER = Plain("", "", False, Arrival("", {}), "", "", "")
 
 
 class Polls:
@@ -60,6 +79,8 @@ class Polls:
         keys: ApiKeys,
         settings: Settings,
         submit: Callable[[Callable[[], None]], None],
+        locator: Locator,
+        scheme: str,
     ) -> None:
         self._cache = cache
         self._keys = keys
@@ -67,22 +88,30 @@ class Polls:
         #: Runs a function in a thread.
         self._submit = submit
         self._refreshing = False
+        self._locator = locator
+        self._scheme = scheme
 
-    def answer(self, head: Head) -> Reply | None:
-        """Return the answer, or None if the application must answer."""
+    def answer(self, head: Head, client: str) -> Reply | None:
+        """Return the answer, or None if the application must answer; `client` is the address that it came from."""
         plain = head.memo
         if plain is None:
             plain = head.memo = _plain(head)
         if plain is _OTHER:
             return None
         began = time.perf_counter()
-        reply = self._live(plain) if not plain.task_id else self._poll(plain)
+        if (place := self.place(plain.arrival, client)).path != plain.path:
+            return None
+        reply = self._live(plain) if not plain.task_id else self._poll(plain, place)
         if reply is None:
             return None
         request_id = request_id_of(plain.request_id)
         reply.fields.update(responses.common_fields(request_id))
         log_request(head.method, plain.path, reply.status, began, request_id, plain.task_id)
         return reply
+
+    def place(self, arrival: Arrival, client: str) -> Place:
+        """Return the address that the client used."""
+        return arrival.place(self._locator, self._scheme, client)
 
     def offer(self, head: Head) -> Offer | None:
         """Return the instructions for caching the record that the application reads for this request."""
@@ -93,18 +122,21 @@ class Polls:
         text, etag = responses.encoded(responses.LIVE)
         return responses.reply(text, etag, matches=plain.etag == etag)
 
-    def _poll(self, plain: Plain) -> Reply | None:
+    def _poll(self, plain: Plain, place: Place) -> Reply | None:
         entry = self._cache.get(plain.task_id)
-        if entry is None or (caller := self.caller(plain.authorization, plain.host)) is None:
+        if entry is None or (caller := self.caller(plain.authorization, plain.arrival.host, place.host)) is None:
             return None
         record = entry.record
         assert record is not None
         if record.owner != caller.owner and not caller.is_admin:
             return None
-        return self._result(plain, entry) if plain.result else self._status(plain, entry, 200)
+        return (self._result if plain.result else self._status)(plain, entry, place.prefix)
 
-    def caller(self, authorization: str, host: str) -> Caller | None:
-        """Return the caller of a plain request, or None if the application must authenticate it."""
+    def caller(self, authorization: str, *hosts: str) -> Caller | None:
+        """Return the caller of a plain request, or None if the application must authenticate it.
+
+        `hosts` are the host as it arrived, and the one that the client used.
+        """
         if not self._keys_are_known():
             return None
         keys = self._keys
@@ -112,7 +144,7 @@ class Polls:
             scheme, _, key = authorization.partition(" ")
             found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
             return None if found is None or found.role is Role.METRICS else found
-        return LOCAL if not keys.any() and is_local(self._settings, host) else None
+        return LOCAL if not keys.any() and all(is_local(self._settings, host) for host in hosts) else None
 
     def _keys_are_known(self) -> bool:
         """Return whether the keys in memory are current; a thread reloads them before they expire."""
@@ -129,27 +161,28 @@ class Polls:
         finally:
             self._refreshing = False
 
-    def _status(self, plain: Plain, entry: Entry, status: int) -> Reply:
+    def _status(self, plain: Plain, entry: Entry, prefix: str, status: int = 200) -> Reply:
         record = entry.record
         assert record is not None
         fields = responses.when(record, entry.to_start)
-        return responses.reply(entry.body, entry.etag, status, fields, matches=plain.etag == entry.etag)
+        text, etag = entry.encoded(prefix)
+        return responses.reply(text, etag, status, fields, matches=plain.etag == etag)
 
-    def _result(self, plain: Plain, entry: Entry) -> Reply | None:
+    def _result(self, plain: Plain, entry: Entry, prefix: str) -> Reply | None:
         record = entry.record
         assert record is not None
         if not record.status.done:
-            return self._status(plain, entry, 202)
+            return self._status(plain, entry, prefix, 202)
         if record.status is not Status.SUCCEEDED or record.result is None:
             return None
-        text, etag = responses.encoded(responses.envelope(record))
+        text, etag = responses.encoded(responses.envelope(record, prefix))
         return responses.reply(text, etag, fields={"Vary": "Accept"}, matches=plain.etag == etag)
 
 
 def _plain(head: Head) -> Plain:
     """Decide from the head alone whether a request is plain."""
-    match = _POLL.fullmatch(head.target)
-    if head.method != "GET" or head.has_body or (match is None and head.target != _LIVE):
+    match = _PLAIN.fullmatch(head.target)
+    if head.method != "GET" or head.has_body or match is None:
         return _OTHER
     fields: dict[str, Any] = {}
     for name, value in head.fields:
@@ -160,6 +193,6 @@ def _plain(head: Head) -> Plain:
     etag = fields.get("if-none-match", "")
     if etag and not re.fullmatch(r'"[0-9a-f]+"', etag):
         return _OTHER
-    task_id, result = (match[1], match[2] is not None) if match else ("", False)
-    host, authorization = fields.get("host", ""), fields.get("authorization", "")
-    return Plain(head.target, task_id, result, host, authorization, etag, fields.get("x-request-id", ""))
+    path, task_id, result = match.groups()
+    arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
+    return Plain(path, task_id or "", result is not None, arrival, key, etag, fields.get("x-request-id", ""))

@@ -32,16 +32,28 @@ Offer = Callable[[Record, float | None], None]
 class Entry:
     """A task that was polled; `record` is None if it must be read."""
 
-    __slots__ = ("body", "etag", "record", "subscription", "to_start", "turn", "until")
+    __slots__ = ("_encoded", "_prefix", "record", "subscription", "to_start", "turn", "until")
 
     def __init__(self) -> None:
         self.record: Record | None = None
-        self.body, self.etag = b"", ""
+        self._prefix: str | None = None
+        self._encoded = b"", ""
         self.to_start: float | None = None
         self.until = 0.0
         self.subscription: Subscription | None = None
         #: The number of changes received: a record read before a change does not replace one read after it.
         self.turn = 0
+
+    def keep(self, record: Record) -> None:
+        """Replace the record."""
+        self.record, self._prefix = record, None
+
+    def encoded(self, prefix: str) -> tuple[bytes, str]:
+        """Return the status object with its ETag. Those of the last prefix are cached."""
+        if prefix != self._prefix:
+            assert self.record is not None
+            self._prefix, self._encoded = prefix, encoded_status(self.record, prefix)
+        return self._encoded
 
     def forget(self) -> None:
         """Drop the record, because it may have changed."""
@@ -89,8 +101,7 @@ class StatusCache:
         if entry.turn != turn:
             return
         small = len(record.result or b"") <= _MAX_RESULT and not record.files
-        entry.record = replace(record, input=None, result=record.result if small else None)
-        entry.body, entry.etag = encoded_status(record)
+        entry.keep(replace(record, input=None, result=record.result if small else None))
         entry.to_start, entry.until = to_start, _until(record)
 
 

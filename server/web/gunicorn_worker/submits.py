@@ -24,9 +24,10 @@ from server.store.errors import CoatcheckError, StoreUnavailable
 from server.store.record import NewTask
 from server.store.submit import SubmitRequest
 from server.web import responses
+from server.web.addresses import Place, base_url, make_absolute
 from server.web.errors import Problem, problem_reply
 from server.web.gunicorn_worker.http1.head import Head
-from server.web.gunicorn_worker.polls import Polls
+from server.web.gunicorn_worker.polls import Arrival, Polls
 from server.web.middleware import log_request, request_id_of
 from server.web.reply import Reply
 
@@ -39,13 +40,14 @@ _MAX_GROUP = 256
 #: Maximum bytes of a body that is validated here.
 _MAX_BODY = 16 * 1024
 
-_SUBMIT = re.compile(r"/tasks/([A-Za-z0-9_-]+)")
+#: The end of a target, which may begin with a prefix.
+_SUBMIT = re.compile(r".*?(/tasks/([A-Za-z0-9_-]+))")
 _JSON = ("application/json", "application/json; charset=utf-8")
 
 #: Header fields that carry options of a submit.
 _NOT_PLAIN = frozenset(
     {"origin", "cookie", "prefer", "cancel-after", "idempotency-key", "content-encoding", "traceparent", "tracestate"}
-    | {"expect", "forwarded", "x-forwarded-prefix", "x-forwarded-host"}
+    | {"expect", "forwarded"}
 )
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class _Plain:
 
     path: str
     definition: TaskDefinition
-    host: str
+    arrival: Arrival
     authorization: str
     request_id: str
 
@@ -70,6 +72,7 @@ class PlainSubmit:
     plain: _Plain
     body: bytes
     owner: str
+    place: Place
     request_id: str
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
@@ -80,6 +83,7 @@ class PlainSubmit:
     def answer(self, reply: Reply, task_id: str = "") -> None:
         """Set the answer, and log the request."""
         reply.fields.update(responses.common_fields(self.request_id))
+        make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
         log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id)
         self.reply = reply
 
@@ -104,10 +108,11 @@ class Submits:
         plain = head.memo
         if not isinstance(plain, _Plain) or len(body) > _MAX_BODY or not body.startswith(b"{"):
             return None
-        caller = self._polls.caller(plain.authorization, plain.host)
-        if caller is None or not caller.may_submit:
+        place = self._polls.place(plain.arrival, connection.client)
+        caller = self._polls.caller(plain.authorization, plain.arrival.host, place.host)
+        if caller is None or not caller.may_submit or place.path != plain.path:
             return None
-        taken = PlainSubmit(connection, plain, body, caller.owner, request_id_of(plain.request_id))
+        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id_of(plain.request_id))
         self._pending.append(taken)
         if not self._busy:
             self._busy = True
@@ -123,7 +128,7 @@ class Submits:
         if outage is not None:  # the waiting submits wait for the same Redis
             waiting, self._pending = self._pending, []
             for each in waiting:
-                each.answer(problem_reply(outage, each.request_id))
+                each.answer(problem_reply(outage, each.request_id, each.place.prefix))
             group = group + waiting
         elif self._busy:
             self._start()
@@ -160,11 +165,11 @@ class Submits:
             left = sum(isinstance(outcome, int) for outcome in result.outcomes)
             for (each, task), outcome in zip(items, result.outcomes, strict=True):
                 if isinstance(outcome, CoatcheckError):
-                    each.answer(problem_reply(outcome, each.request_id))
+                    each.answer(problem_reply(outcome, each.request_id, each.place.prefix))
                     continue
                 left -= 1  # what later submits of the group have added
                 accepted = Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished - left)
-                each.answer(responses.accepted_reply(self._store, accepted), task.id)
+                each.answer(responses.accepted_reply(self._store, accepted, each.place.prefix), task.id)
         except Exception as error:
             found = error if isinstance(error, CoatcheckError) else store_error(error)
             return self._refuse_all(items, found, error)
@@ -178,14 +183,14 @@ class Submits:
         problem = found or Problem("internal-error", "See the server's log for this request id.")
         for each, _ in items:
             if each.reply is None:
-                each.answer(problem_reply(problem, each.request_id))
+                each.answer(problem_reply(problem, each.request_id, each.place.prefix))
         return found if isinstance(found, StoreUnavailable) else None
 
 
 def _plain(head: Head) -> _Plain | None:
     """Return the used parts of a head if it belongs to a plain submit."""
     match = _SUBMIT.fullmatch(head.target)
-    if head.method != "POST" or match is None or not is_registered(match[1]):
+    if head.method != "POST" or match is None or not is_registered(match[2]):
         return None
     fields: dict[str, str] = {}
     for name, value in head.fields:
@@ -193,8 +198,8 @@ def _plain(head: Head) -> _Plain | None:
         if key in fields or key in _NOT_PLAIN or "_" in key:
             return None
         fields[key] = value
-    kind = definition(match[1])
-    if kind.uploads or fields.get("content-type", "").lower() not in _JSON:
+    kind = definition(match[2])
+    if kind.uploads or fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
         return None
-    host, authorization = fields.get("host", ""), fields.get("authorization", "")
-    return _Plain(head.target, kind, host, authorization, fields.get("x-request-id", ""))
+    arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
+    return _Plain(match[1], kind, arrival, key, fields.get("x-request-id", ""))

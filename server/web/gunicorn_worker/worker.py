@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import signal
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from gunicorn.workers import base
 
 from server.settings import Settings, load
 from server.store import Store
-from server.web.current import EXTENSION
+from server.web.current import EXTENSION, LOCATOR
 from server.web.errors import of_gunicorn
 from server.web.gunicorn_worker.places import Places
 from server.web.gunicorn_worker.polls import Polls
@@ -74,10 +75,12 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
-        server = Server(loop, self.wsgi, self.cfg, _refusal, {PLACES: self._places}, store, tls)
+        refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
+        server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post)
-            server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit)
+            locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"
+            server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit, locator, scheme)
             server.submits = Submits(store, server.polls, server.post, server.threads.submit)
         for listener in self.sockets:
             server.listen(listener.sock)
@@ -113,6 +116,6 @@ async def _pause(stopping: asyncio.Event, *, alive: bool) -> None:
         await asyncio.wait_for(stopping.wait(), ROUND)
 
 
-def _refusal(status: int) -> bytes:
+def _refusal(prefix: str, status: int) -> bytes:
     """Return the complete answer to a malformed request."""
-    return of_gunicorn(status, HTTPStatus(status).phrase)
+    return of_gunicorn(status, HTTPStatus(status).phrase, prefix)

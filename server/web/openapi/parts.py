@@ -201,7 +201,7 @@ def problem_answer(group: Group) -> dict[str, Any]:
             "application/problem+json": {
                 "schema": {"allOf": [reference("ProblemObject"), narrowed]},
                 "examples": {
-                    name: {"summary": problem_types()[name].title, "value": Problem(name).body()} for name in group
+                    name: {"summary": problem_types()[name].title, "value": Problem(name).body("")} for name in group
                 },
             }
         },

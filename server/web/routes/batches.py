@@ -18,6 +18,7 @@ from server.store.api_keys import Caller
 from server.store.errors import CoatcheckError
 from server.store.record import NewTask, Status
 from server.store.submit import SubmitRequest
+from server.web.addresses import prefix
 from server.web.body.options import NESTED, nested_options, read_key
 from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
@@ -245,15 +246,15 @@ def _line(answer: NewTask | Problem, now_ms: int) -> BatchTask | BatchRefusal:
     if isinstance(answer, Problem):
         return _refusal(answer)
     record = first_record(answer, now_ms)
-    return BatchTask(task_id=record.id, task=record.task_type, status=record.status, links=links(record.id))
+    return BatchTask(task_id=record.id, task=record.task_type, status=record.status, links=links(record.id, prefix()))
 
 
 def _refusal(problem: Problem) -> BatchRefusal:
-    return BatchRefusal(problem=ProblemObject.model_validate(problem.body(MAX_PLACES_OF_ITEM)))
+    return BatchRefusal(problem=ProblemObject.model_validate(problem.body(prefix(), MAX_PLACES_OF_ITEM)))
 
 
 def _ticket(batch_id: str, items: list[BatchTask | BatchRefusal], *, replayed: bool = False) -> Response:
-    where = BatchLinks.model_validate({"self": f"/batches/{batch_id}"})
+    where = BatchLinks.model_validate({"self": f"{prefix()}/batches/{batch_id}"})
     body = BatchTicket(batch_id=batch_id, items=items, links=where)
     headers = {"Location": f"/batches/{batch_id}", "Operation-Location": f"/batches/{batch_id}", "Retry-After": "1"}
     if replayed:
@@ -268,7 +269,7 @@ def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
     lines: list[BatchTask | BatchRefusal] = []
     for place, each in enumerate(prepared):
         if task_id := tasks.get(place):
-            lines.append(BatchTask(task_id=task_id, links=links(task_id)))
+            lines.append(BatchTask(task_id=task_id, links=links(task_id, prefix())))
         else:
             lines.append(_refusal(each if isinstance(each, Problem) else _no_room()))
     return _ticket(batch_id, lines, replayed=True)

@@ -8,6 +8,7 @@ from pydantic import Field
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
 from server.sdk.signature import Arity
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.openapi.answers import CACHED, UNCHANGED, json_of
 from server.web.openapi.route import Answer, Api
@@ -97,5 +98,7 @@ def _entry(each: TaskDefinition) -> CatalogEntry:
         uploads=dict(each.uploads),
         accepts=list(each.accepts),
         limits=limits,
-        links=TaskTypeLinks.model_validate({"self": f"/catalog/{each.name}", "submit": f"/tasks/{each.name}"}),
+        links=TaskTypeLinks.model_validate(
+            {"self": f"{prefix()}/catalog/{each.name}", "submit": f"{prefix()}/tasks/{each.name}"}
+        ),
     )

@@ -28,6 +28,7 @@ from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status
 from server.store.tasks import Entry
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.long_poll import STREAM_HEADERS, event_stream
 from server.web.middleware import caller
@@ -79,7 +80,7 @@ def stream(task_id: str) -> Response:
     number, mark = _last_seen()
     if mark == "done" and record.status.done:
         return Response(status=204, headers=STREAM_HEADERS)
-    return event_stream(Reader(store(), task_id, caller(), number, mark), task_id)
+    return event_stream(Reader(store(), task_id, caller(), prefix(), number, mark), task_id)
 
 
 def _last_seen() -> tuple[int, str]:
@@ -90,10 +91,11 @@ def _last_seen() -> tuple[int, str]:
 class Reader:
     """One client's position in the events of a task. It ends early if the client's key is revoked."""
 
-    def __init__(self, store: Store, task_id: str, caller: Caller, number: int, mark: str) -> None:
+    def __init__(self, store: Store, task_id: str, caller: Caller, prefix: str, number: int, mark: str) -> None:
         self._store = store
         self._task_id = task_id
         self._caller = caller
+        self._prefix = prefix
         self._number = number
         self._mark = mark
         self._written = time.monotonic()
@@ -138,7 +140,7 @@ class Reader:
             yield self._event("status", self._status_object(record))
 
     def _status_object(self, record: Record) -> bytes:
-        return status_object(record, self._store.tasks.position(record)).as_json()
+        return status_object(record, self._store.tasks.position(record), self._prefix).as_json()
 
     def _entry(self, entry: Entry) -> bytes:
         self._number = entry.number

@@ -9,6 +9,7 @@ from server.sdk.registry import catalog, queue_names
 from server.services.status import links, timestamp
 from server.store.record import Status
 from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_admin, require_figures
@@ -246,7 +247,7 @@ def cards() -> list[dict[str, Any]]:
                     "task": runs[task_id].task_type,
                     "owner": runs[task_id].owner,
                     "started_at": timestamp(runs[task_id].started_ms),
-                    "links": links(task_id).model_dump(),
+                    "links": links(task_id, prefix()).model_dump(),
                 }
                 for task_id in card["running"]
                 if task_id in runs

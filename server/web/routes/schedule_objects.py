@@ -8,9 +8,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, 
 from server.services.cron import check_cron, check_timezone
 from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
-from server.services.status import links, timestamp
+from server.services.status import failure_object, links, timestamp
 from server.store.record import Status
 from server.store.schedules import StoredSchedule
+from server.web.addresses import prefix
 from server.web.body.options import NESTED
 from server.web.current import store
 from server.web.schemas import MOMENT, Failure, Number, StatusLinks, WireObject
@@ -146,6 +147,7 @@ def stored(name: str) -> tuple[Schedule, StoredSchedule] | None:
 
 def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
     """A schedule as the routes answer it."""
+    address = f"{prefix()}/schedules/{schedule.name}"
     return {
         "name": schedule.name,
         "owner": schedule.owner,
@@ -155,8 +157,8 @@ def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
         "next": [timestamp(tick) for tick in schedule.next(store().schedules.now_ms(), SHOWN)],
         "runs": _runs(stored),
         "skipped": stored.skipped,
-        "error": stored.error,
-        "links": {"self": f"/schedules/{schedule.name}", "run": f"/schedules/{schedule.name}/run"},
+        "error": failure_object(stored.error, prefix()) if stored.error else None,
+        "links": {"self": address, "run": f"{address}/run"},
     }
 
 
@@ -173,7 +175,7 @@ def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
             "task_id": task_id,
             "status": record.status if record else "expired",
             "tick": timestamp(tick or None),
-            "links": links(task_id).model_dump(),
+            "links": links(task_id, prefix()).model_dump(),
         }
         for (task_id, tick), record in zip(stored.runs, found, strict=True)
     ]

@@ -16,6 +16,7 @@ from server.sdk.errors import InvalidInput, UnknownTaskType
 from server.services.schedules import Schedule, put, run_now
 from server.store.errors import ScheduleNameTaken
 from server.store.schedules import NAME_TAKEN, StoredSchedule
+from server.web.addresses import prefix
 from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
@@ -217,7 +218,7 @@ def list_schedules() -> Response:
     if len(page) > limit:
         given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
         following = f"/schedules?{urlencode([*given, ('cursor', page[limit - 1][0].name)])}"
-    body = {"schedules": [shown(*each) for each in page[:limit]], "next": following}
+    body = {"schedules": [shown(*each) for each in page[:limit]], "next": following and prefix() + following}
     headers = {"Link": f'<{following}>; rel="next"'} if following else None
     return json_answer(ScheduleList.model_validate(body), headers=headers)
 

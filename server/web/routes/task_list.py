@@ -13,6 +13,7 @@ from server.services.submit import retry
 from server.store.errors import CoatcheckError
 from server.store.listing import Filter, Page
 from server.store.record import Record, Status
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import caller, require_submit
@@ -94,12 +95,15 @@ def list_tasks() -> Response:
     page = asked_page(limit)
     # The place in the queue costs a round trip per task; the task's own status has it.
     following = page.cursor and _next("/tasks", page.cursor)
-    body = TaskList(tasks=[status_object(record, None) for record in page.records], next=following)
+    body = TaskList(
+        tasks=[status_object(record, None, prefix()) for record in page.records],
+        next=following and prefix() + following,
+    )
     return json_answer(body, headers={"Link": f'<{following}>; rel="next"'} if following else None)
 
 
 def _next(path: str, cursor: str) -> str:
-    """The address of the next page, with the same filters."""
+    """The path and query of the next page, with the same filters."""
     given = [(name, text) for name in (*FILTERS, "limit") for text in request.args.getlist(name)]
     return f"{path}?{urlencode([*given, ('cursor', cursor)])}"
 
@@ -182,14 +186,14 @@ def _bulk(
         except CoatcheckError as error:
             problem = as_problem(error)
             if problem.status not in _NO_ROOM:
-                refused.append({"task_id": record.id, "problem": problem.body()})
+                refused.append({"task_id": record.id, "problem": problem.body(prefix())})
             elif done:
                 cursor = matched.records[at - 1].id
                 break
             else:
                 raise
     following = cursor and _next(request.path, cursor)
-    body = {word: done, "refused": refused, "more": following is not None, "next": following}
+    body = {word: done, "refused": refused, "more": following is not None, "next": following and prefix() + following}
     return json_answer(answer.model_validate(body))
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from flask import Response, request
 
 from server.sdk.pages import Listing, PagedRoute, PageRequest, paged_routes
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
 from server.web.openapi.answers import UNCHANGED, found
@@ -47,7 +48,7 @@ def _view(route: PagedRoute) -> Callable[..., Response]:
 def _answer(route: PagedRoute, path: dict[str, str]) -> Response:
     who = caller()
     asked = PageRequest(
-        store().settings, who.owner, who.is_admin, path, request.args, page_limit(), _cursor(route.place)
+        store().settings, who.owner, who.is_admin, path, request.args, page_limit(), _cursor(route.place), prefix()
     )
     return _paged(route.path.format_map({name: quote(text, safe="") for name, text in path.items()}), route, asked)
 
@@ -57,7 +58,7 @@ def _paged(path: str, route: PagedRoute, asked: PageRequest) -> Response:
     known = ["limit", *(str(each["name"]) for each in route.parameters if each["in"] == "query")]
     query = {name: request.args[name] for name in known if name in request.args}
     following = f"{path}?{urlencode(query | {'cursor': _sealed(page.end)})}" if page.end else None
-    text = json.dumps({**page.body, "next": following}, ensure_ascii=False)
+    text = json.dumps({**page.body, "next": following and prefix() + following}, ensure_ascii=False)
     if page.raw_name:
         text = f'{text[:-1]}, "{page.raw_name}": [{",".join(page.raw)}]}}'
     return json_answer(text.encode(), headers={"Link": f'<{following}>; rel="next"'} if following else None)

@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
 from server.sdk.registry import definition, is_registered
+from server.services.status import failure_object
 from server.services.submit import Submission, retry
 from server.store import ids
 from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError
 from server.store.record import Record, Status
+from server.web.addresses import prefix
 from server.web.body.options import read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
@@ -46,7 +48,9 @@ def check_address() -> Response | None:
     allowed = {"Allow": "OPTIONS, POST" if is_task_type else "DELETE, GET, HEAD, OPTIONS"}
     if options:
         return Response(headers=allowed)
-    raise Problem("method-not-allowed", f"A task type only supports POST. See /catalog/{name}.", headers=allowed)
+    raise Problem(
+        "method-not-allowed", f"A task type only supports POST. See {prefix()}/catalog/{name}.", headers=allowed
+    )
 
 
 @route.blueprint.post("/tasks/<name>")
@@ -117,7 +121,8 @@ def result(task_id: str) -> Response:
     if not record.status.done:
         return status_answer(record, 202)
     if record.status is Status.FAILED:
-        raise Problem("task-failed", (record.error or {}).get("detail", ""), error=record.error, task_id=record.id)
+        error = failure_object(record.error, prefix()).model_dump() if record.error else None
+        raise Problem("task-failed", (record.error or {}).get("detail", ""), error=error, task_id=record.id)
     if record.status is Status.CANCELED:
         raise Problem("task-canceled", task_id=record.id)
     if (href := _single_file(record)) is not None:

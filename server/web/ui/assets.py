@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 
+from server.web.addresses import prefix
 from server.web.errors import Problem
 
 assets = Blueprint("assets", __name__)
@@ -82,7 +83,7 @@ def static(name: str, version: str) -> Response:
 @assets.app_template_global("asset")
 def asset(name: str) -> str:
     """Return the address of a file of the pages."""
-    return f"{request.script_root}/static/{_version()}/{name}"
+    return f"{prefix()}/static/{_version()}/{name}"
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from server.store.api_keys import PROXY, Caller
 from server.store.connection import UNREACHABLE, outage_reason
 from server.store.errors import CoatcheckError
+from server.web.addresses import base, prefix
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import caller
@@ -74,7 +75,12 @@ def _menu(viewer: Caller | None) -> list[Entry]:
 @ui.app_template_global("url")
 def url(path: str) -> str:
     """Return an address of this server, also if the application is mounted below a prefix."""
-    return f"{request.script_root}{path}"
+    return prefix() + path
+
+
+def moved(path: str, status: int = 303) -> BaseResponse:
+    """Redirect to a path of this server."""
+    return redirect(base() + path, status)
 
 
 @ui.app_template_global("idle")
@@ -104,7 +110,7 @@ def _problem(error: CoatcheckError) -> BaseResponse:
     problem = as_problem(error)
     if problem.name == "unauthenticated" and request.method == "GET" and store().api_keys.any():
         address = quote(request.full_path.rstrip("?"), safe="/")
-        return redirect(url(f"/ui/sign-in?next={address}"), 303)
+        return moved(f"/ui/sign-in?next={address}")
     return _error_page(problem)
 
 
@@ -119,6 +125,6 @@ for _error in UNREACHABLE:
 def _error_page(problem: Problem) -> BaseResponse:
     # The viewer is not looked up here, because the store may be unreachable.
     shown = {"section": "", "me": g.get("caller"), "signed": False, "keyed": False}
-    body = render_template("ui/error.html", **shown, problem=problem.body())
+    body = render_template("ui/error.html", **shown, problem=problem.body(prefix()))
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(body, problem.status, headers, content_type="text/html; charset=utf-8")

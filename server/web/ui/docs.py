@@ -6,20 +6,22 @@ The docs page works without JavaScript: each task is a real form that posts to i
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
+from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types
 from server.web.openapi import TAGS, build, serialized
 from server.web.openapi.answers import CACHED, UNCHANGED, json_of
 from server.web.openapi.parts import PARAMETERS
 from server.web.openapi.route import Access, Answer, Api, Route
-from server.web.ui.assets import packed
+from server.web.ui.assets import Packed, packed
 from server.web.ui.blueprint import guarded, page
 from server.web.ui.forms import form_of, key_header
 
@@ -59,21 +61,25 @@ def document() -> dict[str, Any]:
 )
 def openapi() -> BaseResponse:
     """Serve the OpenAPI document."""
-    found = cached("coatcheck.openapi", lambda: packed(serialized(document())))
-    return found.response("application/json", "no-cache")
+    made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
+    return made(prefix()).response("application/json", "no-cache")
+
+
+def _served_below(prefix: str) -> Packed:
+    """Return the document of a server below this prefix."""
+    return packed(serialized(document() | {"servers": [{"url": prefix or "/"}]}))
 
 
 @route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
 def docs() -> Response:
     """Show the page to read and try the API."""
-    base = request.host_url.rstrip("/") + request.script_root
     found = routes()
     return page(
         "docs.html",
         "/docs",
-        base=base,
+        base=base(),
         key=" ".join([*key_header(), ""]),
-        tasks=[form_of(each, base) for each in catalog()],
+        tasks=[form_of(each, base()) for each in catalog()],
         groups=[(tag, text, [each for each in found if each.tag == tag]) for tag, text in TAGS.items()],
         problems=_by_status(problem_types()),
     )
@@ -98,7 +104,7 @@ def problem(name: str) -> Response:
     found = problem_type(name)
     if found is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")
-    body = {"type": f"/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
+    body = {"type": f"{prefix()}/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
     example = json.dumps(body, indent=2, ensure_ascii=False)
     return page("problem.html", "", name=name, problem_type=found, example=example)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, g, redirect, request
+from flask import Response, g
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,11 +14,12 @@ from server.services.submit import Submission
 from server.store.errors import CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record
+from server.web.addresses import base, prefix
 from server.web.body.read import read_input
 from server.web.current import store
 from server.web.errors import as_problem
 from server.web.middleware import require_submit
-from server.web.ui.blueprint import page, ui, url, who
+from server.web.ui.blueprint import moved, page, ui, who
 from server.web.ui.format.words import read_inputs
 from server.web.ui.forms import TaskForm, form_of
 from server.web.ui.tasks import reasons
@@ -124,10 +125,10 @@ def run_plain(name: str) -> BaseResponse:
             ticket = submission.submit(read_input(submission))
     except CoatcheckError as error:
         problem = as_problem(error)
-        answer = run_page(made, problem.body())
+        answer = run_page(made, problem.body(prefix()))
         answer.status_code = problem.status
         return answer
-    return redirect(url(f"/ui/tasks/{ticket.record.id}"), 303)
+    return moved(f"/ui/tasks/{ticket.record.id}")
 
 
 def run_page(
@@ -152,7 +153,7 @@ def run_page(
 
 def run_form(made: TaskDefinition) -> TaskForm:
     """Build a task type's form, with the server's address as seen by the browser."""
-    return form_of(made, request.host_url.rstrip("/") + request.script_root)
+    return form_of(made, base())
 
 
 def _groups() -> list[tuple[str, list[Card]]]:

@@ -7,8 +7,10 @@ import pydantic_core
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import definition, is_registered
+from server.services.status import with_prefix
 from server.store.record import Record, Status
 from server.store.tasks import Entry
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
 from server.web.routes.inputs import input_of
@@ -27,7 +29,7 @@ _MAX_RESULT = 20_000
 def task(task_id: str) -> BaseResponse:
     """Show one task."""
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
-    result = json.dumps(json.loads(store().tasks.result(record)), indent=2, ensure_ascii=False)
+    result = json.dumps(json.loads(with_prefix(store().tasks.result(record), prefix())), indent=2, ensure_ascii=False)
     lines = [entry for entry in entries if entry.word == "log"]
     return page(
         "record.html",

@@ -2,11 +2,11 @@
 
 from urllib.parse import urlsplit
 
-from flask import Response, make_response, redirect, request
+from flask import Response, make_response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.web import sessions
-from server.web.ui.blueprint import page, ui, url
+from server.web.ui.blueprint import moved, page, ui
 from server.web.wrong_keys import fields, wrong_keys
 
 _MAX_KEY = 200
@@ -23,7 +23,7 @@ def sign_in() -> BaseResponse:
     """Check the key, and redirect to the page that asked for it."""
     sessions.require_own_page()
     there = _next(request.form.get("next", ""))
-    response = make_response(redirect(url(there), 303))
+    response = make_response(moved(there))
     key = request.form.get("key", "")[:_MAX_KEY].strip()
     if sessions.sign_in(response, key, keep=request.form.get("keep") == "yes"):
         return response
@@ -38,7 +38,7 @@ def sign_in() -> BaseResponse:
 def sign_out() -> BaseResponse:
     """End the session."""
     sessions.require_own_page()
-    response = make_response(redirect(url("/"), 303))
+    response = make_response(moved("/"))
     sessions.sign_out(response)
     return response
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from flask import redirect, request
+from flask import request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import catalog
@@ -18,7 +18,7 @@ from server.store.record import Record, Status
 from server.web.current import store
 from server.web.middleware import caller
 from server.web.routes.task_list import FILTERS, asked_cursor, asked_filter, page_limit
-from server.web.ui.blueprint import page, ui, url
+from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.words import read_inputs
 from server.web.ui.search import Found, search
@@ -59,9 +59,9 @@ def tasks() -> BaseResponse:
     """List the tasks that the viewer's key may see, newest first."""
     wanted = request.args.get("id", request.args.get("q", "")).strip().lower()
     if _ID.fullmatch(wanted):
-        return redirect(url(f"/ui/tasks/{wanted}"), 303)
+        return moved(f"/ui/tasks/{wanted}")
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
-        return redirect(_address(tidy), 303)
+        return moved(f"/ui/tasks?{urlencode(tidy)}" if tidy else "/ui/tasks")
     text = request.args.get("q", "")
     found = _search(text) if text else Found(*_page())
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}

@@ -84,7 +84,8 @@ class WebhookSender:
             secrets = self._store.webhook_secrets.signing(record.owner)
         self._calls[task_id] = host, time.monotonic()
         try:
-            made = deliver(record, secrets, allow_private=self._store.settings.allow_private_addresses)
+            settings = self._store.settings
+            made = deliver(record, secrets, settings.public_prefix, allow_private=settings.allow_private_addresses)
         finally:
             del self._calls[task_id]
         self._record(task_id, lease, tries, made)

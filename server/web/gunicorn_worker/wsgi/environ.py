@@ -1,6 +1,5 @@
 """Builds the PEP 3333 environment of a request."""
 
-import ipaddress
 import os
 import sys
 from functools import lru_cache
@@ -16,8 +15,6 @@ class Environs:
     """Builds the environments of one worker's requests."""
 
     def __init__(self, cfg: Any) -> None:
-        self._cfg = cfg
-        self._https = bool(cfg.is_ssl)
         self._base: Environ = {
             "wsgi.errors": sys.stderr,
             "wsgi.version": (1, 0),
@@ -25,17 +22,16 @@ class Environs:
             "wsgi.multiprocess": cfg.workers > 1,
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
-            "wsgi.url_scheme": "https" if self._https else "http",
+            "wsgi.url_scheme": "https" if cfg.is_ssl else "http",
             "SERVER_SOFTWARE": "gunicorn",
             "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),
         }
-        self._trusts = lru_cache(maxsize=1024)(self._trusted)
 
     def make(self, head: Head, client: Any, server: Any, body: Any) -> Environ:
         """Return the environment of one request.
 
         Raises:
-            Refused: the path is not below `SCRIPT_NAME`, or two fields name different schemes.
+            Refused: the path is not below `SCRIPT_NAME`.
         """
         environ = self._base.copy()
         path, query, authority = _split(head.target)
@@ -44,9 +40,8 @@ class Environs:
         environ["QUERY_STRING"] = query
         environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
         environ["wsgi.input"] = body
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _address(client)
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = _address(server)
-        trusted = self._trusts(environ["REMOTE_ADDR"])
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address_of(client)
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = address_of(server)
         for name, value in head.fields:
             if (key := _key(name)) is None:
                 continue
@@ -56,31 +51,8 @@ class Environs:
                 environ[key] = value
         if authority:  # RFC 9112, 3.2.2: it overrides `Host`
             environ["HTTP_HOST"] = authority
-        if trusted:
-            self._read_scheme(environ)
         environ["PATH_INFO"] = _below(environ["SCRIPT_NAME"], path)
         return environ
-
-    def _trusted(self, address: str) -> bool:
-        """Return whether this proxy may set the scheme and the prefix: `forwarded_allow_ips`."""
-        if "*" in self._cfg.forwarded_allow_ips or not address:
-            return True
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in self._cfg.forwarded_allow_networks())
-
-    def _read_scheme(self, environ: Environ) -> None:
-        told = {
-            "https" if environ[key] == secure else "http"
-            for name, secure in self._cfg.secure_scheme_headers.items()
-            if (key := "HTTP_" + name.upper().replace("-", "_")) in environ
-        }
-        if len(told) > 1:
-            raise Refused(400)
-        if told:
-            environ["wsgi.url_scheme"] = told.pop()
 
 
 @lru_cache(maxsize=1024)
@@ -108,13 +80,13 @@ def _split(target: str) -> tuple[str, str, str]:
     return parts.path or "/", parts.query, parts.netloc
 
 
-def _address(address: Any) -> tuple[str, str]:
+def address_of(address: Any) -> tuple[str, str]:
     """Return host and port of a TCP address; a Unix socket has neither."""
     return (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
 
 
 def _below(prefix: str, path: str) -> str:
-    if prefix and not path.startswith(prefix):
+    if not f"{path}/".startswith(f"{prefix}/"):
         raise Refused(400)
     path = path[len(prefix) :]
     return unquote_to_bytes(path).decode("latin-1") if "%" in path else path

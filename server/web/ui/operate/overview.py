@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, redirect, request
+from flask import Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server import __version__
@@ -17,7 +17,7 @@ from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
 from server.web.routes.queues import cards
 from server.web.routes.queues import overview as read_queues
-from server.web.ui.blueprint import page, ui, url
+from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.words import percent
 from server.web.ui.operate.figures import QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
 from server.web.ui.stream import PageParts
@@ -53,7 +53,7 @@ class Alert:
 @ui.get("/ui/queues")
 def queues() -> BaseResponse:
     """Redirect from the overview's former address."""
-    return redirect(url("/ui/overview"), 301)
+    return moved("/ui/overview", 301)
 
 
 @ui.get("/ui/overview")

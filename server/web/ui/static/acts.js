@@ -15,8 +15,8 @@ const QUESTIONS = {
 };
 
 async function act(word, id) {
-  if (word === "delete") return call(`/tasks/${id}`, { method: "DELETE" });
-  return (await post(`/tasks/${id}/${word}`)).json();
+  if (word === "delete") return call(`${root}/tasks/${id}`, { method: "DELETE" });
+  return (await post(`${root}/tasks/${id}/${word}`)).json();
 }
 
 export async function actOnOne(word, id, title) {
@@ -71,7 +71,7 @@ export const actOnMany = (word, tasks, done, place) => once(async () => {
 
 // The first tasks that an act on all would concern, for the last step to show.
 const sampleOf = async (query, total) => {
-  const { tasks } = await (await call(`/tasks?${query}&limit=3`)).json();
+  const { tasks } = await (await call(`${root}/tasks?${query}&limit=3`)).json();
   const rows = tasks.map(({ task_id: id, task, status, error }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${task} · ${error?.detail ?? status}`]);
   return { caption: `Sample: ${rows.length} of ${number(total)}`, rows, first: tasks[0]?.task_id };
 };
@@ -108,7 +108,7 @@ async function once(act) {
 export const actOnAll = (word, query, words, place, typed = "") => once(async () => {
   const [verb, text] = QUESTIONS[word];
   const wanted = fitting(word, query);
-  const { total } = wanted ? await (await call(`/tasks/count?${wanted}`)).json() : { total: 0 };
+  const { total } = wanted ? await (await call(`${root}/tasks/count?${wanted}`)).json() : { total: 0 };
   if (!total) return say(`There is no task to ${word}.`);
   const choices = [{ label: `${verb} ${plural(total, "task")}`, value: true, danger: word !== "retry", primary: word === "retry" }];
   const sample = await sampleOf(wanted, total);
@@ -119,7 +119,7 @@ export const actOnAll = (word, query, words, place, typed = "") => once(async ()
     await act(word, sample.first);
     return say("1 retried", "ok");
   }
-  let [done, refused, next] = [0, [], `/bulk/${word}?${wanted}`];
+  let [done, refused, next] = [0, [], `${root}/bulk/${word}?${wanted}`];
   const tell = (end) => say(`${number(done)} ${DONE_WORDS[word]}${refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : ""}${end ? "" : ` of ${number(total)}…`}`, end ? (refused.length ? "fail" : "ok") : "");
   tell(false);
   try {

@@ -37,7 +37,7 @@ async function open({ task, upload, values }, files, start) {
   work.hidden = false;
   let page;
   try {
-    page = parse(await (await call(`/ui/run/${task}`)).text());
+    page = parse(await (await call(`${root}/ui/run/${task}`)).text());
   } catch (error) {
     return work.replaceChildren(notice("fail", spoken(error.problem), { role: "alert" }));
   }

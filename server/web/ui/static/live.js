@@ -1,6 +1,6 @@
 // Keeps an open page up to date: one event stream, and a notice while the connection is lost.
 
-import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, root, spoken, wait } from "./wire.js";
+import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, spoken, wait } from "./wire.js";
 
 let trouble = null;
 
@@ -132,5 +132,3 @@ export function morph(old, made) {
 
 // State that the reader has set, not the server.
 const KEPT = new Set(["open", "hidden", "aria-pressed", "aria-selected"]);
-
-export const address = (path) => root + path;

@@ -9,7 +9,7 @@ async function stop({ worker }) {
   const text = "It starts nothing new, ends the tasks that it runs or gives them back after a while, and exits. A process manager may start it again; make run ends with it.";
   if (!await ask({ title: `Drain and stop ${worker}?`, text, choices: [{ label: "Drain and stop", value: true, danger: true }] })) return;
   try {
-    await post(`/workers/${encodeURIComponent(worker)}/stop`);
+    await post(`${root}/workers/${encodeURIComponent(worker)}/stop`);
     say(`${worker} is asked to stop.`, "ok");
   } catch (error) {
     say(reason(error), "fail");
@@ -24,7 +24,7 @@ async function again({ host, ids }) {
   let [done, why] = [0, ""];
   for (const id of tasks) {
     try {
-      await post(`/tasks/${id}/webhook`);
+      await post(`${root}/tasks/${id}/webhook`);
       done += 1;
     } catch (error) {
       why = reason(error);

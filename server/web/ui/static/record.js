@@ -5,7 +5,7 @@ import { Stream, morph } from "./live.js";
 import { localize, uncover } from "./page.js";
 import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
-import { DONE, call, element, parse, post, reason, restate } from "./wire.js";
+import { DONE, call, element, parse, post, reason, restate, root } from "./wire.js";
 
 // Log lines are added at most four times a second.
 const LOG_MS = 250;
@@ -114,7 +114,7 @@ async function sendAgain(button) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
   try {
-    await post(`/tasks/${button.dataset.again}/webhook`);
+    await post(`${root}/tasks/${button.dataset.again}/webhook`);
     say("The webhook is sent again.", "ok");
     document.getElementById("tries").dataset.pending = "";
     watch();

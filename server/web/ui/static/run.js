@@ -85,7 +85,7 @@ class Job {
   async lookForWorker() {
     await wait(PATIENCE);
     if (this.status.status !== "queued") return;
-    await call("/health/ready").catch(({ problem }) => { this.idle = `${problem.detail} It waits until one is started.`; });
+    await call(`${root}/health/ready`).catch(({ problem }) => { this.idle = `${problem.detail} It waits until one is started.`; });
     this.report(this.status);
   }
 

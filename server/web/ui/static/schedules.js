@@ -6,7 +6,7 @@ import { morph } from "./live.js";
 import { localize, written } from "./page.js";
 import { follow } from "./parts.js";
 import { edit } from "./steps.js";
-import { Refused, call, parse, post } from "./wire.js";
+import { Refused, call, parse, post, root } from "./wire.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
@@ -24,10 +24,10 @@ async function refresh() {
   localize();
 }
 
-const put = (name, body) => call(`/schedules/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const put = (name, body) => call(`${root}/schedules/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 async function turn(name) {
-  const place = `/schedules/${encodeURIComponent(name)}`;
+  const place = `${root}/schedules/${encodeURIComponent(name)}`;
   const now = await (await call(place)).json();
   await call(place, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ enabled: !now.enabled }) });
   say(`Schedule ${name} ${now.enabled ? "paused" : "resumed"}.`, "ok");
@@ -35,18 +35,18 @@ async function turn(name) {
 
 async function act({ run, pause, delete: gone }) {
   if (run) {
-    await post(`/schedules/${encodeURIComponent(run)}/run`);
+    await post(`${root}/schedules/${encodeURIComponent(run)}/run`);
     say(`Schedule ${run} is running now.`, "ok");
   } else if (pause) await turn(pause);
   else if (await ask({ title: `Delete schedule ${gone}?`, text: "It will not run again. Its tasks stay.", choices: [{ label: `Delete ${gone}`, value: true, danger: true }] })) {
-    await call(`/schedules/${encodeURIComponent(gone)}`, { method: "DELETE" });
+    await call(`${root}/schedules/${encodeURIComponent(gone)}`, { method: "DELETE" });
     say(`Schedule ${gone} deleted.`, "ok");
   }
 }
 
 // Loads the fields of another task type from its own page.
 async function choose(task) {
-  const page = parse(await (await call(`/ui/schedules?task=${encodeURIComponent(task)}`)).text());
+  const page = parse(await (await call(`${root}/ui/schedules?task=${encodeURIComponent(task)}`)).text());
   given().replaceWith(document.adoptNode(page.getElementById("given")));
   await prepare();
 }
@@ -60,7 +60,7 @@ async function prepare() {
 async function make() {
   badJson(given());
   const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value && field.name).map((field) => [field.name, field.value]));
-  const before = isEdited ? await (await call(`/schedules/${encodeURIComponent(name)}`)).json() : {};
+  const before = isEdited ? await (await call(`${root}/schedules/${encodeURIComponent(name)}`)).json() : {};
   const kept = Object.fromEntries(["enabled", "overlap", "options", "start_at", "end_at", "jitter"].filter((key) => (before[key] ?? null) !== null).map((key) => [key, before[key]]));
   await put(name, { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
   say(`Schedule ${name} ${isEdited ? "saved" : "created"}.`, "ok");
@@ -75,7 +75,7 @@ async function speak() {
   const place = document.getElementById("spoken");
   const mine = ++asked;
   if (!cron) return place.replaceChildren();
-  const answer = await call(`/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((found) => found.json()).catch(() => ({}));
+  const answer = await call(`${root}/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((found) => found.json()).catch(() => ({}));
   if (mine !== asked) return;
   const next = answer.next?.map((each) => written(new Date(each), "")).join(" · ");
   place.textContent = answer.error ?? `${answer.words}, ${timezone}. Next: ${next}.`;

@@ -1,7 +1,7 @@
 // A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The form still
 // sends the text area.
 
-import { call, element } from "./wire.js";
+import { call, element, root as prefix } from "./wire.js";
 
 const resolved = (schema, root) => schema?.$ref ? { ...root.$defs[schema.$ref.split("/").at(-1)], ...schema, $ref: undefined } : schema;
 
@@ -132,7 +132,7 @@ export async function edit(form) {
   if (!areas.length) return;
   let schema;
   try {
-    schema = (await (await call(`/catalog/${form.dataset.kind}`)).json()).input_schema;
+    schema = (await (await call(`${prefix}/catalog/${form.dataset.kind}`)).json()).input_schema;
   } catch {
     return;
   }

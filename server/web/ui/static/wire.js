@@ -83,13 +83,11 @@ export class Refused extends Error {
 // The nodes of a text whose `backticks` become code, as in the server's pages.
 export const worded = (text) => String(text).split("`").map((part, at) => at % 2 ? element("code", {}, part) : part);
 
-const own = (path) => path.startsWith("/") && !path.startsWith(`${root}/`) ? root + path : path;
-
 // A problem as text, with the next step.
 export function spoken({ status, title, detail, type }) {
   const parts = [element("p", {}, element("strong", {}, `${title}.`), " ", ...worded(detail ?? ""))];
   if (status === 401) parts.push(element("p", {}, element("a", { href: `${root}/ui/sign-in?next=${encodeURIComponent(location.pathname.slice(root.length) + location.search)}` }, "Sign in")));
-  else if (type) parts.push(element("p", {}, element("a", { href: own(type) }, "What this means")));
+  else if (type) parts.push(element("p", {}, element("a", { href: type }, "What this means")));
   return parts;
 }
 
@@ -116,8 +114,8 @@ export const SILENT = { title: "The server does not answer", detail: "Check your
 // All tabs share one session: a page of one owner must not act as another owner who has signed in since.
 const { owner } = document.documentElement.dataset;
 export const OTHER = { status: 403, title: "Someone else has signed in", detail: "This page belongs to another owner than the browser's current session. Reload it." };
-export const isOther = () => Boolean(owner) && (localStorage.getItem("owner") ?? owner) !== owner;
-if (owner) localStorage.setItem("owner", owner);
+export const isOther = () => Boolean(owner) && (localStorage.getItem(`owner${root}`) ?? owner) !== owner;
+if (owner) localStorage.setItem(`owner${root}`, owner);
 
 export async function call(path, options = {}) {
   if (options.method && options.method !== "GET" && isOther()) throw new Refused(OTHER);
@@ -125,7 +123,7 @@ export async function call(path, options = {}) {
   if (credentials.key) headers.Authorization = `Bearer ${credentials.key}`;
   let response;
   try {
-    response = await fetch(own(path), { ...options, headers });
+    response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(SILENT);
