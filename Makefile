@@ -46,7 +46,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict server/
 
-# Hundreds of faults in 1.5 hours; writes benchmarks/faults.md. FAULTS=--short takes two minutes.
+# Hundreds of faults in two hours; writes benchmarks/faults.md. FAULTS=--short takes six minutes, --share 0.3 a third.
 faults: .venv/.installed-dev
 	PYTHONPATH=tests:tests/faults $(BIN)/python -m benchmarks.faults $(FAULTS)
 

@@ -2,34 +2,30 @@
 
 import os
 import platform
+from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.faults.parts import Tally
+from benchmarks.faults.kinds.kind import Kind
 from benchmarks.faults.sides import LEASE
 from benchmarks.faults.soak import State
+from benchmarks.faults.tally import Tally
 
 PAGE = Path("benchmarks/faults.md")
 
-_NAMES = {
-    "worker-main": "`kill -9` of a busy worker's main process",
-    "pool-child": "`kill -9` of a busy pool child",
-    "web-worker": "`kill -9` of a Gunicorn worker during submits",
-    "redis": "`kill -9` of Redis, started again on its AOF",
-    "rolling": "rolling restart under load (SIGTERM to whole process groups)",
-}
-
 _HEAD = """# Faults
 
-Written by `make faults`. Each fault was caused on real processes while tasks ran. Every accepted task (202) was
-followed to its end, and every start of a task's function was written to a ledger.
+Written by `make faults` on {today}. Each fault was caused on real processes while tasks ran. Every accepted task (202)
+was followed to its end, and every start of a task's function was written to a ledger.
 
 - *caused*: the number of faults.
+- *ends*: how the accepted tasks ended: `succeeded`, or the problem with which they failed.
 - *lost*: accepted, and not ended 150 s after the last fault.
 - *again*: started a second time after the first run had died. A kill of an idle process adds nothing here.
   *overlapping*: two runs of one task at the same time.
-- *recovery*: seconds from the fault until all tasks accepted before it had ended. *late*: faults after which a task had
-  not ended within 40 s (10 s from the second time on); they are not part of the recovery.
+- *recovery*: seconds from the beginning of a fault until all tasks accepted before it had ended. *late*: faults after
+  which a task had not ended within 40 s (10 s from the second time on); they are not part of the recovery.
 
 {machine}. Leases of {lease} s (the default is 30), a soft shutdown of 2 s. Plain Celery: `task_acks_late`,
 `task_reject_on_worker_lost`, prefetch 1, `visibility_timeout` 30 s (the default of one hour makes more tasks late), the
@@ -37,13 +33,43 @@ same tasks and clients. A supervisor restarts the processes of both sides.
 """
 
 
-def write(page: Path, parts: list[tuple[str, str, Tally]], soaks: list[tuple[str, int, Tally, State, State]]) -> None:
+@dataclass(frozen=True)
+class Row:
+    """A kind of fault on one side, and its figures."""
+
+    kind: Kind
+    side: str
+    tally: Tally
+
+    @property
+    def kept(self) -> bool:
+        """Whether every accepted task ran to an end that it may have, never twice at the same time."""
+        return not self.tally.lost and not self.tally.overlapping and self.tally.ends.keys() <= self.kind.ends
+
+
+@dataclass(frozen=True)
+class Soak:
+    """The soak on one side: its figures, and the states after the first and after the last tasks."""
+
+    side: str
+    number: int
+    tally: Tally
+    start: State
+    end: State
+
+    @property
+    def kept(self) -> bool:
+        """Whether every accepted task ended."""
+        return not self.tally.lost
+
+
+def write(page: Path, rows: list[Row], soaks: list[Soak]) -> None:
     """Write the page with all figures."""
-    lines = [_HEAD.format(machine=_machine(), lease=LEASE)]
-    lines += ["| fault | side | caused | accepted | lost | again | overlapping | late | recovery, median | worst |"]
-    lines += ["|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    lines += [_row(part, side, tally) for part, side, tally in parts]
-    lines += ["", *_answers(parts), "", *(_soak(soaks) if soaks else [])]
+    lines = [_HEAD.format(machine=_machine(), lease=LEASE, today=date.today().isoformat())]
+    lines += ["| fault | side | caused | accepted | ends | lost | again | overlapping | late | recovery | worst |"]
+    lines += ["|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|"]
+    lines += [_row(row) for row in rows]
+    lines += ["", *_answers(rows), "", *(_soak(soaks) if soaks else [])]
     page.write_text("\n".join(lines).rstrip() + "\n")
 
 
@@ -52,27 +78,26 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
 
 
-def _row(part: str, side: str, tally: Tally) -> str:
+def _row(row: Row) -> str:
+    tally = row.tally
     late = tally.caused - len(tally.recovery)
-    numbers = [tally.caused, tally.accepted, tally.lost, tally.twice, tally.overlapping, late]
-    cells = [_NAMES[part], side, *map(str, numbers), f"{tally.median:.1f} s", f"{tally.worst:.1f} s"]
-    return "| " + " | ".join(cells) + " |"
+    ends = ", ".join(f"{count} {end.lower()}" for end, count in tally.ends.most_common())
+    numbers = [tally.lost, tally.twice, tally.overlapping, late]
+    cells = [row.kind.title, row.side, str(tally.caused), str(tally.accepted), ends, *map(str, numbers)]
+    return "| " + " | ".join([*cells, f"{tally.median:.1f} s", f"{tally.worst:.1f} s"]) + " |"
 
 
-def _answers(parts: list[tuple[str, str, Tally]]) -> list[str]:
-    lines = ["Answers to clients during the rolling restarts (a refused connection is not an accepted task):"]
-    lines += [""]
-    for part, side, tally in parts:
-        if part == "rolling":
-            words = {0: "refused", -1: "broken off"}
-            counts = ", ".join(
-                f"{count} x {words.get(status, status)}" for status, count in sorted(tally.answers.items())
-            )
-            lines.append(f"- {side}: {counts}.")
+def _answers(rows: list[Row]) -> list[str]:
+    lines = ["Answers to submits, where not all were a 202 (a refused connection is not an accepted task):", ""]
+    words = {0: "refused", -1: "broken off"}
+    for row in rows:
+        if row.tally.answers.keys() - {202}:
+            counts = [f"{count} x {words.get(status, status)}" for status, count in sorted(row.tally.answers.items())]
+            lines.append(f"- {row.kind.title}, {row.side}: {', '.join(counts)}.")
     return lines
 
 
-def _soak(soaks: list[tuple[str, int, Tally, State, State]]) -> list[str]:
+def _soak(soaks: list[Soak]) -> list[str]:
     lines = [
         "## Soak",
         "",
@@ -83,7 +108,8 @@ def _soak(soaks: list[tuple[str, int, Tally, State, State]]) -> list[str]:
     ]
     lines += ["| side | tasks | lost | web MiB | worker MiB | Redis MiB | connections | keys |"]
     lines += ["|---|--:|--:|--:|--:|--:|--:|--:|"]
-    for side, number, tally, start, end in soaks:
+    for soak in soaks:
+        start, end = soak.start, soak.end
         pairs = [
             f"{start.web_mib:.0f} → {end.web_mib:.0f}",
             f"{start.worker_mib:.0f} → {end.worker_mib:.0f}",
@@ -91,5 +117,5 @@ def _soak(soaks: list[tuple[str, int, Tally, State, State]]) -> list[str]:
             f"{start.connections} → {end.connections}",
             f"{start.keys} → {end.keys}",
         ]
-        lines.append(f"| {side} | {number} | {tally.lost} | " + " | ".join(pairs) + " |")
+        lines.append(f"| {soak.side} | {soak.number} | {soak.tally.lost} | " + " | ".join(pairs) + " |")
     return lines

@@ -2,14 +2,27 @@
 
 import contextlib
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
+from typing import Any
 
 import httpx
 from harness import PROCFILE, ROOT, Process, Service, eventually
 
 #: Seconds of a lease here. The server's default is 30, which would only lengthen the benchmark.
 LEASE = 5
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One submit: a task, its parameters, and the options in the query."""
+
+    task: str
+    parameters: dict[str, Any]
+    query: dict[str, Any] = field(default_factory=dict)
 
 
 class Side(Service):
@@ -23,6 +36,11 @@ class Side(Service):
         super().__init__(folder, **settings)
         self.env["PYTHONPATH"] = f"{ROOT}:{ROOT / 'tests'}"
         self.serial = 0
+        #: The answers to all submits (0: no connection, -1: broken off), and the tasks that were accepted.
+        self.answers: Counter[int] = Counter()
+        self.accepted: list[str] = []
+        #: How each of them ended that was followed to its end.
+        self.ends: dict[str, str] = {}
 
     def launch_web(self) -> Process:
         """Start Gunicorn and wait until it answers."""
@@ -45,30 +63,41 @@ class Side(Service):
             self.workers.remove(worker)
             self.launch_worker(wait=False)
 
-    def offer(self, task: str, parameters: dict[str, float]) -> tuple[int, str]:
-        """Submit once, as a new client: the status (0 for no connection) and the id of the accepted task."""
+    def offer(self, offer: Offer) -> str:
+        """Submit once, as a new client: the id of the task, or nothing if it was not accepted."""
         try:
-            answer = httpx.post(f"{self.url}/tasks/{task}", json=parameters, timeout=30)
+            url = f"{self.url}/tasks/{offer.task}"
+            answer = httpx.post(url, json=offer.parameters, params=offer.query, timeout=30)
         except httpx.TransportError as error:
-            return (0 if isinstance(error, httpx.ConnectError) else -1), ""
-        return answer.status_code, answer.json()["task_id"] if answer.status_code == 202 else ""
+            self.answers[0 if isinstance(error, httpx.ConnectError) else -1] += 1
+            return ""
+        self.answers[answer.status_code] += 1
+        if answer.status_code != 202:
+            return ""
+        task_id = str(answer.json()["task_id"])
+        self.accepted.append(task_id)
+        return task_id
 
-    def submitted(self, number: int, seconds: float) -> list[str]:
-        """Submit until `number` tasks are accepted."""
+    def submitted(self, offers: Sequence[Offer]) -> list[str]:
+        """Submit until all of them are accepted."""
         accepted: list[str] = []
-        while len(accepted) < number:
-            status, task_id = self.offer("beating", {"seconds": seconds})
-            accepted += [task_id] if status == 202 else []
-            if status != 202:
+        while len(accepted) < len(offers):
+            if task_id := self.offer(offers[len(accepted)]):
+                accepted.append(task_id)
+            else:
                 time.sleep(0.1)
         return accepted
 
     def done(self, task_id: str) -> bool:
-        """Whether the task has ended."""
+        """Whether the task has ended; how is noted in `ends`."""
+        if task_id in self.ends:
+            return True
         with contextlib.suppress(httpx.TransportError):
             answer = self.http.get(f"/tasks/{task_id}")
-            return answer.status_code == 200 and bool(answer.json()["done"])
-        return False
+            if answer.status_code == 200 and answer.json()["done"]:
+                task = answer.json()
+                self.ends[task_id] = Path(task["error"]["type"]).name if task.get("error") else task["status"]
+        return task_id in self.ends
 
     def unfinished_after(self, accepted: list[str], seconds: float) -> list[str]:
         """The tasks that have not ended within these seconds."""

@@ -8,14 +8,25 @@ from pathlib import Path
 import httpx
 from harness import Process, eventually
 
-from benchmarks.faults.parts import Progress, Tally
+from benchmarks.faults.kinds.kind import Kind
 from benchmarks.faults.sides import Side
+from benchmarks.faults.tally import Progress, Tally
 
 #: Seconds that results are kept, so that their keys are gone at the end.
 RESULT_TTL = 5
 
 #: Maximum number of queued tasks: the soak looks for leaks, not for the effect of a long queue.
 AHEAD = 500
+
+SOAK = Kind(
+    "soak",
+    None,
+    100_000,
+    2_000,
+    plain=True,
+    workers=1,
+    settings={"RESULT_TTL_SECONDS": str(RESULT_TTL), "WEB_CONCURRENCY": "1"},
+)
 
 
 @dataclass

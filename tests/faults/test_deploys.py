@@ -6,6 +6,7 @@ from collections import Counter
 
 from harness import Service, eventually
 from ledger import starts
+from releases import NEW, OLD, load_releases, write_release
 
 
 def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh: Service) -> None:
@@ -30,18 +31,6 @@ def test_a_task_whose_kind_no_worker_knows_any_more_can_be_canceled(fresh: Servi
     assert fresh.http.post(f"/tasks/{task_id}/cancel").json()["status"] == "canceled"
 
 
-def _release(service: Service, text: str) -> None:
-    """Write the module of task types that the next process loads."""
-    (service.folder / "releases.py").write_text("from server.sdk.registry import task\n\n\n" + text)
-
-
-def _with_releases(service: Service) -> None:
-    service.env |= {
-        "TASK_MODULES": "sample_tasks,releases",
-        "PYTHONPATH": f"{service.env['PYTHONPATH']}:{service.folder}",
-    }
-
-
 def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fresh: Service) -> None:
     fresh.env["UNKNOWN_TYPE_SECONDS"] = "1"
     fresh.start_web()
@@ -59,22 +48,22 @@ def test_a_kind_that_another_worker_knows_is_not_unknown(fresh: Service) -> None
     assert {fresh.wait_for(each, seconds=60)["status"] for each in tasks} == {"succeeded"}
 
 
-def test_a_task_whose_queue_was_renamed_runs_on_a_worker_of_the_new_release(fresh: Service) -> None:
-    _with_releases(fresh)
-    _release(fresh, '@task(queue="before")\ndef moved() -> str:\n    return "ran"\n')
+def test_a_task_whose_queue_was_renamed_runs_on_a_worker_of_the_newwrite_release(fresh: Service) -> None:
+    load_releases(fresh)
+    write_release(fresh, '@task(queue="before")\ndef moved() -> str:\n    return "ran"\n')
     fresh.start_web()
     old = fresh.start_worker()
     assert fresh.result(fresh.submit("moved")) == "ran"
     old.kill()
     waiting, delayed = fresh.submit("moved"), fresh.http.post("/tasks/moved?delay=2").json()["task_id"]
-    _release(fresh, '@task(queue="after")\ndef moved() -> str:\n    return "ran"\n')
+    write_release(fresh, '@task(queue="after")\ndef moved() -> str:\n    return "ran"\n')
     fresh.start_worker()
     assert [fresh.result(each) for each in (waiting, delayed)] == ["ran", "ran"]
 
 
 def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service) -> None:
-    _with_releases(fresh)
-    _release(fresh, '@task(queue="gpu")\ndef renders() -> None:\n    pass\n')
+    load_releases(fresh)
+    write_release(fresh, '@task(queue="gpu")\ndef renders() -> None:\n    pass\n')
     fresh.start_web()
     worker = fresh.start_worker("-Q", "default")
     fresh.submit("renders")
@@ -83,40 +72,6 @@ def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service
     found = {each["name"]: each["workers"] for each in fresh.http.get("/queues").json()["queues"]}
     assert (found["gpu"], found["default"]) == (0, 1)
     eventually(lambda: "queue.without_worker" in worker.output(), seconds=60)
-
-
-OLD = """
-import time
-
-@task()
-def stays(seconds: float = 0.1) -> None:
-    time.sleep(seconds)
-
-@task(queue="before", retries=5, retry_backoff=0.5)
-def moved(fails: bool = False) -> None:
-    if fails:
-        raise ValueError("in the old release")
-
-@task(queue="before")
-def gone() -> None:
-    time.sleep(0.5)
-"""
-
-NEW = """
-import time
-
-@task()
-def stays(seconds: float = 0.1, more: str = "") -> None:
-    time.sleep(seconds)
-
-@task(queue="after", retries=5, retry_backoff=0.5)
-def moved(fails: bool = False) -> None:
-    pass
-
-@task(queue="new")
-def added() -> None:
-    time.sleep(0.1)
-"""
 
 
 def _submit_all(service: Service, kinds: tuple[str, ...]) -> dict[str, str]:
@@ -130,12 +85,12 @@ def _submit_all(service: Service, kinds: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_a_rolling_deploy_with_other_types_queues_and_settings_loses_nothing(fresh: Service) -> None:
-    _with_releases(fresh)
-    _release(fresh, OLD)
+    load_releases(fresh)
+    write_release(fresh, OLD)
     web, first, second = fresh.start_web(), fresh.start_worker(), fresh.start_worker()
     accepted = _submit_all(fresh, ("stays", "moved", "gone"))
 
-    _release(fresh, NEW)
+    write_release(fresh, NEW)
     fresh.env |= {
         "LEASE_SECONDS": "5",
         "SOFT_SHUTDOWN_SECONDS": "1",

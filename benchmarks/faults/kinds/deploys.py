@@ -1,0 +1,47 @@
+"""Rolling restarts under load: of the same release, and of one with other task types, queues and settings."""
+
+import itertools
+
+from releases import NEW, OLD, load_releases, write_release
+
+from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.tally import Progress, Tally, beating, under_load
+
+#: The settings of the two releases.
+_SETTINGS = (
+    {"LEASE_SECONDS": "5", "SOFT_SHUTDOWN_SECONDS": "2", "WORKER_CONCURRENCY": "2"},
+    {"LEASE_SECONDS": "4", "SOFT_SHUTDOWN_SECONDS": "1", "WORKER_CONCURRENCY": "3"},
+)
+
+
+def _restart(side: Side, times: int, progress: Progress) -> Tally:
+    return under_load(side, times, side.roll, progress, offers=beating(0.01), pause=1.0)
+
+
+def _deploy(side: Side, times: int, progress: Progress) -> Tally:
+    releases = itertools.cycle(zip((NEW, OLD), _SETTINGS[::-1], strict=True))
+
+    def fault() -> None:
+        text, settings = next(releases)
+        write_release(side, text)
+        side.env |= settings
+        side.roll()
+
+    load_releases(side)
+    write_release(side, OLD)
+    side.roll()
+    offers = [Offer(name, {}) for name in ("stays", "moved", "gone", "added")]
+    offers += [Offer("stays", {"seconds": 2}), Offer("gone", {}, {"delay": 5})]
+    return under_load(side, times, fault, progress, offers=offers, pause=2.0)
+
+
+RESTART = Kind("rolling restart under load (SIGTERM to whole process groups)", _restart, 20, 1, plain=True)
+DEPLOY = Kind(
+    "rolling deploy under load, with other task types, queues and settings",
+    _deploy,
+    20,
+    1,
+    settings={"UNKNOWN_TYPE_SECONDS": "3"},
+    ends=frozenset({"succeeded", "unknown-task-type"}),
+)

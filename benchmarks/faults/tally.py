@@ -1,0 +1,114 @@
+"""Causes a fault repeatedly while tasks run, and follows every accepted task to its end."""
+
+import itertools
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ledger import overlapping, runs
+
+from benchmarks.faults.sides import Offer, Side
+
+#: Seconds to wait for the tasks of one fault before the next one is caused.
+TIMEOUT = 40.0
+
+#: Seconds to wait at the end. Tasks that have not ended then count as lost.
+LAST_TIMEOUT = 150.0
+
+
+@dataclass
+class Tally:
+    """Counts of one kind on one side. `recovery`: seconds from a fault to the end of all tasks accepted before."""
+
+    caused: int = 0
+    accepted: int = 0
+    lost: int = 0
+    twice: int = 0
+    overlapping: int = 0
+    recovery: list[float] = field(default_factory=list)
+    answers: Counter[int] = field(default_factory=Counter)
+    #: How the accepted tasks ended: `succeeded`, `canceled`, or the name of the problem.
+    ends: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def median(self) -> float:
+        """The median time to recovery."""
+        return statistics.median(self.recovery) if self.recovery else 0.0
+
+    @property
+    def worst(self) -> float:
+        """The longest time to recovery."""
+        return max(self.recovery, default=0.0)
+
+
+Progress = Callable[[int, Tally], None]
+Part = Callable[[Side, int, Progress], Tally]
+
+
+def beating(seconds: float) -> list[Offer]:
+    """Eight tasks that write to the ledger while they run."""
+    return [Offer("beating", {"seconds": seconds})] * 8
+
+
+def repeat(
+    side: Side, times: int, fault: Callable[[], None], progress: Progress, *, offers: Sequence[Offer], pause: float = 0
+) -> Tally:
+    """Cause a fault repeatedly while these tasks run and wait, and wait until all have ended."""
+    tally, late = Tally(), False
+    for number in range(times):
+        accepted = side.submitted(offers)
+        time.sleep(pause + 0.02 * (number % 10))  # another instant each time
+        # Do not wait the full time again for a task that an earlier fault lost.
+        late = not _cause(side, tally, fault, accepted, TIMEOUT / 4 if late else TIMEOUT) or late
+        progress(number + 1, tally)
+    return _close(side, tally)
+
+
+def under_load(
+    side: Side, times: int, fault: Callable[[], None], progress: Progress, *, offers: Iterable[Offer], pause: float
+) -> Tally:
+    """Cause a fault while clients submit continuously."""
+    tally, stop, endless = Tally(), threading.Event(), itertools.cycle(offers)
+
+    def client() -> None:
+        while not stop.is_set():
+            side.offer(next(endless))
+            time.sleep(0.05)
+
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for each in clients:
+        each.start()
+    for number in range(times):
+        time.sleep(pause)
+        _cause(side, tally, fault, side.accepted[-50:], TIMEOUT)
+        progress(number + 1, tally)
+    stop.set()
+    for each in clients:
+        each.join()
+    return _close(side, tally)
+
+
+def _cause(side: Side, tally: Tally, fault: Callable[[], None], before: list[str], seconds: float) -> bool:
+    """Cause a fault, and wait for the tasks that were accepted before it. Return whether all ended in time."""
+    began = time.monotonic()
+    fault()
+    tally.caused += 1
+    side.bury()
+    unfinished = side.unfinished_after(before, seconds)
+    if not unfinished:
+        tally.recovery.append(time.monotonic() - began)
+    tally.accepted = len(side.accepted)
+    return not unfinished
+
+
+def _close(side: Side, tally: Tally) -> Tally:
+    tally.accepted = len(side.accepted)
+    tally.lost = len(side.unfinished_after(side.accepted, LAST_TIMEOUT))
+    same_time = set(overlapping(side))
+    tally.overlapping = len(same_time)
+    tally.twice = sum(len(each) > 1 for task_id, each in runs(side).items() if task_id not in same_time)
+    tally.ends, tally.answers = Counter(side.ends.values()), side.answers
+    return tally
