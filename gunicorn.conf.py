@@ -1,15 +1,18 @@
 """Gunicorn's settings, by Gunicorn's own names. `server/settings.py` reads the variables that users can set."""
 
+import logging
 import sys
 from typing import Any
 
 from server import logs
+from server.logs import event
 from server.settings import SettingsError, load
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.web.addresses import LOOPBACK
 from server.web.gunicorn_worker.places import counts
 from server.web.gunicorn_worker.worker import max_connections
+from server.web.middleware import NO_KEY
 
 try:
     _settings = load()
@@ -32,24 +35,19 @@ forwarder_headers = ""  # a client must not set SCRIPT_NAME
 
 
 def on_starting(server: Any) -> None:
-    """Stop if Redis cannot work, or if other machines could use the server without a key."""
+    """Stop if Redis cannot work. Say what to set if every request is refused, because no API key is configured."""
     store = Store(_settings)
     if reason := store.checks.at_start():
         sys.exit(f"coatcheck: {reason}")
     if _settings.host in LOOPBACK:
         return
     try:
-        open_to_all = not store.api_keys.any()
+        if not store.api_keys.any():
+            event(logging.getLogger("server"), "keys.none", level=logging.WARNING, host=_settings.host, reason=NO_KEY)
     except UNREACHABLE:
         return  # every request is refused until Redis can return the keys
     finally:
         store.redis.close()
-    if open_to_all:
-        sys.exit(
-            f"coatcheck: HOST is {_settings.host}, and no API key is configured. Create one with "
-            "`make key OWNER=you ROLE=admin` (or `coatcheck keys create --owner you --role admin`), "
-            "or set HOST=127.0.0.1 to serve this machine only."
-        )
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -17,6 +17,9 @@ PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
 
 _PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFIX})?/?")
 
+#: Characters of `ADMIN_KEY`.
+MIN_ADMIN_KEY = 20
+
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
 
@@ -87,6 +90,9 @@ class Settings(BaseSettings):
         (),
         description="Addresses and networks of proxies whose `X-Forwarded-Prefix`, `-Host` and `-Proto` are trusted, "
         "separated by commas; `*` for all.",
+    )
+    admin_key: str = Field(
+        "", description="An admin's API key from the first start on, of at least 20 characters.", repr=False
     )
     secret_key: str = Field(
         "", description="Secret that signs task ids. If empty, one is generated and stored in Redis.", repr=False
@@ -189,6 +195,13 @@ class Settings(BaseSettings):
                 ipaddress.ip_network("0.0.0.0/0" if each == "*" else each, strict=False)
             except ValueError:
                 raise ValueError(f"{each!r} is not an address, a network such as 10.0.0.0/8, or *") from None
+        return value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _long_enough(cls, value: str) -> str:
+        if value and len(value) < MIN_ADMIN_KEY:
+            raise ValueError(f"must have at least {MIN_ADMIN_KEY} characters, so that nobody guesses it")
         return value
 
     @field_validator("redis_url")

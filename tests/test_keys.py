@@ -1,5 +1,6 @@
 """Who may do what: keys, owners, roles, loopback, and pages of other origins, through real HTTP."""
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import PROCFILE, ROOT, Service, eventually, free_port
+from harness import PROCFILE, ROOT, Process, Service, eventually, free_port
 from reaper import popen
 from waiting_clients import calling, waited_for
 
@@ -322,43 +323,45 @@ def test_without_keys_loopback_is_served_under_its_own_names_only(service: Servi
         assert answer.status_code == 401, host
 
 
-def start(service: Service, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Start the web line where it is to refuse."""
-    return subprocess.run(
-        shlex.split(PROCFILE["web"]),
-        env=service.env | env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+@contextlib.contextmanager
+def serving(service: Service, folder: Path, **env: str) -> Iterator[tuple[str, Path]]:
+    """Another web server on the same Redis: its address and its log."""
+    port, log = free_port(), folder / "web.log"
+    web = Process(shlex.split(PROCFILE["web"]), log, service.env | env | {"PORT": str(port)})
+    try:
+        eventually(lambda: reachable(port), seconds=20)
+        yield f"http://127.0.0.1:{port}", log
+    finally:
+        web.kill()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_without_keys_no_other_address_is_served(service: Service, host: str) -> None:
-    done = start(service, HOST=host, PORT=str(free_port()))
+def test_without_keys_other_addresses_are_told_what_to_set(service: Service, tmp_path: Path) -> None:
+    with serving(service, tmp_path, HOST="0.0.0.0") as (url, log):
+        assert httpx.get(f"{url}/health/live").status_code == 200
+        for path in ("/", "/tasks", "/health/ready", "/docs", "/openapi.json", "/problems/unavailable", "/nowhere"):
+            answer = httpx.get(f"{url}{path}")
+            assert answer.status_code == 503, path
+            assert "ADMIN_KEY" in answer.text
+        assert httpx.post(f"{url}/tasks/divide", json={"x": 1, "y": 2}).status_code == 503
+        assert "coatcheck keys create" in log.read_text()
 
-    assert done.returncode != 0
-    assert f"HOST is {host}, and no API key is configured" in done.stderr
-    assert "make key OWNER=you ROLE=admin" in done.stderr
-    assert "HOST=127.0.0.1" in done.stderr
-    assert "Traceback" not in done.stderr
+
+def test_admin_key_is_an_admins_key_from_the_first_start_on(service: Service, tmp_path: Path) -> None:
+    key = "correct horse battery staple"
+    with serving(service, tmp_path, HOST="0.0.0.0", ADMIN_KEY=key) as (url, log):
+        assert httpx.get(f"{url}/tasks").status_code == 401
+        right = {"Authorization": f"Bearer {key}"}
+        assert httpx.get(f"{url}/queues", headers=right).status_code == 200
+        assert httpx.post(f"{url}/tasks/divide", json={"x": 1, "y": 2}, headers=right).status_code == 202
+        assert httpx.get(f"{url}/queues", headers={"Authorization": f"Bearer {key}r"}).status_code == 401
+        assert key not in log.read_text()
 
 
 def test_with_a_key_any_address_is_served(guarded: Guarded, tmp_path: Path) -> None:
-    port = free_port()
-    env = guarded.service.env | {"HOST": "0.0.0.0", "PORT": str(port)}
-    with (tmp_path / "log").open("w") as log:
-        web = popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
-    try:
-        eventually(lambda: (tmp_path / "log").read_text().count("Booting worker") and reachable(port), seconds=20)
-        assert httpx.get(f"http://127.0.0.1:{port}/catalog").status_code == 401
+    with serving(guarded.service, tmp_path, HOST="0.0.0.0") as (url, _):
+        assert httpx.get(f"{url}/catalog").status_code == 401
         header = {"Authorization": f"Bearer {guarded.keys['alice']}", "Host": "tasks.example"}
-        assert httpx.get(f"http://127.0.0.1:{port}/catalog", headers=header).status_code == 200
-    finally:
-        web.terminate()
-        web.wait(30)
+        assert httpx.get(f"{url}/catalog", headers=header).status_code == 200
 
 
 def reachable(port: int) -> bool:

@@ -3,9 +3,10 @@
 import argparse
 import sys
 
+from server.services.status import timestamp
 from server.settings import SettingsError, load
 from server.store import Store
-from server.store.api_keys import Role, check_owner
+from server.store.api_keys import ApiKey, Role, check_owner
 from server.store.connection import UNREACHABLE
 
 
@@ -15,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create = commands.add_parser("create", help="create a key and print it once")
     create.add_argument("--owner", required=True)
     create.add_argument("--role", choices=[role.value for role in Role], default=Role.SUBMIT.value)
-    commands.add_parser("list", help="list owners, roles and the beginning of each key")
-    commands.add_parser("revoke", help="revoke a key").add_argument("shown", help="the key, or its beginning as listed")
+    create.add_argument("--note", default="", help="what will use it")
+    create.add_argument("--expires-in", type=int, metavar="SECONDS", help="without it, the key does not expire")
+    commands.add_parser("list", help="list id, owner, role, last use, expiry and note of each key")
+    commands.add_parser("revoke", help="revoke a key").add_argument("shown", help="the key, its id or its beginning")
     secret = commands.add_parser("webhook-secret", help="print the secret that signs an owner's webhooks")
     secret.add_argument("--owner", required=True)
     secret.add_argument("--rotate", action="store_true", help="create a new one; the previous one also signs for a day")
@@ -35,16 +38,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
-        print(store.api_keys.create(options.owner, Role(options.role)))
+        role = Role(options.role)
+        print(store.api_keys.create(options.owner, role, options.note, options.expires_in))
         print("Store it now: the key is not shown again.", file=sys.stderr)
     elif options.command == "list":
         for entry in store.api_keys.entries():
-            print(f"{entry['shown']}…  {entry['owner']}  {entry['role']}")
+            print(_line(entry))
     elif options.command == "webhook-secret":
         check_owner(options.owner)
         secrets = store.webhook_secrets
         print(secrets.rotate(options.owner) if options.rotate else secrets.current(options.owner))
-    elif store.api_keys.revoke(options.shown) == 0:
+    elif not store.api_keys.revoke(options.shown):
         print("keys: no key begins like this. `coatcheck keys list` shows all keys.", file=sys.stderr)
         return 1
     return 0
+
+
+def _line(key: ApiKey) -> str:
+    used = f"last used {timestamp(key.used_ms)}" if key.used_ms else "not used"
+    expires = f"expires {timestamp(key.expires_ms)}" if key.expires_ms else "does not expire"
+    return "  ".join(filter(None, (key.id, f"{key.shown}…", key.owner, key.role, used, expires, key.note)))

@@ -1,4 +1,7 @@
-"""API keys: stored as hashes in Redis, each with an owner and a role. The key itself is only shown once."""
+"""API keys: stored as hashes in Redis, each with an owner and a role. The key itself is only shown once.
+
+`ADMIN_KEY` of the settings is an admin's key that is not stored.
+"""
 
 import hashlib
 import json
@@ -23,6 +26,15 @@ CACHE_SECONDS = 2.0
 
 #: Maximum number of keys that a process caches.
 _MAX_KNOWN = 10_000
+
+#: Digits of a key's SHA-256 that are its id.
+_ID_DIGITS = 16
+
+#: The expiry of a key that does not expire.
+_NEVER = float("inf")
+
+#: Seconds between two writes of when a process's keys were last used.
+_USED_SECONDS = 30.0
 
 
 class Role(StrEnum):
@@ -53,6 +65,23 @@ class Caller:
         return self.role in (Role.SUBMIT, Role.ADMIN)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key: never the key itself. Times are milliseconds since 1970."""
+
+    id: str
+    owner: str
+    role: Role
+    shown: str
+    note: str
+    made_ms: int
+    expires_ms: int | None
+    used_ms: int | None
+
+
+#: The owner of what is done with `ADMIN_KEY`.
+_ADMIN_OWNER = "admin"
+
 #: The key's placeholder for a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).
 PROXY = "proxy"
 
@@ -69,42 +98,59 @@ class ApiKeys(Scripts):
 
     def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
         super().__init__(connection, config, clock)
+        own = config.admin_key and fingerprint(config.admin_key)
+        self._own = {own: (Caller(_ADMIN_OWNER, Role.ADMIN, own), _NEVER)} if own else {}
         self._checked_at = -CACHE_SECONDS
         self._version: tuple[bytes | None, bool] | None = None
-        self._known: dict[str, Caller] = {}
+        #: Each cached key's caller, and when it expires in milliseconds since 1970.
+        self._known = dict(self._own)
+        self._used: set[str] = set()
+        self._used_at = time.monotonic()
         self._emptied = False
 
-    def create(self, owner: str, role: Role) -> str:
-        """Create a key. Its text is returned only here.
+    def create(self, owner: str, role: Role, note: str = "", seconds: int | None = None) -> str:
+        """Create a key that expires after some seconds, or never. Its text is returned only here.
 
         Raises:
             ValueError: the owner's name is not valid.
         """
         check_owner(owner)
-        key = _PREFIX + secrets.token_urlsafe(32)
-        entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": self.now_ms() // 1000}
+        key, now = _PREFIX + secrets.token_urlsafe(32), self.now_ms()
+        entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": now // 1000}
+        if note:
+            entry["note"] = note
+        if seconds is not None:
+            entry["expires"] = now + seconds * 1000
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(self.keys.api_keys, fingerprint(key), json.dumps(entry)).incr(
                 self.keys.api_keys_version
             ).execute()
         return key
 
-    def revoke(self, shown: str) -> int:
-        """Delete the keys that begin with this text. Return their number."""
-        if len(shown) < _SHOWN:
-            return 0
-        gone = [digest for digest, entry in self._entries().items() if shown.startswith(entry["shown"])]
-        if not gone:
-            return 0
-        with self.redis.pipeline(transaction=True) as pipe:
-            return int(pipe.hdel(self.keys.api_keys, *gone).incr(self.keys.api_keys_version).execute()[0])
+    def get(self, key_id: str) -> ApiKey | None:
+        """Return what is known of the key with this id."""
+        return next((each for _, each in self._entries() if each.id == key_id), None)
 
-    def entries(self) -> list[dict[str, Any]]:
-        """Return the stored data of each key: never the key itself."""
-        return sorted(self._entries().values(), key=lambda entry: entry["created"])
+    def revoke(self, shown: str) -> list[ApiKey]:
+        """Delete the keys with this id, or that begin with this text. Return them."""
+        if len(shown) < _SHOWN:
+            return []
+        gone = [(digest, each) for digest, each in self._entries() if each.id == shown or shown.startswith(each.shown)]
+        if gone:
+            digests = [digest for digest, _ in gone]
+            with self.redis.pipeline(transaction=True) as pipe:
+                pipe.hdel(self.keys.api_keys, *digests).hdel(self.keys.api_keys_used, *digests)
+                pipe.incr(self.keys.api_keys_version).execute()
+        return [each for _, each in gone]
+
+    def entries(self) -> list[ApiKey]:
+        """Return what is known of each key, the oldest first."""
+        return sorted((each for _, each in self._entries()), key=lambda each: each.made_ms)
 
     def any(self) -> bool:
         """Return whether a key is configured, or was until Redis was emptied: that must not open the API."""
+        if self._own:
+            return True
         self._look()
         return self._version is not None and (self._version[1] or self._emptied)
 
@@ -121,25 +167,28 @@ class ApiKeys(Scripts):
     def by_fingerprint(self, digest: str) -> Caller | None:
         """Find the owner and role of the key with this SHA-256, with one lookup."""
         self._look()
-        known = self._known  # a concurrent change replaces the dict
-        if (caller := known.get(digest)) is not None:
+        if (caller := self.remembered(digest)) is not None:
             return caller
         entry = self.redis.hget(self.keys.api_keys, digest)
         if entry is None:
             return None
         if not self.any():  # the first key was just created: requests without a key are refused from now on
             self.refresh()
-            known = self._known
+        known = self._known  # a concurrent change replaces the dict
         stored = json.loads(entry)
-        caller = Caller(stored["owner"], Role(stored["role"]), digest)
         if len(known) >= _MAX_KNOWN:
             known.clear()
-        known[digest] = caller
-        return caller
+            known.update(self._own)
+        known[digest] = Caller(stored["owner"], Role(stored["role"]), digest), stored.get("expires", _NEVER)
+        return self.remembered(digest)
 
     def remembered(self, digest: str) -> Caller | None:
         """Find the owner and role of a cached key without asking Redis."""
-        return self._known.get(digest)
+        caller, expires = self._known.get(digest, (None, _NEVER))
+        if caller is None or (expires < _NEVER and expires <= self._clock.now_ns() // 1_000_000):
+            return None
+        self._used.add(digest)
+        return caller
 
     def in_memory_for(self) -> float:
         """Return the seconds for which `any` and `remembered` are valid without asking Redis."""
@@ -153,15 +202,42 @@ class ApiKeys(Scripts):
         had_version = self._version is not None and self._version[0] is not None
         self._emptied = version is None and (self._emptied or had_version)  # revoking keys leaves the counter
         if (found := (version, number > 0)) != self._version:
-            self._known, self._version = {}, found
+            self._known, self._version = dict(self._own), found
         self._checked_at = now
+        if self._used and now - self._used_at >= _USED_SECONDS:
+            self._note_use()
 
     def _look(self) -> None:
         if self.in_memory_for() <= 0:
             self.refresh()
 
-    def _entries(self) -> dict[bytes, dict[str, Any]]:
-        return {digest: json.loads(entry) for digest, entry in self.redis.hgetall(self.keys.api_keys).items()}
+    def _note_use(self) -> None:
+        """Store when the keys of this process were last used, without those that were revoked meanwhile."""
+        used, self._used, self._used_at = self._used, set(), time.monotonic()
+        if stored := self.redis.hmget(self.keys.api_keys, *used):
+            now = self.now_ms()
+            if kept := {digest: now for digest, entry in zip(used, stored, strict=True) if entry is not None}:
+                self.redis.hset(self.keys.api_keys_used, mapping=kept)
+
+    def _entries(self) -> list[tuple[str, ApiKey]]:
+        used = self.redis.hgetall(self.keys.api_keys_used)
+        return [
+            (digest.decode(), _api_key(digest.decode(), json.loads(entry), used.get(digest)))
+            for digest, entry in self.redis.hgetall(self.keys.api_keys).items()
+        ]
+
+
+def _api_key(digest: str, entry: dict[str, Any], used: bytes | None) -> ApiKey:
+    return ApiKey(
+        id=digest[:_ID_DIGITS],
+        owner=entry["owner"],
+        role=Role(entry["role"]),
+        shown=entry["shown"],
+        note=entry.get("note", ""),
+        made_ms=entry["created"] * 1000,
+        expires_ms=entry.get("expires"),
+        used_ms=int(used) if used else None,
+    )
 
 
 def check_owner(owner: str) -> None:
@@ -172,3 +248,8 @@ def check_owner(owner: str) -> None:
 def fingerprint(key: str) -> str:
     """Return the stored form of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def id_of(key: str) -> str:
+    """Return the id of a key, which may be shown."""
+    return fingerprint(key)[:_ID_DIGITS]

@@ -247,6 +247,11 @@ class Keys:
         """A counter that increases whenever a key is created or revoked."""
         return f"{self.prefix}api_keys_version"
 
+    @property
+    def api_keys_used(self) -> str:
+        """A hash from a key's SHA-256 to when it was last used, in milliseconds since 1970."""
+        return f"{self.prefix}api_keys_used"
+
     def webhook_secret(self, owner: str) -> str:
         """A hash of an owner's webhook secrets."""
         return f"{self.prefix}webhook_secret:{owner}"

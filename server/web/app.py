@@ -10,24 +10,23 @@ from server.web.routes import (
     batches,
     catalog,
     events,
-    failures,
     files,
     health,
     inputs,
-    queues,
     schedules,
     task_list,
     task_pages,
     tasks,
     webhooks,
 )
+from server.web.routes.operate import failures, keys, queues
 from server.web.ui import docs, ui
 from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
     *(tasks, events, files, inputs, failures, task_list, batches, webhooks, schedules),
-    *(catalog, queues, health, docs),
+    *(catalog, queues, keys, health, docs),
 )
 
 

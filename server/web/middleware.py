@@ -29,6 +29,15 @@ _PUBLIC = frozenset(
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
+#: Endpoints that answer without any key configured, wherever the server listens.
+_ALWAYS = frozenset({"health.live"})
+
+#: What to do about a server without keys that others can reach.
+NO_KEY = (
+    "No API key is configured, and the server listens on an address that others can reach. Set ADMIN_KEY, or create a "
+    "key with `coatcheck keys create --owner you --role admin` (`make key OWNER=you ROLE=admin`)."
+)
+
 #: Endpoints that a key with the role metrics may call. They name neither tasks nor owners.
 _FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "health.metrics"})
 
@@ -109,12 +118,24 @@ def _before() -> Response | None:
     _check_origin(environ)
     _check_encoding(environ)
     endpoint = request.endpoint
+    if endpoint not in _ALWAYS:
+        _require_keys()
     if endpoint is not None and endpoint not in _PUBLIC:
         silence().check()
         g.caller = identify()
         if g.caller.role is Role.METRICS and endpoint not in _FIGURES:
             raise Problem("forbidden", "A key with the role metrics reads /queues, /metrics and /health only.")
     return None
+
+
+def _require_keys() -> None:
+    """Refuse everything that other machines can reach until a key is configured.
+
+    Raises:
+        Problem: `unavailable`.
+    """
+    if store().settings.host not in LOOPBACK and not store().api_keys.any():
+        raise Problem("unavailable", NO_KEY)
 
 
 def _begin(environ: Environ) -> None:

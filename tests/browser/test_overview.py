@@ -192,7 +192,7 @@ def refused_receiver(service: Service) -> None:
 
 @pytest.mark.usefixtures("refused_receiver")
 @pytest.mark.parametrize("width", [320, 768, 1440])
-@pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules"])
+@pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules", "/ui/keys"])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     service: Service, open_page: Open, path: str, width: int
 ) -> None:

@@ -97,6 +97,7 @@ PARAMETERS: dict[str, Any] = {
     "task_type": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
     "worker": _path("name", "A worker's `name`.", "celery@host.3f9d2c5a"),
+    "key_id": _path("key_id", "A key's `id`.", "3f9d2c5a8b1e4f60"),
     "problem": _path("name", "The last part of a problem's `type`.", "invalid-input"),
     "X-Request-ID": _header("X-Request-ID", "An id for this request, to find it in the log.", "checkout-4711"),
     "If-None-Match": _header("If-None-Match", "The last ETag; 304 if it still matches.", '"5bb2c19d07ae4f38"'),

@@ -19,7 +19,7 @@ from server.web.middleware import require_figures
 from server.web.openapi.answers import json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import LIVE, Live, json_answer
-from server.web.routes.queues import FINDINGS
+from server.web.routes.operate.queues import FINDINGS
 from server.web.schemas import WireObject
 
 route = Api("health", __name__)

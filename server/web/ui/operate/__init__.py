@@ -2,8 +2,9 @@
 
 overview.py   alerts, queues, workers; figures.py: its numbers
 failures.py   failed tasks by cause
+keys.py       API keys
 """
 
-from server.web.ui.operate import failures, overview
+from server.web.ui.operate import failures, keys, overview
 
-__all__ = ["failures", "overview"]
+__all__ = ["failures", "keys", "overview"]

@@ -14,7 +14,7 @@ from server.store.listing import Filter
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
-from server.web.routes.failures import group_since
+from server.web.routes.operate.failures import group_since
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.stream import PageParts
 

@@ -15,8 +15,8 @@ from server.store.stats import Flow, Flows, Range
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
-from server.web.routes.queues import cards
-from server.web.routes.queues import overview as read_queues
+from server.web.routes.operate.queues import cards
+from server.web.routes.operate.queues import overview as read_queues
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.words import percent
 from server.web.ui.operate.figures import QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows

@@ -1,0 +1,131 @@
+"""API keys, for admins: list, make and revoke them."""
+
+from typing import Annotated
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.sdk.definition import refusal
+from server.services.status import timestamp
+from server.store.api_keys import OWNER, ApiKey, Role, id_of
+from server.web.body.read import read_json
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.middleware import require_admin
+from server.web.openapi.answers import found, json_of
+from server.web.openapi.route import Access, Answer, Api
+from server.web.responses import json_answer
+from server.web.schemas import MOMENT, WireObject
+
+route = Api("keys", __name__)
+
+#: Seconds: the longest life of a key that expires.
+_MAX_LIFE = 10 * 366 * 86_400
+
+
+class KeyRequest(BaseModel):
+    """Whose key is made, and what it may do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: str = Field(pattern=f"^{OWNER.pattern}$", description="64 letters, digits and `_ . @ -` at most.")
+    role: Role = Role.SUBMIT
+    note: str = Field("", max_length=200, description="What will use it.")
+    expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFE)] | None = Field(
+        None, description="Seconds until it expires. Without it, it does not."
+    )
+
+
+class KeyObject(WireObject):
+    """What is known of a key. Only its hash is stored."""
+
+    id: str
+    owner: str
+    role: Role
+    note: str
+    begins: str = Field(description="The first characters of the key.")
+    made_at: str = Field(json_schema_extra=MOMENT)
+    last_used_at: str | None = Field(json_schema_extra=MOMENT, description="To within a minute; null if not used.")
+    expires_at: str | None = Field(json_schema_extra=MOMENT)
+
+
+class NewKey(KeyObject):
+    """A new key with its text, which is not shown again."""
+
+    key: str
+
+
+class KeyList(WireObject):
+    """All keys, the oldest first. `ADMIN_KEY` is not among them."""
+
+    keys: list[KeyObject]
+
+
+@route.get("/keys", "list_keys", "server", "List the API keys", (found(KeyList, "The oldest first."),), Access.ADMIN)
+def list_keys() -> Response:
+    """List what is known of each key."""
+    require_admin()
+    return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
+
+
+@route.post(
+    "/keys",
+    "make_key",
+    "server",
+    "Make an API key",
+    (Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),),
+    Access.ADMIN,
+    body={
+        "required": True,
+        "content": {"application/json": {"schema": KeyRequest, "example": {"owner": "alice", "note": "checkout"}}},
+    },
+    problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+)
+def make_key() -> Response:
+    """Make a key and show it once."""
+    require_admin()
+    body = read_json()
+    try:
+        given = KeyRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise refusal(error, body) from None
+    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in)
+    made = store().api_keys.get(id_of(key))
+    assert made is not None
+    return json_answer(NewKey(**_shown(made), key=key), 201, {"Location": f"/keys/{made.id}", **_SECRET})
+
+
+#: A key is not kept by caches, browsers' among them.
+_SECRET = {"Cache-Control": "no-store"}
+
+
+@route.delete(
+    "/keys/<key_id>",
+    "revoke_key",
+    "server",
+    "Revoke an API key",
+    (Answer(204, "It is revoked: within two seconds no process accepts it."),),
+    Access.ADMIN,
+    parameters=("key_id",),
+    problems=("not-found",),
+)
+def revoke_key(key_id: str) -> Response:
+    """Revoke a key by its id."""
+    require_admin()
+    if store().api_keys.get(key_id) is None:
+        raise Problem("not-found", "No key has this id. GET /keys lists the keys.")
+    store().api_keys.revoke(key_id)
+    return Response(status=204)
+
+
+def _shown(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "owner": key.owner,
+        "role": key.role,
+        "note": key.note,
+        "begins": key.shown,
+        "made_at": timestamp(key.made_ms),
+        "last_used_at": timestamp(key.used_ms),
+        "expires_at": timestamp(key.expires_ms),
+    }

@@ -1,0 +1,40 @@
+"""Keys: list, make and revoke API keys. For admins."""
+
+from flask import Response
+
+from server.store.api_keys import Role
+from server.web.current import store
+from server.web.middleware import require_admin
+from server.web.ui.blueprint import page, ui
+
+#: What each role is called, and what its keys may do.
+ROLES = {
+    Role.SUBMIT: ("Submit", "Submit, read, cancel and retry the owner's own tasks."),
+    Role.READ: ("Read only", "Read the owner's own tasks."),
+    Role.ADMIN: ("Admin", "Everything, for the tasks of all owners."),
+    Role.METRICS: ("Metrics only", "Read the figures of queues, for autoscalers and monitoring."),
+}
+
+#: Seconds after which a new key expires, in words.
+LIVES = {31_536_000: "in a year", 7_776_000: "in 90 days", 2_592_000: "in 30 days", None: "never"}
+
+
+@ui.get("/ui/keys")
+def keys() -> Response:
+    """Show what is known of each key, and a form for a new one."""
+    require_admin()
+    found = store().api_keys.entries()
+    return page(
+        "keys.html",
+        "/ui/keys",
+        keys=found,
+        owners={each.owner for each in found},
+        roles=ROLES,
+        lives=LIVES,
+        has_admin_key=bool(store().settings.admin_key),
+        soon=store().clock.now_ms() + _SOON,
+    )
+
+
+#: Milliseconds before its end at which a key's expiry is marked.
+_SOON = 7 * 86_400_000

@@ -1,0 +1,76 @@
+// Keys: make one, which is shown once, and revoke one.
+
+import { ask, say } from "./confirm.js";
+import { mark } from "./forms.js";
+import { morph } from "./live.js";
+import { localize, uncover as uncoverCopies } from "./page.js";
+import { Refused, call, element, icon, parse, reason, root } from "./wire.js";
+
+const form = document.getElementById("new");
+
+function uncover() {
+  for (const each of document.querySelectorAll(".acts[hidden]")) each.hidden = false;
+}
+
+async function refresh() {
+  const made = parse(await (await call(location.pathname)).text());
+  for (const id of ["list", "sum"]) morph(document.getElementById(id), made.getElementById(id));
+  uncover();
+  localize();
+}
+
+function show({ key, note, begins, owner, role }) {
+  const field = element("input", { className: "in mono", readOnly: true, ariaLabel: "The new key", value: key });
+  const copy = element("button", { className: "btn primary", type: "button", data: { copy: "previous" } }, icon("copy"), "Copy");
+  const line = `curl -H "Authorization: Bearer $COATCHECK_KEY" ${location.origin}${root}/catalog`;
+  const box = element("div", { className: "panel newkey" },
+    element("header", {}, icon("succeeded"), element("h2", { tabIndex: -1 }, `Key “${note || `${begins}…`}” created. Copy it now; you won’t see it again.`)),
+    element("div", { className: "pad" }, element("div", { className: "acts once" }, field, copy),
+      element("p", { className: "hint" }, `Owner ${owner}, role ${role}. Try it: `, element("code", {}, line))));
+  document.getElementById("made").replaceChildren(box);
+  uncoverCopies(box);
+  box.querySelector("h2").focus();
+}
+
+async function make() {
+  const { expires_in, ...rest } = Object.fromEntries(new FormData(form));
+  const body = JSON.stringify({ ...rest, ...(expires_in ? { expires_in: Number(expires_in) } : {}) });
+  const made = await (await call("/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+  say("");
+  form.reset();
+  show(made);
+}
+
+async function revoke({ revoke: id, name, owner }) {
+  const text = `What uses it is refused within two seconds. The tasks of ${owner} stay.`;
+  if (!await ask({ title: `Revoke ${name}?`, text, choices: [{ label: "Revoke it", value: true, danger: true }] })) return;
+  await call(`/keys/${id}`, { method: "DELETE" });
+  say(`Key ${name} revoked.`, "ok");
+}
+
+async function guarded(work) {
+  mark(form, []);
+  try {
+    await work();
+    await refresh();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    say(reason(error), "fail");
+    mark(form, error.problem.errors ?? []);
+  }
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-revoke]");
+  if (button) guarded(() => revoke(button.dataset));
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  guarded(make);
+});
+form.elements.role.addEventListener("change", ({ target }) => {
+  document.getElementById("role.hint").textContent = target.selectedOptions[0].dataset.may;
+});
+form.hidden = false;
+document.getElementById("without").hidden = true;
+uncover();

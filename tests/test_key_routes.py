@@ -1,0 +1,112 @@
+"""API keys over HTTP: an admin lists, makes and revokes them."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from harness import Service, eventually
+
+from server.settings import Settings
+from server.store import Store, api_keys
+from server.store.api_keys import Role
+
+
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """An admin's client of a server of its own."""
+    with Service(tmp_path_factory.mktemp("keys")) as made:
+        key = made.store.api_keys.create("root", Role.ADMIN, "the first one")
+        made.start_web()
+        made.http.headers["Authorization"] = f"Bearer {key}"
+        yield made.http
+
+
+def status(client: httpx.Client, key: str, path: str = "/catalog") -> int:
+    return client.get(path, headers={"Authorization": f"Bearer {key}"}).status_code
+
+
+def make(admin: httpx.Client, **given: object) -> dict[str, str]:
+    answer = admin.post("/keys", json={"owner": "alice", **given})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, str] = answer.json()
+    return made
+
+
+def test_a_new_key_is_shown_once_and_works(admin: httpx.Client) -> None:
+    answer = admin.post("/keys", json={"owner": "alice", "role": "read", "note": "support"})
+    made = answer.json()
+
+    assert answer.headers["Location"].endswith(f"/keys/{made['id']}")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert status(admin, made["key"]) == 200
+    [listed] = [each for each in admin.get("/keys").json()["keys"] if each["id"] == made["id"]]
+    assert (listed["owner"], listed["role"], listed["note"]) == ("alice", "read", "support")
+    assert (listed["expires_at"], listed["last_used_at"]) == (None, None)
+    assert made["key"].startswith(listed["begins"])
+    assert made["key"] not in admin.get("/keys").text
+
+
+def test_a_revoked_key_is_refused(admin: httpx.Client) -> None:
+    made = make(admin)
+    assert status(admin, made["key"]) == 200
+
+    assert admin.delete(f"/keys/{made['id']}").status_code == 204
+
+    eventually(lambda: status(admin, made["key"]) == 401, seconds=5)
+    assert admin.delete(f"/keys/{made['id']}").status_code == 404
+
+
+def test_a_key_ends_when_it_expires_also_for_polls_from_memory(admin: httpx.Client) -> None:
+    made = make(admin, expires_in=2)
+    task_id = admin.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Authorization": f"Bearer {made['key']}"})
+    poll = f"/tasks/{task_id.json()['task_id']}"
+    began = time.monotonic()
+
+    eventually(lambda: status(admin, made["key"], poll) == 401, seconds=10)
+
+    assert time.monotonic() - began > 1
+    assert status(admin, made["key"]) == 401
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"owner": "ship ping"}, "owner"),
+        ({}, "owner"),
+        ({"owner": "a", "role": "king"}, "role"),
+        ({"owner": "a", "expires_in": 0}, "expires_in"),
+        ({"owner": "a", "key": "mine"}, "key"),
+    ],
+)
+def test_a_wrong_request_for_a_key_names_the_field(admin: httpx.Client, given: dict[str, object], place: str) -> None:
+    answer = admin.post("/keys", json=given)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == [place]
+
+
+@pytest.mark.parametrize("role", ["submit", "read", "metrics"])
+def test_only_an_admin_sees_keys(admin: httpx.Client, role: str) -> None:
+    header = {"Authorization": f"Bearer {make(admin, role=role)['key']}"}
+
+    assert admin.get("/keys", headers=header).status_code == 403
+    assert admin.post("/keys", json={"owner": "alice", "role": "admin"}, headers=header).status_code == 403
+    assert admin.delete("/keys/0123456789abcdef", headers=header).status_code == 403
+
+
+def test_the_last_use_of_a_key_is_stored_and_goes_with_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_keys, "_USED_SECONDS", 0.0)
+    store = Store(Settings(redis_url=service.redis.url, key_prefix="last-use:"))
+    key, other = (store.api_keys.create("alice", Role.READ) for _ in range(2))
+
+    store.api_keys.find(key)
+    store.api_keys.find(other)
+    store.api_keys.revoke(other)
+    store.api_keys.refresh()
+
+    [kept] = store.api_keys.entries()
+    assert kept.used_ms is not None
+    assert abs(kept.used_ms - store.clock.now_ms()) < 60_000
+    assert store.redis.hlen(store.keys.api_keys_used) == 1
+    store.redis.close()
