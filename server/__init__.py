@@ -1,7 +1,7 @@
 """Coatcheck: an asynchronous REST task server.
 
 The author of a task imports from here: `from server import task, Context, Upload, OutputFile, TaskError`. A Python
-application that submits tasks imports `submit`.
+application that submits tasks imports `submit`, and `Coatcheck` to be this server, too.
 """
 
 from importlib import import_module
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from server.cli.embedded import submit, ticket
+    from server.cli.extension import Coatcheck
     from server.sdk.context import Context, OutputFile, Upload
     from server.sdk.errors import Canceled, RetryLater, TaskError
     from server.sdk.registry import expose, task
@@ -19,6 +20,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Canceled",
+    "Coatcheck",
     "CoatcheckError",
     "Context",
     "OutputFile",
@@ -34,6 +36,7 @@ __all__ = [
 
 _MODULES = {
     "Canceled": "server.sdk.errors",
+    "Coatcheck": "server.cli.extension",
     "CoatcheckError": "server.store.errors",
     "Context": "server.sdk.context",
     "OutputFile": "server.sdk.context",

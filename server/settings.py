@@ -2,9 +2,11 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
@@ -269,6 +271,15 @@ def load() -> Settings:
     return _read(Settings)
 
 
+def from_mapping(given: Mapping[str, Any]) -> Settings:
+    """Read the settings from an application's configuration, by their names in upper case, and the environment.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _read(Settings, {name.lower(): value for name, value in given.items()})
+
+
 def load_parts(settings: Settings) -> None:
     """Read the settings of all tasks that are loaded.
 
@@ -282,9 +293,9 @@ def load_parts(settings: Settings) -> None:
 Read = TypeVar("Read", bound=BaseSettings)
 
 
-def _read(kind: type[Read]) -> Read:
+def _read(kind: type[Read], given: Mapping[str, Any] = MappingProxyType({})) -> Read:
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(item) for item in error.errors())) from None
 

@@ -20,7 +20,8 @@ from reaper import popen
 
 README = "README.md"
 
-#: The sections whose blocks are run, here, in test_docs_polling.py and in test_submit_from_python.py.
+#: The sections whose blocks are run, here, in test_docs_polling.py, in test_submit_from_python.py,
+#: and in test_extension.py.
 RUN = [
     (README, "The first minute"),
     (README, "A tour"),
@@ -39,6 +40,7 @@ RUN = [
     ("docs/tables.md", "Tables"),
     ("docs/chains.md", "Chains"),
     ("docs/celery.md", "Existing Celery tasks"),
+    ("docs/embedding.md", "A Flask extension"),
     ("docs/embedding.md", "Submit from Python"),
     ("docs/operating.md", "Keys"),
 ]

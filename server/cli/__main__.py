@@ -3,14 +3,15 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from server import __version__
 from server.cli import commands, doctor, keys
 
 
-def main() -> int:
-    """Run a command and return its exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; by default the command of this process."""
     parser = argparse.ArgumentParser(prog="coatcheck", description="An asynchronous REST task server.")
     parser.add_argument("--version", action="version", version=f"coatcheck {__version__}")
     subcommands = parser.add_subparsers(dest="main", required=True)
@@ -20,7 +21,7 @@ def main() -> int:
         subcommands.add_parser(name, help=text, add_help=False, prefix_chars="\0")
     keys.add_arguments(subcommands.add_parser("keys", help="create, list and revoke API keys"))
     subcommands.add_parser("doctor", help="check settings, Redis and files, and say what to change")
-    options, more = parser.parse_known_args()
+    options, more = parser.parse_known_args(arguments)
     if options.main in ("web", "worker"):
         os.execv(sys.executable, commands.web(more) if options.main == "web" else commands.worker(more))
     if more:

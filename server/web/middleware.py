@@ -17,7 +17,7 @@ from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.responses import common_fields
-from server.web.sessions import caller_of_proxy, caller_of_session
+from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
 from server.web.silence import silence
 from server.web.wrong_keys import fields, wrong_keys
 
@@ -177,9 +177,9 @@ def identify() -> Caller:
     """
     header = request.environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
-    if not header and (named := caller_of_proxy()) is not None:
+    if (named := caller_of_host() or (None if header else caller_of_proxy())) is not None:
         return named
-    if not header and not store().api_keys.any():
+    if not header and HOST_USER not in request.environ and not store().api_keys.any():
         return _local()
     found = store().api_keys.find(key.strip()) if scheme.lower() == "bearer" else None
     if not header:

@@ -8,6 +8,7 @@ must show with `Origin` or `Sec-Fetch-Site` that they come from a page of this s
 import hashlib
 import hmac
 import time
+from dataclasses import dataclass
 from typing import TypedDict
 
 from flask import Response, request
@@ -19,8 +20,20 @@ from server.web.errors import Problem
 
 COOKIE = "coatcheck"
 
+#: Key of the WSGI environment: the user, or None, that the application around this one has found.
+HOST_USER = "coatcheck.user"
+
 #: Session length in seconds: on a device that stays signed in, and otherwise (then it also ends with the browser).
 KEPT_LIFE, LIFE = 30 * 86_400, 12 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class HostUser:
+    """A user of the application around this one."""
+
+    name: str
+    is_admin: bool
+
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -76,10 +89,30 @@ def caller_of_proxy() -> Caller | None:
     name = request.headers.get(settings.auth_proxy_header, "") if settings.auth_proxy_header else ""
     if not name or request.remote_addr not in (settings.auth_proxy_addresses or ("127.0.0.1", "::1")):
         return None
-    if not OWNER.fullmatch(name):
-        raise Problem("forbidden", "The proxy's user name is not an owner's: 64 letters, digits and _ . @ -.")
     require_own_page()
-    return Caller(name, Role.ADMIN if name in settings.auth_proxy_admins else Role.SUBMIT, PROXY)
+    return _named(name, name in settings.auth_proxy_admins)
+
+
+def caller_of_host() -> Caller | None:
+    """Return the user of the application around this one as a caller, or None.
+
+    Raises:
+        Problem: `forbidden` for a name that cannot be an owner's, and for an unsafe request that a browser sends from
+            another site. Clients that are not browsers send neither `Origin`, which is checked for every request, nor
+            `Sec-Fetch-Site`.
+    """
+    user: HostUser | None = request.environ.get(HOST_USER)
+    if user is None:
+        return None
+    if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") not in (None, "same-origin"):
+        raise Problem("forbidden", "Only pages of this server may do this.")
+    return _named(user.name, user.is_admin)
+
+
+def _named(name: str, is_admin: bool) -> Caller:
+    if not OWNER.fullmatch(name):
+        raise Problem("forbidden", "The user's name is not an owner's: 64 letters, digits and _ . @ -.")
+    return Caller(name, Role.ADMIN if is_admin else Role.SUBMIT, PROXY)
 
 
 def require_own_page() -> None:
