@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ def _small_disk() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     command = ["mount", "-t", "tmpfs", "-o", "size=256m", "none", str(folder)]
     mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    if not mounted:
+        print("No disk can be mounted: Redis will fail to save a snapshot instead.", file=sys.stderr)
     try:
         yield folder
     finally:
