@@ -43,6 +43,11 @@ def _embedded_files(redis_url: str) -> str:
     return ""
 
 
+def _bytes_per_owner(blob_url: str) -> int:
+    """Files outside of Redis need no memory of Redis, so an owner may have more of them."""
+    return 512 * MIB if blob_url in ("", "redis:") else 10 * 1024 * MIB
+
+
 class TaskSettings(BaseSettings):
     """Settings of some tasks: their package declares a subclass, and reads it with `ctx.settings.part`.
 
@@ -156,6 +161,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(50 * MIB, ge=1, description="Maximum size of a request body, in bytes.")
     max_waiting_per_owner: int = Field(
         10_000, ge=1, description="Maximum number of unfinished tasks per owner. Further submits get a 429."
+    )
+    max_bytes_per_owner: int = Field(
+        default_factory=lambda others: _bytes_per_owner(others.get("blob_url", "")),
+        ge=1,
+        description="Maximum bytes of an owner's inputs, uploads and outputs together. Further submits get a 429. If "
+        "not set, 512 MiB, with files outside of Redis 10 GiB.",
     )
     max_schedules_per_owner: int = Field(
         100, ge=1, description="Maximum number of schedules per owner. An admin has no limit."

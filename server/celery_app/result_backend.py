@@ -14,7 +14,7 @@ from server.sdk.errors import TaskError, describe
 from server.services.throttling import release_next
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.record import Record, Status
+from server.store.record import Record, Status, counted_bytes
 
 _ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
 
@@ -47,15 +47,18 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             self.app.store.tasks.cancel(task_id)
         if lease_token is None or state not in _ENDS:
             return result  # the claim sets STARTED, `schedule_retry` sets RETRY
-        fields: dict[str, bytes | str] = {}
-        if files := getattr(request, "files", None):
-            fields["z"] = json.dumps(files, separators=(",", ":"))
+        files = getattr(request, "files", None)
+        fields: dict[str, bytes | str] = {"z": json.dumps(files, separators=(",", ":"))} if files else {}
+        held = sum(file["bytes"] for file in files or ())
         if state == "SUCCESS":
             fields["r"] = result
+            held += counted_bytes(result)
         else:
             if failure := getattr(request, "failure", None):
                 fields["fl"] = failure
             fields["e"] = json.dumps(getattr(request, "error", None) or describe(_in_our_words(result)))
+        if held:
+            fields["bo"] = str(held)
         if (attempt := getattr(request, "attempt", None)) is not None:
             store_end(self.app.store, attempt, _ENDS[state], **fields)
             _release_next(self.app.store, attempt.task_type, attempt.owner)

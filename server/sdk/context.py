@@ -19,12 +19,15 @@ from server.settings import Settings
 from server.store import Store
 from server.store.blobs.base import BlobStore
 from server.store.connection import UNREACHABLE, patiently
-from server.store.errors import StorageFull
+from server.store.errors import BytesExceeded, StorageFull
 from server.store.tasks import Attempt
 
 __all__ = ["Context", "OutputFile", "Upload"]
 
 _CHUNK = 2**18
+
+#: Results of up to this length are counted without a check, which costs a round trip.
+_UNCHECKED_RESULT = 2**14
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +159,8 @@ class Context:
         `name` is the last path segment of its address; `extra` adds fields to the file's own.
 
         Raises:
-            TaskError: `storage-full`: there was no space, also after `STORAGE_WAIT_SECONDS`.
+            TaskError: `storage-full`: there was no space, also after `STORAGE_WAIT_SECONDS`, or the owner's quota is
+                exceeded.
             ValueError: the name is not valid or too long, or the media type is not valid.
         """
         if not name or file_name(name) != name:
@@ -166,13 +170,35 @@ class Context:
         # The key contains the attempt: one that lost its lease must not overwrite files of the newer attempt.
         key = f"{self._attempt.id}/{self._attempt.deliveries}-{name}"
         try:
-            size, sha256 = _save(self._store.blobs, key, data, self.settings.storage_wait_seconds)
+            size, sha256 = _save(
+                self._store.blobs,
+                key,
+                data,
+                self.settings.storage_wait_seconds,
+                lambda size: self._check_quota(size, name),
+            )
         except StorageFull:
             raise _no_room() from None
         href = f"/tasks/{self._attempt.id}/files/{quote(name, safe='')}"
         file = OutputFile(name=name, media_type=media_type, bytes=size, sha256=sha256, href=href, **extra)
         self.files[name] = file
         return file
+
+    def check_result(self, length: int) -> None:
+        """Check that a result of this length has room in the owner's quota.
+
+        Raises:
+            TaskError: `storage-full`: it has not.
+        """
+        if length > _UNCHECKED_RESULT:
+            patiently(lambda: self._check_quota(length))
+
+    def _check_quota(self, more: int, replaced: str = "") -> None:
+        own = sum(file.bytes for name, file in self.files.items() if name != replaced)
+        try:
+            self._store.tasks.check_quota(self.owner, own + more)
+        except BytesExceeded as error:
+            raise TaskError("storage-full", error.detail) from None
 
     def stored_files(self) -> list[dict[str, Any]]:
         """The description of the files for the record: enough to serve them without reading the result."""
@@ -187,31 +213,36 @@ def _no_room() -> TaskError:
     return TaskError("storage-full", "There is no space to store the output of the task.")
 
 
-def _save(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, room_seconds: float) -> tuple[int, str]:
+def _save(
+    blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, room_seconds: float, check: Callable[[int], None]
+) -> tuple[int, str]:
     """Store the data and return its size and hash. Retry during an outage, and for a while when the storage is full.
 
-    Data that cannot be read a second time is not retried.
+    Data that cannot be read a second time is not retried. `check` may refuse the size.
     """
     if isinstance(data, bytes | bytearray | memoryview | Path):
-        return patiently(lambda: _save_once(blobs, key, data), room_seconds=room_seconds)
+        return patiently(lambda: _save_once(blobs, key, data, check), room_seconds=room_seconds)
     if not data.seekable():
-        return _save_once(blobs, key, data)
+        return _save_once(blobs, key, data, check)
     start = data.tell()
 
     def save_again() -> tuple[int, str]:
         data.seek(start)
-        return _save_once(blobs, key, data)
+        return _save_once(blobs, key, data, check)
 
     return patiently(save_again, room_seconds=room_seconds)
 
 
-def _save_once(blobs: BlobStore, key: str, data: bytes | BinaryIO | Path) -> tuple[int, str]:
+def _save_once(
+    blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, check: Callable[[int], None]
+) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     with blobs.writer(key) as writer:
         for chunk in _chunks(data):
             writer.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+        check(size)  # before the end of the block, so that a refused file leaves nothing behind
     return size, digest.hexdigest()
 
 

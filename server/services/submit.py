@@ -106,6 +106,7 @@ class Submission:
             priority=options.priority,
             request_id=self._request_id,
             has_uploads=self.uploads.any,
+            upload_bytes=self.uploads.bytes,
             delay_ms=int(options.delay * 1000),
             not_before_ms=options.not_before_ms,
             cancel_after_ms=int(options.cancel_after * 1000),

@@ -31,6 +31,8 @@ class IncomingUploads:
         self._task_id = task_id
         self._owner = owner
         self._number = 0
+        #: The bytes of all uploads so far.
+        self.bytes = 0
 
     @property
     def any(self) -> bool:
@@ -58,6 +60,7 @@ class IncomingUploads:
                 digest.update(chunk)
                 writer.write(chunk)
         upload.sha256 = digest.hexdigest()
+        self.bytes += upload.size
         return upload
 
     def take_inline(self, given: BaseModel) -> None:
@@ -133,6 +136,7 @@ class IncomingUploads:
             self._store.blobs.copy(source, upload.key)
         except BlobMissing:
             raise FileExpired("A file of the earlier task is deleted. Submit the file itself.") from None
+        self.bytes += upload.size
 
 
 def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

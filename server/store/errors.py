@@ -4,6 +4,7 @@ CoatcheckError                  the root: a request is refused, for a reason wit
 ├── StoreUnavailable            Redis or the blob store does not answer, or answers "not now"
 ├── StorageFull                 Redis or the blob store has no room
 ├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
+│   └── BytesExceeded           too many bytes of one owner
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
 └── those of `server.sdk.errors` and `server.services`, about inputs, uploads and tasks
 BlobMissing                     no blob has this key
@@ -104,15 +105,27 @@ class StorageFull(CoatcheckError):
 
 
 class QuotaExceeded(CoatcheckError):
-    """The owner has too many unfinished tasks."""
+    """The owner has too many unfinished tasks. `policy` and `unit` are the names in the RateLimit fields."""
 
     type = "over-quota"
     retry_after = 5
+    policy: ClassVar[str] = "unfinished"
+    unit: ClassVar[str] = ""
+    message: ClassVar[str] = "You have {used} unfinished tasks; the limit is {limit}."
 
-    def __init__(self, unfinished: int, limit: int) -> None:
-        super().__init__(f"You have {unfinished} unfinished tasks; the limit is {limit}.")
-        self.unfinished = unfinished
+    def __init__(self, used: int, limit: int) -> None:
+        super().__init__(self.message.format(used=used, limit=limit))
+        self.used = used
         self.limit = limit
+
+
+class BytesExceeded(QuotaExceeded):
+    """The owner's inputs, uploads and outputs have too many bytes."""
+
+    retry_after = 30
+    policy = "bytes"
+    unit = "content-bytes"
+    message = "Your tasks hold {used} bytes of inputs, uploads and outputs; the limit is {limit}."
 
 
 class TooManySchedules(CoatcheckError):
@@ -158,7 +171,10 @@ register_error_types(
         "storage-full": ErrorType("No room for the files", "Try again later, or send less."),
         "too-many-schedules": ErrorType("Too many schedules", "Delete one first; an admin has no limit."),
         "schedule-name-taken": ErrorType("The name of the schedule is in use", "Choose another name."),
-        "over-quota": ErrorType("Too many unfinished tasks", "Wait until some end; Retry-After says how long."),
+        "over-quota": ErrorType(
+            "Over the owner's quota",
+            "Wait until tasks end or expire, or delete some; Retry-After says when to try again.",
+        ),
         "queue-full": ErrorType("The queue is full", "Try again; Retry-After says when."),
         "idempotency-key-reused": ErrorType(
             "The idempotency key belongs to another request", "Make a new key for each request."

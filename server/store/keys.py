@@ -139,6 +139,11 @@ class Keys:
         """A hash from owner to the number of unfinished tasks."""
         return f"{self.prefix}unfinished"
 
+    @property
+    def bytes_held(self) -> str:
+        """A hash from owner to the bytes of the inputs, uploads and outputs of its tasks."""
+        return f"{self.prefix}bytes_held"
+
     def idempotency(self, owner: str, digest: str) -> str:
         """A hash with the outcome of the request with an idempotency key."""
         return f"{self.prefix}idempotency:{owner}:{digest}"

@@ -9,6 +9,7 @@ The names of its fields are one letter or two, because they are stored in memory
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ro retry of
     dp ids of the tasks whose files it takes
+    by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     af run of its schedule that it waits for
@@ -93,6 +94,15 @@ class Throttle:
         return "owner" if self.per_owner else ""
 
 
+#: Inputs and results of up to this length are part of the record, see `lua/lib/values.lua`.
+MAX_INLINE = 64
+
+
+def counted_bytes(value: bytes | str) -> int:
+    """Return the bytes of an input or result that count against the quota: none if it is part of the record."""
+    return len(value) if len(value) > MAX_INLINE else 0
+
+
 #: No limit at all.
 FREE = Throttle()
 
@@ -112,6 +122,7 @@ class NewTask:
     priority: str = "normal"
     request_id: str = ""
     has_uploads: bool = False
+    upload_bytes: int = 0
     delay_ms: int = 0
     not_before_ms: int = 0
     ttl: int | None = None
@@ -140,6 +151,8 @@ class NewTask:
             fields += ["h", self.request_id]
         if self.has_uploads:
             fields += ["up", 1]
+        if counted := counted_bytes(self.input) + self.upload_bytes:
+            fields += ["by", counted]
         if self.ttl is not None:
             fields += ["k", self.ttl]
         if self.tags:

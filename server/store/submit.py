@@ -12,6 +12,7 @@ from typing import Any
 
 from server.store.connection import SOCKET_TIMEOUT
 from server.store.errors import (
+    BytesExceeded,
     CoatcheckError,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -135,6 +136,7 @@ class Submits(Scripts):
             self._deadline_ms(),
             config.max_waiting_per_owner,
             config.max_waiting_per_queue,
+            config.max_bytes_per_owner,
             request.owner,
         ]
         args += [key.digest if key else "", request.fingerprint, KEY_LIFE]
@@ -159,8 +161,9 @@ class Submits(Scripts):
 
     def _outcome(self, word: bytes, unfinished: int) -> CoatcheckError | int:
         if word == b"owner-full":
-            limit = self._config.max_waiting_per_owner
-            return QuotaExceeded(unfinished, limit)
+            return QuotaExceeded(unfinished, self._config.max_waiting_per_owner)
+        if word.startswith(b"bytes-full "):
+            return BytesExceeded(int(word.split()[1]), self._config.max_bytes_per_owner)
         if word == b"queue-full":
             limit = self._config.max_waiting_per_queue
             return QueueFull(f"{limit} tasks are waiting already.")

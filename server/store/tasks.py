@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from server.store.errors import BytesExceeded
 from server.store.lua import Scripts
 from server.store.record import FREE, Fields, Record, Status, Throttle, parse
 
@@ -142,6 +143,16 @@ class Tasks(Scripts):
         """End an attempt. Return False if it had lost its lease, so that its end does not count."""
         pairs = [part for pair in fields.items() for part in pair]
         return bool(self._call("finish_task", task_id, lease_token, status, *pairs))
+
+    def check_quota(self, owner: str, more: int) -> None:
+        """Check that an output of a running task has room in its owner's quota; its end counts the bytes.
+
+        Raises:
+            BytesExceeded: it has not.
+        """
+        held, limit = int(self.redis.hget(self.keys.bytes_held, owner) or 0), self._config.max_bytes_per_owner
+        if held + more > limit:
+            raise BytesExceeded(held, limit)
 
     def schedule_retry(
         self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any], report: bytes = b""

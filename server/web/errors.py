@@ -174,15 +174,15 @@ def as_problem(error: CoatcheckError) -> Problem:
         return error
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     if isinstance(error, QuotaExceeded):
-        headers |= rate_limit(error.limit, error.unfinished)
+        headers |= rate_limit(error.limit, error.used, error.policy, error.unit)
     return Problem(error.name, error.detail, headers=headers, **error.extra)
 
 
-def rate_limit(limit: int, unfinished: int) -> dict[str, str]:
-    """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers) of the quota of unfinished tasks."""
+def rate_limit(limit: int, used: int, policy: str = "unfinished", unit: str = "") -> dict[str, str]:
+    """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers) of one of the owner's quotas."""
     return {
-        "RateLimit-Policy": f'"unfinished";q={limit}',
-        "RateLimit": f'"unfinished";r={max(limit - unfinished, 0)}',
+        "RateLimit-Policy": f'"{policy}";q={limit}' + (f';qu="{unit}"' if unit else ""),
+        "RateLimit": f'"{policy}";r={max(limit - used, 0)}',
     }
 
 

@@ -1,5 +1,6 @@
 """Submits beyond the limits are refused before anything is stored; accepted tasks are run."""
 
+import re
 import time
 from signal import SIGTERM
 
@@ -32,6 +33,52 @@ def test_an_owner_with_too_many_unfinished_tasks_gets_a_429(fresh: Service) -> N
     assert int(refusal.headers["Retry-After"]) > 0
     assert "RateLimit" in refusal.headers and "RateLimit-Policy" in refusal.headers
     _all_done(fresh, accepted)
+
+
+def test_an_owner_with_too_many_bytes_gets_a_429_until_its_records_are_gone(fresh: Service) -> None:
+    fresh.env["MAX_BYTES_PER_OWNER"] = "250000"
+    fresh.start_web()
+    mail = {"recipients": ["a@example.org"], "subject": "In a year", "text": "x" * 7_000}
+    accepted: list[str] = []
+    for number in range(60):
+        headers = {"Idempotency-Key": f'"{number}"'}
+        first, repeated = (
+            fresh.http.post("/tasks/send_email?delay=31536000", json=mail, headers=headers) for _ in range(2)
+        )
+        if first.status_code != 202:
+            break
+        assert repeated.headers["Idempotency-Replayed"] == "true"
+        accepted.append(first.json()["task_id"])
+
+    assert (len(accepted), first.status_code) == (35, 429), first.text
+    assert first.json()["type"] == "/problems/over-quota"
+    assert int(first.headers["Retry-After"]) > 0
+    assert first.headers["RateLimit-Policy"] == '"bytes";q=250000;qu="content-bytes"'
+    assert re.fullmatch(r'"bytes";r=\d{4}', first.headers["RateLimit"])
+    assert 35 * 7_000 < int(fresh.redis.client.hget(fresh.keys.bytes_held, "local")) <= 250_000
+    for task_id in accepted:
+        fresh.http.post(f"/tasks/{task_id}/cancel")
+        assert fresh.http.delete(f"/tasks/{task_id}").status_code == 204
+    assert not fresh.redis.client.exists(fresh.keys.bytes_held)
+    assert fresh.http.post("/tasks/send_email?delay=60", json=mail).status_code == 202
+
+
+def test_outputs_over_the_owners_bytes_end_as_storage_full_and_leave_nothing(fresh: Service) -> None:
+    fresh.env["MAX_BYTES_PER_OWNER"] = "90000"
+    fresh.start()
+    ended = [fresh.wait_for(fresh.submit("saves", size=size)) for size in (10_000, 80_001, 20_000)]
+    ended.append(fresh.wait_for(fresh.submit("typed", text="x" * 50_000)))  # the result has them too
+    assert [(each["status"], (each["error"] or {}).get("type")) for each in ended] == [
+        ("succeeded", None),
+        ("failed", "/problems/storage-full"),
+        ("succeeded", None),
+        ("failed", "/problems/storage-full"),
+    ]
+    assert "the limit is 90000" in ended[1]["error"]["detail"]
+    assert int(fresh.redis.client.get(fresh.keys.blob("bytes"))) == 30_000
+    for each in ended:
+        assert fresh.http.delete(f"/tasks/{each['task_id']}").status_code == 204
+    assert not fresh.redis.client.exists(fresh.keys.bytes_held)
 
 
 def test_a_full_queue_is_a_503(fresh: Service) -> None:

@@ -94,7 +94,9 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
         with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
             if definition.signature.context:
                 arguments[definition.signature.context] = context
-            return definition.result_json(_value(definition, arguments))
+            result = definition.result_json(_value(definition, arguments))
+            context.check_result(len(result))
+            return result
     except BaseException as error:
         end = ending_of(error, definition.limits.soft)
         if end is error:

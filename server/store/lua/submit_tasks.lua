@@ -1,5 +1,6 @@
 -- Store tasks, each with its index entries and its message, in one step, or none of them. May be sent twice.
--- Input: deadline ms, most unfinished tasks of an owner, most waiting tasks of a queue, owner,
+-- Input: deadline ms, most unfinished tasks of an owner, most waiting tasks of a queue,
+--   most bytes of an owner, owner,
 --   digest of the idempotency key ('': none), fingerprint, seconds for which the key is remembered,
 --   batch id ('': none), seconds for which it is remembered, numbers of its items whose tasks these are ('': all),
 --   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
@@ -10,6 +11,7 @@
 --   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
 --   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got.
 -- Publishes nothing: nobody knows these ids yet.
+--- @include "bytes"
 --- @include "clock"
 --- @include "followers"
 --- @include "ids"
@@ -18,9 +20,9 @@
 --- @include "schedules"
 --- @include "statistics"
 --- @include "values"
-local FIRST = 15
+local FIRST = 16
 local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local owner, digest, fingerprint, batch = ARGV[4], ARGV[5], ARGV[6], ARGV[8]
+local most_bytes, owner, digest, fingerprint, batch = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[9]
 local key = keys.idempotency(owner, digest)
 local now = now_ms()
 local unfinished = tonumber(redis.call('HGET', keys.unfinished, owner) or 0)
@@ -40,7 +42,7 @@ if digest ~= '' then
 end
 
 -- A schedule fires once for each fire time: the step that stores the task advances the schedule.
-local schedule, fire_time, earlier = ARGV[11], tonumber(ARGV[12]), nil
+local schedule, fire_time, earlier = ARGV[12], tonumber(ARGV[13]), nil
 if schedule ~= '' and not exists(ARGV[FIRST]) then
   if tonumber(redis.call('ZSCORE', keys.fire_times, schedule) or 0) ~= fire_time then
     return {now, unfinished, 'passed'}
@@ -48,26 +50,28 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   local count
   earlier, count = unfinished_runs(schedule)
   -- Late runs that fire together are queued one after the other: no run was unfinished when the second was due.
-  local skips = earlier and ARGV[14] == 'skip' and submitted_ms(earlier) < fire_time
+  local skips = earlier and ARGV[15] == 'skip' and submitted_ms(earlier) < fire_time
   if skips or count == MAX_RUNS then
-    set_fire_time(schedule, tonumber(ARGV[13]))
+    set_fire_time(schedule, tonumber(ARGV[14]))
     redis.call('HINCRBY', keys.schedule(schedule), 'skipped', 1)
     return {now, unfinished, 'skipped'}
   end
 end
 
-local waiting, arrived = {}, {}
-local function refused(queue)
+local waiting, arrived, bytes = {}, {}, bytes_held(owner)
+local bytes_before = bytes
+
+local function refused(queue, task_bytes)
   if unfinished >= most_per_owner then return 'owner-full' end
+  if bytes >= most_bytes or bytes + task_bytes > most_bytes then return string.format('bytes-full %.0f', bytes) end
   waiting[queue] = waiting[queue]
     or redis.call('ZCARD', keys.queued(queue)) + redis.call('ZCARD', keys.throttled_in(queue))
   if waiting[queue] >= most_per_queue then return 'queue-full' end
 end
 
--- Return the unfinished tasks whose files a task needs: a comma-separated list, or nothing.
-local function waits_for(fields)
+local function field(fields, name)
   for at = 1, #fields, 2 do
-    if fields[at] == 'dp' then return fields[at + 1] end
+    if fields[at] == name then return fields[at + 1] end
   end
 end
 
@@ -84,7 +88,7 @@ end
 
 local function store(task)
   local id, due = task.id, math.max(task.delay > 0 and now + task.delay or 0, task.not_before)
-  local sources = waits_for(task.fields)
+  local sources = field(task.fields, 'dp')  -- the unfinished tasks whose files it needs, separated by commas
   local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
   redis.call('HSET', keys.task(id), 'o', owner, 'n', task.type, 'q', task.queue, 's', status, unpack(task.fields))
   put_value(id, 'i', keys.input(id), task.input)
@@ -129,8 +133,12 @@ while i <= #ARGV do
   local task, next = task_at(i)
   local word
   if not exists(task.id) then
-    word = refused(task.queue)
-    if not word then store(task) end
+    local task_bytes = tonumber(field(task.fields, 'by') or 0)
+    word = refused(task.queue, task_bytes)
+    if not word then
+      store(task)
+      bytes = bytes + task_bytes
+    end
   end
   if not word then stored[#stored + 1] = task.id end
   lines[#lines + 1] = word and '' or task.id
@@ -141,20 +149,21 @@ end
 for task_type, count in pairs(arrived) do count_flow(now, task_type, owner, 'arrived', count) end
 if unfinished > before then
   redis.call('HINCRBY', keys.unfinished, owner, unfinished - before)
+  count_bytes(owner, bytes - bytes_before)
   if schedule ~= '' then
-    set_fire_time(schedule, tonumber(ARGV[13]))
+    set_fire_time(schedule, tonumber(ARGV[14]))
     redis.call('HDEL', keys.schedule(schedule), 'error')
-    redis.call('LPUSH', keys.schedule_runs(schedule), stored[1] .. ' ' .. ARGV[12])
+    redis.call('LPUSH', keys.schedule_runs(schedule), stored[1] .. ' ' .. ARGV[13])
     redis.call('LTRIM', keys.schedule_runs(schedule), 0, MAX_RUNS - 1)
   end
 end
 if batch ~= '' then
-  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[10])
-  redis.call('EXPIRE', keys.batch(batch), ARGV[9])
+  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[11])
+  redis.call('EXPIRE', keys.batch(batch), ARGV[10])
 end
 if digest ~= '' and (#stored > 0 or batch ~= '') then
   redis.call('HSET', key, 'fingerprint', fingerprint, 'id', batch ~= '' and batch or stored[1])
-  redis.call('EXPIRE', key, ARGV[7])
+  redis.call('EXPIRE', key, ARGV[8])
 end
 answer[2] = unfinished
 return answer

@@ -119,7 +119,7 @@ HEADERS: dict[str, Any] = {
     "Cache-Control": _headed("How long the answer may be cached.", "private, no-cache"),
     "Vary": _headed("Request headers that the answer depends on.", "Accept"),
     "WWW-Authenticate": _headed("The required credentials (RFC 9110).", 'Bearer realm="coatcheck"'),
-    "RateLimit": _headed("What is left: unfinished tasks, or wrong keys.", '"unfinished";r=9990'),
+    "RateLimit": _headed("What is left: unfinished tasks, bytes, or wrong keys.", '"unfinished";r=9990'),
     "RateLimit-Policy": _headed("The limit that RateLimit counts down.", '"unfinished";q=10000'),
     "Preference-Applied": _headed("The wait that was granted (RFC 7240).", "wait=10"),
     "Idempotency-Replayed": _headed("`true` if the answer repeats the first one for this key.", "true"),

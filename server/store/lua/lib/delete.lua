@@ -1,3 +1,4 @@
+--- @include "bytes"
 --- @include "clock"
 --- @include "indexes"
 --- @include "record"
@@ -6,9 +7,10 @@
 local function delete(id)
   redis.call('ZREM', keys.expiry, id)
   redis.call('ZREM', keys.webhooks, id)
-  local record = load(id, 'z', 'up', 't')
+  local record = load(id, 'z', 'up', 't', 'by', 'bo')
   if not record.s then return false end
   remove_from_index(id, record.o, record.n, record.s)
+  count_bytes(record.o, -(record.by or 0) - (record.bo or 0))
   for _, tag in ipairs(record.t and cjson.decode(record.t) or {}) do
     redis.call('ZREM', keys.tagged('', tag), id)
     redis.call('ZREM', keys.tagged(record.o, tag), id)

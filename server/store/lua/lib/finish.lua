@@ -1,3 +1,4 @@
+--- @include "bytes"
 --- @include "clock"
 --- @include "followers"
 --- @include "statistics"
@@ -38,6 +39,10 @@ local function finish(id, record, to, now, ...)
   if record.wh then redis.call('ZADD', keys.webhooks, now, id) end
   if redis.call('HINCRBY', keys.unfinished, record.o, -1) <= 0 then
     redis.call('HDEL', keys.unfinished, record.o)
+  end
+  for i = 1, select('#', ...), 2 do
+    local name, value = select(i, ...)
+    if name == 'bo' then count_bytes(record.o, tonumber(value)) end
   end
   count_end(record, to, now)
   let_follow(id, now)

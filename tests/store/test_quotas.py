@@ -1,0 +1,126 @@
+"""An owner's bytes are those of its stored inputs, uploads and outputs, whatever happens to its tasks."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from submitting import prepare
+
+from server.sdk.registry import definition
+from server.services.publish import store_and_publish
+from server.services.submit import Submission, retry
+from server.store import Store
+from server.store.errors import BytesExceeded
+from server.store.record import Record, Status
+from server.store.submit import SubmitRequest
+
+OWNERS = ("alice", "bob")
+LIMIT = 20_000
+
+
+@pytest.fixture
+def limited(store: Store) -> Iterator[Store]:
+    """A store with a small quota of bytes."""
+    made = Store(store.settings.model_copy(update={"max_bytes_per_owner": LIMIT}))
+    yield made
+    made.redis.close()
+
+
+def held(store: Store) -> dict[str, int]:
+    """What the store counts."""
+    return {owner.decode(): int(number) for owner, number in store.redis.hgetall(store.keys.bytes_held).items()}
+
+
+def stored(store: Store) -> dict[str, int]:
+    """What the records, long inputs and uploads have in truth, and the outputs that their ends named."""
+    sums: dict[str, int] = {}
+    for key in store.redis.scan_iter(store.keys.task("*")):
+        task_id = key.decode().rpartition(":")[2]
+        owner, outputs = store.redis.hmget(key, "o", "bo")
+        uploads = [f"{task_id}/{name.decode()}" for name in store.redis.smembers(store.keys.blob(f"names:{task_id}"))]
+        bytes_ = store.redis.strlen(store.keys.input(task_id)) + sum(map(store.blobs.size, uploads)) + int(outputs or 0)
+        sums[owner.decode()] = sums.get(owner.decode(), 0) + bytes_
+    return {owner: number for owner, number in sums.items() if number}
+
+
+class Life:
+    """Random things that clients, workers and time do to the tasks of two owners."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self.store = store
+        self.chance = random.Random(seed)
+        self.ids: list[str] = []
+        self.refused = 0
+
+    def step(self) -> None:
+        """Do one of them."""
+        try:
+            self.chance.choice([self.submit, self.submit, self.upload, self.run, self.run, self.cancel, self.again])()
+            self.chance.choice([self.delete, self.expire, lambda: None])()
+        except BytesExceeded:
+            self.refused += 1
+
+    def submit(self) -> None:
+        """Store two tasks without uploads, as a group does; the client may repeat the call."""
+        tasks = [prepare(self.store, owner := self.chance.choice(OWNERS)), prepare(self.store, owner)]
+        for _ in range(self.chance.choice([1, 2])):
+            store_and_publish(self.store, SubmitRequest(owner, tasks))
+        self.ids += [task.id for task in tasks]
+
+    def upload(self) -> None:
+        """Submit a file, and repeat the call whose answer was lost."""
+        kind, owner = definition("thumbnail"), self.chance.choice(OWNERS)
+        with Submission(self.store, kind, owner) as submission:
+            file = submission.uploads.receive("a.png", "image/png", [bytes(self.chance.randrange(9_000))])
+            given = kind.validate_fields({"image": file})
+            accepted = submission.submit(given)
+            submission.submit(given)
+        self.ids.append(accepted.record.id)
+
+    def run(self) -> None:
+        """Run a task to an end with outputs; the end may be sent twice."""
+        if (record := self._one()) and self.store.tasks.claim(record.id, "w/1"):
+            status = self.chance.choice([Status.SUCCEEDED, Status.FAILED, Status.CANCELED])
+            outputs = {"bo": str(self.chance.randrange(1, 5_000))} if self.chance.random() < 0.5 else {}
+            for _ in range(2):
+                assert self.store.tasks.finish(record.id, "w/1", status, **outputs)
+
+    def cancel(self) -> None:
+        """Cancel a task."""
+        if record := self._one():
+            self.store.tasks.cancel(record.id)
+
+    def again(self) -> None:
+        """Retry an ended task, with its uploads."""
+        if (record := self._one()) and record.status.done:
+            self.ids.append(retry(self.store, record, "").record.id)
+
+    def delete(self) -> None:
+        """Delete an ended task's record."""
+        if (record := self._one()) and record.status.done:
+            self.store.leases.drop(record.id)
+
+    def expire(self) -> None:
+        """Let an ended task's record expire."""
+        if (record := self._one()) and record.status.done:
+            self.store.redis.zadd(self.store.keys.expiry, {record.id: 1})
+            self.store.leases.delete_expired(100)
+
+    def _one(self) -> Record | None:
+        return self.store.tasks.get(self.chance.choice(self.ids)) if self.ids else None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bytes_of_an_owner_are_those_that_are_stored(seed: int, limited: Store) -> None:
+    life = Life(limited, seed)
+    for _ in range(100):
+        life.step()
+        assert held(limited) == stored(limited)
+    assert life.refused, "some submits were over the quota"
+    assert held(limited)
+
+    for task_id in life.ids:
+        limited.tasks.cancel(task_id)
+        limited.leases.drop(task_id)
+
+    assert held(limited) == {}
