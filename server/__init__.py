@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from server.celery_app.exposed import expose, expose_all
     from server.cli.embedded import submit, ticket
     from server.cli.extension import Coatcheck
     from server.sdk.context import Context, OutputFile, Upload
     from server.sdk.errors import Canceled, RetryLater, TaskError
-    from server.sdk.registry import expose, task
+    from server.sdk.registry import task
     from server.services.client import Ticket
     from server.store.errors import CoatcheckError
 
@@ -29,6 +30,7 @@ __all__ = [
     "Ticket",
     "Upload",
     "expose",
+    "expose_all",
     "submit",
     "task",
     "ticket",
@@ -44,7 +46,8 @@ _MODULES = {
     "TaskError": "server.sdk.errors",
     "Ticket": "server.services.client",
     "Upload": "server.sdk.uploads",
-    "expose": "server.sdk.registry",
+    "expose": "server.celery_app.exposed",
+    "expose_all": "server.celery_app.exposed",
     "submit": "server.cli.embedded",
     "task": "server.sdk.registry",
     "ticket": "server.cli.embedded",

@@ -230,7 +230,7 @@ def test_celerys_own_results_agree_with_http(service: Service) -> None:
     assert found[1][:2] == ["FAILURE", "TaskError"]
     assert "7 cannot be divided by zero" in found[1][2]
     assert found[2] == ["SUCCESS", "dict", "{'slept_seconds': 0.0, 'steps': 1}"]
-    assert found[3][:2] == ["RETRY", "TaskError"]
+    assert found[3][:2] == ["RETRY", "OSError"]
     assert found[4] == ["STARTED", "NoneType", "None"]
     for each in ids[3:]:
         cancel(service, each)

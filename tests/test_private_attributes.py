@@ -10,6 +10,7 @@ import pytest
 import redis
 from celery.backends.base import BaseKeyValueStoreBackend
 from celery.concurrency.prefork import TaskPool
+from celery.result import AsyncResult
 from harness import ROOT
 from kombu.transport.redis import Channel, QoS
 from redis.connection import Connection
@@ -18,7 +19,10 @@ from server.celery_app import transport
 
 #: For each module, the class of a dependency and what it uses of it. `self` attributes are found in the class's source.
 USED = {
-    "server/celery_app/result_backend.py": {BaseKeyValueStoreBackend: {"_get_task_meta_for"}},
+    "server/celery_app/result_backend.py": {
+        BaseKeyValueStoreBackend: {"_get_task_meta_for"},
+        AsyncResult: {"_maybe_set_cache"},
+    },
     "server/celery_app/transport.py": {
         QoS: {"_delivered"},
         Channel: {

@@ -8,6 +8,8 @@ from kombu.utils.json import register_type
 
 from server import logs, tasks
 from server.celery_app import config, external_broker
+from server.celery_app.exposed import sending
+from server.celery_app.exposed.expose import log_notices
 from server.celery_app.tasks import register_tasks
 from server.store import Store
 
@@ -18,6 +20,10 @@ class CeleryApp(Celery):  # type: ignore[misc]
     def __init__(self, store: Store, *, current: bool) -> None:
         super().__init__("coatcheck", set_as_current=current)
         self.store = store
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Send a task as Celery does; an exposed one becomes a record."""
+        return sending.send(self, self.store, super().send_task, *args, **options)
 
 
 def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
@@ -38,8 +44,12 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
 
     def log_as_the_web_does(**_: Any) -> None:
         logs.configure(store.settings.log_level)
+        log_notices()
 
     setup_logging.connect(log_as_the_web_does, weak=False)
     tasks.load(store.settings)
+    if current:
+        app.set_current()  # a module of tasks may have created an application of its own
     register_tasks(app)
+    sending.install(app, store)
     return app

@@ -17,6 +17,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
+from server.celery_app.message import WIRE_NAMES
 from server.logs import event
 from server.store import Store
 from server.store.connection import UNREACHABLE
@@ -93,7 +94,7 @@ class ExternalBroker:
     def _send(self, task: Publishable) -> None:
         with self._errors():
             self._app.send_task(
-                task.task_type,
+                WIRE_NAMES.get(task.task_type, task.task_type),
                 task_id=task.id,
                 queue=task.queue,
                 priority=PRIORITY[task.rank],

@@ -15,6 +15,9 @@ _BODY = b64encode(b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null
 #: Placeholders in the template. Names of task types and queues cannot contain these characters.
 _ID, _TAG = "<id>", "<tag>"
 
+#: Names of our Celery tasks that are not those of their task types, because a user's Celery task has that name.
+WIRE_NAMES: dict[str, str] = {}
+
 #: Celery's priorities on Redis go from 0, the highest, to 9.
 WIRE_PRIORITY = {"high": 0, "normal": 5, "low": 9}
 
@@ -40,7 +43,7 @@ def _template(task_type: str, queue: str, priority: int) -> str:
         "content-type": "application/json",
         "headers": {
             "lang": "py",
-            "task": task_type,
+            "task": WIRE_NAMES.get(task_type, task_type),
             "id": _ID,
             "shadow": None,
             "eta": None,

@@ -1,11 +1,14 @@
 """Celery's result backend over the store: `AsyncResult(id).state` and the HTTP routes read the same record."""
 
+import ast
 import json
 from contextlib import suppress
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from importlib import import_module
+from typing import Any, cast
 
 import redis
+from celery.backends.base import SyncBackendMixin
 from celery.backends.redis import RedisBackend
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
@@ -66,6 +69,15 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
         return result
 
+    def wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> Any:
+        """Wait for the end of a task, for `AsyncResult.get`. Stock Celery waits for a message that ours do not send."""
+        if not self._is_ours(result.id):
+            return super().wait_for_pending(result, timeout=timeout, **options)
+        every = {"interval": 0.1, "on_interval": options.get("on_interval")}
+        meta = cast(Any, SyncBackendMixin).wait_for(self, result.id, timeout=timeout, **every)
+        result._maybe_set_cache(meta)
+        return result.maybe_throw(propagate=options.get("propagate", True), callback=options.get("callback"))
+
     def _is_ours(self, task_id: str) -> bool:
         return bool(self.client.hexists(self.app.store.keys.task(task_id), "s"))
 
@@ -90,7 +102,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
     def _celery_result(self, record: Record) -> Any:
         if record.status is Status.SUCCEEDED:
             return json.loads(self.app.store.tasks.result(record))
-        return _celery_error(record)
+        return _celery_error(record, self.app.store.tasks.failures([record.id])[0])
 
 
 def _release_next(store: Store, task_type: str, owner: str) -> None:
@@ -98,10 +110,28 @@ def _release_next(store: Store, task_type: str, owner: str) -> None:
         release_next(store, task_type, owner)
 
 
-def _celery_error(record: Record) -> Any:
-    if record.error and record.status in (Status.FAILED, Status.RETRYING):
-        words = [record.error["type"].rpartition("/")[2], record.error["detail"]]
-        return {"exc_type": "TaskError", "exc_message": words, "exc_module": "server.sdk.errors"}
+def _celery_error(record: Record, report: bytes | None) -> Any:
+    """Return what Celery makes an exception of: the function's own if its class can be imported, else a TaskError."""
+    if not record.error or record.status not in (Status.FAILED, Status.RETRYING):
+        return None
+    name = record.error["type"].rpartition("/")[2]
+    if name == "task-error" and report is not None and (original := _original(json.loads(report))):
+        return original
+    return {"exc_type": "TaskError", "exc_message": [name, record.error["detail"]], "exc_module": "server.sdk.errors"}
+
+
+def _original(report: dict[str, str]) -> dict[str, Any] | None:
+    """Return the exception of a failure report (`server.services.failures`), whose class may be nested in another."""
+    parts = report["exception"].split(".")
+    for at in range(len(parts) - 1, -1, -1):
+        module = ".".join(parts[:at]) or "builtins"
+        with suppress(Exception):  # a module may fail in any way when it is imported
+            found: Any = reduce(getattr, parts[at:], import_module(module))
+            if issubclass(found, Exception):
+                message = report["message"]
+                args = [ast.literal_eval(message)] if issubclass(found, KeyError) else [message] if message else []
+                found(*args)
+                return {"exc_type": ".".join(parts[at:]), "exc_message": args, "exc_module": module}
     return None
 
 

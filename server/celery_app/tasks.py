@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import Celery, Task
 
+from server.celery_app.message import WIRE_NAMES
 from server.celery_app.worker.execution import execute
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import TaskError
@@ -13,15 +14,16 @@ from server.sdk.registry import catalog, definition, is_registered
 def register_tasks(app: Celery) -> None:
     """Register a Celery task for each task type in the catalog."""
     for each in catalog():
-        if each.name not in app.tasks:
-            _register(app, each)
+        name = WIRE_NAMES.get(each.name, each.name)
+        if name not in app.tasks:
+            _register(app, each, name)
 
 
-def _register(app: Celery, made: TaskDefinition) -> None:
+def _register(app: Celery, made: TaskDefinition, name: str) -> None:
     def body(self: Task) -> Any:
         return execute(made, self)
 
-    body.__qualname__ = made.name  # not __name__, which Celery compiles: `my-task` is not an identifier
+    body.__qualname__ = name  # not __name__, which Celery compiles: `my-task` is not an identifier
     body.__module__ = made.function.__module__
     body.__doc__ = made.description
     options = {
@@ -33,7 +35,7 @@ def _register(app: Celery, made: TaskDefinition) -> None:
         "time_limit": made.limits.hard,
         "throws": (TaskError,),  # expected: no traceback in the log
     }
-    app.task(name=made.name, **options)(body)
+    app.task(name=name, **options)(body)
 
 
 def route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:

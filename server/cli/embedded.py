@@ -1,5 +1,6 @@
 """Coatcheck inside another application's process: `submit` in a view, in a script, in a task."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +23,8 @@ def open_store(settings: Settings) -> Store:
         SettingsError: as `server.tasks.load`.
     """
     store = Store(settings)
-    if settings.broker_is_redis:
-        tasks.load(settings)
-    else:
+    tasks.load(settings)
+    if not settings.broker_is_redis or "server.celery_app" in sys.modules:  # it is if a task was exposed
         from server.celery_app import create_celery
 
         create_celery(store, current=False)  # the application's own Celery stays the current one

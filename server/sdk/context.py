@@ -77,6 +77,11 @@ class Context:
         return self._store.settings
 
     @property
+    def deliveries(self) -> int:
+        """How often a worker has started the task, with this attempt."""
+        return self._attempt.deliveries
+
+    @property
     def retries(self) -> int:
         """The number of failed attempts before this one."""
         return self._attempt.retries

@@ -18,7 +18,7 @@ from server.sdk.results import ResultWriter, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
-from server.store.record import FREE, Throttle
+from server.store.record import FREE, PRIORITIES, Throttle
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -80,6 +80,7 @@ class TaskDefinition:
     limits: Limits
     retries: Retries
     queue: str
+    priority: str = "normal"
     accepts: tuple[str, ...] = ()
     recognizes: Callable[[bytes], bool] | None = None
     max_upload_bytes: int | None = None
@@ -96,6 +97,7 @@ class TaskDefinition:
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
         self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")
         self._require("queue", _QUEUE.fullmatch(self.queue), "must consist of letters, digits and _ . -")
+        self._require("priority", self.priority in PRIORITIES, f"must be one of {', '.join(PRIORITIES)}")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
         self._require("accepts", accepts, "must be a tuple of media types such as 'image/png' or 'text/*'")
         self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")

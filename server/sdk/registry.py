@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from server.sdk import celery_adapter, signature
+from server.sdk import signature
 from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.errors import UnknownTaskType
 from server.store.record import Throttle
 
-__all__ = ["catalog", "definition", "expose", "is_registered", "task"]
-
-if TYPE_CHECKING:
-    from celery import Task
+__all__ = ["add", "catalog", "definition", "is_registered", "task"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +26,7 @@ def task(
     retry_on: tuple[type[Exception], ...] = (Exception,),
     retry_backoff: float = 1.0,
     queue: str = "default",
+    priority: str = "normal",
     max_upload_bytes: int | None = None,
     accepts: tuple[str, ...] = (),
     recognizes: Callable[[bytes], bool] | None = None,
@@ -47,6 +45,7 @@ def task(
         retries: how often the function is retried after an exception in `retry_on`.
         retry_backoff: seconds before the first retry; doubled each time, with jitter.
         queue: the queue in which its tasks wait.
+        priority: `high`, `normal` or `low`, for submits that do not name one.
         max_upload_bytes: the limit of one file; `MAX_UPLOAD_BYTES` limits the whole request.
         accepts: media types of its uploads, such as `image/png` or `text/*`; empty accepts any type.
         recognizes: called with an upload's first bytes where its declared type is not among `accepts`; true accepts
@@ -64,42 +63,39 @@ def task(
 
     def register(function: F) -> F:
         task_name = str(name or getattr(function, "__name__", ""))
-        if task_name in _definitions:
-            raise ValueError(
-                f"{task_name}: a task with this name already exists, in {_definitions[task_name].function.__module__}"
-            )
         text = getdoc(function) or ""
-        _definitions[task_name] = TaskDefinition(
-            name=task_name,
-            function=function,
-            signature=signature.read(function, check),
-            summary=summary or text.partition("\n")[0],
-            description=text,
-            limits=Limits(soft_time_limit, time_limit),
-            retries=Retries(retries, retry_on, retry_backoff),
-            queue=queue,
-            accepts=accepts,
-            recognizes=recognizes,
-            max_upload_bytes=max_upload_bytes,
-            throttle=Throttle(max_running, per_minute, limit_per_owner),
+        add(
+            TaskDefinition(
+                name=task_name,
+                function=function,
+                signature=signature.read(function, check),
+                summary=summary or text.partition("\n")[0],
+                description=text,
+                limits=Limits(soft_time_limit, time_limit),
+                retries=Retries(retries, retry_on, retry_backoff),
+                queue=queue,
+                priority=priority,
+                accepts=accepts,
+                recognizes=recognizes,
+                max_upload_bytes=max_upload_bytes,
+                throttle=Throttle(max_running, per_minute, limit_per_owner),
+            )
         )
         return function
 
     return register
 
 
-def expose(celery_task: "Task", *, name: str | None = None) -> None:
-    """Make an existing, unchanged Celery task a task type: `expose(add)`.
-
-    Its name in the API is `name`, or the last part of its Celery name. It keeps its time limits and retries.
+def add(made: TaskDefinition) -> None:
+    """Register a task type.
 
     Raises:
-        TypeError, ValueError: as `task`; also if the name equals the Celery task's full name.
+        ValueError: its name is in use.
     """
-    task_name = name or celery_task.name.rpartition(".")[2]
-    if task_name == celery_task.name:
-        raise ValueError(f"{task_name!r} is the Celery task's own name: choose another one with name='…'")
-    task(name=task_name, **celery_adapter.options_of(celery_task))(celery_adapter.function_of(celery_task))
+    if made.name in _definitions:
+        module = _definitions[made.name].function.__module__
+        raise ValueError(f"{made.name}: a task with this name already exists, in {module}")
+    _definitions[made.name] = made
 
 
 def catalog() -> Iterable[TaskDefinition]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar
@@ -135,8 +136,10 @@ class Client:
         owner: str,
         idempotency_key: IdempotencyKey | None = None,
         request_id: str = "",
+        queue: str = "",
     ) -> Ticket:
         """Store a task and return its ticket. `given` has its parameters and the options of a submit, by name.
+        `queue` replaces that of the task type.
 
         Raises:
             CoatcheckError: nothing was stored: `UnknownTaskType`, `InvalidInput`, `QuotaExceeded`, `StoreUnavailable`
@@ -144,7 +147,11 @@ class Client:
         """
         parameters = {name: value for name, value in given.items() if name not in OptionsIn.model_fields}
         options = self._options({name: value for name, value in given.items() if name in OptionsIn.model_fields})
-        with _as_coatcheck(), self._submission(task, owner, request_id, options, idempotency_key) as submission:
+        made = definition(task)
+        if queue:
+            made = replace(made, queue=queue)
+        submission = Submission(self.store, made, owner, request_id, options, idempotency_key)
+        with _as_coatcheck(), submission:
             accepted = submission.submit(self._input(submission, parameters))
             return Ticket(self.store, accepted.record.id)
 
@@ -157,11 +164,6 @@ class Client:
             return ticket.id
 
         return submit
-
-    def _submission(
-        self, task: str, owner: str, request_id: str, options: Options, key: IdempotencyKey | None
-    ) -> Submission:
-        return Submission(self.store, definition(task), owner, request_id, options, key)
 
     def _options(self, given: dict[str, Any]) -> Options:
         for name, value in given.items():

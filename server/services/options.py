@@ -20,11 +20,14 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of a submit: `delay`, `ttl` and `cancel_after` in seconds, `not_before_ms` since 1970."""
+    """Options of a submit: `delay`, `ttl` and `cancel_after` in seconds, `not_before_ms` since 1970.
+
+    Without a `priority` the task has that of its type.
+    """
 
     delay: float = 0.0
     not_before_ms: int = 0
-    priority: str = "normal"
+    priority: str = ""
     tags: tuple[str, ...] = ()
     ttl: int | None = None
     cancel_after: float = 0.0
@@ -92,7 +95,7 @@ def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool =
     return Options(
         delay=read.delay,
         not_before_ms=max(0, int(read.not_before.timestamp() * 1000)) if read.not_before else 0,
-        priority=read.priority,
+        priority=read.priority if "priority" in read.model_fields_set else "",
         tags=tuple(dict.fromkeys(read.tag)),
         ttl=read.ttl,
         cancel_after=read.cancel_after or 0.0,

@@ -103,7 +103,7 @@ class Submission:
             task_type=self.definition.name,
             input=given.stored(),
             queue=self.definition.queue,
-            priority=options.priority,
+            priority=options.priority or self.definition.priority,
             request_id=self._request_id,
             has_uploads=self.uploads.any,
             upload_bytes=self.uploads.bytes,

@@ -14,10 +14,10 @@ from celery import Task
 from celery.exceptions import Ignore
 from celery.result import allow_join_result
 
+from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child_memory
 from server.celery_app.worker.endings import ending_of
 from server.logs import event
-from server.sdk.celery_adapter import Replaced
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve

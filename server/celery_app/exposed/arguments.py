@@ -1,0 +1,86 @@
+"""The parameters of a Celery task as those of a task type: each with a name and a type."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from inspect import Parameter
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import JsonValue, TypeAdapter, WithJsonSchema
+
+_KINDS = ("string", "number", "boolean", "object", "array", "null")
+
+#: Any JSON value, as the type of a parameter without one.
+AnyJson = Annotated[JsonValue, WithJsonSchema({"anyOf": [{"type": kind} for kind in _KINDS]})]
+
+
+class Arguments:
+    """The parameters of one Celery task. `*args` is a list and `**kwargs` an object, by their names."""
+
+    def __init__(self, function: Callable[..., Any], types: Mapping[str, Any], *, untyped: bool) -> None:
+        self._given = inspect.signature(function)
+        self._hints = {**_hints(function, untyped), **types}
+        if unknown := sorted(types.keys() - self._given.parameters.keys()):
+            raise TypeError(f"{function.__qualname__} has no parameter {unknown[0]!r}, which `types` names")
+        self._untyped = untyped
+        self.parameters = [self._parameter(each) for each in self._given.parameters.values()]
+        self.returns = Any if untyped else self._hints.get("return", Any)
+
+    def _parameter(self, given: Parameter) -> Parameter:
+        hint, default = self._hints.get(given.name, Any), given.default
+        if default is None and hint is not Any:
+            hint = hint | None
+        if self._untyped and not _fits(hint, default):
+            hint = AnyJson
+        if given.kind is Parameter.VAR_POSITIONAL:
+            hint, default = list[hint], []  # type: ignore[valid-type]
+        elif given.kind is Parameter.VAR_KEYWORD:
+            hint, default = dict[str, hint], {}  # type: ignore[valid-type]
+        return Parameter(given.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+    def call(self, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return positional and keyword arguments for the function, from the parameters of a task type."""
+        kinds = {name: each.kind for name, each in self._given.parameters.items()}
+        by_place = bool(next((named[name] for name, kind in kinds.items() if kind is Parameter.VAR_POSITIONAL), ()))
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            if kind is Parameter.VAR_POSITIONAL:
+                args += named[name]
+            elif kind is Parameter.VAR_KEYWORD:
+                kwargs |= named[name]
+            elif kind is Parameter.POSITIONAL_ONLY or (by_place and kind is Parameter.POSITIONAL_OR_KEYWORD):
+                args.append(named[name])
+            else:
+                kwargs[name] = named[name]
+        return tuple(args), kwargs
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a task type, from the arguments of a call.
+
+        Raises:
+            TypeError: they do not match the function.
+        """
+        return dict(self._given.bind(*args, **kwargs).arguments)
+
+
+def _hints(function: Callable[..., Any], untyped: bool) -> dict[str, Any]:
+    try:
+        return get_type_hints(inspect.unwrap(function), include_extras=True)
+    except NameError:
+        if untyped:
+            return {}
+        raise
+
+
+def _fits(hint: Any, default: Any) -> bool:
+    """Return whether a hint can be the type of a parameter with this default."""
+    if hint in (Any, object, bytes):
+        return False
+    try:
+        adapter = TypeAdapter(hint)
+        schema = adapter.json_schema()
+        if default is not Parameter.empty:
+            adapter.validate_python(default)
+    except Exception:  # pydantic has several for a type that it does not know
+        return False
+    return bool(schema.keys() - {"title", "description"})

@@ -1,0 +1,62 @@
+"""The options of a Celery task as those of a task type. What cannot be kept is a sentence in the log at the start."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from celery import Task
+
+from server.celery_app.message import priority_of
+from server.sdk.definition import Limits
+from server.store.record import DEFAULT_QUEUE, Throttle
+
+#: Default time limits in seconds, as those of `@task`, for a Celery task without limits.
+_SOFT, _HARD = 300.0, 330.0
+
+_RATE = re.compile(r"([0-9.]+)(?:/([smh]))?")
+_PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
+
+
+def limits_of(task: Task) -> Limits:
+    """Return the time limits of the task, or those of its application."""
+    hard = task.time_limit or task.app.conf.task_time_limit or _HARD
+    soft = task.soft_time_limit or task.app.conf.task_soft_time_limit or _SOFT
+    return Limits(min(float(soft), hard * 0.9), float(hard))
+
+
+def throttle_of(task: Task) -> Throttle:
+    """Return the rate limit: over all workers, where stock Celery has it for each worker."""
+    return Throttle(per_minute=max(1, round(rate))) if (rate := _rate(task)) else Throttle()
+
+
+def _rate(task: Task) -> float:
+    """Return how many may start in a minute; 0 means no limit."""
+    match = _RATE.fullmatch(str(task.rate_limit or ""))
+    return float(match[1]) * _PER_MINUTE[match[2] or "s"] if match else 0.0
+
+
+def priority_name(task: Task, number: int | None) -> str:
+    """Return our priority for Celery's number: 0 is the highest on Redis, and the lowest on RabbitMQ."""
+    if number is None:
+        return "normal"
+    on_redis = str(task.app.conf.broker_url or "").startswith(("redis", "sentinel"))
+    return priority_of(number if on_redis else 9 - number)
+
+
+def queue_of(task: Task) -> str:
+    """Return the queue that the task names itself."""
+    return str(getattr(task, "queue", None) or DEFAULT_QUEUE)
+
+
+def not_kept(task: Task) -> Iterator[str]:
+    """Yield a sentence for each option that has no equivalent."""
+    rate = _rate(task)
+    if rate and rate != max(1, round(rate)):
+        yield f"rate_limit {task.rate_limit} is kept as {max(1, round(rate))} a minute."
+    if task.expires is not None:
+        yield "expires is not kept: use the option cancel_after of a submit."
+    if task.serializer not in (None, "json"):
+        yield f"serializer {task.serializer} is not kept: arguments and results are JSON."
+    names: dict[str, Any] = {name: getattr(task, name, None) for name in ("exchange", "routing_key")}
+    for name in (name for name, value in names.items() if value):
+        yield f"{name} is not kept: name a queue."

@@ -1,0 +1,66 @@
+"""`delay`, `apply_async`, `send_task` and `celery call` of an exposed task make a record, as a submit over HTTP does.
+
+Parts of a chain, a group or a chord run as on stock Celery, without a record, and so does a call with an option that a
+record does not have, such as its own `task_id`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from celery import Celery, current_task
+from celery.result import AsyncResult
+
+from server.celery_app.exposed.expose import Exposed, exposed_tasks
+from server.celery_app.exposed.options import priority_name
+from server.services.client import Client
+from server.store import Store
+
+#: Options that a record does not have: those of chains, groups and chords, and those that change the message.
+_STOCK = frozenset(
+    {"chain", "chord", "group_id", "link", "link_error", "parent_id", "root_id", "task_id", "expires", "reply_to"}
+)
+
+#: The owner of a call that no task of ours makes; over HTTP, the owner on a server without keys.
+_OWNER = "local"
+
+
+def send(
+    app: Celery, store: Store, stock: Callable[..., Any], name: str, args: Any = None, kwargs: Any = None, **more: Any
+) -> Any:
+    """Submit an exposed task and return its `AsyncResult`; send every other task with Celery's own method."""
+    exposed = exposed_tasks.get(name)
+    if exposed is None or any(more.get(option) for option in _STOCK):
+        return stock(name, args, kwargs, **more)
+    parent = getattr(current_task.request, "attempt", None) if current_task else None
+    ticket = Client(store).submit(
+        exposed.name,
+        exposed.arguments.bind(tuple(args or ()), kwargs or {}) | _options(exposed, more),
+        owner=parent.owner if parent else _OWNER,
+        queue=_queue(more.get("queue")),
+    )
+    return AsyncResult(ticket.id, app=app)
+
+
+def install(app: Celery, store: Store) -> None:
+    """Let the other Celery applications of this process send their exposed tasks to this store."""
+    for other in {each.task.app for each in exposed_tasks.values()} - {app}:
+        if not isinstance(other.__dict__.get("send_task"), partial):
+            other.send_task = partial(send, app, store, other.send_task)
+
+
+def _options(exposed: Exposed, more: Mapping[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if more.get("countdown"):
+        options["delay"] = max(0.0, float(more["countdown"]))
+    if eta := more.get("eta"):
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        options["not_before"] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if (priority := more.get("priority")) is not None:
+        options["priority"] = priority_name(exposed.task, priority)
+    return options
+
+
+def _queue(given: Any) -> str:
+    return str(getattr(given, "name", given) or "")

@@ -1,0 +1,195 @@
+"""Celery tasks as public projects have them, none of them written for this server."""
+
+import os
+import time
+from typing import Any
+
+from celery import Celery, Task, shared_task
+from flask import Flask, current_app
+
+from server import expose, expose_all
+
+flask_app = Flask("found")
+flask_app.config["GREETING"] = "hello"
+
+
+class FlaskTask(Task):
+    """Flask's documented pattern: each task has an application context."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with flask_app.app_context():
+            return self.run(*args, **kwargs)
+
+
+#: An application of its own, as a project has it, with a broker that is not there.
+project = Celery("project", broker="redis://127.0.0.1:1/0", task_cls=FlaskTask)
+
+
+@project.task
+def add(x, y):  # type: ignore[no-untyped-def]  # Celery's first steps
+    """Add two values of any type."""
+    return x + y
+
+
+@project.task(name="tasks.xsum")
+def xsum(numbers):  # type: ignore[no-untyped-def]
+    """Celery's example of a chord's body."""
+    return sum(numbers)
+
+
+@project.task(bind=True)
+def dump_context(self, x, y):  # type: ignore[no-untyped-def]
+    """Celery's example of a bound task."""
+    request = self.request
+    return {"id": request.id, "args": request.args, "kwargs": request.kwargs, "retries": request.retries}
+
+
+@project.task(name="sleep")
+def sleep(seconds):  # type: ignore[no-untyped-def]  # Flower's examples
+    """Sleep; its Celery name has no dots."""
+    time.sleep(seconds)
+
+
+@project.task
+def echo(msg, timestamp=False):  # type: ignore[no-untyped-def]
+    """Return a message."""
+    return f"{int(timestamp)}: {msg}"
+
+
+@project.task
+def error(msg):  # type: ignore[no-untyped-def]
+    """Fail."""
+    raise KeyError(msg)
+
+
+@project.task
+def context() -> str:
+    """Flask's pattern: the task needs the application."""
+    return str(current_app.config["GREETING"])
+
+
+@shared_task(bind=True, ignore_result=False)
+def process(self: Task, total: int) -> object:
+    """Flask's example with progress."""
+    for done in range(total):
+        self.update_state(state="PROGRESS", meta={"current": done + 1, "total": total})
+        time.sleep(0.2)
+    return {"current": total, "total": total}
+
+
+@shared_task
+def total(found):  # type: ignore[no-untyped-def]
+    """Add the totals of one or of several."""
+    return sum(each["total"] for each in (found if isinstance(found, list) else [found]))
+
+
+@project.task(name="create_task")
+def create_task(task_type):  # type: ignore[no-untyped-def]  # a tutorial of FastAPI with Celery
+    """Work for some time."""
+    time.sleep(int(task_type) / 10)
+    return True
+
+
+@project.task(rate_limit="1/h", serializer="pickle", priority=0, queue="slow", time_limit=20, ignore_result=True)
+def with_options(*numbers, scale=1, **more):  # type: ignore[no-untyped-def]
+    """A task with options of which some have no equivalent."""
+    return [number * scale for number in numbers]
+
+
+@project.task
+def collects(*numbers: int, scale: int = 1, **names: str) -> dict[str, Any]:
+    """Accept any number of arguments."""
+    return {"numbers": [number * scale for number in numbers], "names": names}
+
+
+seen: list[Any] = []
+
+
+class Notes(Task):
+    """A base class with every handler, which notes what it is called with."""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        seen.clear()
+        seen.append(["before_start", task_id == self.request.id])
+
+    def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.note("on_retry", type(exc).__name__, bool(einfo.traceback))
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.note("on_failure", type(exc).__name__, bool(einfo.traceback))
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        self.note("on_success", retval, kwargs)
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.note("after_return", status)
+
+    def note(self, *words: Any) -> None:
+        """Write all notes of this run where a test reads them."""
+        from ledger_client import client
+
+        seen.append(list(words))
+        if words[0] == "after_return":
+            client().rpush("test:handlers", repr(seen))
+
+
+class Broken(Exception):
+    """An exception of the project's own."""
+
+
+@project.task(
+    bind=True, base=Notes, autoretry_for=(OSError,), retry_backoff=False, default_retry_delay=0, max_retries=1
+)
+def noted(self: Task, how: str) -> str:
+    """End in a way."""
+    if how == "retry" and not self.request.retries:
+        raise OSError("once")
+    if how == "other" and not self.request.retries:
+        raise self.retry(kwargs={"how": "changed"}, countdown=0)
+    if how == "fail":
+        raise Broken("for good")
+    return f"{how} {self.request.retries}"
+
+
+@project.task(bind=True)
+def steps(self: Task) -> None:
+    """Report states of its own, without numbers and with a percentage."""
+    self.update_state(state="STEP 1", meta={"percent": 40, "step": "reading"})
+    time.sleep(0.2)
+    self.update_state(state="LOADING")
+    time.sleep(30)
+
+
+@project.task(bind=True, acks_late=True)
+def dies_late(self: Task) -> int:
+    """Kill its process in the first run; it may run again."""
+    return _dies("late")
+
+
+@project.task
+def dies_early() -> int:
+    """Kill its process in the first run; it must not run again."""
+    return _dies("early")
+
+
+def _dies(name: str) -> int:
+    from ledger_client import client
+
+    runs = int(client().incr(f"test:runs:{name}"))
+    if runs == 1:
+        os.kill(os.getpid(), 9)
+    return runs
+
+
+@project.task
+def calls_another(x: int) -> str:
+    """Start another exposed task."""
+    return str(add.delay(x, 1).id)
+
+
+expose(add, types={"x": int, "y": int}, name="found_tasks.add")
+expose(sleep, untyped=True, name="sleep_of_flower")
+expose(collects)
+expose(process)
+expose(total, untyped=True)
+expose_all(project)

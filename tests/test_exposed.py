@@ -1,0 +1,171 @@
+"""Celery tasks of public projects, unchanged, as task types: in real workers, over HTTP and by Celery's own calls."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import ROOT, Service, eventually
+
+HANDLERS = "test:handlers"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="found_tasks", LEASE_SECONDS="5") as made:
+        yield made.start()
+
+
+def python(service: Service, code: str) -> str:
+    """Run code in the project's own process, which loads its tasks."""
+    code = f"from server.cli.entry import celery\nfrom found_tasks import *\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=service.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def noted(service: Service, how: str) -> list[Any]:
+    """Run the task with handlers; what they noted in each run."""
+    service.redis.client.delete(HANDLERS)
+    service.wait_for(service.submit("noted", how=how))
+    runs = [ast.literal_eval(line.decode()) for line in service.redis.client.lrange(HANDLERS, 0, -1)]
+    assert all(run[0] == ["before_start", True] for run in runs)
+    return [run[1:] for run in runs]
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "result"),
+    [
+        ("found_tasks.add", {"x": 1, "y": 2}, 3),
+        ("xsum", {"numbers": [1, 2, 3]}, 6),
+        ("sleep_of_flower", {"seconds": 0.01}, None),
+        ("echo", {"msg": "hi", "timestamp": True}, "1: hi"),
+        ("context", {}, "hello"),
+        ("process", {"total": 1}, {"current": 1, "total": 1}),
+        ("create_task", {"task_type": 1}, True),
+        ("with_options", {"numbers": [1]}, None),
+        ("collects", {"numbers": [1, 2], "scale": 3, "names": {"a": "b"}}, {"numbers": [3, 6], "names": {"a": "b"}}),
+    ],
+)
+def test_a_task_of_a_public_project_runs_as_it_is(found: Service, task: str, given: Any, result: Any) -> None:
+    assert found.result(found.submit(task, **given)) == result
+
+
+def test_types_that_are_named_are_checked(found: Service) -> None:
+    assert found.http.post("/tasks/found_tasks.add", json={"x": "one", "y": 2}).status_code == 422
+    assert found.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
+
+
+def test_a_bound_task_sees_its_request(found: Service) -> None:
+    task_id = found.submit("dump_context", x=1, y=[2])
+
+    assert found.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
+
+
+def test_the_handlers_are_called_as_by_celerys_tracer(found: Service) -> None:
+    assert noted(found, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
+    assert noted(found, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
+    assert noted(found, "retry") == [
+        [["on_retry", "OSError", True], ["after_return", "RETRY"]],
+        [["on_success", "retry 1", {"how": "retry"}], ["after_return", "SUCCESS"]],
+    ]
+
+
+def test_a_retry_may_change_the_arguments(found: Service) -> None:
+    assert found.result(found.submit("noted", how="other")) == "changed 1"
+
+
+def test_the_options_count_and_the_others_are_sentences_at_the_start(found: Service) -> None:
+    output = found.workers[0].output()
+    assert 'reason="rate_limit 1/h is kept as 1 a minute."' in output
+    assert 'reason="serializer pickle is not kept' in output
+    task_id = found.submit("with_options", numbers=[1])
+    record = found.store.tasks.get(task_id)
+    assert record is not None
+    assert (record.queue, record.priority) == ("slow", "high")
+
+
+def test_a_state_of_its_own_is_progress_and_message(found: Service) -> None:
+    task_id = found.submit("steps")
+
+    progress = eventually(lambda: found.status(task_id)["progress"])
+
+    assert (progress["percent"], progress["message"]) == (40, "reading")
+    events = found.http.get(f"/tasks/{task_id}", params={"wait": 1})
+    assert events.status_code == 200
+    found.http.post(f"/tasks/{task_id}/cancel")
+
+
+def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Service) -> None:
+    assert found.result(found.submit("dies_late"), seconds=60) == 2
+
+    ended = found.wait_for(found.submit("dies_early"), seconds=60)
+
+    assert (ended["status"], ended["error"]["type"]) == ("failed", "/problems/worker-lost")
+    assert found.redis.client.get("test:runs:early") == b"1"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "add.delay(20, y=3)",
+        "add.apply_async((20, 3), countdown=0.2)",
+        "add.s(20, 3).apply_async()",
+        "project.send_task('found_tasks.add', [20, 3])",
+        "celery.send_task('found_tasks.add', (20,), {'y': 3}, queue='default')",
+    ],
+)
+def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
+    task_id, result = python(found, f"made = {call}\nprint(made.id, made.get(timeout=30))").split()
+
+    assert result == "23"
+    assert found.result(task_id) == 23
+    assert found.status(task_id)["task"] == "found_tasks.add"
+
+
+def test_the_command_celery_call_makes_a_record(found: Service) -> None:
+    command = ["celery", "-A", "wsgi", "call", "found_tasks.echo", "--args", '["hi"]']
+    done = subprocess.run(command, cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=60, check=True)
+
+    assert found.result(done.stdout.split()[-1]) == "0: hi"
+
+
+def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(found: Service) -> None:
+    child = found.result(found.submit("calls_another", x=4))
+
+    assert found.result(child) == 5
+
+
+@pytest.mark.parametrize(
+    ("canvas", "result"),
+    [
+        ("(process.s(1) | total.s())", "1"),
+        ("group(process.s(1), process.s(2))", "[{'current': 1, 'total': 1}, {'current': 2, 'total': 2}]"),
+        ("chord([process.s(1), process.s(2)], total.s())", "3"),
+    ],
+)
+def test_chains_groups_and_chords_run_as_on_stock_celery(found: Service, canvas: str, result: str) -> None:
+    code = f"from celery import chord, group\nprint({canvas}.apply_async().get(timeout=30))"
+
+    assert python(found, code) == result
+
+
+def test_the_original_exception_comes_back(found: Service) -> None:
+    code = """
+for made in (noted.delay("fail"), error.delay("missing")):
+    try:
+        made.get(timeout=30)
+    except Exception as raised:
+        print(type(raised).__module__, repr(raised), end=" ")
+"""
+    assert python(found, code) == "found_tasks Broken('for good') builtins KeyError('missing')"
