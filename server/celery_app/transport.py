@@ -147,15 +147,53 @@ class SafeFetch:
             self._look = False
             raise Empty()
         queue, message = _message(reply)
+        self._received(queue, message)
         self._queue_cycle.rotate(queue)
         self.connection._deliver(message, queue)
         return True
 
+    def _received(self: Any, queue: str, message: dict[str, Any]) -> None:
+        """Forget a message whose consumer does not acknowledge, as of `celery inspect`; keep a queue from expiring."""
+        if queue in self.__dict__.get("_without_ack", ()):
+            self.store.leases.forget_message(message["properties"]["delivery_tag"])
+        self._maybe_update_queues_expire(self.store.redis, queue)
+
+    def _get(self: Any, queue: str) -> dict[str, Any]:
+        """Fetch one message without a consumer, as `celery amqp basic.get` does."""
+        lists = [word for priority in PRIORITIES for word in (queue, priority)]
+        fetch = source("fetch_message", self.store.settings)
+        reply = self.store.redis.eval(fetch, 0, secrets.token_hex(4), *lists)
+        self._maybe_update_queues_expire(self.store.redis, queue)
+        if not reply:
+            raise Empty()
+        return _message(reply)[1]
+
+    def basic_get(self: Any, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        """Fetch one message; without acknowledgement it is forgotten."""
+        message = super().basic_get(queue, no_ack=no_ack, **kwargs)  # type: ignore[misc]
+        if message is not None and no_ack:
+            self.store.leases.forget_message(message.delivery_tag)
+        return message
+
+    def basic_consume(self: Any, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> None:
+        """Note the queues whose consumers do not acknowledge."""
+        without_ack: set[str] = self.__dict__.setdefault("_without_ack", set())
+        (without_ack.add if no_ack else without_ack.discard)(queue)
+        super().basic_consume(queue, no_ack, *args, **kwargs)  # type: ignore[misc]
+
     def _put(self: Any, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         """Publish a message without a record: a user's own Celery task."""
         priority = priority_of(self._get_message_priority(message, reverse=False))
+        expires = self._expires.get(queue, "")
         with self.conn_or_acquire() as client:
-            client.eval(source("publish_message", self.store.settings), 0, queue, priority, json.dumps(message))
+            client.eval(
+                source("publish_message", self.store.settings), 0, queue, priority, json.dumps(message), expires
+            )
+
+    def _delete(self: Any, queue: str, *args: Any, **kwargs: Any) -> None:
+        """Delete a queue, with its notification list."""
+        super()._delete(queue, *args, **kwargs)  # type: ignore[misc]
+        self.store.redis.delete(self.store.keys.bell(queue))
 
     def _queue_bind(self: Any, *args: Any) -> None:
         """Store a binding. If Redis is at `maxmemory` the worker starts without it, in order to free memory."""

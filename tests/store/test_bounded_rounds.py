@@ -65,7 +65,7 @@ def test_a_message_that_was_fetched_and_not_started_comes_back(store: Store) -> 
 
 def test_a_users_own_message_comes_back_as_it_was_and_says_so(store: Store) -> None:
     text = '{"headers": {"list": []}, "properties": {"priority": 9, "delivery_tag": "t", "delivery_info": {"a": []}}}'
-    store.leases._call("publish_message", "mine", "low", text)
+    store.leases._call("publish_message", "mine", "low", text, "")
     assert store.leases._call("fetch_message", "ab", "mine", "low") == [b"mine", text.encode()]
 
     store.leases.restore_messages(["t"])

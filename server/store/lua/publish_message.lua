@@ -1,7 +1,12 @@
 -- Add a user's own Celery message to a queue, and wake a worker.
--- Input: queue, priority, message. Output: none. Publishes nothing.
+-- Input: queue, priority, message, milliseconds after which an unused queue expires or an empty text. Output: none.
+-- Publishes nothing.
 --- @include "messages"
 --- @include "when_full"
 allow_when_full()
 redis.call('LPUSH', LISTS[ARGV[2]](ARGV[1]), ARGV[3])
 notify(ARGV[1])
+if ARGV[4] ~= '' then
+  for _, list in pairs(LISTS) do redis.call('PEXPIRE', list(ARGV[1]), ARGV[4]) end
+  redis.call('PEXPIRE', keys.bell(ARGV[1]), ARGV[4])
+end

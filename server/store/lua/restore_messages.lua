@@ -20,7 +20,9 @@ local function put_back(stored)
   local message, exchange, queue = unpack(cjson.decode(stored))
   -- The original text: if it were decoded and encoded again, an empty list would become an object.
   local text = string.sub(stored, 2, -(#cjson.encode(exchange) + #cjson.encode(queue) + 4))
-  text = string.gsub(text, '"delivery_info"%s*:%s*{', '%0"redelivered": true, ', 1)
+  if not message.properties.delivery_info.redelivered then
+    text = string.gsub(text, '"delivery_info"%s*:%s*{', '%0"redelivered": true, ', 1)
+  end
   redis.call('RPUSH', LISTS[priority_of(message)](queue), text)
   notify(queue)
   restored = restored + 1

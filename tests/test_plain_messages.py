@@ -1,0 +1,113 @@
+"""Messages of plain Celery and kombu on our transport: what a queue keeps, returns and forgets."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import ROOT, Service, eventually
+from kombu import Connection, Exchange, Queue
+
+from server.celery_app.transport import Transport
+
+#: Its routing key is not its name.
+LETTERS = Queue("letters", Exchange("post", type="direct"), routing_key="by.air")
+
+
+@pytest.fixture
+def connection(fresh: Service) -> Iterator[Connection]:
+    options = {"store": fresh.store, "priority_steps": [0, 1, 2]}
+    with Connection(fresh.redis.url, transport=Transport, transport_options=options) as made:
+        yield made
+
+
+def publish(connection: Connection, queue: Queue, body: object = "hello", **options: Any) -> None:
+    connection.Producer().publish(
+        body, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], **options
+    )
+
+
+def receive(connection: Connection, queue: Queue, **options: Any) -> Any:
+    """The next message of a queue, not acknowledged."""
+    found: list[Any] = []
+    with connection.Consumer([queue], callbacks=[lambda _, message: found.append(message)], **options):
+        while not found:
+            connection.drain_events(timeout=5)
+    return found[0]
+
+
+def test_a_message_of_a_queue_with_another_routing_key_comes_back_after_a_kill(
+    fresh: Service, connection: Connection
+) -> None:
+    publish(connection, LETTERS)
+    tag = receive(connection, LETTERS).delivery_tag  # and its process dies
+
+    fresh.store.leases.restore_messages([tag])
+
+    again = receive(connection, LETTERS)
+    assert again.payload == "hello"
+    assert again.delivery_info["redelivered"] is True
+
+
+def test_a_rejected_message_comes_back_as_redelivered_however_often(fresh: Service, connection: Connection) -> None:
+    publish(connection, LETTERS)
+    first = receive(connection, LETTERS)
+    assert not first.delivery_info.get("redelivered")
+    first.reject(requeue=True)
+    stored = fresh.redis.client.lindex("letters\x06\x161", 0)
+
+    for _ in range(3):
+        again = receive(connection, LETTERS)
+        assert again.delivery_info["redelivered"] is True
+        again.reject(requeue=True)
+
+    assert stored is not None
+    assert fresh.redis.client.lindex("letters\x06\x161", 0) == stored
+    receive(connection, LETTERS).ack()
+    assert fresh.redis.client.exists("unacked", "letters", "letters\x06\x161") == 0
+
+
+def test_a_queue_with_an_expiry_expires_when_it_is_not_used(fresh: Service, connection: Connection) -> None:
+    queue = Queue("brief", Exchange("brief"), routing_key="brief", expires=2)
+    publish(connection, queue, "one", priority=5)
+    time.sleep(1)
+    publish(connection, queue, "two", priority=5)
+    time.sleep(1.2)
+    receive(connection, queue).ack()
+    assert 1000 < fresh.redis.client.pttl("brief") <= 2000
+    lists = ("brief", "brief\x06\x161", "brief\x06\x162", fresh.keys.bell("brief"))
+    eventually(lambda: not fresh.redis.client.exists(*lists), seconds=4)
+
+
+def test_one_message_is_read_without_a_consumer(fresh: Service, connection: Connection) -> None:
+    publish(connection, LETTERS, "first")
+    publish(connection, LETTERS, "second")
+    channel = connection.default_channel
+
+    first = channel.basic_get("letters", no_ack=True)
+    second = channel.basic_get("letters")
+
+    assert (first.decode(), second.decode()) == ("first", "second")
+    assert fresh.redis.client.hkeys("unacked") == [second.delivery_tag.encode()]
+    second.ack()
+    assert channel.basic_get("letters") is None
+    assert not fresh.redis.client.exists("unacked")
+
+
+def test_a_consumer_without_acknowledgement_leaves_nothing_behind(fresh: Service, connection: Connection) -> None:
+    publish(connection, LETTERS)
+    receive(connection, LETTERS, no_ack=True)
+    assert not fresh.redis.client.exists("unacked", "unacked_index")
+
+
+def test_celerys_inspect_leaves_no_keys(fresh: Service) -> None:
+    fresh.env["LEASE_SECONDS"] = "3"
+    fresh.start_worker()
+    before = set(fresh.redis.client.keys())
+    ping = subprocess.run(
+        ["celery", "-A", "wsgi", "inspect", "ping"], env=fresh.env, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "pong" in ping.stdout
+    time.sleep(8)  # longer than a message without an owner is left alone
+    assert {key for key in set(fresh.redis.client.keys()) - before if b"reply" in key or b"unacked" in key} == set()
