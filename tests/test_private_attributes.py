@@ -28,7 +28,7 @@ USED = {
         Channel: {
             *("_brpop_start", "_brpop_read", "_brpop_sent_at", "_flush_brpop_reauth", "_queue_cycle", "_queue_bind"),
             *("_connparams", "_create_client", "_disconnect_pools", "_get_pool", "_pool"),
-            *("_get_message_priority", "_put"),
+            *("_delete", "_expires", "_get", "_get_message_priority", "_maybe_update_queues_expire", "_put"),
         },
     },
     "server/celery_app/worker/shutdown.py": {TaskPool: {"_pool"}},
