@@ -95,7 +95,7 @@ def run(
         context = _Context(cast(Store, store), attempt, done.submit)
         if signature.context:
             arguments[signature.context] = context
-        returned = function(**arguments)
+        returned = definition.call(arguments)
         done.files = {each["name"]: b"".join(store.blobs.read(each["key"])) for each in context.stored_files()}
     done.result = pydantic_core.from_json(pydantic_core.to_json(returned, inf_nan_mode="null", by_alias=True))
     return done

@@ -3,6 +3,7 @@
 The ledger is a Redis list of `<task id or word> <event> <time>` lines, written outside all records.
 """
 
+import asyncio
 import itertools
 import os
 import signal
@@ -367,3 +368,11 @@ def submits_others(ctx: Context, number: int) -> list[str]:
         ctx.checkpoint("died", "once")
         os.kill(pid, signal.SIGKILL)
     return ids
+
+
+@task(soft_time_limit=1, time_limit=20)
+async def awaits(ctx: Context, seconds: float) -> str:
+    """Wait in an event loop, with a limit of a second."""
+    note(ctx, "start")
+    await asyncio.sleep(seconds)
+    return "waited"

@@ -147,3 +147,9 @@ def test_every_end_has_a_type_that_is_described(service: Service) -> None:
     for name in ("task-rejected", "invalid-result"):
         page: Any = service.http.get(f"/problems/{name}")
         assert page.status_code == 200
+
+
+def test_an_async_task_runs_and_its_time_limit_interrupts_it(service: Service) -> None:
+    assert service.result(service.submit("awaits", seconds=0.1)) == "waited"
+
+    assert service.wait_for(service.submit("awaits", seconds=30))["error"]["type"] == "/problems/time-limit"

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -125,7 +125,10 @@ def none_default(value: int = None) -> None: ...  # type: ignore[assignment]  # 
 def out_of_bounds(value: Annotated[int, Field(ge=1)] = 0) -> None: ...
 def wait(wait: int) -> None: ...
 def returns_a_class() -> Plain: ...  # type: ignore[empty-body]
-async def asynchronous(value: int) -> None: ...
+async def asynchronous_generator(value: int) -> AsyncIterator[int]:
+    yield value
+
+
 def generator(value: int) -> Iterator[int]:
     yield value
 
@@ -146,8 +149,8 @@ def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
         (out_of_bounds, "the default of the parameter 'value' does not match its type"),
         (wait, "the parameter name 'wait' is reserved"),
         (returns_a_class, "the return type cannot be represented in JSON"),
-        (asynchronous, "a task must be a plain function"),
         (generator, "a task must be a plain function"),
+        (asynchronous_generator, "a task must be a plain function"),
         (Plain, "a task must be a plain function"),
         (partial(any_number, 1), "a task must be a plain function"),
         (unknown_name, "an annotation uses 'Nowhere'"),
@@ -335,5 +338,29 @@ def test_task_modules_are_loaded_and_one_that_is_not_there_is_named(tmp_path: Pa
     assert "TASK_MODULES: there is no module 'not_there'" in bad.stderr
 
 
-def test_every_kind_of_the_house_is_a_plain_function() -> None:
-    assert not [each.name for each in catalog() if asyncio.iscoroutinefunction(each.function)]
+def test_every_included_task_is_a_plain_function() -> None:
+    own = [each.function for each in catalog() if each.function.__module__.startswith("server.")]
+
+    assert not [each for each in own if asyncio.iscoroutinefunction(each)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("import json\n\njson.loads('{')\n", "JSONDecodeError: Expecting property name"),
+        ("import json\n\ndef broken(:\n", "SyntaxError: invalid syntax"),
+        ("from server import task\n\n@task\ndef t(x): ...\n", "TypeError: broken.t: the parameter 'x' has no type"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_a_sentence_with_file_and_line(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    code = "from server.cli.entry import celery"
+
+    ended = run(code, tmp_path, TASK_MODULES="broken")
+
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(f"coatcheck: TASK_MODULES: broken: {sentence}")
+    assert f"({tmp_path / 'broken.py'}, line 3)" in ended.stderr
+    assert ended.stderr.count("\n") == 1

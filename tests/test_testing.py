@@ -1,5 +1,6 @@
 """`server.testing` runs a task as a worker does, without Redis."""
 
+import asyncio
 from datetime import date
 from pathlib import Path
 
@@ -91,3 +92,25 @@ def test_the_submits_of_a_task_are_recorded() -> None:
 
     assert done.submitted == [("divide", {"x": 3, "y": 2}), ("divide", {"x": 1, "y": 1, "delay": 5})]
     assert len(set(done.result)) == 2
+
+
+@task
+def bare_task(number: int) -> int:
+    """A task without options."""
+    return number + 1
+
+
+def test_a_task_needs_no_parentheses() -> None:
+    assert run(bare_task, number=1).result == bare_task(1) == 2
+
+
+@task(name="testing_async")
+async def awaits(ctx: Context, seconds: float) -> str:
+    """Wait in an event loop."""
+    await asyncio.sleep(seconds)
+    ctx.progress(1, 1)
+    return await asyncio.wait_for(asyncio.sleep(0, "waited"), 1)
+
+
+def test_an_async_function_runs() -> None:
+    assert run(awaits, seconds=0.01).result == "waited"

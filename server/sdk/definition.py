@@ -1,5 +1,7 @@
 """A task type: a function, its input and output, and how it may run."""
 
+import asyncio
+import inspect
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -105,6 +107,11 @@ class TaskDefinition:
     def _require(self, option: str, holds: object, what: str) -> None:
         if not holds:
             raise ValueError(f"{self.name}: {option} {what}")
+
+    def call(self, arguments: Mapping[str, Any]) -> Any:
+        """Call the function; run an `async def` in an event loop of its own."""
+        result = self.function(**arguments)
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
 
     @property
     def uploads(self) -> Mapping[str, Arity]:

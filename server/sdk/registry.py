@@ -1,8 +1,9 @@
 """`@task`: a typed function becomes a task type, with an endpoint, validation and a schema."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from inspect import getdoc
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from server.sdk import signature
 from server.sdk.definition import Limits, Retries, TaskDefinition
@@ -16,6 +17,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _definitions: dict[str, TaskDefinition] = {}
 
 
+@overload
+def task(function: F, /) -> F: ...
+
+
+@overload
 def task(
     *,
     name: str | None = None,
@@ -34,8 +40,11 @@ def task(
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
-) -> Callable[[F], F]:
-    """Register a typed function as a task type. The function itself is not changed.
+) -> Callable[[F], F]: ...
+
+
+def task(function: Any = None, /, **options: Any) -> Any:
+    """Register a typed function as a task type: `@task`, or `@task(…)` with options. The function is not changed.
 
     Args:
         name: the name of the task type in the API; by default the function's name.
@@ -61,29 +70,53 @@ def task(
         ValueError: a name is in use or not valid, or an option is not valid.
     """
 
-    def register(function: F) -> F:
-        task_name = str(name or getattr(function, "__name__", ""))
-        text = getdoc(function) or ""
-        add(
-            TaskDefinition(
-                name=task_name,
-                function=function,
-                signature=signature.read(function, check),
-                summary=summary or text.partition("\n")[0],
-                description=text,
-                limits=Limits(soft_time_limit, time_limit),
-                retries=Retries(retries, retry_on, retry_backoff),
-                queue=queue,
-                priority=priority,
-                accepts=accepts,
-                recognizes=recognizes,
-                max_upload_bytes=max_upload_bytes,
-                throttle=Throttle(max_running, per_minute, limit_per_owner),
-            )
-        )
-        return function
+    if function is None:
+        return partial(_register, options)
+    return _register(options, function)
 
-    return register
+
+def _register(options: dict[str, Any], function: F) -> F:
+    add(_definition(function, **options))
+    return function
+
+
+def _definition(
+    function: Callable[..., Any],
+    /,
+    *,
+    name: str | None = None,
+    summary: str | None = None,
+    soft_time_limit: float = 300,
+    time_limit: float = 330,
+    retries: int = 0,
+    retry_on: tuple[type[Exception], ...] = (Exception,),
+    retry_backoff: float = 1.0,
+    queue: str = "default",
+    priority: str = "normal",
+    max_upload_bytes: int | None = None,
+    accepts: tuple[str, ...] = (),
+    recognizes: Callable[[bytes], bool] | None = None,
+    check: Callable[..., object] | None = None,
+    max_running: int = 0,
+    per_minute: int = 0,
+    limit_per_owner: bool = False,
+) -> TaskDefinition:
+    text = getdoc(function) or ""
+    return TaskDefinition(
+        name=str(name or getattr(function, "__name__", "")),
+        function=function,
+        signature=signature.read(function, check),
+        summary=summary or text.partition("\n")[0],
+        description=text,
+        limits=Limits(soft_time_limit, time_limit),
+        retries=Retries(retries, retry_on, retry_backoff),
+        queue=queue,
+        priority=priority,
+        accepts=accepts,
+        recognizes=recognizes,
+        max_upload_bytes=max_upload_bytes,
+        throttle=Throttle(max_running, per_minute, limit_per_owner),
+    )
 
 
 def add(made: TaskDefinition) -> None:

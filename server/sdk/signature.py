@@ -95,11 +95,11 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
 
     Raises:
         TypeError: a parameter has no type or an unsupported one, a reserved name, or a default that does not match
-            its type; or the function is not a plain function. The message names it.
+            its type; or it is not a function. The message names it.
     """
     label = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
-    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function) or _yields(function):
-        raise TypeError(f"{label}: a task must be a plain function, not async, a generator or a class")
+    if not inspect.isfunction(function) or _yields(function):
+        raise TypeError(f"{label}: a task must be a plain function, not a generator or a class")
     hints = _hints(label, function)
     returns = hints.pop("return", Any)
     context, fields, uploads = None, {}, {}

@@ -2,6 +2,9 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from sysconfig import get_path
+from traceback import extract_tb
 
 from server.settings import Settings, SettingsError, load_parts
 
@@ -16,18 +19,38 @@ LEAVES = {
 }
 
 
+#: Files whose lines do not say where an import failed.
+_NOT_THEIRS = ("<", str(Path(__file__).parents[1]), *(get_path(name) for name in ("stdlib", "purelib", "platlib")))
+
+
 def load(settings: Settings) -> None:
     """Import every module that registers tasks, including the user's own (`TASK_MODULES`), and read their settings.
 
     Raises:
-        SettingsError: a module of `TASK_MODULES` does not exist, or a setting of a task is wrong.
+        SettingsError: a module of `TASK_MODULES` cannot be imported, or a setting of a task is wrong.
     """
     for name, package in LEAVES.items():
         if not package or find_spec(package):
             import_module(name)
     for name in settings.task_modules:
-        try:
-            import_module(name)
-        except ModuleNotFoundError as error:
-            raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (for {name!r})") from error
+        _import(name)
     load_parts(settings)
+
+
+def _import(name: str) -> None:
+    """Import a module of the user's."""
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (for {name!r})") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"TASK_MODULES: {name}: {type(error).__name__}: {reason} ({_place(error)})") from error
+
+
+def _place(error: Exception) -> str:
+    """Return the file and the line of an error: the last in their own code, not in ours or a library."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith(_NOT_THEIRS)]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "before its first line"

@@ -106,7 +106,7 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
 
 def _value(definition: TaskDefinition, arguments: dict[str, Any]) -> Any:
     try:
-        return definition.function(**arguments)
+        return definition.call(arguments)
     except Replaced as replaced:
         with allow_join_result():  # Celery forbids waiting inside a task; here all of it runs in this process
             return replaced.signature.apply(throw=True).get()
