@@ -5,8 +5,10 @@ The ledger is a Redis list of `<task id or word> <event> <time>` lines, written 
 
 import asyncio
 import itertools
+import logging
 import os
 import signal
+import threading
 import time
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -376,3 +378,15 @@ async def awaits(ctx: Context, seconds: float) -> str:
     note(ctx, "start")
     await asyncio.sleep(seconds)
     return "waited"
+
+
+@task
+def prints_and_logs(number: int) -> None:
+    """Say something in each way that Python has."""
+    print(f"printed {number}", "and more")
+    logging.getLogger("of.a.library").info("logged %s", number)
+    logging.getLogger("of.a.library").debug("too fine")
+    thread = threading.Thread(target=lambda: print("from a thread"))
+    thread.start()
+    thread.join()
+    print("without an end", end="")

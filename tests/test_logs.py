@@ -100,3 +100,16 @@ def test_a_traceback_is_a_json_text_in_the_line() -> None:
 
     assert line.count("\n") == 0
     assert json.loads(line.partition("traceback=")[2]).endswith("ValueError: a\nb")
+
+
+def test_what_a_task_prints_and_logs_has_its_id_and_reaches_its_events(service: Service) -> None:
+    task_id = service.submit("prints_and_logs", number=7)
+    service.result(task_id)
+
+    entries = service.store.tasks.events(task_id, 0)[1]
+    texts = [each.content["text"] for each in entries if each.word == "log"]
+    assert texts == ["printed 7 and more", "INFO logged 7", "from a thread", "without an end"]
+    lines = [line for line in service.workers[0].output().splitlines() if task_id in line]
+    assert [line for line in lines if 'text="printed 7 and more"' in line]
+    assert [line for line in lines if '"logged 7"' in line or " logged 7 " in line]
+    assert not [line for line in lines if "too fine" in line]

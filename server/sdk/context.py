@@ -113,9 +113,14 @@ class Context:
         except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
 
-    def log(self, text: str) -> None:
-        """Write a line to the worker's log, with the task's id, and to the task's events."""
+    def log(self, text: str, *, keep: bool = True) -> None:
+        """Write a line to the worker's log, with the task's id, and to the task's events unless `keep` is false."""
         event(log, "task.log", task_id=self._attempt.id, request_id=self._attempt.request_id, text=text)
+        if keep:
+            self.keep_line(text)
+
+    def keep_line(self, text: str) -> None:
+        """Write a line to the task's events alone."""
         self._tell(None, text)
 
     def checkpoint(self, key: str, value: str) -> None:

@@ -6,6 +6,7 @@ endings.py        the end that each exception stands for                        
 child_limits.py   a child's memory limit, and its end when its parent dies      temp_files.py  its temporary files
 consumer.py       keeps messages through a lost connection                      request.py     a message that is held
 maintenance/      services, each in a thread of its own: heartbeat, scheduler, rescuer, …
+task_output.py    what a task prints and logs
 shutdown.py       SIGTERM: finish short tasks, give the others back, end in time
 """
 

@@ -17,6 +17,7 @@ from celery.result import allow_join_result
 from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child_memory
 from server.celery_app.worker.endings import ending_of
+from server.celery_app.worker.task_output import captured
 from server.logs import event
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
@@ -94,7 +95,9 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
         with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
             if definition.signature.context:
                 arguments[definition.signature.context] = context
-            result = definition.result_json(_value(definition, arguments))
+            with captured(context):
+                value = _value(definition, arguments)
+            result = definition.result_json(value)
             context.check_result(len(result))
             return result
     except BaseException as error:

@@ -1,0 +1,77 @@
+"""What a task prints and logs: lines of the worker's log with the task's id, and of the task's own log.
+
+A child runs one task at a time, so its threads' lines belong to it, too.
+"""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+from server.sdk.context import Context
+
+#: Lines of one attempt that reach the task's log, which keeps the last 500; the worker's log has all of them.
+MAX_LINES = 1_000
+
+#: Loggers of the server itself: each of its events names its task already.
+_OWN = "server."
+
+
+class _Lines(io.TextIOBase):
+    """A standard output whose lines are those of `ctx.log`."""
+
+    encoding = "utf-8"
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._rest = ""
+        self._number = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._log(line)
+        return len(text)
+
+    def finish(self) -> None:
+        """Write a last line that has no end."""
+        rest, self._rest = self._rest, ""
+        self._log(rest)
+
+    def _log(self, line: str) -> None:
+        if line.strip():
+            self._number += 1
+            self._ctx.log(line, keep=self._number <= MAX_LINES)
+
+
+class _Records(logging.Handler):
+    """The first handler of the root logger: it adds the task's id to each record before the others write it."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__()
+        self._ctx = ctx
+        self._number = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(_OWN):
+            return
+        record.fields = {"task_id": self._ctx.task_id, **getattr(record, "fields", {})}
+        self._number += 1
+        if self._number <= MAX_LINES:
+            self._ctx.keep_line(f"{record.levelname} {record.getMessage()}")
+
+
+@contextmanager
+def captured(ctx: Context) -> Iterator[None]:
+    """Give what is printed and logged in this block to the task."""
+    lines, records, root = _Lines(ctx), _Records(ctx), logging.getLogger()
+    root.handlers.insert(0, records)
+    try:
+        with redirect_stdout(lines):
+            yield
+    finally:
+        lines.finish()
+        root.removeHandler(records)
