@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Python modules with your own tasks, separated by commas."
     )
+    reload: bool = Field(
+        True, description="Restart web and worker of `make run` and `coatcheck run` when a task module changes."
+    )
     unknown_type_seconds: int = Field(
         86_400, ge=0, description="Seconds after which a task fails whose type no worker knows."
     )

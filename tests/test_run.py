@@ -382,3 +382,37 @@ def test_make_run_stops_with_make(site: Site, how: str) -> None:
     make.wait(LIMIT)
     assert site.left() == []
     assert "handed back 1" in site.output
+
+
+def test_a_changed_task_module_starts_web_and_worker_again(site: Site) -> None:
+    (site.folder / "mine.py").write_text("# one")
+    site.start(TASK_MODULES="mine")
+
+    (site.folder / "mine.py").write_text("# two, changed")
+
+    until(lambda: site.output.count("worker up") == 2, lambda: site.output)
+    assert "mine.py has changed: web and worker start again." in site.output
+    assert "handed back 1" in site.output
+
+
+def test_a_module_that_is_broken_for_a_moment_does_not_end_the_runner(site: Site) -> None:
+    worker = (site.folder / "worker.py").read_text()
+    (site.folder / "worker.py").write_text(f"import mine\n{worker}")
+    (site.folder / "mine.py").write_text("")
+    site.start(TASK_MODULES="mine")
+
+    (site.folder / "mine.py").write_text("1 / 0")
+    until(lambda: "It starts again when a task module changes." in site.output, lambda: site.output)
+    (site.folder / "mine.py").write_text("# as good as before")
+
+    until(lambda: site.output.count("worker up") == 2, lambda: site.output)
+
+
+def test_reload_can_be_switched_off(site: Site) -> None:
+    (site.folder / "mine.py").write_text("# one")
+    site.start(TASK_MODULES="mine", RELOAD="false")
+
+    (site.folder / "mine.py").write_text("# two, changed")
+    time.sleep(2)
+
+    assert site.output.count("worker up") == 1

@@ -9,6 +9,7 @@ honcho's Procfile parser and printer are used, but not its `Manager`, because of
 
 import contextlib
 import datetime
+import math
 import os
 import selectors
 import signal
@@ -22,6 +23,7 @@ from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
 from server.cli.orphan_guard import GRACE, Guard
+from server.cli.reload import Watch
 
 #: Seconds before an ended process starts again: the first pause, which doubles up to the maximum.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
@@ -49,8 +51,8 @@ class Stop:
 class Child:
     """One process, the leader of its session, and its incomplete last line.
 
-    `ends` counts its ends in a row; `restart_at` is the time of its next start while it is not running. Times are by
-    `time.monotonic()`.
+    `ends` counts its ends in a row; `restart_at` is the time of its next start while it is not running. A process whose
+    code has changed is asked to end, and has to until `reload_by`. Times are by `time.monotonic()`.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Child:
     unfinished: bytes = b""
     ends: int = 0
     restart_at: float | None = None
+    reload_by: float | None = None
+    reloaded: bool = False
 
     @property
     def gone(self) -> bool:
@@ -72,9 +76,10 @@ class Child:
 class Processes:
     """The running processes. The end of the `with` block stops them."""
 
-    def __init__(self, stop: Stop, guard: Guard) -> None:
+    def __init__(self, stop: Stop, guard: Guard, watch: Watch) -> None:
         self._stop = stop
         self._guard = guard
+        self._watch = watch
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._printer = Printer(sys.stdout)
@@ -113,6 +118,10 @@ class Processes:
             if valkey and (code := valkey.poll()) is not None:
                 self._say(f"valkey ended by itself (code {code}), so everything stops.")
                 return 1
+            if path := self._watch.changed():
+                self._say(f"{path.name} has changed: {' and '.join(each.name for each in self._children)} start again.")
+                for child in self._children:
+                    self._reload(child)
             if not all(self._attend(child) for child in self._children):
                 return 1
             self._relay()
@@ -121,6 +130,10 @@ class Processes:
     def _attend(self, child: Child) -> bool:
         """Start a process again that has ended by itself; return False if it keeps ending."""
         now = time.monotonic()
+        if child.reload_by is not None:
+            if child.gone or now >= child.reload_by:
+                self._restart(child)
+            return True
         if child.restart_at is not None:
             if now >= child.restart_at:
                 self._restart(child)
@@ -128,6 +141,10 @@ class Processes:
         if (code := child.popen.poll()) is None:
             return True
         child.ends = 1 if now - child.started_at > STEADY else child.ends + 1
+        if child.reloaded and now - child.started_at <= STEADY:
+            self._say(f"{child.name} ended by itself (code {code}). It starts again when a task module changes.")
+            child.restart_at = math.inf
+            return True
         if child.ends == MAX_ENDS:
             times = f"{child.name} ended {MAX_ENDS} times in a row (last code {code})"
             self._say(f"{times}, so everything stops. Its last lines above say why.")
@@ -137,6 +154,14 @@ class Processes:
         child.restart_at = now + pause
         return True
 
+    def _reload(self, child: Child) -> None:
+        """Ask a process to end, as at the runner's own end, so that it starts with the changed code."""
+        child.reload_by, child.reloaded = time.monotonic(), True
+        if child.restart_at is None:
+            child.reload_by += GRACE
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.popen.pid, signal.SIGTERM)
+
     def _restart(self, child: Child) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
@@ -145,6 +170,7 @@ class Processes:
             child.output.close()
         child.popen, child.output = self._launch(child.command)
         child.started_at, child.restart_at, child.unfinished = time.monotonic(), None, b""
+        child.reload_by = None
         self._selector.register(child.output, selectors.EVENT_READ, child)
 
     def _say(self, message: str) -> None:

@@ -18,6 +18,7 @@ from server.cli.commands import web, worker
 from server.cli.errors import CannotRun
 from server.cli.orphan_guard import Guard
 from server.cli.processes import Processes, Stop
+from server.cli.reload import Watch
 from server.cli.valkey import EmbeddedValkey
 from server.cli.welcome import welcome
 from server.settings import EMBEDDED_URL_FILE, Settings, SettingsError, load
@@ -59,7 +60,7 @@ def run(stop: Stop) -> int:
             check_redis(config)
         if stop.asked:
             return 0
-        processes = started.enter_context(Processes(stop, guard))
+        processes = started.enter_context(Processes(stop, guard, Watch(config.task_modules if config.reload else ())))
         for name, command in commands.items():
             processes.start(name, command)
         threading.Thread(target=welcome, args=(config.host, config.port, stop), daemon=True).start()
