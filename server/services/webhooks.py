@@ -39,15 +39,15 @@ def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) 
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def deliver(record: Record, secrets: list[str], prefix: str, *, allow_private: bool) -> DeliveryAttempt:
-    """Send the status object once."""
+def deliver(record: Record, secrets: list[str], prefix: str, now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
+    """Send the status object once. Receivers check the signed time, so it is Redis's."""
     body = status_object(record, None, prefix).as_json()
-    at = time.time()
+    began = time.monotonic()
     headers = {
         "Content-Type": "application/json",
         "webhook-id": record.id,
-        "webhook-timestamp": str(int(at)),
-        "webhook-signature": signature(secrets, record.id, int(at), body),
+        "webhook-timestamp": str(now_ms // 1000),
+        "webhook-signature": signature(secrets, record.id, now_ms // 1000, body),
     }
     status, reason = None, None
     try:
@@ -60,4 +60,4 @@ def deliver(record: Record, secrets: list[str], prefix: str, *, allow_private: b
     except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
         event(log, "webhook.error", level=logging.ERROR, error=True, task_id=record.id)
         reason = "The webhook could not be sent."
-    return DeliveryAttempt(int(at * 1000), round((time.time() - at) * 1000), status, reason)
+    return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)

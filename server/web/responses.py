@@ -1,7 +1,6 @@
 """JSON answers: encoding, ETag and 304, and the headers of a status."""
 
 import hashlib
-import time
 from typing import Literal
 
 from flask import Response, request
@@ -9,6 +8,7 @@ from flask import Response, request
 from server.services.status import WireObject, status_object, with_prefix
 from server.services.submit import Accepted
 from server.store import Store
+from server.store.lua import StoreClock
 from server.store.record import Record
 from server.web.addresses import prefix
 from server.web.current import store
@@ -94,7 +94,7 @@ def status_answer(record: Record, status: int = 200) -> Response:
     to_start = seconds_to_start(store(), record, record.position)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, to_start)
-    return _answer(*encoded_status(record, prefix()), status, when(record, to_start))
+    return _answer(*encoded_status(record, prefix()), status, when(record, to_start, store().clock))
 
 
 def result_answer(record: Record) -> Response:
@@ -105,9 +105,9 @@ def result_answer(record: Record) -> Response:
     return json_answer(envelope(record, prefix()), headers={"Vary": "Accept"})
 
 
-def when(record: Record, to_start: float | None) -> dict[str, str]:
+def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str, str]:
     """Build Retry-After for a task that has not ended."""
-    return {} if record.status.done else {"Retry-After": str(retry_after(record, to_start))}
+    return {} if record.status.done else {"Retry-After": str(_retry_after(record, to_start, clock))}
 
 
 def accepted(given: Accepted) -> Response:
@@ -119,7 +119,7 @@ def accepted(given: Accepted) -> Response:
 def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
     """Build the answer 202 with the status object."""
     record = given.record
-    fields = when(record, seconds_to_start(store, record, given.position))
+    fields = when(record, seconds_to_start(store, record, given.position), store.clock)
     fields |= {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
     fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
@@ -138,10 +138,10 @@ def seconds_to_start(store: Store, record: Record, position: int | None) -> floa
     return None if position is None else store.counters.throughput().seconds_to_start(record.task_type, position)
 
 
-def retry_after(record: Record, to_start: float | None) -> int:
+def _retry_after(record: Record, to_start: float | None, clock: StoreClock) -> int:
     """Seconds until the next poll will probably show a change."""
     if record.due_ms is not None:
-        seconds = record.due_ms / 1000 - time.time()  # at most half a minute: this machine's clock will do
+        seconds = record.due_ms / 1000 - clock.now_ns() / 1e9
     else:
         seconds = MIN_RETRY_AFTER if to_start is None else to_start
     return max(MIN_RETRY_AFTER, min(MAX_RETRY_AFTER, round(seconds)))

@@ -164,7 +164,7 @@ class Polls:
     def _status(self, plain: Plain, entry: Entry, prefix: str, status: int = 200) -> Reply:
         record = entry.record
         assert record is not None
-        fields = responses.when(record, entry.to_start)
+        fields = responses.when(record, entry.to_start, self._cache.clock)
         text, etag = entry.encoded(prefix)
         return responses.reply(text, etag, status, fields, matches=plain.etag == etag)
 

@@ -7,8 +7,8 @@ change is published, which happens in the script call that makes the change, bef
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
+from server.store.lua import StoreClock
 from server.store.record import Record, Status
 from server.web.gunicorn_worker.notifier import Notifier, Subscription
 from server.web.long_poll import CHANGES
@@ -64,7 +64,8 @@ class Entry:
 class StatusCache:
     """The cached records of one process. Only an offer may be used from another thread."""
 
-    def __init__(self, notifier: Notifier, post: Callable[..., None]) -> None:
+    def __init__(self, notifier: Notifier, post: Callable[..., None], clock: StoreClock) -> None:
+        self.clock = clock
         self._notifier = notifier
         self._post = post
         self._entries: dict[str, Entry] = {}
@@ -75,7 +76,7 @@ class StatusCache:
         if entry is None or entry.record is None or not self._notifier.in_sync(task_id):
             return None
         return (
-            entry if entry.record is not None and time.time() < entry.until else None
+            entry if entry.record is not None and time.monotonic() < entry.until else None
         )  # `in_sync` may have changed it
 
     def offer(self, task_id: str) -> Offer | None:
@@ -90,24 +91,28 @@ class StatusCache:
             entry.subscription = self._notifier.subscribe(task_id, CHANGES, entry.forget)
         if not self._notifier.in_sync(task_id):
             return None
-        return partial(self._post, self._keep, entry, entry.turn)
+        turn = entry.turn
+
+        def keep(record: Record, to_start: float | None) -> None:
+            """Called by the thread that has read the record: the first look at Redis's clock may wait."""
+            self._post(self._keep, entry, turn, record, to_start, _valid_seconds(record, self.clock.now_ns() / 1e9))
+
+        return keep
 
     def _drop(self, task_id: str) -> None:
         entry = self._entries.pop(task_id)
         if entry.subscription is not None:
             self._notifier.unsubscribe(entry.subscription)
 
-    def _keep(self, entry: Entry, turn: int, record: Record, to_start: float | None) -> None:
+    def _keep(self, entry: Entry, turn: int, record: Record, to_start: float | None, seconds: float) -> None:
         if entry.turn != turn:
             return
         small = len(record.result or b"") <= _MAX_RESULT and not record.files
         entry.keep(replace(record, input=None, result=record.result if small else None))
-        entry.to_start, entry.until = to_start, _until(record)
+        entry.to_start, entry.until = to_start, time.monotonic() + seconds
 
 
-def _until(record: Record) -> float:
-    now = time.time()
+def _valid_seconds(record: Record, now: float) -> float:
     if record.status is Status.QUEUED:
-        return now + _QUEUED_SECONDS
-    expires = record.expires_ms / 1000 if record.expires_ms is not None else now + _OTHER_SECONDS
-    return min(expires, now + _OTHER_SECONDS)
+        return _QUEUED_SECONDS
+    return _OTHER_SECONDS if record.expires_ms is None else min(record.expires_ms / 1000 - now, _OTHER_SECONDS)

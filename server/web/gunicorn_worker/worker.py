@@ -78,7 +78,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
         server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls)
         if _is_plain(store.settings):
-            cache = StatusCache(server.notifier, server.post)
+            cache = StatusCache(server.notifier, server.post, store.clock)
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"
             server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit, locator, scheme)
             server.submits = Submits(store, server.polls, server.post, server.threads.submit)

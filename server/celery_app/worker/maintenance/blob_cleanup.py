@@ -55,7 +55,8 @@ class BlobCleanup:
 
         Only files with an id that this server has issued: a bucket may contain other objects.
         """
-        before = time.time() - ORPHANED_AFTER
+        # Redis and buckets have their own clocks, a folder has this machine's: the earlier one is safe.
+        before = min(time.time(), self._store.leases.now_ms() / 1000) - ORPHANED_AFTER
         old = (task_id for task_id, changed in self._store.blobs.prefixes() if changed < before)
         secret = self._store.read_secret()
         number = 0

@@ -82,10 +82,13 @@ class WebhookSender:
                 self._store.webhooks.record_attempts(task_id, lease, tries, PUT_OFF)
                 return
             secrets = self._store.webhook_secrets.signing(record.owner)
+            now_ms = self._store.webhooks.now_ms()
         self._calls[task_id] = host, time.monotonic()
         try:
             settings = self._store.settings
-            made = deliver(record, secrets, settings.public_prefix, allow_private=settings.allow_private_addresses)
+            made = deliver(
+                record, secrets, settings.public_prefix, now_ms, allow_private=settings.allow_private_addresses
+            )
         finally:
             del self._calls[task_id]
         self._record(task_id, lease, tries, made)
