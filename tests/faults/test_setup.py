@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import PROCFILE, ROOT, Process, Service, eventually
+from old_redis import OldRedis
 
 
 def doctor(service: Service) -> tuple[int, str]:
@@ -64,6 +65,22 @@ def test_a_redis_with_few_connections_is_a_warning(fresh: Service) -> None:
     restart(fresh, "--maxclients", "20")
     code, text = doctor(fresh)
     assert (code, "warning: Redis accepts 20 connections" in text) == (0, True)
+
+
+def test_a_redis_that_is_too_old_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+    with OldRedis(fresh.redis.port).listening() as fresh.env["REDIS_URL"]:
+        _stopped(fresh, "Redis 6.0.9 is too old. Use Redis 6.2 or newer, or Valkey.")
+
+
+def test_a_redis_that_is_replaced_by_an_older_one_is_not_ready(fresh: Service) -> None:
+    redis = OldRedis(fresh.redis.port)
+    redis.old = False
+    with redis.listening() as fresh.env["REDIS_URL"]:
+        fresh.start()
+        eventually(lambda: ready(fresh)[0] == 200)
+        redis.old = True
+        eventually(lambda: "too old" in ready(fresh)[1].get("detail", ""))
+        assert ready(fresh)[0] == 503
 
 
 def test_a_cluster_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
