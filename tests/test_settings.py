@@ -94,6 +94,8 @@ WRONG = [
     ("LOG_LEVEL", "LOUD"),
     ("MAX_UPLOAD_BYTES", "-1"),
     ("REDIS_TLS_VERIFY", "perhaps"),
+    ("PUBLIC_URL", "example.org/jobs"),
+    ("TRUSTED_PROXIES", "127.0.0.1,nobody"),
 ]
 
 COMMANDS = {

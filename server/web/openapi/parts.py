@@ -106,14 +106,18 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
+#: The server in examples of header fields, which carry absolute URLs.
+_BASE = "https://jobs.example.org"
+
+
 def _headed(description: str, example: Any, schema: Schema = _STRING) -> dict[str, Any]:
     return {"description": description, "schema": schema, "example": example}
 
 
 HEADERS: dict[str, Any] = {
     "X-Request-ID": _headed("The request's id, or a generated one.", "3f9d2c5a7b1e4d60"),
-    "Location": _headed("The address of the result, or the target of a redirect.", f"/tasks/{_TASK_ID}/result"),
-    "Operation-Location": _headed("The address of the status, for azure-core's pollers.", f"/tasks/{_TASK_ID}"),
+    "Location": _headed("The address of the result, or the target of a redirect.", f"{_BASE}/tasks/{_TASK_ID}/result"),
+    "Operation-Location": _headed("The address of the status, for azure-core's pollers.", f"{_BASE}/tasks/{_TASK_ID}"),
     "Retry-After": _headed("Seconds until the next poll.", 1, {"type": "integer", "minimum": 1}),
     "ETag": _headed("The version of the answer.", '"5bb2c19d07ae4f38"'),
     "Cache-Control": _headed("How long the answer may be cached.", "private, no-cache"),
@@ -123,7 +127,7 @@ HEADERS: dict[str, Any] = {
     "RateLimit-Policy": _headed("The limit that RateLimit counts down.", '"unfinished";q=10000'),
     "Preference-Applied": _headed("The wait that was granted (RFC 7240).", "wait=10"),
     "Idempotency-Replayed": _headed("`true` if the answer repeats the first one for this key.", "true"),
-    "Link": _headed("The next page (RFC 8288).", f'</tasks?cursor={_TASK_ID}>; rel="next"'),
+    "Link": _headed("The next page (RFC 8288).", f'<{_BASE}/tasks?cursor={_TASK_ID}>; rel="next"'),
     "Accept-Ranges": _headed("Range requests are supported.", "bytes"),
     "Content-Range": _headed("The range of the bytes, and the total size.", "bytes 0-1023/5120"),
     "Content-Disposition": _headed("The name of the file.", "inline; filename*=UTF-8''thumbnail.webp"),

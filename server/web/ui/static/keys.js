@@ -35,7 +35,7 @@ function show({ key, note, begins, owner, role }) {
 async function make() {
   const { expires_in, ...rest } = Object.fromEntries(new FormData(form));
   const body = JSON.stringify({ ...rest, ...(expires_in ? { expires_in: Number(expires_in) } : {}) });
-  const made = await (await call("/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+  const made = await (await call(`${root}/keys`, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
   say("");
   form.reset();
   show(made);
@@ -44,7 +44,7 @@ async function make() {
 async function revoke({ revoke: id, name, owner }) {
   const text = `What uses it is refused within two seconds. The tasks of ${owner} stay.`;
   if (!await ask({ title: `Revoke ${name}?`, text, choices: [{ label: "Revoke it", value: true, danger: true }] })) return;
-  await call(`/keys/${id}`, { method: "DELETE" });
+  await call(`${root}/keys/${id}`, { method: "DELETE" });
   say(`Key ${name} revoked.`, "ok");
 }
 

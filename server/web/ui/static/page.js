@@ -85,7 +85,7 @@ async function copy(button) {
 
 // Single-key shortcuts: not while the reader types, and not if they are switched off.
 const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
-const PLACES = { t: "/ui/tasks", h: "/", f: "/ui/failures", o: "/ui/overview", s: "/ui/schedules", k: "/ui/keys" };
+const PLACES = { t: "ui/tasks", h: "", f: "ui/failures", o: "ui/overview", s: "ui/schedules", k: "ui/keys" };
 let prefix = 0;
 
 function press(event) {
@@ -94,8 +94,8 @@ function press(event) {
   if (typing(event.target)) return;
   const going = Date.now() - prefix < 1000;
   prefix = event.key === "g" ? Date.now() : 0;
-  const path = going && PLACES[event.key];
-  if (path && document.querySelector(`.nav a[href="${root}${path}"]`)) return location.assign(root + path);
+  const place = going && event.key in PLACES && `${root}/${PLACES[event.key]}`;
+  if (place && document.querySelector(`.nav a[href="${place}"]`)) return location.assign(place);
   const search = document.querySelector("input[type=search]");
   if (event.key === "/" && search) {
     event.preventDefault();
