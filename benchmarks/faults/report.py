@@ -20,12 +20,14 @@ Written by `make faults` on {today}. Each fault was caused on real processes whi
 was followed to its end, and every start of a task's function was written to a ledger.
 
 - *caused*: the number of faults.
-- *ends*: how the accepted tasks ended: `succeeded`, or the problem with which they failed.
+- *ends*: how the accepted tasks ended: `succeeded`, or the problem with which they failed. A task that asks for too
+  much memory must fail, and so must one whose type the next release lacks.
 - *lost*: accepted, and not ended 150 s after the last fault.
 - *again*: started a second time after the first run had died. A kill of an idle process adds nothing here.
   *overlapping*: two runs of one task at the same time.
-- *recovery*: seconds from the beginning of a fault until all tasks accepted before it had ended. *late*: faults after
-  which a task had not ended within 40 s (10 s from the second time on); they are not part of the recovery.
+- *recovery*: the median of the seconds from the beginning of a fault until all tasks accepted before it had ended.
+  *worst*: their maximum. *late*: faults after which a task had not ended within 40 s (10 s from the second time on);
+  they are not part of the recovery.
 
 {machine}. Leases of {lease} s (the default is 30), a soft shutdown of 2 s. Plain Celery: `task_acks_late`,
 `task_reject_on_worker_lost`, prefetch 1, `visibility_timeout` 30 s (the default of one hour makes more tasks late), the
@@ -75,7 +77,8 @@ def write(page: Path, rows: list[Row], soaks: list[Soak]) -> None:
 
 def _machine() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "gunicorn"))
-    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
+    load = f"load average {os.getloadavg()[2]:.0f}"
+    return f"{os.cpu_count()} cores, {load}, {platform.system()}, Python {platform.python_version()}, {versions}"
 
 
 def _row(row: Row) -> str:
@@ -84,7 +87,8 @@ def _row(row: Row) -> str:
     ends = ", ".join(f"{count} {end.lower()}" for end, count in tally.ends.most_common())
     numbers = [tally.lost, tally.twice, tally.overlapping, late]
     cells = [row.kind.title, row.side, str(tally.caused), str(tally.accepted), ends, *map(str, numbers)]
-    return "| " + " | ".join([*cells, f"{tally.median:.1f} s", f"{tally.worst:.1f} s"]) + " |"
+    cells += [f"{tally.median:.1f} s", f"{tally.worst:.1f} s"] if tally.recovery else ["none", "none"]
+    return f"| {' | '.join(cells)} |"
 
 
 def _answers(rows: list[Row]) -> list[str]:
