@@ -342,6 +342,18 @@ def fails_with_memory(megabytes: int) -> None:
 
 
 @task()
+def fills_memory() -> None:
+    """Write to all memory that a task may use, and hold it for a moment."""
+    kept = []
+    try:
+        while True:
+            kept.append(b"x" * 2**20)
+    except MemoryError:
+        time.sleep(0.5)
+        raise
+
+
+@task()
 def blames_the_file() -> None:
     """Call an allocation that failed a broken file."""
     try:
