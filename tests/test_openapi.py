@@ -61,7 +61,7 @@ def build(kinds: list[TaskDefinition]) -> dict[str, Any]:
 def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
     read = signature.read(function)
     name = name or function.__name__
-    return TaskDefinition(name, function, read, "", "", Limits(1, 2), Retries(), "default", accepts)
+    return TaskDefinition(name, function, read, "", "", Limits(1, 2), Retries(), "default", accepts=accepts)
 
 
 def fits(doc: dict[str, Any], schema: str, value: Any) -> bool:

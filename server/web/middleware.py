@@ -1,5 +1,6 @@
 """Steps before and after each request: its id, the caller, the origin check, and the log line."""
 
+import contextlib
 import logging
 import random
 import re
@@ -12,6 +13,7 @@ from flask import Flask, Response, g, request
 from server.logs import event
 from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
+from server.store.connection import UNREACHABLE
 from server.web import long_poll
 from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
 from server.web.current import store
@@ -134,8 +136,11 @@ def _require_keys() -> None:
     Raises:
         Problem: `unavailable`.
     """
-    if store().settings.host not in LOOPBACK and not store().api_keys.any():
-        raise Problem("unavailable", NO_KEY)
+    if store().settings.host in LOOPBACK:
+        return
+    with contextlib.suppress(*UNREACHABLE):  # pages without tasks are shown in an outage, too
+        if not store().api_keys.any():
+            raise Problem("unavailable", NO_KEY)
 
 
 def _begin(environ: Environ) -> None:
