@@ -86,6 +86,7 @@ class Ours(Side):
 
     def __init__(self, **settings: str) -> None:
         limits = {"MAX_WAITING_PER_OWNER": "100000000", "MAX_WAITING_PER_QUEUE": "100000000"}
+        limits["MAX_BYTES_PER_OWNER"] = str(2**40)
         super().__init__(TASK_MODULES="benchmarks.speed.tasks", **limits, **settings)
 
 
