@@ -1,0 +1,95 @@
+"""The files of platforms and containers run the Procfile's commands, with settings that exist."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness import PROCFILE, ROOT, Process, Service, eventually, free_port
+
+from server.settings import MIN_ADMIN_KEY, Settings
+
+WEB, WORKER = (shlex.split(PROCFILE[name]) for name in ("web", "worker"))
+
+#: A value that a platform generates.
+GENERATED = "x" * MIN_ADMIN_KEY
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text())  # JSON is YAML
+
+
+def heroku() -> dict[str, str]:
+    return {name: each.get("value", GENERATED) for name, each in read("app.json")["env"].items()}
+
+
+def render() -> dict[str, str]:
+    file = read("render.yaml")
+    variables = [each for part in (*file["services"], *file["envVarGroups"]) for each in part.get("envVars", ())]
+    return {each["key"]: "redis://r" if "fromService" in each else GENERATED for each in variables if "key" in each}
+
+
+def compose() -> dict[str, str]:
+    given = read("compose.yaml")["x-server"]["environment"]
+    return {name: re.sub(r"\$\{.*\}", GENERATED, value) for name, value in given.items()}
+
+
+@pytest.mark.parametrize("platform", [heroku, render, compose])
+def test_a_platform_sets_what_the_server_reads_and_generates_the_first_key(platform: Any) -> None:
+    given = {name.lower(): value for name, value in platform().items()}
+
+    assert set(given) <= set(Settings.model_fields)
+    assert {"admin_key", "secret_key"} <= set(given)
+    Settings(**{"redis_url": "redis://r", **given})
+
+
+def test_the_processes_are_those_of_the_procfile() -> None:
+    services = {each["type"]: each for each in read("render.yaml")["services"]}
+    containers = read("compose.yaml")["services"]
+    last = (ROOT / "Dockerfile").read_text().strip().splitlines()[-1]
+
+    assert json.loads(last.removeprefix("CMD ")) == WEB
+    assert shlex.split(services["web"]["startCommand"]) == WEB
+    assert shlex.split(services["worker"]["startCommand"]) == shlex.split(containers["worker"]["command"]) == WORKER
+    assert set(read("app.json")["formation"]) == set(PROCFILE) == {"web", "worker"} <= set(containers)
+
+
+def test_the_image_has_the_python_of_the_other_platforms_and_is_not_root() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    version = (ROOT / ".python-version").read_text().strip()
+
+    assert set(re.findall(r"^FROM python:(\S+)-slim", text, re.M)) == {version}
+    assert re.findall(r"^USER (.*)$", text, re.M) == ["coatcheck"]
+    copied = {name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.M) for name in line.split()}
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == kept
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_files_of_the_image_are_enough_and_its_health_check_knows_whether_it_is_up(
+    service: Service, tmp_path: Path
+) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    copied = {name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.M) for name in line.split()}
+    for name in copied:
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    found = re.search(r'CMD (\["python".*\])', text)
+    assert found
+    check = [sys.executable, *json.loads(found[1])[1:]]
+    env = service.env | {"PYTHONPATH": "", "TASK_MODULES": "", "PORT": str(free_port())}
+
+    def is_up() -> bool:
+        return subprocess.run(check, env=env, capture_output=True, check=False).returncode == 0
+
+    assert not is_up()
+    process = Process(WEB, tmp_path / "web.log", env, cwd=tmp_path)
+    try:
+        eventually(is_up, every=0.5)
+    finally:
+        process.kill()
