@@ -71,10 +71,13 @@ def test_a_host_answers_posts_and_errors(service: Service, host: str) -> None:
 
 def test_a_header_named_script_name_is_not_obeyed(service: Service, host: str) -> None:
     headers = {"SCRIPT_NAME": "/evil", "Script-Name": "/evil", "PATH_INFO": "/evil", "X-Forwarded-Prefix": "/evil"}
+    headers |= {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
     answer = httpx.post(f"{host}/tasks/nothing", json={}, headers=headers)
 
     assert answer.status_code == 202
     assert "evil" not in answer.text + str(answer.headers)
+    location = answer.headers["Location"]  # uWSGI itself believes the scheme
+    assert location.partition(":")[2] == f"{host}{answer.json()['links']['result']}".partition(":")[2]
     assert "evil" not in httpx.get(f"{host}/docs", headers=headers).text
 
 

@@ -1,0 +1,70 @@
+"""The address that a client used, from the settings, a proxy's header fields and the request itself."""
+
+import pytest
+
+from server.settings import Settings
+from server.web.addresses import Forwarded, Locator, Place, base_url, make_absolute
+
+ARRIVED = Place("http", "inner:8000", "", "/tasks/divide")
+TOLD = Forwarded("/jobs", "example.org", "https")
+PROXY, STRANGER = "10.1.2.3", "203.0.113.9"
+
+
+def located(
+    told: Forwarded = TOLD, client: str = PROXY, arrived: Place = ARRIVED, **settings: object
+) -> tuple[str, str, str, str]:
+    values = {"redis_url": "redis://unused", "host": "127.0.0.1", "trusted_proxies": "10.0.0.0/8, ::1", **settings}
+    return tuple(Locator(Settings(**values), {"tasks", "ui"}).locate(arrived, client, told))  # type: ignore[arg-type, return-value]
+
+
+def test_a_trusted_proxy_says_prefix_host_and_scheme() -> None:
+    assert located() == ("https", "example.org", "/jobs", "/tasks/divide")
+    assert located(client="::1") == located(client="::ffff:10.1.2.3") == located(client="") == located()
+
+
+@pytest.mark.parametrize("settings", [{}, {"trusted_proxies": ""}, {"host": "0.0.0.0"}])
+def test_a_stranger_says_nothing(settings: dict[str, str]) -> None:
+    assert located(client=STRANGER, **settings) == tuple(ARRIVED)
+
+
+def test_a_server_of_a_platform_believes_the_scheme_alone() -> None:
+    found = located(client=STRANGER, trusted_proxies="", host="0.0.0.0")
+    assert found == ("https", "inner:8000", "", "/tasks/divide")
+
+
+def test_the_last_of_several_values_counts_and_a_malformed_one_does_not() -> None:
+    told = Forwarded("/evil, /jobs/", "evil.example, example.org", "http, https")
+    assert located(told) == located()
+    for prefix in ("//evil.example", "jobs", "/a b", "/a?b", "/"):
+        assert located(Forwarded(prefix))[2] == ""
+    assert located(Forwarded(host="evil.example/path", proto="ftp")) == tuple(ARRIVED)
+
+
+def test_the_prefix_is_removed_from_a_path_once_unless_it_is_a_path_of_ours() -> None:
+    assert located(arrived=ARRIVED._replace(path="/jobs/tasks/divide"))[3] == "/tasks/divide"
+    assert located(arrived=ARRIVED._replace(path="/jobs"))[3] == "/"
+    assert located(arrived=ARRIVED._replace(path="/jobsearch"))[3] == "/jobsearch"
+    assert located(Forwarded("/tasks")) == ("http", "inner:8000", "/tasks", "/tasks/divide")
+
+
+def test_a_proxy_in_front_of_a_dispatcher_adds_its_prefix_to_the_dispatchers() -> None:
+    mounted = ARRIVED._replace(prefix="/jobs")
+    assert located(arrived=mounted)[2] == "/jobs"
+    assert located(Forwarded("/outer"), arrived=mounted)[2] == "/outer/jobs"
+
+
+def test_the_public_url_beats_both() -> None:
+    found = located(arrived=ARRIVED._replace(prefix="/inner"), public_url="https://jobs.example.org/a/b/")
+    assert found == ("https", "jobs.example.org", "/a/b", "/tasks/divide")
+
+
+def test_header_fields_become_absolute_once() -> None:
+    base = base_url("https", "example.org:443", "/jobs")
+    fields = {"Location": "/tasks/1", "Link": '</tasks?cursor=2>; rel="next"', "ETag": "/x"}
+    for _ in range(2):
+        make_absolute(fields, base)
+    assert fields == {
+        "Location": "https://example.org/jobs/tasks/1",
+        "Link": '<https://example.org/jobs/tasks?cursor=2>; rel="next"',
+        "ETag": "/x",
+    }
