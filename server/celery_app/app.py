@@ -46,7 +46,8 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
         logs.configure(store.settings.log_level)
         log_notices()
 
-    setup_logging.connect(log_as_the_web_does, weak=False)
+    if current:
+        setup_logging.connect(log_as_the_web_does, weak=False)
     tasks.load(store.settings)
     if current:
         app.set_current()  # a module of tasks may have created an application of its own
