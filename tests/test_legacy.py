@@ -24,11 +24,12 @@ pytestmark = pytest.mark.skipif(not shutil.which("patch"), reason="needs the com
 class Shop:
     """The shop in a folder of its own, served as its authors do."""
 
-    def __init__(self, folder: Path, redis: Redis) -> None:
+    def __init__(self, folder: Path, redis: Redis, python: str = sys.executable, path: str = str(ROOT)) -> None:
         self.folder = folder
+        self.python = python
         self.env = os.environ | {
             "REDIS_URL": redis.url,
-            "PYTHONPATH": f"{ROOT}",
+            "PYTHONPATH": path,
             "PYTHONUNBUFFERED": "1",
             "SECONDS_A_MONTH": "0.3",
         }
@@ -40,7 +41,7 @@ class Shop:
 
     def run(self, *words: str, expect: str) -> Process:
         log = self.folder / f"{len(self.processes)}.log"
-        made = Process([sys.executable, "-m", *words], log, self.env, self.folder)
+        made = Process([self.python, "-m", *words], log, self.env, self.folder)
         self.processes.append(made)
         eventually(lambda: expect in made.output(), seconds=60)
         return made
@@ -49,6 +50,15 @@ class Shop:
         self.http.close()
         for process in self.processes:
             process.kill()
+
+
+def asynchronous(folder: Path, redis: Redis, python: str = sys.executable, path: str = str(ROOT)) -> Shop:
+    """Apply the diff to a copy of the shop, and start it with a worker."""
+    shutil.copy(LEGACY / "shop.py", folder)
+    subprocess.run(["patch", "-p1", "-s", "-i", str(LEGACY / "asynchronous.diff")], cwd=folder, check=True)
+    made = Shop(folder, redis, python, path)
+    made.run("flask", "--app", "shop", "coatcheck", "worker", "-c", "1", expect=" ready.")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +79,7 @@ def before(tmp_path: Path, redis: Redis) -> Iterator[Shop]:
 
 @pytest.fixture
 def after(tmp_path: Path, redis: Redis) -> Iterator[Shop]:
-    shutil.copy(LEGACY / "shop.py", tmp_path)
-    subprocess.run(["patch", "-p1", "-s", "-i", str(LEGACY / "asynchronous.diff")], cwd=tmp_path, check=True)
-    made = Shop(tmp_path, redis)
-    made.run("flask", "--app", "shop", "coatcheck", "worker", "-c", "1", expect=" ready.")
+    made = asynchronous(tmp_path, redis)
     yield made
     made.close()
 

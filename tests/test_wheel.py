@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from harness import ROOT, Process, Redis, eventually, free_port
 from packaging.requirements import Requirement
+from test_legacy import asynchronous, ended
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -148,3 +150,16 @@ def test_a_missing_extra_is_named(installed: Path, tmp_path: Path, env: dict[str
 
     assert done.returncode == 1
     assert "pip install 'coatcheck[s3]'" in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("patch"), reason="needs the command patch")
+def test_the_asynchronous_shop_runs_from_another_folder_with_the_wheel(installed: Path, tmp_path: Path) -> None:
+    redis = Redis(tmp_path)
+    shop = asynchronous(tmp_path, redis, python=str(installed / "python"), path="")
+    try:
+        letter = shop.http.post("/letters", files={"letter": b"two words two"})
+        assert ended(shop, letter)["result"] == {"two": 2, "words": 1}
+    finally:
+        shop.close()
+        redis.client.close()
+        redis.process.kill()
