@@ -155,7 +155,7 @@ def noted(self: Task, how: str) -> str:
 def steps(self: Task) -> None:
     """Report states of its own, without numbers and with a percentage."""
     self.update_state(state="STEP 1", meta={"percent": 40, "step": "reading"})
-    time.sleep(0.2)
+    time.sleep(2)
     self.update_state(state="LOADING")
     time.sleep(30)
 

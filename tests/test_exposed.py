@@ -169,3 +169,22 @@ for made in (noted.delay("fail"), error.delay("missing")):
         print(type(raised).__module__, repr(raised), end=" ")
 """
     assert python(found, code) == "found_tasks Broken('for good') builtins KeyError('missing')"
+
+
+def test_a_process_of_the_project_follows_a_task_by_its_id(found: Service) -> None:
+    """As its own routes do: `AsyncResult(id)` in another request, with state and info."""
+    code = """
+import time
+from celery.result import AsyncResult
+made = [steps.delay().id, echo.delay("hi").id]
+found = AsyncResult(made[0], app=project)
+while found.state in ("PENDING", "STARTED"):
+    time.sleep(0.05)
+first = (found.state, found.info)
+again = project.AsyncResult(made[1])
+print(first, again.get(timeout=30), again.successful(), project.AsyncResult("unknown").state, made[0], sep="|")
+"""
+    *printed, task_id = python(found, code).split("|")
+    found.http.post(f"/tasks/{task_id}/cancel")
+
+    assert printed == ["('STEP 1', {'percent': 40, 'step': 'reading'})", "0: hi", "True", "PENDING"]

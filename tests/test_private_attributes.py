@@ -19,6 +19,7 @@ from server.celery_app import transport
 
 #: For each module, the class of a dependency and what it uses of it. `self` attributes are found in the class's source.
 USED = {
+    "server/celery_app/exposed/sending.py": {celery.Celery: {"_get_backend"}},
     "server/celery_app/result_backend.py": {
         BaseKeyValueStoreBackend: {"_get_task_meta_for"},
         AsyncResult: {"_maybe_set_cache"},

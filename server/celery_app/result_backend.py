@@ -12,6 +12,8 @@ from celery.backends.base import SyncBackendMixin
 from celery.backends.redis import RedisBackend
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
+from server.celery_app.exposed.expose import is_exposed
+from server.celery_app.exposed.tracer import STATE
 from server.celery_app.worker.execution import store_end
 from server.sdk.errors import TaskError, describe
 from server.services.throttling import release_next
@@ -44,7 +46,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
     ) -> Any:
         """Store a state. For our own tasks it goes into the record, under the lease of the attempt."""
         lease_token = getattr(request, "lease_token", None)  # see `server.celery_app.worker.request`
-        if lease_token is None and not self._is_ours(task_id):
+        if lease_token is None and not self.has_record(task_id):
             return super().store_result(task_id, result, state, traceback, request, **kwargs)
         if state == "REVOKED":  # by Celery's tools, before a child had the task
             self.app.store.tasks.cancel(task_id)
@@ -71,14 +73,15 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
 
     def wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> Any:
         """Wait for the end of a task, for `AsyncResult.get`. Stock Celery waits for a message that ours do not send."""
-        if not self._is_ours(result.id):
+        if not self.has_record(result.id):
             return super().wait_for_pending(result, timeout=timeout, **options)
         every = {"interval": 0.1, "on_interval": options.get("on_interval")}
         meta = cast(Any, SyncBackendMixin).wait_for(self, result.id, timeout=timeout, **every)
         result._maybe_set_cache(meta)
         return result.maybe_throw(propagate=options.get("propagate", True), callback=options.get("callback"))
 
-    def _is_ours(self, task_id: str) -> bool:
+    def has_record(self, task_id: str) -> bool:
+        """Return whether it is a task of ours."""
         return bool(self.client.hexists(self.app.store.keys.task(task_id), "s"))
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
@@ -86,18 +89,28 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if record is None:
             stored: dict[str, Any] = super()._get_task_meta_for(task_id)
             return stored
+        state, result = self._celery_state(record)
         meta: dict[str, Any] = self.meta_from_decoded(
             {
                 "task_id": task_id,
                 "name": record.task_type,
-                "status": record.status.celery_state,
-                "result": self._celery_result(record),
+                "status": state,
+                "result": result,
                 "traceback": None,
                 "children": [],
                 "retries": record.retries,
             }
         )
         return meta
+
+    def _celery_state(self, record: Record) -> tuple[str, Any]:
+        """Return state and result, or what `update_state` has reported in this attempt of an exposed task."""
+        if record.status is Status.RUNNING and is_exposed(record.task_type):
+            reported = self.app.store.tasks.checkpoints(record.id).get(STATE)
+            attempt, *found = json.loads(reported) if reported else (0,)
+            if attempt == record.deliveries:
+                return found[0], found[1]
+        return record.status.celery_state, self._celery_result(record)
 
     def _celery_result(self, record: Record) -> Any:
         if record.status is Status.SUCCEEDED:

@@ -94,6 +94,11 @@ def expose_all(app: Celery) -> None:
             _notices.append(("expose.skipped", celery_name, str(error)))
 
 
+def is_exposed(name: str) -> bool:
+    """Return whether this task type is an exposed Celery task."""
+    return any(each.name == name for each in exposed_tasks.values())
+
+
 def log_notices() -> None:
     """Log, at the start of a worker, which options and which tasks were left out."""
     for name, task, reason in _notices:

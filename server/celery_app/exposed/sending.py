@@ -44,10 +44,41 @@ def send(
 
 
 def install(app: Celery, store: Store) -> None:
-    """Let the other Celery applications of this process send their exposed tasks to this store."""
+    """Let the other Celery applications of this process send their exposed tasks to this store, and find them there."""
     for other in {each.task.app for each in exposed_tasks.values()} - {app}:
         if not isinstance(other.__dict__.get("send_task"), partial):
             other.send_task = partial(send, app, store, other.send_task)
+            other._get_backend = partial(_both, app, other._get_backend)
+
+
+class _Both:
+    """Two result backends as one: that of the records, and an application's own for all other results."""
+
+    def __init__(self, records: Any, stock: Any) -> None:
+        self._records = records
+        self._stock = stock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stock, name)
+
+    def get_task_meta(self, task_id: str, **options: Any) -> Any:
+        """Read the state of a task, for `AsyncResult(id)`."""
+        return self._of(task_id).get_task_meta(task_id, **options)
+
+    def wait_for_pending(self, result: AsyncResult, **options: Any) -> Any:
+        """Wait for a result, for `AsyncResult(id).get()`."""
+        return self._of(result.id).wait_for_pending(result, **options)
+
+    def add_pending_result(self, result: AsyncResult, **options: Any) -> Any:
+        """Do nothing for a record, whose end is not a message of Celery's."""
+        return self._of(result.id).add_pending_result(result, **options)
+
+    def _of(self, task_id: str) -> Any:
+        return self._records if self._records.has_record(task_id) else self._stock
+
+
+def _both(app: Celery, stock: Callable[[], Any]) -> _Both:
+    return _Both(app.backend, stock())
 
 
 def _options(exposed: Exposed, more: Mapping[str, Any]) -> dict[str, Any]:

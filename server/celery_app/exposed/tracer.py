@@ -8,7 +8,7 @@ through the record; Celery's own would publish a new message.
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,9 @@ from server.sdk.errors import RetryLater, TaskError
 
 #: The checkpoint with the arguments that a retry has changed.
 _CHANGED = "celery.arguments"
+
+#: The checkpoint with attempt, state and `meta` of the last `update_state`, for `AsyncResult(id).state` and `.info`.
+STATE = "celery.state"
 
 #: Keys of the `meta` of `update_state`, as tutorials name them.
 _DONE, _PERCENT = ("current", "done"), ("percent", "percentage", "progress")
@@ -139,7 +142,9 @@ class Run:
         return again
 
     def _update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
-        """Report the numbers and the text of a custom state as progress."""
+        """Report the numbers and the text of a custom state as progress; Celery's own clients read it as it is."""
+        with suppress(TypeError):  # `meta` is not JSON
+            self._ctx.checkpoint(STATE, json.dumps([self._ctx.deliveries, state, meta]))
         found = meta if isinstance(meta, dict) else {}
         done, total = _number(_first(found, _DONE)), _number(found.get("total"))
         if done is None or total is None:
