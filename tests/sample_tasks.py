@@ -13,6 +13,7 @@ import time
 from enum import Enum
 from typing import Annotated, Any, Literal
 
+import billiard
 from ledger_client import client
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
@@ -402,3 +403,10 @@ def prints_and_logs(number: int) -> None:
     thread.start()
     thread.join()
     print("without an end", end="")
+
+
+@task
+def in_processes(numbers: list[int]) -> list[int]:
+    """Work in processes of its own, as the documentation says."""
+    with billiard.Pool(2) as pool:
+        return list(pool.map(abs, numbers))

@@ -153,3 +153,7 @@ def test_an_async_task_runs_and_its_time_limit_interrupts_it(service: Service) -
     assert service.result(service.submit("awaits", seconds=0.1)) == "waited"
 
     assert service.wait_for(service.submit("awaits", seconds=30))["error"]["type"] == "/problems/time-limit"
+
+
+def test_a_task_may_work_in_processes_of_its_own(service: Service) -> None:
+    assert service.result(service.submit("in_processes", numbers=[-1, -2])) == [1, 2]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -160,3 +161,20 @@ print(client.get("/jobs/tasks").status_code)
     )
 
     assert done.stdout.split() == ["401", "200"], done.stderr
+
+
+def test_it_runs_in_forked_and_threaded_processes_of_gunicorn(shop: Shop, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    options = ["--preload", "-w", "2", "-k", "gthread", "--threads", "4", "-b", address, "host_app:app"]
+    web = Process([sys.executable, "-m", "gunicorn", *options], tmp_path / "gunicorn.log", shop.env, tmp_path)
+    try:
+        eventually(lambda: web.output().count("Booting worker") == 2, seconds=60)
+        with httpx.Client(base_url=f"http://{address}", timeout=30) as alice, ThreadPoolExecutor(8) as threads:
+            alice.post("/login/alice")
+            answers = list(threads.map(lambda n: alice.post("/jobs/tasks/divide", json={"x": n, "y": 2}), range(40)))
+
+            assert {answer.status_code for answer in answers} == {202}
+            assert answers[0].headers["Location"].startswith(f"http://{address}/jobs/tasks/")
+            assert result(alice, answers[39].headers["Location"]) == 19.5
+    finally:
+        web.kill()
