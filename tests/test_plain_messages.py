@@ -1,6 +1,7 @@
 """Messages of plain Celery and kombu on our transport: what a queue keeps, returns and forgets."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -111,3 +112,33 @@ def test_celerys_inspect_leaves_no_keys(fresh: Service) -> None:
     assert "pong" in ping.stdout
     time.sleep(8)  # longer than a message without an owner is left alone
     assert {key for key in set(fresh.redis.client.keys()) - before if b"reply" in key or b"unacked" in key} == set()
+
+
+MANY_THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from wsgi import celery
+import plain_tasks
+
+celery.set_default()
+with ThreadPoolExecutor(20) as threads:
+    made = list(threads.map(lambda number: plain_tasks.total.delay(number, 1), range(40)))
+    assert [each.get(timeout=20) for each in made] == list(range(1, 41))
+    assert list(threads.map(lambda number: plain_tasks.total.delay(number, 2).get(timeout=20), range(40)))[-1] == 41
+"""
+
+
+def test_many_threads_of_an_application_submit_plain_tasks_and_wait_for_them(fresh: Service) -> None:
+    fresh.env["TASK_MODULES"] = "plain_tasks"
+    fresh.start_worker()
+
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_THREADS],
+        env=fresh.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -38,6 +38,7 @@ def options(store: Store) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # a worker outlives any outage
         "broker_channel_error_retry": True,  # a Redis at `maxmemory` does not end the worker
+        "result_backend_thread_safe": True,  # otherwise each thread that waits for a result holds a connection
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "enable_utc": True,
