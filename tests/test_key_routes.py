@@ -76,6 +76,7 @@ def test_a_key_ends_when_it_expires_also_for_polls_from_memory(admin: httpx.Clie
         ({}, "owner"),
         ({"owner": "a", "role": "king"}, "role"),
         ({"owner": "a", "expires_in": 0}, "expires_in"),
+        ({"owner": "a", "rate_limit": 0}, "rate_limit"),
         ({"owner": "a", "key": "mine"}, "key"),
     ],
 )
@@ -84,6 +85,24 @@ def test_a_wrong_request_for_a_key_names_the_field(admin: httpx.Client, given: d
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == [place]
+
+
+def test_a_key_with_a_limit_is_told_how_much_is_left_and_then_to_wait(admin: httpx.Client) -> None:
+    if time.time() % 60 > 50:
+        time.sleep(61 - time.time() % 60)  # all in one minute
+    header = {"Authorization": f"Bearer {make(admin, rate_limit=4)['key']}"}
+
+    submitted = admin.post("/tasks/divide", json={"x": 1, "y": 1}, headers=header)
+    polls = [admin.get(f"/tasks/{submitted.json()['task_id']}", headers=header) for _ in range(5)]
+
+    assert '"unfinished";r=' in submitted.headers["RateLimit"] and '"key";r=3;' in submitted.headers["RateLimit"]
+    assert [answer.status_code for answer in polls] == [200, 200, 200, 429, 429]
+    left = [answer.headers["RateLimit"].partition(";t=")[0] for answer in polls]
+    assert left == [f'"key";r={number}' for number in (2, 1, 0, 0, 0)]
+    assert polls[0].headers["RateLimit-Policy"] == '"key";q=4;w=60'
+    assert polls[-1].json()["type"] == "/problems/too-many-requests"
+    assert 0 < int(polls[-1].headers["Retry-After"]) <= 60
+    assert admin.get("/tasks").status_code == 200
 
 
 @pytest.mark.parametrize("role", ["submit", "read", "metrics"])

@@ -6,7 +6,8 @@ import sys
 from server.services.status import timestamp
 from server.settings import SettingsError, load
 from server.store import Store
-from server.store.api_keys import ApiKey, Role, check_owner
+from server.store.api_keys import ApiKey, Role, check_owner, id_of
+from server.store.audit import COMMAND_LINE, Act
 from server.store.connection import UNREACHABLE
 
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--role", choices=[role.value for role in Role], default=Role.SUBMIT.value)
     create.add_argument("--note", default="", help="what will use it")
     create.add_argument("--expires-in", type=int, metavar="SECONDS", help="without it, the key does not expire")
+    create.add_argument("--rate-limit", type=int, metavar="N", help="requests per minute; without it, no limit")
     commands.add_parser("list", help="list id, owner, role, last use, expiry and note of each key")
     commands.add_parser("revoke", help="revoke a key").add_argument("shown", help="the key, its id or its beginning")
     secret = commands.add_parser("webhook-secret", help="print the secret that signs an owner's webhooks")
@@ -39,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
 def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
         role = Role(options.role)
-        print(store.api_keys.create(options.owner, role, options.note, options.expires_in))
+        key = store.api_keys.create(options.owner, role, options.note, options.expires_in, options.rate_limit)
+        store.audit.record(Act("make_key", COMMAND_LINE, target=id_of(key)))
+        print(key)
         print("Store it now: the key is not shown again.", file=sys.stderr)
     elif options.command == "list":
         for entry in store.api_keys.entries():
@@ -48,7 +52,10 @@ def _run(store: Store, options: argparse.Namespace) -> int:
         check_owner(options.owner)
         secrets = store.webhook_secrets
         print(secrets.rotate(options.owner) if options.rotate else secrets.current(options.owner))
-    elif not store.api_keys.revoke(options.shown):
+    elif revoked := store.api_keys.revoke(options.shown):
+        for each in revoked:
+            store.audit.record(Act("revoke_key", COMMAND_LINE, target=each.id))
+    else:
         print("keys: no key begins like this. `coatcheck keys list` shows all keys.", file=sys.stderr)
         return 1
     return 0

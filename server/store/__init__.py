@@ -8,7 +8,7 @@ tasks.py       the life of a task          submit.py     how tasks come in      
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
 api_keys.py    keys, owners, roles         stats/        queues, arrivals         blobs/      uploads and output files
-causes.py      why a task failed, as groups know it
+causes.py      why a task failed, as groups know it                               audit.py      who did what
 """
 
 import secrets
@@ -20,6 +20,7 @@ import redis
 
 from server.settings import Settings
 from server.store.api_keys import ApiKeys
+from server.store.audit import Audit
 from server.store.blobs import open_store
 from server.store.blobs.base import BlobStore
 from server.store.connection import connect
@@ -130,6 +131,11 @@ class Store:
     def api_keys(self) -> ApiKeys:
         """Return the part for API keys."""
         return ApiKeys(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Return the part for what people did."""
+        return Audit(self.redis, self.settings, self.clock)
 
     @cached_property
     def checks(self) -> Checks:

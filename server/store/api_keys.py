@@ -27,6 +27,9 @@ CACHE_SECONDS = 2.0
 #: Maximum number of keys that a process caches.
 _MAX_KNOWN = 10_000
 
+#: Seconds for which a key's `rate_limit` counts.
+RATE_PERIOD = 60
+
 #: Digits of a key's SHA-256 that are its id.
 _ID_DIGITS = 16
 
@@ -53,6 +56,8 @@ class Caller:
     owner: str
     role: Role
     key: str = ""
+    #: Requests per minute, if the key has a limit.
+    rate_limit: int | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -77,6 +82,7 @@ class ApiKey:
     made_ms: int
     expires_ms: int | None
     used_ms: int | None
+    rate_limit: int | None
 
 
 #: The owner of what is done with `ADMIN_KEY`.
@@ -108,7 +114,9 @@ class ApiKeys(Scripts):
         self._used_at = time.monotonic()
         self._emptied = False
 
-    def create(self, owner: str, role: Role, note: str = "", seconds: int | None = None) -> str:
+    def create(
+        self, owner: str, role: Role, note: str = "", seconds: int | None = None, rate_limit: int | None = None
+    ) -> str:
         """Create a key that expires after some seconds, or never. Its text is returned only here.
 
         Raises:
@@ -119,6 +127,8 @@ class ApiKeys(Scripts):
         entry = {"owner": owner, "role": role, "shown": key[:_SHOWN], "created": now // 1000}
         if note:
             entry["note"] = note
+        if rate_limit is not None:
+            entry["rate_limit"] = rate_limit
         if seconds is not None:
             entry["expires"] = now + seconds * 1000
         with self.redis.pipeline(transaction=True) as pipe:
@@ -179,7 +189,8 @@ class ApiKeys(Scripts):
         if len(known) >= _MAX_KNOWN:
             known.clear()
             known.update(self._own)
-        known[digest] = Caller(stored["owner"], Role(stored["role"]), digest), stored.get("expires", _NEVER)
+        caller = Caller(stored["owner"], Role(stored["role"]), digest, stored.get("rate_limit"))
+        known[digest] = caller, stored.get("expires", _NEVER)
         return self.remembered(digest)
 
     def remembered(self, digest: str) -> Caller | None:
@@ -189,6 +200,14 @@ class ApiKeys(Scripts):
             return None
         self._used.add(digest)
         return caller
+
+    def count_request(self, caller: Caller) -> tuple[int, int]:
+        """Count a request of a key with a limit. Return the requests of this minute, and its remaining seconds."""
+        now = self.now_ms() // 1000
+        name = self.keys.requests(caller.key, now // RATE_PERIOD)
+        with self.redis.pipeline(transaction=True) as pipe:
+            count = pipe.incr(name).expire(name, 2 * RATE_PERIOD).execute()[0]
+        return int(count), RATE_PERIOD - now % RATE_PERIOD
 
     def in_memory_for(self) -> float:
         """Return the seconds for which `any` and `remembered` are valid without asking Redis."""
@@ -237,6 +256,7 @@ def _api_key(digest: str, entry: dict[str, Any], used: bytes | None) -> ApiKey:
         made_ms=entry["created"] * 1000,
         expires_ms=entry.get("expires"),
         used_ms=int(used) if used else None,
+        rate_limit=entry.get("rate_limit"),
     )
 
 

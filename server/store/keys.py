@@ -257,6 +257,15 @@ class Keys:
         """A hash from a key's SHA-256 to when it was last used, in milliseconds since 1970."""
         return f"{self.prefix}api_keys_used"
 
+    def requests(self, fingerprint: str, minute: int | str) -> str:
+        """The requests of a key with a rate limit, in one minute since 1970."""
+        return f"{self.prefix}requests:{fingerprint}:{minute}"
+
+    @property
+    def audit(self) -> str:
+        """A stream of what people did."""
+        return f"{self.prefix}audit"
+
     def webhook_secret(self, owner: str) -> str:
         """A hash of an owner's webhook secrets."""
         return f"{self.prefix}webhook_secret:{owner}"

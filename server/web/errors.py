@@ -58,6 +58,7 @@ STATUSES: Mapping[str, int] = {
     "over-quota": 429,
     "too-many-schedules": 429,
     "too-many-wrong-keys": 429,
+    "too-many-requests": 429,
     "internal-error": 500,
     "unavailable": 503,
     "queue-full": 503,
@@ -70,6 +71,9 @@ register_error_types(
         "unauthenticated": ErrorType("An API key is required", "Send `Authorization: Bearer <key>` with a valid key."),
         "too-many-wrong-keys": ErrorType(
             "Too many wrong API keys", "The key is not valid. Check it, and wait as long as Retry-After says."
+        ),
+        "too-many-requests": ErrorType(
+            "Too many requests with this key", "The key has a limit per minute. Wait as long as Retry-After says."
         ),
         "forbidden": ErrorType("This key may not do that", "Use a key whose role allows it."),
         "not-found": ErrorType("Not found", "/docs lists the routes."),

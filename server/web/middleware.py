@@ -14,14 +14,14 @@ from server.logs import event
 from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
-from server.web import long_poll
+from server.web import audited, long_poll
 from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.responses import common_fields
 from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
 from server.web.silence import silence
-from server.web.wrong_keys import fields, wrong_keys
+from server.web.wrong_keys import count_request, fields, wrong_keys
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -127,6 +127,8 @@ def _before() -> Response | None:
         g.caller = identify()
         if g.caller.role is Role.METRICS and endpoint not in _FIGURES:
             raise Problem("forbidden", "A key with the role metrics reads /queues, /metrics and /health only.")
+        if g.caller.rate_limit:
+            g.rate_fields = count_request(g.caller)
     return None
 
 
@@ -228,6 +230,10 @@ def _end(response: Response) -> Response:
     if "Allow" in response.headers:
         response.headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
     response.headers.update(common_fields(request_id))
+    for name, text in g.get("rate_fields", {}).items():
+        response.headers[name] = f"{others}, {text}" if (others := response.headers.get(name)) else text
+    if request.method not in _SAFE_METHODS:
+        audited.record(response)
     make_absolute(response.headers, base())
     _allow_origin(response)
     log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))

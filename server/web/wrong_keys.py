@@ -1,4 +1,4 @@
-"""Wrong API keys by address: after some of them, an address is told to wait.
+"""Limits of requests: those of a key, and wrong API keys by address.
 
 Nobody finds a key of 256 random bits by trying. The answer is for a client with a revoked key, which would otherwise
 ask as often as it can. Right keys are found first, so that others behind the same proxy are served.
@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Mapping
 
-from server.web.current import cached
+from server.store.api_keys import RATE_PERIOD, Caller
+from server.web.current import cached, store
+from server.web.errors import Problem
 
 #: Wrong keys that an address may send to a process in so many seconds.
 ALLOWED, PERIOD = 20, 60.0
@@ -41,6 +43,23 @@ class WrongKeys:
 def wrong_keys() -> WrongKeys:
     """The wrong keys of the current application."""
     return cached("coatcheck.wrong_keys", WrongKeys)
+
+
+def count_request(caller: Caller) -> Mapping[str, str]:
+    """Count a request of a key with a limit; all processes count together. Return the fields of its answer.
+
+    Raises:
+        Problem: `too-many-requests`.
+    """
+    limit = caller.rate_limit or 0
+    count, seconds = store().api_keys.count_request(caller)
+    made = {
+        "RateLimit-Policy": f'"key";q={limit};w={RATE_PERIOD}',
+        "RateLimit": f'"key";r={max(limit - count, 0)};t={seconds}',
+    }
+    if count > limit:
+        raise Problem("too-many-requests", headers={"Retry-After": str(seconds), **made})
+    return made
 
 
 def fields(seconds: int) -> Mapping[str, str]:

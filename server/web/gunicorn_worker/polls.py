@@ -143,7 +143,8 @@ class Polls:
         if authorization:
             scheme, _, key = authorization.partition(" ")
             found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
-            return None if found is None or found.role is Role.METRICS else found
+            is_plain = found is not None and found.role is not Role.METRICS and not found.rate_limit
+            return found if is_plain else None
         return LOCAL if not keys.any() and all(is_local(self._settings, host) for host in hosts) else None
 
     def _keys_are_known(self) -> bool:

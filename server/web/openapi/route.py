@@ -28,12 +28,14 @@ class Access(StrEnum):
     FIGURES = "a key with the role metrics"
 
 
+_OF_KEYS = ("too-many-wrong-keys", "too-many-requests", "unavailable")
+
 _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
     Access.ANYONE: (),
-    Access.KEY: ("unauthenticated", "too-many-wrong-keys", "unavailable"),
-    Access.SUBMIT: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
-    Access.ADMIN: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
-    Access.FIGURES: ("unauthenticated", "forbidden", "too-many-wrong-keys", "unavailable"),
+    Access.KEY: ("unauthenticated", *_OF_KEYS),
+    Access.SUBMIT: ("unauthenticated", "forbidden", *_OF_KEYS),
+    Access.ADMIN: ("unauthenticated", "forbidden", *_OF_KEYS),
+    Access.FIGURES: ("unauthenticated", "forbidden", *_OF_KEYS),
 }
 
 

@@ -192,6 +192,7 @@ def _bulk(
                 break
             else:
                 raise
+    g.audit_count = done
     following = cursor and _next(request.path, cursor)
     body = {word: done, "refused": refused, "more": following is not None, "next": following and prefix() + following}
     return json_answer(answer.model_validate(body))

@@ -146,6 +146,7 @@ def cancel(task_id: str) -> Response:
     """Cancel a task. One that has ended is not changed."""
     require_submit()
     record = find(task_id)
+    g.audit_count = int(not record.status.done)
     if not record.status.done:
         store().tasks.cancel(task_id)
         record = find(task_id)

@@ -5,7 +5,7 @@ blueprint.py  headers, viewer, menu, errors as pages     format/       formats o
 home.py       start page, a task type's form             sign.py       signing in and out
 tasks.py      the list of tasks; live.py: its changes    record.py     one task
 export.py     the list as a file                         stream.py     changes of open pages
-operate/      overview, failures, keys                   schedules.py  schedules and their form
+operate/      overview, failures, keys, audit            schedules.py  schedules and their form
 """
 
 from server.web.ui import export, home, live, operate, record, schedules, sign, tasks

@@ -50,7 +50,7 @@ class Entry:
 _FIRST = (Entry("Home", "/", "home"), Entry("Tasks", "/ui/tasks", "tasks"))
 _ADMIN = (Entry("Failures", "/ui/failures", "failures"), Entry("Overview", "/ui/overview", "overview"))
 _LAST = (Entry("Schedules", "/ui/schedules", "schedules"),)
-_KEYS = Entry("Keys", "/ui/keys", "keys")
+_ACCESS = (Entry("Keys", "/ui/keys", "keys"), Entry("Audit", "/ui/audit", "scheduled"))
 _DOCS = Entry("API docs", "/docs", "docs")
 
 
@@ -71,7 +71,7 @@ def page(template: str, section: str, **values: Any) -> Response:
 def _menu(viewer: Caller | None) -> list[Entry]:
     """Return the pages that the viewer may use."""
     is_admin = viewer is not None and viewer.is_admin
-    last = (*_LAST, _KEYS) if is_admin else _LAST if viewer else ()
+    last = (*_LAST, *_ACCESS) if is_admin else _LAST if viewer else ()
     return [*_FIRST, *(_ADMIN if is_admin else ()), *last, _DOCS]
 
 

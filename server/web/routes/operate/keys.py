@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from flask import Response
+from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
@@ -34,6 +34,9 @@ class KeyRequest(BaseModel):
     expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFE)] | None = Field(
         None, description="Seconds until it expires. Without it, it does not."
     )
+    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Requests per minute, over all web processes. Without it, there is no limit."
+    )
 
 
 class KeyObject(WireObject):
@@ -47,6 +50,7 @@ class KeyObject(WireObject):
     made_at: str = Field(json_schema_extra=MOMENT)
     last_used_at: str | None = Field(json_schema_extra=MOMENT, description="To within a minute; null if not used.")
     expires_at: str | None = Field(json_schema_extra=MOMENT)
+    rate_limit: int | None = Field(description="Requests per minute; null without a limit.")
 
 
 class NewKey(KeyObject):
@@ -89,9 +93,10 @@ def make_key() -> Response:
         given = KeyRequest.model_validate_json(body)
     except ValidationError as error:
         raise refusal(error, body) from None
-    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in)
+    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit)
     made = store().api_keys.get(id_of(key))
     assert made is not None
+    g.audit_target = made.id
     return json_answer(NewKey(**_shown(made), key=key), 201, {"Location": f"/keys/{made.id}", **_SECRET})
 
 
@@ -128,4 +133,5 @@ def _shown(key: ApiKey) -> dict[str, object]:
         "made_at": timestamp(key.made_ms),
         "last_used_at": timestamp(key.used_ms),
         "expires_at": timestamp(key.expires_ms),
+        "rate_limit": key.rate_limit,
     }

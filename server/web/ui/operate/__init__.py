@@ -3,8 +3,9 @@
 overview.py   alerts, queues, workers; figures.py: its numbers
 failures.py   failed tasks by cause
 keys.py       API keys
+audit.py      who did what
 """
 
-from server.web.ui.operate import failures, keys, overview
+from server.web.ui.operate import audit, failures, keys, overview
 
-__all__ = ["failures", "keys", "overview"]
+__all__ = ["audit", "failures", "keys", "overview"]

@@ -1,0 +1,80 @@
+"""The audit: who did what, when and by which request. A stream with the newest entries, which `record` writes."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from server.store.lua import Scripts
+
+#: Entries that are kept.
+MAX_ENTRIES = 10_000
+
+#: Entries that one round trip reads.
+_CHUNK = 500
+
+#: The `by` of what the command line does.
+COMMAND_LINE = "command line"
+
+#: An entry's id, which is also the cursor of the next page.
+ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act: `by` an owner, on a `target` (a task, key, schedule or the like), or on all that a `filter` selects."""
+
+    action: str
+    by: str
+    key_id: str = ""
+    target: str = ""
+    filter: str = ""
+    count: int = 1
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A stored act."""
+
+    id: str
+    act: Act
+
+    @property
+    def at_ms(self) -> int:
+        """When it was written, in milliseconds since 1970."""
+        return int(self.id.partition("-")[0])
+
+
+class Audit(Scripts):
+    """Writes and reads the audit."""
+
+    def record(self, act: Act) -> None:
+        """Write an act. A full Redis accepts it, too."""
+        given = {name: value for name, value in asdict(act).items() if value not in ("", None)}
+        self._call("append_audit", json.dumps(given, ensure_ascii=False), MAX_ENTRIES)
+
+    def page(
+        self, limit: int, before: str | None, wanted: Callable[[Act], bool], since: int | None, until: int | None
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Return up to `limit` entries, the newest first, and the cursor of the next page.
+
+        Args:
+            before: the cursor of an earlier page.
+            wanted: whether an entry matches.
+            since, until: milliseconds since 1970; the end does not belong to it.
+        """
+        found: list[AuditEntry] = []
+        end = f"({before}" if before else "+" if until is None else f"({max(0, until)}-0"
+        start = "-" if since is None else str(max(0, since))
+        while True:
+            chunk = self.redis.xrevrange(self.keys.audit, end, start, _CHUNK)
+            for entry_id, fields in chunk:
+                entry = AuditEntry(entry_id.decode(), Act(**json.loads(fields[b"act"])))
+                if wanted(entry.act):
+                    found.append(entry)
+                if len(found) > limit:
+                    return found[:limit], found[limit - 1].id
+            if len(chunk) < _CHUNK:
+                return found, None
+            end = f"({chunk[-1][0].decode()}"

@@ -1,0 +1,26 @@
+"""Audit: who did what, newest first. For admins."""
+
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from server.web.audited import ACTIONS
+from server.web.middleware import require_admin
+from server.web.routes.operate.audit import FILTERS, asked_entries
+from server.web.ui.blueprint import page, ui
+
+
+@ui.get("/ui/audit")
+def audit() -> Response:
+    """Show a page of the audit, with its filters."""
+    require_admin()
+    entries, cursor = asked_entries()
+    query = {name: request.args[name] for name in FILTERS if request.args.get(name)}
+    return page(
+        "audit.html",
+        "/ui/audit",
+        entries=entries,
+        older=cursor and urlencode({**query, "cursor": cursor}),
+        query=query,
+        actions={action: action.replace("_", " ").capitalize() for action in ACTIONS.values()},
+    )
