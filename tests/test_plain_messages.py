@@ -69,6 +69,37 @@ def test_a_rejected_message_comes_back_as_redelivered_however_often(fresh: Servi
     assert fresh.redis.client.exists("unacked", "letters", "letters\x06\x161") == 0
 
 
+def test_a_rejected_message_does_not_keep_the_others_waiting(fresh: Service, connection: Connection) -> None:
+    publish(connection, LETTERS, "rejected")
+    publish(connection, LETTERS, "waiting")
+    receive(connection, LETTERS).reject(requeue=True)
+
+    bodies = [connection.default_channel.basic_get("letters").decode() for _ in range(2)]
+
+    assert bodies == ["waiting", "rejected"]
+
+
+def test_ten_priorities_are_three_and_lower_numbers_come_first(fresh: Service, connection: Connection) -> None:
+    for number in range(9, -1, -1):
+        publish(connection, LETTERS, str(number), priority=number)
+
+    lengths = [fresh.redis.client.llen(name) for name in ("letters\x06\x161", "letters", "letters\x06\x162")]
+    read = [int(connection.default_channel.basic_get("letters", no_ack=True).decode()) for _ in range(10)]
+
+    assert lengths == [4, 3, 3]
+    assert read == [3, 2, 1, 0, 6, 5, 4, 9, 8, 7]
+
+
+def test_a_reply_that_comes_after_its_client_has_gone_expires(fresh: Service, connection: Connection) -> None:
+    queue = Queue("client.reply.celery.pidbox", Exchange("reply.celery.pidbox", type="direct"), routing_key="client")
+    publish(connection, queue)
+
+    lists = [key for key in fresh.redis.client.scan_iter() if b"client.reply" in key]
+
+    assert len(lists) == 2
+    assert all(0 < fresh.redis.client.pttl(key) <= 10_000 for key in lists)
+
+
 def test_a_queue_with_an_expiry_expires_when_it_is_not_used(fresh: Service, connection: Connection) -> None:
     queue = Queue("brief", Exchange("brief"), routing_key="brief", expires=2)
     publish(connection, queue, "one", priority=5)

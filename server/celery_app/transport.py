@@ -33,6 +33,9 @@ PRIORITIES = ("high", "normal", "low")
 #: One in this number of fetches reads the low priority first, so that it is not starved.
 LOW_FIRST_EVERY = 10
 
+#: Milliseconds before a reply to `celery inspect` is deleted if its client is gone; clients ask for it in `expires`.
+REPLY_EXPIRES = 10_000
+
 #: Seconds to block on the notification list.
 BELL_TIMEOUT = 1
 
@@ -74,10 +77,10 @@ class QoS(stock.QoS):
         cast(Any, VirtualQoS).ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Drop a message, or return it to its queue."""
+        """Drop a message, or return it to its queue, behind the messages that wait for their first attempt."""
         if requeue:
             with suppress(*UNREACHABLE):
-                self.channel.store.leases.restore_messages([delivery_tag])
+                self.channel.store.leases.restore_messages([delivery_tag], behind=True)
             cast(Any, VirtualQoS).ack(self, delivery_tag)
         else:
             self.ack(delivery_tag)
@@ -184,7 +187,7 @@ class SafeFetch:
     def _put(self: Any, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         """Publish a message without a record: a user's own Celery task."""
         priority = priority_of(self._get_message_priority(message, reverse=False))
-        expires = self._expires.get(queue, "")
+        expires = self._expires.get(queue, REPLY_EXPIRES if queue.endswith(".pidbox") else "")
         with self.conn_or_acquire() as client:
             client.eval(
                 source("publish_message", self.store.settings), 0, queue, priority, json.dumps(message), expires

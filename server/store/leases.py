@@ -163,10 +163,13 @@ class Leases(Scripts):
         """Remove the message of an ended delivery."""
         self._call("forget_message", tag)
 
-    def restore_messages(self, tags: Sequence[str]) -> None:
-        """Return messages that this worker fetched but does not work on to the front of their queues."""
+    def restore_messages(self, tags: Sequence[str], *, behind: bool = False) -> None:
+        """Return messages that this worker fetched but does not work on to the front of their queues.
+
+        `behind`: messages of a user's own Celery tasks go behind the others.
+        """
         if tags:
-            self._call("restore_messages", 0, 0, 0, *tags)
+            self._call("restore_messages", "behind" if behind else "front", 0, 0, *tags)
 
     def restore_stale_messages(self, most: int) -> int:
         """Return the messages that dead workers fetched but did not start. Return their number."""

@@ -1,7 +1,8 @@
--- Return messages that no worker works on to the front of their lists, in their order. A message whose task runs or has
+-- Return messages that no worker works on to the front of their lists, in their order. A rejected message of a user's
+-- own Celery task goes behind the others. A message whose task runs or has
 -- ended is dropped instead: an attempt that loses its lease gets a new message, so a task never has two.
--- Input: most, age in ms of a message whose task is still queued, age of a user's own Celery message, then delivery
--- tags; without tags: those that no worker has renewed for that long.
+-- Input: most (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a user's own
+-- Celery message, then delivery tags; without tags: those that no worker has renewed for that long.
 -- Output: the number of returned messages. Publishes nothing.
 --- @include "clock"
 --- @include "messages"
@@ -23,7 +24,7 @@ local function put_back(stored)
   if not message.properties.delivery_info.redelivered then
     text = string.gsub(text, '"delivery_info"%s*:%s*{', '%0"redelivered": true, ', 1)
   end
-  redis.call('RPUSH', LISTS[priority_of(message)](queue), text)
+  redis.call(ARGV[1] == 'behind' and 'LPUSH' or 'RPUSH', LISTS[priority_of(message)](queue), text)
   notify(queue)
   restored = restored + 1
 end
