@@ -32,6 +32,7 @@ RUN = [
     ("docs/http.md", "Batches"),
     ("docs/polling.md", "Polling"),
     ("docs/polling.md", "Long polling"),
+    ("docs/polling.md", "Many tasks in one request"),
     ("docs/polling.md", "Events"),
     ("docs/polling.md", "Webhooks"),
     ("docs/schedules.md", "Schedules"),

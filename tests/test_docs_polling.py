@@ -27,11 +27,13 @@ def counted(service: Service) -> int:
 
 
 def test_the_curl_lines(service: Service, folder: Path) -> None:
-    (poll,), (wait,), (listen,) = (blocks(PAGE, title) for title in ("Polling", "Long polling", "Events"))
+    titles = ("Polling", "Long polling", "Many tasks in one request", "Events")
+    (poll,), (wait,), (many,), (listen,) = (blocks(PAGE, title) for title in titles)
 
     head, *_ = shell(poll, folder, service.port)
     assert head.split()[1] in ("200", "304")
     assert '"result":0.25' in shell(wait, folder, service.port)[-1]
+    assert '"result":0.125' in shell(many, folder, service.port)[-1]
     events = [line.removeprefix("event: ") for line in shell(listen, folder, service.port) if line[:6] == "event:"]
     assert events[-1] == "done"
     assert set(events) == {"status", "progress", "done"}

@@ -91,6 +91,7 @@ class TaskDefinition:
     def __post_init__(self) -> None:
         """Check the options; a ValueError names the invalid one."""
         self._require("name", _NAME.fullmatch(self.name), "must consist of a-z, 0-9 and . _ -, and begin with a letter")
+        self._require("name", self.name != "query", "is the address of POST /tasks/query; choose another one")
         self._require("name", not self.name.startswith(_TAKEN), f"must not begin with {_TAKEN}")
         ordered = 0 < self.limits.soft < self.limits.hard
         self._require("soft_time_limit", ordered, "must be above 0 and below time_limit")

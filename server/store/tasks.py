@@ -47,8 +47,16 @@ class Tasks(Scripts):
 
     def get_with_position(self, task_id: str) -> Record | None:
         """Return the record with its queue position, in one round trip: a second one cost each poll 0.09 ms of CPU."""
-        raw, position = self._call("get_task_with_position", task_id)
-        return self._parse(task_id, _fields(raw), position or None)
+        [record] = self.get_many_with_position([task_id])
+        return record
+
+    def get_many_with_position(self, task_ids: Sequence[str]) -> list[Record | None]:
+        """Return the records of several ids with their queue positions, in one script."""
+        answers = self._call("get_tasks", *task_ids)
+        return [
+            self._parse(task_id, _fields(raw), position or None)
+            for task_id, (raw, position) in zip(task_ids, answers, strict=True)
+        ]
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
         """Return the records of several ids, in one round trip."""
@@ -86,6 +94,16 @@ class Tasks(Scripts):
             return record.result or b"null"
         stored: bytes | None = self.redis.get(self.keys.result(record.id))
         return stored or b"null"
+
+    def results(self, records: Sequence[Record], max_bytes: int) -> list[bytes | None]:
+        """Return the results of tasks that have succeeded, in one round trip; None for one that is longer."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for record in records:
+                if record.result is None:
+                    pipe.getrange(self.keys.result(record.id), 0, max_bytes)
+            long = iter(pipe.execute())
+        found = [next(long) if record.result is None else record.result for record in records]
+        return [(result or b"null") if len(result) <= max_bytes else None for result in found]
 
     def with_result(self, record: Record) -> Record:
         """Return the record with its result, of any length."""

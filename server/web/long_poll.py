@@ -29,6 +29,9 @@ MAX_WAIT = 25
 #: or longer, so that all of them together stay below this many looks a second.
 _LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
 
+#: Seconds between the first message about one of several tasks and the look at them.
+_PAUSE = 0.05
+
 #: The messages that end a task, those that change its status object, and all messages.
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
@@ -46,7 +49,7 @@ PARKED = "coatcheck.parked"
 
 #: Attributes that a parked request keeps, because it is one line in the log. Its caller is authenticated again: the key
 #: may have been revoked meanwhile.
-_KEPT = ("began", "request_id", "task_id")
+_KEPT = ("began", "request_id", "task_id", "watched", "query")
 
 _PREFERRED = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]+)"?\s*(?=[,;]|$)', re.IGNORECASE)
 
@@ -80,10 +83,10 @@ class Body(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ParkedRequest:
-    """A waiting request: the messages and the task that wake it, if any, and its time limit (by `time.monotonic()`)."""
+    """A waiting request: the messages and the tasks that wake it, and its time limit (by `time.monotonic()`)."""
 
     places: Places
-    task_id: str
+    task_ids: tuple[str, ...]
     words: frozenset[str]
     deadline: float
     body: Body | None = None
@@ -98,6 +101,11 @@ class ParkedRequest:
     def until(self) -> float:
         """When to look again without a notification."""
         return self.body.due if self.body else min(self.deadline, time.monotonic() + self.look_every)
+
+    @property
+    def pause(self) -> float:
+        """Seconds to collect more messages after the first one: many tasks may end within a moment."""
+        return _PAUSE if len(self.task_ids) > 1 else 0.0
 
     @property
     def over(self) -> bool:
@@ -168,24 +176,26 @@ def recall(parked: ParkedRequest) -> None:
         setattr(g, name, value)
 
 
-def enter(places: Places | None, task_id: str, words: frozenset[str], seconds: float) -> ParkedRequest | None:
+def enter(
+    places: Places | None, task_ids: tuple[str, ...], words: frozenset[str], seconds: float
+) -> ParkedRequest | None:
     """Take a place to wait in. Return None if none is free."""
     if places is None or not places.enter():
         return None
-    return ParkedRequest(places, task_id, words, time.monotonic() + seconds)
+    return ParkedRequest(places, task_ids, words, time.monotonic() + seconds)
 
 
-def long_poll(words: frozenset[str], look: Look) -> Response:
-    """Answer with `look` as soon as it has news, or when the time is up.
+def long_poll(words: frozenset[str], look: Look, seconds: int | None = None) -> Response:
+    """Answer with `look` as soon as it has news, or when the time is up: `seconds`, or those that the client asks for.
 
-    The task is `g.task_id`, once `look` has been called without an argument.
+    The task is `g.task_id`, or the tasks are `g.watched`, once `look` has been called without an argument.
 
     Raises:
         Parked: to the worker.
     """
     parked = returned()
     if parked is None:
-        return _first_look(words, look)
+        return _first_look(words, look, read_wait() if seconds is None else seconds)
     try:
         response, settled = look(parked)
     except UNREACHABLE:
@@ -197,14 +207,13 @@ def long_poll(words: frozenset[str], look: Look) -> Response:
     raise Parked(parked)
 
 
-def _first_look(words: frozenset[str], look: Look) -> Response:
-    seconds = read_wait()
+def _first_look(words: frozenset[str], look: Look, seconds: int) -> Response:
     response, settled = look(None)
     if seconds == 0:
         return response
     if settled:
         return _applied(response, seconds)
-    parked = enter(request.environ.get(PLACES), g.task_id, words, seconds)
+    parked = enter(request.environ.get(PLACES), g.get("watched") or (g.task_id,), words, seconds)
     if parked is None:
         return response
     parked.seconds, parked.first = seconds, response
@@ -224,7 +233,7 @@ def event_stream(body: Body, task_id: str = "") -> Response:
 
 def _stream(places: Places | None, body: Body, task_id: str) -> Iterator[bytes]:
     first = body.more()
-    parked = None if body.ended else enter(places, task_id, ALL, math.inf)
+    parked = None if body.ended else enter(places, (task_id,) if task_id else (), ALL, math.inf)
     given = False
     try:
         yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)

@@ -260,7 +260,7 @@ def _allow_origin(response: Response) -> None:
         "Idempotency-Replayed, Content-Disposition, Content-Range, RateLimit, RateLimit-Policy"
     )
     if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, QUERY"
         response.headers["Access-Control-Allow-Headers"] = (
             "Authorization, Content-Type, Content-Disposition, Prefer, Cancel-After, Idempotency-Key, "
             "If-None-Match, If-Range, Range, Last-Event-ID, X-Request-ID"

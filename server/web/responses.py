@@ -107,7 +107,7 @@ def result_answer(record: Record) -> Response:
 
 def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str, str]:
     """Build Retry-After for a task that has not ended."""
-    return {} if record.status.done else {"Retry-After": str(_retry_after(record, to_start, clock))}
+    return {} if record.status.done else {"Retry-After": str(retry_after(record, to_start, clock))}
 
 
 def accepted(given: Accepted) -> Response:
@@ -138,7 +138,7 @@ def seconds_to_start(store: Store, record: Record, position: int | None) -> floa
     return None if position is None else store.counters.throughput().seconds_to_start(record.task_type, position)
 
 
-def _retry_after(record: Record, to_start: float | None, clock: StoreClock) -> int:
+def retry_after(record: Record, to_start: float | None, clock: StoreClock) -> int:
     """Seconds until the next poll will probably show a change."""
     if record.due_ms is not None:
         seconds = record.due_ms / 1000 - clock.now_ns() / 1e9

@@ -146,10 +146,13 @@ class Notifier:
     def _send(self, *words: str) -> None:
         if self._connection is None:  # `_attend` subscribes to all channels when it connects
             return
+        if not self._unsent:
+            self._loop.call_soon(self._write)  # together with the other commands of this turn
         self._unsent += b"".join(self._connection.pack_command(*words))
-        self._write()
 
     def _write(self) -> None:
+        if self._socket is None:
+            return
         try:
             sent = self._socket.send(self._unsent)
             self._unsent = self._unsent[sent:]

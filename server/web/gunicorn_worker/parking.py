@@ -20,7 +20,7 @@ class Parking:
     application may park it again.
     """
 
-    __slots__ = ("_exchange", "_notified", "_parked", "_server", "_subscription", "_timer", "_waits", "_when_read")
+    __slots__ = ("_exchange", "_notified", "_parked", "_server", "_subscriptions", "_timer", "_waits", "_when_read")
 
     def __init__(
         self,
@@ -38,20 +38,28 @@ class Parking:
         #: handled.
         self._waits = self._notified = False
         self._timer: asyncio.TimerHandle | None = None
-        self._subscription: Subscription | None = None
-        if parked.task_id:
-            self._subscription = server.notifier.subscribe(parked.task_id, parked.words, self._notify)
+        self._subscriptions: list[Subscription] = [
+            server.notifier.subscribe(task_id, parked.words, self._notify) for task_id in parked.task_ids
+        ]
 
     def park(self) -> None:
         """Wait, or continue immediately if a message has arrived."""
         self._waits = True
-        self._timer = self._server.loop.call_at(self._parked.until, self.wake)
-        if self._notified or not self._server.alive:
+        if not self._server.alive or (self._notified and not self._parked.pause):
             self.wake()
+            return
+        until = self._parked.until
+        if self._notified:
+            until = min(until, self._server.loop.time() + self._parked.pause)
+        self._timer = self._server.loop.call_at(until, self.wake)
 
     def _notify(self) -> None:
+        if self._notified and self._parked.pause:
+            return
         self._notified = True
-        self.wake()
+        if self._waits:
+            self._cancel_timer()
+            self.park()
 
     def wake(self) -> None:
         """Continue as soon as the client has read the earlier bytes."""
@@ -76,6 +84,6 @@ class Parking:
         """Stop waiting: the request is answered, or its client has disconnected."""
         self._waits = False
         self._cancel_timer()
-        if self._subscription is not None:
-            self._server.notifier.unsubscribe(self._subscription)
+        for subscription in self._subscriptions:
+            self._server.notifier.unsubscribe(subscription)
         self._parked.leave()

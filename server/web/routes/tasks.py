@@ -101,8 +101,12 @@ def status(task_id: str) -> Response:
     "tickets",
     "The result of a task",
     (
-        Answer(200, "The result.", json_of(reference("TaskResult")), CACHED, ("file", "files")),
-        status_with(202, "The task has not ended; the status.", "Retry-After", links=("result", "cancel")),
+        Answer(
+            200, "The result.", json_of(reference("TaskResult")), (*CACHED, "Preference-Applied"), ("file", "files")
+        ),
+        status_with(
+            202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
+        ),
         Answer(
             303,
             "A redirect to the file, if `Accept` prefers its type.",
@@ -110,14 +114,24 @@ def status(task_id: str) -> Response:
         ),
         UNCHANGED,
     ),
-    description="202 until the task has ended. If `Accept` excludes JSON (such as `image/*`), a result with "
-    "exactly one file of a matching type is a redirect to it.",
-    parameters=("task_id", "If-None-Match"),
-    problems=("task-failed", "task-canceled", *OF_TASK),
+    description="202 until the task has ended; with `wait`, the answer is held until then. If `Accept` excludes JSON "
+    "(such as `image/*`), a result with exactly one file of a matching type is a redirect to it.",
+    parameters=("task_id", "wait", "Prefer", "If-None-Match"),
+    problems=("task-failed", "task-canceled", *OF_TASK, "invalid-input"),
 )
 def result(task_id: str) -> Response:
-    """Answer with a task's result; 202 until it has ended."""
-    record = find(task_id)
+    """Answer with a task's result; 202 until it has ended. With `wait`, when it has ended."""
+    if not waits():
+        return _result(find(task_id))
+
+    def look(_: ParkedRequest | None) -> tuple[Response, bool]:
+        record = find(task_id)
+        return _result(record), record.status.done
+
+    return long_poll(ENDS, look)
+
+
+def _result(record: Record) -> Response:
     if not record.status.done:
         return status_answer(record, 202)
     if record.status is Status.FAILED:
@@ -258,10 +272,10 @@ def sees(owner: str) -> bool:
     return who.is_admin or owner == who.owner
 
 
-def issued(some_id: str) -> bool:
+def issued(some_id: str, secret: bytes | None = None) -> bool:
     """Whether this id was issued to an owner whom the caller may see. If its record is gone, it has expired."""
     who = caller()
-    return ids.issued(some_id, None if who.is_admin else who.owner, store().read_secret())
+    return ids.issued(some_id, None if who.is_admin else who.owner, secret or store().read_secret())
 
 
 def _single_file(record: Record) -> str | None:

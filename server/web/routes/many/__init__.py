@@ -1,0 +1,1 @@
+"""Routes for many tasks at a time."""

@@ -1,0 +1,140 @@
+"""The status, and the results, of up to 500 tasks in one request."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from flask import Response, g
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.sdk.definition import refusal
+from server.services.status import status_object, with_prefix
+from server.store.record import Record, Status
+from server.web.addresses import prefix
+from server.web.body.read import read_json
+from server.web.current import store
+from server.web.errors import Problem
+from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
+from server.web.openapi.answers import found
+from server.web.openapi.route import Api
+from server.web.responses import json_answer, retry_after, seconds_to_start
+from server.web.routes.tasks import issued, sees
+from server.web.schemas import ProblemObject, TaskStatus, WireObject
+
+route = Api("task_query", __name__)
+
+MAX_TASKS = 500
+
+#: Maximum bytes of a result in such an answer; a longer one is left to `links.result`.
+MAX_RESULT = 64 * 1024
+
+
+class TaskQuery(BaseModel):
+    """The tasks to read, and how long to wait for their ends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    task_ids: list[Annotated[str, Field(max_length=36)]] = Field(min_length=1, max_length=MAX_TASKS)
+    include: list[Literal["result"]] = Field(
+        default_factory=list, description="`result` adds the results of up to 64 KiB of tasks that have succeeded."
+    )
+    wait: int = Field(default=0, ge=0, description="Seconds to hold the answer, 25 at most.")
+    until: Literal["any", "all"] = Field(
+        default="any", description="Wait until one more task has ended, or until all have."
+    )
+
+
+class FoundTask(TaskStatus):
+    """The status of a task, with its result if it was asked for and is not too long."""
+
+    result: Any = Field(default_factory=type(None))
+
+
+class MissingTask(WireObject):
+    """A task that does not exist (any more), or is not the caller's."""
+
+    task_id: str
+    problem: ProblemObject
+
+
+class TaskAnswers(WireObject):
+    """The tasks, in the order of `task_ids`."""
+
+    tasks: list[FoundTask | MissingTask]
+
+
+_EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["result"], "wait": 20, "until": "all"}
+
+
+@route.post(
+    "/tasks/query",
+    "query_tasks",
+    "many",
+    "The status of up to 500 tasks",
+    (found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),),
+    description="With `include`, their results. With `wait`, the answer is held until one more task has ended, or with "
+    '`"until": "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.',
+    body={"required": True, "content": {"application/json": {"schema": TaskQuery, "example": _EXAMPLE}}},
+    problems=("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
+    sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
+)
+@route.blueprint.route("/tasks", methods=["QUERY"])
+def query_tasks() -> Response:
+    """Answer with the status of each task; with `wait`, when one more or all of them have ended."""
+    if returned() is None:
+        g.query = _asked()
+    return long_poll(ENDS, _look, min(g.query.wait, MAX_WAIT))
+
+
+def _asked() -> TaskQuery:
+    body = read_json()
+    try:
+        return TaskQuery.model_validate_json(body)
+    except ValidationError as error:
+        raise refusal(error, body) from None
+
+
+def _look(held: ParkedRequest | None) -> tuple[Response, bool]:
+    """The answer, and whether what the client waits for has happened. While it waits, the tasks are only counted."""
+    settled = False
+    if held is not None:
+        counts = store().listing.count_by_status(g.watched)
+        left = len(g.watched) - sum(counts.get(word, 0) for word in ("expired", *(s for s in Status if s.done)))
+        settled = left == 0 or (g.query.until == "any" and left < len(g.watched))
+        if not settled and not held.over:
+            return held.first, False
+    records = [
+        each if each and sees(each.owner) else None for each in store().tasks.get_many_with_position(g.query.task_ids)
+    ]
+    unfinished = [each for each in records if each and not each.status.done]
+    if held is None:
+        g.watched = tuple({each.id: None for each in unfinished})
+    return _answer(records, unfinished), settled or not unfinished
+
+
+def _answer(records: Sequence[Record | None], unfinished: Sequence[Record]) -> Response:
+    results: dict[str, bytes | None] = {}
+    if "result" in g.query.include:
+        ended = [each for each in records if each and each.status is Status.SUCCEEDED]
+        results = dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
+    secret = b"" if all(records) else store().read_secret()
+    tasks = [
+        _found(record, results.get(record.id)) if record else _missing(task_id, secret)
+        for task_id, record in zip(g.query.task_ids, records, strict=True)
+    ]
+    headers = {}
+    if unfinished:
+        to_start = [(each, seconds_to_start(store(), each, each.position)) for each in unfinished]
+        seconds = [retry_after(each, start, store().clock) for each, start in to_start]
+        headers["Retry-After"] = str(min(seconds) if g.query.until == "any" else max(seconds))
+    return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers)
+
+
+def _found(record: Record, result: bytes | None) -> bytes:
+    text = status_object(record, record.position, prefix()).as_json()
+    return text if result is None else b'%s,"result":%s}' % (text[:-1], with_prefix(result, prefix()))
+
+
+def _missing(task_id: str, secret: bytes) -> bytes:
+    problem = Problem("expired-task" if issued(task_id, secret) else "unknown-task")
+    return MissingTask(task_id=task_id, problem=ProblemObject.model_validate(problem.body(prefix()))).as_json()
