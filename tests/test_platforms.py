@@ -93,3 +93,12 @@ def test_the_files_of_the_image_are_enough_and_its_health_check_knows_whether_it
         eventually(is_up, every=0.5)
     finally:
         process.kill()
+
+
+def test_the_page_of_platforms_has_the_procfiles_commands_and_settings_that_exist() -> None:
+    page = (ROOT / "docs" / "platforms.md").read_text()
+    commands = re.findall(r"celery --quiet -A wsgi worker[^\"\n]*", page)
+    set_by_platforms = {"PORT"} | {name.upper() for name in Settings.model_fields}
+
+    assert {tuple(shlex.split(command)) for command in commands} == {tuple(WORKER)}
+    assert set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)=", page)) <= set_by_platforms
