@@ -1,10 +1,14 @@
-"""Existing clients for long-running operations, unchanged: azure-core's poller.
+"""Existing clients for long-running operations, unchanged: the pollers of azure-core and @azure/core-lro.
 
 Source: azure-core's `azure/core/polling/base_polling.py` (1.41.0). It reads `Operation-Location`, `Location`,
 `Retry-After` and `status`, whose final values are `succeeded`, `failed` and `canceled`.
 """
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ from azure.core.pipeline.policies import RequestIdPolicy
 from azure.core.polling import LROPoller
 from azure.core.polling.base_polling import LocationPolling, LROBasePolling
 from azure.core.rest import HttpRequest
-from harness import Service
+from harness import ROOT, Service
 
 #: Seconds that the poller waits where an answer has no `Retry-After`: so long that a test would show it.
 FAR_TOO_LONG = 600
@@ -105,3 +109,45 @@ def test_azures_poller_goes_on_in_another_process(client: PipelineClient[Any, An
     )
 
     assert again.result(60)["result"] == 0.5
+
+
+#: As @azure/core-lro 3.3.1 documents it: it follows `Operation-Location`, and reads the result at `Location`.
+JAVASCRIPT_POLLER = """
+import { createHttpPoller } from "@azure/core-lro";
+
+const [url, body] = process.argv.slice(2);
+
+async function send(url, options = {}) {
+  const answer = await fetch(url, options);
+  const body = await answer.json();
+  const request = { method: options.method ?? "GET", url };
+  const headers = Object.fromEntries(answer.headers);
+  return { flatResponse: body, rawResponse: { statusCode: answer.status, headers, body, request } };
+}
+
+const poller = createHttpPoller({
+  sendInitialRequest: () => send(url, { method: "POST", headers: { "Content-Type": "application/json" }, body }),
+  sendPollRequest: (path) => send(path),
+}, { resourceLocationConfig: "location" });
+try {
+  console.log(JSON.stringify((await poller.pollUntilDone()).result));
+} catch (error) {
+  console.log(poller.operationState.status, error.message);
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is needed; CI has it")
+def test_azures_poller_for_javascript_follows_tasks_to_their_ends(service: Service, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "typescript" / "package.json", tmp_path)
+    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+    subprocess.run(install, cwd=tmp_path, capture_output=True, check=True)
+    (tmp_path / "poll.mjs").write_text(JAVASCRIPT_POLLER)
+
+    def poll(task: str, **parameters: float) -> str:
+        command = ["node", "poll.mjs", f"{service.url}/tasks/{task}", json.dumps(parameters)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert json.loads(poll("long_running_task", seconds=1.5, steps=3)) == {"slept_seconds": 1.5, "steps": 3}
+    assert poll("divide", x=1, y=0).startswith("failed")
