@@ -408,5 +408,9 @@ def prints_and_logs(number: int) -> None:
 @task
 def in_processes(numbers: list[int]) -> list[int]:
     """Work in processes of its own, as the documentation says."""
-    with billiard.Pool(2) as pool:
+    pool = billiard.Pool(2)
+    try:
         return list(pool.map(abs, numbers))
+    finally:
+        pool.close()
+        pool.join()

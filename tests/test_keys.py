@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import shlex
 import socket
 import subprocess
@@ -81,6 +82,16 @@ def test_a_key_is_needed(guarded: Guarded, task: str) -> None:
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert guarded.service.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
+
+
+def test_each_operation_but_the_public_ones_needs_a_key(guarded: Guarded) -> None:
+    client = guarded.service.http
+    document = client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method in operations.keys() & {"get", "post", "put", "patch", "delete"}:
+            answer = client.request(method, re.sub(r"{\w+}", "x", path))
+            is_public = operations[method].get("security") == []
+            assert (answer.status_code != 401) == is_public, f"{method} {path}: {answer.status_code}"
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/problems/not-found"])

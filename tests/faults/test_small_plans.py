@@ -58,12 +58,10 @@ def used(leader: int) -> float:
     return total
 
 
-def load(service: Service) -> list[str]:
+def load(service: Service, picture: bytes) -> list[str]:
     """Upload large files, transform a large picture, run many small tasks and some that use all memory; their ids."""
-    picture = io.BytesIO()
-    Image.effect_noise((5000, 4000), 40).convert("RGB").save(picture, "JPEG")
     files = [("/tasks/echo_file", {"file": ("a.txt", b"x" * 10 * 2**20, "text/plain")})] * 16
-    files += [("/tasks/thumbnail", {"image": ("a.jpg", picture.getvalue(), "image/jpeg")})] * 4
+    files += [("/tasks/thumbnail", {"image": ("a.jpg", picture, "image/jpeg")})] * 4
     with ThreadPoolExecutor(20) as clients:
         sent = [clients.submit(service.http.post, path, files=parts) for path, parts in files]
         sent += [clients.submit(service.http.post, "/tasks/divide?wait=5", json={"x": 1, "y": 2}) for _ in range(100)]
@@ -77,10 +75,13 @@ def test_web_and_worker_stay_below_the_memory_of_a_plan(fresh: Service, plan: st
     del fresh.env["WEB_CONCURRENCY"]
     fresh.env |= documented(plan)
     fresh.start()
+    picture = io.BytesIO()  # made before the measurement, because Pillow keeps the watching thread from running
+    Image.effect_noise((5000, 4000), 40).convert("RGB").save(picture, "JPEG")
     with measured(fresh) as most:
         filling = [fresh.submit("fills_memory") for _ in range(3)]
-        loading = load(fresh)
+        loading = load(fresh, picture.getvalue())
         ended = [fresh.wait_for(task_id, seconds=90) for task_id in loading]
+        filling.append(fresh.submit("fills_memory"))
         filled = [fresh.wait_for(task_id, seconds=60) for task_id in filling]
         time.sleep(0.2)
 
