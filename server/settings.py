@@ -311,7 +311,9 @@ def _read(kind: type[Read], given: Mapping[str, Any] = MappingProxyType({})) -> 
     try:
         return kind(**given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(item) for item in error.errors())) from None
+        # A default that is computed from a wrong setting is not wrong itself.
+        wrong = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        raise SettingsError("; ".join(map(_sentence, wrong))) from None
 
 
 def _sentence(item: object) -> str:

@@ -50,8 +50,8 @@ ProxyPass /jobs/ http://127.0.0.1:{behind}{path} nocanon
 </Directory>
 """
 
-#: What each proxy is told to add to a request: nothing (the server has a PUBLIC_URL), or the client's address, with
-#: the `Host` passed on or not.
+#: The fields that each proxy adds to a request: none (the server has a PUBLIC_URL), or those of the client's address,
+#: with the `Host` passed on or not.
 _FIELDS = {
     ("nginx", ""): "",
     ("nginx", "host"): "proxy_set_header Host $http_host;"

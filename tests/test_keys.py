@@ -20,7 +20,7 @@ from reaper import popen
 from waiting_clients import calling, waited_for
 
 from server.store.api_keys import CACHE_SECONDS, Caller, Role, fingerprint
-from server.web.wrong_keys import ALLOWED, PERIOD
+from server.web.request_limits import ALLOWED, PERIOD
 
 
 class Guarded:

@@ -142,6 +142,8 @@ def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, 
     assert "WEB_THREADS: Input should be a valid integer" in said
     assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in said
     assert said.count("\n") == 1
+    assert "BLOB_URL" not in said  # its default is computed from other settings
+    assert "MAX_BYTES_PER_OWNER" not in said
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])

@@ -10,7 +10,9 @@ import hashlib
 import json
 import secrets
 import threading
+from collections.abc import Collection, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from queue import Empty
 from time import monotonic
 from typing import Any, cast
@@ -94,6 +96,17 @@ def _message(reply: list[bytes]) -> tuple[str, dict[str, Any]]:
     return queue, build(task_id, tag, task_type, queue, priority)
 
 
+def _lists(priorities: Iterable[str], queues: Collection[str]) -> list[str]:
+    """Return queue and priority of each list, in the order of reading."""
+    return [word for priority in priorities for queue in queues for word in (queue, priority)]
+
+
+@lru_cache(maxsize=8)
+def _hash(script: str) -> str:
+    """Return the name by which Redis knows a script that it has."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
 class SafeFetch:
     """A mixin for kombu's Redis channels, plain and Sentinel."""
 
@@ -113,8 +126,7 @@ class SafeFetch:
         self._brpop_sent_at = monotonic()
         if self._look:
             self._fetches += 1
-            lists = [word for priority in self._priorities() for name in queues for word in (name, priority)]
-            connection.send_command(*self._script(), 0, secrets.token_hex(4), *lists)
+            connection.send_command(*self._script(), 0, secrets.token_hex(4), *_lists(self._priorities(), queues))
         else:
             connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), BELL_TIMEOUT)
 
@@ -122,7 +134,7 @@ class SafeFetch:
         text = source("fetch_message", self.store.settings)
         if not self._loaded:
             return "EVAL", text
-        return "EVALSHA", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return "EVALSHA", _hash(text)
 
     def _priorities(self: Any) -> tuple[str, ...]:
         low_first = self._fetches % LOW_FIRST_EVERY == 0
@@ -163,9 +175,8 @@ class SafeFetch:
 
     def _get(self: Any, queue: str) -> dict[str, Any]:
         """Fetch one message without a consumer, as `celery amqp basic.get` does."""
-        lists = [word for priority in PRIORITIES for word in (queue, priority)]
         fetch = source("fetch_message", self.store.settings)
-        reply = self.store.redis.eval(fetch, 0, secrets.token_hex(4), *lists)
+        reply = self.store.redis.eval(fetch, 0, secrets.token_hex(4), *_lists(PRIORITIES, [queue]))
         self._maybe_update_queues_expire(self.store.redis, queue)
         if not reply:
             raise Empty()

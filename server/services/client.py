@@ -54,7 +54,7 @@ class Ticket:
         """Read the status object that `GET /tasks/{id}` answers with.
 
         Raises:
-            TaskExpired: there is no such task, or its record is deleted.
+            TaskExpired: the id is unknown, or the task's record was deleted.
             StoreUnavailable: Redis does not answer.
         """
         with _as_coatcheck():
@@ -107,7 +107,7 @@ class Ticket:
     def _read(self, read: Callable[[str], Record | None]) -> Record:
         record = read(self._id)
         if record is None:
-            raise TaskExpired(f"There is no task {self._id}, or its record is deleted.")
+            raise TaskExpired(f"The task {self._id} is unknown, or its record was deleted.")
         return record
 
     def _outcome(self, record: Record) -> Any:

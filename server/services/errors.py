@@ -17,7 +17,7 @@ class TaskNotDone(CoatcheckError):
 
 
 class TaskExpired(CoatcheckError):
-    """There is no task with this id, or its record is deleted."""
+    """The id is unknown, or the task's record was deleted."""
 
     type = "expired-task"
 

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -72,7 +73,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key: never the key itself. Times are milliseconds since 1970."""
+    """The stored data of a key, never the key itself. Times are milliseconds since 1970."""
 
     id: str
     owner: str
@@ -137,15 +138,24 @@ class ApiKeys(Scripts):
             ).execute()
         return key
 
-    def get(self, key_id: str) -> ApiKey | None:
-        """Return what is known of the key with this id."""
-        return next((each for _, each in self._entries() if each.id == key_id), None)
+    def describe(self, key: str) -> ApiKey | None:
+        """Return the stored data of a key, with one lookup; without its last use."""
+        digest = fingerprint(key)
+        entry = self.redis.hget(self.keys.api_keys, digest)
+        return _api_key(digest, json.loads(entry), None) if entry else None
 
     def revoke(self, shown: str) -> list[ApiKey]:
         """Delete the keys with this id, or that begin with this text. Return them."""
         if len(shown) < _SHOWN:
             return []
-        gone = [(digest, each) for digest, each in self._entries() if each.id == shown or shown.startswith(each.shown)]
+        return self._revoke(lambda each: each.id == shown or shown.startswith(each.shown))
+
+    def revoke_id(self, key_id: str) -> bool:
+        """Delete the key with this id. Return whether it exists."""
+        return bool(self._revoke(lambda each: each.id == key_id))
+
+    def _revoke(self, fits: Callable[[ApiKey], bool]) -> list[ApiKey]:
+        gone = [(digest, each) for digest, each in self._entries() if fits(each)]
         if gone:
             digests = [digest for digest, _ in gone]
             with self.redis.pipeline(transaction=True) as pipe:
@@ -154,7 +164,7 @@ class ApiKeys(Scripts):
         return [each for _, each in gone]
 
     def entries(self) -> list[ApiKey]:
-        """Return what is known of each key, the oldest first."""
+        """Return the stored data of each key, the oldest first."""
         return sorted((each for _, each in self._entries()), key=lambda each: each.made_ms)
 
     def any(self) -> bool:

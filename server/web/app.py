@@ -7,19 +7,17 @@ from server.web import errors, middleware
 from server.web.addresses import Located, Locator
 from server.web.current import EXTENSION, LOCATOR, ROUTES
 from server.web.routes import (
-    batches,
     catalog,
     events,
     files,
     health,
     inputs,
     schedules,
-    task_list,
     task_pages,
     tasks,
     webhooks,
 )
-from server.web.routes.many import task_query
+from server.web.routes.many import batches, task_list, task_query
 from server.web.routes.operate import audit, failures, keys, queues
 from server.web.ui import docs, ui
 from server.web.ui.assets import assets

@@ -182,11 +182,20 @@ def as_problem(error: CoatcheckError) -> Problem:
     return Problem(error.name, error.detail, headers=headers, **error.extra)
 
 
-def rate_limit(limit: int, used: int, policy: str = "unfinished", unit: str = "") -> dict[str, str]:
-    """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers) of one of the owner's quotas."""
+def rate_limit(
+    limit: int, used: int, policy: str = "unfinished", unit: str = "", *, window: int = 0, reset: int = 0
+) -> dict[str, str]:
+    """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers) of a quota.
+
+    Args:
+        window: the seconds for which the quota holds; 0 without a time.
+        reset: the seconds until it begins anew.
+    """
     return {
-        "RateLimit-Policy": f'"{policy}";q={limit}' + (f';qu="{unit}"' if unit else ""),
-        "RateLimit": f'"{policy}";r={max(limit - used, 0)}',
+        "RateLimit-Policy": f'"{policy}";q={limit}'
+        + (f';qu="{unit}"' if unit else "")
+        + (f";w={window}" if window else ""),
+        "RateLimit": f'"{policy}";r={max(limit - used, 0)}' + (f";t={reset}" if window else ""),
     }
 
 

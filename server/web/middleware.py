@@ -18,10 +18,10 @@ from server.web import audited, long_poll
 from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
 from server.web.current import store
 from server.web.errors import Problem
+from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
 from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
 from server.web.silence import silence
-from server.web.wrong_keys import count_request, fields, wrong_keys
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -199,7 +199,7 @@ def identify() -> Caller:
 def _unauthenticated(key: str) -> Problem:
     """Build the refusal of a request without a key, or with a wrong one."""
     if key and (seconds := wrong_keys().count(request.remote_addr or "")):
-        return Problem("too-many-wrong-keys", headers=fields(seconds))
+        return Problem("too-many-wrong-keys", headers=wait_fields(seconds))
     return Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="coatcheck"'})
 
 

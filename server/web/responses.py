@@ -129,8 +129,13 @@ def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
 
 def ended(record: Record) -> Response:
     """Answer a submit that waited for the end: the status object with the result."""
-    text = status_object(record, None, prefix()).as_json()
-    return json_answer(b'%s,"result":%s}' % (text[:-1], with_prefix(store().tasks.result(record), prefix())))
+    return json_answer(status_with_result(record, None, store().tasks.result(record), prefix()))
+
+
+def status_with_result(record: Record, position: int | None, result: bytes, prefix: str) -> bytes:
+    """Build the status object with the stored JSON of the result, without parsing it."""
+    text = status_object(record, position, prefix).as_json()
+    return b'%s,"result":%s}' % (text[:-1], with_prefix(result, prefix))
 
 
 def seconds_to_start(store: Store, record: Record, position: int | None) -> float | None:

@@ -34,6 +34,7 @@ from server.web.openapi.answers import (
 )
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import accepted, json_answer
+from server.web.routes.many.task_list import invalid_query, page_limit
 from server.web.routes.schedule_objects import (
     OPTIONS,
     ScheduleChanges,
@@ -44,7 +45,6 @@ from server.web.routes.schedule_objects import (
     shown,
     stored,
 )
-from server.web.routes.task_list import invalid_query, page_limit
 
 route = Api("schedules", __name__)
 

@@ -15,7 +15,7 @@ from server.web.middleware import caller
 from server.web.openapi.answers import UNCHANGED, found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
-from server.web.routes.task_list import invalid_query, page_limit
+from server.web.routes.many.task_list import invalid_query, page_limit
 
 
 def api() -> Api:

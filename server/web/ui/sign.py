@@ -6,8 +6,8 @@ from flask import Response, make_response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.web import sessions
+from server.web.request_limits import wait_fields, wrong_keys
 from server.web.ui.blueprint import moved, page, ui
-from server.web.wrong_keys import fields, wrong_keys
 
 _MAX_KEY = 200
 
@@ -30,7 +30,7 @@ def sign_in() -> BaseResponse:
     seconds = wrong_keys().count(request.remote_addr or "")
     again = page("sign_in.html", "", next=there, wrong=True, seconds=seconds)
     again.status_code = 429 if seconds else 403
-    again.headers.update(fields(seconds) if seconds else {})
+    again.headers.update(wait_fields(seconds) if seconds else {})
     return again
 
 

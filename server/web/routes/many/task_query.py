@@ -8,7 +8,7 @@ from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
-from server.services.status import status_object, with_prefix
+from server.services.status import status_object
 from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.read import read_json
@@ -17,7 +17,7 @@ from server.web.errors import Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.openapi.answers import found
 from server.web.openapi.route import Api
-from server.web.responses import json_answer, retry_after, seconds_to_start
+from server.web.responses import json_answer, retry_after, seconds_to_start, status_with_result
 from server.web.routes.tasks import issued, sees
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
@@ -131,8 +131,9 @@ def _answer(records: Sequence[Record | None], unfinished: Sequence[Record]) -> R
 
 
 def _found(record: Record, result: bytes | None) -> bytes:
-    text = status_object(record, record.position, prefix()).as_json()
-    return text if result is None else b'%s,"result":%s}' % (text[:-1], with_prefix(result, prefix()))
+    if result is None:
+        return status_object(record, record.position, prefix()).as_json()
+    return status_with_result(record, record.position, result, prefix())
 
 
 def _missing(task_id: str, secret: bytes) -> bytes:

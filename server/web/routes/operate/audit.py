@@ -1,5 +1,6 @@
 """The audit: who canceled, retried, deleted, made or revoked what, when, and by which request. For admins only."""
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from server.web.openapi.answers import UNCHANGED, found
 from server.web.openapi.components import Schema
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
-from server.web.routes.task_list import invalid_query, moment_of, page_limit
+from server.web.routes.many.task_list import invalid_query, moment_of, page_limit
 from server.web.schemas import MOMENT, WireObject
 
 route = Api("audit", __name__)
@@ -103,15 +104,4 @@ def asked_entries() -> tuple[list[AuditEntry], str | None]:
 
 
 def _shown(entry: AuditEntry) -> AuditObject:
-    act = entry.act
-    return AuditObject(
-        id=entry.id,
-        at=timestamp(entry.at_ms),
-        action=act.action,
-        by=act.by,
-        key_id=act.key_id,
-        target=act.target,
-        filter=act.filter,
-        count=act.count,
-        request_id=act.request_id,
-    )
+    return AuditObject(id=entry.id, at=timestamp(entry.at_ms), **asdict(entry.act))

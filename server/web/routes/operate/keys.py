@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from flask import Response, g
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from server.sdk.definition import refusal
 from server.services.status import timestamp
-from server.store.api_keys import OWNER, ApiKey, Role, id_of
+from server.store.api_keys import OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
@@ -28,19 +28,27 @@ class KeyRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    owner: str = Field(pattern=f"^{OWNER.pattern}$", description="64 letters, digits and `_ . @ -` at most.")
+    owner: str = Field(
+        json_schema_extra={"pattern": f"^{OWNER.pattern}$"}, description="64 letters, digits and `_ . @ -` at most."
+    )
     role: Role = Role.SUBMIT
     note: str = Field("", max_length=200, description="What will use it.")
     expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFE)] | None = Field(
         None, description="Seconds until it expires. Without it, it does not."
     )
     rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        None, description="Requests per minute, over all web processes. Without it, there is no limit."
+        None, description="Requests per minute, over all web processes. Without it, they are not limited."
     )
+
+    @field_validator("owner")
+    @classmethod
+    def _is_valid(cls, value: str) -> str:
+        check_owner(value)
+        return value
 
 
 class KeyObject(WireObject):
-    """What is known of a key. Only its hash is stored."""
+    """The stored data of a key. Only its hash is stored, not the key."""
 
     id: str
     owner: str
@@ -67,7 +75,7 @@ class KeyList(WireObject):
 
 @route.get("/keys", "list_keys", "server", "List the API keys", (found(KeyList, "The oldest first."),), Access.ADMIN)
 def list_keys() -> Response:
-    """List what is known of each key."""
+    """List the stored data of each key."""
     require_admin()
     return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
 
@@ -94,7 +102,7 @@ def make_key() -> Response:
     except ValidationError as error:
         raise refusal(error, body) from None
     key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit)
-    made = store().api_keys.get(id_of(key))
+    made = store().api_keys.describe(key)
     assert made is not None
     g.audit_target = made.id
     return json_answer(NewKey(**_shown(made), key=key), 201, {"Location": f"/keys/{made.id}", **_SECRET})
@@ -117,9 +125,8 @@ _SECRET = {"Cache-Control": "no-store"}
 def revoke_key(key_id: str) -> Response:
     """Revoke a key by its id."""
     require_admin()
-    if store().api_keys.get(key_id) is None:
+    if not store().api_keys.revoke_id(key_id):
         raise Problem("not-found", "No key has this id. GET /keys lists the keys.")
-    store().api_keys.revoke(key_id)
     return Response(status=204)
 
 

@@ -7,7 +7,7 @@ from server.web.current import store
 from server.web.middleware import require_admin
 from server.web.ui.blueprint import page, ui
 
-#: What each role is called, and what its keys may do.
+#: Each role's name on the page, and what its keys may do.
 ROLES = {
     Role.SUBMIT: ("Submit", "Submit, read, cancel and retry the owner's own tasks."),
     Role.READ: ("Read only", "Read the owner's own tasks."),
@@ -21,7 +21,7 @@ LIVES = {31_536_000: "in a year", 7_776_000: "in 90 days", 2_592_000: "in 30 day
 
 @ui.get("/ui/keys")
 def keys() -> Response:
-    """Show what is known of each key, and a form for a new one."""
+    """Show the stored data of each key, and a form for a new one."""
     require_admin()
     found = store().api_keys.entries()
     return page(

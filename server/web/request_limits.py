@@ -1,7 +1,7 @@
 """Limits of requests: those of a key, and wrong API keys by address.
 
-Nobody finds a key of 256 random bits by trying. The answer is for a client with a revoked key, which would otherwise
-ask as often as it can. Right keys are found first, so that others behind the same proxy are served.
+Nobody finds a key of 256 random bits by trying. An address is told to wait because a client with a revoked key would
+otherwise ask as often as it can. Right keys are found first, so that others behind the same proxy are served.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from server.store.api_keys import RATE_PERIOD, Caller
 from server.web.current import cached, store
-from server.web.errors import Problem
+from server.web.errors import Problem, rate_limit
 
 #: Wrong keys that an address may send to a process in so many seconds.
 ALLOWED, PERIOD = 20, 60.0
@@ -53,19 +53,13 @@ def count_request(caller: Caller) -> Mapping[str, str]:
     """
     limit = caller.rate_limit or 0
     count, seconds = store().api_keys.count_request(caller)
-    made = {
-        "RateLimit-Policy": f'"key";q={limit};w={RATE_PERIOD}',
-        "RateLimit": f'"key";r={max(limit - count, 0)};t={seconds}',
-    }
+    made = rate_limit(limit, count, "key", window=RATE_PERIOD, reset=seconds)
     if count > limit:
         raise Problem("too-many-requests", headers={"Retry-After": str(seconds), **made})
     return made
 
 
-def fields(seconds: int) -> Mapping[str, str]:
-    """The fields of an answer that tells a client to wait (draft-ietf-httpapi-ratelimit-headers)."""
-    return {
-        "Retry-After": str(seconds),
-        "RateLimit-Policy": f'"wrong-keys";q={ALLOWED};w={PERIOD:.0f}',
-        "RateLimit": f'"wrong-keys";r=0;t={seconds}',
-    }
+def wait_fields(seconds: int) -> Mapping[str, str]:
+    """Build the fields of an answer that tells an address with wrong keys to wait."""
+    limit = rate_limit(ALLOWED, ALLOWED, "wrong-keys", window=int(PERIOD), reset=seconds)
+    return {"Retry-After": str(seconds), **limit}
