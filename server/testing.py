@@ -8,9 +8,11 @@ def test_shout() -> None:
 """
 
 import hashlib
+import inspect
 import mimetypes
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any, cast
 import pydantic_core
 
 from server.sdk.context import Context
+from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog
 from server.sdk.uploads import Upload
 from server.settings import Settings
@@ -95,10 +98,18 @@ def run(
         context = _Context(cast(Store, store), attempt, done.submit)
         if signature.context:
             arguments[signature.context] = context
-        returned = definition.call(arguments)
+        returned = _call(definition, arguments)
         done.files = {each["name"]: b"".join(store.blobs.read(each["key"])) for each in context.stored_files()}
     done.result = pydantic_core.from_json(pydantic_core.to_json(returned, inf_nan_mode="null", by_alias=True))
     return done
+
+
+def _call(definition: TaskDefinition, arguments: Mapping[str, Any]) -> Any:
+    """Call the function; an `async def` in a thread of its own, because the test may run in an event loop."""
+    if not inspect.iscoroutinefunction(definition.function):
+        return definition.call(arguments)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(definition.call, arguments).result()
 
 
 def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Upload:

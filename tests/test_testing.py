@@ -1,6 +1,7 @@
 """`server.testing` runs a task as a worker does, without Redis."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -114,3 +115,11 @@ async def awaits(ctx: Context, seconds: float) -> str:
 
 def test_an_async_function_runs() -> None:
     assert run(awaits, seconds=0.01).result == "waited"
+
+
+def test_an_async_function_runs_in_a_test_that_has_an_event_loop() -> None:
+    async def with_a_loop() -> object:
+        return run(awaits, seconds=0.01).result
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright may have a loop in this one
+        assert thread.submit(asyncio.run, with_a_loop()).result() == "waited"
