@@ -18,7 +18,7 @@ class CeleryApp(Celery):  # type: ignore[misc]
     """Celery's application with the store that its transport, its result backend and its tasks use."""
 
     def __init__(self, store: Store, *, current: bool) -> None:
-        super().__init__("coatcheck", set_as_current=current)
+        super().__init__("coatcheck", set_as_current=current, loader="server.celery_app.worker.burst:Loader")
         self.store = store
 
     def send_task(self, *args: Any, **options: Any) -> Any:

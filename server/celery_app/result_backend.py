@@ -10,10 +10,11 @@ from typing import Any, cast
 import redis
 from celery.backends.base import SyncBackendMixin
 from celery.backends.redis import RedisBackend
-from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded
 
 from server.celery_app.exposed.expose import is_exposed
 from server.celery_app.exposed.tracer import STATE
+from server.celery_app.worker.burst import store_success
 from server.celery_app.worker.execution import store_end
 from server.sdk.errors import TaskError, describe
 from server.services.throttling import release_next
@@ -65,7 +66,10 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if held:
             fields["bo"] = str(held)
         if (attempt := getattr(request, "attempt", None)) is not None:
-            store_end(self.app.store, attempt, _ENDS[state], **fields)
+            if state == "SUCCESS":
+                store_success(self.app.store, request, **fields)
+            else:
+                store_end(self.app.store, attempt, Status.FAILED, **fields)
             _release_next(self.app.store, attempt.task_type, attempt.owner)
         else:  # called by the worker's main process, which has killed the child
             self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
@@ -149,8 +153,6 @@ def _original(report: dict[str, str]) -> dict[str, Any] | None:
 
 
 def _in_our_words(error: Any) -> Any:
-    if isinstance(error, TimeLimitExceeded):
-        return TaskError("time-limit", f"It took longer than {error.args[0]:g} seconds and was stopped.")
     if isinstance(error, SoftTimeLimitExceeded):
         return TaskError("time-limit", "It exceeded its time limit.")
     return error

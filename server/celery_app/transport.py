@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from queue import Empty
@@ -48,6 +48,12 @@ _stopped = threading.Event()
 def stop_fetching() -> None:
     """Stop fetching messages in this process."""
     _stopped.set()
+
+
+def lists_to_read(queues: Sequence[str], fetches: int) -> list[str]:
+    """Return queue and priority of each list in the order in which the fetch of this number reads them."""
+    order = PRIORITIES if fetches % LOW_FIRST_EVERY else PRIORITIES[::-1]
+    return [word for priority in order for name in queues for word in (name, priority)]
 
 
 class QoS(stock.QoS):
@@ -96,11 +102,6 @@ def _message(reply: list[bytes]) -> tuple[str, dict[str, Any]]:
     return queue, build(task_id, tag, task_type, queue, priority)
 
 
-def _lists(priorities: Iterable[str], queues: Collection[str]) -> list[str]:
-    """Return queue and priority of each list, in the order of reading."""
-    return [word for priority in priorities for queue in queues for word in (queue, priority)]
-
-
 @lru_cache(maxsize=8)
 def _hash(script: str) -> str:
     """Return the name by which Redis knows a script that it has."""
@@ -126,7 +127,8 @@ class SafeFetch:
         self._brpop_sent_at = monotonic()
         if self._look:
             self._fetches += 1
-            connection.send_command(*self._script(), 0, secrets.token_hex(4), *_lists(self._priorities(), queues))
+            lists = lists_to_read(queues, self._fetches)
+            connection.send_command(*self._script(), 0, secrets.token_hex(4), *lists)
         else:
             connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), BELL_TIMEOUT)
 
@@ -135,10 +137,6 @@ class SafeFetch:
         if not self._loaded:
             return "EVAL", text
         return "EVALSHA", _hash(text)
-
-    def _priorities(self: Any) -> tuple[str, ...]:
-        low_first = self._fetches % LOW_FIRST_EVERY == 0
-        return PRIORITIES[::-1] if low_first else PRIORITIES
 
     def _brpop_read(self: Any, **options: Any) -> bool:
         looked, self._look = self._look, True
@@ -176,7 +174,7 @@ class SafeFetch:
     def _get(self: Any, queue: str) -> dict[str, Any]:
         """Fetch one message without a consumer, as `celery amqp basic.get` does."""
         fetch = source("fetch_message", self.store.settings)
-        reply = self.store.redis.eval(fetch, 0, secrets.token_hex(4), *_lists(PRIORITIES, [queue]))
+        reply = self.store.redis.eval(fetch, 0, secrets.token_hex(4), *lists_to_read([queue], 1))
         self._maybe_update_queues_expire(self.store.redis, queue)
         if not reply:
             raise Empty()

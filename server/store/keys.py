@@ -200,6 +200,10 @@ class Keys:
         """Exists while a worker is stopping and must claim nothing."""
         return f"{self.prefix}draining:{worker}"
 
+    def bursts(self, worker: str) -> str:
+        """A hash of the tasks that a worker's children have claimed by themselves, see `lua/lib/burst.lua`."""
+        return f"{self.prefix}bursts:{worker}"
+
     @property
     def leader(self) -> str:
         """The worker that runs maintenance."""

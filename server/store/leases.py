@@ -47,22 +47,28 @@ _DEPENDENCY_FAILED = json.dumps(
 class Leases(Scripts):
     """The changes of records that workers and maintenance make, as opposed to clients."""
 
-    def renew(self, runs: Sequence[tuple[str, str]]) -> list[str]:
-        """Renew the leases of attempts (task id, lease token). Return a word for each, see `renew_leases.lua`."""
+    def renew(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+        """Renew the leases of attempts (task id, lease token).
+
+        Return for each the task that it runs now, which may be a later one of a burst, its type, and a word, see
+        `renew_leases.lua`.
+        """
         config = self._config
         names = [name for run in runs for name in run]
         words = self._call("renew_leases", config.lease_seconds * 1000, config.cancel_grace_seconds * 1000, *names)
-        return [word.decode() for word in words]
+        found = ids_of(words)
+        return list(zip(found[::3], found[1::3], found[2::3], strict=True))
 
-    def release(self, task_id: str, lease_token: str, *, crashed: bool) -> Status | None:
+    def release(self, task_id: str, lease_token: str, *, crashed: bool) -> tuple[str, Status] | None:
         """End the attempt of the worker with this lease, and queue the task again.
 
-        A task that has crashed too often fails; one with a cancel request is canceled. None: there is no such attempt.
+        Return the task that it ran, which may be a later one of a burst, and its new status. A task that has crashed
+        too often fails; one with a cancel request is canceled. None: there is no such attempt.
         """
-        answer: bytes | None = self._call(
+        answer: list[bytes] | None = self._call(
             "release_lease", task_id, lease_token, CHILD_CRASH if crashed else 0, CRASH_LIMIT, _WORKER_LOST
         )
-        return Status(answer.decode()) if answer else None
+        return (answer[0].decode(), Status(answer[1].decode())) if answer else None
 
     def release_expired(self, most: int) -> list[tuple[str, str, str]]:
         """Queue the tasks with expired leases again. Return id, type and new status of each ("": nothing to do)."""

@@ -128,19 +128,7 @@ class Tasks(Scripts):
         """Claim a queued task. None means that it must not run (again, or yet): drop the message."""
         limits = (throttle.max_running, throttle.per_minute, throttle.scope)
         answer = self._call("claim_task", task_id, lease_token, self._config.lease_seconds * 1000, *limits)
-        if answer is None:
-            return None
-        task_type, owner, input_, deliveries, retries, request_id = answer
-        return Attempt(
-            task_id,
-            lease_token,
-            task_type.decode(),
-            owner.decode(),
-            input_,
-            int(deliveries),
-            int(retries),
-            request_id.decode(),
-        )
+        return None if answer is None else _attempt(lease_token, answer)
 
     def progress(self, task_id: str, lease_token: str, progress: dict[str, Any] | None, line: str = "") -> str:
         """Store progress and a log line. Return `run`, `stop` (canceled) or `lost` (another attempt has the task).
@@ -172,6 +160,19 @@ class Tasks(Scripts):
         if held + more > limit:
             raise BytesExceeded(held, limit)
 
+    def finish_and_claim(
+        self, attempt: Attempt, status: Status, types: str, lists: Sequence[str], **fields: bytes | str
+    ) -> tuple[bool, Attempt | None]:
+        """End an attempt and claim the next task: the first one in these lists, if it is of one of these types.
+
+        Return whether the end counts, and the next attempt. See `finish_and_claim.lua` for the parameters.
+        """
+        pairs = [part for pair in fields.items() for part in pair]
+        token, lease_ms = attempt.lease_token, self._config.lease_seconds * 1000
+        given = (attempt.id, token, status, lease_ms, types, len(lists), *lists, *pairs)
+        stored, *following = self._call("finish_and_claim", *given)
+        return bool(stored), _attempt(token, following) if following else None
+
     def schedule_retry(
         self, task_id: str, lease_token: str, wait_seconds: float, error: dict[str, Any], report: bytes = b""
     ) -> bool:
@@ -194,6 +195,13 @@ class Tasks(Scripts):
         raw = self._call("get_checkpoints", task_id)
         pairs = raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
         return {key.decode(): value.decode() for key, value in pairs}
+
+
+def _attempt(lease_token: str, answer: Sequence[bytes]) -> Attempt:
+    """Parse the answer of `attempt_of` in `lua/lib/attempt.lua`."""
+    task_id, task_type, owner, input_, deliveries, retries, request_id = answer
+    names = task_id.decode(), lease_token, task_type.decode(), owner.decode()
+    return Attempt(*names, input_, int(deliveries), int(retries), request_id.decode())
 
 
 def _fields(raw: Any) -> Fields:

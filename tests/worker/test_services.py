@@ -162,7 +162,7 @@ def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> Non
     consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2), app=app)
     services = _services(consumer, store)
 
-    assert len({service.name for service in services}) == len(services) == 7
+    assert len({service.name for service in services}) == len(services) == 8
     assert all(0 < service.interval <= 5 for service in services)
 
 

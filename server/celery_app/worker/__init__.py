@@ -4,6 +4,7 @@ identity.py       the name of a worker process, and its queues
 execution.py      one attempt of a task, in a child
 endings.py        the end that each exception stands for                        child_memory.py  memory of a child
 child_limits.py   a child's memory limit, and its end when its parent dies      temp_files.py  its temporary files
+burst.py          a child claims its next task itself                          child_slots.py  its task, time limits
 consumer.py       keeps messages through a lost connection                      request.py     a message that is held
 maintenance/      services, each in a thread of its own: heartbeat, scheduler, rescuer, …
 task_output.py    what a task prints and logs
@@ -12,7 +13,16 @@ shutdown.py       SIGTERM: finish short tasks, give the others back, end in time
 
 from celery import Celery
 
-from server.celery_app.worker import child_limits, identity, maintenance, request, shutdown, temp_files
+from server.celery_app.worker import (
+    burst,
+    child_limits,
+    child_slots,
+    identity,
+    maintenance,
+    request,
+    shutdown,
+    temp_files,
+)
 
 __all__ = ["install"]
 
@@ -21,6 +31,8 @@ def install(app: Celery) -> None:
     """Install these parts in a Celery worker before it starts."""
     identity.install(app)
     child_limits.install(app.store)
+    child_slots.install()
+    burst.install(app.store)
     temp_files.install()
     request.install(app)
     maintenance.install()

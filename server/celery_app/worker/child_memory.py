@@ -80,10 +80,7 @@ def has_grown() -> bool:
         return False
     gc.collect()
     _trim()
-    if kept_bytes() <= most:
-        return False
-    event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_child.idle_bytes)
-    return True
+    return kept_bytes() > most
 
 
 def kept_bytes() -> int:
@@ -116,4 +113,11 @@ def replace_children_that_have_grown() -> None:
     A child that answers more than `worker_max_memory_per_child`, which is 1, ends and is replaced.
     """
     main = os.getpid()
-    billiard.pool.mem_rss = lambda: 2 if os.getpid() != main and has_grown() else 1
+
+    def measure() -> int:
+        if os.getpid() == main or not has_grown():
+            return 1
+        event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_child.idle_bytes)
+        return 2
+
+    billiard.pool.mem_rss = measure

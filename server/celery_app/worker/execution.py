@@ -5,17 +5,15 @@ Celery's tracer passes the end to the result backend (`server.celery_app.result_
 
 import logging
 import secrets
-import signal
-import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+import time
+from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
 from celery.result import allow_join_result
 
 from server.celery_app.exposed.tracer import Replaced
-from server.celery_app.worker import child_memory
+from server.celery_app.worker import child_memory, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
 from server.logs import event
@@ -33,8 +31,6 @@ from server.store.record import Status
 from server.store.tasks import Attempt
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def new_lease_token(hostname: str) -> str:
@@ -55,10 +51,12 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         Exception: the function's own; its description is on the request, for the backend.
     """
     request, store = celery_task.request, celery_task.app.store
-    attempt = _whole(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
+    attempt = getattr(request, "attempt", None)  # claimed already, in a burst
+    if attempt is None:
+        attempt = patiently(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
     if attempt is None:
         raise Ignore()
-    request.attempt = attempt
+    request.attempt, request.began = attempt, time.monotonic()
     event(
         log,
         "task.started",
@@ -70,7 +68,8 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     child_memory.renew_limit(store.settings.worker_memory_limit)
     context = Context(store, attempt, Client(store).submit_of(attempt))
     try:
-        return _call(definition, context, store, attempt)
+        with child_slots.limited(attempt.id, definition.limits):
+            return _call(definition, context, store, attempt)
     except Canceled as error:
         child_memory.release(error)
         store_end(store, attempt, Status.CANCELED)
@@ -142,7 +141,7 @@ def _retried(
         task=definition.name,
         wait=f"{wait:.1f}",
     )
-    return _whole(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
+    return patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:
@@ -157,17 +156,11 @@ def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> flo
 
 def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | str) -> bool:
     """Store the end of an attempt; wait during an outage. False if the attempt had lost its lease."""
-    stored = _whole(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
-    event(log, f"task.{status}" if stored else "task.superseded", task_id=attempt.id, request_id=attempt.request_id)
+    stored = patiently(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
+    log_end(attempt, status, stored)
     return stored
 
 
-def _whole(step: Callable[[], T]) -> T:
-    """Repeat a step during an outage of Redis. The soft time limit, which is for the function, cannot interrupt it."""
-    if threading.current_thread() is not threading.main_thread():
-        return patiently(step)
-    interrupted = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # billiard's signal for a soft time limit
-    try:
-        return patiently(step)
-    finally:
-        signal.signal(signal.SIGUSR1, interrupted)
+def log_end(attempt: Attempt, status: Status, stored: bool) -> None:
+    """Log the end of an attempt."""
+    event(log, f"task.{status}" if stored else "task.superseded", task_id=attempt.id, request_id=attempt.request_id)

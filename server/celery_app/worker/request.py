@@ -12,8 +12,9 @@ from billiard.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostErr
 from celery import Celery, Task
 from celery.signals import worker_init
 from celery.worker.request import Request
-from celery.worker.state import task_ready
+from celery.worker.state import requests, task_ready
 
+from server.celery_app.worker import burst
 from server.celery_app.worker.execution import new_lease_token
 from server.logs import event
 from server.store import Store
@@ -21,6 +22,9 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Status
 
 log = logging.getLogger(__name__)
+
+#: Seconds for billiard's own time limits: ours are in `child_slots`.
+_NEVER = 1e9
 
 #: The requests that this worker holds. Weak references, since Celery may forget a request without an end.
 _held: "WeakValueDictionary[int, HeldRequest]" = WeakValueDictionary()
@@ -91,10 +95,15 @@ class LeasedRequest(HeldRequest):
     count. And it ends the whole worker on a task's `MemoryError` (celery/celery#2786).
     """
 
+    id: str
+    name: str
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lease_token = new_lease_token(self.hostname)
         self.request_dict["lease_token"] = self.lease_token  # the child claims the task with this token
+        self.request_dict["burst"] = burst.terms(self)
+        self.time_limits = _NEVER, _NEVER
         self.claimed = False  # whether the heartbeat has seen the claim
         self.failed = False
 
@@ -105,6 +114,14 @@ class LeasedRequest(HeldRequest):
         """
         self.message.forgotten = self.running and not self.failed
         super().acknowledge()
+        requests.pop(self.id, None)
+
+    def follow(self, task_id: str, name: str) -> None:
+        """Become the request of the task that the child runs now, for Celery's tools: a later one of a burst."""
+        if task_id != self.id and not self.acknowledged:
+            requests.pop(self.id, None)
+            self.id, self.name = task_id, name
+            requests[self.id] = self
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Handle a lost child: the record decides whether the task is retried, fails, or is canceled."""
@@ -119,8 +136,9 @@ class LeasedRequest(HeldRequest):
         task_ready(self)
         self.handed_back = True
         with contextlib.suppress(*UNREACHABLE):  # otherwise the lease expires, and maintenance does the same
-            status = self.release(crashed=True)
-            event(log, "task.worker_lost", level=logging.WARNING, task_id=self.id, task=self.name, status=status)
+            if released := self.release(crashed=True):  # else it was killed at its time limit
+                task_id, status = released
+                event(log, "task.worker_lost", level=logging.WARNING, task_id=task_id, task=self.name, status=status)
         self.acknowledge()
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
@@ -131,8 +149,8 @@ class LeasedRequest(HeldRequest):
         with contextlib.suppress(*UNREACHABLE):
             self.task.app.store.tasks.cancel(self.id)
 
-    def release(self, *, crashed: bool) -> Status | None:
-        """End the attempt of a dead child and queue the task again. None if there is no attempt."""
+    def release(self, *, crashed: bool) -> tuple[str, Status] | None:
+        """End the attempt of a dead child and queue its task again: id and new status. None if there is no attempt."""
         store: Store = self.task.app.store
         return store.leases.release(self.id, self.lease_token, crashed=crashed)
 

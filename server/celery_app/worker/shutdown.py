@@ -17,6 +17,7 @@ from celery.signals import worker_ready
 from celery.worker import state
 
 from server.celery_app import transport
+from server.celery_app.worker import child_slots
 from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
@@ -46,6 +47,7 @@ class Shutdown:
             return
         self._begun = True
         transport.stop_fetching()
+        child_slots.stop_bursts()
         if not self._store.settings.broker_is_redis:
             self._consumer.call_soon(self._consumer.task_consumer.cancel)
         threading.Thread(target=self._finish, name="drain", daemon=True).start()
@@ -74,9 +76,9 @@ class Shutdown:
             request.handed_back = True
         self._kill_children()
         for request in requests:
-            status = request.release(crashed=False) if isinstance(request, LeasedRequest) else None
-            if status:
-                event(log, "task.handed_back", task_id=request.id, task=request.name, status=status)
+            released = request.release(crashed=False) if isinstance(request, LeasedRequest) else None
+            if released:
+                event(log, "task.handed_back", task_id=released[0], task=request.name, status=released[1])
         if self._store.settings.broker_is_redis:
             self._store.leases.restore_messages([request.delivery_tag for request in requests])
 

@@ -1,11 +1,10 @@
 -- Claim a task for an attempt: from `queued` to `running`, which counts the delivery. May be sent twice.
 -- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts per minute
 -- (0: any), 'owner' if they apply to each owner.
--- Output: {type, owner, input, deliveries, retries, request id}, or nil: drop the message. Publishes `running`.
+-- Output: {id, type, owner, input, deliveries, retries, request id}, or nil: drop the message. Publishes `running`.
+--- @include "attempt"
 --- @include "clock"
---- @include "indexes"
 --- @include "record"
---- @include "statistics"
 --- @include "throttle"
 --- @include "when_full"
 allow_when_full()
@@ -21,16 +20,9 @@ if record.s == 'queued' then
     throttle(id, record, now, owner)
     return false
   end
-  record.d = (record.d or 0) + 1
+  start_attempt(id, record, token, now, ARGV[3])
   if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
-  if record.b then redis.call('HDEL', keys.task(id), 'g') end
-  local place = redis.call('ZSCORE', keys.queued(record.q), id)
-  if place then count_start(now, record, place % 1e13) end
-  redis.call('ZREM', keys.queued(record.q), id)
-  redis.call('ZADD', keys.leases, now + tonumber(ARGV[3]), id)
-  set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
 elseif record.s ~= 'running' or record.w ~= token then
   return false
 end
-local input = record.i or redis.call('GET', keys.input(id)) or '{}'
-return {record.n, record.o, input, tostring(record.d), record.a or '0', record.h or ''}
+return attempt_of(id, record)

@@ -1,14 +1,16 @@
 -- Renew the leases of a worker's attempts.
 -- Input: lease ms, ms after which a canceled attempt is stopped, then task ids and lease tokens.
--- Output: a word for each: 'mine', 'stop' (canceled longer ago than that), 'other' (another attempt has the lease),
+-- Output: for each the task that it runs (a later one of its burst), its type, and a word: 'mine', 'stop' (canceled longer ago than that), 'other' (another attempt has the lease),
 -- 'queued', or 'none' of these. Publishes nothing.
+--- @include "burst"
 --- @include "clock"
 --- @include "record"
 --- @include "when_full"
 allow_when_full()
 local now, words = now_ms(), {}
 for i = 3, #ARGV, 2 do
-  local id, token = ARGV[i], ARGV[i + 1]
+  local token = ARGV[i + 1]
+  local id = current_of(ARGV[i], token)
   local record = load(id, 'cr')
   local word = 'none'
   if record.w == token then
@@ -19,6 +21,6 @@ for i = 3, #ARGV, 2 do
   elseif record.s == 'queued' then
     word = 'queued'
   end
-  words[#words + 1] = word
+  for _, each in ipairs({id, record.n or '', word}) do words[#words + 1] = each end
 end
 return words

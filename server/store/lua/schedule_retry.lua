@@ -2,6 +2,7 @@
 -- Input: id, lease token, ms to wait, error (JSON), report of the failure (JSON, '': none). Output: 1, or 0 where the attempt has lost its lease.
 -- Publishes `retrying`.
 --- @include "attempts"
+--- @include "burst"
 --- @include "clock"
 --- @include "indexes"
 --- @include "record"
@@ -20,5 +21,6 @@ redis.call('HINCRBY', keys.task(id), 'a', 1)
 redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
 redis.call('ZREM', keys.leases, id)
 redis.call('ZADD', keys.due, due, id)
+end_burst(token)
 set_status(id, record, 'retrying')
 return 1

@@ -2,6 +2,7 @@
 
 service.py         the thread of a service: its rounds, and the handling of outages
 leader.py          elects the one worker whose scheduler, rescuer and pruner run
+time_limits.py     interrupts and kills attempts that run for too long
 heartbeat.py       renews leases, kills attempts that must stop, records that the worker is alive
 scheduler.py       queues due tasks: delayed tasks, retries, schedules, throttled tasks; cancels at deadlines
 rescuer.py         finds tasks that lost their worker or their message
@@ -30,6 +31,7 @@ from server.celery_app.worker.maintenance.pruner import Pruner
 from server.celery_app.worker.maintenance.rescuer import BrokerRescuer, Rescuer
 from server.celery_app.worker.maintenance.scheduler import Scheduler
 from server.celery_app.worker.maintenance.service import Runner, Service
+from server.celery_app.worker.maintenance.time_limits import TimeLimits
 from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
 from server.sdk.registry import catalog
 from server.store import Store
@@ -63,6 +65,7 @@ def _services(consumer: Any, store: Store) -> list[Service]:
     services: list[Service] = [
         leader,
         Heartbeat(store, consumer.hostname, _card(consumer)),
+        TimeLimits(store),
         Scheduler(store, leader),
         Rescuer(store, leader),
         Pruner(store, leader),

@@ -40,8 +40,9 @@ class Heartbeat:
             self._store.leases.renew_messages([request.delivery_tag for request in requests])
         # Includes tasks that a child has taken without Celery's loop knowing it yet: the child may have claimed them.
         runs = [request for request in requests if isinstance(request, LeasedRequest)]
-        words = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
-        for run, word in zip(runs, words, strict=True):
+        found = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
+        for run, (task_id, name, word) in zip(runs, found, strict=True):
+            run.follow(task_id, name)
             if _must_stop(run, word):
                 event(log, "task.killed", task_id=run.id, task=run.name, reason=word)
                 run.kill()

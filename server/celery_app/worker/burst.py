@@ -1,0 +1,140 @@
+"""Bursts: a child that has ended a short task claims the next one itself, in the same script, and runs it at once.
+
+The main process, which fetches, holds and acknowledges each message, is most of an empty task's cost. In a burst it
+knows one request, and the lease token of that request stands for each task of the burst in turn (see
+`lua/lib/burst.lua`): it renews, stops, and after a child's death queues again what the child has now. Time limits are
+in `child_slots`. A task outside a burst is claimed by the child, not by the fetch: else a task that was never started
+would count as running, and wait for its lease when its worker dies.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery, Task
+from celery.app.trace import trace_task
+from celery.loaders.app import AppLoader
+from celery.signals import worker_init
+from celery.worker import state
+
+from server.celery_app.message import WIRE_NAMES
+from server.celery_app.transport import lists_to_read
+from server.celery_app.worker import child_memory, child_slots
+from server.celery_app.worker.execution import log_end, store_end
+from server.sdk.registry import catalog
+from server.store import Store
+from server.store.connection import patiently
+from server.store.record import FREE, Status
+from server.store.tasks import Attempt
+
+#: Seconds of a task that another one may follow, and of a burst. Then the main process fetches again, which knows which
+#: queues to read, and what Celery's tools have revoked.
+SHORT = 0.05
+LONGEST = 0.5
+
+#: Attributes of a request that do not count for the next one; nor do Celery's own, which begin with `_`.
+_OWN = {"attempt", "began", "files"}
+
+
+class _Worker:
+    """The main process."""
+
+    allowed = False
+
+
+class _Burst:
+    """This child's burst: its beginning, the next task, and the number of its tasks."""
+
+    under_way = False
+    began = 0.0
+    request: dict[str, Any]
+    following: Attempt | None = None
+    fetches = 0
+
+
+def install(store: Store) -> None:
+    """Allow bursts where Redis has the messages, and children are not replaced after some number of messages."""
+
+    def allow(sender: Any, **_: Any) -> None:
+        _Worker.allowed = store.settings.broker_is_redis and not sender.max_tasks_per_child
+
+    worker_init.connect(allow, weak=False)
+
+
+def terms(request: Any) -> dict[str, Any] | None:
+    """Return the task types and queues that a child may claim from after this request. None: it must not.
+
+    Celery's tools see only what the main process fetches. None while they listen or have revoked tasks.
+    """
+    events = request.eventer
+    listened = events and events.enabled and (not events.groups or "task" in events.groups)
+    queues = sorted(request.app.amqp.queues.consume_from)
+    if not _Worker.allowed or state.revoked or listened or not queues:
+        return None
+    free = [each.name for each in catalog() if each.throttle == FREE]
+    types = [name for name in free if not _celery_task(request.app, name).rate_limit]
+    return {"types": f" {' '.join(types)} ", "queues": queues}
+
+
+def _celery_task(app: Celery, task_type: str) -> Task:
+    return app.tasks[WIRE_NAMES.get(task_type, task_type)]
+
+
+def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
+    """Store the success of a task and, in the same step, claim the next one if this one was short."""
+    attempt: Attempt = request.attempt
+    if not _may_follow(request):
+        store_end(store, attempt, Status.SUCCEEDED, **fields)
+        return
+    lists = _lists(request.burst["queues"])
+    types = request.burst["types"]
+    stored, _Burst.following = patiently(
+        lambda: store.tasks.finish_and_claim(attempt, Status.SUCCEEDED, types, lists, **fields)
+    )
+    log_end(attempt, Status.SUCCEEDED, stored)
+
+
+def _may_follow(request: Any) -> bool:
+    now = time.monotonic()
+    if not _Burst.under_way:
+        _Burst.began = request.began
+        _Burst.request = {name: value for name, value in vars(request).items() if name[0] != "_" and name not in _OWN}
+    return (
+        getattr(request, "burst", None) is not None
+        and now - request.began < SHORT
+        and now - _Burst.began < LONGEST
+        and f" {request.attempt.task_type} " in request.burst["types"]
+        and child_slots.may_burst()
+        and not child_memory.has_grown()
+    )
+
+
+def _lists(queues: Sequence[str]) -> list[str]:
+    _Burst.fetches += 1
+    first = _Burst.fetches % len(queues)
+    return lists_to_read([*queues[first:], *queues[:first]], _Burst.fetches)
+
+
+class Loader(AppLoader):  # type: ignore[misc]
+    """Celery's loader: the tracer calls the methods below at the beginning and the end of each task."""
+
+    def on_task_init(self, task_id: str, task: Any) -> None:
+        """Forget what an interrupted burst left: its task has been queued again."""
+        if not _Burst.under_way:
+            _Burst.following = None
+
+    def on_process_cleanup(self) -> None:
+        """Run the rest of the burst after its first task."""
+        if _Burst.under_way:
+            return
+        _Burst.under_way = True
+        try:
+            while (attempt := _Burst.following) is not None:
+                _Burst.following = None
+                named = {"id": attempt.id, "root_id": attempt.id, "correlation_id": attempt.id}
+                task = _celery_task(self.app, attempt.task_type)
+                request = {**_Burst.request, **named, "task": task.name, "attempt": attempt}
+                trace_task(task, attempt.id, [], {}, request, app=self.app)
+        finally:
+            _Burst.under_way = False
+            child_slots.let_billiard_interrupt()

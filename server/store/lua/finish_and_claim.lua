@@ -1,0 +1,34 @@
+-- End an attempt and, for the same child, claim the next task in its queues: a step of a burst. May be sent twice.
+-- The next task needs no message in `unacked`, because it has a lease from the first moment.
+-- Input: id, lease token, status, lease ms, the types that may follow (each between spaces), how many words name lists,
+-- queue and priority of each list in the order of reading, then fields and values.
+-- Output: 1, or 0 if the attempt has lost its lease; then the data of the next attempt, where there is one.
+-- Publishes the status, and `running` of the next task.
+--- @include "attempt"
+--- @include "burst"
+--- @include "end_attempt"
+--- @include "fetch"
+--- @include "when_full"
+allow_when_full()
+local id, token = ARGV[1], ARGV[2]
+local last = 6 + ARGV[6]
+if end_attempt(id, token, ARGV[3], last + 1) == 0 then return {0} end
+
+local claimed = current_of(id, token)
+if claimed ~= id then  -- the answer was lost
+  local record = load(claimed, 'i', 'a', 'd', 'h')
+  local running = record.s == 'running' or record.s == 'canceling'
+  if running and record.w == token then return {1, unpack(attempt_of(claimed, record))} end
+end
+if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return {1} end
+
+local found = take_first(7, last, function(list, _, _, _, next_id, task_type)
+  -- A user's own Celery message, or a type with limits, is for the main process to fetch.
+  if not next_id or not string.find(ARGV[5], ' ' .. task_type .. ' ', 1, true) then return false end
+  redis.call('RPOP', list)
+  local record = load(next_id, 'i', 'a', 'd', 'h')
+  start_attempt(next_id, record, token, now_ms(), ARGV[4])
+  note_burst(next_id, token)
+  return attempt_of(next_id, record)
+end)
+return {1, unpack(found or {})}

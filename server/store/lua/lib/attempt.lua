@@ -1,0 +1,21 @@
+--- @include "indexes"
+--- @include "statistics"
+--- @include "values"
+-- Start an attempt of a queued task under a lease. The record has the fields 'i', 'a', 'd' and 'h', too.
+-- Publishes `running`.
+local function start_attempt(id, record, token, now, lease_ms)
+  record.d = (record.d or 0) + 1
+  if record.b then redis.call('HDEL', keys.task(id), 'g') end
+  local place = redis.call('ZSCORE', keys.queued(record.q), id)
+  if place then count_start(now, record, place % 1e13) end
+  redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZADD', keys.leases, now + tonumber(lease_ms), id)
+  set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
+end
+
+-- The data that the function of an attempt needs: id, type, owner, input, deliveries, retries, request id.
+local function attempt_of(id, record)
+  local input = record.i or redis.call('GET', keys.input(id)) or '{}'
+  return {id, record.n, record.o, input, tostring(record.d), record.a or '0', record.h or ''}
+end
+
