@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 import pydantic_core
 from pydantic import (
@@ -43,6 +43,7 @@ class TaskInput(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    has_uploads: ClassVar[bool] = False
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def keep(self, raw: Mapping[str, Any]) -> Self:
@@ -52,6 +53,8 @@ class TaskInput(BaseModel):
 
     def stored(self) -> bytes:
         """The JSON to store: what came in, with each upload as it is stored."""
+        if not self.has_uploads:
+            return pydantic_core.to_json(self._raw)
         values = {name: _with_stored_uploads(value, getattr(self, _PREFIX + name)) for name, value in self._raw.items()}
         return pydantic_core.to_json(values)
 
@@ -155,6 +158,7 @@ def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: 
         _check_parameter(label, name, annotation, one, is_upload=name in uploads)
         made |= one
     model: type[TaskInput] = create_model(title, __base__=TaskInput, __cls_kwargs__={"title": title}, **made)
+    model.has_uploads = bool(uploads)
     return model
 
 

@@ -18,15 +18,19 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     return result
 
 
+def first_status(task: NewTask, now_ms: int) -> Status:
+    """The status of a task that was stored at this moment."""
+    return Status.SCHEDULED if task.waits_for or task.due_ms(now_ms) else Status.QUEUED
+
+
 def first_record(task: NewTask, now_ms: int) -> Record:
     """The record of a task that was stored at this moment, without a read."""
     due = task.due_ms(now_ms)
-    scheduled = due or bool(task.waits_for)
     return Record(
         task.id,
         task.owner,
         task.task_type,
-        Status.SCHEDULED if scheduled else Status.QUEUED,
+        first_status(task, now_ms),
         queue=task.queue,
         priority=task.priority,
         request_id=task.request_id,

@@ -94,8 +94,10 @@ class Submission:
         Raises:
             CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
         """
-        waits_for = self.uploads.take_from_tasks(given)
-        self.uploads.take_inline(given)
+        waits_for: tuple[str, ...] = ()
+        if self.definition.uploads:
+            waits_for = self.uploads.take_from_tasks(given)
+            self.uploads.take_inline(given)
         options = self._options
         return NewTask(
             id=self.task_id,

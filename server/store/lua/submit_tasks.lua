@@ -58,8 +58,16 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
 end
 
-local waiting, arrived, bytes = {}, {}, bytes_held(owner)
+local waiting, bytes = {}, bytes_held(owner)
 local bytes_before = bytes
+-- What is written once for all tasks that share it: the tasks of a type and status, and of a queue and priority.
+local indexed, queued = {}, {}
+
+local function group(groups, first, second)
+  local name = first .. ' ' .. second
+  groups[name] = groups[name] or {first = first, second = second, ids = {}}
+  return groups[name].ids
+end
 
 local function refused(queue, task_bytes)
   if unfinished >= most_per_owner then return 'owner-full' end
@@ -90,23 +98,25 @@ local function store(task)
   local id, due = task.id, math.max(task.delay > 0 and now + task.delay or 0, task.not_before)
   local sources = field(task.fields, 'dp')  -- the unfinished tasks whose files it needs, separated by commas
   local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
+  if #task.input <= MAX_INLINE then
+    table.insert(task.fields, 'i')
+    table.insert(task.fields, task.input)
+  else
+    redis.call('SET', keys.input(id), task.input)
+  end
   redis.call('HSET', keys.task(id), 'o', owner, 'n', task.type, 'q', task.queue, 's', status, unpack(task.fields))
-  put_value(id, 'i', keys.input(id), task.input)
-  add_to_index(id, owner, task.type, status)
-  redis.call('SADD', keys.types, task.type)
+  table.insert(group(indexed, task.type, status), id)
   for _, tag in ipairs(task.tags) do
     redis.call('ZADD', keys.tagged('', tag), 0, id)
     redis.call('ZADD', keys.tagged(owner, tag), 0, id)
   end
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
-  redis.call('HINCRBY', keys.stats, task.type .. ':submitted', 1)
-  arrived[task.type] = (arrived[task.type] or 0) + 1
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
   if status == 'scheduled' then
     schedule_task(id, due)
   else
     waiting[task.queue] = waiting[task.queue] + 1
-    enqueue(id, task.queue, task.priority, now)
+    table.insert(group(queued, task.queue, task.priority), id)
   end
   unfinished = unfinished + 1
 end
@@ -114,6 +124,29 @@ end
 local function place(id, queue)
   local rank = redis.call('ZRANK', keys.queued(queue), id)
   return rank and rank + 1 or 0
+end
+
+-- List and count what was stored, and publish the messages. Return the places of the queued tasks; those of one call
+-- follow each other.
+local function publish_stored()
+  for _, each in pairs(indexed) do
+    local scored = {}
+    for _, id in ipairs(each.ids) do
+      scored[#scored + 1] = 0
+      scored[#scored + 1] = id
+    end
+    add_to_index(each.ids[1], owner, each.first, each.second, unpack(scored, 3))
+    redis.call('SADD', keys.types, each.first)
+    redis.call('HINCRBY', keys.stats, each.first .. ':submitted', #each.ids)
+    count_flow(now, each.first, owner, 'arrived', #each.ids)
+  end
+  local places = {}
+  for _, each in pairs(queued) do
+    enqueue_all(each.ids, each.first, each.second, now)
+    local first = place(each.ids[1], each.first)
+    for i, id in ipairs(each.ids) do places[id] = first + i - 1 end
+  end
+  return places
 end
 
 -- Return the task whose arguments begin at `i`, and the beginning of the next one's.
@@ -128,11 +161,17 @@ local function task_at(i)
   }, fields_to + 1
 end
 
-local answer, i, stored, lines, before = {now, 0, 'stored'}, FIRST, {}, {}, unfinished
+local tasks, task_keys, i = {}, {}, FIRST
 while i <= #ARGV do
-  local task, next = task_at(i)
+  tasks[#tasks + 1], i = task_at(i)
+  task_keys[#task_keys + 1] = keys.task(tasks[#tasks].id)
+end
+local repeated = #tasks > 0 and redis.call('EXISTS', unpack(task_keys)) > 0  -- a call whose answer was lost
+
+local answer, stored, lines, before = {now, 0, 'stored'}, {}, {}, unfinished
+for at, task in ipairs(tasks) do
   local word
-  if not exists(task.id) then
+  if not (repeated and exists(task.id)) then
     local task_bytes = tonumber(field(task.fields, 'by') or 0)
     word = refused(task.queue, task_bytes)
     if not word then
@@ -141,12 +180,13 @@ while i <= #ARGV do
     end
   end
   if not word then stored[#stored + 1] = task.id end
-  lines[#lines + 1] = word and '' or task.id
-  answer[#answer + 1] = word or tostring(place(task.id, task.queue))
-  i = next
+  lines[at], answer[at + 3] = word and '' or task.id, word
 end
 
-for task_type, count in pairs(arrived) do count_flow(now, task_type, owner, 'arrived', count) end
+local places = publish_stored()
+for at, task in ipairs(tasks) do
+  answer[at + 3] = answer[at + 3] or tostring(places[task.id] or repeated and place(task.id, task.queue) or 0)
+end
 if unfinished > before then
   redis.call('HINCRBY', keys.unfinished, owner, unfinished - before)
   count_bytes(owner, bytes - bytes_before)

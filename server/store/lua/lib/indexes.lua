@@ -1,9 +1,10 @@
 -- Indexes of all tasks by type and status: of all owners, for admins and limits, and of each owner.
 -- Only `set_status` changes a record's status; it updates the indexes and publishes the change.
 
-local function add_to_index(id, owner, task_type, status)
-  redis.call('ZADD', keys.index('', task_type, status), 0, id)
-  redis.call('ZADD', keys.index(owner, task_type, status), 0, id)
+-- Scores and ids may follow.
+local function add_to_index(id, owner, task_type, status, ...)
+  redis.call('ZADD', keys.index('', task_type, status), 0, id, ...)
+  redis.call('ZADD', keys.index(owner, task_type, status), 0, id, ...)
 end
 
 local function remove_from_index(id, owner, task_type, status)

@@ -15,16 +15,24 @@ local function notify(queue)
   end
 end
 
--- Add a task to the queued ones, and its message to the queue.
-local function enqueue(id, queue, priority, now)
-  priority = priority or 'normal'
-  redis.call('ZADD', keys.queued(queue), BASES[priority] + now, id)
-  if config.external_broker then  -- it gets the message next, see `server.celery_app.external_broker`
-    redis.call('ZADD', keys.unpublished, now, id)
+-- Add tasks to the queued ones, and their messages to the queue, in this order.
+local function enqueue_all(ids, queue, priority, now)
+  local score, places = BASES[priority] + now, {}
+  for _, id in ipairs(ids) do
+    places[#places + 1] = score
+    places[#places + 1] = id
+  end
+  redis.call('ZADD', keys.queued(queue), unpack(places))
+  if config.external_broker then  -- it gets the messages next, see `server.celery_app.external_broker`
+    for _, id in ipairs(ids) do redis.call('ZADD', keys.unpublished, now, id) end
   else
-    redis.call('LPUSH', LISTS[priority](queue), id)
+    redis.call('LPUSH', LISTS[priority](queue), unpack(ids))
     notify(queue)
   end
+end
+
+local function enqueue(id, queue, priority, now)
+  enqueue_all({id}, queue, priority or 'normal', now)
 end
 
 -- Drop the message that a worker holds for a record.

@@ -10,10 +10,10 @@ from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.registry import definition
-from server.services.publish import first_record, store_and_publish
+from server.services.publish import first_status, store_and_publish
 from server.services.status import links
 from server.services.submit import Submission
-from server.store import ids
+from server.store import Store, ids
 from server.store.api_keys import Caller
 from server.store.errors import CoatcheckError
 from server.store.record import NewTask, Status
@@ -162,7 +162,8 @@ def submit_batch() -> Response:
     stored = False
     prepared: list[Prepared] = []
     try:
-        prepared = [_prepare(who, item) for item in items]
+        at = store()
+        prepared = [_prepare(at, who, item, g.request_id) for item in items]
         good = [(place, each[1]) for place, each in enumerate(prepared) if not isinstance(each, Problem)]
         tasks = [task for _, task in good]
         places = [place for place, _ in good] if len(good) < len(prepared) else None
@@ -177,7 +178,8 @@ def submit_batch() -> Response:
         return _replayed(result.replayed, prepared)
     outcomes = iter(result.outcomes)
     answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
-    return _ticket(batch_id, [_line(answer, result.now_ms) for answer in answers])
+    base = prefix()
+    return _ticket(batch_id, [_line(answer, result.now_ms, base) for answer in answers])
 
 
 def _lines(text: bytes) -> list[Any]:
@@ -204,15 +206,16 @@ def _parsed(text: bytes) -> Any:
         return Problem("malformed-body", f"{error}.")
 
 
-def _prepare(who: Caller, item: Any) -> Prepared:
+def _prepare(at: Store, who: Caller, item: Any, request_id: str) -> Prepared:
     try:
         if isinstance(item, Problem):
             return item
         given = Item.model_validate(item)
         made = definition(given.task)
-        submission = Submission(store(), made, who.owner, g.request_id, nested_options(given.options, NESTED))
+        options = nested_options(given.options, NESTED) if given.options else None
+        submission = Submission(at, made, who.owner, request_id, options)
         validated = made.validate_json(
-            pydantic_core.to_json(given.input), allow_private=store().settings.allow_private_addresses
+            pydantic_core.to_json(given.input), allow_private=at.settings.allow_private_addresses
         )
         with submission:
             task = submission.prepare(validated)
@@ -242,15 +245,15 @@ def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | in
     return as_problem(outcome)
 
 
-def _line(answer: NewTask | Problem, now_ms: int) -> BatchTask | BatchRefusal:
+def _line(answer: NewTask | Problem, now_ms: int, base: str) -> BatchTask | BatchRefusal:
     if isinstance(answer, Problem):
-        return _refusal(answer)
-    record = first_record(answer, now_ms)
-    return BatchTask(task_id=record.id, task=record.task_type, status=record.status, links=links(record.id, prefix()))
+        return _refusal(answer, base)
+    status = first_status(answer, now_ms)
+    return BatchTask(task_id=answer.id, task=answer.task_type, status=status, links=links(answer.id, base))
 
 
-def _refusal(problem: Problem) -> BatchRefusal:
-    return BatchRefusal(problem=ProblemObject.model_validate(problem.body(prefix(), MAX_PLACES_OF_ITEM)))
+def _refusal(problem: Problem, base: str) -> BatchRefusal:
+    return BatchRefusal(problem=ProblemObject.model_validate(problem.body(base, MAX_PLACES_OF_ITEM)))
 
 
 def _ticket(batch_id: str, items: list[BatchTask | BatchRefusal], *, replayed: bool = False) -> Response:
@@ -266,12 +269,13 @@ def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
     """Repeat the first answer. Reasons for refused items are not stored, so they are computed again."""
     found = store().submits.batch(batch_id)
     tasks = found.tasks if found else {}
+    base = prefix()
     lines: list[BatchTask | BatchRefusal] = []
     for place, each in enumerate(prepared):
         if task_id := tasks.get(place):
-            lines.append(BatchTask(task_id=task_id, links=links(task_id, prefix())))
+            lines.append(BatchTask(task_id=task_id, links=links(task_id, base)))
         else:
-            lines.append(_refusal(each if isinstance(each, Problem) else _no_room()))
+            lines.append(_refusal(each if isinstance(each, Problem) else _no_room(), base))
     return _ticket(batch_id, lines, replayed=True)
 
 
