@@ -23,6 +23,7 @@ import pydantic_core
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog
+from server.sdk.steps import PREFIX
 from server.sdk.uploads import Upload
 from server.settings import Settings
 from server.store import Store
@@ -48,6 +49,8 @@ class Done:
     logs: list[str] = field(default_factory=list)
     #: All checkpoints: those given to the task, and those that it saved.
     checkpoints: dict[str, str] = field(default_factory=dict)
+    #: The value of each step, those given to the task too.
+    steps: dict[str, Any] = field(default_factory=dict)
     #: The name of each task that it submitted, with parameters and options.
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ def run(
     owner: str = "test",
     retries: int = 0,
     checkpoints: Mapping[str, str] | None = None,
+    steps: Mapping[str, Any] | None = None,
     canceled: bool = False,
     settings: Mapping[str, Any] | None = None,
     **parameters: Any,
@@ -76,6 +80,7 @@ def run(
         owner: the owner of the task.
         retries: how often the task has failed before.
         checkpoints: the checkpoints of an earlier attempt.
+        steps: the values of the steps of an earlier attempt.
         canceled: whether a client has canceled the task, so that the next progress report raises `Canceled`.
         settings: the server's settings by name in lower case. Others are read from the environment.
         parameters: the input, as in a JSON body.
@@ -91,7 +96,7 @@ def run(
     given = {name: _as_sent(value, name in definition.uploads) for name, value in parameters.items()}
     signature = definition.signature
     arguments = signature.arguments(definition.validate_fields(given, allow_private=True))
-    done = Done(checkpoints=dict(checkpoints or {}))
+    done = Done(checkpoints=dict(checkpoints or {}), steps=dict(steps or {}))
     with tempfile.TemporaryDirectory() as folder:
         store = _Store(Path(folder), done, canceled, settings or {})
         attempt = Attempt(_TASK_ID, "test", definition.name, owner, b"", 1, retries, "")
@@ -162,8 +167,12 @@ class _Tasks:
         """Accept any number of bytes."""
 
     def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:
-        self._done.checkpoints[key] = value
+        if key.startswith(PREFIX):
+            self._done.steps[key.removeprefix(PREFIX)] = pydantic_core.from_json(value)
+        else:
+            self._done.checkpoints[key] = value
         return self._answer
 
     def checkpoints(self, task_id: str) -> dict[str, str]:
-        return self._done.checkpoints
+        steps = {PREFIX + name: pydantic_core.to_json(value).decode() for name, value in self._done.steps.items()}
+        return {**self._done.checkpoints, **steps}

@@ -12,6 +12,7 @@ import threading
 import time
 from enum import Enum
 from typing import Annotated, Any, Literal
+from uuid import UUID, uuid4
 
 import billiard
 from ledger_client import client
@@ -414,3 +415,42 @@ def in_processes(numbers: list[int]) -> list[int]:
     finally:
         pool.close()
         pool.join()
+
+
+def _worked(ctx: Context, name: str) -> UUID:
+    note(ctx, name)
+    return uuid4()
+
+
+async def _waited(ctx: Context, name: str) -> UUID:
+    await asyncio.sleep(0.01)
+    return _worked(ctx, name)
+
+
+def _end_first_attempt(ctx: Context, end: str) -> None:
+    if ctx.deliveries > 1:
+        return
+    note(ctx, "between")
+    if end == "waits":
+        time.sleep(120)
+    elif end == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif end == "fails":
+        raise OSError("not yet")
+
+
+@task(retries=1, retry_on=(OSError,), retry_backoff=0.1)
+def in_steps(ctx: Context, end: Literal["", "waits", "dies", "fails"] = "") -> list[str]:
+    """Work in three steps. The first attempt ends after two of them, or while it waits for a signal."""
+    made = [ctx.step(f"number {number}", _worked, ctx, f"step-{number}").hex for number in (1, 2)]
+    _end_first_attempt(ctx, end)
+    return [*made, ctx.step("number 3", _worked, ctx, name="step-3").hex]
+
+
+@task(retries=1, retry_on=(OSError,), retry_backoff=0.1)
+async def in_async_steps(ctx: Context, end: Literal["", "fails"] = "") -> list[str]:
+    """Work in three steps in an event loop, two of them at the same time."""
+    steps = [ctx.step(f"number {number}", _waited, ctx, f"step-{number}") for number in (1, 2)]
+    made = [each.hex for each in await asyncio.gather(*steps)]
+    _end_first_attempt(ctx, end)
+    return [*made, ctx.step("number 3", lambda: _worked(ctx, "step-3").hex)]

@@ -142,10 +142,10 @@ def test_a_schedule(service: Service, folder: Path) -> None:
 
 def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
     (shout,) = blocks(README, "Your own task", "python")
-    word_count, test = blocks("docs/tasks.md", "Writing tasks", "python")
+    word_count, remind, test = blocks("docs/tasks.md", "Writing tasks", "python")
     (command,) = blocks(README, "Your own task")
     (folder / "mytasks.py").write_text(shout)
-    (folder / "moretasks.py").write_text(word_count)
+    (folder / "moretasks.py").write_text(word_count + remind)
     assert len(shout.strip().splitlines()) <= 12, "ten lines, and two empty ones"
     with Service(tmp_path, TASK_MODULES="mytasks,moretasks") as made:
         made.env["PYTHONPATH"] = f"{ROOT}:{folder}"
@@ -159,6 +159,8 @@ def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
 
         counted = made.http.post("/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"})
         assert counted.json()["result"] == {"a": 2, "b": 1}
+
+        assert made.result(made.submit("remind", addresses=[], text="Soon.")) == 0
 
     (folder / "test_mine.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]

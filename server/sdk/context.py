@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from server.logs import event
 from server.sdk.errors import Canceled, TaskError
 from server.sdk.file_names import LONGEST, file_name, is_media_type
+from server.sdk.steps import PREFIX, Steps
 from server.sdk.uploads import Upload
 from server.settings import Settings
 from server.store import Store
@@ -28,6 +29,9 @@ _CHUNK = 2**18
 
 #: Results of up to this length are counted without a check, which costs a round trip.
 _UNCHECKED_RESULT = 2**14
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Context:
         self._submit = submit
         self._submitted = 0
         self._reported = 0.0
+        self._steps = Steps(self._all_checkpoints, self.checkpoint)
         self.files: dict[str, OutputFile] = {}
 
     @property
@@ -123,6 +128,21 @@ class Context:
         """Write a line to the task's events alone."""
         self._tell(None, text)
 
+    def step(self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function once in all attempts of this task, and return its value; `await` the step of an `async def`.
+
+        A later attempt, for example after a crash, gets the stored value without a call. A function that raises is
+        called again; so is one whose worker died before its value was stored. A retry by a client is a new task, which
+        repeats all steps. The value becomes JSON and the function's declared return type again.
+
+        Raises:
+            Canceled, TaskError: as `checkpoint`; `invalid-result` if the value does not fit its declared type or JSON,
+                `result-too-large` above 4 MiB for all steps together.
+            ValueError: a step with this name has ended in this attempt.
+        """
+        value: T = self._steps.run(name, function, args, kwargs)
+        return value
+
     def checkpoint(self, key: str, value: str) -> None:
         """Store a value for a later attempt of this task, for example after a crash. Waits during an outage of Redis.
 
@@ -140,6 +160,9 @@ class Context:
 
     def checkpoints(self) -> dict[str, str]:
         """The values that earlier attempts stored, including those of the task that this one retries."""
+        return {key: text for key, text in self._all_checkpoints().items() if not key.startswith(PREFIX)}
+
+    def _all_checkpoints(self) -> dict[str, str]:
         return patiently(lambda: self._store.tasks.checkpoints(self._attempt.id))
 
     def submit(self, task: str, parameters: Mapping[str, Any] | None = None, /, *, key: str = "", **more: Any) -> str:

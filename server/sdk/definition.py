@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
-from server.sdk.results import ResultWriter, is_finite
+from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
@@ -198,11 +198,11 @@ class TaskDefinition:
         Raises:
             TaskError: `invalid-result` or `result-too-large`.
         """
-        return self._result_writer.to_json(value)
+        return self._result_type.to_json(value)
 
     @cached_property
-    def _result_writer(self) -> ResultWriter:
-        return ResultWriter(self.signature.returns)
+    def _result_type(self) -> ResultType:
+        return ResultType(self.signature.returns)
 
 
 def _is_media_range(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Writes the value that a function returned as JSON, if it fits the declared type and JSON can hold it."""
+"""Converts a value that a function returned to JSON, if it fits the declared type and JSON can hold it, and back."""
 
 import json
 import math
@@ -17,11 +17,13 @@ MAX_RESULT_BYTES = 4 * 2**20
 _NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{309}")
 
 
-class ResultWriter:
-    """Writes the results of one function."""
+class ResultType:
+    """The declared type of a value. Errors begin with `label`."""
 
-    def __init__(self, returns: Any) -> None:
+    def __init__(self, returns: Any, label: str = "The function's result", max_bytes: int = MAX_RESULT_BYTES) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(returns)
+        self._label = label
+        self._max_bytes = max_bytes
 
     def to_json(self, value: Any) -> bytes:
         """Check a value against the declared type and write it.
@@ -33,18 +35,29 @@ class ResultWriter:
             checked = self._adapter.validate_python(value)
             text = self._adapter.dump_json(checked, by_alias=True)
         except ValidationError as error:
-            raise _invalid(f"its declared type: {_first(error)}") from None
+            raise self._invalid(f"its declared type: {_first(error)}") from None
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
-            raise _invalid(f"JSON: {error}") from None
+            raise self._invalid(f"JSON: {error}") from None
         if b"null" in text and not _all_finite(self._adapter.dump_python(checked, warnings=False)):
-            raise _invalid("JSON: it contains a number that is NaN or infinite; return None in its place")
-        if len(text) > MAX_RESULT_BYTES:
-            raise TaskError("result-too-large", f"The result has {len(text)} bytes; the limit is {MAX_RESULT_BYTES}.")
+            raise self._invalid("JSON: it contains a number that is NaN or infinite; return None in its place")
+        if len(text) > self._max_bytes:
+            detail = f"{self._label} has {len(text)} bytes; the limit is {self._max_bytes}."
+            raise TaskError("result-too-large", detail)
         return text
 
+    def from_json(self, text: bytes) -> Any:
+        """Read a value that was written.
 
-def _invalid(reason: str) -> TaskError:
-    return TaskError("invalid-result", f"The function's result does not fit {reason.rstrip('.')[:500]}.")
+        Raises:
+            TaskError: `invalid-result`: the type cannot be read from JSON, or has changed since.
+        """
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise self._invalid(f"its declared type: {_first(error)}") from None
+
+    def _invalid(self, reason: str) -> TaskError:
+        return TaskError("invalid-result", f"{self._label} does not fit {reason.rstrip('.')[:500]}.")
 
 
 def _all_finite(value: Any) -> bool:

@@ -1,10 +1,14 @@
--- Read the checkpoints of a task's attempts. A retry starts with the checkpoints of the earlier task.
+-- Read the checkpoints of a task's attempts. A retry starts with the checkpoints of the earlier task, but not its steps
+-- (see `server.sdk.steps`).
 -- Input: id. Output: keys and values. Publishes nothing.
 --- @include "when_full"
 allow_when_full()
 local id = ARGV[1]
 if redis.call('EXISTS', keys.checkpoints(id)) == 0 then
   local old = redis.call('HGET', keys.task(id), 'ro')
-  if old then redis.call('COPY', keys.checkpoints(old), keys.checkpoints(id)) end
+  local found = old and redis.call('HGETALL', keys.checkpoints(old)) or {}
+  for i = 1, #found, 2 do
+    if string.sub(found[i], 1, 5) ~= 'step:' then redis.call('HSET', keys.checkpoints(id), found[i], found[i + 1]) end
+  end
 end
 return redis.call('HGETALL', keys.checkpoints(id))
