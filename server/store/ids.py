@@ -14,6 +14,7 @@ and 3).
 
 import hashlib
 import os
+import random
 import threading
 from uuid import UUID
 
@@ -64,7 +65,8 @@ def _signed(bits: int, owner_hash: int, key: bytes) -> int:
 def new(owner: str, key: bytes, now_ns: int) -> str:
     """Create an id for a task of `owner`, greater than all earlier ones of this process."""
     milliseconds, fraction = divmod(_clock.next(now_ns), 4096)
-    bits = milliseconds << 40 | 7 << 36 | fraction << 24 | 0b10 << 22 | int.from_bytes(os.urandom(3), "big") >> 2
+    # Not a secret, as the hashes are. Random bytes from the system would release the interpreter's lock.
+    bits = milliseconds << 40 | 7 << 36 | fraction << 24 | 0b10 << 22 | random.getrandbits(22)
     digits = f"{_signed(bits, _hash(bits.to_bytes(11, 'big') + owner.encode(), key), key):032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
