@@ -7,13 +7,24 @@ import logging.config
 import os
 import re
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 #: Loggers that repeat our events per task, or that log results or clients' URLs.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore")
 
+#: A loop's `call_soon`.
+CallSoon = Callable[[Callable[[], None]], object]
+
 _PLAIN = re.compile(r"[a-zA-Z0-9_.:/@+*-]+")
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _value(value: Any) -> str:
@@ -32,9 +43,12 @@ class LineFormatter(logging.Formatter):
     """One line per event. The line breaks of a traceback become `\\n`, so that a log router keeps it together."""
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields: dict[str, Any] = getattr(record, "fields", {})
-        parts = [f"{stamp}.{int(record.msecs):03d}Z", record.levelname, _printable(record.getMessage())]
+        parts = [
+            f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
+            record.levelname,
+            _printable(record.getMessage()),
+        ]
         parts += [f"{name}={_value(value)}" for name, value in fields.items() if value not in (None, "")]
         if record.exc_info:
             parts.append("traceback=" + json.dumps(self.formatException(record.exc_info)))
@@ -42,14 +56,59 @@ class LineFormatter(logging.Formatter):
 
 
 class Output(logging.Handler):
-    """Standard output. Each line is one `write`, which the kernel keeps whole up to the size of a pipe's buffer."""
+    """Standard output. Each line is one `write`, which the kernel keeps whole up to the size of a pipe's buffer.
+
+    The lines of one turn of an event loop are one `write`, see `once_a_turn`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loops_thread = 0
+        self._call_soon: CallSoon = _at_once
+        self._lines: list[bytes] = []
+
+    def gather(self, thread: int, call_soon: CallSoon) -> None:
+        """Keep the lines of a thread until `call_soon` calls."""
+        self._loops_thread, self._call_soon = thread, call_soon
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; drop it when standard output is closed."""
         line = (self.format(record) + "\n").encode(errors="backslashreplace")
-        with contextlib.suppress(OSError):
-            while line:
-                line = line[os.write(1, line) :]
+        if threading.get_ident() != self._loops_thread:
+            _write(line)
+            return
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write the lines that were kept."""
+        lines, self._lines = self._lines, []
+        _write(b"".join(lines))
+
+
+def _write(text: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while text:
+            text = text[os.write(1, text) :]
+
+
+def _at_once(function: Callable[[], None]) -> None:
+    function()
+
+
+@contextlib.contextmanager
+def once_a_turn(call_soon: CallSoon) -> Iterator[None]:
+    """Write the lines of this thread, which is an event loop's, once a turn; `call_soon` is the loop's."""
+    outputs = [handler for handler in logging.getLogger().handlers if isinstance(handler, Output)]
+    for each in outputs:
+        each.gather(threading.get_ident(), call_soon)
+    try:
+        yield
+    finally:
+        for each in outputs:
+            each.gather(0, _at_once)
+            each.flush()
 
 
 def dict_config(level: str) -> dict[str, Any]:
@@ -72,6 +131,8 @@ def dict_config(level: str) -> dict[str, Any]:
 def configure(level: str) -> None:
     """Send all logs of this process, including Python's warnings, to standard output."""
     logging.captureWarnings(True)
+    # Not printed, and costly to find for each line (Python's logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(dict_config(level))
 
 

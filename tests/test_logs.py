@@ -1,7 +1,9 @@
 """Logs: one line per event, with the request's and the task's id; no client input can break a line."""
 
+import asyncio
 import json
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from harness import Service, eventually
 
-from server.logs import LineFormatter
+from server.logs import LineFormatter, Output, event, once_a_turn
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) \S.*")
 
@@ -113,3 +115,29 @@ def test_what_a_task_prints_and_logs_has_its_id_and_reaches_its_events(service: 
     assert [line for line in lines if 'text="printed 7 and more"' in line]
     assert [line for line in lines if '"logged 7"' in line or " logged 7 " in line]
     assert not [line for line in lines if "too fine" in line]
+
+
+def test_the_lines_of_one_turn_of_a_loop_are_one_write_and_none_is_left_at_its_end(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    monkeypatch.setattr(logging.getLogger(), "handlers", [output := Output()])
+    output.setFormatter(LineFormatter())
+    monkeypatch.setattr("os.write", lambda number, text, write=os.write: writes.append(1) or write(number, text))
+    log = logging.getLogger("server.turns")
+    log.setLevel(logging.INFO)
+
+    async def turns() -> None:
+        with once_a_turn(asyncio.get_running_loop().call_soon):
+            for turn in range(2):
+                for _ in range(3):
+                    event(log, "line", turn=turn)
+                await asyncio.sleep(0)
+            event(log, "last")
+        event(log, "after")
+
+    asyncio.run(turns())
+
+    words = [line.split(" ", 2)[2] for line in capfd.readouterr().out.splitlines()]
+    assert words == ["line turn=0"] * 3 + ["line turn=1"] * 3 + ["last", "after"]
+    assert len(writes) == 4

@@ -12,6 +12,7 @@ from typing import Any
 from gunicorn import glogging, sock
 from gunicorn.workers import base
 
+from server.logs import once_a_turn
 from server.settings import Settings, load
 from server.store import Store
 from server.web.current import EXTENSION, LOCATOR
@@ -62,15 +63,19 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until Gunicorn ends the worker."""
-        asyncio.run(self._serve())
+        asyncio.run(self._run())
 
     def init_signals(self) -> None:
         """Set Gunicorn's handlers without its wake-up pipe, which nothing here reads: the loop has its own."""
         super().init_signals()
         signal.set_wakeup_fd(-1)
 
-    async def _serve(self) -> None:
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        with once_a_turn(loop.call_soon):
+            await self._serve(loop)
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         stopping = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
