@@ -93,6 +93,17 @@ def secret_of(service: Service) -> str:
 # -- the end of a task is POSTed
 
 
+def test_a_task_that_did_not_start_in_time_is_told_with_its_reason(open_service: Service) -> None:
+    with Receiver().listening() as receiver:
+        first = open_service.submit("one_at_a_time", seconds=3)
+        open_service.wait_for(first, "running")
+        submit(open_service, "one_at_a_time", receiver.url, {"start_within": 1}, seconds=0)
+        receiver.wait()
+    told = receiver.got[0][1]
+    assert b"canceled" in told
+    assert b"/problems/not-started-in-time" in told
+
+
 @pytest.mark.parametrize(
     ("task", "parameters", "status"),
     [("divide", {"x": 1, "y": 2}, "succeeded"), ("divide", {"x": 1, "y": 0}, "failed"), ("kills_child", {}, "failed")],

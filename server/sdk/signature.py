@@ -24,7 +24,10 @@ from server.sdk.context import Context, Upload
 from server.sdk.uploads import stored_form
 
 #: Names of options in a submit's query; a parameter cannot use them.
-RESERVED = frozenset({"wait", "delay", "not_before", "priority", "webhook", "tag", "ttl", "cancel_after"})
+RESERVED = frozenset(
+    {"wait", "delay", "not_before", "priority", "webhook", "tag", "ttl", "cancel_after", "start_within"}
+    | {"unique", "unique_for", "on_conflict", "debounce", "max_delay"}
+)
 
 TYPES_THAT_WORK = (
     "str, int, float, bool, date, datetime, an Enum, Literal, list, dict, a pydantic model, Annotated bounds of these, "

@@ -20,7 +20,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of a submit: `delay`, `ttl` and `cancel_after` in seconds, `not_before_ms` since 1970.
+    """Options of a submit: `delay`, `ttl`, `cancel_after` and `start_within` in seconds, `not_before_ms` since 1970.
 
     Without a `priority` the task has that of its type.
     """
@@ -31,6 +31,7 @@ class Options:
     tags: tuple[str, ...] = ()
     ttl: int | None = None
     cancel_after: float = 0.0
+    start_within: float = 0.0
     webhook: str = ""
 
     def identity(self) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class OptionsIn(BaseModel):
     tag: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:@/+-]+$")]] = Field([], max_length=10)
     ttl: Annotated[int, Field(ge=1, le=FARTHEST)] | None = None
     cancel_after: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    start_within: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
     webhook: str | None = None
 
     @field_validator("not_before", mode="before")
@@ -99,5 +101,6 @@ def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool =
         tags=tuple(dict.fromkeys(read.tag)),
         ttl=read.ttl,
         cancel_after=read.cancel_after or 0.0,
+        start_within=read.start_within or 0.0,
         webhook=read.webhook or "",
     )

@@ -112,6 +112,7 @@ class Submission:
             delay_ms=int(options.delay * 1000),
             not_before_ms=options.not_before_ms,
             cancel_after_ms=int(options.cancel_after * 1000),
+            start_within_ms=int(options.start_within * 1000),
             ttl=options.ttl,
             tags=options.tags,
             retry_of=retry_of,
@@ -147,7 +148,13 @@ def retry(store: Store, record: Record, request_id: str, changes: Mapping[str, A
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
     given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
-    options = Options(priority=record.priority, tags=tuple(record.tags), ttl=record.ttl, webhook=record.webhook)
+    options = Options(
+        priority=record.priority,
+        tags=tuple(record.tags),
+        ttl=record.ttl,
+        start_within=record.start_within_ms / 1000,
+        webhook=record.webhook,
+    )
     with Submission(store, definition, record.owner, request_id, options) as submission:
         submission.uploads.copy(given)
         return submission.submit(given, retry_of=record.id)

@@ -186,6 +186,9 @@ register_error_types(
             "The worker process died too often while it ran this task",
             "The task may need more memory than there is. Send a smaller input.",
         ),
+        "not-started-in-time": ErrorType(
+            "The task did not start in time", "No worker was free within `start_within`. Submit again."
+        ),
         "dependency-failed": ErrorType(
             "A task that this task needs did not succeed", "See that task's error, then submit again."
         ),

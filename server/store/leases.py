@@ -81,7 +81,7 @@ class Leases(Scripts):
         return int(self._call("enqueue_due", most, _DEPENDENCY_FAILED))
 
     def cancel_overdue(self, most: int) -> int:
-        """Cancel unfinished tasks whose `cancel_after` has passed. A result below `most` means that none is left."""
+        """Cancel tasks past their `cancel_after` or `start_within`. A result below `most` means that none is left."""
         return int(self._call("cancel_overdue", most))
 
     def requeue(self, task_ids: Sequence[str]) -> list[str]:

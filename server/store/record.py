@@ -8,7 +8,7 @@ The names of its fields are one letter or two, because they are stored in memory
     d deliveries  a retries  c crashes     w lease token of the attempt: `<worker>/<nonce>`     m tag of its message
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ro retry of
-    dp ids of the tasks whose files it takes
+    dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
@@ -111,7 +111,8 @@ FREE = Throttle()
 class NewTask:
     """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means none.
 
-    `delay_ms` and `cancel_after_ms` count from the time when Redis stores it, `not_before_ms` from 1970.
+    `delay_ms` and `cancel_after_ms` count from the time when Redis stores it, `not_before_ms` from 1970,
+    `start_within_ms` from the time when it is due.
     """
 
     id: str
@@ -128,6 +129,7 @@ class NewTask:
     ttl: int | None = None
     tags: tuple[str, ...] = ()
     cancel_after_ms: int = 0
+    start_within_ms: int = 0
     retry_of: str = ""
     waits_for: tuple[str, ...] = ()
     webhook: str = ""
@@ -159,6 +161,8 @@ class NewTask:
             fields += ["t", json.dumps(self.tags)]
         if self.retry_of:
             fields += ["ro", self.retry_of]
+        if self.start_within_ms:
+            fields += ["sw", self.start_within_ms]
         if self.webhook:
             fields += ["wh", self.webhook]
         if self.waits_for:
@@ -207,6 +211,7 @@ class Record:
     retry_of: str = ""
     waits_for: list[str] = field(default_factory=list)
     webhook: str = ""
+    start_within_ms: int = 0
     #: The most recent of them, if there are many.
     earlier_attempts: list[PastAttempt] = field(default_factory=list)
     #: The time when it was queued, if it was scheduled before.
@@ -259,6 +264,7 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         ttl=number(b"k"),
         retry_of=raw.get(b"ro", b"").decode(),
         webhook=raw.get(b"wh", b"").decode(),
+        start_within_ms=number(b"sw") or 0,
         earlier_attempts=[_past_attempt(line) for line in raw.get(b"ds", b"").splitlines()],
         queued_ms=number(b"sq"),
         position=position,

@@ -196,7 +196,7 @@ def _task_arguments(task: NewTask) -> list[Any]:
     fields = task.fields()
     return [
         *(task.id, task.task_type, task.queue, task.priority),
-        *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.input),
+        *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.start_within_ms, task.input),
         *(len(task.tags), *task.tags),
         *(len(fields), *fields),
     ]

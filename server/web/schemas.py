@@ -41,7 +41,10 @@ class ProblemObject(WireObject):
     # With `default_factory` a field is optional without a default in the schema: it may be missing.
     errors: list[FieldError] = Field(default_factory=list, description="For `invalid-input`: each invalid value.")
     more_errors: int = Field(default_factory=int, description="How many more invalid values there are.")
-    error: Failure = Field(default_factory=_no_failure, description="For `task-failed`: the task's error.")
+    error: Failure = Field(
+        default_factory=_no_failure,
+        description="For `task-failed`, and a `task-canceled` that a limit has caused: the task's error.",
+    )
     task_id: str = Field(default_factory=str, description="For problems of a task: its id.")
     limit: int = Field(default_factory=int, description="For `too-large`: the limit in bytes.")
     request_id: str = Field(default_factory=str, description="The `X-Request-ID`, which is also in the log.")

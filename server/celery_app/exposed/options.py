@@ -54,7 +54,7 @@ def not_kept(task: Task) -> Iterator[str]:
     if rate and rate != max(1, round(rate)):
         yield f"rate_limit {task.rate_limit} is kept as {max(1, round(rate))} a minute."
     if task.expires is not None:
-        yield "expires is not kept: use the option cancel_after of a submit."
+        yield "expires is not kept: use the option start_within of a submit."
     if task.serializer not in (None, "json"):
         yield f"serializer {task.serializer} is not kept: arguments and results are JSON."
     names: dict[str, Any] = {name: getattr(task, name, None) for name in ("exchange", "routing_key")}

@@ -94,6 +94,11 @@ class TaskKeys(Prefixed):
         return f"{self.prefix}deadlines"
 
     @property
+    def start_deadlines(self) -> str:
+        """Tasks with a `start_within` that have not started, by that time."""
+        return f"{self.prefix}start_deadlines"
+
+    @property
     def leases(self) -> str:
         """Running tasks, by the end of their lease."""
         return f"{self.prefix}leases"

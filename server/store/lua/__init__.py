@@ -5,6 +5,7 @@ A script names the parts of `lib/` that it uses (`--- @include "clock"`), and ge
 `server.store.keys` and the settings that it names as `config`. Nothing else is sent with it.
 """
 
+import json
 import re
 import time
 from collections.abc import Iterable
@@ -16,8 +17,9 @@ import redis
 from redis.commands.core import Script
 
 from server.settings import Settings
+from server.store.errors import error_object
 from server.store.keys import Keys
-from server.store.lua.key_names import lua_table
+from server.store.lua.key_names import lua_table, quoted
 
 _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
@@ -25,6 +27,8 @@ _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
 
 #: Seconds before the clock is read again: Redis may have moved to another machine.
 _TRUSTED = 10.0
+
+_NOT_STARTED = json.dumps(error_object("not-started-in-time", "It was not started within `start_within` seconds."))
 
 #: Maximum seconds of a round trip whose time is used.
 _MAX_ROUND_TRIP = 0.1
@@ -95,7 +99,11 @@ def source(script: str, config: Settings) -> str:
 @cache
 def _source(script: str, key_prefix: str, result_ttl_ms: int, external_broker: bool) -> str:
     body = _assembled(script)
-    values = {"result_ttl_ms": result_ttl_ms, "external_broker": str(external_broker).lower()}
+    values = {
+        "result_ttl_ms": result_ttl_ms,
+        "external_broker": str(external_broker).lower(),
+        "not_started": quoted(_NOT_STARTED),
+    }
     used = ", ".join(f"{name} = {value}" for name, value in values.items() if f"config.{name}" in body)
     return (f"local config = {{{used}}}\n" if used else "") + lua_table(Keys(key_prefix), body) + body
 

@@ -1,10 +1,15 @@
--- Cancel unfinished tasks whose `cancel_after` has passed.
+-- Cancel unfinished tasks whose `cancel_after` has passed, and those that have not started within `start_within`.
 -- Input: most. Output: the number of tasks read; below `most` means that none is left. Publishes each status.
+--- @include "attempt"
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"
 allow_when_full()
 local now = now_ms()
+local late = redis.call('ZRANGEBYSCORE', keys.start_deadlines, 0, now, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(late) do
+  if not refuse_late(id, load(id, 'sw'), now) then redis.call('ZREM', keys.start_deadlines, id) end
+end
 local ids = redis.call('ZRANGEBYSCORE', keys.deadlines, 0, now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.deadlines, id)
@@ -16,4 +21,4 @@ for _, id in ipairs(ids) do
     set_status(id, record, 'canceling')
   end
 end
-return #ids
+return math.max(#ids, #late)

@@ -26,8 +26,9 @@ local found = take_first(7, last, function(list, _, _, _, next_id, task_type)
   -- A user's own Celery message, or a type with limits, is for the main process to fetch.
   if not next_id or not string.find(ARGV[5], ' ' .. task_type .. ' ', 1, true) then return false end
   redis.call('RPOP', list)
-  local record = load(next_id, 'i', 'a', 'd', 'h')
-  start_attempt(next_id, record, token, now_ms(), ARGV[4])
+  local record, now = load(next_id, 'i', 'a', 'd', 'h', 'sw'), now_ms()
+  if refuse_late(next_id, record, now) then return false end
+  start_attempt(next_id, record, token, now, ARGV[4])
   note_burst(next_id, token)
   return attempt_of(next_id, record)
 end)

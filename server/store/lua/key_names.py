@@ -18,14 +18,15 @@ def lua_table(keys: Keys, script: str) -> str:
 def _lua(keys: Keys, name: str) -> str:
     found = getattr(keys, name)
     if isinstance(found, str):
-        return f"keys.{name} = {_quoted(found)}"
+        return f"keys.{name} = {quoted(found)}"
     parameters = list(inspect.signature(found).parameters)
     pieces = found(*(f"\0{parameter}\0" for parameter in parameters)).split("\0")
     text = " .. ".join(
-        piece if is_name else _quoted(piece) for piece, is_name in zip(pieces, cycle((False, True))) if piece
+        piece if is_name else quoted(piece) for piece, is_name in zip(pieces, cycle((False, True))) if piece
     )
     return f"function keys.{name}({', '.join(parameters)}) return {text} end"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Write a text as Lua does."""
     return "'" + "".join(char if char.isalnum() or char in ":_-." else f"\\{ord(char):03d}" for char in text) + "'"

@@ -5,7 +5,8 @@
 --   batch id ('': none), seconds for which it is remembered, numbers of its items whose tasks these are ('': all),
 --   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
 --   ('skip' or 'queue'), then task by task:
---   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never), input,
+--   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
+--   start within ms (0: at any time), input,
 --   how many tags, these, how many fields and values, these.
 -- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
 --   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
@@ -111,6 +112,7 @@ local function store(task)
     redis.call('ZADD', keys.tagged(owner, tag), 0, id)
   end
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
+  if task.start_within > 0 then redis.call('ZADD', keys.start_deadlines, math.max(due, now) + task.start_within, id) end
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
   if status == 'scheduled' then
     schedule_task(id, due)
@@ -151,12 +153,13 @@ end
 
 -- Return the task whose arguments begin at `i`, and the beginning of the next one's.
 local function task_at(i)
-  local tags_from = i + 9
-  local fields_from = tags_from + ARGV[i + 8] + 1
+  local tags_from = i + 10
+  local fields_from = tags_from + ARGV[i + 9] + 1
   local fields_to = fields_from + ARGV[fields_from - 1] - 1
   return {
     id = ARGV[i], type = ARGV[i + 1], queue = ARGV[i + 2], priority = ARGV[i + 3], delay = tonumber(ARGV[i + 4]),
-    not_before = tonumber(ARGV[i + 5]), cancel_after = tonumber(ARGV[i + 6]), input = ARGV[i + 7],
+    not_before = tonumber(ARGV[i + 5]), cancel_after = tonumber(ARGV[i + 6]), start_within = tonumber(ARGV[i + 7]),
+    input = ARGV[i + 8],
     tags = {unpack(ARGV, tags_from, fields_from - 2)}, fields = {unpack(ARGV, fields_from, fields_to)},
   }, fields_to + 1
 end

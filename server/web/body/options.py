@@ -13,7 +13,7 @@ from server.web.current import store
 from server.web.errors import Problem
 
 #: The options that an item of a batch, or a schedule, may have in its JSON body.
-NESTED = ("delay", "not_before", "priority", "tag", "ttl", "cancel_after", "webhook")
+NESTED = ("delay", "not_before", "priority", "tag", "ttl", "cancel_after", "start_within", "webhook")
 
 _DURATION = re.compile(r"(\d{1,9})([smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -39,6 +39,7 @@ _OPTIONS = {
     "tag": "A label to filter by; repeatable.",
     "ttl": "Seconds to keep the record and its files after the end.",
     "cancel_after": "Seconds after acceptance at which the task is canceled.",
+    "start_within": "Seconds after it is due: a task that has not started by then is canceled.",
     "webhook": "An https URL that receives the signed status object when the task has ended.",
 }
 

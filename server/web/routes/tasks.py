@@ -134,11 +134,9 @@ def result(task_id: str) -> Response:
 def _result(record: Record) -> Response:
     if not record.status.done:
         return status_answer(record, 202)
-    if record.status is Status.FAILED:
-        error = failure_object(record.error, prefix()).model_dump() if record.error else None
-        raise Problem("task-failed", (record.error or {}).get("detail", ""), error=error, task_id=record.id)
-    if record.status is Status.CANCELED:
-        raise Problem("task-canceled", task_id=record.id)
+    if record.status in (Status.FAILED, Status.CANCELED):
+        error = {"error": failure_object(record.error, prefix()).model_dump()} if record.error else {}
+        raise Problem(f"task-{record.status}", (record.error or {}).get("detail", ""), **error, task_id=record.id)
     if (href := _single_file(record)) is not None:
         return _see_other(href)
     return result_answer(record)

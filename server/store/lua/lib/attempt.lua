@@ -1,13 +1,23 @@
+--- @include "finish"
 --- @include "indexes"
 --- @include "statistics"
 --- @include "values"
--- Start an attempt of a queued task under a lease. The record has the fields 'i', 'a', 'd' and 'h', too.
+-- Cancel a task that has not started within `start_within`; the record has the field 'sw', too. Return whether it was.
+local function refuse_late(id, record, now)
+  local by = record.sw and redis.call('ZSCORE', keys.start_deadlines, id)
+  if not by or now < tonumber(by) then return false end
+  finish(id, record, 'canceled', now, 'e', config.not_started)
+  return true
+end
+
+-- Start an attempt of a queued task under a lease. The record has the fields 'i', 'a', 'd', 'h' and 'sw', too.
 -- Publishes `running`.
 local function start_attempt(id, record, token, now, lease_ms)
   record.d = (record.d or 0) + 1
   if record.b then redis.call('HDEL', keys.task(id), 'g') end
   local place = redis.call('ZSCORE', keys.queued(record.q), id)
   if place then count_start(now, record, place % 1e13) end
+  if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
   redis.call('ZREM', keys.queued(record.q), id)
   redis.call('ZADD', keys.leases, now + tonumber(lease_ms), id)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)

@@ -29,9 +29,12 @@ local function finish(id, record, to, now, ...)
     redis.call('ZREM', keys.leases, id)
     forget_message(record)
     count_run(record, to, now)
-  elseif record.s == 'queued' then
-    remove_from_queue(id, record)
   else
+    redis.call('ZREM', keys.start_deadlines, id)
+  end
+  if record.s == 'queued' then
+    remove_from_queue(id, record)
+  elseif not runs then
     if record.s == 'scheduled' then note_queued(id, now) end
     redis.call('ZREM', keys.due, id)
   end
