@@ -9,9 +9,10 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 #: Loggers that repeat our events per task, or that log results or clients' URLs.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore")
@@ -21,6 +22,44 @@ CallSoon = Callable[[Callable[[], None]], object]
 
 _PLAIN = re.compile(r"[a-zA-Z0-9_.:/@+*-]+")
 
+#: Shown in place of a secret; pydantic's own text for it.
+PLACEHOLDER = "**********"
+
+#: Characters: shorter secrets are not searched for in texts, those below the second are hidden as whole words only, and
+#: of those from the third on the ends are hidden as well, since messages often shorten long values in the middle.
+_SHORTEST, _AS_PART, _LONG, _END = 3, 6, 40, 20
+
+
+class _Secrets:
+    """The secrets of the task that this process runs."""
+
+    pattern: re.Pattern[str] | None = None
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Hide the secrets of a task in all texts that pass through `redact`, until the next call."""
+    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    _Secrets.pattern = re.compile("|".join(map(_searched, longest_first))) if forms else None
+
+
+def redact(text: str) -> str:
+    """Put PLACEHOLDER in place of the secrets of the task that this process runs."""
+    return text if _Secrets.pattern is None else _Secrets.pattern.sub(PLACEHOLDER, text)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it may be written: in a message, in `repr`, in JSON, in a URL, by lines, and shortened."""
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret))
+    yield from (line.strip() for line in secret.splitlines() if len(line.strip()) >= _AS_PART)
+    if len(secret) >= _LONG:
+        yield from (secret[:_END], secret[-_END:])
+
+
+def _searched(form: str) -> str:
+    found = re.escape(form)
+    return found if len(form) >= _AS_PART else rf"(?<!\w){found}(?!\w)"
+
 
 @lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
@@ -28,7 +67,7 @@ def _second(seconds: int) -> str:
 
 
 def _value(value: Any) -> str:
-    text = str(value)
+    text = redact(str(value))
     return text if _PLAIN.fullmatch(text) else _printable(json.dumps(text, ensure_ascii=False))
 
 
@@ -47,11 +86,11 @@ class LineFormatter(logging.Formatter):
         parts = [
             f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             record.levelname,
-            _printable(record.getMessage()),
+            _printable(redact(record.getMessage())),
         ]
         parts += [f"{name}={_value(value)}" for name, value in fields.items() if value not in (None, "")]
         if record.exc_info:
-            parts.append("traceback=" + json.dumps(self.formatException(record.exc_info)))
+            parts.append("traceback=" + json.dumps(redact(self.formatException(record.exc_info))))
         return " ".join(parts)
 
 

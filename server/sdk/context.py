@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
-from server.logs import event
+from server.logs import event, redact
 from server.sdk.errors import Canceled, TaskError
 from server.sdk.file_names import LONGEST, file_name, is_media_type
 from server.sdk.steps import PREFIX, Steps
@@ -113,8 +113,10 @@ class Context:
             raise Canceled
 
     def _tell(self, progress: dict[str, Any] | None, line: str = "") -> str:
+        if progress:
+            progress["message"] = redact(progress["message"])
         try:
-            return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, line)
+            return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, redact(line))
         except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
 

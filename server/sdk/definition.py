@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
+from server.sdk.redaction import Secrets
 from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
@@ -138,6 +139,11 @@ class TaskDefinition:
     def output_schema(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of the result."""
         return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The places of secrets in its inputs."""
+        return Secrets(self.input_schema, self.uploads)
 
     def validate_json(self, body: bytes, *, allow_private: bool = False) -> TaskInput:
         """Validate a JSON body strictly: `"5"` is not a number. `5.0` is an integer, as in JSON Schema.

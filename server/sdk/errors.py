@@ -9,6 +9,7 @@ InvalidInput, MalformedBody, UnknownTaskType, UnsupportedMediaType, TooLarge
 
 import re
 
+from server.logs import redact
 from server.store.errors import CoatcheckError, ErrorType, error_object, error_type, register_error_types
 
 __all__ = [
@@ -120,15 +121,16 @@ _SPEAKING = (ValueError, ArithmeticError, LookupError, TypeError, AssertionError
 def describe(error: BaseException) -> dict[str, str]:
     """Describe, for the client, an exception that ended its task.
 
-    Built-in exceptions keep their message, without paths and addresses. Messages of other exceptions, such as a
-    database driver's, may contain secrets, so only the class name is shown.
+    Built-in exceptions keep their message, without paths, addresses and the secrets of the task's input. Messages of
+    other exceptions, such as a database driver's, may contain secrets, so only the class name is shown.
     """
     if isinstance(error, TaskError):
-        return error_object(error.type, error.detail)
+        return error_object(error.type, redact(error.detail))
     if isinstance(error, CoatcheckError):
-        return error.error_object()
+        described = error.error_object()
+        return described | {"detail": redact(described["detail"])}
     name = type(error).__name__
     plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
-    words = _PRIVATE.sub("…", str(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
+    words = _PRIVATE.sub("…", redact(str(error)))[:500] if plain and not isinstance(error, UnicodeError) else ""
     detail = f"{name}: {words}" if words else f"{name}; see the worker's log for this task id"
     return error_object("task-error", detail)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from server.sdk import signature
 from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.errors import UnknownTaskType
+from server.sdk.redaction import BY_NAME, Secrets
 from server.store.record import Throttle
 
 __all__ = ["add", "catalog", "definition", "is_registered", "task"]
@@ -157,3 +158,8 @@ def definition(name: str) -> TaskDefinition:
     except KeyError:
         known = ", ".join(sorted(_definitions))
         raise UnknownTaskType(f"There is no task type {name[:64]!r}. Known: {known}.") from None
+
+
+def secrets_of(name: str) -> Secrets:
+    """Return the secrets of a task type's inputs; of one that is not registered any more, those by name."""
+    return _definitions[name].secrets if name in _definitions else BY_NAME

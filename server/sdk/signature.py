@@ -45,7 +45,7 @@ class TaskInput(BaseModel):
     validated a second time: a secret prints as asterisks, and a value that was changed would be changed again.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
     has_uploads: ClassVar[bool] = False
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 

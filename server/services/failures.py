@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import pydantic_core
 
+from server.logs import redact
 from server.store import Store
 from server.store.causes import CAUSED, Cause, cause_of
 from server.store.listing import Filter
@@ -20,18 +21,18 @@ _LEADING = ("/celery_app/", "/celery/", "/billiard/", "/kombu/")
 
 
 def report(error: BaseException, worker: str) -> bytes:
-    """Describe the exception that ended a task, for the record."""
+    """Describe the exception that ended a task, for the record, without the secrets of its input."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not _leads(each.filename)]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     text = "".join([*lines, *traceback.format_exception_only(error)])
-    text = text.replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # own code, without its installation path
+    text = redact(text).replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # own code, without its installation path
     place = frames[-1] if frames else None
     return pydantic_core.to_json(
         {
             "exception": name,
-            "message": str(error)[:MAX_MESSAGE],
+            "message": redact(str(error))[:MAX_MESSAGE],
             "traceback": text[-MAX_TRACEBACK:],
             "place": f"{'/'.join(PurePath(place.filename).parts[-2:])}:{place.lineno}" if place else "",
             "worker": worker,

@@ -15,7 +15,7 @@ import pydantic_core
 from pydantic import TypeAdapter
 
 from server.logs import event
-from server.sdk.registry import definition
+from server.sdk.registry import definition, secrets_of
 from server.sdk.signature import TaskInput
 from server.services.cron import Timing
 from server.services.options import Options
@@ -103,6 +103,11 @@ def put(store: Store, schedule: Schedule, limit: int) -> bool:
     following = next(iter(schedule.next(store.schedules.now_ms(), 1)), 0)
     definition, timing = _adapter().dump_json(schedule), schedule.timing.identity()
     return store.schedules.put(schedule.name, definition, timing, following, schedule.owner, limit)
+
+
+def with_secrets(task: str, given: dict[str, Any], before: Schedule | None) -> dict[str, Any]:
+    """Return an input with the secrets of the schedule before it, in place of their placeholders."""
+    return secrets_of(task).restore(given, before.input) if before and before.task == task else given
 
 
 def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:

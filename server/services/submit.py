@@ -161,11 +161,15 @@ def retry(store: Store, record: Record, request_id: str, changes: Mapping[str, A
 
 
 def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:
-    """The stored input with the changes. A stored upload names a file of the store, which no client may choose."""
+    """The stored input with the changes; a placeholder keeps its secret.
+
+    A stored upload names a file of the store, which no client may choose.
+    """
     if not changes:
         return stored
     if uploads := sorted(definition.uploads.keys() & changes.keys()):
         message = "The files of a retry cannot be changed. Submit a new task."
         raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
-    given = {**pydantic_core.from_json(stored), **changes}
+    before = pydantic_core.from_json(stored)
+    given = before | definition.secrets.restore(changes, before)
     return pydantic_core.to_json({name: value for name, value in given.items() if changes.get(name, value) is not None})

@@ -5,6 +5,7 @@ record does not have, such as its own `task_id`.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from celery.result import AsyncResult
 
 from server.celery_app.exposed.expose import Exposed, exposed_tasks
 from server.celery_app.exposed.options import priority_name
+from server.sdk.registry import definition
 from server.services.client import Client
 from server.store import Store
 
@@ -31,8 +33,10 @@ def send(
 ) -> Any:
     """Submit an exposed task and return its `AsyncResult`; send every other task with Celery's own method."""
     exposed = exposed_tasks.get(name)
-    if exposed is None or any(more.get(option) for option in _STOCK):
+    if exposed is None:
         return stock(name, args, kwargs, **more)
+    if any(more.get(option) for option in _STOCK):
+        return stock(name, args, kwargs, **{**_shown(exposed, args, kwargs), **more})
     parent = getattr(current_task.request, "attempt", None) if current_task else None
     ticket = Client(store).submit(
         exposed.name,
@@ -79,6 +83,15 @@ class _Both:
 
 def _both(app: Celery, stock: Callable[[], Any]) -> _Both:
     return _Both(app.backend, stock())
+
+
+def _shown(exposed: Exposed, args: Any, kwargs: Any) -> dict[str, str]:
+    """Return how Celery's events and tools show the arguments, if there are secrets among them."""
+    secrets = definition(exposed.name).secrets
+    with suppress(TypeError):  # a part of a chain that gets its first argument later
+        given = exposed.arguments.bind(tuple(args or ()), kwargs or {})
+        return {"argsrepr": "()", "kwargsrepr": repr(secrets.hide(given))} if secrets.values(given) else {}
+    return {}
 
 
 def _options(exposed: Exposed, more: Mapping[str, Any]) -> dict[str, Any]:

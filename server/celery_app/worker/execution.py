@@ -6,17 +6,19 @@ Celery's tracer passes the end to the result backend (`server.celery_app.result_
 import logging
 import secrets
 import time
+import traceback
 from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
 from celery.result import allow_join_result
+from pydantic_core import from_json
 
 from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child_memory, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
-from server.logs import event
+from server.logs import event, hide, redact
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
@@ -57,6 +59,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     if attempt is None:
         raise Ignore()
     request.attempt, request.began = attempt, time.monotonic()
+    hide(definition.secrets.values(from_json(attempt.input)) if definition.secrets.possible else ())
     event(
         log,
         "task.started",
@@ -80,9 +83,16 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         child_memory.release(error)
         if _retried(definition, store, attempt, error, request.error, request.failure):
             raise Ignore() from None
+        if definition.secrets.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
+            raise TaskError("task-error", request.error["detail"]) from None
         raise
     finally:
         request.files = context.stored_files()
+
+
+def _shows_secret(error: BaseException) -> bool:
+    text = "".join(traceback.format_exception(error))
+    return redact(text) != text
 
 
 def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> bytes:

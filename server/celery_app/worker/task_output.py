@@ -6,7 +6,7 @@ A child runs one task at a time, so its threads' lines belong to it, too.
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from server.sdk.context import Context
 
@@ -18,7 +18,7 @@ _OWN = "server."
 
 
 class _Lines(io.TextIOBase):
-    """A standard output whose lines are those of `ctx.log`."""
+    """A standard output or error whose lines are those of `ctx.log`."""
 
     encoding = "utf-8"
 
@@ -67,11 +67,12 @@ class _Records(logging.Handler):
 @contextmanager
 def captured(ctx: Context) -> Iterator[None]:
     """Give what is printed and logged in this block to the task."""
-    lines, records, root = _Lines(ctx), _Records(ctx), logging.getLogger()
+    lines, errors, records, root = _Lines(ctx), _Lines(ctx), _Records(ctx), logging.getLogger()
     root.handlers.insert(0, records)
     try:
-        with redirect_stdout(lines):
+        with redirect_stdout(lines), redirect_stderr(errors):
             yield
     finally:
         lines.finish()
+        errors.finish()
         root.removeHandler(records)

@@ -1,4 +1,4 @@
-"""The input of a task: its stored parameters, and its uploads by name, type and size."""
+"""The input of a task: its stored parameters without secrets, and its uploads by name, type and size."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import pydantic_core
 from flask import Response
 from pydantic import Field
 
+from server.logs import PLACEHOLDER
+from server.sdk.registry import secrets_of
 from server.store.record import Record
 from server.web.current import store
 from server.web.openapi.answers import OF_TASK, UNCHANGED, found
@@ -22,7 +24,9 @@ class TaskGiven(WireObject):
 
     task_id: str = Field(json_schema_extra={"format": "uuid"})
     task: str
-    input: dict[str, Any] = Field(description="The parameters; uploads by filename, media type and size.")
+    input: dict[str, Any] = Field(
+        description=f"The parameters; uploads by filename, media type and size, secrets as `{PLACEHOLDER}`."
+    )
 
 
 #: The fields of a stored upload that a client may see; the key of its bytes is not one.
@@ -45,8 +49,9 @@ def show(task_id: str) -> Response:
 
 
 def input_of(record: Record) -> dict[str, Any]:
-    """The parameters of a task, with descriptions of its uploads."""
-    return {name: _shown(value) for name, value in pydantic_core.from_json(store().tasks.input(record)).items()}
+    """The parameters of a task without secrets, with descriptions of its uploads."""
+    given = secrets_of(record.task_type).hide(pydantic_core.from_json(store().tasks.input(record)))
+    return {name: _shown(value) for name, value in given.items()}
 
 
 def _shown(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, field_validator
 
+from server.sdk.registry import secrets_of
 from server.services.cron import check_cron, check_timezone
 from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
@@ -146,12 +147,13 @@ def stored(name: str) -> tuple[Schedule, StoredSchedule] | None:
 
 
 def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
-    """A schedule as the routes answer it."""
+    """A schedule as the routes answer it, without the secrets of its input."""
     address = f"{prefix()}/schedules/{schedule.name}"
     return {
         "name": schedule.name,
         "owner": schedule.owner,
         **fields(schedule),
+        "input": secrets_of(schedule.task).hide(schedule.input),
         "created_at": timestamp(schedule.created_ms),
         "updated_at": timestamp(schedule.updated_ms),
         "next": [timestamp(tick) for tick in schedule.next(store().schedules.now_ms(), SHOWN)],
@@ -163,7 +165,7 @@ def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
 
 
 def fields(schedule: Schedule) -> dict[str, Any]:
-    """The request that would make this schedule again."""
+    """The request that would make this schedule again, with its secrets."""
     shown = {"start_at": timestamp(schedule.start_ms), "end_at": timestamp(schedule.end_ms)}
     return {name: getattr(schedule, name) for name in ScheduleRequest.model_fields if name not in shown} | shown
 

@@ -13,7 +13,7 @@ from pydantic import RootModel, ValidationError
 
 from server.sdk.definition import refusal
 from server.sdk.errors import InvalidInput, UnknownTaskType
-from server.services.schedules import Schedule, put, run_now
+from server.services.schedules import Schedule, put, run_now, with_secrets
 from server.store.errors import ScheduleNameTaken
 from server.store.schedules import NAME_TAKEN, StoredSchedule
 from server.web.addresses import prefix
@@ -170,7 +170,8 @@ def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None
         updated_ms=now,
         start_ms=_milliseconds(given.start_at),
         end_ms=_milliseconds(given.end_at),
-        **given.model_dump(exclude={"start_at", "end_at"}),
+        input=with_secrets(given.task, given.input, before),
+        **given.model_dump(exclude={"input", "start_at", "end_at"}),
     )
     _check_input(schedule)
     if not caller().is_admin and before and before.owner != owner:

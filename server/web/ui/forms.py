@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.sdk.definition import TaskDefinition
+from server.sdk.redaction import is_secret_name
 from server.sdk.signature import Arity
 from server.store.connection import UNREACHABLE
 from server.web.current import store
 from server.web.openapi.notation import branches, is_nullable, is_plain, number, resolved, sample, words
 
-_SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email"}
+_SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email", "password": "password"}
 _ANY_BYTES = "application/octet-stream"
 
 #: Minimum `maxLength` of a text that gets several lines.
@@ -71,10 +72,12 @@ def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], re
         return _json(name, words(schema, root), described, required, shown)
     if first.get("type") == "boolean" and default is False and not is_nullable(schema, root):
         return Parameter(name, "check", required=False, hint=_sentences(described))
-    choices = _choices(first)
+    choices, control = _choices(first), _input(first)
+    if control == "text" and is_secret_name(name):
+        control = "password"
     return Parameter(
         name=name,
-        control="select" if choices else _input(first),
+        control="select" if choices else control,
         required=required,
         hint=described if choices else _sentences(words(schema, root), described),
         value=shown,

@@ -7,6 +7,9 @@ continue.
 import time
 from dataclasses import dataclass
 
+from pydantic_core import from_json, to_json
+
+from server.sdk.registry import secrets_of
 from server.store.listing import Filter
 from server.store.record import Record
 from server.web.current import store
@@ -61,8 +64,10 @@ def _is_part(task_id: str, word: str) -> bool:
 
 
 def _text(record: Record, given: bytes) -> str:
-    """Return all searched text of a task, in lower case."""
+    """Return all searched text of a task, in lower case and without secrets."""
     error = record.error or {}
     reasons = (str(error.get(key, "")) for key in ("type", "title", "detail"))
     parts = (record.task_type, record.owner, *record.tags, *reasons)
+    if given and (secrets := secrets_of(record.task_type)).possible:
+        given = to_json(secrets.hide(from_json(given.decode(errors="ignore"), allow_partial="trailing-strings")))
     return "\n".join((*parts, given.decode(errors="replace"))).lower()

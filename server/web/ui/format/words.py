@@ -10,6 +10,7 @@ import pydantic_core
 from flask import g
 from markupsafe import Markup, escape
 
+from server.sdk.registry import secrets_of
 from server.services.status import timestamp
 from server.store.record import Record, Status
 from server.web.current import store
@@ -158,7 +159,7 @@ def summary(record: Record) -> str:
     given = known[record.id] if record.id in known else store().tasks.inputs([record], _MAX_INPUT)[0]
     if len(given) >= _MAX_INPUT:
         return f"More than {sized(_MAX_INPUT)} of input"
-    return summarized(pydantic_core.from_json(given or b"{}"))
+    return summarized(secrets_of(record.task_type).hide(pydantic_core.from_json(given or b"{}")))
 
 
 def read_inputs(records: Sequence[Record]) -> None:

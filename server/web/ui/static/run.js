@@ -273,6 +273,15 @@ function show(form, jobs) {
   if (top < 0 || top > innerHeight / 2) form.out.scrollIntoView({ block: "start" });
 }
 
+// Other files make a new task, for which the server cannot put the stored secrets in place of their placeholders.
+function needsSecret(form) {
+  const files = [...form.elements].some((field) => field.type === "file" && field.files.length);
+  const hidden = [...form.elements].filter((field) => field.name && field.value?.includes("**********"));
+  if (!form.dataset.retry || !files || !hidden.length) return false;
+  mark(form, hidden.map((field) => ({ loc: [field.name], msg: "Enter the secret again: other files make a new task" })));
+  return true;
+}
+
 async function run(form) {
   const submit = form.querySelector("button:not([type])");
   if (submit.getAttribute("aria-busy") === "true") return;
@@ -282,7 +291,9 @@ async function run(form) {
   } catch (error) {
     return mark(form, error.problem.errors);
   }
-  sessionStorage.setItem(`input:${form.dataset.kind}`, JSON.stringify(values(form)));
+  if (needsSecret(form)) return;
+  const secrets = [...form.querySelectorAll("input[type=password]")].map((field) => field.name);
+  sessionStorage.setItem(`input:${form.dataset.kind}`, JSON.stringify({ ...values(form), ...Object.fromEntries(secrets.map((name) => [name, undefined])) }));
   const jobs = jobsOf(form);
   const bodies = jobs.map((job) => bodyOf(form, job));
   show(form, jobs);
