@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-import pydantic_core
 import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
@@ -19,7 +18,7 @@ from server.sdk.context import Context, OutputFile, Upload
 from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.registry import catalog
 from server.services.options import OptionsIn
-from server.services.status import status_object
+from server.services.status import TaskStatus, status_json
 from server.settings import Settings
 from server.store import Store
 from server.store.record import AttemptEnd, PastAttempt, Record, Status
@@ -409,7 +408,9 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
         earlier_attempts=[PastAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
         error={"type": "/problems/task-error", "title": "t", "detail": "d"} if status is Status.FAILED else None,
     )
-    sent = json.loads(pydantic_core.to_json(status_object(record, None if status.done else 1, "")))
+    text = status_json(record, None if status.done else 1, "")
+    assert TaskStatus.model_validate_json(text).as_json() == text
+    sent = json.loads(text)
     assert fits(document(), "DivideStatus", sent)
     assert not fits(document(), "ThumbnailStatus", sent)
     assert set(sent) <= set(document()["components"]["schemas"]["TaskStatus"]["properties"])

@@ -11,7 +11,7 @@ import time
 
 from server.logs import event
 from server.sdk.http import FetchError, Limits, check_url, request
-from server.services.status import status_object
+from server.services.status import status_json
 from server.store.record import Record
 from server.store.webhooks import LEASE, DeliveryAttempt, raw
 
@@ -41,7 +41,7 @@ def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) 
 
 def deliver(record: Record, secrets: list[str], prefix: str, now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
     """Send the status object once. Receivers check the signed time, so it is Redis's."""
-    body = status_object(record, None, prefix).as_json()
+    body = status_json(record, None, prefix)
     began = time.monotonic()
     headers = {
         "Content-Type": "application/json",

@@ -53,10 +53,11 @@ class Tasks(Scripts):
     def get_many_with_position(self, task_ids: Sequence[str]) -> list[Record | None]:
         """Return the records of several ids with their queue positions, in one script."""
         answers = self._call("get_tasks", *task_ids)
-        return [
-            self._parse(task_id, _fields(raw), position or None)
-            for task_id, (raw, position) in zip(task_ids, answers, strict=True)
-        ]
+        found: list[Record | None] = []
+        for task_id, raw in zip(task_ids, answers, strict=True):
+            position = raw.pop()
+            found.append(self._parse(task_id, dict(zip(raw[::2], raw[1::2], strict=True)), position or None))
+        return found
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
         """Return the records of several ids, in one round trip."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from flask import Response, request
 
-from server.services.status import WireObject, status_object, with_prefix
+from server.services.status import WireObject, status_json, with_prefix
 from server.services.submit import Accepted
 from server.store import Store
 from server.store.lua import StoreClock
@@ -60,7 +60,7 @@ def encoded(body: WireObject | bytes) -> tuple[bytes, str]:
 
 def encoded_status(record: Record, prefix: str) -> tuple[bytes, str]:
     """Encode the status object, with its ETag."""
-    return encoded(status_object(record, record.position, prefix))
+    return encoded(status_json(record, record.position, prefix))
 
 
 def envelope(record: Record, prefix: str) -> bytes:
@@ -124,7 +124,7 @@ def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
     fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
         fields["Idempotency-Replayed"] = "true"
-    return reply(*encoded(status_object(record, given.position, prefix)), 202, fields)
+    return reply(*encoded(status_json(record, given.position, prefix)), 202, fields)
 
 
 def ended(record: Record) -> Response:
@@ -134,7 +134,7 @@ def ended(record: Record) -> Response:
 
 def status_with_result(record: Record, position: int | None, result: bytes, prefix: str) -> bytes:
     """Build the status object with the stored JSON of the result, without parsing it."""
-    text = status_object(record, position, prefix).as_json()
+    text = status_json(record, position, prefix)
     return b'%s,"result":%s}' % (text[:-1], with_prefix(result, prefix))
 
 

@@ -22,7 +22,7 @@ import pydantic_core
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import status_object, timestamp
+from server.services.status import status_json, timestamp
 from server.store import Store
 from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
@@ -140,7 +140,7 @@ class Reader:
             yield self._event("status", self._status_object(record))
 
     def _status_object(self, record: Record) -> bytes:
-        return status_object(record, self._store.tasks.position(record), self._prefix).as_json()
+        return status_json(record, self._store.tasks.position(record), self._prefix)
 
     def _entry(self, entry: Entry) -> bytes:
         self._number = entry.number

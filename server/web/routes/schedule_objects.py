@@ -177,7 +177,7 @@ def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
             "task_id": task_id,
             "status": record.status if record else "expired",
             "tick": timestamp(tick or None),
-            "links": links(task_id, prefix()).model_dump(),
+            "links": links(task_id, prefix()),
         }
         for (task_id, tick), record in zip(stored.runs, found, strict=True)
     ]

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+import pydantic_core
 from flask import Response, g, request
 from pydantic import Field
 
-from server.services.status import status_object
+from server.services.status import status_json
 from server.services.submit import retry
 from server.store.errors import CoatcheckError
 from server.store.listing import Filter, Page
@@ -95,10 +96,9 @@ def list_tasks() -> Response:
     page = asked_page(limit)
     # The place in the queue costs a round trip per task; the task's own status has it.
     following = page.cursor and _next("/tasks", page.cursor)
-    body = TaskList(
-        tasks=[status_object(record, None, prefix()) for record in page.records],
-        next=following and prefix() + following,
-    )
+    before = prefix()
+    tasks = b",".join(status_json(record, None, before) for record in page.records)
+    body = b'{"tasks":[%s],"next":%s}' % (tasks, pydantic_core.to_json(following and before + following))
     return json_answer(body, headers={"Link": f'<{following}>; rel="next"'} if following else None)
 
 

@@ -8,17 +8,25 @@ from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
-from server.services.status import status_object
+from server.services.status import status_json
 from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
+from server.web.middleware import caller
 from server.web.openapi.answers import found
 from server.web.openapi.route import Api
-from server.web.responses import json_answer, retry_after, seconds_to_start, status_with_result
-from server.web.routes.tasks import issued, sees
+from server.web.responses import (
+    MAX_RETRY_AFTER,
+    MIN_RETRY_AFTER,
+    json_answer,
+    retry_after,
+    seconds_to_start,
+    status_with_result,
+)
+from server.web.routes.tasks import issued
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
 route = Api("task_query", __name__)
@@ -103,9 +111,9 @@ def _look(held: ParkedRequest | None) -> tuple[Response, bool]:
         settled = left == 0 or (g.query.until == "any" and left < len(g.watched))
         if not settled and not held.over:
             return held.first, False
-    records = [
-        each if each and sees(each.owner) else None for each in store().tasks.get_many_with_position(g.query.task_ids)
-    ]
+    owner = None if caller().is_admin else caller().owner
+    found = store().tasks.get_many_with_position(g.query.task_ids)
+    records = [each if each and owner in (None, each.owner) else None for each in found]
     unfinished = [each for each in records if each and not each.status.done]
     if held is None:
         g.watched = tuple({each.id: None for each in unfinished})
@@ -118,22 +126,31 @@ def _answer(records: Sequence[Record | None], unfinished: Sequence[Record]) -> R
         ended = [each for each in records if each and each.status is Status.SUCCEEDED]
         results = dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
     secret = b"" if all(records) else store().read_secret()
+    before = prefix()
     tasks = [
-        _found(record, results.get(record.id)) if record else _missing(task_id, secret)
+        _found(record, results.get(record.id), before) if record else _missing(task_id, secret)
         for task_id, record in zip(g.query.task_ids, records, strict=True)
     ]
-    headers = {}
-    if unfinished:
-        to_start = [(each, seconds_to_start(store(), each, each.position)) for each in unfinished]
-        seconds = [retry_after(each, start, store().clock) for each, start in to_start]
-        headers["Retry-After"] = str(min(seconds) if g.query.until == "any" else max(seconds))
+    headers = {"Retry-After": _retry_after(unfinished)} if unfinished else {}
     return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers)
 
 
-def _found(record: Record, result: bytes | None) -> bytes:
+def _found(record: Record, result: bytes | None, before: str) -> bytes:
     if result is None:
-        return status_object(record, record.position, prefix()).as_json()
-    return status_with_result(record, record.position, result, prefix())
+        return status_json(record, record.position, before)
+    return status_with_result(record, record.position, result, before)
+
+
+def _retry_after(unfinished: Sequence[Record]) -> str:
+    """When the first, or the last of them will probably have changed. The limits of a wait end the search."""
+    here, clock = store(), store().clock
+    outermost, limit = (min, MIN_RETRY_AFTER) if g.query.until == "any" else (max, MAX_RETRY_AFTER)
+    seconds = MIN_RETRY_AFTER + MAX_RETRY_AFTER - limit
+    for each in unfinished:
+        seconds = outermost(seconds, retry_after(each, seconds_to_start(here, each, each.position), clock))
+        if seconds == limit:
+            break
+    return str(seconds)
 
 
 def _missing(task_id: str, secret: bytes) -> bytes:

@@ -247,7 +247,7 @@ def cards() -> list[dict[str, Any]]:
                     "task": runs[task_id].task_type,
                     "owner": runs[task_id].owner,
                     "started_at": timestamp(runs[task_id].started_ms),
-                    "links": links(task_id, prefix()).model_dump(),
+                    "links": links(task_id, prefix()),
                 }
                 for task_id in card["running"]
                 if task_id in runs
