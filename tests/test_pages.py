@@ -178,7 +178,7 @@ def test_the_script_is_sent_as_javascript(client: FlaskClient) -> None:
 
 def test_every_task_is_a_form_that_works_without_javascript(docs: Page) -> None:
     forms = {form["action"]: form for form in docs.all("form") if "action" in form}
-    assert set(forms) == {f"/tasks/{kind.name}" for kind in catalog()}
+    assert set(forms) == {f"/ui/run/{kind.name}" for kind in catalog()}
     assert all(form["method"] == "post" for form in forms.values())
 
 

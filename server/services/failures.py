@@ -1,6 +1,7 @@
 """Why a task failed: the exception with its traceback, for admins, and failed tasks grouped by cause."""
 
 import os
+import re
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from server.store.record import Record, Status
 MAX_MESSAGE, MAX_TRACEBACK, MAX_LOOKED_AT = 500, 4_000, 5_000
 
 #: Frames of these files lead to the task's function and are not informative.
-_LEADING = ("/celery_app/", "/celery/", "/billiard/", "/kombu/")
+_LEADING = re.compile(r"/server/(?:celery_app|sdk/definition\.py)|-packages/(?:celery|billiard|kombu)/")
 
 
 def report(error: BaseException, worker: str) -> bytes:
@@ -41,7 +42,7 @@ def report(error: BaseException, worker: str) -> bytes:
 
 
 def _leads(path: str) -> bool:
-    return any(part in path.replace("\\", "/") for part in _LEADING)
+    return _LEADING.search(path.replace("\\", "/")) is not None
 
 
 @dataclass(slots=True)

@@ -336,6 +336,12 @@ def test_without_javascript_a_run_ends_on_its_tasks_page(service: Service, open_
     page.get_by_role("button", name="Run").click()
     expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
     expect(page.get_by_role("heading", name="divide")).to_be_visible()
+    page.goto("/docs")
+    box = page.locator("#divide")
+    box.locator("summary").first.click()
+    parameter(box, "x").fill("1")
+    box.get_by_role("button", name="Send").click()
+    expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
 
 
 def test_without_javascript_a_wrong_input_is_explained_on_the_form(

@@ -1,6 +1,6 @@
 """The OpenAPI document, a page to read and try it, and a page for each problem.
 
-The docs page works without JavaScript: each task is a real form that posts to its address. With JavaScript,
+The docs page works without JavaScript: each task is a form whose run ends on the page of its task. With JavaScript,
 `static/docs.js` sends it from the page, with a key, and follows the task to its result.
 """
 

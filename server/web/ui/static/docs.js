@@ -20,7 +20,7 @@ function translate(box) {
   });
 }
 
-const refreshers = [...document.querySelectorAll("#tasks form")].map((form) => wire(form, form.querySelector("[data-samples]")));
+const refreshers = [...document.querySelectorAll("#tasks form")].map((form) => wire(form, form.parentElement.querySelector("[data-samples]")));
 document.querySelectorAll("[data-line]").forEach(translate);
 const keyForm = document.getElementById("key");
 if (keyForm) {
