@@ -99,58 +99,6 @@ def test_a_kind_that_nobody_knows_lists_nothing(service: Service) -> None:
     assert service.http.get("/tasks", params={"task": "nobody_knows"}).json()["tasks"] == []
 
 
-def test_a_retry_runs_the_stored_request_with_its_upload(service: Service) -> None:
-    old = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
-    service.wait_for(old)
-    answer = service.http.post(f"/tasks/{old}/retry")
-    assert answer.status_code == 202
-    new = answer.json()
-    assert new["retry_of"] == old
-    assert new["task_id"] != old
-    service.http.delete(f"/tasks/{old}")
-    assert service.result(new["task_id"])["bytes"] == len(b"content")
-    assert service.status(new["task_id"])["retry_of"] == old
-
-
-def test_a_retry_replaces_parameters_and_keeps_the_others(service: Service) -> None:
-    made = service.submit("divide", x=1, y=0)
-    service.wait_for(made)
-    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"y": 4}})
-    assert (again.status_code, again.json()["retry_of"]) == (202, made)
-    assert service.result(again.json()["task_id"]) == 0.25
-    given = service.http.get(f"/tasks/{again.json()['task_id']}/input").json()["input"]
-    assert given == {"x": 1, "y": 4}
-
-
-def test_a_retry_with_null_uses_the_default_and_a_wrong_value_is_refused(service: Service) -> None:
-    made = service.submit("typed", text="a", number=7)
-    service.wait_for(made)
-    path = f"/tasks/{made}/retry"
-    again = service.http.post(path, json={"input": {"number": None}}).json()["task_id"]
-    assert service.result(again)["number"] == 1
-    for changes, place in (({"number": 70}, ["number"]), ({"unheard_of": 1}, ["unheard_of"])):
-        answer = service.http.post(path, json={"input": changes})
-        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, place)
-    assert service.http.post(path, json={"inputs": {}}).status_code == 422
-
-
-def test_a_retry_cannot_choose_a_stored_file(service: Service) -> None:
-    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"mine", "text/plain")}).json()["task_id"]
-    service.wait_for(made)
-    stolen = {"key": "someone", "filename": "b.txt", "media_type": "text/plain", "size": 4}
-    answer = service.http.post(f"/tasks/{made}/retry", json={"input": {"file": stolen}})
-    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["input", "file"])
-    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"name": "c.txt"}}).json()["task_id"]
-    assert service.result(again)["name"] == "c.txt"
-
-
-def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> None:
-    waiting = service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}).json()["task_id"]
-    for answer in (service.http.post(f"/tasks/{waiting}/retry"), service.http.delete(f"/tasks/{waiting}")):
-        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/task-not-done")
-    service.http.post(f"/tasks/{waiting}/cancel")
-
-
 def test_a_deleted_task_is_gone_with_its_files(service: Service) -> None:
     made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
     href = service.result(made)["href"]
@@ -172,57 +120,6 @@ def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> Non
     assert {service.status(each)["status"] for each in matching} == {"canceled"}
     assert service.status(spared[0])["status"] == "scheduled"
     service.http.post("/bulk/cancel", params={"tag": other})
-
-
-def test_bulk_retry_takes_what_failed_or_was_canceled(service: Service) -> None:
-    tag = uuid.uuid4().hex
-    good, bad = batch(service, 1, tag)[0], batch(service, 1, tag, input={"x": 1, "y": 0})[0]
-    for each in (good, bad):
-        service.wait_for(each)
-    answer = service.http.post("/bulk/retry", params={"tag": tag}).json()
-    assert answer == {"retried": 1, "refused": [], "more": False, "next": None}
-    newest = service.http.get("/tasks", params={"tag": tag, "limit": 1}).json()["tasks"][0]
-    assert newest["retry_of"] == bad
-
-
-def test_a_bulk_retry_goes_on_where_the_one_before_ended(service: Service) -> None:
-    tag = uuid.uuid4().hex
-    canceled = batch(service, 503, tag, options={"tag": [tag], "delay": 60})
-    service.http.post("/bulk/cancel", params={"tag": tag})
-    first = service.http.post("/bulk/retry", params={"tag": tag}).json()
-    assert (first["retried"], first["more"]) == (500, True)
-    second = service.http.post(first["next"]).json()
-    assert (second["retried"], second["more"], second["next"]) == (3, False, None)
-    listed = [task for page in pages(service, tag=tag, limit=500) for task in page["tasks"]]
-    assert sorted(task["retry_of"] for task in listed if "retry_of" in task) == sorted(canceled)
-
-
-def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Service) -> None:
-    tag = uuid.uuid4().hex
-    file = {"file": {"data": "aGVsbG8="}}
-    made = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
-    for each in made:
-        service.wait_for(each)
-    for key in service.redis.client.scan_iter(f"*{made[2]}/in-*"):
-        service.redis.client.delete(key)
-    answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "succeeded"}).json()
-    assert answer["retried"] == 4
-    assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(made[2], 410)]
-
-
-def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(fresh: Service) -> None:
-    fresh.env["MAX_WAITING_PER_OWNER"] = "3"
-    fresh.start_web()
-    ids = [fresh.submit("divide", x=1, y=2) for _ in range(3)]
-    fresh.http.post("/bulk/cancel?status=queued")
-    fresh.submit("divide", x=1, y=2)
-    first = fresh.http.post("/bulk/retry?status=canceled").json()
-    assert (first["retried"], first["refused"], first["more"]) == (2, [], True)
-    assert fresh.http.post(first["next"]).status_code == 429
-    fresh.http.post("/bulk/cancel?status=queued")
-    assert fresh.http.post(first["next"]).json()["retried"] == 1
-    newest = fresh.http.get("/tasks?status=queued").json()["tasks"][0]
-    assert newest["retry_of"] == ids[0]
 
 
 def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:

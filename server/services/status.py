@@ -109,6 +109,7 @@ class TaskStatus(WireObject):
     )
     waits_for: list[str] = Field(default_factory=list, description="The tasks whose files it waits for.")
     retry_of: str = Field(default_factory=str, description="The task that this one retries.")
+    retried_as: str = Field(default_factory=str, description="The task that a retry made of this one; the newest.")
     earlier_attempts: list[PastAttempt] = Field(
         default_factory=list, description="Of a task with more than one run: the last of those before, oldest first."
     )
@@ -196,6 +197,8 @@ def _optional(record: Record) -> dict[str, Any]:
         fields["waits_for"] = record.waits_for
     if record.retry_of:
         fields["retry_of"] = record.retry_of
+    if record.retried_as:
+        fields["retried_as"] = record.retried_as
     if record.earlier_attempts:
         fields["earlier_attempts"] = [_past(attempt) for attempt in record.earlier_attempts]
     return fields

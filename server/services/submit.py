@@ -1,18 +1,12 @@
-"""Submit a task, from the first byte of its request or from the stored request of an earlier task."""
+"""Submit a task, from the first byte of its request to its record."""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import pydantic_core
-
 from server.sdk.definition import TaskDefinition
-from server.sdk.errors import InvalidInput
-from server.sdk.registry import definition as find_definition
 from server.sdk.signature import TaskInput
-from server.services.errors import TaskNotDone
 from server.services.options import Options
 from server.services.publish import first_record, store_and_publish
 from server.services.uploads import IncomingUploads
@@ -52,6 +46,8 @@ class Submission:
         self._owner = owner
         self._request_id = request_id
         self._options = options or Options()
+        if key and key.owner != owner:  # an admin's, for another owner's task
+            key = replace(key, owner=owner, text=f"{key.owner} {key.text}")
         self._key = key
         self._compared = key if key and key.compared else None
         self._submitted = False
@@ -70,15 +66,16 @@ class Submission:
         if self._compared:
             self.store.submits.release_key(self._compared)
 
-    def submit(self, given: TaskInput, *, retry_of: str = "") -> Accepted:
+    def submit(self, given: TaskInput, *, retry_of: str = "", again: bool = False) -> Accepted:
         """Store the task. From now on it will end as succeeded, failed or canceled.
 
         Raises:
             QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused: nothing was stored. Also as `prepare`.
+            AlreadyRetried: `retry_of` was retried before, and not `again`.
         """
         task = self.prepare(given, retry_of=retry_of)
-        fingerprint = self._fingerprint(task) if self._compared else ""
-        result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint))
+        fingerprint = self._fingerprint(task, again) if self._compared else ""
+        result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint, again=again))
         if result.replayed:
             record = self._replayed(result.replayed)
             return Accepted(record, self.store.tasks.position(record), result.unfinished, replayed=True)
@@ -124,52 +121,13 @@ class Submission:
         """Keep the uploads: the batch stores the task or discards it."""
         self._submitted = True
 
-    def _fingerprint(self, task: NewTask) -> str:
+    def _fingerprint(self, task: NewTask, again: bool) -> str:
         """A hash of everything that makes two requests equal; uploads count by their content."""
         content = task.input.replace(self.task_id.encode(), b"")
-        named = {"task": task.task_type, "options": self._options.identity()}
+        named: dict[str, Any] = {"task": task.task_type, "options": self._options.identity()}
+        if task.retry_of:
+            named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
 
     def _replayed(self, task_id: str) -> Record:
         return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
-
-
-def retry(store: Store, record: Record, request_id: str, changes: Mapping[str, Any] | None = None) -> Accepted:
-    """Submit a new task from the stored request of one that has ended, including its uploads.
-
-    `changes` replace parameters; null sets one to its default.
-
-    Raises:
-        TaskNotDone: the task has not ended.
-        InvalidInput: the changes do not fit, or the signature of its task type has changed. Also as
-            `Submission.submit`.
-    """
-    if not record.status.done:
-        raise TaskNotDone(f"The task is {record.status}.")
-    definition = find_definition(record.task_type)
-    given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
-    options = Options(
-        priority=record.priority,
-        tags=tuple(record.tags),
-        ttl=record.ttl,
-        start_within=record.start_within_ms / 1000,
-        webhook=record.webhook,
-    )
-    with Submission(store, definition, record.owner, request_id, options) as submission:
-        submission.uploads.copy(given)
-        return submission.submit(given, retry_of=record.id)
-
-
-def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:
-    """The stored input with the changes; a placeholder keeps its secret.
-
-    A stored upload names a file of the store, which no client may choose.
-    """
-    if not changes:
-        return stored
-    if uploads := sorted(definition.uploads.keys() & changes.keys()):
-        message = "The files of a retry cannot be changed. Submit a new task."
-        raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
-    before = pydantic_core.from_json(stored)
-    given = before | definition.secrets.restore(changes, before)
-    return pydantic_core.to_json({name: value for name, value in given.items() if changes.get(name, value) is not None})

@@ -6,6 +6,7 @@ CoatcheckError                  the root: a request is refused, for a reason wit
 ├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
 │   └── BytesExceeded           too many bytes of one owner
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
+├── AlreadyRetried              a task was retried before
 └── those of `server.sdk.errors` and `server.services`, about inputs, uploads and tasks
 BlobMissing                     no blob has this key
 
@@ -160,6 +161,15 @@ class IdempotencyKeyInUse(CoatcheckError):
     retry_after = 1
 
 
+class AlreadyRetried(CoatcheckError):
+    """A retry has made a new task of this one before; `task_id` names the new one."""
+
+    type = "already-retried"
+
+    def __init__(self, retried_as: str) -> None:
+        super().__init__(f"It was retried already, as {retried_as}. `again=true` retries it again.", task_id=retried_as)
+
+
 class BlobMissing(Exception):
     """No blob has this key."""
 
@@ -181,6 +191,9 @@ register_error_types(
         ),
         "idempotency-key-in-use": ErrorType(
             "A request with this idempotency key is being stored", "Repeat the request in a moment."
+        ),
+        "already-retried": ErrorType(
+            "The task was retried already", "`task_id` is the new task. To make another, retry with `again=true`."
         ),
         "worker-lost": ErrorType(
             "The worker process died too often while it ran this task",

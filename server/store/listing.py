@@ -17,6 +17,9 @@ from server.store.lua import Scripts, StoreClock, ids_of
 from server.store.record import Record, Status
 from server.store.tasks import Tasks
 
+#: Steps in which `gather` reads; then it returns with fewer records.
+_MAX_STEPS = 100
+
 #: How many ids are looked at for one page of a tag or a failure; then the page is returned with fewer records.
 MAX_LOOKED_AT = 1_000
 
@@ -35,11 +38,13 @@ class Filter:
     since: int | None = None
     until: int | None = None
     failure: str = ""
+    #: Only tasks that have not been retried.
+    unretried: bool = False
 
     @property
     def must_look(self) -> bool:
         """Return whether the indexes do not suffice, so that records must be read."""
-        return bool(self.tags or self.failure)
+        return bool(self.tags or self.failure or self.unretried)
 
     @property
     def empty(self) -> bool:
@@ -49,7 +54,8 @@ class Filter:
     def fits(self, record: Record) -> bool:
         """Return whether it selects a record that has its first tag."""
         of_type = self.task_types is None or record.task_type in self.task_types
-        return of_type and record.status in self.statuses and set(self.tags) <= set(record.tags)
+        is_left = not (self.unretried and record.retried_as)
+        return of_type and is_left and record.status in self.statuses and set(self.tags) <= set(record.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +101,15 @@ class Listing(Scripts):
         return [record for record, report in pairs if cause_of(record, report).key == wanted.failure]
 
     def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
-        """Return up to `most` records after `cursor`: a page of any size, read in steps of 500."""
+        """Return up to `most` records after `cursor`: a page of any size, read in a limited number of steps."""
         found: list[Record] = []
-        while True:
+        for _ in range(_MAX_STEPS):
             page = self.page(wanted, min(500, most - len(found)), cursor)
             found += page.records
             cursor = page.cursor
             if cursor is None or len(found) >= most:
-                return Page(found, cursor)
+                break
+        return Page(found, cursor)
 
     def count(self, wanted: Filter) -> dict[str, int]:
         """Count the tasks by status, from the sizes of the indexes, or with a tag from the records."""

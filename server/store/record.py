@@ -7,7 +7,8 @@ The names of its fields are one letter or two, because they are stored in memory
     b started   f finished   x expires     u due        (all in milliseconds since 1970; submitted is in the id)
     d deliveries  a retries  c crashes     w lease token of the attempt: `<worker>/<nonce>`     m tag of its message
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
-    t tags (JSON)            up has uploads    cr cancel asked for (ms)      ro retry of
+    t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
+    ro retry of              ra retried as: the newest task that a retry made of this one
     dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
@@ -161,6 +162,8 @@ class NewTask:
             fields += ["k", self.ttl]
         if self.tags:
             fields += ["t", json.dumps(self.tags)]
+        if self.cancel_after_ms:
+            fields += ["ca", self.cancel_after_ms]
         if self.retry_of:
             fields += ["ro", self.retry_of]
         if self.start_within_ms:
@@ -213,7 +216,9 @@ class Record:
     tags: list[str] = field(default_factory=list)
     has_uploads: bool = False
     ttl: int | None = None
+    cancel_after_ms: int = 0
     retry_of: str = ""
+    retried_as: str = ""
     waits_for: list[str] = field(default_factory=list)
     webhook: str = ""
     start_within_ms: int = 0
@@ -264,7 +269,9 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         tags=_value(get(b"t")) or [],
         has_uploads=b"up" in raw,
         ttl=_number(get(b"k")),
+        cancel_after_ms=_number(get(b"ca")) or 0,
         retry_of=get(b"ro", b"").decode(),
+        retried_as=get(b"ra", b"").decode(),
         webhook=get(b"wh", b"").decode(),
         start_within_ms=_number(get(b"sw")) or 0,
         earlier_attempts=[_past_attempt(line) for line in raw[b"ds"].splitlines()] if b"ds" in raw else [],

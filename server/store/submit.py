@@ -12,6 +12,7 @@ from typing import Any
 
 from server.store.connection import SOCKET_TIMEOUT
 from server.store.errors import (
+    AlreadyRetried,
     BytesExceeded,
     CoatcheckError,
     IdempotencyKeyInUse,
@@ -59,7 +60,7 @@ class SubmitRequest:
     """Tasks of one owner to store in one step.
 
     `fingerprint` identifies equal requests with one `key`. `places` are the numbers of the tasks' items in a `batch`
-    (all by default). `fire_time` is set for a schedule's task.
+    (all by default). `fire_time` is set for a schedule's task. `again`: retries also a task that was retried already.
     """
 
     owner: str
@@ -69,6 +70,7 @@ class SubmitRequest:
     batch: str = ""
     places: Sequence[int] | None = None
     fire_time: FireTime | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Submits(Scripts):
             if fire_time
             else ["", 0, 0, ""]
         )
+        args += ["again" if request.again else ""]
         for task in request.tasks:
             args += _task_arguments(task)
         return args
@@ -167,6 +170,8 @@ class Submits(Scripts):
         if word == b"queue-full":
             limit = self._config.max_waiting_per_queue
             return QueueFull(f"{limit} tasks are waiting already.")
+        if word.startswith(b"retried "):
+            return AlreadyRetried(word.decode().split()[1])
         return int(word)
 
     def reserve_key(self, key: IdempotencyKey) -> None:

@@ -8,7 +8,8 @@ from submitting import prepare
 
 from server.sdk.registry import definition
 from server.services.publish import store_and_publish
-from server.services.submit import Submission, retry
+from server.services.retry import retry
+from server.services.submit import Submission
 from server.store import Store
 from server.store.errors import BytesExceeded, StoreUnavailable
 from server.store.record import Record, Status
@@ -95,7 +96,7 @@ class Life:
     def again(self) -> None:
         """Retry an ended task, with its uploads."""
         if (record := self._one()) and record.status.done:
-            self.ids.append(retry(self.store, record, "").record.id)
+            self.ids.append(retry(self.store, record, "", again=True).record.id)
 
     def delete(self) -> None:
         """Delete an ended task's record."""

@@ -4,14 +4,14 @@
 --   digest of the idempotency key ('': none), fingerprint, seconds for which the key is remembered,
 --   batch id ('': none), seconds for which it is remembered, numbers of its items whose tasks these are ('': all),
 --   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
---   ('skip' or 'queue'), then task by task:
+--   ('skip' or 'queue'), 'again' if a task that has been retried is retried again (''), then task by task:
 --   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
 --   start within ms (0: at any time), input,
 --   how many tags, these, how many fields and values, these.
 -- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
 --   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
 --   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got.
--- Publishes nothing: nobody knows these ids yet.
+-- Publishes the status of each task that is retried. Nobody knows the new ids yet.
 --- @include "bytes"
 --- @include "clock"
 --- @include "followers"
@@ -21,9 +21,10 @@
 --- @include "schedules"
 --- @include "statistics"
 --- @include "values"
-local FIRST = 16
+local FIRST = 17
 local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local most_bytes, owner, digest, fingerprint, batch = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[9]
+local again = ARGV[16] == 'again'
 local key = keys.idempotency(owner, digest)
 local now = now_ms()
 local unfinished = tonumber(redis.call('HGET', keys.unfinished, owner) or 0)
@@ -59,6 +60,12 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
 end
 
+local function field(fields, name)
+  for at = 1, #fields, 2 do
+    if fields[at] == name then return fields[at + 1] end
+  end
+end
+
 local waiting, bytes = {}, bytes_held(owner)
 local bytes_before = bytes
 -- What is written once for all tasks that share it: the tasks of a type and status, and of a queue and priority.
@@ -70,7 +77,11 @@ local function group(groups, first, second)
   return groups[name].ids
 end
 
-local function refused(queue, task_bytes)
+local function refused(task, task_bytes)
+  local queue = task.queue
+  task.retry_of = field(task.fields, 'ro')
+  local retried_as = task.retry_of and not again and redis.call('HGET', keys.task(task.retry_of), 'ra')
+  if retried_as then return 'retried ' .. retried_as end
   if unfinished >= most_per_owner then return 'owner-full' end
   if bytes >= most_bytes or bytes + task_bytes > most_bytes then return string.format('bytes-full %.0f', bytes) end
   waiting[queue] = waiting[queue]
@@ -78,10 +89,11 @@ local function refused(queue, task_bytes)
   if waiting[queue] >= most_per_queue then return 'queue-full' end
 end
 
-local function field(fields, name)
-  for at = 1, #fields, 2 do
-    if fields[at] == name then return fields[at + 1] end
-  end
+-- The step that stores a retry marks the earlier task, so that a second one finds it retried.
+local function mark_retried(earlier_id, id)
+  if not exists(earlier_id) then return end
+  redis.call('HSET', keys.task(earlier_id), 'ra', id)
+  redis.call('PUBLISH', keys.task(earlier_id), redis.call('HGET', keys.task(earlier_id), 's'))
 end
 
 local function schedule_task(id, due)
@@ -114,6 +126,7 @@ local function store(task)
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
   if task.start_within > 0 then redis.call('ZADD', keys.start_deadlines, math.max(due, now) + task.start_within, id) end
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
+  if task.retry_of then mark_retried(task.retry_of, id) end
   if status == 'scheduled' then
     schedule_task(id, due)
   else
@@ -176,7 +189,7 @@ for at, task in ipairs(tasks) do
   local word
   if not (repeated and exists(task.id)) then
     local task_bytes = tonumber(field(task.fields, 'by') or 0)
-    word = refused(task.queue, task_bytes)
+    word = refused(task, task_bytes)
     if not word then
       store(task)
       bytes = bytes + task_bytes

@@ -64,6 +64,19 @@ def _duration(text: str) -> str:
     return str(int(match[1]) * _SECONDS[match[2]])
 
 
+def asked_flag(name: str) -> bool:
+    """Read `true` or `false` from the query; false without it.
+
+    Raises:
+        Problem: `invalid-input` for any other text.
+    """
+    text = request.args.get(name, "false")
+    if text not in ("true", "false"):
+        errors = [{"loc": ["query", name], "msg": "Input should be true or false"}]
+        raise Problem("invalid-input", f"Invalid value for {name}.", errors=errors)
+    return text == "true"
+
+
 def read_key(who: Caller) -> IdempotencyKey | None:
     """Read the request's idempotency key, without the quotes of a structured header.
 

@@ -61,6 +61,8 @@ _MOMENT: Schema = {"type": "string", "format": "date-time"}
 
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]{1,9}[smh]?$"}
 
+_FLAG: Schema = {"type": "boolean"}
+
 _STATUSES: Schema = {"type": "string", "pattern": "^({0})?(,({0}))*$".format("|".join(Status))}
 
 _FILTERS = {
@@ -80,6 +82,8 @@ FILTERS: tuple[str, ...] = tuple(_FILTERS)
 PARAMETERS: dict[str, Any] = {
     **_options(),
     **_FILTERS,
+    "again": _query("again", "Whether a task that has been retried already is retried again.", _FLAG),
+    "dry_run": _query("dry_run", "`true` says how many tasks match, with a sample, and changes nothing.", _FLAG),
     "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),
     "Last-Event-ID": _header("Last-Event-ID", "The id of the last received event; later ones are sent.", "3.done"),

@@ -8,20 +8,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
 from server.sdk.registry import definition, is_registered
+from server.services.retry import retry
 from server.services.status import failure_object
-from server.services.submit import Submission, retry
+from server.services.submit import Submission
 from server.store import ids
 from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError
 from server.store.record import Record, Status
 from server.web.addresses import prefix
-from server.web.body.options import read_key, read_options
+from server.web.body.options import asked_flag, read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import CACHED, OF_STORING, OF_TASK, TICKET_HEADERS, UNCHANGED, json_of, status_with
+from server.web.openapi.answers import (
+    CACHED,
+    OF_KEY,
+    OF_STORING,
+    OF_TASK,
+    TICKET_HEADERS,
+    UNCHANGED,
+    json_of,
+    status_with,
+)
 from server.web.openapi.components import reference
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
@@ -175,28 +185,35 @@ def cancel(task_id: str) -> Response:
             202,
             "Stored and queued as a new task; its `retry_of` names the earlier one.",
             *TICKET_HEADERS,
+            "Idempotency-Replayed",
             links=("status", "result", "cancel"),
         ),
     ),
     Access.SUBMIT,
-    "Makes a new task from the stored request of one that has ended, including its uploads. `input` replaces "
-    "parameters other than files; null sets one to its default.",
-    parameters=("task_id",),
+    "Makes a new task from the stored request of one that has ended, including its uploads and options. `input` "
+    "replaces parameters other than files; null sets one to its default. A task that has been retried already (see "
+    "`retried_as`) is only retried with `again=true`.",
+    parameters=("task_id", "again", "Idempotency-Key"),
     body={
         "required": False,
         "content": {"application/json": {"schema": RetryRequest, "example": {"input": {"width": 640}}}},
     },
-    problems=("malformed-body", "unsupported-media-type", *OF_TASK, "task-not-done", "invalid-input", *OF_STORING),
+    problems=(
+        *("malformed-body", "bad-request", "unsupported-media-type", *OF_TASK, "task-not-done", "already-retried"),
+        *("invalid-input", *OF_KEY, *OF_STORING),
+    ),
 )
 def retry_task(task_id: str) -> Response:
     """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
-    require_submit()
-    body = read_json()
+    who = require_submit()
+    body, again = read_json(), asked_flag("again")
     try:
         changes = RetryRequest.model_validate_json(body).input
     except ValidationError as error:
         raise refusal(error, body) from None
-    return accepted(retry(store(), find(task_id), g.request_id, changes))
+    accepted_retry = retry(store(), find(task_id), g.request_id, changes, key=read_key(who), again=again)
+    g.audit_count = int(not accepted_retry.replayed)
+    return accepted(accepted_retry)
 
 
 @route.delete(

@@ -1,0 +1,178 @@
+"""Retry tasks that have ended: a new task from the stored request of each, uploads included.
+
+A task is retried once, unless `again` asks for more: the step that stores a retry marks the earlier task.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import pydantic_core
+
+from server.sdk.definition import TaskDefinition
+from server.sdk.errors import InvalidInput
+from server.sdk.registry import definition as find_definition
+from server.sdk.signature import TaskInput
+from server.services.errors import TaskNotDone
+from server.services.options import Options
+from server.services.publish import store_and_publish
+from server.services.submit import Accepted, Submission
+from server.store import Store
+from server.store.connection import UNREACHABLE
+from server.store.errors import (
+    AlreadyRetried,
+    CoatcheckError,
+    QueueFull,
+    QuotaExceeded,
+    StorageFull,
+    StoreUnavailable,
+)
+from server.store.record import NewTask, Record
+from server.store.submit import IdempotencyKey, SubmitRequest
+
+#: Errors that the next task would have too.
+NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
+
+#: Tasks, and bytes of their inputs, that one step stores: a longer script call would block Redis for other clients.
+_STEP_TASKS, _STEP_BYTES = 100, 2**20
+
+#: The id of the new task, or the reason why there is none.
+Outcome = str | CoatcheckError
+
+
+def retry(
+    store: Store,
+    record: Record,
+    request_id: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    key: IdempotencyKey | None = None,
+    again: bool = False,
+) -> Accepted:
+    """Submit a new task from the stored request of one that has ended.
+
+    `changes` replace parameters; null sets one to its default.
+
+    Raises:
+        TaskNotDone: the task has not ended.
+        AlreadyRetried: it was retried before, and not `again`.
+        InvalidInput: the changes do not fit, or the signature of its task type has changed. Also as
+            `Submission.submit`.
+    """
+    if record.retried_as and not (again or key):  # a request with this key may have retried it
+        raise AlreadyRetried(record.retried_as)
+    submission, given = _begin(store, record, request_id, changes or {}, key)
+    with submission:
+        submission.uploads.copy(given)
+        return submission.submit(given, retry_of=record.id, again=again)
+
+
+def retry_all(store: Store, records: Iterable[Record], request_id: str, *, again: bool = False) -> list[Outcome]:
+    """Retry many tasks, in steps of up to 100. A repeated call only retries those that are left.
+
+    Returns:
+        The outcome of each, in order. It ends after a step that had no room for a task (see `NO_ROOM`), and before
+        one that found the store out of reach.
+
+    Raises:
+        StoreUnavailable, StorageFull: nothing was stored.
+    """
+    outcomes: list[Outcome] = []
+    left = iter(records)
+    try:
+        while stored := _Step(store, request_id, again).take(left).store_all():
+            outcomes += stored
+            if any(isinstance(outcome, NO_ROOM) for outcome in stored):
+                break
+    except (*NO_ROOM, *UNREACHABLE):
+        if not outcomes:
+            raise
+    return outcomes
+
+
+class _Step:
+    """Some retries that are stored together, by one script call for each owner."""
+
+    def __init__(self, store: Store, request_id: str, again: bool) -> None:
+        self._store = store
+        self._request_id = request_id
+        self._again = again
+        self._prepared: list[tuple[Submission, NewTask] | CoatcheckError] = []
+        self._bytes = 0
+
+    def take(self, records: Iterator[Record]) -> Self:
+        """Prepare the next of these, as many as one step may have."""
+        while len(self._prepared) < _STEP_TASKS and self._bytes < _STEP_BYTES:
+            if (record := next(records, None)) is None:
+                break
+            self._add(record)
+        return self
+
+    def _add(self, record: Record) -> None:
+        try:
+            if record.retried_as and not self._again:
+                raise AlreadyRetried(record.retried_as)
+            submission, given = _begin(self._store, record, self._request_id)
+            with submission:
+                submission.uploads.copy(given)
+                task = submission.prepare(given, retry_of=record.id)
+                submission.keep()
+            self._prepared.append((submission, task))
+            self._bytes += len(task.input)
+        except CoatcheckError as error:
+            self._prepared.append(error)
+
+    def store_all(self) -> list[Outcome]:
+        """Store them, and return the outcome of each."""
+        by_owner: dict[str, list[tuple[Submission, NewTask]]] = {}
+        for each in self._prepared:
+            if not isinstance(each, CoatcheckError):
+                by_owner.setdefault(each[1].owner, []).append(each)
+        stored = {owner: iter(self._of_owner(owner, items)) for owner, items in by_owner.items()}
+        return [each if isinstance(each, CoatcheckError) else next(stored[each[1].owner]) for each in self._prepared]
+
+    def _of_owner(self, owner: str, items: list[tuple[Submission, NewTask]]) -> list[Outcome]:
+        request = SubmitRequest(owner, [task for _, task in items], again=self._again)
+        outcomes: list[Outcome] = []
+        for (submission, task), outcome in zip(items, store_and_publish(self._store, request).outcomes, strict=True):
+            if isinstance(outcome, CoatcheckError):
+                submission.uploads.discard()
+            outcomes.append(outcome if isinstance(outcome, CoatcheckError) else task.id)
+        return outcomes
+
+
+def _begin(
+    store: Store,
+    record: Record,
+    request_id: str,
+    changes: Mapping[str, Any] | None = None,
+    key: IdempotencyKey | None = None,
+) -> tuple[Submission, TaskInput]:
+    """Read the stored request of a task, for a submission with the same options; it starts as soon as it can."""
+    if not record.status.done:
+        raise TaskNotDone(f"The task is {record.status}.")
+    definition = find_definition(record.task_type)
+    given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
+    options = Options(
+        priority=record.priority,
+        tags=tuple(record.tags),
+        ttl=record.ttl,
+        cancel_after=record.cancel_after_ms / 1000,
+        start_within=record.start_within_ms / 1000,
+        webhook=record.webhook,
+    )
+    return Submission(store, definition, record.owner, request_id, options, key), given
+
+
+def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:
+    """The stored input with the changes; a placeholder keeps its secret.
+
+    A stored upload names a file of the store, which no client may choose.
+    """
+    if not changes:
+        return stored
+    if uploads := sorted(definition.uploads.keys() & changes.keys()):
+        message = "The files of a retry cannot be changed. Submit a new task."
+        raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
+    before = pydantic_core.from_json(stored)
+    given = before | definition.secrets.restore(changes, before)
+    return pydantic_core.to_json({name: value for name, value in given.items() if changes.get(name, value) is not None})

@@ -1,0 +1,178 @@
+"""Bulk calls: cancel or retry all tasks that match a filter, in steps of a limited size."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import Response, g, request
+from pydantic import Field
+
+from server.services.retry import NO_ROOM, retry_all
+from server.services.status import status_object
+from server.store.errors import AlreadyRetried, CoatcheckError
+from server.store.listing import Filter
+from server.store.record import Record, Status
+from server.web.addresses import prefix
+from server.web.body.options import asked_flag
+from server.web.current import store
+from server.web.errors import Problem, as_problem
+from server.web.middleware import require_submit
+from server.web.openapi import parts
+from server.web.openapi.answers import OF_STORING, found
+from server.web.openapi.route import Access, Api
+from server.web.responses import json_answer
+from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter, asked_words, next_page
+from server.web.schemas import ProblemObject, TaskStatus, WireObject
+
+route = Api("bulk", __name__)
+
+
+class BulkRefused(WireObject):
+    """A task that matched but could not be changed."""
+
+    task_id: str
+    problem: ProblemObject
+
+
+class _Bulk(WireObject):
+    refused: list[BulkRefused]
+    more: bool = Field(description="More tasks match than one request handles.")
+    next: str | None = Field(description="The address for the next call; null at the end.")
+    matching: int = Field(default_factory=int, description="With `dry_run`: the number of tasks that it would change.")
+    already_retried: int = Field(
+        default_factory=int, description="With `dry_run`: tasks that match and are left out, as they were retried."
+    )
+    sample: list[TaskStatus] = Field(
+        default_factory=list, description="With `dry_run`: the newest of the tasks that it would change."
+    )
+
+
+class BulkCanceled(_Bulk):
+    """The result of `bulk/cancel`."""
+
+    canceled: int
+
+
+class BulkRetried(_Bulk):
+    """The result of `bulk/retry`."""
+
+    retried: int
+
+
+#: Maximum number of tasks per request, so that it ends before a router times out. `next` continues.
+MAX_CANCELED, MAX_RETRIED = 5_000, 500
+
+#: Tasks of a dry run's sample.
+_SAMPLE = 3
+
+#: The outcome of each task in order, or of the first ones.
+Outcomes = Sequence[object]
+
+
+@route.post(
+    "/bulk/cancel",
+    "bulk_cancel",
+    "many",
+    "Cancel every task that matches",
+    (found(BulkCanceled, "How many were."),),
+    Access.SUBMIT,
+    "A filter is required. While there is a `next`, POST to it.",
+    parameters=(*parts.FILTERS, "cursor", "dry_run"),
+    problems=("bad-request", "invalid-input"),
+    sample="?status=queued",
+)
+def bulk_cancel() -> Response:
+    """Cancel every task that matches."""
+    require_submit()
+    _check_filters("dry_run")
+    wanted = asked_filter([status for status in Status if not status.done and status is not Status.CANCELING])
+    if asked_flag("dry_run"):
+        return _dry_run(BulkCanceled, "canceled", wanted)
+    return _bulk(BulkCanceled, "canceled", wanted, MAX_CANCELED, _cancel_all)
+
+
+def _cancel_all(records: Sequence[Record]) -> Outcomes:
+    return [store().tasks.cancel(record.id) for record in records]
+
+
+@route.post(
+    "/bulk/retry",
+    "bulk_retry",
+    "many",
+    "Retry every ended task that matches",
+    (found(BulkRetried, "The number of retried tasks, and those that could not be retried."),),
+    Access.SUBMIT,
+    "A filter is required. Without `status`, it retries tasks that failed or were canceled. A task that has been "
+    "retried already is left out, so a call may be repeated; with `again=true` it is retried again. While there is a "
+    "`next`, POST to it.",
+    parameters=(*parts.FILTERS, "cursor", "again", "dry_run"),
+    problems=("bad-request", "invalid-input", *OF_STORING),
+    sample="?status=failed",
+)
+def bulk_retry() -> Response:
+    """Retry every ended task that matches, by default those that failed or were canceled."""
+    require_submit()
+    _check_filters("again", "dry_run")
+    again = asked_flag("again")
+    ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
+    matching = asked_filter(ended)
+    wanted = replace(matching, unretried=not again)
+    if asked_flag("dry_run"):
+        already = 0 if again else _count(matching) - _count(wanted)
+        return _dry_run(BulkRetried, "retried", wanted, already_retried=max(0, already))
+    return _bulk(
+        BulkRetried,
+        "retried",
+        wanted,
+        MAX_RETRIED,
+        lambda records: retry_all(store(), records, g.request_id, again=again),
+    )
+
+
+def _bulk(
+    answer: type[_Bulk], word: str, wanted: Filter, most: int, act: Callable[[Sequence[Record]], Outcomes]
+) -> Response:
+    # Read all before acting, because acting changes a task's place in the indexes.
+    matched = store().listing.gather(wanted, most, asked_cursor())
+    records, cursor = matched.records, matched.cursor
+    outcomes = act(records)
+    # Tasks after the last one that found room are left for the next call.
+    handled = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, NO_ROOM)), default=0)
+    if handled < len(records):
+        if not handled and isinstance(first := outcomes[0], CoatcheckError):
+            raise first
+        cursor = records[handled - 1].id
+    pairs = list(zip(records, outcomes, strict=False))[:handled]
+    done = sum(not isinstance(each, CoatcheckError) for _, each in pairs)
+    # Another call may have retried a task meanwhile: it is left out like those that were retried before.
+    refused = [
+        {"task_id": record.id, "problem": as_problem(error).body(prefix())}
+        for record, error in pairs
+        if isinstance(error, CoatcheckError) and not isinstance(error, AlreadyRetried)
+    ]
+    g.audit_count = done
+    following = cursor and prefix() + next_page(request.path, cursor, "again")
+    body = {word: done, "refused": refused, "more": following is not None, "next": following}
+    return json_answer(answer.model_validate(body))
+
+
+def _dry_run(answer: type[_Bulk], word: str, wanted: Filter, **others: Any) -> Response:
+    """Answer how many tasks match, and change nothing."""
+    g.audit_count = 0
+    sample = store().listing.gather(wanted, _SAMPLE).records
+    body = {word: 0, "refused": [], "more": False, "next": None, "matching": _count(wanted), **others}
+    return json_answer(
+        answer.model_validate({**body, "sample": [status_object(record, None, prefix()) for record in sample]})
+    )
+
+
+def _count(wanted: Filter) -> int:
+    return sum(store().listing.count(wanted).values())
+
+
+def _check_filters(*others: str) -> None:
+    """Refuse a missing, empty or misspelled filter, which would match more than intended."""
+    if unknown := sorted(set(request.args) - {*FILTERS, "cursor", *others}):
+        raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}.")
+    if not any(asked_words(name) for name in FILTERS):
+        raise Problem("bad-request", f"A filter is needed: one of {', '.join(FILTERS)}.")

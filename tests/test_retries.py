@@ -1,0 +1,328 @@
+"""Retries: of one task, and of all that match a filter; none is doubled."""
+
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from harness import Service, eventually
+from test_lists import batch, pages
+
+from server.store.api_keys import Role
+
+#: Options that a retry keeps.
+KEPT = {"priority": "high", "tag": ["kept"], "ttl": 600, "cancel_after": 90, "webhook": "https://example.com/hook"}
+
+
+def failed(service: Service) -> str:
+    """Return the id of a task that has failed."""
+    task_id = service.submit("divide", x=1, y=0)
+    service.wait_for(task_id)
+    return task_id
+
+
+def canceled(service: Service, count: int) -> tuple[str, list[str]]:
+    """Return a tag, and the ids of tasks that have it and were canceled."""
+    tag = uuid.uuid4().hex
+    made = batch(service, count, tag, options={"tag": [tag], "delay": 60})
+    assert service.http.post("/bulk/cancel", params={"tag": tag}).json()["canceled"] == count
+    return tag, made
+
+
+def retried(service: Service, tag: str) -> list[str]:
+    """Return the tasks with a tag that have been retried, once for each retry."""
+    listed = [task for page in pages(service, tag=tag, limit=500) for task in page["tasks"]]
+    return sorted(task["retry_of"] for task in listed if "retry_of" in task)
+
+
+def test_a_retry_runs_the_stored_request_with_its_upload(service: Service) -> None:
+    old = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
+    service.wait_for(old)
+    answer = service.http.post(f"/tasks/{old}/retry")
+    assert answer.status_code == 202
+    new = answer.json()
+    assert new["retry_of"] == old
+    assert new["task_id"] != old
+    service.http.delete(f"/tasks/{old}")
+    assert service.result(new["task_id"])["bytes"] == len(b"content")
+    assert service.status(new["task_id"])["retry_of"] == old
+
+
+def test_a_retry_replaces_parameters_and_keeps_the_others(service: Service) -> None:
+    made = service.submit("divide", x=1, y=0)
+    service.wait_for(made)
+    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"y": 4}})
+    assert (again.status_code, again.json()["retry_of"]) == (202, made)
+    assert service.result(again.json()["task_id"]) == 0.25
+    given = service.http.get(f"/tasks/{again.json()['task_id']}/input").json()["input"]
+    assert given == {"x": 1, "y": 4}
+
+
+def test_a_retry_with_null_uses_the_default_and_a_wrong_value_is_refused(service: Service) -> None:
+    made = service.submit("typed", text="a", number=7)
+    service.wait_for(made)
+    path = f"/tasks/{made}/retry"
+    for changes, place in (({"number": 70}, ["number"]), ({"unheard_of": 1}, ["unheard_of"])):
+        answer = service.http.post(path, json={"input": changes})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, place)
+    assert service.http.post(path, json={"inputs": {}}).status_code == 422
+    again = service.http.post(path, json={"input": {"number": None}}).json()["task_id"]
+    assert service.result(again)["number"] == 1
+
+
+def test_a_retry_cannot_choose_a_stored_file(service: Service) -> None:
+    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"mine", "text/plain")}).json()["task_id"]
+    service.wait_for(made)
+    stolen = {"key": "someone", "filename": "b.txt", "media_type": "text/plain", "size": 4}
+    answer = service.http.post(f"/tasks/{made}/retry", json={"input": {"file": stolen}})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["input", "file"])
+    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"name": "c.txt"}}).json()["task_id"]
+    assert service.result(again)["name"] == "c.txt"
+
+
+def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> None:
+    waiting = service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}).json()["task_id"]
+    for answer in (service.http.post(f"/tasks/{waiting}/retry"), service.http.delete(f"/tasks/{waiting}")):
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/task-not-done")
+    service.http.post(f"/tasks/{waiting}/cancel")
+
+
+def test_each_record_names_the_other_also_to_those_who_poll(service: Service) -> None:
+    old = failed(service)
+    before = [service.http.get(f"/tasks/{old}") for _ in range(4)][-1]  # the server remembers what is polled
+    assert "retried_as" not in before.json()
+    new = service.http.post(f"/tasks/{old}/retry").json()
+    after = service.http.get(f"/tasks/{old}", headers={"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, after.json()["retried_as"], new["retry_of"]) == (200, new["task_id"], old)
+
+
+def test_a_second_retry_is_refused_and_names_the_first_unless_it_says_again(service: Service) -> None:
+    old = failed(service)
+    first = service.http.post(f"/tasks/{old}/retry").json()["task_id"]
+    for body in ({}, {"input": {"y": 2}}):
+        answer = service.http.post(f"/tasks/{old}/retry", json=body)
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/already-retried")
+        assert answer.json()["task_id"] == first
+    again = service.http.post(f"/tasks/{old}/retry?again=true")
+    assert (again.status_code, again.json()["retry_of"]) == (202, old)
+    assert service.status(old)["retried_as"] == again.json()["task_id"] != first
+    assert service.http.post(f"/tasks/{old}/retry?again=yes").json()["errors"][0]["loc"] == ["query", "again"]
+
+
+def test_a_retry_that_was_deleted_still_counts(service: Service) -> None:
+    old = failed(service)
+    new = service.http.post(f"/tasks/{old}/retry").json()["task_id"]
+    service.wait_for(new)
+    assert service.http.delete(f"/tasks/{new}").status_code == 204
+    assert service.http.post(f"/tasks/{old}/retry").json()["task_id"] == new
+    assert service.http.get(f"/tasks/{new}").status_code == 410
+
+
+def test_two_presses_at_the_same_time_make_one_task(service: Service) -> None:
+    old = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
+    service.wait_for(old)
+    together = threading.Barrier(8)
+
+    def press(_: int) -> httpx.Response:
+        together.wait()
+        return service.http.post(f"/tasks/{old}/retry")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(press, range(8)))
+    assert sorted(answer.status_code for answer in answers) == [202, *[409] * 7]
+    assert {answer.json()["task_id"] for answer in answers} == {service.status(old)["retried_as"]}
+    kept = {key.decode().rpartition("/")[0] for key in service.redis.client.scan_iter("*/in-0*")}
+    assert len([key for key in kept if key.endswith(service.status(old)["retried_as"])]) == 1
+
+
+def test_a_retry_with_an_idempotency_key_may_be_repeated(service: Service) -> None:
+    old = failed(service)
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    first, second = (service.http.post(f"/tasks/{old}/retry", json={"input": {"y": 5}}, headers=key) for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["task_id"] == second.json()["task_id"]
+    assert second.headers["Idempotency-Replayed"] == "true"
+    other = service.http.post(f"/tasks/{old}/retry", json={"input": {"y": 6}}, headers=key)
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    of_another = service.http.post(f"/tasks/{failed(service)}/retry", json={"input": {"y": 5}}, headers=key)
+    assert of_another.status_code == 422
+    new_key = service.http.post(f"/tasks/{old}/retry", headers={"Idempotency-Key": uuid.uuid4().hex})
+    assert (new_key.status_code, new_key.json()["task_id"]) == (409, first.json()["task_id"])
+
+
+def test_an_admins_key_for_a_retry_of_anothers_task_is_the_admins(fresh: Service) -> None:
+    keys = {who: fresh.store.api_keys.create(who, role) for who, role in (("root", Role.ADMIN), ("al", Role.SUBMIT))}
+    root, al = ({"Authorization": f"Bearer {key}", "Idempotency-Key": "mine"} for key in keys.values())
+    fresh.http.headers["Authorization"] = root["Authorization"]
+    fresh.start()
+    own = fresh.http.post("/tasks/divide", json={"x": 1, "y": 0}, headers=al).json()["task_id"]
+    fresh.wait_for(own)
+    first, second = (fresh.http.post(f"/tasks/{own}/retry", headers=root) for _ in range(2))
+    assert (first.status_code, second.headers.get("Idempotency-Replayed")) == (202, "true")
+    assert first.json()["task_id"] == second.json()["task_id"]
+    assert fresh.store.tasks.get(first.json()["task_id"]).owner == "al"  # type: ignore[union-attr]
+
+
+def test_a_retry_keeps_the_options_but_not_the_delay(service: Service) -> None:
+    old = service.http.post("/tasks/divide", params={**KEPT, "delay": 60}, json={"x": 1, "y": 2}).json()["task_id"]
+    service.http.post(f"/tasks/{old}/cancel")
+    new = service.http.post(f"/tasks/{old}/retry").json()
+    records = [service.store.tasks.get(each) for each in (old, new["task_id"])]
+    for name in ("priority", "tags", "ttl", "cancel_after_ms", "webhook"):
+        assert getattr(records[0], name) == getattr(records[1], name), name
+    assert records[1] and (records[1].cancel_after_ms, records[1].due_ms) == (90_000, None)
+    deadline = service.redis.client.zscore(service.keys.deadlines, new["task_id"])
+    assert deadline is None or deadline > time.time() * 1000 + 60_000
+
+
+def test_a_retry_is_canceled_after_the_same_time(service: Service) -> None:
+    old = service.http.post("/tasks/slow?cancel_after=1", json={"seconds": 30}).json()["task_id"]
+    assert service.wait_for(old)["status"] == "canceled"
+    new = service.http.post(f"/tasks/{old}/retry").json()["task_id"]
+    assert service.wait_for(new, seconds=20)["status"] == "canceled"
+
+
+def test_bulk_retry_takes_what_failed_or_was_canceled(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    good, bad = batch(service, 1, tag)[0], batch(service, 1, tag, input={"x": 1, "y": 0})[0]
+    for each in (good, bad):
+        service.wait_for(each)
+    answer = service.http.post("/bulk/retry", params={"tag": tag}).json()
+    assert answer == {"retried": 1, "refused": [], "more": False, "next": None}
+    newest = service.http.get("/tasks", params={"tag": tag, "limit": 1}).json()["tasks"][0]
+    assert newest["retry_of"] == bad
+
+
+def test_a_bulk_retry_goes_on_where_the_one_before_ended(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    canceled = batch(service, 503, tag, options={"tag": [tag], "delay": 60})
+    service.http.post("/bulk/cancel", params={"tag": tag})
+    first = service.http.post("/bulk/retry", params={"tag": tag}).json()
+    assert (first["retried"], first["more"]) == (500, True)
+    second = service.http.post(first["next"]).json()
+    assert (second["retried"], second["more"], second["next"]) == (3, False, None)
+    listed = [task for page in pages(service, tag=tag, limit=500) for task in page["tasks"]]
+    assert sorted(task["retry_of"] for task in listed if "retry_of" in task) == sorted(canceled)
+
+
+def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    file = {"file": {"data": "aGVsbG8="}}
+    made = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
+    for each in made:
+        service.wait_for(each)
+    for key in service.redis.client.scan_iter(f"*{made[2]}/in-*"):
+        service.redis.client.delete(key)
+    answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "succeeded"}).json()
+    assert answer["retried"] == 4
+    assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(made[2], 410)]
+
+
+def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(fresh: Service) -> None:
+    fresh.env["MAX_WAITING_PER_OWNER"] = "3"
+    fresh.start_web()
+    ids = [fresh.submit("divide", x=1, y=2) for _ in range(3)]
+    fresh.http.post("/bulk/cancel?status=queued")
+    fresh.submit("divide", x=1, y=2)
+    first = fresh.http.post("/bulk/retry?status=canceled").json()
+    assert (first["retried"], first["refused"], first["more"]) == (2, [], True)
+    assert fresh.http.post(first["next"]).status_code == 429
+    fresh.http.post("/bulk/cancel?status=queued")
+    assert fresh.http.post(first["next"]).json()["retried"] == 1
+    newest = fresh.http.get("/tasks?status=queued").json()["tasks"][0]
+    assert newest["retry_of"] == ids[0]
+
+
+def test_a_bulk_retry_pressed_twice_retries_each_once(service: Service) -> None:
+    tag, made = canceled(service, 158)
+    query = {"tag": tag, "status": "canceled"}
+    first, second = (service.http.post("/bulk/retry", params=query).json() for _ in range(2))
+    assert (first["retried"], second["retried"]) == (158, 0)
+    assert (second["refused"], second["next"]) == ([], None)
+    assert retried(service, tag) == sorted(made)
+
+
+def test_a_bulk_retry_that_says_again_retries_all_again(service: Service) -> None:
+    tag, made = canceled(service, 3)
+    query = {"tag": tag, "status": "canceled"}
+    for extra in ({}, {"again": "true"}, {"again": "false"}):
+        service.http.post("/bulk/retry", params=query | extra)
+    assert retried(service, tag) == sorted(made * 2)
+
+
+@pytest.mark.parametrize("presses", [2, 6])
+def test_bulk_retries_at_the_same_time_retry_each_once(service: Service, presses: int) -> None:
+    tag, made = canceled(service, 250)
+    together = threading.Barrier(presses)
+
+    def press(_: int) -> dict[str, Any]:
+        together.wait()
+        answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "canceled"})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    with ThreadPoolExecutor(presses) as pool:
+        answers = list(pool.map(press, range(presses)))
+    assert sum(answer["retried"] for answer in answers) == 250
+    assert all(answer["refused"] == [] for answer in answers)
+    assert retried(service, tag) == sorted(made)
+
+
+def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fresh: Service) -> None:
+    web = fresh.start_web()
+    tag, made = canceled(fresh, 400)
+    retries = fresh.keys.unfinished
+
+    def press() -> None:
+        with pytest.raises(httpx.TransportError):
+            httpx.post(f"{fresh.url}/bulk/retry?tag={tag}&status=canceled", timeout=30)
+
+    pressed = threading.Thread(target=press)
+    pressed.start()
+    eventually(lambda: any(int(each) for each in fresh.redis.client.hvals(retries)), every=0.001)
+    web.kill()
+    pressed.join()
+    before = sum(int(each) for each in fresh.redis.client.hvals(retries))
+    assert 0 < before < 400, "killed between two steps"
+    fresh.start_web()
+    answer = fresh.http.post("/bulk/retry", params={"tag": tag, "status": "canceled"}).json()
+    assert (answer["retried"], answer["refused"]) == (400 - before, [])
+    assert retried(fresh, tag) == sorted(made)
+
+
+def test_a_dry_run_says_how_many_match_and_changes_nothing(service: Service) -> None:
+    tag, made = canceled(service, 5)
+    service.http.post(f"/tasks/{made[4]}/retry")
+    query = {"tag": tag, "status": "canceled", "dry_run": "true"}
+    found = service.http.post("/bulk/retry", params=query).json()
+    assert (found["matching"], found["already_retried"], found["retried"], found["next"]) == (4, 1, 0, None)
+    assert [task["task_id"] for task in found["sample"]] == made[3:0:-1]
+    again = service.http.post("/bulk/retry", params=query | {"again": "true"}).json()
+    assert (again["matching"], again["already_retried"]) == (5, 0)
+    assert retried(service, tag) == [made[4]]
+
+    waiting = batch(service, 4, tag, options={"tag": [tag], "delay": 60})
+    found = service.http.post("/bulk/cancel", params={"tag": tag, "status": "scheduled", "dry_run": "true"}).json()
+    assert (found["matching"], found["canceled"], len(found["sample"])) == (4, 0, 3)
+    assert {service.status(each)["status"] for each in waiting} == {"scheduled"}
+    assert service.http.post("/bulk/cancel", params={"tag": tag, "dry_run": "false"}).json()["canceled"] == 4
+
+
+@pytest.mark.parametrize("query", ["dry_run=1", "dry_run=", "dry_run=true&dry_run=yes&again=maybe"])
+def test_a_flag_that_is_not_true_or_false_is_refused(service: Service, query: str) -> None:
+    tag, _ = canceled(service, 1)
+    assert service.http.post(f"/bulk/retry?tag={tag}&{query}").status_code == 422
+    assert retried(service, tag) == []
+
+
+@pytest.mark.parametrize("query", ["dry_run=true", "again=true", "again=true&dry_run=false"])
+def test_a_flag_is_not_a_filter(service: Service, query: str) -> None:
+    assert service.http.post(f"/bulk/retry?{query}").status_code == 400
+
+
+def test_a_bulk_cancel_has_nothing_to_do_again(service: Service) -> None:
+    assert service.http.post("/bulk/cancel?tag=any&again=true").status_code == 400
