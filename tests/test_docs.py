@@ -28,6 +28,7 @@ RUN = [
     (README, "Your own task"),
     (README, "The contract in a page"),
     ("docs/http.md", "Submit"),
+    ("docs/http.md", "Retries"),
     ("docs/http.md", "Lists and bulk calls"),
     ("docs/http.md", "Batches"),
     ("docs/polling.md", "Polling"),
@@ -49,6 +50,7 @@ RUN = [
 #: Sections in which each `curl` line ends with a comment that says what is in its answer.
 PROMISED = [
     ("docs/http.md", "Submit"),
+    ("docs/http.md", "Retries"),
     ("docs/http.md", "Lists and bulk calls"),
     ("docs/http.md", "Batches"),
     ("docs/images.md", "Image tasks"),

@@ -78,8 +78,11 @@ def test_a_group_is_a_filter_of_lists_counts_and_bulk_calls(service: Service) ->
     assert [each["task_id"] for each in first["tasks"] + second["tasks"]] == made[::-1]
     assert service.http.get("/tasks/count", params=wanted).json()["total"] == 3
     assert service.http.get("/tasks", params={**wanted, "status": "succeeded,queued"}).json()["tasks"] == []
+    wanted["until"] = service.status(other)["submitted_at"]
+    assert service.http.post("/bulk/retry", params={**wanted, "dry_run": "true"}).json()["matching"] == 3
     answer = service.http.post("/bulk/retry", params=wanted).json()
     assert (answer["retried"], answer["refused"], answer["next"]) == (3, [], None)
+    assert service.http.post("/bulk/retry", params=wanted).json()["retried"] == 0
     assert service.http.get("/tasks", params={"failure": "nothing"}).json()["tasks"] == []
 
 
