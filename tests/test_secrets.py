@@ -123,9 +123,11 @@ def test_a_retry_has_the_secret_and_a_placeholder_keeps_it(behind: Service) -> N
     changed = {**SHOWN, "host": "other.example.org", "how": ""}
 
     for body in ({}, {"input": changed}, {"input": {"api_key": PLACEHOLDER}}):
-        again = behind.http.post(f"/tasks/{first}/retry", json=body).json()["task_id"]
+        again = behind.http.post(f"/tasks/{first}/retry?again=true", json=body).json()["task_id"]
         assert behind.result(again) == DIGESTS
-    other = behind.http.post(f"/tasks/{first}/retry", json={"input": {**changed, "code": "new"}}).json()["task_id"]
+    other = behind.http.post(f"/tasks/{first}/retry?again=true", json={"input": {**changed, "code": "new"}}).json()[
+        "task_id"
+    ]
     assert behind.result(other) == [digest("new"), *DIGESTS[1:]]
 
 
