@@ -1,5 +1,6 @@
 """The overview and schedules, in a real browser."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -52,7 +53,8 @@ def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, o
     row = page.locator("#types").get_by_role("row", name="divide")
     assert number(row, "Failed") >= 1
     assert number(row, "Arrived") >= 1
-    expect(row.locator("[data-label=Wait]")).to_contain_text("s")
+    expect(row.locator("[data-label='Wait / p99']")).to_have_text(re.compile(r"^[\d.]+ m?s / [\d.]+ m?s$"))
+    expect(page.get_by_role("img", name=re.compile("^Wait, .*Median: .*; p99: "))).to_be_visible()
     owner = page.locator("#owners").get_by_role("row", name="local")
     assert number(owner, "Ended") >= 1
     everything = page.locator("#figures > div").nth(4).inner_text()

@@ -1,13 +1,14 @@
 """What arrived, started, waited and ended, by task type and owner, over an hour, a day and a week."""
 
 import time
+from collections import Counter
 
 import pytest
 from submitting import submit_many
 
 from server.store import Store
 from server.store.record import Status
-from server.store.stats import OTHERS, STEPS, Range
+from server.store.stats import OTHERS, STEPS, Range, percentile
 
 
 @pytest.mark.parametrize("span", Range)
@@ -23,9 +24,8 @@ def test_arrivals_starts_waits_and_ends_are_counted_by_type_and_owner(span: Rang
     flows = store.flow_stats.read(span)
 
     everything, alice, bob = flows.of_types(), flows.of_owner("alice"), flows.of_owner("bob")
-    assert {what: sum(numbers) for what, numbers in alice.counts.items() if what != "waited_ms"} == {
+    assert {what: sum(numbers) for what, numbers in alice.counts.items() if not what.startswith("waited_")} == {
         "arrived": 3,
-        "started": 2,
         "succeeded": 1,
         "failed": 1,
         "canceled": 1,
@@ -35,26 +35,38 @@ def test_arrivals_starts_waits_and_ends_are_counted_by_type_and_owner(span: Rang
     assert flows.of_types(["hello"]).total("arrived") == 0
     assert alice.of("arrived")[-2:] in ([0, 3], [3, 0]), "the step before, where one began just now"
     assert len(alice.of("canceled")) == STEPS[span][1]
-    assert alice.wait_seconds is not None
-    assert 0.1 <= alice.wait_seconds < 2
-    assert bob.wait_seconds is None
+    assert sum(waits.total() for waits in alice.waits()) == 2
+    median = alice.wait(0.5)
+    assert median is not None
+    assert 0.064 < median < 2
+    assert bob.wait(0.5) is None
+
+
+def test_percentiles_of_waits_are_estimated_within_buckets_of_powers_of_two() -> None:
+    assert percentile(Counter({5: 100}), 0.5) == 0.016, "the first bucket begins at 0"
+    assert percentile(Counter({7: 100}), 0.5) == 0.096, "64 to 128 ms"
+    mixed = Counter({5: 98, 12: 2})
+    assert percentile(mixed, 0.98) == 0.032
+    assert percentile(mixed, 0.99) == 3.072, "2,048 to 4,096 ms"
+    assert percentile(Counter({5: 0}), 0.5) is None
+    assert percentile(Counter(), 0.5) is None
 
 
 def test_hours_are_summed_up_for_a_week_by_the_first_event_of_the_next(store: Store) -> None:
     hour, keys = store.clock.now_ms() // 3_600_000, store.keys
     store.redis.hset(keys.flow(hour - 2), mapping={"3:t:divide:arrived": 4, "4:t:divide:arrived": 5})
-    store.redis.hset(keys.flow(hour - 1), mapping={"0:o:alice:waited_ms": 70})
+    store.redis.hset(keys.flow(hour - 1), mapping={"0:o:alice:waited_7": 70})
     assert store.flow_stats.read(Range.WEEK).of_types().total("arrived") == 9, "what is not summed up counts, too"
 
     submit_many(store, 2)
 
     assert store.redis.hgetall(keys.week(hour - 2)) == {b"t:divide:arrived": b"9"}
-    assert store.redis.hgetall(keys.week(hour - 1)) == {b"o:alice:waited_ms": b"70"}
+    assert store.redis.hgetall(keys.week(hour - 1)) == {b"o:alice:waited_7": b"70"}
     assert 24 * 3600 < store.redis.ttl(keys.flow(hour - 2)) <= 25 * 3600
     assert 7 * 86_400 < store.redis.ttl(keys.week(hour - 2)) <= 8.1 * 86_400
     week = store.flow_stats.read(Range.WEEK)
     assert week.of_types().total("arrived") == 11
-    assert week.of_owner("alice").total("waited_ms") == 70
+    assert week.of_owner("alice").total("waited_7") == 70
     assert store.flow_stats.read(Range.DAY).of_types().total("arrived") == 11
 
 

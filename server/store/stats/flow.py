@@ -4,6 +4,7 @@
 are kept for a day more, the sums for a week. Past a limit of names in an hour, further ones are counted as `OTHERS`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,8 @@ OTHERS = "*"
 #: Seconds of the shortest step.
 _STEP = 300
 
+#: Counters of waits, and the bucket of the shortest ones.
+_WAITED, _FIRST_BUCKET = "waited_", 5
 
 _Counter = tuple[int, str, int]
 
@@ -32,6 +35,17 @@ class Range(StrEnum):
 STEPS = {Range.HOUR: (300, 12), Range.DAY: (900, 96), Range.WEEK: (7200, 84)}
 
 
+def percentile(waits: Counter[int], share: float) -> float | None:
+    """Estimate the seconds that this share of the waits did not exceed; None without waits."""
+    rank = share * waits.total()
+    for bucket in sorted(waits):
+        if 0 < rank <= waits[bucket]:
+            low = 0 if bucket == _FIRST_BUCKET else 1 << bucket - 1
+            return (low + ((1 << bucket) - low) * rank / waits[bucket]) / 1000
+        rank -= waits[bucket]
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Counts by step, oldest first, by name; the last step is incomplete."""
@@ -40,7 +54,7 @@ class Flow:
     counts: dict[str, list[int]] = field(default_factory=dict)
 
     def of(self, what: str) -> list[int]:
-        """`arrived`, `started`, `waited_ms` (of all that started), or the status in which tasks ended."""
+        """`arrived`, or the status in which tasks ended."""
         return self.counts.get(what, [0] * self.steps)
 
     def total(self, what: str) -> int:
@@ -51,11 +65,18 @@ class Flow:
         """Add a number to a step."""
         self.counts.setdefault(what, [0] * self.steps)[step] += number
 
-    @property
-    def wait_seconds(self) -> float | None:
-        """Return the average wait of started tasks; None if none started."""
-        started = self.total("started")
-        return self.total("waited_ms") / 1000 / started if started else None
+    def waits(self) -> list[Counter[int]]:
+        """Count the started tasks of each step by the bucket of their wait: bucket n is up to 2^n ms."""
+        found: list[Counter[int]] = [Counter() for _ in range(self.steps)]
+        for what, numbers in self.counts.items():
+            if what.startswith(_WAITED):
+                for waits, number in zip(found, numbers, strict=True):
+                    waits[int(what.removeprefix(_WAITED))] = number
+        return found
+
+    def wait(self, share: float) -> float | None:
+        """Return the percentile of the waits of all started tasks, in seconds."""
+        return percentile(sum(self.waits(), Counter()), share)
 
 
 @dataclass(frozen=True, slots=True)

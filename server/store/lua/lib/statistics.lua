@@ -50,10 +50,10 @@ local function count_flow(now, task_type, owner, what, number)
   add_to_flow(hour, step .. ':o:', owner, what, number)
 end
 
--- A task begins: its wait in the queue is over.
+-- A task begins: its wait in the queue is over. Bucket n counts waits of up to 2^n ms; the first one is that of 32 ms.
 local function count_start(now, record, queued_ms)
-  count_flow(now, record.n, record.o, 'started', 1)
-  count_flow(now, record.n, record.o, 'waited_ms', math.max(0, now - queued_ms))
+  local waited = math.max(32, now - queued_ms)
+  count_flow(now, record.n, record.o, 'waited_' .. math.ceil(math.log(waited) / math.log(2) - 1e-9), 1)
 end
 
 local function count_end(record, to, now)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.store.stats import OTHERS, STEPS, Flow, Flows, Range
+from server.store.stats import OTHERS, STEPS, Flow, Flows, Range, percentile
 from server.web.ui.format.plots import Plot, Series, plot
-from server.web.ui.format.words import percent, span
+from server.web.ui.format.words import NONE, percent, span
 
 #: Minutes for measuring a queue's speed: a step of the last hour.
 _PACE_MINUTES = 5
@@ -16,7 +16,7 @@ _MAX_OWNERS = 12
 
 _ENDS = ("succeeded", "failed", "canceled")
 
-#: Minimum seconds of an average wait that is plotted in minutes.
+#: Minimum seconds of a longest wait that is plotted in minutes.
 _IN_MINUTES = 180
 
 
@@ -103,6 +103,18 @@ class FlowRow:
         return self.flow.total("failed")
 
     @property
+    def wait(self) -> str:
+        """Return the median and the 99th percentile of the waits."""
+        median = self.flow.wait(0.5)
+        return NONE if median is None else f"{span(median)} / {span(self.flow.wait(0.99))}"
+
+    @property
+    def run(self) -> str:
+        """Return the median and the 99th percentile of the successful runs in the last day."""
+        seconds = self.times["seconds"] if self.times else {"p50": None}
+        return NONE if seconds["p50"] is None else f"{span(seconds['p50'])} / {span(seconds['p99'])}"
+
+    @property
     def failed_share(self) -> str:
         """Return the failed share of the ended tasks."""
         return percent(self.failed, self.ended)
@@ -165,7 +177,7 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
     waiting = sum(row.waiting for row in rows)
     oldest = max(rows, key=lambda row: row.oldest_seconds or 0, default=None)
     figure, _, unit = span(oldest.oldest_seconds if oldest else None).partition(" ")
-    wait, _, wait_unit = span(flow.wait_seconds).partition(" ")
+    wait, _, wait_unit = span(flow.wait(0.5)).partition(" ")
     slots, busy = sum(card["concurrency"] for card in workers), sum(len(card["running"]) for card in workers)
     slowest = _slowest(rows)
     drains, _, drain_unit = (slowest.drains if slowest else "Now").partition(" ")
@@ -173,7 +185,7 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
     return [
         Stat("Waiting", f"{waiting:,}", f"in {len(rows)} queue{'' if len(rows) == 1 else 's'}"),
         Stat("Oldest waits", figure, f"in {oldest.name}" if oldest and unit else "nothing waits", unit),
-        Stat("Wait, average", wait, words, wait_unit),
+        Stat("Wait, median / p99", wait, words, f"{wait_unit} / {span(flow.wait(0.99))}" if wait_unit else ""),
         Stat(
             "Time to drain",
             drains,
@@ -201,11 +213,9 @@ def plots(flow: Flow, chosen: Range) -> list[Plot]:
     step = STEPS[chosen][0]
     unit = f"per {step // 60} minutes" if step < 3600 else f"per {step // 3600} hours"
     all_ended = [sum(numbers) for numbers in zip(*(flow.of(each) for each in _ENDS), strict=True)]
-    waits = [
-        waited / 1000 / started if started else 0.0
-        for waited, started in zip(flow.of("waited_ms"), flow.of("started"), strict=True)
-    ]
-    word, divisor = ("minutes", 60) if max(waits) >= _IN_MINUTES else ("seconds", 1)
+    waits = flow.waits()
+    median, longest = ([percentile(each, share) or 0.0 for each in waits] for share in (0.5, 0.99))
+    word, divisor = ("minutes", 60) if max(longest) >= _IN_MINUTES else ("seconds", 1)
     return [
         plot(
             "flow",
@@ -221,7 +231,10 @@ def plots(flow: Flow, chosen: Range) -> list[Plot]:
         plot(
             "wait",
             f"Wait, {word}",
-            [Series("Average", "out-line", [round(each / divisor, 2) for each in waits])],
+            [
+                Series("Median", "out-line", [round(each / divisor, 2) for each in median]),
+                Series("p99", "in-line", [round(each / divisor, 2) for each in longest]),
+            ],
             step,
             unit,
             max,
