@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -58,7 +59,11 @@ def _serve() -> int:
     print(f"Writing two days of history: {_TASKS:,} tasks", flush=True)
     write_history(store, _TASKS, lambda name: definition(name).queue)
     threading.Thread(target=live.run, args=(f"http://127.0.0.1:{settings.port}",), daemon=True).start()
-    return subprocess.call([sys.executable, "-m", "server.cli", "run"])
+    with subprocess.Popen([sys.executable, "-m", "server.cli", "run"]) as server:
+        # Ctrl-C reaches the server itself; its Valkey goes when it has ended.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        return server.wait()
 
 
 def _wait_for(store: PastStore) -> None:
