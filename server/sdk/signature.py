@@ -34,6 +34,12 @@ TYPES_THAT_WORK = (
     "any of these or None, Upload, list[Upload]"
 )
 
+#: Pydantic's errors for types that it cannot read, or that JSON does not have.
+_UNSUITABLE = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError)
+
+#: Formats of bytes and of uploads in a schema.
+_FILES = ("binary", "upload")
+
 #: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
 _PREFIX = "p_"
 
@@ -155,14 +161,32 @@ def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any])
 
 
 def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: Mapping[str, Arity]) -> type[TaskInput]:
-    made: dict[str, Any] = {}
-    for name, (annotation, default) in fields.items():
-        one: dict[str, Any] = {_PREFIX + name: (annotation, Field(default, alias=name))}
-        _check_parameter(label, name, annotation, one, is_upload=name in uploads)
-        made |= one
-    model: type[TaskInput] = create_model(title, __base__=TaskInput, __cls_kwargs__={"title": title}, **made)
+    made: dict[str, Any] = {
+        _PREFIX + name: (annotation, Field(default, alias=name)) for name, (annotation, default) in fields.items()
+    }
+    try:
+        model: type[TaskInput] = create_model(title, __base__=TaskInput, __cls_kwargs__={"title": title}, **made)
+        suits = _suits(model.model_json_schema(), uploads)
+    except _UNSUITABLE:
+        suits = False
+    if not suits:  # a model of each parameter alone takes longer, and tells which one it is
+        for name, (annotation, _) in fields.items():
+            _check_parameter(label, name, annotation, is_upload=name in uploads)
+    _check_defaults(label, model, fields)
     model.has_uploads = bool(uploads)
     return model
+
+
+def _suits(schema: dict[str, Any], uploads: Mapping[str, Arity]) -> bool:
+    """Return whether all parameters are of types that JSON has, and files only where an upload is expected."""
+    properties = schema["properties"]
+    others = {name: value for name, value in properties.items() if name not in uploads}
+    parts = _schemas({**schema, "properties": others})
+    return all(map(_has_type, properties.values())) and not any(part.get("format") in _FILES for part in parts)
+
+
+def _has_type(schema: dict[str, Any]) -> bool:
+    return bool(schema.keys() - {"title", "default", "description"})
 
 
 def _checked(model: type[TaskInput], names: tuple[str, ...], check: Callable[..., object]) -> type[TaskInput]:
@@ -177,28 +201,30 @@ def _checked(model: type[TaskInput], names: tuple[str, ...], check: Callable[...
     return checked
 
 
-def _check_parameter(label: str, name: str, annotation: Any, field: dict[str, Any], *, is_upload: bool) -> None:
-    """Build a model of this parameter alone, so that the message can name it."""
-    config = ConfigDict(allow_inf_nan=False, validate_default=True)
+def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool) -> None:
     try:
-        alone: type[BaseModel] = create_model("alone", __config__=config, **field)
-        schema = alone.model_json_schema()
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        schema = TypeAdapter(annotation).json_schema()
+    except _UNSUITABLE as error:
         raise _unsuitable(label, name, annotation) from error
     parts = list(_schemas(schema))
-    if not schema["properties"][name].keys() - {"title", "default", "description"}:
+    if not _has_type(schema):
         raise _unsuitable(label, name, annotation)
     if any(part.get("format") == "binary" for part in parts):
         raise TypeError(f"{label}: the parameter {name!r} contains bytes; use Upload for files")
     if not is_upload and any(part.get("format") == "upload" for part in parts):
         raise TypeError(f"{label}: the parameter {name!r} contains an Upload; use Upload or list[Upload] as the type")
-    if name in schema.get("required", ()):
-        return
-    try:
-        alone.model_validate({})
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise TypeError(f"{label}: the default of the parameter {name!r} does not match its type: {message}") from None
+
+
+def _check_defaults(label: str, model: type[TaskInput], fields: dict[str, tuple[Any, Any]]) -> None:
+    given = model.model_construct()
+    for name, (_, default) in fields.items():
+        if default is ...:
+            continue
+        try:
+            model.__pydantic_validator__.validate_assignment(given, _PREFIX + name, default)
+        except ValidationError as error:
+            what = f"the default of the parameter {name!r} does not match its type: {error.errors()[0]['msg']}"
+            raise TypeError(f"{label}: {what}") from None
 
 
 def _unsuitable(label: str, name: str, annotation: Any) -> TypeError:
@@ -220,7 +246,7 @@ def _schemas(value: Any) -> Iterator[dict[str, Any]]:
 def _check_returns(label: str, returns: Any) -> None:
     try:
         TypeAdapter(returns).json_schema(mode="serialization")
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
+    except _UNSUITABLE as error:
         raise TypeError(f"{label}: the return type cannot be represented in JSON ({returns!r})") from error
 
 
