@@ -60,6 +60,13 @@ def beating(ctx: Context, seconds: float = 0.0) -> float:
     return seconds
 
 
+@task(unique=("user_id", "year"))
+def report_of(user_id: str, year: int = 2026, seconds: float = 0.0) -> int:
+    """Sleep; one at a time for each user and year."""
+    time.sleep(seconds)
+    return year
+
+
 @task()
 def nothing() -> None:
     """Increment one counter for all tasks."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from celery import Celery
 from harness import ROOT
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from server.celery_app.tasks import register_tasks
 from server.sdk import signature
@@ -208,6 +208,8 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
         ({"queue": "a b"}, "queue must consist of"),
         ({"accepts": "image/*"}, "accepts must be a tuple"),
         ({"accepts": ("image",)}, "accepts must be a tuple"),
+        ({"unique": "value"}, "unique must be a tuple of parameters"),
+        ({"unique": ("other",)}, "unique must be a tuple of parameters"),
         ({"max_upload_bytes": 0}, "max_upload_bytes must be above 0"),
     ],
     ids=str,
@@ -220,6 +222,15 @@ def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, An
 def positional_free(value: int = 1) -> int:
     """A valid function."""
     return value
+
+
+def test_a_key_is_made_of_parameters_whose_equal_values_have_one_text() -> None:
+    def function(file: Upload, secret: SecretStr, some: set[str], other: list[int], when: date) -> None: ...
+
+    assert made(function, unique=("other", "when")).unique == ("other", "when")
+    for name in ("file", "secret", "some"):
+        with pytest.raises(ValueError, match="without uploads, secrets and sets"):
+            made(function, unique=("other", name))
 
 
 def test_a_name_is_taken_once() -> None:

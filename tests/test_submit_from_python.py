@@ -16,6 +16,7 @@ from server.sdk.errors import InvalidInput, TaskError, UnknownTaskType
 from server.services.client import Client
 from server.services.errors import TaskExpired
 from server.settings import Settings
+from server.store.errors import DuplicateTask
 
 
 def run(service: Service, code: str, folder: Path = ROOT, **env: str) -> str:
@@ -67,6 +68,17 @@ def test_the_input_and_the_options_are_checked_as_over_http(client: Client) -> N
     assert list(wrong.value.extra["errors"][0]["loc"]) == ["y"]
     with pytest.raises(InvalidInput, match="priority"):
         submit(client, "divide", x=1, y=2, priority="urgent")
+
+
+def test_a_submit_with_a_key_gets_the_earlier_task_or_its_id(client: Client) -> None:
+    first = submit(client, "ledgered", unique="from python", delay=3600)
+    assert submit(client, "ledgered", unique="from python") == first
+    with pytest.raises(DuplicateTask) as refused:
+        submit(client, "ledgered", unique="from python", on_conflict="reject")
+    assert refused.value.extra["task_id"] == first
+    assert submit(client, "ledgered", unique="from python", on_conflict="replace") != first
+    moved = {"debounce": "from python", "delay": 3600}
+    assert submit(client, "ledgered", **moved) == submit(client, "ledgered", seconds=1, **moved)
 
 
 def test_a_submit_has_the_options_of_one_over_http(service: Service, client: Client) -> None:

@@ -21,7 +21,7 @@ from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
-from server.store.record import FREE, PRIORITIES, Throttle
+from server.store.record import FREE, PRIORITIES, UNIQUE, Throttle, unique_key
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -88,6 +88,8 @@ class TaskDefinition:
     recognizes: Callable[[bytes], bool] | None = None
     max_upload_bytes: int | None = None
     throttle: Throttle = FREE
+    #: The parameters whose values are a key that only one unfinished task has.
+    unique: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the options; a ValueError names the invalid one."""
@@ -104,11 +106,27 @@ class TaskDefinition:
         self._require("priority", self.priority in PRIORITIES, f"must be one of {', '.join(PRIORITIES)}")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
         self._require("accepts", accepts, "must be a tuple of media types such as 'image/png' or 'text/*'")
+        self._require(
+            "unique", self._can_be_unique(), "must be a tuple of parameters, without uploads, secrets and sets"
+        )
         self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")
 
     def _require(self, option: str, holds: object, what: str) -> None:
         if not holds:
             raise ValueError(f"{self.name}: {option} {what}")
+
+    def _can_be_unique(self) -> bool:
+        """Return whether the parameters of `unique` have one JSON text for each value."""
+        if not isinstance(self.unique, tuple) or not set(self.unique) <= set(self.signature.names):
+            return False
+        return all(self.signature.has_one_json(name) for name in self.unique)
+
+    def unique_key(self, given: TaskInput) -> str:
+        """Return the key that only one unfinished task has; empty without parameters of `unique`."""
+        if not self.unique:
+            return ""
+        values = self.signature.arguments(given)
+        return unique_key(UNIQUE, pydantic_core.to_json([values[name] for name in self.unique]))
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Call the function; run an `async def` in an event loop of its own."""

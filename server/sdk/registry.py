@@ -41,6 +41,7 @@ def task(
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
+    unique: tuple[str, ...] = (),
 ) -> Callable[[F], F]: ...
 
 
@@ -65,6 +66,7 @@ def task(function: Any = None, /, **options: Any) -> Any:
         max_running: how many may run at the same time, over all workers; 0 means no limit.
         per_minute: how many may start in any minute, over all workers; 0 means no limit.
         limit_per_owner: whether these two limits apply to each owner.
+        unique: parameters whose values only one unfinished task of an owner has: a second submit gets that task.
 
     Raises:
         TypeError: the signature has an unsupported parameter; the message names it.
@@ -101,6 +103,7 @@ def _definition(
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
+    unique: tuple[str, ...] = (),
 ) -> TaskDefinition:
     text = getdoc(function) or ""
     return TaskDefinition(
@@ -117,6 +120,7 @@ def _definition(
         recognizes=recognizes,
         max_upload_bytes=max_upload_bytes,
         throttle=Throttle(max_running, per_minute, limit_per_owner),
+        unique=unique,
     )
 
 

@@ -97,6 +97,13 @@ class Signature:
         """Return the keyword arguments for the function, from a validated input."""
         return _arguments(given, self.names)
 
+    def has_one_json(self, name: str) -> bool:
+        """Return whether equal values of a parameter are equal as JSON: not of an upload, a secret or a set."""
+        if name in self.uploads:
+            return False
+        schema = TypeAdapter(self.model.model_fields[_PREFIX + name].annotation or Any).json_schema()
+        return not any(part.get("format") == "password" or part.get("uniqueItems") for part in _schemas(schema))
+
 
 def _arguments(given: BaseModel, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(given, _PREFIX + name) for name in names}

@@ -11,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from server.sdk.errors import InvalidInput
 from server.sdk.http import FetchError
 from server.services.webhooks import check_webhook_url
+from server.store.record import DEBOUNCE, UNIQUE, unique_key
 
 #: Maximum delay of a task, and maximum time to keep its record, in seconds.
 FARTHEST = 366 * 86_400
+
+#: The key of `unique` or `debounce`.
+Key = Annotated[str, Field(min_length=1, max_length=255)]
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
@@ -33,6 +37,12 @@ class Options:
     cancel_after: float = 0.0
     start_within: float = 0.0
     webhook: str = ""
+    #: Keys in their stored form, see `server.store.record.unique_key`.
+    unique: str = ""
+    unique_for: float = 0.0
+    on_conflict: str = ""
+    debounce: str = ""
+    max_delay: float = 0.0
 
     def identity(self) -> dict[str, Any]:
         """Return the options that are not the default, by name: equal in a release that has more options."""
@@ -53,6 +63,11 @@ class OptionsIn(BaseModel):
     cancel_after: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
     start_within: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
     webhook: str | None = None
+    unique: Key | None = None
+    unique_for: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    on_conflict: Literal["return", "reject", "replace"] | None = None
+    debounce: Key | None = None
+    max_delay: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
 
     @field_validator("not_before", mode="before")
     @classmethod
@@ -68,6 +83,22 @@ class OptionsIn(BaseModel):
             raise ValueError("should have a time zone, such as 2026-01-01T00:00:00Z")
         if value is not None and value - datetime.now(UTC) > timedelta(seconds=FARTHEST):
             raise ValueError("should be within 366 days")
+        return value
+
+    @field_validator("debounce")
+    @classmethod
+    def _may_wait(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not (info.data.get("delay") and info.data.get("not_before") is None):
+            raise ValueError("needs a delay, without not_before")
+        if value is not None and info.data.get("unique") is not None:
+            raise ValueError("cannot be used together with unique")
+        return value
+
+    @field_validator("max_delay")
+    @classmethod
+    def _bounds(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and (info.data.get("debounce") is None or value < info.data.get("delay", 0)):
+            raise ValueError("needs debounce, and must not be below delay")
         return value
 
     @field_validator("webhook")
@@ -103,4 +134,9 @@ def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool =
         cancel_after=read.cancel_after or 0.0,
         start_within=read.start_within or 0.0,
         webhook=read.webhook or "",
+        unique=unique_key(UNIQUE, read.unique.encode()) if read.unique else "",
+        unique_for=read.unique_for or 0.0,
+        on_conflict=read.on_conflict or "",
+        debounce=unique_key(DEBOUNCE, read.debounce.encode()) if read.debounce else "",
+        max_delay=read.max_delay or 0.0,
     )

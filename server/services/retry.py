@@ -26,7 +26,7 @@ from server.store.errors import (
     StorageFull,
     StoreUnavailable,
 )
-from server.store.record import NewTask, Record
+from server.store.record import UNIQUE, NewTask, Record
 from server.store.submit import IdempotencyKey, SubmitRequest
 
 #: Errors that the next task would have too.
@@ -152,6 +152,7 @@ def _begin(
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
     given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
+    is_unique = record.unique.startswith(UNIQUE)
     options = Options(
         priority=record.priority,
         tags=tuple(record.tags),
@@ -159,6 +160,9 @@ def _begin(
         cancel_after=record.cancel_after_ms / 1000,
         start_within=record.start_within_ms / 1000,
         webhook=record.webhook,
+        unique=record.unique if is_unique and not (changes and definition.unique) else "",
+        unique_for=record.unique_for_ms / 1000,
+        on_conflict="reject" if is_unique else "",
     )
     return Submission(store, definition, record.owner, request_id, options, key), given
 

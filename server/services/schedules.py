@@ -119,7 +119,7 @@ def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyK
     found = definition(schedule.task)
     with Submission(store, found, schedule.owner, request_id, schedule.run, key) as submission:
         accepted = submission.submit(schedule.validated(store.settings.allow_private_addresses))
-    if not accepted.replayed:
+    if not (accepted.replayed or accepted.deduplicated):
         store.schedules.record_run(schedule.name, accepted.record.id)
     return accepted
 
@@ -163,7 +163,7 @@ def _fire(store: Store, schedule: Schedule, fire_time: FireTime) -> None:
     with Submission(store, definition(schedule.task), schedule.owner, request_id, schedule.run) as submission:
         task = submission.prepare(schedule.validated(store.settings.allow_private_addresses))
         result = store_and_publish(store, SubmitRequest(schedule.owner, [task], fire_time=fire_time))
-        if result.passed:
+        if result.passed or result.existing:
             return
         if isinstance(outcome := result.outcomes[0], CoatcheckError):
             raise outcome

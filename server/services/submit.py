@@ -6,25 +6,31 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from server.sdk.definition import TaskDefinition
+from server.sdk.errors import InvalidInput
 from server.sdk.signature import TaskInput
 from server.services.options import Options
 from server.services.publish import first_record, store_and_publish
 from server.services.uploads import IncomingUploads
 from server.store import Store, ids
 from server.store.connection import UNREACHABLE
-from server.store.errors import CoatcheckError
+from server.store.errors import CoatcheckError, DuplicateTask
 from server.store.record import NewTask, Record, Status
 from server.store.submit import IdempotencyKey, SubmitRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A stored task, and its owner's number of unfinished tasks. `replayed`: an earlier request stored it."""
+    """A stored task, and its owner's number of unfinished tasks.
+
+    `replayed`: the answer to an earlier request, with the same idempotency key. `deduplicated`: an earlier task, with
+    the same key of `unique`.
+    """
 
     record: Record
     position: int | None
     unfinished: int
     replayed: bool = False
+    deduplicated: bool = False
 
 
 class Submission:
@@ -70,7 +76,8 @@ class Submission:
         """Store the task. From now on it will end as succeeded, failed or canceled.
 
         Raises:
-            QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused: nothing was stored. Also as `prepare`.
+            QuotaExceeded, QueueFull, StoreUnavailable, IdempotencyKeyReused, DuplicateTask: nothing was stored. Also as
+                `prepare`.
             AlreadyRetried: `retry_of` was retried before, and not `again`.
         """
         task = self.prepare(given, retry_of=retry_of)
@@ -78,7 +85,10 @@ class Submission:
         result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint, again=again))
         if result.replayed:
             record = self._replayed(result.replayed)
-            return Accepted(record, self.store.tasks.position(record), result.unfinished, replayed=True)
+            position = self.store.tasks.position(record)
+            return Accepted(record, position, result.unfinished, replayed=True, deduplicated=result.found)
+        if result.existing:
+            return self._existing(result.existing[0], result.unfinished)
         outcome = result.outcomes[0]
         if isinstance(outcome, CoatcheckError):
             raise outcome
@@ -90,7 +100,9 @@ class Submission:
 
         Raises:
             CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
+            InvalidInput: the type of the task does not allow one of its options.
         """
+        unique, on_conflict = self._one_of_a_kind(given)
         waits_for: tuple[str, ...] = ()
         if self.definition.uploads:
             waits_for = self.uploads.take_from_tasks(given)
@@ -110,12 +122,34 @@ class Submission:
             not_before_ms=options.not_before_ms,
             cancel_after_ms=int(options.cancel_after * 1000),
             start_within_ms=int(options.start_within * 1000),
+            unique=unique,
+            unique_for_ms=int(options.unique_for * 1000),
+            on_conflict=on_conflict,
             ttl=options.ttl,
             tags=options.tags,
             retry_of=retry_of,
             webhook=options.webhook,
             waits_for=waits_for,
         )
+
+    def _one_of_a_kind(self, given: TaskInput) -> tuple[str, str]:
+        """Return the key that only one task has, and what is done if another task has it (empty: there is no key)."""
+        options, definition = self._options, self.definition
+        if options.debounce:
+            if definition.uploads or definition.unique:
+                raise _unsuitable("debounce", f"{definition.name} has uploads, or is unique by its parameters")
+            return options.debounce, f"debounce {int(options.max_delay * 1000)}"
+        unique = options.unique or definition.unique_key(given)
+        if not unique and (options.unique_for or options.on_conflict):
+            raise _unsuitable("unique", "unique_for and on_conflict need it")
+        return unique, (options.on_conflict or "return") if unique else ""
+
+    def _existing(self, task_id: str, unfinished: int) -> Accepted:
+        """The task that has the key of this one: the same answer as for a new task."""
+        record = self.store.tasks.get_with_position(task_id)
+        if record is None:  # it has expired, and keeps its key for some time
+            raise DuplicateTask(task_id)
+        return Accepted(record, record.position, unfinished, deduplicated=not self._options.debounce)
 
     def keep(self) -> None:
         """Keep the uploads: the batch stores the task or discards it."""
@@ -131,3 +165,7 @@ class Submission:
 
     def _replayed(self, task_id: str) -> Record:
         return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
+
+
+def _unsuitable(option: str, why: str) -> InvalidInput:
+    return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [option], "msg": why}])

@@ -7,6 +7,7 @@ CoatcheckError                  the root: a request is refused, for a reason wit
 │   └── BytesExceeded           too many bytes of one owner
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
 ├── AlreadyRetried              a task was retried before
+├── DuplicateTask               another task has the key of `unique`
 └── those of `server.sdk.errors` and `server.services`, about inputs, uploads and tasks
 BlobMissing                     no blob has this key
 
@@ -170,6 +171,15 @@ class AlreadyRetried(CoatcheckError):
         super().__init__(f"It was retried already, as {retried_as}. `again=true` retries it again.", task_id=retried_as)
 
 
+class DuplicateTask(CoatcheckError):
+    """Another task has the key of `unique`; `task_id` names it."""
+
+    type = "duplicate-task"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The task {task_id} has this key.", task_id=task_id)
+
+
 class BlobMissing(Exception):
     """No blob has this key."""
 
@@ -194,6 +204,9 @@ register_error_types(
         ),
         "already-retried": ErrorType(
             "The task was retried already", "`task_id` is the new task. To make another, retry with `again=true`."
+        ),
+        "duplicate-task": ErrorType(
+            "There is such a task already", "`task_id` is the task with this key. Wait for its end, or follow it."
         ),
         "worker-lost": ErrorType(
             "The worker process died too often while it ran this task",

@@ -10,6 +10,7 @@ The names of its fields are one letter or two, because they are stored in memory
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
     ro retry of              ra retried as: the newest task that a retry made of this one
     dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
+    uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
@@ -18,6 +19,7 @@ The names of its fields are one letter or two, because they are stored in memory
     v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -106,6 +108,15 @@ def counted_bytes(value: bytes | str) -> int:
     return len(value) if len(value) > MAX_INLINE else 0
 
 
+#: The first letter of a key of `unique`, and of `debounce`.
+UNIQUE, DEBOUNCE = "u", "d"
+
+
+def unique_key(letter: str, text: bytes) -> str:
+    """Return the stored form of a key."""
+    return letter + hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
 #: No limit at all.
 FREE = Throttle()
 
@@ -133,6 +144,11 @@ class NewTask:
     tags: tuple[str, ...] = ()
     cancel_after_ms: int = 0
     start_within_ms: int = 0
+    #: A key that one task has, as `unique_key` returns it; ms for which it has it at least; and what is done if another
+    #: task has it: `return`, `reject`, `replace`, or `debounce <most ms after the first submit>`.
+    unique: str = ""
+    unique_for_ms: int = 0
+    on_conflict: str = ""
     retry_of: str = ""
     waits_for: tuple[str, ...] = ()
     webhook: str = ""
@@ -168,6 +184,10 @@ class NewTask:
             fields += ["ro", self.retry_of]
         if self.start_within_ms:
             fields += ["sw", self.start_within_ms]
+        if self.unique:
+            fields += ["uk", self.unique]
+        if self.unique_for_ms:
+            fields += ["uf", self.unique_for_ms]
         if self.webhook:
             fields += ["wh", self.webhook]
         if self.waits_for:
@@ -222,6 +242,8 @@ class Record:
     waits_for: list[str] = field(default_factory=list)
     webhook: str = ""
     start_within_ms: int = 0
+    unique: str = ""
+    unique_for_ms: int = 0
     #: The most recent of them, if there are many.
     earlier_attempts: list[PastAttempt] = field(default_factory=list)
     #: The time when it was queued, if it was scheduled before.
@@ -274,6 +296,8 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         retried_as=get(b"ra", b"").decode(),
         webhook=get(b"wh", b"").decode(),
         start_within_ms=_number(get(b"sw")) or 0,
+        unique=get(b"uk", b"").decode(),
+        unique_for_ms=_number(get(b"uf")) or 0,
         earlier_attempts=[_past_attempt(line) for line in raw[b"ds"].splitlines()] if b"ds" in raw else [],
         queued_ms=_number(get(b"sq")),
         position=position,

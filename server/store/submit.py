@@ -6,7 +6,7 @@ A batch therefore costs little more than a task, and a request repeated under an
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from server.store.errors import (
     AlreadyRetried,
     BytesExceeded,
     CoatcheckError,
+    DuplicateTask,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     QueueFull,
@@ -31,6 +32,9 @@ KEY_LIFE = 86_400
 #: Seconds before a pending request with a key no longer blocks others with the same key: its web process may have been
 #: killed. Two that overlap still store one task.
 PENDING_LIFE = 10
+
+#: Words of the script for a task that was not stored, because the named one has its key.
+_EXISTING = (b"found ", b"moved ")
 
 #: Seconds for which a batch is stored after the end of its tasks.
 BATCH_LIFE = 7 * 86_400
@@ -77,7 +81,8 @@ class SubmitRequest:
 class SubmitResult:
     """The result of a submit, and the owner's number of unfinished tasks.
 
-    `outcomes` has for each task the error that refused it, or its position in the queue (0: not queued yet).
+    `outcomes` has for each task the error that refused it, or its position in the queue (0: not queued yet, or not
+    stored because it is `existing`).
     """
 
     outcomes: list[CoatcheckError | int]
@@ -88,6 +93,10 @@ class SubmitResult:
     replayed: str | None = None
     #: The schedule's fire time has fired already, or is skipped: nothing was stored now.
     passed: bool = False
+    #: The tasks that have the keys of `unique` or `debounce`, by the number of the task that was not stored for that.
+    existing: Mapping[int, str] = field(default_factory=dict)
+    #: The earlier request got such a task.
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +136,10 @@ class Submits(Scripts):
                 request.batch,
                 tasks[0].id if tasks else "",
             )  # the same call, repeated after its answer was lost
-            return SubmitResult([0] * len(tasks), unfinished, now, None if own else first)
-        return SubmitResult([self._outcome(each, unfinished) for each in words], unfinished, now)
+            return SubmitResult([0] * len(tasks), unfinished, now, None if own else first, found=bool(words))
+        existing = {at: each.split()[1].decode() for at, each in enumerate(words) if each.startswith(_EXISTING)}
+        outcomes = [0 if at in existing else self._outcome(each, unfinished) for at, each in enumerate(words)]
+        return SubmitResult(outcomes, unfinished, now, existing=existing)
 
     def _arguments(self, request: SubmitRequest) -> list[Any]:
         """Return the arguments of `submit_tasks.lua`."""
@@ -167,6 +178,8 @@ class Submits(Scripts):
             return QuotaExceeded(unfinished, self._config.max_waiting_per_owner)
         if word.startswith(b"bytes-full "):
             return BytesExceeded(int(word.split()[1]), self._config.max_bytes_per_owner)
+        if word.startswith(b"duplicate "):
+            return DuplicateTask(word.split()[1].decode())
         if word == b"queue-full":
             limit = self._config.max_waiting_per_queue
             return QueueFull(f"{limit} tasks are waiting already.")
@@ -201,7 +214,8 @@ def _task_arguments(task: NewTask) -> list[Any]:
     fields = task.fields()
     return [
         *(task.id, task.task_type, task.queue, task.priority),
-        *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.start_within_ms, task.input),
+        *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.start_within_ms),
+        *(task.on_conflict, task.input),
         *(len(task.tags), *task.tags),
         *(len(fields), *fields),
     ]

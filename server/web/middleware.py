@@ -257,7 +257,7 @@ def _allow_origin(response: Response) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = (
         "Location, Operation-Location, Retry-After, ETag, Link, X-Request-ID, Preference-Applied, "
-        "Idempotency-Replayed, Content-Disposition, Content-Range, RateLimit, RateLimit-Policy"
+        "Idempotency-Replayed, Task-Deduplicated, Content-Disposition, Content-Range, RateLimit, RateLimit-Policy"
     )
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, QUERY"

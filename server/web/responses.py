@@ -16,7 +16,10 @@ from server.web.errors import rate_limit
 from server.web.reply import Reply
 
 #: Headers of a submit's answer, in addition to those of a status.
-OF_SUBMIT = ("Location", "Operation-Location", "RateLimit-Policy", "RateLimit", "Idempotency-Replayed")
+OF_SUBMIT = (
+    *("Location", "Operation-Location", "RateLimit-Policy", "RateLimit"),
+    *("Idempotency-Replayed", "Task-Deduplicated"),
+)
 
 #: Minimum and maximum of `Retry-After` in seconds.
 MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30
@@ -111,20 +114,23 @@ def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str,
 
 
 def accepted(given: Accepted) -> Response:
-    """Answer 202 with the status object."""
+    """Answer 202 with the status object; 200 with that of an earlier task that has the same key."""
     made = accepted_reply(store(), given, prefix())
     return Response(made.body, made.status, made.fields)
 
 
 def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
-    """Build the answer 202 with the status object."""
+    """Build the answer to a submit, see `accepted`."""
     record = given.record
     fields = when(record, seconds_to_start(store, record, given.position), store.clock)
     fields |= {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
     fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
     if given.replayed:
         fields["Idempotency-Replayed"] = "true"
-    return reply(*encoded(status_json(record, given.position, prefix)), 202, fields)
+    if given.deduplicated:
+        fields["Task-Deduplicated"] = "true"
+    status = 200 if given.deduplicated else 202
+    return reply(*encoded(status_json(record, given.position, prefix)), status, fields)
 
 
 def ended(record: Record) -> Response:

@@ -135,6 +135,10 @@ class TaskKeys(Prefixed):
         """A hash from owner to the bytes of the inputs, uploads and outputs of its tasks."""
         return f"{self.prefix}bytes_held"
 
+    def unique(self, owner: str, task_type: str, key: str) -> str:
+        """The id of the task that has a key of `unique` or `debounce`."""
+        return f"{self.prefix}unique:{owner}:{task_type}:{key}"
+
     def idempotency(self, owner: str, digest: str) -> str:
         """A hash with the outcome of the request with an idempotency key."""
         return f"{self.prefix}idempotency:{owner}:{digest}"

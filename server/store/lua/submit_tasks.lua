@@ -6,20 +6,27 @@
 --   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
 --   ('skip' or 'queue'), 'again' if a task that has been retried is retried again (''), then task by task:
 --   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
---   start within ms (0: at any time), input,
+--   start within ms (0: at any time), what is done if another task has its key ('': it has none, else 'return',
+--   'reject', 'replace' or 'debounce <most ms after the first submit, 0: any>'), input,
 --   how many tags, these, how many fields and values, these.
 -- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
---   scheduled) or the word of its refusal}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
---   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got.
--- Publishes the status of each task that is retried. Nobody knows the new ids yet.
+--   scheduled), the word of its refusal, or the task that has its key: 'found <id>' ('return'), 'moved <id>'
+--   ('debounce') or 'duplicate <id>' (it is refused)}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
+--   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got,
+--   and 'found' follows it if that was an earlier task.
+-- Publishes nothing of new tasks, since nobody knows their ids yet, but the status of each task that is replaced, moved or
+--   retried.
 --- @include "bytes"
 --- @include "clock"
+--- @include "finish"
 --- @include "followers"
 --- @include "ids"
 --- @include "indexes"
 --- @include "messages"
+--- @include "record"
 --- @include "schedules"
 --- @include "statistics"
+--- @include "unique"
 --- @include "values"
 local FIRST = 17
 local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -37,10 +44,9 @@ if now > deadline and (not ARGV[FIRST] or not exists(ARGV[FIRST])) then
   return {now, unfinished, 'late'}
 end
 if digest ~= '' then
-  local first = redis.call('HMGET', key, 'fingerprint', 'id')
-  if first[2] then
-    return {now, unfinished, first[1] == fingerprint and first[2] or 'reused'}
-  end
+  local first = redis.call('HMGET', key, 'fingerprint', 'id', 'found')
+  if first[2] and first[1] ~= fingerprint then return {now, unfinished, 'reused'} end
+  if first[2] then return {now, unfinished, first[2], first[3] and 'found' or nil} end
 end
 
 -- A schedule fires once for each fire time: the step that stores the task advances the schedule.
@@ -67,9 +73,9 @@ local function field(fields, name)
 end
 
 local waiting, bytes = {}, bytes_held(owner)
-local bytes_before = bytes
+local bytes_before, before = bytes, unfinished
 -- What is written once for all tasks that share it: the tasks of a type and status, and of a queue and priority.
-local indexed, queued = {}, {}
+local indexed, queued, places = {}, {}, {}
 
 local function group(groups, first, second)
   local name = first .. ' ' .. second
@@ -77,16 +83,14 @@ local function group(groups, first, second)
   return groups[name].ids
 end
 
-local function refused(task, task_bytes)
-  local queue = task.queue
-  task.retry_of = field(task.fields, 'ro')
-  local retried_as = task.retry_of and not again and redis.call('HGET', keys.task(task.retry_of), 'ra')
-  if retried_as then return 'retried ' .. retried_as end
-  if unfinished >= most_per_owner then return 'owner-full' end
+-- Return the word of a refusal. `replaced` is the record of the task that makes room for this one, if there is one.
+local function refused(queue, task_bytes, replaced)
+  if unfinished - (replaced and 1 or 0) >= most_per_owner then return 'owner-full' end
   if bytes >= most_bytes or bytes + task_bytes > most_bytes then return string.format('bytes-full %.0f', bytes) end
   waiting[queue] = waiting[queue]
     or redis.call('ZCARD', keys.queued(queue)) + redis.call('ZCARD', keys.throttled_in(queue))
-  if waiting[queue] >= most_per_queue then return 'queue-full' end
+  local leaves = replaced and replaced.s == 'queued' and replaced.q == queue
+  if waiting[queue] - (leaves and 1 or 0) >= most_per_queue then return 'queue-full' end
 end
 
 -- The step that stores a retry marks the earlier task, so that a second one finds it retried.
@@ -111,6 +115,7 @@ local function store(task)
   local id, due = task.id, math.max(task.delay > 0 and now + task.delay or 0, task.not_before)
   local sources = field(task.fields, 'dp')  -- the unfinished tasks whose files it needs, separated by commas
   local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
+  if task.on_conflict ~= '' then redis.call('SET', keys.unique(owner, task.type, field(task.fields, 'uk')), id) end
   if #task.input <= MAX_INLINE then
     table.insert(task.fields, 'i')
     table.insert(task.fields, task.input)
@@ -141,7 +146,7 @@ local function place(id, queue)
   return rank and rank + 1 or 0
 end
 
--- List and count what was stored, and publish the messages. Return the places of the queued tasks; those of one call
+-- List and count what was stored, and publish the messages. Note the places of the queued tasks; those of one call
 -- follow each other.
 local function publish_stored()
   for _, each in pairs(indexed) do
@@ -155,24 +160,76 @@ local function publish_stored()
     redis.call('HINCRBY', keys.stats, each.first .. ':submitted', #each.ids)
     count_flow(now, each.first, owner, 'arrived', #each.ids)
   end
-  local places = {}
   for _, each in pairs(queued) do
     enqueue_all(each.ids, each.first, each.second, now)
     local first = place(each.ids[1], each.first)
     for i, id in ipairs(each.ids) do places[id] = first + i - 1 end
   end
-  return places
+  if unfinished > before then redis.call('HINCRBY', keys.unfinished, owner, unfinished - before) end
+  indexed, queued, before = {}, {}, unfinished
+end
+
+local function replace(id, record)
+  publish_stored()  -- it may be a task of this call
+  finish(id, record, 'canceled', now)
+  unfinished, before = unfinished - 1, before - 1
+  if record.s == 'queued' and waiting[record.q] then waiting[record.q] = waiting[record.q] - 1 end
+end
+
+-- Give a scheduled task the input of this one, and a later time. Return the word of the answer.
+local function move(task, id, most_ms)
+  local record = redis.call('HMGET', keys.task(id), 'by', 'sw')
+  local size = tonumber(field(task.fields, 'by') or 0)
+  local more = size - (record[1] or 0)
+  if more > 0 and bytes + more > most_bytes then return string.format('bytes-full %.0f', bytes) end
+  bytes = bytes + more
+  local due = now + task.delay
+  if most_ms > 0 then due = math.min(due, math.max(now, submitted_ms(id) + most_ms)) end
+  redis.call('HDEL', keys.task(id), 'i')
+  redis.call('UNLINK', keys.input(id))
+  put_value(id, 'i', keys.input(id), task.input)
+  redis.call('HSET', keys.task(id), 'u', due, 'by', size)
+  redis.call('ZADD', keys.due, due, id)
+  if record[2] then redis.call('ZADD', keys.start_deadlines, due + record[2], id) end
+  redis.call('PUBLISH', keys.task(id), 'scheduled')
+  return 'moved ' .. id
+end
+
+-- Store a task, unless another one has its key. Return the word of the answer if it was not stored.
+local function take(task)
+  local size, replaced = tonumber(field(task.fields, 'by') or 0), nil
+  task.retry_of = field(task.fields, 'ro')
+  local retried_as = task.retry_of and not again and redis.call('HGET', keys.task(task.retry_of), 'ra')
+  if retried_as then return 'retried ' .. retried_as end
+  if task.on_conflict ~= '' then
+    local id, status = holder_of(keys.unique(owner, task.type, field(task.fields, 'uk')))
+    local most_ms = string.match(task.on_conflict, '^debounce (%d+)$')
+    if most_ms then
+      if status == 'scheduled' then return move(task, id, tonumber(most_ms)) end
+    elseif id and id ~= task.retry_of then
+      if task.on_conflict == 'return' then return 'found ' .. id end
+      local waits = status == 'queued' or status == 'scheduled' or status == 'retrying'
+      if task.on_conflict ~= 'replace' or not waits then return 'duplicate ' .. id end
+      replaced = id
+    end
+  end
+  local record = replaced and load(replaced)
+  local word = refused(task.queue, size, record)
+  if word then return word end
+  if replaced then replace(replaced, record) end
+  store(task)
+  bytes = bytes + size
 end
 
 -- Return the task whose arguments begin at `i`, and the beginning of the next one's.
 local function task_at(i)
-  local tags_from = i + 10
-  local fields_from = tags_from + ARGV[i + 9] + 1
+  local tags_from = i + 11
+  local fields_from = tags_from + ARGV[i + 10] + 1
   local fields_to = fields_from + ARGV[fields_from - 1] - 1
   return {
     id = ARGV[i], type = ARGV[i + 1], queue = ARGV[i + 2], priority = ARGV[i + 3], delay = tonumber(ARGV[i + 4]),
     not_before = tonumber(ARGV[i + 5]), cancel_after = tonumber(ARGV[i + 6]), start_within = tonumber(ARGV[i + 7]),
-    input = ARGV[i + 8],
+    on_conflict = ARGV[i + 8], input = ARGV[i + 9],
     tags = {unpack(ARGV, tags_from, fields_from - 2)}, fields = {unpack(ARGV, fields_from, fields_to)},
   }, fields_to + 1
 end
@@ -184,32 +241,30 @@ while i <= #ARGV do
 end
 local repeated = #tasks > 0 and redis.call('EXISTS', unpack(task_keys)) > 0  -- a call whose answer was lost
 
-local answer, stored, lines, before = {now, 0, 'stored'}, {}, {}, unfinished
+local answer, stored, lines, found = {now, 0, 'stored'}, 0, {}, nil
 for at, task in ipairs(tasks) do
   local word
   if not (repeated and exists(task.id)) then
-    local task_bytes = tonumber(field(task.fields, 'by') or 0)
-    word = refused(task, task_bytes)
-    if not word then
-      store(task)
-      bytes = bytes + task_bytes
-    end
+    word = take(task)
+    if not word then stored = stored + 1 end
   end
-  if not word then stored[#stored + 1] = task.id end
-  lines[at], answer[at + 3] = word and '' or task.id, word
+  found = word and string.match(word, '^found (.*)')
+  lines[at] = not word and task.id or found or string.match(word, '^moved (.*)') or ''
+  answer[at + 3] = word
 end
 
-local places = publish_stored()
+publish_stored()
+count_bytes(owner, bytes - bytes_before)
 for at, task in ipairs(tasks) do
   answer[at + 3] = answer[at + 3] or tostring(places[task.id] or repeated and place(task.id, task.queue) or 0)
 end
-if unfinished > before then
-  redis.call('HINCRBY', keys.unfinished, owner, unfinished - before)
-  count_bytes(owner, bytes - bytes_before)
-  if schedule ~= '' then
-    set_fire_time(schedule, tonumber(ARGV[14]))
-    redis.call('HDEL', keys.schedule(schedule), 'error')
-    redis.call('LPUSH', keys.schedule_runs(schedule), stored[1] .. ' ' .. ARGV[13])
+if schedule ~= '' and (stored > 0 or found) then
+  set_fire_time(schedule, tonumber(ARGV[14]))
+  redis.call('HDEL', keys.schedule(schedule), 'error')
+  if found then
+    redis.call('HINCRBY', keys.schedule(schedule), 'skipped', 1)
+  else
+    redis.call('LPUSH', keys.schedule_runs(schedule), lines[1] .. ' ' .. ARGV[13])
     redis.call('LTRIM', keys.schedule_runs(schedule), 0, MAX_RUNS - 1)
   end
 end
@@ -217,8 +272,10 @@ if batch ~= '' then
   redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[11])
   redis.call('EXPIRE', keys.batch(batch), ARGV[10])
 end
-if digest ~= '' and (#stored > 0 or batch ~= '') then
-  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', batch ~= '' and batch or stored[1])
+local first = batch ~= '' and batch or lines[1]
+if digest ~= '' and first and first ~= '' then
+  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', first)
+  if found and batch == '' then redis.call('HSET', key, 'found', 1) end
   redis.call('EXPIRE', key, ARGV[8])
 end
 answer[2] = unfinished

@@ -6,14 +6,14 @@ from typing import Any
 
 from flask import request
 
-from server.services.options import Options, parse_options
+from server.services.options import Options, OptionsIn, parse_options
 from server.store.api_keys import Caller
 from server.store.submit import IdempotencyKey
 from server.web.current import store
 from server.web.errors import Problem
 
 #: The options that an item of a batch, or a schedule, may have in its JSON body.
-NESTED = ("delay", "not_before", "priority", "tag", "ttl", "cancel_after", "start_within", "webhook")
+NESTED = tuple(OptionsIn.model_fields)
 
 _DURATION = re.compile(r"(\d{1,9})([smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}

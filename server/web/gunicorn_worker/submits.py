@@ -199,7 +199,7 @@ def _plain(head: Head) -> _Plain | None:
             return None
         fields[key] = value
     kind = definition(match[2])
-    if kind.uploads or fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
+    if kind.uploads or kind.unique or fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
         return None
     arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
     return _Plain(match[1], kind, arrival, key, fields.get("x-request-id", ""))

@@ -9,7 +9,7 @@ CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
 OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
 OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
-OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full")
+OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
 
 
 def json_of(schema: Media) -> dict[str, Media]:

@@ -40,6 +40,11 @@ _OPTIONS = {
     "ttl": "Seconds to keep the record and its files after the end.",
     "cancel_after": "Seconds after acceptance at which the task is canceled.",
     "start_within": "Seconds after it is due: a task that has not started by then is canceled.",
+    "unique": "A key that only one unfinished task of this type and owner has.",
+    "unique_for": "Seconds after acceptance for which the key is kept, even if the task ends before.",
+    "on_conflict": "If another task has the key: `return` it, `reject` this one, or `replace` the other if it waits.",
+    "debounce": "A key. While its task is scheduled, a submit replaces the input and moves the time on by `delay`.",
+    "max_delay": "The most seconds by which `debounce` moves a task on after its first submit.",
     "webhook": "An https URL that receives the signed status object when the task has ended.",
 }
 
@@ -132,6 +137,7 @@ HEADERS: dict[str, Any] = {
     "RateLimit-Policy": _headed("The limit that RateLimit counts down.", '"unfinished";q=10000'),
     "Preference-Applied": _headed("The wait that was granted (RFC 7240).", "wait=10"),
     "Idempotency-Replayed": _headed("`true` if the answer repeats the first one for this key.", "true"),
+    "Task-Deduplicated": _headed("`true` if the answer is an earlier task with the same key.", "true"),
     "Link": _headed("The next page (RFC 8288).", f'<{_BASE}/tasks?cursor={_TASK_ID}>; rel="next"'),
     "Accept-Ranges": _headed("Range requests are supported.", "bytes"),
     "Content-Range": _headed("The range of the bytes, and the total size.", "bytes 0-1023/5120"),

@@ -23,7 +23,6 @@ _SAMPLES = {
     "application/pdf": {"data": "JVBERi0xLjQK", "filename": "letter.pdf"},
 }
 
-_ADDRESSES = ("Location", "Operation-Location")
 _LINKS = ("status", "result", "cancel", "files")
 
 _PROBLEMS = (
@@ -96,9 +95,10 @@ def _submit_route(definition: TaskDefinition, components: Components) -> Route:
         (
             Answer(
                 200,
-                "With `wait`: the task has ended in time; its status with the result.",
+                "With `wait`: the task has ended in time; its status with the result. With `unique`: the status of the "
+                "earlier task with this key.",
                 {"application/json": {"allOf": [reference(status_name(definition)), _with_result(definition)]}},
-                (*CACHED, *_ADDRESSES, "Preference-Applied", "Idempotency-Replayed"),
+                (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed", "Task-Deduplicated"),
                 _LINKS,
             ),
             Answer(
@@ -121,7 +121,7 @@ def _submit_route(definition: TaskDefinition, components: Components) -> Route:
 
 def _with_result(definition: TaskDefinition) -> Schema:
     result = {"anyOf": [reference(result_name(definition)), {"type": "null"}]}
-    return {"properties": {"result": result}, "required": ["result"]}
+    return {"properties": {"result": result}}
 
 
 def _description(definition: TaskDefinition) -> str:

@@ -26,7 +26,7 @@ MAX_JITTER = 3600
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 #: The accepted options. The schedule itself determines when its tasks are due.
-OPTIONS = tuple(name for name in NESTED if name not in ("delay", "not_before"))
+OPTIONS = tuple(name for name in NESTED if name not in ("delay", "not_before", "debounce", "max_delay"))
 
 
 class ScheduleRequest(BaseModel):

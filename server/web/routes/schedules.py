@@ -287,6 +287,7 @@ def delete_schedule(name: str) -> Response:
     "schedules",
     "Run a schedule now",
     (
+        status_with(200, "The earlier task with the same key of `unique`.", *TICKET_HEADERS, "Task-Deduplicated"),
         status_with(
             202,
             "Stored and queued.",

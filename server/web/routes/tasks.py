@@ -263,7 +263,7 @@ def _look_for_end(held: ParkedRequest) -> tuple[Response, bool]:
         return held.first, True
     if not record.status.done and not held.over:
         return held.first, False
-    response = ended(record) if record.status.done else status_answer(record, 202)
+    response = ended(record) if record.status.done else status_answer(record, held.first.status_code)
     response.headers.update({name: held.first.headers[name] for name in OF_SUBMIT if name in held.first.headers})
     return response, record.status.done
 

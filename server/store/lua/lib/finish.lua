@@ -2,6 +2,7 @@
 --- @include "clock"
 --- @include "followers"
 --- @include "statistics"
+--- @include "unique"
 -- Make maintenance check the tasks that wait for a file of this one in its next round.
 local function tell_dependents(id, now)
   local dependents = redis.call('SMEMBERS', keys.dependents(id))
@@ -40,6 +41,7 @@ local function finish(id, record, to, now, ...)
   end
   redis.call('ZADD', keys.expiry, expires, id)
   if record.wh then redis.call('ZADD', keys.webhooks, now, id) end
+  if record.uk then release_unique(id, record, now) end
   if redis.call('HINCRBY', keys.unfinished, record.o, -1) <= 0 then
     redis.call('HDEL', keys.unfinished, record.o)
   end

@@ -50,12 +50,13 @@ class BatchRequest(BaseModel):
 
 
 class BatchTask(WireObject):
-    """An accepted item. A replayed answer only has `task_id` and `links`."""
+    """An accepted item. A replayed answer only has `task_id` and `links`; an earlier task has no `status` here."""
 
     task_id: str
     links: StatusLinks
     task: str = Field(default_factory=str)
     status: Status = Field(default_factory=lambda: Status.QUEUED)
+    deduplicated: bool = Field(default_factory=bool, description="An earlier task has the same key of `unique`.")
 
 
 class BatchRefusal(WireObject):
@@ -179,9 +180,8 @@ def submit_batch() -> Response:
             store().submits.release_key(key)
     if result.replayed:
         return _replayed(result.replayed, prepared)
-    outcomes = iter(result.outcomes)
+    outcomes, base = iter([result.existing.get(at, each) for at, each in enumerate(result.outcomes)]), prefix()
     answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
-    base = prefix()
     return _ticket(batch_id, [_line(answer, result.now_ms, base) for answer in answers])
 
 
@@ -241,14 +241,20 @@ def _tidy(prepared: Sequence[Prepared], stored: bool) -> None:
             each[0].uploads.discard()
 
 
-def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | int) -> NewTask | Problem:
-    if not isinstance(outcome, CoatcheckError):
+def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | int | str) -> NewTask | Line | Problem:
+    """The item's task, the earlier one that has its key (an id), or the problem."""
+    if isinstance(outcome, int):
         return task
     submission.uploads.discard()
-    return as_problem(outcome)
+    if isinstance(outcome, CoatcheckError):
+        return as_problem(outcome)
+    found = {"deduplicated": True} if task.on_conflict == "return" else {}
+    return {"task_id": outcome, "links": links(outcome, prefix()), "task": task.task_type, **found}
 
 
-def _line(answer: NewTask | Problem, now_ms: int, base: str) -> Line:
+def _line(answer: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
+    if isinstance(answer, dict):
+        return answer
     if isinstance(answer, Problem):
         return _refusal(answer, base)
     status = first_status(answer, now_ms)

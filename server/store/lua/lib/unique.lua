@@ -1,0 +1,24 @@
+--- @include "ids"
+-- One task of an owner and a type has a key: that of `unique`, or of `debounce`. The key holds its id until it ends, or
+-- for `uf` ms after its submit if that is later.
+local ENDED = {succeeded = true, failed = true, canceled = true}
+
+-- The task that has a key, and its status (nil: its record is gone). A key never outlives a lost record that nobody
+-- could end any more.
+local function holder_of(key)
+  local id = redis.call('GET', key)
+  local status = id and redis.call('HGET', keys.task(id), 's') or nil
+  if id and (status and not ENDED[status] or redis.call('PTTL', key) > 0) then return id, status end
+end
+
+-- A task with a key has ended; the record has the field 'uk'.
+local function release_unique(id, record, now)
+  local key = keys.unique(record.o, record.n, record.uk)
+  if redis.call('GET', key) ~= id then return end
+  local kept = redis.call('HGET', keys.task(id), 'uf')
+  if kept and submitted_ms(id) + kept > now then
+    redis.call('PEXPIREAT', key, submitted_ms(id) + kept)
+  else
+    redis.call('DEL', key)
+  end
+end

@@ -1,0 +1,96 @@
+"""A submit with a key may be sent twice, since its answer may be lost: it acts once, whatever happens on a conflict."""
+
+from typing import Any
+
+import pytest
+from submitting import prepare
+
+from server.store import Store
+from server.store.errors import DuplicateTask
+from server.store.record import UNIQUE, NewTask, Status, unique_key
+from server.store.submit import SubmitRequest, SubmitResult
+
+KEY = unique_key(UNIQUE, b"k")
+
+
+def make(store: Store, **options: Any) -> NewTask:
+    """A task that is ready to be stored, with the key."""
+    return prepare(store, unique=KEY, **options)
+
+
+def store_tasks(store: Store, *tasks: NewTask) -> SubmitResult:
+    """Store tasks in one step."""
+    return store.submits.submit(SubmitRequest("alice", tasks))
+
+
+def statuses(store: Store, *tasks: NewTask) -> list[Status | None]:
+    """The status of each."""
+    records = [store.tasks.get(task.id) for task in tasks]
+    return [record.status if record else None for record in records]
+
+
+@pytest.mark.parametrize("way", ["return", "reject", "replace"])
+def test_a_call_that_is_sent_again_acts_once(store: Store, way: str) -> None:
+    first, second = make(store), make(store, on_conflict=way)
+    store_tasks(store, first)
+    answers = [store_tasks(store, second) for _ in range(2)]
+    if way == "return":
+        assert [answer.existing for answer in answers] == [{0: first.id}] * 2
+    elif way == "reject":
+        assert [type(answer.outcomes[0]) for answer in answers] == [DuplicateTask] * 2
+    else:
+        assert [answer.outcomes for answer in answers] == [[1], [1]]
+    gone = way == "replace"
+    assert statuses(store, first, second) == ([Status.CANCELED, Status.QUEUED] if gone else [Status.QUEUED, None])
+    assert store.redis.hget(store.keys.unfinished, "alice") == b"1"
+    assert store.redis.zcard(store.keys.queued("default")) == 1
+
+
+def test_a_task_replaces_one_of_its_own_call(store: Store) -> None:
+    tasks = [prepare(store), make(store), make(store, on_conflict="replace"), prepare(store)]
+    assert store_tasks(store, *tasks).unfinished == 3
+    assert statuses(store, *tasks) == [Status.QUEUED, Status.CANCELED, Status.QUEUED, Status.QUEUED]
+    assert store.redis.hget(store.keys.unfinished, "alice") == b"3"
+    assert store.redis.zcard(store.keys.queued("default")) == 3
+    assert store.redis.zcard(store.keys.index("alice", "divide", "queued")) == 3
+    assert store.redis.zcard(store.keys.index("alice", "divide", "canceled")) == 1
+
+
+def test_a_replaced_task_never_starts(store: Store) -> None:
+    first, second = make(store), make(store, on_conflict="replace")
+    store_tasks(store, first)
+    store_tasks(store, second)
+    assert store.tasks.claim(first.id, "w/1") is None
+    assert store.tasks.claim(second.id, "w/1") is not None
+
+
+def test_the_key_belongs_to_an_owner(store: Store) -> None:
+    store_tasks(store, make(store))
+    other = prepare(store, "bob", unique=KEY)
+    assert store.submits.submit(SubmitRequest("bob", [other])).outcomes == [2]
+
+
+def test_the_end_of_an_earlier_holder_frees_no_key(store: Store) -> None:
+    first, second = make(store), make(store, on_conflict="replace")
+    store_tasks(store, first)
+    store.redis.delete(store.keys.unique("alice", "divide", KEY))  # lost, as after a FLUSH
+    store_tasks(store, second)
+    store.tasks.cancel(first.id)
+    assert store.redis.get(store.keys.unique("alice", "divide", KEY)) == second.id.encode()
+    store.tasks.cancel(second.id)
+    assert not store.redis.exists(store.keys.unique("alice", "divide", KEY))
+
+
+def test_a_holder_whose_record_was_lost_is_replaced(store: Store) -> None:
+    first, second = make(store), make(store)
+    store_tasks(store, first)
+    store.redis.delete(store.keys.task(first.id))
+    assert store_tasks(store, second).existing == {}
+
+
+def test_a_lost_attempt_keeps_the_key(store: Store) -> None:
+    first, second = make(store), make(store)
+    store_tasks(store, first)
+    assert store.tasks.claim(first.id, "w/1")
+    store.leases.release(first.id, "w/1", crashed=True)
+    assert store_tasks(store, second).existing == {0: first.id}
