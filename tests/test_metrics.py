@@ -1,21 +1,27 @@
 """Health and metrics through real HTTP: what is told, and that each web process tells the same."""
 
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
 import httpx
 import pytest
-from harness import Service, eventually
+from harness import ROOT, Service, eventually
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
+
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with two web processes."""
     folder = tmp_path_factory.mktemp("two")
-    with Service(folder, TASK_MODULES="sample_tasks", WEB_CONCURRENCY="2") as made:
+    with Service(folder, TASK_MODULES="sample_tasks", WEB_CONCURRENCY="2", ALLOW_PRIVATE_ADDRESSES="true") as made:
         yield made.start()
 
 
@@ -96,3 +102,111 @@ def test_a_web_process_opens_no_more_connections_than_the_readme_says(fresh: Ser
 
     assert set(answers) == {200}
     assert len(fresh.redis.client.client_list()) - 1 <= 2 + 10
+
+
+def test_wait_and_run_times_are_histograms(two: Service) -> None:
+    before = figures(two.http.get("/metrics"))
+    name = "coatcheck_task_run_seconds_{}[{}('task', 'reports')]".format
+    two.wait_for(two.submit("reports", seconds=0.6))
+
+    found = figures(two.http.get("/metrics"))
+
+    for metric in ("run", "wait"):
+        counted = f"coatcheck_task_{metric}_seconds_count[('task', 'reports')]"
+        assert found[counted] == before[counted] + 1
+    within = {bound: name("bucket", f"('le', '{bound}'), ") for bound in ("0.5", "2.5", "+Inf")}
+    assert [found[each] - before[each] for each in within.values()] == [0, 1, 1]
+    assert 0.5 < found[name("sum", "")] - before[name("sum", "")] < 2.5
+
+
+def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> None:
+    task_id = two.submit("divide", x=1, y=2)
+    two.wait_for(task_id)
+
+    def counted(method: str, route: str, status: str) -> float:
+        name = f"coatcheck_http_requests_total[('method', '{method}'), ('route', '{route}'), ('status', '{status}')]"
+        return figures(two.http.get("/metrics")).get(name, 0)
+
+    calls = [
+        ("GET", f"/tasks/{task_id}", {}, "/tasks/{task_id}", "2xx"),  # the loop answers, without Flask
+        ("GET", f"/tasks/{task_id}", {"Accept": "application/json"}, "/tasks/{task_id}", "2xx"),  # Flask does
+        ("GET", f"/tasks/{task_id}/result", {}, "/tasks/{task_id}/result", "2xx"),
+        ("GET", "/health/live", {}, "/health/live", "2xx"),
+        ("POST", "/tasks/divide", {}, "/tasks/{name}", "2xx"),
+        ("POST", "/tasks/divide", {"Prefer": "wait=1"}, "/tasks/{name}", "2xx"),
+        ("POST", "/tasks/nope", {}, "/tasks/{name}", "4xx"),
+        ("GET", "/tasks/nope", {}, "/tasks/{task_id}", "4xx"),
+        ("GET", "/wp-login.php", {}, "*", "4xx"),
+    ]
+    expected = {(method if route != "*" else "*", route, status): 0.0 for method, _, _, route, status in calls}
+    time.sleep(6)  # until both processes have added what the tests before have asked
+    before = {each: counted(*each) for each in expected}
+    for method, path, headers, route, status in calls:
+        body = {"json": {"x": 1, "y": 2}} if method == "POST" else {}
+        for _ in range(6):  # each on a connection of its own, so that both processes take some
+            answer = httpx.request(method, two.url + path, headers=headers, **body)
+            assert f"{answer.status_code // 100}xx" == status, answer.text
+        expected[method if route != "*" else "*", route, status] += 6
+
+    eventually(lambda: {each: counted(*each) - before[each] for each in expected} == expected, seconds=15)
+
+
+def test_a_server_tells_what_its_maintenance_did_and_what_it_uses(two: Service) -> None:
+    def found() -> dict[str, float]:
+        return figures(two.http.get("/metrics"))
+
+    eventually(lambda: found().get("coatcheck_maintenance_runs_total[('service', 'pruner')]", 0) > 3)
+    told = found()
+    for service in ("leader", "heartbeat", "scheduler", "rescuer", "pruner", "webhook_sender", "blob_cleanup"):
+        assert told[f"coatcheck_maintenance_seconds_total[('service', '{service}')]"] > 0
+        last = told[f"coatcheck_maintenance_last_run_timestamp_seconds[('service', '{service}')]"]
+        assert 0 <= time.time() - last < 60
+    used = two.redis.client.info("memory")["used_memory"]
+    assert 0.5 < told["coatcheck_redis_memory_bytes[]"] / used < 2
+    assert 2 <= told["coatcheck_redis_connections[]"] < told["coatcheck_redis_connections_limit[]"]
+
+
+def test_files_and_webhooks_are_counted(two: Service, tmp_path: Path) -> None:
+    before = figures(two.http.get("/metrics"))
+    picture = tmp_path / "cat.png"
+    Image.effect_noise((200, 200), 50).save(picture)
+    answer = two.http.post(
+        "/tasks/thumbnail?webhook=https://127.0.0.1:1/hook",
+        content=picture.read_bytes(),
+        headers={"Content-Type": "image/png"},
+    )
+    two.wait_for(answer.json()["task_id"])
+
+    def found() -> dict[str, float]:
+        now = figures(two.http.get("/metrics"))
+        return {name: value - before[name] for name, value in now.items() if name in before}
+
+    assert found()["coatcheck_webhooks_pending[]"] == 1
+    size = picture.stat().st_size
+    assert found()["coatcheck_stored_bytes[]"] >= size
+    assert found()["coatcheck_blob_bytes[]"] >= size
+    eventually(lambda: found()["coatcheck_webhook_attempts_total[('outcome', 'retried')]"] == 1)
+
+
+def test_the_docs_list_every_metric_with_its_labels(two: Service) -> None:
+    two.wait_for(two.submit("divide", x=1, y=2))
+    eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
+
+    told = families(two)
+    documented = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(\w+)` \| ([^|]*)\|", METRICS_PAGE.read_text(), re.MULTILINE)
+    }
+
+    assert documented == told
+
+
+def families(service: Service) -> dict[str, set[str]]:
+    """Each metric's name, and its labels."""
+    text = service.http.get("/metrics").text
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: {
+            label for sample in family.samples for label in sample.labels if label != "le"
+        }
+        for family in text_string_to_metric_families(text)
+    }

@@ -31,7 +31,7 @@ from server.store.listing import Listing
 from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, FlowStats, HourlyStats, Queues
+from server.store.stats import Counters, FlowStats, Histograms, HourlyStats, Queues, Usage
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -126,6 +126,16 @@ class Store:
     def flow_stats(self) -> FlowStats:
         """Arrivals, waits and ends by task type and owner."""
         return FlowStats(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def histograms(self) -> Histograms:
+        """Wait and run times by task type."""
+        return Histograms(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Memory, connections and bytes in use."""
+        return Usage(self.redis, self.settings, self.clock)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

@@ -17,6 +17,10 @@ from server.store.lua import Scripts
 LEASE = 30
 
 
+#: Counters of attempts. One that failed is retried, or given up after the last attempt or a 410.
+OUTCOMES = ("delivered", "retried", "given_up")
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
     """One delivery: its start (ms since 1970), its duration, and the HTTP status or the reason for its absence."""
@@ -44,21 +48,26 @@ class Webhooks(Scripts):
         """Count the due webhooks."""
         return int(self.redis.zcount(self.keys.webhooks, 0, self.now_ms()))
 
+    def pending_count(self) -> int:
+        """Count the undelivered webhooks."""
+        return int(self.redis.zcard(self.keys.webhooks))
+
     def lease_due(self) -> tuple[str, int] | None:
         """Return a due webhook and its lease, or None."""
         lease, *ids = self._call("lease_webhooks", 1, LEASE * 1000)
         return (ids[0].decode(), int(lease)) if ids else None
 
     def record_attempts(
-        self, task_id: str, lease: int, tries: list[DeliveryAttempt], wait_seconds: float | None
+        self, task_id: str, lease: int, tries: list[DeliveryAttempt], wait_seconds: float | None, outcome: str = ""
     ) -> bool:
         """Store the attempts of a leased webhook, and the time of the next one (None: never).
 
-        Return False if the lease has expired or the record is deleted: the attempt does not count.
+        `outcome` is the counter of the last attempt, one of `OUTCOMES`; empty if nothing was sent. Return False if the
+        lease has expired or the record is deleted: the attempt does not count.
         """
         wait = "" if wait_seconds is None else int(wait_seconds * 1000)
         kept = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
-        return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait))
+        return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait, outcome))
 
     def send_again(self, task_id: str) -> bool:
         """Make the webhook of an ended task due now. Return False if it has none, or the task has not ended."""

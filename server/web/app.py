@@ -3,9 +3,10 @@
 from flask import Flask
 
 from server.store import Store
+from server.store.stats import Tally
 from server.web import errors, middleware
 from server.web.addresses import Located, Locator
-from server.web.current import EXTENSION, LOCATOR, ROUTES
+from server.web.current import EXTENSION, LOCATOR, REQUESTS, ROUTES
 from server.web.routes import (
     catalog,
     events,
@@ -18,14 +19,14 @@ from server.web.routes import (
     webhooks,
 )
 from server.web.routes.many import batches, bulk, task_list, task_query
-from server.web.routes.operate import audit, failures, keys, queues
+from server.web.routes.operate import audit, failures, keys, metrics, queues
 from server.web.ui import docs, ui
 from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
     *(tasks, events, files, inputs, failures, task_list, bulk, task_query, batches, webhooks, schedules),
-    *(catalog, queues, keys, audit, health, docs),
+    *(catalog, queues, keys, audit, health, metrics, docs),
 )
 
 
@@ -33,6 +34,7 @@ def create_app(store: Store) -> Flask:
     """Create the WSGI application over a store. Nothing connects before the first request."""
     app = Flask("server.web", static_folder=None, template_folder="ui/templates")
     app.extensions[EXTENSION] = store
+    app.extensions[REQUESTS] = Tally(lambda: store.counters, store.keys.http_requests)
     app.config["MAX_CONTENT_LENGTH"] = store.settings.max_upload_bytes
     app.url_map.strict_slashes = True
     middleware.install(app)

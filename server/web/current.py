@@ -6,18 +6,26 @@ from typing import TypeVar
 from flask import current_app
 
 from server.store import Store
+from server.store.stats import Tally
 
 T = TypeVar("T")
 
-#: The keys of the store, the locator and the routes among Flask's extensions.
+#: The keys of the store, the locator, the routes and the counts of requests among Flask's extensions.
 EXTENSION = "coatcheck"
 LOCATOR = "coatcheck.locator"
 ROUTES = "coatcheck.routes"
+REQUESTS = "coatcheck.requests"
 
 
 def store() -> Store:
     """Return the store of the current application."""
     found: Store = current_app.extensions[EXTENSION]
+    return found
+
+
+def requests() -> Tally:
+    """Return the counts of the current application's requests."""
+    found: Tally = current_app.extensions[REQUESTS]
     return found
 
 

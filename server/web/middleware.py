@@ -5,7 +5,7 @@ import logging
 import random
 import re
 import time
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -16,8 +16,9 @@ from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
 from server.web import audited, long_poll
 from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
-from server.web.current import store
+from server.web.current import requests, store
 from server.web.errors import Problem
+from server.web.openapi.route import template
 from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
 from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
@@ -41,12 +42,17 @@ NO_KEY = (
 )
 
 #: Endpoints that a key with the role metrics may call. They name neither tasks nor owners.
-_FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "health.metrics"})
+_FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.metrics"})
 
 #: Statuses without a body. Flask would set Content-Type: text/html for them.
 _EMPTY = (204, 303, 304)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: The method and route of requests without a route: scanners must not make metrics.
+UNROUTED = "* *"
+
+_template = cache(template)
 
 #: The environment of a WSGI request.
 Environ = dict[str, Any]
@@ -236,8 +242,21 @@ def _end(response: Response) -> Response:
         audited.record(response)
     make_absolute(response.headers, base())
     _allow_origin(response)
+    _count(status)
     log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))
     return response
+
+
+def _count(status: int) -> None:
+    """Count the request by method, route and status class, for `GET /metrics`.
+
+    Gunicorn's loop flushes the counts. Under other servers a request does, if it has just used Redis.
+    """
+    rule = request.url_rule
+    name = f"{request.method} {_template(rule.rule)}" if rule is not None else UNROUTED
+    requests().add(f"{name}:{status // 100}")
+    if request.endpoint not in _PUBLIC and status < 500 and requests().due():
+        requests().flush()
 
 
 def log_request(method: str, path: str, status: int, began: float, request_id: str, task_id: str | None) -> None:

@@ -22,6 +22,7 @@ from server.services.schedules import Schedule, put
 from server.services.submit import Submission
 from server.store import Store
 from server.store.record import Status
+from server.store.stats import Tally
 
 
 def submit(store: Store, owner: str = "alice", **options: Any) -> str:
@@ -68,7 +69,7 @@ def test_who_is_not_the_leader_does_nothing(store: Store) -> None:
     idle = Leader(store, "one")
     store.leases.elect_leader("two")
 
-    assert [service(store, idle).round() for service in (Scheduler, Rescuer, Pruner)] == [0, 0, 0]
+    assert [service(store, idle).round() for service in (Scheduler, Rescuer, Pruner)] == [None, None, None]
     assert status(store, task_id) is Status.SCHEDULED
 
 
@@ -183,16 +184,47 @@ class Counting:
         return 3
 
 
+class Idle:
+    """A service whose work another worker does."""
+
+    name = "idle"
+    interval = 0.01
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def round(self) -> None:
+        """Do nothing."""
+        self.rounds += 1
+
+
 def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: Store) -> None:
-    service = Counting()
-    runner = Runner(service, store, 0.5)
+    service, tally = Counting(), Tally(lambda: store.counters, store.keys.maintenance)
+    runner = Runner(service, tally, 0.5)
     runner.start()
     eventually(lambda: service.rounds >= 4)
     runner.stop()
     runner.join(5)
+    tally.flush()
 
     assert not runner.is_alive()
-    assert store.counters.statistics()["maintenance:counting"] == 3 * (service.rounds - 1)
+    counts = store.counters.read(store.keys.maintenance)
+    assert 0 < counts.pop("counting:us") < 30e6
+    assert counts.pop("counting:last_ms") == pytest.approx(store.counters.now_ms(), abs=5_000)
+    done = service.rounds - 1
+    assert counts == {"counting:runs": done, "counting:items": 3 * done, "counting:failures": 1}
+
+
+def test_a_round_that_another_worker_does_is_not_counted(store: Store) -> None:
+    service, tally = Idle(), Tally(lambda: store.counters, store.keys.maintenance)
+    runner = Runner(service, tally, 0.5)
+    runner.start()
+    eventually(lambda: service.rounds >= 3)
+    runner.stop()
+    runner.join(5)
+    tally.flush()
+
+    assert store.counters.read(store.keys.maintenance) == {}
 
 
 def test_a_step_that_fails_leaves_the_others_alone_but_an_outage_ends_the_round() -> None:

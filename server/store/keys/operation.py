@@ -65,6 +65,21 @@ class OperationKeys(Prefixed):
         """A hash from task type to the moving average of its run times (ms)."""
         return f"{self.prefix}recent"
 
+    @property
+    def histograms(self) -> str:
+        """A hash of wait and run times by task type: `<wait or run>:<type>:<bucket>`, and their sums in ms."""
+        return f"{self.prefix}histograms"
+
+    @property
+    def http_requests(self) -> str:
+        """A hash of answered requests: `<method> <route>:<first digit of the status>`."""
+        return f"{self.prefix}http_requests"
+
+    @property
+    def maintenance(self) -> str:
+        """A hash of what the services of maintenance did: `<service>:<runs, items, …>`."""
+        return f"{self.prefix}maintenance"
+
     def hour(self, number: int | str) -> str:
         """A hash of counters of one hour, counted since 1970."""
         return f"{self.prefix}hour:{number}"

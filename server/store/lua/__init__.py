@@ -25,6 +25,9 @@ _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
 
 
+#: Upper bounds of the buckets of wait and run times, in ms; `Histograms` reads them.
+HISTOGRAM_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000)
+
 #: Seconds before the clock is read again: Redis may have moved to another machine.
 _TRUSTED = 10.0
 
@@ -103,6 +106,7 @@ def _source(script: str, key_prefix: str, result_ttl_ms: int, external_broker: b
         "result_ttl_ms": result_ttl_ms,
         "external_broker": str(external_broker).lower(),
         "not_started": quoted(_NOT_STARTED),
+        "histogram_ms": f"{{{', '.join(map(str, HISTOGRAM_MS))}}}",
     }
     used = ", ".join(f"{name} = {value}" for name, value in values.items() if f"config.{name}" in body)
     return (f"local config = {{{used}}}\n" if used else "") + lua_table(Keys(key_prefix), body) + body

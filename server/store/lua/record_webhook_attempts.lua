@@ -1,5 +1,5 @@
 -- Record the delivery attempts of a leased webhook.
--- Input: id, lease, attempts (JSON), ms until the next one ('' for none).
+-- Input: id, lease, attempts (JSON), ms until the next one ('' for none), counter of the outcome ('' for none).
 -- Output: 1, or 0 if the lease was lost or the record is gone. Publishes nothing.
 --- @include "clock"
 --- @include "when_full"
@@ -14,4 +14,5 @@ else
 end
 if not exists then return 0 end
 redis.call('HSET', keys.task(id), 'wt', ARGV[3])
+if ARGV[5] ~= '' then redis.call('HINCRBY', keys.stats, 'webhook:' .. ARGV[5], 1) end
 return 1

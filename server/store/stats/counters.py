@@ -7,6 +7,7 @@ A hash for each hour counts the ends of each minute, queue and status, and the r
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from server.store.lua import Scripts, ids_of
@@ -44,12 +45,20 @@ class Counters(Scripts):
     _throughput_read_at = -THROUGHPUT_SECONDS
 
     def statistics(self) -> dict[str, int]:
-        """Return counters by name: `<type>:<status>`, `<type>:submitted`, `<type>:ms`, `recovery:<finding>`."""
-        return {name.decode(): int(value) for name, value in self.redis.hgetall(self.keys.stats).items()}
+        """Return counters by name: `<type>:<status>`, `<type>:submitted`, `recovery:<finding>`, `webhook:<outcome>`."""
+        return self.read(self.keys.stats)
+
+    def read(self, key: str) -> dict[str, int]:
+        """Return the counters of a hash."""
+        return {name.decode(): int(value) for name, value in self.redis.hgetall(key).items()}
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter."""
-        self._call("add_to_counter", name, number)
+        self.add(self.keys.stats, {name: number})
+
+    def add(self, key: str, numbers: Mapping[str, int | str]) -> None:
+        """Add to counters of a hash; `now` sets a field to the time in ms."""
+        self._call("add_to_counters", key, *chain.from_iterable(numbers.items()))
 
     def throughput(self) -> Throughput:
         """Return the throughput, at most two seconds old."""

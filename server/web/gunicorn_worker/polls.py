@@ -8,6 +8,7 @@ exactly one tag, queries, every error. Both paths build their answers with the f
 import contextlib
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from server.settings import Settings
 from server.store.api_keys import LOCAL, ApiKeys, Caller, Role, fingerprint
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
+from server.store.stats import Tally
 from server.web import responses
 from server.web.addresses import Forwarded, Locator, Place
 from server.web.gunicorn_worker.http1.head import Head
@@ -58,6 +60,8 @@ class Plain:
     """The parts of a plain request that determine its answer."""
 
     path: str
+    #: The method and route, in the metrics' words.
+    route: str
     task_id: str
     result: bool
     arrival: Arrival
@@ -67,7 +71,7 @@ class Plain:
 
 
 #: Marks a head that is not plain.
-_OTHER = Plain("", "", False, Arrival("", {}), "", "", "")
+_OTHER = Plain("", "", "", False, Arrival("", {}), "", "", "")
 
 
 class Polls:
@@ -90,6 +94,8 @@ class Polls:
         self._refreshing = False
         self._locator = locator
         self._scheme = scheme
+        #: Answers by route and status, which only the loop counts: no lock, and no text to build.
+        self._answered: defaultdict[tuple[str, int], int] = defaultdict(int)
 
     def answer(self, head: Head, client: str) -> Reply | None:
         """Return the answer, or None if the application must answer; `client` is the address that it came from."""
@@ -106,8 +112,15 @@ class Polls:
             return None
         request_id = request_id_of(plain.request_id)
         reply.fields.update(responses.common_fields(request_id))
+        self._answered[plain.route, reply.status] += 1
         log_request(head.method, plain.path, reply.status, began, request_id, plain.task_id)
         return reply
+
+    def report(self, requests: Tally) -> None:
+        """Add the answers since the last call to the counts of the process."""
+        for (route, status), number in self._answered.items():
+            requests.add(f"{route}:{status // 100}", number)
+        self._answered.clear()
 
     def place(self, arrival: Arrival, client: str) -> Place:
         """Return the address that the client used."""
@@ -196,4 +209,6 @@ def _plain(head: Head) -> Plain:
         return _OTHER
     path, task_id, result = match.groups()
     arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
-    return Plain(path, task_id or "", result is not None, arrival, key, etag, fields.get("x-request-id", ""))
+    route = path if not task_id else f"/tasks/{{task_id}}{result or ''}"
+    request_id = fields.get("x-request-id", "")
+    return Plain(path, f"GET {route}", task_id or "", result is not None, arrival, key, etag, request_id)

@@ -22,6 +22,7 @@ from server.store import Store
 from server.store.connection import store_error
 from server.store.errors import CoatcheckError, StoreUnavailable
 from server.store.record import NewTask
+from server.store.stats import Tally
 from server.store.submit import SubmitRequest
 from server.web import responses
 from server.web.addresses import Place, base_url, make_absolute
@@ -74,6 +75,7 @@ class PlainSubmit:
     owner: str
     place: Place
     request_id: str
+    requests: Tally
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
 
@@ -84,6 +86,7 @@ class PlainSubmit:
         """Set the answer, and log the request."""
         reply.fields.update(responses.common_fields(self.request_id))
         make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
+        self.requests.add(f"POST /tasks/{{name}}:{reply.status // 100}")
         log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id)
         self.reply = reply
 
@@ -92,12 +95,18 @@ class Submits:
     """Stores the plain submits of one process, a group at a time. The loop calls everything but `_run`."""
 
     def __init__(
-        self, store: Store, polls: Polls, post: Callable[..., None], submit: Callable[[Callable[[], None]], None]
+        self,
+        store: Store,
+        polls: Polls,
+        post: Callable[..., None],
+        submit: Callable[[Callable[[], None]], None],
+        requests: Tally,
     ) -> None:
         self._store = store
         self._polls = polls
         self._post = post
         self._submit = submit
+        self._requests = requests
         self._pending: list[PlainSubmit] = []
         self._busy = False
 
@@ -112,7 +121,8 @@ class Submits:
         caller = self._polls.caller(plain.authorization, plain.arrival.host, place.host)
         if caller is None or not caller.may_submit or place.path != plain.path:
             return None
-        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id_of(plain.request_id))
+        request_id = request_id_of(plain.request_id)
+        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id, self._requests)
         self._pending.append(taken)
         if not self._busy:
             self._busy = True

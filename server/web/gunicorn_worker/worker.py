@@ -15,7 +15,8 @@ from gunicorn.workers import base
 from server.logs import once_a_turn
 from server.settings import Settings, load
 from server.store import Store
-from server.web.current import EXTENSION, LOCATOR
+from server.store.stats import Tally
+from server.web.current import EXTENSION, LOCATOR, REQUESTS
 from server.web.errors import of_gunicorn
 from server.web.gunicorn_worker.places import Places
 from server.web.gunicorn_worker.polls import Polls
@@ -86,25 +87,35 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
+        requests: Tally = self.wsgi.extensions[REQUESTS]
         refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
         server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post, store.clock)
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"
-            server.polls = Polls(cache, store.api_keys, store.settings, server.threads.submit, locator, scheme)
-            server.submits = Submits(store, server.polls, server.post, server.threads.submit)
+            submit = server.threads.submit
+            server.polls = Polls(cache, store.api_keys, store.settings, submit, locator, scheme)
+            server.submits = Submits(store, server.polls, server.post, submit, requests)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None
         while until is None or (not server.finished and loop.time() < until):
             self.notify()
             server.round()
+            self._count_requests(server, requests)
             if until is None and self._is_over(stopping, server):
                 self.alive = False
                 server.stop()
                 until = loop.time() + self.cfg.graceful_timeout
             await _pause(stopping, alive=self.alive)
         server.notifier.stop()
+        requests.flush()
+
+    def _count_requests(self, server: Server, requests: Tally) -> None:
+        if server.polls is not None:
+            server.polls.report(requests)
+        if requests.due():
+            server.threads.submit(requests.flush)
 
     def _is_over(self, stopping: asyncio.Event, server: Server) -> bool:
         if self.ppid != os.getppid():

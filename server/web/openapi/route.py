@@ -18,6 +18,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _RULE_PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
+def template(rule: str) -> str:
+    """Return the path of a URL rule as in OpenAPI: `/tasks/{task_id}` for `/tasks/<task_id>`."""
+    return _RULE_PART.sub(r"{\1}", rule)
+
+
 class Access(StrEnum):
     """The role that a route requires."""
 
@@ -182,5 +187,5 @@ class Api:
         self.routes.append(described)
 
     def _route(self, method: str, rule: str, described: tuple[Any, ...], more: dict[str, Any]) -> Callable[[F], F]:
-        self.describe(Route(method, _RULE_PART.sub(r"{\1}", rule), *described, **more))
+        self.describe(Route(method, template(rule), *described, **more))
         return self.blueprint.route(rule, methods=[method.upper()])

@@ -36,6 +36,7 @@ from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
 from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
+from server.store.stats import Tally
 
 #: Parts of a second, one for each service. Their number is odd: rounds half a second apart meet no other service's.
 _PARTS = 9
@@ -52,10 +53,11 @@ def install() -> None:
     def begin(sender: Any, **_: Any) -> None:
         store: Store = sender.app.store
         services = _services(sender, store)
-        runners = [Runner(each, store, number / _PARTS) for number, each in enumerate(services)]
+        tally = Tally(lambda: store.counters, store.keys.maintenance)
+        runners = [Runner(each, tally, number / _PARTS) for number, each in enumerate(services)]
         for runner in runners:
             runner.start()
-        worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners), weak=False)
+        worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners, tally), weak=False)
 
     worker_ready.connect(begin, weak=False)
 
@@ -90,11 +92,12 @@ def _card(consumer: Any) -> dict[str, Any]:
     }
 
 
-def _end(store: Store, worker: str, runners: Sequence[Runner], **_: Any) -> None:
+def _end(store: Store, worker: str, runners: Sequence[Runner], tally: Tally, **_: Any) -> None:
     for runner in runners:
         runner.stop()
     until = time.monotonic() + _TIMEOUT
     for runner in runners:
         runner.join(max(0, until - time.monotonic()))
+    tally.flush()
     with suppress(*UNREACHABLE):
         store.leases.deregister(worker)

@@ -20,6 +20,6 @@ class Pruner:
         self._store = store
         self._leader = leader
 
-    def round(self) -> int:
+    def round(self) -> int | None:
         """Delete all records that have expired."""
-        return until_done(partial(self._store.leases.delete_expired, BATCH), BATCH) if self._leader.elected else 0
+        return until_done(partial(self._store.leases.delete_expired, BATCH), BATCH) if self._leader.elected else None

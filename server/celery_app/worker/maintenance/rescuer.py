@@ -49,10 +49,10 @@ class Rescuer:
         self._next_search = 0.0
         self._next_warning = 0.0
 
-    def round(self) -> int:
+    def round(self) -> int | None:
         """Find lost attempts and messages."""
         if not self._leader.may_judge():
-            return 0
+            return None
         steps: list[Callable[[], int]] = [partial(until_done, self._release_lost, BATCH), self._warn_of_queues]
         if self._store.settings.broker_is_redis:
             steps.append(partial(until_done, self._restore_stale, BATCH))
@@ -105,10 +105,10 @@ class BrokerRescuer:
         self._broker = broker
         self._next_search = 0.0
 
-    def round(self) -> int:
+    def round(self) -> int | None:
         """Publish missing messages, and those of tasks that wait while the broker's queue is empty (purged)."""
         if not self._leader.elected:
-            return 0
+            return None
         done = 0
         with suppress(OperationalError):
             done += until_done(self._publish_unpublished, BATCH)

@@ -25,10 +25,10 @@ class Scheduler:
         self._store = store
         self._leader = leader
 
-    def round(self) -> int:
+    def round(self) -> int | None:
         """Queue everything that is due."""
         if not self._leader.elected:
-            return 0
+            return None
         return run_each(
             partial(until_done, partial(self._store.leases.enqueue_due, BATCH), BATCH),
             partial(until_done, partial(self._store.leases.cancel_overdue, BATCH), BATCH),

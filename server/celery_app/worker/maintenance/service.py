@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.logs import event
-from server.store import Store
 from server.store.connection import UNREACHABLE
+from server.store.stats import Tally
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +30,19 @@ class Service(Protocol):
     #: Seconds between two rounds.
     interval: float
 
-    def round(self) -> int:
-        """Do all due work. Return its amount, for the counter `maintenance:<name>`."""
+    def round(self) -> int | None:
+        """Do all due work. Return its amount, for the metrics; None if another worker does it."""
         ...
 
 
 class Runner(threading.Thread):
     """Runs a service, `part` of an interval after the first one. An outage of Redis only skips rounds."""
 
-    def __init__(self, service: Service, store: Store, part: float) -> None:
+    def __init__(self, service: Service, tally: Tally, part: float) -> None:
         super().__init__(name=service.name, daemon=True)
         self._service = service
         self._offset = time.monotonic() + part
-        self._store = store
+        self._tally = tally
         self._stopping = threading.Event()
         self._reachable = True
 
@@ -57,16 +57,26 @@ class Runner(threading.Thread):
         return interval - (time.monotonic() - self._offset) % interval
 
     def _attempt(self) -> None:
+        began = time.perf_counter()
         try:
-            if done := self._service.round():
-                self._store.counters.count(f"maintenance:{self.name}", done)
+            if (done := self._service.round()) is not None:
+                self._count(done, time.perf_counter() - began)
             self._reachable = True
         except UNREACHABLE:
             if self._reachable:
                 event(log, "worker.redis_unreachable", level=logging.WARNING, service=self.name)
             self._reachable = False
         except Exception:
+            self._tally.add(f"{self.name}:failures")
             event(log, "worker.round_failed", level=logging.ERROR, error=True, service=self.name)
+        if self._tally.due():
+            self._tally.flush()
+
+    def _count(self, done: int, seconds: float) -> None:
+        self._tally.add(f"{self.name}:runs")
+        self._tally.add(f"{self.name}:items", done)
+        self._tally.add(f"{self.name}:us", int(seconds * 1e6))
+        self._tally.note_time(f"{self.name}:last_ms")
 
     def stop(self) -> None:
         """Start no more rounds."""

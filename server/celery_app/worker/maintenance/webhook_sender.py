@@ -102,9 +102,9 @@ class WebhookSender:
     def _record(self, task_id: str, lease: int, tries: list[DeliveryAttempt], made: DeliveryAttempt) -> None:
         over = made.last or len(tries) >= len(WAITS)
         pause = None if over else WAITS[len(tries)] * random.uniform(1, 1 + JITTER)
+        outcome = "delivered" if made.succeeded else "given_up" if over else "retried"
         with self._one_connection:
-            counts = self._store.webhooks.record_attempts(task_id, lease, [*tries, made], pause)
+            counts = self._store.webhooks.record_attempts(task_id, lease, [*tries, made], pause, outcome)
             self._ended += bool(counts)
         if counts:
-            name = "webhook.delivered" if made.succeeded else "webhook.given_up" if over else "webhook.failed"
-            event(log, name, task_id=task_id, status=made.status, reason=made.reason, ms=made.ms)
+            event(log, f"webhook.{outcome}", task_id=task_id, status=made.status, reason=made.reason, ms=made.ms)

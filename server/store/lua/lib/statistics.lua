@@ -50,10 +50,21 @@ local function count_flow(now, task_type, owner, what, number)
   add_to_flow(hour, step .. ':o:', owner, what, number)
 end
 
+-- Add a duration to the histogram of a task type: bucket n is that of the n-th bound, the last one has none.
+local function observe(what, task_type, ms)
+  local bucket = 1
+  while config.histogram_ms[bucket] and ms > config.histogram_ms[bucket] do bucket = bucket + 1 end
+  local name = what .. ':' .. task_type .. ':'
+  redis.call('HINCRBY', keys.histograms, name .. bucket, 1)
+  redis.call('HINCRBY', keys.histograms, name .. 'ms', ms)
+end
+
 -- A task begins: its wait in the queue is over. Bucket n counts waits of up to 2^n ms; the first one is that of 32 ms.
 local function count_start(now, record, queued_ms)
-  local waited = math.max(32, now - queued_ms)
-  count_flow(now, record.n, record.o, 'waited_' .. math.ceil(math.log(waited) / math.log(2) - 1e-9), 1)
+  local waited = math.max(0, now - queued_ms)
+  local bucket = math.ceil(math.log(math.max(32, waited)) / math.log(2) - 1e-9)
+  count_flow(now, record.n, record.o, 'waited_' .. bucket, 1)
+  observe('wait', record.n, waited)
 end
 
 local function count_end(record, to, now)
@@ -65,7 +76,7 @@ end
 local function count_run(record, to, now)
   local ms = now - record.b
   if to == 'succeeded' then count_in_hour(now, 'run:' .. record.n .. ':' .. time_bucket(ms)) end
-  redis.call('HINCRBY', keys.stats, record.n .. ':ms', ms)
+  observe('run', record.n, ms)
   -- A moving average, dominated by about the last ten run times.
   local recent = redis.call('HGET', keys.recent, record.n)
   redis.call('HSET', keys.recent, record.n, math.floor(((recent or ms) * 9 + ms) / 10))
