@@ -40,7 +40,7 @@ def test_a_queue_answers_with_what_an_autoscaler_needs(behind: Service) -> None:
     found = behind.http.get("/queues/default", headers=bearer(behind, "METRICS")).json()
 
     assert found.pop("latency_seconds") > 1
-    assert found == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0}
+    assert found == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0, "paused": False}
     worker = behind.start_worker(LEASE_SECONDS="5")
     try:
 

@@ -23,14 +23,14 @@ def first_status(task: NewTask, now_ms: int) -> Status:
     return Status.SCHEDULED if task.waits_for or task.due_ms(now_ms) else Status.QUEUED
 
 
-def first_record(task: NewTask, now_ms: int) -> Record:
+def first_record(store: Store, task: NewTask, now_ms: int) -> Record:
     """The record of a task that was stored at this moment, without a read."""
-    due = task.due_ms(now_ms)
+    status, due = first_status(task, now_ms), task.due_ms(now_ms)
     return Record(
         task.id,
         task.owner,
         task.task_type,
-        first_status(task, now_ms),
+        status,
         queue=task.queue,
         priority=task.priority,
         request_id=task.request_id,
@@ -38,4 +38,5 @@ def first_record(task: NewTask, now_ms: int) -> Record:
         tags=list(task.tags),
         retry_of=task.retry_of,
         waits_for=list(task.waits_for),
+        paused=status is Status.QUEUED and store.pauses.cover(task.queue, task.task_type),
     )

@@ -107,6 +107,10 @@ class TaskStatus(WireObject):
     not_before: str = Field(
         default_factory=str, description="When a `scheduled` task is due.", json_schema_extra=MOMENT
     )
+    paused: bool = Field(
+        default_factory=bool,
+        description="True if it waits because its queue or task type is paused.",
+    )
     waits_for: list[str] = Field(default_factory=list, description="The tasks whose files it waits for.")
     retry_of: str = Field(default_factory=str, description="The task that this one retries.")
     retried_as: str = Field(default_factory=str, description="The task that a retry made of this one; the newest.")
@@ -193,6 +197,8 @@ def _optional(record: Record) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if record.status is Status.SCHEDULED and record.due_ms is not None:
         fields["not_before"] = timestamp(record.due_ms)
+    if record.paused:
+        fields["paused"] = True
     if record.waits_for and not record.status.done:
         fields["waits_for"] = record.waits_for
     if record.retry_of:

@@ -93,7 +93,7 @@ class Submission:
         if isinstance(outcome, CoatcheckError):
             raise outcome
         self._submitted = True
-        return Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished)
+        return Accepted(first_record(self.store, task, result.now_ms), outcome or None, result.unfinished)
 
     def prepare(self, given: TaskInput, *, retry_of: str = "") -> NewTask:
         """Build the task to store, with all its uploads in the blob store.

@@ -31,7 +31,7 @@ from server.store.listing import Listing
 from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, FlowStats, Histograms, HourlyStats, Queues, Usage
+from server.store.stats import Counters, FlowStats, Histograms, HourlyStats, Pauses, Queues, Usage
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -75,7 +75,7 @@ class Store:
     @cached_property
     def tasks(self) -> Tasks:
         """Return the part for the life of each task."""
-        return Tasks(self.redis, self.settings, self.clock)
+        return Tasks(self.redis, self.settings, self.clock, self.pauses)
 
     @cached_property
     def submits(self) -> Submits:
@@ -91,6 +91,11 @@ class Store:
     def queues(self) -> Queues:
         """Which queues there are, and which of them no worker reads."""
         return Queues(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        """Return the part that pauses and resumes queues and task types."""
+        return Pauses(self.redis, self.settings, self.clock)
 
     @cached_property
     def listing(self) -> Listing:

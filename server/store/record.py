@@ -250,6 +250,8 @@ class Record:
     queued_ms: int | None = None
     #: Its position in the queue (1 is next), if it was read and the task is queued.
     position: int | None = None
+    #: Its queue or its type is paused, and it is queued.
+    paused: bool = False
     #: Set if they are short enough for the record, or were read with it: see `Tasks.input` and `Tasks.result`.
     input: bytes | None = None
     result: bytes | None = None

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import redis
+
+from server.settings import Settings
 from server.store.errors import BytesExceeded
-from server.store.lua import Scripts
+from server.store.lua import Scripts, StoreClock
 from server.store.record import FREE, Fields, Record, Status, Throttle, parse
+from server.store.stats import Pauses
 
 #: Maximum number of progress and log entries, and characters of a line: half a megabyte together.
 MAX_ENTRIES = 500
@@ -40,6 +44,10 @@ class Entry:
 
 class Tasks(Scripts):
     """The life of a task: submitted, read, claimed, ended. The changes that a client or a task's function makes."""
+
+    def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock, pauses: Pauses) -> None:
+        super().__init__(connection, config, clock)
+        self._pauses = pauses
 
     def get(self, task_id: str) -> Record | None:
         """Return the record, or None if it does not exist (any more)."""
@@ -116,6 +124,8 @@ class Tasks(Scripts):
         record = parse(task_id, raw, position)
         if record.expires_ms is not None and record.expires_ms <= self._clock.now_ms():
             return None
+        if record.status is Status.QUEUED and self._pauses.cover(record.queue, record.task_type):
+            return replace(record, paused=True)
         return record
 
     def position(self, record: Record) -> int | None:

@@ -151,6 +151,8 @@ def seconds_to_start(store: Store, record: Record, position: int | None) -> floa
 
 def retry_after(record: Record, to_start: float | None, clock: StoreClock) -> int:
     """Seconds until the next poll will probably show a change."""
+    if record.paused:
+        return MAX_RETRY_AFTER
     if record.due_ms is not None:
         seconds = record.due_ms / 1000 - clock.now_ns() / 1e9
     else:

@@ -53,6 +53,13 @@ class OperationKeys(Prefixed):
         """Exists while a periodic job has run recently."""
         return f"{self.prefix}slot:{job}"
 
+    # -- pauses
+
+    @property
+    def pauses(self) -> str:
+        """A hash of what is paused: `queue:<name>` or `task:<type>` to `<since in ms> <by whom>`."""
+        return f"{self.prefix}pauses"
+
     # -- statistics
 
     @property

@@ -5,6 +5,7 @@
 -- or `canceled` for a task that has not started within `start_within`.
 --- @include "attempt"
 --- @include "clock"
+--- @include "pauses"
 --- @include "record"
 --- @include "throttle"
 --- @include "when_full"
@@ -17,6 +18,10 @@ local now = now_ms()
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end
 if record.s == 'queued' then
   if refuse_late(id, record, now) then return false end
+  if is_paused('queue', record.q) or is_paused('task', record.n) then  -- since it was fetched
+    throttle(id, record, now, '')
+    return false
+  end
   local owner = ARGV[6] == 'owner' and record.o or ''
   if room(now, record.n, owner, most, per_minute) <= 0 then
     throttle(id, record, now, owner)

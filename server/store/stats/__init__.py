@@ -3,6 +3,7 @@
 from server.store.stats.counters import DAY_STEP, ENDS, Counters, DayStats, Ends, HourlyStats, Queues, Throughput, reads
 from server.store.stats.flow import OTHERS, STEPS, Flow, Flows, FlowStats, Range, percentile
 from server.store.stats.histograms import Histogram, Histograms
+from server.store.stats.pauses import Pause, Pauses
 from server.store.stats.tally import Tally
 from server.store.stats.usage import RedisUsage, Usage
 
@@ -20,6 +21,8 @@ __all__ = [
     "Histogram",
     "Histograms",
     "HourlyStats",
+    "Pause",
+    "Pauses",
     "Queues",
     "Range",
     "RedisUsage",

@@ -178,7 +178,9 @@ class Submits:
                     each.answer(problem_reply(outcome, each.request_id, each.place.prefix))
                     continue
                 left -= 1  # what later submits of the group have added
-                accepted = Accepted(first_record(task, result.now_ms), outcome or None, result.unfinished - left)
+                accepted = Accepted(
+                    first_record(self._store, task, result.now_ms), outcome or None, result.unfinished - left
+                )
                 each.answer(responses.accepted_reply(self._store, accepted, each.place.prefix), task.id)
         except Exception as error:
             found = error if isinstance(error, CoatcheckError) else store_error(error)

@@ -28,9 +28,6 @@ from server.web.long_poll import PLACES
 #: Connections that a process accepts in addition to those of waiting clients: mostly idle ones.
 OTHER_CONNECTIONS = 10_000
 
-#: Bytes of a block after which glibc keeps freed memory of twice that size, see `LoopWorker.run`.
-_KEPT = 2**21
-
 #: Files that a process opens in addition to its connections: Redis, logs, blobs.
 _OTHER_FILES = 100
 
@@ -67,9 +64,6 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until Gunicorn ends the worker."""
-        # glibc returns freed memory to the system beyond twice the largest block that it has freed so. Each upload of
-        # 2 MB then met 1,250 page faults, a third of its CPU. One larger block, allocated and freed, ends that.
-        bytes(_KEPT)
         asyncio.run(self._run())
 
     def init_signals(self) -> None:

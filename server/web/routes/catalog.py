@@ -1,5 +1,6 @@
 """Routes of the catalog: every task type with its schemas and limits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -8,6 +9,7 @@ from pydantic import Field
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
 from server.sdk.signature import Arity
+from server.store.stats import Pause
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.openapi.answers import CACHED, UNCHANGED, json_of
@@ -44,6 +46,7 @@ class CatalogEntry(WireObject):
     uploads: dict[str, Arity] = Field(description="The upload parameters: `one` or `many` files.")
     accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
     limits: TaskTypeLimits
+    paused: bool = Field(description="Whether no task of this type starts until it is resumed.")
     links: TaskTypeLinks
 
 
@@ -63,7 +66,8 @@ class Catalog(WireObject):
 )
 def list_task_types() -> Response:
     """List all task types."""
-    return json_answer(Catalog(tasks=[_entry(each) for each in catalog()]))
+    pauses = store().pauses.all()
+    return json_answer(Catalog(tasks=[_entry(each, pauses) for each in catalog()]))
 
 
 @route.get(
@@ -80,10 +84,19 @@ def list_task_types() -> Response:
 )
 def show_task_type(name: str) -> Response:
     """Show one task type."""
-    return json_answer(_entry(definition(name)))
+    return json_answer(entry(name))
 
 
-def _entry(each: TaskDefinition) -> CatalogEntry:
+def entry(name: str) -> CatalogEntry:
+    """Return the entry of one task type.
+
+    Raises:
+        UnknownTaskType: no such type is registered.
+    """
+    return _entry(definition(name), store().pauses.all())
+
+
+def _entry(each: TaskDefinition, pauses: Mapping[tuple[str, str], Pause]) -> CatalogEntry:
     limits = TaskTypeLimits(
         soft_seconds=each.limits.soft,
         hard_seconds=each.limits.hard,
@@ -98,6 +111,7 @@ def _entry(each: TaskDefinition) -> CatalogEntry:
         uploads=dict(each.uploads),
         accepts=list(each.accepts),
         limits=limits,
+        paused=("task", each.name) in pauses,
         links=TaskTypeLinks.model_validate(
             {"self": f"{prefix()}/catalog/{each.name}", "submit": f"{prefix()}/tasks/{each.name}"}
         ),

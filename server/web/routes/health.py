@@ -17,6 +17,9 @@ from server.web.schemas import WireObject
 route = Api("health", __name__)
 
 
+_KINDS = {"queue": "Queue", "task": "Task type"}
+
+
 class Ready(WireObject):
     """The answer of a server that accepts and runs tasks."""
 
@@ -53,12 +56,13 @@ def ready() -> Response:
     """Check that tasks are accepted and that a worker is running."""
     try:
         findings, workers = store().checks.findings(), store().leases.workers()
-        unattended = store().queues.unattended(workers)
+        unattended, pauses = store().queues.unattended(workers), store().pauses.all()
     except UNREACHABLE as error:
         raise Problem("unavailable", outage_reason(error)) from None
     warnings = [finding.text for finding in findings if finding.severity is Severity.WARNING]
     reasons = [finding.text for finding in findings if finding.severity is not Severity.WARNING]
     warnings += [f"Queue {name} has {count} waiting tasks and no worker." for name, count in unattended.items()]
+    warnings += [f"{_KINDS[kind]} {name} is paused: nothing of it starts." for kind, name in sorted(pauses)]
     if not workers:
         reasons.append("No worker is running.")
     if reasons:

@@ -32,6 +32,6 @@ class Scheduler:
         return run_each(
             partial(until_done, partial(self._store.leases.enqueue_due, BATCH), BATCH),
             partial(until_done, partial(self._store.leases.cancel_overdue, BATCH), BATCH),
-            partial(release_all, self._store, BATCH),
+            partial(release_all, self._store),
             partial(fire_due, self._store, MAX_SCHEDULES),
         )

@@ -35,6 +35,17 @@ local function enqueue(id, queue, priority, now)
   enqueue_all({id}, queue, priority or 'normal', now)
 end
 
+-- Queue a task again that was next in the queue before: it is next again, and has waited since `score`.
+local function enqueue_first(id, queue, priority, score, now)
+  redis.call('ZADD', keys.queued(queue), score, id)
+  if config.external_broker then
+    redis.call('ZADD', keys.unpublished, now, id)
+  else
+    redis.call('RPUSH', LISTS[priority or 'normal'](queue), id)
+    notify(queue)
+  end
+end
+
 -- Drop the message that a worker holds for a record.
 local function forget_message(record)
   if record.m then

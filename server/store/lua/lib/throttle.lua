@@ -22,7 +22,7 @@ local function note_start(now, task_type, owner, attempt)
   redis.call('PEXPIRE', keys.starts(task_type, owner), 60000)
 end
 
--- Throttle a queued task until its type's limit permits it; its message is dropped.
+-- Set a queued task aside until its type's limit permits it, or its pause ends; its message is dropped.
 local function throttle(id, record, now, owner)
   local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[record.p or 'normal'] + now
   redis.call('ZREM', keys.queued(record.q), id)

@@ -86,11 +86,11 @@ def _queues(of: Store) -> Iterator[Metric]:
         "coatcheck_queue_latency_seconds", "Waiting time of the oldest task that could run.", labels=["queue"]
     )
     serving = GaugeMetricFamily("coatcheck_queue_workers", "Workers that read the queue.", labels=["queue"])
-    own, workers = queue_names(), of.leases.workers()
+    own, workers, pauses = queue_names(), of.leases.workers(), of.pauses.all()
     for queue, count in of.queues.waiting(sorted(own | set(of.queues.names()))).items():
         if count or queue in own:
             waiting.add_metric([queue], count)
-            latency.add_metric([queue], of.counters.latency(queue))
+            latency.add_metric([queue], 0.0 if ("queue", queue) in pauses else of.counters.latency(queue))
             serving.add_metric([queue], sum(reads(card, queue) for card in workers))
     yield from (waiting, latency, serving)
     yield GaugeMetricFamily("coatcheck_tasks_running", "Tasks running on workers.", value=of.counters.running())

@@ -1,5 +1,6 @@
 """Queues and workers: what waits, what runs, and what has ended recently. For admins only."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -8,7 +9,7 @@ from pydantic import Field
 from server.sdk.registry import catalog, queue_names
 from server.services.status import links, timestamp
 from server.store.record import Status
-from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, reads
+from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, Pause, reads
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
@@ -39,6 +40,9 @@ class QueueFigures(WireObject):
     running: int
     slots: int = Field(description="The number of tasks that its workers can run at the same time.")
     workers: int = Field(description="The workers that read it. If 0, its tasks wait.")
+    paused: bool = Field(description="Whether nothing more of it starts until it is resumed.")
+    paused_at: str = Field(default_factory=str, description="When it was paused.", json_schema_extra=MOMENT)
+    paused_by: str = Field(default_factory=str, description="The owner of the key that paused it.")
 
 
 class Queue(QueueFigures):
@@ -139,11 +143,29 @@ def list_queues() -> Response:
 def get_queue(name: str) -> Response:
     """Answer with the figures of one queue."""
     require_figures()
+    return json_answer(figures(name))
+
+
+def check_queue(name: str) -> None:
+    """Check that a task type or a worker uses a queue of this name.
+
+    Raises:
+        Problem: `unknown-queue`.
+    """
     if name not in queue_names() | set(store().queues.names()):
         raise Problem("unknown-queue")
+
+
+def figures(name: str) -> QueueFigures:
+    """Return the figures of one queue.
+
+    Raises:
+        Problem: `unknown-queue`.
+    """
+    check_queue(name)
     [waiting] = store().queues.waiting([name]).values()
     running = store().hourly_stats.running().get(name, 0)
-    return json_answer(QueueFigures(**_figures(name, waiting, running, store().leases.workers())))
+    return QueueFigures(**_figures(name, waiting, running, store().leases.workers(), store().pauses.all()))
 
 
 @route.get(
@@ -187,29 +209,33 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    own = queue_names()
+    own, pauses = queue_names(), store().pauses.all()
     waiting = store().queues.waiting(sorted(own | set(store().queues.names())))
     return {
         "queues": [
-            _ends(name, day) | _figures(name, count, running.get(name, 0), workers)
+            _ends(name, day) | _figures(name, count, running.get(name, 0), workers, pauses)
             for name, count in waiting.items()
-            if count or name in own
+            if count or name in own or ("queue", name) in pauses
         ],
         "tasks": [_times(each.name, day) for each in catalog()],
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
 
 
-def _figures(name: str, waiting: int, running: int, workers: list[dict[str, Any]]) -> dict[str, Any]:
-    serving = [card for card in workers if reads(card, name)]
-    return {
+def _figures(
+    name: str, waiting: int, running: int, workers: list[dict[str, Any]], pauses: Mapping[tuple[str, str], Pause]
+) -> dict[str, Any]:
+    serving, pause = [card for card in workers if reads(card, name)], pauses.get(("queue", name))
+    found = {
         "name": name,
         "waiting": waiting,
-        "latency_seconds": round(store().counters.latency(name), 3),
+        "latency_seconds": 0.0 if pause else round(store().counters.latency(name), 3),
         "running": running,
         "slots": sum(card["concurrency"] for card in serving),
         "workers": len(serving),
+        "paused": pause is not None,
     }
+    return found if pause is None else found | {"paused_at": timestamp(pause.at_ms), "paused_by": pause.by}
 
 
 def _ends(name: str, day: DayStats) -> dict[str, Any]:

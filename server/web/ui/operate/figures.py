@@ -43,6 +43,8 @@ class QueueRow:
     ending: float
     types: Sequence[str]
     has_worker: bool
+    paused_at: str = ""
+    paused_by: str = ""
 
     @property
     def in_per_minute(self) -> str:
@@ -59,6 +61,8 @@ class QueueRow:
         """Estimate how long the waiting tasks take at this speed."""
         if not self.waiting:
             return "Now"
+        if self.paused_at:
+            return "When resumed"
         if not self.ending:
             return "Never"
         left = self.ending - self.arriving
@@ -67,6 +71,8 @@ class QueueRow:
     @property
     def state(self) -> tuple[str, str, str]:
         """Return the queue's state as text, level and symbol."""
+        if self.paused_at:
+            return f"Paused by {self.paused_by}", "warn", "pause"
         if self.waiting and not self.has_worker:
             return "No worker", "warn", "failures"
         if self.waiting and not self.ending:
@@ -147,6 +153,8 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, s
                 ending=ends / _PACE_MINUTES,
                 types=types,
                 has_worker=bool(queue["workers"]),
+                paused_at=queue.get("paused_at", ""),
+                paused_by=queue.get("paused_by", ""),
             )
         )
     return sorted(rows, key=lambda row: -row.waiting)

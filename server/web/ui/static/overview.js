@@ -3,7 +3,7 @@
 import { actOnAll } from "./acts.js";
 import { ask, say } from "./confirm.js";
 import { follow } from "./parts.js";
-import { number, plural, post, reason, root } from "./wire.js";
+import { call, number, plural, post, reason, root } from "./wire.js";
 
 async function stop({ worker }) {
   const text = "It starts nothing new, ends the tasks that it runs or gives them back after a while, and exits. A process manager may start it again; make run ends with it.";
@@ -34,8 +34,19 @@ async function again({ host, ids }) {
   say(`${plural(done, "webhook")} sent again.${why ? ` The others not: ${why}` : ""}`, why ? "fail" : "ok");
 }
 
+async function turn(queue, method, words) {
+  try {
+    await call(`${root}/queues/${encodeURIComponent(queue)}/pause`, { method });
+    say(`${queue} is ${words}.`, "ok");
+  } catch (error) {
+    say(reason(error), "fail");
+  }
+}
+
 const ACTS = {
   stop,
+  pause: ({ queue }) => turn(queue, "PUT", "paused: what waits in it does not start until it is resumed"),
+  resume: ({ queue }) => turn(queue, "DELETE", "resumed"),
   again,
   clear: ({ query, queue }) => actOnAll("cancel", query, `that wait in ${queue}`, undefined, queue),
 };
