@@ -11,17 +11,20 @@ import hashlib
 import inspect
 import mimetypes
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import pydantic_core
 
-from server.sdk.context import Context
+from server.sdk.context import Context, Submit
 from server.sdk.definition import TaskDefinition
+from server.sdk.errors import Canceled
+from server.sdk.output import Output
 from server.sdk.registry import catalog
 from server.sdk.steps import PREFIX
 from server.sdk.uploads import Upload
@@ -47,6 +50,8 @@ class Done:
     progress: list[dict[str, Any]] = field(default_factory=list)
     #: The text of each `ctx.log`.
     logs: list[str] = field(default_factory=list)
+    #: The items that it yielded or emitted, as a client reads them.
+    output: list[Any] = field(default_factory=list)
     #: All checkpoints: those given to the task, and those that it saved.
     checkpoints: dict[str, str] = field(default_factory=dict)
     #: The value of each step, those given to the task too.
@@ -103,18 +108,20 @@ def run(
         context = _Context(cast(Store, store), attempt, done.submit)
         if signature.context:
             arguments[signature.context] = context
-        returned = _call(definition, arguments)
+        with context.output:
+            returned = _call(definition, arguments, context)
         done.files = {each["name"]: b"".join(store.blobs.read(each["key"])) for each in context.stored_files()}
     done.result = pydantic_core.from_json(pydantic_core.to_json(returned, inf_nan_mode="null", by_alias=True))
     return done
 
 
-def _call(definition: TaskDefinition, arguments: Mapping[str, Any]) -> Any:
+def _call(definition: TaskDefinition, arguments: Mapping[str, Any], context: Context) -> Any:
     """Call the function; an `async def` in a thread of its own, because the test may run in an event loop."""
-    if not inspect.iscoroutinefunction(definition.function):
-        return definition.call(arguments)
+    function = definition.function
+    if not inspect.iscoroutinefunction(function) and not inspect.isasyncgenfunction(function):
+        return definition.call(arguments, context.output.add)
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(definition.call, arguments).result()
+        return thread.submit(definition.call, arguments, context.output.add).result()
 
 
 def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Upload:
@@ -139,6 +146,18 @@ class _Context(Context):
 
     report_every = 0.0
 
+    def __init__(self, store: Store, attempt: Attempt, submit: Submit) -> None:
+        super().__init__(store, attempt, submit)
+        self.output = _Output(partial(store.tasks.append_output, attempt.id, attempt.lease_token), 0)
+
+
+class _Output(Output):
+    """An output that passes on every item immediately."""
+
+    def add(self, item: bytes) -> None:
+        if self._append(0, [item]) != "run":
+            raise Canceled
+
 
 class _Store:
     """The part of a `Store` that a context uses: files in a folder, everything else in memory."""
@@ -161,6 +180,10 @@ class _Tasks:
             self._done.progress.append(progress)
         if line:
             self._done.logs.append(line)
+        return self._answer
+
+    def append_output(self, task_id: str, lease_token: str, first: int, items: Sequence[bytes]) -> str:
+        self._done.output += map(pydantic_core.from_json, items)
         return self._answer
 
     def check_quota(self, owner: str, more: int) -> None:

@@ -34,6 +34,7 @@ RUN = [
     ("docs/polling.md", "Polling"),
     ("docs/polling.md", "Long polling"),
     ("docs/polling.md", "Many tasks in one request"),
+    ("docs/polling.md", "Output"),
     ("docs/polling.md", "Events"),
     ("docs/polling.md", "Webhooks"),
     ("docs/schedules.md", "Schedules"),
@@ -144,10 +145,10 @@ def test_a_schedule(service: Service, folder: Path) -> None:
 
 def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
     (shout,) = blocks(README, "Your own task", "python")
-    word_count, remind, test = blocks("docs/tasks.md", "Writing tasks", "python")
+    word_count, primes, remind, test = blocks("docs/tasks.md", "Writing tasks", "python")
     (command,) = blocks(README, "Your own task")
     (folder / "mytasks.py").write_text(shout)
-    (folder / "moretasks.py").write_text(word_count + remind)
+    (folder / "moretasks.py").write_text(word_count + primes + remind)
     assert len(shout.strip().splitlines()) <= 12, "ten lines, and two empty ones"
     with Service(tmp_path, TASK_MODULES="mytasks,moretasks") as made:
         made.env["PYTHONPATH"] = f"{ROOT}:{folder}"
@@ -161,6 +162,11 @@ def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
 
         counted = made.http.post("/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"})
         assert counted.json()["result"] == {"a": 2, "b": 1}
+
+        (read,) = blocks("docs/polling.md", "Output", "python")
+        names: dict[str, Any] = {"httpx": httpx, "task_id": made.submit("primes", below=20)}
+        exec(read.replace("http://localhost:8000", made.url), names)
+        assert names["found"] == [2, 3, 5, 7, 11, 13, 17, 19]
 
         assert made.result(made.submit("remind", addresses=[], text="Soon.")) == 0
 

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -125,11 +125,7 @@ def none_default(value: int = None) -> None: ...  # type: ignore[assignment]  # 
 def out_of_bounds(value: Annotated[int, Field(ge=1)] = 0) -> None: ...
 def wait(wait: int) -> None: ...
 def returns_a_class() -> Plain: ...  # type: ignore[empty-body]
-async def asynchronous_generator(value: int) -> AsyncIterator[int]:
-    yield value
-
-
-def generator(value: int) -> Iterator[int]:
+def yields_a_list(value: int) -> list[int]:  # type: ignore[misc]
     yield value
 
 
@@ -149,10 +145,9 @@ def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
         (out_of_bounds, "the default of the parameter 'value' does not match its type"),
         (wait, "the parameter name 'wait' is reserved"),
         (returns_a_class, "the return type cannot be represented in JSON"),
-        (generator, "a task must be a plain function"),
-        (asynchronous_generator, "a task must be a plain function"),
-        (Plain, "a task must be a plain function"),
-        (partial(any_number, 1), "a task must be a plain function"),
+        (yields_a_list, "it yields, so its return type must be Iterator"),
+        (Plain, "a task must be a function, not a class"),
+        (partial(any_number, 1), "a task must be a function, not a class"),
         (unknown_name, "an annotation uses 'Nowhere'"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -375,3 +370,38 @@ def test_a_module_that_cannot_be_imported_is_a_sentence_with_file_and_line(
     assert ended.stderr.startswith(f"coatcheck: TASK_MODULES: broken: {sentence}")
     assert f"({tmp_path / 'broken.py'}, line 3)" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def some_numbers(value: int) -> Iterator[int]:
+    yield value
+
+
+async def late_words() -> AsyncIterator[str]:
+    yield "word"
+
+
+def numbers_and_a_sum() -> Generator[int, None, float]:
+    yield 1
+    return 1.0
+
+
+def anything():  # type: ignore[no-untyped-def]
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "yields", "returns"),
+    [
+        (some_numbers, int, None),
+        (late_words, str, None),
+        (numbers_and_a_sum, int, float),
+        (anything, Any, Any),
+        (lambda: [], None, Any),
+    ],
+)
+def test_a_function_that_yields_has_a_type_of_its_items_and_one_of_its_result(
+    function: Any, yields: Any, returns: Any
+) -> None:
+    read = signature.read(function)
+
+    assert (read.yields, read.returns) == (yields, returns)

@@ -12,7 +12,7 @@ from server.store.connection import UNREACHABLE
 
 @task()
 def puppet(ctx: Context) -> str:
-    """Run commands from a Redis list: `log`, `progress`, `say` (a number of lines), `end`, `fail`."""
+    """Run commands from a Redis list: `log`, `progress`, `emit`, `say` (a number of lines), `end`, `fail`."""
     ctx.progress(0, 1, "listening")
     while True:
         given = None
@@ -24,6 +24,8 @@ def puppet(ctx: Context) -> str:
         word, _, rest = given.decode().partition(" ")
         if word == "log":
             ctx.log(rest)
+        elif word == "emit":
+            ctx.emit(rest)
         elif word == "progress":
             time.sleep(0.11)  # reports that follow one another too fast are left out
             ctx.progress(int(rest), 100)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from server.logs import event, redact
 from server.sdk.errors import Canceled, TaskError
 from server.sdk.file_names import LONGEST, file_name, is_media_type
+from server.sdk.output import Output, item_type
 from server.sdk.steps import PREFIX, Steps
 from server.sdk.uploads import Upload
 from server.settings import Settings
@@ -29,6 +30,9 @@ _CHUNK = 2**18
 
 #: Results of up to this length are counted without a check, which costs a round trip.
 _UNCHECKED_RESULT = 2**14
+
+#: Of the items of a function that does not yield, and so declares no type for them.
+_ANY_ITEM = item_type(Any)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,6 +67,8 @@ class Context:
         self._submit = submit
         self._submitted = 0
         self._reported = 0.0
+        append = partial(store.tasks.append_output, attempt.id, attempt.lease_token)
+        self.output = Output(append, self.settings.storage_wait_seconds)
         self._steps = Steps(self._all_checkpoints, self.checkpoint)
         self.files: dict[str, OutputFile] = {}
 
@@ -119,6 +125,15 @@ class Context:
             return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, redact(line))
         except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
+
+    def emit(self, item: Any) -> None:
+        """Give an item of the task's output, which clients read while the task runs; as `yield` in a task that yields.
+
+        Raises:
+            Canceled: the client has canceled the task, or another attempt runs it. Do not catch it.
+            TaskError: `invalid-result` if it does not fit JSON, `result-too-large` above 1 MiB, `storage-full`.
+        """
+        self.output.add(_ANY_ITEM.to_json(item))
 
     def log(self, text: str, *, keep: bool = True) -> None:
         """Write a line to the worker's log, with the task's id, and to the task's events unless `keep` is false."""

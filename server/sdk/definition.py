@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
+from server.sdk.output import give_all, give_all_async, item_type
 from server.sdk.redaction import Secrets
 from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
@@ -128,9 +129,17 @@ class TaskDefinition:
         values = self.signature.arguments(given)
         return unique_key(UNIQUE, pydantic_core.to_json([values[name] for name in self.unique]))
 
-    def call(self, arguments: Mapping[str, Any]) -> Any:
-        """Call the function; run an `async def` in an event loop of its own."""
+    def call(self, arguments: Mapping[str, Any], emit: Callable[[bytes], None]) -> Any:
+        """Call the function; run an `async def` in an event loop of its own. Items that it yields go to `emit`."""
         result = self.function(**arguments)
+        if self.signature.yields is not None:
+
+            def give(item: Any) -> None:
+                emit(self._item_type.to_json(item))
+
+            if not inspect.isasyncgen(result):
+                return give_all(result, give)
+            result = give_all_async(result, give)
         return asyncio.run(result) if inspect.iscoroutine(result) else result
 
     @property
@@ -162,6 +171,14 @@ class TaskDefinition:
     def secrets(self) -> Secrets:
         """The places of secrets in its inputs."""
         return Secrets(self.input_schema, self.uploads)
+
+    @cached_property
+    def item_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema (2020-12) of the items that the function yields; None if it yields none."""
+        yields = self.signature.yields
+        if yields is None:
+            return None
+        return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(yields).json_schema(mode="serialization")}
 
     def validate_json(self, body: bytes, *, allow_private: bool = False) -> TaskInput:
         """Validate a JSON body strictly: `"5"` is not a number. `5.0` is an integer, as in JSON Schema.
@@ -223,6 +240,10 @@ class TaskDefinition:
             TaskError: `invalid-result` or `result-too-large`.
         """
         return self._result_type.to_json(value)
+
+    @cached_property
+    def _item_type(self) -> ResultType:
+        return item_type(self.signature.yields)
 
     @cached_property
     def _result_type(self) -> ResultType:

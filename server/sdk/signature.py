@@ -2,7 +2,16 @@
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
@@ -39,6 +48,9 @@ _UNSUITABLE = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, Pyda
 
 #: Formats of bytes and of uploads in a schema.
 _FILES = ("binary", "upload")
+
+#: The return types of functions that yield.
+_ITERATORS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
 
 #: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
 _PREFIX = "p_"
@@ -85,13 +97,15 @@ class Arity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The parts of a signature: the input model, the context parameter, the uploads, the return type."""
+    """The parts of a signature: the input model, the context parameter, the uploads, the return type, the items."""
 
     model: type[TaskInput]
     context: str | None
     uploads: dict[str, Arity]
     names: tuple[str, ...]
     returns: Any
+    #: The type of the items that it yields; None if it does not yield.
+    yields: Any = None
 
     def arguments(self, given: BaseModel) -> dict[str, Any]:
         """Return the keyword arguments for the function, from a validated input."""
@@ -117,10 +131,10 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
             its type; or it is not a function. The message names it.
     """
     label = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
-    if not inspect.isfunction(function) or _yields(function):
-        raise TypeError(f"{label}: a task must be a plain function, not a generator or a class")
+    if not inspect.isfunction(function):
+        raise TypeError(f"{label}: a task must be a function, not a class or another object")
     hints = _hints(label, function)
-    returns = hints.pop("return", Any)
+    yields, returns = _output(label, function, hints.pop("return", Any))
     context, fields, uploads = None, {}, {}
     for parameter in inspect.signature(function).parameters.values():
         name = parameter.name
@@ -136,13 +150,23 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
         fields[name] = (annotation, default)
     model = _model(label, function.__name__, fields, uploads)
     _check_returns(label, returns)
+    _check_returns(label, yields)
     if check is not None:
         model = _checked(model, tuple(fields), check)
-    return Signature(model, context, uploads, tuple(fields), returns)
+    return Signature(model, context, uploads, tuple(fields), returns, yields)
 
 
-def _yields(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+def _output(label: str, function: Callable[..., Any], annotation: Any) -> tuple[Any, Any]:
+    """Return the types of the items and of the result. No items: the function is not a generator."""
+    if not inspect.isgeneratorfunction(function) and not inspect.isasyncgenfunction(function):
+        return None, annotation
+    if annotation is not Any and (get_origin(annotation) or annotation) not in _ITERATORS:
+        raise TypeError(
+            f"{label}: it yields, so its return type must be Iterator[item], AsyncIterator[item] or "
+            f"Generator[item, None, result], not {annotation!r}"
+        )
+    item, _, result = (*get_args(annotation), None, None)[:3] if get_args(annotation) else (Any, None, Any)
+    return item, result
 
 
 def _hints(label: str, function: Callable[..., Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ The names of its fields are one letter or two, because they are stored in memory
     dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
     uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
+    on number of the last item of its output, ob of the last one before this attempt, oy bytes of those that are kept
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     af run of its schedule that it waits for
@@ -239,6 +240,8 @@ class Record:
     cancel_after_ms: int = 0
     retry_of: str = ""
     retried_as: str = ""
+    #: The number of the last item of its output.
+    last_item: int = 0
     waits_for: list[str] = field(default_factory=list)
     webhook: str = ""
     start_within_ms: int = 0
@@ -296,6 +299,7 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         cancel_after_ms=_number(get(b"ca")) or 0,
         retry_of=get(b"ro", b"").decode(),
         retried_as=get(b"ra", b"").decode(),
+        last_item=_number(get(b"on")) or 0,
         webhook=get(b"wh", b"").decode(),
         start_within_ms=_number(get(b"sw")) or 0,
         unique=get(b"uk", b"").decode(),

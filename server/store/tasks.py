@@ -32,6 +32,27 @@ class Attempt:
     request_id: str
 
 
+#: Maximum bytes of an output that are kept, as much as a result may have: the oldest items are dropped.
+MAX_OUTPUT_BYTES = 4 * 2**20
+
+#: Maximum items and bytes that are read at once.
+MAX_ITEMS_READ, MAX_BYTES_READ = 1_000, 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A page of the items that an attempt has given. `first` is the number of the oldest one that is kept."""
+
+    attempt: int
+    first: int
+    #: The number of this attempt's items that are not kept any more.
+    dropped: int
+    #: The number of the last item, which may be on a later page.
+    last: int
+    #: Number and JSON.
+    items: list[tuple[int, bytes]]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An entry of an attempt: `progress` or `log`, its time (milliseconds since 1970), and its content."""
@@ -150,6 +171,25 @@ class Tasks(Scripts):
         entry = json.dumps({"text": line[:MAX_LINE_LENGTH]}) if line else ""
         answer: bytes = self._call("report_progress", task_id, lease_token, report, entry, MAX_ENTRIES)
         return answer.decode()
+
+    def append_output(self, task_id: str, lease_token: str, first: int, items: Sequence[bytes]) -> str:
+        """Append items (JSON) to the output; `first` is the first one's number in this attempt. Return as `progress`.
+
+        Raises:
+            BytesExceeded: they have no room in the owner's quota.
+        """
+        quota = self._config.max_bytes_per_owner
+        answer: bytes | int = self._call("append_output", task_id, lease_token, first, MAX_OUTPUT_BYTES, quota, *items)
+        if isinstance(answer, int):
+            raise BytesExceeded(answer, quota)
+        return answer.decode()
+
+    def output(self, task_id: str, after: int) -> Output:
+        """Return the items after this number, up to a limit of items and bytes."""
+        answer = self._call("get_output", task_id, after, MAX_ITEMS_READ, MAX_BYTES_READ)
+        last, before, kept, deliveries, at, items = answer
+        first = last - kept + 1
+        return Output(deliveries, first, first - 1 - before, last, list(enumerate(items, at)))
 
     def events(self, task_id: str, after: int) -> tuple[Record | None, list[Entry]]:
         """Return the record, and the stored entries of its log after this number."""

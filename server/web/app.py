@@ -13,6 +13,7 @@ from server.web.routes import (
     files,
     health,
     inputs,
+    output,
     schedules,
     task_pages,
     tasks,
@@ -25,7 +26,7 @@ from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
-    *(tasks, events, files, inputs, failures, task_list, bulk, task_query, batches, webhooks, schedules),
+    *(tasks, events, output, files, inputs, failures, task_list, bulk, task_query, batches, webhooks, schedules),
     *(catalog, queues, pauses, keys, audit, health, metrics, docs),
 )
 

@@ -35,7 +35,7 @@ _PAUSE = 0.05
 #: The messages that end a task, those that change its status object, and all messages.
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
-ALL = CHANGES | {"log"}
+ALL = CHANGES | {"log", "output"}
 
 #: Header fields of an event stream: no cache or proxy may delay it.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from submitting import prepare
@@ -38,8 +39,10 @@ def stored(store: Store) -> dict[str, int]:
     for key in store.redis.scan_iter(store.keys.task("*")):
         task_id = key.decode().rpartition(":")[2]
         owner, outputs = store.redis.hmget(key, "o", "bo")
+        items = store.redis.lrange(store.keys.output(task_id), 0, -1)
         uploads = [f"{task_id}/{name.decode()}" for name in store.redis.smembers(store.keys.blob(f"names:{task_id}"))]
         bytes_ = store.redis.strlen(store.keys.input(task_id)) + sum(map(store.blobs.size, uploads)) + int(outputs or 0)
+        bytes_ += sum(len(item) + 16 for item in items)
         sums[owner.decode()] = sums.get(owner.decode(), 0) + bytes_
     return {owner: number for owner, number in sums.items() if number}
 
@@ -83,10 +86,22 @@ class Life:
     def run(self) -> None:
         """Run a task to an end with outputs; the end may be sent twice."""
         if (record := self._one()) and self.store.tasks.claim(record.id, "w/1"):
+            self._emit(record.id)
             status = self.chance.choice([Status.SUCCEEDED, Status.FAILED, Status.CANCELED])
             outputs = {"bo": str(self.chance.randrange(1, 5_000))} if self.chance.random() < 0.5 else {}
             for _ in range(2):
                 assert self.store.tasks.finish(record.id, "w/1", status, **outputs)
+
+    def _emit(self, task_id: str) -> None:
+        """Give output, which may be sent twice; some of it in an attempt that another one follows."""
+        for attempt in range(self.chance.choice([0, 1, 2])):
+            if attempt:
+                assert self.store.leases.release(task_id, "w/1", crashed=False)
+                assert self.store.tasks.claim(task_id, "w/1")
+            items = [b"x" * self.chance.randrange(1, 500)] * 3
+            with suppress(BytesExceeded):
+                for _ in range(2):
+                    assert self.store.tasks.append_output(task_id, "w/1", 1, items) == "run"
 
     def cancel(self) -> None:
         """Cancel a task."""

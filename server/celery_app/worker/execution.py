@@ -104,8 +104,8 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
         with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
             if definition.signature.context:
                 arguments[definition.signature.context] = context
-            with captured(context):
-                value = _value(definition, arguments)
+            with captured(context), context.output:
+                value = _value(definition, arguments, context)
             result = definition.result_json(value)
             context.check_result(len(result))
             return result
@@ -116,9 +116,9 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
         raise end.with_traceback(error.__traceback__) from end.__cause__ or error
 
 
-def _value(definition: TaskDefinition, arguments: dict[str, Any]) -> Any:
+def _value(definition: TaskDefinition, arguments: dict[str, Any], context: Context) -> Any:
     try:
-        return definition.call(arguments)
+        return definition.call(arguments, context.output.add)
     except Replaced as replaced:
         with allow_join_result():  # Celery forbids waiting inside a task; here all of it runs in this process
             return replaced.signature.apply(throw=True).get()

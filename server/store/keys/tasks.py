@@ -22,6 +22,10 @@ class TaskKeys(Prefixed):
         """A list of the progress and log entries of the task's function."""
         return f"{self.prefix}events:{task_id}"
 
+    def output(self, task_id: str) -> str:
+        """A list of the items that the latest attempt has given (JSON), without the oldest of very many."""
+        return f"{self.prefix}output:{task_id}"
+
     def checkpoints(self, task_id: str) -> str:
         """A hash of the checkpoints for the next attempt."""
         return f"{self.prefix}checkpoints:{task_id}"

@@ -1,8 +1,9 @@
 """Receives the task changes that Redis publishes, on one connection read by the loop.
 
-Each change of a record is published on `t:<task id>` as one message: the new status, `progress`, `log` or `dropped`, in
-the script call that makes the change. A subscription is called with each message that it asked for, and with an empty
-one when it becomes active: at first, and after a lost connection. A caller that then reads the record misses no change.
+Each change of a record is published on `t:<task id>` as one message: the new status, `progress`, `log`, `output` or
+`dropped`, in the script call that makes the change. A subscription is called with each message that it asked for, and
+with an empty one when it becomes active: at first, and after a lost connection. A caller that then reads the record
+misses no change.
 
 redis-py connects (TLS, Sentinel, passwords) in a thread; afterwards the loop reads the socket itself, so that `in_sync`
 can process everything that has arrived before it answers.

@@ -92,6 +92,7 @@ PARAMETERS: dict[str, Any] = {
     "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),
     "Last-Event-ID": _header("Last-Event-ID", "The id of the last received event; later ones are sent.", "3.done"),
+    "after": _query("after", "The number of the last item received.", {"type": "integer", "minimum": 0}),
     "limit": _query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500}),
     "cursor": _query("cursor", "The start of the page, from `next` of the previous page."),
     "batch_id": _path("batch_id", "The id from `POST /batches`.", _TASK_ID),

@@ -43,6 +43,9 @@ class CatalogEntry(WireObject):
     description: str
     input_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the parameters.")
     output_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the result.")
+    item_schema: dict[str, Any] = Field(
+        default_factory=dict, description="JSON Schema (2020-12) of the items of its output, if it yields any."
+    )
     uploads: dict[str, Arity] = Field(description="The upload parameters: `one` or `many` files.")
     accepts: list[str] = Field(description="Accepted media types of uploads; empty means any.")
     limits: TaskTypeLimits
@@ -102,12 +105,14 @@ def _entry(each: TaskDefinition, pauses: Mapping[tuple[str, str], Pause]) -> Cat
         hard_seconds=each.limits.hard,
         max_upload_bytes=each.max_upload_bytes or store().settings.max_upload_bytes,
     )
+    optional = {} if each.item_schema is None else {"item_schema": each.item_schema}
     return CatalogEntry(
         name=each.name,
         summary=each.summary,
         description=each.description,
         input_schema=each.input_schema,
         output_schema=each.output_schema,
+        **optional,
         uploads=dict(each.uploads),
         accepts=list(each.accepts),
         limits=limits,

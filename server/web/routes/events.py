@@ -1,9 +1,10 @@
-"""Server-sent events of a task: `status` at each change, `progress`, `log`, and finally `done`.
+"""Server-sent events of a task: `status` at each change, `progress`, `log`, `output`, and finally `done`.
 
 An event id describes everything that the client has received: `<number>.<status>-<deliveries>-<retries>`, with the
-number of the last entry of the task's log and the last status, and at the end `<number>.done`. Numbers are never
-reused, and status, deliveries and retries never return to earlier values. So `Last-Event-ID` determines what is
-missing: later entries (the oldest of very many are not kept), and the status if it has changed. A status that passed
+number of the last entry of the task's log and the last status, and at the end `<number>.done`. With output, the number
+of its last item follows the first number: `<number>-<item>.…`. Numbers are never reused, and status, deliveries and
+retries never return to earlier values. So `Last-Event-ID` determines what is missing: later entries and items (the
+oldest of very many are not kept), and the status if it has changed. A status that passed
 while the client was not connected is not sent, because its successor contains its information. After `done` the answer
 is 204, which stops a browser's `EventSource`.
 
@@ -22,7 +23,7 @@ import pydantic_core
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import status_json, timestamp
+from server.services.status import status_json, timestamp, with_prefix
 from server.store import Store
 from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
@@ -40,7 +41,7 @@ from server.web.schemas import WireObject
 #: Seconds without an event before a comment is sent as a heartbeat.
 HEARTBEAT = 15.0
 
-_ID = re.compile(r"(\d{1,15})\.([a-z]+(?:-\d+-\d+)?)")
+_ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")
 
 route = Api("events", __name__)
 
@@ -49,10 +50,11 @@ class TaskEvent(WireObject):
     """One event of a task's stream. Comments in between are heartbeats."""
 
     id: str = Field(default_factory=str, description="The value for `Last-Event-ID`.", examples=["3.running-1-0"])
-    event: Literal["status", "progress", "log", "done"] = Field(default_factory=lambda: "status")
+    event: Literal["status", "progress", "log", "output", "done"] = Field(default_factory=lambda: "status")
     data: str = Field(
         default_factory=str,
-        description="For `status` and `done` the status object, otherwise the entry and its time `at`.",
+        description="For `status` and `done` the status object, for `output` the item with its `number`, `value` "
+        "and `attempt`, otherwise the entry and its time `at`.",
         json_schema_extra={"contentMediaType": "application/json"},
     )
     retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
@@ -67,7 +69,7 @@ _EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
     "tickets",
     "The events of a task",
     (
-        Answer(200, "Events `status`, `progress`, `log`, and finally `done`.", _EVENTS, ("Cache-Control",)),
+        Answer(200, "Events `status`, `progress`, `log`, `output`, and finally `done`.", _EVENTS, ("Cache-Control",)),
         Answer(204, "The client has already received `done`."),
     ),
     description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
@@ -77,41 +79,46 @@ _EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
 def stream(task_id: str) -> Response:
     """Stream the events of a task."""
     record = find(task_id)
-    number, mark = _last_seen()
+    number, item, mark = _last_seen()
     if mark == "done" and record.status.done:
         return Response(status=204, headers=STREAM_HEADERS)
-    return event_stream(Reader(store(), task_id, caller(), prefix(), number, mark), task_id)
+    return event_stream(Reader(store(), task_id, caller(), prefix(), number, item, mark), task_id)
 
 
-def _last_seen() -> tuple[int, str]:
+def _last_seen() -> tuple[int, int, str]:
     match = _ID.fullmatch(request.headers.get("Last-Event-ID", ""))
-    return (int(match[1]), match[2]) if match else (0, "new")
+    return (int(match[1]), int(match[2] or 0), match[3]) if match else (0, 0, "new")
 
 
 class Reader:
     """One client's position in the events of a task. It ends early if the client's key is revoked."""
 
-    def __init__(self, store: Store, task_id: str, caller: Caller, prefix: str, number: int, mark: str) -> None:
+    def __init__(
+        self, store: Store, task_id: str, caller: Caller, prefix: str, number: int, item: int, mark: str
+    ) -> None:
         self._store = store
         self._task_id = task_id
         self._caller = caller
         self._prefix = prefix
         self._number = number
+        self._item = item
         self._mark = mark
         self._written = time.monotonic()
+        #: Whether there are further items, which did not fit into one read.
+        self._behind = False
         self.ended = False
 
     @property
     def due(self) -> float:
-        """The time of the next heartbeat."""
-        return self._written + HEARTBEAT
+        """The time of the next heartbeat, or of the next read."""
+        return 0.0 if self._behind else self._written + HEARTBEAT
 
     def more(self) -> bytes:
         """The new events, or a heartbeat comment after a long silence."""
         try:
             text = b"".join(self._new())
         except UNREACHABLE:  # it is read again when Redis is back
-            text = b""
+            text, self._behind = b"", False
         now = time.monotonic()
         if not text and now >= self.due:
             text = b": still here\n"  # without an empty line, which some clients consider the end of an event
@@ -127,6 +134,9 @@ class Reader:
         running = record.status is Status.RUNNING  # sent first; any other status follows the attempt's entries
         yield from self._status(record) if running else ()
         yield from map(self._entry, entries)
+        yield from self._items(record)
+        if self._behind:
+            return
         yield from self._status(record) if not running else ()
         if record.status.done:
             self.ended = True
@@ -146,5 +156,17 @@ class Reader:
         self._number = entry.number
         return self._event(entry.word, pydantic_core.to_json({**entry.content, "at": timestamp(entry.at_ms)}))
 
+    def _items(self, record: Record) -> Iterator[bytes]:
+        self._behind = False
+        if record.last_item <= self._item:
+            return
+        output = self._store.tasks.output(self._task_id, self._item)
+        for number, value in output.items:
+            self._item = number
+            data = b'{"number":%d,"value":%s,"attempt":%d}' % (number, value, output.attempt)
+            yield self._event("output", with_prefix(data, self._prefix))
+        self._behind = bool(output.items) and self._item < output.last
+
     def _event(self, name: str, data: bytes) -> bytes:
-        return b"id: %d.%s\nevent: %s\ndata: %s\n\n" % (self._number, self._mark.encode(), name.encode(), data)
+        seen = f"{self._number}-{self._item}" if self._item else str(self._number)
+        return f"id: {seen}.{self._mark}\nevent: {name}\ndata: ".encode() + data + b"\n\n"

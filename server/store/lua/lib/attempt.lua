@@ -1,3 +1,4 @@
+--- @include "bytes"
 --- @include "finish"
 --- @include "indexes"
 --- @include "statistics"
@@ -10,11 +11,24 @@ local function refuse_late(id, record, now)
   return true
 end
 
+-- Drop the output of the attempt before. Its numbers are not used again, so that a reader who knows some of them gets
+-- every item of the new attempt.
+local function clear_output(id, record)
+  local found = redis.call('HMGET', keys.task(id), 'on', 'oy')
+  if not found[1] then return end
+  redis.call('UNLINK', keys.output(id))
+  redis.call('HSET', keys.task(id), 'ob', found[1], 'oy', 0)
+  count_bytes(record.o, -tonumber(found[2]))
+end
+
 -- Start an attempt of a queued task under a lease. The record has the fields 'i', 'a', 'd', 'h' and 'sw', too.
 -- Publishes `running`.
 local function start_attempt(id, record, token, now, lease_ms)
   record.d = (record.d or 0) + 1
-  if record.b then redis.call('HDEL', keys.task(id), 'g') end
+  if record.b then
+    redis.call('HDEL', keys.task(id), 'g')
+    clear_output(id, record)
+  end
   local place = redis.call('ZSCORE', keys.queued(record.q), id)
   if place then count_start(now, record, place % 1e13) end
   if record.sw then redis.call('ZREM', keys.start_deadlines, id) end

@@ -1,4 +1,5 @@
--- The bytes that count against an owner's quota: `by` of a record, noted when it is stored, and `bo`, noted at its end.
+-- The bytes that count against an owner's quota: `by` of a record, noted when it is stored, `bo`, noted at its end, and
+-- `oy`, those of its output so far.
 -- They are given back when the record is deleted.
 local function bytes_held(owner) return tonumber(redis.call('HGET', keys.bytes_held, owner) or 0) end
 

@@ -1,0 +1,135 @@
+"""The output of a running task: items that it gives before its end, sent to the store by a thread of their own.
+
+The thread sends what has come together, at most ten times a second, so that an item costs the function next to nothing,
+and the last one before a long silence is not kept back.
+"""
+
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import aclosing, closing
+from typing import Any
+
+from server.sdk.errors import Canceled, TaskError
+from server.sdk.results import ResultType
+from server.store.connection import patiently
+from server.store.errors import BytesExceeded, StorageFull
+
+#: Maximum bytes of an item. A quarter of what is kept, so that some items are always there.
+MAX_ITEM_BYTES = 2**20
+
+#: Seconds between two calls of the store.
+_EVERY = 0.1
+
+#: Maximum items in one call, and bytes that wait before the function does.
+_MAX_ITEMS, _MAX_WAITING = 1_000, 2**20
+
+#: Appends items to the record; the number is that of the first one in this attempt. Returns `run`, `stop` or `lost`.
+Append = Callable[[int, Sequence[bytes]], str]
+
+
+def item_type(returns: Any) -> ResultType:
+    """Return the type of a task's items."""
+    return ResultType(returns, "An item of the output", MAX_ITEM_BYTES)
+
+
+class Output:
+    """The output of one attempt. As a context it sends what is left at its end."""
+
+    def __init__(self, append: Append, room_seconds: float) -> None:
+        self._append = append
+        self._room_seconds = room_seconds
+        self._changed = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._bytes = self._stored = 0
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        #: The reason why no more items are accepted.
+        self._error: BaseException | None = None
+
+    def add(self, item: bytes) -> None:
+        """Give an item (JSON). Wait if the store is slower than the function.
+
+        Raises:
+            Canceled: the client has canceled the task, or another attempt runs it.
+            TaskError: `storage-full`.
+        """
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+                self._thread.start()
+            self._changed.wait_for(lambda: self._error or self._bytes < _MAX_WAITING)
+            if self._error:
+                raise self._error
+            self._waiting.append(item)
+            self._bytes += len(item)
+            self._changed.notify_all()
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Send what is left.
+
+        Raises:
+            TaskError: `storage-full`, if nothing else ends the task.
+        """
+        if self._thread is None:
+            return
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        if kind is None and self._error and not isinstance(self._error, Canceled):
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while self._send():
+                pass
+        except (BytesExceeded, StorageFull) as error:
+            self._fail(TaskError("storage-full", error.detail or "There is no space to store the output of the task."))
+        except BaseException as error:
+            self._fail(error)
+
+    def _send(self) -> bool:
+        """Send the items that wait, as soon as there are any. Return False after the last ones."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            items = [self._waiting[at] for at in range(min(_MAX_ITEMS, len(self._waiting)))]
+        if not items:
+            return False
+        word = patiently(lambda: self._append(self._stored + 1, items), room_seconds=self._room_seconds)
+        if word != "run":
+            raise Canceled
+        with self._changed:
+            self._stored += len(items)
+            for item in items:
+                self._waiting.popleft()
+                self._bytes -= len(item)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) >= _MAX_ITEMS, _EVERY)
+        return True
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+
+def give_all(generator: Generator[Any, None, Any], give: Callable[[Any], None]) -> Any:
+    """Give all items of a generator. Return its value."""
+    with closing(generator):
+        while True:
+            try:
+                item = next(generator)
+            except StopIteration as end:
+                return end.value
+            give(item)
+
+
+async def give_all_async(generator: AsyncGenerator[Any, Any], give: Callable[[Any], None]) -> None:
+    """Give all items of an asynchronous generator."""
+    async with aclosing(generator):
+        async for item in generator:
+            give(item)
