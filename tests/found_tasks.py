@@ -182,6 +182,12 @@ def _dies(name: str) -> int:
 
 
 @project.task
+def counts_up(number: int):  # type: ignore[no-untyped-def]
+    """Return a generator, which is the result and not output."""
+    yield from range(number)
+
+
+@project.task
 def calls_another(x: int) -> str:
     """Start another exposed task."""
     return str(add.delay(x, 1).id)

@@ -54,6 +54,7 @@ def noted(service: Service, how: str) -> list[Any]:
         ("process", {"total": 1}, {"current": 1, "total": 1}),
         ("create_task", {"task_type": 1}, True),
         ("with_options", {"numbers": [1]}, None),
+        ("counts_up", {"number": 3}, [0, 1, 2]),
         ("collects", {"numbers": [1, 2], "scale": 3, "names": {"a": "b"}}, {"numbers": [3, 6], "names": {"a": "b"}}),
     ],
 )
