@@ -57,9 +57,12 @@ def parameter(page: Page | Locator, name: str) -> Locator:
 
 
 def assert_accessible(page: Page) -> None:
-    """Axe finds nothing."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    """Axe finds nothing in the light mode, and nothing in the dark mode."""
+    is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    for dark in (not is_dark, is_dark):
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"dark: {dark}\n{found.generate_report()}"
 
 
 def sign_in(page: Page, key: str) -> None:

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from harness import Service
-from looking import mark, picture, sign_in
+from looking import assert_accessible, mark, picture, sign_in
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
@@ -70,6 +71,29 @@ def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, st
     for language in ("curl", "Python", "JavaScript"):
         entry.get_by_role("radio", name=language).check()
         assert '"tasks"' in _run(language, entry.locator("[data-line] pre"), Path.cwd(), keys["alice"])
+
+
+def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+    service, keys = keyed
+    headers = {"Authorization": f"Bearer {keys['alice']}"}
+    made = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).json()["task_id"]
+    page = open_page(service, refused=True)
+    sign_in(page, keys["alice"])
+    page.goto("/docs#get_status")
+    entry = page.locator("#get_status")
+    path, answer = entry.get_by_role("textbox", name="Path"), entry.get_by_role("region", name="Answer")
+    expect(path).to_have_value("/tasks/<task_id>")
+    entry.get_by_role("button", name="Send").click()
+    assert path.evaluate("each => each.validationMessage") == "Replace what stands in <angle brackets>."
+    path.fill(f"/tasks/{made}")
+    entry.get_by_role("button", name="Send").click()
+    expect(answer).to_contain_text(f'"task_id": "{made}"')
+    assert_accessible(page)
+    path.fill(f"/tasks/{uuid.uuid4()}")
+    entry.get_by_role("button", name="Send").click()
+    expect(answer).to_contain_text("404")
+    expect(answer).to_contain_text("/problems/unknown-task")
+    expect(page.locator("#stream_events [data-try], #cancel_task [data-try]")).to_have_count(0)
 
 
 def _run(language: str, sample: Locator, folder: Path, key: str) -> str:

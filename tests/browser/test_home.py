@@ -357,7 +357,18 @@ def test_without_javascript_a_wrong_input_is_explained_on_the_form(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/ui/run/image_pipeline", "/ui/tasks", "/ui/failures", "/ui/overview", "/ui/schedules", "/docs"]
+    "path",
+    [
+        "/",
+        "/ui/run/image_pipeline",
+        "/ui/tasks",
+        "/ui/failures",
+        "/ui/overview",
+        "/ui/schedules",
+        "/ui/keys",
+        "/ui/audit",
+        "/docs",
+    ],
 )
 def test_no_page_loads_more_than_80_kilobytes(service: Service, open_page: Callable[..., Page], path: str) -> None:
     page = open_page(service)

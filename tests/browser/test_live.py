@@ -50,9 +50,10 @@ def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
 def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:
     made = service.submit("divide", x=1, y=2)
     service.wait_for(made)
-    pages = [open_page(service) for _ in range(4)]
+    paths = ("/ui/tasks", "/ui/overview", "/ui/failures", "/ui/schedules", f"/ui/tasks/{made}")
+    pages = [open_page(service) for _ in paths]
     asked: list[str] = []
-    for page, path in zip(pages, ("/ui/tasks", "/ui/overview", "/ui/failures", f"/ui/tasks/{made}"), strict=True):
+    for page, path in zip(pages, paths, strict=True):
         page.goto(path)
         page.wait_for_timeout(500)
         page.on("request", lambda request: asked.append(request.url))

@@ -58,6 +58,11 @@ class Answer:
     headers: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
 
+    @property
+    def is_stream(self) -> bool:
+        """Return whether the answer is a stream of events, which does not end."""
+        return "text/event-stream" in self.media
+
     def response(self) -> dict[str, Any]:
         """The OpenAPI Response Object."""
         made: dict[str, Any] = {

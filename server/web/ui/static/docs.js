@@ -2,9 +2,12 @@
 
 import { uncover } from "./page.js";
 import { wire } from "./run.js";
-import { translated } from "./samples.js";
+import { ofCommand, translated } from "./samples.js";
 import { search } from "./search.js";
-import { credentials } from "./wire.js";
+import { Refused, button, call, credentials, element, sized } from "./wire.js";
+
+// The characters of an answer that are shown.
+const MAX_SHOWN = 20_000;
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -20,8 +23,41 @@ function translate(box) {
   });
 }
 
+// The answer as text: JSON in lines, other text as it is, anything else as its size.
+async function shown(answer) {
+  const type = answer.headers.get("Content-Type") ?? "";
+  if (!/json|^text|xml/.test(type)) return `${sized((await answer.blob()).size)} of ${type}`;
+  const text = await answer.text();
+  const whole = type.includes("lines") || !type.includes("json") ? text : JSON.stringify(JSON.parse(text), null, 2);
+  return whole.length > MAX_SHOWN ? `${whole.slice(0, MAX_SHOWN)}…` : whole;
+}
+
+// A form that sends the GET request of a sample with the viewer's session, and shows the answer.
+function offerTry(box) {
+  const path = element("input", { className: "in mono", ariaLabel: "Path", spellcheck: false, required: true, value: ofCommand(box.querySelector("pre").textContent).url.replace(/^https?:\/\/[^/]+/, "") });
+  const answer = element("pre", { tabIndex: 0, role: "region", ariaLabel: "Answer" });
+  const place = element("div", { className: "code", hidden: true }, answer);
+  const form = element("form", { className: "acts try" }, path, button("Send", { type: "submit" }));
+  path.addEventListener("input", () => path.setCustomValidity(""));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    path.setCustomValidity(/[<>]/.test(path.value) ? "Replace what stands in <angle brackets>." : path.value.startsWith("/") ? "" : "Begin with /.");
+    if (!form.reportValidity()) return;
+    place.hidden = false;
+    try {
+      const found = await call(path.value);
+      answer.textContent = `${found.status}\n${await shown(found)}`;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      answer.textContent = `${error.problem.status ?? ""}\n${JSON.stringify(error.problem, null, 2)}`;
+    }
+  });
+  box.append(form, place);
+}
+
 const refreshers = [...document.querySelectorAll("#tasks form")].map((form) => wire(form, form.parentElement.querySelector("[data-samples]")));
 document.querySelectorAll("[data-line]").forEach(translate);
+document.querySelectorAll("[data-try]").forEach(offerTry);
 const keyForm = document.getElementById("key");
 if (keyForm) {
   keyForm.hidden = false;
