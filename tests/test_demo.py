@@ -47,3 +47,15 @@ def test_a_visitor_finds_pictures_tables_failures_and_schedules(shop: Service) -
     assert shop.wait_for(found["csv_stats"]["task_id"])["status"] == "succeeded"
     assert shop.wait_for(found["charge_invoice"]["task_id"])["status"] == "failed"
     assert len(shop.http.get("/schedules").json()["schedules"]) == 4
+
+
+def test_a_past_failure_is_grouped_with_those_of_the_running_shop(shop: Service) -> None:
+    from examples.demo.history import PastStore, write_history
+    from server.settings import load
+
+    write_history(PastStore(load()), 300, lambda task: "default")
+    shop.start()
+    shop.wait_for(shop.submit("sync_customer", customer=9))
+    groups = [each for each in shop.http.get("/failures").json()["failures"] if each["task"] == "sync_customer"]
+    assert [each["exception"] for each in groups] == ["examples.demo.tasks.CrmTimeout"]
+    assert groups[0]["count"] > 1

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -69,14 +70,8 @@ def _report(dice: random.Random) -> dict[str, Any]:
     return {"quarter": "2026 Q3", "region": dice.choice(["north", "south"])}
 
 
-_REFUSED = "GatewayError: the payment gateway refused the connection"
-_SLOW = "CrmTimeout: the CRM did not answer within 10 s"
-
-_PLACES = {
-    "charge_invoice": ("shop/gateway.py", 31),
-    "sync_customer": ("shop/crm.py", 118),
-    "import_orders": ("shop/orders.py", 203),
-}
+_REFUSED = "examples.demo.tasks.GatewayError: the payment gateway refused the connection"
+_SLOW = "examples.demo.tasks.CrmTimeout: the CRM did not answer within 10 s"
 
 SORTS = (
     Sort("update_stock", "warehouse", 40, _stock, 0.009),
@@ -148,7 +143,7 @@ def _live(store: PastStore, dice: random.Random, sort: Sort, moment: float, queu
         store.set_clock(moment + 2)
         store.tasks.cancel(task_id)
         return
-    started = moment + dice.expovariate(1 / 0.2)
+    started = moment + dice.expovariate(1 / _mean_wait(moment))
     store.set_clock(started)
     token = f"demo-worker/{task_id}"
     store.tasks.claim(task_id, token)
@@ -166,17 +161,31 @@ def _report(sort: Sort) -> str:
     exception, _, message = sort.detail.partition(": ")
     if not message:
         exception, message = "ValueError", sort.detail
-    place, line = _PLACES.get(sort.task, ("shop/checks.py", 12))
-    text = f'Traceback (most recent call last):\n  File "{place}", line {line}, in {sort.task}\n{exception}: {message}'
+    line, code = _raising(sort.task, exception.rpartition(".")[2])
+    frame = f'  File "examples/demo/tasks.py", line {line}, in {sort.task}\n    {code}'
+    text = f"Traceback (most recent call last):\n{frame}\n{exception}: {message}"
     return json.dumps(
         {
             "exception": exception,
             "message": message,
             "traceback": text,
-            "place": f"{place}:{line}",
+            "place": f"demo/tasks.py:{line}",
             "worker": "celery@web-7f2c",
         }
     )
+
+
+def _raising(name: str, exception: str) -> tuple[int, str]:
+    """The line of a task that raises this exception, so that past failures are grouped with those to come."""
+    lines = Path(__file__).with_name("tasks.py").read_text().splitlines()
+    begin = next(at for at, line in enumerate(lines) if line.startswith(f"def {name}("))
+    at = next((at for at in range(begin, len(lines)) if f"raise {exception}(" in lines[at]), begin + 2)
+    return at + 1, lines[at].strip()
+
+
+def _mean_wait(moment: float) -> float:
+    """The mean wait in seconds: it grows since 40 minutes, because more is submitted than the workers end."""
+    return 0.2 + 6 * max(0.0, 1 - (time.time() - moment) / 2400)
 
 
 def _share(sort: Sort, moment: float) -> float:

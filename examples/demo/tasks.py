@@ -30,7 +30,7 @@ def charge_invoice(ctx: Context, invoice: str, amount: Annotated[float, Field(gt
     return f"paid-{invoice}"
 
 
-@task()
+@task(queue="crm")
 def sync_customer(ctx: Context, customer: Annotated[int, Field(ge=1)]) -> None:
     """Copy a customer from the CRM to the shop."""
     time.sleep(random.uniform(0.1, 0.5))
@@ -38,14 +38,14 @@ def sync_customer(ctx: Context, customer: Annotated[int, Field(ge=1)]) -> None:
         raise CrmTimeout("the CRM did not answer within 10 s")
 
 
-@task()
+@task(queue="crm")
 def geocode(address: str) -> dict[str, float]:
     """Find the coordinates of an address."""
     time.sleep(random.uniform(0.05, 0.2))
     return {"latitude": round(random.uniform(47, 54), 5), "longitude": round(random.uniform(6, 15), 5)}
 
 
-@task()
+@task(queue="bulk")
 def import_orders(
     ctx: Context, shop: Literal["de", "at", "ch"], pages: Annotated[int, Field(ge=1, le=500)] = 96
 ) -> int:
@@ -64,7 +64,7 @@ def update_stock(sku: str, pieces: Annotated[int, Field(ge=0)]) -> None:
     time.sleep(0.01)
 
 
-@task()
+@task(queue="bulk")
 def render_report(ctx: Context, quarter: str, region: str = "all") -> str:
     """Render the quarterly report."""
     for step in range(20):
