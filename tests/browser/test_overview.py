@@ -55,6 +55,9 @@ def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, o
     assert number(row, "Arrived") >= 1
     expect(row.locator("[data-label='Wait / p99']")).to_have_text(re.compile(r"^[\d.]+ m?s / [\d.]+ m?s$"))
     expect(page.get_by_role("img", name=re.compile("^Wait, .*Median: .*; p99: "))).to_be_visible()
+    expect(row.get_by_role("link", name="failed tasks of divide")).to_have_attribute(
+        "href", "/ui/tasks?status=failed&task=divide"
+    )
     owner = page.locator("#owners").get_by_role("row", name="local")
     assert number(owner, "Ended") >= 1
     everything = page.locator("#figures > div").nth(4).inner_text()
@@ -194,7 +197,7 @@ def refused_receiver(service: Service) -> None:
 
 @pytest.mark.usefixtures("refused_receiver")
 @pytest.mark.parametrize("width", [320, 768, 1440])
-@pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules", "/ui/keys"])
+@pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules", "/ui/keys", "/ui/audit"])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     service: Service, open_page: Open, path: str, width: int
 ) -> None:
@@ -203,6 +206,16 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     page.locator("h1").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert_accessible(page)
+
+
+def test_the_page_says_when_more_owners_are_left_out(service: Service, open_page: Open) -> None:
+    keys = service.store.keys
+    hour = service.store.clock.now_ms() // 3_600_000
+    service.redis.client.hset(keys.flow(hour), mapping={f"0:o:owner-{number}:arrived": 1 for number in range(40)})
+    page = open_page(service)
+    page.goto("/ui/overview?range=day")
+    expect(page.locator("#owners tbody tr")).to_have_count(12)
+    expect(page.locator("#owners .hint")).to_have_text(re.compile(r"^The first 12 of 4\d owners\.$"))
 
 
 def test_an_owner_sees_its_own_schedules_and_no_overview(

@@ -11,8 +11,8 @@ from server.web.ui.format.words import NONE, percent, span
 #: Minutes for measuring a queue's speed: a step of the last hour.
 _PACE_MINUTES = 5
 
-#: Maximum number of rows for owners.
-_MAX_OWNERS = 12
+#: Maximum number of owners that the page shows.
+MAX_OWNERS = 12
 
 _ENDS = ("succeeded", "failed", "canceled")
 
@@ -177,7 +177,7 @@ def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
         FlowRow(name, flows.of_owner(name), unfinished.get(name, 0), unfinished.get(name, 0) / whole if whole else 0)
         for name in names
     ]
-    return sorted(rows, key=lambda row: (-row.unfinished, -row.arrived, row.name))[:_MAX_OWNERS]
+    return sorted(rows, key=lambda row: (-row.unfinished, -row.arrived, row.name))
 
 
 def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, words: str) -> list[Stat]:

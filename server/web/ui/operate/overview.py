@@ -19,7 +19,7 @@ from server.web.routes.operate.queues import cards
 from server.web.routes.operate.queues import overview as read_queues
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.words import percent
-from server.web.ui.operate.figures import QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
+from server.web.ui.operate.figures import MAX_OWNERS, QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
 from server.web.ui.stream import PageParts
 
 #: Descriptions of automatic recoveries.
@@ -93,6 +93,7 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
     flow = _flow_of(flows, kinds, subject)
     rows = queue_rows(found["queues"], hour, kinds)
     owners = owner_rows(flows, store().flow_stats.unfinished_by_owner())
+    shown = owners[:MAX_OWNERS]
     return {
         "words": _WORDS[chosen],
         "alerts": _alerts(rows, workers, hour),
@@ -100,8 +101,9 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
         "plots": plots(flow, chosen),
         "queues": rows,
         "types": type_rows(flows, kinds, found["tasks"]),
-        "owners": owners,
-        "subjects": _subjects(kinds, [row.name for row in owners], subject),
+        "owners": shown,
+        "owner_count": len(owners),
+        "subjects": _subjects(kinds, [row.name for row in shown], subject),
         "findings": [(text, found["recoveries"][name]) for name, text in FINDINGS.items()],
         "workers": workers,
         "receivers": failing(store()),
