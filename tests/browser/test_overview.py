@@ -321,3 +321,23 @@ def test_a_failed_task_opens_with_exception_message_and_traceback(
         page.locator("h1").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert_accessible(page)
+
+
+def test_many_schedules_stand_on_several_pages(fresh: Service, open_page: Open) -> None:
+    fresh.start_web()
+    body = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600, "enabled": False}
+    for number in range(103):
+        assert fresh.http.put(f"/schedules/s{number:03}", json=body).status_code == 201
+    page = open_page(fresh)
+    page.goto("/ui/schedules")
+    expect(page.locator("#list tbody tr")).to_have_count(100)
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator("#list tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Resume s102").click()
+    expect(page.locator("#said")).to_have_text("Schedule s102 resumed.")
+    expect(page.locator("#s-s102")).to_contain_text("in ")
+    expect(page.locator("#list tbody tr")).to_have_count(3)
+    page.get_by_role("link", name="Edit s101").click()
+    expect(page.get_by_role("heading", name="Edit s101")).to_be_visible()
+    page.get_by_role("link", name="First").click()
+    expect(page.locator("#list tbody tr")).to_have_count(100)

@@ -1,6 +1,8 @@
 """The objects of the schedules' routes: requests, and how a schedule is answered."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, field_validator
@@ -10,6 +12,7 @@ from server.services.cron import check_cron, check_timezone
 from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
 from server.services.status import failure_object, links, timestamp
+from server.store.api_keys import Caller
 from server.store.record import Status
 from server.store.schedules import StoredSchedule
 from server.web.addresses import prefix
@@ -135,9 +138,14 @@ class ScheduleList(WireObject):
     next: str | None
 
 
-def every_schedule() -> list[dict[str, Any]]:
-    """All schedules as `GET /schedules` shows them, for the pages."""
-    return [shown(*each) for name in store().schedules.names() if (each := stored(name))]
+def schedule_page(
+    viewer: Caller, after: str | None, limit: int, matches: Callable[[Schedule], bool] = lambda _: True
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return up to `limit` matching schedules behind a name, and the cursor of the next page. Admins see everyone's."""
+    names = store().schedules.names(None if viewer.is_admin else viewer.owner)
+    found = (each for name in names if (after is None or name > after) and (each := stored(name)) and matches(each[0]))
+    page = list(islice(found, limit + 1))
+    return [shown(*each) for each in page[:limit]], page[limit - 1][0].name if len(page) > limit else None
 
 
 def stored(name: str) -> tuple[Schedule, StoredSchedule] | None:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,6 +41,7 @@ from server.web.routes.schedule_objects import (
     ScheduleObject,
     ScheduleRequest,
     fields,
+    schedule_page,
     shown,
     stored,
 )
@@ -211,15 +211,12 @@ def _invalid(loc: list[str], message: str) -> Problem:
 )
 def list_schedules() -> Response:
     """A page of the caller's schedules that match, by name. An admin sees everyone's."""
-    limit, after, matches = page_limit(), _asked_cursor(), _asked_filter()
-    own = None if caller().is_admin else caller().owner
-    names = (name for name in store().schedules.names(own) if after is None or name > after)
-    page = list(islice((each for name in names if (each := stored(name)) and matches(each[0])), limit + 1))
+    page, cursor = schedule_page(caller(), _asked_cursor(), page_limit(), _asked_filter())
     following = None
-    if len(page) > limit:
+    if cursor:
         given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
-        following = f"/schedules?{urlencode([*given, ('cursor', page[limit - 1][0].name)])}"
-    body = {"schedules": [shown(*each) for each in page[:limit]], "next": following and prefix() + following}
+        following = f"/schedules?{urlencode([*given, ('cursor', cursor)])}"
+    body = {"schedules": page, "next": following and prefix() + following}
     headers = {"Link": f'<{following}>; rel="next"'} if following else None
     return json_answer(ScheduleList.model_validate(body), headers=headers)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, request
 from pydantic_core import to_json
@@ -17,26 +18,28 @@ from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.responses import json_answer
-from server.web.routes.schedule_objects import SHOWN, every_schedule
+from server.web.routes.schedule_objects import SHOWN, schedule_page, shown, stored
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.cron_words import cron_words, interval_words
 from server.web.ui.forms import Parameter, form_of
 from server.web.ui.stream import PageParts
 
+#: Maximum number of schedules on a page, which follows them all.
+_MAX_SHOWN = 100
+
 
 @ui.get("/ui/schedules")
 def schedules() -> Response:
     """Show the viewer's schedules by name, and a form for a new one, or for the one in `edit`."""
-    kinds, found = list(catalog()), _visible()
-    edited = next((each for each in found if each["name"] == request.args.get("edit")), None)
+    kinds, edited = list(catalog()), _edited()
     wanted = request.args.get("task") or (edited["task"] if edited else "")
     made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
     form = form_of(made, "")
     return page(
         "schedules.html",
         "/ui/schedules",
-        schedules=found,
-        live=url("/ui/schedules/events"),
+        live=url("/ui/schedules/events" + (f"?{urlencode({'cursor': after})}" if (after := _after()) else "")),
+        **_visible(),
         edited=edited or {},
         kinds=[each.name for each in kinds],
         chosen=made,
@@ -47,12 +50,23 @@ def schedules() -> Response:
 @ui.get("/ui/schedules/events")
 def schedule_events() -> Response:
     """Follow the schedules' next and last runs."""
-    return event_stream(PageParts(caller(), "schedules.html", ["list"], lambda: {"schedules": _visible()}))
+    return event_stream(PageParts(caller(), "schedules.html", ["list"], _visible))
 
 
-def _visible() -> list[dict[str, Any]]:
-    viewer = caller()
-    return [_shown(each) for each in every_schedule() if viewer.is_admin or each["owner"] == viewer.owner]
+def _after() -> str | None:
+    return request.args.get("cursor")
+
+
+def _visible() -> dict[str, Any]:
+    found, cursor = schedule_page(caller(), _after(), _MAX_SHOWN)
+    return {"schedules": [_shown(each) for each in found], "cursor": cursor, "later": _after() is not None}
+
+
+def _edited() -> dict[str, Any] | None:
+    """Return the viewer's schedule that the form changes, if there is one."""
+    found = stored(request.args.get("edit", ""))
+    visible = found is not None and (caller().is_admin or found[0].owner == caller().owner)
+    return _shown(shown(*found)) if found and visible else None
 
 
 @ui.get("/ui/schedules/words")
