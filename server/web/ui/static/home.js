@@ -166,7 +166,7 @@ function favorites(within) {
 
 enhance(document);
 const only = document.querySelector("form[data-kind] input[type=file]");
-if (drop) {
-  listen();
-  search(document.getElementById("q"), () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
-} else if (only) receiveInto(only);
+const find = document.getElementById("q");
+if (find) search(find, () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
+if (drop) listen();
+else if (only) receiveInto(only);
