@@ -57,6 +57,11 @@ class FailureGroup:
     retrying: list[Record] = field(default_factory=list)
 
     @property
+    def unretried(self) -> list[Record]:
+        """The failed tasks that have not been retried."""
+        return [record for record in self.tasks if not record.retried_as]
+
+    @property
     def newest(self) -> Record:
         """The newest task."""
         return max([*self.tasks[:1], *self.retrying[:1]], key=lambda record: record.id)

@@ -280,9 +280,11 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     tasks = fresh.http.get("/tasks?task=fails_with_a_message&limit=20").json()["tasks"]
     assert len([each for each in tasks if "retry_of" in each]) == 1
     fresh.wait_for(tasks[0]["task_id"])
-    expect(group.get_by_role("button", name="Retry 5")).to_be_visible()
-    group.get_by_role("button", name="Retry 5").click()
-    page.get_by_role("button", name="Retry 5 tasks").click()
+    expect(group.get_by_role("img", name="5 failures")).to_be_visible()
+    expect(group).to_contain_text("1 retried already")
+    group.get_by_role("button", name="Retry 4").click()
+    expect(page.locator(".confirm")).to_contain_text("1 of the 5 were retried already and are skipped.")
+    page.get_by_role("button", name="Retry 4 tasks").click()
     expect(page.locator("#said")).to_have_text("4 retried")
     tasks = fresh.http.get("/tasks?limit=20").json()["tasks"]
     retried = [each["retry_of"] for each in tasks if "retry_of" in each]

@@ -144,6 +144,77 @@ def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open
     assert_accessible(page)
 
 
+def test_a_second_retry_of_all_that_match_says_that_they_were_retried(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    made = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
+    for each in made:
+        service.wait_for(each)
+    service.http.post(f"/tasks/{made[0]}/retry", json={"input": {"y": 1}})
+    page = open_page(service)
+    page.goto(f"/ui/tasks?tag={tag}&until={service.status(made[2])['finished_at']}")
+    retry = page.locator("#bulk").get_by_role("button", name="Retry")
+    retry.click()
+    expect(page.locator(".confirm")).to_contain_text("1 of the 3 were retried already and are skipped.")
+    expect(page.locator(".confirm tr")).to_have_count(2)
+    assert_accessible(page)
+    page.locator(".confirm").get_by_role("button", name="Retry 2 tasks").click()
+    expect(page.locator("#said")).to_have_text("2 retried")
+    retry.click()
+    expect(page.locator("#said")).to_have_text("There is no task to retry: 3 were retried already.")
+    expect(page.locator(".confirm")).to_have_count(0)
+
+
+def test_a_selected_task_that_was_retried_is_skipped(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    made = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
+    for each in made:
+        service.wait_for(each)
+    page = open_page(service, refused=True)
+    page.goto(f"/ui/tasks?tag={tag}")
+    service.http.post(f"/tasks/{made[0]}/retry", json={"input": {"y": 1}})  # after the page was loaded
+    page.locator("#all").check()
+    page.get_by_role("button", name="Retry 3").click()
+    page.locator(".confirm").get_by_role("button", name="Retry 3 tasks").click()
+    expect(page.locator("#said")).to_contain_text("2 retried, 1 not: The task was retried already")
+    page.goto(f"/ui/tasks?tag={tag}&status=failed&until={service.status(made[2])['finished_at']}")
+    page.locator("#all").check()
+    expect(page.locator("#selection")).to_contain_text("3 selected")
+    expect(page.get_by_role("button", name="Retry 3")).to_be_hidden()
+
+
+def test_a_retried_task_says_so_and_is_retried_again_by_name(service: Service, open_page: Open) -> None:
+    made = submit(service, "divide", "x", x=1, y=0)
+    service.wait_for(made)
+    page, other = open_page(service), open_page(service, refused=True)
+    for each in (page, other):
+        each.goto(f"/ui/tasks/{made}")
+    page.get_by_role("button", name="Retry…").click()
+    page.get_by_role("button", name="Retry it").click()
+    expect(page).not_to_have_url(re.compile(made))
+    first = page.url.rpartition("/")[2]
+    other.get_by_role("button", name="Retry…").click()
+    other.get_by_role("button", name="Retry it").click()
+    expect(other).to_have_url(re.compile(first))  # someone else was faster: it leads to the same task
+
+    service.wait_for(first)
+    page.goto(f"/ui/tasks/{made}")
+    notice = page.locator("#retried")
+    expect(notice).to_contain_text(re.compile(rf"Already retried. At .*, as …{first[-12:]}, which failed."))
+    expect(page.locator("#about")).to_contain_text("Retried as")
+    assert_accessible(page)
+    page.get_by_role("button", name="Retry again…").click()
+    expect(page.locator(".confirm")).to_contain_text("It was retried already. Another new task")
+    page.get_by_role("button", name="Retry it again").dblclick()
+    expect(page).not_to_have_url(re.compile(made))
+    service.http.delete(f"/tasks/{first}")
+    tagged = service.http.get("/tasks?tag=x&limit=10").json()["tasks"]
+    assert len([each for each in tagged if each.get("retry_of") == made]) == 1
+    newest = service.wait_for(service.status(made)["retried_as"])["task_id"]
+    service.http.delete(f"/tasks/{newest}")
+    page.goto(f"/ui/tasks/{made}")
+    expect(notice).to_contain_text("which has been deleted")
+
+
 def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag], "delay": 600}}
@@ -151,9 +222,10 @@ def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Ope
     page = open_page(service)
     page.goto(f"/ui/tasks?tag={tag}")
     sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    acts = re.compile(r"/bulk/cancel\?(?!.*dry_run)")
+    page.on("request", lambda request: sent.append(request.url) if acts.search(request.url) else None)
     held: list[Route] = []
-    page.route("**/bulk/cancel?**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright inspects it
+    page.route(acts, lambda route: held.append(route))  # noqa: PLW0108 - Playwright inspects it
     cancel = page.locator("#bulk").get_by_role("button", name="Cancel")
     cancel.click()
     page.locator(".confirm .last").dblclick()

@@ -1,6 +1,7 @@
 """A task's own page: the reason for a failure first, then attempts, input, log and result."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic_core
@@ -8,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import definition, is_registered
 from server.services.status import with_prefix
+from server.store import ids
 from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.addresses import prefix
@@ -44,6 +46,7 @@ def task(task_id: str) -> BaseResponse:
         last=entries[-1].number if entries else 0,
         dropped=_dropped(entries),
         failure=_failure(record),
+        retry=_retry(record.retried_as) if record.retried_as else None,
         runs_here=is_registered(record.task_type),
         tries=store().webhooks.attempts(task_id) if record.webhook else [],
         next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
@@ -55,6 +58,24 @@ def change(task_id: str) -> BaseResponse:
     """Show the form of a task's type with its input, to run it again with changes."""
     record = find(task_id)
     return run_page(definition(record.task_type), retry_of=record.id, given=input_of(record))
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The task that a retry made: when it was submitted, its status, and what became of it."""
+
+    submitted_ms: int
+    status: str
+    text: str
+
+
+def _retry(task_id: str) -> Retry:
+    found = store().tasks.get(task_id)
+    if found is None:
+        return Retry(ids.milliseconds(task_id), "", "has been deleted")
+    word = found.status.value
+    text = word if word in ("succeeded", "failed") else f"was {word}" if found.status.done else f"is {word}"
+    return Retry(found.submitted_ms, word, text)
 
 
 def _failure(record: Record) -> dict[str, Any] | None:

@@ -122,10 +122,15 @@ def at(value: int | str | None, form: str = "") -> Markup:
 @ui.app_template_filter("local")
 def local(text: str) -> str:
     """Convert a time of a query to the value of a `datetime-local` field, in UTC."""
+    if not text:
+        return ""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None).isoformat() if text else ""
+        moment = datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
     except OverflowError:  # the first or last possible day, in another zone
         return ""
+    return moment.isoformat(
+        timespec="milliseconds" if moment.microsecond else "seconds"
+    )  # the field has no more digits
 
 
 @ui.app_template_filter("sized")

@@ -1,12 +1,17 @@
 // What is done to tasks: to one, to those that are selected, to all that match a filter.
 
 import { ask, say } from "./confirm.js";
-import { call, number, plural, post, reason, root } from "./wire.js";
+import { DONE, call, number, plural, post, reason, root } from "./wire.js";
 
 export const DONE_WORDS = { cancel: "canceled", retry: "retried", delete: "deleted" };
 const AT_ONCE = 6;
 
-export const fits = { cancel: (status) => !["succeeded", "failed", "canceled", "canceling"].includes(status), retry: (status) => ["failed", "canceled", "succeeded"].includes(status), delete: (status) => ["succeeded", "failed", "canceled"].includes(status) };
+// The tasks that an act changes, by status. One that has been retried already is retried from its own page only.
+export const fits = {
+  cancel: ({ status }) => status !== "canceling" && !DONE.includes(status),
+  retry: ({ status, retried }) => DONE.includes(status) && !retried,
+  delete: ({ status }) => DONE.includes(status),
+};
 
 const QUESTIONS = {
   cancel: ["Cancel", "Waiting tasks never run. Running ones stop at their next progress report, or are killed after a grace time."],
@@ -14,23 +19,27 @@ const QUESTIONS = {
   delete: ["Delete", "Their records and files are gone immediately and cannot be brought back."],
 };
 
-async function act(word, id) {
+async function act(word, id, again = false) {
   if (word === "delete") return call(`${root}/tasks/${id}`, { method: "DELETE" });
-  return (await post(`${root}/tasks/${id}/${word}`)).json();
+  return (await post(`${root}/tasks/${id}/${word}${again ? "?again=true" : ""}`)).json();
 }
 
-export async function actOnOne(word, id, title) {
+// `retried`: the task has been retried already, so that another retry is asked for by name.
+export const actOnOne = (word, id, title, retried = false) => once(async () => {
   const [verb, text] = QUESTIONS[word];
-  const one = { cancel: text, retry: "A new task with the same input is made.", delete: "Its record and files are gone immediately and cannot be brought back." }[word];
-  if (!await ask({ title: `${verb} this ${title}?`, text: one, choices: [{ label: `${verb} it`, value: true, danger: word !== "retry", primary: word === "retry" }] })) return;
-  try {
-    const answer = await act(word, id);
-    if (word === "retry") location.assign(`${root}/ui/tasks/${answer.task_id}`);
-    else if (word === "delete") location.assign(backTo());
-    else say("The task is asked to stop.");
-  } catch (error) {
-    say(reason(error), "fail");
-  }
+  const again = word === "retry" && retried;
+  const one = { cancel: text, retry: `${again ? "It was retried already. Another" : "A"} new task with the same input is made.`, delete: "Its record and files are gone immediately and cannot be brought back." }[word];
+  if (!await ask({ title: `${verb} this ${title}${again ? " again" : ""}?`, text: one, choices: [{ label: `${verb} it${again ? " again" : ""}`, value: true, danger: word !== "retry", primary: word === "retry" }] })) return;
+  const answer = await act(word, id, again).catch(newTask);
+  if (word === "retry") location.assign(`${root}/ui/tasks/${answer.task_id}`);
+  else if (word === "delete") location.assign(backTo());
+  else say("The task is asked to stop.");
+});
+
+// Someone has retried the task since this page was loaded: the problem names the new task.
+function newTask(error) {
+  if (!error.problem?.type?.endsWith("/already-retried")) throw error;
+  return error.problem;
 }
 
 // The list that the reader came from, with its filters.
@@ -40,7 +49,7 @@ export function backTo() {
 
 // `tasks` are {id, status, kind, what}; only those that the act fits count. Tells `done` of each.
 export const actOnMany = (word, tasks, done, place) => once(async () => {
-  const some = tasks.filter(({ status }) => fits[word](status));
+  const some = tasks.filter(fits[word]);
   const [verb, text] = QUESTIONS[word];
   const skipped = tasks.length - some.length;
   const rows = some.slice(0, 3).map(({ id, kind, what }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${kind} · ${what}`]);
@@ -69,22 +78,10 @@ export const actOnMany = (word, tasks, done, place) => once(async () => {
   tell(true);
 });
 
-// The first tasks that an act on all would concern, for the last step to show.
-const sampleOf = async (query, total) => {
-  const { tasks } = await (await call(`${root}/tasks?${query}&limit=3`)).json();
-  const rows = tasks.map(({ task_id: id, task, status, error }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${task} · ${error?.detail ?? status}`]);
-  return { caption: `Sample: ${rows.length} of ${number(total)}`, rows, first: tasks[0]?.task_id };
-};
-
-// The statuses that an act concerns, of those that a query asks for.
-function fitting(word, query) {
-  const asked = new URLSearchParams(query);
-  const statuses = (asked.get("status")?.split(",") ?? STATUSES).filter(fits[word]).filter((status) => word !== "retry" || asked.has("status") || status !== "succeeded");
-  asked.set("status", statuses.join(","));
-  return statuses.length ? asked.toString() : null;
-}
-
-const STATUSES = ["scheduled", "queued", "running", "retrying", "canceling", "succeeded", "failed", "canceled"];
+const sampleOf = (tasks, total) => ({
+  caption: `Sample: ${tasks.length} of ${number(total)}`,
+  rows: tasks.map(({ task_id: id, task, status, error }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${task} · ${error?.detail ?? status}`]),
+});
 
 // Of acts on many there is one at a time, so that none can be started twice.
 let acting = false;
@@ -104,33 +101,34 @@ async function once(act) {
   }
 }
 
-// Everything that a query selects: how many and a sample first. One request does a limited number and says where to go on.
+// Everything that a query selects: a dry run says how many, with a sample. One request does a limited number and says
+// where to go on. It may be repeated after a broken connection: it changes no task twice.
 export const actOnAll = (word, query, words, place, typed = "") => once(async () => {
   const [verb, text] = QUESTIONS[word];
-  const wanted = fitting(word, query);
-  const { total } = wanted ? await (await call(`${root}/tasks/count?${wanted}`)).json() : { total: 0 };
-  if (!total) return say(`There is no task to ${word}.`);
+  const address = `${root}/bulk/${word}?${query}`;
+  const { matching: total, already_retried: before = 0, sample } = await (await post(`${address}&dry_run=true`)).json();
+  if (!total) return say(before ? `There is no task to retry: ${number(before)} ${before === 1 ? "was" : "were"} retried already.` : `There is no task to ${word}.`);
   const choices = [{ label: `${verb} ${plural(total, "task")}`, value: true, danger: word !== "retry", primary: word === "retry" }];
-  const sample = await sampleOf(wanted, total);
+  const skipped = before ? `${number(before)} of the ${number(total + before)} were retried already and are skipped. ` : "";
   if (word === "retry" && total > 1) choices.unshift({ label: "Retry one first", value: "one" });
-  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text, sample, choices, typed }, place);
+  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: `${skipped}${text}`, sample: sampleOf(sample, total), choices, typed }, place);
   if (!answer) return;
   if (answer === "one") {
-    await act(word, sample.first);
+    await act(word, sample[0].task_id);
     return say("1 retried", "ok");
   }
-  let [done, refused, next] = [0, [], `${root}/bulk/${word}?${wanted}`];
+  let [done, refused, next] = [0, [], address];
   const tell = (end) => say(`${number(done)} ${DONE_WORDS[word]}${refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : ""}${end ? "" : ` of ${number(total)}…`}`, end ? (refused.length ? "fail" : "ok") : "");
   tell(false);
   try {
     while (next) {
-      const answer = await (await call(next, { method: "POST" })).json();
+      const answer = await (await post(next)).json();
       done += answer[DONE_WORDS[word]];
       refused = refused.concat(answer.refused);
       next = answer.next;
       tell(!next);
     }
   } catch (error) {
-    say(`${number(done)} ${DONE_WORDS[word]}. Then: ${reason(error)}`, "fail");
+    say(`${number(done)} ${DONE_WORDS[word]}. Then: ${reason(error)} Start again for the rest: no task is ${DONE_WORDS[word]} twice.`, "fail");
   }
 });

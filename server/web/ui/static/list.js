@@ -19,7 +19,7 @@ let stream = null;
 const list = () => [...rows.rows];
 const idOf = (row) => row.id.slice(2);
 const text = (row, selector) => row.querySelector(selector)?.textContent ?? "";
-const known = (row) => ({ id: idOf(row), status: row.dataset.status, kind: text(row, ".c-task"), what: text(row, ".what > :first-child") });
+const known = (row) => ({ id: idOf(row), status: row.dataset.status, retried: "retried" in row.dataset, kind: text(row, ".c-task"), what: text(row, ".what > :first-child") });
 
 // The link back from a task's page keeps the filters.
 sessionStorage.setItem("list", location.pathname + location.search);
@@ -40,7 +40,7 @@ function show() {
   bar.querySelector("strong").textContent = `${number(tasks.length)} selected`;
   bar.querySelector(".muted").textContent = [...by].map(([status, some]) => `${number(some.length)} ${status}`).join(", ");
   for (const act of bar.querySelectorAll("[data-act]")) {
-    const fitting = tasks.filter(({ status }) => fits[act.dataset.act](status)).length;
+    const fitting = tasks.filter(fits[act.dataset.act]).length;
     act.hidden = !fitting;
     act.querySelector("span").textContent = `${{ retry: "Retry", cancel: "Cancel", delete: "Delete" }[act.dataset.act]} ${number(fitting)}…`;
   }
@@ -154,7 +154,9 @@ function follow() {
 async function actOn(word) {
   await actOnMany(word, [...selected.values()], ({ id }) => {
     selected.delete(id);
-    if (word === "delete") document.getElementById(`t-${id}`)?.remove();
+    const row = document.getElementById(`t-${id}`);
+    if (word === "delete") row?.remove();
+    else if (word === "retry" && row) row.dataset.retried = "";
     show();
   });
 }

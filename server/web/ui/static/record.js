@@ -128,7 +128,7 @@ document.addEventListener("click", ({ target }) => {
   const again = target.closest?.("[data-again]");
   if (again) sendAgain(again);
   const button = target.closest?.("[data-act]");
-  if (button) actOnOne(button.dataset.act, head.dataset.id, document.querySelector("h1").textContent);
+  if (button) actOnOne(button.dataset.act, head.dataset.id, document.querySelector("h1").textContent, "retried" in button.dataset);
 });
 document.addEventListener("key", ({ detail: { key } }) => {
   if (key === "r") document.querySelector("#acts [data-act=retry]")?.click();
