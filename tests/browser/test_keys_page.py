@@ -7,6 +7,8 @@ from harness import Service
 from looking import assert_accessible, sign_in
 from playwright.sync_api import Page, expect
 
+from server.store.api_keys import Role
+
 Open = Callable[..., Page]
 
 
@@ -47,3 +49,26 @@ def test_the_page_with_keys_fits_and_is_accessible(
     expect(page.get_by_role("button", name="Create key")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert_accessible(page)
+
+
+def test_of_many_keys_the_newest_are_shown_and_the_others_are_searched(fresh: Service, open_page: Open) -> None:
+    keys = fresh.store.api_keys
+    root = keys.create("root", Role.ADMIN)
+    for number in range(205):
+        keys.create(f"owner-{number:03}", Role.SUBMIT, note=f"client {number:03}")
+    fresh.start_web()
+    page = open_page(fresh)
+    sign_in(page, root)
+    page.goto("/ui/keys")
+    expect(page.locator("#list tbody tr")).to_have_count(200)
+    expect(page.locator("#sum")).to_contain_text("206 keys, 206 owners")
+    expect(page.get_by_text("The newest 200 of 206 keys.")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("/")
+    page.keyboard.type("CLIENT 003")
+    page.keyboard.press("Enter")
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    expect(page.locator("#list")).to_contain_text("owner-003")
+    page.get_by_role("button", name="Revoke client 003").click()
+    page.get_by_role("button", name="Revoke it").click()
+    expect(page.get_by_text("No matching keys.")).to_be_visible()

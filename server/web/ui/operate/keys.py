@@ -1,6 +1,6 @@
 """Keys: list, make and revoke API keys. For admins."""
 
-from flask import Response
+from flask import Response, request
 
 from server.store.api_keys import Role
 from server.web.current import store
@@ -19,15 +19,23 @@ ROLES = {
 LIVES = {31_536_000: "in a year", 7_776_000: "in 90 days", 2_592_000: "in 30 days", None: "never"}
 
 
+#: Maximum number of keys on the page.
+_MAX_SHOWN = 200
+
+
 @ui.get("/ui/keys")
 def keys() -> Response:
-    """Show the stored data of each key, and a form for a new one."""
+    """Show the stored data of the newest keys, of those that a search matches, and a form for a new one."""
     require_admin()
-    found = store().api_keys.entries()
+    found, wanted = store().api_keys.entries()[::-1], request.args.get("q", "").strip().lower()
+    matching = [each for each in found if wanted in f"{each.note} {each.owner} {each.role} {each.shown}".lower()]
     return page(
         "keys.html",
         "/ui/keys",
-        keys=found,
+        keys=matching[:_MAX_SHOWN],
+        total=len(found),
+        matching=len(matching),
+        search=wanted,
         owners={each.owner for each in found},
         roles=ROLES,
         lives=LIVES,

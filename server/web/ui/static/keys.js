@@ -13,7 +13,7 @@ function uncover() {
 }
 
 async function refresh() {
-  const made = parse(await (await call(location.pathname)).text());
+  const made = parse(await (await call(location.pathname + location.search)).text());
   for (const id of ["list", "sum"]) morph(document.getElementById(id), made.getElementById(id));
   uncover();
   localize();
