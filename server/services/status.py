@@ -16,6 +16,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from server.sdk.pages import paged_paths
+from server.store.batches import Batch
 from server.store.record import AttemptEnd, CeleryState, Record, Status
 from server.store.record import PastAttempt as StoredAttempt
 
@@ -119,6 +120,33 @@ class TaskStatus(WireObject):
     )
 
 
+class BatchLinks(WireObject):
+    """Addresses of the batch."""
+
+    self: str
+    events: str
+    results: str
+    cancel: str
+    retry: str
+
+
+class BatchCounts(WireObject):
+    """How many tasks of a batch have which status. `expired` counts tasks whose records are deleted."""
+
+    batch_id: str = Field(json_schema_extra={"format": "uuid"})
+    total: int = Field(description="How many items have a task.")
+    refused: int = Field(description="How many items have a problem instead.")
+    done: bool = Field(description="Whether all tasks have ended.")
+    counts: dict[str, int] = Field(examples=[{"queued": 3, "succeeded": 7}])
+
+
+class BatchStatus(BatchCounts):
+    """The status of a batch."""
+
+    task_ids: list[str]
+    links: BatchLinks
+
+
 @overload
 def timestamp(milliseconds: int) -> str: ...
 
@@ -143,6 +171,31 @@ def links(task_id: str, prefix: str) -> dict[str, str]:
     """The addresses of a task's routes (`StatusLinks`); `prefix` is that of the application's address."""
     base = f"{prefix}/tasks/{task_id}"
     return {"status": base, "result": f"{base}/result", "events": f"{base}/events", "cancel": f"{base}/cancel"}
+
+
+def batch_links(batch_id: str, prefix: str) -> dict[str, str]:
+    """The addresses of a batch's routes (`BatchLinks`)."""
+    base = f"{prefix}/batches/{batch_id}"
+    return {"self": base, **{name: f"{base}/{name}" for name in ("events", "results", "cancel", "retry")}}
+
+
+def batch_counts(batch: Batch, counts: Mapping[str, int]) -> BatchCounts:
+    """The counts of a batch; `counts` by status, in any order."""
+    words = [*Status, "expired"]
+    total = len(batch.tasks)
+    return BatchCounts(
+        batch_id=batch.id,
+        total=total,
+        refused=len(batch.refusals) + batch.bad,
+        done=total == sum(counts.get(word, 0) for word in words if word == "expired" or Status(word).done),
+        counts={word: counts[word] for word in words if word in counts},
+    )
+
+
+def batch_status(batch: Batch, counts: Mapping[str, int], prefix: str) -> BatchStatus:
+    """The status object of a batch."""
+    fields = {"task_ids": batch.task_ids, "links": batch_links(batch.id, prefix)}
+    return BatchStatus.model_validate(batch_counts(batch, counts).model_dump() | fields)
 
 
 def _progress(record: Record) -> Progress | None:

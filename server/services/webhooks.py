@@ -1,4 +1,4 @@
-"""One webhook delivery (Standard Webhooks 1.0.0): a signed POST to the task's `webhook` at its end.
+"""One webhook delivery (Standard Webhooks 1.0.0): a signed POST to the `webhook` of a task or a batch at its end.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -8,11 +8,12 @@ import hashlib
 import hmac
 import logging
 import time
+from dataclasses import dataclass
 
 from server.logs import event
 from server.sdk.http import FetchError, Limits, check_url, request
-from server.services.status import status_json
-from server.store.record import Record
+from server.services.status import batch_status, status_json, timestamp
+from server.store import Store
 from server.store.webhooks import LEASE, DeliveryAttempt, raw
 
 #: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.
@@ -39,25 +40,49 @@ def signature(secrets: list[str], message_id: str, timestamp: int, body: bytes) 
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def deliver(record: Record, secrets: list[str], prefix: str, now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
-    """Send the status object once. Receivers check the signed time, so it is Redis's."""
-    body = status_json(record, None, prefix)
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A webhook to deliver: the id of its task or batch, the owner, the receiver, and the JSON to send."""
+
+    id: str
+    owner: str
+    url: str
+    body: bytes
+
+
+def message_of(store: Store, some_id: str) -> Message | None:
+    """Return the webhook of a task or a batch; None if it has none, or is deleted."""
+    prefix = store.settings.public_prefix
+    if (record := store.tasks.get(some_id)) is not None:
+        body = status_json(record, None, prefix)
+        return Message(some_id, record.owner, record.webhook, body) if record.webhook else None
+    batch = store.batches.get(some_id)
+    if batch is None or not batch.webhook:
+        return None
+    data = batch_status(batch, store.listing.count_by_status(batch.task_ids), prefix).as_json()
+    moment = timestamp(batch.finished_ms or store.clock.now_ms()).encode()
+    body = b'{"type":"batch.ended","timestamp":"%s","data":%s}' % (moment, data)
+    return Message(some_id, batch.owner, batch.webhook, body)
+
+
+def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
+    """Send a webhook once. Receivers check the signed time, so it is Redis's."""
     began = time.monotonic()
     headers = {
         "Content-Type": "application/json",
-        "webhook-id": record.id,
+        "webhook-id": message.id,
         "webhook-timestamp": str(now_ms // 1000),
-        "webhook-signature": signature(secrets, record.id, now_ms // 1000, body),
+        "webhook-signature": signature(secrets, message.id, now_ms // 1000, message.body),
     }
     status, reason = None, None
     try:
         with request(
-            "POST", record.webhook, headers=headers, content=body, limits=LIMITS, allow_private=allow_private
+            "POST", message.url, headers=headers, content=message.body, limits=LIMITS, allow_private=allow_private
         ) as answer:
             status = answer.status
     except FetchError as error:
         reason = str(error)
     except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
-        event(log, "webhook.error", level=logging.ERROR, error=True, task_id=record.id)
+        event(log, "webhook.error", level=logging.ERROR, error=True, task_id=message.id)
         reason = "The webhook could not be sent."
     return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)

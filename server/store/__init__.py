@@ -5,6 +5,7 @@ keys/          every key, under one prefix, and the version of the format
 record.py      a task's record, field by field                                    ids.py     task ids
 lua/           Redis's clock, and the scripts; every change of a record is one of them
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
+batches.py     tasks that came in one request
 leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
 schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
 api_keys.py    keys, owners, roles         stats/        queues, arrivals         blobs/      uploads and output files
@@ -21,6 +22,7 @@ import redis
 from server.settings import Settings
 from server.store.api_keys import ApiKeys
 from server.store.audit import Audit
+from server.store.batches import Batches
 from server.store.blobs import open_store
 from server.store.blobs.base import BlobStore
 from server.store.connection import connect
@@ -81,6 +83,11 @@ class Store:
     def submits(self) -> Submits:
         """Return the part that stores new tasks."""
         return Submits(self.redis, self.settings, self.clock)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Return the part that reads batches."""
+        return Batches(self.redis, self.settings, self.clock)
 
     @cached_property
     def leases(self) -> Leases:

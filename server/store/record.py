@@ -16,6 +16,7 @@ The names of its fields are one letter or two, because they are stored in memory
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     af run of its schedule that it waits for
+    ba its batch: see `lua/lib/batch.lua`
     fl why it failed, for admins (JSON, see `server.services.failures`)
     v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.settings import Settings
 from server.store.connection import SOCKET_TIMEOUT
 from server.store.errors import (
     AlreadyRetried,
@@ -99,17 +100,6 @@ class SubmitResult:
     found: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch's stored tasks, by the number of the item (from 0); invalid items are missing.
-
-    An empty id means that there was no room for the item.
-    """
-
-    owner: str
-    tasks: dict[int, str]
-
-
 class Submits(Scripts):
     """Stores new tasks."""
 
@@ -174,18 +164,8 @@ class Submits(Scripts):
         return self._clock.now_ms() + int(900 * SOCKET_TIMEOUT)
 
     def _outcome(self, word: bytes, unfinished: int) -> CoatcheckError | int:
-        if word == b"owner-full":
-            return QuotaExceeded(unfinished, self._config.max_waiting_per_owner)
-        if word.startswith(b"bytes-full "):
-            return BytesExceeded(int(word.split()[1]), self._config.max_bytes_per_owner)
-        if word.startswith(b"duplicate "):
-            return DuplicateTask(word.split()[1].decode())
-        if word == b"queue-full":
-            limit = self._config.max_waiting_per_queue
-            return QueueFull(f"{limit} tasks are waiting already.")
-        if word.startswith(b"retried "):
-            return AlreadyRetried(word.decode().split()[1])
-        return int(word)
+        error = refusal(word.decode(), unfinished, self._config)
+        return int(word) if error is None else error
 
     def reserve_key(self, key: IdempotencyKey) -> None:
         """Begin a request with a key.
@@ -200,14 +180,20 @@ class Submits(Scripts):
         """Release the key of a request that stored nothing."""
         self._call("release_idempotency_key", key.owner, key.digest, key.nonce)
 
-    def batch(self, batch_id: str) -> Batch | None:
-        """Return a batch, or None."""
-        owner, ids, at = self.redis.hmget(self.keys.batch(batch_id), "o", "ids", "at")
-        if owner is None:
-            return None
-        task_ids = ids.decode().split(",")
-        places = map(int, at.split(b",")) if at else range(len(task_ids))
-        return Batch(owner.decode(), dict(zip(places, task_ids, strict=True)))
+
+def refusal(word: str, unfinished: int, config: Settings) -> CoatcheckError | None:
+    """Return the error that a script's word means, or None for another word."""
+    if word == "owner-full":
+        return QuotaExceeded(unfinished, config.max_waiting_per_owner)
+    if word.startswith("bytes-full "):
+        return BytesExceeded(int(word.split()[1]), config.max_bytes_per_owner)
+    if word == "queue-full":
+        return QueueFull(f"{config.max_waiting_per_queue} tasks are waiting already.")
+    if word.startswith("duplicate "):
+        return DuplicateTask(word.split()[1])
+    if word.startswith("retried "):
+        return AlreadyRetried(word.split()[1])
+    return None
 
 
 def _task_arguments(task: NewTask) -> list[Any]:

@@ -1,7 +1,7 @@
 """Undelivered webhooks, and the secrets that sign them.
 
-The due webhooks are a sorted set of task ids by time. The script that ends a task adds it, so that no crash can
-separate an end from its webhook. The attempts are stored in the record and are deleted with it.
+The due webhooks are a sorted set of the ids of tasks and batches by time. The script that ends one adds it, so that no
+crash can separate an end from its webhook. The attempts are stored in the record or the batch and are deleted with it.
 """
 
 import base64
@@ -83,11 +83,14 @@ class Webhooks(Scripts):
         return self.attempts_of([task_id])[0]
 
     def attempts_of(self, task_ids: Iterable[str]) -> list[list[DeliveryAttempt]]:
-        """Return the attempts of each task so far, oldest first, in one round trip."""
+        """Return the attempts of each task or batch so far, oldest first, in one round trip."""
         with self.redis.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 pipe.hget(self.keys.task(task_id), "wt")
-            return [[DeliveryAttempt(**each) for each in json.loads(kept or "[]")] for kept in pipe.execute()]
+                pipe.hget(self.keys.batch(task_id), "wt")
+            kept = pipe.execute()
+        texts = [of_task or of_batch or "[]" for of_task, of_batch in zip(kept[::2], kept[1::2], strict=True)]
+        return [[DeliveryAttempt(**each) for each in json.loads(text)] for text in texts]
 
     def next_ms(self, task_id: str) -> int | None:
         """Return the time of the next attempt, in ms since 1970; None if there is none."""

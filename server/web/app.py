@@ -19,15 +19,15 @@ from server.web.routes import (
     tasks,
     webhooks,
 )
-from server.web.routes.many import batches, bulk, task_list, task_query
+from server.web.routes.many import batch, batches, bulk, task_list, task_query
 from server.web.routes.operate import audit, failures, keys, metrics, pauses, queues
 from server.web.ui import docs, ui
 from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
-    *(tasks, events, output, files, inputs, failures, task_list, bulk, task_query, batches, webhooks, schedules),
-    *(catalog, queues, pauses, keys, audit, health, metrics, docs),
+    *(tasks, events, output, files, inputs, failures, task_list, bulk, task_query, batches, batch, webhooks),
+    *(schedules, catalog, queues, pauses, keys, audit, health, metrics, docs),
 )
 
 

@@ -16,6 +16,8 @@ ACTIONS: Mapping[str, str] = {
     "api.cancel": "cancel",
     "api.retry_task": "retry",
     "api.delete": "delete",
+    "batch.cancel_batch": "cancel_batch",
+    "batch.retry_batch": "retry_batch",
     "bulk.bulk_cancel": "bulk_cancel",
     "bulk.bulk_retry": "bulk_retry",
     "schedules.put_schedule": "put_schedule",

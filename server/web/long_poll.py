@@ -96,16 +96,13 @@ class ParkedRequest:
     kept: dict[str, Any] = field(default_factory=dict)
     look_every: float = math.inf
     left: bool = False
+    #: Seconds to collect more messages after the first one: many tasks may end within a moment.
+    pause: float = 0.0
 
     @property
     def until(self) -> float:
         """When to look again without a notification."""
         return self.body.due if self.body else min(self.deadline, time.monotonic() + self.look_every)
-
-    @property
-    def pause(self) -> float:
-        """Seconds to collect more messages after the first one: many tasks may end within a moment."""
-        return _PAUSE if len(self.task_ids) > 1 else 0.0
 
     @property
     def over(self) -> bool:
@@ -182,7 +179,8 @@ def enter(
     """Take a place to wait in. Return None if none is free."""
     if places is None or not places.enter():
         return None
-    return ParkedRequest(places, task_ids, words, time.monotonic() + seconds)
+    pause = _PAUSE if len(task_ids) > 1 else 0.0
+    return ParkedRequest(places, task_ids, words, time.monotonic() + seconds, pause=pause)
 
 
 def long_poll(words: frozenset[str], look: Look, seconds: int | None = None) -> Response:
@@ -221,24 +219,24 @@ def _first_look(words: frozenset[str], look: Look, seconds: int) -> Response:
     raise Parked(parked)
 
 
-def event_stream(body: Body, task_id: str = "") -> Response:
+def event_stream(body: Body, task_id: str = "", words: frozenset[str] = ALL, pause: float = 0.0) -> Response:
     """Answer with server-sent events: the current ones, and later ones while the request is parked.
 
-    `body` is called whenever a message about the task arrives, and when it is due. If there is no room to park the
-    request, only the current events are sent, and the client reconnects later.
+    `body` is called `pause` seconds after one of these messages about the task, and when it is due. If there is no room
+    to park the request, only the current events are sent, and the client reconnects later.
     """
-    text = b"" if request.method == "HEAD" else _stream(request.environ.get(PLACES), body, task_id)
+    text = b"" if request.method == "HEAD" else _stream(request.environ.get(PLACES), body, task_id, words, pause)
     return Response(text, headers=STREAM_HEADERS, content_type="text/event-stream; charset=utf-8")
 
 
-def _stream(places: Places | None, body: Body, task_id: str) -> Iterator[bytes]:
+def _stream(places: Places | None, body: Body, task_id: str, words: frozenset[str], pause: float) -> Iterator[bytes]:
     first = body.more()
-    parked = None if body.ended else enter(places, (task_id,) if task_id else (), ALL, math.inf)
+    parked = None if body.ended else enter(places, (task_id,) if task_id else (), words, math.inf)
     given = False
     try:
         yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)
         if parked is not None:
-            parked.body, given = body, True
+            parked.body, parked.pause, given = body, pause, True
             raise Parked(parked)
     finally:
         if parked is not None and not given:  # the client has disconnected

@@ -148,7 +148,7 @@ class TaskKeys(Prefixed):
         return f"{self.prefix}idempotency:{owner}:{digest}"
 
     def batch(self, batch_id: str) -> str:
-        """A hash of a batch's tasks."""
+        """A hash of a batch (see `server.store.batches`). Its channel is that of a task with this id."""
         return f"{self.prefix}batch:{batch_id}"
 
     # -- schedules

@@ -2,7 +2,7 @@
 -- Input: deadline ms, most unfinished tasks of an owner, most waiting tasks of a queue,
 --   most bytes of an owner, owner,
 --   digest of the idempotency key ('': none), fingerprint, seconds for which the key is remembered,
---   batch id ('': none), seconds for which it is remembered, numbers of its items whose tasks these are ('': all),
+--   batch id ('': none), seconds for which it is kept after its end, numbers of its items whose tasks these are ('': all),
 --   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
 --   ('skip' or 'queue'), 'again' if a task that has been retried is retried again (''), then task by task:
 --   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
@@ -16,6 +16,7 @@
 --   and 'found' follows it if that was an earlier task.
 -- Publishes nothing of new tasks, since nobody knows their ids yet, but the status of each task that is replaced, moved or
 --   retried.
+--- @include "batch"
 --- @include "bytes"
 --- @include "clock"
 --- @include "finish"
@@ -46,7 +47,7 @@ end
 if digest ~= '' then
   local first = redis.call('HMGET', key, 'fingerprint', 'id', 'found')
   if first[2] and first[1] ~= fingerprint then return {now, unfinished, 'reused'} end
-  if first[2] then return {now, unfinished, first[2], first[3] and 'found' or nil} end
+  if first[2] and first[2] ~= batch then return {now, unfinished, first[2], first[3] and 'found' or nil} end
 end
 
 -- A schedule fires once for each fire time: the step that stores the task advances the schedule.
@@ -121,6 +122,10 @@ local function store(task)
     table.insert(task.fields, task.input)
   else
     redis.call('SET', keys.input(id), task.input)
+  end
+  if batch ~= '' then
+    table.insert(task.fields, 'ba')
+    table.insert(task.fields, batch)
   end
   redis.call('HSET', keys.task(id), 'o', owner, 'n', task.type, 'q', task.queue, 's', status, unpack(task.fields))
   table.insert(group(indexed, task.type, status), id)
@@ -241,7 +246,19 @@ while i <= #ARGV do
 end
 local repeated = #tasks > 0 and redis.call('EXISTS', unpack(task_keys)) > 0  -- a call whose answer was lost
 
-local answer, stored, lines, found = {now, 0, 'stored'}, 0, {}, nil
+-- Each task of a batch has its id, or the word of its answer, in `ids`. A repeated call gets the first answer.
+local known = batch ~= '' and redis.call('HGET', keys.batch(batch), 'ids')
+if known then
+  local answer = {now, unfinished, 'stored'}
+  for line in string.gmatch(known, '[^,]+') do
+    local task = tasks[#answer - 2]
+    answer[#answer + 1] = line == task.id and tostring(place(line, task.queue)) or line
+  end
+  return answer
+end
+if batch ~= '' then redis.call('HSET', keys.batch(batch), 'left', #tasks) end  -- one may end here: it is replaced
+
+local answer, stored, lines, words, found = {now, 0, 'stored'}, 0, {}, {}, nil
 for at, task in ipairs(tasks) do
   local word
   if not (repeated and exists(task.id)) then
@@ -250,6 +267,7 @@ for at, task in ipairs(tasks) do
   end
   found = word and string.match(word, '^found (.*)')
   lines[at] = not word and task.id or found or string.match(word, '^moved (.*)') or ''
+  words[at] = word or task.id
   answer[at + 3] = word
 end
 
@@ -269,8 +287,9 @@ if schedule ~= '' and (stored > 0 or found) then
   end
 end
 if batch ~= '' then
-  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(lines, ','), 'at', ARGV[11])
-  redis.call('EXPIRE', keys.batch(batch), ARGV[10])
+  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(words, ','), 'at', ARGV[11], 'life', ARGV[10])
+  redis.call('PERSIST', keys.batch(batch))
+  if redis.call('HINCRBY', keys.batch(batch), 'left', stored - #tasks) == 0 then end_batch(batch, now) end
 end
 local first = batch ~= '' and batch or lines[1]
 if digest ~= '' and first and first ~= '' then

@@ -1,9 +1,9 @@
 """The webhook sender: deliver due webhooks, several at a time, in parallel to the tasks.
 
-The script that ends a task marks its webhook as due (`server.store.webhooks`). A thread of each worker's main process
-delivers due webhooks, so webhooks and tasks do not wait for each other, and a hanging receiver blocks no pool child. If
-a process dies during a delivery, the webhook is due again when its lease expires: a receiver may get it twice, with the
-same `webhook-id`.
+The script that ends a task or a batch marks its webhook as due (`server.store.webhooks`). A thread of each worker's
+main process delivers due webhooks, so webhooks and tasks do not wait for each other, and a hanging receiver blocks no
+pool child. If a process dies during a delivery, the webhook is due again when its lease expires: a receiver may get it
+twice, with the same `webhook-id`.
 """
 
 import logging
@@ -13,7 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 from server.logs import event
-from server.services.webhooks import deliver
+from server.services.webhooks import deliver, message_of
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.webhooks import DeliveryAttempt
@@ -44,7 +44,7 @@ class WebhookSender:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads: list[threading.Thread] = []
-        self._calls: dict[str, tuple[str, float]] = {}  # by task: the host that is called, since when
+        self._calls: dict[str, tuple[str, float]] = {}  # by task or batch: the host that is called, since when
         self._ended = 0  # attempts since the last round
         self._one_connection = threading.Lock()  # one connection for all threads: the process has few
 
@@ -74,21 +74,18 @@ class WebhookSender:
 
     def _deliver(self, task_id: str, lease: int) -> None:
         with self._one_connection:
-            record, tries = self._store.tasks.get(task_id), self._store.webhooks.attempts(task_id)
-            if record is None or not record.webhook:
+            message, tries = message_of(self._store, task_id), self._store.webhooks.attempts(task_id)
+            if message is None:
                 self._store.webhooks.record_attempts(task_id, lease, [], None)
                 return
-            if self._hangs(host := urlsplit(record.webhook).netloc):
+            if self._hangs(host := urlsplit(message.url).netloc):
                 self._store.webhooks.record_attempts(task_id, lease, tries, PUT_OFF)
                 return
-            secrets = self._store.webhook_secrets.signing(record.owner)
+            secrets = self._store.webhook_secrets.signing(message.owner)
             now_ms = self._store.webhooks.now_ms()
         self._calls[task_id] = host, time.monotonic()
         try:
-            settings = self._store.settings
-            made = deliver(
-                record, secrets, settings.public_prefix, now_ms, allow_private=settings.allow_private_addresses
-            )
+            made = deliver(message, secrets, now_ms, allow_private=self._store.settings.allow_private_addresses)
         finally:
             del self._calls[task_id]
         self._record(task_id, lease, tries, made)

@@ -1,3 +1,4 @@
+--- @include "batch"
 --- @include "bytes"
 --- @include "clock"
 --- @include "followers"
@@ -53,5 +54,6 @@ local function finish(id, record, to, now, ...)
   let_follow(id, now)
   tell_dependents(id, now)
   set_status(id, record, to, 'f', now, 'x', expires, ...)
+  if record.ba then end_in_batch(record.ba, now) end
 end
 

@@ -1,5 +1,5 @@
 -- Indexes of all tasks by type and status: of all owners, for admins and limits, and of each owner.
--- Only `set_status` changes a record's status; it updates the indexes and publishes the change.
+-- Only `set_status` changes a record's status; it updates the indexes and publishes the change, also to its batch.
 
 -- Scores and ids may follow.
 local function add_to_index(id, owner, task_type, status, ...)
@@ -18,5 +18,6 @@ local function set_status(id, record, to, ...)
   remove_from_index(id, record.o, record.n, record.s)
   add_to_index(id, record.o, record.n, to)
   redis.call('PUBLISH', keys.task(id), to)
+  if record.ba then redis.call('PUBLISH', keys.task(record.ba), 'counts') end
 end
 

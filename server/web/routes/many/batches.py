@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pydantic_core
@@ -11,23 +12,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.registry import definition
 from server.services.publish import first_status, store_and_publish
-from server.services.status import links
+from server.services.status import BatchLinks, batch_links, links
 from server.services.submit import Submission
 from server.store import Store, ids
 from server.store.api_keys import Caller
 from server.store.errors import CoatcheckError
 from server.store.record import NewTask, Status
-from server.store.submit import SubmitRequest
+from server.store.submit import SubmitRequest, SubmitResult
 from server.web.addresses import prefix
-from server.web.body.options import NESTED, nested_options, read_key
+from server.web.body.options import NESTED, nested_options, read_key, read_options
 from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import require_submit
-from server.web.openapi.answers import CACHED, OF_KEY, UNCHANGED, found, json_of
+from server.web.openapi.answers import CACHED, OF_KEY, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
-from server.web.routes.tasks import issued, sees
+from server.web.routes.many.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject, StatusLinks, WireObject
 
 route = Api("batches", __name__)
@@ -65,12 +66,6 @@ class BatchRefusal(WireObject):
     problem: ProblemObject
 
 
-class BatchLinks(WireObject):
-    """Addresses of the batch."""
-
-    self: str
-
-
 class BatchTicket(WireObject):
     """The answer to a batch, with its items in order."""
 
@@ -79,20 +74,7 @@ class BatchTicket(WireObject):
     links: BatchLinks
 
 
-class BatchStatus(WireObject):
-    """The status of a batch. `expired` counts tasks whose records are deleted."""
-
-    batch_id: str
-    total: int
-    done: bool
-    counts: dict[str, int] = Field(examples=[{"queued": 3, "succeeded": 7}])
-    task_ids: list[str]
-
-
 MAX_ITEMS = 1_000
-
-#: Invalid values that the problem of one item names.
-MAX_PLACES_OF_ITEM = 5
 
 #: Media types of NDJSON.
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
@@ -143,7 +125,7 @@ _BATCH: dict[str, Any] = {
     ),
     Access.SUBMIT,
     "Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
-    parameters=("Idempotency-Key",),
+    parameters=("webhook", "Idempotency-Key"),
     body=_BATCH,
     problems=(
         *("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
@@ -160,6 +142,7 @@ def submit_batch() -> Response:
     items = _lines(text) if by_line else _items(text)
     if not 1 <= len(items) <= MAX_ITEMS:
         raise Problem("invalid-input", f"A batch must have 1 to {MAX_ITEMS} items.", errors=[])
+    webhook = read_options().webhook
     batch_id = ids.new(who.owner, store().secret, store().clock.now_ns())
     if key:
         store().submits.reserve_key(key)
@@ -168,21 +151,27 @@ def submit_batch() -> Response:
     try:
         at = store()
         prepared = [_prepare(at, who, item, g.request_id) for item in items]
-        good = [(place, each[1]) for place, each in enumerate(prepared) if not isinstance(each, Problem)]
-        tasks = [task for _, task in good]
-        places = [place for place, _ in good] if len(good) < len(prepared) else None
-        fingerprint = hashlib.blake2b(text, digest_size=12).hexdigest() if key else ""
-        result = store_and_publish(store(), SubmitRequest(who.owner, tasks, key, fingerprint, batch_id, places))
+        fingerprint = hashlib.blake2b(text + webhook.encode(), digest_size=12).hexdigest() if key else ""
+        result = _store(SubmitRequest(who.owner, [], key, fingerprint, batch_id), prepared, webhook)
         stored = not result.replayed
     finally:
         _tidy(prepared, stored)
         if key and not stored:
             store().submits.release_key(key)
     if result.replayed:
-        return _replayed(result.replayed, prepared)
+        return _replayed(result.replayed)
     outcomes, base = iter([result.existing.get(at, each) for at, each in enumerate(result.outcomes)]), prefix()
     answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
     return _ticket(batch_id, [_line(answer, result.now_ms, base) for answer in answers])
+
+
+def _store(empty: SubmitRequest, prepared: Sequence[Prepared], webhook: str) -> SubmitResult:
+    """Store the items that are ready, and the problems of the others."""
+    bad = {place: problem_of_item(each, "") for place, each in enumerate(prepared) if isinstance(each, Problem)}
+    tasks = [each[1] for each in prepared if not isinstance(each, Problem)]
+    places = [place for place in range(len(prepared)) if place not in bad] if bad else None
+    store().batches.announce(empty.batch, webhook, bad)
+    return store_and_publish(store(), replace(empty, tasks=tasks, places=places))
 
 
 def _lines(text: bytes) -> list[Any]:
@@ -262,12 +251,11 @@ def _line(answer: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
 
 
 def _refusal(problem: Problem, base: str) -> Line:
-    body = ProblemObject.model_validate(problem.body(base, MAX_PLACES_OF_ITEM))
-    return {"problem": body.model_dump(exclude_unset=True)}
+    return {"problem": problem_of_item(problem, base)}
 
 
 def _ticket(batch_id: str, items: list[Line], *, replayed: bool = False) -> Response:
-    where = {"self": f"{prefix()}/batches/{batch_id}"}
+    where = batch_links(batch_id, prefix())
     body = pydantic_core.to_json({"batch_id": batch_id, "items": items, "links": where})
     headers = {"Location": f"/batches/{batch_id}", "Operation-Location": f"/batches/{batch_id}", "Retry-After": "1"}
     if replayed:
@@ -275,41 +263,14 @@ def _ticket(batch_id: str, items: list[Line], *, replayed: bool = False) -> Resp
     return json_answer(body, 202, headers)
 
 
-def _replayed(batch_id: str, prepared: Sequence[Prepared]) -> Response:
-    """Repeat the first answer. Reasons for refused items are not stored, so they are computed again."""
-    found = store().submits.batch(batch_id)
-    tasks = found.tasks if found else {}
-    base = prefix()
-    lines: list[Line] = []
-    for place, each in enumerate(prepared):
-        if task_id := tasks.get(place):
-            lines.append({"task_id": task_id, "links": links(task_id, base)})
-        else:
-            lines.append(_refusal(each if isinstance(each, Problem) else _no_room(), base))
-    return _ticket(batch_id, lines, replayed=True)
-
-
-def _no_room() -> Problem:
-    return Problem("over-quota", "There was no room for this item in the first request. Submit it with another key.")
-
-
-@route.get(
-    "/batches/<batch_id>",
-    "get_batch",
-    "many",
-    "A batch's tasks, counted by status",
-    (found(BatchStatus, "The counts, with `Retry-After` until all tasks have ended.", "Retry-After"), UNCHANGED),
-    parameters=("batch_id", "If-None-Match"),
-    problems=("unknown-batch", "expired-batch"),
-)
-def show_batch(batch_id: str) -> Response:
-    """Count a batch's tasks by status. `expired` counts tasks whose records are deleted."""
-    found = store().submits.batch(batch_id)
-    if found is None or not sees(found.owner):
-        raise Problem("expired-batch" if found is None and issued(batch_id) else "unknown-batch")
-    task_ids = [task_id for task_id in found.tasks.values() if task_id]
-    counts = store().listing.count_by_status(task_ids)
-    ended = sum(counts.get(word, 0) for word in ("expired", *(status for status in Status if status.done)))
-    done = ended == len(task_ids)
-    body = BatchStatus(batch_id=batch_id, total=len(task_ids), done=done, counts=counts, task_ids=task_ids)
-    return json_answer(body, headers={} if done else {"Retry-After": "1"})
+def _replayed(batch_id: str) -> Response:
+    """Repeat the first answer."""
+    batch, base = store().batches.get(batch_id), prefix()
+    if batch is None:
+        raise Problem("expired-batch")
+    lines: dict[int, Line] = {
+        place: {"task_id": task_id, "links": links(task_id, base)} for place, task_id in batch.items.items()
+    }
+    problems = problems_of(batch, base)
+    lines |= {place: {"problem": problem} for place, problem in problems.items()}
+    return _ticket(batch_id, [lines[place] for place in sorted(lines)], replayed=True)

@@ -135,25 +135,34 @@ def _bulk(
     # Read all before acting, because acting changes a task's place in the indexes.
     matched = store().listing.gather(wanted, most, asked_cursor())
     records, cursor = matched.records, matched.cursor
-    outcomes = act(records)
-    # Tasks after the last one that found room are left for the next call.
-    handled = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, NO_ROOM)), default=0)
-    if handled < len(records):
-        if not handled and isinstance(first := outcomes[0], CoatcheckError):
-            raise first
-        cursor = records[handled - 1].id
-    pairs = list(zip(records, outcomes, strict=False))[:handled]
-    done = sum(not isinstance(each, CoatcheckError) for _, each in pairs)
-    # Another call may have retried a task meanwhile: it is left out like those that were retried before.
-    refused = [
+    pairs = handled(records, act(records))
+    if len(pairs) < len(records):
+        cursor = records[len(pairs) - 1].id
+    g.audit_count = done = sum(not isinstance(each, CoatcheckError) for _, each in pairs)
+    following = cursor and prefix() + next_page(request.path, cursor, "again")
+    body = {word: done, "refused": refusals(pairs), "more": following is not None, "next": following}
+    return json_answer(answer.model_validate(body))
+
+
+def handled(records: Sequence[Record], outcomes: Outcomes) -> list[tuple[Record, object]]:
+    """Pair tasks with their outcomes, without those after the last one that found room: they are left for a next call.
+
+    Raises:
+        CoatcheckError: there was no room for any.
+    """
+    count = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, NO_ROOM)), default=0)
+    if records and not count and isinstance(first := outcomes[0], CoatcheckError):
+        raise first
+    return list(zip(records, outcomes, strict=False))[:count]
+
+
+def refusals(pairs: Sequence[tuple[Record, object]]) -> list[dict[str, Any]]:
+    """The fields of `BulkRefused`. Another call may have retried a task meanwhile: it is left out, too."""
+    return [
         {"task_id": record.id, "problem": as_problem(error).body(prefix())}
         for record, error in pairs
         if isinstance(error, CoatcheckError) and not isinstance(error, AlreadyRetried)
     ]
-    g.audit_count = done
-    following = cursor and prefix() + next_page(request.path, cursor, "again")
-    body = {word: done, "refused": refused, "more": following is not None, "next": following}
-    return json_answer(answer.model_validate(body))
 
 
 def _dry_run(answer: type[_Bulk], word: str, wanted: Filter, **others: Any) -> Response:

@@ -1,0 +1,105 @@
+"""Batches: which tasks one request has stored, which items were refused, and when the last task has ended.
+
+A batch is a hash:
+
+    o owner     ids of its tasks, or the word of an answer in place of an id     at numbers of these items ('': all)
+    left tasks that have not ended      f its end (ms since 1970)      life seconds for which it is kept after its end
+    bad how many items had another problem      problems these (compressed JSON)
+    wh webhook (URL)      wt its deliveries (JSON)
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.store.errors import CoatcheckError
+from server.store.lua import Scripts
+from server.store.submit import refusal
+
+#: Bytes of compressed problems that are stored with a batch. Longer ones are stored without what the items had wrong.
+MAX_PROBLEMS = 64 * 1024
+
+#: Characters of an id.
+_ID = 36
+
+#: Seconds for which an announced batch waits to be stored.
+_ANNOUNCED = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch's items by their number, from 0.
+
+    `tasks` were stored for it. `items` has these and the earlier tasks that had the key of an item (`unique`). Items in
+    `refusals` could not be stored, and `bad` others have a problem.
+    """
+
+    id: str
+    owner: str
+    tasks: dict[int, str]
+    items: dict[int, str]
+    refusals: dict[int, CoatcheckError]
+    bad: int = 0
+    webhook: str = ""
+    finished_ms: int | None = None
+
+    @property
+    def task_ids(self) -> list[str]:
+        """Return the ids of its tasks, in the order of the items."""
+        return list(self.tasks.values())
+
+
+class Batches(Scripts):
+    """Reads batches. `Submits` stores them with their tasks."""
+
+    def announce(self, batch_id: str, webhook: str, problems: Mapping[int, dict[str, Any]]) -> None:
+        """Store what a batch has beyond its tasks, before these are stored."""
+        fields: dict[str, bytes | str] = {}
+        if webhook:
+            fields["wh"] = webhook
+        if problems:
+            fields |= {"bad": str(len(problems)), "problems": _packed(problems)}
+        if fields:
+            with self.redis.pipeline() as pipe:
+                pipe.hset(self.keys.batch(batch_id), mapping=fields)
+                pipe.expire(self.keys.batch(batch_id), _ANNOUNCED)
+                pipe.execute()
+
+    def get(self, batch_id: str) -> Batch | None:
+        """Return a batch, or None."""
+        names = ("o", "ids", "at", "bad", "wh", "f")
+        owner, ids, at, bad, webhook, finished = self.redis.hmget(self.keys.batch(batch_id), *names)
+        if owner is None:
+            return None
+        lines = ids.decode().split(",") if ids else []
+        lines_at = dict(zip(map(int, at.split(b",")) if at else range(len(lines)), lines, strict=True))
+        limit = self._config.max_waiting_per_owner
+        refusals = {
+            place: refusal(line or "owner-full", limit, self._config)  # '' in a batch of an earlier release
+            for place, line in lines_at.items()
+        }
+        return Batch(
+            batch_id,
+            owner.decode(),
+            {place: line for place, line in lines_at.items() if len(line) == _ID},
+            {place: line[-_ID:] for place, line in lines_at.items() if refusals[place] is None},
+            {place: error for place, error in refusals.items() if error is not None},
+            int(bad or 0),
+            (webhook or b"").decode(),
+            int(finished) if finished else None,
+        )
+
+    def problems(self, batch_id: str) -> dict[int, dict[str, Any]]:
+        """Return the problems of items by their number: RFC 9457 objects, without the application's prefix."""
+        packed = self.redis.hget(self.keys.batch(batch_id), "problems")
+        return {int(place): body for place, body in json.loads(zlib.decompress(packed)).items()} if packed else {}
+
+
+def _packed(problems: Mapping[int, dict[str, Any]]) -> bytes:
+    packed = zlib.compress(json.dumps(problems).encode(), 1)
+    if len(packed) > MAX_PROBLEMS:
+        short = {place: {**problem, "detail": "", "errors": []} for place, problem in problems.items()}
+        packed = zlib.compress(json.dumps(short).encode(), 1)
+    return packed

@@ -1,0 +1,327 @@
+"""One batch: its status, events and results, and calls that change all its tasks.
+
+An event id is a digest of the counts that the client has received, and `done` at the end. After `done` the answer is
+204, which stops a browser's `EventSource`.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import pydantic_core
+from flask import Response, g, request
+from pydantic import Field
+
+from server.services.retry import retry_all
+from server.services.status import (
+    BatchCounts,
+    BatchStatus,
+    batch_counts,
+    batch_status,
+    failure_object,
+    with_prefix,
+)
+from server.store import Store
+from server.store.api_keys import Caller
+from server.store.batches import Batch
+from server.store.connection import UNREACHABLE
+from server.store.record import Record, Status
+from server.web.addresses import prefix
+from server.web.body.options import asked_flag
+from server.web.current import store
+from server.web.errors import Problem, as_problem
+from server.web.long_poll import STREAM_HEADERS, ParkedRequest, event_stream, long_poll
+from server.web.middleware import caller, require_submit
+from server.web.openapi.answers import OF_STORING, UNCHANGED, found
+from server.web.openapi.route import Access, Answer, Api, Media
+from server.web.responses import json_answer
+from server.web.routes.events import HEARTBEAT
+from server.web.routes.many.bulk import BulkRefused, handled, refusals
+from server.web.routes.tasks import issued, sees
+from server.web.schemas import Failure, ProblemObject, WireObject
+
+route = Api("batch", __name__)
+
+#: The message of a batch's end. Each change of one of its tasks is the message `counts`.
+_ENDED = frozenset({"ended"})
+_CHANGES = frozenset({"ended", "counts"})
+
+#: Seconds in which changes of a batch are collected for one event.
+_PAUSE = 0.25
+
+#: Invalid values that the problem of one item names.
+_MAX_PLACES = 5
+
+#: Tasks that are read in one step for the results, and bytes of a result beyond which it is read by itself: so that
+#: results of any size never stand in memory together.
+_STEP, _SHORT = 50, 64 * 1024
+
+_PROBLEMS = ("unknown-batch", "expired-batch")
+
+
+class BatchEvent(WireObject):
+    """One event of a batch's stream. Comments in between are heartbeats."""
+
+    id: str = Field(default_factory=str, description="The value for `Last-Event-ID`.")
+    event: Literal["counts", "done"] = Field(default_factory=lambda: "counts")
+    data: BatchCounts = Field(json_schema_extra={"contentMediaType": "application/json"})
+    retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
+
+
+class BatchResult(WireObject):
+    """One line of a batch's results: an item with its task, or with the problem for which it has none."""
+
+    index: int = Field(description="The number of the item, from 0.")
+    task_id: str = Field(default_factory=str)
+    status: Status = Field(default_factory=lambda: Status.SUCCEEDED)
+    result: Any = Field(default_factory=type(None), description="Of a task that has succeeded.")
+    error: Failure | None = Field(default_factory=type(None), description="Of a task that failed or was canceled.")
+    problem: ProblemObject = Field(
+        default_factory=lambda: ProblemObject(type="", title="", status=0, detail=""),
+        description="The reason why the item was refused, or `expired-task` for a deleted record.",
+    )
+
+
+class BatchRetried(WireObject):
+    """The result of a batch's retry."""
+
+    retried: int
+    task_ids: list[str] = Field(description="The new tasks.")
+    refused: list[BulkRefused]
+    more: bool = Field(description="There was no room for all; repeat the call later.")
+
+
+_EVENTS: Mapping[str, Media] = {"text/event-stream": BatchEvent}
+_LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
+
+
+@route.get(
+    "/batches/<batch_id>",
+    "get_batch",
+    "many",
+    "A batch's tasks, counted by status",
+    (
+        found(
+            BatchStatus,
+            "The counts, with `Retry-After` until all tasks have ended.",
+            *("Retry-After", "Preference-Applied"),
+        ),
+        UNCHANGED,
+    ),
+    description="With `wait`, the answer is held until all tasks have ended.",
+    parameters=("batch_id", "wait", "Prefer", "If-None-Match"),
+    problems=(*_PROBLEMS, "invalid-input"),
+)
+def show_batch(batch_id: str) -> Response:
+    """Count a batch's tasks by status; with `wait`, when all have ended."""
+
+    def look(_: ParkedRequest | None) -> tuple[Response, bool]:
+        g.watched = (batch_id,)
+        body = _status(find_batch(batch_id))
+        return json_answer(body, headers={} if body.done else {"Retry-After": "1"}), body.done
+
+    return long_poll(_ENDED, look)
+
+
+def _status(batch: Batch) -> BatchStatus:
+    return batch_status(batch, store().listing.count_by_status(batch.task_ids), prefix())
+
+
+def find_batch(batch_id: str) -> Batch:
+    """Find a batch of the caller.
+
+    Raises:
+        Problem: `unknown-batch`, or `expired-batch` for an id that was issued to the caller.
+    """
+    batch = store().batches.get(batch_id)
+    if batch is not None and sees(batch.owner):
+        return batch
+    raise Problem("expired-batch" if batch is None and issued(batch_id) else "unknown-batch")
+
+
+@route.get(
+    "/batches/<batch_id>/events",
+    "stream_batch_events",
+    "many",
+    "The counts of a batch as they change",
+    (
+        Answer(200, "Events `counts`, and finally `done`.", _EVENTS, ("Cache-Control",)),
+        Answer(204, "The client has already received `done`."),
+    ),
+    description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
+    parameters=("batch_id", "Last-Event-ID"),
+    problems=_PROBLEMS,
+)
+def stream_batch(batch_id: str) -> Response:
+    """Stream the counts of a batch."""
+    batch = find_batch(batch_id)
+    last = request.headers.get("Last-Event-ID", "")
+    if last == "done" and _status(batch).done:
+        return Response(status=204, headers=STREAM_HEADERS)
+    return event_stream(CountsReader(store(), batch, caller(), last), batch_id, _CHANGES, _PAUSE)
+
+
+class CountsReader:
+    """One client's view of the counts of a batch. It ends early if the client's key is revoked."""
+
+    def __init__(self, store: Store, batch: Batch, caller: Caller, last: str) -> None:
+        self._store = store
+        self._batch = batch
+        self._caller = caller
+        self._last = last
+        self._written = time.monotonic()
+        self.ended = False
+
+    @property
+    def due(self) -> float:
+        """The time of the next heartbeat."""
+        return self._written + HEARTBEAT
+
+    def more(self) -> bytes:
+        """The new counts, or a heartbeat comment after a long silence."""
+        try:
+            text = self._new()
+        except UNREACHABLE:  # they are read again when Redis is back
+            text = b""
+        now = time.monotonic()
+        if not text and now >= self.due:
+            text = b": still here\n"
+        if text:
+            self._written = now
+        return text
+
+    def _new(self) -> bytes:
+        if not self._store.api_keys.holds(self._caller):
+            self.ended = True
+            return b""
+        counts = batch_counts(self._batch, self._store.listing.count_by_status(self._batch.task_ids))
+        self.ended = counts.done
+        data = counts.as_json()
+        mark = "done" if counts.done else hashlib.blake2b(data, digest_size=6).hexdigest()
+        if mark == self._last:
+            return b""
+        self._last = mark
+        return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), b"done" if counts.done else b"counts", data)
+
+
+@route.get(
+    "/batches/<batch_id>/results",
+    "get_batch_results",
+    "many",
+    "The results of a batch, one line per item",
+    (Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),),
+    description="A task that has not ended has a line without `result`. Lines are sent as they are read.",
+    parameters=("batch_id",),
+    problems=_PROBLEMS,
+)
+def results(batch_id: str) -> Response:
+    """Send a line for each item of a batch."""
+    batch, base = find_batch(batch_id), prefix()
+    lines = b"" if request.method == "HEAD" else _pieces(store(), batch, problems_of(batch, base), base)
+    return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")
+
+
+def _pieces(store: Store, batch: Batch, problems: Mapping[int, dict[str, Any]], base: str) -> Iterator[bytes]:
+    """Yield the lines: those of short results together, and each longer one by itself."""
+    all_places = sorted({*batch.items, *problems})
+    for start in range(0, len(all_places), _STEP):
+        places = all_places[start : start + _STEP]
+        tasks = [batch.items[place] for place in places if place in batch.items]
+        records = dict(zip(tasks, store.tasks.get_many(tasks), strict=True))
+        ended = [each for each in records.values() if each and each.status is Status.SUCCEEDED]
+        short = dict(zip((each.id for each in ended), store.tasks.results(ended, _SHORT), strict=True))
+        piece = b""
+        for place in places:
+            if place in problems:
+                piece += _line({"index": place, "problem": problems[place]})
+                continue
+            task_id = batch.items[place]
+            record = records[task_id]
+            if record and task_id in short and short[task_id] is None:
+                yield piece
+                yield _of_task(place, task_id, record, store.tasks.result(record), base)
+                piece = b""
+            else:
+                piece += _of_task(place, task_id, record, short.get(task_id), base)
+        yield piece
+
+
+def _of_task(place: int, task_id: str, record: Record | None, result: bytes | None, base: str) -> bytes:
+    line: dict[str, Any] = {"index": place, "task_id": task_id}
+    if record is None:
+        return _line(line | {"problem": problem_of_item(Problem("expired-task", task_id=task_id), base)})
+    line["status"] = record.status
+    if result is not None:
+        return _line(line)[:-2] + b',"result":' + with_prefix(result, base) + b"}\n"
+    if record.status.done:
+        line["error"] = record.error and failure_object(record.error, base)
+    return _line(line)
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return pydantic_core.to_json(fields) + b"\n"
+
+
+@route.post(
+    "/batches/<batch_id>/cancel",
+    "cancel_batch",
+    "many",
+    "Cancel every task of a batch",
+    (found(BatchStatus, "The new counts."),),
+    Access.SUBMIT,
+    "As `POST /tasks/{task_id}/cancel` for each task that has not ended.",
+    parameters=("batch_id",),
+    problems=_PROBLEMS,
+)
+def cancel_batch(batch_id: str) -> Response:
+    """Cancel every task of a batch that has not ended."""
+    require_submit()
+    batch = find_batch(batch_id)
+    unfinished = [each.id for each in _records(batch) if not each.status.done and each.status is not Status.CANCELING]
+    g.audit_count = len(unfinished)
+    for task_id in unfinished:
+        store().tasks.cancel(task_id)
+    return json_answer(_status(batch))
+
+
+@route.post(
+    "/batches/<batch_id>/retry",
+    "retry_batch",
+    "many",
+    "Retry the failed tasks of a batch",
+    (found(BatchRetried, "The new tasks, and those that could not be retried."),),
+    Access.SUBMIT,
+    "As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are left out, so "
+    "the call may be repeated; with `again=true` they are retried again.",
+    parameters=("batch_id", "again"),
+    problems=(*_PROBLEMS, "bad-request", "invalid-input", *OF_STORING),
+)
+def retry_batch(batch_id: str) -> Response:
+    """Retry the tasks of a batch that have failed."""
+    require_submit()
+    again, batch = asked_flag("again"), find_batch(batch_id)
+    failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
+    pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again))
+    made = [outcome for _, outcome in pairs if isinstance(outcome, str)]
+    g.audit_count = len(made)
+    more = len(pairs) < len(failed)
+    body = {"retried": len(made), "task_ids": made, "refused": refusals(pairs), "more": more}
+    return json_answer(BatchRetried.model_validate(body))
+
+
+def _records(batch: Batch) -> list[Record]:
+    return [record for record in store().tasks.get_many(batch.task_ids) if record is not None]
+
+
+def problems_of(batch: Batch, base: str) -> dict[int, dict[str, Any]]:
+    """The problem of each refused item, by its number."""
+    problems = {place: problem_of_item(as_problem(error), base) for place, error in batch.refusals.items()}
+    for place, body in store().batches.problems(batch.id).items():
+        problems[place] = {**body, "type": base + body["type"]}
+    return problems
+
+
+def problem_of_item(problem: Problem, base: str) -> dict[str, Any]:
+    """The problem of one item, as an RFC 9457 object."""
+    return ProblemObject.model_validate(problem.body(base, _MAX_PLACES)).model_dump(exclude_unset=True)
