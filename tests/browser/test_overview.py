@@ -91,6 +91,25 @@ def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) 
     expect(page.locator("#q-default")).to_contain_text("Empty")
 
 
+def test_a_queue_is_paused_and_resumed(fresh: Service, open_page: Open) -> None:
+    fresh.start_web()
+    task_id = fresh.submit("divide", x=1, y=2)
+    page = open_page(fresh)
+    page.goto("/ui/overview")
+    page.get_by_role("button", name="Pause default").click()
+    row = page.locator("#q-default")
+    expect(row).to_contain_text("Paused by local, ")
+    expect(row).to_contain_text("When resumed")
+    assert fresh.http.get("/queues/default").json()["paused"]
+    assert_accessible(page)
+    page.goto(f"/ui/tasks/{task_id}")
+    expect(page.get_by_text("default, place 1, paused")).to_be_visible()
+    page.goto("/ui/overview")
+    page.get_by_role("button", name="Resume default").click()
+    expect(row).not_to_contain_text("Paused")
+    assert not fresh.http.get("/queues/default").json()["paused"]
+
+
 def test_a_worker_is_stopped_softly(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     worker = fresh.start_worker()
