@@ -84,6 +84,9 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
     worker = fresh.start_worker()
     eventually(lambda: fresh.http.get("/health/ready").status_code == 200)
     assert fresh.http.get("/health/ready").json() == {"status": "ready", "workers": 1, "warnings": []}
+    assert fresh.http.get("/health/ready?queue=default").json()["workers"] == 1
+    unread = fresh.http.get("/health/ready?queue=reports")
+    assert (unread.status_code, unread.json()["detail"]) == (503, "No worker reads the queue reports.")
 
     worker.signal(SIGTERM)
     eventually(lambda: fresh.http.get("/health/ready").status_code == 503, seconds=30)

@@ -103,6 +103,7 @@ PARAMETERS: dict[str, Any] = {
         '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
         {"type": "string", "minLength": 1, "maxLength": 255},
     ),
+    "read_queue": _query("queue", "The name of a queue that a worker must read."),
     "queue": _path("name", "The name of a queue.", "default"),
     "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
     "task_type": _path("name", "The name of a task type.", "thumbnail"),

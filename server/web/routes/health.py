@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from flask import Response
+from flask import Response, request
 from pydantic import Field
 
 from server.store.connection import UNREACHABLE, outage_reason
 from server.store.connection.checks import Severity
+from server.store.stats import reads
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.openapi.answers import json_of
@@ -50,10 +51,12 @@ def live() -> Response:
     Access.ANYONE,
     "503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is running. "
     "`warnings` are sentences about what ought to be changed.",
+    parameters=("read_queue",),
     problems=("unavailable",),
 )
 def ready() -> Response:
-    """Check that tasks are accepted and that a worker is running."""
+    """Check that tasks are accepted and that a worker is running, or that one reads the queue `?queue=`."""
+    queue = request.args.get("queue", "")
     try:
         findings, workers = store().checks.findings(), store().leases.workers()
         unattended, pauses = store().queues.unattended(workers), store().pauses.all()
@@ -63,8 +66,10 @@ def ready() -> Response:
     reasons = [finding.text for finding in findings if finding.severity is not Severity.WARNING]
     warnings += [f"Queue {name} has {count} waiting tasks and no worker." for name, count in unattended.items()]
     warnings += [f"{_KINDS[kind]} {name} is paused: nothing of it starts." for kind, name in sorted(pauses)]
+    if queue:
+        workers = [worker for worker in workers if reads(worker, queue)]
     if not workers:
-        reasons.append("No worker is running.")
+        reasons.append(f"No worker reads the queue {queue[:100]}." if queue else "No worker is running.")
     if reasons:
         raise Problem("unavailable", " ".join(reasons), headers={"Retry-After": "5"}, warnings=warnings)
     return json_answer(Ready(status="ready", workers=len(workers), warnings=warnings))
