@@ -29,7 +29,7 @@ worker_connections = max_connections(_settings)
 timeout = 60
 graceful_timeout = 25
 control_socket_disable = True
-logconfig_dict = logs.dict_config(_settings.log_level)
+logconfig_dict = logs.dict_config(_settings.log_level, _settings.log_format)
 secure_scheme_headers: dict[str, str] = {}  # server/web/addresses.py reads the headers of TRUSTED_PROXIES
 forwarder_headers = ""  # a client must not set SCRIPT_NAME
 

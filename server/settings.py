@@ -186,6 +186,7 @@ class Settings(BaseSettings):
     result_ttl_seconds: int = Field(86_400, ge=1, description="Seconds that a finished task and its files are kept.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
+    log_format: Literal["text", "json"] = Field("text", description="`json` writes one JSON object per log line.")
 
     @field_validator(
         *("auth_proxy_addresses", "auth_proxy_admins", "cors_origins", "task_modules", "trusted_proxies"), mode="before"

@@ -11,7 +11,7 @@ from harness import ROOT, Process, Service, eventually
 from secret_tasks import digest
 from test_webhooks import Receiver
 
-from server.logs import PLACEHOLDER, hide, redact
+from server.logs import PLACEHOLDER, begin_task, end_task, redact
 from server.sdk.redaction import NAMES, Secrets, is_secret_name
 
 #: The secrets of these tests: none of them may be found anywhere outside Redis's inputs.
@@ -179,7 +179,7 @@ parts.apply_async()
 def test_celery_s_events_and_messages_have_no_secret(behind: Service) -> None:
     listener = Process([sys.executable, "-c", LISTENS], behind.folder / "events.log", behind.env)
     behind.workers.append(listener)  # ended with them
-    eventually(lambda: behind.redis.client.exists("_kombu.binding.celeryev"), seconds=60)
+    eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)
     failed = behind.submit("signs_in", **INPUT, how="raises")
     subprocess.run([sys.executable, "-c", CHAINS], env=behind.env, cwd=ROOT, check=True, timeout=60)
 
@@ -225,7 +225,7 @@ def test_other_names_are_not(name: str) -> None:
 def test_any_form_of_a_secret_is_hidden_and_nothing_else() -> None:
     pem = "-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----"
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
-    hide(["p@ss/word", pem, jwt, "1234", "no", ""])
+    begin_task({}, ["p@ss/word", pem, jwt, "1234", "no", ""])
     try:
         assert redact("postgres://u:p%40ss%2Fword@db") == f"postgres://u:{PLACEHOLDER}@db"
         assert redact("a line: klmnopqrst") == f"a line: {PLACEHOLDER}"
@@ -233,7 +233,7 @@ def test_any_form_of_a_secret_is_hidden_and_nothing_else() -> None:
         assert redact(f"'{jwt[:25]}...{jwt[-24:]}'").count(PLACEHOLDER) == 2
         assert redact("pin 1234, order 12345, no") == f"pin {PLACEHOLDER}, order 12345, no"
     finally:
-        hide([])
+        end_task()
     assert redact("p@ss/word") == "p@ss/word"
 
 

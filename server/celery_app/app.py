@@ -43,7 +43,7 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
         external_broker.install(app, store)
 
     def log_as_the_web_does(**_: Any) -> None:
-        logs.configure(store.settings.log_level)
+        logs.configure(store.settings.log_level, store.settings.log_format)
         log_notices()
 
     if current:

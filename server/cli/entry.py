@@ -30,7 +30,7 @@ def _make_celery() -> "Celery":
     from server.store import Store
 
     settings = load()
-    logs.configure(settings.log_level)  # Celery warns before it asks for its logging to be set up
+    logs.configure(settings.log_level, settings.log_format)  # Celery warns before it asks for its logging to be set up
     app = create_celery(Store(settings))
     server.celery_app.worker.install(app)
     embedded.use(app.store)

@@ -83,6 +83,16 @@ class Context:
         return self._attempt.owner
 
     @property
+    def traceparent(self) -> str:
+        """The `traceparent` of the request that submitted the task (W3C Trace Context), or nothing."""
+        return self._attempt.trace.parent
+
+    @property
+    def tracestate(self) -> str:
+        """The `tracestate` of that request, or nothing."""
+        return self._attempt.trace.state
+
+    @property
     def settings(self) -> Settings:
         """The server's settings; a task reads its own from them."""
         return self._store.settings
@@ -137,7 +147,7 @@ class Context:
 
     def log(self, text: str, *, keep: bool = True) -> None:
         """Write a line to the worker's log, with the task's id, and to the task's events unless `keep` is false."""
-        event(log, "task.log", task_id=self._attempt.id, request_id=self._attempt.request_id, text=text)
+        event(log, "task.log", **self._attempt.log_ids, text=text)
         if keep:
             self.keep_line(text)
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import pydantic_core
 
+from server.logs.trace import NO_TRACE, Trace
 from server.sdk.context import Submit
 from server.sdk.errors import TaskError
 from server.sdk.registry import definition
@@ -136,6 +137,7 @@ class Client:
         owner: str,
         idempotency_key: IdempotencyKey | None = None,
         request_id: str = "",
+        trace: Trace = NO_TRACE,
         queue: str = "",
     ) -> Ticket:
         """Store a task and return its ticket. `given` has its parameters and the options of a submit, by name.
@@ -150,7 +152,7 @@ class Client:
         made = definition(task)
         if queue:
             made = replace(made, queue=queue)
-        submission = Submission(self.store, made, owner, request_id, options, idempotency_key)
+        submission = Submission(self.store, made, owner, request_id, options, idempotency_key, trace)
         with _as_coatcheck(), submission:
             accepted = submission.submit(self._input(submission, parameters))
             return Ticket(self.store, accepted.record.id)
@@ -160,7 +162,8 @@ class Client:
 
         def submit(task: str, given: Mapping[str, Any], key: str) -> str:
             once = IdempotencyKey(attempt.owner, f"task {attempt.id} {key}", compared=False)
-            ticket = self.submit(task, given, owner=attempt.owner, idempotency_key=once, request_id=attempt.request_id)
+            origin: dict[str, Any] = {"request_id": attempt.request_id, "trace": attempt.trace}
+            ticket = self.submit(task, given, owner=attempt.owner, idempotency_key=once, **origin)
             return ticket.id
 
         return submit

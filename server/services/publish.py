@@ -34,6 +34,7 @@ def first_record(store: Store, task: NewTask, now_ms: int) -> Record:
         queue=task.queue,
         priority=task.priority,
         request_id=task.request_id,
+        trace=task.trace,
         due_ms=due or None,
         tags=list(task.tags),
         retry_of=task.retry_of,

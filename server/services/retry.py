@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pydantic_core
 
+from server.logs.trace import NO_TRACE, Trace
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import InvalidInput
 from server.sdk.registry import definition as find_definition
@@ -47,6 +48,7 @@ def retry(
     *,
     key: IdempotencyKey | None = None,
     again: bool = False,
+    trace: Trace = NO_TRACE,
 ) -> Accepted:
     """Submit a new task from the stored request of one that has ended.
 
@@ -60,13 +62,15 @@ def retry(
     """
     if record.retried_as and not (again or key):  # a request with this key may have retried it
         raise AlreadyRetried(record.retried_as)
-    submission, given = _begin(store, record, request_id, changes or {}, key)
+    submission, given = _begin(store, record, request_id, trace, changes, key)
     with submission:
         submission.uploads.copy(given)
         return submission.submit(given, retry_of=record.id, again=again)
 
 
-def retry_all(store: Store, records: Iterable[Record], request_id: str, *, again: bool = False) -> list[Outcome]:
+def retry_all(
+    store: Store, records: Iterable[Record], request_id: str, *, again: bool = False, trace: Trace = NO_TRACE
+) -> list[Outcome]:
     """Retry many tasks, in steps of up to 100. A repeated call only retries those that are left.
 
     Returns:
@@ -79,7 +83,7 @@ def retry_all(store: Store, records: Iterable[Record], request_id: str, *, again
     outcomes: list[Outcome] = []
     left = iter(records)
     try:
-        while stored := _Step(store, request_id, again).take(left).store_all():
+        while stored := _Step(store, request_id, again, trace).take(left).store_all():
             outcomes += stored
             if any(isinstance(outcome, NO_ROOM) for outcome in stored):
                 break
@@ -92,10 +96,11 @@ def retry_all(store: Store, records: Iterable[Record], request_id: str, *, again
 class _Step:
     """Some retries that are stored together, by one script call for each owner."""
 
-    def __init__(self, store: Store, request_id: str, again: bool) -> None:
+    def __init__(self, store: Store, request_id: str, again: bool, trace: Trace) -> None:
         self._store = store
         self._request_id = request_id
         self._again = again
+        self._trace = trace
         self._prepared: list[tuple[Submission, NewTask] | CoatcheckError] = []
         self._bytes = 0
 
@@ -111,7 +116,7 @@ class _Step:
         try:
             if record.retried_as and not self._again:
                 raise AlreadyRetried(record.retried_as)
-            submission, given = _begin(self._store, record, self._request_id)
+            submission, given = _begin(self._store, record, self._request_id, self._trace)
             with submission:
                 submission.uploads.copy(given)
                 task = submission.prepare(given, retry_of=record.id)
@@ -144,6 +149,7 @@ def _begin(
     store: Store,
     record: Record,
     request_id: str,
+    trace: Trace,
     changes: Mapping[str, Any] | None = None,
     key: IdempotencyKey | None = None,
 ) -> tuple[Submission, TaskInput]:
@@ -164,7 +170,7 @@ def _begin(
         unique_for=record.unique_for_ms / 1000,
         on_conflict="reject" if is_unique else "",
     )
-    return Submission(store, definition, record.owner, request_id, options, key), given
+    return Submission(store, definition, record.owner, request_id, options, key, trace), given
 
 
 def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:

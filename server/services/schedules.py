@@ -15,6 +15,7 @@ import pydantic_core
 from pydantic import TypeAdapter
 
 from server.logs import event
+from server.logs.trace import NO_TRACE, Trace
 from server.sdk.registry import definition, secrets_of
 from server.sdk.signature import TaskInput
 from server.services.cron import Timing
@@ -110,14 +111,20 @@ def with_secrets(task: str, given: dict[str, Any], before: Schedule | None) -> d
     return secrets_of(task).restore(given, before.input) if before and before.task == task else given
 
 
-def run_now(store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None) -> Accepted:
+def run_now(
+    store: Store,
+    schedule: Schedule,
+    request_id: str,
+    key: IdempotencyKey | None = None,
+    trace: Trace = NO_TRACE,
+) -> Accepted:
     """Run a schedule once now, regardless of its timing.
 
     Raises:
         CoatcheckError: as `Submission.submit`; UnknownTaskType or InvalidInput if its task type has changed.
     """
     found = definition(schedule.task)
-    with Submission(store, found, schedule.owner, request_id, schedule.run, key) as submission:
+    with Submission(store, found, schedule.owner, request_id, schedule.run, key, trace) as submission:
         accepted = submission.submit(schedule.validated(store.settings.allow_private_addresses))
     if not (accepted.replayed or accepted.deduplicated):
         store.schedules.record_run(schedule.name, accepted.record.id)

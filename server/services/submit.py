@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from server.logs.trace import NO_TRACE, Trace
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import InvalidInput
 from server.sdk.signature import TaskInput
@@ -44,6 +45,7 @@ class Submission:
         request_id: str = "",
         options: Options | None = None,
         key: IdempotencyKey | None = None,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self.store = store
         self.definition = definition
@@ -51,6 +53,7 @@ class Submission:
         self.uploads = IncomingUploads(store, definition, self.task_id, owner)
         self._owner = owner
         self._request_id = request_id
+        self._trace = trace
         self._options = options or Options()
         if key and key.owner != owner:  # an admin's, for another owner's task
             key = replace(key, owner=owner, text=f"{key.owner} {key.text}")
@@ -130,6 +133,7 @@ class Submission:
             retry_of=retry_of,
             webhook=options.webhook,
             waits_for=waits_for,
+            trace=self._trace,
         )
 
     def _one_of_a_kind(self, given: TaskInput) -> tuple[str, str]:

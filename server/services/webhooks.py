@@ -9,11 +9,14 @@ import hmac
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from server.logs import event
+from server.logs.trace import NO_TRACE, Trace
 from server.sdk.http import FetchError, Limits, check_url, request
 from server.services.status import batch_status, status_json, timestamp
 from server.store import Store
+from server.store.record import log_ids
 from server.store.webhooks import LEASE, DeliveryAttempt, raw
 
 #: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.
@@ -48,6 +51,13 @@ class Message:
     owner: str
     url: str
     body: bytes
+    request_id: str = ""
+    trace: Trace = NO_TRACE
+
+    @property
+    def log_ids(self) -> dict[str, Any]:
+        """Return the ids that each log line about it has."""
+        return log_ids(self.id, self.request_id, self.trace)
 
 
 def message_of(store: Store, some_id: str) -> Message | None:
@@ -55,7 +65,8 @@ def message_of(store: Store, some_id: str) -> Message | None:
     prefix = store.settings.public_prefix
     if (record := store.tasks.get(some_id)) is not None:
         body = status_json(record, None, prefix)
-        return Message(some_id, record.owner, record.webhook, body) if record.webhook else None
+        origin = record.request_id, record.trace
+        return Message(some_id, record.owner, record.webhook, body, *origin) if record.webhook else None
     batch = store.batches.get(some_id)
     if batch is None or not batch.webhook:
         return None
@@ -73,6 +84,7 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
         "webhook-id": message.id,
         "webhook-timestamp": str(now_ms // 1000),
         "webhook-signature": signature(secrets, message.id, now_ms // 1000, message.body),
+        **message.trace.headers,
     }
     status, reason = None, None
     try:
@@ -83,6 +95,6 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
     except FetchError as error:
         reason = str(error)
     except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
-        event(log, "webhook.error", level=logging.ERROR, error=True, task_id=message.id)
+        event(log, "webhook.error", level=logging.ERROR, error=True, **message.log_ids)
         reason = "The webhook could not be sent."
     return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)

@@ -17,6 +17,7 @@ The names of its fields are one letter or two, because they are stored in memory
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     af run of its schedule that it waits for
     ba its batch: see `lua/lib/batch.lua`
+    tp traceparent, ts tracestate of the request (W3C Trace Context)
     fl why it failed, for admins (JSON, see `server.services.failures`)
     v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
 """
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from server.logs.trace import NO_TRACE, Trace, parse_trace
 from server.store import ids
 
 Fields = dict[bytes, bytes]
@@ -154,6 +156,7 @@ class NewTask:
     retry_of: str = ""
     waits_for: tuple[str, ...] = ()
     webhook: str = ""
+    trace: Trace = NO_TRACE
 
     @property
     def rank(self) -> int:
@@ -172,6 +175,10 @@ class NewTask:
             fields += ["p", self.priority]
         if self.request_id:
             fields += ["h", self.request_id]
+        if self.trace.parent:
+            fields += ["tp", self.trace.parent]
+        if self.trace.state:
+            fields += ["ts", self.trace.state]
         if self.has_uploads:
             fields += ["up", 1]
         if counted := counted_bytes(self.input) + self.upload_bytes:
@@ -248,6 +255,7 @@ class Record:
     start_within_ms: int = 0
     unique: str = ""
     unique_for_ms: int = 0
+    trace: Trace = NO_TRACE
     #: The most recent of them, if there are many.
     earlier_attempts: list[PastAttempt] = field(default_factory=list)
     #: The time when it was queued, if it was scheduled before.
@@ -259,6 +267,11 @@ class Record:
     #: Set if they are short enough for the record, or were read with it: see `Tasks.input` and `Tasks.result`.
     input: bytes | None = None
     result: bytes | None = None
+
+    @property
+    def log_ids(self) -> dict[str, Any]:
+        """Return the ids that each log line about it has."""
+        return log_ids(self.id, self.request_id, self.trace)
 
     @property
     def submitted_ms(self) -> int:
@@ -305,6 +318,7 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         start_within_ms=_number(get(b"sw")) or 0,
         unique=get(b"uk", b"").decode(),
         unique_for_ms=_number(get(b"uf")) or 0,
+        trace=parse_trace(raw[b"tp"].decode(), get(b"ts", b"").decode()) if b"tp" in raw else NO_TRACE,
         earlier_attempts=[_past_attempt(line) for line in raw[b"ds"].splitlines()] if b"ds" in raw else [],
         queued_ms=_number(get(b"sq")),
         position=position,
@@ -320,6 +334,11 @@ def _number(text: bytes | None) -> int | None:
 
 def _value(text: bytes | None) -> Any:
     return None if text is None else json.loads(text)
+
+
+def log_ids(task_id: str, request_id: str, trace: Trace) -> dict[str, Any]:
+    """Return the ids that each log line about a task has: its own, its request's, and its trace's."""
+    return {"task_id": task_id, "request_id": request_id, "trace_id": trace.id}
 
 
 def _past_attempt(line: bytes) -> PastAttempt:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
+from server.logs.trace import NO_TRACE, Trace, parse_trace
 from server.settings import Settings
+from server.store.connection import UNREACHABLE
 from server.store.errors import BytesExceeded
 from server.store.lua import Scripts, StoreClock
-from server.store.record import FREE, Fields, Record, Status, Throttle, parse
+from server.store.record import FREE, Fields, Record, Status, Throttle, log_ids, parse
 from server.store.stats import Pauses
 
 #: Maximum number of progress and log entries, and characters of a line: half a megabyte together.
@@ -30,6 +33,12 @@ class Attempt:
     deliveries: int
     retries: int
     request_id: str
+    trace: Trace = NO_TRACE
+
+    @property
+    def log_ids(self) -> dict[str, Any]:
+        """Return the ids that each log line about it has."""
+        return log_ids(self.id, self.request_id, self.trace)
 
 
 #: Maximum bytes of an output that are kept, as much as a result may have: the oldest items are dropped.
@@ -101,6 +110,13 @@ class Tasks(Scripts):
             for task_id in task_ids:
                 pipe.hget(self.keys.task(task_id), "fl")
             return list(pipe.execute())
+
+    def log_ids(self, task_id: str) -> dict[str, Any]:
+        """Return the ids that each log line about a task has; in an outage its own alone."""
+        request_id = parent = None
+        with suppress(*UNREACHABLE):
+            request_id, parent = self.redis.hmget(self.keys.task(task_id), "h", "tp")
+        return log_ids(task_id, (request_id or b"").decode(), parse_trace((parent or b"").decode()))
 
     def input(self, record: Record) -> bytes:
         """Return the input (JSON) of a task."""
@@ -250,9 +266,10 @@ class Tasks(Scripts):
 
 def _attempt(lease_token: str, answer: Sequence[bytes]) -> Attempt:
     """Parse the answer of `attempt_of` in `lua/lib/attempt.lua`."""
-    task_id, task_type, owner, input_, deliveries, retries, request_id = answer
+    task_id, task_type, owner, input_, deliveries, retries, request_id, parent, state = answer
     names = task_id.decode(), lease_token, task_type.decode(), owner.decode()
-    return Attempt(*names, input_, int(deliveries), int(retries), request_id.decode())
+    trace = parse_trace(parent.decode(), state.decode())
+    return Attempt(*names, input_, int(deliveries), int(retries), request_id.decode(), trace)
 
 
 def _fields(raw: Any) -> Fields:

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from server.logs import event
+from server.logs.trace import parse_trace
 from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
@@ -154,6 +155,7 @@ def _require_keys() -> None:
 def _begin(environ: Environ) -> None:
     g.began = time.perf_counter()
     g.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
+    g.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
 
 
 def request_id_of(given: str) -> str:
@@ -243,7 +245,7 @@ def _end(response: Response) -> Response:
     make_absolute(response.headers, base())
     _allow_origin(response)
     _count(status)
-    log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"))
+    log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"), g.trace.id)
     return response
 
 
@@ -259,10 +261,13 @@ def _count(status: int) -> None:
         requests().flush()
 
 
-def log_request(method: str, path: str, status: int, began: float, request_id: str, task_id: str | None) -> None:
+def log_request(
+    method: str, path: str, status: int, began: float, request_id: str, task_id: str | None, trace_id: str = ""
+) -> None:
     """Log a request in one line; `began` is a value of `time.perf_counter()`."""
     ms = f"{(time.perf_counter() - began) * 1000:.1f}"
-    event(log, "request", method=method, path=path, status=status, ms=ms, request_id=request_id, task_id=task_id)
+    ids: dict[str, Any] = {"request_id": request_id, "task_id": task_id, "trace_id": trace_id}
+    event(log, "request", method=method, path=path, status=status, ms=ms, **ids)
 
 
 def _allow_origin(response: Response) -> None:
@@ -282,6 +287,6 @@ def _allow_origin(response: Response) -> None:
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, QUERY"
         response.headers["Access-Control-Allow-Headers"] = (
             "Authorization, Content-Type, Content-Disposition, Prefer, Cancel-After, Idempotency-Key, "
-            "If-None-Match, If-Range, Range, Last-Event-ID, X-Request-ID"
+            "If-None-Match, If-Range, Range, Last-Event-ID, X-Request-ID, traceparent, tracestate"
         )
         response.headers["Access-Control-Max-Age"] = "600"

@@ -21,6 +21,7 @@ from server.celery_app.message import WIRE_NAMES
 from server.celery_app.transport import lists_to_read
 from server.celery_app.worker import child_memory, child_slots
 from server.celery_app.worker.execution import log_end, store_end
+from server.logs import end_task
 from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import patiently
@@ -125,6 +126,7 @@ class Loader(AppLoader):  # type: ignore[misc]
 
     def on_process_cleanup(self) -> None:
         """Run the rest of the burst after its first task."""
+        end_task()
         if _Burst.under_way:
             return
         _Burst.under_way = True

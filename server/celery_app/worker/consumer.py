@@ -54,7 +54,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         except UNREACHABLE:
             message.reject_log_error(log, self.connection_errors, requeue=True)
             return
-        event(log, "task.unregistered_type", level=logging.WARNING, task_id=task_id, task=name)
+        event(log, "task.unregistered_type", level=logging.WARNING, **self.app.store.tasks.log_ids(task_id), task=name)
         message.ack_log_error(log, self.connection_errors)
 
     def _failed_as_unknown(self, task_id: str, name: str) -> bool:

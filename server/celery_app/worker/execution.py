@@ -18,7 +18,7 @@ from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child_memory, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
-from server.logs import event, hide, redact
+from server.logs import begin_task, event, redact
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
@@ -59,15 +59,9 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     if attempt is None:
         raise Ignore()
     request.attempt, request.began = attempt, time.monotonic()
-    hide(definition.secrets.values(from_json(attempt.input)) if definition.secrets.possible else ())
-    event(
-        log,
-        "task.started",
-        task_id=attempt.id,
-        request_id=attempt.request_id,
-        task=definition.name,
-        delivery=attempt.deliveries,
-    )
+    hidden = definition.secrets
+    begin_task(attempt.log_ids, hidden.values(from_json(attempt.input)) if hidden.possible else ())
+    event(log, "task.started", **attempt.log_ids, task=definition.name, delivery=attempt.deliveries)
     child_memory.renew_limit(store.settings.worker_memory_limit)
     context = Context(store, attempt, Client(store).submit_of(attempt))
     try:
@@ -83,7 +77,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         child_memory.release(error)
         if _retried(definition, store, attempt, error, request.error, request.failure):
             raise Ignore() from None
-        if definition.secrets.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
+        if hidden.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
             raise TaskError("task-error", request.error["detail"]) from None
         raise
     finally:
@@ -143,14 +137,7 @@ def _retried(
     wait = _wait(definition, attempt, error)
     if wait is None:
         return False
-    event(
-        log,
-        "task.retrying",
-        task_id=attempt.id,
-        request_id=attempt.request_id,
-        task=definition.name,
-        wait=f"{wait:.1f}",
-    )
+    event(log, "task.retrying", **attempt.log_ids, task=definition.name, wait=f"{wait:.1f}")
     return patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
 
 
@@ -173,4 +160,4 @@ def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | 
 
 def log_end(attempt: Attempt, status: Status, stored: bool) -> None:
     """Log the end of an attempt."""
-    event(log, f"task.{status}" if stored else "task.superseded", task_id=attempt.id, request_id=attempt.request_id)
+    event(log, f"task.{status}" if stored else "task.superseded", **attempt.log_ids)

@@ -138,7 +138,8 @@ class LeasedRequest(HeldRequest):
         with contextlib.suppress(*UNREACHABLE):  # otherwise the lease expires, and maintenance does the same
             if released := self.release(crashed=True):  # else it was killed at its time limit
                 task_id, status = released
-                event(log, "task.worker_lost", level=logging.WARNING, task_id=task_id, task=self.name, status=status)
+                ids = self.task.app.store.tasks.log_ids(task_id)
+                event(log, "task.worker_lost", level=logging.WARNING, **ids, task=self.name, status=status)
         self.acknowledge()
 
     def terminate(self, pool: Any, signal: Any = None) -> None:

@@ -78,7 +78,8 @@ class Shutdown:
         for request in requests:
             released = request.release(crashed=False) if isinstance(request, LeasedRequest) else None
             if released:
-                event(log, "task.handed_back", task_id=released[0], task=request.name, status=released[1])
+                ids = self._store.tasks.log_ids(released[0])
+                event(log, "task.handed_back", **ids, task=request.name, status=released[1])
         if self._store.settings.broker_is_redis:
             self._store.leases.restore_messages([request.delivery_tag for request in requests])
 

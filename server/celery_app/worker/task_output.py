@@ -48,7 +48,7 @@ class _Lines(io.TextIOBase):
 
 
 class _Records(logging.Handler):
-    """The first handler of the root logger: it adds the task's id to each record before the others write it."""
+    """A handler of the root logger: lines of other loggers are lines of the task's own log, too."""
 
     def __init__(self, ctx: Context) -> None:
         super().__init__()
@@ -58,7 +58,6 @@ class _Records(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith(_OWN):
             return
-        record.fields = {"task_id": self._ctx.task_id, **getattr(record, "fields", {})}
         self._number += 1
         if self._number <= MAX_LINES:
             self._ctx.keep_line(f"{record.levelname} {record.getMessage()}")

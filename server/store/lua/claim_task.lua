@@ -1,8 +1,8 @@
 -- Claim a task for an attempt: from `queued` to `running`, which counts the delivery. May be sent twice.
 -- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts per minute
 -- (0: any), 'owner' if they apply to each owner.
--- Output: {id, type, owner, input, deliveries, retries, request id}, or nil: drop the message. Publishes `running`,
--- or `canceled` for a task that has not started within `start_within`.
+-- Output: the data of `attempt_of`, or nil: drop the message. Publishes `running`, or `canceled` for a task that has
+-- not started within `start_within`.
 --- @include "attempt"
 --- @include "clock"
 --- @include "pauses"
@@ -12,7 +12,7 @@
 allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
-local record = load(id, 'i', 'a', 'd', 'h', 'sw')
+local record = load_attempt(id)
 local now = now_ms()
 -- A stopping worker returns the tasks that it knows of; it must not start one that it has not registered yet.
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end

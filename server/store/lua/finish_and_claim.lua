@@ -16,7 +16,7 @@ if end_attempt(id, token, ARGV[3], last + 1) == 0 then return {0} end
 
 local claimed = current_of(id, token)
 if claimed ~= id then  -- the answer was lost
-  local record = load(claimed, 'i', 'a', 'd', 'h')
+  local record = load_attempt(claimed)
   local running = record.s == 'running' or record.s == 'canceling'
   if running and record.w == token then return {1, unpack(attempt_of(claimed, record))} end
 end
@@ -26,7 +26,7 @@ local found = take_first(7, last, function(list, _, _, _, next_id, task_type)
   -- A user's own Celery message, or a type with limits, is for the main process to fetch.
   if not next_id or not string.find(ARGV[5], ' ' .. task_type .. ' ', 1, true) then return false end
   redis.call('RPOP', list)
-  local record, now = load(next_id, 'i', 'a', 'd', 'h', 'sw'), now_ms()
+  local record, now = load_attempt(next_id), now_ms()
   if refuse_late(next_id, record, now) then return false end
   start_attempt(next_id, record, token, now, ARGV[4])
   note_burst(next_id, token)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from server.logs import event
+from server.logs.trace import Trace, parse_trace
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import definition, is_registered
 from server.services.publish import first_record, store_and_publish
@@ -47,8 +48,7 @@ _JSON = ("application/json", "application/json; charset=utf-8")
 
 #: Header fields that carry options of a submit.
 _NOT_PLAIN = frozenset(
-    {"origin", "cookie", "prefer", "cancel-after", "idempotency-key", "content-encoding", "traceparent", "tracestate"}
-    | {"expect", "forwarded"}
+    {"origin", "cookie", "prefer", "cancel-after", "idempotency-key", "content-encoding", "expect", "forwarded"}
 )
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class _Plain:
     arrival: Arrival
     authorization: str
     request_id: str
+    trace: Trace
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +88,7 @@ class PlainSubmit:
         reply.fields.update(responses.common_fields(self.request_id))
         make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
         self.requests.add(f"POST /tasks/{{name}}:{reply.status // 100}")
-        log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id)
+        log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id, self.plain.trace.id)
         self.reply = reply
 
 
@@ -164,7 +165,7 @@ class Submits:
         store, kind = self._store, each.plain.definition
         try:
             given = kind.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
-            return Submission(store, kind, each.owner, each.request_id).prepare(given)
+            return Submission(store, kind, each.owner, each.request_id, trace=each.plain.trace).prepare(given)
         except Exception:  # nothing has been stored
             return None
 
@@ -214,4 +215,5 @@ def _plain(head: Head) -> _Plain | None:
     if kind.uploads or kind.unique or fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
         return None
     arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
-    return _Plain(match[1], kind, arrival, key, fields.get("x-request-id", ""))
+    trace = parse_trace(fields.get("traceparent", ""), fields.get("tracestate", ""))
+    return _Plain(match[1], kind, arrival, key, fields.get("x-request-id", ""), trace)

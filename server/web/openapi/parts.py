@@ -97,6 +97,11 @@ PARAMETERS: dict[str, Any] = {
     "cursor": _query("cursor", "The start of the page, from `next` of the previous page."),
     "batch_id": _path("batch_id", "The id from `POST /batches`.", _TASK_ID),
     "Cancel-After": _header("Cancel-After", "As `cancel_after`: `90`, `90s`, `5m` or `1h`.", "5m", _DURATION),
+    "traceparent": _header(
+        "traceparent",
+        "The trace that the task belongs to (W3C Trace Context); an invalid one is ignored. Also `tracestate`.",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
     "Idempotency-Key": _header(
         "Idempotency-Key",
         "Makes the submit safe to repeat for 24 hours: the same key and request return the first answer again.",

@@ -15,7 +15,7 @@ from server.web.openapi.route import Access, Answer, Route
 _ANY_BYTES = "application/octet-stream"
 
 #: Names in `parts.PARAMETERS` of the options of every submit.
-HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key")
+HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key", "traceparent")
 
 #: A sample file for each media type that is not an image's.
 _SAMPLES = {

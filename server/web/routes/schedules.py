@@ -302,7 +302,7 @@ def delete_schedule(name: str) -> Response:
 def run_schedule(name: str) -> Response:
     """Run a schedule once now, even if it is paused."""
     who = require_submit()
-    ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who))
+    ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who), g.trace)
     g.task_id = ticket.record.id
     return accepted(ticket)
 

@@ -72,7 +72,7 @@ def submit(name: str) -> Response:
 def _submit(name: str) -> Response:
     who = require_submit()
     options, key = read_options(), read_key(who)
-    with Submission(store(), definition(name), who.owner, g.request_id, options, key) as submission:
+    with Submission(store(), definition(name), who.owner, g.request_id, options, key, g.trace) as submission:
         ticket = submission.submit(read_input(submission))
     g.task_id = ticket.record.id
     return accepted(ticket)
@@ -211,7 +211,8 @@ def retry_task(task_id: str) -> Response:
         changes = RetryRequest.model_validate_json(body).input
     except ValidationError as error:
         raise refusal(error, body) from None
-    accepted_retry = retry(store(), find(task_id), g.request_id, changes, key=read_key(who), again=again)
+    options: dict[str, Any] = {"key": read_key(who), "again": again, "trace": g.trace}
+    accepted_retry = retry(store(), find(task_id), g.request_id, changes, **options)
     g.audit_count = int(not accepted_retry.replayed)
     return accepted(accepted_retry)
 

@@ -121,7 +121,7 @@ def run_plain(name: str) -> BaseResponse:
     owner = require_submit().owner
     made = definition(name)
     try:
-        with Submission(store(), made, owner, g.request_id) as submission:
+        with Submission(store(), made, owner, g.request_id, trace=g.trace) as submission:
             ticket = submission.submit(read_input(submission))
     except CoatcheckError as error:
         problem = as_problem(error)

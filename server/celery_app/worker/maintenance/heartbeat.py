@@ -44,8 +44,8 @@ class Heartbeat:
         for run, (task_id, name, word) in zip(runs, found, strict=True):
             run.follow(task_id, name)
             if _must_stop(run, word):
-                event(log, "task.killed", task_id=run.id, task=run.name, reason=word)
                 run.kill()
+                event(log, "task.killed", **self._store.tasks.log_ids(run.id), task=run.name, reason=word)
                 killed += 1
             run.claimed = run.claimed or word == "mine"
         if self._store.leases.heartbeat(self._worker, self._described([run.id for run in runs if run.running])):

@@ -66,7 +66,8 @@ class Rescuer:
         for task_id, name, status in found:
             if status:
                 self._store.counters.count("recovery:lost_attempts")
-                event(log, "maintenance.lost", level=logging.WARNING, task_id=task_id, task=name, status=status)
+                ids = self._store.tasks.log_ids(task_id)
+                event(log, "maintenance.lost", level=logging.WARNING, **ids, task=name, status=status)
         return len(found)
 
     def _warn_of_queues(self) -> int:
@@ -89,7 +90,7 @@ class Rescuer:
         found = self._store.leases.requeue_lost(queue, LOST_AFTER, BATCH)
         for task_id in found:
             self._store.counters.count("recovery:lost_messages")
-            event(log, "maintenance.lost_message", level=logging.WARNING, task_id=task_id)
+            event(log, "maintenance.lost_message", level=logging.WARNING, **self._store.tasks.log_ids(task_id))
         return len(found)
 
 

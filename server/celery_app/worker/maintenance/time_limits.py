@@ -53,5 +53,5 @@ class TimeLimits:
             fields = {"e": json.dumps(describe(error))}
             self._store.tasks.finish(task.task_id, run.lease_token, Status.FAILED, **fields)
         if child_slots.running().get(task.pid) == task:
-            event(log, "task.killed", task_id=task.task_id, task=run.name, reason="time-limit")
             run.kill()
+            event(log, "task.killed", **self._store.tasks.log_ids(task.task_id), task=run.name, reason="time-limit")

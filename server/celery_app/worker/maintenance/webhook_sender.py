@@ -13,7 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 from server.logs import event
-from server.services.webhooks import deliver, message_of
+from server.services.webhooks import Message, deliver, message_of
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.webhooks import DeliveryAttempt
@@ -88,7 +88,7 @@ class WebhookSender:
             made = deliver(message, secrets, now_ms, allow_private=self._store.settings.allow_private_addresses)
         finally:
             del self._calls[task_id]
-        self._record(task_id, lease, tries, made)
+        self._record(message, lease, tries, made)
 
     def _hangs(self, host: str) -> bool:
         """Return whether this receiver already has the maximum of waiting deliveries."""
@@ -96,12 +96,12 @@ class WebhookSender:
         waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
         return waiting >= MAX_AT_SLOW
 
-    def _record(self, task_id: str, lease: int, tries: list[DeliveryAttempt], made: DeliveryAttempt) -> None:
+    def _record(self, message: Message, lease: int, tries: list[DeliveryAttempt], made: DeliveryAttempt) -> None:
         over = made.last or len(tries) >= len(WAITS)
         pause = None if over else WAITS[len(tries)] * random.uniform(1, 1 + JITTER)
         outcome = "delivered" if made.succeeded else "given_up" if over else "retried"
         with self._one_connection:
-            counts = self._store.webhooks.record_attempts(task_id, lease, [*tries, made], pause, outcome)
+            counts = self._store.webhooks.record_attempts(message.id, lease, [*tries, made], pause, outcome)
             self._ended += bool(counts)
         if counts:
-            event(log, f"webhook.{outcome}", task_id=task_id, status=made.status, reason=made.reason, ms=made.ms)
+            event(log, f"webhook.{outcome}", **message.log_ids, status=made.status, reason=made.reason, ms=made.ms)

@@ -1,6 +1,7 @@
 --- @include "bytes"
 --- @include "finish"
 --- @include "indexes"
+--- @include "record"
 --- @include "statistics"
 --- @include "values"
 -- Cancel a task that has not started within `start_within`; the record has the field 'sw', too. Return whether it was.
@@ -21,8 +22,7 @@ local function clear_output(id, record)
   count_bytes(record.o, -tonumber(found[2]))
 end
 
--- Start an attempt of a queued task under a lease. The record has the fields 'i', 'a', 'd', 'h' and 'sw', too.
--- Publishes `running`.
+-- Start an attempt of a queued task under a lease. The record is from `load_attempt`. Publishes `running`.
 local function start_attempt(id, record, token, now, lease_ms)
   record.d = (record.d or 0) + 1
   if record.b then
@@ -37,9 +37,12 @@ local function start_attempt(id, record, token, now, lease_ms)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
 end
 
--- The data that the function of an attempt needs: id, type, owner, input, deliveries, retries, request id.
+-- The fields of a record that an attempt needs.
+local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 'ts') end
+
+-- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate.
 local function attempt_of(id, record)
   local input = record.i or redis.call('GET', keys.input(id)) or '{}'
-  return {id, record.n, record.o, input, tostring(record.d), record.a or '0', record.h or ''}
+  return {id, record.n, record.o, input, tostring(record.d), record.a or '0', record.h or '', record.tp or '', record.ts or ''}
 end
 

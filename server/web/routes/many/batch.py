@@ -302,7 +302,7 @@ def retry_batch(batch_id: str) -> Response:
     require_submit()
     again, batch = asked_flag("again"), find_batch(batch_id)
     failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
-    pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again))
+    pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again, trace=g.trace))
     made = [outcome for _, outcome in pairs if isinstance(outcome, str)]
     g.audit_count = len(made)
     more = len(pairs) < len(failed)

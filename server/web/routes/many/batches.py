@@ -150,7 +150,7 @@ def submit_batch() -> Response:
     prepared: list[Prepared] = []
     try:
         at = store()
-        prepared = [_prepare(at, who, item, g.request_id) for item in items]
+        prepared = [_prepare(at, who, item) for item in items]
         fingerprint = hashlib.blake2b(text + webhook.encode(), digest_size=12).hexdigest() if key else ""
         result = _store(SubmitRequest(who.owner, [], key, fingerprint, batch_id), prepared, webhook)
         stored = not result.replayed
@@ -198,14 +198,14 @@ def _parsed(text: bytes) -> Any:
         return Problem("malformed-body", f"{error}.")
 
 
-def _prepare(at: Store, who: Caller, item: Any, request_id: str) -> Prepared:
+def _prepare(at: Store, who: Caller, item: Any) -> Prepared:
     try:
         if isinstance(item, Problem):
             return item
         given = Item.model_validate(item)
         made = definition(given.task)
         options = nested_options(given.options, NESTED) if given.options else None
-        submission = Submission(at, made, who.owner, request_id, options)
+        submission = Submission(at, made, who.owner, g.request_id, options, trace=g.trace)
         validated = made.validate_json(
             pydantic_core.to_json(given.input), allow_private=at.settings.allow_private_addresses
         )

@@ -125,7 +125,7 @@ def bulk_retry() -> Response:
         "retried",
         wanted,
         MAX_RETRIED,
-        lambda records: retry_all(store(), records, g.request_id, again=again),
+        lambda records: retry_all(store(), records, g.request_id, again=again, trace=g.trace),
     )
 
 

@@ -1,4 +1,4 @@
-"""Logs: one line per event on standard output, as `time level event name=value …`."""
+"""Logs: one line per event on standard output, as `time level event name=value …`, or as JSON (`LOG_FORMAT=json`)."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -30,22 +30,29 @@ PLACEHOLDER = "**********"
 _SHORTEST, _AS_PART, _LONG, _END = 3, 6, 40, 20
 
 
-class _Secrets:
-    """The secrets of the task that this process runs."""
+class _Task:
+    """The task that this process runs: the ids that its lines have, and its secrets."""
 
-    pattern: re.Pattern[str] | None = None
+    ids: Mapping[str, str] = {}
+    secrets: re.Pattern[str] | None = None
 
 
-def hide(secrets: Iterable[str]) -> None:
-    """Hide the secrets of a task in all texts that pass through `redact`, until the next call."""
+def begin_task(ids: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
+    """Give each line of this process the ids of a task, and hide its secrets in texts that pass through `redact`."""
+    _Task.ids = ids
     forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
     longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    _Secrets.pattern = re.compile("|".join(map(_searched, longest_first))) if forms else None
+    _Task.secrets = re.compile("|".join(map(_searched, longest_first))) if forms else None
+
+
+def end_task() -> None:
+    """Give the lines of this process to no task."""
+    _Task.ids, _Task.secrets = {}, None
 
 
 def redact(text: str) -> str:
     """Put PLACEHOLDER in place of the secrets of the task that this process runs."""
-    return text if _Secrets.pattern is None else _Secrets.pattern.sub(PLACEHOLDER, text)
+    return text if _Task.secrets is None else _Task.secrets.sub(PLACEHOLDER, text)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -82,16 +89,39 @@ class LineFormatter(logging.Formatter):
     """One line per event. The line breaks of a traceback become `\\n`, so that a log router keeps it together."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, "fields", {})
         parts = [
-            f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
+            _stamp(record),
             record.levelname,
             _printable(redact(record.getMessage())),
         ]
-        parts += [f"{name}={_value(value)}" for name, value in fields.items() if value not in (None, "")]
+        parts += [f"{name}={_value(value)}" for name, value in _fields(record)]
         if record.exc_info:
             parts.append("traceback=" + json.dumps(redact(self.formatException(record.exc_info))))
         return " ".join(parts)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per event: time, level, message, and its fields by their names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {"time": _stamp(record), "level": record.levelname, "message": record.getMessage()}
+        line |= _fields(record)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        values = {name: value if isinstance(value, int | float) else redact(str(value)) for name, value in line.items()}
+        return json.dumps(values)  # with escapes: some readers take U+2028 for the end of a line
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+def _fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
+    """Return names and values of an event; a line that names no other task has the ids of the current one."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    if fields.get("task_id", own := _Task.ids.get("task_id")) == own:
+        fields = {**_Task.ids, **fields}
+    return [(name, value) for name, value in fields.items() if value not in (None, "")]
 
 
 class Output(logging.Handler):
@@ -150,12 +180,12 @@ def once_a_turn(call_soon: CallSoon) -> Iterator[None]:
             each.flush()
 
 
-def dict_config(level: str) -> dict[str, Any]:
+def dict_config(level: str, style: str) -> dict[str, Any]:
     """Configuration that sends everything, including Gunicorn's logs, to standard output."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": LineFormatter}},
+        "formatters": {"line": {"()": JsonFormatter if style == "json" else LineFormatter}},
         "handlers": {"out": {"()": Output, "formatter": "line"}},
         "root": {"level": level, "handlers": ["out"]},
         "loggers": {
@@ -167,12 +197,12 @@ def dict_config(level: str) -> dict[str, Any]:
     }
 
 
-def configure(level: str) -> None:
+def configure(level: str, style: str) -> None:
     """Send all logs of this process, including Python's warnings, to standard output."""
     logging.captureWarnings(True)
     # Not printed, and costly to find for each line (Python's logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.config.dictConfig(dict_config(level))
+    logging.config.dictConfig(dict_config(level, style))
 
 
 def event(logger: logging.Logger, name: str, *, level: int = logging.INFO, error: bool = False, **fields: Any) -> None:
