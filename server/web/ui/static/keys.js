@@ -33,8 +33,9 @@ function show({ key, note, begins, owner, role }) {
 }
 
 async function make() {
-  const { expires_in, ...rest } = Object.fromEntries(new FormData(form));
-  const body = JSON.stringify({ ...rest, ...(expires_in ? { expires_in: Number(expires_in) } : {}) });
+  const { expires_in, rate_limit, ...rest } = Object.fromEntries(new FormData(form));
+  const numbers = Object.entries({ expires_in, rate_limit }).filter(([, text]) => text).map(([name, text]) => [name, Number(text)]);
+  const body = JSON.stringify({ ...rest, ...Object.fromEntries(numbers) });
   const made = await (await call(`${root}/keys`, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
   say("");
   form.reset();
