@@ -12,7 +12,7 @@ SERVER = ROOT / "server"
 #: Each part of `server/` may import itself and these parts.
 LAYERS: dict[str, set[str]] = {
     "settings": set(),
-    "logs": set(),
+    "logs": {"settings"},
     "store": {"settings", "logs"},
     "sdk": {"settings", "logs", "store"},
     "services": {"settings", "logs", "store", "sdk"},

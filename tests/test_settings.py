@@ -12,6 +12,7 @@ from harness import PROCFILE, ROOT, Service, free_port
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+import server.logs.telemetry  # noqa: F401  its settings are those of no task
 from server import tasks
 from server.settings import Settings, SettingsError, TaskSettings, load
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_shutdown
 from kombu.utils.json import register_type
 
 from server import logs, tasks
@@ -11,6 +11,7 @@ from server.celery_app import config, external_broker
 from server.celery_app.exposed import sending
 from server.celery_app.exposed.expose import log_notices
 from server.celery_app.tasks import register_tasks
+from server.logs import spans
 from server.store import Store
 
 
@@ -24,6 +25,10 @@ class CeleryApp(Celery):  # type: ignore[misc]
     def send_task(self, *args: Any, **options: Any) -> Any:
         """Send a task as Celery does; an exposed one becomes a record."""
         return sending.send(self, self.store, super().send_task, *args, **options)
+
+
+def _send_spans(**_: Any) -> None:
+    spans.flush()
 
 
 def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
@@ -48,6 +53,7 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
 
     if current:
         setup_logging.connect(log_as_the_web_does, weak=False)
+        worker_process_shutdown.connect(_send_spans, weak=False)
     tasks.load(store.settings)
     if current:
         app.set_current()  # a module of tasks may have created an application of its own

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from server.settings import SettingsError, load
+from server.settings import Settings, SettingsError, load
 
 # Modules of TASK_MODULES may be in the current folder. Celery has it in its path only while it imports this module.
 if str(Path.cwd()) not in sys.path:
@@ -30,6 +30,7 @@ def _make_celery() -> "Celery":
     from server.store import Store
 
     settings = load()
+    _start_telemetry(settings, worker=True)
     logs.configure(settings.log_level, settings.log_format)  # Celery warns before it asks for its logging to be set up
     app = create_celery(Store(settings))
     server.celery_app.worker.install(app)
@@ -43,10 +44,22 @@ def _make_application() -> "Flask":
     from server.store import Store
     from server.web.app import create_app
 
-    store = Store(load())
+    settings = load()
+    _start_telemetry(settings, worker=False)
+    store = Store(settings)
     create_celery(store)
     embedded.use(store)
     return create_app(store)
+
+
+def _start_telemetry(settings: Settings, *, worker: bool) -> None:
+    from server.logs import sentry, spans
+    from server.logs.telemetry import TelemetrySettings
+
+    found = settings.part(TelemetrySettings)
+    spans.start(found.exporter, found.otel_service_name)
+    if found.sentry_dsn:
+        sentry.start(found.sentry_dsn, worker=worker)
 
 
 def __getattr__(name: str) -> Any:

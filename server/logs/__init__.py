@@ -45,6 +45,11 @@ def begin_task(ids: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
     _Task.secrets = re.compile("|".join(map(_searched, longest_first))) if forms else None
 
 
+def task_ids() -> Mapping[str, str]:
+    """Return the ids of the task that this process runs."""
+    return _Task.ids
+
+
 def end_task() -> None:
     """Give the lines of this process to no task."""
     _Task.ids, _Task.secrets = {}, None

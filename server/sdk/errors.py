@@ -18,6 +18,7 @@ __all__ = [
     "ErrorType",
     "InvalidInput",
     "MalformedBody",
+    "RedactedError",
     "RetryLater",
     "TaskError",
     "TooLarge",
@@ -91,6 +92,10 @@ class TaskError(Exception):
         super().__init__(type, detail)
         self.type = type
         self.detail = detail
+
+
+class RedactedError(Exception):
+    """Stands for an unexpected error of a task whose message has a secret of its input."""
 
 
 class RetryLater(Exception):

@@ -10,8 +10,9 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from server.logs import event
+from server.logs import event, spans
 from server.logs.trace import NO_TRACE, Trace
 from server.sdk.http import FetchError, Limits, check_url, request
 from server.services.status import batch_status, status_json, timestamp
@@ -79,12 +80,19 @@ def message_of(store: Store, some_id: str) -> Message | None:
 def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
     """Send a webhook once. Receivers check the signed time, so it is Redis's."""
     began = time.monotonic()
+    address = urlsplit(message.url)
+    attributes = {
+        "http.request.method": "POST",
+        "server.address": address.hostname or "",
+        "webhook.id": message.id,
+    }
+    span = spans.begin("CLIENT", "POST webhook", message.trace, attributes)
     headers = {
         "Content-Type": "application/json",
         "webhook-id": message.id,
         "webhook-timestamp": str(now_ms // 1000),
         "webhook-signature": signature(secrets, message.id, now_ms // 1000, message.body),
-        **message.trace.headers,
+        **span.trace.headers,
     }
     status, reason = None, None
     try:
@@ -97,4 +105,6 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
     except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
         event(log, "webhook.error", level=logging.ERROR, error=True, **message.log_ids)
         reason = "The webhook could not be sent."
+    span.set({"http.response.status_code": status} if status else {})
+    span.end(reason or ("" if status and status < 400 else f"The answer is {status}."))
     return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)

@@ -49,7 +49,7 @@ PARKED = "coatcheck.parked"
 
 #: Attributes that a parked request keeps, because it is one line in the log. Its caller is authenticated again: the key
 #: may have been revoked meanwhile.
-_KEPT = ("began", "request_id", "trace", "task_id", "watched", "query")
+_KEPT = ("began", "request_id", "trace", "span", "task_id", "watched", "query")
 
 _PREFERRED = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]+)"?\s*(?=[,;]|$)', re.IGNORECASE)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from server.logs import event
-from server.logs.trace import parse_trace
+from server.logs import event, spans
+from server.logs.trace import Trace, parse_trace
 from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
@@ -155,7 +155,27 @@ def _require_keys() -> None:
 def _begin(environ: Environ) -> None:
     g.began = time.perf_counter()
     g.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
-    g.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
+    trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
+    g.span = (
+        None if environ["REQUEST_METHOD"] in _SAFE_METHODS else begin_span(request.method, _rule(), request.path, trace)
+    )
+    g.trace = g.span.trace if g.span else trace
+
+
+def _rule() -> str:
+    return str(request.url_rule) if request.url_rule else ""
+
+
+def begin_span(method: str, rule: str, path: str, trace: Trace) -> spans.Span:
+    """Begin the span of a request that changes something."""
+    attributes = {"http.request.method": method, "http.route": rule, "url.path": path}
+    return spans.begin("SERVER", f"{method} {rule}".strip(), trace, attributes)
+
+
+def end_span(span: spans.Span, status: int, task_id: str | None) -> None:
+    """End the span of a request."""
+    span.set({"http.response.status_code": status, **({"coatcheck.task.id": task_id} if task_id else {})})
+    span.end(f"The answer is {status}." if status >= 500 else "")
 
 
 def request_id_of(given: str) -> str:
@@ -245,6 +265,8 @@ def _end(response: Response) -> Response:
     make_absolute(response.headers, base())
     _allow_origin(response)
     _count(status)
+    if g.span is not None:
+        end_span(g.span, status, g.get("task_id"))
     log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"), g.trace.id)
     return response
 

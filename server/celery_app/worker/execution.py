@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 import traceback
+from dataclasses import replace
 from typing import Any
 
 from celery import Task
@@ -18,11 +19,11 @@ from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child_memory, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
-from server.logs import begin_task, event, redact
+from server.logs import begin_task, event, redact, spans
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
-from server.sdk.errors import Canceled, InvalidInput, RetryLater, TaskError, describe
+from server.sdk.errors import Canceled, InvalidInput, RedactedError, RetryLater, TaskError, describe
 from server.sdk.signature import TaskInput
 from server.sdk.url_uploads import fetched_uploads
 from server.services.client import Client
@@ -58,6 +59,10 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         attempt = patiently(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
     if attempt is None:
         raise Ignore()
+    about = {"coatcheck.task.id": attempt.id, "coatcheck.task.type": definition.name}
+    about |= {"messaging.operation.type": "process", "messaging.destination.name": definition.queue}
+    span = spans.begin("CONSUMER", f"process {definition.name}", attempt.trace, about)
+    attempt = replace(attempt, trace=span.trace)
     request.attempt, request.began = attempt, time.monotonic()
     hidden = definition.secrets
     begin_task(attempt.log_ids, hidden.values(from_json(attempt.input)) if hidden.possible else ())
@@ -65,7 +70,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     child_memory.renew_limit(store.settings.worker_memory_limit)
     context = Context(store, attempt, Client(store).submit_of(attempt))
     try:
-        with child_slots.limited(attempt.id, definition.limits):
+        with span.current(), child_slots.limited(attempt.id, definition.limits):
             return _call(definition, context, store, attempt)
     except Canceled as error:
         child_memory.release(error)
@@ -78,15 +83,22 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         if _retried(definition, store, attempt, error, request.error, request.failure):
             raise Ignore() from None
         if hidden.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
-            raise TaskError("task-error", request.error["detail"]) from None
+            raise _without_secrets(error) from None
         raise
     finally:
         request.files = context.stored_files()
+        span.end((getattr(request, "error", None) or {}).get("detail", ""))
 
 
 def _shows_secret(error: BaseException) -> bool:
     text = "".join(traceback.format_exception(error))
     return redact(text) != text
+
+
+def _without_secrets(error: Exception) -> Exception:
+    if isinstance(error, TaskError):
+        return TaskError(error.type, redact(error.detail))
+    return RedactedError(f"{type(error).__name__}: {redact(str(error))}").with_traceback(error.__traceback__)
 
 
 def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> bytes:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from server.logs import event
+from server.logs.spans import Span
 from server.logs.trace import Trace, parse_trace
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import definition, is_registered
@@ -30,7 +31,7 @@ from server.web.addresses import Place, base_url, make_absolute
 from server.web.errors import Problem, problem_reply
 from server.web.gunicorn_worker.http1.head import Head
 from server.web.gunicorn_worker.polls import Arrival, Polls
-from server.web.middleware import log_request, request_id_of
+from server.web.middleware import begin_span, end_span, log_request, request_id_of
 from server.web.reply import Reply
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class PlainSubmit:
     place: Place
     request_id: str
     requests: Tally
+    span: Span
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
 
@@ -88,7 +90,8 @@ class PlainSubmit:
         reply.fields.update(responses.common_fields(self.request_id))
         make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
         self.requests.add(f"POST /tasks/{{name}}:{reply.status // 100}")
-        log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id, self.plain.trace.id)
+        end_span(self.span, reply.status, task_id)
+        log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id, self.span.trace.id)
         self.reply = reply
 
 
@@ -122,8 +125,9 @@ class Submits:
         caller = self._polls.caller(plain.authorization, plain.arrival.host, place.host)
         if caller is None or not caller.may_submit or place.path != plain.path:
             return None
+        span = begin_span("POST", "/tasks/<name>", plain.path, plain.trace)
         request_id = request_id_of(plain.request_id)
-        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id, self._requests)
+        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id, self._requests, span)
         self._pending.append(taken)
         if not self._busy:
             self._busy = True
@@ -165,7 +169,7 @@ class Submits:
         store, kind = self._store, each.plain.definition
         try:
             given = kind.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
-            return Submission(store, kind, each.owner, each.request_id, trace=each.plain.trace).prepare(given)
+            return Submission(store, kind, each.owner, each.request_id, trace=each.span.trace).prepare(given)
         except Exception:  # nothing has been stored
             return None
 

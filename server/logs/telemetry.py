@@ -1,0 +1,65 @@
+"""The environment variables that switch on OpenTelemetry and Sentry: their own usual ones."""
+
+from importlib.util import find_spec
+
+from pydantic import Field, field_validator
+
+from server.settings import TaskSettings
+
+#: The exporters of OTEL_TRACES_EXPORTER.
+EXPORTERS = ("otlp", "console", "none")
+
+
+class TelemetrySettings(TaskSettings):
+    """OpenTelemetry's and Sentry's variables. Their packages read the others, such as OTEL_TRACES_SAMPLER."""
+
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry: send spans to this OTLP endpoint (HTTP), such as `http://collector:4318`.",
+    )
+    otel_exporter_otlp_traces_endpoint: str = Field(
+        "", description="OpenTelemetry: the whole address for spans, such as `http://collector:4318/v1/traces`."
+    )
+    otel_traces_exporter: str = Field(
+        "", description="OpenTelemetry: `otlp`, `console` or `none`. If empty, `otlp` where an endpoint is set."
+    )
+    otel_service_name: str = Field("coatcheck", description="OpenTelemetry: the name of this service.")
+    otel_sdk_disabled: bool = Field(False, description="OpenTelemetry: `true` switches it off.")
+    sentry_dsn: str = Field("", description="Sentry: send unexpected errors to this project.", repr=False)
+
+    @field_validator("otel_traces_exporter")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value and value not in EXPORTERS:
+            raise ValueError(f"must be one of {', '.join(EXPORTERS)}")
+        return value if value == "none" else _needs(value, "opentelemetry.sdk", "otel")
+
+    @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
+    @classmethod
+    def _with_opentelemetry(cls, value: str) -> str:
+        return _needs(value, "opentelemetry.sdk", "otel")
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _with_sentry(cls, value: str) -> str:
+        return _needs(value, "sentry_sdk", "sentry")
+
+    @property
+    def exporter(self) -> str:
+        """Return the exporter of spans, or nothing where OpenTelemetry is off."""
+        has_endpoint = self.otel_exporter_otlp_endpoint or self.otel_exporter_otlp_traces_endpoint
+        found = self.otel_traces_exporter or ("otlp" if has_endpoint else "")
+        return "" if self.otel_sdk_disabled or found == "none" else found
+
+
+def _needs(value: str, module: str, extra: str) -> str:
+    if value and not _is_installed(module):
+        raise ValueError(f"is set, but {module} is not installed: pip install 'coatcheck[{extra}]'")
+    return value
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
