@@ -134,7 +134,7 @@ def test_what_there_was_no_room_for_leaves_no_upload_and_is_refused_again(fresh:
     for answers in (first, second):
         assert [each.get("problem", {}).get("status") for each in answers] == [422, None, 429, 429]
     assert second[1]["task_id"] == first[1]["task_id"]
-    blobs = {key.split(b"/")[0].split(b":")[-1].decode() for key in fresh.redis.client.scan_iter("*/in-*")}
+    blobs = {key.split(b"/")[0].split(b":")[-1].decode() for key in fresh.redis.client.scan_iter("*/in*")}
     assert blobs == {first[1]["task_id"]}
 
 

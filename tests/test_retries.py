@@ -134,7 +134,7 @@ def test_two_presses_at_the_same_time_make_one_task(service: Service) -> None:
         answers = list(pool.map(press, range(8)))
     assert sorted(answer.status_code for answer in answers) == [202, *[409] * 7]
     assert {answer.json()["task_id"] for answer in answers} == {service.status(old)["retried_as"]}
-    files = {key.decode()[-41:-5] for key in service.redis.client.scan_iter("*/in-0")}
+    files = {key.decode()[-41:-5] for key in service.redis.client.scan_iter("*/in/0")}
     assert all(service.store.tasks.get(each) for each in files), "refused retries leave no file behind"
 
 
@@ -214,7 +214,7 @@ def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Servi
     made = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
     for each in made:
         service.wait_for(each)
-    for key in service.redis.client.scan_iter(f"*{made[2]}/in-*"):
+    for key in service.redis.client.scan_iter(f"*{made[2]}/in*"):
         service.redis.client.delete(key)
     answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "succeeded"}).json()
     assert answer["retried"] == 4

@@ -29,6 +29,9 @@ _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: The longest wait between two attempts, in seconds.
 MAX_BACKOFF = 600.0
 
+#: The longest time to keep a record, in seconds.
+MAX_TTL = 366 * 86_400
+
 #: Invalid values that the detail of an error names.
 _MAX_NAMED = 10
 
@@ -91,6 +94,8 @@ class TaskDefinition:
     throttle: Throttle = FREE
     #: The parameters whose values are a key that only one unfinished task has.
     unique: tuple[str, ...] = ()
+    ttl: int | None = None
+    input_ttl: int | None = None
 
     def __post_init__(self) -> None:
         """Check the options; a ValueError names the invalid one."""
@@ -103,6 +108,9 @@ class TaskDefinition:
         self._require("retry_backoff", self.retries.backoff > 0, "must be above 0 (seconds)")
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
         self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")
+        for option, seconds in (("ttl", self.ttl), ("input_ttl", self.input_ttl)):
+            fits = seconds is None or 1 <= seconds <= MAX_TTL
+            self._require(option, fits, f"must be between 1 and {MAX_TTL} (seconds)")
         self._require("queue", _QUEUE.fullmatch(self.queue), "must consist of letters, digits and _ . -")
         self._require("priority", self.priority in PRIORITIES, f"must be one of {', '.join(PRIORITIES)}")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)

@@ -42,6 +42,8 @@ def task(
     per_minute: int = 0,
     limit_per_owner: bool = False,
     unique: tuple[str, ...] = (),
+    ttl: int | None = None,
+    input_ttl: int | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -67,6 +69,9 @@ def task(function: Any = None, /, **options: Any) -> Any:
         per_minute: how many may start in any minute, over all workers; 0 means no limit.
         limit_per_owner: whether these two limits apply to each owner.
         unique: parameters whose values only one unfinished task of an owner has: a second submit gets that task.
+        ttl: seconds that its records and files are kept after the end, for submits that do not name a `ttl`; by
+            default `RESULT_TTL_SECONDS`.
+        input_ttl: seconds after the end until the input and its uploads are deleted; by default with the record.
 
     Raises:
         TypeError: the signature has an unsupported parameter; the message names it.
@@ -104,6 +109,8 @@ def _definition(
     per_minute: int = 0,
     limit_per_owner: bool = False,
     unique: tuple[str, ...] = (),
+    ttl: int | None = None,
+    input_ttl: int | None = None,
 ) -> TaskDefinition:
     text = getdoc(function) or ""
     return TaskDefinition(
@@ -121,6 +128,8 @@ def _definition(
         max_upload_bytes=max_upload_bytes,
         throttle=Throttle(max_running, per_minute, limit_per_owner),
         unique=unique,
+        ttl=ttl,
+        input_ttl=input_ttl,
     )
 
 

@@ -6,6 +6,7 @@ register_error_types(
     {
         "task-not-done": ErrorType("The task has not ended", "Wait until it ends, or cancel it first."),
         "expired-task": ErrorType("The task has expired", "A record is deleted some time after its end. Submit again."),
+        "expired-input": ErrorType("The input of the task is deleted", "Submit a new task with its input."),
     }
 )
 
@@ -20,6 +21,12 @@ class TaskExpired(CoatcheckError):
     """The id is unknown, or the task's record was deleted."""
 
     type = "expired-task"
+
+
+class InputExpired(CoatcheckError):
+    """The input and its uploads are deleted, some time before the record."""
+
+    type = "expired-input"
 
 
 class FileExpired(CoatcheckError):

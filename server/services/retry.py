@@ -13,7 +13,7 @@ from server.sdk.definition import TaskDefinition
 from server.sdk.errors import InvalidInput
 from server.sdk.registry import definition as find_definition
 from server.sdk.signature import TaskInput
-from server.services.errors import TaskNotDone
+from server.services.errors import InputExpired, TaskNotDone
 from server.services.options import Options
 from server.services.publish import store_and_publish
 from server.services.submit import Accepted, Submission
@@ -56,6 +56,7 @@ def retry(
 
     Raises:
         TaskNotDone: the task has not ended.
+        InputExpired: its input is deleted.
         AlreadyRetried: it was retried before, and not `again`.
         InvalidInput: the changes do not fit, or the signature of its task type has changed. Also as
             `Submission.submit`.
@@ -157,7 +158,7 @@ def _begin(
     if not record.status.done:
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
-    given = definition.read_stored(_changed(definition, store.tasks.input(record), changes or {}), store.blobs)
+    given = definition.read_stored(_changed(definition, stored_input(store, record), changes or {}), store.blobs)
     is_unique = record.unique.startswith(UNIQUE)
     options = Options(
         priority=record.priority,
@@ -171,6 +172,17 @@ def _begin(
         on_conflict="reject" if is_unique else "",
     )
     return Submission(store, definition, record.owner, request_id, options, key, trace), given
+
+
+def stored_input(store: Store, record: Record) -> bytes:
+    """Return the input (JSON) of a task.
+
+    Raises:
+        InputExpired: it is deleted.
+    """
+    if record.input_expired:
+        raise InputExpired("Its task type keeps inputs for a shorter time than records. Submit the input again.")
+    return store.tasks.input(record)
 
 
 def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:

@@ -126,7 +126,7 @@ class IncomingUploads:
             raise TooLarge(f"A file of {self._definition.name} may have up to {limit} bytes.", limit=limit)
 
     def _next_key(self) -> str:
-        key = f"{self._task_id}/in-{self._number}"
+        key = f"{self._task_id}/in/{self._number}"
         self._number += 1
         return key
 

@@ -125,6 +125,10 @@ class Leases(Scripts):
         """Delete expired records. A result below `most` means that none is left."""
         return int(self._call("delete_expired", most))
 
+    def delete_expired_inputs(self, most: int) -> list[str]:
+        """Delete the inputs of up to `most` tasks whose `input_ttl` is over. Return the ids of these tasks."""
+        return [task_id.decode() for task_id in self._call("delete_expired_inputs", most)]
+
     def defer_unregistered(self, task_id: str) -> bool:
         """Defer a task whose type a worker does not know. False if the record does not exist."""
         return bool(

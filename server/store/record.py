@@ -15,6 +15,7 @@ The names of its fields are one letter or two, because they are stored in memory
     on number of the last item of its output, ob of the last one before this attempt, oy bytes of those that are kept
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
+    it seconds after the end until its input is deleted     ix its input is deleted
     af run of its schedule that it waits for
     ba its batch: see `lua/lib/batch.lua`
     tp traceparent, ts tracestate of the request (W3C Trace Context)
@@ -145,6 +146,7 @@ class NewTask:
     delay_ms: int = 0
     not_before_ms: int = 0
     ttl: int | None = None
+    input_ttl: int | None = None
     tags: tuple[str, ...] = ()
     cancel_after_ms: int = 0
     start_within_ms: int = 0
@@ -185,6 +187,8 @@ class NewTask:
             fields += ["by", counted]
         if self.ttl is not None:
             fields += ["k", self.ttl]
+        if self.input_ttl is not None:
+            fields += ["it", self.input_ttl]
         if self.tags:
             fields += ["t", json.dumps(self.tags)]
         if self.cancel_after_ms:
@@ -256,6 +260,7 @@ class Record:
     unique: str = ""
     unique_for_ms: int = 0
     trace: Trace = NO_TRACE
+    input_expired: bool = False
     #: The most recent of them, if there are many.
     earlier_attempts: list[PastAttempt] = field(default_factory=list)
     #: The time when it was queued, if it was scheduled before.
@@ -319,6 +324,7 @@ def parse(task_id: str, raw: Fields, position: int | None = None) -> Record:
         unique=get(b"uk", b"").decode(),
         unique_for_ms=_number(get(b"uf")) or 0,
         trace=parse_trace(raw[b"tp"].decode(), get(b"ts", b"").decode()) if b"tp" in raw else NO_TRACE,
+        input_expired=b"ix" in raw,
         earlier_attempts=[_past_attempt(line) for line in raw[b"ds"].splitlines()] if b"ds" in raw else [],
         queued_ms=_number(get(b"sq")),
         position=position,

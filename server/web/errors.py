@@ -50,6 +50,7 @@ STATUSES: Mapping[str, int] = {
     "method-not-allowed": 405,
     "expired-task": 410,
     "expired-batch": 410,
+    "expired-input": 410,
     "too-large": 413,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,

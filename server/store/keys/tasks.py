@@ -113,6 +113,11 @@ class TaskKeys(Prefixed):
         return f"{self.prefix}expiry"
 
     @property
+    def input_expiry(self) -> str:
+        """Finished tasks with an `input_ttl`, by the time when their inputs are deleted."""
+        return f"{self.prefix}input_expiry"
+
+    @property
     def webhooks(self) -> str:
         """Tasks with an undelivered webhook, by due time."""
         return f"{self.prefix}webhooks"

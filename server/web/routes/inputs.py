@@ -8,6 +8,7 @@ from pydantic import Field
 
 from server.logs import PLACEHOLDER
 from server.sdk.registry import secrets_of
+from server.services.retry import stored_input
 from server.store.record import Record
 from server.web.current import store
 from server.web.openapi.answers import OF_TASK, UNCHANGED, found
@@ -40,7 +41,7 @@ _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "
     "The input of a task",
     (found(TaskGiven, "The parameters."), UNCHANGED),
     parameters=("task_id", "If-None-Match"),
-    problems=OF_TASK,
+    problems=(*OF_TASK, "expired-input"),
 )
 def show(task_id: str) -> Response:
     """Show the input of a task."""
@@ -50,7 +51,7 @@ def show(task_id: str) -> Response:
 
 def input_of(record: Record) -> dict[str, Any]:
     """The parameters of a task without secrets, with descriptions of its uploads."""
-    given = secrets_of(record.task_type).hide(pydantic_core.from_json(store().tasks.input(record)))
+    given = secrets_of(record.task_type).hide(pydantic_core.from_json(stored_input(store(), record)))
     return {name: _shown(value) for name, value in given.items()}
 
 

@@ -200,6 +200,7 @@ def cancel(task_id: str) -> Response:
     },
     problems=(
         *("malformed-body", "bad-request", "unsupported-media-type", *OF_TASK, "task-not-done", "already-retried"),
+        "expired-input",
         *("invalid-input", *OF_KEY, *OF_STORING),
     ),
 )

@@ -39,7 +39,7 @@ def task(task_id: str) -> BaseResponse:
         record=record,
         fall=waterfall(record, now_ms()),
         place=store().tasks.position(record),
-        input=json.dumps(input_of(record), indent=2, ensure_ascii=False),
+        input="" if record.input_expired else json.dumps(input_of(record), indent=2, ensure_ascii=False),
         result="" if result == "null" else result[:_MAX_RESULT],
         cut=len(result) > _MAX_RESULT,
         lines=lines,

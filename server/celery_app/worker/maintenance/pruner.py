@@ -1,4 +1,4 @@
-"""The pruner: deletes expired records."""
+"""The pruner: deletes expired records, and inputs that are kept for a shorter time."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ BATCH = 200
 
 
 class Pruner:
-    """Deletes expired records. The blob cleanup deletes their files."""
+    """Deletes expired records and inputs. The blob cleanup deletes the files of records."""
 
     name = "pruner"
     interval = 1.0
@@ -21,5 +21,14 @@ class Pruner:
         self._leader = leader
 
     def round(self) -> int | None:
-        """Delete all records that have expired."""
-        return until_done(partial(self._store.leases.delete_expired, BATCH), BATCH) if self._leader.elected else None
+        """Delete all records and inputs that have expired."""
+        if not self._leader.elected:
+            return None
+        records = until_done(partial(self._store.leases.delete_expired, BATCH), BATCH)
+        return records + until_done(self._delete_inputs, BATCH)
+
+    def _delete_inputs(self) -> int:
+        found = self._store.leases.delete_expired_inputs(BATCH)
+        for task_id in found:
+            self._store.blobs.delete(f"{task_id}/in")
+        return len(found)

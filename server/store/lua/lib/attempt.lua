@@ -43,6 +43,7 @@ local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 
 -- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate.
 local function attempt_of(id, record)
   local input = record.i or redis.call('GET', keys.input(id)) or '{}'
-  return {id, record.n, record.o, input, tostring(record.d), record.a or '0', record.h or '', record.tp or '', record.ts or ''}
+  local origin = {record.h or '', record.tp or '', record.ts or ''}
+  return {id, record.n, record.o, input, tostring(record.d), record.a or '0', unpack(origin)}
 end
 

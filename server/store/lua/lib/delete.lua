@@ -7,6 +7,7 @@
 local function delete(id)
   redis.call('ZREM', keys.expiry, id)
   redis.call('ZREM', keys.webhooks, id)
+  redis.call('ZREM', keys.input_expiry, id)
   local record = load(id, 'z', 'up', 't', 'by', 'bo', 'oy')
   if not record.s then return false end
   remove_from_index(id, record.o, record.n, record.s)

@@ -41,6 +41,7 @@ local function finish(id, record, to, now, ...)
     redis.call('ZREM', keys.due, id)
   end
   redis.call('ZADD', keys.expiry, expires, id)
+  if record.it then redis.call('ZADD', keys.input_expiry, now + record.it * 1000, id) end
   if record.wh then redis.call('ZADD', keys.webhooks, now, id) end
   if record.uk then release_unique(id, record, now) end
   if redis.call('HINCRBY', keys.unfinished, record.o, -1) <= 0 then
