@@ -67,6 +67,22 @@ def test_web_and_worker_share_twenty_connections_under_load_and_give_idle_ones_b
     eventually(lambda: connections(small) <= 11, seconds=2 * IDLE_SECONDS)
 
 
+@pytest.mark.parametrize(("web", "children"), [(1, 1), (4, 4)])
+def test_each_combination_of_processes_keeps_to_its_documented_connections(
+    fresh: Service, web: int, children: int
+) -> None:
+    fresh.env |= {"WEB_CONCURRENCY": str(web), "WORKER_CONCURRENCY": str(children)}
+    settings = Settings(redis_url="redis://nowhere", web_concurrency=web, worker_concurrency=children)
+    fresh.start()
+    most = 0
+    with ThreadPoolExecutor(40) as clients:
+        calls = [clients.submit(fresh.http.get, "/tasks") for _ in range(300)]
+        calls += [clients.submit(fresh.http.post, "/tasks/divide?wait=20", json={"x": 1, "y": 2}) for _ in range(200)]
+        while not all(call.done() for call in calls):
+            most = max(most, connections(fresh))
+    assert connections_wanted(settings) / 2 < most <= connections_wanted(settings)
+
+
 def test_a_thread_waits_for_a_connection_that_another_one_has(fresh: Service) -> None:
     client = Store(Settings(redis_url=fresh.redis.url, max_redis_connections=4, web_concurrency=2)).redis
     client.ping()
