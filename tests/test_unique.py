@@ -384,7 +384,7 @@ def test_a_type_may_be_unique_by_its_parameters(service: Service) -> None:
 
 
 def test_fifty_plain_submits_of_such_a_type_make_one_task(service: Service) -> None:
-    body = {"user_id": new_key(), "seconds": 3}
+    body = {"user_id": new_key(), "seconds": 12}
     answers = at_once(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
     assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 49}
     assert len(ids_of(answers)) == 1
