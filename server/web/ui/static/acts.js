@@ -107,11 +107,12 @@ export const actOnAll = (word, query, words, place, typed = "") => once(async ()
   const [verb, text] = QUESTIONS[word];
   const address = `${root}/bulk/${word}?${query}`;
   const { matching: total, already_retried: before = 0, sample } = await (await post(`${address}&dry_run=true`)).json();
-  if (!total) return say(before ? `There is no task to retry: ${number(before)} ${before === 1 ? "was" : "were"} retried already.` : `There is no task to ${word}.`);
+  const [was, is] = before === 1 ? ["was", "is"] : ["were", "are"];
+  if (!total) return say(before ? `There is no task to retry: ${number(before)} ${was} retried already.` : `There is no task to ${word}.`);
   const choices = [{ label: `${verb} ${plural(total, "task")}`, value: true, danger: word !== "retry", primary: word === "retry" }];
-  const skipped = before ? `${number(before)} of the ${number(total + before)} were retried already and are skipped. ` : "";
+  const skipped = `${number(before)} of the ${number(total + before)} ${was} retried already and ${is} skipped. The rest become new tasks with the same input.`;
   if (word === "retry" && total > 1) choices.unshift({ label: "Retry one first", value: "one" });
-  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: `${skipped}${text}`, sample: sampleOf(sample, total), choices, typed }, place);
+  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: before ? skipped : text, sample: sampleOf(sample, total), choices, typed }, place);
   if (!answer) return;
   if (answer === "one") {
     await act(word, sample[0].task_id);
