@@ -97,7 +97,7 @@ _SHOWN: dict[str, Callable[[Page], None]] = {
     "tasks": _tasks,
     "task": _task,
     "failures": _to("/ui/failures"),
-    "overview": _to("/ui/overview?range=day"),
+    "overview": _to("/ui/overview"),
     "schedules": _to("/ui/schedules"),
 }
 
