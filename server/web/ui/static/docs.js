@@ -52,12 +52,12 @@ function offerTry(box) {
       answer.textContent = `${error.problem.status ?? ""}\n${JSON.stringify(error.problem, null, 2)}`;
     }
   });
-  box.append(form, place);
+  box.after(form, place);
 }
 
 const refreshers = [...document.querySelectorAll("#tasks form")].map((form) => wire(form, form.parentElement.querySelector("[data-samples]")));
 document.querySelectorAll("[data-line]").forEach(translate);
-document.querySelectorAll("[data-try]").forEach(offerTry);
+for (const box of document.querySelectorAll("[data-try]")) box.parentElement.addEventListener("toggle", () => offerTry(box), { once: true });
 const keyForm = document.getElementById("key");
 if (keyForm) {
   keyForm.hidden = false;
