@@ -25,7 +25,8 @@ def test_queues_and_workers_are_shown_as_they_are(service: Service, open_page: O
     expect(page).to_have_url(f"{service.url}/ui/overview")
     expect(page.locator("#q-default")).to_be_visible()
     expect(page.get_by_role("img", name="Tasks per 5 minutes")).to_be_visible()
-    expect(page.get_by_role("img", name="Wait, seconds")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^Wait, (seconds|minutes)"))).to_be_visible()
+    expect(page.locator("#q-default [data-label=Running]")).to_have_text(re.compile(r"^[1-9]\d* of [1-9]"))
     page.get_by_text("Show as a table").first.click()
     expect(page.get_by_role("columnheader", name="Arrived").first).to_be_visible()
     expect(page.get_by_role("rowheader", name="divide")).to_be_visible()
@@ -53,7 +54,9 @@ def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, o
     row = page.locator("#types").get_by_role("row", name="divide")
     assert number(row, "Failed") >= 1
     assert number(row, "Arrived") >= 1
-    expect(row.locator("[data-label='Wait / p99']")).to_have_text(re.compile(r"^[\d.]+ m?s / [\d.]+ m?s$"))
+    expect(row.locator("[data-label='Wait / p99']")).to_have_text(
+        re.compile(r"^[\d.]+ (ms|s|min) / [\d.]+ (ms|s|min)$")
+    )
     expect(page.get_by_role("img", name=re.compile("^Wait, .*Median: .*; p99: "))).to_be_visible()
     expect(row.get_by_role("link", name="failed tasks of divide")).to_have_attribute(
         "href", "/ui/tasks?status=failed&task=divide"

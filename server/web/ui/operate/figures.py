@@ -39,6 +39,7 @@ class QueueRow:
     waiting: int
     oldest_seconds: float | None
     running: int
+    slots: int
     arriving: float
     ending: float
     types: Sequence[str]
@@ -149,6 +150,7 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, s
                 waiting=queue["waiting"],
                 oldest_seconds=queue["latency_seconds"] or None,
                 running=queue["running"],
+                slots=queue["slots"],
                 arriving=arriving / _PACE_MINUTES,
                 ending=ends / _PACE_MINUTES,
                 types=types,
