@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from harness import ROOT, Service, eventually
+from operating import DASHBOARD, alerting_rules
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
+from promql_parser import Expr, MatrixSelector, VectorSelector, parse, walk
 
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 
@@ -213,3 +215,39 @@ def families(service: Service) -> dict[str, set[str]]:
         }
         for family in text_string_to_metric_families(text)
     }
+
+
+def test_the_dashboard_and_the_alerts_use_names_and_labels_that_a_server_has(two: Service) -> None:
+    two.wait_for(two.submit("divide", x=1, y=2))
+    eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
+    told: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(two.http.get("/metrics").text):
+        for sample in family.samples:
+            told.setdefault(sample.name, set()).update(sample.labels)
+
+    rules = [rule["expr"] for rule in alerting_rules()]
+    targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    used = [selector for text in rules + [target["expr"] for target in targets] for selector in selectors(text)]
+
+    assert len(rules) >= 10
+    assert len(targets) >= 30
+    assert {str(selector.name) for selector in used} <= told.keys()
+    for selector in used:
+        assert {matcher.name for matcher in selector.matchers.matchers} <= told[str(selector.name)], selector
+    for target in targets:
+        named = {label for selector in selectors(target["expr"]) for label in told[str(selector.name)]}
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= named, target
+
+
+def selectors(expression: str) -> list[VectorSelector]:
+    """Every metric in an expression, which must be valid PromQL."""
+    found: list[VectorSelector] = []
+
+    def visit(node: Expr) -> None:
+        if isinstance(node, VectorSelector):
+            found.append(node)
+        elif isinstance(node, MatrixSelector):
+            found.append(node.vector_selector)
+
+    walk(parse(expression.replace("$__rate_interval", "5m")), visit)
+    return found
