@@ -13,7 +13,7 @@ from server.store.blobs.redis_blobs import RedisBlobs
 from server.store.record import Status
 from server.store.stats import Histogram, reads
 from server.store.webhooks import OUTCOMES
-from server.web.current import requests, store
+from server.web.current import store
 from server.web.middleware import require_figures
 from server.web.openapi.route import Access, Answer, Api
 from server.web.routes.operate.queues import FINDINGS
@@ -32,7 +32,6 @@ route = Api("metrics", __name__)
 def metrics() -> Response:
     """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
     require_figures()
-    requests().flush()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(store()))
     return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")
