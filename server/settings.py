@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     celery_broker_url: str = Field(
         "", description="RabbitMQ as message broker: `amqp://…`. If empty, Redis is the broker.", repr=False
     )
+    celery_events: bool = Field(
+        False, description="Send Celery's events of tasks and workers, for celery-exporter and other listeners."
+    )
     blob_url: str = Field(
         default_factory=lambda others: _embedded_files(others.get("redis_url", "")),
         description="Storage for files: `file:///folder`, `s3://bucket/prefix` or `redis:`. If empty, files are stored "

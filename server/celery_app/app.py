@@ -7,7 +7,7 @@ from celery.signals import setup_logging, worker_process_shutdown
 from kombu.utils.json import register_type
 
 from server import logs, tasks
-from server.celery_app import config, external_broker
+from server.celery_app import config, external_broker, publish_signals
 from server.celery_app.exposed import sending
 from server.celery_app.exposed.expose import log_notices
 from server.celery_app.tasks import register_tasks
@@ -46,6 +46,8 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
     app.config_from_object(config.options(store))
     if not store.settings.broker_is_redis:
         external_broker.install(app, store)
+    else:
+        publish_signals.install(app, store)
 
     def log_as_the_web_does(**_: Any) -> None:
         logs.configure(store.settings.log_level, store.settings.log_format)

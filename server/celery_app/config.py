@@ -14,7 +14,7 @@ def options(store: Store) -> dict[str, Any]:
     return {
         **(_redis_broker(store) if settings.broker_is_redis else _external_broker(settings)),
         "result_backend": "server.celery_app.result_backend:RecordBackend",
-        # -- messages: only JSON, and no events without a reader
+        # -- messages: only JSON, and events where somebody asks for them
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
@@ -22,7 +22,8 @@ def options(store: Store) -> dict[str, Any]:
         "task_routes": ("server.celery_app.tasks.route",),
         "task_default_exchange": "",
         "task_create_missing_queues": True,
-        "worker_send_task_events": False,
+        "worker_send_task_events": settings.celery_events,
+        "task_send_sent_event": settings.celery_events,
         # -- a task is acknowledged at its end, and reports its start
         "task_acks_late": True,
         "task_track_started": True,

@@ -11,10 +11,12 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     Raises:
         IdempotencyKeyReused, StoreUnavailable: nothing was stored.
     """
+    store.before_publish(request.tasks)
     result = store.submits.submit(request)
     if result.replayed is None:
-        outcomes = zip(request.tasks, result.outcomes, strict=True)
+        outcomes = list(zip(request.tasks, result.outcomes, strict=True))
         store.publish_new([task for task, place in outcomes if isinstance(place, int) and place])
+        store.after_publish([task for task, place in outcomes if isinstance(place, int)])
     return result
 
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 from celery.result import allow_join_result
+from celery.signals import task_revoked
 from pydantic_core import from_json
 
 from server.celery_app.exposed.tracer import Replaced
@@ -36,6 +37,10 @@ from server.store.tasks import Attempt
 log = logging.getLogger(__name__)
 
 
+class CanceledAttempt(Ignore):  # type: ignore[misc]
+    """The task was canceled while it ran. The main process sends Celery's event of it."""
+
+
 def new_lease_token(hostname: str) -> str:
     """Make a token for one delivery on a worker. The holder of the token may end the task."""
     return f"{worker_token(hostname)}/{secrets.token_hex(4)}"
@@ -51,6 +56,8 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
 
     Raises:
         Ignore: drop the message, because the task must not run or its end is already stored.
+        CanceledAttempt: as Ignore, since the task was canceled.
+        Retry: another attempt is stored, for Celery's signal and event.
         Exception: the function's own; its description is on the request, for the backend.
     """
     request, store = celery_task.request, celery_task.app.store
@@ -74,16 +81,20 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
             return _call(definition, context, store, attempt)
     except Canceled as error:
         child_memory.release(error)
-        store_end(store, attempt, Status.CANCELED)
-        raise Ignore() from None
+        if not store_end(store, attempt, Status.CANCELED):
+            raise Ignore() from None
+        task_revoked.send(sender=celery_task, request=request, terminated=False, signum=None, expired=False)
+        raise CanceledAttempt() from None
     except Exception as error:
         shown = (error.__cause__ or error) if isinstance(error, RetryLater) else error
         request.error, request.failure = describe(shown), report(shown, request.hostname)
         child_memory.release(error)
-        if _retried(definition, store, attempt, error, request.error, request.failure):
-            raise Ignore() from None
+        retried = _retried(definition, store, attempt, error, request.error, request.failure)
         if hidden.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
-            raise _without_secrets(error) from None
+            shown = _without_secrets(shown)
+            raise (shown if retried is None else Retry(exc=shown, when=retried)) from None
+        if retried is not None:
+            raise Retry(exc=shown, when=retried) from None
         raise
     finally:
         request.files = context.stored_files()
@@ -95,7 +106,7 @@ def _shows_secret(error: BaseException) -> bool:
     return redact(text) != text
 
 
-def _without_secrets(error: Exception) -> Exception:
+def _without_secrets(error: BaseException) -> Exception:
     if isinstance(error, TaskError):
         return TaskError(error.type, redact(error.detail))
     return RedactedError(f"{type(error).__name__}: {redact(str(error))}").with_traceback(error.__traceback__)
@@ -145,12 +156,14 @@ def _retried(
     error: Exception,
     described: dict[str, str],
     failure: bytes,
-) -> bool:
+) -> float | None:
+    """Store the retry of a failed attempt. Return the seconds until then, or None if there is none."""
     wait = _wait(definition, attempt, error)
     if wait is None:
-        return False
+        return None
     event(log, "task.retrying", **attempt.log_ids, task=definition.name, wait=f"{wait:.1f}")
-    return patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
+    stored = patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
+    return wait if stored else None
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:

@@ -8,14 +8,16 @@ import time
 from typing import Any
 from weakref import WeakValueDictionary
 
+from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
 from celery import Celery, Task
-from celery.signals import worker_init
+from celery.app.task import Context
+from celery.signals import task_revoked, worker_init
 from celery.worker.request import Request
 from celery.worker.state import requests, task_ready
 
 from server.celery_app.worker import burst
-from server.celery_app.worker.execution import new_lease_token
+from server.celery_app.worker.execution import CanceledAttempt, new_lease_token
 from server.logs import event
 from server.store import Store
 from server.store.connection import UNREACHABLE
@@ -126,10 +128,14 @@ class LeasedRequest(HeldRequest):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Handle a lost child: the record decides whether the task is retried, fails, or is canceled."""
         self.failed = True
-        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):  # not a Retry, which has the function's exception
+            error = error.exc
         if isinstance(error, MemoryError):
             error = WorkerLostError("out of memory")
         lost = isinstance(error, WorkerLostError | Terminated | SystemExit)
+        if isinstance(error, CanceledAttempt):
+            self.send_event("task-revoked", terminated=False, signum=None, expired=False)
         if self.handed_back or not lost or isinstance(error, SoftTimeLimitExceeded):
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
             return
@@ -140,6 +146,10 @@ class LeasedRequest(HeldRequest):
                 task_id, status = released
                 ids = self.task.app.store.tasks.log_ids(task_id)
                 event(log, "task.worker_lost", level=logging.WARNING, **ids, task=self.name, status=status)
+                if status is Status.CANCELED:  # it did not stop when it was asked to
+                    killed = {"terminated": True, "signum": signal.SIGKILL.name, "expired": False}
+                    self.send_event("task-revoked", **killed)
+                    task_revoked.send(sender=self.task, request=Context(self.request_dict), **killed)
         self.acknowledge()
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
