@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from foreign import Exchange, serve
-from harness import Service
+from harness import Service, eventually
 from looking import assert_accessible, drop, give_key, mark, parameter, picture, sign_in
 from playwright.sync_api import Page, expect
 
@@ -45,6 +45,25 @@ def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
     page.get_by_role("button", name="Cancel it").click()
     expect(page.locator("#mark")).to_have_text("Canceled")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: Open) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks,output_tasks") as made:
+        made.start()
+        task_id = made.submit("yields_rows", number=60, pause=0.1)
+        eventually(lambda: made.http.get(f"/tasks/{task_id}/output").json()["items"])
+        page = open_page(made)
+        page.goto(f"/ui/tasks/{task_id}")
+        items = page.locator("#items li")
+        expect(items.first).to_contain_text('1{"number":1,"text":""}')
+        expect(items).to_have_count(60, timeout=15_000)
+        expect(items.last).to_contain_text('60{"number":60,"text":""}')
+        expect(page.locator("#items-note")).to_have_text("60 items")
+        assert_accessible(page)
+        page.reload()
+        expect(items).to_have_count(60)
+        page.goto(f"/ui/tasks/{made.submit('divide', x=1, y=2)}")
+        expect(page.get_by_role("heading", name="Output")).to_be_hidden()
 
 
 def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:

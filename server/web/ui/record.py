@@ -23,8 +23,8 @@ from server.web.ui.format.trace import traced
 from server.web.ui.home import run_page
 from server.web.ui.tasks import now_ms
 
-#: Maximum characters of a result on its page; a link leads to the rest.
-_MAX_RESULT = 20_000
+#: Maximum characters of a result on its page, number of items and characters of each; a link leads to the rest.
+_MAX_RESULT, _MAX_ITEMS, _MAX_ITEM = 20_000, 100, 1_000
 
 
 @ui.get("/ui/tasks/<task_id>")
@@ -32,6 +32,7 @@ def task(task_id: str) -> BaseResponse:
     """Show one task."""
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
     result = json.dumps(json.loads(with_prefix(store().tasks.result(record), prefix())), indent=2, ensure_ascii=False)
+    output = store().tasks.output(task_id, max(0, record.last_item - _MAX_ITEMS))
     lines = [entry for entry in entries if entry.word == "log"]
     return page(
         "record.html",
@@ -42,6 +43,8 @@ def task(task_id: str) -> BaseResponse:
         input="" if record.input_expired else json.dumps(input_of(record), indent=2, ensure_ascii=False),
         result="" if result == "null" else result[:_MAX_RESULT],
         cut=len(result) > _MAX_RESULT,
+        output=output,
+        items=[(number, value[:_MAX_ITEM].decode(errors="ignore")) for number, value in output.items],
         lines=lines,
         last=entries[-1].number if entries else 0,
         dropped=_dropped(entries),

@@ -7,13 +7,12 @@ import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
 import { DONE, call, element, parse, post, reason, restate, root } from "./wire.js";
 
-// Log lines are added at most four times a second.
+// Log lines and items are added at most four times a second.
 const LOG_MS = 250;
 
 const head = document.getElementById("state");
 const lines = document.getElementById("lines");
-const log = [];
-let writing = null;
+const items = document.getElementById("items");
 
 const PARTS = ["why", "fall", "about", "tries"];
 
@@ -63,23 +62,35 @@ function progress(found) {
 
 const MAX_LINES = 5000;
 
-function write() {
-  writing = null;
-  const follows = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 24;
-  lines.hidden = false;
-  const made = log.splice(0).map(({ at, text }) => element("li", {}, element("time", { dateTime: at, title: `${at.replace("T", " ").replace("Z", "")} UTC`, data: { form: "exact" } }), element("span", {}, text)));
-  made.forEach((line) => localize(line));
-  lines.append(...made);
-  while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
-  const count = lines.children.length;
-  document.getElementById("log-note").textContent = `${count.toLocaleString("en-US")} line${count === 1 ? "" : "s"}`;
-  if (follows) lines.scrollTop = lines.scrollHeight;
+// Returns a function that adds an entry to a list. The list is written at most four times a second, and then counted.
+function batched(list, note, word, row) {
+  const waiting = [];
+  let writing = null;
+  function write() {
+    writing = null;
+    const follows = list.scrollTop + list.clientHeight >= list.scrollHeight - 24;
+    list.hidden = list.closest("section").hidden = false;
+    const made = waiting.splice(0).map(row);
+    made.forEach((each) => localize(each));
+    list.append(...made);
+    while (list.children.length > MAX_LINES) list.firstElementChild.remove();
+    const count = list.children.length;
+    document.getElementById(note).textContent = `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
+    if (follows) list.scrollTop = list.scrollHeight;
+  }
+  return (entry) => {
+    waiting.push(entry);
+    writing ??= setTimeout(write, LOG_MS);
+  };
 }
 
-function line(entry) {
-  log.push(entry);
-  writing ??= setTimeout(write, LOG_MS);
-}
+const line = batched(lines, "log-note", "line", ({ at, text }) => element("li", {}, element("time", { dateTime: at, title: `${at.replace("T", " ").replace("Z", "")} UTC`, data: { form: "exact" } }), element("span", {}, text)));
+
+const item = batched(items, "items-note", "item", ({ number, value, attempt }) => {
+  if (items.dataset.attempt !== String(attempt)) items.replaceChildren();
+  items.dataset.attempt = attempt;
+  return element("li", {}, element("span", { className: "num" }, String(number)), element("span", {}, JSON.stringify(value)));
+});
 
 async function describe() {
   const place = document.getElementById("described");
@@ -100,11 +111,12 @@ function reveal() {
 
 function follow() {
   // Entries that the page already shows are not requested again.
-  const last = `${lines.dataset.last}.page`;
+  const last = `${lines.dataset.last}-${items.dataset.last}.page`;
   const stream = new Stream(head.dataset.events, {
     status,
     progress,
     log: line,
+    output: item,
     done(found) { stream.close(); status(found); },
   }, last);
 }
