@@ -1,6 +1,7 @@
 """The store alone, on a Valkey: work that must not grow with owners, keys or inputs, and maintenance that keeps up."""
 
 import os
+import secrets
 import shutil
 import statistics
 import tempfile
@@ -23,6 +24,7 @@ from server.settings import Settings
 from server.store import Store, ids
 from server.store.api_keys import ApiKeys, Role, fingerprint
 from server.store.listing import Filter
+from server.store.lua import source
 from server.store.record import Status, Throttle
 from server.store.submit import SubmitRequest
 
@@ -48,11 +50,17 @@ def _growth(plan: Plan) -> Topic:
     latency = Topic("Store: growth with owners, keys and inputs", "ms")
     owners = (10, 1_000, 5_000) if plan.rounds > 1 else (10, 100)
     _by_owners(latency, plan, owners)
+    waiting = (1, 100, 10_000) if plan.rounds > 1 else (1, 100)
+    _by_owners_in_line(latency, plan, waiting)
     _by_keys(latency, plan)
     _by_input(latency, plan)
     for what in _ACTS:
         many, few = (f"{what}, {count:,} owners" for count in (owners[-1], owners[0]))
         goal = f"{what}: {owners[-1]:,} owners compared with {owners[0]}"
+        latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
+    for what in _STEPS:
+        many, few = (f"{what}, {count:,} owners waiting" for count in (waiting[-1], waiting[0]))
+        goal = f"{what}: {waiting[-1]:,} owners waiting compared with {waiting[0]}"
         latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
     many, few = (f"first use of a key, {count:,} keys" for count in (10_000, 10))
     goal = "first use of a key: 10,000 keys compared with 10"
@@ -135,6 +143,28 @@ def _by_owners(topic: Topic, plan: Plan, owners: Sequence[int]) -> None:
             _in_turns(topic, plan, {f"{what}, {n:,} owners": partial(act, made) for n, made in stores.items()})
 
 
+def _fetch(made: Store) -> object:
+    script = source("fetch_message", made.settings)
+    return made.redis.eval(script, 0, secrets.token_hex(4), "default", "high", "default", "normal", "default", "low")
+
+
+_STEPS: dict[str, Callable[[Store], object]] = {"submit": lambda made: _submit(made, 1, "new"), "fetch": _fetch}
+
+
+def _by_owners_in_line(topic: Topic, plan: Plan, owners: Sequence[int]) -> None:
+    """The same 10,000 tasks, of one owner or of as many; fewer in the short form."""
+    with ExitStack() as stack:
+        stores = {}
+        for count in owners:
+            say("Store", len(stores) + 1, len(owners), f"{count:,} owners waiting")
+            stores[count] = stack.enter_context(_store())
+            for number in range(count):
+                _submit(stores[count], max(owners) // count, f"owner-{number}")
+        time.sleep(2)
+        for what, step in _STEPS.items():
+            _in_turns(topic, plan, {f"{what}, {n:,} owners waiting": partial(step, made) for n, made in stores.items()})
+
+
 def _by_keys(topic: Topic, plan: Plan) -> None:
     acts: dict[str, Callable[[], object]] = {}
     with ExitStack() as stack:
@@ -174,7 +204,7 @@ def _maintenance(plan: Plan) -> Topic:
             with made.redis.pipeline() as pipe:  # as if each had been scheduled
                 for task_id in task_ids:
                     pipe.hset(made.keys.task(task_id), "s", "scheduled")
-                    pipe.zrem(made.keys.queued("default"), task_id)
+                    pipe.zrem(made.keys.queued("default"), task_id).zrem(made.keys.turns("default"), task_id)
                 pipe.delete("default").zadd(made.keys.due, score).execute()
             topic.add("due together", _drained(lambda: made.leases.enqueue_due(200)))
             made.redis.zadd(made.keys.deadlines, score)

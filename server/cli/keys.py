@@ -6,7 +6,7 @@ import sys
 from server.services.status import timestamp
 from server.settings import SettingsError, load
 from server.store import Store
-from server.store.api_keys import ApiKey, Role, check_owner, id_of
+from server.store.api_keys import MAX_WEIGHT, ApiKey, Role, check_owner, id_of
 from server.store.audit import COMMAND_LINE, Act
 from server.store.connection import UNREACHABLE
 
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--note", default="", help="what will use it")
     create.add_argument("--expires-in", type=int, metavar="SECONDS", help="without it, the key does not expire")
     create.add_argument("--rate-limit", type=int, metavar="N", help="requests per minute; without it, no limit")
+    create.add_argument("--weight", type=int, default=1, metavar="N", help="share of turns in a queue, 1 to 100")
     commands.add_parser("list", help="list id, owner, role, last use, expiry and note of each key")
     commands.add_parser("revoke", help="revoke a key").add_argument("shown", help="the key, its id or its beginning")
     secret = commands.add_parser("webhook-secret", help="print the secret that signs an owner's webhooks")
@@ -41,7 +42,10 @@ def run(options: argparse.Namespace) -> int:
 def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
         role = Role(options.role)
-        key = store.api_keys.create(options.owner, role, options.note, options.expires_in, options.rate_limit)
+        if not 1 <= options.weight <= MAX_WEIGHT:
+            raise ValueError(f"the weight must be from 1 to {MAX_WEIGHT}")
+        given = (options.note, options.expires_in, options.rate_limit, options.weight)
+        key = store.api_keys.create(options.owner, role, *given)
         store.audit.record(Act("make_key", COMMAND_LINE, target=id_of(key)))
         print(key)
         print("Store it now: the key is not shown again.", file=sys.stderr)

@@ -84,7 +84,11 @@ class ApiKey:
     expires_ms: int | None
     used_ms: int | None
     rate_limit: int | None
+    weight: int
 
+
+#: The greatest weight of a key.
+MAX_WEIGHT = 100
 
 #: The owner of what is done with `ADMIN_KEY`.
 _ADMIN_OWNER = "admin"
@@ -116,9 +120,17 @@ class ApiKeys(Scripts):
         self._emptied = False
 
     def create(
-        self, owner: str, role: Role, note: str = "", seconds: int | None = None, rate_limit: int | None = None
+        self,
+        owner: str,
+        role: Role,
+        note: str = "",
+        seconds: int | None = None,
+        rate_limit: int | None = None,
+        weight: int = 1,
     ) -> str:
         """Create a key that expires after some seconds, or never. Its text is returned only here.
+
+        The greatest `weight` of an owner's keys is the owner's share of the turns in a queue.
 
         Raises:
             ValueError: the owner's name is not valid.
@@ -130,12 +142,16 @@ class ApiKeys(Scripts):
             entry["note"] = note
         if rate_limit is not None:
             entry["rate_limit"] = rate_limit
+        if weight != 1:
+            entry["weight"] = weight
         if seconds is not None:
             entry["expires"] = now + seconds * 1000
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(self.keys.api_keys, fingerprint(key), json.dumps(entry)).incr(
                 self.keys.api_keys_version
             ).execute()
+        if weight != 1:
+            self._weigh(owner)
         return key
 
     def describe(self, key: str) -> ApiKey | None:
@@ -161,7 +177,17 @@ class ApiKeys(Scripts):
             with self.redis.pipeline(transaction=True) as pipe:
                 pipe.hdel(self.keys.api_keys, *digests).hdel(self.keys.api_keys_used, *digests)
                 pipe.incr(self.keys.api_keys_version).execute()
+            for owner in {each.owner for _, each in gone if each.weight != 1}:
+                self._weigh(owner)
         return [each for _, each in gone]
+
+    def _weigh(self, owner: str) -> None:
+        """Store the share of turns that the keys of an owner give it."""
+        weight = max((each.weight for _, each in self._entries() if each.owner == owner), default=1)
+        if weight == 1:
+            self.redis.hdel(self.keys.weights, owner)
+        else:
+            self.redis.hset(self.keys.weights, owner, weight)
 
     def entries(self) -> list[ApiKey]:
         """Return the stored data of each key, the oldest first."""
@@ -267,6 +293,7 @@ def _api_key(digest: str, entry: dict[str, Any], used: bytes | None) -> ApiKey:
         expires_ms=entry.get("expires"),
         used_ms=int(used) if used else None,
         rate_limit=entry.get("rate_limit"),
+        weight=entry.get("weight", 1),
     )
 
 

@@ -9,6 +9,7 @@ The names of its fields are one letter or two, because they are stored in memory
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
     ro retry of              ra retried as: the newest task that a retry made of this one
+    tu its turns when it was set aside, see `lua/lib/throttle.lua`
     dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
     uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`

@@ -169,7 +169,7 @@ class Tasks(Scripts):
         """Return its position in the queue, where 1 is next. None if it is not queued."""
         if record.status is not Status.QUEUED:
             return None
-        rank: int | None = self.redis.zrank(self.keys.queued(record.queue), record.id)
+        rank: int | None = self.redis.zrank(self.keys.turns(record.queue), record.id)
         return None if rank is None else rank + 1
 
     def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:

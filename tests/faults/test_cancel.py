@@ -75,14 +75,14 @@ def _scripts_called(service: Service) -> int:
     return sum(stats[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in stats)
 
 
-def test_a_new_task_does_not_wait_behind_the_messages_of_20_000_canceled_ones(fresh: Service) -> None:
+def test_a_new_task_does_not_wait_behind_20_000_canceled_ones(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "30000"
     fresh.start_web()
     items = [{"task": "nothing", "input": {}}] * 1_000
     for _ in range(20):
         assert fresh.http.post("/batches", json={"items": items}).status_code == 202
     fresh.cancel_unfinished()
-    assert fresh.redis.client.llen("default") == 20_000
+    assert fresh.redis.client.llen("default") == 0, "what Celery's tools read"
     new = fresh.submit("ledgered")
     before = _scripts_called(fresh)
     fresh.start_worker(WORKER_CONCURRENCY="1")

@@ -38,16 +38,19 @@ def test_what_is_overdue_is_canceled_and_what_is_expired_is_deleted(store: Store
     assert all_of(store, ids) == {None}
 
 
-def test_a_fetch_drops_the_messages_of_canceled_tasks_on_the_way(store: Store) -> None:
+def test_a_fetch_drops_messages_without_a_task_a_batch_at_a_time(store: Store) -> None:
     dead = submit_many(store, 900)
     for task_id in dead:
         store.tasks.cancel(task_id)
+    store.redis.lpush("default", *dead)
     [alive] = submit_many(store, 1)
 
     found = [store.leases._call("fetch_message", "ab", "default", "normal") for _ in range(2)]
 
-    assert found[0] is None, "a batch at a time, so that Redis is not held up"
-    assert found[1][1:3] == [alive.encode(), f"{alive}:ab".encode()]
+    assert found[0][1:3] == [alive.encode(), f"{alive}:ab".encode()]
+    assert found[1] is None
+    assert store.redis.llen("default") == 400, "so that Redis is not held up"
+    assert store.leases._call("fetch_message", "ab", "default", "normal") is None
     assert store.redis.llen("default") == 0
     assert store.redis.hlen(store.keys.unacked) == 1
 

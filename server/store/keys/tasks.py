@@ -53,6 +53,23 @@ class TaskKeys(Prefixed):
         """Ids waiting in a queue, by priority and time."""
         return f"{self.prefix}queued:{queue}"
 
+    def turns(self, queue: str) -> str:
+        """The same ids by their turn, see `lua/lib/turns.lua`."""
+        return f"{self.prefix}turns:{queue}"
+
+    def turn(self, group: str) -> str:
+        """A hash from priority to the last turn of a group."""
+        return f"{self.prefix}turn:{group}"
+
+    def turn_ends(self, group: str) -> str:
+        """`<priority>:<owner>` of a group, by the turn of the owner's next task."""
+        return f"{self.prefix}turn_ends:{group}"
+
+    @property
+    def weights(self) -> str:
+        """A hash from owner to its share of turns, if that is not 1."""
+        return f"{self.prefix}weights"
+
     @property
     def queues(self) -> str:
         """Names of all queues, by when a worker that uses them started (seconds)."""

@@ -14,6 +14,7 @@ if record.s == 'queued' then
   local wait = math.min(tonumber(ARGV[3]), math.max(tonumber(ARGV[2]), math.floor((now - submitted_ms(id)) / 4)))
   redis.call('HSET', keys.task(id), 'u', now + wait)
   redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZREM', keys.turns(record.q), id)
   redis.call('ZADD', keys.due, now + wait, id)
   set_status(id, record, 'scheduled')
 end

@@ -26,7 +26,7 @@ local function queue_or_fail(id, record)
     redis.call('HDEL', keys.task(id), 'u')
     if record.s == 'scheduled' then note_queued(id, now) end
     set_status(id, record, 'queued')
-    enqueue(id, record.q, record.p, now)
+    enqueue(id, record.q, record.p, record.o, now)
   end
 end
 

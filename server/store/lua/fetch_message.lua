@@ -11,8 +11,8 @@ local function note(queue, message, tag)
   if redis.call('EXISTS', keys.normal_list(queue), keys.high_list(queue), keys.low_list(queue)) > 0 then notify(queue) end
 end
 
-return take_first(2, #ARGV, function(list, message, queue, priority, id, task_type)
-  redis.call('RPOP', list)
+return take_first(2, #ARGV, function(list, message, queue, priority, id, task_type, turn)
+  pop(list, queue, priority, id, turn)
   if not id then
     note(queue, message, cjson.decode(message).properties.delivery_tag)
     return {queue, message}
@@ -20,5 +20,6 @@ return take_first(2, #ARGV, function(list, message, queue, priority, id, task_ty
   local tag = id .. ':' .. ARGV[1]
   note(queue, '"' .. id .. '"', tag)
   redis.call('HSET', keys.task(id), 'm', tag)
+  redis.call('ZADD', keys.turns(queue), (turn or BANDS[priority]) - FETCHED, id)
   return {queue, id, tag, task_type, priority}
 end)

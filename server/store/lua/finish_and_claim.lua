@@ -22,10 +22,10 @@ if claimed ~= id then  -- the answer was lost
 end
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return {1} end
 
-local found = take_first(7, last, function(list, _, _, _, next_id, task_type)
+local found = take_first(7, last, function(list, _, queue, priority, next_id, task_type, turn)
   -- A user's own Celery message, or a type with limits, is for the main process to fetch.
   if not next_id or not string.find(ARGV[5], ' ' .. task_type .. ' ', 1, true) then return false end
-  redis.call('RPOP', list)
+  pop(list, queue, priority, next_id, turn)
   local record, now = load_attempt(next_id), now_ms()
   if refuse_late(next_id, record, now) then return false end
   start_attempt(next_id, record, token, now, ARGV[4])

@@ -7,7 +7,7 @@ for i, id in ipairs(ARGV) do
     local name = fields[j]
     if name == 's' then status = fields[j + 1] elseif name == 'q' then queue = fields[j + 1] end
   end
-  local rank = status == 'queued' and call('ZRANK', keys.queued(queue), id)
+  local rank = status == 'queued' and call('ZRANK', keys.turns(queue), id)
   fields[#fields + 1] = rank and rank + 1 or 0
   answer[i] = fields
 end

@@ -1,5 +1,5 @@
--- Queue the throttled tasks of a type that its limit permits now, in front of the others: they were next before. None
--- while the type is paused. A paused queue of an external broker would deliver them all the same.
+-- Queue the throttled tasks of a type that its limit permits now, with their old turns in the queue. None while the type is
+-- paused. A paused queue of an external broker would deliver them all the same.
 -- Input: type, owner ('': all), most at the same time (0: any), starts per minute (0: any), most of them now.
 -- Output: the number of queued tasks. Publishes nothing: their status does not change.
 --- @include "clock"
@@ -9,23 +9,27 @@
 allow_when_full()
 local task_type, owner = ARGV[1], ARGV[2]
 if is_paused('task', task_type) then return 0 end
-local throttled, now, released = keys.throttled(task_type, owner), now_ms(), {}
-local permitted = room(now, task_type, owner, tonumber(ARGV[3]), tonumber(ARGV[4]))
--- Of all of them, the youngest first: the next call puts its tasks in front of them.
-local pop = permitted == math.huge and 'ZPOPMAX' or 'ZPOPMIN'
-while #released < math.min(permitted, tonumber(ARGV[5])) do
-  local id, score = unpack(redis.call(pop, throttled))
+local throttled, group, now, released = keys.throttled(task_type, owner), group_of(task_type, owner), now_ms(), 0
+local free = math.min(tonumber(ARGV[5]), room(now, task_type, owner, tonumber(ARGV[3]), tonumber(ARGV[4])))
+while released < free do
+  local id, there = unpack(redis.call('ZPOPMIN', throttled))
   if not id then break end
-  local status, queue, priority = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p'))
+  local status, queue, priority, turn = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p', 'tu'))
   if status == 'queued' then  -- else it was canceled while it waited
     if config.external_broker and is_paused('queue', queue) then
-      redis.call('ZADD', throttled, score, id)
+      redis.call('ZADD', throttled, there, id)
       break
     end
+    priority = priority or 'normal'
+    serve(group, priority, tonumber(there))
+    redis.call('ZADD', keys.queued(queue), redis.call('ZSCORE', keys.throttled_in(queue), id) or BASES[priority] + now, id)
     redis.call('ZREM', keys.throttled_in(queue), id)
-    table.insert(released, pop == 'ZPOPMIN' and 1 or #released + 1, {id, queue, priority, score, now})
+    wait_again(id, queue, priority, turn and string.match(turn, '%S+'), now)
+    released = released + 1
   end
 end
-for _, each in ipairs(released) do enqueue_first(unpack(each)) end
-if redis.call('EXISTS', throttled) == 0 then redis.call('SREM', keys.throttles, task_type .. ':' .. owner) end
-return #released
+if redis.call('EXISTS', throttled) == 0 then
+  redis.call('SREM', keys.throttles, task_type .. ':' .. owner)
+  redis.call('DEL', keys.turn(group), keys.turn_ends(group))
+end
+return released

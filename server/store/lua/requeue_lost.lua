@@ -1,32 +1,52 @@
--- Queue tasks again whose message is neither in the queue's lists nor with a worker. Messages leave a list in the order
--- of their entry, so a task that is older than the one whose message is next in its list has none; if the list is
--- empty,
--- no task has one.
+-- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing in
+-- the queue's lists (purged by Celery's tools). Give tasks of a release that knew no turns a turn.
 -- Input: queue, ms for which a task may be seen without a message, most. Output: ids. Publishes nothing.
 --- @include "clock"
 --- @include "messages"
 --- @include "record"
 --- @include "when_full"
 allow_when_full()
-local queue, now, lost = ARGV[1], now_ms(), {}
-local queued = keys.queued(queue)
-for priority, base in pairs(BASES) do
-  local horizon = now - tonumber(ARGV[2])
-  local tail = redis.call('LINDEX', LISTS[priority](queue), -1)
-  if tail then
-    local score = task_of(tail) and redis.call('ZSCORE', queued, tail)
-    horizon = math.min(horizon, (score or base) - base - tonumber(ARGV[2]))
+local queue, now, most, found = ARGV[1], now_ms(), tonumber(ARGV[3]), {}
+local queued, turns = keys.queued(queue), keys.turns(queue)
+
+local function is_new(id)
+  return (tonumber(redis.call('ZSCORE', queued, id)) or 0) % 1e13 > now - tonumber(ARGV[2])
+end
+
+-- Those that wait for their turn are not fetched; the others are as many as the workers have slots.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', '(0')) do
+  local record = load(id)
+  if record.s ~= 'queued' then
+    redis.call('ZREM', turns, id)
+    redis.call('ZREM', queued, id)
+  elseif #found < most and not is_new(id) and not (record.m and redis.call('HEXISTS', keys.unacked, record.m) == 1) then
+    wait_again(id, queue, record.p or 'normal', turn_of(id, queue), now)
+    found[#found + 1] = id
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', queued, base, base + horizon, 'LIMIT', 0, ARGV[3])) do
-    local record = load(id)
-    if not record.m or redis.call('HEXISTS', keys.unacked, record.m) == 0 then
+end
+
+for priority, band in pairs(BANDS) do
+  local list, until_turn = LISTS[priority](queue), '(' .. band + 1e12
+  local missing = redis.call('ZCOUNT', turns, band, until_turn) - redis.call('LLEN', list)
+  if missing > 0 then
+    local ids = redis.call('ZRANGEBYSCORE', turns, band, until_turn, 'LIMIT', 0, math.min(missing, most))
+    redis.call('RPUSH', list, unpack(ids))
+    notify(queue)
+    for _, id in ipairs(ids) do found[#found + 1] = id end
+  end
+end
+
+if redis.call('ZCARD', queued) > redis.call('ZCARD', turns) then
+  for _, id in ipairs(redis.call('ZRANGE', queued, 0, 999)) do
+    if not turn_of(id, queue) and not is_new(id) then
+      local record = load(id)
+      local priority = record.p or 'normal'
       if record.s == 'queued' then
-        enqueue(id, queue, priority, now)
-        lost[#lost + 1] = id
+        redis.call('ZADD', turns, next_turns('queue:' .. queue, priority, record.o, 1), id)
       else
         redis.call('ZREM', queued, id)
       end
     end
   end
 end
-return lost
+return found

@@ -9,7 +9,7 @@ local now, requeued = now_ms(), {}
 for _, id in ipairs(ARGV) do
   local record = load(id)
   if record.s == 'queued' then
-    enqueue(id, record.q, record.p, now)
+    enqueue(id, record.q, record.p, record.o, now)
     requeued[#requeued + 1] = id
   end
 end

@@ -32,8 +32,7 @@ end
 local function restore_task(id)
   local status, queue, priority = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p'))
   if status ~= 'queued' then return end
-  redis.call('RPUSH', LISTS[priority or 'normal'](queue), id)
-  notify(queue)
+  wait_again(id, queue, priority or 'normal', turn_of(id, queue), now)
   restored = restored + 1
 end
 

@@ -147,12 +147,14 @@ local function store(task)
 end
 
 local function place(id, queue)
-  local rank = redis.call('ZRANK', keys.queued(queue), id)
+  local rank = redis.call('ZRANK', keys.turns(queue), id)
   return rank and rank + 1 or 0
 end
 
--- List and count what was stored, and publish the messages. Note the places of the queued tasks; those of one call
--- follow each other.
+-- List and count what was stored, and publish the messages. Note the places of the queued tasks; of many, which is a
+-- batch, whose answer has none, only that they are queued.
+local MAX_PLACES = 64
+
 local function publish_stored()
   for _, each in pairs(indexed) do
     local scored = {}
@@ -166,9 +168,8 @@ local function publish_stored()
     count_flow(now, each.first, owner, 'arrived', #each.ids)
   end
   for _, each in pairs(queued) do
-    enqueue_all(each.ids, each.first, each.second, now)
-    local first = place(each.ids[1], each.first)
-    for i, id in ipairs(each.ids) do places[id] = first + i - 1 end
+    enqueue_all(each.ids, each.first, each.second, owner, now)
+    for i, id in ipairs(each.ids) do places[id] = i <= MAX_PLACES and place(id, each.first) or places[each.ids[1]] end
   end
   if unfinished > before then redis.call('HINCRBY', keys.unfinished, owner, unfinished - before) end
   indexed, queued, before = {}, {}, unfinished

@@ -32,13 +32,15 @@ local function start_attempt(id, record, token, now, lease_ms)
   local place = redis.call('ZSCORE', keys.queued(record.q), id)
   if place then count_start(now, record, place % 1e13) end
   if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
+  if record.tu then redis.call('HDEL', keys.task(id), 'tu') end
   redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZREM', keys.turns(record.q), id)
   redis.call('ZADD', keys.leases, now + tonumber(lease_ms), id)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
 end
 
 -- The fields of a record that an attempt needs.
-local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 'ts') end
+local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 'ts', 'tu') end
 
 -- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate.
 local function attempt_of(id, record)

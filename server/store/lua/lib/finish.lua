@@ -14,7 +14,9 @@ end
 
 -- Remove a queued task from its queue, or from the tasks over a limit.
 local function remove_from_queue(id, record)
-  if redis.call('ZREM', keys.queued(record.q), id) == 0 and redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
+  if redis.call('ZREM', keys.queued(record.q), id) == 1 then
+    leave_turns(id, record.q, record.p or 'normal', record.o)
+  elseif redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
     redis.call('ZREM', keys.throttled(record.n, ''), id)
     redis.call('ZREM', keys.throttled(record.n, record.o), id)
   end

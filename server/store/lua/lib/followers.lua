@@ -26,6 +26,6 @@ local function let_follow(id, now)
   redis.call('HDEL', keys.task(follower), 'u', 'af')
   note_queued(follower, now)
   set_status(follower, {o = owner, n = task_type, s = status}, 'queued')
-  enqueue(follower, queue, priority, now)
+  enqueue(follower, queue, priority, owner, now)
 end
 

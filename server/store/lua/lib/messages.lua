@@ -1,4 +1,6 @@
--- Messages in the broker's lists. The message of our own task is its id; a user's own Celery message is JSON.
+--- @include "turns"
+-- Messages in the broker's lists. A user's own Celery message is JSON. For each waiting task of ours there is the id of
+-- one of them, so that the length is right: a fetch that finds one takes the task whose turn it is.
 
 -- The list of a queue for each priority, and the first score of its tasks in `keys.queued`.
 local LISTS = {high = keys.high_list, normal = keys.normal_list, low = keys.low_list}
@@ -15,14 +17,16 @@ local function notify(queue)
   end
 end
 
--- Add tasks to the queued ones, and their messages to the queue, in this order.
-local function enqueue_all(ids, queue, priority, now)
-  local score, places = BASES[priority] + now, {}
-  for _, id in ipairs(ids) do
-    places[#places + 1] = score
-    places[#places + 1] = id
+-- Add an owner's tasks to the queued ones, and their messages to the queue, in this order.
+local function enqueue_all(ids, queue, priority, owner, now)
+  local score, places, turns = BASES[priority] + now, {}, {}
+  local turn, distance = next_turns('queue:' .. queue, priority, owner, #ids)
+  for i, id in ipairs(ids) do
+    places[2 * i - 1], places[2 * i] = score, id
+    turns[2 * i - 1], turns[2 * i] = turn + (i - 1) * distance, id
   end
   redis.call('ZADD', keys.queued(queue), unpack(places))
+  redis.call('ZADD', keys.turns(queue), unpack(turns))
   if config.external_broker then  -- it gets the messages next, see `server.celery_app.external_broker`
     for _, id in ipairs(ids) do redis.call('ZADD', keys.unpublished, now, id) end
   else
@@ -31,19 +35,29 @@ local function enqueue_all(ids, queue, priority, now)
   end
 end
 
-local function enqueue(id, queue, priority, now)
-  enqueue_all({id}, queue, priority or 'normal', now)
+local function enqueue(id, queue, priority, owner, now)
+  enqueue_all({id}, queue, priority or 'normal', owner, now)
 end
 
--- Queue a task again that was next in the queue before: it is next again, and has waited since `score`.
-local function enqueue_first(id, queue, priority, score, now)
-  redis.call('ZADD', keys.queued(queue), score, id)
+-- Let a queued task that a worker has fetched, or that was set aside, wait for its old turn.
+local function wait_again(id, queue, priority, turn, now)
+  redis.call('ZADD', keys.turns(queue), turn or redis.call('HGET', keys.turn('queue:' .. queue), priority) or BANDS[priority], id)
   if config.external_broker then
     redis.call('ZADD', keys.unpublished, now, id)
   else
-    redis.call('RPUSH', LISTS[priority or 'normal'](queue), id)
+    redis.call('RPUSH', LISTS[priority](queue), id)
     notify(queue)
   end
+end
+
+-- Remove a task that is not fetched from the turns of its queue, and a message from its list.
+local function leave_turns(id, queue, priority, owner)
+  local turn = tonumber(redis.call('ZSCORE', keys.turns(queue), id))
+  redis.call('ZREM', keys.turns(queue), id)
+  if not turn or turn < 0 then return end
+  give_up_turn('queue:' .. queue, priority, owner, turn)
+  local newest = redis.call('LINDEX', LISTS[priority](queue), 0)
+  if newest and task_of(newest) then redis.call('LPOP', LISTS[priority](queue)) end
 end
 
 -- Drop the message that a worker holds for a record.

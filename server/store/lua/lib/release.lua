@@ -19,7 +19,7 @@ local function release(id, record, now, ending, crashes_to_add, max_crashes, err
   redis.call('ZREM', keys.leases, id)
   redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
   set_status(id, record, 'queued')
-  enqueue(id, record.q, record.p, now)
+  enqueue(id, record.q, record.p, record.o, now)
   return 'queued'
 end
 

@@ -22,12 +22,24 @@ local function note_start(now, task_type, owner, attempt)
   redis.call('PEXPIRE', keys.starts(task_type, owner), 60000)
 end
 
--- Set a queued task aside until its type's limit permits it, or its pause ends; its message is dropped.
+local function group_of(task_type, owner) return 'type:' .. task_type .. ':' .. owner end
+
+-- Set a queued task aside until its type's limit permits it, or its pause ends; its message is dropped. Owners take turns
+-- there as well. It keeps both turns if it is set aside again. The record has the field 'tu', too.
 local function throttle(id, record, now, owner)
-  local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[record.p or 'normal'] + now
+  local priority, turn, there = record.p or 'normal', nil, nil
+  local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[priority] + now
+  if record.tu then
+    turn, there = string.match(record.tu, '(%S+) (%S+)')
+  else
+    turn = turn_of(id, record.q) or BANDS[priority]
+    there = next_turns(group_of(record.n, owner), priority, record.o, 1)
+    redis.call('HSET', keys.task(id), 'tu', string.format('%.17g %.17g', turn, there))
+  end
   redis.call('ZREM', keys.queued(record.q), id)
+  redis.call('ZREM', keys.turns(record.q), id)
   redis.call('ZADD', keys.throttled_in(record.q), score, id)
-  redis.call('ZADD', keys.throttled(record.n, owner), score, id)
+  redis.call('ZADD', keys.throttled(record.n, owner), there, id)
   redis.call('SADD', keys.throttles, record.n .. ':' .. owner)
 end
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from server.sdk.definition import refusal
 from server.services.status import timestamp
-from server.store.api_keys import OWNER, ApiKey, Role, check_owner
+from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
@@ -40,6 +40,10 @@ class KeyRequest(BaseModel):
         None, description="Requests per minute, over all web processes. Without it, they are not limited."
     )
 
+    weight: int = Field(
+        1, ge=1, le=MAX_WEIGHT, description="The owner's share of turns in a queue: the greatest of its keys' weights."
+    )
+
     @field_validator("owner")
     @classmethod
     def _is_valid(cls, value: str) -> str:
@@ -59,6 +63,7 @@ class KeyObject(WireObject):
     last_used_at: str | None = Field(json_schema_extra=MOMENT, description="To within a minute; null if not used.")
     expires_at: str | None = Field(json_schema_extra=MOMENT)
     rate_limit: int | None = Field(description="Requests per minute; null without a limit.")
+    weight: int = Field(description="Its owner's share of turns in a queue.")
 
 
 class NewKey(KeyObject):
@@ -101,7 +106,7 @@ def make_key() -> Response:
         given = KeyRequest.model_validate_json(body)
     except ValidationError as error:
         raise refusal(error, body) from None
-    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit)
+    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit, given.weight)
     made = store().api_keys.describe(key)
     assert made is not None
     g.audit_target = made.id
@@ -141,4 +146,5 @@ def _shown(key: ApiKey) -> dict[str, object]:
         "last_used_at": timestamp(key.used_ms),
         "expires_at": timestamp(key.expires_ms),
         "rate_limit": key.rate_limit,
+        "weight": key.weight,
     }
