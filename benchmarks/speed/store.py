@@ -23,9 +23,10 @@ from server.services.submit import Submission
 from server.settings import Settings
 from server.store import Store, ids
 from server.store.api_keys import ApiKeys, Role, fingerprint
+from server.store.leases import Throttle
 from server.store.listing import Filter
 from server.store.lua import source
-from server.store.record import Status, Throttle
+from server.store.record import Status
 from server.store.submit import SubmitRequest
 
 #: Calls of which one figure is the median.

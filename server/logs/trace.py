@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MEMBER = re.compile(
@@ -31,6 +32,11 @@ class Trace:
 
 
 NO_TRACE = Trace()
+
+
+def log_ids(task_id: str, request_id: str, trace: Trace) -> dict[str, Any]:
+    """Return the ids that each log line about a task has: its own, its request's, and its trace's."""
+    return {"task_id": task_id, "request_id": request_id, "trace_id": trace.id}
 
 
 def parse_trace(parent: str, state: str = "") -> Trace:

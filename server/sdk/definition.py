@@ -22,7 +22,8 @@ from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
-from server.store.record import FREE, PRIORITIES, UNIQUE, Throttle, unique_key
+from server.store.leases import FREE, Throttle
+from server.store.record import PRIORITIES, UNIQUE, unique_key
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

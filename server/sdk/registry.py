@@ -9,7 +9,7 @@ from server.sdk import signature
 from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.errors import UnknownTaskType
 from server.sdk.redaction import BY_NAME, Secrets
-from server.store.record import Throttle
+from server.store.leases import Throttle
 
 __all__ = ["add", "catalog", "definition", "is_registered", "task"]
 

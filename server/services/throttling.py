@@ -2,7 +2,7 @@
 
 from server.sdk.registry import catalog, definition
 from server.store import Store
-from server.store.record import Throttle
+from server.store.leases import Throttle
 
 #: Tasks that one script queues.
 BATCH = 200

@@ -13,11 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server.logs import event, spans
-from server.logs.trace import NO_TRACE, Trace
+from server.logs.trace import NO_TRACE, Trace, log_ids
 from server.sdk.http import FetchError, Limits, check_url, request
 from server.services.status import batch_status, status_json, timestamp
 from server.store import Store
-from server.store.record import log_ids
 from server.store.webhooks import LEASE, DeliveryAttempt, raw
 
 #: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.

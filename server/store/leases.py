@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from server.store.errors import error_object
 from server.store.lua import Scripts, ids_of
-from server.store.record import PRIORITIES, Status, Throttle
+from server.store.record import PRIORITIES, Status
 
 #: A task fails when the deaths that it can have caused add up to `CRASH_LIMIT`. Its own child's death counts more than
 #: that of a whole worker, which a platform may have killed; a worker that was stopping does not count.
@@ -42,6 +43,24 @@ _WORKER_LOST = json.dumps(
 _DEPENDENCY_FAILED = json.dumps(
     error_object("dependency-failed", "A task whose file this task takes failed, was canceled, or has expired.")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Maximum tasks of a type that run at a time and start per minute, in total or per owner; 0 means no limit."""
+
+    max_running: int = 0
+    per_minute: int = 0
+    per_owner: bool = False
+
+    @property
+    def scope(self) -> str:
+        """Return the form of the scripts' argument."""
+        return "owner" if self.per_owner else ""
+
+
+#: No limit at all.
+FREE = Throttle()
 
 
 class Leases(Scripts):

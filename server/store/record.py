@@ -17,8 +17,7 @@ The names of its fields are one letter or two, because they are stored in memory
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     it seconds after the end until its input is deleted     ix its input is deleted
-    af run of its schedule that it waits for
-    ba its batch: see `lua/lib/batch.lua`
+    af run of its schedule that it waits for     ba its batch, see `lua/lib/batch.lua`
     tp traceparent, ts tracestate of the request (W3C Trace Context)
     fl why it failed, for admins (JSON, see `server.services.failures`)
     v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
@@ -30,7 +29,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from server.logs.trace import NO_TRACE, Trace, parse_trace
+from server.logs.trace import NO_TRACE, Trace, log_ids, parse_trace
 from server.store import ids
 
 Fields = dict[bytes, bytes]
@@ -91,20 +90,6 @@ class AttemptEnd(StrEnum):
     HANDED_BACK = "handed_back"
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
-    """Maximum tasks of a type that run at a time and start per minute, in total or per owner; 0 means no limit."""
-
-    max_running: int = 0
-    per_minute: int = 0
-    per_owner: bool = False
-
-    @property
-    def scope(self) -> str:
-        """Return the form of the scripts' argument."""
-        return "owner" if self.per_owner else ""
-
-
 #: Inputs and results of up to this length are part of the record, see `lua/lib/values.lua`.
 MAX_INLINE = 64
 
@@ -121,10 +106,6 @@ UNIQUE, DEBOUNCE = "u", "d"
 def unique_key(letter: str, text: bytes) -> str:
     """Return the stored form of a key."""
     return letter + hashlib.blake2b(text, digest_size=12).hexdigest()
-
-
-#: No limit at all.
-FREE = Throttle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +322,6 @@ def _number(text: bytes | None) -> int | None:
 
 def _value(text: bytes | None) -> Any:
     return None if text is None else json.loads(text)
-
-
-def log_ids(task_id: str, request_id: str, trace: Trace) -> dict[str, Any]:
-    """Return the ids that each log line about a task has: its own, its request's, and its trace's."""
-    return {"task_id": task_id, "request_id": request_id, "trace_id": trace.id}
 
 
 def _past_attempt(line: bytes) -> PastAttempt:

@@ -8,12 +8,13 @@ from typing import Any
 
 import redis
 
-from server.logs.trace import NO_TRACE, Trace, parse_trace
+from server.logs.trace import NO_TRACE, Trace, log_ids, parse_trace
 from server.settings import Settings
 from server.store.connection import UNREACHABLE
 from server.store.errors import BytesExceeded
+from server.store.leases import FREE, Throttle
 from server.store.lua import Scripts, StoreClock
-from server.store.record import FREE, Fields, Record, Status, Throttle, log_ids, parse
+from server.store.record import Fields, Record, Status, parse
 from server.store.stats import Pauses
 
 #: Maximum number of progress and log entries, and characters of a line: half a megabyte together.

@@ -7,8 +7,9 @@ from submitting import submit_many
 
 from server.store import Store
 from server.store.api_keys import Role
+from server.store.leases import Throttle
 from server.store.listing import Filter
-from server.store.record import Status, Throttle
+from server.store.record import Status
 
 EVERYBODY = Filter(owners=None)
 

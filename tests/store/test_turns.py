@@ -12,8 +12,9 @@ from test_bounded import commands
 from server.services.throttling import release_all
 from server.store import Store
 from server.store.api_keys import Role
+from server.store.leases import Throttle
 from server.store.lua import source
-from server.store.record import Status, Throttle
+from server.store.record import Status
 
 NORMAL = ["default", "normal"]
 LISTS = ["default", "high", *NORMAL, "default", "low"]

@@ -8,7 +8,8 @@ from celery import Task
 
 from server.celery_app.message import priority_of
 from server.sdk.definition import Limits
-from server.store.record import DEFAULT_QUEUE, Throttle
+from server.store.leases import Throttle
+from server.store.record import DEFAULT_QUEUE
 
 #: Default time limits in seconds, as those of `@task`, for a Celery task without limits.
 _SOFT, _HARD = 300.0, 330.0

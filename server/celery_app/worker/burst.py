@@ -25,7 +25,8 @@ from server.logs import end_task
 from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import patiently
-from server.store.record import FREE, Status
+from server.store.leases import FREE
+from server.store.record import Status
 from server.store.tasks import Attempt
 
 #: Seconds of a task that another one may follow, and of a burst. Then the main process fetches again, which knows which
