@@ -179,7 +179,7 @@ parts.apply_async()
 def test_celery_s_events_and_messages_have_no_secret(behind: Service) -> None:
     listener = Process([sys.executable, "-c", LISTENS], behind.folder / "events.log", behind.env)
     behind.workers.append(listener)  # ended with them
-    eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)
+    eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)  # it may miss what is sent before
     failed = behind.submit("signs_in", **INPUT, how="raises")
     subprocess.run([sys.executable, "-c", CHAINS], env=behind.env, cwd=ROOT, check=True, timeout=120)
 
