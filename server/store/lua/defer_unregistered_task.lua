@@ -5,6 +5,7 @@
 --- @include "ids"
 --- @include "indexes"
 --- @include "record"
+--- @include "turns"
 --- @include "when_full"
 allow_when_full()
 local id, now = ARGV[1], now_ms()
@@ -14,7 +15,7 @@ if record.s == 'queued' then
   local wait = math.min(tonumber(ARGV[3]), math.max(tonumber(ARGV[2]), math.floor((now - submitted_ms(id)) / 4)))
   redis.call('HSET', keys.task(id), 'u', now + wait)
   redis.call('ZREM', keys.queued(record.q), id)
-  redis.call('ZREM', keys.turns(record.q), id)
+  remove_turn(id, record.q)
   redis.call('ZADD', keys.due, now + wait, id)
   set_status(id, record, 'scheduled')
 end

@@ -34,7 +34,7 @@ local function start_attempt(id, record, token, now, lease_ms)
   if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
   if record.tu then redis.call('HDEL', keys.task(id), 'tu') end
   redis.call('ZREM', keys.queued(record.q), id)
-  redis.call('ZREM', keys.turns(record.q), id)
+  remove_turn(id, record.q)
   redis.call('ZADD', keys.leases, now + tonumber(lease_ms), id)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
 end

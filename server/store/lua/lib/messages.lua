@@ -53,9 +53,9 @@ end
 -- Remove a task that is not fetched from the turns of its queue, and a message from its list.
 local function leave_turns(id, queue, priority, owner)
   local turn = tonumber(redis.call('ZSCORE', keys.turns(queue), id))
-  redis.call('ZREM', keys.turns(queue), id)
+  if turn and turn >= 0 then give_up_turn('queue:' .. queue, priority, owner, turn) end
+  remove_turn(id, queue)
   if not turn or turn < 0 then return end
-  give_up_turn('queue:' .. queue, priority, owner, turn)
   local newest = redis.call('LINDEX', LISTS[priority](queue), 0)
   if newest and task_of(newest) then redis.call('LPOP', LISTS[priority](queue)) end
 end

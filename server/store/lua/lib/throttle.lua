@@ -37,7 +37,7 @@ local function throttle(id, record, now, owner)
     redis.call('HSET', keys.task(id), 'tu', string.format('%.17g %.17g', turn, there))
   end
   redis.call('ZREM', keys.queued(record.q), id)
-  redis.call('ZREM', keys.turns(record.q), id)
+  remove_turn(id, record.q)
   redis.call('ZADD', keys.throttled_in(record.q), score, id)
   redis.call('ZADD', keys.throttled(record.n, owner), there, id)
   redis.call('SADD', keys.throttles, record.n .. ':' .. owner)

@@ -27,6 +27,14 @@ local function serve(group, priority, turn)
   end
 end
 
+-- A task of a queue waits for no turn any more. After the last one, all turns begin anew.
+local function remove_turn(id, queue)
+  redis.call('ZREM', keys.turns(queue), id)
+  if redis.call('EXISTS', keys.turns(queue)) == 0 then
+    redis.call('DEL', keys.turn('queue:' .. queue), keys.turn_ends('queue:' .. queue))
+  end
+end
+
 -- The turn of a queued task that it had when it was queued, whether or not a worker has fetched it; nil: none.
 local function turn_of(id, queue)
   local turn = tonumber(redis.call('ZSCORE', keys.turns(queue), id))
