@@ -35,6 +35,7 @@ def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> No
 
     assert (found["waiting"], found["running"]) == (3, 2)
     assert 0 <= found["latency_seconds"] < 10
+    assert busy.http.get("/queues").json()["owners"] == [{"owner": "local", "unfinished": 5}]
     for each in (*waiting, *held):
         busy.http.post(f"/tasks/{each}/cancel")
         busy.wait_for(each)

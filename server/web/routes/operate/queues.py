@@ -68,11 +68,19 @@ class RunTimes(WireObject):
     seconds: RunSeconds
 
 
+class OwnerLoad(WireObject):
+    """An owner's tasks that have not ended."""
+
+    owner: str
+    unfinished: int
+
+
 class QueueOverview(WireObject):
-    """All queues, run times of all task types, and automatic recoveries."""
+    """All queues, run times of all task types, the busiest owners, and automatic recoveries."""
 
     queues: list[Queue]
     tasks: list[RunTimes]
+    owners: list[OwnerLoad] = Field(description="The owners with the most tasks that wait or run, up to 20.")
     recoveries: dict[str, int] = Field(description="The number of automatic recoveries by kind, since the first start.")
 
 
@@ -110,6 +118,9 @@ class WorkerList(WireObject):
 
 #: Names of the counters of automatic recoveries.
 FINDINGS = ("lost_attempts", "lost_messages", "returned_messages", "orphaned_files")
+
+#: Owners in `GET /queues`.
+_MOST_OWNERS = 20
 
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
@@ -218,8 +229,14 @@ def overview() -> dict[str, Any]:
             if count or name in own or ("queue", name) in pauses
         ],
         "tasks": [_times(each.name, day) for each in catalog()],
+        "owners": _busiest(store().flow_stats.unfinished_by_owner()),
         "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
     }
+
+
+def _busiest(unfinished: Mapping[str, int]) -> list[dict[str, Any]]:
+    first = sorted(unfinished, key=lambda owner: (-unfinished[owner], owner))[:_MOST_OWNERS]
+    return [{"owner": owner, "unfinished": unfinished[owner]} for owner in first]
 
 
 def _figures(

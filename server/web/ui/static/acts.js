@@ -38,7 +38,7 @@ export const actOnOne = (word, id, title, retried = false) => once(async () => {
 
 // Someone has retried the task since this page was loaded: the problem names the new task.
 function newTask(error) {
-  if (!error.problem?.type?.endsWith("/already-retried")) throw error;
+  if (!error.problem?.type?.endsWith("already-retried")) throw error;
   return error.problem;
 }
 
