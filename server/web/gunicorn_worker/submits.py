@@ -166,10 +166,10 @@ class Submits:
 
     def _prepare(self, each: PlainSubmit) -> NewTask | None:
         """Return the task to store, or None if the application must report an error."""
-        store, kind = self._store, each.plain.definition
+        store, declared = self._store, each.plain.definition
         try:
-            given = kind.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
-            return Submission(store, kind, each.owner, each.request_id, trace=each.span.trace).prepare(given)
+            given = declared.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
+            return Submission(store, declared, each.owner, each.request_id, trace=each.span.trace).prepare(given)
         except Exception:  # nothing has been stored
             return None
 
@@ -215,9 +215,14 @@ def _plain(head: Head) -> _Plain | None:
         if key in fields or key in _NOT_PLAIN or "_" in key:
             return None
         fields[key] = value
-    kind = definition(match[2])
-    if kind.uploads or kind.unique or fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
+    declared = definition(match[2])
+    if (
+        declared.uploads
+        or declared.unique
+        or fields.get("content-type", "").lower() not in _JSON
+        or "host" not in fields
+    ):
         return None
     arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
     trace = parse_trace(fields.get("traceparent", ""), fields.get("tracestate", ""))
-    return _Plain(match[1], kind, arrival, key, fields.get("x-request-id", ""), trace)
+    return _Plain(match[1], declared, arrival, key, fields.get("x-request-id", ""), trace)

@@ -85,7 +85,7 @@ def tasks() -> BaseResponse:
         exported=urlencode([*query.items(), *searched]),
         more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
         first=_address([*query.items(), *searched]),
-        kinds={kind.name: kind.name for kind in catalog()},
+        kinds={each.name: each.name for each in catalog()},
         tabs=_tabs(query, searched, counts),
         total=sum(counts[status] for status in asked_filter().statuses) if counts else None,
         live=_live(query, found.records),

@@ -60,10 +60,10 @@ class _Collector(Collector):
 def _tasks(statistics: Mapping[str, int]) -> Iterator[Metric]:
     submitted = CounterMetricFamily("coatcheck_tasks_submitted", "Tasks accepted.", labels=["task"])
     ended = CounterMetricFamily("coatcheck_tasks_ended", "Tasks that have ended.", labels=["task", "status"])
-    for kind in catalog():
-        submitted.add_metric([kind.name], statistics.get(f"{kind.name}:submitted", 0))
+    for each in catalog():
+        submitted.add_metric([each.name], statistics.get(f"{each.name}:submitted", 0))
         for status in (status for status in Status if status.done):
-            ended.add_metric([kind.name, status], statistics.get(f"{kind.name}:{status}", 0))
+            ended.add_metric([each.name, status], statistics.get(f"{each.name}:{status}", 0))
     yield from (submitted, ended)
 
 
@@ -73,9 +73,9 @@ def _times(found: Mapping[tuple[str, str], Histogram]) -> Iterator[Metric]:
         ("run", "Duration of the last attempts of ended tasks."),
     ):
         family = HistogramMetricFamily(f"coatcheck_task_{what}_seconds", text, labels=["task"])
-        for kind in catalog():
-            histogram = found.get((what, kind.name), Histogram())
-            family.add_metric([kind.name], histogram.buckets(), histogram.total_ms / 1000)
+        for each in catalog():
+            histogram = found.get((what, each.name), Histogram())
+            family.add_metric([each.name], histogram.buckets(), histogram.total_ms / 1000)
         yield family
 
 

@@ -136,11 +136,11 @@ def _rate(number: float) -> str:
     return f"{number:,.1f}".removesuffix(".0")
 
 
-def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, str]) -> list[QueueRow]:
+def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, type_queues: dict[str, str]) -> list[QueueRow]:
     """Return the queues, most waiting tasks first. Their speed is that of the last complete and the current step."""
     rows = []
     for queue in queues:
-        types = [name for name, of_queue in kinds.items() if of_queue == queue["name"]]
+        types = [name for name, of_queue in type_queues.items() if of_queue == queue["name"]]
         flow = hour.of_types(types)
         ends = max(sum(flow.of(each)[at] for each in _ENDS) for at in (-2, -1))
         arriving = max(flow.of("arrived")[at] for at in (-2, -1))
@@ -162,11 +162,12 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, kinds: dict[str, s
     return sorted(rows, key=lambda row: -row.waiting)
 
 
-def type_rows(flows: Flows, kinds: dict[str, str], times: Iterable[dict[str, Any]]) -> list[FlowRow]:
+def type_rows(flows: Flows, type_queues: dict[str, str], times: Iterable[dict[str, Any]]) -> list[FlowRow]:
     """Return the task types, most failures first, then the busiest."""
     by_name = {each["task"]: each for each in times}
     rows = [
-        FlowRow(name, flow, queue=kinds.get(name, ""), times=by_name.get(name)) for name, flow in flows.by_type.items()
+        FlowRow(name, flow, queue=type_queues.get(name, ""), times=by_name.get(name))
+        for name, flow in flows.by_type.items()
     ]
     return sorted(rows, key=lambda row: (-row.failed, -row.arrived, row.name))
 

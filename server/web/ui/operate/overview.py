@@ -87,11 +87,11 @@ def _range() -> Range:
 
 def _values(chosen: Range, subject: str) -> dict[str, Any]:
     found, workers = read_queues(), cards()
-    kinds = {each.name: each.queue for each in catalog()}
+    type_queues = {each.name: each.queue for each in catalog()}
     hour = store().flow_stats.read(Range.HOUR)
     flows = hour if chosen is Range.HOUR else store().flow_stats.read(chosen)
-    flow = _flow_of(flows, kinds, subject)
-    rows = queue_rows(found["queues"], hour, kinds)
+    flow = _flow_of(flows, type_queues, subject)
+    rows = queue_rows(found["queues"], hour, type_queues)
     owners = owner_rows(flows, store().flow_stats.unfinished_by_owner())
     shown = owners[:MAX_OWNERS]
     return {
@@ -100,35 +100,35 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
         "stats": stats(rows, workers, flow, _WORDS[chosen]),
         "plots": plots(flow, chosen),
         "queues": rows,
-        "types": type_rows(flows, kinds, found["tasks"]),
+        "types": type_rows(flows, type_queues, found["tasks"]),
         "owners": shown,
         "owner_count": len(owners),
-        "subjects": _subjects(kinds, [row.name for row in shown], subject),
+        "subjects": _subjects(type_queues, [row.name for row in shown], subject),
         "findings": [(text, found["recoveries"][name]) for name, text in FINDINGS.items()],
         "workers": workers,
         "receivers": failing(store()),
     }
 
 
-def _subjects(kinds: dict[str, str], owners: list[str], subject: str) -> dict[str, list[tuple[str, str]]]:
+def _subjects(type_queues: dict[str, str], owners: list[str], subject: str) -> dict[str, list[tuple[str, str]]]:
     """Return the subjects that can be shown alone: by title, values of `of` and names."""
-    kind, _, name = subject.partition(":")
-    if kind == "owner" and name not in owners:
+    what, _, name = subject.partition(":")
+    if what == "owner" and name not in owners:
         owners = [*owners, name]
     return {
-        "Queue": [(f"queue:{each}", each) for each in sorted(set(kinds.values()))],
-        "Task type": [(f"task:{each}", each) for each in sorted(kinds)],
+        "Queue": [(f"queue:{each}", each) for each in sorted(set(type_queues.values()))],
+        "Task type": [(f"task:{each}", each) for each in sorted(type_queues)],
         "Owner": [(f"owner:{each}", each) for each in owners],
     }
 
 
-def _flow_of(flows: Flows, kinds: dict[str, str], subject: str) -> Flow:
-    kind, _, name = subject.partition(":")
-    if kind == "queue":
-        return flows.of_types([each for each, queue in kinds.items() if queue == name])
-    if kind == "task":
+def _flow_of(flows: Flows, type_queues: dict[str, str], subject: str) -> Flow:
+    what, _, name = subject.partition(":")
+    if what == "queue":
+        return flows.of_types([each for each, queue in type_queues.items() if queue == name])
+    if what == "task":
         return flows.of_types([name])
-    return flows.of_owner(name) if kind == "owner" else flows.of_types()
+    return flows.of_owner(name) if what == "owner" else flows.of_types()
 
 
 def _alerts(rows: list[QueueRow], workers: list[dict[str, Any]], hour: Flows) -> list[Alert]:
