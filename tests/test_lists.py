@@ -167,7 +167,7 @@ def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path:
 
 def _asked_of_redis(service: Service, path: str) -> tuple[dict[str, int], int]:
     """Return the number of each Redis command for a page, and the number of bytes in the answers."""
-    service.http.get(path)  # what is asked for once by a process is known
+    service.http.get(path)  # what is asked for once by a process, or once a second, is known
     service.redis.client.config_resetstat()
     assert service.http.get(path).status_code == 200
     calls = {name: each["calls"] for name, each in service.redis.client.info("commandstats").items()}

@@ -310,7 +310,7 @@ def test_a_file_of_a_deduplicated_submit_is_not_kept(service: Service) -> None:
 
     first, second = send(), send()
     assert (first.status_code, second.status_code) == (202, 200)
-    kept = {name.decode() for name in service.redis.client.scan_iter(service.keys.blob("*in-0*"))}
+    kept = {name.decode() for name in service.redis.client.scan_iter(service.keys.blob("*/in/0*"))}
     assert len({name for name in kept if first.json()["task_id"] in name}) >= 1
     uploads = {name.split("/")[0].rpartition(":")[2] for name in kept}
     records = {task_id for task_id in uploads if service.store.tasks.get(task_id)}

@@ -6,6 +6,15 @@
 --- @include "when_full"
 allow_when_full()
 local now = now_ms()
+-- What is queued in one step: the tasks of a queue, priority and owner.
+local groups = {}
+
+local function add_to_group(id, record)
+  local priority = record.p or 'normal'
+  local name = record.q .. ' ' .. priority .. ' ' .. record.o
+  groups[name] = groups[name] or {queue = record.q, priority = priority, owner = record.o, ids = {}}
+  table.insert(groups[name].ids, id)
+end
 
 -- 'wait' while a task whose file it needs has not ended, 'fail' if one is gone or did not succeed.
 local function sources(record)
@@ -26,7 +35,7 @@ local function queue_or_fail(id, record)
     redis.call('HDEL', keys.task(id), 'u')
     if record.s == 'scheduled' then note_queued(id, now) end
     set_status(id, record, 'queued')
-    enqueue(id, record.q, record.p, record.o, now)
+    add_to_group(id, record)
   end
 end
 
@@ -36,4 +45,5 @@ for _, id in ipairs(ids) do
   local record = load(id, 'dp')
   if record.s == 'scheduled' or record.s == 'retrying' then queue_or_fail(id, record) end
 end
+for _, each in pairs(groups) do enqueue_all(each.ids, each.queue, each.priority, each.owner, now) end
 return #ids

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from server.services.retry import retry_all
 from server.services.status import (
-    BatchCounts,
     BatchStatus,
     batch_counts,
     batch_status,
@@ -65,7 +64,11 @@ class BatchEvent(WireObject):
 
     id: str = Field(default_factory=str, description="The value for `Last-Event-ID`.")
     event: Literal["counts", "done"] = Field(default_factory=lambda: "counts")
-    data: BatchCounts = Field(json_schema_extra={"contentMediaType": "application/json"})
+    data: str = Field(
+        default_factory=str,
+        description="The batch's `batch_id`, `total`, `refused`, `done` and `counts`.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
     retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
 
 
