@@ -127,7 +127,7 @@ def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured:
 
 def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: Any) -> None:
     passing = ("batch:", "hour:", "slot:", "worker:", "bell:", "leader")  # they go by themselves
-    counters = ("histograms", "http_requests", "maintenance")  # of a bounded number, by type, route and service
+    counters = ("flow:", "histograms", "http_requests", "maintenance")  # of a bounded number
 
     def kept() -> dict[str, int]:
         sizes = {"zset": measured.zcard, "hash": measured.hlen, "list": measured.llen, "set": measured.scard}
