@@ -93,6 +93,9 @@ class TaskError(Exception):
         self.type = type
         self.detail = detail
 
+    def __str__(self) -> str:
+        return f"{self.type}: {self.detail}"
+
 
 class RedactedError(Exception):
     """Stands for an unexpected error of a task whose message has a secret of its input."""
