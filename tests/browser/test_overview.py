@@ -364,3 +364,16 @@ def test_many_schedules_stand_on_several_pages(fresh: Service, open_page: Open) 
     expect(page.get_by_role("link", name="First")).to_have_attribute("href", "/ui/schedules")
     page.get_by_role("link", name="Edit s101").click()
     expect(page.get_by_role("heading", name="Edit s101")).to_be_visible()
+
+
+@pytest.mark.usefixtures("refused_receiver")
+def test_the_page_says_when_not_all_undelivered_webhooks_are_read(service: Service, open_page: Open) -> None:
+    later = {f"0-{number}": 2e12 for number in range(600)}
+    service.redis.client.zadd(service.keys.webhooks, later)
+    page = open_page(service)
+    page.goto("/ui/overview")
+    words = page.locator("#hooks .section-head p")
+    expect(words).to_have_text(re.compile(r"Of 60\d, the 500 that are due first$"))
+    service.redis.client.zrem(service.keys.webhooks, *later)
+    page.reload()
+    expect(words).to_have_text("By receiver; each is tried for up to a day")

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server import __version__
 from server.sdk.registry import catalog
-from server.services.receivers import failing
+from server.services.receivers import MAX_LOOKED_AT, failing
 from server.store.connection.checks import Severity
 from server.store.stats import Flow, Flows, Range
 from server.web.current import store
@@ -107,6 +107,8 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
         "findings": [(text, found["recoveries"][name]) for name, text in FINDINGS.items()],
         "workers": workers,
         "receivers": failing(store()),
+        "undelivered": store().webhooks.pending_count(),
+        "looked_at": MAX_LOOKED_AT,
     }
 
 
