@@ -12,12 +12,14 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flask import Response, g, request
 
+from server.store import Store
+from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web.errors import Problem
@@ -36,6 +38,9 @@ _PAUSE = 0.05
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
 ALL = CHANGES | {"log", "output"}
+
+#: Seconds without an event before a comment is sent as a heartbeat.
+HEARTBEAT = 15.0
 
 #: Header fields of an event stream: no cache or proxy may delay it.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -67,18 +72,41 @@ class Places(Protocol):
         """Return the number of places in use."""
 
 
-class Body(Protocol):
-    """A body that is written piece by piece, while its request is parked."""
+class Body:
+    """A client's stream of events, written piece by piece while its request is parked.
 
-    #: Whether `more` has returned the last piece.
-    ended: bool
+    It ends when the client's key is revoked.
+    """
+
+    def __init__(self, store: Store, viewer: Caller) -> None:
+        self._store = store
+        self._viewer = viewer
+        self._written = time.monotonic()
+        #: Whether `more` has returned the last piece.
+        self.ended = False
 
     @property
     def due(self) -> float:
-        """When to call `more` without a notification, by `time.monotonic()`."""
+        """When to call `more` without a notification, by `time.monotonic()`: for the next heartbeat."""
+        return self._written + HEARTBEAT
 
     def more(self) -> bytes:
-        """Return the next bytes to write; may be empty."""
+        """Return the new events, or a heartbeat comment after a long silence; may be empty."""
+        try:
+            self.ended = not self._store.api_keys.holds(self._viewer)
+            text = b"" if self.ended else b"".join(self.events())
+        except UNREACHABLE:  # it is read again when Redis is back
+            text = b""
+        now = time.monotonic()
+        if not text and now - self._written >= HEARTBEAT:
+            text = b": still here\n"  # without an empty line, which some clients consider the end of an event
+        if text:
+            self._written = now
+        return text
+
+    def events(self) -> Iterable[bytes]:
+        """Yield the events since the last call; set `ended` after the last one."""
+        raise NotImplementedError
 
 
 @dataclass(slots=True, eq=False)

@@ -2,19 +2,12 @@
 -- Input: most, error (JSON) of a task that needs a file of one that did not succeed.
 -- Output: the number of tasks read; below `most` means that none is left. Publishes each status.
 --- @include "finish"
+--- @include "groups"
 --- @include "record"
 --- @include "when_full"
 allow_when_full()
 local now = now_ms()
--- What is queued in one step: the tasks of a queue, priority and owner.
-local groups = {}
-
-local function add_to_group(id, record)
-  local priority = record.p or 'normal'
-  local name = record.q .. ' ' .. priority .. ' ' .. record.o
-  groups[name] = groups[name] or {queue = record.q, priority = priority, owner = record.o, ids = {}}
-  table.insert(groups[name].ids, id)
-end
+local queued = {}  -- by queue, priority and owner
 
 -- 'wait' while a task whose file it needs has not ended, 'fail' if one is gone or did not succeed.
 local function sources(record)
@@ -35,7 +28,7 @@ local function queue_or_fail(id, record)
     redis.call('HDEL', keys.task(id), 'u')
     if record.s == 'scheduled' then note_queued(id, now) end
     set_status(id, record, 'queued')
-    add_to_group(id, record)
+    table.insert(group(queued, record.q, record.p or 'normal', record.o), id)
   end
 end
 
@@ -45,5 +38,8 @@ for _, id in ipairs(ids) do
   local record = load(id, 'dp')
   if record.s == 'scheduled' or record.s == 'retrying' then queue_or_fail(id, record) end
 end
-for _, each in pairs(groups) do enqueue_all(each.ids, each.queue, each.priority, each.owner, now) end
+for _, each in pairs(queued) do
+  local queue, priority, owner = unpack(each.words)
+  enqueue_all(each.ids, queue, priority, owner, now)
+end
 return #ids

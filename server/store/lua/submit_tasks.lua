@@ -21,6 +21,7 @@
 --- @include "clock"
 --- @include "finish"
 --- @include "followers"
+--- @include "groups"
 --- @include "ids"
 --- @include "indexes"
 --- @include "messages"
@@ -77,12 +78,6 @@ local waiting, bytes = {}, bytes_held(owner)
 local bytes_before, before = bytes, unfinished
 -- What is written once for all tasks that share it: the tasks of a type and status, and of a queue and priority.
 local indexed, queued, places = {}, {}, {}
-
-local function group(groups, first, second)
-  local name = first .. ' ' .. second
-  groups[name] = groups[name] or {first = first, second = second, ids = {}}
-  return groups[name].ids
-end
 
 -- Return the word of a refusal. `replaced` is the record of the task that makes room for this one, if there is one.
 local function refused(queue, task_bytes, replaced)
@@ -157,19 +152,21 @@ local MAX_PLACES = 64
 
 local function publish_stored()
   for _, each in pairs(indexed) do
+    local task_type, status = unpack(each.words)
     local scored = {}
     for _, id in ipairs(each.ids) do
       scored[#scored + 1] = 0
       scored[#scored + 1] = id
     end
-    add_to_index(each.ids[1], owner, each.first, each.second, unpack(scored, 3))
-    redis.call('SADD', keys.types, each.first)
-    redis.call('HINCRBY', keys.stats, each.first .. ':submitted', #each.ids)
-    count_flow(now, each.first, owner, 'arrived', #each.ids)
+    add_to_index(each.ids[1], owner, task_type, status, unpack(scored, 3))
+    redis.call('SADD', keys.types, task_type)
+    redis.call('HINCRBY', keys.stats, task_type .. ':submitted', #each.ids)
+    count_flow(now, task_type, owner, 'arrived', #each.ids)
   end
   for _, each in pairs(queued) do
-    enqueue_all(each.ids, each.first, each.second, owner, now)
-    for i, id in ipairs(each.ids) do places[id] = i <= MAX_PLACES and place(id, each.first) or places[each.ids[1]] end
+    local queue, priority = unpack(each.words)
+    enqueue_all(each.ids, queue, priority, owner, now)
+    for i, id in ipairs(each.ids) do places[id] = i <= MAX_PLACES and place(id, queue) or places[each.ids[1]] end
   end
   if unfinished > before then redis.call('HINCRBY', keys.unfinished, owner, unfinished - before) end
   indexed, queued, before = {}, {}, unfinished

@@ -15,7 +15,6 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -26,20 +25,16 @@ from pydantic import Field
 from server.services.status import status_json, timestamp, with_prefix
 from server.store import Store
 from server.store.api_keys import Caller
-from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.long_poll import STREAM_HEADERS, event_stream
+from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
 from server.web.openapi.answers import OF_TASK
 from server.web.openapi.route import Answer, Api, Media
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
-
-#: Seconds without an event before a comment is sent as a heartbeat.
-HEARTBEAT = 15.0
 
 _ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")
 
@@ -90,45 +85,31 @@ def _last_seen() -> tuple[int, int, str]:
     return (int(match[1]), int(match[2] or 0), match[3]) if match else (0, 0, "new")
 
 
-class Reader:
-    """One client's position in the events of a task. It ends early if the client's key is revoked."""
+class Reader(Body):
+    """One client's position in the events of a task."""
 
     def __init__(
         self, store: Store, task_id: str, caller: Caller, prefix: str, number: int, item: int, mark: str
     ) -> None:
-        self._store = store
+        super().__init__(store, caller)
         self._task_id = task_id
-        self._caller = caller
         self._prefix = prefix
         self._number = number
         self._item = item
         self._mark = mark
-        self._written = time.monotonic()
         #: Whether there are further items, which did not fit into one read.
         self._behind = False
-        self.ended = False
 
     @property
     def due(self) -> float:
         """The time of the next heartbeat, or of the next read."""
-        return 0.0 if self._behind else self._written + HEARTBEAT
+        return 0.0 if self._behind else super().due
 
-    def more(self) -> bytes:
-        """The new events, or a heartbeat comment after a long silence."""
-        try:
-            text = b"".join(self._new())
-        except UNREACHABLE:  # it is read again when Redis is back
-            text, self._behind = b"", False
-        now = time.monotonic()
-        if not text and now >= self.due:
-            text = b": still here\n"  # without an empty line, which some clients consider the end of an event
-        if text:
-            self._written = now
-        return text
-
-    def _new(self) -> Iterator[bytes]:
+    def events(self) -> Iterator[bytes]:
+        """Yield the new events."""
+        self._behind = False
         record, entries = self._store.tasks.events(self._task_id, self._number)
-        if record is None or not self._store.api_keys.holds(self._caller):
+        if record is None:
             self.ended = True
             return
         running = record.status is Status.RUNNING  # sent first; any other status follows the attempt's entries
@@ -157,7 +138,6 @@ class Reader:
         return self._event(entry.word, pydantic_core.to_json({**entry.content, "at": timestamp(entry.at_ms)}))
 
     def _items(self, record: Record) -> Iterator[bytes]:
-        self._behind = False
         if record.last_item <= self._item:
             return
         output = self._store.tasks.output(self._task_id, self._item)

@@ -59,7 +59,7 @@ class ListReader(LiveBody):
         self._marks: dict[str, tuple[object, ...]] = {}
         self._fresh = 0
 
-    def changes(self) -> Iterator[bytes]:
+    def events(self) -> Iterator[bytes]:
         """Yield changed rows, and the number of newer tasks."""
         yield from self._rows()
         counts = counts_of(self._store, self._filter)

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic_core
@@ -19,26 +19,20 @@ from flask.globals import app_ctx
 
 from server.store import Store
 from server.store.api_keys import Caller
-from server.store.connection import UNREACHABLE
 from server.web.current import store
-from server.web.long_poll import PARKED, PLACES
-
-#: Seconds of silence before a heartbeat comment.
-_HEARTBEAT = 15.0
+from server.web.long_poll import PARKED, PLACES, Body
 
 #: Ages are updated in the browser, so they do not count as a change.
 _AGES = re.compile(r"(<time [^>]*>)[^<]*(?=</time>)")
 
 
-class LiveBody:
-    """A stream that checks for changes every few seconds. It ends when the viewer's key is revoked."""
+class LiveBody(Body):
+    """A stream that checks for changes every few seconds."""
 
     def __init__(self, store: Store, viewer: Caller, every: float) -> None:
-        self._store = store
-        self._viewer = viewer
+        super().__init__(store, viewer)
         self._every = every
-        self._looked = self._written = 0.0
-        self.ended = False
+        self._looked = 0.0
 
     @property
     def due(self) -> float:
@@ -46,30 +40,11 @@ class LiveBody:
         return self._looked + self._every
 
     def more(self) -> bytes:
-        """Return the changes since the last check."""
-        now = time.monotonic()
-        if now < self.due:
+        """Return the changes since the last check, if it is time for one."""
+        if (now := time.monotonic()) < self.due:
             return b""
         self._looked = now
-        try:
-            text = self._look()
-        except UNREACHABLE:  # the next check follows when Redis is back
-            text = b""
-        if not text and now - self._written >= _HEARTBEAT:
-            text = b": still here\n\n"
-        if text:
-            self._written = now
-        return text
-
-    def _look(self) -> bytes:
-        if not self._store.api_keys.holds(self._viewer):
-            self.ended = True
-            return b""
-        return b"".join(self.changes())
-
-    def changes(self) -> Iterable[bytes]:
-        """Yield the events since the last check."""
-        raise NotImplementedError
+        return super().more()
 
 
 class PageParts(LiveBody):
@@ -87,7 +62,7 @@ class PageParts(LiveBody):
         self._values = values
         self._sent: dict[str, bytes] = {}
 
-    def changes(self) -> Iterator[bytes]:
+    def events(self) -> Iterator[bytes]:
         """Yield the changed parts."""
         with self._app.request_context(self._environ):
             g.caller, g.request_id = self._viewer, ""

@@ -5,7 +5,6 @@ An event id is a digest of the counts that the client has received, and `done` a
 """
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -14,28 +13,20 @@ from flask import Response, g, request
 from pydantic import Field
 
 from server.services.retry import retry_all
-from server.services.status import (
-    BatchStatus,
-    batch_counts,
-    batch_status,
-    failure_object,
-    with_prefix,
-)
+from server.services.status import BatchStatus, batch_counts, batch_status, failure_object, with_prefix
 from server.store import Store
 from server.store.api_keys import Caller
 from server.store.batches import Batch
-from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import Problem, as_problem
-from server.web.long_poll import STREAM_HEADERS, ParkedRequest, event_stream, long_poll
+from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller, require_submit
 from server.web.openapi.answers import OF_STORING, UNCHANGED, found
 from server.web.openapi.route import Access, Answer, Api, Media
 from server.web.responses import json_answer
-from server.web.routes.events import HEARTBEAT
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued, sees
 from server.web.schemas import Failure, ProblemObject, WireObject
@@ -165,47 +156,24 @@ def stream_batch(batch_id: str) -> Response:
     return event_stream(CountsReader(store(), batch, caller(), last), batch_id, _CHANGES, _PAUSE)
 
 
-class CountsReader:
-    """One client's view of the counts of a batch. It ends early if the client's key is revoked."""
+class CountsReader(Body):
+    """One client's view of the counts of a batch."""
 
     def __init__(self, store: Store, batch: Batch, caller: Caller, last: str) -> None:
-        self._store = store
+        super().__init__(store, caller)
         self._batch = batch
-        self._caller = caller
         self._last = last
-        self._written = time.monotonic()
-        self.ended = False
 
-    @property
-    def due(self) -> float:
-        """The time of the next heartbeat."""
-        return self._written + HEARTBEAT
-
-    def more(self) -> bytes:
-        """The new counts, or a heartbeat comment after a long silence."""
-        try:
-            text = self._new()
-        except UNREACHABLE:  # they are read again when Redis is back
-            text = b""
-        now = time.monotonic()
-        if not text and now >= self.due:
-            text = b": still here\n"
-        if text:
-            self._written = now
-        return text
-
-    def _new(self) -> bytes:
-        if not self._store.api_keys.holds(self._caller):
-            self.ended = True
-            return b""
+    def events(self) -> Iterator[bytes]:
+        """Yield the counts if they are new."""
         counts = batch_counts(self._batch, self._store.listing.count_by_status(self._batch.task_ids))
         self.ended = counts.done
         data = counts.as_json()
         mark = "done" if counts.done else hashlib.blake2b(data, digest_size=6).hexdigest()
-        if mark == self._last:
-            return b""
-        self._last = mark
-        return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), b"done" if counts.done else b"counts", data)
+        if mark != self._last:
+            self._last = mark
+            name = b"done" if counts.done else b"counts"
+            yield b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), name, data)
 
 
 @route.get(
