@@ -138,7 +138,7 @@ class Submission:
         )
 
     def _one_of_a_kind(self, given: TaskInput) -> tuple[str, str]:
-        """Return the key that only one task has, and what is done if another task has it (empty: there is no key)."""
+        """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty."""
         options, definition = self._options, self.definition
         if options.debounce:
             if definition.uploads or definition.unique:

@@ -82,7 +82,7 @@ class Leases(Scripts):
         """End the attempt of the worker with this lease, and queue the task again.
 
         Return the task that it ran, which may be a later one of a burst, and its new status. A task that has crashed
-        too often fails; one with a cancel request is canceled. None: there is no such attempt.
+        too often fails; one with a cancel request is canceled. Return None if there is no such attempt.
         """
         answer: list[bytes] | None = self._call(
             "release_lease", task_id, lease_token, CHILD_CRASH if crashed else 0, CRASH_LIMIT, _WORKER_LOST

@@ -45,7 +45,7 @@ class Attempt:
 #: Maximum bytes of an output that are kept, as much as a result may have: the oldest items are dropped.
 MAX_OUTPUT_BYTES = 4 * 2**20
 
-#: Maximum items and bytes that are read at once.
+#: Maximum number of items, and of their bytes, in one read.
 MAX_ITEMS_READ, MAX_BYTES_READ = 1_000, 2**20
 
 

@@ -161,7 +161,7 @@ class LeasedRequest(HeldRequest):
             self.task.app.store.tasks.cancel(self.id)
 
     def release(self, *, crashed: bool) -> tuple[str, Status] | None:
-        """End the attempt of a dead child and queue its task again: id and new status. None if there is no attempt."""
+        """End the attempt of a dead child, queue its task again, and return id and status; None without an attempt."""
         store: Store = self.task.app.store
         return store.leases.release(self.id, self.lease_token, crashed=crashed)
 

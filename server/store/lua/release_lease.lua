@@ -1,6 +1,6 @@
 -- End the attempt of the worker that holds this lease, and queue the task again.
 -- Input: id, lease token, crashes to add, maximum crashes, error (JSON) for that many.
--- Output: the task that it ran (a later one of its burst) and its new status, or nil if there is no such attempt.
+-- Output: the task that it ran (a later one of its burst) and its new status, or nil without such an attempt.
 -- Publishes the status.
 --- @include "burst"
 --- @include "record"

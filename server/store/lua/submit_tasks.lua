@@ -76,7 +76,7 @@ end
 
 local waiting, bytes = {}, bytes_held(owner)
 local bytes_before, before = bytes, unfinished
--- What is written once for all tasks that share it: the tasks of a type and status, and of a queue and priority.
+-- The tasks by type and status, and by queue and priority. Whatever they share is written once.
 local indexed, queued, places = {}, {}, {}
 
 -- Return the word of a refusal. `replaced` is the record of the task that makes room for this one, if there is one.

@@ -1,4 +1,4 @@
-"""What the store uses: memory and connections of Redis, and bytes of inputs and files."""
+"""Figures of use: memory and connections of Redis, and bytes of inputs and files."""
 
 from dataclasses import dataclass
 
