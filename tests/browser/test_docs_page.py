@@ -70,7 +70,7 @@ def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, st
     entry = page.locator("#list_tasks")
     for language in ("curl", "Python", "JavaScript"):
         entry.get_by_role("radio", name=language).check()
-        assert '"tasks"' in _run(language, entry.locator("[data-line] pre"), Path.cwd(), keys["alice"])
+        assert '"tasks"' in _run(language, entry.locator("[data-samples] pre"), Path.cwd(), keys["alice"])
 
 
 def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:

@@ -9,10 +9,6 @@ import { Refused, button, call, credentials, element, sized } from "./wire.js";
 // The characters of an answer that are shown.
 const MAX_SHOWN = 20_000;
 
-function openTarget() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target instanceof HTMLDetailsElement) target.open = true;
-}
 
 function translate(box) {
   const pre = box.querySelector("pre");
@@ -55,9 +51,25 @@ function offerTry(box) {
   box.after(form, place);
 }
 
-const refreshers = [...document.querySelectorAll("#tasks form")].map((form) => wire(form, form.parentElement.querySelector("[data-samples]")));
-document.querySelectorAll("[data-line]").forEach(translate);
-for (const box of document.querySelectorAll("[data-try]")) box.parentElement.addEventListener("toggle", () => offerTry(box), { once: true });
+// An entry gets its functions when it is opened: to prepare all of them would lay out every hidden form of the page.
+const refreshers = [];
+const entries = new Set(document.querySelectorAll(".entry"));
+
+function prepare(entry) {
+  if (!entries.delete(entry)) return;
+  const [form, box] = [entry.querySelector("form"), entry.querySelector("[data-samples]")];
+  if (form) refreshers.push(wire(form, box));
+  else translate(box);
+  if ("try" in box.dataset) offerTry(box);
+}
+
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+  document.querySelectorAll(".entry[open]").forEach(prepare);
+}
+
+document.addEventListener("toggle", ({ target }) => prepare(target), true);
 const keyForm = document.getElementById("key");
 if (keyForm) {
   keyForm.hidden = false;
