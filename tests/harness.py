@@ -52,7 +52,7 @@ def free_port() -> int:
             return port
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 30, every: float = 0.02) -> T:
+def eventually(look: Callable[[], T], *, seconds: float = 60, every: float = 0.02) -> T:
     """Wait until `look` returns a true value and return it; fail after `seconds`."""
     until = time.monotonic() + seconds
     while True:

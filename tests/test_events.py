@@ -279,8 +279,9 @@ def test_a_listener_that_does_not_read_is_left_behind(tmp_path: Path) -> None:
         puppet = Puppet(service)
         with contextlib.closing(Caller(service, f"{puppet.path}/events", narrow=True)) as caller:
             puppet.is_waited_for()
-            puppet.do(*["log " + "x" * 1000] * 600, "end")
+            puppet.do(*["log " + "x" * 1000] * 600)
+            eventually(lambda: not waited_for(service, puppet.id), seconds=60)  # the task runs: the listener was left
+            puppet.do("end")
             eventually(lambda: service.redis.client.hget(service.keys.task(puppet.id), "s") == b"succeeded", seconds=60)
-            eventually(lambda: not waited_for(service, puppet.id))
             assert b"event: done" not in caller.rest()
         assert len(heard(service, puppet.id)) == 502

@@ -56,7 +56,7 @@ def test_nothing_of_it_starts_until_it_is_resumed(path: str, paused: Service) ->
     resumed_at = time.monotonic()
     for task_id in ids:
         assert paused.wait_for(task_id)["status"] == "succeeded"
-    assert time.monotonic() - resumed_at < 5
+    assert time.monotonic() - resumed_at < 20
     assert not paused.http.get(path).json()["paused"]
 
 

@@ -42,7 +42,7 @@ def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> Non
 
 def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
     fresh.start()
-    first, second = (fresh.submit("one_at_a_time", seconds=1) for _ in range(2))
+    first, second = (fresh.submit("one_at_a_time", seconds=3) for _ in range(2))
     fresh.wait_for(first, "running")
     fresh.workers[0].kill()
     fresh.start_worker()

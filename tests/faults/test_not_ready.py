@@ -18,7 +18,7 @@ slow = pytest.mark.slow
 def _refused(service: Service) -> None:
     began = time.monotonic()
     answer = service.http.post("/tasks/ledgered", json={})
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json"), answer.text
     assert int(answer.headers["Retry-After"]) > 0
 

@@ -1,6 +1,7 @@
 """Outages of Redis: no worker dies, running tasks end once, and workers continue."""
 
 import time
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
 import pytest
@@ -46,17 +47,18 @@ def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how:
     assert "Unrecoverable" not in worker.output()
 
 
-def test_a_task_that_reports_and_saves_in_an_outage_succeeds(fresh: Service) -> None:
-    fresh.start(workers=1)
-    reporting = fresh.submit("reports", seconds=3)
-    saving = fresh.submit("saves_late", seconds=1)
-    for task_id in (reporting, saving):
-        fresh.wait_for(task_id, "running")
-    _take_away(fresh, "killed", 2.5)
-    for task_id in (reporting, saving):
-        end = fresh.wait_for(task_id, seconds=30)
-        assert (end["status"], end["deliveries"]) == ("succeeded", 1)
-    assert fresh.http.get(f"/tasks/{saving}/files/late.txt").text == "late"
+def test_a_task_that_reports_and_saves_in_an_outage_succeeds(tmp_path: Path) -> None:
+    with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="60") as service:  # longer than any outage here
+        service.start(workers=1)
+        reporting = service.submit("reports", seconds=3)
+        saving = service.submit("saves_late", seconds=1)
+        for task_id in (reporting, saving):
+            service.wait_for(task_id, "running")
+        _take_away(service, "killed", 2.5)
+        for task_id in (reporting, saving):
+            end = service.wait_for(task_id)
+            assert (end["status"], end["deliveries"]) == ("succeeded", 1)
+        assert service.http.get(f"/tasks/{saving}/files/late.txt").text == "late"
 
 
 @slow

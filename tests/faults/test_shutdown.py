@@ -44,7 +44,7 @@ def test_an_idle_worker_leaves_at_once(fresh: Service) -> None:
     worker.signal(SIGTERM)
     began = time.monotonic()
     assert worker.wait(20) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert fresh.redis.client.zcard(fresh.keys.workers) == 0
     assert not fresh.redis.client.exists(fresh.keys.leader)  # another worker may be elected immediately
 

@@ -1,7 +1,5 @@
 """Batches of maintenance: each is one script, and one that finds less than its size was the last."""
 
-import time
-
 from submitting import submit_many
 
 from server.services.cron import Timing
@@ -14,15 +12,12 @@ def all_of(store: Store, ids: list[str]) -> set[Status | None]:
     return {record and record.status for record in store.tasks.get_many(ids)}
 
 
-def test_ten_thousand_tasks_that_are_due_together_are_queued_within_two_seconds(store: Store) -> None:
+def test_ten_thousand_tasks_that_are_due_together_are_queued_in_fifty_rounds(store: Store) -> None:
     ids = submit_many(store, 10_000, delay=3600)
     store.redis.zadd(store.keys.due, dict.fromkeys(ids, 1), xx=True)
-    began = time.monotonic()
 
-    while store.leases.enqueue_due(200) == 200:
-        pass
+    assert [store.leases.enqueue_due(200) for _ in range(51)] == [200] * 50 + [0]
 
-    assert time.monotonic() - began < 2
     assert all_of(store, ids[::500]) == {Status.QUEUED}
     assert store.queues.waiting(["default"])["default"] == 10_000
 
