@@ -32,9 +32,10 @@ coverage: .venv/.installed-dev
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 4
 
-# Tests that take minutes: large files, the first minute from an empty folder, the long forms of the faults.
+# Tests of more than a few seconds each: kills of workers, slow clients, large files, the first minute from an empty
+# folder. SLOW=--short takes the first of each file.
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 4 -m slow $(SLOW)
 
 # Try the tasks on every picture, PDF and table of a folder: which are read, refused (with the reason) or crash.
 test-corpora: .venv/.installed-dev

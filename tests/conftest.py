@@ -16,13 +16,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharing(config, log)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the short form of the slow tests."""
+    parser.addoption("--short", action="store_true", help="of the slow tests, select only the first of each file")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that need a web server or a worker, and run the fault tests last: they fill the gaps of long files."""
     for item in items:
         if _needs_servers(item):
             item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: item.path.parent.name == "faults")
+    if config.getoption("short"):
+        _deselect_all_but_the_first_slow(config, items)
+
+
+def _deselect_all_but_the_first_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    first = {item.path: item for item in reversed(slow)}
+    left_out = {item for item in slow if first[item.path] is not item}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def _needs_servers(item: pytest.Item) -> bool:

@@ -248,7 +248,7 @@ class Service:
         body: dict[str, Any] = answer.json()
         return body
 
-    def wait_for(self, task_id: str, *statuses: str, seconds: float = 40) -> dict[str, Any]:
+    def wait_for(self, task_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
         """Poll until the task has one of these statuses, or has ended if none is given."""
 
         def look() -> dict[str, Any] | None:
@@ -270,7 +270,7 @@ class Service:
 
         eventually(nothing_left)
 
-    def result(self, task_id: str, seconds: float = 40) -> Any:
+    def result(self, task_id: str, seconds: float = 60) -> Any:
         """Wait for a task to succeed; its result."""
         ended = self.wait_for(task_id, seconds=seconds)
         assert ended["status"] == "succeeded", ended

@@ -83,6 +83,7 @@ def test_keda_finds_the_figures_where_its_recipe_says(behind: Service) -> None:
     assert behind.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
 
 
+@pytest.mark.slow
 def test_hirefire_gets_the_latency_of_the_queue(behind: Service) -> None:
     script = """
 import json
@@ -106,6 +107,7 @@ print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/
     assert (without_token, live) == (404, 200)
 
 
+@pytest.mark.slow
 def test_judoscale_is_told_how_long_tasks_wait(behind: Service) -> None:
     reports: list[dict[str, Any]] = []
 

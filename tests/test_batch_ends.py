@@ -80,6 +80,7 @@ def test_a_batch_that_is_waited_for_in_vain_is_answered_at_its_time(service: Ser
     assert not answer.json()["done"] and answer.headers["Retry-After"] == "1"
 
 
+@pytest.mark.slow
 def test_sixty_clients_that_wait_for_a_batch_take_no_thread(fresh: Service) -> None:
     fresh.env["WEB_THREADS"] = "2"
     fresh.start_web()
@@ -101,6 +102,7 @@ def test_a_batch_without_a_valid_item_has_ended(service: Service) -> None:
     assert (found["done"], found["total"], found["refused"], found["counts"]) == (True, 0, 2, {})
 
 
+@pytest.mark.slow
 def test_a_batch_larger_than_the_quota_ends_with_the_tasks_that_had_room(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "3"
     fresh.start()
@@ -287,7 +289,7 @@ def test_the_webhook_of_a_batch_counts_every_kind_of_end(open_service: Service) 
         eventually(all_but_one_ended, seconds=60)
         assert not receiver.got
         open_service.http.post(f"/batches/{batch_id}/cancel")
-        receiver.wait(seconds=30)
+        receiver.wait()
         data = json.loads(receiver.got[0][1])["data"]
         assert data["done"] and data["refused"] == 1
         assert data["counts"] == ended | {"canceled": 3}
@@ -317,6 +319,7 @@ def test_a_webhook_that_is_not_allowed_refuses_the_batch(service: Service) -> No
     assert answer.json()["errors"][0]["loc"] == ["query", "webhook"]
 
 
+@pytest.mark.slow
 def test_a_batch_ends_once_though_everything_is_killed_while_it_runs(fresh: Service) -> None:
     fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
     fresh.start(workers=2)

@@ -125,6 +125,7 @@ def test_a_repeated_batch_is_answered_item_by_item_again(service: Service) -> No
     assert [each.get("problem") for each in second["items"]] == [each.get("problem") for each in first["items"]]
 
 
+@pytest.mark.slow
 def test_what_there_was_no_room_for_leaves_no_upload_and_is_refused_again(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "1"
     fresh.start_web()

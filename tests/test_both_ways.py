@@ -186,6 +186,7 @@ def _without_ids(found: tuple[int, dict[str, str], str]) -> tuple[int, dict[str,
     return status, kept, re.sub(r'"\d{4}-[^"]*Z"|"position":\d+', "", body)
 
 
+@pytest.mark.slow
 def test_many_submits_at_once_are_all_stored_under_their_owners_and_run(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
         service.start()

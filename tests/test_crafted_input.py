@@ -67,6 +67,7 @@ def test_an_error_says_how_many_more_places_are_wrong(service: Service) -> None:
     assert len(problem["errors"]) + problem["more_errors"] == 102
 
 
+@pytest.mark.slow
 def test_a_body_of_very_many_values_is_refused_before_it_is_validated(service: Service) -> None:
     body = json.dumps({f"k{number}": 1 for number in range(200_000)})
 

@@ -72,6 +72,7 @@ def test_after_it_is_due_a_submit_makes_another_task(service: Service) -> None:
     assert post(service, key, 60).json()["task_id"] == second.json()["task_id"], "the end of the first frees no key"
 
 
+@pytest.mark.slow
 def test_fifty_submits_at_once_make_one_task(service: Service) -> None:
     key, query = new_key(), {"delay": 60}
 
@@ -90,6 +91,7 @@ def test_a_canceled_task_leaves_its_key_free(service: Service) -> None:
     assert post(service, key, 60).json()["task_id"] != first
 
 
+@pytest.mark.slow
 def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) -> None:
     fresh.start_web()
     held = fresh.keys.bytes_held
@@ -109,6 +111,7 @@ def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) 
     assert fresh.redis.client.hget(fresh.keys.unfinished, "local") == b"1"
 
 
+@pytest.mark.slow
 def test_a_moved_task_survives_restarts_of_everything(fresh: Service) -> None:
     fresh.start()
     key = new_key()
@@ -135,6 +138,7 @@ def test_a_waiting_poll_is_told_of_the_new_time(service: Service) -> None:
     assert after.json()["not_before"] == moved.json()["not_before"] > before.json()["not_before"]
 
 
+@pytest.mark.slow
 def test_start_within_moves_on_with_the_task(fresh: Service) -> None:
     fresh.start_web()
     key = new_key()

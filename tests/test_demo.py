@@ -19,6 +19,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield made
 
 
+@pytest.mark.slow
 def test_two_days_of_history_are_listed_and_counted(shop: Service) -> None:
     from examples.demo.history import PastStore, write_history
     from server.settings import load
@@ -37,6 +38,7 @@ def test_two_days_of_history_are_listed_and_counted(shop: Service) -> None:
     assert shop.http.get("/ui/tasks").status_code == shop.http.get("/ui/overview").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_visitor_finds_pictures_tables_failures_and_schedules(shop: Service) -> None:
     from examples.demo.live import Shop
 
@@ -49,6 +51,7 @@ def test_a_visitor_finds_pictures_tables_failures_and_schedules(shop: Service) -
     assert len(shop.http.get("/schedules").json()["schedules"]) == 4
 
 
+@pytest.mark.slow
 def test_a_past_failure_is_grouped_with_those_of_the_running_shop(shop: Service) -> None:
     from examples.demo.history import PastStore, write_history
     from server.settings import load

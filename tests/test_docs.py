@@ -143,6 +143,7 @@ def test_a_schedule(service: Service, folder: Path) -> None:
     assert service.http.get("/schedules/morning").status_code == 404
 
 
+@pytest.mark.slow
 def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
     (shout,) = blocks(README, "Your own task", "python")
     word_count, primes, remind, test = blocks("docs/tasks.md", "Writing tasks", "python")
@@ -257,7 +258,7 @@ def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folde
         (answer,) = shell(submit, folder, port)
         task_id = httpx.Response(202, text=answer).json()["task_id"]
         status = f"http://127.0.0.1:{port}/tasks/{task_id}"
-        eventually(lambda: httpx.get(status).json()["done"], seconds=30)
+        eventually(lambda: httpx.get(status).json()["done"])
         shell(follow, folder, port, TASK_ID=task_id)
 
         with Image.open(folder / "thumb") as thumb:

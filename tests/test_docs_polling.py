@@ -74,6 +74,7 @@ def test_the_loop_in_javascript(service: Service) -> None:
     assert refused.returncode != 0 and "unknown-task" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -> None:
     (call,) = blocks(PAGE, "Webhooks")
     (verify,) = blocks(PAGE, "Webhooks", "python")

@@ -38,6 +38,7 @@ def test_a_retry_that_a_function_raises_itself_is_one(service: Service) -> None:
     assert service.wait_for(task_id, "retrying", "failed")["status"] == "retrying"
 
 
+@pytest.mark.slow
 def test_a_celery_task_that_replaces_itself_ends_with_the_result_of_the_other(fresh: Service) -> None:
     fresh.env |= {"TASK_MODULES": "sample_tasks,plain_tasks"}
     fresh.start()
@@ -106,6 +107,7 @@ def picture(service: Service, task: str, image: bytes, **values: str) -> dict[st
     return service.wait_for(answer.json()["task_id"], seconds=120)
 
 
+@pytest.mark.slow
 def test_a_child_that_has_written_large_pictures_reads_those_of_others(fresh: Service) -> None:
     fresh.env["WORKER_CONCURRENCY"] = "1"
     fresh.start()
@@ -128,6 +130,7 @@ def changes({parameters}) -> str:
 """
 
 
+@pytest.mark.slow
 def test_a_task_whose_signature_has_changed_since_fails_with_the_name_of_the_field(fresh: Service) -> None:
     def deploy(parameters: str) -> None:
         (fresh.folder / "changing.py").write_text(LATER.format(parameters=parameters))

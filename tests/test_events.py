@@ -90,6 +90,7 @@ def test_an_event_arrives_when_it_happens(told: Service, puppet: Puppet) -> None
         assert told.status(puppet.id)["status"] == "running"
 
 
+@pytest.mark.slow
 def test_a_task_is_heard_from_the_queue_on(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS) as service:
         service.start_web()
@@ -126,6 +127,7 @@ def test_whoever_comes_back_hears_exactly_what_was_missed(told: Service, puppet:
     assert len({event.id for event in everything}) == len(everything)
 
 
+@pytest.mark.slow
 def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(told: Service, puppet: Puppet) -> None:
     puppet.do(*[f"log {number}" for number in range(30)])
     got: list[ServerSentEvent] = []
@@ -201,6 +203,7 @@ def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(t
     puppet.id = silent
 
 
+@pytest.mark.slow
 def test_streams_hold_no_thread_and_one_connection_to_redis(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service, contextlib.ExitStack() as stack:
         service.start()
@@ -214,6 +217,7 @@ def test_streams_hold_no_thread_and_one_connection_to_redis(tmp_path: Path) -> N
         assert [brief(list(stream)) for stream in streams] == [[("progress", "0"), ("log", "to all"), *END]] * 20
 
 
+@pytest.mark.slow
 def test_without_room_a_stream_is_what_there_is_now(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as service:
         service.start()
@@ -224,6 +228,7 @@ def test_without_room_a_stream_is_what_there_is_now(tmp_path: Path) -> None:
         assert brief(heard(service, puppet.id, now[-1].id)) == [("log", "more"), *END]
 
 
+@pytest.mark.slow
 def test_a_listener_that_goes_away_frees_its_place(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="1") as service:
         service.start()
@@ -239,6 +244,7 @@ def test_a_listener_that_goes_away_frees_its_place(tmp_path: Path) -> None:
             assert brief(list(events))[-1] == ("done", "succeeded")
 
 
+@pytest.mark.slow
 def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5") as service:
         service.start()
@@ -254,6 +260,7 @@ def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path)
             assert brief(list(events))[-3:] == [("log", "again"), *END]
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_ends_its_streams_and_they_go_on_with_the_next(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS) as service:
         service.start()
@@ -272,6 +279,7 @@ def test_a_server_that_stops_ends_its_streams_and_they_go_on_with_the_next(tmp_p
         assert brief(heard(service, puppet.id, got[-1].id)) == [("log", "after"), *END]
 
 
+@pytest.mark.slow
 def test_a_listener_that_does_not_read_is_left_behind(tmp_path: Path) -> None:
     """It holds a thread for a moment, not the others' threads for good; it comes back to where it was."""
     with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service:

@@ -116,6 +116,7 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Serv
     assert found.redis.client.get("test:runs:early") == b"1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [
@@ -134,6 +135,7 @@ def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
     assert found.status(task_id)["task"] == "found_tasks.add"
 
 
+@pytest.mark.slow
 def test_the_command_celery_call_makes_a_record(found: Service) -> None:
     command = ["celery", "-A", "wsgi", "call", "found_tasks.echo", "--args", '["hi"]']
     done = subprocess.run(command, cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=60, check=True)
@@ -147,6 +149,7 @@ def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(found: Serv
     assert found.result(child) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("canvas", "result"),
     [
@@ -172,6 +175,7 @@ for made in (noted.delay("fail"), error.delay("missing")):
     assert python(found, code) == "found_tasks Broken('for good') builtins KeyError('missing')"
 
 
+@pytest.mark.slow
 def test_a_process_of_the_project_follows_a_task_by_its_id(found: Service) -> None:
     """As its own routes do: `AsyncResult(id)` in another request, with state and info."""
     code = """

@@ -100,6 +100,7 @@ def test_without_a_login_the_answer_is_401_and_public_routes_answer(shop: Shop) 
         assert anyone.get("/tasks").status_code == 404  # the host's own
 
 
+@pytest.mark.slow
 def test_an_api_key_of_the_command_works_beside_the_login(shop: Shop) -> None:
     command = shop.flask("coatcheck", "keys", "create", "--owner", "robot", "--role", "submit")
     made = subprocess.run(command, env=shop.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
@@ -145,6 +146,7 @@ def test_a_wrong_setting_stops_the_application_with_a_sentence() -> None:
         Coatcheck(Flask("no_settings"), owner=lambda: None, url_prefix="jobs")
 
 
+@pytest.mark.slow
 def test_the_documented_application_answers(shop: Shop) -> None:
     (code,) = blocks("docs/embedding.md", "A Flask extension", "python")
     show = """

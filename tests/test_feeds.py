@@ -269,6 +269,7 @@ def make_key(service: Service, owner: str) -> str:
     return service.store.api_keys.create(owner, Role.ADMIN if owner == "root" else Role.SUBMIT)
 
 
+@pytest.mark.slow
 def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign: Foreign) -> None:
     url = "postgresql://user:secret-word@127.0.0.1:1/none"
     with Service(tmp_path, DATABASE_URL=url, ALLOW_PRIVATE_ADDRESSES="true") as service:
@@ -282,6 +283,7 @@ def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign
         assert not any("secret-word" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_who_reads_does_not_wait_for_one_that_writes(tmp_path: Path, foreign: Foreign) -> None:
     file = tmp_path / "feeds.sqlite"
     with Service(tmp_path, DATABASE_URL=f"sqlite:///{file}", ALLOW_PRIVATE_ADDRESSES="true") as service:

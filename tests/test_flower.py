@@ -17,7 +17,7 @@ def flower(service: Service) -> Iterator[httpx.Client]:
     env = {**service.env, "FLOWER_UNAUTHENTICATED_API": "true"}
     process = Process(command, service.folder / "flower.log", env)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        eventually(lambda: _answers(client), seconds=30)
+        eventually(lambda: _answers(client))
         yield client
     process.kill()
 
@@ -48,6 +48,7 @@ def test_flower_reads_results_from_our_records(service: Service, flower: httpx.C
     assert (answer["state"], answer["result"]) == ("SUCCESS", 0.5)
 
 
+@pytest.mark.slow
 def test_inspect_active_shows_what_runs(service: Service) -> None:
     task_id = service.submit("reports", seconds=20)
     service.wait_for(task_id, "running")
@@ -57,6 +58,7 @@ def test_inspect_active_shows_what_runs(service: Service) -> None:
     assert task_id in answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["active", "conf", "registered", "report", "reserved", "scheduled", "stats"])
 def test_a_worker_answers_every_inspection(service: Service, command: str) -> None:
     worker = service.workers[0]

@@ -82,6 +82,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_python_client_submits_json_and_a_form_and_reads_the_results(
     service: Service, tmp_path: Path, picture: Path
 ) -> None:

@@ -34,6 +34,7 @@ def _alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [0, 2])
 @pytest.mark.parametrize("number", [Signals.SIGINT, Signals.SIGKILL])
 def test_a_signal_ends_every_process_that_a_test_started(tmp_path: Path, number: Signals, processes: int) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 from harness import Service, eventually
 
 from server.store.submit import IdempotencyKey
@@ -111,6 +112,7 @@ def test_fifty_requests_at_once_under_one_key_make_one_task(service: Service) ->
     assert len(service.http.get("/tasks", params={"tag": tag}).json()["tasks"]) == 1
 
 
+@pytest.mark.slow
 def test_a_key_survives_a_crash_of_the_web_process(fresh: Service) -> None:
     web = fresh.start_web()
     headers = key()

@@ -66,6 +66,7 @@ def test_an_admin_knows_an_issued_id_whoever_its_owner_is() -> None:
         assert not ids.issued(made[:place] + letter + made[place + 1 :], None, KEY)
 
 
+@pytest.mark.slow
 def test_a_batch_is_listed_and_queued_in_its_own_order(fresh: Service) -> None:
     fresh.start_web()
     items = [{"task": "divide", "input": {"x": 1, "y": 2}}] * 300

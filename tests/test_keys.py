@@ -340,7 +340,7 @@ def serving(service: Service, folder: Path, **env: str) -> Iterator[tuple[str, P
     port, log = free_port(), folder / "web.log"
     web = Process(shlex.split(PROCFILE["web"]), log, service.env | env | {"PORT": str(port)})
     try:
-        eventually(lambda: reachable(port), seconds=20)
+        eventually(lambda: reachable(port))
         yield f"http://127.0.0.1:{port}", log
     finally:
         web.kill()
@@ -394,7 +394,7 @@ def test_loopback_may_be_ipv6(service: Service, tmp_path: Path) -> None:
             except httpx.TransportError:
                 return False
 
-        eventually(answers, seconds=20)
+        eventually(answers)
     finally:
         web.terminate()
         web.wait(30)
@@ -448,6 +448,7 @@ def test_a_page_of_an_origin_that_a_setting_names_may(tmp_path: Path) -> None:
         assert "Origin" in refused.headers["Vary"]
 
 
+@pytest.mark.slow
 def test_an_emptied_redis_does_not_open_the_api(fresh: Service) -> None:
     manage(fresh, "create", "--owner", "alice", "--role", "submit")
     fresh.start_web()

@@ -150,6 +150,7 @@ def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> No
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "until"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thousands", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path: Path, thousands: int) -> None:
     many = {"MAX_WAITING_PER_OWNER": "200000", "MAX_WAITING_PER_QUEUE": "200000"}
@@ -166,8 +167,15 @@ def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path:
 
 
 def _asked_of_redis(service: Service, path: str) -> tuple[dict[str, int], int]:
-    """Return the number of each Redis command for a page, and the number of bytes in the answers."""
-    service.http.get(path)  # what is asked for once by a process, or once a second, is known
+    """Return the number of each Redis command for a page, and the number of bytes in the answers.
+
+    Of several requests the one with the fewest: a process also asks for some things once a second.
+    """
+    service.http.get(path)
+    return min((_asked_once(service, path) for _ in range(5)), key=lambda asked: (sum(asked[0].values()), asked[1]))
+
+
+def _asked_once(service: Service, path: str) -> tuple[dict[str, int], int]:
     service.redis.client.config_resetstat()
     assert service.http.get(path).status_code == 200
     calls = {name: each["calls"] for name, each in service.redis.client.info("commandstats").items()}

@@ -85,8 +85,9 @@ def test_a_message_carries_no_input(service: Service) -> None:
     assert set(embed.values()) == {None}
 
 
+@pytest.mark.slow
 def test_celerys_own_tools_see_the_task(service: Service) -> None:
-    task_id = service.submit("reports", seconds=20)
+    task_id = service.submit("reports", seconds=120)
     service.wait_for(task_id, "running")
     command = [sys.executable, "-m", "celery", "-A", "wsgi", "inspect", "active", "--json"]
 
@@ -94,7 +95,7 @@ def test_celerys_own_tools_see_the_task(service: Service) -> None:
         done = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
         return [task for tasks in json.loads(done.stdout).values() for task in tasks if task["id"] == task_id]
 
-    (active,) = eventually(inspected, seconds=20)
+    (active,) = eventually(inspected)
 
     assert (active["name"], active["args"], active["kwargs"]) == ("reports", [], {})
     service.http.post(f"/tasks/{task_id}/cancel")

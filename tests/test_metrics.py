@@ -37,6 +37,7 @@ def figures(answer: httpx.Response) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_both_web_processes_count_the_same(two: Service) -> None:
     for number in range(10):  # each on a connection of its own, so that both processes take some
         with httpx.Client(base_url=two.url) as client:
@@ -77,6 +78,7 @@ def test_what_waits_and_what_runs_is_told(two: Service) -> None:
         two.wait_for(each)
 
 
+@pytest.mark.slow
 def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
     fresh.start_web()
     without = fresh.http.get("/health/ready")
@@ -91,7 +93,7 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
     assert (unread.status_code, unread.json()["detail"]) == (503, "No worker reads the queue reports.")
 
     worker.signal(SIGTERM)
-    eventually(lambda: fresh.http.get("/health/ready").status_code == 503, seconds=30)
+    eventually(lambda: fresh.http.get("/health/ready").status_code == 503)
 
     fresh.redis.process.kill()
     gone: Any = fresh.http.get("/health/ready")
@@ -99,6 +101,7 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
     assert fresh.http.get("/health/live").json() == {"status": "live"}
 
 
+@pytest.mark.slow
 def test_a_web_process_opens_no_more_connections_than_the_readme_says(fresh: Service) -> None:
     fresh.start_web()
     with ThreadPoolExecutor(30) as clients:
@@ -124,6 +127,7 @@ def test_wait_and_run_times_are_histograms(two: Service) -> None:
     assert 0.5 < found[name("sum", "")] - before[name("sum", "")] < 2.5
 
 
+@pytest.mark.slow
 def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> None:
     task_id = two.submit("divide", x=1, y=2)
     two.wait_for(task_id)
@@ -153,7 +157,7 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
             assert f"{answer.status_code // 100}xx" == status, answer.text
         expected[method if route != "*" else "*", route, status] += 6
 
-    eventually(lambda: {each: counted(*each) - before[each] for each in expected} == expected, seconds=15)
+    eventually(lambda: {each: counted(*each) - before[each] for each in expected} == expected)
 
 
 def test_a_server_tells_what_its_maintenance_did_and_what_it_uses(two: Service) -> None:

@@ -108,6 +108,7 @@ def unreached(crawl: Crawl) -> list[str]:
     return [part for part in (*parts, *pages) if part not in seen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", DISPATCHED)
 def test_every_address_works_below_a_prefix_of_another_application(
     keyed: tuple[Service, str], host: str, tmp_path: Path
@@ -116,12 +117,14 @@ def test_every_address_works_below_a_prefix_of_another_application(
         assert unreached(visit(*keyed, f"{url}/jobs")) == []
 
 
+@pytest.mark.slow
 def test_every_address_works_beside_django(keyed: tuple[Service, str], tmp_path: Path) -> None:
     with hosted(keyed[0], "waitress", "beside_django", tmp_path, "/jobs/health/live") as url:
         assert unreached(visit(*keyed, f"{url}/jobs")) == []
         assert httpx.get(url).status_code == 418
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("told", "strips"), TOLD)
 @pytest.mark.parametrize("proxy", ["nginx", "apache"])
 def test_every_address_works_behind_a_proxy(

@@ -109,6 +109,7 @@ def assert_whole(doc: dict[str, Any]) -> None:
 # The document and the app
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_openapi() -> None:
     assert_whole(document())
 

@@ -219,6 +219,7 @@ def test_a_new_attempt_goes_on_with_the_numbers_and_drops_the_items_before(told:
     assert [item["value"] for item in items_of(heard(told, task_id))] == [f"2/{at}" for at in range(10)]
 
 
+@pytest.mark.slow
 def test_a_poller_and_a_listener_survive_a_killed_worker(lonely: Service) -> None:
     task_id = lonely.submit("yields_again", number=2_000, end="waits")
     happens(lonely, b"half")
@@ -282,6 +283,7 @@ def test_the_items_before_a_failure_are_kept(told: Service) -> None:
     assert [values(polled(told, task_id)) for task_id in (late, wrong, large)] == [[1]] * 3
 
 
+@pytest.mark.slow
 def test_output_over_the_quota_ends_the_task(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_BYTES_PER_OWNER="200000") as service:
         service.start()

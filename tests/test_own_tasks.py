@@ -48,7 +48,7 @@ def test_an_existing_celery_task_gets_a_schema_and_validation(shop: Service) -> 
 
 def test_a_bound_celery_task_retries_as_it_did(shop: Service) -> None:
     task_id = shop.submit("sync_stock", warehouse="Kiel", fails=2)
-    ended = shop.wait_for(task_id, seconds=30)
+    ended = shop.wait_for(task_id)
     assert (ended["status"], ended["retries"], ended["error"]) == ("succeeded", 2, None)
     assert shop.http.get(f"/tasks/{task_id}/result").json()["result"] == "Kiel: 3 calls"
 
@@ -68,6 +68,7 @@ def test_a_task_that_keeps_a_core_busy_does_not_stop_the_api(shop: Service) -> N
     assert shop.result(busy, seconds=60) == 838596693108
 
 
+@pytest.mark.slow
 def test_celery_own_inspection_sees_our_tasks(shop: Service) -> None:
     import subprocess
 
@@ -78,6 +79,7 @@ def test_celery_own_inspection_sees_our_tasks(shop: Service) -> None:
     assert "* add" in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_worker_takes_tasks_of_every_queue_that_a_kind_names(fresh: Service) -> None:
     fresh.env["TASK_MODULES"] = "client_tasks"
     fresh.start()

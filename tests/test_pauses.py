@@ -150,6 +150,7 @@ def test_an_unknown_name_is_not_found(method: str, path: str, service: Service) 
     assert service.http.request(method, path).status_code == 404
 
 
+@pytest.mark.slow
 def test_only_an_admin_may_pause(fresh: Service) -> None:
     keys = fresh.store.api_keys
     admin, submit = keys.create("root", Role.ADMIN), keys.create("alice", Role.SUBMIT)
@@ -162,6 +163,7 @@ def test_only_an_admin_may_pause(fresh: Service) -> None:
             assert answer.status_code in (200, 204)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/ledgered"])
 def test_what_a_worker_has_fetched_already_does_not_start_and_keeps_its_place(path: str, fresh: Service) -> None:
     fresh.start_web()
@@ -188,6 +190,7 @@ def test_what_a_worker_has_fetched_already_does_not_start_and_keeps_its_place(pa
     assert [set(order[at : at + 2]) for at in (0, 2, 4)] == [set(ids[at : at + 2]) for at in (0, 2, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/divide"])
 def test_a_child_that_claims_its_next_task_itself_stops_at_a_pause(path: str, fresh: Service) -> None:
     fresh.start_web()
@@ -207,6 +210,7 @@ def test_a_child_that_claims_its_next_task_itself_stops_at_a_pause(path: str, fr
     assert sum(fresh.status(task_id)["deliveries"] for task_id in ids) == 300
 
 
+@pytest.mark.slow
 def test_pauses_cancels_and_kills_together_lose_nothing(fresh: Service) -> None:
     fresh.start()
     ids: list[str] = []
@@ -231,6 +235,7 @@ def test_pauses_cancels_and_kills_together_lose_nothing(fresh: Service) -> None:
     assert not fresh.redis.client.exists(fresh.keys.throttles, fresh.keys.pauses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/divide"])
 def test_a_pause_survives_restarts_of_everything(path: str, fresh: Service) -> None:
     fresh.start()

@@ -109,7 +109,7 @@ def test_a_queue_with_an_expiry_expires_when_it_is_not_used(fresh: Service, conn
     receive(connection, queue).ack()
     assert 1000 < fresh.redis.client.pttl("brief") <= 2000
     lists = ("brief", "brief\x06\x161", "brief\x06\x162", fresh.keys.bell("brief"))
-    eventually(lambda: not fresh.redis.client.exists(*lists), seconds=4)
+    eventually(lambda: not fresh.redis.client.exists(*lists))
 
 
 def test_one_message_is_read_without_a_consumer(fresh: Service, connection: Connection) -> None:
@@ -133,6 +133,7 @@ def test_a_consumer_without_acknowledgement_leaves_nothing_behind(fresh: Service
     assert not fresh.redis.client.exists("unacked", "unacked_index")
 
 
+@pytest.mark.slow
 def test_celerys_inspect_leaves_no_keys(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
     fresh.start_worker()
@@ -158,6 +159,7 @@ with ThreadPoolExecutor(20) as threads:
 """
 
 
+@pytest.mark.slow
 def test_many_threads_of_an_application_submit_plain_tasks_and_wait_for_them(fresh: Service) -> None:
     fresh.env["TASK_MODULES"] = "plain_tasks"
     fresh.start_worker()

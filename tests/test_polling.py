@@ -33,6 +33,7 @@ def test_the_wait_for_a_start_follows_from_place_slots_and_run_time(
     assert Throughput(slots, running, {"slow": 10.0}).seconds_to_start("slow", position) == seconds
 
 
+@pytest.mark.slow
 def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Service) -> None:
     fresh.redis.client.hset(fresh.keys.recent, mapping={"ledgered": 1500, "nothing": 60_000})
     fresh.redis.client.hset(
@@ -78,6 +79,7 @@ def test_a_scheduled_task_says_when_it_is_due(service: Service) -> None:
     service.http.post("/bulk/cancel", params={"task": "divide", "status": "scheduled"})
 
 
+@pytest.mark.slow
 def test_the_first_poll_of_a_queued_task_is_one_call_to_redis(fresh: Service) -> None:
     fresh.start_web()
     ids = [fresh.submit("nothing") for _ in range(50)]
@@ -112,6 +114,7 @@ def drain(service: Service, count: int, **options: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured: Any) -> None:
     def used() -> int:
         measured.memory_purge()
@@ -139,7 +142,7 @@ def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: An
     before = kept()
     drain(fresh, 300, ttl=1, tag=["red", "blue"])
 
-    eventually(lambda: kept() == before, seconds=30)
+    eventually(lambda: kept() == before)
 
 
 def test_a_poll_that_finds_nothing_new_is_304_and_still_says_when_to_come_back(service: Service) -> None:

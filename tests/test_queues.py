@@ -99,6 +99,7 @@ def test_what_is_told_is_as_described(busy: Service) -> None:
         assert fits(busy, schema, busy.http.get(path).json())
 
 
+@pytest.mark.slow
 def test_only_an_admin_is_told(fresh: Service) -> None:
     from server.store.api_keys import Role
 

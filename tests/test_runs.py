@@ -3,6 +3,7 @@
 from signal import SIGTERM
 from typing import Any
 
+import pytest
 from harness import Service, eventually
 
 
@@ -33,15 +34,16 @@ def test_a_run_whose_process_died_is_told_from_one_that_failed(service: Service)
     assert (ended["status"], endings(ended)) == ("failed", ["crashed", "crashed"])
 
 
+@pytest.mark.slow
 def test_runs_of_a_worker_that_was_stopped_and_of_one_that_fell_silent(fresh: Service) -> None:
     fresh.start()
     task_id = fresh.submit("reports", seconds=120)
     fresh.wait_for(task_id, "running")
     fresh.workers[0].signal(SIGTERM)
     fresh.start_worker()
-    eventually(lambda: fresh.status(task_id)["deliveries"] == 2, seconds=30)
+    eventually(lambda: fresh.status(task_id)["deliveries"] == 2)
     fresh.workers[1].kill()
     fresh.start_worker()
-    eventually(lambda: fresh.status(task_id)["deliveries"] == 3, seconds=30)
+    eventually(lambda: fresh.status(task_id)["deliveries"] == 3)
     assert endings(fresh.status(task_id)) == ["handed_back", "lost"]
     fresh.http.post(f"/tasks/{task_id}/cancel")

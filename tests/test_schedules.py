@@ -360,6 +360,7 @@ def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Se
     assert show(service, "blocked")["error"] is None
 
 
+@pytest.mark.slow
 def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -> None:
     fresh.start()
     put_on(fresh, "hourly", every=3600)
@@ -391,6 +392,7 @@ def sweeping(service: Service) -> Process:
     return next(worker for worker in service.workers if b'"pid": %d,' % worker.pid in output)
 
 
+@pytest.mark.slow
 def test_each_tick_fires_once_whoever_dies_and_an_outage_of_everything_is_caught_up_once(fresh: Service) -> None:
     fresh.start(workers=2)
     created = moment(put_on(fresh, "steady", every=1)["created_at"])

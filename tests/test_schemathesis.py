@@ -35,6 +35,7 @@ def check(service: Service, *options: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_server_does_what_its_document_says(guarded: Service) -> None:
     check(guarded, "--phases", "examples,fuzzing,stateful", "--max-examples", "3")
 

@@ -236,6 +236,7 @@ def test_a_url_to_unsubscribe_is_checked_before_anything_is_sent(post: Service, 
     assert error["detail"] == "The unsubscribe_url for gus@example.org is not an https URL. Nothing was sent."
 
 
+@pytest.mark.slow
 def test_bodies_are_seven_bit_and_addresses_beyond_ascii_need_smtputf8(tmp_path: Path) -> None:
     with MailServer() as plain, MailServer(extensions=("8BITMIME", "SMTPUTF8")) as able:
         settings = {"SMTP_URL": f"smtp://127.0.0.1:{plain.port}", "MAIL_FROM": FROM}
@@ -273,6 +274,7 @@ def test_without_a_mail_server_the_task_says_what_to_set(service: Service) -> No
     assert "SMTP_URL" in error["detail"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
     people = [f"p{n}@example.org" for n in range(5)] + ["hold@example.org"] + [f"q{n}@example.org" for n in range(5)]
     with MailServer() as server:
@@ -305,6 +307,7 @@ def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(post: Service, server: 
     assert sum(server.got()[one] for one in people) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 def test_the_password_goes_over_tls_alone_and_nowhere_else(tmp_path: Path, scheme: str) -> None:
     certificate = make_certificate(tmp_path)
@@ -326,6 +329,7 @@ def test_the_password_goes_over_tls_alone_and_nowhere_else(tmp_path: Path, schem
             assert not any("wrong@" in text or "p@ss" in text or "shop%40" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_a_relay_with_a_certificate_of_its_own_is_trusted_by_a_setting_and_refused_without(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     with (

@@ -155,6 +155,7 @@ def test_a_wrong_setting_of_a_task_stops_each_process(service: Service, tmp_path
     assert "swordfish" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", ["web", "worker"])
 def test_a_module_of_tasks_that_is_not_there_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
     said = refusal(service, process, tmp_path, TASK_MODULES="sample_tasks,not_there")

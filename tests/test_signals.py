@@ -130,7 +130,7 @@ def count_events(heard: Service, exporter: Exporter) -> None:
     def complete() -> bool:
         return all(len(exporter.seen[task_id]) == len(events) for task_id, events in expected.items())
 
-    eventually(complete, seconds=40)
+    eventually(complete)
     for task_id, events in expected.items():
         assert sorted(exporter.seen[task_id]) == sorted(events)
     assert exporter.counted["task-sent", "divide"] == 2

@@ -118,6 +118,7 @@ def test_clients_that_keep_a_closed_connection_open_hold_nobody_up(served: Servi
 # -- their deadlines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "status"),
     [
@@ -136,6 +137,7 @@ def test_what_is_not_gone_on_with_is_answered_after_ten_seconds(served: Service,
     assert b"application/problem+json" in answer and b"\r\nConnection: close\r\n" in answer
 
 
+@pytest.mark.slow
 def test_bytes_that_trickle_do_not_move_the_deadline_of_a_head(served: Service) -> None:
     with connect(served) as client:
         began = time.monotonic()
@@ -149,6 +151,7 @@ def test_bytes_that_trickle_do_not_move_the_deadline_of_a_head(served: Service) 
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 def test_a_download_that_nobody_reads_is_broken_off_and_one_that_is_read_slowly_is_not(
     served: Service, output: str
 ) -> None:
@@ -177,6 +180,7 @@ def read_rest(client: socket.socket, total: int) -> bytes:
     return found
 
 
+@pytest.mark.slow
 def test_a_stalled_upload_gives_its_thread_to_one_that_waits(served: Service) -> None:
     with many(served, HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 70_000):
         began = time.monotonic()
@@ -190,6 +194,7 @@ def test_a_stalled_upload_gives_its_thread_to_one_that_waits(served: Service) ->
 # -- many connections
 
 
+@pytest.mark.slow
 def test_the_oldest_idle_connection_is_closed_where_there_are_too_many(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         limits = ["prlimit", f"--nofile={100 + 20}"]
@@ -287,6 +292,7 @@ def test_a_client_that_resets_its_connection_is_not_an_error(served: Service) ->
     assert "connection.failed" not in served.web.output()
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_breaks_off_nothing(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as service:
         service.start()
@@ -319,13 +325,14 @@ def test_a_reload_breaks_off_nothing(served: Service) -> None:
     eventually(lambda: before not in served.web.children())
 
 
+@pytest.mark.slow
 def test_a_loop_that_hangs_is_replaced(tmp_path: Path) -> None:
     with Service(tmp_path, GUNICORN_CMD_ARGS="--timeout 2") as service:
         service.start_web()
         assert service.web is not None
         [before] = service.web.children()
         os.kill(before, signal.SIGSTOP)
-        eventually(lambda: before not in service.web.children(), seconds=20)
+        eventually(lambda: before not in service.web.children())
         service.http.close()
         service.http = httpx.Client(base_url=service.url, timeout=30)
         eventually(service._live)
@@ -334,6 +341,7 @@ def test_a_loop_that_hangs_is_replaced(tmp_path: Path) -> None:
 # -- TLS
 
 
+@pytest.mark.slow
 def test_connections_may_be_encrypted(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -357,6 +365,7 @@ def test_connections_may_be_encrypted(tmp_path: Path) -> None:
 # -- other servers
 
 
+@pytest.mark.slow
 def test_any_other_wsgi_server_serves_the_application_too(served: Service) -> None:
     script = """
 import threading, urllib.request

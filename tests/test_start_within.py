@@ -28,6 +28,7 @@ def ends_unstarted(service: Service, task_id: str) -> None:
     assert not any(task_id.encode() in line for line in service.redis.client.lrange("test:ledger", 0, -1))
 
 
+@pytest.mark.slow
 def test_a_task_that_waited_too_long_is_canceled_and_says_why(idle: Service) -> None:
     late, patient = submit(idle, "start_within=0.5"), submit(idle, "start_within=60")
     time.sleep(1)
@@ -52,6 +53,7 @@ def test_a_task_whose_turn_does_not_come_in_time_is_canceled_while_others_run(se
     assert service.status(first)["status"] == "running"
 
 
+@pytest.mark.slow
 def test_a_task_whose_worker_is_killed_runs_again_after_the_deadline(fresh: Service) -> None:
     worker = fresh.start().workers[0]
     task_id = submit(fresh, "start_within=2", seconds=1)
@@ -63,6 +65,7 @@ def test_a_task_whose_worker_is_killed_runs_again_after_the_deadline(fresh: Serv
     assert (ended["status"], ended["deliveries"]) == ("succeeded", 2)
 
 
+@pytest.mark.slow
 def test_batches_schedules_and_retries_keep_it(idle: Service) -> None:
     item = {"task": "ledgered", "options": {"start_within": 0.5}}
     [answer] = idle.http.post("/batches", json={"items": [item]}).json()["items"]

@@ -52,6 +52,7 @@ def asked(service: Service) -> int:
     return int(service.redis.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 
 
+@pytest.mark.slow
 def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
@@ -62,6 +63,7 @@ def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: 
     assert asked(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again from time to time
 
 
+@pytest.mark.slow
 def test_a_cancel_is_seen_by_the_next_poll_of_each_process(watched: Service) -> None:
     for _ in range(5):
         task_id = submit(watched, delay=600)
@@ -78,6 +80,7 @@ def test_a_deleted_task_is_gone_for_the_next_poll_of_each_process(watched: Servi
     assert {answer.status_code for answer in polls(watched, task_id)} == {410}
 
 
+@pytest.mark.slow
 def test_progress_that_is_stored_is_in_the_next_poll_of_each_process(watched: Service) -> None:
     puppet = Puppet(watched)
 
@@ -136,9 +139,9 @@ def test_a_redis_that_says_nothing_any_more_is_said_within_seconds(lonely: Servi
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
     lonely.redis.process.signal(signal.SIGSTOP)
-    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 503, seconds=30)
+    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 503)
     lonely.redis.process.signal(signal.SIGCONT)
-    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200, seconds=30)
+    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
 
 
 def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
@@ -150,6 +153,7 @@ def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
     assert {answer.json()["deliveries"] for answer in polls(lonely, task_id, 10) if answer.status_code == 200} == {7}
 
 
+@pytest.mark.slow
 def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         keys = service.store.api_keys
@@ -161,6 +165,7 @@ def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -
         assert [service.http.get(path, headers=bob).status_code for _ in range(5)] == [404] * 5
 
 
+@pytest.mark.slow
 def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None:
     items = [{"task": "divide", "input": {"x": 1, "y": 2}, "options": {"delay": 600}}] * 100
     ids: list[str] = []
@@ -173,6 +178,7 @@ def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None
     assert lonely.status(ids[0])["status"] == "scheduled"
 
 
+@pytest.mark.slow
 def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: Service) -> None:
     task_id = submit(lonely)
     before = asked(lonely)

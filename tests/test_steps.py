@@ -25,6 +25,7 @@ def reaches(service: Service, task_id: str, word: str) -> None:
     eventually(lambda: any(word.encode() in line for line in service.redis.client.lrange(LEDGER, 0, -1)))
 
 
+@pytest.mark.slow
 def test_a_run_after_a_killed_worker_continues_behind_its_last_step(fresh: Service) -> None:
     fresh.start()
     task_id = fresh.submit("in_steps", end="waits")
@@ -105,6 +106,7 @@ def test_the_value_of_a_step_has_its_declared_type_in_every_attempt() -> None:
     assert calls == ["page", "page", "days"]
 
 
+@pytest.mark.slow
 def test_a_test_gives_the_steps_of_an_earlier_attempt() -> None:
     known = {"number 1": "0" * 32, "number 2": "1" * 32, "number 3": "2" * 32}
 

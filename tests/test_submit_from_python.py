@@ -45,6 +45,7 @@ def submit(client: Client, task: str, **given: object) -> str:
     return client.submit(task, given, owner="local").id
 
 
+@pytest.mark.slow
 def test_a_script_submits_a_file_and_waits_for_the_result(service: Service, tmp_path: Path) -> None:
     Image.new("RGB", (400, 200), "teal").save(tmp_path / "cat.jpg")
     (code,) = blocks("docs/embedding.md", "Submit from Python", "python")
@@ -112,6 +113,7 @@ def test_bytes_paths_and_lists_of_files_are_uploads(service: Service, client: Cl
     assert client.ticket(submit(client, "count_files", files=files)).result(timeout=30) == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_same_idempotency_key_gives_the_first_ticket(service: Service) -> None:
     code = """
         from server import submit
@@ -120,6 +122,7 @@ def test_the_same_idempotency_key_gives_the_first_ticket(service: Service) -> No
     assert run(service, code) == "1"
 
 
+@pytest.mark.slow
 def test_threads_and_forked_children_submit_at_the_same_time(service: Service) -> None:
     code = """
         import os, sys, threading
@@ -149,6 +152,7 @@ def test_threads_and_forked_children_submit_at_the_same_time(service: Service) -
     assert run(service, code) == str([0] * 12)
 
 
+@pytest.mark.slow
 def test_a_django_view_submits_its_uploaded_file(service: Service) -> None:
     code = """
         import django
@@ -181,6 +185,7 @@ def test_the_imports_of_a_task_module_stay_cheap() -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_repeated_submits_its_tasks_once(fresh: Service) -> None:
     fresh.start()
     parent = fresh.submit("submits_others", number=5)

@@ -54,6 +54,7 @@ def test_an_id_that_does_not_exist_has_its_problem_in_its_place(service: Service
     assert [each["task_id"] for each in tasks] == [unknown, known, expired, "x"]
 
 
+@pytest.mark.slow
 def test_a_task_of_another_owner_is_unknown(fresh: Service) -> None:
     mine, other = (fresh.store.api_keys.create(owner, Role.SUBMIT) for owner in ("ann", "bob"))
     fresh.start_web()
@@ -102,6 +103,7 @@ def test_a_query_that_waits_in_vain_is_answered_at_its_time(service: Service) ->
     assert [each["status"] for each in answer.json()["tasks"]] == ["scheduled"] * 2
 
 
+@pytest.mark.slow
 def test_many_queries_that_wait_take_no_thread(fresh: Service) -> None:
     fresh.env["WEB_THREADS"] = "2"
     fresh.start_web()

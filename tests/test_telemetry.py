@@ -155,6 +155,7 @@ def test_sentry_gets_errors_of_a_web_process_without_the_request(behind: tuple[S
     assert found[0]["tags"]["request_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value", "module", "extra"),
     [
@@ -182,6 +183,7 @@ def test_a_variable_without_its_package_stops_the_start(
         assert f"{variable}: is set, but {module} is not installed: pip install 'coatcheck[{extra}]'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switch", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true"}])
 def test_without_a_variable_nothing_is_imported(fresh: Service, switch: dict[str, str]) -> None:
     env = {**fresh.env, **switch, **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"} if switch else {})}

@@ -3,6 +3,7 @@
 import time
 from itertools import pairwise
 
+import pytest
 from harness import Service, eventually
 
 
@@ -17,7 +18,7 @@ def spans(service: Service, ids: list[str]) -> list[tuple[float, float]]:
 def test_a_kind_with_a_limit_of_one_never_runs_twice_at_once(service: Service) -> None:
     ids = [service.submit("one_at_a_time", seconds=0.1) for _ in range(6)]
     for each in ids:
-        assert service.wait_for(each, seconds=30)["status"] == "succeeded"
+        assert service.wait_for(each)["status"] == "succeeded"
     found = spans(service, ids)
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(found))
 
@@ -40,6 +41,7 @@ def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> Non
     assert service.status(waiting)["deliveries"] == 0
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
     fresh.start()
     first, second = (fresh.submit("one_at_a_time", seconds=3) for _ in range(2))
@@ -62,6 +64,7 @@ def let_a_minute_pass(service: Service) -> None:
         client.zadd(service.keys.starts("three_a_minute", ""), {member: score - 60_000})
 
 
+@pytest.mark.slow
 def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(8)]
@@ -76,6 +79,7 @@ def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> Non
     assert len(started(fresh, ids)) == 6
 
 
+@pytest.mark.slow
 def test_those_that_were_canceled_while_they_waited_for_their_minute_cost_the_others_none(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(9)]
@@ -112,6 +116,7 @@ def limited(seconds: float) -> None:
 """
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_kind_runs_when_a_deploy_has_taken_the_limit_away(fresh: Service) -> None:
     (fresh.folder / "limited.py").write_text(LIMITED)
     fresh.env |= {"TASK_MODULES": "limited", "PYTHONPATH": f"{fresh.env['PYTHONPATH']}:{fresh.folder}", "LIMIT": "1"}
@@ -120,4 +125,4 @@ def test_what_waits_for_its_kind_runs_when_a_deploy_has_taken_the_limit_away(fre
     eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("limited", "")) == 2)
     fresh.workers[0].kill()
     fresh.start_worker(LIMIT="0")
-    assert [fresh.wait_for(each, seconds=30)["status"] for each in ids] == ["succeeded"] * 3
+    assert [fresh.wait_for(each)["status"] for each in ids] == ["succeeded"] * 3

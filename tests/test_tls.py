@@ -72,16 +72,19 @@ def works(service: Service) -> None:
     assert service.http.get(copied["href"]).text == "hello"
 
 
+@pytest.mark.slow
 def test_a_certificate_that_somebody_vouches_for_is_taken(behind_tls: Service, tmp_path: Path) -> None:
     behind_tls.env["SSL_CERT_FILE"] = str(tmp_path / "certificate.pem")
     works(behind_tls)
 
 
+@pytest.mark.slow
 def test_any_certificate_is_taken_where_that_is_set(behind_tls: Service) -> None:
     behind_tls.env["REDIS_TLS_VERIFY"] = "false"
     works(behind_tls)
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_vouches_for_is_refused(behind_tls: Service, tmp_path: Path) -> None:
     web = behind_tls.start_web()
     refusal = behind_tls.http.post("/tasks/ledgered", json={})
@@ -91,6 +94,6 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(behind_tls: Service, t
     assert "certificate verify failed" in web.output()
     worker = Process(shlex.split(PROCFILE["worker"]), tmp_path / "worker.log", behind_tls.env)
     behind_tls.workers.append(worker)
-    eventually(lambda: "certificate verify failed" in worker.output(), seconds=30)
+    eventually(lambda: "certificate verify failed" in worker.output())
     assert " ready." not in worker.output()
     assert behind_tls.redis.client.dbsize() == 0

@@ -191,6 +191,7 @@ def test_a_key_whose_record_is_lost_is_free(service: Service) -> None:
 # -- what dies meanwhile
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_one_task_and_the_key_is_free_at_its_end(fresh: Service) -> None:
     fresh.start()
     key = new_key()
@@ -211,6 +212,7 @@ def post_raw(service: Service, key: str) -> httpx.Response:
     return httpx.post(f"{service.url}/tasks/ledgered", params={"unique": key}, json={}, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_key_survives_restarts_of_everything(fresh: Service) -> None:
     fresh.start()
     key = new_key()

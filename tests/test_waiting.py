@@ -237,6 +237,7 @@ def test_a_wait_is_one_line_in_the_log_under_the_request_id_of_its_client(waited
 # -- how many
 
 
+@pytest.mark.slow
 def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_once(tmp_path: Path) -> None:
     """On the default settings, but for the addresses."""
     allow_files(2000)
@@ -247,7 +248,7 @@ def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_o
         ]
         paths = [f"/tasks/{item['task_id']}" for item in items]
         with calling(service, *[f"{path}?wait=25" for path in paths]) as callers:
-            eventually(lambda: len(service.redis.client.pubsub_channels(service.keys.task("?*"))) == 1000, seconds=20)
+            eventually(lambda: len(service.redis.client.pubsub_channels(service.keys.task("?*"))) == 1000)
             assert len(listening(service)) <= 2  # one connection for each web process
             assert not may_wait(service, paths[0])
             assert [service.http.get(path).status_code for path in paths[:50]] == [200] * 50
@@ -344,6 +345,7 @@ def test_a_server_that_stops_answers_all_who_wait(tmp_path: Path) -> None:
         assert service.web.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_redis_that_restarts_meanwhile_does_not_end_the_wait(tmp_path: Path) -> None:
     with start(tmp_path) as service:
         service.start()

@@ -152,6 +152,7 @@ def test_a_missing_extra_is_named(installed: Path, tmp_path: Path, env: dict[str
     assert "pip install 'coatcheck[s3]'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("patch"), reason="needs the command patch")
 def test_the_asynchronous_shop_runs_from_another_folder_with_the_wheel(installed: Path, tmp_path: Path) -> None:
     redis = Redis(tmp_path)

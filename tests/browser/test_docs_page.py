@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 Open = Callable[..., Page]
 
 
+@pytest.mark.slow
 def test_the_docs_are_searched(service: Service, open_page: Open) -> None:
     page = open_page(service)
     page.goto("/docs")
@@ -31,6 +32,7 @@ def test_the_docs_are_searched(service: Service, open_page: Open) -> None:
     expect(page.locator("#thumbnail")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_task_type_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     page = open_page(service)
@@ -73,6 +75,7 @@ def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, st
         assert '"tasks"' in _run(language, entry.locator("[data-samples] pre"), Path.cwd(), keys["alice"])
 
 
+@pytest.mark.slow
 def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     headers = {"Authorization": f"Bearer {keys['alice']}"}

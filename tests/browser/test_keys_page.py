@@ -41,6 +41,7 @@ def test_an_admin_makes_a_key_that_is_shown_once_and_revokes_it(
     expect(row).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 768, 1440])
 def test_the_page_with_keys_fits_and_is_accessible(
     keyed: tuple[Service, dict[str, str]], open_page: Open, width: int
@@ -55,6 +56,7 @@ def test_the_page_with_keys_fits_and_is_accessible(
     assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_of_many_keys_the_newest_are_shown_and_the_others_are_searched(fresh: Service, open_page: Open) -> None:
     keys = fresh.store.api_keys
     root = keys.create("root", Role.ADMIN)

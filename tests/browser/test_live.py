@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from foreign import Exchange, serve
 from harness import Service, eventually
 from looking import assert_accessible, drop, give_key, mark, parameter, picture, sign_in
@@ -47,6 +48,7 @@ def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: Open) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,output_tasks") as made:
         made.start()
@@ -66,6 +68,7 @@ def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: O
         expect(page.get_by_role("heading", name="Output")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:
     made = service.submit("divide", x=1, y=2)
     service.wait_for(made)
@@ -100,6 +103,7 @@ def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Op
     expect(row.locator("input")).to_be_checked()
 
 
+@pytest.mark.slow
 def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Open) -> None:
     is_up = threading.Event()
 
@@ -132,6 +136,7 @@ def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Ope
         expect(tries).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_for_a_while_is_spoken_of_and_waited_for(fresh: Service, open_page: Open) -> None:
     fresh.start()
     table, ticket = open_page(fresh, refused=True), open_page(fresh, refused=True)
@@ -174,6 +179,7 @@ def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_aga
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_page_opens_by_itself_when_the_store_is_back(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     page = open_page(fresh, refused=True)
@@ -185,6 +191,7 @@ def test_a_page_opens_by_itself_when_the_store_is_back(fresh: Service, open_page
     expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     page, table, plain = (open_page(fresh, script=each, refused=True) for each in (True, True, False))
@@ -205,6 +212,7 @@ def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service
     expect(table.get_by_text("No worker is running.")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:

@@ -72,6 +72,7 @@ def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, o
     assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) -> None:
     fresh.redis.client.config_set("maxmemory", "500mb")
     fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
@@ -94,6 +95,7 @@ def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) 
     expect(page.locator("#q-default")).to_contain_text("Empty")
 
 
+@pytest.mark.slow
 def test_a_queue_is_paused_and_resumed(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     task_id = fresh.submit("divide", x=1, y=2)
@@ -113,6 +115,7 @@ def test_a_queue_is_paused_and_resumed(fresh: Service, open_page: Open) -> None:
     assert not fresh.http.get("/queues/default").json()["paused"]
 
 
+@pytest.mark.slow
 def test_a_worker_is_stopped_softly(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     worker = fresh.start_worker()
@@ -217,6 +220,7 @@ def refused_receiver(service: Service) -> None:
     eventually(lambda: service.http.get("/webhook-receivers").json()["receivers"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("refused_receiver")
 @pytest.mark.parametrize("width", [320, 768, 1440])
 @pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules", "/ui/keys", "/ui/audit"])
@@ -274,6 +278,7 @@ def test_a_read_only_key_sees_schedules_without_buttons(keyed: tuple[Service, di
     assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, open_page: Open) -> None:
     fresh.start()
     made = [fresh.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
@@ -328,6 +333,7 @@ def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, op
     assert {service.status(each)["status"] for each in made} == {"canceled"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(375, False), (768, True), (1440, False)])
 def test_a_failed_task_opens_with_exception_message_and_traceback(
     service: Service, open_page: Open, width: int, dark: bool
@@ -347,6 +353,7 @@ def test_a_failed_task_opens_with_exception_message_and_traceback(
         assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_many_schedules_stand_on_several_pages(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     body = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600, "enabled": False}

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from harness import Service
 from looking import drop, mark, parameter, picture
 from playwright.sync_api import Page, expect
 from test_home import run
 
 
+@pytest.mark.slow
 def test_pages_below_a_prefix_ask_for_nothing_outside_of_it(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
         service.env["PUBLIC_URL"] = f"{service.url}/jobs"

@@ -23,6 +23,7 @@ def check(page: Page, width: int) -> None:
     assert_accessible(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_the_menu_the_selection_and_the_last_step_of_an_act(
     service: Service, open_page: Open, width: int, dark: bool
@@ -48,6 +49,7 @@ def test_the_menu_the_selection_and_the_last_step_of_an_act(
     check(page, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_tickets_of_every_kind(service: Service, open_page: Open, width: int, dark: bool) -> None:
     page = open_page(service, width=width, dark=dark, refused=True)
@@ -70,6 +72,7 @@ def test_tickets_of_every_kind(service: Service, open_page: Open, width: int, da
         check(page, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_error_pages_and_the_page_to_sign_in(service: Service, open_page: Open, width: int, dark: bool) -> None:
     page = open_page(service, width=width, dark=dark, refused=True)

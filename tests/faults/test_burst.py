@@ -53,6 +53,7 @@ def all_succeed_once(service: Service, ids: list[str], seconds: float = 40) -> N
     assert in_bursts(service) == []
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_is_shown_as_what_its_worker_runs(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
     long, short, _ = behind_short_ones(fresh, "ledgered", seconds=8)
@@ -65,6 +66,7 @@ def test_a_later_task_of_a_burst_is_shown_as_what_its_worker_runs(fresh: Service
     assert fresh.status(long)["deliveries"] == 1
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_is_interrupted_at_its_soft_limit(fresh: Service) -> None:
     long, short, _ = behind_short_ones(fresh, "sleeps_too_long")
     fresh.wait_for(long, "running")
@@ -85,6 +87,7 @@ def test_a_later_task_of_a_burst_is_killed_at_its_hard_limit_and_no_other_with_i
     assert "worker_lost" not in worker.output()
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_that_kills_its_child_fails_alone(fresh: Service) -> None:
     poison, short, worker = behind_short_ones(fresh, "kills_child")
     end = fresh.wait_for(poison)
@@ -100,21 +103,23 @@ def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> 
     fresh.wait_for(deaf, "running")
     assert in_bursts(fresh) == [deaf]
     fresh.http.post(f"/tasks/{deaf}/cancel")
-    assert fresh.wait_for(deaf, seconds=20)["status"] == "canceled"
+    assert fresh.wait_for(deaf)["status"] == "canceled"
     all_succeed_once(fresh, short)
     assert worker.alive
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_is_canceled_by_celery_s_own_terminate(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
     deaf, short, _ = behind_short_ones(fresh, "ledgered", seconds=60)
     eventually(lambda: _shown_as_running(fresh) == [deaf])
     assert in_bursts(fresh) == [deaf]
     celery(fresh, "control", "terminate", "TERM", deaf)
-    assert fresh.wait_for(deaf, seconds=20)["status"] == "canceled"
+    assert fresh.wait_for(deaf)["status"] == "canceled"
     all_succeed_once(fresh, short)
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_is_retried(fresh: Service) -> None:
     flaky, short, _ = behind_short_ones(fresh, "flaky", failures=2)
     end = fresh.wait_for(flaky)
@@ -122,6 +127,7 @@ def test_a_later_task_of_a_burst_is_retried(fresh: Service) -> None:
     all_succeed_once(fresh, short)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_a_later_task_of_a_burst_moves_to_another_worker(fresh: Service, how: str) -> None:
     long, short, worker = behind_short_ones(fresh, "beating", seconds=5)
@@ -141,19 +147,21 @@ def test_a_later_task_of_a_burst_moves_to_another_worker(fresh: Service, how: st
     assert overlapping(fresh) == []
 
 
+@pytest.mark.slow
 def test_a_later_task_of_a_burst_that_has_lost_its_lease_is_stopped(fresh: Service) -> None:
     long, _, worker = behind_short_ones(fresh, "beating", seconds=20)
     fresh.wait_for(long, "running")
     assert in_bursts(fresh) == [long]
     worker.signal_group(signal.SIGSTOP)
     other = fresh.start_worker()
-    eventually(lambda: fresh.status(long)["deliveries"] == 2, seconds=40)
+    eventually(lambda: fresh.status(long)["deliveries"] == 2)
     worker.signal_group(signal.SIGCONT)
     eventually(lambda: "task.killed" in worker.output())
     assert fresh.wait_for(long, seconds=60)["status"] == "succeeded"
     assert (starts(fresh, long), other.alive, worker.alive) == (2, True, True)
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_amid_a_burst_ends_its_task_and_claims_no_more(fresh: Service) -> None:
     fresh.start_web()
     ids = submit_all(fresh, *[{"task": "ledgered", "input": {"seconds": 0.01}}] * 400)

@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 from harness import Service, eventually
 from ledger import starts
 
@@ -13,6 +14,7 @@ def _deliver_again(service: Service, task_id: str) -> None:
     eventually(lambda: service.redis.client.llen("default") == 0)
 
 
+@pytest.mark.slow
 def test_a_second_message_of_a_running_finished_or_canceled_task_is_dropped(fresh: Service) -> None:
     fresh.start_web()
     canceled = fresh.submit("ledgered")
@@ -32,6 +34,7 @@ def test_a_second_message_of_a_running_finished_or_canceled_task_is_dropped(fres
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_takes_its_message_with_it_without_the_main_process(fresh: Service) -> None:
     worker = fresh.start().workers[0]
     task_id = fresh.submit("ledgered", seconds=1)
@@ -44,13 +47,14 @@ def test_the_end_of_a_run_takes_its_message_with_it_without_the_main_process(fre
     assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_lease_does_not_overwrite_the_newer_end(fresh: Service) -> None:
     fresh.start(workers=2)
     task_id = fresh.submit("whose_turn", seconds=3)
     fresh.wait_for(task_id, "running")
     frozen, other = _holder_first(fresh, task_id)
     frozen.signal_group(signal.SIGSTOP)
-    end = fresh.wait_for(task_id, seconds=40)
+    end = fresh.wait_for(task_id)
     first = fresh.result(task_id)
     frozen.signal_group(signal.SIGCONT)
     assert (end["status"], end["deliveries"]) == ("succeeded", 2)

@@ -37,6 +37,7 @@ def test_the_defaults_fit_into_twenty_connections() -> None:
     assert wanted <= PLAN - 1  # one is left for `coatcheck keys` and `celery inspect`
 
 
+@pytest.mark.slow
 def test_web_and_worker_share_twenty_connections_under_load_and_give_idle_ones_back(small: Service) -> None:
     small.start()
     most = 0

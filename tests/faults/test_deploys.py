@@ -4,11 +4,13 @@ import signal
 import time
 from collections import Counter
 
+import pytest
 from harness import Service, eventually
 from ledger import starts
 from releases import NEW, OLD, load_releases, write_release
 
 
+@pytest.mark.slow
 def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh: Service) -> None:
     fresh.start_web()
     old = fresh.start_worker(TASK_MODULES="")
@@ -18,7 +20,7 @@ def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh:
     assert "Traceback" not in old.output()
     assert 1 <= old.output().count("task.unregistered_type") <= 2
     fresh.start_worker()
-    assert fresh.wait_for(task_id, seconds=40)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
 
@@ -31,6 +33,7 @@ def test_a_task_whose_kind_no_worker_knows_any_more_can_be_canceled(fresh: Servi
     assert fresh.http.post(f"/tasks/{task_id}/cancel").json()["status"] == "canceled"
 
 
+@pytest.mark.slow
 def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fresh: Service) -> None:
     fresh.env["UNKNOWN_TYPE_SECONDS"] = "1"
     fresh.start_web()
@@ -40,6 +43,7 @@ def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fre
     assert "'ledgered'" in end["error"]["detail"]
 
 
+@pytest.mark.slow
 def test_a_kind_that_another_worker_knows_is_not_unknown(fresh: Service) -> None:
     fresh.env["UNKNOWN_TYPE_SECONDS"] = "0"
     fresh.start(workers=1)
@@ -61,6 +65,7 @@ def test_a_task_whose_queue_was_renamed_runs_on_a_worker_of_the_newwrite_release
     assert [fresh.result(each) for each in (waiting, delayed)] == ["ran", "ran"]
 
 
+@pytest.mark.slow
 def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service) -> None:
     load_releases(fresh)
     write_release(fresh, '@task(queue="gpu")\ndef renders() -> None:\n    pass\n')
@@ -84,6 +89,7 @@ def _submit_all(service: Service, kinds: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_rolling_deploy_with_other_types_queues_and_settings_loses_nothing(fresh: Service) -> None:
     load_releases(fresh)
     write_release(fresh, OLD)

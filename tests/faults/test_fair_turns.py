@@ -115,7 +115,7 @@ def test_celerys_purge_loses_nothing_and_the_length_comes_back(seconds: float, f
             waiting = fresh.http.get("/queues/default").json()["waiting"]
             return 0 < waiting - 3 <= fresh.redis.client.llen("default")
 
-        eventually(lengths, seconds=15)
+        eventually(lengths)
         worker.kill()
         fresh.start_worker()
     owners.all_succeed()

@@ -66,6 +66,7 @@ def test_what_a_dead_worker_had_fetched_comes_back_in_its_old_order(fresh: Servi
     assert sorted(ids, key=started.__getitem__) == ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [2, pytest.param(40, marks=pytest.mark.slow)])
 def test_no_task_is_lost_when_busy_workers_are_killed(fresh: Service, rounds: int) -> None:
     fresh.start(workers=1)

@@ -9,6 +9,7 @@ from harness import ROOT, Service, eventually
 from ledger import overlapping, runs, starts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_task_that_takes_several_leases_starts_once(fresh: Service, times: int) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
@@ -18,18 +19,20 @@ def test_a_task_that_takes_several_leases_starts_once(fresh: Service, times: int
     assert starts(fresh, task_id) == 1
 
 
+@pytest.mark.slow
 def test_tasks_of_a_killed_worker_run_elsewhere_within_the_lease_and_a_few_seconds(fresh: Service) -> None:
     fresh.start(workers=2)
     running = [fresh.submit("beating", seconds=2) for _ in range(4)]
     for task_id in running:
         fresh.wait_for(task_id, "running")
     fresh.workers[0].kill_main()
-    ends = [fresh.wait_for(task_id, seconds=40) for task_id in running]
+    ends = [fresh.wait_for(task_id) for task_id in running]
     assert [end["status"] for end in ends] == ["succeeded"] * 4
     assert sorted(end["deliveries"] for end in ends) == [1, 1, 2, 2]
     assert overlapping(fresh) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_lease(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "60"
     fresh.start(workers=1)
@@ -41,7 +44,7 @@ def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_le
     client.hset("unacked", tag, f'["{task_id}","","default"]')
     client.zadd("unacked_index", {tag: client.time()[0]})
     fresh.workers[0].signal_group(signal.SIGCONT)
-    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1
 
 
@@ -56,16 +59,18 @@ def ended(service: Service, name: str) -> bool:
     return any(run.ended for run in runs(service).get(name, []))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["plain", "based"])
 def test_a_plain_celery_task_that_takes_several_leases_starts_once(fresh: Service, task: str) -> None:
     fresh.env |= {"LEASE_SECONDS": "5", "TASK_MODULES": "sample_tasks,plain_tasks"}
     fresh.start(workers=2)
     call(fresh, task, "long", 12)
-    eventually(lambda: ended(fresh, "long"), seconds=40)
+    eventually(lambda: ended(fresh, "long"))
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
     assert starts(fresh, "long") == 1
 
 
+@pytest.mark.slow
 def test_a_plain_celery_task_of_a_killed_worker_runs_elsewhere(fresh: Service) -> None:
     fresh.env |= {"TASK_MODULES": "sample_tasks,plain_tasks"}
     fresh.start()
@@ -73,5 +78,5 @@ def test_a_plain_celery_task_of_a_killed_worker_runs_elsewhere(fresh: Service) -
     eventually(lambda: starts(fresh, "bereft") == 1)
     fresh.workers[0].kill_main()
     fresh.start_worker()
-    eventually(lambda: ended(fresh, "bereft"), seconds=40)
+    eventually(lambda: ended(fresh, "bereft"))
     assert starts(fresh, "bereft") == 2

@@ -5,6 +5,7 @@ import time
 from signal import SIGTERM
 
 import httpx
+import pytest
 from harness import Service, eventually
 
 
@@ -21,10 +22,11 @@ def _fill(service: Service, most: int) -> tuple[list[str], httpx.Response]:
 def _all_done(service: Service, accepted: list[str]) -> None:
     service.start_worker()
     for task_id in accepted:
-        assert service.wait_for(task_id, seconds=30)["status"] == "succeeded"
+        assert service.wait_for(task_id)["status"] == "succeeded"
     assert service.redis.client.hlen(service.keys.unfinished) == 0
 
 
+@pytest.mark.slow
 def test_an_owner_with_too_many_unfinished_tasks_gets_a_429(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "5"
     fresh.start_web()
@@ -81,6 +83,7 @@ def test_outputs_over_the_owners_bytes_end_as_storage_full_and_leave_nothing(fre
     assert not fresh.redis.client.exists(fresh.keys.bytes_held)
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_a_503(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_QUEUE"] = "5"
     fresh.start_web()
@@ -102,6 +105,7 @@ def test_uploads_over_the_budget_are_a_503_and_leave_nothing(fresh: Service) -> 
     assert fresh.redis.client.hvals(fresh.keys.unfinished) == [b"1"]
 
 
+@pytest.mark.slow
 def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(fresh: Service) -> None:
     fresh.start_web()
     accepted = [fresh.submit("typed", text="x") for _ in range(10)]
@@ -113,9 +117,10 @@ def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(
         assert int(refusal.headers["Retry-After"]) > 0
     fresh.start_worker()
     for task_id in accepted:
-        assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+        assert fresh.wait_for(task_id)["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_an_output_that_finds_no_room_waits_for_it(fresh: Service) -> None:
     fresh.env["MAX_BLOB_BYTES"] = str(2**20)
     fresh.start()
@@ -130,6 +135,7 @@ def test_an_output_that_finds_no_room_waits_for_it(fresh: Service) -> None:
     assert (end["status"], end["deliveries"]) == ("succeeded", 1)
 
 
+@pytest.mark.slow
 def test_an_output_that_finds_no_room_for_long_is_storage_full(fresh: Service) -> None:
     fresh.env |= {"MAX_BLOB_BYTES": str(2**20), "STORAGE_WAIT_SECONDS": "2"}
     fresh.start()
@@ -137,6 +143,7 @@ def test_an_output_that_finds_no_room_for_long_is_storage_full(fresh: Service) -
     assert (end["status"], end["error"]["type"], end["deliveries"]) == ("failed", "/problems/storage-full", 1)
 
 
+@pytest.mark.slow
 def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fresh: Service) -> None:
     fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
     fresh.start()
@@ -148,11 +155,12 @@ def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fre
     fresh.wait_for(expiring)
     fresh.redis.client.zadd(fresh.keys.webhooks, {tried: (time.time() + 1) * 1000}, xx=True)
     fresh.redis.client.config_set("maxmemory", "1mb")
-    eventually(lambda: not fresh.redis.client.exists(fresh.keys.task(expiring)), seconds=20)
+    eventually(lambda: not fresh.redis.client.exists(fresh.keys.task(expiring)))
     eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
     eventually(lambda: len(fresh.http.get(f"/tasks/{tried}/webhook").json()["tries"]) == 2)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_while_redis_is_at_maxmemory_hands_back_what_it_holds(fresh: Service) -> None:
     fresh.start()
     task_id = fresh.submit("long_running_task", seconds=6, steps=60)
@@ -162,4 +170,4 @@ def test_a_worker_that_is_stopped_while_redis_is_at_maxmemory_hands_back_what_it
     assert fresh.workers[0].wait(25) == 0
     assert fresh.status(task_id)["status"] == "queued"
     fresh.start_worker()
-    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"

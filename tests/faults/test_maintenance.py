@@ -3,10 +3,12 @@
 import socket
 import time
 
+import pytest
 from harness import Service, eventually
 from ledger import starts
 
 
+@pytest.mark.slow
 def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> None:
     fresh.start_web()
     task_id = fresh.submit("ledgered")
@@ -15,23 +17,25 @@ def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> Non
     assert client.lrem("default", 1, task_id) == 1
     client.zincrby(fresh.keys.turns("default"), -1e13, task_id)  # a worker fetched it, and forgot it
     fresh.start_worker()
-    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert fresh.wait_for(other)["status"] == "succeeded"
     assert starts(fresh, task_id) == 1
     assert int(client.hget(fresh.keys.stats, "recovery:lost_messages")) >= 1
     assert 'coatcheck_recoveries_total{finding="lost_messages"} 1.0' in fresh.http.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_an_expired_task_leaves_no_record_no_index_and_no_bytes(fresh: Service) -> None:
     fresh.env["RESULT_TTL_SECONDS"] = "1"
     fresh.start()
     answer = fresh.http.post("/tasks/echo_file", files={"file": ("a.txt", b"x" * 1000, "text/plain")})
     task_id = answer.json()["task_id"]
-    eventually(lambda: fresh.http.get(f"/tasks/{task_id}").status_code == 410, seconds=20)
-    eventually(lambda: not _traces(fresh, task_id), seconds=20)
+    eventually(lambda: fresh.http.get(f"/tasks/{task_id}").status_code == 410)
+    eventually(lambda: not _traces(fresh, task_id))
     eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
 
 
+@pytest.mark.slow
 def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Service) -> None:
     fresh.env["WORKER_CONCURRENCY"] = "1"
     fresh.start()
@@ -40,7 +44,7 @@ def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Servic
     fresh.wait_for(expiring)
     running = fresh.submit("long_running_task", seconds=600)
     fresh.wait_for(running, "running")
-    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0, seconds=20)
+    eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
     eventually(lambda: not _traces(fresh, expiring))
     assert fresh.status(running)["status"] == "running"
 
@@ -59,6 +63,7 @@ def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(f
     eventually(lambda: not _traces(fresh, dropped))
 
 
+@pytest.mark.slow
 def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is_due(fresh: Service) -> None:
     fresh.start()
     source = fresh.submit("ledgered", seconds=4)
@@ -67,12 +72,13 @@ def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is
     gone = [each["task_id"] for each in fresh.http.post("/batches", json={"items": items}).json()["items"]]
     assert fresh.http.post("/bulk/cancel", params={"tag": "gone"}).json()["canceled"] == len(gone)
     eventually(lambda: not fresh.redis.client.exists(*(fresh.keys.task(each) for each in gone)))
-    assert fresh.wait_for(source, seconds=20)["status"] == "succeeded"
+    assert fresh.wait_for(source)["status"] == "succeeded"
     later = fresh.http.post("/tasks/ledgered?delay=0.1", json={}).json()["task_id"]
     assert fresh.wait_for(later)["status"] == "succeeded"
     eventually(lambda: not _traces(fresh, gone[0]))
 
 
+@pytest.mark.slow
 def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fresh: Service) -> None:
     web = fresh.start_web()
     part = "--x\r\nContent-Disposition: form-data; name=files; filename={name}\r\n\r\n{text}"
@@ -88,7 +94,7 @@ def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fre
     fresh_one = "01a1fbcc-bcc9-711e-b2b9-fa4a7edf3148"  # not an id that this server has issued
     client.zadd(fresh.keys.blob("tasks"), {orphan: time.time() - 7200, fresh_one: time.time() - 7200})
     fresh.start_worker()
-    eventually(lambda: client.zscore(fresh.keys.blob("tasks"), orphan) is None, seconds=20)
+    eventually(lambda: client.zscore(fresh.keys.blob("tasks"), orphan) is None)
     assert client.zscore(fresh.keys.blob("tasks"), fresh_one) is not None
     assert not client.keys(fresh.keys.blob(f"*{orphan.decode()}*"))
 

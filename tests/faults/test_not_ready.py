@@ -29,6 +29,7 @@ LONG = ((4, 1, 20), (30, 1, 20), (4, 3, 20))
 CODES = [*OUTAGES, "TRYAGAIN"]
 
 
+@slow
 @pytest.mark.parametrize(
     ("code", "seconds", "times", "longest"),
     [(code, *SHORT) for code in CODES] + [pytest.param(code, *each, marks=slow) for code in CODES for each in LONG],

@@ -96,7 +96,7 @@ def test_a_stopping_worker_hands_back_what_is_long(fresh: Service) -> None:
     fresh.workers[0].signal(SIGTERM)
     assert fresh.workers[0].wait(25) == 0
     for task_id in tasks:
-        assert fresh.wait_for(task_id, seconds=40)["status"] == "succeeded"
+        assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert overlapping(fresh) == []
     assert all(int(fresh.redis.client.hget(fresh.keys.task(task_id), "c") or 0) == 0 for task_id in tasks)
 

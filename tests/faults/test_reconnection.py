@@ -26,6 +26,7 @@ SHORT = [("killed", 0.3, 2), ("silent", 5, 2)]
 LONG = [(how, gone, busy) for how in ("killed", "silent") for gone in (0.3, 5, 30) for busy in (0, 1, 2)]
 
 
+@slow
 @pytest.mark.parametrize(
     ("how", "gone", "busy"), SHORT + [pytest.param(*each, marks=slow) for each in LONG if each not in SHORT]
 )
@@ -40,13 +41,14 @@ def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how:
     began = time.monotonic()
     later = fresh.submit_until_taken("ledgered")
     for task_id in (*running, *waiting, later):
-        end = fresh.wait_for(task_id, seconds=30)
+        end = fresh.wait_for(task_id)
         assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1)
     assert time.monotonic() - began < 15 + 5
     assert worker.alive
     assert "Unrecoverable" not in worker.output()
 
 
+@slow
 def test_a_task_that_reports_and_saves_in_an_outage_succeeds(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="60") as service:  # longer than any outage here
         service.start(workers=1)
@@ -67,7 +69,7 @@ def test_a_failure_in_an_outage_is_tried_again_all_the_same(fresh: Service) -> N
     task_id = fresh.submit("fails_late", seconds=1)
     fresh.wait_for(task_id, "running")
     _take_away(fresh, "killed", 2)
-    end = fresh.wait_for(task_id, seconds=30)
+    end = fresh.wait_for(task_id)
     assert (end["status"], end["retries"]) == ("succeeded", 1)
 
 
@@ -77,4 +79,4 @@ def test_a_soft_limit_in_an_outage_does_not_tear_an_end_apart(fresh: Service) ->
     task_id = fresh.submit("just_in_time")
     fresh.wait_for(task_id, "running")
     _take_away(fresh, "silent", 4)
-    assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"

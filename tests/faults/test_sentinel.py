@@ -30,7 +30,7 @@ def watched(fresh: Service, tmp_path: Path) -> Iterator[tuple[Service, Redis]]:
     config.write_text(CONFIG.format(port=port, folder=tmp_path, master=fresh.redis.port))
     sentinel = Process([str(get_binary_path()), str(config), "--sentinel"], tmp_path / "sentinel.log", dict(os.environ))
     with redis.Redis(port=port) as client:
-        eventually(lambda: _replicas(client) == 1, seconds=30)
+        eventually(lambda: _replicas(client) == 1)
     fresh.env["REDIS_URL"] = f"sentinel://127.0.0.1:{port}/main/0"
     yield fresh, replica
     replica.client.close()
@@ -45,6 +45,7 @@ def _replicas(client: "redis.Redis") -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_tasks_run_and_go_on_after_a_failover(watched: tuple[Service, Redis]) -> None:
     service, replica = watched
     service.start()
@@ -53,11 +54,11 @@ def test_tasks_run_and_go_on_after_a_failover(watched: tuple[Service, Redis]) ->
     service.wait_for(running, "running")
     eventually(lambda: replica.client.hget(service.keys.task(running), "d") == b"1")
     service.redis.process.kill()
-    eventually(lambda: replica.client.role()[0] == b"master", seconds=30)
+    eventually(lambda: replica.client.role()[0] == b"master")
     service.redis = replica
     later = service.submit_until_taken("ledgered")
     for task_id in (running, later):
-        end = service.wait_for(task_id, seconds=40)
+        end = service.wait_for(task_id)
         assert (end["status"], end["deliveries"]) == ("succeeded", 1)
         assert starts(service, task_id) == 1
     assert service.workers[0].alive

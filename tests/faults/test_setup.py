@@ -29,6 +29,7 @@ def restart(service: Service, *options: str) -> None:
     service.redis.wait_until_ready()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_set_up_well_is_ready_without_warnings(fresh: Service) -> None:
     fresh.env["SECRET_KEY"] = "s" * 32
     fresh.start()
@@ -38,6 +39,7 @@ def test_a_server_that_is_set_up_well_is_ready_without_warnings(fresh: Service) 
     assert (code, text) == (0, "warning: No API key exists, so the server answers on loopback addresses only.\n")
 
 
+@pytest.mark.slow
 def test_an_eviction_policy_is_not_ready(fresh: Service) -> None:
     fresh.redis.client.config_set("maxmemory", "100mb")
     fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
@@ -49,6 +51,7 @@ def test_an_eviction_policy_is_not_ready(fresh: Service) -> None:
     assert fresh.web and "allkeys-lru" in fresh.web.output() and "allkeys-lru" in fresh.workers[0].output()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("save", "words"), [("", "saves nothing"), ("3600 1", "snapshots alone")])
 def test_a_redis_that_does_not_save_is_a_warning(fresh: Service, save: str, words: str) -> None:
     fresh.redis.client.config_set("appendonly", "no")
@@ -83,11 +86,13 @@ def test_a_redis_that_is_replaced_by_an_older_one_is_not_ready(fresh: Service) -
         assert ready(fresh)[0] == 503
 
 
+@pytest.mark.slow
 def test_a_cluster_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
     restart(fresh, "--cluster-enabled", "yes", "--appendonly", "no")
     _stopped(fresh, "cluster mode")
 
 
+@pytest.mark.slow
 def test_an_acl_that_denies_what_is_needed_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
     fresh.redis.client.acl_setuser(
         "web",

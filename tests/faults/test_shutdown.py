@@ -10,6 +10,7 @@ from harness import Service, eventually
 from ledger import overlapping, starts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -32,13 +33,14 @@ def test_a_stopping_worker_ends_what_is_short_and_hands_back_the_rest(fresh: Ser
     assert time.monotonic() - began < 12  # 2 of soft shutdown, and what the machine needs
     fresh.start_worker()
     assert fresh.wait_for(short)["deliveries"] == 1
-    end = fresh.wait_for(long, seconds=30)
+    end = fresh.wait_for(long)
     assert (end["status"], end["deliveries"]) == ("succeeded", 2)
     assert int(fresh.redis.client.hget(fresh.keys.task(long), "c") or 0) == 0
     assert (starts(fresh, short), starts(fresh, long)) == (1, 2)
     assert overlapping(fresh) == []
 
 
+@pytest.mark.slow
 def test_an_idle_worker_leaves_at_once(fresh: Service) -> None:
     worker = fresh.start_worker()
     worker.signal(SIGTERM)
@@ -59,10 +61,11 @@ def test_a_worker_that_is_stopped_while_redis_is_gone_leaves_in_time(fresh: Serv
     fresh.workers[0].wait(20)
     fresh.redis.start()
     fresh.start_worker()
-    assert fresh.wait_for(task_id, seconds=40)["status"] == "succeeded"
+    assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert overlapping(fresh) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_rolling_restart_under_load_gives_clients_nothing_but_2xx_and_503(fresh: Service, rounds: int) -> None:
     fresh.start(workers=1)
@@ -101,5 +104,5 @@ def test_a_rolling_restart_under_load_gives_clients_nothing_but_2xx_and_503(fres
     assert odd == []
     assert len(accepted) > 20
     for task_id in accepted:
-        assert fresh.wait_for(task_id, seconds=30)["status"] == "succeeded"
+        assert fresh.wait_for(task_id)["status"] == "succeeded"
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)

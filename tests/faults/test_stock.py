@@ -26,7 +26,7 @@ def stock(fresh: Service) -> Iterator[Celery]:
 def _start(service: Service) -> Process:
     worker = Process(WORKER, service.folder / f"stock-{len(service.workers)}.log", service.env)
     service.workers.append(worker)
-    eventually(lambda: " ready." in worker.output(), seconds=30)
+    eventually(lambda: " ready." in worker.output())
     return worker
 
 
@@ -45,15 +45,15 @@ def test_a_task_runs_beside_itself_after_a_lost_connection(fresh: Service, stock
     task_id = stock.send_task("benchmarks.stock.app.beating", kwargs={"seconds": 10}).id
     assert _grows_to(fresh.redis, 1, seconds=20)
     fresh.redis.client.client_kill_filter(_type="normal", skipme=True)
-    eventually(lambda: overlapping(fresh) == [task_id], seconds=20)
+    eventually(lambda: overlapping(fresh) == [task_id])
 
 
 def test_a_canceled_task_runs_after_a_restart(fresh: Service, stock: Celery) -> None:
     worker = _start(fresh)
     task_id = stock.send_task("benchmarks.stock.app.beating", kwargs={"seconds": 0}, countdown=8).id
-    eventually(lambda: task_id.encode() in b"".join(fresh.redis.client.hvals("unacked")), seconds=20)
+    eventually(lambda: task_id.encode() in b"".join(fresh.redis.client.hvals("unacked")))
     stock.control.revoke(task_id)
-    eventually(lambda: "revoked" in worker.output(), seconds=10)
+    eventually(lambda: "revoked" in worker.output())
     worker.signal(SIGTERM)
     worker.wait(30)
     _start(fresh)

@@ -43,6 +43,7 @@ def test_a_redis_that_is_gone_is_a_503_and_nothing_is_stored(fresh: Service) -> 
     fresh.submit("ledgered")
 
 
+@pytest.mark.slow
 def test_a_redis_that_hangs_is_a_503_and_nothing_comes_of_it_later(fresh: Service) -> None:
     fresh.start_web()
     fresh.submit("ledgered")
@@ -56,6 +57,7 @@ def test_a_redis_that_hangs_is_a_503_and_nothing_comes_of_it_later(fresh: Servic
     fresh.submit("ledgered")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [5, pytest.param(150, marks=pytest.mark.slow)])
 def test_every_202_runs_and_no_503_that_redis_saw_late_does(fresh: Service, rounds: int) -> None:
     """Redis hangs again and again, mostly for less than the 503 takes; what it had stored already may still run."""
@@ -93,6 +95,7 @@ def test_every_202_runs_and_no_503_that_redis_saw_late_does(fresh: Service, roun
         assert any(made - 0.01 < stop < made + 0.1 for stop in stops), "stored after its client was refused"
 
 
+@pytest.mark.slow
 def test_every_202_of_killed_web_processes_is_done(fresh: Service) -> None:
     fresh.env["WEB_CONCURRENCY"] = "2"
     fresh.start(workers=1)

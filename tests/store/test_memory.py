@@ -83,6 +83,7 @@ def documented(words: str) -> float:
     return float(found.replace(",", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", CASES)
 def test_a_million_tasks_need_the_documented_memory(store: Store, words: str) -> None:
     found = measured(store, CASES[words])

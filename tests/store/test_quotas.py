@@ -128,6 +128,7 @@ class Life:
         return self.store.tasks.get(self.chance.choice(self.ids)) if self.ids else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bytes_of_an_owner_are_those_that_are_stored(seed: int, limited: Store) -> None:
     life = Life(limited, seed)

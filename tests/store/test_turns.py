@@ -256,6 +256,7 @@ def test_a_submit_and_a_fetch_cost_the_same_with_any_number_of_owners(act: str, 
     assert abs(counts[0] - counts[1]) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store: Store) -> None:
     chance, waiting, held, throttle = random.Random(seed), set[str](), dict[str, str](), Throttle(max_running=2)

@@ -73,6 +73,7 @@ def test_who_is_not_the_leader_does_nothing(store: Store) -> None:
     assert status(store, task_id) is Status.SCHEDULED
 
 
+@pytest.mark.slow
 def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader: Leader) -> None:
     due = [submit(store, delay=0.3) for _ in range(450)]  # more than two batches
     later = submit(store, delay=60)
@@ -83,6 +84,7 @@ def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader:
     assert status(store, later) is Status.SCHEDULED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timing", [(60, None), (None, "* * * * *"), (None, "30 6 1 1 MON")])
 def test_a_thousand_schedules_that_are_due_together_fire_in_one_round(
     store: Store, leader: Leader, timing: tuple[float | None, str | None]
@@ -130,6 +132,7 @@ def test_the_rescuer_replaces_a_message_that_is_gone(store: Store, leader: Leade
     assert [valkey.client.llen(key) for key in queues] == [1]
 
 
+@pytest.mark.slow
 def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, leader: Leader) -> None:
     ended = [submit(store, owner="many", ttl=1) for _ in range(1100)]  # more than a batch
     for task_id in ended:
