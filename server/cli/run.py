@@ -88,11 +88,7 @@ def prepare_environment() -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Check that the web process can use its port.
-
-    Raises:
-        CannotRun: the port cannot be used.
-    """
+    """Check that the web process can use its port. Raises CannotRun: the port cannot be used."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

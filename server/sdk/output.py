@@ -69,11 +69,7 @@ class Output:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send what is left.
-
-        Raises:
-            TaskError: `storage-full`, if nothing else ends the task.
-        """
+        """Send what is left. Raises TaskError: `storage-full`, if nothing else ends the task."""
         if self._thread is None:
             return
         with self._changed:

@@ -137,11 +137,7 @@ def check_cron(line: str) -> str:
 
 
 def check_timezone(name: str) -> str:
-    """Check a time zone and return its name unchanged.
-
-    Raises:
-        ValueError: the IANA database does not have it.
-    """
+    """Check a time zone and return its name unchanged. Raises ValueError: the IANA database does not have it."""
     if name not in _timezones():
         raise ValueError("Input should be a time zone of the IANA database, such as Europe/Berlin")
     return name

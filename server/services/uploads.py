@@ -64,11 +64,7 @@ class IncomingUploads:
         return upload
 
     def take_inline(self, given: BaseModel) -> None:
-        """Store the uploads whose bytes are in the JSON body.
-
-        Raises:
-            CoatcheckError: as `receive`.
-        """
+        """Store the uploads whose bytes are in the JSON body. Raises CoatcheckError: as `receive`."""
         for _, upload in _uploads_of(given):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])

@@ -62,11 +62,7 @@ class Dialect:
 
 
 def find(path: Path, given: Options) -> Dialect:
-    """Find the dialect from the first rows of clean text; the given options are not checked.
-
-    Raises:
-        TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and the option to set.
-    """
+    """Find the dialect from the first rows of clean text; the given options are not checked."""
     lines, cut = _sample(path)
     if name := formats.of_text("".join(lines), whole=not cut):
         raise TaskError("csv-unreadable", f"This is {name}, not a table of values with delimiters. Save it as CSV.")
@@ -168,11 +164,7 @@ def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
 
 
 def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
-    """Return the names of the columns.
-
-    Raises:
-        TaskError: `csv-unreadable`: the first row does not belong to the table.
-    """
+    """Return the names of the columns."""
     first, width = best.rows[0], best.width
     if len(first.cells) != width and not (given.pad_rows or given.header is False):
         raise TaskError("csv-unreadable", _mismatch(best) + (_advice(best) if given.advice else ""))
@@ -183,11 +175,7 @@ def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
 
 
 def _refuse_late_header(best: _Reading) -> None:
-    """Refuse a title that a spreadsheet padded with empty cells: the header below it would be lost.
-
-    Raises:
-        TaskError: `csv-unreadable`, with the line of the header.
-    """
+    """Refuse a title that a spreadsheet padded with empty cells: the header below it would be lost."""
     rows = [row for row in best.rows if not row.reason and len(row.cells) == best.width]
     if sum(1 for cell in rows[0].cells if cell.strip()) * 2 >= best.width:
         return

@@ -25,11 +25,7 @@ class Clock:
         self._end = time.monotonic() + seconds
 
     def left(self, most: float = math.inf) -> float:
-        """Seconds that are left for the next step.
-
-        Raises:
-            httpcore.TimeoutException: no time is left.
-        """
+        """Seconds that are left for the next step. Raises httpcore.TimeoutException: no time is left."""
         left = min(most, self._end - time.monotonic())
         if left <= 0:
             raise httpcore.ReadTimeout

@@ -31,21 +31,13 @@ class Place:
 
 
 def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
-    """Return the rows of a JSON page, and the page itself, which may name the next one.
-
-    Raises:
-        TaskError: `feed-unreadable`.
-    """
+    """Return the rows of a JSON page, and the page itself, which may name the next one."""
     page = parse(_text(body, charset))
     return _rows(page, place), page
 
 
 def from_lines(body: bytes, charset: str | None) -> list[Row]:
-    """Return the rows of a page with one JSON object per line.
-
-    Raises:
-        TaskError: `feed-unreadable` with the line.
-    """
+    """Return the rows of a page with one JSON object per line."""
     text = body.decode("utf-8-sig", "strict") if charset is None and _is_utf8(body) else str(_text(body, charset))
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -78,11 +70,7 @@ def _text(body: bytes, charset: str | None) -> str | bytes:
 
 
 def parse(text: str | bytes, line: int | None = None) -> Any:
-    """Parse a JSON text.
-
-    Raises:
-        TaskError: `feed-unreadable`.
-    """
+    """Parse a JSON text, in which NaN and Infinity are errors."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -157,11 +145,7 @@ def _outline(page: Any) -> str:
 
 
 def from_csv(body: bytes, charset: str | None) -> list[Row]:
-    """Return the rows of a CSV page with a header, all values as text.
-
-    Raises:
-        TaskError: `feed-unreadable`, or an error of `clean` or `find`.
-    """
+    """Return the rows of a CSV page with a header, all values as text."""
     with tempfile.TemporaryDirectory(prefix="feed-") as name:
         source, target = Path(name) / "page", Path(name) / "page.csv"
         source.write_bytes(body)
@@ -189,11 +173,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
-    """Return a row's key as text that any database can store; None if a part of it is missing or empty.
-
-    Raises:
-        TaskError: `feed-unreadable`: a field of the key is an object or a list, or the key is too long.
-    """
+    """Return a row's key as text that any database can store; None if a part of it is missing or empty."""
     values = [row[name] if name in row else at(row, name) for name in fields]
     for name, value in zip(fields, values, strict=True):
         if isinstance(value, dict | list):
@@ -209,11 +189,7 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
 
 
 def as_json(row: Row, number: int) -> str:
-    """Encode a row for storage; it is sent without being decoded.
-
-    Raises:
-        TaskError: `feed-unreadable`: a number exceeds a float's range (`1e999`), so that JSON cannot represent it.
-    """
+    """Encode a row for storage; it is sent without being decoded."""
     try:
         return json.dumps(row, sort_keys=True, allow_nan=False)
     except ValueError:

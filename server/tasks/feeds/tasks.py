@@ -128,11 +128,7 @@ class _Keys:
     skipped: int = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row; it replaces an earlier one with the same key.
-
-        Raises:
-            TaskError: `feed-unreadable`.
-        """
+        """Add a row; it replaces an earlier one with the same key."""
         self.number += 1
         key = key_of(row, self.fields, self.number)
         if key is None:

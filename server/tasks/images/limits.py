@@ -36,11 +36,7 @@ def megapixels(pixels: float) -> str:
 
 
 def check_worked_on(size: tuple[int, int]) -> None:
-    """Refuse to process all pixels of a picture of this size.
-
-    Raises:
-        TaskError: `image-too-large`.
-    """
+    """Refuse to process all pixels of a picture of this size."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise too_large(
@@ -50,11 +46,7 @@ def check_worked_on(size: tuple[int, int]) -> None:
 
 
 def check_made(size: tuple[int, int]) -> None:
-    """Refuse to create a picture of this size, before its memory is allocated.
-
-    Raises:
-        TaskError: `image-too-large`.
-    """
+    """Refuse to create a picture of this size, before its memory is allocated."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise too_large(

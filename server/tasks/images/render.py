@@ -37,11 +37,7 @@ class Sheet:
     _area: int = 0
 
     def add(self, frame: Frame) -> None:
-        """Add a frame.
-
-        Raises:
-            TaskError: `image-too-large` if the animation exceeds the limit.
-        """
+        """Add a frame; refuse an animation that exceeds the limit of its format."""
         palette = frame.palette() if self.codec.palettes else None
         image = frame.display() if palette is None else palette
         self._pixels += image.width * image.height

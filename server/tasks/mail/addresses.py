@@ -17,11 +17,7 @@ _DOMAIN = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,250}")
 
 
 def parse(text: str) -> Address:
-    """Parse an address. The domain is returned in ASCII.
-
-    Raises:
-        ValueError: with a sentence for the client.
-    """
+    """Parse an address. The domain is returned in ASCII. Raises ValueError: with a sentence for the client."""
     found = _MAILBOX.fullmatch(text)
     spec = found["spec"] if found else text.strip()
     name = (

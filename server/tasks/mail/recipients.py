@@ -53,11 +53,7 @@ def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
 
 
 def uploaded(file: Upload) -> list[Recipient]:
-    """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field.
-
-    Raises:
-        TaskError: `mail-recipients`, or an error of reading the file.
-    """
+    """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field."""
     with tempfile.TemporaryDirectory(prefix="mail-") as folder, file.path() as source:
         text = clean(source, Path(folder) / "recipients.csv", None, lambda _: None)
         dialect = find(text.path, Options(header=True, advice=False))

@@ -112,11 +112,7 @@ def send_email(
 
 
 def _sender(given: str | None, settings: MailSettings) -> Address:
-    """Return the sender of this submit.
-
-    Raises:
-        TaskError: `mail-sender` if the settings do not allow it; `mail-not-configured`.
-    """
+    """Return the sender of this submit."""
     if given is None:
         return server.sender(settings)
     address = parse(given)

@@ -31,11 +31,7 @@ class Rendered:
 
 
 class Templates:
-    """The templates of a task.
-
-    Raises:
-        TaskError: `mail-template` with the invalid line.
-    """
+    """The templates of a task."""
 
     def __init__(self, subject: str, text: str | None, html: str | None, unsubscribe: Mapping[str, str]) -> None:
         self._subject = _compile("subject", subject, escape=False)
@@ -44,11 +40,7 @@ class Templates:
         self._unsubscribe = {name: _compile(name, source, escape=False) for name, source in unsubscribe.items()}
 
     def render(self, address: str, fields: Mapping[str, Any]) -> Rendered:
-        """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`.
-
-        Raises:
-            TaskError: `mail-template`: a field is missing, or a subject would have a line break.
-        """
+        """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`."""
         known = {**fields, "fields": dict(fields), "email": address}
         subject = _fill("subject", self._subject, known, address)
         if _HEADER_BREAK.search(subject):

@@ -163,11 +163,7 @@ def _report_rows(ctx: Context, rows: int) -> None:
 
 
 def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeName]:
-    """Return the given types by column position.
-
-    Raises:
-        TaskError: `csv-no-such-column`.
-    """
+    """Return the given types by column position."""
     if unknown := [name for name in given if name not in dialect.names]:
         raise TaskError(
             "csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {_some(dialect.names)}."

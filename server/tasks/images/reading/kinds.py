@@ -37,11 +37,7 @@ class Kind:
         return (alpha if image.has_transparency_data else plain) + _coefficients(image)
 
     def check(self, size: tuple[int, int], cost: float) -> None:
-        """Refuse a picture whose header declares too large a size.
-
-        Raises:
-            TaskError: `image-too-large`.
-        """
+        """Refuse a picture whose header declares too large a size."""
         width, height = size
         limit = min(_PILLOWS_LIMIT, int(MEMORY / cost))
         if width * height > limit:
@@ -89,11 +85,7 @@ MEDIA_TYPES = (
 
 
 def kind_of(data: bytes) -> Kind:
-    """Return the format of a file.
-
-    Raises:
-        TaskError: `image-unreadable` for an empty file, `image-format-unsupported` for an unknown format.
-    """
+    """Return the format of a file by its first bytes, or refuse it."""
     if not data:
         raise TaskError("image-unreadable", "The file is empty. Send the image's bytes.")
     kind = recognized(data)

@@ -37,11 +37,7 @@ class Chunk(NamedTuple):
 
 
 def checked(data: bytes) -> bytes:
-    """Return the file without damaged or unneeded chunks, and without an animation that is damaged or inconsistent.
-
-    Raises:
-        TaskError: `image-unreadable` if the pixels are damaged, `image-format-unsupported` for a private variant.
-    """
+    """Return the file without damaged or unneeded chunks, and without an animation that is damaged or inconsistent."""
     chunks = list(_chunks(data))
     animated = _animation_adds_up(data, chunks)
     head, body = [], []
@@ -57,11 +53,7 @@ def checked(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks up to the end of the picture, or to the first incomplete one.
-
-    Raises:
-        TaskError: as in `checked`.
-    """
+    """Yield the chunks up to the end of the picture, or to the first incomplete one."""
     view, at, pixels = memoryview(data), len(SIGNATURE), False
     while at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)

@@ -39,11 +39,7 @@ class Input:
 
 
 class Source:
-    """An image whose header was read and is within the limits. It keeps the file, but no pixels.
-
-    Raises:
-        TaskError: `image-unreadable`, `image-too-large`, `image-format-unsupported` or `image-page-missing`.
-    """
+    """An image whose header was read and is within the limits. It keeps the file, but no pixels."""
 
     def __init__(self, upload: Upload, given: Input | None = None) -> None:
         given = given or Input()
@@ -100,11 +96,7 @@ class Source:
             yield self._frame(image, milliseconds, decisions)
 
     def count_frames(self) -> int:
-        """Count the frames; one for formats that contain pages instead of an animation.
-
-        Raises:
-            TaskError: `image-too-large` if there are more than the limit.
-        """
+        """Count the frames; one for formats that contain pages instead of an animation."""
         if self._count is None:
             self._count = self._counted()
         return self._count

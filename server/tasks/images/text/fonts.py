@@ -24,11 +24,7 @@ def is_font(data: bytes) -> bool:
 
 
 class Font:
-    """A TrueType or OpenType font file.
-
-    Raises:
-        TaskError: `font-unreadable`.
-    """
+    """A TrueType or OpenType font file."""
 
     def __init__(self, data: bytes) -> None:
         if not is_font(data):

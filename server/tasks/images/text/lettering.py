@@ -22,11 +22,7 @@ _Run = tuple[Font, str]
 
 
 def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room: Size) -> Image.Image:
-    """Draw the text in `size`, or as large as the room allows, on a transparent background. It never exceeds the room.
-
-    Raises:
-        TaskError: `watermark-glyph-missing` names the characters that no font supports.
-    """
+    """Draw the text in `size`, or as large as the room allows, on a transparent background, within the room."""
     lines = [_runs(line, fonts) for line in _cleaned(text, fonts).split("\n")]
     if size is None:
         width, height = _extent(lines, _MEASURED_AT)
@@ -37,11 +33,7 @@ def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room
 
 
 def _cleaned(text: str, fonts: Sequence[Font]) -> str:
-    """Return the text without invisible characters that no font supports.
-
-    Raises:
-        TaskError: `watermark-glyph-missing`.
-    """
+    """Return the text without invisible characters that no font supports."""
     drawn, missing = [], dict[str, None]()
     for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)

@@ -49,11 +49,7 @@ class Codec:
     metadata: tuple[str, ...] = ("exif", "xmp")
 
     def write(self, images: Sequence[Image.Image], motion: Motion, output: Output, metadata: Metadata) -> bytes:
-        """Encode the file, with at most `max_bytes` bytes.
-
-        Raises:
-            TaskError: `image-too-large`, `image-too-many-bytes`, or `image-format-unsupported` for `lossless`.
-        """
+        """Encode the file, with at most `max_bytes` bytes."""
         try:
             check_lossless(self.name, output.lossless)
         except ValueError as error:
