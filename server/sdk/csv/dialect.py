@@ -1,6 +1,7 @@
 """Finds how a table is written from its first rows: its delimiter, its first line, and its header."""
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from server.sdk.csv import formats
 from server.sdk.csv.header import is_header, is_value
 from server.sdk.csv.parser import Reader, Record, Syntax
+from server.sdk.csv.text import clean
 from server.sdk.errors import TaskError
 
 #: Characters and rows of the text that are examined.
@@ -59,6 +61,18 @@ class Dialect:
             for _ in islice(file, self.before):
                 pass
             yield Reader(file, self.syntax, before=self.before)
+
+
+@contextmanager
+def opened(source: Path, encoding: str | None) -> Iterator[tuple[tuple[str, ...], Iterator[Record]]]:
+    """Open a table that has a header: yield its names, and its rows except the blank ones and the header."""
+    with tempfile.TemporaryDirectory(prefix="table-") as folder:
+        text = clean(source, Path(folder) / "table.csv", encoding, lambda _: None)
+        dialect = find(text.path, Options(header=True, advice=False))
+        with dialect.reader(text.path) as reader:
+            rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
+            next(rows)
+            yield dialect.names, rows
 
 
 def find(path: Path, given: Options) -> Dialect:

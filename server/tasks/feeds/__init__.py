@@ -5,8 +5,7 @@ headers    request headers, with secrets by name
 source     downloads the pages of a URL: conditional requests, paging, retries, limits
 retries    rate limits and server errors, and how long to wait
 body       an answer's body: unpacking, and its format
-rows       the rows of a page, and the key of each
-paths      paths into JSON
+rows       the rows of a page, paths into JSON, and the key of each row
 paging     builds the request for the next page
 announced  signs in an answer that there are more rows
 database   DATABASE_URL: tables, engine

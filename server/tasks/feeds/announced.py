@@ -7,17 +7,8 @@ from typing import Any
 #: Objects in which APIs put these signs, in addition to the answer itself.
 _CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "page_info", "pageinfo", "links", "_links",
                "response_metadata", "cursors")  # fmt: skip
-_MORE = (
-    "has_more",
-    "hasmore",
-    "has_next",
-    "hasnext",
-    "has_next_page",
-    "hasnextpage",
-    "istruncated",
-    "is_truncated",
-    "incomplete_results",
-)
+_MORE = ("has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage", "istruncated", "is_truncated",
+         "incomplete_results")  # fmt: skip
 _TOTAL = ("total", "total_count", "totalcount", "@odata.count", "odata.count", "total_results", "totalresults",
           "total_items", "totalitems", "total_rows", "totalelements", "total_elements", "total_records",
           "totalrecords", "count", "totalsize", "total_size")  # fmt: skip
@@ -68,11 +59,11 @@ def read(page: Any, headers: Mapping[str, str]) -> Announced:
             url = url or _url(value, certain=lower in _LINKS)
         elif lower in _MORE and isinstance(value, bool):
             more = more or value
-        elif lower in _TOTAL and isinstance(value, int) and not isinstance(value, bool):
+        elif lower in _TOTAL and type(value) is int:
             total = value if total is None else max(total, value)
-        elif lower in _PAGES and isinstance(value, int) and not isinstance(value, bool):
+        elif lower in _PAGES and type(value) is int:
             announced_pages = value
-        if lower in (*_TOKENS, *_NEXT) and not url and _is_token(value):
+        if lower in (*_TOKENS, *_NEXT) and not url and type(value) in (str, int) and value:
             token = token or f"`{name}`"
     return Announced(url, token, more, total, announced_pages)
 
@@ -97,7 +88,3 @@ def _url(value: Any, *, certain: bool) -> str:
     if isinstance(value, str) and (certain or value.startswith(("http://", "https://", "/", "?"))):
         return value
     return ""
-
-
-def _is_token(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool) and bool(value)

@@ -1,17 +1,18 @@
 """The body of an answer: unpacking it, and finding its format."""
 
+import gzip
+import io
 import re
 import zlib
 from typing import Literal
 from urllib.parse import urlsplit
 
 from server.sdk.errors import TaskError
+from server.tasks.feeds.errors import unreadable
 
 Format = Literal["json", "ndjson", "csv"]
 
 _GZIP = b"\x1f\x8b"
-_WBITS = 31  # zlib's value for gzip
-_CHUNK = 2**20
 
 _MEDIA_TYPES: dict[str, Format] = {
     "text/csv": "csv",
@@ -35,23 +36,16 @@ def unpacked(body: bytes, limit: int) -> bytes:
     """Return the content of a gzip file, or other bytes unchanged. The HTTP client handles `Content-Encoding`."""
     if not body.startswith(_GZIP):
         return body
-    parts, size = [], 0
-    while body:
-        member = zlib.decompressobj(_WBITS)
-        while not member.eof:
-            try:
-                part = member.decompress(body, _CHUNK)
-            except zlib.error:
-                raise TaskError("feed-unreadable", "The gzip file is damaged.") from None
-            body = member.unconsumed_tail
-            if not part and not body and not member.eof:
-                raise TaskError("feed-unreadable", "The gzip file is cut off.")
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise TaskError("feed-too-large", f"The gzip file has more than {limit} bytes unpacked.")
-        body = member.unused_data.lstrip(b"\0")
-    return b"".join(parts)
+    try:
+        with gzip.open(io.BytesIO(body)) as file:
+            content = file.read(limit + 1)
+    except EOFError:
+        raise unreadable("The gzip file is cut off.") from None
+    except (OSError, zlib.error):
+        raise unreadable("The gzip file is damaged.") from None
+    if len(content) > limit:
+        raise TaskError("feed-too-large", f"The gzip file has more than {limit} bytes unpacked.")
+    return content
 
 
 def format_of(content_type: str, url: str) -> Format:

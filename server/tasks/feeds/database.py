@@ -1,16 +1,33 @@
-"""The database of `DATABASE_URL`: SQLite in a file, or PostgreSQL."""
+"""The database of `DATABASE_URL`: SQLite in a file, or PostgreSQL.
+
+SQLAlchemy takes 30 MB, so only functions that need the database import this module and `store`.
+"""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from server.tasks.feeds.errors import DatabaseUnavailable
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
 
 #: For web and worker on one machine: on a PaaS they share no disk, and need PostgreSQL.
 _DEFAULT = "sqlite:///var/feeds.sqlite"
@@ -28,50 +45,42 @@ _LOCK = 7_305_001
 
 _one_at_a_time = threading.Lock()
 
+_metadata = MetaData()
+_exact = Text().with_variant(Text(collation="C"), "postgresql")  # order by bytes, as in SQLite
 
-@cache
-def tables() -> "tuple[Table, Table]":
-    """Return the two tables: the feeds, and their rows. Names and values of a feed are only stored as data."""
-    from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text  # noqa: PLC0415 - 30 MB for feeds alone
-
-    metadata = MetaData()
-    exact = Text().with_variant(Text(collation="C"), "postgresql")  # order by bytes, as in SQLite
-    feeds = Table(
-        "coatcheck_feeds",
-        metadata,
-        Column("owner", exact, primary_key=True),
-        Column("name", exact, primary_key=True),
-        Column("url", Text, nullable=False),
-        Column("way", Text, nullable=False),  # how it is read: validators are valid for the same way only
-        Column("etag", Text, nullable=False),
-        Column("last_modified", Text, nullable=False),
-        Column("fetched_ms", BigInteger, nullable=False),
-        Column("changed_ms", BigInteger, nullable=False),
-        Column("rows", BigInteger, nullable=False),
-    )
-    rows = Table(
-        "coatcheck_feed_rows",
-        metadata,
-        Column("owner", exact, primary_key=True),
-        Column("feed", exact, primary_key=True),
-        Column("key", exact, primary_key=True),
-        Column("data", Text, nullable=False),  # JSON in ASCII: every database accepts an escaped NUL
-        Column("digest", String(64), nullable=False),
-        Column("updated_ms", BigInteger, nullable=False),
-    )
-    return feeds, rows
+#: Names and values of a feed are only stored as data.
+FEEDS = Table(
+    "coatcheck_feeds",
+    _metadata,
+    Column("owner", _exact, primary_key=True),
+    Column("name", _exact, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("way", Text, nullable=False),  # how it is read: validators are valid for the same way only
+    Column("etag", Text, nullable=False),
+    Column("last_modified", Text, nullable=False),
+    Column("fetched_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+)
+ROWS = Table(
+    "coatcheck_feed_rows",
+    _metadata,
+    Column("owner", _exact, primary_key=True),
+    Column("feed", _exact, primary_key=True),
+    Column("key", _exact, primary_key=True),
+    Column("data", Text, nullable=False),  # JSON in ASCII: every database accepts an escaped NUL
+    Column("digest", String(64), nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
 
 
 @contextmanager
-def transaction(url: str, *, write: bool = False) -> "Iterator[Connection]":
+def transaction(url: str, *, write: bool = False) -> Iterator[Connection]:
     """Run one transaction: all of it or nothing. SQLite allows one writer at a time; the others wait.
 
     Raises:
         DatabaseUnavailable: it does not answer.
     """
-    from sqlalchemy.exc import InterfaceError, OperationalError  # noqa: PLC0415
-    from sqlalchemy.exc import TimeoutError as NoConnection  # noqa: PLC0415
-
     try:
         with engine(url).connect().execution_options(coatcheck_write=write) as connection, connection.begin():
             yield connection
@@ -79,7 +88,7 @@ def transaction(url: str, *, write: bool = False) -> "Iterator[Connection]":
         raise DatabaseUnavailable from error
 
 
-def engine(url: str) -> "Engine":
+def engine(url: str) -> Engine:
     """Return the process's engine for a database, with its tables; an empty URL means the SQLite file.
 
     Raises:
@@ -94,10 +103,8 @@ def engine(url: str) -> "Engine":
 
 
 @cache
-def _engine(database_url: str) -> "Engine":
+def _engine(database_url: str) -> Engine:
     """Create the engine. Its pool is bounded, because small plans allow few connections."""
-    from sqlalchemy import create_engine, event, make_url  # noqa: PLC0415
-
     url = make_url(database_url or _DEFAULT)
     if url.get_backend_name() == "sqlite":
         if url.database:
@@ -123,18 +130,15 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not block each other
 
 
-def _begin_sqlite(connection: "Connection") -> None:
+def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("coatcheck_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _make_tables(made: "Engine") -> None:
-    from sqlalchemy import inspect  # noqa: PLC0415
-
-    feeds, rows = tables()
-    if inspect(made).has_table(rows.name):  # so that readers do not wait for a writer
+def _make_tables(made: Engine) -> None:
+    if inspect(made).has_table(ROWS.name):  # so that readers do not wait for a writer
         return
     with made.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
         if made.dialect.name == "postgresql":  # creating the same table in two processes fails
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        feeds.metadata.create_all(connection)
+        _metadata.create_all(connection)

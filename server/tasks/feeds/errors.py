@@ -1,6 +1,6 @@
 """The error types of these tasks."""
 
-from server.sdk.errors import CoatcheckError, ErrorType, register_error_types
+from server.sdk.errors import CoatcheckError, ErrorType, TaskError, register_error_types
 
 register_error_types(
     {
@@ -35,3 +35,8 @@ class DatabaseUnavailable(CoatcheckError):
 
     type = "database-unavailable"
     retry_after = 5
+
+
+def unreadable(detail: str) -> TaskError:
+    """Build the error for an answer that has no rows, or not those that the client describes."""
+    return TaskError("feed-unreadable", detail)

@@ -5,10 +5,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from server.sdk.errors import TaskError
 from server.tasks.feeds.announced import Announced
-from server.tasks.feeds.paths import at
-from server.tasks.feeds.rows import Row
+from server.tasks.feeds.errors import unreadable
+from server.tasks.feeds.rows import Row, at
 
 
 class Paging(BaseModel):
@@ -53,7 +52,7 @@ class Paging(BaseModel):
             return str((self.first or 0) + count)
         found = at(page if self.by == "cursor" else rows[-1], self.field or "")
         if isinstance(found, bool | float | dict | list):
-            raise TaskError("feed-unreadable", f"The value at {self.field!r} cannot be a `{self.param}`.")
+            raise unreadable(f"The value at {self.field!r} cannot be a `{self.param}`.")
         return str(found or "")
 
 

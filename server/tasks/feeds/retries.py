@@ -34,7 +34,7 @@ class Passing(Exception):
 
 def refused_for_now(answer: Answer) -> Passing | None:
     """Return the failure in an answer: a rate limit (429, or 403 with nothing remaining) or a server error (5xx)."""
-    spent = _remaining(answer) == "0"
+    spent = _header(answer, "Remaining") == "0"
     if answer.status == 429 or (answer.status == 403 and (spent or "Retry-After" in answer.headers)):
         return Passing(f"The server answered {answer.status}: its rate limit is reached.", _wait(answer), limited=True)
     if answer.status >= 500:
@@ -57,9 +57,9 @@ def patience_of(ctx: Context, trouble: Passing, tried: int, left: float) -> floa
     return pause
 
 
-def _remaining(answer: Answer) -> str:
+def _header(answer: Answer, name: str) -> str:
     headers = answer.headers
-    return (headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining") or "").strip()
+    return (headers.get(f"X-RateLimit-{name}") or headers.get(f"RateLimit-{name}") or "").strip()
 
 
 def _wait(answer: Answer) -> float:
@@ -72,7 +72,7 @@ def _wait(answer: Answer) -> float:
             return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
         except (ValueError, OverflowError):
             return 0.0
-    reset = (answer.headers.get("X-RateLimit-Reset") or answer.headers.get("RateLimit-Reset") or "").strip()
-    if _remaining(answer) != "0" or not (reset.isascii() and reset.isdecimal()):
+    reset = _header(answer, "Reset")
+    if _header(answer, "Remaining") != "0" or not (reset.isascii() and reset.isdecimal()):
         return 0.0
     return max(0.0, float(reset) - time.time() + 0.5) if float(reset) > _EPOCH_BEGINS else float(reset)

@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.sdk.pages import Listing, PageRequest, paged
-from server.tasks.feeds import store
 from server.tasks.feeds.errors import UnknownFeed
 from server.tasks.feeds.settings import FeedSettings
 
@@ -78,6 +77,8 @@ _OWNER: dict[str, Any] = {
 )
 def list_feeds(asked: PageRequest) -> Listing:
     """List the caller's feeds; an admin sees the feeds of all owners."""
+    from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
+
     owners = None if asked.is_admin else [asked.owner]
     page = store.list_feeds(_database(asked), owners, asked.limit, asked.after)
     return Listing({"feeds": [_entry(each, asked.prefix) for each in page.entries]}, page.end)
@@ -99,6 +100,8 @@ def get_feed(asked: PageRequest) -> Listing:
     Raises:
         UnknownFeed: there is none, or it is another owner's.
     """
+    from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
+
     owner, name = asked.query.get("owner", asked.owner), asked.path["name"]
     feed = store.find_feed(_database(asked), owner, name) if asked.is_admin or owner == asked.owner else None
     if feed is None:

@@ -2,14 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from server.sdk.csv import Options, Record, clean, find, formats
-from server.sdk.errors import TaskError
-from server.tasks.feeds.paths import at
+from server.sdk.csv import Record, formats, opened
+from server.tasks.feeds.errors import unreadable
 
 #: Maximum characters of a stored key.
 LONGEST_KEY = 500
@@ -30,6 +28,20 @@ class Place:
     key: tuple[str, ...]
 
 
+def at(value: Any, path: str) -> Any:
+    """Return the value at a path such as `data.items`, or None. A name may contain dots: `@odata.nextLink`."""
+    if not isinstance(value, dict):
+        return None
+    if path in value:
+        return value[path]
+    end = path.find(".")
+    while end >= 0:
+        if path[:end] in value and (found := at(value[path[:end]], path[end + 1 :])) is not None:
+            return found
+        end = path.find(".", end + 1)
+    return None
+
+
 def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
     """Return the rows of a JSON page, and the page itself, which may name the next one."""
     page = parse(_text(body, charset))
@@ -44,7 +56,7 @@ def from_lines(body: bytes, charset: str | None) -> list[Row]:
         if line.strip():
             row = parse(line, number)
             if not isinstance(row, dict):
-                raise TaskError("feed-unreadable", f"Line {number} is not a JSON object.")
+                raise unreadable(f"Line {number} is not a JSON object.")
             rows.append(row)
     return rows
 
@@ -64,9 +76,9 @@ def _text(body: bytes, charset: str | None) -> str | bytes:
     try:
         return body.decode(charset).removeprefix("\ufeff")
     except LookupError:
-        raise TaskError("feed-unreadable", f"There is no encoding {charset[:50]!r}. Set `encoding`.") from None
+        raise unreadable(f"There is no encoding {charset[:50]!r}. Set `encoding`.") from None
     except UnicodeError:
-        raise TaskError("feed-unreadable", f"The answer is not text in {charset}. Set `encoding`.") from None
+        raise unreadable(f"The answer is not text in {charset}. Set `encoding`.") from None
 
 
 def parse(text: str | bytes, line: int | None = None) -> Any:
@@ -77,8 +89,8 @@ def parse(text: str | bytes, line: int | None = None) -> Any:
         sample = text[:1000] if isinstance(text, str) else text[:1000].decode("utf-8", "replace")
         name = formats.of_bytes(sample.encode()) or formats.of_text(sample, whole=False)
         if name not in (None, "JSON"):
-            raise TaskError("feed-unreadable", f"The answer is {name}, not JSON. Check the `url`.") from None
-        raise TaskError("feed-unreadable", f"The answer is not JSON: {_reason(error, line)}.") from None
+            raise unreadable(f"The answer is {name}, not JSON. Check the `url`.") from None
+        raise unreadable(f"The answer is not JSON: {_reason(error, line)}.") from None
 
 
 def _reason(error: Exception, line: int | None) -> str:
@@ -96,7 +108,7 @@ def _rows(page: Any, place: Place) -> list[Row]:
     where = f"`{place.items}`" if place.items else "The answer"
     found = at(page, place.items) if place.items else page
     if place.items and found is None:
-        raise TaskError("feed-unreadable", f"There is nothing at {where}; {_outline(page)}.")
+        raise unreadable(f"There is nothing at {where}; {_outline(page)}.")
     if place.shape in (None, "list") and not place.items and isinstance(found, dict):
         found = _list_in(found, place)
     if isinstance(found, dict) and place.shape == "map":
@@ -104,13 +116,12 @@ def _rows(page: Any, place: Place) -> list[Row]:
     if isinstance(found, dict) and place.shape == "object":
         return [found]
     if isinstance(found, dict):
-        raise TaskError(
-            "feed-unreadable",
+        raise unreadable(
             f"{where} is an object, not a list. If it is one row, give `shape=object`; if its values are the rows, "
-            f"`shape=map`; if a list is in it, `items`: {_outline(found)}.",
+            f"`shape=map`; if a list is in it, `items`: {_outline(found)}."
         )
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise TaskError("feed-unreadable", f"{where} is not a list of objects.")
+        raise unreadable(f"{where} is not a list of objects.")
     return found
 
 
@@ -128,9 +139,7 @@ def _list_in(page: Row, place: Place) -> Any:
         return lists[0]
     if not lists:
         return page
-    raise TaskError(
-        "feed-unreadable", f"The answer has several lists; set `items` to the one with the rows: {_outline(page)}."
-    )
+    raise unreadable(f"The answer has several lists; set `items` to the one with the rows: {_outline(page)}.")
 
 
 def _named(name: str, value: Any) -> Row:
@@ -146,26 +155,21 @@ def _outline(page: Any) -> str:
 
 def from_csv(body: bytes, charset: str | None) -> list[Row]:
     """Return the rows of a CSV page with a header, all values as text."""
-    with tempfile.TemporaryDirectory(prefix="feed-") as name:
-        source, target = Path(name) / "page", Path(name) / "page.csv"
-        source.write_bytes(body)
-        clean(source, target, charset, lambda _: None)
-        dialect = find(target, Options(header=True, advice=False))
-        if len(set(dialect.names)) < len(dialect.names):
-            raise TaskError("feed-unreadable", "The CSV's header has the same name twice.")
-        with dialect.reader(target) as reader:
-            return list(_csv_rows(reader, dialect.names))
+    with tempfile.NamedTemporaryFile(prefix="feed-") as file:
+        file.write(body)
+        file.flush()
+        with opened(Path(file.name), charset) as (names, rows):
+            if len(set(names)) < len(names):
+                raise unreadable("The CSV's header has the same name twice.")
+            return [_csv_row(row, names) for row in rows]
 
 
-def _csv_rows(reader: Iterable[Record], names: tuple[str, ...]) -> Iterator[Row]:
-    rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
-    next(rows)  # skip the header
-    for row in rows:
-        if row.reason:
-            raise TaskError("feed-unreadable", f"Line {row.line}: {row.reason}.")
-        if len(row.cells) != len(names):
-            raise TaskError("feed-unreadable", f"Line {row.line} has {len(row.cells)} values, the header {len(names)}.")
-        yield dict(zip(names, row.cells, strict=True))
+def _csv_row(row: Record, names: tuple[str, ...]) -> Row:
+    if row.reason:
+        raise unreadable(f"Line {row.line}: {row.reason}.")
+    if len(row.cells) != len(names):
+        raise unreadable(f"Line {row.line} has {len(row.cells)} values, the header {len(names)}.")
+    return dict(zip(names, row.cells, strict=True))
 
 
 def _is_plain(value: Any) -> bool:
@@ -177,14 +181,12 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
     values = [row[name] if name in row else at(row, name) for name in fields]
     for name, value in zip(fields, values, strict=True):
         if isinstance(value, dict | list):
-            raise TaskError(
-                "feed-unreadable", f"Row {number}: `{name}` cannot be its key, because it is not a plain value."
-            )
+            raise unreadable(f"Row {number}: `{name}` cannot be its key, because it is not a plain value.")
     if not all(map(_is_plain, values)):
         return None
     text = json.dumps(values[0] if len(values) == 1 else values)
     if len(text) > LONGEST_KEY:
-        raise TaskError("feed-unreadable", f"The key of row {number} has more than {LONGEST_KEY} characters.")
+        raise unreadable(f"The key of row {number} has more than {LONGEST_KEY} characters.")
     return text
 
 
@@ -193,4 +195,4 @@ def as_json(row: Row, number: int) -> str:
     try:
         return json.dumps(row, sort_keys=True, allow_nan=False)
     except ValueError:
-        raise TaskError("feed-unreadable", f"Row {number} has a number that is too large.") from None
+        raise unreadable(f"Row {number} has a number that is too large.") from None

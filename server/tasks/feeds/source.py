@@ -16,11 +16,11 @@ from server.settings import MIB
 from server.tasks.feeds import announced, rows
 from server.tasks.feeds.announced import Announced
 from server.tasks.feeds.body import Format, charset_of, format_of, unpacked
+from server.tasks.feeds.errors import unreadable
 from server.tasks.feeds.headers import Headers
 from server.tasks.feeds.paging import Paging
-from server.tasks.feeds.paths import at
 from server.tasks.feeds.retries import Passing, patience_of, refused_for_now
-from server.tasks.feeds.rows import Place, Row
+from server.tasks.feeds.rows import Place, Row, at
 
 #: Limits of one fetch, over all of its pages.
 MAX_BYTES = 50 * MIB
@@ -92,9 +92,7 @@ class Source:
         seen: set[str] = set()
         while url:
             if url in seen:
-                raise TaskError(
-                    "feed-unreadable", f"Page {self.pages_read} names as its next page one that was read already."
-                )
+                raise unreadable(f"Page {self.pages_read} names as its next page one that was read already.")
             if self.pages_read == MAX_PAGES:
                 raise TaskError("feed-too-large", f"The feed has more than {MAX_PAGES} pages.")
             seen.add(url)
@@ -214,18 +212,15 @@ class Source:
             value = value.get("href")
         if value is None or isinstance(value, str):
             return value or ""
-        raise TaskError(
-            "feed-unreadable", f"`{self.way.next_field}` is not a URL. For a token or a number, see `paging`."
-        )
+        raise unreadable(f"`{self.way.next_field}` is not a URL. For a token or a number, see `paging`.")
 
     def _check_new(self, body: bytes, found: list[Row]) -> None:
         """Refuse a page equal to the previous one: the server ignores the paging parameter."""
         digest = hashlib.sha256(body).digest()
         if self.way.paging and found and digest == self._digest:
-            raise TaskError(
-                "feed-unreadable",
+            raise unreadable(
                 f"Page {self.pages_read} is the same as the one before. Does the server know the parameter "
-                f"`{self.way.paging.param}`?",
+                f"`{self.way.paging.param}`?"
             )
         self._digest = digest
 

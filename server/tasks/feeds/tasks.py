@@ -1,7 +1,7 @@
 """The task `fetch_feed` and its result."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
@@ -12,9 +12,8 @@ from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
 from server.sdk.registry import task
 from server.sdk.uploads import InputContext
 from server.tasks.feeds import headers as request_headers
-from server.tasks.feeds import store
 from server.tasks.feeds.body import Format
-from server.tasks.feeds.errors import DatabaseUnavailable
+from server.tasks.feeds.errors import DatabaseUnavailable, unreadable
 from server.tasks.feeds.paging import Paging
 from server.tasks.feeds.rows import Place, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings
@@ -94,6 +93,8 @@ def fetch_feed(
     more rows than were read is an error. All pages are stored in one transaction; `delete_missing` deletes the rows
     that the source no longer has. A feed of one page is requested conditionally the next time.
     """
+    from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
+
     place = Place(items, shape, tuple(key))
     way = Way(format, encoding, place, next_field, paging, allow_partial)
     paged = paging.model_dump() if paging else None
@@ -134,8 +135,7 @@ class _Keys:
         if key is None:
             if not self.skip_without_key:
                 names = ", ".join(f"`{name}`" for name in self.fields)
-                raise TaskError(
-                    "feed-unreadable",
+                raise unreadable(
                     f"Row {self.number} has no value in {names}, its key. Its fields are: "
                     f"{', '.join(list(row)[:20])[:300]}. Give another `key`, or `skip_without_key=true`.",
                 )
@@ -144,11 +144,13 @@ class _Keys:
         if key in self.rows:
             self.duplicates += 1
             if self.refuse_duplicates:
-                raise TaskError("feed-unreadable", f"Row {self.number} has the key {key}, as an earlier row has.")
+                raise unreadable(f"Row {self.number} has the key {key}, as an earlier row has.")
         self.rows[key] = as_json(row, self.number)
 
 
 def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delete_missing: bool) -> Fetched:
+    from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
+
     database = ctx.settings.part(FeedSettings).database_url
     for page in source.pages():
         for row in page:
@@ -162,11 +164,7 @@ def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delet
     ctx.progress(1, 1, "done")
     return Fetched(
         feed=name,
-        inserted=change.inserted,
-        updated=change.updated,
-        unchanged=change.unchanged,
-        deleted=change.deleted,
-        rows=change.rows,
+        **asdict(change),
         duplicates=keys.duplicates,
         skipped=keys.skipped,
         pages=source.pages_read,

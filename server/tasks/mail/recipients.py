@@ -1,16 +1,14 @@
 """The recipients of a mailing: a list in the request, or an uploaded CSV."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from email.headerregistry import Address
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.sdk.context import Upload
-from server.sdk.csv import Options, Record, clean, find
+from server.sdk.csv import Record, opened
 from server.sdk.errors import TaskError
 from server.tasks.mail.addresses import Mailbox, parse
 
@@ -54,28 +52,21 @@ def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
 
 def uploaded(file: Upload) -> list[Recipient]:
     """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field."""
-    with tempfile.TemporaryDirectory(prefix="mail-") as folder, file.path() as source:
-        text = clean(source, Path(folder) / "recipients.csv", None, lambda _: None)
-        dialect = find(text.path, Options(header=True, advice=False))
-        names = [name.strip() for name in dialect.names]
+    with file.path() as source, opened(source, None) as (header, rows):
+        names = [name.strip() for name in header]
         place = next((at for at, name in enumerate(names) if name.lower() in ("email", "e-mail", "mail")), None)
         if place is None:
             raise TaskError("mail-recipients", "The recipients' CSV needs a header with a column `email`.")
-        with dialect.reader(text.path) as reader:
-            return _once(_rows(reader, names, place))
+        return _once(_rows(rows, names, place))
 
 
-def _rows(reader: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
-    rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
-    next(rows)  # skip the header
+def _rows(rows: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
     for number, row in enumerate(rows, 1):
+        where = f"Line {row.line} of the recipients' CSV"
         if row.reason:
-            raise TaskError("mail-recipients", f"Line {row.line} of the recipients' CSV: {row.reason}.")
+            raise TaskError("mail-recipients", f"{where}: {row.reason}.")
         if len(row.cells) != len(names):
-            raise TaskError(
-                "mail-recipients",
-                f"Line {row.line} of the recipients' CSV has {len(row.cells)} values, its header {len(names)}.",
-            )
+            raise TaskError("mail-recipients", f"{where} has {len(row.cells)} values, its header {len(names)}.")
         if number > MAX_RECIPIENTS:
             raise TaskError("mail-recipients", f"A task has {MAX_RECIPIENTS} recipients at most; send several.")
         yield _checked(row.cells[place].strip(), dict(zip(names, row.cells, strict=True)))
