@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -48,6 +48,17 @@ def _bytes_per_owner(blob_url: str) -> int:
     return 512 * MIB if blob_url in ("", "redis:") else 10 * 1024 * MIB
 
 
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+#: The values of a variable with a list, and the type of a list of names.
+COMMA_SEPARATED = (NoDecode, BeforeValidator(_split))
+Names = Annotated[tuple[str, ...], *COMMA_SEPARATED]
+
+
 class TaskSettings(BaseSettings):
     """Settings of some tasks: their package declares a subclass, and reads it with `ctx.settings.part`.
 
@@ -76,16 +87,14 @@ class Settings(BaseSettings):
         le=20_000,
         description="Clients that may wait or read events at the same time. Further ones get an immediate answer.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Origins whose pages may call the API (CORS), separated by commas."
-    )
+    cors_origins: Names = Field((), description="Origins whose pages may call the API (CORS), separated by commas.")
     auth_proxy_header: str = Field(
         "", description="Header with the user's name that a trusted proxy sets, such as `X-Forwarded-User`."
     )
-    auth_proxy_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+    auth_proxy_addresses: Names = Field(
         (), description="Addresses of proxies whose header is trusted, separated by commas. If empty, loopback."
     )
-    auth_proxy_admins: Annotated[tuple[str, ...], NoDecode] = Field(
+    auth_proxy_admins: Names = Field(
         (), description="Users of the proxy who are admins, separated by commas. Others may submit."
     )
     public_url: str = Field(
@@ -93,7 +102,7 @@ class Settings(BaseSettings):
         description="Address of this server as clients see it, such as `https://example.org/jobs`. If empty, that of "
         "each request.",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+    trusted_proxies: Names = Field(
         (),
         description="Addresses and networks of proxies whose `X-Forwarded-Prefix`, `-Host` and `-Proto` are trusted, "
         "separated by commas; `*` for all.",
@@ -138,9 +147,7 @@ class Settings(BaseSettings):
     worker_memory_limit: int = Field(
         512 * MIB, ge=64 * MIB, description="Bytes of memory that one task may use in addition to the idle process."
     )
-    task_modules: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Python modules with your own tasks, separated by commas."
-    )
+    task_modules: Names = Field((), description="Python modules with your own tasks, separated by commas.")
     reload: bool = Field(
         True, description="Restart web and worker of `make run` and `coatcheck run` when a task module changes."
     )
@@ -190,15 +197,6 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
     log_format: Literal["text", "json"] = Field("text", description="`json` writes one JSON object per log line.")
-
-    @field_validator(
-        *("auth_proxy_addresses", "auth_proxy_admins", "cors_origins", "task_modules", "trusted_proxies"), mode="before"
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @field_validator("public_url")
     @classmethod

@@ -9,12 +9,10 @@ _CONFIG = "gunicorn.conf.py"
 
 
 def web(options: Sequence[str] = ()) -> list[str]:
-    """The command of the web process."""
     return [sys.executable, "-m", "gunicorn", "--config", str(_config()), *options, _ENTRY]
 
 
 def worker(options: Sequence[str] = ()) -> list[str]:
-    """The command of a worker."""
     quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     return [sys.executable, "-m", "celery", "--quiet", "-A", _ENTRY, "worker", *quiet, *options]
 

@@ -54,7 +54,6 @@ def status(url: str) -> int:
 
 
 def greeting(url: str, *, needs_key: bool) -> str:
-    """The welcome text for the user."""
     key = "-H 'Authorization: Bearer <your key>' " if needs_key else ""
     return (
         f"\nCoatcheck is ready at {url} (Ctrl-C stops it). In a second shell:\n\n"

@@ -79,7 +79,6 @@ class Context:
 
     @property
     def owner(self) -> str:
-        """The owner of the task."""
         return self._attempt.owner
 
     @property

@@ -153,7 +153,6 @@ class TaskDefinition:
 
     @property
     def uploads(self) -> Mapping[str, Arity]:
-        """The upload parameters, with their arity."""
         return self.signature.uploads
 
     @property
@@ -165,7 +164,6 @@ class TaskDefinition:
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the input."""
         return {
             "$schema": _SCHEMA_DIALECT,
             **self.signature.model.model_json_schema(by_alias=True, schema_generator=_Exact),
@@ -173,12 +171,10 @@ class TaskDefinition:
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the result."""
         return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
 
     @cached_property
     def secrets(self) -> Secrets:
-        """The places of secrets in its inputs."""
         return Secrets(self.input_schema, self.uploads)
 
     @cached_property
@@ -280,7 +276,6 @@ def _with_whole_numbers(value: Any) -> Any:
 
 
 def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:
-    """Convert a validation error to the error for the client."""
     items = error.errors(include_url=False, include_input=False, include_context=False)
     for item in items:
         if item["type"] == "json_invalid":

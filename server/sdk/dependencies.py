@@ -33,7 +33,6 @@ def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> di
 
 
 def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
-    """Replace the upload with the stored file."""
     upload.key, upload.filename, upload.media_type = file["key"], file["name"], file["media_type"]
     upload.size, upload.sha256 = file["bytes"], file["sha256"]
     upload.task_id = upload.file = ""

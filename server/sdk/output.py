@@ -29,7 +29,6 @@ Append = Callable[[int, Sequence[bytes]], str]
 
 
 def item_type(returns: Any) -> ResultType:
-    """Return the type of a task's items."""
     return ResultType(returns, "An item of the output", MAX_ITEM_BYTES)
 
 

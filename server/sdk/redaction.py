@@ -53,7 +53,6 @@ class Secrets:
         return {name: _restored(value, hidden.get(name), stored.get(name)) for name, value in given.items()}
 
     def values(self, given: Mapping[str, Any]) -> list[str]:
-        """Return the secrets of an input as texts."""
         found: list[str] = []
         if self.possible:
             self._changed(given, lambda secret: found.extend(_texts(secret)))
@@ -121,7 +120,6 @@ def _branches(schema: _Schema, root: _Schema, above: tuple[str, ...] = ()) -> It
 
 
 def _members(schemas: list[_Schema], key: str) -> list[_Schema]:
-    """Return the schemas of a member of an object."""
     found = []
     for schema in schemas:
         others = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
@@ -131,7 +129,6 @@ def _members(schemas: list[_Schema], key: str) -> list[_Schema]:
 
 
 def _items(schemas: list[_Schema], at: int) -> list[_Schema]:
-    """Return the schemas of an item of a list."""
     found: list[_Schema] = []
     for schema in schemas:
         first = schema.get("prefixItems", ())

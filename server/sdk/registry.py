@@ -147,12 +147,10 @@ def catalog() -> Iterable[TaskDefinition]:
 
 
 def queue_names() -> set[str]:
-    """Return the queues of the registered task types."""
     return {each.queue for each in catalog()}
 
 
 def is_registered(name: str) -> bool:
-    """Whether a task type has this name."""
     return name in _definitions
 
 

@@ -58,12 +58,10 @@ class FailureGroup:
 
     @property
     def unretried(self) -> list[Record]:
-        """The failed tasks that have not been retried."""
         return [record for record in self.tasks if not record.retried_as]
 
     @property
     def newest(self) -> Record:
-        """The newest task."""
         return max([*self.tasks[:1], *self.retrying[:1]], key=lambda record: record.id)
 
     @property

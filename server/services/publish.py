@@ -21,7 +21,6 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
 
 
 def first_status(task: NewTask, now_ms: int) -> Status:
-    """The status of a task that was stored at this moment."""
     return Status.SCHEDULED if task.waits_for or task.due_ms(now_ms) else Status.QUEUED
 
 

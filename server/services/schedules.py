@@ -63,7 +63,6 @@ class Schedule:
 
     @property
     def timing(self) -> Timing:
-        """The rule for its fire times."""
         jitter_ms = round(self.jitter * 1000)
         seed = f"{self.name} {self.created_ms}" if jitter_ms else ""
         return Timing(
@@ -89,7 +88,6 @@ def _adapter() -> TypeAdapter[Schedule]:
 
 
 def read(stored: StoredSchedule) -> Schedule:
-    """Parse a stored schedule."""
     return _adapter().validate_json(stored.definition)
 
 

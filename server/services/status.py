@@ -193,7 +193,6 @@ def batch_counts(batch: Batch, counts: Mapping[str, int]) -> BatchCounts:
 
 
 def batch_status(batch: Batch, counts: Mapping[str, int], prefix: str) -> BatchStatus:
-    """The status object of a batch."""
     fields = {"task_ids": batch.task_ids, "links": batch_links(batch.id, prefix)}
     return BatchStatus.model_validate(batch_counts(batch, counts).model_dump() | fields)
 

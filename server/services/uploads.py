@@ -36,11 +36,9 @@ class IncomingUploads:
 
     @property
     def any(self) -> bool:
-        """Return whether the submit has uploads."""
         return self._number > 0
 
     def discard(self) -> None:
-        """Delete the uploads of this submit."""
         if self.any:
             self._store.blobs.delete(self._task_id)
 

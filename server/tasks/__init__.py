@@ -38,7 +38,6 @@ def load(settings: Settings) -> None:
 
 
 def _import(name: str) -> None:
-    """Import a module of the user's."""
     try:
         import_module(name)
     except ModuleNotFoundError as error:

@@ -53,7 +53,6 @@ class _Own:
 
 
 def install() -> None:
-    """Give each child its slot when it starts."""
     worker_process_init.connect(_enter, weak=False)
 
 
@@ -102,7 +101,6 @@ def stop_bursts() -> None:
 
 
 def may_burst() -> bool:
-    """Return whether this child may claim tasks itself."""
     return _Own.offset is not None and not _memory[0]
 
 

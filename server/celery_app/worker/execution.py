@@ -184,5 +184,4 @@ def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | 
 
 
 def log_end(attempt: Attempt, status: Status, stored: bool) -> None:
-    """Log the end of an attempt."""
     event(log, f"task.{status}" if stored else "task.superseded", **attempt.log_ids)

@@ -54,16 +54,13 @@ class HeldRequest(Request):  # type: ignore[misc]
 
     @property
     def delivery_tag(self) -> str:
-        """The broker's tag of this delivery."""
         return str(self.message.delivery_tag)
 
     @property
     def running(self) -> bool:
-        """Return whether a pool child runs it."""
         return self.accepted_at is not None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        """Note that a child has accepted it."""
         self.accepted_at = time.monotonic()
         super().on_accepted(pid, time_accepted)
 
@@ -83,7 +80,6 @@ class HeldRequest(Request):  # type: ignore[misc]
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def kill(self) -> None:
-        """Kill the child that runs the task."""
         if self.worker_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker_pid, signal.SIGKILL)

@@ -178,7 +178,6 @@ def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
 
 
 def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
-    """Return the names of the columns."""
     first, width = best.rows[0], best.width
     if len(first.cells) != width and not (given.pad_rows or given.header is False):
         raise TaskError("csv-unreadable", _mismatch(best) + (_advice(best) if given.advice else ""))

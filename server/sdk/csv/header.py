@@ -37,7 +37,6 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_rising(labels: list[str]) -> bool:
-    """Return whether the labels are years in ascending order."""
     return all(map(_YEAR.fullmatch, labels)) and labels == sorted(labels)
 
 

@@ -40,12 +40,10 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status code of the answer."""
         return self._response.status_code
 
     @property
     def headers(self) -> httpx.Headers:
-        """The header fields; names are case-insensitive."""
         return self._response.headers
 
     @property

@@ -54,7 +54,6 @@ class Transport(httpx.BaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
-        """Close all connections."""
         self._pool.close()
 
 

@@ -45,7 +45,6 @@ class FetchError(Exception):
 
 
 def is_allowed(address: Address, allow_private: bool) -> bool:
-    """Whether connections to this address are allowed."""
     if any(address in network for network in _NEVER):
         return False
     return allow_private or (address.is_global and (address.version == 4 or address in _GLOBAL_V6))

@@ -25,12 +25,10 @@ _PASSWORD = "password"  # noqa: S105 - part of PDFium's message
 
 
 def is_pdf(data: bytes) -> bool:
-    """Return whether the file's first bytes are those of a PDF."""
     return _HEAD.search(data[:_HEAD_WITHIN]) is not None
 
 
 def version_of(data: bytes) -> str:
-    """Return the PDF version that the first line declares."""
     head = _HEAD.search(data[:_HEAD_WITHIN])
     if head is None:
         raise TaskError("pdf-unreadable", "The file does not begin like a PDF. Send a PDF document.")
@@ -78,7 +76,6 @@ def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
 
 
 def written(image: "Image.Image", format_name: str, quality: int | None) -> bytes:
-    """Encode the picture as a file."""
     options: dict[str, Any] = {"compress_level": 4} if format_name == "png" else {"quality": quality or 80}
     file = io.BytesIO()
     image.save(file, format_name, **options)

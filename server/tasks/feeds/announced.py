@@ -48,7 +48,6 @@ class Announced:
 
 
 def read(page: Any, headers: Mapping[str, str]) -> Announced:
-    """Read the signs in an answer."""
     url = token = ""
     more: bool | None = None
     announced_pages: int | None = None

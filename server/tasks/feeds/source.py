@@ -87,7 +87,6 @@ class Source:
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def pages(self) -> Iterator[list[Row]]:
-        """Yield the rows of each page."""
         url = self.url
         seen: set[str] = set()
         while url:

@@ -26,7 +26,6 @@ MAX_UPLOAD_BYTES = 50 * 2**20
 
 
 def too_large(detail: str) -> TaskError:
-    """Build the error for an image that exceeds a limit."""
     return TaskError("image-too-large", detail)
 
 

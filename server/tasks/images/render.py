@@ -52,7 +52,6 @@ class Sheet:
         self.durations.append(round(frame.duration))
 
     def save(self, ctx: Context, stem: str, source: Source, output: Output) -> ImageFile:
-        """Encode the result and store it."""
         motion, metadata = Motion(self.durations, source.loop()), source.metadata(output.keep_metadata)
         data = self.codec.write(self.images, motion, output, metadata)
         width, height = self.images[0].size

@@ -4,25 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
-from server.settings import TaskSettings
+from server.settings import COMMA_SEPARATED, TaskSettings
 from server.tasks.images.text.fonts import is_font
 
 
 class ImageSettings(TaskSettings):
     """Fonts for watermarks."""
 
-    watermark_fonts: Annotated[tuple[Path, ...], NoDecode] = Field(
+    watermark_fonts: Annotated[tuple[Path, ...], *COMMA_SEPARATED] = Field(
         (), description="Font files (.ttf, .otf) for more scripts in watermarks, separated by commas. First match wins."
     )
-
-    @field_validator("watermark_fonts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @field_validator("watermark_fonts")
     @classmethod

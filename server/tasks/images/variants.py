@@ -46,11 +46,9 @@ class Variant(BaseModel):
     max_bytes: MaxBytes | None = None
 
     def size(self, size: Size) -> Size:
-        """Return the size of this variant for a picture of `size`."""
         return fit_within(size, (self.width, self.height or float("inf")))
 
     def output(self, background: str, keep_metadata: bool | str) -> Output:
-        """Return the output options of this variant."""
         own = self.model_dump(exclude={"width", "height"})
         return Output(**own, background=background, keep_metadata=keep_metadata)  # type: ignore[arg-type]
 

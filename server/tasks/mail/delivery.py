@@ -95,7 +95,6 @@ class Journal:
         return [at for at, entry in enumerate(self._entries) if entry.status == "to_do"]
 
     def note(self, at: int, status: Status, message: str | None = None) -> None:
-        """Record an attempt and its outcome."""
         entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, message)
         self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
 
@@ -105,7 +104,6 @@ class Journal:
         self._ctx.checkpoint(self._own("rounds"), str(self.rounds))
 
     def mailing(self) -> Mailing:
-        """Return the task's result."""
         counts = Counter(entry.status for entry in self._entries)
         deliveries = [
             Delivery(recipient=each.spec, status=entry.status, tries=entry.tries, message=entry.message)

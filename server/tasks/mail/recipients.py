@@ -45,7 +45,6 @@ class Recipient:
 
 
 def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
-    """Return the recipients of a list."""
     people = (Addressee.model_construct(email=one, fields={}) if isinstance(one, str) else one for one in given)
     return _once(_checked(one.email, one.fields, one.name or "") for one in people)
 

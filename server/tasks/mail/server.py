@@ -59,7 +59,6 @@ class Account:
 
 
 def account(settings: MailSettings) -> Account:
-    """Return the account of the settings."""
     url = settings.smtp_url
     if not url:
         raise TaskError(

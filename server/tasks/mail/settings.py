@@ -1,12 +1,10 @@
 """The settings of mail."""
 
-from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
-from server.settings import TaskSettings
+from server.settings import Names, TaskSettings
 
 
 class MailSettings(TaskSettings):
@@ -20,17 +18,10 @@ class MailSettings(TaskSettings):
     mail_from: str = Field(
         "", description="Sender for `send_email`, such as `Shop <shop@example.org>`. If empty, the user in `SMTP_URL`."
     )
-    mail_senders: Annotated[tuple[str, ...], NoDecode] = Field(
+    mail_senders: Names = Field(
         (), description="More senders that `send_email` may use: addresses, domains or `*`, separated by commas."
     )
     smtp_ca_file: str = Field("", description="Certificate of a mail relay, or of its authority, as a PEM file.")
-
-    @field_validator("mail_senders", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @field_validator("smtp_url")
     @classmethod

@@ -112,7 +112,6 @@ def send_email(
 
 
 def _sender(given: str | None, settings: MailSettings) -> Address:
-    """Return the sender of this submit."""
     if given is None:
         return server.sender(settings)
     address = parse(given)

@@ -87,7 +87,6 @@ class _Values:
         return int(self._connection.execute(f"SELECT count(*) FROM {groups}").fetchall()[0][0])
 
     def misfits(self, expected: Type) -> Misfits | None:
-        """Find the values that do not match a type."""
         values = expected.values(self._column, given=True)
         count, first = self._connection.execute(
             f"SELECT count(*), min(rowid) FROM rows WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
@@ -145,7 +144,6 @@ def _histogram(values: _Values, type_: TypeName, least: float, most: float) -> l
 
 
 def _worded(type_: TypeName, value: Any) -> Value:
-    """Convert a value to its form in JSON."""
     if type_ == "text":
         text = str(value)
         return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

@@ -102,7 +102,6 @@ class Fit:
 
 
 def given(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
-    """Return the type that the client gave."""
     if name == "text":
         return Fit("text", f"c{column}")
     chosen = next(each for each in types if each.name == name)

@@ -56,7 +56,6 @@ answer has `X-Request-ID`.
 
 
 def serialized(document: dict[str, Any]) -> bytes:
-    """Encode the document as compact JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -91,7 +90,6 @@ class _WithoutTitles(GenerateJsonSchema):
     """Leaves out titles of fields: `Task Id` adds nothing to `task_id`."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Return False for every field."""
         return False
 
 

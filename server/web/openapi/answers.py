@@ -13,7 +13,6 @@ OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "stora
 
 
 def json_of(schema: Media) -> dict[str, Media]:
-    """Describe an answer in JSON."""
     return {"application/json": schema}
 
 

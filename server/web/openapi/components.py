@@ -26,7 +26,6 @@ _BESIDE_REFERENCE = ("title", "description", "default")
 
 
 def reference(name: str) -> Schema:
-    """A reference to a component."""
     return {"$ref": _PLACE + name}
 
 

@@ -33,7 +33,6 @@ def branches(schema: Schema, root: Schema) -> list[Schema]:
 
 
 def is_nullable(schema: Schema, root: Schema) -> bool:
-    """Return whether the schema accepts null."""
     schema = resolved(schema, root)
     return schema.get("type") == "null" or any(
         is_nullable(each, root) for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
@@ -164,7 +163,6 @@ def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
 
 
 def _has_its_own_example(schema: Schema, root: Schema) -> bool:
-    """Return whether a nullable property has an example of its own."""
     schema = resolved(schema, root)
     return "examples" in schema and is_nullable(schema, root)
 

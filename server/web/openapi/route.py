@@ -64,7 +64,6 @@ class Answer:
         return "text/event-stream" in self.media
 
     def response(self) -> dict[str, Any]:
-        """The OpenAPI Response Object."""
         made: dict[str, Any] = {
             "description": self.description,
             "headers": parts.referred("headers", "X-Request-ID", *self.headers),
@@ -97,7 +96,6 @@ class Route:
     sample: str = ""
 
     def problem_groups(self) -> list[parts.Group]:
-        """The problems of the route, grouped by status."""
         groups: dict[int, list[str]] = {}
         for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
             names = groups.setdefault(problem_types()[name].status, [])
@@ -106,13 +104,11 @@ class Route:
         return [tuple(groups[status]) for status in sorted(groups)]
 
     def models(self) -> Iterator[type[BaseModel]]:
-        """The models that its answers and its body refer to."""
         for answer in self.answers:
             yield from models_in(list(answer.media.values()))
         yield from models_in(self.body)
 
     def operation(self) -> dict[str, Any]:
-        """The OpenAPI Operation Object."""
         made: dict[str, Any] = {"operationId": self.operation_id, "tags": [self.tag], "summary": self.summary}
         if self.description:
             made["description"] = self.description
@@ -136,7 +132,6 @@ class Route:
 
 
 def models_in(value: Any) -> Iterator[type[BaseModel]]:
-    """The models in a part of the document."""
     if isinstance(value, type):
         yield value
     elif isinstance(value, Mapping):

@@ -61,17 +61,14 @@ def _any_result(definitions: Iterable[TaskDefinition]) -> Schema:
 
 
 def input_name(definition: TaskDefinition) -> str:
-    """The component name of its parameters."""
     return _camel(definition.name) + "Input"
 
 
 def result_name(definition: TaskDefinition) -> str:
-    """The component name of its result."""
     return _camel(definition.name) + "Result"
 
 
 def status_name(definition: TaskDefinition) -> str:
-    """The component name of its status object."""
     return _camel(definition.name) + "Status"
 
 
@@ -81,7 +78,6 @@ def _camel(name: str) -> str:
 
 
 def submit_routes(definitions: Iterable[TaskDefinition], components: Components) -> list[Route]:
-    """The submit route of each task type."""
     return [_submit_route(definition, components) for definition in definitions]
 
 

@@ -54,7 +54,6 @@ def packed(text: bytes) -> Packed:
 
 
 def takes_gzip() -> bool:
-    """Return whether the client accepts gzip."""
     return request.accept_encodings.quality("gzip") > 0
 
 
@@ -82,7 +81,6 @@ def static(name: str, version: str) -> Response:
 
 @assets.app_template_global("asset")
 def asset(name: str) -> str:
-    """Return the address of a file of the pages."""
     return f"{prefix()}/static/{_version()}/{name}"
 
 

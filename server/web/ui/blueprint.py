@@ -69,7 +69,6 @@ def page(template: str, section: str, **values: Any) -> Response:
 
 @ui.app_template_global("menu")
 def _menu(viewer: Caller | None) -> list[Entry]:
-    """Return the pages that the viewer may use."""
     is_admin = viewer is not None and viewer.is_admin
     last = (*_LAST, *_ACCESS) if is_admin else _LAST if viewer else ()
     return [*_FIRST, *(_ADMIN if is_admin else ()), *last, _DOCS]
@@ -88,13 +87,11 @@ def moved(path: str, status: int = 303) -> BaseResponse:
 
 @ui.app_template_global("idle")
 def _idle() -> bool:
-    """Return whether no worker is running."""
     return not store().leases.workers()
 
 
 @ui.app_template_global("may_act")
 def _may_act() -> bool:
-    """Return whether the viewer may change anything."""
     viewer = who()
     return viewer is not None and viewer.may_submit
 

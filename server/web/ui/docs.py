@@ -60,19 +60,16 @@ def document() -> dict[str, Any]:
     parameters=("If-None-Match",),
 )
 def openapi() -> BaseResponse:
-    """Serve the OpenAPI document."""
     made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
     return made(prefix()).response("application/json", "no-cache")
 
 
 def _served_below(prefix: str) -> Packed:
-    """Return the document of a server below this prefix."""
     return packed(serialized(document() | {"servers": [{"url": prefix or "/"}]}))
 
 
 @route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
 def docs() -> Response:
-    """Show the page to read and try the API."""
     found = routes()
     return page(
         "docs.html",
@@ -127,7 +124,6 @@ def _status_of(name: str) -> int:
 
 @pages.app_template_filter("command")
 def _command(route: Route, base: str) -> str:
-    """Return the curl command for the route."""
     path = route.path
     for each in (each for each in _parameters(route) if each["in"] == "path"):
         example = "<task_id>" if each["name"] == "task_id" else each["example"]

@@ -31,7 +31,6 @@ Row = dict[str, str | float | None]
 
 @ui.get("/ui/tasks/export")
 def export() -> Response:
-    """Export the tasks that match the query's filters and search."""
     kind = request.args.get("format", "csv")
     if kind not in ("csv", "json"):
         raise Problem("bad-request", "The format of an export is csv or json.")

@@ -118,7 +118,6 @@ def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any]:
-    """Return the values to choose from."""
     if schema.get("type") == "boolean":
         return [True, False]
     return list(schema.get("enum", [schema["const"]] if "const" in schema else []))

@@ -50,7 +50,6 @@ class Preset:
 
     @property
     def picture(self) -> Markup:
-        """Draw the preset's effect."""
         return Markup('<svg class="i" viewBox="0 0 48 48" aria-hidden="true">{}</svg>').format(Markup(self.shapes))
 
 
@@ -111,7 +110,6 @@ def _recent() -> list[Record]:
 
 @ui.get("/ui/run/<name>")
 def run(name: str) -> Response:
-    """Show the form of one task type."""
     return run_page(definition(name))
 
 

@@ -29,7 +29,6 @@ _MAX_RESULT, _MAX_ITEMS, _MAX_ITEM = 20_000, 100, 1_000
 
 @ui.get("/ui/tasks/<task_id>")
 def task(task_id: str) -> BaseResponse:
-    """Show one task."""
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
     result = json.dumps(json.loads(with_prefix(store().tasks.result(record), prefix())), indent=2, ensure_ascii=False)
     output = store().tasks.output(task_id, max(0, record.last_item - _MAX_ITEMS))

@@ -49,7 +49,6 @@ def schedules() -> Response:
 
 @ui.get("/ui/schedules/events")
 def schedule_events() -> Response:
-    """Follow the schedules' next and last runs."""
     return event_stream(PageParts(caller(), "schedules.html", ["list"], _visible))
 
 

@@ -14,7 +14,6 @@ _MAX_KEY = 200
 
 @ui.get("/ui/sign-in")
 def show_sign_in() -> Response:
-    """Show the form."""
     return page("sign_in.html", "", next=_next(request.args.get("next", "")), wrong=False, seconds=0)
 
 
@@ -36,7 +35,6 @@ def sign_in() -> BaseResponse:
 
 @ui.post("/ui/sign-out")
 def sign_out() -> BaseResponse:
-    """End the session."""
     sessions.require_own_page()
     response = make_response(moved("/"))
     sessions.sign_out(response)

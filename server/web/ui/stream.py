@@ -36,7 +36,6 @@ class LiveBody(Body):
 
     @property
     def due(self) -> float:
-        """Return the time of the next check."""
         return self._looked + self._every
 
     def more(self) -> bytes:
@@ -63,7 +62,6 @@ class PageParts(LiveBody):
         self._sent: dict[str, bytes] = {}
 
     def events(self) -> Iterator[bytes]:
-        """Yield the changed parts."""
         with self._app.request_context(self._environ):
             g.caller, g.request_id = self._viewer, ""
             values = self._values()

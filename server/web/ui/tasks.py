@@ -184,11 +184,9 @@ def _address(query: list[tuple[str, str]]) -> str:
 
 
 def now_ms() -> int:
-    """Return milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
 @ui.app_template_filter("ran")
 def _ran(record: Record, now: int) -> float | None:
-    """Return the run time of the latest attempt, in seconds."""
     return run_seconds(record, now)

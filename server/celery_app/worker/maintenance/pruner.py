@@ -21,7 +21,6 @@ class Pruner:
         self._leader = leader
 
     def round(self) -> int | None:
-        """Delete all records and inputs that have expired."""
         if not self._leader.elected:
             return None
         records = until_done(partial(self._store.leases.delete_expired, BATCH), BATCH)

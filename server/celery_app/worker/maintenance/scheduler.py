@@ -26,7 +26,6 @@ class Scheduler:
         self._leader = leader
 
     def round(self) -> int | None:
-        """Queue everything that is due."""
         if not self._leader.elected:
             return None
         return run_each(

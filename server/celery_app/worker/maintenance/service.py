@@ -47,7 +47,6 @@ class Runner(threading.Thread):
         self._reachable = True
 
     def run(self) -> None:
-        """Run rounds until the service is stopped."""
         self._attempt()
         while not self._stopping.wait(self._until_next()):
             self._attempt()
@@ -79,7 +78,6 @@ class Runner(threading.Thread):
         self._tally.note_time(f"{self.name}:last_ms")
 
     def stop(self) -> None:
-        """Start no more rounds."""
         self._stopping.set()
 
 

@@ -64,7 +64,6 @@ class Operation:
         )
 
     def step(self, values: Mapping[str, Any], settings: ImageSettings) -> Step:
-        """The operation with its values, ready for frames."""
         configured = {key: getattr(settings, setting) for key, setting in self.configured.items()}
         return partial(self.function, **values, **configured)
 

@@ -23,7 +23,6 @@ class Filter:
 
 
 def grayscale(image: Pixels, amount: float) -> Pixels:
-    """Remove the colors."""
     return Image.blend(image, ImageOps.grayscale(image).convert("RGB"), min(1, amount))
 
 
@@ -34,22 +33,18 @@ def sepia(image: Pixels, amount: float) -> Pixels:
 
 
 def invert(image: Pixels, amount: float) -> Pixels:
-    """Invert the colors."""
     return Image.blend(image, ImageChops.invert(image), min(1, amount))
 
 
 def brightness(image: Pixels, amount: float) -> Pixels:
-    """Make it darker below 1, brighter above."""
     return ImageEnhance.Brightness(image).enhance(amount)
 
 
 def contrast(image: Pixels, amount: float) -> Pixels:
-    """Lower the contrast below 1, raise it above."""
     return ImageEnhance.Contrast(image).enhance(amount)
 
 
 def saturation(image: Pixels, amount: float) -> Pixels:
-    """Make colors paler below 1, stronger above."""
     return ImageEnhance.Color(image).enhance(amount)
 
 
@@ -59,12 +54,10 @@ def autocontrast(image: Pixels, amount: float) -> Pixels:
 
 
 def sharpen(image: Pixels, amount: float) -> Pixels:
-    """Sharpen the edges."""
     return image.filter(ImageFilter.UnsharpMask(radius=2, percent=round(100 * amount), threshold=2))
 
 
 def blur(image: Pixels, amount: float) -> Pixels:
-    """Blur the picture."""
     if image.mode != "RGBA":
         return image.filter(ImageFilter.GaussianBlur(amount))
     # Premultiplied, so that invisible colors do not affect visible pixels.

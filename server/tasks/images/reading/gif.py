@@ -29,7 +29,6 @@ class GifFrame:
     file: bytes
 
     def decoded(self) -> Image.Image:
-        """Decode the rectangle's pixels."""
         image = Image.open(io.BytesIO(self.file), formats=["GIF"])
         image.load()
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -44,7 +43,6 @@ class Gif:
 
     @property
     def first_fills_canvas(self) -> bool:
-        """Return whether the first frame covers the whole canvas."""
         return not self.frames or self.frames[0].size == self.size
 
     def drawn(self) -> Iterator[tuple[Image.Image, int]]:

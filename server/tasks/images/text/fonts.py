@@ -19,7 +19,6 @@ _UNICODE = ((0, 3), (0, 4), (0, 6), (3, 1), (3, 10))
 
 
 def is_font(data: bytes) -> bool:
-    """Return whether the file's first bytes are those of a font."""
     return data[:4] in _TRUETYPE
 
 
@@ -37,11 +36,9 @@ class Font:
             raise _unreadable() from None
 
     def at(self, size: float) -> ImageFont.FreeTypeFont:
-        """Return the font in a size, in pixels."""
         return ImageFont.truetype(io.BytesIO(self._data), size)
 
     def has(self, character: str) -> bool:
-        """Return whether the font has a glyph for a character."""
         try:
             return any(_glyph(self._data, at, ord(character)) for at in self._maps)
         except struct.error:
@@ -62,7 +59,6 @@ def bundled() -> Font:
 
 @functools.lru_cache(maxsize=8)
 def configured(path: Path) -> Font:
-    """Return a font named in the settings."""
     return Font(path.read_bytes())
 
 

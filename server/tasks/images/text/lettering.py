@@ -62,7 +62,6 @@ def _runs(line: str, fonts: Sequence[Font]) -> list[_Run]:
 
 
 def _extent(lines: Sequence[Sequence[_Run]], size: float) -> Size:
-    """Return width and height of all lines with their outline."""
     widths = [sum(font.at(size).getlength(text) for font, text in runs) for runs in lines]
     return int(max(widths) + 2 * size * _RIM) + 1, int(_line_height(lines, size) * len(lines))
 

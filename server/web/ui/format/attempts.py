@@ -88,7 +88,6 @@ def run_seconds(record: Record, now: int) -> float | None:
 
 
 def _waits(record: Record, axis: _Axis) -> Iterator[Line]:
-    """Yield the waits before the first attempt."""
     begin, is_scheduled = record.submitted_ms, record.status is Status.SCHEDULED
     first = record.earlier_attempts[0].started_ms if record.earlier_attempts else record.started_ms
     until = first or record.finished_ms or axis.end

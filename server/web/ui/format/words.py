@@ -29,7 +29,6 @@ _SPINNING = (Status.RUNNING,)
 
 @ui.app_template_global("icon")
 def icon(name: str, spin: bool = False) -> Markup:
-    """Return a symbol of the page."""
     return Markup('<svg class="i{}" aria-hidden="true"><use href="#i-{}"/></svg>').format(" spin" if spin else "", name)
 
 
@@ -153,7 +152,6 @@ def code(text: str) -> Markup:
 
 @ui.app_template_filter("pretty")
 def pretty(value: Any) -> str:
-    """Format JSON for a reader."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 

@@ -12,7 +12,6 @@ from server.web.ui.blueprint import page, ui
 
 @ui.get("/ui/audit")
 def audit() -> Response:
-    """Show a page of the audit, with its filters."""
     require_admin()
     entries, cursor = asked_entries()
     query = {name: request.args[name] for name in FILTERS if request.args.get(name)}

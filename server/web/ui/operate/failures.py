@@ -57,7 +57,6 @@ def failures() -> Response:
 
 @ui.get("/ui/failures/events")
 def failure_events() -> Response:
-    """Follow the groups of a time range."""
     viewer, chosen = require_admin(), _range()
     return event_stream(PageParts(viewer, "failures.html", ["groups"], _changed(chosen)))
 

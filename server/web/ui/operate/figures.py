@@ -49,12 +49,10 @@ class QueueRow:
 
     @property
     def in_per_minute(self) -> str:
-        """Return arrivals per minute."""
         return _rate(self.arriving)
 
     @property
     def out_per_minute(self) -> str:
-        """Return ended tasks per minute."""
         return _rate(self.ending)
 
     @property
@@ -71,7 +69,6 @@ class QueueRow:
 
     @property
     def state(self) -> tuple[str, str, str]:
-        """Return the queue's state as text, level and symbol."""
         if self.paused_at:
             return f"Paused by {self.paused_by}", "warn", "pause"
         if self.waiting and not self.has_worker:
@@ -96,17 +93,14 @@ class FlowRow:
 
     @property
     def arrived(self) -> int:
-        """Return the number of submitted tasks."""
         return self.flow.total("arrived")
 
     @property
     def ended(self) -> int:
-        """Return the number of ended tasks."""
         return ended(self.flow)
 
     @property
     def failed(self) -> int:
-        """Return the number of failed tasks."""
         return self.flow.total("failed")
 
     @property
@@ -123,12 +117,10 @@ class FlowRow:
 
     @property
     def failed_share(self) -> str:
-        """Return the failed share of the ended tasks."""
         return percent(self.failed, self.ended)
 
 
 def ended(flow: Flow) -> int:
-    """Count the ended tasks of a flow."""
     return sum(flow.total(each) for each in _ENDS)
 
 
@@ -220,7 +212,6 @@ def _slowest(rows: Sequence[QueueRow]) -> QueueRow | None:
 
 
 def plots(flow: Flow, chosen: Range) -> list[Plot]:
-    """Return plots of arrivals, ends, and waiting times."""
     step = STEPS[chosen][0]
     unit = f"per {step // 60} minutes" if step < 3600 else f"per {step // 3600} hours"
     all_ended = [sum(numbers) for numbers in zip(*(flow.of(each) for each in _ENDS), strict=True)]

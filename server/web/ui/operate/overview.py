@@ -75,7 +75,6 @@ def overview() -> Response:
 
 @ui.get("/ui/overview/events")
 def overview_events() -> Response:
-    """Follow the overview."""
     viewer, chosen, subject = require_admin(), _range(), request.args.get("of", "")
     return event_stream(PageParts(viewer, "overview.html", _PARTS, lambda: _values(chosen, subject)))
 
