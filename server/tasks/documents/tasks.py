@@ -59,15 +59,8 @@ def pdf_preview(
         ctx.progress(0, 2, f"drawing page {page}")
         image, pages = drawn(pdf, page, width), len(pdf)
     ctx.progress(1, 2, "saving")
-    data = written(image, format, quality)
-    saved = ctx.save(
-        f"page-{page}.{_SUFFIXES[format]}",
-        data,
-        f"image/{format}",
-        width=image.width,
-        height=image.height,
-        pages=pages,
-    )
+    data, name = written(image, format, quality), f"page-{page}.{_SUFFIXES[format]}"
+    saved = ctx.save(name, data, f"image/{format}", width=image.width, height=image.height, pages=pages)
     return PdfPreview.model_validate(saved.model_dump())
 
 

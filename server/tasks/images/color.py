@@ -24,11 +24,7 @@ def _opaque(color: str) -> str:
     return "#{:02x}{:02x}{:02x}".format(*(max(0, min(255, channel)) for channel in channels[:3]))
 
 
-Color = Annotated[
-    str,
-    Field(max_length=40, examples=["#ffffff", "navy"]),
-    AfterValidator(_opaque),
-]
+Color = Annotated[str, Field(max_length=40, examples=["#ffffff", "navy"]), AfterValidator(_opaque)]
 
 #: Modes that Pillow resamples directly, and that it can convert to RGB or RGBA.
 _RESAMPLED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB")

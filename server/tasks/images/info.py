@@ -50,7 +50,7 @@ class ImageInfo(BaseModel):
 def describe_image(source: Source) -> ImageInfo:
     """Compute all fields of `ImageInfo`, decoding no finer than the colors need."""
     frames = source.count_frames()
-    duration = _duration(source) if frames > 1 else None
+    milliseconds = sum(frame.duration for frame in source.frames()) if frames > 1 else 0
     still = next(source.frames())
     small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))
     return ImageInfo(
@@ -60,7 +60,7 @@ def describe_image(source: Source) -> ImageInfo:
         mode=source.mode,
         frames=frames,
         pages=source.count_pages(),
-        duration_seconds=duration,
+        duration_seconds=round(milliseconds / 1000, 3) if frames > 1 else None,
         transparent=source.transparent,
         orientation=source.orientation,
         colour_profile=_profile_name(source.profile),
@@ -68,11 +68,6 @@ def describe_image(source: Source) -> ImageInfo:
         dominant_colours=_dominant(small.pixels()),
         blurhash=_placeholder(small),
     )
-
-
-def _duration(source: Source) -> float:
-    milliseconds = sum(frame.duration for frame in source.frames())
-    return round(milliseconds / 1000, 3)
 
 
 def _profile_name(profile: bytes | None) -> str | None:

@@ -55,14 +55,8 @@ class Sheet:
         motion, metadata = Motion(self.durations, source.loop()), source.metadata(output.keep_metadata)
         data = self.codec.write(self.images, motion, output, metadata)
         width, height = self.images[0].size
-        saved = ctx.save(
-            f"{stem}.{self.codec.suffix}",
-            data,
-            self.codec.media_type,
-            width=width,
-            height=height,
-            frames=_frames_of(data) if len(self.images) > 1 else 1,
-        )
+        about = {"width": width, "height": height, "frames": _frames_of(data) if len(self.images) > 1 else 1}
+        saved = ctx.save(f"{stem}.{self.codec.suffix}", data, self.codec.media_type, **about)
         return ImageFile.model_validate(saved.model_dump())
 
 

@@ -57,10 +57,8 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
 
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
         own = {name: values[name] for name in operation.parameters if name in values}
-        source = Source(image, chosen(Input, values))
-        return render(
-            ctx, source, operation.name, [operation.step(own, ctx.settings.part(ImageSettings))], chosen(Output, values)
-        )
+        steps = [operation.step(own, ctx.settings.part(ImageSettings))]
+        return render(ctx, Source(image, chosen(Input, values)), operation.name, steps, chosen(Output, values))
 
     def check(**values: Any) -> None:
         check_lossless(**values)

@@ -20,9 +20,7 @@ def parse(text: str) -> Address:
     """Parse an address. The domain is returned in ASCII. Raises ValueError: with a sentence for the client."""
     found = _MAILBOX.fullmatch(text)
     spec = found["spec"] if found else text.strip()
-    name = (
-        (re.sub(r"\\(.)", r"\1", found["quoted"]) if found["quoted"] is not None else found["plain"]) if found else ""
-    )
+    name = (found["plain"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")) if found else ""
     local, _, domain = spec.rpartition("@")
     if len(text) > LONGEST or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or not name.isprintable():
         raise ValueError("This is not an e-mail address such as ada@example.org or Ada <ada@example.org>")
@@ -44,7 +42,5 @@ def _checked(text: str) -> str:
 
 
 Mailbox = Annotated[
-    str,
-    Field(min_length=3, max_length=LONGEST, examples=["ada@example.org"]),
-    AfterValidator(_checked),
+    str, Field(min_length=3, max_length=LONGEST, examples=["ada@example.org"]), AfterValidator(_checked)
 ]

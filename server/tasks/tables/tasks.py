@@ -2,9 +2,8 @@
 
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -131,13 +130,17 @@ def csv_stats(
     with tempfile.TemporaryDirectory() as name, file.path() as source:
         folder = Path(name)
         nulls = NULL_VALUES if null_values is None else null_values
-        text = clean(source, folder / "table.csv", encoding, partial(_report_reading, ctx))
+        text = clean(
+            source, folder / "table.csv", encoding, lambda read: ctx.progress(0, 100, f"read {read / 2**20:.0f} MiB")
+        )
         dialect = find_dialect(text.path, options)
         given = _types_of(dialect, types or {})
-        account = rewrite(text.path, folder / "rows.txt", dialect, nulls, partial(_report_rows, ctx))
+        account = rewrite(
+            text.path, folder / "rows.txt", dialect, nulls, lambda rows: ctx.progress(5, 100, f"read {rows} rows")
+        )
         text.path.unlink()
-        plan = _Plan(given, candidates(decimal, date_format))
-        stats = _described(text, dialect, account, _columns(ctx, account.plain, dialect.names, plan))
+        columns = _columns(ctx, account.plain, dialect.names, given, candidates(decimal, date_format))
+        stats = _described(text, dialect, account, columns)
     if report:
         page = render(file.filename, stats.model_dump(mode="json"))
         stats.report = ctx.save("report.html", page.encode(), "text/html; charset=utf-8")
@@ -145,21 +148,6 @@ def csv_stats(
         stats.statistics = ctx.save("statistics.json", stats.model_dump_json().encode(), "application/json")
         stats.columns = stats.columns[:_IN_ANSWER]
     return stats
-
-
-class _Plan(NamedTuple):
-    """How values are read: the given types by column position, and the types to try."""
-
-    given: dict[int, TypeName]
-    types: Sequence[Type]
-
-
-def _report_reading(ctx: Context, read: int) -> None:
-    ctx.progress(0, 100, f"read {read / 2**20:.0f} MiB")
-
-
-def _report_rows(ctx: Context, rows: int) -> None:
-    ctx.progress(5, 100, f"read {rows} rows")
 
 
 def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeName]:
@@ -175,8 +163,10 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
 
 
-def _columns(ctx: Context, plain: PlainRows, names: Sequence[str], plan: _Plan) -> list[Column]:
-    """Load and describe the columns in batches."""
+def _columns(
+    ctx: Context, plain: PlainRows, names: Sequence[str], given: dict[int, TypeName], types: Sequence[Type]
+) -> list[Column]:
+    """Load and describe the columns in batches. `given` are types by column position, `types` those to try."""
     width = plain.width
     columns: list[Column] = []
     for start in range(0, width, _AT_ONCE):
@@ -186,8 +176,8 @@ def _columns(ctx: Context, plain: PlainRows, names: Sequence[str], plan: _Plan) 
             load(connection, plain, some)
             for place in some:
                 ctx.progress(10 + 90 * place / width, 100, f"column {place + 1} of {width}")
-                fixed = plan.given.get(place)
-                fit = given_fit(place, fixed, plan.types) if fixed else find_fit(connection, place, plan.types)
+                fixed = given.get(place)
+                fit = given_fit(place, fixed, types) if fixed else find_fit(connection, place, types)
                 columns.append(describe(connection, place, names[place], fit))
     ctx.progress(100, 100, "done")
     return columns

@@ -52,16 +52,8 @@ class Operation:
         for key in configured or {}:
             del parameters[key]
         uploads = tuple(key for key, value in parameters.items() if _takes_file(value.annotation))
-        return cls(
-            name,
-            summary,
-            function,
-            parameters,
-            uploads,
-            _model(name, summary, parameters, uploads),
-            check,
-            configured or {},
-        )
+        model = _model(name, summary, parameters, uploads)
+        return cls(name, summary, function, parameters, uploads, model, check, configured or {})
 
     def step(self, values: Mapping[str, Any], settings: ImageSettings) -> Step:
         configured = {key: getattr(settings, setting) for key, setting in self.configured.items()}

@@ -8,11 +8,7 @@ from pydantic import Field
 from server.tasks.images.frame import Frame
 from server.tasks.images.limits import check_made
 
-_QUARTERS = {
-    90: Image.Transpose.ROTATE_270,
-    180: Image.Transpose.ROTATE_180,
-    270: Image.Transpose.ROTATE_90,
-}
+_QUARTERS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 
 
 def rotate(

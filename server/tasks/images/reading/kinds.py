@@ -77,10 +77,7 @@ KINDS = (
 #: For the catalog and for forms. A file of another declared type is accepted if its bytes are recognized.
 MEDIA_TYPES = (
     *(kind.media_type for kind in KINDS),
-    "image/heif",
-    "image/apng",
-    "image/x-ms-bmp",
-    "application/octet-stream",
+    *("image/heif", "image/apng", "image/x-ms-bmp", "application/octet-stream"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -187,14 +188,21 @@ class Source:
             for frame in self._gif.frames:
                 self._check_canvas(frame.size)
             count = max(1, len(self._gif.frames))
-            area = max(
-                [self._gif.size, *(frame.size for frame in self._gif.frames)], key=lambda size: size[0] * size[1]
-            )
+            sizes = [self._gif.size, *(frame.size for frame in self._gif.frames)]
+            area = max(sizes, key=lambda size: size[0] * size[1])
         else:
             count, area = self._count_by_pillow(), self.size
-        self._check_frames(count, count * area[0] * area[1] if count > 1 else 0)
-        if count > 1 and self.kind.name == "PNG" and not self._animation_works():
-            return 1
+        pixels = count * area[0] * area[1] if count > 1 else 0
+        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS:
+            raise too_large(
+                f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
+                f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
+            )
+        if count > 1 and self.kind.name == "PNG":
+            try:
+                deque(self._animation_frames(), maxlen=0)
+            except TaskError:
+                return 1  # as in a browser: its still picture is used if a frame cannot be decoded
         return count
 
     def _count_by_pillow(self) -> int:
@@ -206,15 +214,6 @@ class Source:
         # An APNG may begin with a fallback picture that is not part of the animation.
         return count - 1 if count > 1 and self.info.get("default_image") else count
 
-    def _animation_works(self) -> bool:
-        """Return whether every frame of an APNG can be decoded; if not, its still picture is used, as in a browser."""
-        try:
-            for _ in self._animation_frames():
-                pass
-        except TaskError:
-            return False
-        return True
-
     def _check_size(self, image: Image.Image) -> None:
         with self._reading():
             cost = self.kind.cost(image)
@@ -222,14 +221,6 @@ class Source:
 
     def _check_canvas(self, size: Size) -> None:
         self.kind.check(size, self.kind.bytes_per_pixel[0])
-
-    @staticmethod
-    def _check_frames(count: int, pixels: int) -> None:
-        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS:
-            raise too_large(
-                f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
-                f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
-            )
 
     def _gif_frames(self, read: gif.Gif) -> Iterator[tuple[Image.Image, float]]:
         drawn = read.drawn()
