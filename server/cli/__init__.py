@@ -3,5 +3,5 @@
 run.py        `coatcheck run`: an embedded Valkey if REDIS_URL is not set, then the Procfile's lines
 keys.py       `coatcheck keys`: make, list and revoke API keys
 doctor.py     `coatcheck doctor`: check settings, Redis and files, and say what to change
-valkey.py, processes.py, orphan_guard.py, welcome.py   parts of `run`
+valkey.py, processes.py, orphan_guard.py   parts of `run`
 """

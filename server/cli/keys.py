@@ -39,11 +39,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
-        role = Role(options.role)
         if not 1 <= options.weight <= MAX_WEIGHT:
             raise ValueError(f"the weight must be from 1 to {MAX_WEIGHT}")
         given = (options.note, options.expires_in, options.rate_limit, options.weight)
-        key = store.api_keys.create(options.owner, role, *given)
+        key = store.api_keys.create(options.owner, Role(options.role), *given)
         store.audit.record(Act("make_key", COMMAND_LINE, target=id_of(key)))
         print(key)
         print("Store it now: the key is not shown again.", file=sys.stderr)

@@ -50,17 +50,17 @@ def main() -> None:
 
 def end(groups: list[int]) -> None:
     """Send SIGTERM to all groups, and SIGKILL to the rest after `GRACE` seconds."""
-    left = [group for group in groups if alive(group, signal.SIGTERM)]
+    left = [group for group in groups if send(group, signal.SIGTERM)]
     deadline = time.monotonic() + GRACE
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left = [group for group in left if alive(group)]
+        left = [group for group in left if send(group)]
     for group in left:
-        alive(group, signal.SIGKILL)
+        send(group, signal.SIGKILL)
 
 
-def alive(group: int, signum: int = 0) -> bool:
-    """Send a signal to a group; 0 only checks. Return whether the group still exists."""
+def send(group: int, signum: int = 0) -> bool:
+    """Send a signal to a process group; 0 only checks. Return whether the group still exists."""
     try:
         os.killpg(group, signum)
     except (ProcessLookupError, PermissionError):  # another user's process has reused the number

@@ -7,7 +7,6 @@ honcho's Procfile parser and printer are used, but not its `Manager`, because of
 - it relays output through forked processes that ignore SIGTERM and outlive a killed runner.
 """
 
-import contextlib
 import datetime
 import math
 import os
@@ -16,20 +15,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Self
 
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
-from server.cli.orphan_guard import GRACE, Guard
-from server.cli.reload import Watch
+from server.cli.orphan_guard import GRACE, Guard, send
 
 #: Seconds before an ended process starts again: the first pause, which doubles up to the maximum.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
 
 #: Ends in a row after which the runner gives up, and seconds of running after which the count begins anew.
 MAX_ENDS, STEADY = 4, 60.0
+
+#: Seconds between two looks at the files of task modules.
+_LOOK_EVERY = 0.5
 
 
 class Stop:
@@ -45,6 +48,45 @@ class Stop:
         # Only a second Ctrl-C kills: `timeout`, make and a PaaS may send several SIGTERMs.
         self.hurry = self.hurry or (self.asked and signum == signal.SIGINT)
         self.asked = True
+
+
+class Watch:
+    """Notices changes of task modules: of a module's file, or of all files of the package that it is in."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        # They are not imported: they would stay in this process as they were.
+        self._names = sorted({name.partition(".")[0] for name in modules})
+        self._looked_at = time.monotonic()
+        self._seen = self._look()
+
+    def changed(self) -> Path | None:
+        """Return a file that was changed, made or deleted since the last look, or None."""
+        if time.monotonic() - self._looked_at < _LOOK_EVERY:
+            return None
+        self._looked_at = time.monotonic()
+        before, self._seen = self._seen, self._look()
+        different = before.items() ^ self._seen.items()
+        return min((path for path, _ in different), default=None)
+
+    def _look(self) -> dict[Path, int]:
+        found = {}
+        for path in self._files():
+            try:
+                found[path] = path.stat().st_mtime_ns
+            except OSError:  # an editor replaces it at this moment
+                continue
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        for name in self._names:
+            for folder in dict.fromkeys((str(Path.cwd()), *sys.path)):
+                package, module = Path(folder) / name, Path(folder) / f"{name}.py"
+                if package.is_dir():
+                    yield from package.rglob("*.py")
+                    break
+                if module.is_file():
+                    yield module
+                    break
 
 
 @dataclass
@@ -159,12 +201,10 @@ class Processes:
         child.reload_by, child.reloaded = time.monotonic(), True
         if child.restart_at is None:
             child.reload_by += GRACE
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.popen.pid, signal.SIGTERM)
+            send(child.popen.pid, signal.SIGTERM)
 
     def _restart(self, child: Child) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
+        send(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
         if not child.output.closed:
             self._selector.unregister(child.output)
             child.output.close()
@@ -197,8 +237,7 @@ class Processes:
     def _signal(self, signum: int) -> None:
         for child in self._children:
             # The whole group, even if its leader has ended: children of a killed main process are in it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.popen.pid, signum)
+            send(child.popen.pid, signum)
 
     def _relay(self) -> None:
         """Print new output line by line, for a tenth of a second at most."""

@@ -6,6 +6,9 @@ import shlex
 import socket
 import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,16 +18,20 @@ import redis
 from honcho.environ import parse_procfile
 
 from server.cli.commands import web, worker
-from server.cli.errors import CannotRun
 from server.cli.orphan_guard import Guard
-from server.cli.processes import Processes, Stop
-from server.cli.reload import Watch
-from server.cli.valkey import EmbeddedValkey
-from server.cli.welcome import welcome
+from server.cli.processes import Processes, Stop, Watch
+from server.cli.valkey import CannotRun, EmbeddedValkey
 from server.settings import EMBEDDED_URL_FILE, Settings, SettingsError, load
 from server.store.connection import connect
 
 REDIS_TIMEOUT = 2.0
+
+#: Seconds for the server to become ready.
+READY_LIMIT = 60.0
+TRY = "/tasks/divide"
+
+# No proxy: `http_proxy` in the environment is not meant for this machine's address.
+HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def main() -> int:
@@ -119,3 +126,52 @@ def check_redis(config: Settings) -> None:
         silent = isinstance(error, redis.TimeoutError)
         reason = "no answer" if silent else getattr(error.__context__, "strerror", None) or type(error).__name__
         raise CannotRun(f"The Redis at {name} (REDIS_URL) cannot be reached: {reason}.") from None
+
+
+def welcome(host: str, port: int, stop: Stop) -> None:
+    """Print the address and a first command when the server is ready, or a message after a time-out."""
+    url = address(host, port)
+    awaited = ["/health/ready", "/health/live"]
+    deadline = time.monotonic() + READY_LIMIT
+    while not stop.asked:
+        if status(url + awaited[-1]) == 200:
+            awaited.pop()
+        if not awaited:
+            text = greeting(url, needs_key=status(url + "/catalog") == 401)
+            break
+        if time.monotonic() > deadline:
+            text = f"\nNot ready after {READY_LIMIT:.0f} seconds. The lines above and {url}/health/ready say why.\n"
+            break
+        time.sleep(0.2)  # each attempt writes a line to the web process's log
+    else:
+        return
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def address(host: str, port: int) -> str:
+    """The base URL for this machine. A wildcard address is replaced by loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def status(url: str) -> int:
+    """Return the status of a GET, or 0 without an answer."""
+    try:
+        with HTTP.open(url, timeout=2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, ValueError):
+        return 0
+
+
+def greeting(url: str, *, needs_key: bool) -> str:
+    key = "-H 'Authorization: Bearer <your key>' " if needs_key else ""
+    return (
+        f"\nCoatcheck is ready at {url} (Ctrl-C stops it). In a second shell:\n\n"
+        f"  curl -X POST {key}-H 'Content-Type: application/json' -d '{{\"x\": 7, \"y\": 2}}' {url}{TRY}\n\n"
+        "`make key OWNER=alice ROLE=submit` and `.venv/bin/celery -A wsgi inspect active` work there too.\n"
+        "\n"
+    )

@@ -18,7 +18,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from server.cli.errors import CannotRun
 from server.cli.orphan_guard import Guard
 from server.cli.processes import Stop
 
@@ -34,6 +33,10 @@ CONFIG = {
 }
 START_LIMIT = 120.0  # seconds; a large append-only file needs time to load
 STOP_LIMIT = 30.0
+
+
+class CannotRun(Exception):
+    """The reason why the server cannot start, as one sentence for the user. It never contains a password."""
 
 
 class EmbeddedValkey:
@@ -137,10 +140,10 @@ def _lock(path: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        lease_token = file.read().strip()
+        process = file.read().strip()
         file.close()
         raise CannotRun(
-            f"Another `make run` (process {lease_token}) already uses {path.parent.absolute()}/; stop it first."
+            f"Another `make run` (process {process}) already uses {path.parent.absolute()}/; stop it first."
         ) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")

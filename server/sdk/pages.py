@@ -43,6 +43,9 @@ class Listing:
     raw: Sequence[str] = ()
 
 
+View = Callable[[PageRequest], Listing]
+
+
 @dataclass(frozen=True, slots=True)
 class PagedRoute:
     """A route of tasks. A cursor has `place` texts; `parameters` are OpenAPI Parameter Objects.
@@ -51,37 +54,29 @@ class PagedRoute:
     """
 
     path: str
-    operation_id: str
+    function: View
     tag: str
     summary: str
-    description: str
     model: type[BaseModel]
     place: int
-    parameters: tuple[Mapping[str, Any], ...]
-    problems: tuple[str, ...]
-    function: Callable[[PageRequest], Listing]
+    description: str = ""
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def operation_id(self) -> str:
+        """The name of the function, which is that of the operation."""
+        return self.function.__name__
 
 
 _routes: dict[str, PagedRoute] = {}
 
 
-def paged(
-    path: str,
-    *,
-    tag: str,
-    summary: str,
-    model: type[BaseModel],
-    place: int,
-    description: str = "",
-    parameters: tuple[Mapping[str, Any], ...] = (),
-    problems: tuple[str, ...] = (),
-) -> Callable[[Callable[[PageRequest], Listing]], Callable[[PageRequest], Listing]]:
-    """Serve a function's pages at a path such as `/feeds/{name}`; see `PagedRoute` for the other arguments."""
+def paged(path: str, **described: Any) -> Callable[[View], View]:
+    """Serve a function's pages at a path such as `/feeds/{name}`; `described` are the other fields of `PagedRoute`."""
 
-    def register(function: Callable[[PageRequest], Listing]) -> Callable[[PageRequest], Listing]:
-        _routes[path] = PagedRoute(
-            path, function.__name__, tag, summary, description, model, place, parameters, problems, function
-        )
+    def register(function: View) -> View:
+        _routes[path] = PagedRoute(path, function, **described)
         return function
 
     return register

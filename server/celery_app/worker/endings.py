@@ -30,17 +30,14 @@ def ending_of(error: BaseException, soft_limit: float) -> BaseException:
 def _of_celery(error: Exception) -> Exception:
     """Translate the exceptions with which a function directs Celery."""
     if isinstance(error, Retry):
-        return _with_cause(RetryLater(_seconds_until(error.when)), error.exc)
+        later = RetryLater(_seconds_until(error.when))
+        later.__cause__ = error.exc
+        return later
     if isinstance(error, Reject) and error.requeue:
         return RetryLater(_AGAIN)
     reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     verb = "rejected" if isinstance(error, Reject) else "ignored"
     return TaskError("task-rejected", f"The function {verb} the task" + (f": {reason}"[:500] if reason else "."))
-
-
-def _with_cause(error: RetryLater, cause: BaseException | None) -> RetryLater:
-    error.__cause__ = cause
-    return error
 
 
 def _seconds_until(when: object) -> float:

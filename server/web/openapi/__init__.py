@@ -25,7 +25,7 @@ from server.sdk.uploads import Upload
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.route import Route
-from server.web.openapi.submits import place_task_types, submit_routes
+from server.web.openapi.submits import place_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
 from server.web.schemas import ProblemObject, TaskStatus
 
@@ -65,7 +65,7 @@ def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dic
     components = Components()
     _place_models(components, routes)
     place_task_types(definitions, components)
-    found = [*submit_routes(definitions, components), *routes]
+    found = [*(submit_route(each, components) for each in definitions), *routes]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",

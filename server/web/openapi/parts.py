@@ -13,14 +13,8 @@ _STRING: Schema = {"type": "string"}
 
 
 def _path(name: str, description: str, example: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": _STRING,
-        "example": example,
-    }
+    made = {"name": name, "in": "path", "required": True}
+    return made | {"description": description, "schema": _STRING, "example": example}
 
 
 def _header(name: str, description: str, example: str, schema: Schema = _STRING) -> dict[str, Any]:

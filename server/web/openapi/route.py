@@ -70,7 +70,8 @@ class Answer:
         }
         if self.media:
             # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
-            made["content"] = {name: {"schema": _schema(each)} if each else {} for name, each in self.media.items()}
+            content = self.media.items()
+            made["content"] = {name: {"schema": with_references(each)} if each else {} for name, each in content}
         if self.links:
             made["links"] = parts.referred("links", *self.links)
         return made
@@ -124,9 +125,8 @@ class Route:
     def _responses(self) -> dict[str, Any]:
         made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
         for group in self.problem_groups():
-            made[str(problem_types()[group[0]].status)] = {
-                "$ref": f"#/components/responses/{parts.problem_name(group)}"
-            }
+            answer = f"#/components/responses/{parts.problem_name(group)}"
+            made[str(problem_types()[group[0]].status)] = {"$ref": answer}
         made["default"] = {"$ref": "#/components/responses/Problem"}
         return made
 
@@ -148,11 +148,6 @@ def with_references(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: with_references(each) for name, each in value.items()}
     return [with_references(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _schema(media: Media) -> Schema:
-    schema: Schema = with_references(media)
-    return schema
 
 
 class Api:

@@ -37,13 +37,13 @@ def place_task_types(definitions: Iterable[TaskDefinition], components: Componen
     definitions = list(definitions)
     components.reserve("TaskResult")
     for definition in definitions:
-        for schema_name in (input_name(definition), result_name(definition), status_name(definition)):
-            components.reserve(schema_name)
+        for part in ("Input", "Result", "Status"):
+            components.reserve(named(definition, part))
     for definition in definitions:
-        components.place(input_name(definition), definition.input_schema)
-        components.place(result_name(definition), definition.output_schema)
+        components.place(named(definition, "Input"), definition.input_schema)
+        components.place(named(definition, "Result"), definition.output_schema)
         its_own = {"properties": {"task": one_of(definition.name)}}
-        components.place(status_name(definition), {"allOf": [reference("TaskStatus"), its_own]})
+        components.place(named(definition, "Status"), {"allOf": [reference("TaskStatus"), its_own]})
     components.place("TaskResult", _any_result(definitions))
 
 
@@ -54,22 +54,15 @@ def _any_result(definitions: Iterable[TaskDefinition]) -> Schema:
         "properties": {
             "task_id": {"type": "string", "format": "uuid"},
             "status": one_of("succeeded"),
-            "result": {"anyOf": [reference(result_name(definition)) for definition in definitions] or [{}]},
+            "result": {"anyOf": [reference(named(definition, "Result")) for definition in definitions] or [{}]},
         },
         "required": ["task_id", "status", "result"],
     }
 
 
-def input_name(definition: TaskDefinition) -> str:
-    return _camel(definition.name) + "Input"
-
-
-def result_name(definition: TaskDefinition) -> str:
-    return _camel(definition.name) + "Result"
-
-
-def status_name(definition: TaskDefinition) -> str:
-    return _camel(definition.name) + "Status"
+def named(definition: TaskDefinition, part: str) -> str:
+    """Return the component name of a task type's `Input`, `Result` or `Status`."""
+    return _camel(definition.name) + part
 
 
 def _camel(name: str) -> str:
@@ -77,11 +70,10 @@ def _camel(name: str) -> str:
     return re.sub(r"(?:^|_)([a-z0-9])|_", lambda match: (match[1] or "_").upper(), name)
 
 
-def submit_routes(definitions: Iterable[TaskDefinition], components: Components) -> list[Route]:
-    return [_submit_route(definition, components) for definition in definitions]
-
-
-def _submit_route(definition: TaskDefinition, components: Components) -> Route:
+def submit_route(definition: TaskDefinition, components: Components) -> Route:
+    """Describe the submit of one task type."""
+    result = named(definition, "Result")
+    with_result = {"properties": {"result": {"anyOf": [reference(result), {"type": "null"}]}}}
     return Route(
         "post",
         f"/tasks/{definition.name}",
@@ -93,15 +85,14 @@ def _submit_route(definition: TaskDefinition, components: Components) -> Route:
                 200,
                 "With `wait`: the task has ended in time; its status with the result. With `unique`: the status of the "
                 "earlier task with this key.",
-                {"application/json": {"allOf": [reference(status_name(definition)), _with_result(definition)]}},
+                {"application/json": {"allOf": [reference(named(definition, "Status")), with_result]}},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed", "Task-Deduplicated"),
                 _LINKS,
             ),
             Answer(
                 202,
-                "Stored and queued: the status object. "
-                f"Its result will be a `{result_name(definition)}`, inside a `TaskResult`.",
-                {"application/json": reference(status_name(definition))},
+                f"Stored and queued: the status object. Its result will be a `{result}`, inside a `TaskResult`.",
+                {"application/json": reference(named(definition, "Status"))},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),
@@ -115,11 +106,6 @@ def _submit_route(definition: TaskDefinition, components: Components) -> Route:
     )
 
 
-def _with_result(definition: TaskDefinition) -> Schema:
-    result = {"anyOf": [reference(result_name(definition)), {"type": "null"}]}
-    return {"properties": {"result": result}}
-
-
 def _description(definition: TaskDefinition) -> str:
     text = definition.description or definition.summary
     if definition.single_upload:
@@ -130,7 +116,7 @@ def _description(definition: TaskDefinition) -> str:
 
 
 def _body(definition: TaskDefinition, components: Components) -> dict[str, Any]:
-    name = input_name(definition)
+    name = named(definition, "Input")
     content: dict[str, Any] = {
         "application/json": {"schema": reference(name), "example": _example(definition)},
         "multipart/form-data": _form(definition, components),
@@ -177,7 +163,7 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
 
 def _as_text(definition: TaskDefinition, schema: Schema, components: Components) -> Schema:
     """A parameter as a form field: plain values unchanged, others as JSON text."""
-    moved = _without_null(components.rewritten(input_name(definition), schema))
+    moved = _without_null(components.rewritten(named(definition, "Input"), schema))
     if is_plain(schema, definition.input_schema):
         return moved
     outside: Schema = {key: moved.pop(key) for key in ("title", "description") if key in moved}
@@ -199,7 +185,7 @@ def _query_parameters(definition: TaskDefinition, components: Components) -> Ite
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             continue
-        moved = _without_null(components.rewritten(input_name(definition), schema))
+        moved = _without_null(components.rewritten(named(definition, "Input"), schema))
         moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):

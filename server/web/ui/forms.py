@@ -72,7 +72,7 @@ def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], re
         return _json(name, words(schema, root), described, required, shown)
     if first.get("type") == "boolean" and default is False and not is_nullable(schema, root):
         return Parameter(name, "check", required=False, hint=_sentences(described))
-    choices, control = _choices(first), _input(first)
+    choices, control = tuple(map(_text, _values(first))), _input(first)
     if control == "text" and is_secret_name(name):
         control = "password"
     return Parameter(
@@ -111,10 +111,6 @@ def _sentences(*parts: str) -> str:
 def _description(schema: dict[str, Any], found: list[Mapping[str, Any]], root: dict[str, Any]) -> str:
     own: str = resolved(schema, root).get("description", "")
     return own or (found[0].get("description", "") if len(found) == 1 else "")
-
-
-def _choices(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(_text(value) for value in _values(schema))
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any]:

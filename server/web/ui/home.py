@@ -21,7 +21,7 @@ from server.web.errors import as_problem
 from server.web.middleware import require_submit
 from server.web.ui.blueprint import moved, page, ui, who
 from server.web.ui.format.words import read_inputs
-from server.web.ui.forms import TaskForm, form_of
+from server.web.ui.forms import form_of
 from server.web.ui.tasks import reasons
 
 #: Maximum number of recent tasks on the start page.
@@ -102,8 +102,7 @@ def _recent() -> list[Record]:
     viewer = who()
     if viewer is None:
         return []
-    wanted = Filter(owners=[viewer.owner])
-    found = store().listing.page(wanted, _RECENT).records
+    found = store().listing.page(Filter(owners=[viewer.owner]), _RECENT).records
     read_inputs(found)
     return found
 
@@ -140,18 +139,13 @@ def run_page(
     return page(
         "run.html",
         "/",
-        task=run_form(made),
+        task=form_of(made, base()),
         group=_group(made),
         presets=[preset for preset in PRESETS if preset.task == made.name],
         problem=problem,
         retry_of=retry_of,
         given=given,
     )
-
-
-def run_form(made: TaskDefinition) -> TaskForm:
-    """Build a task type's form, with the server's address as seen by the browser."""
-    return form_of(made, base())
 
 
 def _groups() -> list[tuple[str, list[Card]]]:

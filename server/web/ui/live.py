@@ -75,9 +75,8 @@ class ListReader(LiveBody):
             yield sent_event("fresh", {"count": fresh})
 
     def _rows(self) -> Iterator[bytes]:
-        found = [
-            record for record in self._store.tasks.get_many(self._open) if record is not None and self._sees(record)
-        ]
+        viewer, records = self._viewer, self._store.tasks.get_many(self._open)
+        found = [record for record in records if record and (viewer.is_admin or record.owner == viewer.owner)]
         why = reasons(self._store, self._viewer, found)
         for record in found:
             mark = (record.status, record.started_ms, record.retries, str(record.progress))
@@ -86,9 +85,6 @@ class ListReader(LiveBody):
                 yield sent_event("row", _row(record, why.get(record.id)))
             self._marks[record.id] = mark
         self._open = [record.id for record in found if not record.status.done]
-
-    def _sees(self, record: Record) -> bool:
-        return self._viewer.is_admin or record.owner == self._viewer.owner
 
 
 def _row(record: Record, reason: str | None) -> dict[str, object]:

@@ -11,7 +11,6 @@ from server.sdk.registry import definition, is_registered
 from server.services.status import with_prefix
 from server.store import ids
 from server.store.record import Record, Status
-from server.store.tasks import Entry
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
@@ -46,7 +45,7 @@ def task(task_id: str) -> BaseResponse:
         items=[(number, value[:_MAX_ITEM].decode(errors="ignore")) for number, value in output.items],
         lines=lines,
         last=entries[-1].number if entries else 0,
-        dropped=_dropped(entries),
+        dropped=bool(entries) and entries[0].number > 1,  # the first entry has the number 1
         failure=_failure(record),
         retry=_retry(record.retried_as) if record.retried_as else None,
         runs_here=is_registered(record.task_type),
@@ -89,8 +88,3 @@ def _failure(record: Record) -> dict[str, Any] | None:
         return None
     found = pydantic_core.from_json(raw)
     return {**found, "trace": traced(found["traceback"])}
-
-
-def _dropped(entries: list[Entry]) -> bool:
-    """Return whether the oldest entries are deleted: the first one has the number 1."""
-    return bool(entries) and entries[0].number > 1

@@ -63,7 +63,7 @@ def tasks() -> BaseResponse:
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return moved(f"/ui/tasks?{urlencode(tidy)}" if tidy else "/ui/tasks")
     text = request.args.get("q", "")
-    found = _search(text) if text else Found(*_page())
+    found = search(asked_filter(), text, page_limit(), asked_cursor()) if text else _page()
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
@@ -119,7 +119,7 @@ def _live(query: dict[str, str], shown: list[Record]) -> str:
     return url("/ui/tasks/events?" + urlencode({**given, "ids": ids, "at": now_ms(), **top}))
 
 
-def _page() -> tuple[list[Record], int, None, str | None]:
+def _page() -> Found:
     """Return the requested page; empty pages before a full one are skipped."""
     limit, wanted, cursor = page_limit(), asked_filter(), asked_cursor()
     for _ in range(_MAX_EMPTY):
@@ -127,11 +127,7 @@ def _page() -> tuple[list[Record], int, None, str | None]:
         cursor = found.cursor
         if found.records or cursor is None:
             break
-    return found.records, len(found.records), None, cursor
-
-
-def _search(text: str) -> Found:
-    return search(asked_filter(), text, page_limit(), asked_cursor())
+    return Found(found.records, len(found.records), None, cursor)
 
 
 def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[str, int]) -> list[Tab]:
@@ -187,6 +183,4 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-@ui.app_template_filter("ran")
-def _ran(record: Record, now: int) -> float | None:
-    return run_seconds(record, now)
+ui.add_app_template_filter(run_seconds, "ran")

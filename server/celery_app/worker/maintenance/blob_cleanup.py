@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from itertools import islice
 
 from server.logs import event
@@ -60,7 +59,7 @@ class BlobCleanup:
         old = (task_id for task_id, changed in self._store.blobs.prefixes() if changed < before)
         secret = self._store.read_secret()
         number = 0
-        for task_ids in _batches(old):
+        while task_ids := list(islice(old, BATCH)):
             for task_id in self._store.leases.without_record(task_ids):
                 if ids.issued(task_id, None, secret):
                     self._store.blobs.delete(task_id)
@@ -69,8 +68,3 @@ class BlobCleanup:
             self._store.counters.count("recovery:orphaned_files", number)
             event(log, "maintenance.orphans", number=number)
         return number
-
-
-def _batches(task_ids: Iterator[str]) -> Iterator[list[str]]:
-    while batch := list(islice(task_ids, BATCH)):
-        yield batch

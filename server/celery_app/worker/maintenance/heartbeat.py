@@ -4,11 +4,11 @@ import logging
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.request import LeasedRequest, held
-from server.celery_app.worker.resident_memory import resident_bytes
 from server.logs import event
 from server.sdk.registry import queue_names
 from server.store import Store
@@ -48,7 +48,9 @@ class Heartbeat:
                 event(log, "task.killed", **self._store.tasks.log_ids(run.id), task=run.name, reason=word)
                 killed += 1
             run.claimed = run.claimed or word == "mine"
-        if self._store.leases.heartbeat(self._worker, self._described([run.id for run in runs if run.running])):
+        running = [run.id for run in runs if run.running]
+        now = {"running": running, "memory_bytes": _resident_bytes(), "stopping": self._stopping}
+        if self._store.leases.heartbeat(self._worker, {**self._card, **now}):
             self._stopping = True
             event(log, "worker.asked_to_stop")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -57,9 +59,6 @@ class Heartbeat:
             self._noted = True
         return killed
 
-    def _described(self, running: list[str]) -> dict[str, Any]:
-        return {**self._card, "running": running, "memory_bytes": resident_bytes(), "stopping": self._stopping}
-
 
 def _must_stop(run: LeasedRequest, word: str) -> bool:
     """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
@@ -67,3 +66,21 @@ def _must_stop(run: LeasedRequest, word: str) -> bool:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW
     return word == "stop" or (word == "other" and surely_claimed) or (word == "queued" and run.claimed)
+
+
+def _resident_bytes() -> int | None:
+    """Return the resident memory of this worker and its children. Shared pages count in each. None without /proc."""
+    own = Path(f"/proc/{os.getpid()}")
+    try:
+        children = (own / "task" / own.name / "children").read_text().split()
+    except OSError:
+        return None
+    return sum(_resident(name) for name in (own.name, *children))
+
+
+def _resident(pid: str) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # it has just ended
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -24,8 +24,6 @@ _SUMMARY, _MAX_VALUES, _MAX_DEPTH = 120, 8, 3
 #: Longer inputs are not parsed for a list.
 _MAX_INPUT = 20_000
 
-_SPINNING = (Status.RUNNING,)
-
 
 @ui.app_template_global("icon")
 def icon(name: str, spin: bool = False) -> Markup:
@@ -35,10 +33,9 @@ def icon(name: str, spin: bool = False) -> Markup:
 @ui.app_template_global("state")
 def state(status: str, text: str = "", size: str = "", silent: bool = False) -> Markup:
     """Show a status as shape, color and word; `silent` hides the word from the screen, not from screen readers."""
-    spin = status in _SPINNING
-    hidden = Markup(' class="sr"') if silent else ""
+    symbol, hidden = icon(status, spin=status == Status.RUNNING), Markup(' class="sr"') if silent else ""
     return Markup('<span class="st {}{}">{}<span{}>{}</span></span>').format(
-        status, f" {size}" if size else "", icon(status, spin), hidden, text or status.capitalize()
+        status, f" {size}" if size else "", symbol, hidden, text or status.capitalize()
     )
 
 
@@ -93,17 +90,13 @@ def clock(milliseconds: int | None) -> str:
     return (timestamp(milliseconds) or NONE).replace("T", " ").partition(".")[0]
 
 
-def _ms(value: Any) -> int | None:
-    return int(datetime.fromisoformat(value).timestamp() * 1000) if isinstance(value, str) else value
-
-
 @ui.app_template_filter("at")
 def at(value: int | str | None, form: str = "") -> Markup:
     """Show a time. A script converts it to the reader's zone; without JavaScript it is in UTC.
 
     `form` is empty (the time, with the day unless it is today), `ago`, `in`, `day` or `exact` (milliseconds).
     """
-    milliseconds = _ms(value)
+    milliseconds = int(datetime.fromisoformat(value).timestamp() * 1000) if isinstance(value, str) else value
     if milliseconds is None:
         return Markup(NONE)
     text = clock(milliseconds)
@@ -127,9 +120,8 @@ def local(text: str) -> str:
         moment = datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
     except OverflowError:  # the first or last possible day, in another zone
         return ""
-    return moment.isoformat(
-        timespec="milliseconds" if moment.microsecond else "seconds"
-    )  # the field has no more digits
+    digits = "milliseconds" if moment.microsecond else "seconds"  # the field has no more
+    return moment.isoformat(timespec=digits)
 
 
 @ui.app_template_filter("sized")
@@ -199,8 +191,7 @@ def _values(value: Any, depth: int, name: str = "") -> Iterator[tuple[bool, str]
     elif isinstance(value, int | float):
         yield False, f"{name} {value}".strip()
     elif isinstance(value, str) and value:
-        line = " ".join(value[:_SUMMARY].split())
-        yield False, line
+        yield False, " ".join(value[:_SUMMARY].split())
 
 
 @ui.app_template_filter("message")
