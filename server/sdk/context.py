@@ -1,9 +1,11 @@
 """The objects that a task function works with: uploads, output files, and a context to report progress."""
 
 import hashlib
+import io
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
@@ -296,8 +298,8 @@ def _save_once(
     blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, check: Callable[[int], None]
 ) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with blobs.writer(key) as writer:
-        for chunk in _chunks(data):
+    with blobs.writer(key) as writer, _opened(data) as file:
+        while chunk := file.read(_CHUNK):
             writer.write(chunk)
             digest.update(chunk)
             size += len(chunk)
@@ -305,13 +307,7 @@ def _save_once(
     return size, digest.hexdigest()
 
 
-def _chunks(data: bytes | BinaryIO | Path) -> Iterator[bytes]:
-    if isinstance(data, Path):
-        with data.open("rb") as file:
-            yield from _chunks(file)
-    elif isinstance(data, bytes | bytearray | memoryview):
-        for start in range(0, len(data), _CHUNK):
-            yield bytes(data[start : start + _CHUNK])
-    else:
-        while chunk := data.read(_CHUNK):
-            yield chunk
+def _opened(data: bytes | BinaryIO | Path) -> AbstractContextManager[BinaryIO]:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return io.BytesIO(data)
+    return data.open("rb") if isinstance(data, Path) else nullcontext(data)

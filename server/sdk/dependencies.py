@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.sdk.errors import InvalidInput, TaskError
-from server.sdk.uploads import Upload
+from server.sdk.uploads import Upload, uploads_in
 from server.store import Store
 from server.store.record import Status
 
@@ -44,20 +44,14 @@ def resolve(store: Store, arguments: Iterable[Any], owner: str) -> None:
     Raises:
         TaskError: `dependency-failed` where a file does not exist.
     """
-    for argument in arguments:
-        for upload in argument if isinstance(argument, list) else [argument]:
-            if isinstance(upload, Upload) and upload.task_id:
-                _resolve(store, upload, owner)
-
-
-def _resolve(store: Store, upload: Upload, owner: str) -> None:
-    try:
-        found = find_file(store, upload, owner)
-    except InvalidInput as error:
-        raise TaskError("dependency-failed", f"{upload.file}: {error.detail}") from None
-    if found is None:
-        raise TaskError("dependency-failed", f"{upload.file}: its task has not ended.")
-    point_to_file(upload, found)
+    for upload in (each for each in uploads_in(arguments) if each.task_id):
+        try:
+            found = find_file(store, upload, owner)
+        except InvalidInput as error:
+            raise TaskError("dependency-failed", f"{upload.file}: {error.detail}") from None
+        if found is None:
+            raise TaskError("dependency-failed", f"{upload.file}: its task has not ended.")
+        point_to_file(upload, found)
 
 
 def _invalid(message: str, *place: str | int) -> InvalidInput:

@@ -12,21 +12,8 @@ import re
 from server.logs import redact
 from server.store.errors import CoatcheckError, ErrorType, error_object, error_type, register_error_types
 
-__all__ = [
-    "Canceled",
-    "CoatcheckError",
-    "ErrorType",
-    "InvalidInput",
-    "MalformedBody",
-    "RedactedError",
-    "RetryLater",
-    "TaskError",
-    "TooLarge",
-    "UnknownTaskType",
-    "UnsupportedMediaType",
-    "describe",
-    "register_error_types",
-]
+#: For the modules of tasks, which import them from here.
+__all__ = ["CoatcheckError", "ErrorType", "register_error_types"]
 
 register_error_types(
     {

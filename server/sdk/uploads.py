@@ -3,13 +3,13 @@
 import base64
 import mimetypes
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -37,6 +37,8 @@ class InputContext:
 UNNAMED = "upload"
 
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+T = TypeVar("T")
 
 _MEMORY_FILE = 2**20
 _CHUNK = 2**18
@@ -75,11 +77,6 @@ class _OfTask(BaseModel):
     file: str
 
 
-_inline = TypeAdapter(_Inline)
-_by_url = TypeAdapter(_ByUrl)
-_of_task = TypeAdapter(_OfTask)
-
-
 @dataclass(slots=True)
 class Upload:
     """A file that the client sent, or a URL that is downloaded before the function is called.
@@ -108,10 +105,7 @@ class Upload:
 
     def read(self) -> bytes:
         """Read the whole file. Raises TaskError: `upload-missing` if the blob store has lost it."""
-        try:
-            return patiently(lambda: b"".join(self._chunks()))
-        except BlobMissing:
-            raise TaskError("upload-missing", f"The upload {self.filename!r} is gone.") from None
+        return self._patiently(lambda: b"".join(self._chunks()))
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -143,8 +137,11 @@ class Upload:
             for chunk in self._chunks():
                 file.write(chunk)
 
+        self._patiently(copy)
+
+    def _patiently(self, read: Callable[[], T]) -> T:
         try:
-            patiently(copy)
+            return patiently(read)
         except BlobMissing:
             raise TaskError("upload-missing", f"The upload {self.filename!r} is gone.") from None
 
@@ -180,6 +177,14 @@ class Upload:
         }
 
 
+def uploads_in(arguments: Iterable[Any]) -> Iterator[Upload]:
+    """Yield the uploads among a function's arguments, also those in lists."""
+    for argument in arguments:
+        for each in argument if isinstance(argument, list) else [argument]:
+            if isinstance(each, Upload):
+                yield each
+
+
 def stored_form(upload: Upload) -> dict[str, Any]:
     """The JSON object that a record has of an upload."""
     fields = ("key", "filename", "media_type", "size", "sha256")
@@ -194,14 +199,14 @@ def _validate_upload(value: Any, info: core_schema.ValidationInfo) -> Upload:
     if context.blobs is not None:
         return Upload(**value, blobs=context.blobs)
     if isinstance(value, dict) and "url" in value:
-        return _validate_url(_by_url.validate_python(value), context.allow_private)
+        return _validate_url(_ByUrl.model_validate(value), context.allow_private)
     if isinstance(value, dict) and "task_id" in value:
-        of_task = _of_task.validate_python(value)
+        of_task = _OfTask.model_validate(value)
         return Upload("", of_task.file, "", 0, task_id=of_task.task_id, file=of_task.file)
     if not isinstance(value, dict) or "data" not in value:
         forms = '{"data": "<base64>", "filename": "…"}, {"url": "https://…"} or {"task_id": "…", "file": "…"}'
         raise PydanticCustomError("upload", "Input should be a file: {forms}", {"forms": forms})
-    inline = _inline.validate_python(value)
+    inline = _Inline.model_validate(value)
     media_type = inline.media_type or mimetypes.guess_type(inline.filename)[0] or "application/octet-stream"
     return Upload("", inline.filename, media_type, len(inline.data), inline=inline.data)
 

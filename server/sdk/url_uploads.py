@@ -17,7 +17,7 @@ import httpx
 from server.sdk.errors import TaskError
 from server.sdk.file_names import file_name, is_media_type
 from server.sdk.http import Answer, FetchError, Limits, request
-from server.sdk.uploads import UNNAMED, Upload
+from server.sdk.uploads import UNNAMED, Upload, uploads_in
 from server.settings import Settings
 
 _MEMORY_FILE = 2**20
@@ -38,20 +38,13 @@ def fetched_uploads(
     limit = max_bytes or settings.max_upload_bytes
     room = max(limit, settings.max_upload_bytes)
     with ExitStack() as files:
-        for upload in _by_url(arguments):
+        for upload in (each for each in uploads_in(arguments) if each.url):
             file = files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_FILE))
             upload.fetched = cast(BinaryIO, file)
             limits = Limits(seconds=seconds, bytes=min(limit, room))
             _fetch(upload, upload.fetched, limits, settings.allow_private_addresses)
             room -= upload.size
         yield
-
-
-def _by_url(arguments: Iterable[Any]) -> Iterator[Upload]:
-    for argument in arguments:
-        for each in argument if isinstance(argument, list) else [argument]:
-            if isinstance(each, Upload) and each.url:
-                yield each
 
 
 def _fetch(upload: Upload, file: BinaryIO, limits: Limits, allow_private: bool) -> None:

@@ -38,15 +38,10 @@ LONGEST = 0.5
 _OWN = {"attempt", "began", "files"}
 
 
-class _Worker:
-    """The main process."""
-
-    allowed = False
-
-
 class _Burst:
     """This child's burst: its beginning, the next task, and the number of its tasks."""
 
+    allowed = False  # by the main process
     under_way = False
     began = 0.0
     request: dict[str, Any]
@@ -58,7 +53,7 @@ def install(store: Store) -> None:
     """Allow bursts where Redis has the messages, and children are not replaced after some number of messages."""
 
     def allow(sender: Any, **_: Any) -> None:
-        _Worker.allowed = store.settings.broker_is_redis and not sender.max_tasks_per_child
+        _Burst.allowed = store.settings.broker_is_redis and not sender.max_tasks_per_child
 
     worker_init.connect(allow, weak=False)
 
@@ -71,7 +66,7 @@ def terms(request: Any) -> dict[str, Any] | None:
     events = request.eventer
     listened = events and events.enabled and (not events.groups or "task" in events.groups)
     queues = sorted(request.app.amqp.queues.consume_from)
-    if not _Worker.allowed or state.revoked or listened or not queues:
+    if not _Burst.allowed or state.revoked or listened or not queues:
         return None
     free = [each.name for each in catalog() if each.throttle == FREE]
     types = [name for name in free if not _celery_task(request.app, name).rate_limit]

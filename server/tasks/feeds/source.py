@@ -4,7 +4,6 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
@@ -60,12 +59,8 @@ class Way:
     allow_partial: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """The rows of a page, and the URL of the next one."""
-
-    rows: list[Row]
-    next: str
+#: The rows of a page, and the URL of the next one.
+_Page = tuple[list[Row], str]
 
 
 @dataclass(slots=True)
@@ -99,8 +94,8 @@ class Source:
             page = self._page(url)
             if page is None:
                 break
-            url = page.next
-            yield page.rows
+            found, url = page
+            yield found
         self._check_whole()
 
     def _check_whole(self) -> None:
@@ -133,10 +128,11 @@ class Source:
 
     def _ask(self, url: str) -> _Page | None:
         condition = self.validators.headers() if self.pages_read == 0 else {}
-        target = url
+        target, allow_private = url, self.ctx.settings.allow_private_addresses
         try:
             for _ in range(_MAX_REDIRECTS + 1):
-                with self._request(target, condition) as answer:
+                headers, limits = self._sent(target, condition), self._limits()
+                with request("GET", target, headers=headers, limits=limits, allow_private=allow_private) as answer:
                     moved = answer.headers.get("Location") if answer.status in _REDIRECTS else None
                     if not moved:
                         return self._read(answer, url)
@@ -147,11 +143,6 @@ class Source:
             kind = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
             raise TaskError(kind, str(error)) from None
         raise TaskError("feed-unreachable", f"The URL redirects more than {_MAX_REDIRECTS} times.")
-
-    def _request(self, url: str, condition: dict[str, str]) -> AbstractContextManager[Answer]:
-        allow_private = self.ctx.settings.allow_private_addresses
-        headers = self._sent(url, condition)
-        return request("GET", url, headers=headers, limits=self._limits(), allow_private=allow_private)
 
     def _sent(self, url: str, condition: dict[str, str]) -> dict[str, str]:
         accepted = "application/json, application/x-ndjson;q=0.9, text/csv;q=0.9, */*;q=0.1"
@@ -187,7 +178,7 @@ class Source:
         alone = self.pages_read == 1 and not following
         named = (answer.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
-        return _Page(found, following)
+        return found, following
 
     def _rows(self, body: bytes, answer: Answer) -> tuple[list[Row], Any]:
         content_type = answer.headers.get("Content-Type", "")

@@ -58,8 +58,7 @@ def page(template: str, section: str, **values: Any) -> Response:
     """Render a page; `section` is the path of its menu entry."""
     viewer = who()
     keyed = needs_key()
-    signed = viewer is not None and keyed
-    signed = signed and viewer is not None and viewer.key != PROXY  # users of a proxy sign out at the proxy
+    signed = keyed and viewer is not None and viewer.key != PROXY  # users of a proxy sign out at the proxy
     shown = {"section": section, "me": viewer, "signed": signed, "keyed": keyed}
     made = make_response(render_template(f"ui/{template}", **shown, **values))
     # The next user of the browser must not see a page with another key's tasks.
