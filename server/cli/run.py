@@ -45,11 +45,7 @@ def main() -> int:
 
 
 def run(stop: Stop) -> int:
-    """Start everything in order. The stack stops it in reverse order, so that Valkey ends last.
-
-    Raises:
-        CannotRun, SettingsError: no process of the Procfile was started.
-    """
+    """Start everything in order. The stack stops it in reverse order, so that Valkey ends last."""
     commands = read_procfile(Path("Procfile"))
     prepare_environment()
     with ExitStack() as started:
@@ -95,7 +91,7 @@ def prepare_environment() -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Check that the web process can use its port. Raises CannotRun: the port cannot be used."""
+    """Refuse to start if the web process cannot use its port."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -107,11 +103,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def check_redis(config: Settings) -> None:
-    """Send one PING to the Redis at REDIS_URL.
-
-    Raises:
-        CannotRun: it does not answer. The message names host and port, but never a part of the password.
-    """
+    """Send one PING to the Redis at REDIS_URL. An error names host and port, but never a part of the password."""
     try:
         where = urlsplit(config.redis_url.split(";")[0])
         name = f"{where.hostname or 'localhost'}:{where.port or 6379}"

@@ -246,11 +246,7 @@ class Context:
         return file
 
     def check_result(self, length: int) -> None:
-        """Check that a result of this length has room in the owner's quota.
-
-        Raises:
-            TaskError: `storage-full`: it has not.
-        """
+        """Raise `storage-full` if a result of this length has no room in the owner's quota."""
         if length > _UNCHECKED_RESULT:
             patiently(lambda: self._check_quota(length))
 

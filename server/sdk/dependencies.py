@@ -13,11 +13,7 @@ Place = tuple[str | int, ...]
 
 
 def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> dict[str, Any] | None:
-    """Find the stored file that an upload names; None while its task has not ended.
-
-    Raises:
-        InvalidInput: at this place; the task or the file does not exist, or the task did not succeed.
-    """
+    """Find the stored file that an upload names; None while its task has not ended. Raises InvalidInput at `place`."""
     record = store.tasks.get(upload.task_id)
     if record is None or record.owner != owner:
         raise _invalid("This task does not exist", *place, "task_id")
@@ -39,11 +35,7 @@ def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
 
 
 def resolve(store: Store, arguments: Iterable[Any], owner: str) -> None:
-    """Find the files that a task waited for; its worker calls this before the function.
-
-    Raises:
-        TaskError: `dependency-failed` where a file does not exist.
-    """
+    """Find the files that a task waited for, before its function is called; raises `dependency-failed`."""
     for upload in (each for each in uploads_in(arguments) if each.task_id):
         try:
             found = find_file(store, upload, owner)

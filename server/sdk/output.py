@@ -47,12 +47,7 @@ class Output:
         self._error: BaseException | None = None
 
     def add(self, item: bytes) -> None:
-        """Give an item (JSON). Wait if the store is slower than the function.
-
-        Raises:
-            Canceled: the client has canceled the task, or another attempt runs it.
-            TaskError: `storage-full`.
-        """
+        """Give an item (JSON). Wait if the store is slower than the function. Raises Canceled or `storage-full`."""
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="output", daemon=True)
@@ -68,7 +63,7 @@ class Output:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send what is left. Raises TaskError: `storage-full`, if nothing else ends the task."""
+        """Send what is left; raises `storage-full` if nothing else ends the task."""
         if self._thread is None:
             return
         with self._changed:

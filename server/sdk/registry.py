@@ -134,7 +134,7 @@ def _definition(
 
 
 def add(made: TaskDefinition) -> None:
-    """Register a task type. Raises ValueError: its name is in use."""
+    """Register a task type, unless its name is in use."""
     if made.name in _definitions:
         module = _definitions[made.name].function.__module__
         raise ValueError(f"{made.name}: a task with this name already exists, in {module}")
@@ -155,11 +155,7 @@ def is_registered(name: str) -> bool:
 
 
 def definition(name: str) -> TaskDefinition:
-    """Find the definition of a task type.
-
-    Raises:
-        UnknownTaskType: it does not exist; the detail lists the known names.
-    """
+    """Find the definition of a task type, or raise UnknownTaskType with the known names."""
     try:
         return _definitions[name]
     except KeyError:

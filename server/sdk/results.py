@@ -26,11 +26,7 @@ class ResultType:
         self._max_bytes = max_bytes
 
     def to_json(self, value: Any) -> bytes:
-        """Check a value against the declared type and write it.
-
-        Raises:
-            TaskError: `invalid-result` or `result-too-large`.
-        """
+        """Write a value of the declared type; raises `invalid-result` or `result-too-large`."""
         try:
             checked = self._adapter.validate_python(value)
             text = self._adapter.dump_json(checked, by_alias=True)
@@ -46,11 +42,7 @@ class ResultType:
         return text
 
     def from_json(self, text: bytes) -> Any:
-        """Read a value that was written.
-
-        Raises:
-            TaskError: `invalid-result`: the type cannot be read from JSON, or has changed since.
-        """
+        """Read a value that was written; raises `invalid-result` if the type has changed since."""
         try:
             return self._adapter.validate_json(text)
         except ValidationError as error:

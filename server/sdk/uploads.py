@@ -104,7 +104,7 @@ class Upload:
         self.filename = file_name(self.filename) or UNNAMED
 
     def read(self) -> bytes:
-        """Read the whole file. Raises TaskError: `upload-missing` if the blob store has lost it."""
+        """Read the whole file; raises `upload-missing` if the blob store has lost it."""
         return self._patiently(lambda: b"".join(self._chunks()))
 
     @contextmanager

@@ -118,11 +118,7 @@ def _by_the_clock(line: str) -> str:
 
 
 def check_cron(line: str) -> str:
-    """Check a cron line and return it unchanged.
-
-    Raises:
-        ValueError: it is not a cron line, or no day of the next fifty years matches; the message says what is wrong.
-    """
+    """Return a cron line; raises ValueError if it is none, or if no day of the next fifty years matches."""
     if len(line.split()) != 5 and line.lower() not in NICKNAMES:
         names = ", ".join(NICKNAMES)
         raise ValueError(f"Input should have five fields (minute, hour, day, month, weekday), or be one of {names}")
@@ -137,7 +133,7 @@ def check_cron(line: str) -> str:
 
 
 def check_timezone(name: str) -> str:
-    """Check a time zone and return its name unchanged. Raises ValueError: the IANA database does not have it."""
+    """Return the name of a time zone; raises ValueError if the IANA database does not have it."""
     if name not in _timezones():
         raise ValueError("Input should be a time zone of the IANA database, such as Europe/Berlin")
     return name

@@ -111,11 +111,7 @@ class OptionsIn(BaseModel):
 
 
 def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool = False) -> Options:
-    """Validate options; `place` is the location that an error names.
-
-    Raises:
-        InvalidInput: the message names the options.
-    """
+    """Validate options, or raise InvalidInput; `place` is the location that an error names."""
     try:
         read = OptionsIn.model_validate(given, context=allow_private)
     except ValidationError as error:

@@ -175,7 +175,7 @@ def _begin(
 
 
 def stored_input(store: Store, record: Record) -> bytes:
-    """Return the input (JSON) of a task. Raises InputExpired: it is deleted."""
+    """Return the input (JSON) of a task; raises InputExpired if it is deleted."""
     if record.input_expired:
         raise InputExpired("Its task type keeps inputs for a shorter time than records. Submit the input again.")
     return store.tasks.input(record)

@@ -74,11 +74,7 @@ class Schedule:
         return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
 
     def validated(self, allow_private: bool) -> TaskInput:
-        """Validate the input by the task type's schema.
-
-        Raises:
-            UnknownTaskType, InvalidInput: the input does not match.
-        """
+        """Validate the input by the task type's schema; raises UnknownTaskType or InvalidInput."""
         return definition(self.task).validate_json(pydantic_core.to_json(self.input), allow_private=allow_private)
 
 
@@ -116,11 +112,7 @@ def run_now(
     key: IdempotencyKey | None = None,
     trace: Trace = NO_TRACE,
 ) -> Accepted:
-    """Run a schedule once now, regardless of its timing.
-
-    Raises:
-        CoatcheckError: as `Submission.submit`; UnknownTaskType or InvalidInput if its task type has changed.
-    """
+    """Run a schedule once now, regardless of its timing; raises CoatcheckError as `Submission.submit`."""
     found = definition(schedule.task)
     with Submission(store, found, schedule.owner, request_id, schedule.run, key, trace) as submission:
         accepted = submission.submit(schedule.validated(store.settings.allow_private_addresses))

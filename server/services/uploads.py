@@ -43,11 +43,7 @@ class IncomingUploads:
             self._store.blobs.delete(self._task_id)
 
     def receive(self, filename: str, media_type: str, chunks: Iterable[bytes]) -> Upload:
-        """Store an upload, chunk by chunk.
-
-        Raises:
-            UnsupportedMediaType, TooLarge, StorageFull: the upload is refused.
-        """
+        """Store an upload, chunk by chunk; raises UnsupportedMediaType, TooLarge or StorageFull."""
         head, chunks = _split_head(chunks)
         upload = self._announce(filename, media_type, head)
         digest = hashlib.sha256()
@@ -62,7 +58,7 @@ class IncomingUploads:
         return upload
 
     def take_inline(self, given: BaseModel) -> None:
-        """Store the uploads whose bytes are in the JSON body. Raises CoatcheckError: as `receive`."""
+        """Store the uploads whose bytes are in the JSON body; raises as `receive`."""
         for _, upload in _uploads_of(given):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])
@@ -89,11 +85,7 @@ class IncomingUploads:
         return tuple(dict.fromkeys(waits_for))
 
     def copy(self, given: BaseModel) -> None:
-        """Copy the uploads of an earlier task.
-
-        Raises:
-            StorageFull, FileExpired: there is no room, or the files are deleted.
-        """
+        """Copy the uploads of an earlier task; raises StorageFull, or FileExpired if they are deleted."""
         for _, upload in _uploads_of(given):
             if not (upload.url or upload.task_id):  # uploads by URL are downloaded again
                 self._copy(upload)

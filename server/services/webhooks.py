@@ -26,11 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def check_webhook_url(url: str, *, allow_private: bool) -> str:
-    """Check the URL of a submit's `webhook` and return it unchanged.
-
-    Raises:
-        FetchError: it is not an https URL, is too long, or has a user name or an address that is not public.
-    """
+    """Return the URL of a submit's `webhook`; raises FetchError if it is not https, or its address is not public."""
     if check_url(url, allow_private=allow_private).scheme != "https" and not allow_private:
         raise FetchError("refused", "The URL of a webhook must begin with https://.")
     return url

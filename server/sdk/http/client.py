@@ -52,11 +52,7 @@ class Answer:
         return self._response.request.url
 
     def chunks(self) -> Iterator[bytes]:
-        """Read the body, decompressed.
-
-        Raises:
-            FetchError: `too-large`, `timeout`, or `unreachable` if the connection broke off.
-        """
+        """Read the body, decompressed; raises FetchError if it is too large, late or broken off."""
         declared = self.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared) > self._limit:
             raise self._too_large()

@@ -25,7 +25,7 @@ class Clock:
         self._end = time.monotonic() + seconds
 
     def left(self, most: float = math.inf) -> float:
-        """Seconds that are left for the next step. Raises httpcore.TimeoutException: no time is left."""
+        """Return the seconds for the next step; raises httpcore.TimeoutException if none are left."""
         left = min(most, self._end - time.monotonic())
         if left <= 0:
             raise httpcore.ReadTimeout

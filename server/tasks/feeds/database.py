@@ -76,11 +76,7 @@ ROWS = Table(
 
 @contextmanager
 def transaction(url: str, *, write: bool = False) -> Iterator[Connection]:
-    """Run one transaction: all of it or nothing. SQLite allows one writer at a time; the others wait.
-
-    Raises:
-        DatabaseUnavailable: it does not answer.
-    """
+    """Run one transaction, all of it or nothing, or raise DatabaseUnavailable. SQLite has one writer at a time."""
     try:
         with engine(url).connect().execution_options(coatcheck_write=write) as connection, connection.begin():
             yield connection
@@ -89,11 +85,7 @@ def transaction(url: str, *, write: bool = False) -> Iterator[Connection]:
 
 
 def engine(url: str) -> Engine:
-    """Return the process's engine for a database, with its tables; an empty URL means the SQLite file.
-
-    Raises:
-        DatabaseUnavailable: another thread is still trying to connect.
-    """
+    """Return the process's engine for a database, with its tables; an empty URL means the SQLite file."""
     if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
         raise DatabaseUnavailable
     try:

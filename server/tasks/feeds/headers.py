@@ -34,11 +34,7 @@ _SENSITIVE = re.compile(r"auth|cookie|token|secret|password|api-?key|access-?key
 
 
 def check(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse headers that cannot be sent, or that would store a secret with the task.
-
-    Raises:
-        ValueError: with a sentence for the client.
-    """
+    """Refuse headers that cannot be sent, or that would store a secret with the task."""
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or len(value) > MAX_LENGTH:
             raise ValueError(

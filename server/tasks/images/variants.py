@@ -60,7 +60,7 @@ class ImageVariants(BaseModel):
 
 
 def check_variants(variants: Mapping[str, Variant], **_: object) -> None:
-    """Refuse a variant with contradictory options. Raises ValueError: a variant's options contradict each other."""
+    """Refuse a variant whose options contradict each other."""
     for variant in variants.values():
         check_lossless(variant.format, variant.lossless)
 

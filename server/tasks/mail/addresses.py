@@ -17,7 +17,7 @@ _DOMAIN = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,250}")
 
 
 def parse(text: str) -> Address:
-    """Parse an address. The domain is returned in ASCII. Raises ValueError: with a sentence for the client."""
+    """Parse an address, or raise ValueError with a sentence for the client. The domain is returned in ASCII."""
     found = _MAILBOX.fullmatch(text)
     spec = found["spec"] if found else text.strip()
     name = (found["plain"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")) if found else ""

@@ -43,7 +43,7 @@ _OURS = re.compile(
 
 
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse headers that a client must not set. Raises ValueError: with a sentence for the client."""
+    """Refuse headers that a client must not set."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not value.isprintable() or len(value) > 900:
             raise ValueError(

@@ -107,11 +107,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:
-    """Trust the system's authorities, and the certificate or authority in `SMTP_CA_FILE`.
-
-    Raises:
-        Unreachable: the file cannot be read.
-    """
+    """Trust the system's authorities, and the certificate or authority in `SMTP_CA_FILE`."""
     context = ssl.create_default_context()
     if ca_file:
         try:

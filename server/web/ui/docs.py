@@ -93,7 +93,7 @@ def docs() -> Response:
     problems=("not-found",),
 )
 def problem(name: str) -> Response:
-    """Explain a problem. Raises Problem: `not-found` if there is none with this name."""
+    """Explain a problem: the page that its `type` leads to."""
     found = problem_type(name)
     if found is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")

@@ -62,7 +62,7 @@ def watermark(
 
 
 def has_a_mark(mark: Upload | None, text: str | None, **_: object) -> None:
-    """Check that there is something to put on an image. Raises ValueError: neither a mark nor a text is given."""
+    """Refuse a watermark that has neither a mark nor a text."""
     if mark is None and not (text or "").strip():
         raise ValueError("There is nothing to put on the image: give a `mark` or a `text`")
 

@@ -86,11 +86,7 @@ class _Reader:
 
 
 def read(data: bytes) -> Gif:
-    """Read the frames of a file, up to its end or to the first invalid block.
-
-    Raises:
-        struct.error, IndexError: the file ends within a header.
-    """
+    """Read the frames up to the first invalid block. A file that ends in a header is a struct.error or IndexError."""
     reader = _Reader(data)
     width, height, flags = struct.unpack("<HHB", reader.take(11)[6:])
     reader.take(2)

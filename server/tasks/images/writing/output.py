@@ -51,11 +51,7 @@ class Output:
 
 
 def check_lossless(format: str | None, lossless: bool, **_: object) -> None:
-    """Refuse `lossless` for a format that is always lossy; None is a format that is not known yet.
-
-    Raises:
-        ValueError: the format cannot be lossless.
-    """
+    """Refuse `lossless` for a format that is always lossy; None is a format that is not known yet."""
     if lossless and format not in (None, "png", "webp"):
         raise ValueError(f"{format} cannot be `lossless`; ask for the format webp or png")
 
