@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar
@@ -36,20 +36,15 @@ _FIRST_LOOK, _LAST_LOOK = 0.02, 0.5
 _CHUNK = 2**18
 
 
+@dataclass(frozen=True, repr=False)
 class Ticket:
-    """A submitted task. It holds the id alone, so a later process makes its own from that."""
+    """A submitted task. Its `id` is that of every address and log line; a later process makes its own from that."""
 
-    def __init__(self, store: Store, task_id: str) -> None:
-        self._store = store
-        self._id = task_id
+    _store: Store
+    id: str
 
     def __repr__(self) -> str:
-        return f"Ticket({self._id!r})"
-
-    @property
-    def id(self) -> str:
-        """The task's id, as in every address and log line."""
-        return self._id
+        return f"Ticket({self.id!r})"
 
     def status(self) -> TaskStatus:
         """Read the status object that `GET /tasks/{id}` answers with.
@@ -81,7 +76,7 @@ class Ticket:
                 wait = _LAST_LOOK
             left = wait if until is None else until - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"The task {self._id} has not ended within {timeout:g} seconds.")
+                raise TimeoutError(f"The task {self.id} has not ended within {timeout:g} seconds.")
             time.sleep(min(wait, left))
             wait = min(_LAST_LOOK, wait * 1.5)
 
@@ -103,19 +98,19 @@ class Ticket:
             StoreUnavailable: as `status`.
         """
         with _as_coatcheck():
-            self._store.tasks.cancel(self._id)
+            self._store.tasks.cancel(self.id)
 
     def _read(self, read: Callable[[str], Record | None]) -> Record:
-        record = read(self._id)
+        record = read(self.id)
         if record is None:
-            raise TaskExpired(f"The task {self._id} is unknown, or its record was deleted.")
+            raise TaskExpired(f"The task {self.id} is unknown, or its record was deleted.")
         return record
 
     def _outcome(self, record: Record) -> Any:
         if record.status is Status.SUCCEEDED:
             return pydantic_core.from_json(self._store.tasks.result(record))
         if record.error is None:
-            raise TaskError("task-canceled", f"The task {self._id} was canceled.")
+            raise TaskError("task-canceled", f"The task {self.id} was canceled.")
         raise TaskError(record.error["type"].rpartition("/")[2], record.error["detail"])
 
 

@@ -2,6 +2,8 @@
 
 import codecs
 import gzip
+import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -120,9 +122,9 @@ class _Recoder:
     """Converts bytes in any encoding to UTF-8 with line feeds, chunk by chunk, and counts the lines."""
 
     def __init__(self, encoding: str) -> None:
-        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self._line = 1
-        self._held = ""  # a carriage return at the end of a chunk: its line feed may follow
         self._last = b"\n"
         self._begun = False
         self._length = 0  # of the current line
@@ -130,14 +132,13 @@ class _Recoder:
     def feed(self, chunk: bytes, *, final: bool = False) -> bytes:
         """Return the next converted bytes."""
         try:
-            text = self._held + self._decoder.decode(chunk, final)
+            text = self._decoder.decode(chunk, final)
             if not self._begun and text:
                 self._begun, text = True, text.removeprefix("\ufeff")
-            self._held = "\r" if text.endswith("\r") and not final else ""
-            data = _line_feeds(text.removesuffix(self._held)).encode()
+            data = text.encode()
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(error.encoding, "replace")
-            raise _Undecodable(self._line + _line_feeds(before).count("\n")) from None
+            raise _Undecodable(self._line + len(re.findall("\r\n?|\n", before))) from None
         except UnicodeError:
             raise _Undecodable(self._line) from None
         _refuse_binary(data, self._line)
@@ -157,10 +158,6 @@ class _Recoder:
         """Return the bytes held back, and the last line's feed."""
         data = self.feed(b"", final=True)
         return data if self._last == b"\n" else data + b"\n"
-
-
-def _line_feeds(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _refuse_binary(data: bytes, line: int) -> None:

@@ -8,7 +8,6 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -128,9 +127,7 @@ class Conversation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def send(self, message: EmailMessage, sender: str, to: str, copies: Sequence[str]) -> list[str]:

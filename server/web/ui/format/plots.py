@@ -28,16 +28,6 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """An entry of the legend, with the latest value."""
-
-    name: str
-    css: str
-    value: str
-    bar: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
     """Lines or bars on one scale."""
 
@@ -50,21 +40,6 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """Charts above each other with one time axis, and their numbers."""
-
-    id: str
-    title: str
-    legend: list[Legend]
-    charts: list[Chart]
-    times: list[tuple[int, str, str, int]]
-    columns: list[str]
-    table: list[tuple[int | str, ...]]
-    #: Whether times include the day.
-    days: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Series:
     """Values at equal steps, oldest first; the last step is incomplete."""
 
@@ -72,6 +47,26 @@ class Series:
     css: str
     values: Sequence[float]
     bar: bool = False
+
+    @property
+    def value(self) -> str:
+        """The latest value, for the legend."""
+        return f"{self.values[-1]:,g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Charts above each other with one time axis, and their numbers."""
+
+    id: str
+    title: str
+    legend: Sequence[Series]
+    charts: list[Chart]
+    times: list[tuple[int, str, str, int]]
+    columns: list[str]
+    table: list[tuple[int | str, ...]]
+    #: Whether times include the day.
+    days: bool
 
 
 def plot(
@@ -95,7 +90,7 @@ def plot(
     return Plot(
         id=name,
         title=title,
-        legend=[Legend(each.name, each.css, f"{each.values[-1]:,g}", each.bar) for each in series],
+        legend=series,
         charts=charts,
         times=_times(starts, step_seconds),
         columns=[each.name for each in series],
