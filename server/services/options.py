@@ -121,18 +121,12 @@ def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool =
         ]
         names = ", ".join(sorted({str(item["loc"][1]) for item in errors}))
         raise InvalidInput(f"Invalid value for {names}.", errors=errors) from None
+    others = {"not_before", "priority", "tag", "unique", "debounce"}
     return Options(
-        delay=read.delay,
+        **read.model_dump(exclude_none=True, exclude=others),
         not_before_ms=max(0, int(read.not_before.timestamp() * 1000)) if read.not_before else 0,
         priority=read.priority if "priority" in read.model_fields_set else "",
         tags=tuple(dict.fromkeys(read.tag)),
-        ttl=read.ttl,
-        cancel_after=read.cancel_after or 0.0,
-        start_within=read.start_within or 0.0,
-        webhook=read.webhook or "",
         unique=unique_key(UNIQUE, read.unique.encode()) if read.unique else "",
-        unique_for=read.unique_for or 0.0,
-        on_conflict=read.on_conflict or "",
         debounce=unique_key(DEBOUNCE, read.debounce.encode()) if read.debounce else "",
-        max_delay=read.max_delay or 0.0,
     )

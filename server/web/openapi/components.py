@@ -34,6 +34,15 @@ def one_of(*values: str | int) -> Schema:
     return {"type": "integer" if isinstance(values[0], int) else "string", "enum": list(values)}
 
 
+def without_null(schema: Schema) -> Schema:
+    """Leave out null values, which a form and a query cannot express."""
+    if "anyOf" not in schema:
+        return schema
+    others = [each for each in schema["anyOf"] if each != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return rest | (others[0] if len(others) == 1 else {"anyOf": others})
+
+
 class Components:
     """The namespace. First `reserve` the names that must be exact, then `place` their schemas."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from server.services.options import OptionsIn
 from server.store.record import Status
 from server.web.errors import Problem, problem_types
-from server.web.openapi.components import Schema, one_of, reference
+from server.web.openapi.components import Schema, one_of, reference, without_null
 from server.web.sessions import COOKIE
 
 _TASK_ID = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
@@ -45,15 +45,10 @@ _OPTIONS = {
 
 def _options() -> dict[str, Any]:
     fields = OptionsIn.model_json_schema()["properties"]
-    return {name: _query(name, _OPTIONS.get(name, ""), _without_null(schema)) for name, schema in fields.items()}
-
-
-def _without_null(schema: Schema) -> Schema:
-    """Remove null from a schema: in a query, a missing name is null."""
-    (other,) = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
-    merged = {**schema, **other}
-    # No default: generated clients send it, and an option that is sent is not the same as one that is left out.
-    return {word: value for word, value in merged.items() if word not in ("anyOf", "default")}
+    for schema in fields.values():
+        # Generated clients send a default, and an option that is sent is not the same as one that is left out.
+        schema.pop("default", None)
+    return {name: _query(name, _OPTIONS.get(name, ""), without_null(schema)) for name, schema in fields.items()}
 
 
 _MOMENT: Schema = {"type": "string", "format": "date-time"}

@@ -8,7 +8,7 @@ from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.openapi import parts
 from server.web.openapi.answers import CACHED, OF_KEY, OF_STORING, TICKET_HEADERS
-from server.web.openapi.components import Components, Schema, one_of, reference
+from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.notation import is_plain, sample
 from server.web.openapi.route import Access, Answer, Route
 
@@ -163,20 +163,11 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
 
 def _as_text(definition: TaskDefinition, schema: Schema, components: Components) -> Schema:
     """A parameter as a form field: plain values unchanged, others as JSON text."""
-    moved = _without_null(components.rewritten(named(definition, "Input"), schema))
+    moved = without_null(components.rewritten(named(definition, "Input"), schema))
     if is_plain(schema, definition.input_schema):
         return moved
     outside: Schema = {key: moved.pop(key) for key in ("title", "description") if key in moved}
     return {"type": "string", "contentMediaType": "application/json", "contentSchema": moved, **outside}
-
-
-def _without_null(schema: Schema) -> Schema:
-    """Leave out null values, which a form and a query cannot express."""
-    if "anyOf" not in schema:
-        return schema
-    others = [each for each in schema["anyOf"] if each != {"type": "null"}]
-    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
-    return rest | (others[0] if len(others) == 1 else {"anyOf": others})
 
 
 def _query_parameters(definition: TaskDefinition, components: Components) -> Iterable[dict[str, Any]]:
@@ -185,7 +176,7 @@ def _query_parameters(definition: TaskDefinition, components: Components) -> Ite
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             continue
-        moved = _without_null(components.rewritten(named(definition, "Input"), schema))
+        moved = without_null(components.rewritten(named(definition, "Input"), schema))
         moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):
