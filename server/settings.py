@@ -250,11 +250,7 @@ class Settings(BaseSettings):
     _parts: dict[type[TaskSettings], TaskSettings] = PrivateAttr(default_factory=dict)
 
     def part(self, kind: type[Part]) -> Part:
-        """The settings of some tasks, read from the environment the first time.
-
-        Raises:
-            SettingsError: as `load`.
-        """
+        """The settings of some tasks, read from the environment the first time. Raises SettingsError: as `load`."""
         if kind not in self._parts:
             self._parts[kind] = _read(kind)
         found = self._parts[kind]
@@ -297,11 +293,7 @@ def from_mapping(given: Mapping[str, Any]) -> Settings:
 
 
 def load_parts(settings: Settings) -> None:
-    """Read the settings of all tasks that are loaded.
-
-    Raises:
-        SettingsError: as `load`.
-    """
+    """Read the settings of all tasks that are loaded. Raises SettingsError: as `load`."""
     for kind in TaskSettings.__subclasses__():
         settings.part(kind)
 

@@ -68,11 +68,7 @@ def install(app: Flask) -> None:
 
 
 def caller() -> Caller:
-    """The caller of this request. It is checked again after a wait.
-
-    Raises:
-        Problem: as `identify`.
-    """
+    """The caller of this request. It is checked again after a wait. Raises Problem: as `identify`."""
     if "caller" not in g:
         g.caller = identify()
     found: Caller = g.caller
@@ -80,11 +76,7 @@ def caller() -> Caller:
 
 
 def require_submit() -> Caller:
-    """Require a caller that may change its own tasks.
-
-    Raises:
-        Problem: `forbidden` for a read-only key.
-    """
+    """Require a caller that may change its own tasks. Raises Problem: `forbidden` for a read-only key."""
     found = caller()
     if not found.may_submit:
         raise Problem("forbidden", "This key is read-only. Use a key with the role submit or admin.")
@@ -92,11 +84,7 @@ def require_submit() -> Caller:
 
 
 def require_admin() -> Caller:
-    """Require a caller with the role admin.
-
-    Raises:
-        Problem: `forbidden`.
-    """
+    """Require a caller with the role admin. Raises Problem: `forbidden`."""
     found = caller()
     if not found.is_admin:
         raise Problem("forbidden", "This requires a key with the role admin.")
@@ -104,11 +92,7 @@ def require_admin() -> Caller:
 
 
 def require_figures() -> Caller:
-    """Require a caller that may read the server's figures.
-
-    Raises:
-        Problem: `forbidden`.
-    """
+    """Require a caller that may read the server's figures. Raises Problem: `forbidden`."""
     found = caller()
     if not (found.is_admin or found.role is Role.METRICS):
         raise Problem("forbidden", "This requires a key with the role metrics or admin.")
@@ -140,11 +124,7 @@ def _before() -> Response | None:
 
 
 def _require_keys() -> None:
-    """Refuse everything that other machines can reach until a key is configured.
-
-    Raises:
-        Problem: `unavailable`.
-    """
+    """Refuse everything that other machines can reach until a key is configured. Raises Problem: `unavailable`."""
     if store().settings.host in LOOPBACK:
         return
     with contextlib.suppress(*UNREACHABLE):  # pages without tasks are shown in an outage, too

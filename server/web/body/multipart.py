@@ -85,11 +85,7 @@ class _Parts:
                 return None
 
     def data(self, most: int | None = None) -> Iterator[bytes]:
-        """Read the bytes of the current part.
-
-        Raises:
-            Problem: `too-large` if there are more than `most`.
-        """
+        """Read the bytes of the current part. Raises Problem: `too-large` if there are more than `most`."""
         size = 0
         while True:
             event = self._next()

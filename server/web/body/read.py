@@ -88,11 +88,7 @@ def _check_values(body: bytes, max_values: int) -> None:
 
 
 def read_text() -> bytes:
-    """Read a body into memory.
-
-    Raises:
-        Problem: `too-large`.
-    """
+    """Read a body into memory. Raises Problem: `too-large`."""
     return read_all(MAX_JSON_BYTES, "; send a file as a form or as raw bytes").removeprefix(_BOM)
 
 
