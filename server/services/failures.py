@@ -25,7 +25,11 @@ def report(error: BaseException, worker: str) -> bytes:
     """Describe the exception that ended a task, for the record, without the secrets of its input."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not _leads(each.filename)]
+    frames = [
+        each
+        for each in traceback.extract_tb(error.__traceback__)
+        if not _LEADING.search(each.filename.replace("\\", "/"))
+    ]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     text = "".join([*lines, *traceback.format_exception_only(error)])
     text = redact(text).replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # own code, without its installation path
@@ -39,10 +43,6 @@ def report(error: BaseException, worker: str) -> bytes:
             "worker": worker,
         }
     )
-
-
-def _leads(path: str) -> bool:
-    return _LEADING.search(path.replace("\\", "/")) is not None
 
 
 @dataclass(slots=True)

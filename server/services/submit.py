@@ -87,7 +87,8 @@ class Submission:
         fingerprint = self._fingerprint(task, again) if self._compared else ""
         result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint, again=again))
         if result.replayed:
-            record = self._replayed(result.replayed)
+            unread = Record(result.replayed, self._owner, self.definition.name, Status.QUEUED)
+            record = self.store.tasks.get(result.replayed) or unread
             position = self.store.tasks.position(record)
             return Accepted(record, position, result.unfinished, replayed=True, deduplicated=result.found)
         if result.existing:
@@ -167,9 +168,6 @@ class Submission:
         if task.retry_of:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
-
-    def _replayed(self, task_id: str) -> Record:
-        return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)
 
 
 def _unsuitable(option: str, why: str) -> InvalidInput:

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -84,7 +84,8 @@ def find(path: Path, given: Options) -> Dialect:
     if not before and lines and (named := _SEP.fullmatch(lines[0].strip())):
         before, delimiter = 1, delimiter or ("\t" if named[1] == "\\t" else named[1])
     syntax = Syntax(delimiter or "", given.quote, given.comment)
-    best = _best([_read(lines, before, replace(syntax, delimiter=each), cut) for each in _candidates(delimiter)])
+    candidates = (delimiter,) if delimiter else (*_DELIMITERS, " ")
+    best = _best([_read(lines, before, replace(syntax, delimiter=each), cut) for each in candidates])
     if best.rows and (first := best.rows[0]).reason:
         advice = " Fix the line, or give `quote=none` or `skip_rows`." if given.advice else ""
         raise TaskError("csv-unreadable", f"Line {first.line}: {first.reason}.{advice}")
@@ -144,10 +145,6 @@ class _Reading:
         return self.agreement(), sum(map(is_value, cells)) / max(1, len(cells)), self.width
 
 
-def _candidates(delimiter: str | None) -> Sequence[str]:
-    return (delimiter,) if delimiter else (*_DELIMITERS, " ")
-
-
 def _best(readings: list[_Reading]) -> _Reading:
     """Return the likeliest reading. A space counts only if nothing else fits and all rows agree: any text has one."""
     if len(readings) == 1:
@@ -179,10 +176,12 @@ def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
 
 def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
     first, width = best.rows[0], best.width
-    if len(first.cells) != width and not (given.pad_rows or given.header is False):
-        raise TaskError("csv-unreadable", _mismatch(best) + (_advice(best) if given.advice else ""))
+    here = len(first.cells)
+    if here != width and not (given.pad_rows or given.header is False):
+        found = f"The header in line {first.line} has {here} column{'s' * (here != 1)}, but most rows have {width}."
+        raise TaskError("csv-unreadable", found + (_advice(best) if given.advice else ""))
     if given.pad_rows and header:
-        width = max(width, len(first.cells))
+        width = max(width, here)
     named = first.cells if header else []
     return (*named, *(f"column {number}" for number in range(len(named) + 1, width + 1)))
 
@@ -199,11 +198,6 @@ def _refuse_late_header(best: _Reading) -> None:
                 f"The header seems to be in line {row.line}: give `skip_rows={row.line - 1}`; "
                 "if the table has no header, `header=false`.",
             )
-
-
-def _mismatch(best: _Reading) -> str:
-    first, here = best.rows[0], len(best.rows[0].cells)
-    return f"The header in line {first.line} has {here} column{'s' * (here != 1)}, but most rows have {best.width}."
 
 
 def _advice(best: _Reading) -> str:

@@ -79,7 +79,8 @@ class _CheckedBackend(httpcore.SyncBackend):
 
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
         patience = Clock(self._clock.left(self._connect_seconds))
-        found = [each for each in _look_up(host, port, patience) if self._may_use(each)]
+        resolved = _look_up(host, port, patience)
+        found = [each for each in resolved if is_allowed(ipaddress.ip_address(each), self._allow_private)]
         failure: Exception = FetchError("refused", NOT_PUBLIC)
         for tried, address in enumerate(found):
             try:
@@ -88,9 +89,6 @@ class _CheckedBackend(httpcore.SyncBackend):
             except (httpcore.ConnectError, httpcore.TimeoutException) as error:
                 failure = error
         raise failure
-
-    def _may_use(self, address: str) -> bool:
-        return is_allowed(ipaddress.ip_address(address), self._allow_private)
 
 
 def _look_up(host: str, port: int, patience: Clock) -> list[str]:

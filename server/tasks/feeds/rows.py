@@ -112,7 +112,8 @@ def _rows(page: Any, place: Place) -> list[Row]:
     if place.shape in (None, "list") and not place.items and isinstance(found, dict):
         found = _list_in(found, place)
     if isinstance(found, dict) and place.shape == "map":
-        return [_named(name, value) for name, value in found.items()]
+        named = ((name, value if isinstance(value, dict) else {MAP_VALUE: value}) for name, value in found.items())
+        return [{MAP_KEY: name} | row for name, row in named]
     if isinstance(found, dict) and place.shape == "object":
         return [found]
     if isinstance(found, dict):
@@ -140,10 +141,6 @@ def _list_in(page: Row, place: Place) -> Any:
     if not lists:
         return page
     raise unreadable(f"The answer has several lists; set `items` to the one with the rows: {_outline(page)}.")
-
-
-def _named(name: str, value: Any) -> Row:
-    return {MAP_KEY: name} | (value if isinstance(value, dict) else {MAP_VALUE: value})
 
 
 def _outline(page: Any) -> str:

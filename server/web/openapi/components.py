@@ -69,7 +69,7 @@ class Components:
         for local, definition in definitions.items():
             mark = _fingerprint(local, definitions)
             if mark not in self._placed:
-                self._placed[mark] = self._take(local, name)
+                self._placed[mark] = self.reserve(local if local not in self.schemas else name + local)
                 new[self._placed[mark]] = definition
             renamed[local] = self._placed[mark]
         for placed, definition in new.items():
@@ -123,9 +123,6 @@ class Components:
     def _renamed_reference(self, root: str, ref: str) -> str:
         local = ref.removeprefix(_LOCAL)
         return _PLACE + self._renamed[root][local] if ref.startswith(_LOCAL) else ref
-
-    def _take(self, wanted: str, root: str) -> str:
-        return self.reserve(wanted if wanted not in self.schemas else root + wanted)
 
 
 def _untitled(schema: Schema) -> Schema:
