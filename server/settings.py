@@ -270,7 +270,6 @@ class Settings(BaseSettings):
 
     @property
     def broker_is_redis(self) -> bool:
-        """Whether messages and records use the same Redis."""
         return not self.celery_broker_url
 
 

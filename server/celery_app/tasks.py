@@ -12,7 +12,6 @@ from server.sdk.registry import catalog, definition, is_registered
 
 
 def register_tasks(app: Celery) -> None:
-    """Register a Celery task for each task type in the catalog."""
     for each in catalog():
         name = WIRE_NAMES.get(each.name, each.name)
         if name not in app.tasks:

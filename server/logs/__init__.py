@@ -46,7 +46,6 @@ def begin_task(ids: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
 
 
 def task_ids() -> Mapping[str, str]:
-    """Return the ids of the task that this process runs."""
     return _Task.ids
 
 
@@ -156,7 +155,6 @@ class Output(logging.Handler):
             self._call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write the lines that were kept."""
         lines, self._lines = self._lines, []
         _write(b"".join(lines))
 

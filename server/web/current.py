@@ -18,7 +18,6 @@ REQUESTS = "coatcheck.requests"
 
 
 def store() -> Store:
-    """Return the store of the current application."""
     found: Store = current_app.extensions[EXTENSION]
     return found
 

@@ -112,7 +112,6 @@ def problem_type(name: str) -> ProblemType | None:
 
 
 def problem_types() -> dict[str, ProblemType]:
-    """All registered problem types by name."""
     return {name: _with_status(name, each) for name, each in error_types().items()}
 
 
@@ -136,12 +135,10 @@ class Problem(CoatcheckError):
 
     @property
     def name(self) -> str:
-        """The name of the problem type."""
         return self._name
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer."""
         return self.problem_type.status
 
     def body(self, prefix: str, max_places: int = MAX_PLACES) -> dict[str, Any]:
@@ -221,7 +218,6 @@ def install(app: Flask) -> None:
 
 
 def answer(error: CoatcheckError) -> Response:
-    """Build the answer for an error."""
     made = problem_reply(error, g.get("request_id", ""), prefix())
     return Response(made.body, made.status, made.fields)
 

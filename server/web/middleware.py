@@ -147,13 +147,11 @@ def _rule() -> str:
 
 
 def begin_span(method: str, rule: str, path: str, trace: Trace) -> spans.Span:
-    """Begin the span of a request that changes something."""
     attributes = {"http.request.method": method, "http.route": rule, "url.path": path}
     return spans.begin("SERVER", f"{method} {rule}".strip(), trace, attributes)
 
 
 def end_span(span: spans.Span, status: int, task_id: str | None) -> None:
-    """End the span of a request."""
     span.set({"http.response.status_code": status, **({"coatcheck.task.id": task_id} if task_id else {})})
     span.end(f"The answer is {status}." if status >= 500 else "")
 

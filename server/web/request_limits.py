@@ -41,7 +41,6 @@ class WrongKeys:
 
 
 def wrong_keys() -> WrongKeys:
-    """The wrong keys of the current application."""
     return cached("coatcheck.wrong_keys", WrongKeys)
 
 

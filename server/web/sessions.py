@@ -57,7 +57,6 @@ def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
 
 
 def sign_out(response: Response) -> None:
-    """End the session of this browser."""
     response.delete_cookie(COOKIE, **_attributes())
 
 

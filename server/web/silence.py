@@ -32,5 +32,4 @@ class Silence:
 
 
 def silence() -> Silence:
-    """The silence of the current application's store."""
     return cached("coatcheck.silence", Silence)

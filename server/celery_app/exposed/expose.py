@@ -95,7 +95,6 @@ def expose_all(app: Celery) -> None:
 
 
 def is_exposed(name: str) -> bool:
-    """Return whether this task type is an exposed Celery task."""
     return any(each.name == name for each in exposed_tasks.values())
 
 

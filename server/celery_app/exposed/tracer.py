@@ -157,8 +157,6 @@ class Run:
 
 
 def runner(task: Task, arguments: Arguments) -> Callable[..., Any]:
-    """Return a function for a task type that runs the Celery task."""
-
     def run(coatcheck_context: Context, **named: Any) -> Any:
         return Run(task, coatcheck_context, arguments, named)()
 

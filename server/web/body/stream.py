@@ -57,6 +57,5 @@ def read_all(most: int, advice: str) -> bytes:
 
 
 def chunks() -> Iterator[bytes]:
-    """Read the body piece by piece."""
     while chunk := read_some():
         yield chunk

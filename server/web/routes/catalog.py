@@ -68,7 +68,6 @@ class Catalog(WireObject):
     parameters=("If-None-Match",),
 )
 def list_task_types() -> Response:
-    """List all task types."""
     pauses = store().pauses.all()
     return json_answer(Catalog(tasks=[_entry(each, pauses) for each in catalog()]))
 
@@ -86,7 +85,6 @@ def list_task_types() -> Response:
     problems=("unknown-task-type",),
 )
 def show_task_type(name: str) -> Response:
-    """Show one task type."""
     return json_answer(entry(name))
 
 

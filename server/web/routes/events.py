@@ -72,7 +72,6 @@ _EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
     problems=OF_TASK,
 )
 def stream(task_id: str) -> Response:
-    """Stream the events of a task."""
     record = find(task_id)
     number, item, mark = _last_seen()
     if mark == "done" and record.status.done:
@@ -106,7 +105,6 @@ class Reader(Body):
         return 0.0 if self._behind else super().due
 
     def events(self) -> Iterator[bytes]:
-        """Yield the new events."""
         self._behind = False
         record, entries = self._store.tasks.events(self._task_id, self._number)
         if record is None:

@@ -37,7 +37,6 @@ _FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Range
     problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
 )
 def download(task_id: str, name: str) -> Response:
-    """Send an output file of a task."""
     file = _find(find(task_id), name)
     etag = f'"{file["sha256"]}"'
     headers = _headers(file, etag)

@@ -38,7 +38,6 @@ class Ready(WireObject):
     Access.ANYONE,
 )
 def live() -> Response:
-    """Answer that the process is up."""
     return json_answer(LIVE)
 
 

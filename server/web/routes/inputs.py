@@ -44,7 +44,6 @@ _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "
     problems=(*OF_TASK, "expired-input"),
 )
 def show(task_id: str) -> Response:
-    """Show the input of a task."""
     record = find(task_id)
     return json_answer(TaskGiven(task_id=record.id, task=record.task_type, input=input_of(record)))
 

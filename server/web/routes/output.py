@@ -56,7 +56,6 @@ class TaskOutput(WireObject):
     problems=(*OF_TASK, "invalid-input"),
 )
 def show(task_id: str) -> Response:
-    """Show the items of a task's output after a number."""
     after = _after()
 
     def look(_: ParkedRequest | None) -> tuple[Response, bool]:

@@ -262,7 +262,6 @@ def show_schedule(name: str) -> Response:
     problems=("unknown-schedule",),
 )
 def delete_schedule(name: str) -> Response:
-    """Delete a schedule. Its tasks are kept."""
     require_submit()
     _find(name)
     if not store().schedules.delete(name):

@@ -165,7 +165,6 @@ def _result(record: Record) -> Response:
     problems=OF_TASK,
 )
 def cancel(task_id: str) -> Response:
-    """Cancel a task. One that has ended is not changed."""
     require_submit()
     record = find(task_id)
     g.audit_count = int(not record.status.done)
@@ -229,7 +228,6 @@ def retry_task(task_id: str) -> Response:
     problems=(*OF_TASK, "task-not-done"),
 )
 def delete(task_id: str) -> Response:
-    """Delete an ended task and its files immediately."""
     require_submit()
     record = find(task_id)
     if not record.status.done:
@@ -284,7 +282,6 @@ def _look_for_change(task_id: str, held: ParkedRequest | None) -> tuple[Response
 
 
 def sees(owner: str) -> bool:
-    """Whether the caller may see this owner's tasks."""
     who = caller()
     return who.is_admin or owner == who.owner
 

@@ -146,7 +146,6 @@ def _receiver(found_one: Receiver) -> WebhookReceiver:
     parameters=("If-None-Match",),
 )
 def show_secret() -> Response:
-    """Show the caller's secret. It is created on first use."""
     owner = require_submit().owner
     return _secret(owner, store().webhook_secrets.current(owner))
 

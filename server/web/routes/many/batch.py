@@ -148,7 +148,6 @@ def find_batch(batch_id: str) -> Batch:
     problems=_PROBLEMS,
 )
 def stream_batch(batch_id: str) -> Response:
-    """Stream the counts of a batch."""
     batch = find_batch(batch_id)
     last = request.headers.get("Last-Event-ID", "")
     if last == "done" and _status(batch).done:
@@ -187,7 +186,6 @@ class CountsReader(Body):
     problems=_PROBLEMS,
 )
 def results(batch_id: str) -> Response:
-    """Send a line for each item of a batch."""
     batch, base = find_batch(batch_id), prefix()
     lines = b"" if request.method == "HEAD" else _pieces(store(), batch, problems_of(batch, base), base)
     return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")

@@ -58,7 +58,6 @@ FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")
     problems=("invalid-input",),
 )
 def list_tasks() -> Response:
-    """List the caller's tasks, newest first."""
     limit = page_limit()
     page = asked_page(limit)
     # The place in the queue costs a round trip per task; the task's own status has it.
@@ -91,7 +90,6 @@ def asked_page(limit: int) -> Page:
     problems=("invalid-input",),
 )
 def count_tasks() -> Response:
-    """Count the caller's tasks."""
     counts = store().listing.count(asked_filter())
     return json_answer(TaskCount(total=sum(counts.values()), counts=counts))
 

@@ -72,7 +72,6 @@ class AuditList(WireObject):
     problems=("invalid-input",),
 )
 def list_audit() -> Response:
-    """Show a page of the audit."""
     require_admin()
     entries, cursor = asked_entries()
     following = None

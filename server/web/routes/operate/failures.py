@@ -71,7 +71,6 @@ class FailureGroups(WireObject):
     problems=(*OF_TASK, "not-found"),
 )
 def failure(task_id: str) -> Response:
-    """Why a task failed."""
     require_admin()
     record = find(task_id)
     (raw,) = store().tasks.failures([record.id])
@@ -118,7 +117,6 @@ def _group(found_group: Group) -> FailureGroup:
 
 
 def day_ago() -> int:
-    """Return milliseconds since 1970."""
     return int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
 
 

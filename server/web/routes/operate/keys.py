@@ -80,7 +80,6 @@ class KeyList(WireObject):
 
 @route.get("/keys", "list_keys", "server", "List the API keys", (found(KeyList, "The oldest first."),), Access.ADMIN)
 def list_keys() -> Response:
-    """List the stored data of each key."""
     require_admin()
     return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
 
@@ -128,7 +127,6 @@ _SECRET = {"Cache-Control": "no-store"}
     problems=("not-found",),
 )
 def revoke_key(key_id: str) -> Response:
-    """Revoke a key by its id."""
     require_admin()
     if not store().api_keys.revoke_id(key_id):
         raise Problem("not-found", "No key has this id. GET /keys lists the keys.")

@@ -44,7 +44,6 @@ class _Collector(Collector):
         self._store = of
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics of the server."""
         counters = self._store.counters
         statistics = counters.statistics()
         yield from _tasks(statistics)

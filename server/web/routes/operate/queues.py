@@ -152,7 +152,6 @@ def list_queues() -> Response:
     problems=("unknown-queue",),
 )
 def get_queue(name: str) -> Response:
-    """Answer with the figures of one queue."""
     require_figures()
     return json_answer(figures(name))
 
@@ -181,7 +180,6 @@ def figures(name: str) -> QueueFigures:
     parameters=("If-None-Match",),
 )
 def list_workers() -> Response:
-    """List the workers that are up, and their tasks."""
     require_admin()
     return json_answer(WorkerList.model_validate({"workers": cards()}))
 
@@ -266,7 +264,6 @@ def _times(name: str, day: DayStats) -> dict[str, Any]:
 
 
 def cards() -> list[dict[str, Any]]:
-    """The workers that are up, by name."""
     found = sorted(store().leases.workers(), key=lambda card: card["name"])
     held = [task_id for card in found for task_id in card["running"]]
     runs = {record.id: record for record in store().tasks.get_many(held) if record is not None}
