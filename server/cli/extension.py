@@ -15,8 +15,7 @@ from server.web.mount import mount
 if TYPE_CHECKING:
     from flask import Flask
 
-#: The prefix of our settings in the application's configuration.
-_PREFIX = "COATCHECK_"
+_PREFIX = "COATCHECK_"  # the prefix of our settings in the application's configuration
 
 
 class Coatcheck:

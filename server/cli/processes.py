@@ -31,8 +31,7 @@ FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
 #: Ends in a row after which the runner gives up, and seconds of running after which the count begins anew.
 MAX_ENDS, STEADY = 4, 60.0
 
-#: Seconds between two looks at the files of task modules.
-_LOOK_EVERY = 0.5
+_LOOK_EVERY = 0.5  # seconds between two looks at the files of task modules
 
 
 class Stop:

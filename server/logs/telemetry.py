@@ -6,8 +6,7 @@ from pydantic import Field, field_validator
 
 from server.settings import TaskSettings
 
-#: The exporters of OTEL_TRACES_EXPORTER.
-EXPORTERS = ("otlp", "console", "none")
+EXPORTERS = ("otlp", "console", "none")  # the exporters of OTEL_TRACES_EXPORTER
 
 
 class TelemetrySettings(TaskSettings):

@@ -29,13 +29,8 @@ from server.store.tasks import Attempt
 __all__ = ["Context", "OutputFile", "Upload"]
 
 _CHUNK = 2**18
-
-#: Results of up to this length are counted without a check, which costs a round trip.
-_UNCHECKED_RESULT = 2**14
-
-#: Of the items of a function that does not yield, and so declares no type for them.
-_ANY_ITEM = item_type(Any)
-
+_UNCHECKED_RESULT = 2**14  # results of up to this length are counted without a check, which costs a round trip
+_ANY_ITEM = item_type(Any)  # of the items of a function that does not yield, and so declares no type for them
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -26,24 +26,13 @@ from server.store.leases import FREE, Throttle
 from server.store.record import PRIORITIES, UNIQUE, unique_key
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-#: The longest wait between two attempts, in seconds.
-MAX_BACKOFF = 600.0
-
-#: The longest time to keep a record, in seconds.
-MAX_TTL = 366 * 86_400
-
-#: Invalid values that the detail of an error names.
-_MAX_NAMED = 10
-
-#: Floats represent every integer up to this one exactly.
-_LARGEST_WHOLE = 2.0**53
-
+MAX_BACKOFF = 600.0  # the longest wait between two attempts, in seconds
+MAX_TTL = 366 * 86_400  # the longest time to keep a record, in seconds
+_MAX_NAMED = 10  # invalid values that the detail of an error names
+_LARGEST_WHOLE = 2.0**53  # floats represent every integer up to this one exactly
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-#: The prefix of Celery's own task names.
-_TAKEN = "celery."
+_TAKEN = "celery."  # the prefix of Celery's own task names
 
 
 class _Exact(GenerateJsonSchema):

@@ -8,8 +8,7 @@ from server.sdk.uploads import Upload, uploads_in
 from server.store import Store
 from server.store.record import Status
 
-#: The position of an upload in an input: its parameter, and its index in a list.
-Place = tuple[str | int, ...]
+Place = tuple[str | int, ...]  # the position of an upload in an input: its parameter, and its index in a list
 
 
 def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> dict[str, Any] | None:

@@ -6,9 +6,7 @@ from pathlib import PurePosixPath
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}")
 _WITH_PARAMETERS = re.compile(rf'{_WORD}/{_WORD}(; ?{_WORD}=({_WORD}|"[^"\\\x00-\x1f\x7f]*"))*')
-
-#: Maximum length of a file name in UTF-8 bytes: the blob store's limit without the key's prefix.
-LONGEST = 200
+LONGEST = 200  # maximum length of a file name in UTF-8 bytes: the blob store's limit without the key's prefix
 
 
 def is_media_type(text: str, *, parameters: bool = False) -> bool:

@@ -17,12 +17,9 @@ from server.store.errors import BytesExceeded, StorageFull
 
 #: Maximum bytes of an item. A quarter of what is kept, so that some items are always there.
 MAX_ITEM_BYTES = 2**20
+_EVERY = 0.1  # seconds between two calls of the store
 
-#: Seconds between two calls of the store.
-_EVERY = 0.1
-
-#: Maximum items in one call, and bytes that wait before the function does.
-_MAX_ITEMS, _MAX_WAITING = 1_000, 2**20
+_MAX_ITEMS, _MAX_WAITING = 1_000, 2**20  # maximum items in one call, and bytes that wait before the function does
 
 #: Appends items to the record; the number is that of the first one in this attempt. Returns `run`, `stop` or `lost`.
 Append = Callable[[int, Sequence[bytes]], str]

@@ -81,8 +81,7 @@ class Secrets:
         return value
 
 
-#: For a task type that is not registered any more: its secrets by name.
-BY_NAME = Secrets({"type": "object"})
+BY_NAME = Secrets({"type": "object"})  # for a task type that is not registered any more: its secrets by name
 
 
 def _restored(given: Any, hidden: Any, stored: Any) -> Any:

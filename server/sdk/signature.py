@@ -45,15 +45,11 @@ TYPES_THAT_WORK = (
 
 #: Pydantic's errors for types that it cannot read, or that JSON does not have.
 _UNSUITABLE = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError)
-
-#: Formats of bytes and of uploads in a schema.
-_FILES = ("binary", "upload")
+_FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 
 #: The return types of functions that yield.
 _ITERATORS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
-
-#: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
-_PREFIX = "p_"
+_PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
 
 
 class TaskInput(BaseModel):

@@ -33,9 +33,7 @@ class InputContext:
     blobs: BlobStore | None = None
 
 
-#: The name of a file that was sent without one.
-UNNAMED = "upload"
-
+UNNAMED = "upload"  # the name of a file that was sent without one
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 T = TypeVar("T")

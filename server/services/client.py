@@ -30,8 +30,7 @@ from server.store.tasks import Attempt
 
 T = TypeVar("T")
 
-#: Seconds between two looks at a task: the first, and the longest.
-_FIRST_LOOK, _LAST_LOOK = 0.02, 0.5
+_FIRST_LOOK, _LAST_LOOK = 0.02, 0.5  # seconds between two looks at a task: the first, and the longest
 
 _CHUNK = 2**18
 

@@ -13,12 +13,8 @@ from server.sdk.http import FetchError
 from server.services.webhooks import check_webhook_url
 from server.store.record import DEBOUNCE, UNIQUE, unique_key
 
-#: Maximum delay of a task, and maximum time to keep its record, in seconds.
-FARTHEST = 366 * 86_400
-
-#: The key of `unique` or `debounce`.
-Key = Annotated[str, Field(min_length=1, max_length=255)]
-
+FARTHEST = 366 * 86_400  # maximum delay of a task, and maximum time to keep its record, in seconds
+Key = Annotated[str, Field(min_length=1, max_length=255)]  # the key of `unique` or `debounce`
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 

@@ -7,8 +7,7 @@ from server.store import Store
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
 
-#: Maximum number of undelivered webhooks to read.
-MAX_LOOKED_AT = 500
+MAX_LOOKED_AT = 500  # maximum number of undelivered webhooks to read
 
 
 @dataclass(slots=True)

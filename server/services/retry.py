@@ -30,14 +30,12 @@ from server.store.errors import (
 from server.store.record import UNIQUE, NewTask, Record
 from server.store.submit import IdempotencyKey, SubmitRequest
 
-#: Errors that the next task would have too.
-NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
+NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)  # errors that the next task would have too
 
 #: Tasks, and bytes of their inputs, that one step stores: a longer script call would block Redis for other clients.
 _STEP_TASKS, _STEP_BYTES = 100, 2**20
 
-#: The id of the new task, or the reason why there is none.
-Outcome = str | CoatcheckError
+Outcome = str | CoatcheckError  # the id of the new task, or the reason why there is none
 
 
 def retry(

@@ -30,9 +30,7 @@ from server.store.submit import IdempotencyKey, SubmitRequest
 
 #: Temporary errors: the run is retried until the next one is due.
 _PASSING = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
-
-#: Milliseconds before the next attempt with a schedule that cannot be read.
-_BROKEN_MS = 60_000
+_BROKEN_MS = 60_000  # milliseconds before the next attempt with a schedule that cannot be read
 
 log = logging.getLogger(__name__)
 

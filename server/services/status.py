@@ -21,9 +21,7 @@ from server.store.record import AttemptEnd, CeleryState, Record, Status
 from server.store.record import PastAttempt as StoredAttempt
 
 MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
-
-#: A number that is sent as it came: 3 stays 3.
-Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # a number that is sent as it came: 3 stays 3
 
 
 def _open(schema: dict[str, Any]) -> None:

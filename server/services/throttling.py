@@ -4,8 +4,7 @@ from server.sdk.registry import catalog, definition
 from server.store import Store
 from server.store.leases import Throttle
 
-#: Tasks that one script queues.
-BATCH = 200
+BATCH = 200  # tasks that one script queues
 
 
 def release_next(store: Store, task_type: str, owner: str) -> None:

@@ -17,9 +17,7 @@ from server.store import Store
 from server.store.errors import BlobMissing
 
 _UNKNOWN_TYPE = "application/octet-stream"
-
-#: A PDF may have up to 1,024 bytes in front of its first line; every other format is known by fewer.
-_HEAD_BYTES = 1100
+_HEAD_BYTES = 1100  # a PDF may have up to 1,024 bytes in front of its first line; every other format is known by fewer
 
 
 class IncomingUploads:

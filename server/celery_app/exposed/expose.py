@@ -30,11 +30,8 @@ class Exposed:
     arguments: Arguments
 
 
-#: By the Celery task's name.
-exposed_tasks: dict[str, Exposed] = {}
-
-#: For the worker's log: the event, the Celery task, and a sentence.
-_notices: list[tuple[str, str, str]] = []
+exposed_tasks: dict[str, Exposed] = {}  # by the Celery task's name
+_notices: list[tuple[str, str, str]] = []  # for the worker's log: the event, the Celery task, and a sentence
 
 
 def expose(

@@ -11,8 +11,7 @@ from server.sdk.definition import Limits
 from server.store.leases import Throttle
 from server.store.record import DEFAULT_QUEUE
 
-#: Default time limits in seconds, as those of `@task`, for a Celery task without limits.
-_SOFT, _HARD = 300.0, 330.0
+_SOFT, _HARD = 300.0, 330.0  # default time limits in seconds, as those of `@task`, for a Celery task without limits
 
 _RATE = re.compile(r"([0-9.]+)(?:/([smh]))?")
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}

@@ -24,8 +24,7 @@ _STOCK = frozenset(
     {"chain", "chord", "group_id", "link", "link_error", "parent_id", "root_id", "task_id", "expires", "reply_to"}
 )
 
-#: The owner of a call that no task of ours makes; over HTTP, the owner on a server without keys.
-_OWNER = "local"
+_OWNER = "local"  # the owner of a call that no task of ours makes; over HTTP, the owner on a server without keys
 
 
 def send(

@@ -21,8 +21,7 @@ from server.celery_app.exposed.arguments import Arguments
 from server.sdk.context import Context
 from server.sdk.errors import RetryLater, TaskError
 
-#: The checkpoint with the arguments that a retry has changed.
-_CHANGED = "celery.arguments"
+_CHANGED = "celery.arguments"  # the checkpoint with the arguments that a retry has changed
 
 #: The checkpoint with attempt, state and `meta` of the last `update_state`, for `AsyncResult(id).state` and `.info`.
 STATE = "celery.state"

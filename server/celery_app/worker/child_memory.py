@@ -21,9 +21,7 @@ import billiard.pool
 from server.celery_app.worker.endings import causes
 from server.logs import event
 
-#: A child is replaced if its idle size has grown by this share of the limit.
-MAX_GROWTH = 1 / 3
-
+MAX_GROWTH = 1 / 3  # a child is replaced if its idle size has grown by this share of the limit
 _STATM = Path("/proc/self/statm")
 _PAGE = resource.getpagesize()
 

@@ -28,10 +28,7 @@ _SIZE = 128
 
 #: Child's pid, start (seconds of the monotonic clock, 0: idle), soft and hard limit in seconds, task id.
 _NOTE = struct.Struct("=qddd36s")
-
-#: Billiard's signal for a soft time limit.
-_INTERRUPT = signal.SIGUSR1
-
+_INTERRUPT = signal.SIGUSR1  # Billiard's signal for a soft time limit
 _memory = mmap.mmap(-1, (_SLOTS + 1) * _SIZE)
 
 

@@ -19,9 +19,7 @@ from server.store.record import Status
 #: Seconds between two attempts to connect: the first and the maximum.
 FIRST_TRY = 0.5
 LONGEST_WAIT = 2.0
-
-#: Seconds between two checks for dead children.
-LOOK_UP = 0.5
+LOOK_UP = 0.5  # seconds between two checks for dead children
 
 log = logging.getLogger(__name__)
 

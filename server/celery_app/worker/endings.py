@@ -8,8 +8,7 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from server.sdk.errors import Canceled, RetryLater, TaskError
 
-#: Seconds before the next attempt if the function asks for one without a time.
-_AGAIN = 1.0
+_AGAIN = 1.0  # seconds before the next attempt if the function asks for one without a time
 
 
 def ending_of(error: BaseException, soft_limit: float) -> BaseException:

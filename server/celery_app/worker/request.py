@@ -24,9 +24,7 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Status
 
 log = logging.getLogger(__name__)
-
-#: Seconds for billiard's own time limits: ours are in `child_slots`.
-_NEVER = 1e9
+_NEVER = 1e9  # seconds for billiard's own time limits: ours are in `child_slots`
 
 #: The requests that this worker holds. Weak references, since Celery may forget a request without an end.
 _held: "WeakValueDictionary[int, HeldRequest]" = WeakValueDictionary()

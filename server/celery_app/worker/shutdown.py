@@ -23,11 +23,8 @@ from server.celery_app.worker.request import LeasedRequest, held
 from server.logs import event
 from server.store import Store
 
-#: Seconds for Celery to stop when no task runs anymore; then the process exits without it.
-STOP_TIMEOUT = 5.0
-
-#: Seconds during which a stopping worker's claims are refused; it has exited by then.
-LEAVING_SECONDS = 60
+STOP_TIMEOUT = 5.0  # seconds for Celery to stop when no task runs anymore; then the process exits without it
+LEAVING_SECONDS = 60  # seconds during which a stopping worker's claims are refused; it has exited by then
 
 log = logging.getLogger(__name__)
 

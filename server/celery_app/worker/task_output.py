@@ -12,9 +12,7 @@ from server.sdk.context import Context
 
 #: Lines of one attempt that reach the task's log, which keeps the last 500; the worker's log has all of them.
 MAX_LINES = 1_000
-
-#: Loggers of the server itself: each of its events names its task already.
-_OWN = "server."
+_OWN = "server."  # loggers of the server itself: each of its events names its task already
 
 
 class _Lines(io.TextIOBase):

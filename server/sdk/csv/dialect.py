@@ -23,12 +23,8 @@ _DELIMITERS = (",", ";", "\t", "|", "^", "~")
 
 #: Maximum number of columns: DuckDB needs 32 KB of parsed rows for each, and nobody reads a page with more.
 MAX_COLUMNS = 2000
-
-#: A title above the header is looked for in this many rows.
-_TITLE_ROWS = 10
-
-#: Excel's notation for the delimiter, in the first line.
-_SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
+_TITLE_ROWS = 10  # a title above the header is looked for in this many rows
+_SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # Excel's notation for the delimiter, in the first line
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,8 @@ from typing import NamedTuple
 
 from server.sdk.errors import TaskError
 
-#: Maximum bytes of one value (UTF-8).
-MAX_VALUE = 2**20
-
-#: Maximum bytes of one row.
-MAX_ROW = 4 * MAX_VALUE
+MAX_VALUE = 2**20  # maximum bytes of one value (UTF-8)
+MAX_ROW = 4 * MAX_VALUE  # maximum bytes of one row
 
 #: A line of at most this many characters cannot hold a value over the limit: checked first, because it is fast.
 _CERTAINLY_SHORT = MAX_VALUE // 4

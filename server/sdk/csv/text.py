@@ -14,8 +14,7 @@ from server.sdk.csv import formats
 from server.sdk.csv.parser import MAX_ROW
 from server.sdk.errors import TaskError
 
-#: Maximum bytes of the unpacked text: a small gzip file may contain any amount.
-MAX_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30  # maximum bytes of the unpacked text: a small gzip file may contain any amount
 
 #: The assumed encoding of a file that is not UTF-8: it maps nearly every byte to a letter, so that a reader sees a
 #: wrong guess. Statistical guessing was tried (charset-normalizer 3.5): it read "Köln" as Chinese in a short file.

@@ -11,9 +11,7 @@ from server.sdk.http.connection import Clock, Transport
 from server.sdk.http.urls import FetchError, check_url
 from server.settings import MIB
 
-#: Bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again.
-CHUNK = 2**16
-
+CHUNK = 2**16  # bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again
 _ACCEPTED = "gzip"
 _GZIP = 31  # zlib's `wbits` for it
 

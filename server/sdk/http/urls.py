@@ -7,9 +7,7 @@ from typing import Literal
 
 import httpx
 
-#: Maximum length of a URL in characters.
-MAX_URL_LENGTH = 2048
-
+MAX_URL_LENGTH = 2048  # maximum length of a URL in characters
 NOT_PUBLIC = "The URL's host has no public address."
 
 Reason = Literal["refused", "unreachable", "timeout", "too-large"]

@@ -38,9 +38,7 @@ _WRITER_SECONDS = 30
 
 #: Seconds to wait for a free connection: an unreachable database must not block all threads of the web server.
 _IN_LINE_SECONDS = 1
-
-#: The number of PostgreSQL's lock while tables are created; any number works.
-_LOCK = 7_305_001
+_LOCK = 7_305_001  # the number of PostgreSQL's lock while tables are created; any number works
 
 
 _one_at_a_time = threading.Lock()

@@ -14,10 +14,7 @@ from server.tasks.feeds.settings import FeedSecret, FeedSettings
 
 MAX_HEADERS = 20
 MAX_LENGTH = 2000
-
-#: `${name}` in a header's value.
-_REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.-]{1,64})\}")
-
+_REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.-]{1,64})\}")  # `${name}` in a header's value
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 

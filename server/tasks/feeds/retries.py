@@ -7,19 +7,13 @@ from server.sdk.context import Context
 from server.sdk.errors import RetryLater, TaskError
 from server.sdk.http import Answer
 
-#: Seconds before each retry of a failed page.
-_WAITS = (0.5, 1.0, 2.0, 4.0)
-
-#: Maximum waits per page for a server that limits its clients.
-_MAX_LIMITED = 20
+_WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each retry of a failed page
+_MAX_LIMITED = 20  # maximum waits per page for a server that limits its clients
 
 #: Seconds a worker waits itself: for a longer wait the task is retried later; no wait exceeds about an hour.
 _LONGEST_IN_PLACE = 60.0
 _LONGEST_WAIT = 3700.0
-
-#: Maximum number of times that a task is retried later because of a rate limit.
-_MAX_RETURNS = 5
-
+_MAX_RETURNS = 5  # maximum number of times that a task is retried later because of a rate limit
 _EPOCH_BEGINS = 1_000_000_000  # a smaller number means seconds from now
 
 

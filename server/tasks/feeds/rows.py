@@ -9,8 +9,7 @@ from typing import Any, Literal, NoReturn
 from server.sdk.csv import Record, formats, opened
 from server.tasks.feeds.errors import unreadable
 
-#: Maximum characters of a stored key.
-LONGEST_KEY = 500
+LONGEST_KEY = 500  # maximum characters of a stored key
 
 #: The field for a row's name if the rows are a map, and the field for a value that is not an object.
 MAP_KEY, MAP_VALUE = "_key", "value"

@@ -59,8 +59,7 @@ class Way:
     allow_partial: bool
 
 
-#: The rows of a page, and the URL of the next one.
-_Page = tuple[list[Row], str]
+_Page = tuple[list[Row], str]  # the rows of a page, and the URL of the next one
 
 
 @dataclass(slots=True)

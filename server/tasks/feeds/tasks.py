@@ -19,8 +19,7 @@ from server.tasks.feeds.rows import Place, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings
 from server.tasks.feeds.source import Source, Way
 
-#: Seconds before each retry when the database is unreachable.
-_WAITS = (2, 10, 60, 300)
+_WAITS = (2, 10, 60, 300)  # seconds before each retry when the database is unreachable
 
 
 def _fetchable(url: str, info: ValidationInfo) -> str:

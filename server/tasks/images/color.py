@@ -28,15 +28,11 @@ Color = Annotated[str, Field(max_length=40, examples=["#ffffff", "navy"]), After
 
 #: Modes that Pillow resamples directly, and that it can convert to RGB or RGBA.
 _RESAMPLED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB")
-
-#: Float pixels up to this value are a scale from 0 to 1 with highlights above it.
-_MAX_HIGHLIGHT = 16
+_MAX_HIGHLIGHT = 16  # float pixels up to this value are a scale from 0 to 1 with highlights above it
 
 #: The assumed profile of print pictures without one: a coated sheet. From public measurements; see `profiles/`.
 _PRESS = Path(__file__).parent / "profiles" / "press.icc"
-
-#: Maximum difference in brightness steps of a profile that counts as sRGB: an invisible rounding error.
-_SAME = 2
+_SAME = 2  # maximum difference in brightness steps of a profile that counts as sRGB: an invisible rounding error
 
 
 def plain(image: Image.Image) -> Image.Image:

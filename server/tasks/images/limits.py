@@ -13,9 +13,7 @@ _WORKING_BYTES_PER_PIXEL = 17.5
 
 #: Maximum pixels that an operation reads or creates. A larger picture can still be scaled down while it is decoded.
 MAX_PIXELS = int(MEMORY / _WORKING_BYTES_PER_PIXEL)
-
-#: Maximum of a requested side in the schemas.
-MAX_SIDE = 10_000
+MAX_SIDE = 10_000  # maximum of a requested side in the schemas
 
 #: Maximum frames of an animation to read, and maximum pixels of all its frames together.
 MAX_FRAMES = 500

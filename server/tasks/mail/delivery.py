@@ -19,9 +19,7 @@ from server.tasks.mail.templates import Templates
 
 #: Seconds before each retry: greylisting needs minutes, a server that restarts needs seconds.
 WAITS = (2, 15, 60, 300, 900, 3600)
-
-#: Number of consecutive messages without a connection after which the attempt ends: the server is down.
-_ENOUGH = 3
+_ENOUGH = 3  # number of consecutive messages without a connection after which the attempt ends: the server is down
 
 #: Messages that a dry run shows, and the maximum characters of each.
 _PREVIEWS = 50

@@ -12,9 +12,7 @@ from server.sdk.csv import Record, opened
 from server.sdk.errors import TaskError
 from server.tasks.mail.addresses import Mailbox, parse
 
-#: Maximum number of recipients of one task: the answer lists each.
-MAX_RECIPIENTS = 10_000
-
+MAX_RECIPIENTS = 10_000  # maximum number of recipients of one task: the answer lists each
 Value = str | int | float | bool | None
 
 

@@ -11,8 +11,7 @@ from server.sdk.errors import TaskError
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-#: Maximum characters of a template, and of its output.
-LONGEST = 500_000
+LONGEST = 500_000  # maximum characters of a template, and of its output
 
 #: A URL that is allowed in angle brackets in a header.
 _URL = re.compile(r"(?:https://|mailto:[^@]+@)[!#-;=?-~]{1,1000}")

@@ -11,9 +11,7 @@ from server.tasks.tables.rows import LINE_FEED, SEPARATOR, PlainRows
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-#: Bytes of text that DuckDB parses at the same time; a longer row increases it.
-_BUFFER = 4 * 2**20
-
+_BUFFER = 4 * 2**20  # bytes of text that DuckDB parses at the same time; a longer row increases it
 _SEPARATOR = f"chr({ord(SEPARATOR)})"
 _LINE_FEED = f"chr({ord(LINE_FEED)})"
 

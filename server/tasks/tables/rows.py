@@ -18,16 +18,9 @@ from server.sdk.errors import TaskError
 #: The separator of values, and the replacement for a line feed in a value: clean text has neither (see `text.py`).
 SEPARATOR = "\x1f"
 LINE_FEED = "\x1e"
-
-#: Maximum number of skipped rows; a table with more unreadable rows has another dialect.
-MAX_SKIPPED = 1000
-
-#: Maximum lines of a value that is cut off at the end of the file; a stray quote spans more.
-_CUT_OFF = 10
-
-#: Bytes for a line number, with its separator and the line feed.
-_LINE_NUMBER = 24
-
+MAX_SKIPPED = 1000  # maximum number of skipped rows; a table with more unreadable rows has another dialect
+_CUT_OFF = 10  # maximum lines of a value that is cut off at the end of the file; a stray quote spans more
+_LINE_NUMBER = 24  # bytes for a line number, with its separator and the line feed
 _SHOWN = 10
 _AT_A_TIME = 5000
 

@@ -20,11 +20,8 @@ from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, cand
 from server.tasks.tables.types import find as find_fit
 from server.tasks.tables.types import given as given_fit
 
-#: Columns in the answer; `statistics.json` has all of them, so that a poll stays small.
-_IN_ANSWER = 200
-
-#: Columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded.
-_AT_ONCE = 100
+_IN_ANSWER = 200  # columns in the answer; `statistics.json` has all of them, so that a poll stays small
+_AT_ONCE = 100  # columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded
 
 _MEDIA_TYPES = (
     *("text/*", "application/csv", "application/x-csv", "application/tab-separated-values", "application/txt"),

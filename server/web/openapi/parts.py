@@ -112,8 +112,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-#: The server in examples of header fields, which carry absolute URLs.
-_BASE = "https://jobs.example.org"
+_BASE = "https://jobs.example.org"  # the server in examples of header fields, which carry absolute URLs
 
 
 def _headed(description: str, example: Any, schema: Schema = _STRING) -> dict[str, Any]:

@@ -44,8 +44,7 @@ _PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
 }
 
 
-#: The content of an answer: a model, or a JSON Schema.
-Media = Schema | type[BaseModel]
+Media = Schema | type[BaseModel]  # the content of an answer: a model, or a JSON Schema
 
 
 @dataclass(frozen=True, slots=True)

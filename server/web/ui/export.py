@@ -20,12 +20,8 @@ from server.web.ui.format.words import message, summary
 from server.web.ui.search import search
 from server.web.ui.tasks import now_ms, reasons
 
-#: Maximum number of tasks per file.
-MAX_EXPORTED = 10_000
-
-#: Text that a spreadsheet would run as a formula.
-_FORMULA = re.compile(r"[=+@\t\r]|-[^\d.]")
-
+MAX_EXPORTED = 10_000  # maximum number of tasks per file
+_FORMULA = re.compile(r"[=+@\t\r]|-[^\d.]")  # text that a spreadsheet would run as a formula
 Row = dict[str, str | float | None]
 
 

@@ -15,9 +15,7 @@ from server.web.openapi.notation import branches, is_nullable, is_plain, number,
 
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email", "password": "password"}
 _ANY_BYTES = "application/octet-stream"
-
-#: Minimum `maxLength` of a text that gets several lines.
-_LONG = 2_500
+_LONG = 2_500  # minimum `maxLength` of a text that gets several lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from server.web.ui.format.words import read_inputs
 from server.web.ui.forms import form_of
 from server.web.ui.tasks import reasons
 
-#: Maximum number of recent tasks on the start page.
-_RECENT = 5
+_RECENT = 5  # maximum number of recent tasks on the start page
 
 
 @dataclass(frozen=True, slots=True)

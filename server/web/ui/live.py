@@ -28,8 +28,7 @@ from server.web.ui.format.words import message
 from server.web.ui.stream import LiveBody, sent_event
 from server.web.ui.tasks import counts_of, now_ms, reasons
 
-#: Seconds between two checks.
-_EVERY = 2.0
+_EVERY = 2.0  # seconds between two checks
 
 #: Maximum number of tasks per page to follow, and maximum number of newer tasks to count.
 _MAX_IDS, _MAX_FRESH = 100, 100

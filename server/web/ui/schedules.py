@@ -24,8 +24,7 @@ from server.web.ui.format.cron_words import cron_words, interval_words
 from server.web.ui.forms import Parameter, form_of
 from server.web.ui.stream import PageParts
 
-#: Maximum number of schedules on a page, which follows them all.
-_MAX_SHOWN = 100
+_MAX_SHOWN = 100  # maximum number of schedules on a page, which follows them all
 
 
 @ui.get("/ui/schedules")

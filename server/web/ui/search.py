@@ -14,14 +14,10 @@ from server.store.listing import Filter
 from server.store.record import Record
 from server.web.current import store
 
-#: Maximum tasks and seconds per search; tasks per read.
-MAX_LOOKED_AT, MAX_SECONDS, _CHUNK = 10_000, 1.5, 500
+MAX_LOOKED_AT, MAX_SECONDS, _CHUNK = 10_000, 1.5, 500  # maximum tasks and seconds per search; tasks per read
 
-#: Bytes of an input that are searched.
-_MAX_INPUT = 20_000
-
-#: Minimum length of a part of an id.
-_MIN_ID = 4
+_MAX_INPUT = 20_000  # bytes of an input that are searched
+_MIN_ID = 4  # minimum length of a part of an id
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,7 @@ from server.web.ui.format.words import read_inputs
 from server.web.ui.search import Found, search
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-#: Maximum consecutive empty pages to skip: a tag also has tasks of other types and statuses.
-_MAX_EMPTY = 10
+_MAX_EMPTY = 10  # maximum consecutive empty pages to skip: a tag also has tasks of other types and statuses
 
 #: Tabs in order, and the minimum screen for each: any, a tablet, a wide screen.
 _TABS = {

@@ -40,10 +40,7 @@ from server.store.stats import Tally
 
 #: Parts of a second, one for each service. Their number is odd: rounds half a second apart meet no other service's.
 _PARTS = 9
-
-#: Seconds for which a stopping worker waits for unfinished rounds.
-_TIMEOUT = 2.0
-
+_TIMEOUT = 2.0  # seconds for which a stopping worker waits for unfinished rounds
 __all__ = ["install"]
 
 

@@ -8,11 +8,8 @@ from server.logs import event
 from server.store import Store, ids
 from server.store.errors import StoreUnavailable
 
-#: Number of tasks whose files are deleted under one lease.
-BATCH = 100
-
-#: Seconds between two searches for files without a record, which list the whole blob store.
-ORPHANS_EVERY = 3600
+BATCH = 100  # number of tasks whose files are deleted under one lease
+ORPHANS_EVERY = 3600  # seconds between two searches for files without a record, which list the whole blob store
 
 #: Seconds without a change before files of a task without a record are deleted. A request that uploads them has timed
 #: out long before.

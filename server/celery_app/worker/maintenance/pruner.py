@@ -6,8 +6,7 @@ from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import until_done
 from server.store import Store
 
-#: Records per script, which blocks Redis while it runs.
-BATCH = 200
+BATCH = 200  # records per script, which blocks Redis while it runs
 
 
 class Pruner:

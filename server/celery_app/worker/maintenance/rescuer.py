@@ -20,8 +20,7 @@ from server.sdk.registry import queue_names
 from server.store import Store
 from server.store.record import Status
 
-#: Maximum number of findings per step.
-BATCH = 200
+BATCH = 200  # maximum number of findings per step
 
 #: Seconds without a message after which a queued record gets a new one, and seconds between two searches.
 LOST_AFTER = 2.0
@@ -30,9 +29,7 @@ LOST_AFTER = 2.0
 #: if it waits although that broker's queue is empty.
 UNPUBLISHED_AFTER = 1.0
 VANISHED_AFTER = 10.0
-
-#: Seconds between two warnings of a queue that has tasks and no worker.
-WARN_EVERY = 30.0
+WARN_EVERY = 30.0  # seconds between two warnings of a queue that has tasks and no worker
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from server.services.schedules import fire_due
 from server.services.throttling import release_all
 from server.store import Store
 
-#: Tasks per step, so that the other steps get their turn.
-BATCH = 200
+BATCH = 200  # tasks per step, so that the other steps get their turn
 
 #: Schedules per round. More than a batch: those that cannot fire stay due and must not block the others.
 MAX_SCHEDULES = 10_000

@@ -22,9 +22,7 @@ from server.store.webhooks import DeliveryAttempt
 #: that webhooks that failed together are not retried together.
 WAITS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600)
 JITTER = 0.1
-
-#: Parallel deliveries of one sender.
-THREADS = 16
+THREADS = 16  # parallel deliveries of one sender
 
 #: Seconds after which a receiver counts as slow, the deliveries that may wait for it, and the seconds before its other
 #: webhooks are tried again. The remaining threads are free for other receivers.

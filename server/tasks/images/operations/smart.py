@@ -7,8 +7,7 @@ from PIL import Image, ImageChops, ImageFilter
 from server.tasks.images.frame import Size
 from server.tasks.images.geometry import fit_within
 
-#: The longest side of the small picture that is analyzed.
-_GLANCE = 96
+_GLANCE = 96  # the longest side of the small picture that is analyzed
 
 
 def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:

@@ -15,11 +15,8 @@ from server.tasks.images.reading.source import Source
 from server.tasks.images.text import fonts
 from server.tasks.images.text.lettering import written
 
-#: Margin between the mark and the edge, relative to the picture's shorter side.
-_MARGIN = 0.02
-
-#: Gap between tiled marks, relative to the mark's sides.
-_GAP = 0.5
+_MARGIN = 0.02  # margin between the mark and the edge, relative to the picture's shorter side
+_GAP = 0.5  # gap between tiled marks, relative to the mark's sides
 
 
 def watermark(

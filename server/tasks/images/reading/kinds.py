@@ -9,8 +9,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from server.sdk.errors import TaskError
 from server.tasks.images.limits import MEMORY, megapixels, too_large
 
-#: Above this size, Pillow itself warns of a decompression bomb.
-_PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS or 89_000_000
+_PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS or 89_000_000  # above this size, Pillow itself warns of a decompression bomb
 
 
 @dataclass(frozen=True, slots=True)

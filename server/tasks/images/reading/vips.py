@@ -11,9 +11,7 @@ from PIL import Image
 
 #: Modes with eight bits per channel, which both libraries decode to the same bytes.
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-
-#: Below this size, starting libvips takes as long as it saves.
-_LEAST_PIXELS = 250_000
+_LEAST_PIXELS = 250_000  # below this size, starting libvips takes as long as it saves
 
 
 @functools.cache

@@ -11,8 +11,7 @@ from server.sdk.errors import TaskError
 from server.tasks.images.frame import Size
 from server.tasks.images.text.fonts import Font
 
-#: The font size for measuring a text that should fill its space.
-_MEASURED_AT = 100
+_MEASURED_AT = 100  # the font size for measuring a text that should fill its space
 
 #: Width of the outline relative to the size: it keeps text readable on a background of its own color.
 _RIM = 1 / 25

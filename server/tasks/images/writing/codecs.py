@@ -112,11 +112,8 @@ class Codec:
             )
 
 
-#: Up to this effort libaom keeps fewer buffers.
-_AVIF_QUICK = 4
-
-#: Text, drawings and screenshots have fewer colors, photographs more.
-_FEW_COLORS = 4096
+_AVIF_QUICK = 4  # up to this effort libaom keeps fewer buffers
+_FEW_COLORS = 4096  # text, drawings and screenshots have fewer colors, photographs more
 
 
 def _jpeg(image: Image.Image, output: Output) -> dict[str, Any]:

@@ -26,10 +26,7 @@ _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 
 #: Tags that become wrong: the size changes, and a maker's note breaks when its bytes move.
 _STALE = (0x927C, 0xA002, 0xA003, 0xA005)
-
-#: Maximum bytes of a segment in a JPEG.
-_MAX_BYTES = 65_000
-
+_MAX_BYTES = 65_000  # maximum bytes of a segment in a JPEG
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
 _XMP_PLACE = re.compile(rb"GPS|Location|City|Country|State|geo:|Sublocation", re.I)
 

@@ -14,9 +14,7 @@ _ENDINGS = {
 }
 
 _UNFINISHED_RUN = (Status.RUNNING, Status.CANCELING)
-
-#: Minimum width of a bar in percent of the axis.
-_MIN_WIDTH = 0.7
+_MIN_WIDTH = 0.7  # minimum width of a bar in percent of the axis
 
 
 @dataclass(frozen=True, slots=True)

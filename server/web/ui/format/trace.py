@@ -9,9 +9,7 @@ from markupsafe import Markup, escape
 _FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+')
 _PACKAGE = re.compile(r"/site-packages/([^/]+?)(?:\.py|/)")
 _LIBRARY = re.compile(r"/(?:site-packages|dist-packages|lib/python3\.\d+)/")
-
-#: Library frames in a row that are shown in full.
-_MAX_SHOWN = 1
+_MAX_SHOWN = 1  # library frames in a row that are shown in full
 
 
 def traced(text: str) -> Markup:

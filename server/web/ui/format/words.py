@@ -21,8 +21,7 @@ NONE = "\u2013"
 #: Maximum characters of a summary, and the number of values and the depth that it reads from an input.
 _SUMMARY, _MAX_VALUES, _MAX_DEPTH = 120, 8, 3
 
-#: Longer inputs are not parsed for a list.
-_MAX_INPUT = 20_000
+_MAX_INPUT = 20_000  # longer inputs are not parsed for a list
 
 
 @ui.app_template_global("icon")

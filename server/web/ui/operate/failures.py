@@ -19,9 +19,7 @@ from server.web.ui.blueprint import page, ui, url
 from server.web.ui.stream import PageParts
 
 _RANGES = {"hour": ("1 hour", 3600), "day": ("24 hours", 86_400), "week": ("7 days", 604_800)}
-
-#: Number of bars in a plot.
-_BARS = 24
+_BARS = 24  # number of bars in a plot
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,10 @@ from server.store.stats import OTHERS, STEPS, Flow, Flows, Range, percentile
 from server.web.ui.format.plots import Plot, Series, plot
 from server.web.ui.format.words import NONE, percent, span
 
-#: Minutes for measuring a queue's speed: a step of the last hour.
-_PACE_MINUTES = 5
-
-#: Maximum number of owners that the page shows.
-MAX_OWNERS = 12
-
+_PACE_MINUTES = 5  # minutes for measuring a queue's speed: a step of the last hour
+MAX_OWNERS = 12  # maximum number of owners that the page shows
 _ENDS = ("succeeded", "failed", "canceled")
-
-#: Minimum seconds of a longest wait that is plotted in minutes.
-_IN_MINUTES = 180
+_IN_MINUTES = 180  # minimum seconds of a longest wait that is plotted in minutes
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ ROLES = {
 LIVES = {31_536_000: "in a year", 7_776_000: "in 90 days", 2_592_000: "in 30 days", None: "never"}
 
 
-#: Maximum number of keys on the page.
-_MAX_SHOWN = 200
+_MAX_SHOWN = 200  # maximum number of keys on the page
 
 
 @ui.get("/ui/keys")
@@ -44,5 +43,4 @@ def keys() -> Response:
     )
 
 
-#: Milliseconds before its end at which a key's expiry is marked.
-_SOON = 7 * 86_400_000
+_SOON = 7 * 86_400_000  # milliseconds before its end at which a key's expiry is marked

@@ -32,10 +32,7 @@ FINDINGS = {
 
 _RANGES = {Range.HOUR: "1 hour", Range.DAY: "1 day", Range.WEEK: "1 week"}
 _WORDS = {Range.HOUR: "last hour", Range.DAY: "last day", Range.WEEK: "last week"}
-
-#: The share of failures that raises an alert.
-_ALARMING = 0.2
-
+_ALARMING = 0.2  # the share of failures that raises an alert
 _PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
 
 
