@@ -18,9 +18,7 @@ MIB = 2**20
 PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
 
 _PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFIX})?/?")
-
-#: Characters of `ADMIN_KEY`.
-MIN_ADMIN_KEY = 20
+MIN_ADMIN_KEY = 20  # characters of `ADMIN_KEY`
 
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")

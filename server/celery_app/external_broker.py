@@ -24,15 +24,9 @@ from server.store.connection import UNREACHABLE
 
 #: AMQP priorities by rank. RabbitMQ's quorum queues have two: above 4 is high (since 4.0; none before).
 PRIORITY = (9, 4, 0)
-
-#: Time-outs in seconds: to connect, and for a confirmation.
-TIMEOUT = 1.0
-
-#: Seconds after a failure in which requests do not publish; maintenance does it meanwhile.
-PAUSE = 5.0
-
-#: Messages that a request publishes itself; maintenance publishes the rest of a larger batch.
-AT_ONCE = 20
+TIMEOUT = 1.0  # time-outs in seconds: to connect, and for a confirmation
+PAUSE = 5.0  # seconds after a failure in which requests do not publish; maintenance does it meanwhile
+AT_ONCE = 20  # messages that a request publishes itself; maintenance publishes the rest of a larger batch
 
 log = logging.getLogger(__name__)
 

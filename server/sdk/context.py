@@ -55,8 +55,7 @@ Submit = Callable[[str, Mapping[str, Any], str], str]
 class Context:
     """The connection of a running task to its record. Each attempt has its own."""
 
-    #: Seconds between two progress reports that are stored; those in between are dropped.
-    report_every = 0.1
+    report_every = 0.1  # seconds between two progress reports that are stored; those in between are dropped
 
     def __init__(self, store: Store, attempt: Attempt, submit: Submit) -> None:
         self._store = store

@@ -40,8 +40,7 @@ class Output:
         self._bytes = self._stored = 0
         self._thread: threading.Thread | None = None
         self._closed = False
-        #: The reason why no more items are accepted.
-        self._error: BaseException | None = None
+        self._error: BaseException | None = None  # the reason why no more items are accepted
 
     def add(self, item: bytes) -> None:
         """Give an item (JSON). Wait if the store is slower than the function. Raises Canceled or `storage-full`."""

@@ -100,8 +100,7 @@ class Signature:
     uploads: dict[str, Arity]
     names: tuple[str, ...]
     returns: Any
-    #: The type of the items that it yields; None if it does not yield.
-    yields: Any = None
+    yields: Any = None  # the type of the items that it yields; None if it does not yield
 
     def arguments(self, given: BaseModel) -> dict[str, Any]:
         """Return the keyword arguments for the function, from a validated input."""

@@ -21,8 +21,7 @@ class Steps:
         self._load = load
         self._save = save
         self._ended: set[str] = set()
-        #: Of this and earlier attempts, as JSON.
-        self._values: dict[str, bytes] | None = None
+        self._values: dict[str, bytes] | None = None  # of this and earlier attempts, as JSON
 
     def run(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the stored value of a step; without one, call the function and store its value.

@@ -87,8 +87,7 @@ class Upload:
     media_type: str
     size: int
     sha256: str = ""
-    #: The bytes of an upload in a JSON body, until they are in the blob store.
-    inline: bytes | None = None
+    inline: bytes | None = None  # the bytes of an upload in a JSON body, until they are in the blob store
     #: The URL, and the file downloaded in this attempt (see `server.sdk.url_uploads`).
     url: str = ""
     fetched: BinaryIO | None = None

@@ -51,10 +51,8 @@ class FailureGroup:
 
     task: str
     cause: Cause
-    #: Tasks that have failed.
-    tasks: list[Record] = field(default_factory=list)
-    #: Tasks that have failed once and wait for their next attempt.
-    retrying: list[Record] = field(default_factory=list)
+    tasks: list[Record] = field(default_factory=list)  # tasks that have failed
+    retrying: list[Record] = field(default_factory=list)  # tasks that have failed once and wait for their next attempt
 
     @property
     def unretried(self) -> list[Record]:

@@ -29,8 +29,7 @@ class IncomingUploads:
         self._task_id = task_id
         self._owner = owner
         self._number = 0
-        #: The bytes of all uploads so far.
-        self.bytes = 0
+        self.bytes = 0  # the bytes of all uploads so far
 
     @property
     def any(self) -> bool:

@@ -26,9 +26,7 @@ ARRIVED = "coatcheck.host"
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(PREFIX)
 _LINK = re.compile(r"<(?=/)")
-
-#: Addresses in these header fields are absolute URLs.
-_FIELDS = ("Location", "Operation-Location", "Link")
+_FIELDS = ("Location", "Operation-Location", "Link")  # addresses in these header fields are absolute URLs
 
 
 class Place(NamedTuple):

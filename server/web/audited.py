@@ -39,8 +39,7 @@ NOT_AUDITED = frozenset(
     | {"ui.run_plain", "ui.sign_in", "ui.sign_out"}
 )
 
-#: Characters of a filter that are stored.
-_MAX_FILTER = 1000
+_MAX_FILTER = 1000  # characters of a filter that are stored
 
 log = logging.getLogger(__name__)
 

@@ -24,23 +24,19 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web.errors import Problem
 
-#: Maximum seconds to wait: below the 30 after which a PaaS's router gives up.
-MAX_WAIT = 25
+MAX_WAIT = 25  # maximum seconds to wait: below the 30 after which a PaaS's router gives up
 
 #: A queued task's position changes without a message, so its waiting requests also look periodically: at this interval
 #: or longer, so that all of them together stay below this many looks a second.
 _LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
 
-#: Seconds between the first message about one of several tasks and the look at them.
-_PAUSE = 0.05
+_PAUSE = 0.05  # seconds between the first message about one of several tasks and the look at them
 
 #: The messages that end a task, those that change its status object, and all messages.
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
 CHANGES = frozenset({*(status.value for status in Status), "progress", "dropped"})
 ALL = CHANGES | {"log", "output"}
-
-#: Seconds without an event before a comment is sent as a heartbeat.
-HEARTBEAT = 15.0
+HEARTBEAT = 15.0  # seconds without an event before a comment is sent as a heartbeat
 
 #: Header fields of an event stream: no cache or proxy may delay it.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

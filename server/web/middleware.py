@@ -33,8 +33,7 @@ _PUBLIC = frozenset(
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
-#: Endpoints that answer without any key configured, wherever the server listens.
-_ALWAYS = frozenset({"health.live"})
+_ALWAYS = frozenset({"health.live"})  # endpoints that answer without any key configured, wherever the server listens
 
 #: What to do about a server without keys that others can reach.
 NO_KEY = (
@@ -49,14 +48,9 @@ _FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.metrics
 _EMPTY = (204, 303, 304)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-#: The method and route of requests without a route: scanners must not make metrics.
-UNROUTED = "* *"
-
+UNROUTED = "* *"  # the method and route of requests without a route: scanners must not make metrics
 _template = cache(template)
-
-#: The environment of a WSGI request.
-Environ = dict[str, Any]
+Environ = dict[str, Any]  # the environment of a WSGI request
 
 log = logging.getLogger("server.web.app")
 

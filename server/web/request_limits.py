@@ -13,11 +13,9 @@ from server.store.api_keys import RATE_PERIOD, Caller
 from server.web.current import cached, store
 from server.web.errors import Problem, rate_limit
 
-#: Wrong keys that an address may send to a process in so many seconds.
-ALLOWED, PERIOD = 20, 60.0
+ALLOWED, PERIOD = 20, 60.0  # wrong keys that an address may send to a process in so many seconds
 
-#: Addresses that a process remembers, the newest ones.
-_MAX_ADDRESSES = 10_000
+_MAX_ADDRESSES = 10_000  # addresses that a process remembers, the newest ones
 
 
 class WrongKeys:

@@ -21,8 +21,7 @@ OF_SUBMIT = (
     *("Idempotency-Replayed", "Task-Deduplicated"),
 )
 
-#: Minimum and maximum of `Retry-After` in seconds.
-MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 30  # minimum and maximum of `Retry-After` in seconds
 
 
 #: Key of the WSGI environment: a function to call with the record that is read for this request.
@@ -35,8 +34,7 @@ class Live(WireObject):
     status: Literal["live"]
 
 
-#: The body of `/health/live`.
-LIVE = Live(status="live").as_json()
+LIVE = Live(status="live").as_json()  # the body of `/health/live`
 
 
 def reply(

@@ -53,12 +53,10 @@ class Frame:
     size: Size
     orientation: int = 1
     profile: bytes | None = None
-    #: The time for which it is shown, in milliseconds.
-    duration: float = 0
+    duration: float = 0  # the time for which it is shown, in milliseconds
     #: Opens the picture again, undecoded; None if it is already decoded, or cannot be decoded coarsely.
     reopen: Callable[[], Image.Image] | None = None
-    #: The factor by which a side of `image` is smaller than that of `size`.
-    coarseness: float = 1
+    coarseness: float = 1  # the factor by which a side of `image` is smaller than that of `size`
     #: A context for all decoding: it separates errors in the file from errors in our code.
     reading: Callable[[], AbstractContextManager[None]] = nullcontext
     _decisions: dict[Hashable, Any] = field(default_factory=dict)

@@ -12,9 +12,7 @@ from server.store.submit import IdempotencyKey
 from server.web.current import store
 from server.web.errors import Problem
 
-#: The options that an item of a batch, or a schedule, may have in its JSON body.
-NESTED = tuple(OptionsIn.model_fields)
-
+NESTED = tuple(OptionsIn.model_fields)  # the options that an item of a batch, or a schedule, may have in its JSON body
 _DURATION = re.compile(r"(\d{1,9})([smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 

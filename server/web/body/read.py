@@ -22,8 +22,7 @@ from server.web.errors import Problem
 #: Maximum size of a JSON body in bytes, since it is held in memory. Larger files must be sent as a form or raw.
 MAX_JSON_BYTES = 8 * 2**20
 
-#: Values in a JSON body, and bytes from which on they are counted.
-MAX_VALUES, LARGE_JSON = 100_000, 2**16
+MAX_VALUES, LARGE_JSON = 100_000, 2**16  # values in a JSON body, and bytes from which on they are counted
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _SCALARS = frozenset({"integer", "number", "boolean", "null"})

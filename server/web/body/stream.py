@@ -7,8 +7,7 @@ from flask import g, request
 from server.web.current import store
 from server.web.errors import Problem
 
-#: Bytes per read.
-PIECE = 2**18
+PIECE = 2**18  # bytes per read
 
 
 def read_some(most: int = PIECE) -> bytes:

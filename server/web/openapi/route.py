@@ -92,8 +92,7 @@ class Route:
     inline: tuple[dict[str, Any], ...] = ()
     body: dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
-    #: The part of a sample command after the address, for the docs page.
-    sample: str = ""
+    sample: str = ""  # the part of a sample command after the address, for the docs page
 
     def problem_groups(self) -> list[parts.Group]:
         groups: dict[int, list[str]] = {}

@@ -20,11 +20,8 @@ from server.web.body.options import NESTED
 from server.web.current import store
 from server.web.schemas import MOMENT, Failure, Number, StatusLinks, WireObject
 
-#: Number of upcoming times in an answer.
-SHOWN = 5
-
-#: Seconds: the longest delay of a run.
-MAX_JITTER = 3600
+SHOWN = 5  # number of upcoming times in an answer
+MAX_JITTER = 3600  # seconds: the longest delay of a run
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 

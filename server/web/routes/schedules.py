@@ -47,10 +47,7 @@ from server.web.routes.schedule_objects import (
 )
 
 route = Api("schedules", __name__)
-
-#: Filters of the list.
-FILTERS = ("task", "owner", "enabled")
-
+FILTERS = ("task", "owner", "enabled")  # filters of the list
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-FRI", "timezone": "Europe/Berlin"}

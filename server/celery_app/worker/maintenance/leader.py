@@ -15,8 +15,7 @@ class Leader:
     def __init__(self, store: Store, worker: str) -> None:
         self._store = store
         self._worker = worker
-        #: Whether this worker was the leader in the last round.
-        self.elected = False
+        self.elected = False  # whether this worker was the leader in the last round
 
     def round(self) -> int:
         """Ask to lead. Return 1 if this worker has just been elected."""

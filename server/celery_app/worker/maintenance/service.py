@@ -25,10 +25,8 @@ log = logging.getLogger(__name__)
 class Service(Protocol):
     """A service of maintenance with one job."""
 
-    #: The name in logs, and of its counter.
-    name: str
-    #: Seconds between two rounds.
-    interval: float
+    name: str  # the name in logs, and of its counter
+    interval: float  # seconds between two rounds
 
     def round(self) -> int | None:
         """Do all due work. Return its amount, for the metrics; None if another worker does it."""

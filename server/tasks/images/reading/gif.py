@@ -25,8 +25,7 @@ class GifFrame:
     size: Size
     milliseconds: int
     disposal: int
-    #: A file with only this frame.
-    file: bytes
+    file: bytes  # a file with only this frame
 
     def decoded(self) -> Image.Image:
         image = Image.open(io.BytesIO(self.file), formats=["GIF"])

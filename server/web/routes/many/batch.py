@@ -36,12 +36,8 @@ route = Api("batch", __name__)
 #: The message of a batch's end. Each change of one of its tasks is the message `counts`.
 _ENDED = frozenset({"ended"})
 _CHANGES = frozenset({"ended", "counts"})
-
-#: Seconds in which changes of a batch are collected for one event.
-_PAUSE = 0.25
-
-#: Invalid values that the problem of one item names.
-_MAX_PLACES = 5
+_PAUSE = 0.25  # seconds in which changes of a batch are collected for one event
+_MAX_PLACES = 5  # invalid values that the problem of one item names
 
 #: Tasks that are read in one step for the results, and bytes of a result beyond which it is read by itself: so that
 #: results of any size never stand in memory together.

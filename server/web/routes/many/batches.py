@@ -75,9 +75,7 @@ class BatchTicket(WireObject):
 
 
 MAX_ITEMS = 1_000
-
-#: Media types of NDJSON.
-_LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+_LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")  # media types of NDJSON
 
 
 class Item(BaseModel):
@@ -89,8 +87,7 @@ class Item(BaseModel):
     options: dict[str, Any] = {}
 
 
-#: An item that is ready to be stored, or its problem.
-Prepared = tuple[Submission, NewTask] | Problem
+Prepared = tuple[Submission, NewTask] | Problem  # an item that is ready to be stored, or its problem
 
 #: The fields of a `BatchTask`, or of a `BatchRefusal`: to make a model of each would cost several times as much.
 Line = dict[str, Any]

@@ -62,11 +62,8 @@ class BulkRetried(_Bulk):
 #: Maximum number of tasks per request, so that it ends before a router times out. `next` continues.
 MAX_CANCELED, MAX_RETRIED = 5_000, 500
 
-#: Tasks of a dry run's sample.
-_SAMPLE = 3
-
-#: The outcome of each task in order, or of the first ones.
-Outcomes = Sequence[object]
+_SAMPLE = 3  # tasks of a dry run's sample
+Outcomes = Sequence[object]  # the outcome of each task in order, or of the first ones
 
 
 @route.post(

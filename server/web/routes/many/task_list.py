@@ -43,8 +43,7 @@ class TaskCount(WireObject):
 
 PAGE, MAX_PAGE = 50, 500
 
-#: The filters of a list and of a bulk call.
-FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")
+FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")  # the filters of a list and of a bulk call
 
 
 @route.get(

@@ -32,9 +32,7 @@ from server.web.schemas import ProblemObject, TaskStatus, WireObject
 route = Api("task_query", __name__)
 
 MAX_TASKS = 500
-
-#: Maximum bytes of a result in such an answer; a longer one is left to `links.result`.
-MAX_RESULT = 64 * 1024
+MAX_RESULT = 64 * 1024  # maximum bytes of a result in such an answer; a longer one is left to `links.result`
 
 
 class TaskQuery(BaseModel):

@@ -21,10 +21,7 @@ from server.web.routes.many.task_list import invalid_query, moment_of, page_limi
 from server.web.schemas import MOMENT, WireObject
 
 route = Api("audit", __name__)
-
-#: Filters of the audit.
-FILTERS = ("action", "by", "target", "since", "until")
-
+FILTERS = ("action", "by", "target", "since", "until")  # filters of the audit
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
     {"name": name, "in": "query", "description": description, "schema": schema}

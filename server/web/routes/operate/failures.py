@@ -20,9 +20,7 @@ from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
 route = Api("failures", __name__)
-
-#: Log lines that an answer has.
-_LOG_LINES = 20
+_LOG_LINES = 20  # log lines that an answer has
 
 
 class FailureReport(WireObject):

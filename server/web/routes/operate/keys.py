@@ -18,9 +18,7 @@ from server.web.responses import json_answer
 from server.web.schemas import MOMENT, WireObject
 
 route = Api("keys", __name__)
-
-#: Seconds: the longest life of a key that expires.
-_MAX_LIFE = 10 * 366 * 86_400
+_MAX_LIFE = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
 
 
 class KeyRequest(BaseModel):
@@ -112,8 +110,7 @@ def make_key() -> Response:
     return json_answer(NewKey(**_shown(made), key=key), 201, {"Location": f"/keys/{made.id}", **_SECRET})
 
 
-#: A key is not kept by caches, browsers' among them.
-_SECRET = {"Cache-Control": "no-store"}
+_SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers' among them
 
 
 @route.delete(

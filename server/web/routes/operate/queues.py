@@ -118,10 +118,7 @@ class WorkerList(WireObject):
 
 #: Names of the counters of automatic recoveries.
 FINDINGS = ("lost_attempts", "lost_messages", "returned_messages", "orphaned_files")
-
-#: Owners in `GET /queues`.
-_MOST_OWNERS = 20
-
+_MOST_OWNERS = 20  # owners in `GET /queues`
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 

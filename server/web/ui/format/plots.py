@@ -65,8 +65,7 @@ class Plot:
     times: list[tuple[int, str, str, int]]
     columns: list[str]
     table: list[tuple[int | str, ...]]
-    #: Whether times include the day.
-    days: bool
+    days: bool  # whether times include the day
 
 
 def plot(
