@@ -52,11 +52,8 @@ def _options() -> dict[str, Any]:
 
 
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
-
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]{1,9}[smh]?$"}
-
 _FLAG: Schema = {"type": "boolean"}
-
 _STATUSES: Schema = {"type": "string", "pattern": "^({0})?(,({0}))*$".format("|".join(Status))}
 
 _FILTERS = {
