@@ -88,11 +88,7 @@ class LineFormatter(logging.Formatter):
     """One line per event. The line breaks of a traceback become `\\n`, so that a log router keeps it together."""
 
     def format(self, record: logging.LogRecord) -> str:
-        parts = [
-            _stamp(record),
-            record.levelname,
-            _printable(redact(record.getMessage())),
-        ]
+        parts = [_stamp(record), record.levelname, _printable(redact(record.getMessage()))]
         parts += [f"{name}={_value(value)}" for name, value in _fields(record)]
         if record.exc_info:
             parts.append("traceback=" + json.dumps(redact(self.formatException(record.exc_info))))

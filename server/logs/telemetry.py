@@ -13,8 +13,7 @@ class TelemetrySettings(TaskSettings):
     """OpenTelemetry's and Sentry's variables. Their packages read the others, such as OTEL_TRACES_SAMPLER."""
 
     otel_exporter_otlp_endpoint: str = Field(
-        "",
-        description="OpenTelemetry: send spans to this OTLP endpoint (HTTP), such as `http://collector:4318`.",
+        "", description="OpenTelemetry: send spans to this OTLP endpoint (HTTP), such as `http://collector:4318`."
     )
     otel_exporter_otlp_traces_endpoint: str = Field(
         "", description="OpenTelemetry: the whole address for spans, such as `http://collector:4318/v1/traces`."

@@ -19,14 +19,7 @@ from server.services.publish import store_and_publish
 from server.services.submit import Accepted, Submission
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.errors import (
-    AlreadyRetried,
-    CoatcheckError,
-    QueueFull,
-    QuotaExceeded,
-    StorageFull,
-    StoreUnavailable,
-)
+from server.store.errors import AlreadyRetried, CoatcheckError, QueueFull, QuotaExceeded, StorageFull, StoreUnavailable
 from server.store.record import UNIQUE, NewTask, Record
 from server.store.submit import IdempotencyKey, SubmitRequest
 

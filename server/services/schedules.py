@@ -104,11 +104,7 @@ def with_secrets(task: str, given: dict[str, Any], before: Schedule | None) -> d
 
 
 def run_now(
-    store: Store,
-    schedule: Schedule,
-    request_id: str,
-    key: IdempotencyKey | None = None,
-    trace: Trace = NO_TRACE,
+    store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None, trace: Trace = NO_TRACE
 ) -> Accepted:
     """Run a schedule once now, regardless of its timing; raises CoatcheckError as `Submission.submit`."""
     found = definition(schedule.task)

@@ -106,10 +106,7 @@ class TaskStatus(WireObject):
     not_before: str = Field(
         default_factory=str, description="When a `scheduled` task is due.", json_schema_extra=MOMENT
     )
-    paused: bool = Field(
-        default_factory=bool,
-        description="True if it waits because its queue or task type is paused.",
-    )
+    paused: bool = Field(default_factory=bool, description="True if it waits because its queue or task type is paused.")
     waits_for: list[str] = Field(default_factory=list, description="The tasks whose files it waits for.")
     retry_of: str = Field(default_factory=str, description="The task that this one retries.")
     retried_as: str = Field(default_factory=str, description="The task that a retry made of this one; the newest.")
@@ -283,8 +280,5 @@ def _moment(milliseconds: int | None) -> str:
 
 def _past(attempt: StoredAttempt) -> PastAttempt:
     return PastAttempt(
-        started_at=timestamp(attempt.started_ms),
-        seconds=attempt.ms / 1000,
-        ending=attempt.ending,
-        detail=attempt.why,
+        started_at=timestamp(attempt.started_ms), seconds=attempt.ms / 1000, ending=attempt.ending, detail=attempt.why
     )

@@ -76,11 +76,7 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
     """Send a webhook once. Receivers check the signed time, so it is Redis's."""
     began = time.monotonic()
     address = urlsplit(message.url)
-    attributes = {
-        "http.request.method": "POST",
-        "server.address": address.hostname or "",
-        "webhook.id": message.id,
-    }
+    attributes = {"http.request.method": "POST", "server.address": address.hostname or "", "webhook.id": message.id}
     span = spans.begin("CLIENT", "POST webhook", message.trace, attributes)
     headers = {
         "Content-Type": "application/json",

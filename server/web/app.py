@@ -7,18 +7,7 @@ from server.store.stats import Tally
 from server.web import errors, middleware
 from server.web.addresses import Located, Locator
 from server.web.current import EXTENSION, LOCATOR, REQUESTS, ROUTES
-from server.web.routes import (
-    catalog,
-    events,
-    files,
-    health,
-    inputs,
-    output,
-    schedules,
-    task_pages,
-    tasks,
-    webhooks,
-)
+from server.web.routes import catalog, events, files, health, inputs, output, schedules, task_pages, tasks, webhooks
 from server.web.routes.many import batch, batches, bulk, task_list, task_query
 from server.web.routes.operate import audit, failures, keys, metrics, pauses, queues
 from server.web.ui import docs, ui

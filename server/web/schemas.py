@@ -4,16 +4,7 @@ from pydantic import ConfigDict, Field
 
 from server.services.status import MOMENT, Failure, Number, StatusLinks, TaskStatus, WireObject
 
-__all__ = [
-    "MOMENT",
-    "Failure",
-    "FieldError",
-    "Number",
-    "ProblemObject",
-    "StatusLinks",
-    "TaskStatus",
-    "WireObject",
-]
+__all__ = ["MOMENT", "Failure", "FieldError", "Number", "ProblemObject", "StatusLinks", "TaskStatus", "WireObject"]
 
 
 class FieldError(WireObject):

@@ -71,10 +71,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """Connect with short waits; stock Celery waits up to 30 s between attempts, even if Redis is back."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         connection.ensure_connection = partial(
-            connection.ensure_connection,
-            interval_start=FIRST_TRY,
-            interval_step=FIRST_TRY,
-            interval_max=LONGEST_WAIT,
+            connection.ensure_connection, interval_start=FIRST_TRY, interval_step=FIRST_TRY, interval_max=LONGEST_WAIT
         )
         connected = self.ensure_connected(connection)
         self._connected_at = time.monotonic()

@@ -136,7 +136,7 @@ class _Keys:
                 names = ", ".join(f"`{name}`" for name in self.fields)
                 raise unreadable(
                     f"Row {self.number} has no value in {names}, its key. Its fields are: "
-                    f"{', '.join(list(row)[:20])[:300]}. Give another `key`, or `skip_without_key=true`.",
+                    f"{', '.join(list(row)[:20])[:300]}. Give another `key`, or `skip_without_key=true`."
                 )
             self.skipped += 1
             return

@@ -49,8 +49,7 @@ class CsvStats(BaseModel):
     compressed: bool
     lines: Lines
     longest_row: LongRow | None = Field(
-        None,
-        description="The row with the most lines, if one has several. It reveals a stray quote that spans lines.",
+        None, description="The row with the most lines, if one has several. It reveals a stray quote that spans lines."
     )
     skipped: SkippedRows
     padded: int = Field(0, description="Short rows that `pad_rows` filled with empty values.")

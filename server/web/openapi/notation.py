@@ -7,11 +7,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 _BYTES = {"data": "R0lGODlhAQABAAAAACw=", "filename": "cat.gif"}
-_TEXTS = {
-    "date": "2026-01-31",
-    "date-time": "2026-01-31T12:00:00Z",
-    "uuid": "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60",
-}
+_TEXTS = {"date": "2026-01-31", "date-time": "2026-01-31T12:00:00Z", "uuid": "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"}
 _DEEPEST = 6
 
 

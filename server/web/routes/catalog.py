@@ -77,10 +77,7 @@ def list_task_types() -> Response:
     "get_task_type",
     "catalogue",
     "One task type",
-    (
-        Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
-        UNCHANGED,
-    ),
+    (Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED), UNCHANGED),
     parameters=("task_type", "If-None-Match"),
     problems=("unknown-task-type",),
 )

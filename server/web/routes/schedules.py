@@ -75,18 +75,12 @@ _SHOWN = json_of(ScheduleObject)
     "put_schedule",
     "schedules",
     "Create or replace a schedule",
-    (
-        Answer(200, "Replaced.", _SHOWN, CACHED),
-        Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
-    ),
+    (Answer(200, "Replaced.", _SHOWN, CACHED), Answer(201, "Created.", _SHOWN, (*CACHED, "Location"))),
     Access.SUBMIT,
     "Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks "
     "change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
     inline=(_NAME_PARAMETER,),
-    body={
-        "required": True,
-        "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}},
-    },
+    body={"required": True, "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}}},
     problems=(
         *("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
         *("schedule-name-taken", "too-many-schedules"),
@@ -274,11 +268,7 @@ def delete_schedule(name: str) -> Response:
     (
         status_with(200, "The earlier task with the same key of `unique`.", *TICKET_HEADERS, "Task-Deduplicated"),
         status_with(
-            202,
-            "Stored and queued.",
-            *TICKET_HEADERS,
-            "Idempotency-Replayed",
-            links=("status", "result", "cancel"),
+            202, "Stored and queued.", *TICKET_HEADERS, "Idempotency-Replayed", links=("status", "result", "cancel")
         ),
     ),
     Access.SUBMIT,

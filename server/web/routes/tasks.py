@@ -118,9 +118,7 @@ def status(task_id: str) -> Response:
             202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
         ),
         Answer(
-            303,
-            "A redirect to the file, if `Accept` prefers its type.",
-            headers=("Location", "Cache-Control", "Vary"),
+            303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")
         ),
         UNCHANGED,
     ),

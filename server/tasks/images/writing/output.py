@@ -12,13 +12,11 @@ from server.tasks.images.writing.metadata import Keep
 Format = Literal["jpeg", "png", "webp", "avif", "gif"]
 
 Quality = Annotated[
-    int,
-    Field(ge=1, le=100, description="For jpeg, webp and avif: higher is better and larger. png and gif have none."),
+    int, Field(ge=1, le=100, description="For jpeg, webp and avif: higher is better and larger. png and gif have none.")
 ]
 Lossless = Annotated[bool, Field(description="For webp: keep every pixel unchanged; png is always lossless.")]
 Effort = Annotated[
-    int,
-    Field(ge=1, le=10, description="Higher makes smaller files and takes longer; for all formats but gif."),
+    int, Field(ge=1, le=10, description="Higher makes smaller files and takes longer; for all formats but gif.")
 ]
 Progressive = Annotated[bool, Field(description="For jpeg: shown coarsely first, then finer; slower to encode.")]
 MaxBytes = Annotated[

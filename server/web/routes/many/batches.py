@@ -97,10 +97,7 @@ _EXAMPLE = {"items": [{"task": "divide", "input": {"x": 1, "y": 2}}]}
 _BATCH: dict[str, Any] = {
     "required": True,
     "content": {
-        "application/json": {
-            "schema": BatchRequest,
-            "example": _EXAMPLE,
-        },
+        "application/json": {"schema": BatchRequest, "example": _EXAMPLE},
         "application/x-ndjson": {"schema": {"type": "string", "description": "One `BatchItem` per line."}},
     },
 }
