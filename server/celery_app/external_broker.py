@@ -61,11 +61,7 @@ class ExternalBroker:
             self.publish(tasks[:AT_ONCE])
 
     def publish(self, tasks: Sequence[Publishable]) -> None:
-        """Publish tasks and remove them from `unpublished`.
-
-        Raises:
-            OperationalError: the broker is unreachable, or does not confirm.
-        """
+        """Publish tasks and remove them from `unpublished`; raises OperationalError if the broker does not confirm."""
         try:
             for task in tasks:
                 self._send(task)
@@ -76,11 +72,7 @@ class ExternalBroker:
             raise
 
     def waiting(self, queue: str) -> int:
-        """Count the messages of a queue at the broker, without those that workers hold.
-
-        Raises:
-            OperationalError: the broker is unreachable, or does not have this queue.
-        """
+        """Count the messages of a queue at the broker that no worker holds; raises OperationalError."""
         with self._errors():
             _, count, _ = self._channel().queue_declare(queue, passive=True)
             return int(count)

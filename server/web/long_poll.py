@@ -177,11 +177,7 @@ def read_wait() -> int:
 
 
 def waits() -> bool:
-    """Return whether the client of this request is ready to wait.
-
-    Raises:
-        Problem: `invalid-input` for a wrong `wait` in the query.
-    """
+    """Return whether the client of this request is ready to wait; refuse a wrong `wait`."""
     return returned() is not None or read_wait() > 0
 
 

@@ -177,11 +177,7 @@ def _check_encoding(environ: Environ) -> None:
 
 
 def identify() -> Caller:
-    """Find the caller by the API key, or by the session of a signed-in browser.
-
-    Raises:
-        Problem: `unauthenticated`; `forbidden` for a session used by another site.
-    """
+    """Find the caller by the API key, or by the session of a browser that has signed in on this site."""
     header = request.environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
     if (named := caller_of_host() or (None if header else caller_of_proxy())) is not None:

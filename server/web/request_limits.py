@@ -43,11 +43,7 @@ def wrong_keys() -> WrongKeys:
 
 
 def count_request(caller: Caller) -> Mapping[str, str]:
-    """Count a request of a key with a limit; all processes count together. Return the fields of its answer.
-
-    Raises:
-        Problem: `too-many-requests`.
-    """
+    """Count a request of a key over all processes, and refuse one too many. Return the fields of its answer."""
     limit = caller.rate_limit or 0
     count, seconds = store().api_keys.count_request(caller)
     made = rate_limit(limit, count, "key", window=RATE_PERIOD, reset=seconds)

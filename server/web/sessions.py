@@ -66,11 +66,7 @@ def _attributes() -> _Attributes:
 
 
 def caller_of_session() -> Caller | None:
-    """The caller of the session, or None.
-
-    Raises:
-        Problem: `forbidden` for an unsafe request that does not come from a page of this server.
-    """
+    """Return the caller of the session, or None; refuse an unsafe request of another site's page."""
     found = unseal(request.cookies.get(COOKIE, ""))
     caller = store().api_keys.by_fingerprint(found) if found else None
     if caller is not None:
@@ -79,11 +75,7 @@ def caller_of_session() -> Caller | None:
 
 
 def caller_of_proxy() -> Caller | None:
-    """Return the caller that a trusted proxy names, or None.
-
-    Raises:
-        Problem: `forbidden` for an unsafe request that does not come from a page of this server.
-    """
+    """Return the caller that a trusted proxy names, or None; refuse an unsafe request of another site's page."""
     settings = store().settings
     name = request.headers.get(settings.auth_proxy_header, "") if settings.auth_proxy_header else ""
     if not name or request.remote_addr not in (settings.auth_proxy_addresses or ("127.0.0.1", "::1")):

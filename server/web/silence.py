@@ -22,11 +22,7 @@ class Silence:
             self._until = now + _PERIOD
 
     def check(self) -> None:
-        """Refuse a request that would only wait.
-
-        Raises:
-            StoreUnavailable: the store has just failed to answer another request.
-        """
+        """Refuse a request that would only wait: the store has just failed to answer another one."""
         if time.perf_counter() < self._until:
             raise StoreUnavailable("The store cannot be reached.")
 

@@ -55,11 +55,7 @@ class Arguments:
         return tuple(args), kwargs
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a task type, from the arguments of a call.
-
-        Raises:
-            TypeError: they do not match the function.
-        """
+        """Return the parameters of a task type, from the arguments of a call; raises TypeError as a call does."""
         return dict(self._given.bind(*args, **kwargs).arguments)
 
 

@@ -105,11 +105,7 @@ def request(
     limits: Limits | None = None,
     allow_private: bool = False,
 ) -> Iterator[Answer]:
-    """Send a request; read the body inside the `with` block. `allow_private` permits private addresses.
-
-    Raises:
-        FetchError: the URL is refused, the server does not answer, or a limit is reached.
-    """
+    """Send a request, or raise FetchError; read the body in the block. `allow_private` permits private addresses."""
     bounds = limits or Limits()
     first = check_url(url, allow_private=allow_private)
     sent = {"User-Agent": "coatcheck", "Accept-Encoding": _ACCEPTED, **(headers or {})}

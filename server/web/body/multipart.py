@@ -17,11 +17,7 @@ MAX_PARTS = 200
 
 
 def read_form(submission: Submission) -> list[tuple[str, Any]]:
-    """Read names and values in the order of the form; files are stored in the blob store.
-
-    Raises:
-        Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `IncomingUploads.receive`.
-    """
+    """Read names and values in the order of the form; files are stored in the blob store."""
     boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")
     if not boundary:
         raise Problem("malformed-body", "The form's Content-Type has no boundary.")

@@ -60,11 +60,7 @@ def asked_flag(name: str) -> bool:
 
 
 def read_key(who: Caller) -> IdempotencyKey | None:
-    """Read the request's idempotency key, without the quotes of a structured header.
-
-    Raises:
-        Problem: `bad-request` for a key that is empty or too long.
-    """
+    """Read the request's idempotency key, without quotes; refuse one that is empty or too long."""
     if "Idempotency-Key" not in request.headers:
         return None
     text = request.headers["Idempotency-Key"].strip()

@@ -30,11 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_input(submission: Submission) -> TaskInput:
-    """Read and validate the task's input, and store its uploads in the blob store.
-
-    Raises:
-        Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
-    """
+    """Read and validate the task's input, and store its uploads in the blob store."""
     definition = submission.definition
     media_type = request.mimetype
     if _is_json(media_type):
@@ -52,11 +48,7 @@ def _is_json(media_type: str) -> bool:
 
 
 def read_json(max_values: int = MAX_VALUES) -> bytes:
-    """Read a JSON body. A missing body counts as an empty object.
-
-    Raises:
-        Problem: `unsupported-media-type` for another type, or `too-large`.
-    """
+    """Read a JSON body; refuse another type and one that is too large. A missing body counts as an empty object."""
     if request.mimetype and not _is_json(request.mimetype):
         raise Problem("unsupported-media-type", "Send JSON with `Content-Type: application/json`.")
     body = read_text() or b"{}"
@@ -66,11 +58,7 @@ def read_json(max_values: int = MAX_VALUES) -> bytes:
 
 
 def _check_values(body: bytes, max_values: int) -> None:
-    """Refuse a body of very many values before each of them may become an error of its own.
-
-    Raises:
-        Problem: `too-large`.
-    """
+    """Refuse a body of very many values before each of them may become an error of its own."""
     try:
         waiting = [pydantic_core.from_json(body)]
     except ValueError:

@@ -237,11 +237,7 @@ def delete(task_id: str) -> Response:
 
 
 def find(task_id: str) -> Record:
-    """Find a task of the caller.
-
-    Raises:
-        Problem: `unknown-task`, or `expired-task` for an id that was issued to the caller.
-    """
+    """Find a task of the caller, or say that it is unknown or expired."""
     g.task_id = task_id
     record = store().tasks.get_with_position(task_id)
     if record is not None and sees(record.owner):

@@ -172,11 +172,7 @@ def _secret(owner: str, secret: str) -> Response:
 
 
 def _with_webhook(task_id: str) -> Record:
-    """Find a task that was submitted with a webhook.
-
-    Raises:
-        Problem: as `find`; `not-found` for a task without a webhook.
-    """
+    """Find a task of the caller that was submitted with a webhook."""
     record = find(task_id)
     if not record.webhook:
         raise Problem("not-found", "This task was submitted without a webhook.")

@@ -28,11 +28,7 @@ class BlobCleanup:
         self._store = store
 
     def round(self) -> int:
-        """Delete the files of deleted records, and periodically search for files that were left behind.
-
-        Returns:
-            The number of tasks whose files were deleted.
-        """
+        """Delete the files of deleted records, and from time to time orphans. Return for how many tasks."""
         done = 0
         try:
             while task_ids := self._store.leases.lease_uncollected(BATCH):

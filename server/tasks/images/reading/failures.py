@@ -52,12 +52,7 @@ _TIFF_COMPRESSION = 259
 
 @contextmanager
 def reading(kind: Kind, data: bytes) -> Iterator[None]:
-    """Convert errors in the block, which parses or decodes a client's bytes.
-
-    Raises:
-        TaskError: `image-too-large`, `image-format-unsupported` or `image-unreadable`.
-        MemoryError: the process has no memory left, which is not the file's fault.
-    """
+    """Convert errors in the block, which parses or decodes a client's bytes. Missing memory is no fault of the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -82,12 +77,7 @@ def ignoring_bad_metadata() -> Iterator[None]:
 
 @contextmanager
 def writing(format_name: str) -> Iterator[None]:
-    """Convert errors of an encoder. Its pixels are valid and within the limit, so it lacks memory.
-
-    Raises:
-        TaskError: `image-too-large`.
-        MemoryError: the process has no memory left.
-    """
+    """Convert errors of an encoder. Its pixels are valid and within the limit, so it lacks memory."""
     try:
         yield
     except BAD_FILE as error:

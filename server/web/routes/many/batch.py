@@ -119,11 +119,7 @@ def _status(batch: Batch) -> BatchStatus:
 
 
 def find_batch(batch_id: str) -> Batch:
-    """Find a batch of the caller.
-
-    Raises:
-        Problem: `unknown-batch`, or `expired-batch` for an id that was issued to the caller.
-    """
+    """Find a batch of the caller, or say that it is unknown or expired."""
     batch = store().batches.get(batch_id)
     if batch is not None and sees(batch.owner):
         return batch
