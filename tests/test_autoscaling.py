@@ -1,17 +1,20 @@
 """The recipes for autoscalers, run against a server as the autoscaler's own library would."""
 
 import json
+import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
 import pytest
 import yaml
-from harness import ROOT, Process, Service, eventually
+from harness import PROCFILE, ROOT, Process, Service, eventually
 
 from server.store.api_keys import Role
 
@@ -108,7 +111,7 @@ print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/
 
 
 @pytest.mark.slow
-def test_judoscale_is_told_how_long_tasks_wait(behind: Service) -> None:
+def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Service) -> None:
     reports: list[dict[str, Any]] = []
 
     class Api(BaseHTTPRequestHandler):
@@ -119,17 +122,26 @@ def test_judoscale_is_told_how_long_tasks_wait(behind: Service) -> None:
 
     server = HTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = behind.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "autoscaler.1"}
-    command = [sys.executable, "-m", "examples.autoscaling.report_to_judoscale"]
-    process = Process(command, behind.folder / "judoscale.log", env)
+    behind.http.put("/queues/default/pause", headers=bearer(behind, "ADMIN"))
+    waiting = [
+        behind.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(behind, "ADMIN")) for _ in range(2)
+    ]
+    env = behind.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "worker.1"}
+    command = PROCFILE["worker"].replace("wsgi", "examples.autoscaling.with_judoscale")
+    process = Process(shlex.split(command), behind.folder / "judoscale.log", env)
     try:
         eventually(lambda: reports, seconds=60)
+        now = time.time()
+        behind.http.delete("/queues/default/pause", headers=bearer(behind, "ADMIN"))
+        eventually(lambda: behind.store.queues.waiting(["default"])["default"] == 0)
     finally:
         process.kill()
         server.shutdown()
         server.server_close()
 
-    assert "judoscale-coatcheck" in reports[0]["adapters"]
+    assert "judoscale-celery" in reports[0]["adapters"]
     measured = {(measurement, queue): value for _, value, measurement, queue in reports[0]["metrics"]}
-    assert measured["qd", "default"] == behind.store.queues.waiting(["default"])["default"]
-    assert 0 <= measured["qt", "default"] / 1000 <= behind.store.counters.latency("default") + 1
+    submitted = datetime.fromisoformat(waiting[0].json()["submitted_at"]).timestamp()
+    assert measured["qd", "default"] >= len(waiting)
+    assert 0 < measured["qt", "default"] / 1000 <= now - submitted + 60
+    assert "WARNING - [judoscale]" not in process.output()

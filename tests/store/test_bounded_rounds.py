@@ -57,7 +57,7 @@ def test_a_message_that_was_fetched_and_not_started_comes_back(store: Store) -> 
 
     assert store.leases.restore_stale_messages(10) == 1
 
-    assert store.redis.lrange(store.keys.high_list("default"), 0, -1) == [task_id.encode()]
+    assert store.redis.llen(store.keys.high_list("default")) == 1
     assert not store.redis.exists(store.keys.unacked)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import time
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -167,11 +168,44 @@ def test_tasks_of_an_earlier_release_run_first_come_first_served(store: Store) -
         store.keys.turns("default"), store.keys.turn("queue:default"), store.keys.turn_ends("queue:default")
     )
 
-    assert fetch(store) == ids[0]
+    assert fetch(store) is None
+    store.leases.requeue_lost("default", 0, 10)
     store.leases.requeue_lost("default", 0, 10)
     assert [position(store, task_id) for task_id in ids] == [1, 2, 3]
+    assert fetch_all(store) == ids
+    assert store.redis.llen("default") == 0
+
+
+def test_a_message_of_an_earlier_release_counts_a_task(store: Store) -> None:
+    ids = submit_many(store, 2)
+    store.redis.delete("default")
+    store.redis.lpush("default", *ids)
+
+    store.tasks.cancel(ids[0])
+
+    assert store.redis.llen("default") == 1
     assert fetch_all(store) == ids[1:]
     assert store.redis.llen("default") == 0
+
+
+@pytest.mark.parametrize("priority", ["high", "normal", "low"])
+def test_a_message_that_comes_back_says_when_its_task_was_queued(priority: str, store: Store) -> None:
+    submit_many(store, 1, priority=priority)
+    [queued, once, twice] = keys = [store.keys.list_of("default", priority), "once", "twice"]
+
+    def published(key: str) -> float:
+        [message] = store.redis.lrange(key, 0, -1)
+        return float(json.loads(message)["properties"]["published_at"])
+
+    store.redis.copy(queued, once)
+    time.sleep(0.01)
+    fetch(store)
+    store.leases.restore_messages([store.redis.hkeys("unacked")[0].decode()])
+    store.redis.rename(queued, twice)
+    store.leases.requeue_lost("default", 0, 10)
+
+    assert len({published(key) for key in keys}) == 1
+    assert abs(published(queued) - store.clock.now_ms() / 1000) < 60
 
 
 def test_messages_of_celery_applications_keep_their_place_in_the_list(store: Store) -> None:

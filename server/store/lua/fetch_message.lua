@@ -20,6 +20,6 @@ return take_first(2, #ARGV, function(list, message, queue, priority, id, task_ty
   local tag = id .. ':' .. ARGV[1]
   note(queue, '"' .. id .. '"', tag)
   redis.call('HSET', keys.task(id), 'm', tag)
-  redis.call('ZADD', keys.turns(queue), (turn or BANDS[priority]) - FETCHED, id)
+  redis.call('ZADD', keys.turns(queue), turn - FETCHED, id)
   return {queue, id, tag, task_type, priority}
 end)

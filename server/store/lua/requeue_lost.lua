@@ -30,9 +30,13 @@ for priority, band in pairs(BANDS) do
   local missing = redis.call('ZCOUNT', turns, band, until_turn) - redis.call('LLEN', list)
   if missing > 0 then
     local ids = redis.call('ZRANGEBYSCORE', turns, band, until_turn, 'LIMIT', 0, math.min(missing, most))
-    redis.call('RPUSH', list, unpack(ids))
+    local messages = {}
+    for i, id in ipairs(ids) do
+      messages[#ids - i + 1] = message_of(id, queue, now)  -- the first turn's is fetched first
+      found[#found + 1] = id
+    end
+    redis.call('RPUSH', list, unpack(messages))
     notify(queue)
-    for _, id in ipairs(ids) do found[#found + 1] = id end
   end
 end
 

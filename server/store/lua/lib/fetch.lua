@@ -6,14 +6,15 @@
 -- Messages that are dropped in one call.
 local MAX_DROPPED = 500
 
--- The message that is next in a list; if it is one of ours, the id of the task whose turn it is, and its turn.
+-- The user's own message that is next in a list; or an empty text for one of ours, with the id of the task whose turn it
+-- is and its turn. A list may have one too few, or one too many, without a task.
 local function next_in(list, queue, priority)
   local message = redis.call('LINDEX', list, -1)
-  if message and not task_of(message) then return message end
+  if message and not is_ours(message) then return message end
   local until_turn = '(' .. BANDS[priority] + 1e12
   local found = redis.call('ZRANGEBYSCORE', keys.turns(queue), BANDS[priority], until_turn, 'WITHSCORES', 'LIMIT', 0, 1)
-  if found[1] then return found[1], found[1], tonumber(found[2]) end
-  return message, message and task_of(message)  -- one too many, or of a release that knew no turns
+  if found[1] then return '', found[1], tonumber(found[2]) end
+  return message and ''
 end
 
 -- Remove a message, and the task whose turn it was, from what waits.
@@ -38,11 +39,11 @@ local function take_first(first, last, take)
       if not message then break end
       local status, task_type
       if id then status, task_type = unpack(redis.call('HMGET', keys.task(id), 's', 'n')) end
-      local waits = status == 'queued' and (turn or not turn_of(id, queue))
+      local waits = status == 'queued'
       local paused = waits and is_paused('task', task_type)
-      if not id or (waits and not paused) then return take(list, message, queue, priority, id, task_type, turn) end
+      if message ~= '' or (waits and not paused) then return take(list, message, queue, priority, id, task_type, turn) end
       redis.call('RPOP', list)
-      if paused then throttle(id, load(id, 'tu'), now_ms(), '') elseif turn then redis.call('ZREM', keys.turns(queue), id) end
+      if paused then throttle(id, load(id, 'tu'), now_ms(), '') elseif id then redis.call('ZREM', keys.turns(queue), id) end
       dropped = dropped + 1
       if dropped == MAX_DROPPED then
         notify(queue)

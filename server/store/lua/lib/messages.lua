@@ -1,13 +1,24 @@
 --- @include "turns"
--- Messages in the broker's lists. A user's own Celery message is JSON. For each waiting task of ours there is the id of
--- one of them, so that the length is right: a fetch that finds one takes the task whose turn it is.
+-- Messages in the broker's lists. A user's own Celery message has a body. For each waiting task of ours there is a message
+-- with the time when one of them was queued, so that the length and the age are right for the tools that read them: a
+-- fetch that finds one takes the task whose turn it is.
 
 -- The list of a queue for each priority, and the first score of its tasks in `keys.queued`.
 local LISTS = {high = keys.high_list, normal = keys.normal_list, low = keys.low_list}
 local BASES = {high = 0, normal = 1e13, low = 2e13}
 
-local function task_of(message)
-  return #message == 36 and string.sub(message, 1, 1) ~= '{' and message or nil
+local OURS = '{"properties":{"published_at":'
+
+local function message_from(ms) return string.format(OURS .. '%.3f}}', ms / 1000) end
+
+-- The message of a task that may have been queued before.
+local function message_of(id, queue, now)
+  return message_from((redis.call('ZSCORE', keys.queued(queue), id) or now) % 1e13)
+end
+
+-- Until November 2026 the message of a task was its id.
+local function is_ours(message)
+  return string.sub(message, 1, #OURS) == OURS or #message == 36
 end
 
 -- Wake one worker that waits for a message of this queue. One token is enough: the worker that fetches wakes the next.
@@ -19,18 +30,19 @@ end
 
 -- Add an owner's tasks to the queued ones, and their messages to the queue, in this order.
 local function enqueue_all(ids, queue, priority, owner, now)
-  local score, places, turns = BASES[priority] + now, {}, {}
+  local score, places, turns, messages = BASES[priority] + now, {}, {}, {}
   local turn, distance = next_turns('queue:' .. queue, priority, owner, #ids)
   for i, id in ipairs(ids) do
     places[2 * i - 1], places[2 * i] = score, id
     turns[2 * i - 1], turns[2 * i] = turn + (i - 1) * distance, id
+    messages[i] = message_from(now)
   end
   redis.call('ZADD', keys.queued(queue), unpack(places))
   redis.call('ZADD', keys.turns(queue), unpack(turns))
   if config.external_broker then  -- it gets the messages next, see `server.celery_app.external_broker`
     for _, id in ipairs(ids) do redis.call('ZADD', keys.unpublished, now, id) end
   else
-    redis.call('LPUSH', LISTS[priority](queue), unpack(ids))
+    redis.call('LPUSH', LISTS[priority](queue), unpack(messages))
     notify(queue)
   end
 end
@@ -45,7 +57,7 @@ local function wait_again(id, queue, priority, turn, now)
   if config.external_broker then
     redis.call('ZADD', keys.unpublished, now, id)
   else
-    redis.call('RPUSH', LISTS[priority](queue), id)
+    redis.call('RPUSH', LISTS[priority](queue), message_of(id, queue, now))
     notify(queue)
   end
 end
@@ -57,7 +69,7 @@ local function leave_turns(id, queue, priority, owner)
   remove_turn(id, queue)
   if not turn or turn < 0 then return end
   local newest = redis.call('LINDEX', LISTS[priority](queue), 0)
-  if newest and task_of(newest) then redis.call('LPOP', LISTS[priority](queue)) end
+  if newest and is_ours(newest) then redis.call('LPOP', LISTS[priority](queue)) end
 end
 
 -- Drop the message that a worker holds for a record.
