@@ -1,7 +1,8 @@
 """A task's message in Celery's protocol 2 and kombu's Redis envelope, built by the worker that fetches it.
 
 In Redis the message of a task is the time when it was queued: 45 bytes instead of 826, stored by the same script as the
-record, so that neither exists without the other. `tests/test_message.py` compares the result with `apply_async`, field by field.
+record, so that neither exists without the other. `tests/test_message.py` compares the result with `apply_async`, field
+by field.
 """
 
 import json

@@ -16,7 +16,7 @@ local function message_of(id, queue, now)
   return message_from((redis.call('ZSCORE', keys.queued(queue), id) or now) % 1e13)
 end
 
--- Until November 2026 the message of a task was its id.
+-- In release 0.1.0 the message of a task was its id.
 local function is_ours(message)
   return string.sub(message, 1, #OURS) == OURS or #message == 36
 end
