@@ -282,6 +282,15 @@ def one_per_owner(ctx: Context, seconds: float = 0.2) -> None:
     note(ctx, "end")
 
 
+@task(max_running=1, limit_by="account_id")
+def one_per_account(ctx: Context, account_id: int, seconds: float = 0.2) -> None:
+    """Run alone for each account, until a cancel."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        ctx.progress(message="running")
+
+
 @task(per_minute=3)
 def three_a_minute(ctx: Context) -> None:
     """Start at most three times per minute."""

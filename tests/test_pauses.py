@@ -232,7 +232,7 @@ def test_pauses_cancels_and_kills_together_lose_nothing(fresh: Service) -> None:
     assert set(ends) <= {"succeeded", "canceled"}
     assert 1 <= ends.count("canceled") <= 12
     assert fresh.http.get("/queues/default").json()["waiting"] == 0
-    assert not fresh.redis.client.exists(fresh.keys.throttles, fresh.keys.pauses)
+    assert not fresh.redis.client.exists(fresh.keys.throttled_scopes, fresh.keys.pauses)
 
 
 @pytest.mark.slow

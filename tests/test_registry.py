@@ -23,6 +23,7 @@ from server.sdk.definition import Limits, Retries, TaskDefinition
 from server.sdk.registry import catalog, definition, task
 from server.sdk.signature import Arity
 from server.store.errors import CoatcheckError
+from server.store.leases import Throttle
 
 
 class Colour(Enum):
@@ -205,6 +206,7 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
         ({"accepts": ("image",)}, "accepts must be a tuple"),
         ({"unique": "value"}, "unique must be a tuple of parameters"),
         ({"unique": ("other",)}, "unique must be a tuple of parameters"),
+        ({"throttle": Throttle(max_running=1, by="other")}, "limit_by must be the name of a parameter"),
         ({"max_upload_bytes": 0}, "max_upload_bytes must be above 0"),
     ],
     ids=str,
@@ -226,6 +228,29 @@ def test_a_key_is_made_of_parameters_whose_equal_values_have_one_text() -> None:
     for name in ("file", "secret", "some"):
         with pytest.raises(ValueError, match="without uploads, secrets and sets"):
             made(function, unique=("other", name))
+        with pytest.raises(ValueError, match="not an upload, a secret or a set"):
+            made(function, throttle=Throttle(per_minute=1, by=name))
+
+
+def scope(throttle: Throttle, text: bytes, owner: str = "alice") -> str:
+    """What a limit counts an input under."""
+
+    def function(value: dict[str, int | str] | float = 1.0) -> None: ...
+
+    found = made(function, throttle=throttle)
+    return found.limit_scope(found.validate_json(text), owner)
+
+
+def test_a_limit_counts_equal_values_under_one_short_text() -> None:
+    by_value = Throttle(max_running=1, by="value")
+    assert scope(by_value, b'{"value": {"a": 1, "b": 2}}') == scope(by_value, b'{"value": {"b": 2, "a": 1}}')
+    assert scope(by_value, b"{}") == scope(by_value, b'{"value": 1}') == scope(by_value, b"{}", "bob") == "=[1.0]"
+    long = [scope(by_value, b'{"value": {"a": "%s"}}' % (letter * 10_000)) for letter in (b"x", b"y")]
+    assert long[0] != long[1]
+    assert len(long[0]) < 30
+    of_each_owner = Throttle(max_running=1, by="value", per_owner=True)
+    assert scope(of_each_owner, b"{}") != scope(of_each_owner, b"{}", "bob")
+    assert scope(Throttle(by="value"), b"{}") == "", "there is no limit"
 
 
 def test_a_name_is_taken_once() -> None:

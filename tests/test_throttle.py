@@ -41,15 +41,39 @@ def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> Non
     assert service.status(waiting)["deliveries"] == 0
 
 
+def test_an_account_at_its_limit_does_not_hold_up_another_one(service: Service) -> None:
+    running = service.submit("one_per_account", account_id=1, seconds=300)
+    service.wait_for(running, "running")
+    waiting = service.submit("one_per_account", account_id=1)
+    other = service.submit("one_per_account", account_id=2)
+
+    assert service.wait_for(other)["status"] == "succeeded"
+    eventually(lambda: service.redis.client.zcard(service.keys.throttled("one_per_account", "=[1]")))
+    assert service.status(waiting)["deliveries"] == 0
+    assert service.http.get("/queues/default").json()["waiting"] == 1
+    service.http.post(f"/tasks/{running}/cancel")
+    assert service.wait_for(waiting)["status"] == "succeeded"
+
+    answer = service.http.post(f"/tasks/{other}/retry", json={"input": {"account_id": 1}})
+    assert service.redis.client.hget(service.keys.task(answer.json()["task_id"]), "lb") == b"=[1]"
+
+
 @pytest.mark.slow
 def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
     fresh.start()
-    first, second = (fresh.submit("one_at_a_time", seconds=3) for _ in range(2))
-    fresh.wait_for(first, "running")
+    ids = [fresh.submit("one_at_a_time", seconds=3) for _ in range(2)]
+    fresh.wait_for(ids[0], "running")
+    long = fresh.submit("one_per_account", account_id=1, seconds=300)
+    ids.append(fresh.submit("one_per_account", account_id=1))
+    fresh.wait_for(long, "running")
     fresh.workers[0].kill()
     fresh.start_worker()
-    for each in (first, second):
-        assert fresh.wait_for(each, seconds=60)["status"] == "succeeded"
+    eventually(lambda: fresh.status(long)["deliveries"] == 2)
+    fresh.http.post(f"/tasks/{long}/cancel")
+    for each in ids:
+        assert fresh.wait_for(each)["status"] == "succeeded"
+    index = fresh.keys.index("=[1]", "one_per_account", "running")
+    eventually(lambda: not fresh.redis.client.exists(fresh.keys.throttled_scopes, index))
 
 
 def started(service: Service, ids: list[str]) -> list[str]:
@@ -102,7 +126,9 @@ def test_many_that_were_canceled_while_they_waited_for_their_kind_do_not_hold_up
     after = service.submit("one_at_a_time", seconds=0)
     assert service.wait_for(after)["status"] == "succeeded"
     eventually(
-        lambda: not service.redis.client.exists(service.keys.throttles, service.keys.throttled("one_at_a_time", ""))
+        lambda: (
+            not service.redis.client.exists(service.keys.throttled_scopes, service.keys.throttled("one_at_a_time", ""))
+        )
     )
 
 

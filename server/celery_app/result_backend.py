@@ -21,6 +21,7 @@ from server.services.throttling import release_next
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status, counted_bytes
+from server.store.tasks import Attempt
 
 _ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
 
@@ -70,7 +71,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 store_success(self.app.store, request, **fields)
             else:
                 store_end(self.app.store, attempt, Status.FAILED, **fields)
-            _release_next(self.app.store, attempt.task_type, attempt.owner)
+            _release_next(self.app.store, attempt)
         else:  # called by the worker's main process, which has killed the child
             self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
         return result
@@ -122,9 +123,9 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         return _celery_error(record, self.app.store.tasks.failures([record.id])[0])
 
 
-def _release_next(store: Store, task_type: str, owner: str) -> None:
+def _release_next(store: Store, attempt: Attempt) -> None:
     with suppress(*UNREACHABLE):  # otherwise maintenance releases it
-        release_next(store, task_type, owner)
+        release_next(store, attempt)
 
 
 def _celery_error(record: Record, report: bytes | None) -> Any:

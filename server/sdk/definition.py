@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
 from server.store.leases import FREE, Throttle
-from server.store.record import PRIORITIES, UNIQUE, unique_key
+from server.store.record import PRIORITIES, UNIQUE, limit_scope, unique_key
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_BACKOFF = 600.0  # the longest wait between two attempts, in seconds
@@ -98,6 +98,8 @@ class TaskDefinition:
         self._require("retry_backoff", self.retries.backoff > 0, "must be above 0 (seconds)")
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
         self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")
+        counted = not self.throttle.by or self._have_one_json((self.throttle.by,))
+        self._require("limit_by", counted, "must be the name of a parameter that is not an upload, a secret or a set")
         for option, seconds in (("ttl", self.ttl), ("input_ttl", self.input_ttl)):
             fits = seconds is None or 1 <= seconds <= MAX_TTL
             self._require(option, fits, f"must be between 1 and {MAX_TTL} (seconds)")
@@ -105,20 +107,17 @@ class TaskDefinition:
         self._require("priority", self.priority in PRIORITIES, f"must be one of {', '.join(PRIORITIES)}")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
         self._require("accepts", accepts, "must be a tuple of media types such as 'image/png' or 'text/*'")
-        self._require(
-            "unique", self._can_be_unique(), "must be a tuple of parameters, without uploads, secrets and sets"
-        )
+        unique = isinstance(self.unique, tuple) and self._have_one_json(self.unique)
+        self._require("unique", unique, "must be a tuple of parameters, without uploads, secrets and sets")
         self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")
 
     def _require(self, option: str, holds: object, what: str) -> None:
         if not holds:
             raise ValueError(f"{self.name}: {option} {what}")
 
-    def _can_be_unique(self) -> bool:
-        """Return whether the parameters of `unique` have one JSON text for each value."""
-        if not isinstance(self.unique, tuple) or not set(self.unique) <= set(self.signature.names):
-            return False
-        return all(self.signature.has_one_json(name) for name in self.unique)
+    def _have_one_json(self, names: Collection[str]) -> bool:
+        """Return whether these are parameters with one JSON text for each value."""
+        return set(names) <= set(self.signature.names) and all(map(self.signature.has_one_json, names))
 
     def unique_key(self, given: TaskInput) -> str:
         """Return the key that only one unfinished task has; empty without parameters of `unique`."""
@@ -126,6 +125,14 @@ class TaskDefinition:
             return ""
         values = self.signature.arguments(given)
         return unique_key(UNIQUE, pydantic_core.to_json([values[name] for name in self.unique]))
+
+    def limit_scope(self, given: TaskInput, owner: str) -> str:
+        """Return what its limits by a parameter count this input under; empty without such limits."""
+        throttle = self.throttle
+        if throttle.kind != "value":
+            return ""
+        value = pydantic_core.to_jsonable_python(self.signature.arguments(given)[throttle.by])
+        return limit_scope([value, owner] if throttle.per_owner else [value])
 
     def call(self, arguments: Mapping[str, Any], emit: Callable[[bytes], None]) -> Any:
         """Call the function; run an `async def` in an event loop of its own. Items that it yields go to `emit`."""

@@ -41,6 +41,7 @@ def task(
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
+    limit_by: str = "",
     unique: tuple[str, ...] = (),
     ttl: int | None = None,
     input_ttl: int | None = None,
@@ -68,6 +69,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
         max_running: how many may run at the same time, over all workers; 0 means no limit.
         per_minute: how many may start in any minute, over all workers; 0 means no limit.
         limit_per_owner: whether these two limits apply to each owner.
+        limit_by: a parameter: the two limits apply to the tasks with each of its values; with `limit_per_owner`, to
+            those of each owner.
         unique: parameters whose values only one unfinished task of an owner has: a second submit gets that task.
         ttl: seconds that its records and files are kept after the end, for submits that do not name a `ttl`; by
             default `RESULT_TTL_SECONDS`.
@@ -108,6 +111,7 @@ def _definition(
     max_running: int = 0,
     per_minute: int = 0,
     limit_per_owner: bool = False,
+    limit_by: str = "",
     unique: tuple[str, ...] = (),
     ttl: int | None = None,
     input_ttl: int | None = None,
@@ -126,7 +130,7 @@ def _definition(
         accepts=accepts,
         recognizes=recognizes,
         max_upload_bytes=max_upload_bytes,
-        throttle=Throttle(max_running, per_minute, limit_per_owner),
+        throttle=Throttle(max_running, per_minute, limit_per_owner, limit_by),
         unique=unique,
         ttl=ttl,
         input_ttl=input_ttl,

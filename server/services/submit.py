@@ -126,6 +126,7 @@ class Submission:
             not_before_ms=options.not_before_ms,
             cancel_after_ms=int(options.cancel_after * 1000),
             start_within_ms=int(options.start_within * 1000),
+            limit_scope=self.definition.limit_scope(given, self._owner),
             unique=unique,
             unique_for_ms=int(options.unique_for * 1000),
             on_conflict=on_conflict,

@@ -1,35 +1,41 @@
 """Tasks that were set aside, by a limit of their type (`max_running`, `per_minute`) or by a pause: queue them again."""
 
+from collections.abc import Iterable
+
 from server.sdk.registry import catalog, definition
 from server.store import Store
 from server.store.leases import Throttle
+from server.store.tasks import Attempt
 
-BATCH = 200  # tasks that one script queues
+#: Tasks that one script queues, and scopes that one round looks at.
+BATCH = 200
 
 
-def release_next(store: Store, task_type: str, owner: str) -> None:
-    """Queue the next throttled task after one of this type and owner has ended."""
-    throttle = definition(task_type).throttle
+def release_next(store: Store, attempt: Attempt) -> None:
+    """Queue the next throttled task after an attempt has ended."""
+    throttle = definition(attempt.task_type).throttle
     if throttle.max_running:
-        store.leases.release_throttled(task_type, owner if throttle.per_owner else "", throttle, 1)
+        scope = {"value": attempt.limit_scope, "owner": attempt.owner}.get(throttle.kind, "")
+        store.leases.release_throttled(attempt.task_type, scope, throttle, 1)
 
 
 def release_all(store: Store) -> int:
-    """Queue all tasks that may run, also of types whose limit was removed.
+    """Queue all tasks that may run, also of types whose limit was removed. Return their number."""
+    return _release_scopes(store, store.leases.throttled())
 
-    Returns:
-        The number of queued tasks.
-    """
+
+def release_due(store: Store) -> int:
+    """Do the same for the scopes that may have room now, up to a limit. Return the number of queued tasks."""
+    return _release_scopes(store, store.leases.due_scopes(BATCH))
+
+
+def _release_scopes(store: Store, scopes: Iterable[tuple[str, str]]) -> int:
     throttles = {each.name: each.throttle for each in catalog()}
-    return sum(
-        _release(store, task_type, owner, throttles[task_type])
-        for task_type, owner in store.leases.throttled()
-        if task_type in throttles
-    )
+    return sum(_release(store, name, scope, throttles[name]) for name, scope in scopes if name in throttles)
 
 
-def _release(store: Store, task_type: str, owner: str, throttle: Throttle) -> int:
+def _release(store: Store, task_type: str, scope: str, throttle: Throttle) -> int:
     released = 0
-    while (count := store.leases.release_throttled(task_type, owner, throttle, BATCH)) == BATCH:
+    while (count := store.leases.release_throttled(task_type, scope, throttle, BATCH)) == BATCH:
         released += count
     return released + count

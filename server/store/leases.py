@@ -47,16 +47,22 @@ _DEPENDENCY_FAILED = json.dumps(
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Maximum tasks of a type that run at a time and start per minute, in total or per owner; 0 means no limit."""
+    """Maximum tasks of a type that run at a time and start per minute; 0 means no limit.
+
+    They apply to all tasks of the type, to each owner's, or to those with each value of the parameter `by`.
+    """
 
     max_running: int = 0
     per_minute: int = 0
     per_owner: bool = False
+    by: str = ""
 
     @property
-    def scope(self) -> str:
-        """Return the form of the scripts' argument."""
-        return "owner" if self.per_owner else ""
+    def kind(self) -> str:
+        """Return the kind of its scope, as the scripts have it."""
+        if not (self.max_running or self.per_minute):
+            return ""
+        return "value" if self.by else "owner" if self.per_owner else ""
 
 
 #: No limit at all.
@@ -130,15 +136,19 @@ class Leases(Scripts):
         return found
 
     def throttled(self) -> list[tuple[str, str]]:
-        """Return the task types, and owners (empty: all), with tasks over a limit."""
-        names = (name.decode().partition(":") for name in self.redis.smembers(self.keys.throttles))
-        return [(task_type, owner) for task_type, _, owner in names]
+        """Return the task types, and scopes (empty: all tasks of the type), with tasks over a limit."""
+        return _scopes(self.redis.zrange(self.keys.throttled_scopes, 0, -1))
 
-    def release_throttled(self, task_type: str, owner: str, throttle: Throttle, most: int) -> int:
+    def due_scopes(self, most: int) -> list[tuple[str, str]]:
+        """Return up to `most` of them that may have room now."""
+        return _scopes(self._call("due_scopes", most, 500)[1:])
+
+    def release_throttled(self, task_type: str, scope: str, throttle: Throttle, most: int) -> int:
         """Queue up to `most` of the tasks that a limit permits now. Return their number."""
+        kind = "value" if scope.startswith("=") else "owner" if scope else ""
         # The limits may have changed since these tasks were throttled.
-        limits = (throttle.max_running, throttle.per_minute) if throttle.per_owner == bool(owner) else (0, 0)
-        return int(self._call("release_throttled", task_type, owner, *limits, most))
+        limits = (throttle.max_running, throttle.per_minute) if throttle.kind == kind else (0, 0)
+        return int(self._call("release_throttled", task_type, scope, *limits, most))
 
     def delete_expired(self, most: int) -> int:
         """Delete expired records. A result below `most` means that none is left."""
@@ -226,3 +236,8 @@ class Leases(Scripts):
         names = ids_of(self.redis.zrange(self.keys.workers, 0, -1))
         cards = self.redis.mget([self.keys.worker(name) for name in names]) if names else []
         return [json.loads(card) for card in cards if card]
+
+
+def _scopes(names: Sequence[bytes]) -> list[tuple[str, str]]:
+    parts = (name.decode().partition(":") for name in names)
+    return [(task_type, scope) for task_type, _, scope in parts]

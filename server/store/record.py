@@ -12,6 +12,7 @@ The names of its fields are one letter or two, because they are stored in memory
     tu its turns when it was set aside, see `lua/lib/throttle.lua`
     dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
     uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
+    lb scope of its type's limit by a parameter, see `lua/lib/throttle.lua`
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     on number of the last item of its output, ob of the last one before this attempt, oy bytes of those that are kept
     ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
@@ -108,6 +109,12 @@ def unique_key(letter: str, text: bytes) -> str:
     return letter + hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
+def limit_scope(values: list[Any]) -> str:
+    """Return the stored form of what a limit by a parameter counts a task under: equal for equal values."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return "=" + (text if len(text) <= 40 else hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+
+
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means none.
@@ -132,6 +139,7 @@ class NewTask:
     tags: tuple[str, ...] = ()
     cancel_after_ms: int = 0
     start_within_ms: int = 0
+    limit_scope: str = ""
     #: A key that one task has, as `unique_key` returns it; ms for which it has it at least; and what is done if another
     #: task has it: `return`, `reject`, `replace`, or `debounce <most ms after the first submit>`.
     unique: str = ""
@@ -152,41 +160,29 @@ class NewTask:
         due = max(now_ms + self.delay_ms if self.delay_ms else 0, self.not_before_ms)
         return due if due > now_ms else 0
 
-    def fields(self) -> list[str | bytes | int]:
+    def fields(self) -> list[str | int]:
         """Return names and values for `HSET`, in addition to those that the script itself writes."""
-        fields: list[str | bytes | int] = []
-        if self.priority != "normal":
-            fields += ["p", self.priority]
-        if self.request_id:
-            fields += ["h", self.request_id]
-        if self.trace.parent:
-            fields += ["tp", self.trace.parent]
-        if self.trace.state:
-            fields += ["ts", self.trace.state]
-        if self.has_uploads:
-            fields += ["up", 1]
-        if counted := counted_bytes(self.input) + self.upload_bytes:
-            fields += ["by", counted]
-        if self.ttl is not None:
-            fields += ["k", self.ttl]
-        if self.input_ttl is not None:
-            fields += ["it", self.input_ttl]
-        if self.tags:
-            fields += ["t", json.dumps(self.tags)]
-        if self.cancel_after_ms:
-            fields += ["ca", self.cancel_after_ms]
-        if self.retry_of:
-            fields += ["ro", self.retry_of]
-        if self.start_within_ms:
-            fields += ["sw", self.start_within_ms]
-        if self.unique:
-            fields += ["uk", self.unique]
-        if self.unique_for_ms:
-            fields += ["uf", self.unique_for_ms]
-        if self.webhook:
-            fields += ["wh", self.webhook]
-        if self.waits_for:
-            fields += ["dp", ",".join(self.waits_for)]
+        named: dict[str, str | int | None] = {
+            "p": self.priority if self.priority != "normal" else None,
+            "h": self.request_id,
+            "tp": self.trace.parent,
+            "ts": self.trace.state,
+            "up": int(self.has_uploads),
+            "by": counted_bytes(self.input) + self.upload_bytes,
+            "t": json.dumps(self.tags) if self.tags else None,
+            "ca": self.cancel_after_ms,
+            "ro": self.retry_of,
+            "sw": self.start_within_ms,
+            "lb": self.limit_scope,
+            "uk": self.unique,
+            "uf": self.unique_for_ms,
+            "wh": self.webhook,
+            "dp": ",".join(self.waits_for),
+        }
+        fields: list[str | int] = [part for name, value in named.items() if value for part in (name, value)]
+        for name, seconds in (("k", self.ttl), ("it", self.input_ttl)):
+            if seconds is not None:  # 0 counts
+                fields += [name, seconds]
         return fields
 
 

@@ -35,6 +35,8 @@ class Attempt:
     retries: int
     request_id: str
     trace: Trace = NO_TRACE
+    #: What its type's limit by a parameter counts it under; empty without such a limit.
+    limit_scope: str = ""
 
     @property
     def log_ids(self) -> dict[str, Any]:
@@ -175,7 +177,7 @@ class Tasks(Scripts):
 
     def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:
         """Claim a queued task. None means that it must not run (again, or yet): drop the message."""
-        limits = (throttle.max_running, throttle.per_minute, throttle.scope)
+        limits = (throttle.max_running, throttle.per_minute, throttle.kind)
         answer = self._call("claim_task", task_id, lease_token, self._config.lease_seconds * 1000, *limits)
         return None if answer is None else _attempt(lease_token, answer)
 
@@ -267,10 +269,10 @@ class Tasks(Scripts):
 
 def _attempt(lease_token: str, answer: Sequence[bytes]) -> Attempt:
     """Parse the answer of `attempt_of` in `lua/lib/attempt.lua`."""
-    task_id, task_type, owner, input_, deliveries, retries, request_id, parent, state = answer
+    task_id, task_type, owner, input_, deliveries, retries, request_id, parent, state, scope = answer
     names = task_id.decode(), lease_token, task_type.decode(), owner.decode()
     trace = parse_trace(parent.decode(), state.decode())
-    return Attempt(*names, input_, int(deliveries), int(retries), request_id.decode(), trace)
+    return Attempt(*names, input_, int(deliveries), int(retries), request_id.decode(), trace, scope.decode())
 
 
 def _fields(raw: Any) -> Fields:

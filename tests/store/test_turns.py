@@ -293,7 +293,8 @@ def test_a_submit_and_a_fetch_cost_the_same_with_any_number_of_owners(act: str, 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store: Store) -> None:
-    chance, waiting, held, throttle = random.Random(seed), set[str](), dict[str, str](), Throttle(max_running=2)
+    chance, waiting, held = random.Random(seed), set[str](), dict[str, str]()
+    throttles = Throttle(), Throttle(max_running=2), Throttle(max_running=2, by="x")
     running: list[str] = []
     for _ in range(400):
         step = chance.choice(
@@ -308,7 +309,7 @@ def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store
         elif step == "claim" and held:
             task_id = chance.choice(sorted(held))
             tag = held.pop(task_id)
-            if store.tasks.claim(task_id, "w/1", chance.choice([throttle, Throttle()])):
+            if store.tasks.claim(task_id, "w/1", chance.choice(throttles)):
                 waiting.discard(task_id)
                 running.append(task_id)
             store.leases.forget_message(tag)
@@ -333,5 +334,7 @@ def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store
         aside = store.redis.zcard(store.keys.throttled_in("default"))
         assert tickets + len(held) + aside == len(waiting) == store.queues.waiting(["default"])["default"]
         assert store.redis.zcard(store.keys.turns("default")) == tickets + len(held)
+        in_scope = [task_id for task_id in running if store.redis.hexists(store.keys.task(task_id), "lb")]
+        assert store.redis.zcard(store.keys.index("=", "divide", "running")) == len(in_scope)
     release_all(store)
     assert set(fetch_all(store)) == waiting - held.keys()

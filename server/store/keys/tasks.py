@@ -37,7 +37,9 @@ class TaskKeys(Prefixed):
     # -- indexes: sorted sets of task ids
 
     def index(self, owner: str, task_type: str, status: str) -> str:
-        """Ids of one type and status, in the order of submission: of all owners, or of one."""
+        """Ids of one type and status, in the order of submission: of all owners, or of one; running ones also of a
+        scope, see `lua/lib/throttle.lua`.
+        """
         return f"{self.prefix}index:{owner}:{task_type}:{status}"
 
     def tagged(self, owner: str, tag: str) -> str:
@@ -91,18 +93,23 @@ class TaskKeys(Prefixed):
         """Ids of a queue that are over a limit of their type, by time."""
         return f"{self.prefix}throttled_in:{queue}"
 
-    def throttled(self, task_type: str, owner: str) -> str:
-        """Ids of a type that are over a limit, by time: the limit of all owners, or of one."""
-        return f"{self.prefix}throttled:{task_type}:{owner}"
+    def throttled(self, task_type: str, scope: str) -> str:
+        """Ids of a type that are over a limit, by their turn, in a scope of the limit (see `lua/lib/throttle.lua`)."""
+        return f"{self.prefix}throttled:{task_type}:{scope}"
+
+    @property
+    def throttled_scopes(self) -> str:
+        """`<type>:<scope>` with tasks over a limit, by the time when maintenance looks at it."""
+        return f"{self.prefix}throttled_scopes"
 
     @property
     def throttles(self) -> str:
-        """A set of `<type>:<owner>` with tasks over a limit."""
+        """The same of an earlier release: a set."""
         return f"{self.prefix}throttles"
 
-    def starts(self, task_type: str, owner: str) -> str:
+    def starts(self, task_type: str, scope: str) -> str:
         """Attempts that started in the last minute, by time, for a limit per minute."""
-        return f"{self.prefix}starts:{task_type}:{owner}"
+        return f"{self.prefix}starts:{task_type}:{scope}"
 
     @property
     def due(self) -> str:

@@ -1,6 +1,6 @@
 -- Claim a task for an attempt: from `queued` to `running`, which counts the delivery. May be sent twice.
 -- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts per minute
--- (0: any), 'owner' if they apply to each owner.
+-- (0: any), their scope ('': the type, 'owner', or 'value': that of a parameter).
 -- Output: the data of `attempt_of`, or nil: drop the message. Publishes `running`, or `canceled` for a task that has
 -- not started within `start_within`.
 --- @include "attempt"
@@ -22,13 +22,13 @@ if record.s == 'queued' then
     throttle(id, record, now, '')
     return false
   end
-  local owner = ARGV[6] == 'owner' and record.o or ''
-  if room(now, record.n, owner, most, per_minute) <= 0 then
-    throttle(id, record, now, owner)
+  local scope = scope_of(id, record, ARGV[6])
+  if room(now, record.n, scope, most, per_minute) <= 0 then
+    throttle(id, record, now, scope)
     return false
   end
   start_attempt(id, record, token, now, ARGV[3])
-  if per_minute > 0 then note_start(now, record.n, owner, id .. ':' .. record.d) end
+  if per_minute > 0 then note_start(now, record.n, scope, id .. ':' .. record.d) end
 elseif record.s ~= 'running' or record.w ~= token then
   return false
 end

@@ -1,17 +1,16 @@
 -- Queue the throttled tasks of a type that its limit permits now, with their old turns in the queue. None while the type is
 -- paused. A paused queue of an external broker would deliver them all the same.
--- Input: type, owner ('': all), most at the same time (0: any), starts per minute (0: any), most of them now.
+-- Input: type, scope ('': all), most at the same time (0: any), starts per minute (0: any), most of them now.
 -- Output: the number of queued tasks. Publishes nothing: their status does not change.
 --- @include "clock"
 --- @include "pauses"
 --- @include "throttle"
 --- @include "when_full"
 allow_when_full()
-local task_type, owner = ARGV[1], ARGV[2]
-if is_paused('task', task_type) then return 0 end
-local throttled, group, now, released = keys.throttled(task_type, owner), group_of(task_type, owner), now_ms(), 0
-local free = math.min(tonumber(ARGV[5]), room(now, task_type, owner, tonumber(ARGV[3]), tonumber(ARGV[4])))
-while released < free do
+local task_type, scope, most = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local throttled, group, now, released = keys.throttled(task_type, scope), group_of(task_type, scope), now_ms(), 0
+local free = is_paused('task', task_type) and 0 or room(now, task_type, scope, tonumber(ARGV[3]), tonumber(ARGV[4]))
+while released < math.min(free, most) do
   local id, there = unpack(redis.call('ZPOPMIN', throttled))
   if not id then break end
   local status, queue, priority, turn = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p', 'tu'))
@@ -28,8 +27,11 @@ while released < free do
     released = released + 1
   end
 end
+local name = task_type .. ':' .. scope
 if redis.call('EXISTS', throttled) == 0 then
-  redis.call('SREM', keys.throttles, task_type .. ':' .. owner)
+  redis.call('ZREM', keys.throttled_scopes, name)
   redis.call('DEL', keys.turn(group), keys.turn_ends(group))
+else
+  redis.call('ZADD', keys.throttled_scopes, free > most and 0 or next_look(now, task_type, scope), name)
 end
 return released

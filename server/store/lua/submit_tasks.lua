@@ -193,6 +193,8 @@ local function move(task, id, most_ms)
   put_value(id, 'i', keys.input(id), task.input)
   redis.call('HSET', keys.task(id), 'u', due, 'by', size)
   redis.call('ZADD', keys.due, due, id)
+  local scope = field(task.fields, 'lb')
+  if scope then redis.call('HSET', keys.task(id), 'lb', scope) end
   if record[2] then redis.call('ZADD', keys.start_deadlines, due + record[2], id) end
   redis.call('PUBLISH', keys.task(id), 'scheduled')
   return 'moved ' .. id

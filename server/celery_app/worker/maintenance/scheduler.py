@@ -5,7 +5,7 @@ from functools import partial
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import run_each, until_done
 from server.services.schedules import fire_due
-from server.services.throttling import release_all
+from server.services.throttling import release_due
 from server.store import Store
 
 BATCH = 200  # tasks per step, so that the other steps get their turn
@@ -30,6 +30,6 @@ class Scheduler:
         return run_each(
             partial(until_done, partial(self._store.leases.enqueue_due, BATCH), BATCH),
             partial(until_done, partial(self._store.leases.cancel_overdue, BATCH), BATCH),
-            partial(release_all, self._store),
+            partial(release_due, self._store),
             partial(fire_due, self._store, MAX_SCHEDULES),
         )

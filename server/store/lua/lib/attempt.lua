@@ -42,10 +42,11 @@ end
 -- The fields of a record that an attempt needs.
 local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 'ts', 'tu') end
 
--- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate.
+-- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate,
+-- scope of its limits (see `throttle.lua`).
 local function attempt_of(id, record)
   local input = record.i or redis.call('GET', keys.input(id)) or '{}'
-  local origin = {record.h or '', record.tp or '', record.ts or ''}
+  local origin = {record.h or '', record.tp or '', record.ts or '', record.lb or ''}
   return {id, record.n, record.o, input, tostring(record.d), record.a or '0', unpack(origin)}
 end
 

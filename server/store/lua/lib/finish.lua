@@ -17,8 +17,7 @@ local function remove_from_queue(id, record)
   if redis.call('ZREM', keys.queued(record.q), id) == 1 then
     leave_turns(id, record.q, record.p or 'normal', record.o)
   elseif redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
-    redis.call('ZREM', keys.throttled(record.n, ''), id)
-    redis.call('ZREM', keys.throttled(record.n, record.o), id)
+    for _, scope in ipairs({'', record.o, record.lb}) do redis.call('ZREM', keys.throttled(record.n, scope), id) end
   end
 end
 

@@ -1,0 +1,184 @@
+"""Limits by a parameter (`limit_by`): a scope for each value, whose tasks wait apart from those of the others."""
+
+from dataclasses import replace
+
+import pytest
+from submitting import prepare
+from test_bounded import commands
+from test_turns import fetch, fetch_all
+
+from server.services.publish import store_and_publish
+from server.services.throttling import release_due
+from server.store import Store
+from server.store.leases import Throttle
+from server.store.record import Status, limit_scope
+from server.store.submit import SubmitRequest
+
+ONE = Throttle(max_running=1, by="x")
+
+
+def submit(store: Store, *accounts: object, owner: str = "alice") -> list[str]:
+    """Store tasks that are counted by these values; their ids."""
+    tasks = [replace(prepare(store, owner), limit_scope=limit_scope([account])) for account in accounts]
+    for at in range(0, len(tasks), 500):
+        store_and_publish(store, SubmitRequest(owner, tasks[at : at + 500]))
+    return [task.id for task in tasks]
+
+
+def claims(store: Store, ids: list[str], throttle: Throttle = ONE) -> list[bool]:
+    """Fetch and claim these tasks; whether each started."""
+    assert sorted(fetch_all(store)) == sorted(ids)
+    return [store.tasks.claim(task_id, "w/1", throttle) is not None for task_id in ids]
+
+
+def scoped_keys(store: Store) -> list[bytes]:
+    """The keys of scopes, of whatever kind."""
+    return [key for key in store.redis.keys("*") if b"throttled" in key or b"=" in key or b"type:" in key]
+
+
+def test_each_value_has_room_of_its_own_whoever_the_owners_are(store: Store) -> None:
+    ids = submit(store, 1, 1, 2) + submit(store, 1, 3, owner="bob")
+
+    assert claims(store, ids) == [True, False, True, False, True]
+    assert store.queues.waiting(["default"])["default"] == 2
+    assert store.leases.throttled() == [("divide", "=[1]")]
+
+
+@pytest.mark.parametrize("end", ["finish", "retry", "hand back", "crash", "lose", "cancel"])
+def test_however_an_attempt_ends_the_next_task_with_its_value_starts(end: str, store: Store) -> None:
+    first, second, other = submit(store, 1, 1, 2)
+    assert claims(store, [first, second, other]) == [True, False, True]
+    assert store.leases.due_scopes(10) == [], "nothing has made room"
+
+    if end == "finish":
+        store.tasks.finish(first, "w/1", Status.SUCCEEDED)
+    elif end == "retry":
+        store.tasks.schedule_retry(first, "w/1", 60, {"detail": ""})
+    elif end == "lose":
+        store.redis.zadd(store.keys.leases, {first: 1})
+        store.leases.release_expired(10)
+    elif end == "cancel":
+        assert store.tasks.cancel(first) is Status.CANCELING
+        assert store.leases.due_scopes(10) == [], "it still runs"
+        store.tasks.finish(first, "w/1", Status.CANCELED)
+    else:
+        store.leases.release(first, "w/1", crashed=end == "crash")
+    assert store.redis.zcard(store.keys.index("=[1]", "divide", "running")) == 0
+
+    assert store.leases.due_scopes(10) == [("divide", "=[1]")]
+    assert store.leases.release_throttled("divide", "=[1]", ONE, 1) == 1
+    waiting = fetch_all(store)
+    assert second in waiting
+    assert store.tasks.claim(second, "w/1", ONE) is not None
+    assert other not in waiting
+
+
+def test_the_next_one_waits_for_its_turn_and_a_canceled_one_costs_no_turn(store: Store) -> None:
+    ids = submit(store, *[1] * 4)
+    assert claims(store, ids) == [True, False, False, False]
+    store.tasks.cancel(ids[1])
+    store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
+
+    assert store.leases.release_throttled("divide", "=[1]", ONE, 10) == 1
+    store.tasks.cancel(ids[2])
+
+    assert store.leases.due_scopes(10) == [("divide", "=[1]")], "the slot that it had got is free"
+    assert store.leases.release_throttled("divide", "=[1]", ONE, 10) == 1
+    assert fetch_all(store) == ids[3:]
+
+
+def test_nothing_is_left_of_a_value(store: Store) -> None:
+    ids = submit(store, 1, 1, 1, 2)
+    assert claims(store, ids, Throttle(max_running=1, per_minute=1, by="x")) == [True, False, False, True]
+    for task_id in ids[1:3]:
+        store.tasks.cancel(task_id)
+    for task_id in (ids[0], ids[3]):
+        store.tasks.finish(task_id, "w/1", Status.SUCCEEDED)
+    release_due(store)
+
+    assert scoped_keys(store) == [key for key in store.redis.keys("*") if b"starts:" in key]
+    assert all(0 < store.redis.pttl(key) <= 60_000 for key in scoped_keys(store))
+
+
+def test_a_limit_per_minute_counts_by_the_value_and_is_looked_at_when_the_minute_is_over(store: Store) -> None:
+    throttle = Throttle(per_minute=1, by="x")
+    ids = submit(store, 1, 1, 2)
+    assert claims(store, ids, throttle) == [True, False, True]
+    store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
+    starts = store.keys.starts("divide", "=[1]")
+    [(_, started)] = store.redis.zrange(starts, 0, -1, withscores=True)
+
+    assert store.leases.due_scopes(10) == [("divide", "=[1]")]
+    assert store.leases.release_throttled("divide", "=[1]", throttle, 10) == 0
+    assert store.redis.zscore(store.keys.throttled_scopes, "divide:=[1]") <= started + 60_000
+    store.redis.delete(starts)
+    assert store.leases.release_throttled("divide", "=[1]", throttle, 10) == 1
+
+
+@pytest.mark.parametrize("after", [Throttle(), Throttle(max_running=1), Throttle(max_running=1, per_owner=True)])
+def test_a_deploy_may_change_the_kind_of_a_limit(after: Throttle, store: Store) -> None:
+    ids = submit(store, 1, 1)
+    assert claims(store, ids) == [True, False]
+
+    assert store.leases.release_throttled("divide", "=[1]", after, 10) == 1
+    assert claims(store, ids[1:], after) == [after == Throttle()]
+    for task_id in ids:
+        store.tasks.cancel(task_id)
+        store.tasks.finish(task_id, "w/1", Status.CANCELED)
+    store.leases.release_throttled("divide", "", after, 10)
+    store.leases.release_throttled("divide", "alice", after, 10)
+    assert scoped_keys(store) == []
+
+
+def test_tasks_of_a_release_without_the_limit_share_a_scope(store: Store) -> None:
+    old = [prepare(store) for _ in range(2)]
+    store_and_publish(store, SubmitRequest("alice", old))
+    ids = [task.id for task in old]
+
+    assert claims(store, ids) == [True, False]
+    store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
+    assert store.leases.due_scopes(10) == [("divide", "=")]
+    assert store.leases.release_throttled("divide", "=", ONE, 10) == 1
+
+
+def test_scopes_of_a_release_that_had_them_in_a_set_are_looked_at(store: Store) -> None:
+    [running, waiting] = submit(store, 1, 1)
+    assert claims(store, [running, waiting], Throttle(max_running=1)) == [True, False]
+    store.redis.delete(store.keys.throttled_scopes)
+    store.redis.sadd(store.keys.throttles, "divide:")
+
+    assert release_due(store) == 1, "the type has no limit here"
+    assert fetch(store) == waiting
+    assert store.redis.keys("*throttl*") == []
+
+
+def test_a_debounced_submit_is_counted_by_its_last_value(store: Store) -> None:
+    ids = []
+    for account in (1, 2):
+        task = prepare(store, delay=60, debounce="d-key", max_delay=60)
+        stored = store_and_publish(store, SubmitRequest("alice", [replace(task, limit_scope=limit_scope([account]))]))
+        ids.append(stored.existing.get(0, task.id))
+
+    assert ids[0] == ids[1]
+    assert store.redis.hget(store.keys.task(ids[0]), "lb") == b"=[2]"
+
+
+def test_it_costs_the_same_however_many_values_wait(store: Store) -> None:
+    found = []
+    for values in (20, 2_000):
+        store.redis.flushall()
+        ids = submit(store, *[account for account in range(values) for _ in range(2)])
+        assert claims(store, ids).count(False) == values
+        new, next_one = submit(store, "new", 7)
+        assert fetch(store) == new
+        assert fetch(store) == next_one
+        found.append(
+            [
+                commands(store, lambda new=new: store.tasks.claim(new, "w/1", ONE)),  # type: ignore[misc]
+                commands(store, lambda next_one=next_one: store.tasks.claim(next_one, "w/1", ONE)),  # type: ignore[misc]
+                commands(store, lambda ids=ids: store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)),  # type: ignore[misc]
+                commands(store, lambda: store.leases.release_throttled("divide", "=[0]", ONE, 1)),
+                commands(store, lambda: release_due(store)),
+            ]
+        )
+    assert found[0] == found[1]
