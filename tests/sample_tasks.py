@@ -288,7 +288,7 @@ def one_per_account(ctx: Context, account_id: int, seconds: float = 0.2) -> None
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0.05)
-        ctx.progress(message="running")
+        ctx.progress(0, 1)
 
 
 @task(per_minute=3)
