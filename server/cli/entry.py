@@ -4,6 +4,7 @@ Both are created on first use, so that a worker does not import Flask. The WSGI 
 `celery -A` would use it as its own.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,15 @@ def __getattr__(name: str) -> Any:
     makers = {"application": _make_application, "celery": _make_celery}
     if name not in makers:
         raise AttributeError(name)
+    collecting = gc.isenabled()
+    gc.disable()  # almost nothing that an import makes is garbage, and each search for it takes longer
     try:
         globals()[name] = makers[name]()
     except SettingsError as error:
         print(f"coatcheck: {error}", file=sys.stderr)
         sys.exit(3)  # Gunicorn takes a 3 for a failed start and stops; after another code it would try again forever
+    finally:
+        gc.freeze()  # a collection writes to each object that it looks at, and children would no longer share its page
+        if collecting:
+            gc.enable()
     return globals()[name]

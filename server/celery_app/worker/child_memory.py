@@ -40,8 +40,10 @@ _child = _Child()
 
 
 def set_up(limit: int) -> None:
-    """Note the size of a child that starts, and exclude what it has inherited from collections."""
-    gc.collect()
+    """Note the size of a child that starts, and exclude what it has inherited from collections.
+
+    Nothing is collected before: that would write to every object, and so copy the pages that the child shares.
+    """
     gc.freeze()
     _child.idle_bytes, _child.limit = kept_bytes(), limit
     renew_limit(limit)
