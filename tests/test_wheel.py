@@ -32,7 +32,8 @@ def pins() -> dict[str, Requirement]:
     """The requirements that are tested, by name."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     # Optional even in a clone, and tested where it is installed.
-    lines += [line for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if line.startswith("pyvips")]
+    optional = ("pyvips", "opentelemetry", "sentry")
+    lines += [line for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if line.startswith(optional)]
     return {found.name: found for line in lines if line and line[0] != "#" and (found := Requirement(line))}
 
 

@@ -52,7 +52,8 @@ class TelemetrySettings(TaskSettings):
 
 def _needs(value: str, module: str, extra: str) -> str:
     if value and not _is_installed(module):
-        raise ValueError(f"is set, but {module} is not installed: pip install 'coatcheck[{extra}]'")
+        how = f"pip install 'coatcheck[{extra}]', or add its packages to requirements.txt"
+        raise ValueError(f"is set, but {module} is not installed: {how} (docs/operating.md)")
     return value
 
 
