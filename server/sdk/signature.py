@@ -14,6 +14,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 import pydantic_core
@@ -24,6 +25,7 @@ from pydantic import (
     PrivateAttr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     create_model,
     model_validator,
 )
@@ -49,7 +51,12 @@ _FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 
 #: The return types of functions that yield.
 _ITERATORS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
-_PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
+
+#: The context of a validation that looks at one parameter, without `check`.
+_ALONE = object()
+
+#: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
+_PREFIX = "p_"
 
 
 class TaskInput(BaseModel):
@@ -143,11 +150,9 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
             uploads[name] = arity
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[name] = (annotation, default)
-    model = _model(label, function.__name__, fields, uploads)
+    model = _model(label, function.__name__, fields, uploads, check)
     _check_returns(label, returns)
     _check_returns(label, yields)
-    if check is not None:
-        model = _checked(model, tuple(fields), check)
     return Signature(model, context, uploads, tuple(fields), returns, yields)
 
 
@@ -186,12 +191,22 @@ def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any])
     return hints[name]
 
 
-def _model(label: str, title: str, fields: dict[str, tuple[Any, Any]], uploads: Mapping[str, Arity]) -> type[TaskInput]:
+def _model(
+    label: str,
+    title: str,
+    fields: dict[str, tuple[Any, Any]],
+    uploads: Mapping[str, Arity],
+    check: Callable[..., object] | None,
+) -> type[TaskInput]:
     made: dict[str, Any] = {
         _PREFIX + name: (annotation, Field(default, alias=name)) for name, (annotation, default) in fields.items()
     }
+    validators: Any = _validators(fields, check)
+    kind = {"title": title}
     try:
-        model: type[TaskInput] = create_model(title, __base__=TaskInput, __cls_kwargs__={"title": title}, **made)
+        model: type[TaskInput] = create_model(
+            title, __base__=TaskInput, __cls_kwargs__=kind, __validators__=validators, **made
+        )
         suits = _suits(model.model_json_schema(), uploads)
     except _UNSUITABLE:
         suits = False
@@ -215,16 +230,18 @@ def _has_type(schema: dict[str, Any]) -> bool:
     return bool(schema.keys() - {"title", "default", "description"})
 
 
-def _checked(model: type[TaskInput], names: tuple[str, ...], check: Callable[..., object]) -> type[TaskInput]:
-    """Add `check` to the model: its ValueError makes the input invalid."""
+def _validators(names: Iterable[str], check: Callable[..., object] | None) -> dict[str, Any]:
+    """Make `check` a part of the model: its ValueError makes the input invalid."""
+    if check is None:
+        return {}
+    names = tuple(names)
 
-    def fits_together(given: BaseModel) -> BaseModel:
-        check(**_arguments(given, names))
+    def fits_together(given: BaseModel, info: ValidationInfo) -> BaseModel:
+        if info.context is not _ALONE:
+            check(**_arguments(given, names))
         return given
 
-    validators: Any = {"fits_together": model_validator(mode="after")(fits_together)}
-    checked: type[TaskInput] = create_model(model.__name__, __base__=model, __validators__=validators)
-    return checked
+    return {"fits_together": model_validator(mode="after")(fits_together)}
 
 
 def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool) -> None:
@@ -247,7 +264,7 @@ def _check_defaults(label: str, model: type[TaskInput], fields: dict[str, tuple[
         if default is ...:
             continue
         try:
-            model.__pydantic_validator__.validate_assignment(given, _PREFIX + name, default)
+            model.__pydantic_validator__.validate_assignment(given, _PREFIX + name, default, context=_ALONE)
         except ValidationError as error:
             what = f"the default of the parameter {name!r} does not match its type: {error.errors()[0]['msg']}"
             raise TypeError(f"{label}: {what}") from None
@@ -271,9 +288,15 @@ def _schemas(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_returns(label: str, returns: Any) -> None:
     try:
-        TypeAdapter(returns).json_schema(mode="serialization")
+        _check_class(returns) if isinstance(returns, type) else TypeAdapter(returns).json_schema(mode="serialization")
     except _UNSUITABLE as error:
         raise TypeError(f"{label}: the return type cannot be represented in JSON ({returns!r})") from error
+
+
+@lru_cache(maxsize=64)
+def _check_class(returns: type) -> None:
+    """Fail if results of a class have no JSON Schema. Many tasks return the same class."""
+    TypeAdapter(returns).json_schema(mode="serialization")
 
 
 def _plain(annotation: Any) -> Any:

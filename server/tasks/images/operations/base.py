@@ -82,4 +82,6 @@ def _model(
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[key] = (parameter.annotation, default)
     title = "".join(part.capitalize() for part in name.split("_")) + "Operation"
-    return create_model(title, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), __doc__=summary, **fields)
+    # `image_pipeline` builds it as a part of its own model.
+    config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
+    return create_model(title, __config__=config, __doc__=summary, **fields)
