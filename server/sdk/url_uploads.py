@@ -12,8 +12,6 @@ from contextlib import ExitStack, contextmanager
 from email.message import Message
 from typing import Any, BinaryIO, cast
 
-import httpx
-
 from server.sdk.errors import TaskError
 from server.sdk.file_names import file_name, is_media_type
 from server.sdk.http import Answer, FetchError, Limits, request
@@ -76,6 +74,8 @@ def _filename(answer: Answer) -> str:
 
 
 def _last_segment(url: str) -> str:
+    import httpx  # noqa: PLC0415
+
     return file_name(httpx.URL(url).path) or UNNAMED
 
 

@@ -3,9 +3,10 @@
 import ipaddress
 import re
 import socket
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MAX_URL_LENGTH = 2048  # maximum length of a URL in characters
 NOT_PUBLIC = "The URL's host has no public address."
@@ -48,8 +49,14 @@ def is_allowed(address: Address, allow_private: bool) -> bool:
     return allow_private or (address.is_global and (address.version == 4 or address in _GLOBAL_V6))
 
 
-def check_url(url: str, *, allow_private: bool) -> httpx.URL:
-    """Parse a client's URL, or raise FetchError if it is no address that clients may use. Connects to nothing."""
+def check_url(url: str, *, allow_private: bool) -> "httpx.URL":
+    """Parse and check a client's URL, without a connection.
+
+    Raises:
+        FetchError: `refused`, because of its scheme, a user name, its length, or an address that is not public.
+    """
+    import httpx  # noqa: PLC0415
+
     if len(url) > MAX_URL_LENGTH:
         raise FetchError("refused", f"A URL has {MAX_URL_LENGTH} characters at most.")
     try:
