@@ -192,12 +192,10 @@ def batch_status(batch: Batch, counts: Mapping[str, int], prefix: str) -> BatchS
     return BatchStatus.model_validate(batch_counts(batch, counts).model_dump() | fields)
 
 
-def _progress(record: Record) -> Progress | None:
+def _progress(last_report: Mapping[str, Any], status: Status) -> Progress:
     """The last report. A function that has succeeded has done all of it, whatever it reported last."""
-    if record.progress is None:
-        return None
-    last = Progress.model_validate(record.progress)
-    return last.model_copy(update={"done": last.total, "percent": 100}) if record.status is Status.SUCCEEDED else last
+    last = Progress.model_validate(last_report)
+    return last.model_copy(update={"done": last.total, "percent": 100}) if status is Status.SUCCEEDED else last
 
 
 def failure_object(error: Mapping[str, str], prefix: str) -> Failure:
@@ -224,19 +222,20 @@ def status_object(record: Record, position: int | None, prefix: str) -> TaskStat
 
 def status_json(record: Record, position: int | None, prefix: str) -> bytes:
     """The status object as JSON: the fields of `TaskStatus`. `position` is the place in the queue, where 1 is next."""
-    base = f"{_quoted(prefix)[1:-1]}/tasks/{record.id}"
-    progress, error = _progress(record), None if record.error is None else failure_object(record.error, prefix)
-    text = (
-        f'{{"task_id":"{record.id}","task":{_quoted(record.task_type)},{_STATES[record.status]}'
-        f',"progress":{_json(progress)},"submitted_at":{_moment(record.submitted_ms)}'
-        f',"started_at":{_moment(record.started_ms)},"finished_at":{_moment(record.finished_ms)}'
-        f',"expires_at":{_moment(record.expires_ms)},"deliveries":{record.deliveries},"retries":{record.retries}'
-        f',"queue":{{"name":{_quoted(record.queue)},"position":{position or "null"}}}'
-        f',"tags":{_json(record.tags) if record.tags else "[]"},"error":{_json(error)}'
-        f',"links":{{"status":"{base}","result":"{base}/result","events":"{base}/events","cancel":"{base}/cancel"}}'
-    )
+    base = f"{prefix and _quoted(prefix)[1:-1]}/tasks/{record.id}"
+    error = None if record.error is None else failure_object(record.error, prefix)
     optional = _optional(record)
-    return f"{text},{_json(optional)[1:]}".encode() if optional else (text + "}").encode()
+    return (
+        f'{{"task_id":"{record.id}","task":{_quoted(record.task_type)},{_STATES[record.status]}'
+        f',"progress":{"null" if record.progress is None else _json(_progress(record.progress, record.status))}'
+        f',"submitted_at":{_moment(record.submitted_ms)},"started_at":{_moment(record.started_ms)}'
+        f',"finished_at":{_moment(record.finished_ms)},"expires_at":{_moment(record.expires_ms)}'
+        f',"deliveries":{record.deliveries},"retries":{record.retries}'
+        f',"queue":{{"name":{_quoted(record.queue)},"position":{position or "null"}}}'
+        f',"tags":{_json(record.tags) if record.tags else "[]"},"error":{"null" if error is None else _json(error)}'
+        f',"links":{{"status":"{base}","result":"{base}/result","events":"{base}/events","cancel":"{base}/cancel"}}'
+        f"{',' + _json(optional)[1:] if optional else '}'}"
+    ).encode()
 
 
 def _optional(record: Record) -> dict[str, Any]:
@@ -265,7 +264,7 @@ _STATES = {
 
 
 def _json(value: Any) -> str:
-    return "null" if value is None else pydantic_core.to_json(value, inf_nan_mode="null").decode()
+    return pydantic_core.to_json(value, inf_nan_mode="null").decode()
 
 
 @lru_cache(maxsize=1024)
@@ -274,7 +273,9 @@ def _quoted(text: str) -> str:
     return _json(text)
 
 
+@lru_cache(maxsize=1024)
 def _moment(milliseconds: int | None) -> str:
+    """A time as JSON. Tasks of a batch have the same ones."""
     return "null" if milliseconds is None else f'"{timestamp(milliseconds)}"'
 
 

@@ -1,7 +1,7 @@
 """The status, and the results, of up to 500 tasks in one request."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from flask import Response, g
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
 from server.services.status import status_json
+from server.store import Store
 from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.read import read_json
@@ -109,28 +110,39 @@ def _look(held: ParkedRequest | None) -> tuple[Response, bool]:
         settled = left == 0 or (g.query.until == "any" and left < len(g.watched))
         if not settled and not held.over:
             return held.first, False
-    owner = None if caller().is_admin else caller().owner
-    found = store().tasks.get_many_with_position(g.query.task_ids)
-    records = [each if each and owner in (None, each.owner) else None for each in found]
-    unfinished = [each for each in records if each and not each.status.done]
+    response, unfinished = _answer()
     if held is None:
-        g.watched = tuple({each.id: None for each in unfinished})
-    return _answer(records, unfinished), settled or not unfinished
+        g.watched = tuple(dict.fromkeys(unfinished))
+    return response, settled or not unfinished
 
 
-def _answer(records: Sequence[Record | None], unfinished: Sequence[Record]) -> Response:
-    results: dict[str, bytes | None] = {}
+def _answer() -> tuple[Response, list[str]]:
+    """The answer, and the tasks that have not ended. One record is read after the other, not all into memory first."""
+    here, owner, base = store(), None if caller().is_admin else caller().owner, prefix()
+    found: Iterable[Record | None] = here.tasks.get_many_with_position(g.query.task_ids)
+    results: Mapping[str, bytes | None] = {}
     if "result" in g.query.include:
-        ended = [each for each in records if each and each.status is Status.SUCCEEDED]
-        results = dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
-    secret = b"" if all(records) else store().read_secret()
-    before = prefix()
-    tasks = [
-        _found(record, results.get(record.id), before) if record else _missing(task_id, secret)
-        for task_id, record in zip(g.query.task_ids, records, strict=True)
-    ]
-    headers = {"Retry-After": _retry_after(unfinished)} if unfinished else {}
-    return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers)
+        found = list(found)
+        results = _results([each for each in found if each and owner in (None, each.owner)])
+    secret, soonest = b"", _RetryAfter(here, g.query.until)
+    tasks: list[bytes] = []
+    unfinished: list[str] = []
+    for task_id, record in zip(g.query.task_ids, found, strict=True):
+        if record is None or owner not in (None, record.owner):
+            secret = secret or here.read_secret()
+            tasks.append(_missing(task_id, secret))
+            continue
+        tasks.append(_found(record, results.get(task_id), base))
+        if not record.status.done:
+            unfinished.append(task_id)
+            soonest.add(record)
+    headers = {"Retry-After": str(soonest.seconds)} if unfinished else {}
+    return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers), unfinished
+
+
+def _results(records: Sequence[Record]) -> dict[str, bytes | None]:
+    ended = [each for each in records if each.status is Status.SUCCEEDED]
+    return dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
 
 
 def _found(record: Record, result: bytes | None, before: str) -> bytes:
@@ -139,16 +151,19 @@ def _found(record: Record, result: bytes | None, before: str) -> bytes:
     return status_with_result(record, record.position, result, before)
 
 
-def _retry_after(unfinished: Sequence[Record]) -> str:
-    """When the first, or the last of them will probably have changed. The limits of a wait end the search."""
-    here, clock = store(), store().clock
-    outermost, limit = (min, MIN_RETRY_AFTER) if g.query.until == "any" else (max, MAX_RETRY_AFTER)
-    seconds = MIN_RETRY_AFTER + MAX_RETRY_AFTER - limit
-    for each in unfinished:
-        seconds = outermost(seconds, retry_after(each, seconds_to_start(here, each, each.position), clock))
-        if seconds == limit:
-            break
-    return str(seconds)
+class _RetryAfter:
+    """When the first, or the last of several tasks will probably have changed."""
+
+    def __init__(self, here: Store, until: str) -> None:
+        self._store = here
+        self._outermost, self._limit = (min, MIN_RETRY_AFTER) if until == "any" else (max, MAX_RETRY_AFTER)
+        self.seconds = MIN_RETRY_AFTER + MAX_RETRY_AFTER - self._limit
+
+    def add(self, record: Record) -> None:
+        """Take an unfinished task into account, unless the limit of a wait is reached."""
+        if self.seconds != self._limit:
+            to_start = seconds_to_start(self._store, record, record.position)
+            self.seconds = self._outermost(self.seconds, retry_after(record, to_start, self._store.clock))
 
 
 def _missing(task_id: str, secret: bytes) -> bytes:
