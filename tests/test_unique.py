@@ -414,4 +414,9 @@ def test_a_wrong_option_is_refused_by_its_name(service: Service, query: str, nam
 @pytest.mark.parametrize("query", ["unique_for=3", "on_conflict=reject"])
 def test_options_of_unique_without_a_key_are_refused(service: Service, query: str) -> None:
     answer = service.http.post(f"/tasks/ledgered?{query}", json={})
-    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["unique"])
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "unique"])
+
+    name, value = query.split("=")
+    item = {"task": "ledgered", "options": {name: float(value) if name == "unique_for" else value}}
+    [refused] = service.http.post("/batches", json={"items": [item]}).json()["items"]
+    assert refused["problem"]["errors"][0]["loc"] == ["options", "unique"]

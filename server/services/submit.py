@@ -46,7 +46,9 @@ class Submission:
         options: Options | None = None,
         key: IdempotencyKey | None = None,
         trace: Trace = NO_TRACE,
+        place: str = "options",
     ) -> None:
+        """`place` is the location of the options that an error names, as in `parse_options`."""
         self.store = store
         self.definition = definition
         self.task_id = ids.new(owner, store.secret, store.clock.now_ns())
@@ -55,6 +57,7 @@ class Submission:
         self._request_id = request_id
         self._trace = trace
         self._options = options or Options()
+        self._place = place
         if key and key.owner != owner:  # an admin's, for another owner's task
             key = replace(key, owner=owner, text=f"{key.owner} {key.text}")
         self._key = key
@@ -144,12 +147,15 @@ class Submission:
         options, definition = self._options, self.definition
         if options.debounce:
             if definition.uploads or definition.unique:
-                raise _unsuitable("debounce", f"{definition.name} has uploads, or is unique by its parameters")
+                raise self._unsuitable("debounce", f"{definition.name} has uploads, or is unique by its parameters")
             return options.debounce, f"debounce {int(options.max_delay * 1000)}"
         unique = options.unique or definition.unique_key(given)
         if not unique and (options.unique_for or options.on_conflict):
-            raise _unsuitable("unique", "unique_for and on_conflict need it")
+            raise self._unsuitable("unique", "unique_for and on_conflict need it")
         return unique, (options.on_conflict or "return") if unique else ""
+
+    def _unsuitable(self, option: str, why: str) -> InvalidInput:
+        return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [self._place, option], "msg": why}])
 
     def _existing(self, task_id: str, unfinished: int) -> Accepted:
         """The task that has the key of this one: the same answer as for a new task."""
@@ -170,6 +176,5 @@ class Submission:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
 
-
-def _unsuitable(option: str, why: str) -> InvalidInput:
-    return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [option], "msg": why}])
+    def _replayed(self, task_id: str) -> Record:
+        return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)

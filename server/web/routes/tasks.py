@@ -72,7 +72,7 @@ def submit(name: str) -> Response:
 def _submit(name: str) -> Response:
     who = require_submit()
     options, key = read_options(), read_key(who)
-    with Submission(store(), definition(name), who.owner, g.request_id, options, key, g.trace) as submission:
+    with Submission(store(), definition(name), who.owner, g.request_id, options, key, g.trace, "query") as submission:
         ticket = submission.submit(read_input(submission))
     g.task_id = ticket.record.id
     return accepted(ticket)
