@@ -1,6 +1,7 @@
 """Lists of tasks, and bulk calls for all tasks that match a filter."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> Non
     assert {service.status(each)["status"] for each in matching} == {"canceled"}
     assert service.status(spared[0])["status"] == "scheduled"
     service.http.post("/bulk/cancel", params={"tag": other})
+
+
+def test_a_task_is_counted_by_one_of_several_bulk_cancels_at_a_time(service: Service) -> None:
+    tag = uuid.uuid4().hex
+    batch(service, 300, tag, options={"tag": [tag], "delay": 60})
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(service.http.post, "/bulk/cancel", params={"tag": tag}) for _ in range(4)]
+    assert sum(call.result().json()["canceled"] for call in calls) == 300
 
 
 def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:

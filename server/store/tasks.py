@@ -251,7 +251,7 @@ class Tasks(Scripts):
         return bool(self._call("schedule_retry", task_id, lease_token, wait, json.dumps(error), report))
 
     def cancel(self, task_id: str) -> Status | None:
-        """Cancel a task, or ask it to stop. Return its new status, or None if it does not exist."""
+        """Cancel a task, or ask it to stop. Return its new status, or None if this call has changed nothing."""
         answer: bytes | None = self._call("cancel_task", task_id)
         return Status(answer.decode()) if answer else None
 

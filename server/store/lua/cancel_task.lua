@@ -1,5 +1,5 @@
 -- Cancel a waiting task, or ask a running one to stop.
--- Input: id. Output: the new status, or nil if there is no record. Publishes the status.
+-- Input: id. Output: the new status, or nil if this call has changed nothing. Publishes the status.
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"
@@ -15,4 +15,3 @@ if record.s == 'running' then
   set_status(id, record, 'canceling')
   return 'canceling'
 end
-return record.s

@@ -165,9 +165,9 @@ def _result(record: Record) -> Response:
 def cancel(task_id: str) -> Response:
     require_submit()
     record = find(task_id)
-    g.audit_count = int(not record.status.done)
+    g.audit_count = 0
     if not record.status.done:
-        store().tasks.cancel(task_id)
+        g.audit_count = int(store().tasks.cancel(task_id) is not None)
         record = find(task_id)
     return status_answer(record)
 

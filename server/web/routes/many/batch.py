@@ -240,9 +240,7 @@ def cancel_batch(batch_id: str) -> Response:
     require_submit()
     batch = find_batch(batch_id)
     unfinished = [each.id for each in _records(batch) if not each.status.done and each.status is not Status.CANCELING]
-    g.audit_count = len(unfinished)
-    for task_id in unfinished:
-        store().tasks.cancel(task_id)
+    g.audit_count = sum(store().tasks.cancel(task_id) is not None for task_id in unfinished)
     return json_answer(_status(batch))
 
 

@@ -62,8 +62,11 @@ class BulkRetried(_Bulk):
 #: Maximum number of tasks per request, so that it ends before a router times out. `next` continues.
 MAX_CANCELED, MAX_RETRIED = 5_000, 500
 
-_SAMPLE = 3  # tasks of a dry run's sample
-Outcomes = Sequence[object]  # the outcome of each task in order, or of the first ones
+#: Tasks of a dry run's sample.
+_SAMPLE = 3
+
+#: The outcome of each task in order, or of the first ones: a status or an id, an error, or None if nothing has changed.
+Outcomes = Sequence[object]
 
 
 @route.post(
@@ -135,7 +138,7 @@ def _bulk(
     pairs = handled(records, act(records))
     if len(pairs) < len(records):
         cursor = records[len(pairs) - 1].id
-    g.audit_count = done = sum(not isinstance(each, CoatcheckError) for _, each in pairs)
+    g.audit_count = done = sum(isinstance(each, str) for _, each in pairs)
     following = cursor and prefix() + next_page(request.path, cursor, "again")
     body = {word: done, "refused": refusals(pairs), "more": following is not None, "next": following}
     return json_answer(answer.model_validate(body))
