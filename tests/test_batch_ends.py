@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -303,14 +304,34 @@ def test_a_batch_of_refused_items_calls_its_webhook_too(open_service: Service) -
 
 
 def test_the_webhook_of_a_batch_is_tried_again_until_it_arrives(open_service: Service) -> None:
-    with Receiver(503, 204).listening() as receiver:
+    def webhook() -> dict[str, Any]:
+        found: dict[str, Any] = open_service.http.get(f"/batches/{batch_id}/webhook").json()
+        return found
+
+    with Receiver(503, 500, 204).listening() as receiver:
         batch_id = batch_of(open_service, GOOD, webhook=receiver.url)
-        receiver.wait()
-        eventually(lambda: open_service.store.webhooks.attempts(batch_id))
+        eventually(lambda: [each["status"] for each in webhook()["tries"]] == [503])
         make_due(open_service, batch_id)
-        receiver.wait(2)
+        eventually(lambda: [each["status"] for each in webhook()["tries"]] == [503, 500])
         assert receiver.got[0][1] == receiver.got[1][1]
-        eventually(lambda: len(open_service.store.webhooks.attempts(batch_id)) == 2)
+
+        failing = open_service.http.get("/webhook-receivers").json()["receivers"]
+        [found] = [each for each in failing if each["host"] == urlsplit(receiver.url).netloc]
+        assert (found["pending"], found["last_try"]["status"], found["sample"]) == (1, 500, batch_id)
+        assert (webhook()["batch_id"], webhook()["status"]) == (batch_id, "pending")
+        assert open_service.http.post(found["href"]).status_code == 202
+        eventually(lambda: webhook()["status"] == "delivered")
+        assert found["host"] not in open_service.http.get("/webhook-receivers").text
+
+
+def test_a_webhook_that_a_batch_does_not_have_yet_or_at_all_is_not_sent_again(open_service: Service) -> None:
+    unfinished = batch_of(open_service, LATER, webhook="http://127.0.0.1:9/")
+    address = f"/batches/{unfinished}/webhook"
+    assert open_service.http.get(address).json()["status"] == "waiting"
+    assert open_service.http.post(address).status_code == 409
+    open_service.redis.client.hdel(open_service.keys.batch(unfinished), "wh")  # so that it is not called at its end
+    open_service.http.post(f"/batches/{unfinished}/cancel")
+    assert [open_service.http.request(method, address).status_code for method in ("GET", "POST")] == [404, 404]
 
 
 def test_a_webhook_that_is_not_allowed_refuses_the_batch(service: Service) -> None:

@@ -75,10 +75,12 @@ def test_a_webhook_continues_the_trace(behind: Service) -> None:
     with Receiver().listening() as receiver:
         submitted(behind, TRACED, f"?webhook={receiver.url}")
         submitted(behind, {}, f"?webhook={receiver.url}")
-        receiver.wait(2)
-    headers = [each for each, _ in receiver.got]
-    traced = [each for each in headers if "traceparent" in each]
-    assert [(each["traceparent"], each["tracestate"]) for each in traced] == [(PARENT, STATE)]
+        items = {"items": [{"task": "writes_lines"}]}
+        for headers in (TRACED, {}):
+            behind.http.post("/batches", json=items, params={"webhook": receiver.url}, headers=headers)
+        receiver.wait(4)
+    traced = [each for each, _ in receiver.got if "traceparent" in each]
+    assert [(each["traceparent"], each["tracestate"]) for each in traced] == [(PARENT, STATE)] * 2
 
 
 @pytest.mark.parametrize(

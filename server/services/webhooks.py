@@ -69,7 +69,7 @@ def message_of(store: Store, some_id: str) -> Message | None:
     data = batch_status(batch, store.listing.count_by_status(batch.task_ids), prefix).as_json()
     moment = timestamp(batch.finished_ms or store.clock.now_ms()).encode()
     body = b'{"type":"batch.ended","timestamp":"%s","data":%s}' % (moment, data)
-    return Message(some_id, batch.owner, batch.webhook, body)
+    return Message(some_id, batch.owner, batch.webhook, body, batch.request_id, batch.trace)
 
 
 def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private: bool) -> DeliveryAttempt:

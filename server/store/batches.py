@@ -5,7 +5,7 @@ A batch is a hash:
     o owner     ids of its tasks, or the word of an answer in place of an id     at numbers of these items ('': all)
     left tasks that have not ended      f its end (ms since 1970)      life seconds for which it is kept after its end
     bad how many items had another problem      problems these (compressed JSON)
-    wh webhook (URL)      wt its deliveries (JSON)
+    wh webhook (URL)      wt its deliveries (JSON)      h request id      tp traceparent, ts tracestate of the request
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.logs.trace import NO_TRACE, Trace
 from server.store.errors import CoatcheckError
 from server.store.lua import Scripts
 from server.store.submit import refusal
@@ -44,6 +45,9 @@ class Batch:
     bad: int = 0
     webhook: str = ""
     finished_ms: int | None = None
+    #: Those of a batch with a webhook.
+    request_id: str = ""
+    trace: Trace = NO_TRACE
 
     @property
     def task_ids(self) -> list[str]:
@@ -54,11 +58,14 @@ class Batch:
 class Batches(Scripts):
     """Reads batches. `Submits` stores them with their tasks."""
 
-    def announce(self, batch_id: str, webhook: str, problems: Mapping[int, dict[str, Any]]) -> None:
+    def announce(
+        self, batch_id: str, webhook: str, problems: Mapping[int, dict[str, Any]], request_id: str, trace: Trace
+    ) -> None:
         """Store what a batch has beyond its tasks, before these are stored."""
         fields: dict[str, bytes | str] = {}
         if webhook:
-            fields["wh"] = webhook
+            all_fields = {"wh": webhook, "h": request_id, "tp": trace.parent, "ts": trace.state}
+            fields |= {name: value for name, value in all_fields.items() if value}
         if problems:
             fields |= {"bad": str(len(problems)), "problems": _packed(problems)}
         if fields:
@@ -69,13 +76,14 @@ class Batches(Scripts):
 
     def get(self, batch_id: str) -> Batch | None:
         """Return a batch, or None."""
-        names = ("o", "ids", "at", "bad", "wh", "f")
-        owner, ids, at, bad, webhook, finished = self.redis.hmget(self.keys.batch(batch_id), *names)
+        names = ("o", "ids", "at", "bad", "f", "wh", "h", "tp", "ts")
+        owner, ids, at, bad, finished, *texts = self.redis.hmget(self.keys.batch(batch_id), *names)
         if owner is None:
             return None
         lines = ids.decode().split(",") if ids else []
         lines_at = dict(zip(map(int, at.split(b",")) if at else range(len(lines)), lines, strict=True))
         limit = self._config.max_waiting_per_owner
+        webhook, request_id, parent, state = ((text or b"").decode() for text in texts)
         refusals = {
             place: refusal(line or "owner-full", limit, self._config)  # '' in a batch of an earlier release
             for place, line in lines_at.items()
@@ -87,8 +95,10 @@ class Batches(Scripts):
             {place: line[-_ID:] for place, line in lines_at.items() if refusals[place] is None},
             {place: error for place, error in refusals.items() if error is not None},
             int(bad or 0),
-            (webhook or b"").decode(),
+            webhook,
             int(finished) if finished else None,
+            request_id,
+            Trace(parent, state),
         )
 
     def problems(self, batch_id: str) -> dict[int, dict[str, Any]]:

@@ -7,7 +7,7 @@ crash can separate an end from its webhook. The attempts are stored in the recor
 import base64
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,22 @@ class DeliveryAttempt:
         return self.succeeded or self.status == 410
 
 
+@dataclass(frozen=True, slots=True)
+class PendingWebhook:
+    """A webhook of a task or a batch that is not delivered yet, and when it is due (ms since 1970)."""
+
+    id: str
+    of_batch: bool
+    url: str
+    attempts: list[DeliveryAttempt]
+    next_ms: int
+
+    @property
+    def path(self) -> str:
+        """Return the path of its task or batch."""
+        return f"/batches/{self.id}" if self.of_batch else f"/tasks/{self.id}"
+
+
 class Webhooks(Scripts):
     """Leases due webhooks, and records their attempts."""
 
@@ -69,33 +85,43 @@ class Webhooks(Scripts):
         kept = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
         return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait, outcome))
 
-    def send_again(self, task_id: str) -> bool:
-        """Make the webhook of an ended task due now. Return False if it has none, or the task has not ended."""
-        return bool(self._call("send_webhook_again", task_id))
+    def send_again(self, some_id: str) -> bool:
+        """Make the webhook of an ended task or batch due now. Return False if it has none, or has not ended."""
+        return bool(self._call("send_webhook_again", some_id))
 
-    def pending(self, most: int) -> dict[str, int]:
-        """Return the tasks with an undelivered webhook, and when it is due (ms since 1970), the first ones first."""
+    def pending(self, most: int) -> list[PendingWebhook]:
+        """Return the undelivered webhooks with their attempts, those that are due first, in two round trips."""
         due = self.redis.zrange(self.keys.webhooks, 0, most - 1, withscores=True)
-        return {task_id.decode(): int(score) for task_id, score in due}
+        ids = [some_id.decode() for some_id, _ in due]
+        found = []
+        for some_id, (_, score), (url, tries, of_batch) in zip(ids, due, self._read(ids), strict=True):
+            if url is not None:
+                found.append(PendingWebhook(some_id, of_batch, url.decode(), _attempts(tries), int(score)))
+        return found
 
-    def attempts(self, task_id: str) -> list[DeliveryAttempt]:
-        """Return the attempts so far, oldest first."""
-        return self.attempts_of([task_id])[0]
+    def attempts(self, some_id: str) -> list[DeliveryAttempt]:
+        """Return the attempts for a task or a batch so far, oldest first."""
+        [(_, tries, _)] = self._read([some_id])
+        return _attempts(tries)
 
-    def attempts_of(self, task_ids: Iterable[str]) -> list[list[DeliveryAttempt]]:
-        """Return the attempts of each task or batch so far, oldest first, in one round trip."""
+    def _read(self, ids: Sequence[str]) -> list[tuple[bytes | None, bytes | None, bool]]:
+        """Read URL and attempts of each task or batch, and whether it is a batch."""
         with self.redis.pipeline(transaction=False) as pipe:
-            for task_id in task_ids:
-                pipe.hget(self.keys.task(task_id), "wt")
-                pipe.hget(self.keys.batch(task_id), "wt")
-            kept = pipe.execute()
-        texts = [of_task or of_batch or "[]" for of_task, of_batch in zip(kept[::2], kept[1::2], strict=True)]
-        return [[DeliveryAttempt(**each) for each in json.loads(text)] for text in texts]
+            for some_id in ids:
+                pipe.hmget(self.keys.task(some_id), "wh", "wt")
+                pipe.hmget(self.keys.batch(some_id), "wh", "wt")
+            read = pipe.execute()
+        pairs = zip(read[::2], read[1::2], strict=True)
+        return [(*of_batch, True) if of_task[0] is None else (*of_task, False) for of_task, of_batch in pairs]
 
     def next_ms(self, task_id: str) -> int | None:
         """Return the time of the next attempt, in ms since 1970; None if there is none."""
         score = self.redis.zscore(self.keys.webhooks, task_id)
         return None if score is None else int(score)
+
+
+def _attempts(text: bytes | None) -> list[DeliveryAttempt]:
+    return [DeliveryAttempt(**each) for each in json.loads(text)] if text else []
 
 
 PREFIX = "whsec_"

@@ -36,7 +36,7 @@ ACTIONS: Mapping[str, str] = {
 #: Endpoints that change something and are not recorded: they make tasks or webhooks, or sign in.
 NOT_AUDITED = frozenset(
     {"api.submit", "batches.submit_batch", "task_query.query_tasks", "schedules.run_schedule", "webhooks.send_again"}
-    | {"ui.run_plain", "ui.sign_in", "ui.sign_out"}
+    | {"webhooks.send_batch_again", "ui.run_plain", "ui.sign_in", "ui.sign_out"}
 )
 
 _MAX_FILTER = 1000  # characters of a filter that are stored

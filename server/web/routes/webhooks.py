@@ -1,20 +1,23 @@
-"""The deliveries of a task's webhook, and the secret that signs webhooks."""
+"""The deliveries of the webhook of a task or a batch, and the secret that signs webhooks."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field
 
 from server.services.receivers import MAX_LOOKED_AT, Receiver, failing
 from server.services.status import timestamp
+from server.store.batches import Batch
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
+from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import require_admin, require_submit
 from server.web.openapi.answers import CACHED, OF_TASK, UNCHANGED, found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
+from server.web.routes.many.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
@@ -33,16 +36,25 @@ class WebhookTry(WireObject):
     ms: int = Field(description="The duration in milliseconds.")
 
 
-class WebhookDelivery(WireObject):
-    """The state of a task's webhook."""
-
-    task_id: str = Field(json_schema_extra={"format": "uuid"})
+class _Delivery(WireObject):
     url: str
     status: DeliveryStatus = Field(
-        description="`waiting` for the task's end, `pending` until an attempt succeeds or none is left."
+        description="`waiting` for the end, `pending` until an attempt succeeds or none is left."
     )
     next_try_at: str | None = Field(json_schema_extra=MOMENT)
     tries: list[WebhookTry]
+
+
+class WebhookDelivery(_Delivery):
+    """The state of a task's webhook."""
+
+    task_id: str = Field(json_schema_extra={"format": "uuid"})
+
+
+class BatchWebhookDelivery(_Delivery):
+    """The state of a batch's webhook."""
+
+    batch_id: str = Field(json_schema_extra={"format": "uuid"})
 
 
 class WebhookReceiver(WireObject):
@@ -52,7 +64,8 @@ class WebhookReceiver(WireObject):
     pending: int = Field(description="Webhooks that are still to be delivered.")
     last_try: WebhookTry
     next_try_at: str | None = Field(json_schema_extra=MOMENT)
-    sample: str = Field(json_schema_extra={"format": "uuid"}, description="A task with such a webhook.")
+    sample: str = Field(json_schema_extra={"format": "uuid"}, description="A task or a batch with such a webhook.")
+    href: str = Field(description="The webhook of the sample: GET lists its attempts, POST sends it again.")
 
 
 class WebhookReceivers(WireObject):
@@ -109,6 +122,41 @@ def send_again(task_id: str) -> Response:
 
 
 @route.get(
+    "/batches/<batch_id>/webhook",
+    "get_batch_webhook",
+    "webhooks",
+    "The attempts to deliver a batch's webhook",
+    (found(BatchWebhookDelivery, "The attempts, and when the next one is due."), UNCHANGED),
+    description="404 (`not-found`) for a batch that was submitted without one.",
+    parameters=("batch_id", "If-None-Match"),
+    problems=(*OF_BATCH, "not-found"),
+)
+def batch_tries(batch_id: str) -> Response:
+    """List the attempts to deliver a batch's webhook, and when the next one is due."""
+    return json_answer(_batch_delivery(_batch_with_webhook(batch_id)))
+
+
+@route.post(
+    "/batches/<batch_id>/webhook",
+    "send_batch_webhook",
+    "webhooks",
+    "Deliver a batch's webhook again",
+    (Answer(202, "It is due now, whatever came of it before.", json_of(BatchWebhookDelivery)),),
+    Access.SUBMIT,
+    "404 (`not-found`) for a batch that was submitted without one.",
+    parameters=("batch_id",),
+    problems=(*OF_BATCH, "not-found", "task-not-done"),
+)
+def send_batch_again(batch_id: str) -> Response:
+    """Make the webhook of an ended batch due now."""
+    require_submit()
+    batch = _batch_with_webhook(batch_id)
+    if not store().webhooks.send_again(batch_id):
+        raise Problem("task-not-done", "The batch has tasks that have not ended.")
+    return json_answer(_batch_delivery(batch), 202)
+
+
+@route.get(
     "/webhook-receivers",
     "list_webhook_receivers",
     "webhooks",
@@ -125,13 +173,14 @@ def receivers() -> Response:
 
 
 def _receiver(found_one: Receiver) -> WebhookReceiver:
-    last = found_one.last
+    last, sample = found_one.last, found_one.webhooks[-1]
     return WebhookReceiver(
         host=found_one.host,
-        pending=len(found_one.tasks),
+        pending=len(found_one.webhooks),
         last_try=WebhookTry(at=timestamp(last.at), status=last.status, reason=last.reason, ms=last.ms),
         next_try_at=timestamp(found_one.next_ms),
-        sample=found_one.tasks[-1].id,
+        sample=sample.id,
+        href=f"{prefix()}{sample.path}/webhook",
     )
 
 
@@ -179,20 +228,37 @@ def _with_webhook(task_id: str) -> Record:
     return record
 
 
+def _batch_with_webhook(batch_id: str) -> Batch:
+    """Find a batch that was submitted with a webhook.
+
+    Raises:
+        Problem: as `find_batch`; `not-found` for a batch without a webhook.
+    """
+    batch = find_batch(batch_id)
+    if not batch.webhook:
+        raise Problem("not-found", "This batch was submitted without a webhook.")
+    return batch
+
+
 def _delivery(record: Record) -> WebhookDelivery:
-    made, next_ms = store().webhooks.attempts(record.id), store().webhooks.next_ms(record.id)
-    tries = [WebhookTry(at=timestamp(each.at), status=each.status, reason=each.reason, ms=each.ms) for each in made]
-    return WebhookDelivery(
-        task_id=record.id,
-        url=record.webhook,
-        status=_status(record, made, next_ms),
-        next_try_at=timestamp(next_ms),
-        tries=tries,
+    return WebhookDelivery(task_id=record.id, **_state(record.id, record.webhook, done=record.status.done))
+
+
+def _batch_delivery(batch: Batch) -> BatchWebhookDelivery:
+    return BatchWebhookDelivery(
+        batch_id=batch.id, **_state(batch.id, batch.webhook, done=batch.finished_ms is not None)
     )
 
 
-def _status(record: Record, made: list[DeliveryAttempt], next_ms: int | None) -> DeliveryStatus:
-    if not record.status.done:
+def _state(some_id: str, url: str, *, done: bool) -> dict[str, Any]:
+    """The fields that the webhooks of tasks and batches have."""
+    made, next_ms = store().webhooks.attempts(some_id), store().webhooks.next_ms(some_id)
+    tries = [WebhookTry(at=timestamp(each.at), status=each.status, reason=each.reason, ms=each.ms) for each in made]
+    return {"url": url, "status": _status(made, next_ms, done=done), "next_try_at": timestamp(next_ms), "tries": tries}
+
+
+def _status(made: list[DeliveryAttempt], next_ms: int | None, *, done: bool) -> DeliveryStatus:
+    if not done:
         return "waiting"
     if made and made[-1].succeeded:
         return "delivered"

@@ -43,7 +43,7 @@ _MAX_PLACES = 5  # invalid values that the problem of one item names
 #: results of any size never stand in memory together.
 _STEP, _SHORT = 50, 64 * 1024
 
-_PROBLEMS = ("unknown-batch", "expired-batch")
+OF_BATCH = ("unknown-batch", "expired-batch")
 
 
 class BatchEvent(WireObject):
@@ -101,7 +101,7 @@ _LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
     ),
     description="With `wait`, the answer is held until all tasks have ended.",
     parameters=("batch_id", "wait", "Prefer", "If-None-Match"),
-    problems=(*_PROBLEMS, "invalid-input"),
+    problems=(*OF_BATCH, "invalid-input"),
 )
 def show_batch(batch_id: str) -> Response:
     """Count a batch's tasks by status; with `wait`, when all have ended."""
@@ -137,7 +137,7 @@ def find_batch(batch_id: str) -> Batch:
     ),
     description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
     parameters=("batch_id", "Last-Event-ID"),
-    problems=_PROBLEMS,
+    problems=OF_BATCH,
 )
 def stream_batch(batch_id: str) -> Response:
     batch = find_batch(batch_id)
@@ -175,7 +175,7 @@ class CountsReader(Body):
     (Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),),
     description="A task that has not ended has a line without `result`. Lines are sent as they are read.",
     parameters=("batch_id",),
-    problems=_PROBLEMS,
+    problems=OF_BATCH,
 )
 def results(batch_id: str) -> Response:
     batch, base = find_batch(batch_id), prefix()
@@ -233,7 +233,7 @@ def _line(fields: dict[str, Any]) -> bytes:
     Access.SUBMIT,
     "As `POST /tasks/{task_id}/cancel` for each task that has not ended.",
     parameters=("batch_id",),
-    problems=_PROBLEMS,
+    problems=OF_BATCH,
 )
 def cancel_batch(batch_id: str) -> Response:
     """Cancel every task of a batch that has not ended."""
@@ -254,7 +254,7 @@ def cancel_batch(batch_id: str) -> Response:
     "As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are left out, so "
     "the call may be repeated; with `again=true` they are retried again.",
     parameters=("batch_id", "again"),
-    problems=(*_PROBLEMS, "bad-request", "invalid-input", *OF_STORING),
+    problems=(*OF_BATCH, "bad-request", "invalid-input", *OF_STORING),
 )
 def retry_batch(batch_id: str) -> Response:
     """Retry the tasks of a batch that have failed."""

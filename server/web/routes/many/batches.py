@@ -164,7 +164,7 @@ def _store(empty: SubmitRequest, prepared: Sequence[Prepared], webhook: str) -> 
     bad = {place: problem_of_item(each, "") for place, each in enumerate(prepared) if isinstance(each, Problem)}
     tasks = [each[1] for each in prepared if not isinstance(each, Problem)]
     places = [place for place in range(len(prepared)) if place not in bad] if bad else None
-    store().batches.announce(empty.batch, webhook, bad)
+    store().batches.announce(empty.batch, webhook, bad, g.request_id, g.trace)
     return store_and_publish(store(), replace(empty, tasks=tasks, places=places))
 
 

@@ -16,20 +16,21 @@ async function stop({ worker }) {
   }
 }
 
-async function again({ host, ids }) {
-  const tasks = ids.split(",");
-  const rows = tasks.slice(0, 3).map((id) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `webhook to ${host}`]);
-  const label = `Send ${plural(tasks.length, "webhook")} again`;
-  if (!await ask({ title: `${label} to ${host}?`, text: "Each is sent as soon as a worker can.", sample: { caption: `Sample: ${rows.length} of ${number(tasks.length)}`, rows }, choices: [{ label, value: true, primary: true }] })) return;
+// The paths are those of tasks, which have a page, and of batches.
+async function again({ host, paths }) {
+  const all = paths.split(",");
+  const rows = all.slice(0, 3).map((path) => [`…${path.slice(-8)}`, `${root}${path.replace(/^\/tasks/, "/ui/tasks")}`, `webhook to ${host}`]);
+  const label = `Send ${plural(all.length, "webhook")} again`;
+  if (!await ask({ title: `${label} to ${host}?`, text: "Each is sent as soon as a worker can.", sample: { caption: `Sample: ${rows.length} of ${number(all.length)}`, rows }, choices: [{ label, value: true, primary: true }] })) return;
   let [done, why] = [0, ""];
-  for (const id of tasks) {
+  for (const path of all) {
     try {
-      await post(`${root}/tasks/${id}/webhook`);
+      await post(`${root}${path}/webhook`);
       done += 1;
     } catch (error) {
       why = reason(error);
     }
-    say(`${number(done)} of ${plural(tasks.length, "webhook")} sent again…`);
+    say(`${number(done)} of ${plural(all.length, "webhook")} sent again…`);
   }
   say(`${plural(done, "webhook")} sent again.${why ? ` The others not: ${why}` : ""}`, why ? "fail" : "ok");
 }
