@@ -1,10 +1,14 @@
-"""Plots over time as SVG: values on hover, a sentence for screen readers, and the numbers as a table."""
+"""Plots over time as SVG: values on hover, a sentence for screen readers, and the numbers as a table.
+
+The last step has not ended: lines stop before it, and its values so far stand apart, as dots and lighter bars.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-_MINUTE = 60
+#: Marks the values of the running step.
+SO_FAR = " so far"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Bar:
     y: float
     width: float
     height: float
+    so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,24 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Legend:
+    """An entry of the legend, with the value of the last complete step."""
+
+    name: str
+    css: str
+    value: str
+    bar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """Lines or bars on one scale."""
 
     sentence: str
     grid: list[tuple[float, str]]
     lines: list[tuple[str, str]] = field(default_factory=list)
+    #: The values of the running step: class and height.
+    dots: list[tuple[str, float]] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     low: bool = False
@@ -89,7 +106,7 @@ def plot(
     return Plot(
         id=name,
         title=title,
-        legend=series,
+        legend=[Legend(each.name, each.css, f"{each.values[-2]:,g}", each.bar) for each in series],
         charts=charts,
         times=_times(starts, step_seconds),
         columns=[each.name for each in series],
@@ -100,14 +117,15 @@ def plot(
 
 def _hit(at: int, count: int, start: int, series: Sequence[Series]) -> Hit:
     values = ", ".join(f"{each.values[at]:,g} {each.name.lower()}" for each in series)
-    return Hit(round(100 * at / count, 2), round(100 / count, 2), values, start)
+    return Hit(round(100 * at / count, 2), round(100 / count, 2), values + (SO_FAR if at == count - 1 else ""), start)
 
 
 def _line_chart(title: str, series: Sequence[Series], hits: list[Hit]) -> Chart:
     top = _nice(max((max(each.values) for each in series), default=0))
     sentence = "; ".join(f"{each.name}: {_range(each.values)}" for each in series)
     paths = [(each.css, _path(each.values, top)) for each in series]
-    return Chart(f"{title}. {sentence}.", _grid(top), lines=paths, hits=hits)
+    dots = [(each.css, _height(each.values[-1], top)) for each in series]
+    return Chart(f"{title}. {sentence}.", _grid(top), lines=paths, dots=dots, hits=hits)
 
 
 def _bar_chart(series: Series, hits: list[Hit], unit: str) -> Chart:
@@ -118,16 +136,22 @@ def _bar_chart(series: Series, hits: list[Hit], unit: str) -> Chart:
 
 
 def _bar(at: int, count: int, height: float) -> Bar:
-    return Bar(round(100 * at / count, 2), round(100 - height, 1), round(70 / count, 2), round(height, 1))
+    left, width = round(100 * at / count, 2), round(70 / count, 2)
+    return Bar(left, round(100 - height, 1), width, round(height, 1), so_far=at == count - 1)
 
 
 def _range(values: Sequence[float]) -> str:
-    return f"{values[-1]:,g} now, {min(values):,g} to {max(values):,g}"
+    *ended, running = values
+    return f"{ended[-1]:,g} at the end, {min(ended):,g} to {max(ended):,g}, then {running:,g}{SO_FAR}"
 
 
 def _path(values: Sequence[float], top: float) -> str:
-    last = max(1, len(values) - 1)
-    return "M" + "L".join(f"{100 * at / last:.2f} {100 - 100 * value / top:.1f}" for at, value in enumerate(values))
+    last = len(values) - 1
+    return "M" + "L".join(f"{100 * at / last:.2f} {_height(value, top)}" for at, value in enumerate(values[:-1]))
+
+
+def _height(value: float, top: float) -> float:
+    return round(100 - 100 * value / top, 1)
 
 
 def _grid(top: float) -> list[tuple[float, str]]:
