@@ -39,11 +39,13 @@ def retry(
     *,
     key: IdempotencyKey | None = None,
     again: bool = False,
+    copy: bool = False,
     trace: Trace = NO_TRACE,
 ) -> Accepted:
     """Submit a new task from the stored request of one that has ended.
 
-    `changes` replace parameters; null sets one to its default.
+    `changes` replace parameters; null sets one to its default. A `copy` is not a retry of the other task, which may be
+    unfinished: neither names the other.
 
     Raises:
         TaskNotDone: the task has not ended.
@@ -52,12 +54,12 @@ def retry(
         InvalidInput: the changes do not fit, or the signature of its task type has changed. Also as
             `Submission.submit`.
     """
-    if record.retried_as and not (again or key):  # a request with this key may have retried it
+    if record.retried_as and not (again or key or copy):  # a request with this key may have retried it
         raise AlreadyRetried(record.retried_as)
-    submission, given = _begin(store, record, request_id, trace, changes, key)
+    submission, given = _begin(store, record, request_id, trace, changes, key, copy=copy)
     with submission:
         submission.uploads.copy(given)
-        return submission.submit(given, retry_of=record.id, again=again)
+        return submission.submit(given, retry_of="" if copy else record.id, again=again)
 
 
 def retry_all(
@@ -144,13 +146,15 @@ def _begin(
     trace: Trace,
     changes: Mapping[str, Any] | None = None,
     key: IdempotencyKey | None = None,
+    *,
+    copy: bool = False,
 ) -> tuple[Submission, TaskInput]:
     """Read the stored request of a task, for a submission with the same options; it starts as soon as it can."""
-    if not record.status.done:
+    if not (record.status.done or copy):
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
     given = definition.read_stored(_changed(definition, stored_input(store, record), changes or {}), store.blobs)
-    is_unique = record.unique.startswith(UNIQUE)
+    is_unique = record.unique.startswith(UNIQUE) and not copy
     options = Options(
         priority=record.priority,
         tags=tuple(record.tags),
@@ -159,7 +163,7 @@ def _begin(
         start_within=record.start_within_ms / 1000,
         webhook=record.webhook,
         unique=record.unique if is_unique and not (changes and definition.unique) else "",
-        unique_for=record.unique_for_ms / 1000,
+        unique_for=record.unique_for_ms / 1000 if is_unique else 0,
         on_conflict="reject" if is_unique else "",
     )
     return Submission(store, definition, record.owner, request_id, options, key, trace), given

@@ -116,6 +116,11 @@ class Tasks(Scripts):
                 pipe.hget(self.keys.task(task_id), "fl")
             return list(pipe.execute())
 
+    def attempt_reports(self, task_id: str) -> dict[int, bytes]:
+        """Return the reports of the last failed attempts that another one followed, by their start (ms since 1970)."""
+        found = (entry.split(b" ", 1) for entry in self.redis.lrange(self.keys.reports(task_id), 0, -1))
+        return {int(started): report for started, report in found}
+
     def log_ids(self, task_id: str) -> dict[str, Any]:
         """Return the ids that each log line about a task has; in an outage its own alone."""
         request_id = parent = None

@@ -438,6 +438,24 @@ def test_a_task_is_run_again_with_changed_input_and_its_own_files(service: Servi
     expect(page.locator("#input")).to_contain_text('"filename": "a.txt"')
 
 
+def test_a_task_that_waits_is_copied_with_changed_input_and_its_files(service: Service, open_page: Open) -> None:
+    made = service.http.post(
+        "/tasks/echo_file?delay=600", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
+    ).json()["task_id"]
+    page = open_page(service)
+    page.goto(f"/ui/tasks/{made}")
+    page.get_by_role("link", name="Change input and run").click()
+    expect(page.get_by_text("which is scheduled and stays as it is")).to_be_visible()
+    expect(parameter(page, "name")).to_have_value("b.txt")
+    parameter(page, "name").fill("c.txt")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".outcome .files")).to_contain_text("c.txt")
+    page.get_by_role("link", name="Ticket").click()
+    expect(page.locator("#about")).not_to_contain_text("Retry of")
+    assert service.status(made)["status"] == "scheduled"
+    service.http.post(f"/tasks/{made}/cancel")
+
+
 def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Service, open_page: Open) -> None:
     made = submit(service, "flaky", "x", failures=2)
     service.wait_for(made)
@@ -447,7 +465,9 @@ def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Serv
     names = ["0 ", "Queued", "Attempt 1", "Attempt 2", "Attempt 3"]
     assert [text.startswith(name) for text, name in zip(lines, names, strict=True)] == [True] * len(names), lines
     assert all(re.search(r"\d (ms|s|min)\b", text) for text in lines[1:]), lines
-    assert re.search("Failed: OSError.*; then waited", lines[2]), lines
+    assert re.search("Failed: OSError: not yet; then waited", lines[2]), lines
+    page.get_by_text("Traceback", exact=True).first.click()
+    expect(page.get_by_role("region", name="Traceback of Attempt 1")).to_contain_text('raise OSError("not yet")')
     expect(page.locator("#fall .bar .wait")).to_have_count(3)
     expect(page.get_by_text(re.compile("3 attempts, .* in all, .* of it running"))).to_be_visible()
 

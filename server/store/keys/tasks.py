@@ -30,6 +30,10 @@ class TaskKeys(Prefixed):
         """A hash of the checkpoints for the next attempt."""
         return f"{self.prefix}checkpoints:{task_id}"
 
+    def reports(self, task_id: str) -> str:
+        """A list of why earlier attempts failed, for admins: start (ms) and a report; the last of them."""
+        return f"{self.prefix}reports:{task_id}"
+
     def dependents(self, task_id: str) -> str:
         """A set of the tasks that wait for a file of this one."""
         return f"{self.prefix}dependents:{task_id}"

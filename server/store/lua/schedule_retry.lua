@@ -16,7 +16,11 @@ local now = now_ms()
 local due = now + tonumber(ARGV[3])
 note_attempt(id, record, now, 'failed', cjson.decode(ARGV[4]).detail)
 redis.call('HSET', keys.task(id), 'u', due, 'e', ARGV[4])
-if ARGV[5] ~= '' then redis.call('HSET', keys.task(id), 'fl', ARGV[5]) end
+if ARGV[5] ~= '' then
+  redis.call('HSET', keys.task(id), 'fl', ARGV[5])
+  redis.call('RPUSH', keys.reports(id), record.b .. ' ' .. ARGV[5])
+  redis.call('LTRIM', keys.reports(id), -5, -1)
+end
 redis.call('HINCRBY', keys.task(id), 'a', 1)
 redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
 redis.call('ZREM', keys.leases, id)

@@ -74,6 +74,7 @@ PARAMETERS: dict[str, Any] = {
     **_options(),
     **_FILTERS,
     "again": _query("again", "Whether a task that has been retried already is retried again.", _FLAG),
+    "copy": _query("copy", "`true` makes a task that is not a retry, also from an unfinished task.", _FLAG),
     "dry_run": _query("dry_run", "`true` says how many tasks match, with a sample, and changes nothing.", _FLAG),
     "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),

@@ -189,8 +189,9 @@ def cancel(task_id: str) -> Response:
     Access.SUBMIT,
     "Makes a new task from the stored request of one that has ended, including its uploads and options. `input` "
     "replaces parameters other than files; null sets one to its default. A task that has been retried already (see "
-    "`retried_as`) is only retried with `again=true`.",
-    parameters=("task_id", "again", "Idempotency-Key"),
+    "`retried_as`) is only retried with `again=true`. With `copy=true` the task may be unfinished, and "
+    "neither names the other.",
+    parameters=("task_id", "again", "copy", "Idempotency-Key"),
     body={
         "required": False,
         "content": {"application/json": {"schema": RetryRequest, "example": {"input": {"width": 640}}}},
@@ -204,12 +205,12 @@ def cancel(task_id: str) -> Response:
 def retry_task(task_id: str) -> Response:
     """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
     who = require_submit()
-    body, again = read_json(), asked_flag("again")
+    body, again, copy = read_json(), asked_flag("again"), asked_flag("copy")
     try:
         changes = RetryRequest.model_validate_json(body).input
     except ValidationError as error:
         raise refusal(error, body) from None
-    options: dict[str, Any] = {"key": read_key(who), "again": again, "trace": g.trace}
+    options: dict[str, Any] = {"key": read_key(who), "again": again, "copy": copy, "trace": g.trace}
     accepted_retry = retry(store(), find(task_id), g.request_id, changes, **options)
     g.audit_count = int(not accepted_retry.replayed)
     return accepted(accepted_retry)

@@ -131,7 +131,7 @@ def run_page(
     made: TaskDefinition,
     problem: dict[str, Any] | None = None,
     *,
-    retry_of: str = "",
+    earlier: Record | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> Response:
     """Show a task type's form: empty, with its errors, or with the input of an earlier task."""
@@ -142,7 +142,7 @@ def run_page(
         group=_group(made),
         presets=[preset for preset in PRESETS if preset.task == made.name],
         problem=problem,
-        retry_of=retry_of,
+        earlier=earlier,
         given=given,
     )
 

@@ -36,7 +36,7 @@ def task(task_id: str) -> BaseResponse:
         "record.html",
         "/ui/tasks",
         record=record,
-        fall=waterfall(record, now_ms()),
+        fall=waterfall(record, now_ms(), lines, _reports(record)),
         place=store().tasks.position(record),
         input="" if record.input_expired else json.dumps(input_of(record), indent=2, ensure_ascii=False),
         result="" if result == "null" else result[:_MAX_RESULT],
@@ -58,7 +58,7 @@ def task(task_id: str) -> BaseResponse:
 def change(task_id: str) -> BaseResponse:
     """Show the form of a task's type with its input, to run it again with changes."""
     record = find(task_id)
-    return run_page(definition(record.task_type), retry_of=record.id, given=input_of(record))
+    return run_page(definition(record.task_type), earlier=record, given=input_of(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,16 @@ def _failure(record: Record) -> dict[str, Any] | None:
         return None
     found = pydantic_core.from_json(raw)
     return {**found, "trace": traced(found["traceback"])}
+
+
+def _reports(record: Record) -> dict[int, dict[str, Any]]:
+    """Return why earlier attempts failed, by their start, for admins only."""
+    if not record.earlier_attempts or not caller().is_admin:
+        return {}
+    found = store().tasks.attempt_reports(record.id)
+    return {started: pydantic_core.from_json(report) for started, report in found.items()}
+
+
+def _dropped(entries: list[Entry]) -> bool:
+    """Return whether the oldest entries are deleted: the first one has the number 1."""
+    return bool(entries) and entries[0].number > 1

@@ -17,7 +17,7 @@ local function delete(id)
     redis.call('ZREM', keys.tagged(record.o, tag), id)
   end
   redis.call('UNLINK', keys.task(id), keys.input(id), keys.result(id), keys.events(id), keys.output(id),
-    keys.checkpoints(id), keys.dependents(id))
+    keys.checkpoints(id), keys.dependents(id), keys.reports(id))
   redis.call('PUBLISH', keys.task(id), 'dropped')
   if not record.z and not record.up then return false end
   redis.call('ZADD', keys.uncollected, now_ms(), id)

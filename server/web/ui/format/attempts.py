@@ -1,9 +1,14 @@
 """A task's life as a waterfall: each attempt's waiting time and run time on one time axis."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from markupsafe import Markup
 
 from server.store.record import AttemptEnd, PastAttempt, Record, Status
+from server.store.tasks import Entry
+from server.web.ui.format.trace import traced
 from server.web.ui.format.words import length
 
 _ENDINGS = {
@@ -28,7 +33,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A wait, or an attempt with the wait after it."""
+    """A wait, or an attempt with the wait after it. An attempt that another one followed has its traceback and log."""
 
     name: str
     status: str
@@ -36,6 +41,14 @@ class Line:
     run: Bar | None = None
     wait: Bar | None = None
     note: str = ""
+    trace: Markup | None = None
+    log: Sequence[Entry] = ()
+
+    @property
+    def kept(self) -> str:
+        """Describe the traceback and log."""
+        lines = f"{len(self.log)} log line{'' if len(self.log) == 1 else 's'}" if self.log else ""
+        return " and ".join(filter(None, ["Traceback" if self.trace else "", lines]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +77,10 @@ class _Axis:
         return ["0", *(f"+{length(seconds * part)}" for part in (1 / 3, 2 / 3, 1))]
 
 
-def waterfall(record: Record, now: int) -> Waterfall:
-    """Build the waterfall of a task's life up to `now` (ms since 1970)."""
+def waterfall(record: Record, now: int, log: Sequence[Entry], reports: Mapping[int, dict[str, Any]]) -> Waterfall:
+    """Build the waterfall of a task's life up to `now` (ms since 1970); `reports` are by an attempt's start."""
     axis = _Axis(record.submitted_ms, record.finished_ms or now)
-    lines = [*_waits(record, axis), *_attempts(record, axis)]
+    lines = [*_waits(record, axis), *_attempts(record, axis, log, reports)]
     ran = sum(line.run.seconds for line in lines if line.run)
     count = sum(line.run is not None for line in lines)
     whole = length((axis.end - axis.begin) / 1000)
@@ -103,22 +116,28 @@ def _wait_line(name: str, status: Status, bar: Bar, note: str = "") -> Line:
     return Line(name, status, bar.seconds, wait=bar, note=note)
 
 
-def _attempts(record: Record, axis: _Axis) -> Iterator[Line]:
+def _attempts(
+    record: Record, axis: _Axis, log: Sequence[Entry], reports: Mapping[int, dict[str, Any]]
+) -> Iterator[Line]:
     earlier, last = record.earlier_attempts, _last_start(record)
     first = record.deliveries - len(earlier) - (last is not None)
     for at, run in enumerate(earlier):
         following = earlier[at + 1].started_ms if at + 1 < len(earlier) else last
         end = following or record.finished_ms or axis.end
         bar, wait = axis.bar(run.started_ms, run.ended_ms), axis.bar(run.ended_ms, end)
-        yield Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(run, wait.seconds))
+        report = reports.get(run.started_ms)
+        line = Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(run, wait.seconds, report))
+        own = [entry for entry in log if run.started_ms <= entry.at_ms <= run.ended_ms]
+        yield replace(line, trace=traced(report["traceback"]) if report else None, log=own)
     if last is not None:
         bar = axis.bar(last, record.finished_ms or axis.end)
         name = f"Attempt {record.deliveries}" if record.deliveries > 1 else "Attempt"
         yield Line(name, record.status, bar.seconds, bar, note="" if record.status.done else "Still running")
 
 
-def _note(run: PastAttempt, waited: float) -> str:
-    reason = f": {run.why}" if run.why else ""
+def _note(run: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
+    why = f"{report['exception']}: {report['message']}" if report else run.why
+    reason = f": {why}" if why else ""
     return f"{_ENDINGS[run.ending]}{reason}; then waited {length(waited)}"
 
 
