@@ -239,6 +239,7 @@ class Record:
     trace_parent: str = ""
     trace_state: str = ""
     input_expired: bool = False
+    batch: str = ""
     #: The most recent of them, if there are many.
     earlier_attempts: Sequence[PastAttempt] = ()
     #: The time when it was queued, if it was scheduled before.
@@ -281,7 +282,7 @@ def _past_attempts(lines: bytes) -> list[PastAttempt]:
 #: The fields of the hash that are attributes, by the function that decodes their values.
 _DECODED: dict[Callable[[bytes], Any], dict[str, str]] = {
     bytes.decode: {"o": "owner", "n": "task_type", "q": "queue", "p": "priority", "h": "request_id", "uk": "unique"}
-    | {"ro": "retry_of", "ra": "retried_as", "wh": "webhook", "tp": "trace_parent", "ts": "trace_state"},
+    | {"ro": "retry_of", "ra": "retried_as", "ba": "batch", "wh": "webhook", "tp": "trace_parent", "ts": "trace_state"},
     {status.encode(): status for status in Status}.__getitem__: {"s": "status"},
     int: {"b": "started_ms", "f": "finished_ms", "x": "expires_ms", "u": "due_ms", "sq": "queued_ms", "k": "ttl"}
     | {"d": "deliveries", "a": "retries", "ca": "cancel_after_ms", "sw": "start_within_ms", "uf": "unique_for_ms"}

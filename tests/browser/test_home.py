@@ -113,6 +113,8 @@ def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page:
     expect(others).to_have_count(1)
     expect(others).to_contain_text(re.compile("three.png .* kB \u2192 .* kB"))
     expect(others.get_by_role("link", name="Download thumbnail.png")).to_be_visible()
+    page.get_by_role("link", name="All 2 in the list of tasks").click()
+    expect(page.locator("#rows tr")).to_have_count(2)
 
 
 def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, open_page: Callable[..., Page]) -> None:

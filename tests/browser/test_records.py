@@ -533,6 +533,39 @@ def test_times_are_in_the_readers_zone_with_utc_on_hover(service: Service, open_
     expect(time).to_have_attribute("title", moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
+def test_a_batch_is_followed_canceled_and_retried_as_a_whole(service: Service, open_page: Open) -> None:
+    items = [{"task": "divide", "input": {"x": x, "y": x}, "options": {"delay": 600 * (x > 1)}} for x in range(4)]
+    items.append({"task": "divide", "input": {"x": "none"}})
+    batch = service.http.post("/batches", json={"items": items}).json()
+    tasks = [each["task_id"] for each in batch["items"][:4]]
+    for each in tasks[:2]:
+        service.wait_for(each)
+    page = open_page(service, width=375)
+    page.goto(f"/ui/tasks/{tasks[0]}")
+    page.get_by_role("link", name=batch["batch_id"][-12:]).click()
+    expect(page.get_by_role("heading", name="Batch of 4")).to_be_visible()
+    expect(page.locator("#counts")).to_contain_text("2 of 4 ended")
+    expect(page.locator("#rows tr")).to_have_count(4)
+    expect(page.get_by_role("region", name="Refused items")).to_contain_text("Invalid value for x")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert_accessible(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Cancel 2").click()
+    page.get_by_role("button", name="Cancel 2 tasks").click()
+    expect(page.locator("#said")).to_have_text("2 tasks asked to stop.")
+    expect(page.locator("#counts")).to_contain_text("4 of 4 ended")
+    expect(page.locator(f"#t-{tasks[3]} .st")).to_have_text("Canceled")
+    assert asked == [f"{service.url}/batches/{batch['batch_id']}/cancel"], "changes come over the stream"
+    page.get_by_role("button", name="Retry 1 failed").click()
+    page.get_by_role("button", name="Retry 1 task").click()
+    expect(page.locator("#said")).to_have_text("1 retried")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    page.get_by_role("navigation", name="Status").get_by_role("link", name="Failed").click()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+
+
 def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     of_alice = {"Authorization": f"Bearer {keys['alice']}"}

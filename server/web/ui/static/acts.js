@@ -36,6 +36,19 @@ export const actOnOne = (word, id, title, retried = false) => once(async () => {
   else say("The task is asked to stop.");
 });
 
+// All tasks of a batch that the act of the button fits.
+export const actOnBatch = (button, id) => once(async () => {
+  const { on: word, count } = button.dataset;
+  const [verb, text] = QUESTIONS[word];
+  const label = `${verb} ${plural(Number(count), "task")}`;
+  if (!await ask({ title: `${label} of this batch?`, text, choices: [{ label, value: true, danger: word === "cancel", primary: word === "retry" }] })) return;
+  const { retried, refused = [], more } = await (await post(`${root}/batches/${id}/${word}`)).json();
+  button.remove();
+  if (word === "cancel") return say(`${plural(Number(count), "task")} asked to stop.`, "ok");
+  const not = refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : "";
+  say(`${number(retried)} retried${not}${more ? ". There was no room for all: retry the rest later" : ""}`, not || more ? "fail" : "ok");
+});
+
 // Someone has retried the task since this page was loaded: the problem names the new task.
 function newTask(error) {
   if (!error.problem?.type?.endsWith("already-retried")) throw error;

@@ -11,11 +11,13 @@ const PATIENCE = 2;
 const MAX_UPLOADS = 3;
 
 // `fetch` does not report upload progress.
-function send(form, body, sending) {
+function send(form, body, sending, group) {
   return new Promise((resolve, reject) => {
     if (isOther()) throw new Refused(OTHER);
     const request = new XMLHttpRequest();
-    request.open("POST", target(form));
+    const url = new URL(target(form));
+    if (group) url.searchParams.append("tag", group);
+    request.open("POST", url);
     if (credentials.key) request.setRequestHeader("Authorization", `Bearer ${credentials.key}`);
     request.upload.addEventListener("progress", ({ loaded, total }) => sending(loaded, total));
     request.addEventListener("load", () => {
@@ -61,7 +63,7 @@ class Job {
     const { retry, values: before } = this.form.dataset;
     // The earlier task's files are used again unless other files are chosen.
     if (retry && !this.sentFiles(body).length) return (await post(retry, { input: changes(this.form, JSON.parse(before)) })).json();
-    return send(this.form, [...body.keys()].length ? body : null, sending);
+    return send(this.form, [...body.keys()].length ? body : null, sending, this.group);
   }
 
   sentFiles(body) {
@@ -246,7 +248,9 @@ function jobsOf(form) {
   const each = form.querySelector("input[type=file][data-each]");
   const files = each ? [...each.files] : [];
   if (files.length < 2) return [new Job(form, files[0] ?? null, ticket)];
-  return files.map((file, at) => new Job(form, file, at ? row : ticket));
+  // A tag of their own makes them a list.
+  const group = `files-${Math.random().toString(36).slice(2, 10)}`;
+  return files.map((file, at) => Object.assign(new Job(form, file, at ? row : ticket), { group }));
 }
 
 function bodyOf(form, job) {
@@ -262,7 +266,8 @@ function show(form, jobs) {
   form.jobs = jobs;
   form.out?.remove();
   const rows = jobs.slice(1).map((job) => job.box);
-  form.out = element("div", { className: "outcome" }, jobs[0].box, rows.length ? element("ul", { className: "files block", ariaLabel: "Other files" }, ...rows) : null);
+  form.out = element("div", { className: "outcome" }, jobs[0].box, rows.length ? element("ul", { className: "files block", ariaLabel: "Other files" }, ...rows) : null,
+    rows.length && linkable() ? element("p", { className: "small after" }, element("a", { href: `${root}/ui/tasks?tag=${jobs[0].group}` }, `All ${jobs.length} in the list of tasks`)) : null);
   const runs = form.closest(".runs");
   if (runs) {
     runs.classList.add("ran");
