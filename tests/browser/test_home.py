@@ -356,6 +356,7 @@ def test_without_javascript_a_wrong_input_is_explained_on_the_form(
     parameter(page, "types").fill("[1]")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("The input does not fit the schema")
+    expect(parameter(page, "types")).to_have_value("[1]")  # what was typed is not lost
 
 
 @pytest.mark.parametrize(

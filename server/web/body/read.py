@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pydantic_core
-from flask import request
+from flask import g, request
 from werkzeug.http import parse_options_header
 
 from server.sdk.context import Upload
@@ -128,6 +128,7 @@ def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> TaskI
     given: dict[str, list[Any]] = {}
     for name, value in [*_query(), *body]:
         given.setdefault(name, []).append(value)
+    g.typed = given  # a page with the form shows them again
     properties = definition.input_schema.get("properties", {})
     fields = {name: _value(definition, name, values, properties.get(name, {})) for name, values in given.items()}
     return definition.validate_fields(fields, allow_private=store().settings.allow_private_addresses)

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from server.sdk.definition import TaskDefinition
@@ -34,6 +34,12 @@ class Parameter:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     structure: str = ""
     literal: bool = False
+
+    def holding(self, typed: Mapping[str, str]) -> "Parameter":
+        """Return the parameter with the typed text in place of its default; secrets are typed anew."""
+        if self.name not in typed or self.control == "password":
+            return self
+        return replace(self, value=typed[self.name])
 
 
 @dataclass(frozen=True, slots=True)

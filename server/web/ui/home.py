@@ -1,8 +1,8 @@
 """The start page with all task types, and a page for each: its form, samples in three languages, its result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 from flask import Response, g
 from markupsafe import Markup
@@ -11,17 +11,20 @@ from werkzeug.wrappers import Response as BaseResponse
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition, is_registered
 from server.services.submit import Submission
+from server.store.api_keys import Caller
 from server.store.errors import CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record
 from server.web.addresses import base, prefix
 from server.web.body.read import read_input
 from server.web.current import store
-from server.web.errors import as_problem
-from server.web.middleware import require_submit
+from server.web.errors import Problem, as_problem
+from server.web.long_poll import event_stream
+from server.web.middleware import caller, require_submit
 from server.web.ui.blueprint import moved, page, ui, who
 from server.web.ui.format.words import read_inputs
-from server.web.ui.forms import form_of
+from server.web.ui.forms import TaskForm, form_of
+from server.web.ui.stream import PageParts
 from server.web.ui.tasks import reasons
 
 _RECENT = 5  # maximum number of recent tasks on the start page
@@ -91,19 +94,24 @@ def home() -> Response:
         groups=_groups(),
         count=len(list(catalog())),
         presets=[preset for preset in PRESETS if is_registered(preset.task)],
-        recent=(recent := _recent()),
-        reasons=reasons(store(), viewer, recent) if (viewer := who()) else {},
+        **_recent(who()),
         max_upload=store().settings.max_upload_bytes,
     )
 
 
-def _recent() -> list[Record]:
-    viewer = who()
+@ui.get("/ui/recent/events")
+def recent_events() -> Response:
+    """Follow the viewer's recent tasks."""
+    viewer = caller()
+    return event_stream(PageParts(viewer, "home.html", ("recent",), lambda: _recent(viewer)))
+
+
+def _recent(viewer: Caller | None) -> dict[str, Any]:
     if viewer is None:
-        return []
+        return {"recent": [], "reasons": {}}
     found = store().listing.page(Filter(owners=[viewer.owner]), _RECENT).records
     read_inputs(found)
-    return found
+    return {"recent": found, "reasons": reasons(store(), viewer, found)}
 
 
 @ui.get("/ui/run/<name>")
@@ -121,10 +129,17 @@ def run_plain(name: str) -> BaseResponse:
             ticket = submission.submit(read_input(submission))
     except CoatcheckError as error:
         problem = as_problem(error)
-        answer = run_page(made, problem.body(prefix()))
+        typed = {name: text for name, (text, *_) in g.get("typed", {}).items() if isinstance(text, str)}
+        answer = run_page(made, problem.body(prefix()), typed=typed)
         answer.status_code = problem.status
         return answer
     return moved(f"/ui/tasks/{ticket.record.id}")
+
+
+@ui.get("/ui/<path:path>")
+def unknown(path: str) -> NoReturn:
+    """Answer any other address with a page."""
+    raise Problem("not-found", f"There is no page /ui/{path[:64]}.")
 
 
 def run_page(
@@ -133,12 +148,14 @@ def run_page(
     *,
     earlier: Record | None = None,
     given: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """Show a task type's form: empty, with its errors, or with the input of an earlier task."""
+    """Show a task type's form: empty, with its errors and what was typed, or with the input of an earlier task."""
+    form = run_form(made)
     return page(
         "run.html",
         "/",
-        task=form_of(made, base()),
+        task=replace(form, parameters=[each.holding(typed or {}) for each in form.parameters]),
         group=_group(made),
         presets=[preset for preset in PRESETS if preset.task == made.name],
         problem=problem,

@@ -2,6 +2,7 @@
 
 import { fill } from "./forms.js";
 import { uncover } from "./page.js";
+import { follow } from "./parts.js";
 import { wire } from "./run.js";
 import { search } from "./search.js";
 import { edit } from "./steps.js";
@@ -165,6 +166,8 @@ function favorites(within) {
 }
 
 enhance(document);
+const recent = document.getElementById("recent");
+if (recent) follow(recent.dataset.live);
 const only = document.querySelector("form[data-kind] input[type=file]");
 const find = document.getElementById("q");
 if (find) search(find, () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
