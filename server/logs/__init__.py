@@ -16,9 +16,14 @@ from urllib.parse import quote
 
 #: Loggers that repeat our events per task, or that log results or clients' URLs.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore")
-CallSoon = Callable[[Callable[[], None]], object]  # a loop's `call_soon`
-_PLAIN = re.compile(r"[a-zA-Z0-9_.:/@+*-]+")
-PLACEHOLDER = "**********"  # shown in place of a secret; pydantic's own text for it
+
+#: A loop's `call_soon`.
+CallSoon = Callable[[Callable[[], None]], object]
+
+_is_plain = re.compile(r"[a-zA-Z0-9_.:/@+*-]+").fullmatch
+
+#: Shown in place of a secret; pydantic's own text for it.
+PLACEHOLDER = "**********"
 
 #: Characters: shorter secrets are not searched for in texts, those below the second are hidden as whole words only, and
 #: of those from the third on the ends are hidden as well, since messages often shorten long values in the middle.
@@ -67,14 +72,31 @@ def _searched(form: str) -> str:
     return found if len(form) >= _AS_PART else rf"(?<!\w){found}(?!\w)"
 
 
+#: The attributes of a record that an event does not set.
+_BLANK = vars(logging.LogRecord("", 0, "", 0, "", (), None)) | dict.fromkeys(
+    ("thread", "threadName", "process", "processName")
+)
+
+
+class Event(logging.LogRecord):
+    """The record of an event, without file, line and thread: they are not printed, and took most of a record's time."""
+
+    def __init__(self, logger: str, level: int, name: str, exc_info: Any, fields: dict[str, Any]) -> None:
+        self.__dict__.update(_BLANK)
+        self.name, self.levelno, self.levelname, self.msg = logger, level, logging.getLevelName(level), name
+        self.created = now = time.time()
+        self.msecs = now % 1 * 1000
+        self.exc_info, self.fields = exc_info, fields
+
+
 @lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _value(value: Any) -> str:
-    text = redact(str(value))
-    return text if _PLAIN.fullmatch(text) else _printable(json.dumps(text, ensure_ascii=False))
+    text = str(value) if _Task.secrets is None else redact(str(value))
+    return text if _is_plain(text) else _printable(json.dumps(text, ensure_ascii=False))
 
 
 def _printable(text: str) -> str:
@@ -114,7 +136,7 @@ def _stamp(record: logging.LogRecord) -> str:
 def _fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
     """Return names and values of an event; a line that names no other task has the ids of the current one."""
     fields: dict[str, Any] = getattr(record, "fields", {})
-    if fields.get("task_id", own := _Task.ids.get("task_id")) == own:
+    if _Task.ids and fields.get("task_id", own := _Task.ids.get("task_id")) == own:
         fields = {**_Task.ids, **fields}
     return [(name, value) for name, value in fields.items() if value not in (None, "")]
 
@@ -203,6 +225,4 @@ def event(logger: logging.Logger, name: str, *, level: int = logging.INFO, error
     """Log an event; `error` adds the traceback of the current exception."""
     if not logger.isEnabledFor(level):
         return
-    # As `logger.log`, without the lookup of file and line, which are not printed.
-    trace = sys.exc_info() if error else None
-    logger.handle(logger.makeRecord(logger.name, level, "", 0, name, (), trace, extra={"fields": fields}))
+    logger.handle(Event(logger.name, level, name, sys.exc_info() if error else None, fields))
