@@ -14,6 +14,7 @@ from celery.result import AsyncResult
 from harness import ROOT
 from kombu.transport.redis import Channel, QoS
 from redis.connection import Connection
+from werkzeug.local import LocalProxy
 
 from server.celery_app import transport
 
@@ -38,6 +39,7 @@ USED = {
             *("_available_connections", "_checkpid", "_created_connections", "_in_use_connections", "_lock"),
         }
     },
+    "server/web/current.py": {LocalProxy: {"_get_current_object"}},
     "server/web/gunicorn_worker/notifier.py": {Connection: {"_sock"}},
 }
 

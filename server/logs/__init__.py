@@ -16,14 +16,9 @@ from urllib.parse import quote
 
 #: Loggers that repeat our events per task, or that log results or clients' URLs.
 _CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx", "httpcore")
-
-#: A loop's `call_soon`.
-CallSoon = Callable[[Callable[[], None]], object]
-
+CallSoon = Callable[[Callable[[], None]], object]  # a loop's `call_soon`
 _is_plain = re.compile(r"[a-zA-Z0-9_.:/@+*-]+").fullmatch
-
-#: Shown in place of a secret; pydantic's own text for it.
-PLACEHOLDER = "**********"
+PLACEHOLDER = "**********"  # shown in place of a secret; pydantic's own text for it
 
 #: Characters: shorter secrets are not searched for in texts, those below the second are hidden as whole words only, and
 #: of those from the third on the ends are hidden as well, since messages often shorten long values in the middle.

@@ -51,12 +51,8 @@ _FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 
 #: The return types of functions that yield.
 _ITERATORS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
-
-#: The context of a validation that looks at one parameter, without `check`.
-_ALONE = object()
-
-#: Prefix of the model's field names, so that a parameter may be called `copy` or `schema`.
-_PREFIX = "p_"
+_ALONE = object()  # the context of a validation that looks at one parameter, without `check`
+_PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
 
 
 class TaskInput(BaseModel):

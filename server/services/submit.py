@@ -175,6 +175,3 @@ class Submission:
         if task.retry_of:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
-
-    def _replayed(self, task_id: str) -> Record:
-        return self.store.tasks.get(task_id) or Record(task_id, self._owner, self.definition.name, Status.QUEUED)

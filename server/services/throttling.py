@@ -7,8 +7,7 @@ from server.store import Store
 from server.store.leases import Throttle
 from server.store.tasks import Attempt
 
-#: Tasks that one script queues, and scopes that one round looks at.
-BATCH = 200
+BATCH = 200  # tasks that one script queues, and scopes that one round looks at
 
 
 def release_next(store: Store, attempt: Attempt) -> None:

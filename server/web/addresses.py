@@ -26,7 +26,7 @@ ARRIVED = "coatcheck.host"
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(PREFIX)
 _LINK = re.compile(r"<(?=/)")
-_FIELDS = ("Location", "Operation-Location", "Link")  # addresses in these header fields are absolute URLs
+ADDRESS_FIELDS = ("Location", "Operation-Location", "Link")  # addresses in these header fields are absolute URLs
 
 
 class Place(NamedTuple):
@@ -146,7 +146,7 @@ def quoted(prefix: str) -> str:
 
 def make_absolute(fields: dict[str, str] | Headers, base: str) -> None:
     """Complete the addresses in header fields, which are paths without a prefix."""
-    for name in _FIELDS:
+    for name in ADDRESS_FIELDS:
         if (value := fields.get(name)) is None:
             continue
         if name == "Link":

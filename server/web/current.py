@@ -1,4 +1,4 @@
-"""The application of the current request: its store, and objects created once for it."""
+"""The current request and its application: its store, and objects created once for it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,20 +17,27 @@ ROUTES = "coatcheck.routes"
 REQUESTS = "coatcheck.requests"
 
 
+def unwrapped(proxy: T) -> T:
+    """Return the object behind one of Flask's proxies: a use of a proxy takes 0.5 µs, and a request had 50 of them."""
+    found: T = proxy._get_current_object()  # type: ignore[attr-defined]
+    return found
+
+
 def store() -> Store:
-    found: Store = current_app.extensions[EXTENSION]
+    found: Store = unwrapped(current_app).extensions[EXTENSION]
     return found
 
 
 def requests() -> Tally:
     """Return the counts of the current application's requests."""
-    found: Tally = current_app.extensions[REQUESTS]
+    found: Tally = unwrapped(current_app).extensions[REQUESTS]
     return found
 
 
 def cached(name: str, make: Callable[[], T]) -> T:
     """Return the object that was created once for the current application under this name."""
-    if name not in current_app.extensions:
-        current_app.extensions.setdefault(name, make())
-    found: T = current_app.extensions[name]
+    extensions = unwrapped(current_app).extensions
+    if name not in extensions:
+        extensions.setdefault(name, make())
+    found: T = extensions[name]
     return found

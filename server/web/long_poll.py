@@ -22,6 +22,7 @@ from server.store import Store
 from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
+from server.web.current import unwrapped
 from server.web.errors import Problem
 
 MAX_WAIT = 25  # maximum seconds to wait: below the 30 after which a PaaS's router gives up
@@ -183,7 +184,7 @@ def waits() -> bool:
 
 def returned() -> ParkedRequest | None:
     """Return the state of this request if it has been parked before."""
-    parked: ParkedRequest | None = request.environ.get(PARKED)
+    parked: ParkedRequest | None = unwrapped(request).environ.get(PARKED)
     return parked
 
 

@@ -8,7 +8,7 @@ import time
 from functools import cache, lru_cache
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from server.logs import event, spans
 from server.logs.trace import Trace, parse_trace
@@ -16,8 +16,8 @@ from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
 from server.web import audited, long_poll
-from server.web.addresses import ARRIVED, LOOPBACK, base, make_absolute
-from server.web.current import requests, store
+from server.web.addresses import ADDRESS_FIELDS, ARRIVED, LOOPBACK, base, make_absolute
+from server.web.current import requests, store, unwrapped
 from server.web.errors import Problem
 from server.web.openapi.route import template
 from server.web.request_limits import count_request, wait_fields, wrong_keys
@@ -98,22 +98,23 @@ def _before() -> Response | None:
     if (parked := long_poll.returned()) is not None:
         long_poll.recall(parked)
         return None
-    environ = request.environ
-    _begin(environ)
+    asked, own = unwrapped(request), unwrapped(g)
+    environ = asked.environ
+    _begin(asked, own)
     if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
         return Response(status=204)
     _check_origin(environ)
     _check_encoding(environ)
-    endpoint = request.endpoint
+    endpoint = asked.endpoint
     if endpoint not in _ALWAYS and HOST_USER not in environ:  # an application around this one has its own login
         _require_keys()
     if endpoint is not None and endpoint not in _PUBLIC:
         silence().check()
-        g.caller = identify()
-        if g.caller.role is Role.METRICS and endpoint not in _FIGURES:
+        own.caller = found = identify()
+        if found.role is Role.METRICS and endpoint not in _FIGURES:
             raise Problem("forbidden", "A key with the role metrics reads /queues, /metrics and /health only.")
-        if g.caller.rate_limit:
-            g.rate_fields = count_request(g.caller)
+        if found.rate_limit:
+            own.rate_fields = count_request(found)
     return None
 
 
@@ -126,18 +127,16 @@ def _require_keys() -> None:
             raise Problem("unavailable", NO_KEY)
 
 
-def _begin(environ: Environ) -> None:
-    g.began = time.perf_counter()
-    g.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
-    trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
-    g.span = (
-        None if environ["REQUEST_METHOD"] in _SAFE_METHODS else begin_span(request.method, _rule(), request.path, trace)
-    )
-    g.trace = g.span.trace if g.span else trace
-
-
-def _rule() -> str:
-    return str(request.url_rule) if request.url_rule else ""
+def _begin(asked: Request, own: Any) -> None:
+    environ = asked.environ
+    own.began = time.perf_counter()
+    own.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
+    own.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
+    own.span = None
+    if asked.method not in _SAFE_METHODS:
+        rule = str(asked.url_rule) if asked.url_rule else ""
+        own.span = begin_span(asked.method, rule, asked.path, own.trace)
+        own.trace = own.span.trace
 
 
 def begin_span(method: str, rule: str, path: str, trace: Trace) -> spans.Span:
@@ -177,14 +176,15 @@ def _check_encoding(environ: Environ) -> None:
 
 
 def identify() -> Caller:
-    """Find the caller by the API key, or by the session of a browser that has signed in on this site."""
-    header = request.environ.get("HTTP_AUTHORIZATION", "")
+    """Find the caller by the API key, or by the session of a browser; raise `unauthenticated` or `forbidden`."""
+    environ, keys = unwrapped(request).environ, store().api_keys
+    header = environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, key = header.partition(" ")
     if (named := caller_of_host() or (None if header else caller_of_proxy())) is not None:
         return named
-    if not header and HOST_USER not in request.environ and not store().api_keys.any():
+    if not header and HOST_USER not in environ and not keys.any():
         return _local()
-    found = store().api_keys.find(key.strip()) if scheme.lower() == "bearer" else None
+    found = keys.find(key.strip()) if scheme.lower() == "bearer" else None
     if not header:
         found = caller_of_session()
     if found is None:
@@ -201,8 +201,8 @@ def _unauthenticated(key: str) -> Problem:
 
 def _local() -> Caller:
     """The local user, if no key exists and the request uses a loopback address and name."""
-    settings, arrived = store().settings, request.environ.get(ARRIVED, request.host)
-    if not (is_local(settings, arrived) and is_local(settings, request.host)):
+    settings, asked = store().settings, unwrapped(request)
+    if not (is_local(settings, asked.environ.get(ARRIVED, asked.host)) and is_local(settings, asked.host)):
         raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
 
@@ -220,35 +220,38 @@ def _host_name(host: str) -> str:
 
 
 def _end(response: Response) -> Response:
-    status, request_id = response.status_code, g.request_id
+    asked, own = unwrapped(request), unwrapped(g)
+    status, headers, task_id = response.status_code, response.headers, own.get("task_id")
+    names = set(headers.keys())  # to look for a name that is absent costs 1 µs
     if status in _EMPTY:
-        response.headers.pop("Content-Type", None)
-    if "Allow" in response.headers:
-        response.headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
-    response.headers.update(common_fields(request_id))
-    for name, text in g.get("rate_fields", {}).items():
-        response.headers[name] = f"{others}, {text}" if (others := response.headers.get(name)) else text
-    if request.method not in _SAFE_METHODS:
+        headers.pop("Content-Type", None)
+    if "Allow" in names:
+        headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
+    headers.update(common_fields(own.request_id))
+    for name, text in own.get("rate_fields", {}).items():
+        headers[name] = f"{others}, {text}" if (others := headers.get(name)) else text
+    if asked.method not in _SAFE_METHODS:
         audited.record(response)
-    make_absolute(response.headers, base())
+    if not names.isdisjoint(ADDRESS_FIELDS):
+        make_absolute(headers, base())
     _allow_origin(response)
-    _count(status)
-    if g.span is not None:
-        end_span(g.span, status, g.get("task_id"))
-    log_request(request.method, request.path, status, g.began, request_id, g.get("task_id"), g.trace.id)
+    _count(asked, status)
+    if own.span is not None:
+        end_span(own.span, status, task_id)
+    log_request(asked.method, asked.path, status, own.began, own.request_id, task_id, own.trace.id)
     return response
 
 
-def _count(status: int) -> None:
+def _count(asked: Request, status: int) -> None:
     """Count the request by method, route and status class, for `GET /metrics`.
 
     Gunicorn's loop flushes the counts. Under other servers a request does, if it has just used Redis.
     """
-    rule = request.url_rule
-    name = f"{request.method} {_template(rule.rule)}" if rule is not None else UNROUTED
-    requests().add(f"{name}:{status // 100}")
-    if request.endpoint not in _PUBLIC and status < 500 and requests().due():
-        requests().flush()
+    rule, counts = asked.url_rule, requests()
+    name = f"{asked.method} {_template(rule.rule)}" if rule is not None else UNROUTED
+    counts.add(f"{name}:{status // 100}")
+    if asked.endpoint not in _PUBLIC and status < 500 and counts.due():
+        counts.flush()
 
 
 def log_request(

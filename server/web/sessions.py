@@ -15,7 +15,7 @@ from flask import Response, request
 
 from server.store.api_keys import OWNER, PROXY, Caller, Role, fingerprint
 from server.web.addresses import prefix
-from server.web.current import store
+from server.web.current import store, unwrapped
 from server.web.errors import Problem
 
 COOKIE = "coatcheck"
@@ -92,7 +92,7 @@ def caller_of_host() -> Caller | None:
             another site. Clients that are not browsers send neither `Origin`, which is checked for every request, nor
             `Sec-Fetch-Site`.
     """
-    user: HostUser | None = request.environ.get(HOST_USER)
+    user: HostUser | None = unwrapped(request).environ.get(HOST_USER)
     if user is None:
         return None
     if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") not in (None, "same-origin"):

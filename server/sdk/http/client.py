@@ -15,9 +15,7 @@ from server.settings import MIB
 if TYPE_CHECKING:
     import httpx
 
-#: Bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again.
-CHUNK = 2**16
-
+CHUNK = 2**16  # bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again
 _ACCEPTED = "gzip"
 _GZIP = 31  # zlib's `wbits` for it
 
@@ -48,7 +46,6 @@ class Answer:
 
     @property
     def headers(self) -> "httpx.Headers":
-        """The header fields; names are case-insensitive."""
         return self._response.headers
 
     @property
@@ -112,11 +109,7 @@ def request(
     limits: Limits | None = None,
     allow_private: bool = False,
 ) -> Iterator[Answer]:
-    """Send a request; read the body inside the `with` block. `allow_private` permits private addresses.
-
-    Raises:
-        FetchError: the URL is refused, the server does not answer, or a limit is reached.
-    """
+    """Send a request, or raise FetchError; read the body in the block. `allow_private` permits private addresses."""
     import httpx  # noqa: PLC0415
 
     from server.sdk.http.connection import Clock, Transport  # noqa: PLC0415

@@ -50,11 +50,7 @@ def is_allowed(address: Address, allow_private: bool) -> bool:
 
 
 def check_url(url: str, *, allow_private: bool) -> "httpx.URL":
-    """Parse and check a client's URL, without a connection.
-
-    Raises:
-        FetchError: `refused`, because of its scheme, a user name, its length, or an address that is not public.
-    """
+    """Parse a client's URL, or raise FetchError if it is no address that clients may use. Connects to nothing."""
     import httpx  # noqa: PLC0415
 
     if len(url) > MAX_URL_LENGTH:

@@ -23,7 +23,7 @@ from server.web.long_poll import event_stream
 from server.web.middleware import caller, require_submit
 from server.web.ui.blueprint import moved, page, ui, who
 from server.web.ui.format.words import read_inputs
-from server.web.ui.forms import TaskForm, form_of
+from server.web.ui.forms import form_of
 from server.web.ui.stream import PageParts
 from server.web.ui.tasks import reasons
 
@@ -151,7 +151,7 @@ def run_page(
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """Show a task type's form: empty, with its errors and what was typed, or with the input of an earlier task."""
-    form = run_form(made)
+    form = form_of(made, base())
     return page(
         "run.html",
         "/",

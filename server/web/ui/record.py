@@ -109,11 +109,6 @@ def _reports(record: Record) -> dict[int, dict[str, Any]]:
     return {started: pydantic_core.from_json(report) for started, report in found.items()}
 
 
-def _dropped(entries: list[Entry]) -> bool:
-    """Return whether the oldest entries are deleted: the first one has the number 1."""
-    return bool(entries) and entries[0].number > 1
-
-
 @ui.get("/ui/batches/<batch_id>")
 def batch(batch_id: str) -> BaseResponse:
     """Show a batch with its tasks, of all statuses or one."""

@@ -62,8 +62,7 @@ class BulkRetried(_Bulk):
 #: Maximum number of tasks per request, so that it ends before a router times out. `next` continues.
 MAX_CANCELED, MAX_RETRIED = 5_000, 500
 
-#: Tasks of a dry run's sample.
-_SAMPLE = 3
+_SAMPLE = 3  # tasks of a dry run's sample
 
 #: The outcome of each task in order, or of the first ones: a status or an id, an error, or None if nothing has changed.
 Outcomes = Sequence[object]

@@ -33,16 +33,6 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """An entry of the legend, with the value of the last complete step."""
-
-    name: str
-    css: str
-    value: str
-    bar: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
     """Lines or bars on one scale."""
 
@@ -67,8 +57,8 @@ class Series:
 
     @property
     def value(self) -> str:
-        """The latest value, for the legend."""
-        return f"{self.values[-1]:,g}"
+        """The value of the last complete step, for the legend."""
+        return f"{self.values[-2]:,g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +96,7 @@ def plot(
     return Plot(
         id=name,
         title=title,
-        legend=[Legend(each.name, each.css, f"{each.values[-2]:,g}", each.bar) for each in series],
+        legend=series,
         charts=charts,
         times=_times(starts, step_seconds),
         columns=[each.name for each in series],
