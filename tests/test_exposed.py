@@ -128,7 +128,7 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Serv
     ],
 )
 def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
-    task_id, result = python(found, f"made = {call}\nprint(made.id, made.get(timeout=30))").split()
+    task_id, result = python(found, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
 
     assert result == "23"
     assert found.result(task_id) == 23
@@ -159,7 +159,7 @@ def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(found: Serv
     ],
 )
 def test_chains_groups_and_chords_run_as_on_stock_celery(found: Service, canvas: str, result: str) -> None:
-    code = f"from celery import chord, group\nprint({canvas}.apply_async().get(timeout=30))"
+    code = f"from celery import chord, group\nprint({canvas}.apply_async().get(timeout=60))"
 
     assert python(found, code) == result
 
@@ -168,7 +168,7 @@ def test_the_original_exception_comes_back(found: Service) -> None:
     code = """
 for made in (noted.delay("fail"), error.delay("missing")):
     try:
-        made.get(timeout=30)
+        made.get(timeout=60)
     except Exception as raised:
         print(type(raised).__module__, repr(raised), end=" ")
 """
@@ -187,7 +187,7 @@ while found.state in ("PENDING", "STARTED"):
     time.sleep(0.05)
 first = (found.state, found.info)
 again = project.AsyncResult(made[1])
-print(first, again.get(timeout=30), again.successful(), made[0], sep="|")
+print(first, again.get(timeout=60), again.successful(), made[0], sep="|")
 """
     *printed, task_id = python(found, code).split("|")
     found.http.post(f"/tasks/{task_id}/cancel")

@@ -34,7 +34,7 @@ def receive(connection: Connection, queue: Queue, **options: Any) -> Any:
     found: list[Any] = []
     with connection.Consumer([queue], callbacks=[lambda _, message: found.append(message)], **options):
         while not found:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=30)
     return found[0]
 
 
@@ -154,8 +154,8 @@ import plain_tasks
 celery.set_default()
 with ThreadPoolExecutor(20) as threads:
     made = list(threads.map(lambda number: plain_tasks.total.delay(number, 1), range(40)))
-    assert [each.get(timeout=20) for each in made] == list(range(1, 41))
-    assert list(threads.map(lambda number: plain_tasks.total.delay(number, 2).get(timeout=20), range(40)))[-1] == 41
+    assert [each.get(timeout=60) for each in made] == list(range(1, 41))
+    assert list(threads.map(lambda number: plain_tasks.total.delay(number, 2).get(timeout=60), range(40)))[-1] == 41
 """
 
 

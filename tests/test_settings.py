@@ -115,7 +115,7 @@ def refusal(service: Service, process: str, folder: Path, **env: str) -> str:
         cwd=ROOT if process in ("web", "worker") else folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode != 0

@@ -95,7 +95,7 @@ def test_a_submit_has_the_options_of_one_over_http(service: Service, client: Cli
 
 def test_the_end_of_a_failed_task_is_its_error(client: Client) -> None:
     with pytest.raises(TaskError) as failed:
-        client.ticket(submit(client, "divide", x=1, y=0)).result(timeout=30)
+        client.ticket(submit(client, "divide", x=1, y=0)).result(timeout=60)
     assert failed.value.type == "division-by-zero"
 
 
@@ -110,7 +110,7 @@ def test_bytes_paths_and_lists_of_files_are_uploads(service: Service, client: Cl
     (tmp_path / "two.txt").write_bytes(b"22")
     files = [b"1", tmp_path / "two.txt"]
 
-    assert client.ticket(submit(client, "count_files", files=files)).result(timeout=30) == [1, 2]
+    assert client.ticket(submit(client, "count_files", files=files)).result(timeout=60) == [1, 2]
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how:
     worker = fresh.workers[0]
     running = [fresh.submit("ledgered", seconds=gone / 2 + 0.5) for _ in range(busy)]
     for task_id in running:
-        fresh.wait_for(task_id, "running")
+        fresh.wait_for(task_id, "running", "succeeded")
     waiting = [fresh.submit("ledgered") for _ in range(3)] if busy == 2 else []
     _take_away(fresh, how, gone)
     began = time.monotonic()

@@ -13,7 +13,7 @@ from old_redis import OldRedis
 def doctor(service: Service) -> tuple[int, str]:
     """Return the exit code and the output of `coatcheck doctor`."""
     command = [sys.executable, "-m", "server.cli", "doctor"]
-    ended = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=120, check=False)
     return ended.returncode, ended.stdout
 
 
