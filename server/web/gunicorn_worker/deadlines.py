@@ -26,6 +26,8 @@ class Stage(Enum):
     #: After the last answer: the client's close, or the end of an unwanted body.
     LINGER = "linger", 2.0
 
+    __hash__ = object.__hash__  # Enum's own is a function in Python, and each request needs four
+
     @property
     def seconds(self) -> float:
         """The number of seconds allowed in this stage."""

@@ -55,6 +55,8 @@ class Paced(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     def _enter(self, stage: Stage | None) -> None:
+        if stage is None is self._stage:
+            return
         self._server.deadlines.enter(self, self._stage, stage, self._server.loop.time())
         self._stage = stage
 
