@@ -22,7 +22,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -64,7 +63,7 @@ class TaskInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
     has_uploads: ClassVar[bool] = False
-    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+    __slots__ = ("_raw",)  # a private attribute of pydantic's took 10 % of the time of a batch
 
     def keep(self, raw: Mapping[str, Any]) -> Self:
         """Keep the values that this was validated from."""

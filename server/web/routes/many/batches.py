@@ -10,6 +10,7 @@ import pydantic_core
 from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server.logs.trace import Trace
 from server.sdk.registry import definition
 from server.services.publish import first_status, store_and_publish
 from server.services.status import BatchLinks, batch_links, links
@@ -83,8 +84,8 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     task: str
-    input: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    input: dict[str, Any] = Field(default_factory=dict)  # pydantic copies a default deeply
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 Prepared = tuple[Submission, NewTask] | Problem  # an item that is ready to be stored, or its problem
@@ -143,8 +144,8 @@ def submit_batch() -> Response:
     stored = False
     prepared: list[Prepared] = []
     try:
-        at = store()
-        prepared = [_prepare(at, who, item) for item in items]
+        at, request_id, trace = store(), g.request_id, g.trace
+        prepared = [_prepare(at, who, item, request_id, trace) for item in items]
         fingerprint = hashlib.blake2b(text + webhook.encode(), digest_size=12).hexdigest() if key else ""
         result = _store(SubmitRequest(who.owner, [], key, fingerprint, batch_id), prepared, webhook)
         stored = not result.replayed
@@ -192,14 +193,14 @@ def _parsed(text: bytes) -> Any:
         return Problem("malformed-body", f"{error}.")
 
 
-def _prepare(at: Store, who: Caller, item: Any) -> Prepared:
+def _prepare(at: Store, who: Caller, item: Any, request_id: str, trace: Trace) -> Prepared:
     try:
         if isinstance(item, Problem):
             return item
         given = Item.model_validate(item)
         made = definition(given.task)
         options = nested_options(given.options, NESTED) if given.options else None
-        submission = Submission(at, made, who.owner, g.request_id, options, trace=g.trace)
+        submission = Submission(at, made, who.owner, request_id, options, trace=trace)
         validated = made.validate_json(
             pydantic_core.to_json(given.input), allow_private=at.settings.allow_private_addresses
         )
