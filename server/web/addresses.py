@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.sansio.utils import get_host
 
 from server.settings import PREFIX, Settings
+from server.web.current import unwrapped
 
 #: Loopback addresses. A server without keys answers on these only.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -122,12 +123,12 @@ class Located:
 
 def prefix() -> str:
     """Return the prefix of this request, for the addresses in a body."""
-    return quoted(request.environ.get("SCRIPT_NAME", ""))
+    return quoted(unwrapped(request).environ.get("SCRIPT_NAME", ""))
 
 
 def base() -> str:
     """Return the address below which the client of this request sees the application's paths."""
-    environ = request.environ
+    environ = unwrapped(request).environ
     server = (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 80))
     return base_url(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), environ.get("SCRIPT_NAME", ""), server)
 

@@ -218,8 +218,7 @@ def install(app: Flask) -> None:
 
 
 def answer(error: CoatcheckError) -> Response:
-    made = problem_reply(error, g.get("request_id", ""), prefix())
-    return Response(made.body, made.status, made.fields)
+    return problem_reply(error, g.get("request_id", ""), prefix()).for_flask()
 
 
 def problem_reply(error: CoatcheckError, request_id: str, prefix: str) -> Reply:

@@ -63,9 +63,10 @@ def install(app: Flask) -> None:
 
 def caller() -> Caller:
     """The caller of this request. It is checked again after a wait. Raises Problem: as `identify`."""
-    if "caller" not in g:
-        g.caller = identify()
-    found: Caller = g.caller
+    own = unwrapped(g)
+    if "caller" not in own:
+        own.caller = identify()
+    found: Caller = own.caller
     return found
 
 

@@ -1,7 +1,10 @@
 """An answer before Flask or the event loop sends it."""
 
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from flask import Response
+from werkzeug.datastructures import Headers
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
 
@@ -17,3 +20,13 @@ class Reply(NamedTuple):
     def status_line(self) -> str:
         """The status with its reason, as Flask writes them."""
         return _STATUS_LINES[self.status]
+
+    def for_flask(self) -> Response:
+        """Return it as Flask's response."""
+        return _Whole(self.body or None, self.status, self.fields)
+
+
+class _Whole(Response):
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """Return the header fields: Werkzeug would copy them, and look for some that a `Reply` has right already."""
+        return self.headers

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Literal
 
-from flask import Response, request
+from flask import Request, Response, request
 
 from server.services.status import WireObject, status_json, with_prefix
 from server.services.submit import Accepted
@@ -11,7 +11,7 @@ from server.store import Store
 from server.store.lua import StoreClock
 from server.store.record import Record
 from server.web.addresses import prefix
-from server.web.current import store
+from server.web.current import store, unwrapped
 from server.web.errors import rate_limit
 from server.web.reply import Reply
 
@@ -79,15 +79,15 @@ def json_answer(body: WireObject | bytes, status: int = 200, headers: dict[str, 
 
 
 def _answer(text: bytes, etag: str, status: int, headers: dict[str, str] | None) -> Response:
-    matches = request.method in ("GET", "HEAD") and _client_has(etag)
-    made = reply(text, etag, status, headers, matches=matches)
-    return Response(made.body, made.status, made.fields)
+    asked = unwrapped(request)
+    matches = asked.method in ("GET", "HEAD") and _client_has(asked, etag)
+    return reply(text, etag, status, headers, matches=matches).for_flask()
 
 
-def _client_has(etag: str) -> bool:
-    given = request.environ.get("HTTP_IF_NONE_MATCH")
+def _client_has(asked: Request, etag: str) -> bool:
+    given = asked.environ.get("HTTP_IF_NONE_MATCH")
     # Usually it equals ours. Parsing the header would cost more than sending the body.
-    return given is not None and (given == etag or request.if_none_match.contains_weak(etag.strip('"')))
+    return given is not None and (given == etag or asked.if_none_match.contains_weak(etag.strip('"')))
 
 
 def status_answer(record: Record, status: int = 200) -> Response:
@@ -113,8 +113,7 @@ def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str,
 
 def accepted(given: Accepted) -> Response:
     """Answer 202 with the status object; 200 with that of an earlier task that has the same key."""
-    made = accepted_reply(store(), given, prefix())
-    return Response(made.body, made.status, made.fields)
+    return accepted_reply(store(), given, prefix()).for_flask()
 
 
 def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
