@@ -404,7 +404,7 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
         "divide",
         status,
         due_ms=1_767_225_600_000,
-        progress={"done": 1, "total": 2, "percent": 50, "message": ""},
+        progress={"done": 1, "total": 2, "percent": 50, "message": "50 %s, \0"},
         retry_of="01997b5c-0a1e-7c3d-9f00-000000000000",
         earlier_attempts=[PastAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
         error={"type": "/problems/task-error", "title": "t", "detail": "d"} if status is Status.FAILED else None,
@@ -412,6 +412,7 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
     text = status_json(record, None if status.done else 1, "")
     assert TaskStatus.model_validate_json(text).as_json() == text
     sent = json.loads(text)
+    assert sent["progress"]["message"] == "50 %s, \0"
     assert fits(document(), "DivideStatus", sent)
     assert not fits(document(), "ThumbnailStatus", sent)
     assert set(sent) <= set(document()["components"]["schemas"]["TaskStatus"]["properties"])

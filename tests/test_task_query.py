@@ -35,6 +35,32 @@ def test_tasks_are_answered_in_the_order_asked_with_their_results(service: Servi
     assert "result" not in ask(service, asked).json()["tasks"][0]
 
 
+def test_each_status_has_the_bytes_that_the_task_alone_has(service: Service) -> None:
+    failed = service.submit("fails_with_a_message", text="x")
+    ended = [failed, service.submit("flaky", failures=1), service.submit("reports", seconds=0)]
+    for task_id in ended:
+        service.wait_for(task_id)
+    ended.append(service.http.post(f"/tasks/{failed}/retry").json()["task_id"])
+    service.wait_for(ended[-1])
+    waiting = [service.submit("waits_for_a_partner", partner="acme"), *submit_many(service, 2, delay=60, tag="one")]
+    service.wait_for(waiting[0], "retrying")
+    service.http.put("/catalog/nothing/pause")
+    try:
+        waiting += [service.submit("nothing"), service.submit("nothing")]
+        asked = [*ended, *waiting, *ended]
+
+        def alone() -> bytes:
+            return b'{"tasks":[%s]}' % b",".join(service.http.get(f"/tasks/{task_id}").content for task_id in asked)
+
+        eventually(lambda: b'"paused":true' in alone() and ask(service, asked).content == alone())
+        with_results = ask(service, asked, include=["result"]).json()["tasks"]
+        assert [each.pop("result", "none") for each in with_results[:4]] == ["none", 1, None, "none"]
+        assert [each.pop("result", "none") for each in with_results[4:9]] == ["none"] * 5
+    finally:
+        service.http.delete("/catalog/nothing/pause")
+        service.cancel_unfinished()
+
+
 def test_query_is_the_same_as_post(service: Service) -> None:
     task_ids = submit_many(service, 2, delay=60)
     body = {"task_ids": task_ids}

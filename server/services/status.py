@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from server.sdk.pages import paged_paths
 from server.store.batches import Batch
+from server.store.ids import milliseconds
 from server.store.record import AttemptEnd, CeleryState, Record, Status
 from server.store.record import PastAttempt as StoredAttempt
 
@@ -222,20 +223,39 @@ def status_object(record: Record, position: int | None, prefix: str) -> TaskStat
 
 def status_json(record: Record, position: int | None, prefix: str) -> bytes:
     """The status object as JSON: the fields of `TaskStatus`. `position` is the place in the queue, where 1 is next."""
-    base = f"{prefix and _quoted(prefix)[1:-1]}/tasks/{record.id}"
+    times = record.started_ms, record.finished_ms, record.expires_ms
+    return filled_status(status_template(record, prefix), record.id, *times, position)
+
+
+def status_template(record: Record, prefix: str) -> str:
+    """The status object as JSON, with `%s` in place of what `filled_status` writes: tasks that are alike share it."""
+    base = f"{prefix and _quoted(prefix)[1:-1]}/tasks/\0"  # JSON has no such character
     error = None if record.error is None else failure_object(record.error, prefix)
     optional = _optional(record)
-    return (
-        f'{{"task_id":"{record.id}","task":{_quoted(record.task_type)},{_STATES[record.status]}'
+    text = (
+        f'{{"task_id":"\0","task":{_quoted(record.task_type)},{_STATES[record.status]}'
         f',"progress":{"null" if record.progress is None else _json(_progress(record.progress, record.status))}'
-        f',"submitted_at":{_moment(record.submitted_ms)},"started_at":{_moment(record.started_ms)}'
-        f',"finished_at":{_moment(record.finished_ms)},"expires_at":{_moment(record.expires_ms)}'
+        ',"submitted_at":\0,"started_at":\0,"finished_at":\0,"expires_at":\0'
         f',"deliveries":{record.deliveries},"retries":{record.retries}'
-        f',"queue":{{"name":{_quoted(record.queue)},"position":{position or "null"}}}'
+        f',"queue":{{"name":{_quoted(record.queue)},"position":\0}}'
         f',"tags":{_json(record.tags) if record.tags else "[]"},"error":{"null" if error is None else _json(error)}'
         f',"links":{{"status":"{base}","result":"{base}/result","events":"{base}/events","cancel":"{base}/cancel"}}'
         f"{',' + _json(optional)[1:] if optional else '}'}"
-    ).encode()
+    )
+    return text.replace("%", "%%").replace("\0", "%s")
+
+
+def filled_status(
+    template: str,
+    task_id: str,
+    started_ms: int | None,
+    finished_ms: int | None,
+    expires_ms: int | None,
+    position: int | None,
+) -> bytes:
+    """The status object of one task."""
+    times = _moment(milliseconds(task_id)), _moment(started_ms), _moment(finished_ms), _moment(expires_ms)
+    return (template % (task_id, *times, position or "null", task_id, task_id, task_id, task_id)).encode()
 
 
 def _optional(record: Record) -> dict[str, Any]:

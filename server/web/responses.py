@@ -132,12 +132,11 @@ def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
 
 def ended(record: Record) -> Response:
     """Answer a submit that waited for the end: the status object with the result."""
-    return json_answer(status_with_result(record, None, store().tasks.result(record), prefix()))
+    return json_answer(with_result(status_json(record, None, prefix()), store().tasks.result(record), prefix()))
 
 
-def status_with_result(record: Record, position: int | None, result: bytes, prefix: str) -> bytes:
-    """Build the status object with the stored JSON of the result, without parsing it."""
-    text = status_json(record, position, prefix)
+def with_result(text: bytes, result: bytes, prefix: str) -> bytes:
+    """Add the stored JSON of the result to the status object, without parsing it."""
     return b'%s,"result":%s}' % (text[:-1], with_prefix(result, prefix))
 
 

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.sdk.definition import refusal
-from server.services.status import status_json
+from server.services.status import filled_status, status_template
 from server.store import Store
 from server.store.record import Record, Status
+from server.store.tasks import TaskState
 from server.web.addresses import prefix
 from server.web.body.read import read_json
 from server.web.current import store
@@ -25,7 +27,7 @@ from server.web.responses import (
     json_answer,
     retry_after,
     seconds_to_start,
-    status_with_result,
+    with_result,
 )
 from server.web.routes.tasks import issued
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
@@ -117,38 +119,44 @@ def _look(held: ParkedRequest | None) -> tuple[Response, bool]:
 
 
 def _answer() -> tuple[Response, list[str]]:
-    """The answer, and the tasks that have not ended. One record is read after the other, not all into memory first."""
+    """The answer, and the tasks that have not ended."""
     here, owner, base = store(), None if caller().is_admin else caller().owner, prefix()
-    found: Iterable[Record | None] = here.tasks.get_many_with_position(g.query.task_ids)
+    states: Iterable[TaskState | None] = here.tasks.statuses(g.query.task_ids)
     results: Mapping[str, bytes | None] = {}
     if "result" in g.query.include:
-        found = list(found)
-        results = _results([each for each in found if each and owner in (None, each.owner)])
-    secret, soonest = b"", _RetryAfter(here, g.query.until)
+        states = list(states)
+        results = _results(states, owner)
+    secret, soonest, templates = b"", _RetryAfter(here, g.query.until), dict[Record, str]()
     tasks: list[bytes] = []
     unfinished: list[str] = []
-    for task_id, record in zip(g.query.task_ids, found, strict=True):
-        if record is None or owner not in (None, record.owner):
+    for task_id, state in zip(g.query.task_ids, states, strict=True):
+        if state is None or owner not in (None, state[0].owner):
             secret = secret or here.read_secret()
             tasks.append(_missing(task_id, secret))
             continue
-        tasks.append(_found(record, results.get(task_id), base))
+        record, started_ms, finished_ms, expires_ms, position, _ = state
+        template = templates.get(record)
+        if template is None:
+            template = templates[record] = status_template(record, base)
+        text = filled_status(template, task_id, started_ms, finished_ms, expires_ms, position)
+        result = results.get(task_id)
+        tasks.append(text if result is None else with_result(text, result, base))
         if not record.status.done:
             unfinished.append(task_id)
-            soonest.add(record)
+            soonest.add(record, position)
     headers = {"Retry-After": str(soonest.seconds)} if unfinished else {}
     return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers), unfinished
 
 
-def _results(records: Sequence[Record]) -> dict[str, bytes | None]:
-    ended = [each for each in records if each.status is Status.SUCCEEDED]
+def _results(states: Sequence[TaskState | None], owner: str | None) -> dict[str, bytes | None]:
+    """The results of the tasks that have succeeded; None for one that is too long."""
+    found = [(task_id, state) for task_id, state in zip(g.query.task_ids, states, strict=True) if state]
+    ended = [
+        replace(record, id=task_id, result=result)
+        for task_id, (record, *_, result) in found
+        if record.status is Status.SUCCEEDED and owner in (None, record.owner)
+    ]
     return dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
-
-
-def _found(record: Record, result: bytes | None, before: str) -> bytes:
-    if result is None:
-        return status_json(record, record.position, before)
-    return status_with_result(record, record.position, result, before)
 
 
 class _RetryAfter:
@@ -159,10 +167,10 @@ class _RetryAfter:
         self._outermost, self._limit = (min, MIN_RETRY_AFTER) if until == "any" else (max, MAX_RETRY_AFTER)
         self.seconds = MIN_RETRY_AFTER + MAX_RETRY_AFTER - self._limit
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, position: int | None) -> None:
         """Take an unfinished task into account, unless the limit of a wait is reached."""
         if self.seconds != self._limit:
-            to_start = seconds_to_start(self._store, record, record.position)
+            to_start = seconds_to_start(self._store, record, position)
             self.seconds = self._outermost(self.seconds, retry_after(record, to_start, self._store.clock))
 
 
