@@ -117,6 +117,15 @@ def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page:
     expect(page.locator("#rows tr")).to_have_count(2)
 
 
+def test_a_required_choice_is_sent_as_it_stands(service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(service)
+    page.goto("/ui/run/returns")
+    page.get_by_role("radio", name="Python").check()  # the script has made the sample
+    expect(page.locator(".code-side pre").first).to_contain_text('"what": "fits"')
+    run(page)
+    expect(mark(page)).to_have_text("Done")
+
+
 def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/")
