@@ -87,30 +87,6 @@ def test_keda_finds_the_figures_where_its_recipe_says(behind: Service) -> None:
 
 
 @pytest.mark.slow
-def test_hirefire_gets_the_latency_of_the_queue(behind: Service) -> None:
-    script = """
-import json
-from examples.autoscaling.with_hirefire import application
-client = application.test_client()
-found = client.get("/hirefire", headers={"HireFire-Token": "secret"})
-print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/health/live").status_code]))
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        env=behind.env | {"HIREFIRE_TOKEN": "secret"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    workers, without_token, live = json.loads(ran.stdout.splitlines()[-1])
-    assert [worker["name"] for worker in workers] == ["worker"]
-    assert isinstance(workers[0]["value"], int)
-    assert (without_token, live) == (404, 200)
-
-
-@pytest.mark.slow
 def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Service) -> None:
     reports: list[dict[str, Any]] = []
 
@@ -145,3 +121,27 @@ def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Servi
     assert measured["qd", "default"] >= len(waiting)
     assert 0 < measured["qt", "default"] / 1000 <= now - submitted + 60
     assert "WARNING - [judoscale]" not in process.output()
+
+
+@pytest.mark.slow
+def test_hirefire_gets_the_latency_of_the_queue(behind: Service) -> None:
+    script = """
+import json
+from examples.autoscaling.with_hirefire import application
+client = application.test_client()
+found = client.get("/hirefire", headers={"HireFire-Token": "secret"})
+print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/health/live").status_code]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=behind.env | {"HIREFIRE_TOKEN": "secret"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    workers, without_token, live = json.loads(ran.stdout.splitlines()[-1])
+    assert [worker["name"] for worker in workers] == ["worker"]
+    assert isinstance(workers[0]["value"], int)
+    assert (without_token, live) == (404, 200)
