@@ -41,9 +41,9 @@ def retried(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 
 
 @signals.task_revoked.connect
-def revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
-    """Note whether its child was killed."""
-    hear("task_revoked", id=request.id, task=sender.name, terminated=terminated)
+def revoked(sender: Any, request: Any, terminated: bool, expired: bool, **_: Any) -> None:
+    """Note whether its child was killed, and whether its time was over."""
+    hear("task_revoked", id=request.id, task=sender.name, terminated=terminated, expired=expired)
 
 
 @task(retries=1, retry_on=(OSError,), retry_backoff=0.1)

@@ -1,15 +1,12 @@
 """Celery's signals and events: those who listen hear of our tasks what they hear of Celery's own."""
 
 import json
-import threading
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
 from harness import Service, eventually
 
 
@@ -25,44 +22,6 @@ def told(service: Service, signal: str, task_id: str) -> list[dict[str, Any]]:
     """What the receivers of a signal have written of a task."""
     lines = [json.loads(line) for line in service.redis.client.lrange("heard", 0, -1)]
     return [line for line in lines if line["signal"] == signal and line["id"] == task_id]
-
-
-class Exporter:
-    """What celery-exporter does: a Celery application that knows only the broker, a receiver, and a state."""
-
-    def __init__(self, url: str) -> None:
-        self.app = Celery(broker=url)
-        self.state = self.app.events.State()
-        self.counted: Counter[tuple[str, str]] = Counter()
-        self.seen: dict[str, list[str]] = defaultdict(list)
-        self.ready = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Exporter":
-        self._thread.start()
-        eventually(lambda: self.ready)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._receiver.should_stop = True
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        with self.app.connection() as connection:
-            kinds = ("sent", "received", "started", "succeeded", "failed", "rejected", "revoked", "retried")
-            handlers = {f"task-{kind}": self._count for kind in kinds}
-            handlers["worker-heartbeat"] = self._alive
-            self._receiver = self.app.events.Receiver(connection, handlers=handlers)
-            self._receiver.capture(limit=None, timeout=None, wakeup=True)
-
-    def _count(self, event: dict[str, Any]) -> None:
-        self.state.event(event)
-        task = self.state.tasks.get(event["uuid"])
-        self.counted[event["type"], task.name] += 1
-        self.seen[event["uuid"]].append(event["type"])
-
-    def _alive(self, event: dict[str, Any]) -> None:
-        self.ready = True
 
 
 def test_a_submit_tells_of_the_publish_before_and_after(heard: Service) -> None:
@@ -105,42 +64,32 @@ def test_a_retry_and_a_cancel_are_told(heard: Service) -> None:
         assert (revoked["pid"] == worker) is was_killed, "only the main process knows that a child was killed"
 
 
-def test_the_counters_of_celery_exporter_move(heard: Service) -> None:
-    with Exporter(heard.redis.url) as exporter:
-        count_events(heard, exporter)
+def test_a_cancel_while_it_waits_is_told_by_a_worker(heard: Service) -> None:
+    def later(**options: object) -> str:
+        made = heard.http.post("/tasks/divide", params={"delay": 600, **options}, json={"x": 1, "y": 2})
+        assert made.status_code in (200, 202), made.text
+        return str(made.json()["task_id"])
+
+    overdue, one, in_bulk = later(cancel_after=1), later(), later(tag="bulk")
+    replaced = later(unique="one", on_conflict="replace")
+    later(unique="one", on_conflict="replace")
+    heard.http.post(f"/tasks/{one}/cancel")
+    heard.http.post("/bulk/cancel", params={"tag": "bulk"})
+
+    for task_id in (one, in_bulk, replaced, overdue):
+        eventually(lambda each=task_id: told(heard, "task_revoked", each))
+    for task_id in (one, in_bulk, replaced, overdue):
+        (revoked,) = told(heard, "task_revoked", task_id)
+        assert (revoked["task"], revoked["terminated"], revoked["expired"]) == ("divide", False, task_id == overdue)
+        assert revoked["pid"] == heard.workers[0].pid
+    heard.cancel_unfinished()
 
 
-def count_events(heard: Service, exporter: Exporter) -> None:
-    """Run tasks of every end, and compare the events of each, and the counters."""
-    done, failed = heard.submit("divide", x=1, y=2), heard.submit("divide", x=1, y=0)
-    again, stopped, killed = heard.submit("second_time_lucky"), heard.submit("polite"), heard.submit("deaf")
-    for task_id in (stopped, killed):
-        heard.wait_for(task_id, "running")
-        heard.http.post(f"/tasks/{task_id}/cancel")
-
-    begun = ["task-sent", "task-received", "task-started"]
-    expected = {
-        done: [*begun, "task-succeeded"],
-        failed: [*begun, "task-failed"],
-        again: [*begun, "task-retried", *begun[1:], "task-succeeded"],
-        stopped: [*begun, "task-revoked"],
-        killed: [*begun, "task-revoked"],
-    }
-
-    def complete() -> bool:
-        return all(len(exporter.seen[task_id]) == len(events) for task_id, events in expected.items())
-
-    eventually(complete)
-    for task_id, events in expected.items():
-        assert sorted(exporter.seen[task_id]) == sorted(events)
-    assert exporter.counted["task-sent", "divide"] == 2
-    assert exporter.state.tasks[failed].exception.startswith("TaskError(")
-    assert exporter.state.tasks[done].runtime >= 0
-
-
-def test_without_listeners_a_submit_makes_no_message(tmp_path: Path) -> None:
+def test_without_listeners_a_submit_makes_no_message_and_a_cancel_leaves_no_note(tmp_path: Path) -> None:
     with Service(tmp_path) as quiet:
         quiet.start_web()
-        quiet.submit("divide", x=1, y=2)
+        task_id = quiet.submit("divide", x=1, y=2)
+        quiet.http.post(f"/tasks/{task_id}/cancel")
 
         assert not [key for key in quiet.redis.client.keys("*") if b"celeryev" in key]
+        assert not quiet.redis.client.exists(quiet.keys.canceled)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.store.errors import error_object
 from server.store.lua import Scripts, ids_of
@@ -65,6 +65,16 @@ class Throttle:
         return "value" if self.by else "owner" if self.per_owner else ""
 
 
+class Canceled(NamedTuple):
+    """A task that was canceled while it waited. `expired`: by `cancel_after` or `start_within`."""
+
+    id: str
+    expired: bool
+    priority: str
+    task_type: str
+    queue: str
+
+
 #: No limit at all.
 FREE = Throttle()
 
@@ -108,6 +118,15 @@ class Leases(Scripts):
     def cancel_overdue(self, most: int) -> int:
         """Cancel tasks past their `cancel_after` or `start_within`. A result below `most` means that none is left."""
         return int(self._call("cancel_overdue", most))
+
+    def canceled(self, most: int) -> list[Canceled]:
+        """Return tasks that were canceled while they waited. They are noted while a worker asks for them regularly."""
+        with self.redis.pipeline() as pipe:
+            _, found = (
+                pipe.set(self.keys.cancel_listener, 1, ex=WORKER_SILENCE).lpop(self.keys.canceled, most).execute()
+            )
+        lines = (line.decode().split(" ", 4) for line in found or ())
+        return [Canceled(task_id, expired == "1", *names) for task_id, expired, *names in lines]
 
     def requeue(self, task_ids: Sequence[str]) -> list[str]:
         """Give queued tasks without a message a new one. Return their ids."""

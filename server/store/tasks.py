@@ -278,9 +278,12 @@ class Tasks(Scripts):
         wait = int(wait_seconds * 1000)
         return bool(self._call("schedule_retry", task_id, lease_token, wait, json.dumps(error), report))
 
-    def cancel(self, task_id: str) -> Status | None:
-        """Cancel a task, or ask it to stop. Return its new status, or None if this call has changed nothing."""
-        answer: bytes | None = self._call("cancel_task", task_id)
+    def cancel(self, task_id: str, *, told: bool = False) -> Status | None:
+        """Cancel a task, or ask it to stop. Return its new status, or None if this call has changed nothing.
+
+        `told`: Celery's worker sends the event and the signal itself.
+        """
+        answer: bytes | None = self._call("cancel_task", task_id, int(told))
         return Status(answer.decode()) if answer else None
 
     def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:

@@ -166,7 +166,7 @@ def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> Non
     consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2), app=app)
     services = _services(consumer, store)
 
-    assert len({service.name for service in services}) == len(services) == 8
+    assert len({service.name for service in services}) == len(services) == 9
     assert all(0 < service.interval <= 5 for service in services)
 
 

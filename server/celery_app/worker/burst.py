@@ -58,15 +58,18 @@ def install(store: Store) -> None:
     worker_init.connect(allow, weak=False)
 
 
+def sends_events(dispatcher: Any) -> bool:
+    """Return whether a worker's dispatcher sends the events of tasks."""
+    return bool(dispatcher and dispatcher.enabled and (not dispatcher.groups or "task" in dispatcher.groups))
+
+
 def terms(request: Any) -> dict[str, Any] | None:
     """Return the task types and queues that a child may claim from after this request. None: it must not.
 
     Celery's tools see only what the main process fetches. None while they listen or have revoked tasks.
     """
-    events = request.eventer
-    listened = events and events.enabled and (not events.groups or "task" in events.groups)
     queues = sorted(request.app.amqp.queues.consume_from)
-    if not _Burst.allowed or state.revoked or listened or not queues:
+    if not _Burst.allowed or state.revoked or sends_events(request.eventer) or not queues:
         return None
     free = [each.name for each in catalog() if each.throttle == FREE]
     types = [name for name in free if not _celery_task(request.app, name).rate_limit]

@@ -53,6 +53,18 @@ class OperationKeys(Prefixed):
         """Exists while a periodic job has run recently."""
         return f"{self.prefix}slot:{job}"
 
+    # -- Celery's events and signals
+
+    @property
+    def cancel_listener(self) -> str:
+        """Exists while a worker asks for the tasks that are canceled while they wait."""
+        return f"{self.prefix}cancel_listener"
+
+    @property
+    def canceled(self) -> str:
+        """The tasks that were canceled while they waited, for that worker."""
+        return f"{self.prefix}canceled"
+
     # -- pauses
 
     @property

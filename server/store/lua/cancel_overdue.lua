@@ -15,6 +15,7 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', keys.deadlines, id)
   local record = load(id)
   if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
+    record.expired = true
     finish(id, record, 'canceled', now)
   elseif record.s == 'running' then
     redis.call('HSET', keys.task(id), 'cr', now)

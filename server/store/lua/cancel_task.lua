@@ -1,5 +1,6 @@
 -- Cancel a waiting task, or ask a running one to stop.
--- Input: id. Output: the new status, or nil if this call has changed nothing. Publishes the status.
+-- Input: id, '1' if Celery's worker tells of the cancel itself.
+-- Output: the new status, or nil if this call has changed nothing. Publishes the status.
 --- @include "finish"
 --- @include "record"
 --- @include "when_full"
@@ -7,6 +8,7 @@ allow_when_full()
 local id = ARGV[1]
 local record = load(id)
 if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
+  record.told = ARGV[2] == '1'
   finish(id, record, 'canceled', now_ms())
   return 'canceled'
 end

@@ -9,6 +9,7 @@ rescuer.py         finds tasks that lost their worker or their message
 pruner.py          deletes expired records
 webhook_sender.py  delivers webhooks
 blob_cleanup.py    deletes files that no client can request any more
+cancel_events.py   sends Celery's event and signal of tasks that are canceled while they wait
 
 A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
 """
@@ -25,6 +26,7 @@ from celery.signals import worker_ready, worker_shutdown
 from server import __version__
 from server.celery_app.worker.execution import worker_token
 from server.celery_app.worker.maintenance.blob_cleanup import BlobCleanup
+from server.celery_app.worker.maintenance.cancel_events import CancelEvents
 from server.celery_app.worker.maintenance.heartbeat import Heartbeat
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.pruner import Pruner
@@ -39,7 +41,7 @@ from server.store.connection import UNREACHABLE
 from server.store.stats import Tally
 
 #: Parts of a second, one for each service. Their number is odd: rounds half a second apart meet no other service's.
-_PARTS = 9
+_PARTS = 11
 _TIMEOUT = 2.0  # seconds for which a stopping worker waits for unfinished rounds
 __all__ = ["install"]
 
@@ -70,6 +72,7 @@ def _services(consumer: Any, store: Store) -> list[Service]:
         Pruner(store, leader),
         WebhookSender(store),
         BlobCleanup(store),
+        CancelEvents(store, consumer),
     ]
     if not store.settings.broker_is_redis:
         services.append(BrokerRescuer(store, leader, consumer.app.external_broker))

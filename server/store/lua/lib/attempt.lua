@@ -8,6 +8,7 @@
 local function refuse_late(id, record, now)
   local by = record.sw and redis.call('ZSCORE', keys.start_deadlines, id)
   if not by or now < tonumber(by) then return false end
+  record.expired = true
   finish(id, record, 'canceled', now, 'e', config.not_started)
   return true
 end

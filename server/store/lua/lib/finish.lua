@@ -21,6 +21,14 @@ local function remove_from_queue(id, record)
   end
 end
 
+-- Note a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its deadline.
+local function note_canceled(id, record)
+  if record.told or redis.call('EXISTS', keys.cancel_listener) == 0 then return end
+  local words = {id, record.expired and '1' or '0', record.p or 'normal', record.n, record.q}
+  redis.call('RPUSH', keys.canceled, table.concat(words, ' '))
+  redis.call('EXPIRE', keys.canceled, 60)
+end
+
 -- End a record, in the same way for success, failure and cancel; further fields and values may follow.
 -- Publishes the status on the record's channel. Every command here is paid by every task.
 local function finish(id, record, to, now, ...)
@@ -34,6 +42,7 @@ local function finish(id, record, to, now, ...)
     count_run(record, to, now)
   else
     redis.call('ZREM', keys.start_deadlines, id)
+    if to == 'canceled' then note_canceled(id, record) end
   end
   if record.s == 'queued' then
     remove_from_queue(id, record)
