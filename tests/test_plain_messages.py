@@ -97,6 +97,7 @@ def test_a_reply_that_comes_after_its_client_has_gone_expires(fresh: Service, co
     lists = [key for key in fresh.redis.client.scan_iter() if b"client.reply" in key]
 
     assert len(lists) == 2
+    assert queue.name.encode() in lists, "the list that clients with stock kombu read"
     assert all(0 < fresh.redis.client.pttl(key) <= 10_000 for key in lists)
 
 

@@ -194,9 +194,13 @@ class SafeFetch:
         super().basic_consume(queue, no_ack, *args, **kwargs)  # type: ignore[misc]
 
     def _put(self: Any, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        """Publish a message without a record: a user's own Celery task."""
-        priority = priority_of(self._get_message_priority(message, reverse=False))
-        expires = self._expires.get(queue, REPLY_EXPIRES if queue.endswith(".pidbox") else "")
+        """Publish a message without a record: a user's own Celery task, or a reply to `celery inspect`.
+
+        Replies have kombu's default priority, 0, but clients with stock kombu do not read our list for it.
+        """
+        reply = queue.endswith(".pidbox")
+        priority = "normal" if reply else priority_of(self._get_message_priority(message, reverse=False))
+        expires = self._expires.get(queue, REPLY_EXPIRES if reply else "")
         with self.conn_or_acquire() as client:
             client.eval(
                 source("publish_message", self.store.settings), 0, queue, priority, json.dumps(message), expires
