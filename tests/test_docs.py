@@ -132,6 +132,24 @@ def test_each_answer_is_as_documented(service: Service, folder: Path, page: str,
         run_as_promised(block, folder, service.port)
 
 
+def test_the_requests_of_a_shared_queue(service: Service, folder: Path) -> None:
+    lines = re.findall(r"`(curl [^`]+)`", section(README, "Sharing a queue"))
+    task = service.http.post("/tasks/divide?webhook=https://receiver.invalid/", json={"x": 1, "y": 8}).json()
+    batch = service.http.post("/batches", json={"items": [{"task": "divide", "input": {"x": 1, "y": 8}}]}).json()
+    service.result(task["task_id"])
+    variables = f"id={task['task_id']} batch={batch['batch_id']}\n"
+    try:
+        answers = shell(variables + "\n".join(lines), folder, service.port)
+    finally:
+        service.http.delete("/queues/default/pause")
+        service.http.delete(f"/tasks/{task['task_id']}")
+
+    parts = ["task_id", "queues", "task_id", "tasks", "counts", "paused_at", "matching", "succeeded", "items", "url"]
+    assert len(answers) == len(lines) == len(parts)
+    for line, answer, part in zip(lines, answers, parts, strict=True):
+        assert f'"{part}"' in answer and "/problems/" not in answer, (line, answer)
+
+
 def test_a_schedule(service: Service, folder: Path) -> None:
     (block,) = blocks("docs/schedules.md", "Schedules")
 

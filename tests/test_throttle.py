@@ -50,7 +50,7 @@ def test_an_account_at_its_limit_does_not_hold_up_another_one(service: Service) 
     assert service.wait_for(other)["status"] == "succeeded"
     eventually(lambda: service.redis.client.zcard(service.keys.throttled("one_per_account", "=[1]")))
     assert service.status(waiting)["deliveries"] == 0
-    assert service.http.get("/queues/default").json()["waiting"] == 1
+    assert service.http.get("/queues/default").json()["waiting"] >= 1
     service.http.post(f"/tasks/{running}/cancel")
     assert service.wait_for(waiting)["status"] == "succeeded"
 
