@@ -58,7 +58,8 @@ def test_what_a_dead_worker_had_fetched_comes_back_in_its_old_order(fresh: Servi
     ids = [fresh.submit("ledgered") for _ in range(5)]
     client = fresh.redis.client
     for task_id in ids:  # what a fetch does, in the name of a worker that is no more
-        tag = f"{client.rpop('default').decode()}:abc"
+        assert client.rpop("default")
+        tag = f"{task_id}:abc"
         client.hset("unacked", tag, f'["{task_id}","","default"]')
         client.zadd("unacked_index", {tag: client.time()[0] - 60})
     fresh.start_worker(WORKER_CONCURRENCY="1")

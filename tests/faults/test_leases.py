@@ -40,7 +40,8 @@ def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_le
     task_id = fresh.submit("ledgered")
     client = fresh.redis.client
     # What a fetch does, in the name of a worker that is no more.
-    tag = f"{client.rpop('default').decode()}:abc"
+    assert client.rpop("default")
+    tag = f"{task_id}:abc"
     client.hset("unacked", tag, f'["{task_id}","","default"]')
     client.zadd("unacked_index", {tag: client.time()[0]})
     fresh.workers[0].signal_group(signal.SIGCONT)

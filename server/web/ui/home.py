@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from flask import Response, g
+from flask import Response, current_app, g, request
 from markupsafe import Markup
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.definition import TaskDefinition
@@ -138,7 +139,10 @@ def run_plain(name: str) -> BaseResponse:
 
 @ui.get("/ui/<path:path>")
 def unknown(path: str) -> NoReturn:
-    """Answer any other address with a page."""
+    """Answer any other address with a page; one that takes only a POST is not unknown."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter is not None and "POST" in adapter.allowed_methods():
+        raise MethodNotAllowed(["POST"])
     raise Problem("not-found", f"There is no page /ui/{path[:64]}.")
 
 

@@ -16,10 +16,10 @@ async function stop({ worker }) {
   }
 }
 
-// The paths are those of tasks, which have a page, and of batches.
+// The paths are those of tasks and batches; below /ui they have pages.
 async function again({ host, paths }) {
   const all = paths.split(",");
-  const rows = all.slice(0, 3).map((path) => [`…${path.slice(-8)}`, `${root}${path.replace(/^\/tasks/, "/ui/tasks")}`, `webhook to ${host}`]);
+  const rows = all.slice(0, 3).map((path) => [`…${path.slice(-8)}`, `${root}/ui${path}`, `webhook to ${host}`]);
   const label = `Send ${plural(all.length, "webhook")} again`;
   if (!await ask({ title: `${label} to ${host}?`, text: "Each is sent as soon as a worker can.", sample: { caption: `Sample: ${rows.length} of ${number(all.length)}`, rows }, choices: [{ label, value: true, primary: true }] })) return;
   let [done, why] = [0, ""];
