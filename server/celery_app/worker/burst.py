@@ -1,4 +1,4 @@
-"""Bursts: a child that has ended a short task claims the next one itself, in the same script, and runs it at once.
+"""Bursts: a child that has ended a task claims the next one itself, in the same script, and runs it at once.
 
 The main process, which fetches, holds and acknowledges each message, is most of an empty task's cost. In a burst it
 knows one request, and the lease token of that request stands for each task of the burst in turn (see
@@ -29,9 +29,8 @@ from server.store.leases import FREE
 from server.store.record import Status
 from server.store.tasks import Attempt
 
-#: Seconds of a task that another one may follow, and of a burst. Then the main process fetches again, which knows which
-#: queues to read, and what Celery's tools have revoked.
-SHORT = 0.05
+#: Seconds of a burst in which another task may follow. Then the main process fetches again, which knows which queues to
+#: read, and what Celery's tools have revoked.
 LONGEST = 0.5
 
 #: Attributes of a request that do not count for the next one; nor do Celery's own, which begin with `_`.
@@ -81,7 +80,7 @@ def _celery_task(app: Celery, task_type: str) -> Task:
 
 
 def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
-    """Store the success of a task and, in the same step, claim the next one if this one was short."""
+    """Store the success of a task and, in the same step, claim the next one if the burst has time for it."""
     attempt: Attempt = request.attempt
     if not _may_follow(request):
         store_end(store, attempt, Status.SUCCEEDED, **fields)
@@ -95,14 +94,12 @@ def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
 
 
 def _may_follow(request: Any) -> bool:
-    now = time.monotonic()
     if not _Burst.under_way:
         _Burst.began = request.began
         _Burst.request = {name: value for name, value in vars(request).items() if name[0] != "_" and name not in _OWN}
     return (
         getattr(request, "burst", None) is not None
-        and now - request.began < SHORT
-        and now - _Burst.began < LONGEST
+        and time.monotonic() - _Burst.began < LONGEST
         and f" {request.attempt.task_type} " in request.burst["types"]
         and child_slots.may_burst()
         and not child_memory.has_grown()
