@@ -248,7 +248,7 @@ class Settings(BaseSettings):
     _parts: dict[type[TaskSettings], TaskSettings] = PrivateAttr(default_factory=dict)
 
     def part(self, kind: type[Part]) -> Part:
-        """The settings of some tasks, read from the environment the first time. Raises SettingsError: as `load`."""
+        """The settings of some tasks, read from the environment the first time. Raises SettingsError as `load` does."""
         if kind not in self._parts:
             self._parts[kind] = _read(kind)
         found = self._parts[kind]
@@ -290,7 +290,7 @@ def from_mapping(given: Mapping[str, Any]) -> Settings:
 
 
 def load_parts(settings: Settings) -> None:
-    """Read the settings of all tasks that are loaded. Raises SettingsError: as `load`."""
+    """Read the settings of all tasks that are loaded. Raises SettingsError as `load` does."""
     for kind in TaskSettings.__subclasses__():
         settings.part(kind)
 

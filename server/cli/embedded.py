@@ -17,7 +17,11 @@ _clients: dict[str, Client] = {}
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the store of these settings, with the task types and the broker that a submit needs."""
+    """Open the store of these settings, with the task types and the broker that a submit needs.
+
+    Raises:
+        SettingsError: as `server.tasks.load`.
+    """
     store = Store(settings)
     tasks.load(settings)
     if not settings.broker_is_redis or "server.celery_app" in sys.modules:  # it is if a task was exposed
@@ -33,7 +37,11 @@ def use(store: Store) -> None:
 
 
 def client() -> Client:
-    """Return the client of this process; by default one for the settings of the environment."""
+    """Return the client of this process; by default one for the settings of the environment.
+
+    Raises:
+        SettingsError: a setting is missing or not valid.
+    """
     return _clients.get("default") or _clients.setdefault("default", Client(open_store(load())))
 
 
@@ -70,5 +78,9 @@ def submit(
 
 
 def ticket(task_id: str) -> Ticket:
-    """Return the ticket of a task that was submitted earlier, by its id. It does not check the owner."""
+    """Return the ticket of a task that was submitted earlier, by its id. It does not check the owner.
+
+    Raises:
+        SettingsError: as `submit`.
+    """
     return client().ticket(task_id)

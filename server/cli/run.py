@@ -45,7 +45,11 @@ def main() -> int:
 
 
 def run(stop: Stop) -> int:
-    """Start everything in order. The stack stops it in reverse order, so that Valkey ends last."""
+    """Start everything in order. The stack stops it in reverse order, so that Valkey ends last.
+
+    Raises:
+        CannotRun, SettingsError: no process of the Procfile was started.
+    """
     commands = read_procfile(Path("Procfile"))
     prepare_environment()
     with ExitStack() as started:

@@ -138,7 +138,11 @@ def _definition(
 
 
 def add(made: TaskDefinition) -> None:
-    """Register a task type, unless its name is in use."""
+    """Register a task type.
+
+    Raises:
+        ValueError: its name is in use.
+    """
     if made.name in _definitions:
         module = _definitions[made.name].function.__module__
         raise ValueError(f"{made.name}: a task with this name already exists, in {module}")

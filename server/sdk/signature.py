@@ -283,7 +283,10 @@ def _schemas(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_returns(label: str, returns: Any) -> None:
     try:
-        _check_class(returns) if isinstance(returns, type) else TypeAdapter(returns).json_schema(mode="serialization")
+        if isinstance(returns, type):
+            _check_class(returns)
+        else:
+            TypeAdapter(returns).json_schema(mode="serialization")
     except _UNSUITABLE as error:
         raise TypeError(f"{label}: the return type cannot be represented in JSON ({returns!r})") from error
 

@@ -37,7 +37,7 @@ _CHUNK = 2**18
 
 @dataclass(frozen=True, repr=False)
 class Ticket:
-    """A submitted task. Its `id` is that of every address and log line; a later process makes its own from that."""
+    """A submitted task. Every address and log line has its `id`; a later process makes its own ticket from that."""
 
     _store: Store
     id: str

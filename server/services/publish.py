@@ -6,7 +6,11 @@ from server.store.submit import SubmitRequest, SubmitResult
 
 
 def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
-    """Store records and messages by one script if the broker is this Redis, otherwise the records first."""
+    """Store records and messages by one script if the broker is this Redis, otherwise the records first.
+
+    Raises:
+        IdempotencyKeyReused, StoreUnavailable: nothing was stored.
+    """
     store.before_publish(request.tasks)
     result = store.submits.submit(request)
     if result.replayed is None:

@@ -62,7 +62,11 @@ class IncomingUploads:
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
 
     def take_from_tasks(self, given: BaseModel) -> tuple[str, ...]:
-        """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended."""
+        """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended.
+
+        Raises:
+            InvalidInput: the task or file does not exist, or the task did not succeed. Also as `receive`.
+        """
         waits_for = []
         for place, upload in _uploads_of(given):
             if not upload.task_id:

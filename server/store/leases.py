@@ -122,9 +122,9 @@ class Leases(Scripts):
     def canceled(self, most: int) -> list[Canceled]:
         """Return tasks that were canceled while they waited. They are noted while a worker asks for them regularly."""
         with self.redis.pipeline() as pipe:
-            _, found = (
-                pipe.set(self.keys.cancel_listener, 1, ex=WORKER_SILENCE).lpop(self.keys.canceled, most).execute()
-            )
+            pipe.set(self.keys.cancel_listener, 1, ex=WORKER_SILENCE)
+            pipe.lpop(self.keys.canceled, most)
+            _, found = pipe.execute()
         lines = (line.decode().split(" ", 4) for line in found or ())
         return [Canceled(task_id, expired == "1", *names) for task_id, expired, *names in lines]
 

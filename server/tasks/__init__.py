@@ -24,7 +24,11 @@ _NOT_THEIRS = ("<", str(Path(__file__).parents[1]), *(get_path(name) for name in
 
 
 def load(settings: Settings) -> None:
-    """Import every module that registers tasks, also the user's (`TASK_MODULES`), and read their settings."""
+    """Import every module that registers tasks, also the user's (`TASK_MODULES`), and read their settings.
+
+    Raises:
+        SettingsError: a module of `TASK_MODULES` cannot be imported, or a setting of a task is wrong.
+    """
     for name, package in LEAVES.items():
         if not package or find_spec(package):
             import_module(name)

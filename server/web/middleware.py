@@ -62,7 +62,7 @@ def install(app: Flask) -> None:
 
 
 def caller() -> Caller:
-    """The caller of this request. It is checked again after a wait. Raises Problem: as `identify`."""
+    """The caller of this request. It is checked again after a wait. Raises the problems of `identify`."""
     own = unwrapped(g)
     if "caller" not in own:
         own.caller = identify()
@@ -71,7 +71,7 @@ def caller() -> Caller:
 
 
 def require_submit() -> Caller:
-    """Require a caller that may change its own tasks. Raises Problem: `forbidden` for a read-only key."""
+    """Require a caller that may change its own tasks. Raises the problem `forbidden` for a read-only key."""
     found = caller()
     if not found.may_submit:
         raise Problem("forbidden", "This key is read-only. Use a key with the role submit or admin.")
@@ -79,7 +79,7 @@ def require_submit() -> Caller:
 
 
 def require_admin() -> Caller:
-    """Require a caller with the role admin. Raises Problem: `forbidden`."""
+    """Require a caller with the role admin. Raises the problem `forbidden`."""
     found = caller()
     if not found.is_admin:
         raise Problem("forbidden", "This requires a key with the role admin.")
@@ -87,7 +87,7 @@ def require_admin() -> Caller:
 
 
 def require_figures() -> Caller:
-    """Require a caller that may read the server's figures. Raises Problem: `forbidden`."""
+    """Require a caller that may read the server's figures. Raises the problem `forbidden`."""
     found = caller()
     if not (found.is_admin or found.role is Role.METRICS):
         raise Problem("forbidden", "This requires a key with the role metrics or admin.")
@@ -120,7 +120,7 @@ def _before() -> Response | None:
 
 
 def _require_keys() -> None:
-    """Refuse everything that other machines can reach until a key is configured. Raises Problem: `unavailable`."""
+    """Refuse everything that other machines can reach until a key is configured. Raises the problem `unavailable`."""
     if store().settings.host in LOOPBACK:
         return
     with contextlib.suppress(*UNREACHABLE):  # pages without tasks are shown in an outage, too

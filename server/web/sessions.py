@@ -107,7 +107,7 @@ def _named(name: str, is_admin: bool) -> Caller:
 
 
 def require_own_page() -> None:
-    """Require that an unsafe request comes from a page of this server. Raises Problem: `forbidden`."""
+    """Require that an unsafe request comes from a page of this server. Raises the problem `forbidden`."""
     if request.method in _SAFE_METHODS:
         return
     origin = request.headers.get("Origin")

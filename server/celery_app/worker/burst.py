@@ -1,4 +1,4 @@
-"""Bursts: a child that has ended a task claims the next one itself, in the same script, and runs it at once.
+"""Bursts: the script that ends a task claims the next one for the same child, which runs it at once.
 
 The main process, which fetches, holds and acknowledges each message, is most of an empty task's cost. In a burst it
 knows one request, and the lease token of that request stands for each task of the burst in turn (see

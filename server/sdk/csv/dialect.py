@@ -72,7 +72,11 @@ def opened(source: Path, encoding: str | None) -> Iterator[tuple[tuple[str, ...]
 
 
 def find(path: Path, given: Options) -> Dialect:
-    """Find the dialect from the first rows of clean text; the given options are not checked."""
+    """Find the dialect from the first rows of clean text; the given options are not checked.
+
+    Raises:
+        TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and the option to set.
+    """
     lines, cut = _sample(path)
     if name := formats.of_text("".join(lines), whole=not cut):
         raise TaskError("csv-unreadable", f"This is {name}, not a table of values with delimiters. Save it as CSV.")

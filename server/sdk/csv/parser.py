@@ -58,7 +58,11 @@ class Reader:
         self.comments = 0
 
     def __iter__(self) -> Iterator[Record]:
-        """Read one record after the other."""
+        """Read one record after the other.
+
+        Raises:
+            TaskError: `csv-too-large`: a value has more than 1 MiB.
+        """
         delimiter, quote, comment = self._syntax.delimiter, self._syntax.quote, self._syntax.comment
         empty = " " if delimiter == "\t" else " \t"
         for line in self._lines:

@@ -41,7 +41,11 @@ class Text:
 
 
 def clean(source: Path, target: Path, encoding: str | None, progress: Progress) -> Text:
-    """Write the text of `source` to `target`; `progress` receives the number of bytes read."""
+    """Write the text of `source` to `target`; `progress` receives the number of bytes read.
+
+    Raises:
+        TaskError: `csv-unreadable` with the line, or `csv-too-large`.
+    """
     head, compressed = _head(source)
     if name := formats.of_bytes(head):
         raise TaskError("csv-unreadable", f"This is {name}, not a table in text. Save the table as CSV.")

@@ -50,7 +50,7 @@ def is_allowed(address: Address, allow_private: bool) -> bool:
 
 
 def check_url(url: str, *, allow_private: bool) -> "httpx.URL":
-    """Parse a client's URL, or raise FetchError if it is no address that clients may use. Connects to nothing."""
+    """Parse a client's URL, without a connection; raises FetchError if clients may not use it."""
     import httpx  # noqa: PLC0415
 
     if len(url) > MAX_URL_LENGTH:

@@ -29,6 +29,11 @@ def is_pdf(data: bytes) -> bool:
 
 
 def version_of(data: bytes) -> str:
+    """Return the PDF version that the first line declares.
+
+    Raises:
+        TaskError: `pdf-unreadable` if the file is not a PDF.
+    """
     head = _HEAD.search(data[:_HEAD_WITHIN])
     if head is None:
         raise TaskError("pdf-unreadable", "The file does not begin like a PDF. Send a PDF document.")
@@ -37,7 +42,11 @@ def version_of(data: bytes) -> str:
 
 @contextmanager
 def opened(data: bytes) -> Iterator["PdfDocument"]:
-    """Open the document for the duration of the block."""
+    """Open the document for the duration of the block.
+
+    Raises:
+        TaskError: `pdf-unreadable` or `pdf-encrypted`.
+    """
     from pypdfium2 import PdfDocument, PdfiumError  # noqa: PLC0415 - the web process never needs it
 
     version_of(data)
@@ -57,7 +66,11 @@ def opened(data: bytes) -> Iterator["PdfDocument"]:
 
 
 def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
-    """Draw a page as a picture of this width, on white."""
+    """Draw a page as a picture of this width, on white.
+
+    Raises:
+        TaskError: `pdf-page-missing`, or `pdf-too-large` if the picture would have too many pixels.
+    """
     if number > len(document):
         count = f"{len(document)} page{'s' if len(document) > 1 else ''}"
         raise TaskError("pdf-page-missing", f"The PDF has {count}; there is no page {number}.")

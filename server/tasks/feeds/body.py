@@ -33,7 +33,11 @@ _CHARSET = re.compile(r';\s*charset\s*=\s*"?([\w.:-]+)"?', re.IGNORECASE)
 
 
 def unpacked(body: bytes, limit: int) -> bytes:
-    """Return the content of a gzip file, or other bytes unchanged. The HTTP client handles `Content-Encoding`."""
+    """Return the content of a gzip file, or other bytes unchanged. The HTTP client handles `Content-Encoding`.
+
+    Raises:
+        TaskError: `feed-too-large`, or `feed-unreadable` if the file is damaged.
+    """
     if not body.startswith(_GZIP):
         return body
     try:

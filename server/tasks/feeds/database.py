@@ -67,7 +67,11 @@ def transaction(url: str, *, write: bool = False) -> Iterator[sa.Connection]:
 
 
 def engine(url: str) -> sa.Engine:
-    """Return the process's engine for a database, with its tables; an empty URL means the SQLite file."""
+    """Return the process's engine for a database, with its tables; an empty URL means the SQLite file.
+
+    Raises:
+        DatabaseUnavailable: another thread is still trying to connect.
+    """
     if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
         raise DatabaseUnavailable
     try:

@@ -65,7 +65,11 @@ class Headers:
 
 
 def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings) -> Headers:
-    """Look up the secrets that the headers of a feed at `url` name."""
+    """Look up the secrets that the headers of a feed at `url` name.
+
+    Raises:
+        TaskError: `feed-secret`: this owner has no such secret, or it belongs to another host.
+    """
     known, allow_http = settings.part(FeedSettings).feed_secrets, settings.allow_private_addresses
     secrets: dict[str, FeedSecret] = {}
     for name in {name for value in headers.values() for name in _REFERENCE.findall(value)}:

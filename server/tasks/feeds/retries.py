@@ -37,7 +37,12 @@ def refused_for_now(answer: Answer) -> Passing | None:
 
 
 def patience_of(ctx: Context, trouble: Passing, tried: int, left: float) -> float:
-    """Return the seconds to wait before the next try."""
+    """Return the seconds to wait before the next try.
+
+    Raises:
+        RetryLater: the wait is too long to occupy a worker.
+        TaskError: `feed-rate-limited` or `feed-unreachable`: there is no next try.
+    """
     kind = "feed-rate-limited" if trouble.limited else "feed-unreachable"
     backoff = _WAITS[min(tried, len(_WAITS) - 1)]
     pause = max(backoff, trouble.wait)

@@ -95,7 +95,11 @@ def list_feeds(asked: PageRequest) -> Listing:
     problems=("unknown-feed", "database-unavailable"),
 )
 def get_feed(asked: PageRequest) -> Listing:
-    """Show a feed and its rows; an admin may name another owner."""
+    """Show a feed and its rows; an admin may name another owner.
+
+    Raises:
+        UnknownFeed: there is none, or it is another owner's.
+    """
     from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
 
     owner, name = asked.query.get("owner", asked.owner), asked.path["name"]

@@ -42,13 +42,21 @@ def at(value: Any, path: str) -> Any:
 
 
 def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
-    """Return the rows of a JSON page, and the page itself, which may name the next one."""
+    """Return the rows of a JSON page, and the page itself, which may name the next one.
+
+    Raises:
+        TaskError: `feed-unreadable`.
+    """
     page = parse(_text(body, charset))
     return _rows(page, place), page
 
 
 def from_lines(body: bytes, charset: str | None) -> list[Row]:
-    """Return the rows of a page with one JSON object per line."""
+    """Return the rows of a page with one JSON object per line.
+
+    Raises:
+        TaskError: `feed-unreadable` with the line.
+    """
     text = body.decode("utf-8-sig", "strict") if charset is None and _is_utf8(body) else str(_text(body, charset))
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -150,7 +158,11 @@ def _outline(page: Any) -> str:
 
 
 def from_csv(body: bytes, charset: str | None) -> list[Row]:
-    """Return the rows of a CSV page with a header, all values as text."""
+    """Return the rows of a CSV page with a header, all values as text.
+
+    Raises:
+        TaskError: `feed-unreadable`, or an error of `clean` or `find`.
+    """
     with tempfile.NamedTemporaryFile(prefix="feed-") as file:
         file.write(body)
         file.flush()
@@ -173,7 +185,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
-    """Return a row's key as text that any database can store; None if a part of it is missing or empty."""
+    """Return a row's key as text that any database can store; None if a part of it is missing or empty.
+
+    Raises:
+        TaskError: `feed-unreadable`: a field of the key is an object or a list, or the key is too long.
+    """
     values = [row[name] if name in row else at(row, name) for name in fields]
     for name, value in zip(fields, values, strict=True):
         if isinstance(value, dict | list):
@@ -187,7 +203,11 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
 
 
 def as_json(row: Row, number: int) -> str:
-    """Encode a row for storage; it is sent without being decoded."""
+    """Encode a row for storage; it is sent without being decoded.
+
+    Raises:
+        TaskError: `feed-unreadable`: a number exceeds a float's range (`1e999`), so that JSON cannot represent it.
+    """
     try:
         return json.dumps(row, sort_keys=True, allow_nan=False)
     except ValueError:

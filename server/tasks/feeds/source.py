@@ -81,6 +81,13 @@ class Source:
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def pages(self) -> Iterator[list[Row]]:
+        """Yield the rows of each page.
+
+        Raises:
+            TaskError: `feed-unreachable`, `feed-unreadable`, `feed-incomplete`, `feed-too-large`.
+            RetryLater: the server asks for a longer wait than a task should make.
+            Canceled: do not catch it.
+        """
         url = self.url
         seen: set[str] = set()
         while url:

@@ -128,7 +128,11 @@ class _Keys:
     skipped: int = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row; it replaces an earlier one with the same key."""
+        """Add a row; it replaces an earlier one with the same key.
+
+        Raises:
+            TaskError: `feed-unreadable`.
+        """
         self.number += 1
         key = key_of(row, self.fields, self.number)
         if key is None:

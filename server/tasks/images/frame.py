@@ -85,13 +85,21 @@ class Frame:
         return image.transpose(_UPRIGHT[self.orientation]) if self.orientation in _UPRIGHT else image
 
     def pixels(self) -> Image.Image:
-        """Return the pixels for an operation: RGB, or RGBA if some may be transparent."""
+        """Return the pixels for an operation: RGB, or RGBA if some may be transparent.
+
+        Raises:
+            TaskError: `image-too-large` if there are more pixels than an operation supports.
+        """
         check_worked_on(self.size)
         image = self.display()
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB" if image.mode == "L" else "RGBA")
 
     def moved(self, move: Callable[[Image.Image], Image.Image]) -> Frame:
-        """Return this frame with its pixels moved and no new colors: a palette is kept."""
+        """Return this frame with its pixels moved and no new colors: a palette is kept.
+
+        Raises:
+            TaskError: as in `pixels`.
+        """
         check_worked_on(self.size)
         palette = self.palette()
         return self.showing(move(self.pixels() if palette is None else palette))
@@ -112,7 +120,11 @@ class Frame:
         return replace(self, image=image, reopen=None, coarseness=coarseness)
 
     def scaled(self, size: Size, box: Box | None = None) -> Frame:
-        """Return this frame, or the part of it in `box`, resampled to `size`."""
+        """Return this frame, or the part of it in `box`, resampled to `size`.
+
+        Raises:
+            TaskError: `image-too-large`.
+        """
         width, height = self.size
         if box is None and size == self.size:
             return self

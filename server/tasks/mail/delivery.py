@@ -93,6 +93,11 @@ class Journal:
         return [at for at, entry in enumerate(self._entries) if entry.status == "to_do"]
 
     def note(self, at: int, status: Status, message: str | None = None) -> None:
+        """Record an attempt and its outcome.
+
+        Raises:
+            Canceled: as in `Context.checkpoint`.
+        """
         entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, message)
         self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
 
@@ -171,7 +176,13 @@ def _preview(letter: Letter, recipient: Recipient, message_id: str) -> Preview:
 
 
 def deliver(ctx: Context, account: Account, letter: Letter, recipients: Sequence[Recipient], rate: float) -> Mailing:
-    """Send to all recipients who have not received the message; `rate` is messages per second."""
+    """Send to all recipients who have not received the message; `rate` is messages per second.
+
+    Raises:
+        RetryLater: some are refused temporarily.
+        TaskError: `mail-server-unreachable` or `mail-login-refused`, if nothing was sent.
+        Canceled: do not catch it.
+    """
     journal = Journal(ctx, recipients)
     trouble = _round(ctx, account, letter, recipients, rate, journal)
     mailing = journal.mailing()

@@ -48,7 +48,11 @@ def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
 
 
 def uploaded(file: Upload) -> list[Recipient]:
-    """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field."""
+    """Read the recipients of a CSV with a header: the column `email` has the address, each column is a field.
+
+    Raises:
+        TaskError: `mail-recipients`, or an error of reading the file.
+    """
     with file.path() as source, opened(source, None) as (header, rows):
         names = [name.strip() for name in header]
         place = next((at for at, name in enumerate(names) if name.lower() in ("email", "e-mail", "mail")), None)

@@ -58,6 +58,11 @@ class Account:
 
 
 def account(settings: MailSettings) -> Account:
+    """Return the account of the settings.
+
+    Raises:
+        TaskError: `mail-not-configured`, with the settings to set.
+    """
     url = settings.smtp_url
     if not url:
         raise TaskError(
@@ -74,7 +79,11 @@ def account(settings: MailSettings) -> Account:
 
 
 def sender(settings: MailSettings) -> Address:
-    """Return the sender of the settings: `MAIL_FROM`, else the user of `SMTP_URL`."""
+    """Return the sender of the settings: `MAIL_FROM`, else the user of `SMTP_URL`.
+
+    Raises:
+        TaskError: `mail-not-configured`.
+    """
     text = settings.mail_from or unquote(urlsplit(settings.smtp_url).username or "")
     try:
         return parse(text)

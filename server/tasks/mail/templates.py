@@ -30,7 +30,11 @@ class Rendered:
 
 
 class Templates:
-    """The templates of a task."""
+    """The templates of a task.
+
+    Raises:
+        TaskError: `mail-template` with the invalid line.
+    """
 
     def __init__(self, subject: str, text: str | None, html: str | None, unsubscribe: Mapping[str, str]) -> None:
         self._subject = _compile("subject", subject, escape=False)
@@ -39,7 +43,11 @@ class Templates:
         self._unsubscribe = {name: _compile(name, source, escape=False) for name, source in unsubscribe.items()}
 
     def render(self, address: str, fields: Mapping[str, Any]) -> Rendered:
-        """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`."""
+        """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`.
+
+        Raises:
+            TaskError: `mail-template`: a field is missing, or a subject would have a line break.
+        """
         known = {**fields, "fields": dict(fields), "email": address}
         subject = _fill("subject", self._subject, known, address)
         if _HEADER_BREAK.search(subject):

@@ -24,7 +24,11 @@ _SPILL = "8GB"
 
 @contextmanager
 def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
-    """Open a new database in the task's own folder, for a task with this memory limit in bytes."""
+    """Open a new database in the task's own folder, for a task with this memory limit in bytes.
+
+    Raises:
+        TaskError: `out-of-memory` or `storage-full`, for an error of DuckDB inside the block.
+    """
     import duckdb  # noqa: PLC0415 - 40 MB that only this task needs
 
     file = folder / "rows.duckdb"

@@ -87,6 +87,9 @@ def rewrite(
 ) -> Account:
     """Write the rows of clean text as plain lines, with `nulls` as empty values; `progress` receives the number of
     rows.
+
+    Raises:
+        TaskError: `csv-unreadable` with a line, if too many rows are unreadable; `csv-too-large`.
     """
     account = Account(PlainRows(target, len(dialect.names)), 0, Lines(before=dialect.before), SkippedRows(), 0, None)
     with dialect.reader(source) as reader, target.open("w", encoding="utf-8", newline="\n") as out:

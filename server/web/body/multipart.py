@@ -17,7 +17,11 @@ MAX_PARTS = 200
 
 
 def read_form(submission: Submission) -> list[tuple[str, Any]]:
-    """Read names and values in the order of the form; files are stored in the blob store."""
+    """Read names and values in the order of the form; files are stored in the blob store.
+
+    Raises:
+        Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `IncomingUploads.receive`.
+    """
     boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")
     if not boundary:
         raise Problem("malformed-body", "The form's Content-Type has no boundary.")
@@ -81,7 +85,7 @@ class _Parts:
                 return None
 
     def data(self, most: int | None = None) -> Iterator[bytes]:
-        """Read the bytes of the current part. Raises Problem: `too-large` if there are more than `most`."""
+        """Read the bytes of the current part. Raises the problem `too-large` if there are more than `most`."""
         size = 0
         while True:
             event = self._next()

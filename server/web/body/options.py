@@ -18,7 +18,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def read_options() -> Options:
-    """Read the options of this request. Raises Problem: `invalid-input` that names the option."""
+    """Read the options of this request. Raises the problem `invalid-input` that names the option."""
     if not request.environ.get("QUERY_STRING") and "HTTP_CANCEL_AFTER" not in request.environ:
         return Options()
     given: dict[str, Any] = {name: request.args[name] for name in request.args if name != "tag"}
@@ -29,7 +29,7 @@ def read_options() -> Options:
 
 
 def nested_options(given: Mapping[str, Any], names: Collection[str]) -> Options:
-    """Parse options inside a JSON body, where only these names are accepted. Raises Problem: `invalid-input`."""
+    """Parse options inside a JSON body, where only these names are accepted. Raises the problem `invalid-input`."""
     if unknown := sorted(set(given) - set(names)):
         errors = [{"loc": ["options", name], "msg": f"Input should be one of {', '.join(names)}"} for name in unknown]
         raise Problem("invalid-input", f"Unknown options: {', '.join(unknown)}.", errors=errors)
@@ -42,7 +42,7 @@ def _parsed(given: Mapping[str, Any], place: str) -> Options:
 
 
 def _duration(text: str) -> str:
-    """Convert `90`, `90s`, `5m` or `1h` to seconds. Raises Problem: `invalid-input` for any other text."""
+    """Convert `90`, `90s`, `5m` or `1h` to seconds. Raises the problem `invalid-input` for any other text."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         errors = [{"loc": ["header", "Cancel-After"], "msg": "Input should be 90, 90s, 5m or 1h"}]
@@ -51,7 +51,7 @@ def _duration(text: str) -> str:
 
 
 def asked_flag(name: str) -> bool:
-    """Read `true` or `false` from the query; false without it. Raises Problem: `invalid-input` for any other text."""
+    """Read `true` or `false` from the query; false without it. Raises the problem `invalid-input` for another text."""
     text = request.args.get(name, "false")
     if text not in ("true", "false"):
         errors = [{"loc": ["query", name], "msg": "Input should be true or false"}]

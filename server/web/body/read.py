@@ -30,7 +30,11 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_input(submission: Submission) -> TaskInput:
-    """Read and validate the task's input, and store its uploads in the blob store."""
+    """Read and validate the task's input, and store its uploads in the blob store.
+
+    Raises:
+        Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
+    """
     definition = submission.definition
     media_type = request.mimetype
     if _is_json(media_type):
@@ -75,7 +79,7 @@ def _check_values(body: bytes, max_values: int) -> None:
 
 
 def read_text() -> bytes:
-    """Read a body into memory. Raises Problem: `too-large`."""
+    """Read a body into memory. Raises the problem `too-large`."""
     return read_all(MAX_JSON_BYTES, "; send a file as a form or as raw bytes").removeprefix(_BOM)
 
 

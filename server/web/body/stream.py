@@ -45,7 +45,7 @@ def _broken_off() -> Problem:
 
 
 def read_all(most: int, advice: str) -> bytes:
-    """Read the whole body. Raises Problem: `too-large` if it has more than `most` bytes, or an error of `read_some`."""
+    """Read the whole body. Raises the problem `too-large` above `most` bytes, or an error of `read_some`."""
     text, announced = b"", request.content_length
     if (announced or 0) <= most:
         while len(text) <= most and len(text) != announced and (chunk := read_some(most + 1 - len(text))):

@@ -86,7 +86,7 @@ def show_task_type(name: str) -> Response:
 
 
 def entry(name: str) -> CatalogEntry:
-    """Return the entry of one task type. Raises UnknownTaskType: no such type is registered."""
+    """Return the entry of one task type. Raises UnknownTaskType if there is none."""
     return _entry(definition(name), store().pauses.all())
 
 

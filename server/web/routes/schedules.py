@@ -143,7 +143,7 @@ class _Changes(RootModel[dict[str, Any]]):
 
 
 def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None) -> bool:
-    """Store a schedule, in place of the one before; True if it is new. Raises Problem: `invalid-input`."""
+    """Store a schedule, in place of the one before; True if it is new. Raises the problem `invalid-input`."""
     if (given.every is None) == (given.cron is None):
         raise _invalid(["every"], "Input should have either every or cron")
     if given.start_at and given.end_at and given.start_at > given.end_at:
@@ -216,7 +216,7 @@ def _asked_cursor() -> str | None:
 
 
 def _asked_filter() -> Callable[[Schedule], bool]:
-    """Whether a schedule matches the query. Raises Problem: `invalid-input`."""
+    """Whether a schedule matches the query. Raises the problem `invalid-input`."""
     task, owner, enabled = (request.args.get(name) for name in FILTERS)
     if enabled not in (None, "true", "false"):
         raise invalid_query("enabled", "Input should be true or false")
@@ -290,7 +290,7 @@ def _answer(name: str) -> ScheduleObject:
 
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
-    """Find a schedule that the caller may see. Raises Problem: `unknown-schedule`, also for another owner's."""
+    """Find a schedule that the caller may see. Raises the problem `unknown-schedule`, also for another owner's."""
     found, who = stored(name), caller()
     if found is None or not (who.is_admin or found[0].owner == who.owner):
         raise Problem("unknown-schedule")

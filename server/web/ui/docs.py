@@ -93,7 +93,11 @@ def docs() -> Response:
     problems=("not-found",),
 )
 def problem(name: str) -> Response:
-    """Explain a problem: the page that its `type` leads to."""
+    """Explain a problem: the page that its `type` leads to.
+
+    Raises:
+        Problem: `not-found` if there is none with this name.
+    """
     found = problem_type(name)
     if found is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")

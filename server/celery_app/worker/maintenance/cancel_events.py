@@ -20,8 +20,7 @@ from server.store import Store
 from server.store.errors import StorageFull
 from server.store.leases import Canceled
 
-#: Tasks per step.
-BATCH = 200
+BATCH = 200  # tasks per step
 
 
 class CancelEvents:

@@ -52,7 +52,7 @@ _TIFF_COMPRESSION = 259
 
 @contextmanager
 def reading(kind: Kind, data: bytes) -> Iterator[None]:
-    """Convert errors in the block, which parses or decodes a client's bytes. Missing memory is no fault of the file."""
+    """Convert the errors of a block that decodes a client's bytes. A lack of memory is not an error of the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -37,7 +37,11 @@ class Chunk(NamedTuple):
 
 
 def checked(data: bytes) -> bytes:
-    """Return the file without damaged or unneeded chunks, and without an animation that is damaged or inconsistent."""
+    """Return the file without damaged or unneeded chunks, and without an animation that is damaged or inconsistent.
+
+    Raises:
+        TaskError: `image-unreadable` if the pixels are damaged, `image-format-unsupported` for a private variant.
+    """
     chunks = list(_chunks(data))
     animated = _animation_adds_up(data, chunks)
     head, body = [], []

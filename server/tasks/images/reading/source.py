@@ -40,7 +40,11 @@ class Input:
 
 
 class Source:
-    """An image whose header was read and is within the limits. It keeps the file, but no pixels."""
+    """An image whose header was read and is within the limits. It keeps the file, but no pixels.
+
+    Raises:
+        TaskError: `image-unreadable`, `image-too-large`, `image-format-unsupported` or `image-page-missing`.
+    """
 
     def __init__(self, upload: Upload, given: Input | None = None) -> None:
         given = given or Input()
@@ -97,7 +101,11 @@ class Source:
             yield self._frame(image, milliseconds, decisions)
 
     def count_frames(self) -> int:
-        """Count the frames; one for formats that contain pages instead of an animation."""
+        """Count the frames; one for formats that contain pages instead of an animation.
+
+        Raises:
+            TaskError: `image-too-large` if there are more than the limit.
+        """
         if self._count is None:
             self._count = self._counted()
         return self._count

@@ -23,7 +23,11 @@ def is_font(data: bytes) -> bool:
 
 
 class Font:
-    """A TrueType or OpenType font file."""
+    """A TrueType or OpenType font file.
+
+    Raises:
+        TaskError: `font-unreadable`.
+    """
 
     def __init__(self, data: bytes) -> None:
         if not is_font(data):

@@ -21,7 +21,11 @@ _Run = tuple[Font, str]
 
 
 def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room: Size) -> Image.Image:
-    """Draw the text in `size`, or as large as the room allows, on a transparent background, within the room."""
+    """Draw the text in `size`, or as large as the room allows, on a transparent background, within the room.
+
+    Raises:
+        TaskError: `watermark-glyph-missing` names the characters that no font supports.
+    """
     lines = [_runs(line, fonts) for line in _cleaned(text, fonts).split("\n")]
     if size is None:
         width, height = _extent(lines, _MEASURED_AT)

@@ -49,7 +49,11 @@ class Codec:
     metadata: tuple[str, ...] = ("exif", "xmp")
 
     def write(self, images: Sequence[Image.Image], motion: Motion, output: Output, metadata: Metadata) -> bytes:
-        """Encode the file, with at most `max_bytes` bytes."""
+        """Encode the file, with at most `max_bytes` bytes.
+
+        Raises:
+            TaskError: `image-too-large`, `image-too-many-bytes`, or `image-format-unsupported` for `lossless`.
+        """
         try:
             check_lossless(self.name, output.lossless)
         except ValueError as error:

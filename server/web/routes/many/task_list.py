@@ -74,7 +74,7 @@ def next_page(path: str, cursor: str, *others: str) -> str:
 
 
 def asked_page(limit: int) -> Page:
-    """Read the page of tasks that the query requests. Raises Problem: `invalid-input`."""
+    """Read the page of tasks that the query requests. Raises the problem `invalid-input`."""
     return store().listing.page(asked_filter(), limit, asked_cursor())
 
 
@@ -94,7 +94,7 @@ def count_tasks() -> Response:
 
 
 def asked_filter(among: Sequence[Status] | None = None) -> Filter:
-    """The filter that the query asks for. Raises Problem: `invalid-input`."""
+    """The filter that the query asks for. Raises the problem `invalid-input`."""
     statuses = [_status(word) for word in asked_words("status")] or list(Status)
     return Filter(
         owners=_asked_owners(),
@@ -141,7 +141,7 @@ def moment_of(name: str) -> int | None:
 
 
 def page_limit() -> int:
-    """The number of entries per page. Raises Problem: `invalid-input`."""
+    """The number of entries per page. Raises the problem `invalid-input`."""
     text = request.args.get("limit", str(PAGE))
     if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise invalid_query("limit", f"Input should be a number from 1 to {MAX_PAGE}")
@@ -149,7 +149,7 @@ def page_limit() -> int:
 
 
 def asked_cursor() -> str | None:
-    """The cursor that the query asks for. Raises Problem: `invalid-input`."""
+    """The cursor that the query asks for. Raises the problem `invalid-input`."""
     text = request.args.get("cursor")
     if text is not None and (len(text) != 36 or set(text) - set("0123456789abcdef-")):
         raise invalid_query("cursor", "Input should be the cursor of a previous page")

@@ -80,7 +80,7 @@ def list_audit() -> Response:
 
 
 def asked_entries() -> tuple[list[AuditEntry], str | None]:
-    """Read the page that the query requests, and the cursor of the next one. Raises Problem: `invalid-input`."""
+    """Read the page that the query requests, and the cursor of the next one. Raises the problem `invalid-input`."""
     cursor = request.args.get("cursor")
     if cursor is not None and not ENTRY_ID.fullmatch(cursor):
         raise invalid_query("cursor", "Input should be the cursor of a previous page")

@@ -154,13 +154,13 @@ def get_queue(name: str) -> Response:
 
 
 def check_queue(name: str) -> None:
-    """Check that a task type or a worker uses a queue of this name. Raises Problem: `unknown-queue`."""
+    """Check that a task type or a worker uses a queue of this name. Raises the problem `unknown-queue`."""
     if name not in queue_names() | set(store().queues.names()):
         raise Problem("unknown-queue")
 
 
 def figures(name: str) -> QueueFigures:
-    """Return the figures of one queue. Raises Problem: `unknown-queue`."""
+    """Return the figures of one queue. Raises the problem `unknown-queue`."""
     check_queue(name)
     [waiting] = store().queues.waiting([name]).values()
     running = store().hourly_stats.running().get(name, 0)
