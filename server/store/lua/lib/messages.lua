@@ -31,11 +31,12 @@ end
 -- Add an owner's tasks to the queued ones, and their messages to the queue, in this order.
 local function enqueue_all(ids, queue, priority, owner, now)
   local score, places, turns, messages = BASES[priority] + now, {}, {}, {}
+  local message = message_from(now)
   local turn, distance = next_turns('queue:' .. queue, priority, owner, #ids)
   for i, id in ipairs(ids) do
     places[2 * i - 1], places[2 * i] = score, id
     turns[2 * i - 1], turns[2 * i] = turn + (i - 1) * distance, id
-    messages[i] = message_from(now)
+    messages[i] = message
   end
   redis.call('ZADD', keys.queued(queue), unpack(places))
   redis.call('ZADD', keys.turns(queue), unpack(turns))
