@@ -1,40 +1,29 @@
-"""A task's own page: the reason for a failure first, then attempts, input, log and result; and that of a batch."""
+"""A task's own page: the reason for a failure first, then attempts, input, log and result."""
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import pydantic_core
-from flask import request
 from werkzeug.wrappers import Response as BaseResponse
 
 from server.sdk.registry import definition, is_registered
 from server.services.status import with_prefix
 from server.store import ids
-from server.store.batches import Batch
 from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.routes.inputs import input_of
-from server.web.routes.many.batch import find_batch, problems_of
 from server.web.routes.tasks import find
-from server.web.ui.blueprint import page, ui, url
+from server.web.ui.blueprint import page, ui
 from server.web.ui.format.attempts import waterfall
 from server.web.ui.format.trace import traced
-from server.web.ui.format.words import read_inputs
 from server.web.ui.home import run_page
-from server.web.ui.stream import PageParts
-from server.web.ui.tasks import now_ms, reasons
+from server.web.ui.tasks import now_ms
 
 #: Maximum characters of a result on its page, number of items and characters of each; a link leads to the rest.
 _MAX_RESULT, _MAX_ITEMS, _MAX_ITEM = 20_000, 100, 1_000
-
-#: Maximum rows of a batch on its page.
-_MAX_ROWS = 100
 
 
 @ui.get("/ui/tasks/<task_id>")
@@ -107,50 +96,3 @@ def _reports(record: Record) -> dict[int, dict[str, Any]]:
         return {}
     found = store().tasks.attempt_reports(record.id)
     return {started: pydantic_core.from_json(report) for started, report in found.items()}
-
-
-@ui.get("/ui/batches/<batch_id>")
-def batch(batch_id: str) -> BaseResponse:
-    """Show a batch with its tasks, of all statuses or one."""
-    found = find_batch(batch_id)
-    live = url(f"/ui/batches/{batch_id}/events?{urlencode(request.args)}")
-    return page("batch.html", "/ui/tasks", live=live, refused=problems_of(found, prefix()), **_batch_values(found))
-
-
-@ui.get("/ui/batches/<batch_id>/events")
-def batch_events(batch_id: str) -> BaseResponse:
-    """Follow a batch; its records are read after a change of its counts."""
-    found, last = find_batch(batch_id), dict[str, int]()
-
-    def values() -> dict[str, Any] | None:
-        counts = store().listing.count_by_status(found.task_ids)
-        if counts == last:
-            return None
-        last.clear()
-        last.update(counts)
-        return _batch_values(found)
-
-    return event_stream(PageParts(caller(), "batch.html", ("counts", "rows"), values))
-
-
-def _batch_values(batch: Batch) -> dict[str, Any]:
-    chosen, first = request.args.get("status", ""), max(0, request.args.get("from", 0, int))
-    records = [record for record in store().tasks.get_many(batch.task_ids) if record]
-    counts = Counter(record.status for record in records)
-    matching = [record for record in records if chosen in ("", record.status)]
-    shown = matching[first : first + _MAX_ROWS]
-    read_inputs(shown)
-    return {
-        "batch": batch,
-        "chosen": chosen,
-        "first": first,
-        "records": shown,
-        "matching": len(matching),
-        "reasons": reasons(store(), caller(), shown),
-        "now": now_ms(),
-        "tabs": [("", len(records)), *((each, counts[each]) for each in Status if counts[each] or each == chosen)],
-        "ended": sum(count for status, count in counts.items() if status.done),
-        "deleted": len(batch.task_ids) - len(records),
-        "cancels": sum(not record.status.done and record.status is not Status.CANCELING for record in records),
-        "retries": sum(record.status is Status.FAILED and not record.retried_as for record in records),
-    }

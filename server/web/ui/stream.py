@@ -79,6 +79,20 @@ class PageParts(LiveBody):
                     yield sent_event("part", {"id": part, "html": html})
 
 
+def when_changed(
+    counts: Callable[[], Mapping[str, int]], values: Callable[[], Mapping[str, Any]]
+) -> Callable[[], Mapping[str, Any] | None]:
+    """Make `values` for `PageParts` that are read only after a change of some counts, because they cost more."""
+    last: Mapping[str, int] = {}
+
+    def changed() -> Mapping[str, Any] | None:
+        nonlocal last
+        before, last = last, counts()
+        return None if last == before else values()
+
+    return changed
+
+
 def sent_event(name: str, data: object) -> bytes:
     """Encode an event for the stream."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), pydantic_core.to_json(data))

@@ -1,7 +1,6 @@
 """Failures: failed tasks grouped by cause, with a plot of each, and actions on exactly one group. For admins."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +15,7 @@ from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
 from server.web.routes.operate.failures import group_since
 from server.web.ui.blueprint import page, ui, url
-from server.web.ui.stream import PageParts
+from server.web.ui.stream import PageParts, when_changed
 
 _RANGES = {"hour": ("1 hour", 3600), "day": ("24 hours", 86_400), "week": ("7 days", 604_800)}
 _BARS = 24  # number of bars in a plot
@@ -56,7 +55,9 @@ def failures() -> Response:
 @ui.get("/ui/failures/events")
 def failure_events() -> Response:
     viewer, chosen = require_admin(), _range()
-    return event_stream(PageParts(viewer, "failures.html", ["groups"], _changed(chosen)))
+    # A grouping reads thousands of records.
+    values = when_changed(lambda: _counts(chosen), lambda: _values(chosen))
+    return event_stream(PageParts(viewer, "failures.html", ["groups"], values))
 
 
 def _range() -> str:
@@ -68,19 +69,8 @@ def _since(chosen: str) -> int:
     return int((time.time() - _RANGES[chosen][1]) * 1000)
 
 
-def _changed(chosen: str) -> Callable[[], dict[str, Any] | None]:
-    """Return a function that reads the groups only after new failures: a grouping reads thousands of records."""
-    last: dict[str, int] = {}
-
-    def values() -> dict[str, Any] | None:
-        counts = store().listing.count(Filter(None, statuses=CAUSED, since=_since(chosen)))
-        if counts == last:
-            return None
-        last.clear()
-        last.update(counts)
-        return _values(chosen)
-
-    return values
+def _counts(chosen: str) -> dict[str, int]:
+    return store().listing.count(Filter(None, statuses=CAUSED, since=_since(chosen)))
 
 
 def _values(chosen: str) -> dict[str, Any]:
