@@ -12,6 +12,7 @@ from harness import Service
 def batch(service: Service, count: int, tag: str, **item: Any) -> list[str]:
     made = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag]}} | item
     answer = service.http.post("/batches", json={"items": [made] * count})
+    assert "items" in answer.json(), answer.text
     return [each["task_id"] for each in answer.json()["items"]]
 
 
