@@ -114,9 +114,11 @@ def limit_scope(values: list[Any]) -> str:
     return "=" + (text if len(text) <= 40 else hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
     """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means none.
+
+    Treat it as frozen: to make a frozen one takes four times as long.
 
     `delay_ms` and `cancel_after_ms` count from the time when Redis stores it, `not_before_ms` from 1970,
     `start_within_ms` from the time when it is due.

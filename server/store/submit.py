@@ -152,7 +152,7 @@ class Submits(Scripts):
         )
         args += ["again" if request.again else ""]
         for task in request.tasks:
-            args += _task_arguments(task)
+            args += _task_arguments(task, request.batch)
         return args
 
     def _deadline_ms(self) -> int:
@@ -196,8 +196,10 @@ def refusal(word: str, unfinished: int, config: Settings) -> CoatcheckError | No
     return None
 
 
-def _task_arguments(task: NewTask) -> list[Any]:
+def _task_arguments(task: NewTask, batch: str) -> list[Any]:
     fields = task.fields()
+    if batch:
+        fields += ["ba", batch]
     return [
         *(task.id, task.task_type, task.queue, task.priority),
         *(task.delay_ms, task.not_before_ms, task.cancel_after_ms, task.start_within_ms),

@@ -68,11 +68,8 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
 end
 
-local function field(fields, name)
-  for at = 1, #fields, 2 do
-    if fields[at] == name then return fields[at + 1] end
-  end
-end
+-- The fields of a new record that this script looks at.
+local READ = {by = true, dp = true, lb = true, ro = true, uk = true}
 
 local waiting, bytes = {}, bytes_held(owner)
 local bytes_before, before = bytes, unfinished
@@ -107,36 +104,40 @@ local function schedule_task(id, due)
   end
 end
 
+-- Write the record: these fields and values, the input, and the fields that came with the task.
+local function write(task, ...)
+  local named = {...}
+  if #task.input > MAX_INLINE then
+    redis.call('SET', keys.input(task.id), task.input)
+  else
+    named[#named + 1], named[#named + 2] = 'i', task.input
+  end
+  for at = task.fields, task.last do named[#named + 1] = ARGV[at] end
+  redis.call('HSET', keys.task(task.id), unpack(named))
+end
+
 local function store(task)
   local id, due = task.id, math.max(task.delay > 0 and now + task.delay or 0, task.not_before)
-  local sources = field(task.fields, 'dp')  -- the unfinished tasks whose files it needs, separated by commas
+  local sources = task.dp  -- the unfinished tasks whose files it needs, separated by commas
   local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
-  if task.on_conflict ~= '' then redis.call('SET', keys.unique(owner, task.type, field(task.fields, 'uk')), id) end
-  if #task.input <= MAX_INLINE then
-    table.insert(task.fields, 'i')
-    table.insert(task.fields, task.input)
-  else
-    redis.call('SET', keys.input(id), task.input)
-  end
-  if batch ~= '' then
-    table.insert(task.fields, 'ba')
-    table.insert(task.fields, batch)
-  end
-  redis.call('HSET', keys.task(id), 'o', owner, 'n', task.type, 'q', task.queue, 's', status, unpack(task.fields))
-  table.insert(group(indexed, task.type, status), id)
-  for _, tag in ipairs(task.tags) do
-    redis.call('ZADD', keys.tagged('', tag), 0, id)
-    redis.call('ZADD', keys.tagged(owner, tag), 0, id)
+  if task.on_conflict ~= '' then redis.call('SET', keys.unique(owner, task.type, task.uk), id) end
+  write(task, 'o', owner, 'n', task.type, 'q', task.queue, 's', status)
+  local alike = group(indexed, task.type, status)
+  alike[#alike + 1] = id
+  for at = task.tags, task.fields - 2 do
+    redis.call('ZADD', keys.tagged('', ARGV[at]), 0, id)
+    redis.call('ZADD', keys.tagged(owner, ARGV[at]), 0, id)
   end
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
   if task.start_within > 0 then redis.call('ZADD', keys.start_deadlines, math.max(due, now) + task.start_within, id) end
   for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
-  if task.retry_of then mark_retried(task.retry_of, id) end
+  if task.ro then mark_retried(task.ro, id) end
   if status == 'scheduled' then
     schedule_task(id, due)
   else
     waiting[task.queue] = waiting[task.queue] + 1
-    table.insert(group(queued, task.queue, task.priority), id)
+    local together = group(queued, task.queue, task.priority)
+    together[#together + 1] = id
   end
   unfinished = unfinished + 1
 end
@@ -182,7 +183,7 @@ end
 -- Give a scheduled task the input of this one, and a later time. Return the word of the answer.
 local function move(task, id, most_ms)
   local record = redis.call('HMGET', keys.task(id), 'by', 'sw')
-  local size = tonumber(field(task.fields, 'by') or 0)
+  local size = tonumber(task.by or 0)
   local more = size - (record[1] or 0)
   if more > 0 and bytes + more > most_bytes then return string.format('bytes-full %.0f', bytes) end
   bytes = bytes + more
@@ -193,8 +194,7 @@ local function move(task, id, most_ms)
   put_value(id, 'i', keys.input(id), task.input)
   redis.call('HSET', keys.task(id), 'u', due, 'by', size)
   redis.call('ZADD', keys.due, due, id)
-  local scope = field(task.fields, 'lb')
-  if scope then redis.call('HSET', keys.task(id), 'lb', scope) end
+  if task.lb then redis.call('HSET', keys.task(id), 'lb', task.lb) end
   if record[2] then redis.call('ZADD', keys.start_deadlines, due + record[2], id) end
   redis.call('PUBLISH', keys.task(id), 'scheduled')
   return 'moved ' .. id
@@ -202,16 +202,15 @@ end
 
 -- Store a task, unless another one has its key. Return the word of the answer if it was not stored.
 local function take(task)
-  local size, replaced = tonumber(field(task.fields, 'by') or 0), nil
-  task.retry_of = field(task.fields, 'ro')
-  local retried_as = task.retry_of and not again and redis.call('HGET', keys.task(task.retry_of), 'ra')
+  local size, replaced = tonumber(task.by or 0), nil
+  local retried_as = task.ro and not again and redis.call('HGET', keys.task(task.ro), 'ra')
   if retried_as then return 'retried ' .. retried_as end
   if task.on_conflict ~= '' then
-    local id, status = holder_of(keys.unique(owner, task.type, field(task.fields, 'uk')))
+    local id, status = holder_of(keys.unique(owner, task.type, task.uk))
     local most_ms = string.match(task.on_conflict, '^debounce (%d+)$')
     if most_ms then
       if status == 'scheduled' then return move(task, id, tonumber(most_ms)) end
-    elseif id and id ~= task.retry_of then
+    elseif id and id ~= task.ro then
       if task.on_conflict == 'return' then return 'found ' .. id end
       local waits = status == 'queued' or status == 'scheduled' or status == 'retrying'
       if task.on_conflict ~= 'replace' or not waits then return 'duplicate ' .. id end
@@ -226,17 +225,20 @@ local function take(task)
   bytes = bytes + size
 end
 
--- Return the task whose arguments begin at `i`, and the beginning of the next one's.
+-- Return the task whose arguments begin at `i`, and the beginning of the next one's. Of its tags and fields, it has the
+-- places in ARGV.
 local function task_at(i)
-  local tags_from = i + 11
-  local fields_from = tags_from + ARGV[i + 10] + 1
-  local fields_to = fields_from + ARGV[fields_from - 1] - 1
-  return {
+  local fields = i + 12 + ARGV[i + 10]
+  local last = fields + ARGV[fields - 1] - 1
+  local task = {
     id = ARGV[i], type = ARGV[i + 1], queue = ARGV[i + 2], priority = ARGV[i + 3], delay = tonumber(ARGV[i + 4]),
     not_before = tonumber(ARGV[i + 5]), cancel_after = tonumber(ARGV[i + 6]), start_within = tonumber(ARGV[i + 7]),
-    on_conflict = ARGV[i + 8], input = ARGV[i + 9],
-    tags = {unpack(ARGV, tags_from, fields_from - 2)}, fields = {unpack(ARGV, fields_from, fields_to)},
-  }, fields_to + 1
+    on_conflict = ARGV[i + 8], input = ARGV[i + 9], tags = i + 11, fields = fields, last = last,
+  }
+  for at = fields, last, 2 do
+    if READ[ARGV[at]] then task[ARGV[at]] = ARGV[at + 1] end
+  end
+  return task, last + 1
 end
 
 local tasks, task_keys, i = {}, {}, FIRST

@@ -81,18 +81,25 @@ class PlainSubmit:
     span: Span
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
+    task_id: str = ""
 
     def close(self) -> None:
         """Ignore that the client has disconnected: the task is stored all the same."""
 
     def answer(self, reply: Reply, task_id: str = "") -> None:
-        """Set the answer, and log the request."""
+        """Set the answer."""
         reply.fields.update(responses.common_fields(self.request_id))
         make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
-        self.requests.add(f"POST /tasks/{{name}}:{reply.status // 100}")
         end_span(self.span, reply.status, task_id)
-        log_request("POST", self.plain.path, reply.status, self.began, self.request_id, task_id, self.span.trace.id)
-        self.reply = reply
+        self.reply, self.task_id = reply, task_id
+
+    def send(self) -> None:
+        """Count, log and answer the request. The loop calls this, which writes the log lines of a turn at once."""
+        if self.reply is not None:
+            status = self.reply.status
+            self.requests.add(f"POST /tasks/{{name}}:{status // 100}")
+            log_request("POST", self.plain.path, status, self.began, self.request_id, self.task_id, self.span.trace.id)
+        self.connection.reply(self)
 
 
 class Submits:
@@ -103,12 +110,17 @@ class Submits:
         store: Store,
         polls: Polls,
         post: Callable[..., None],
+        after_reads: Callable[[Callable[[], None]], object],
         submit: Callable[[Callable[[], None]], None],
         requests: Tally,
     ) -> None:
+        """`post` makes the loop run a call; `after_reads` does so when it has read what has arrived; `submit` runs a
+        function in a thread.
+        """
         self._store = store
         self._polls = polls
         self._post = post
+        self._after_reads = after_reads
         self._submit = submit
         self._requests = requests
         self._pending: list[PlainSubmit] = []
@@ -131,7 +143,7 @@ class Submits:
         self._pending.append(taken)
         if not self._busy:
             self._busy = True
-            self._post(self._start)  # after the other submits of this turn
+            self._after_reads(self._start)
         return taken
 
     def _start(self) -> None:
@@ -139,16 +151,18 @@ class Submits:
         self._submit(partial(self._run, group))
 
     def _done(self, group: list[PlainSubmit], outage: CoatcheckError | None) -> None:
-        self._busy = bool(self._pending) and outage is None
         if outage is not None:  # the waiting submits wait for the same Redis
             waiting, self._pending = self._pending, []
             for each in waiting:
                 each.answer(problem_reply(outage, each.request_id, each.place.prefix))
             group = group + waiting
-        elif self._busy:
-            self._start()
-        for each in group:
-            each.connection.reply(each)
+        try:
+            for each in group:
+                each.send()
+        finally:
+            self._busy = bool(self._pending)
+            if self._busy:  # with the next submits of the clients that have just got their answers
+                self._after_reads(self._start)
 
     # -- in a thread
 

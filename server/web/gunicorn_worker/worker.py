@@ -89,7 +89,8 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"
             submit = server.threads.submit
             server.polls = Polls(cache, store.api_keys, store.settings, submit, locator, scheme)
-            server.submits = Submits(store, server.polls, server.post, submit, requests)
+            after_reads = partial(loop.call_later, 0)  # of timers, asyncio makes the calls last
+            server.submits = Submits(store, server.polls, server.post, after_reads, submit, requests)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None
