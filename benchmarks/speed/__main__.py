@@ -43,10 +43,11 @@ def main() -> int:
     for name, part in PARTS.items():
         if given.only in (None, name):
             topics += part(plan)
+            if not given.only:  # after each part, so that a later one that fails costs only itself
+                report.write(plan, topics, before)
     if given.only:
         _print(topics)
     else:
-        report.write(plan, topics, before)
         print(f"{report.PAGE} is written.")
     return 0
 

@@ -69,7 +69,7 @@ def _submits(plan: Plan, sides: list[Side]) -> Topic:
     name, tutorial = ours.name, others[0].name
     why = (
         "One thread validates and stores all submits that arrive together, by one script. What is left is that script, "
-        "and the id, the record and the answer of each."
+        "the id, the record, the answer and the log line of each, and two system calls."
     )
     topic.findings = [
         at_least(5, topic.ratio(name, tutorial), "the tutorial's Flask", why),
