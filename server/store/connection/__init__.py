@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
+import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import DefaultParser
+from redis.connection import DefaultParser, HiredisRespSerializer
 from redis.exceptions import ConnectionError, OutOfMemoryError, TimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -92,6 +93,13 @@ class Parser(DefaultParser):  # type: ignore[misc, valid-type]
         return cast(Exception, super().parse_error(response))
 
 
+class _Packer(HiredisRespSerializer):
+    """redis-py's packer, without its look at the type of each argument of a script: a batch has 17,000 of them."""
+
+    def pack(self, *args: Any) -> Any:
+        return [hiredis.pack_command(args)] if args[0] == "EVALSHA" else super().pack(*args)
+
+
 class _Once(Retry):
     """Reconnect and try a second time, unless Redis has answered "not now" and no other server could.
 
@@ -133,6 +141,7 @@ def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redi
         "socket_keepalive": True,
         "health_check_interval": 0,
         "parser_class": Parser,
+        "command_packer": _Packer(),
         "max_connections": pool_size(config),
         "retry": _Once(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
