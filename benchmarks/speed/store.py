@@ -1,5 +1,6 @@
 """The store alone, on a Valkey: work that must not grow with owners, keys or inputs, and maintenance that keeps up."""
 
+import itertools
 import os
 import secrets
 import shutil
@@ -26,7 +27,7 @@ from server.store.api_keys import ApiKeys, Role, fingerprint
 from server.store.leases import Throttle
 from server.store.listing import Filter
 from server.store.lua import source
-from server.store.record import Status
+from server.store.record import Status, limit_scope
 from server.store.submit import SubmitRequest
 
 #: Calls of which one figure is the median.
@@ -54,6 +55,8 @@ def _growth(plan: Plan) -> Topic:
     waiting = (1, 100, 10_000) if plan.rounds > 1 else (1, 100)
     _by_owners_in_line(latency, plan, waiting)
     _by_keys(latency, plan)
+    values = (10, 10_000) if plan.rounds > 1 else (10, 100)
+    _by_values(latency, plan, values)
     _by_input(latency, plan)
     for what in _ACTS:
         many, few = (f"{what}, {count:,} owners" for count in (owners[-1], owners[0]))
@@ -63,6 +66,9 @@ def _growth(plan: Plan) -> Topic:
         many, few = (f"{what}, {count:,} owners waiting" for count in (waiting[-1], waiting[0]))
         goal = f"{what}: {waiting[-1]:,} owners waiting compared with {waiting[0]}"
         latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
+    many, few = (f"claim with limit_by, {count:,} values" for count in reversed(values))
+    goal = f"claim with limit_by: {values[-1]:,} values compared with {values[0]}"
+    latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
     many, few = (f"first use of a key, {count:,} keys" for count in (10_000, 10))
     goal = "first use of a key: 10,000 keys compared with 10"
     latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
@@ -184,6 +190,32 @@ def _by_keys(topic: Topic, plan: Plan) -> None:
 def _found(made: Store, key: str) -> object:
     """A lookup by a process that has not met the key."""
     return ApiKeys(made.redis, made.settings, made.clock).find(key)
+
+
+def _by_values(topic: Topic, plan: Plan, counts: Sequence[int]) -> None:
+    """The same tasks, with few values or many: each has a running task, and the others are over its limit."""
+    with ExitStack() as stack:
+        acts: dict[str, Callable[[], object]] = {}
+        for count in counts:
+            say("Store", len(acts) + 1, len(counts), f"{count:,} values")
+            made = stack.enter_context(_store())
+            for number in range(2 * max(counts)):
+                _claim_with(made, number % count)
+            acts[f"claim with limit_by, {count:,} values"] = partial(_claim_next, made, itertools.count(count))
+        time.sleep(2)
+        _in_turns(topic, plan, acts)
+
+
+def _claim_next(made: Store, values: Iterator[int]) -> object:
+    return _claim_with(made, next(values))
+
+
+def _claim_with(made: Store, value: int) -> object:
+    kind = definition("divide")
+    task = Submission(made, kind, "alice").prepare(kind.validate_json(b'{"x": 355, "y": 113}'))
+    task.limit_scope = limit_scope([value])
+    store_and_publish(made, SubmitRequest("alice", [task]))
+    return made.tasks.claim(task.id, "w/1", Throttle(max_running=1, by="x"))
 
 
 def _by_input(topic: Topic, plan: Plan) -> None:
