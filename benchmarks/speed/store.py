@@ -24,6 +24,7 @@ from server.services.submit import Submission
 from server.settings import Settings
 from server.store import Store, ids
 from server.store.api_keys import ApiKeys, Role, fingerprint
+from server.store.connection import connect
 from server.store.leases import Throttle
 from server.store.listing import Filter
 from server.store.lua import source
@@ -81,6 +82,7 @@ def _store() -> Iterator[Store]:
     redis = Redis(folder)
     made = Store(Settings(redis_url=redis.url, max_waiting_per_owner=10**6, max_waiting_per_queue=10**6))
     tasks.load(made.settings)
+    made.redis = connect(made.settings, timeout=60)  # the disk may be busy with another part's append-only file
     try:
         yield made
     finally:

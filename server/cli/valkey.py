@@ -31,6 +31,9 @@ CONFIG = {
     "rdbcompression": "no",
     "save": "",  # the append-only file has all data; a snapshot would write everything twice
 }
+#: glibc hands out the memory that was freed longest ago, anywhere in the heap, once it has kept seven pieces of a size:
+#: with 100,000 tasks, a script took twice as long as on an empty store. Other allocators ignore this.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535"}
 START_LIMIT = 120.0  # seconds; a large append-only file needs time to load
 STOP_LIMIT = 30.0
 
@@ -71,6 +74,7 @@ class EmbeddedValkey:
                 self.process = subprocess.Popen(
                     _command(self.url),
                     cwd=self.folder / "valkey",
+                    env=ENVIRONMENT | os.environ,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
