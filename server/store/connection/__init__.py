@@ -23,7 +23,7 @@ from redis.sentinel import Sentinel
 
 from server.logs import event
 from server.settings import Settings
-from server.store.connection.pool import Pool, SentinelPool
+from server.store.connection.pool import Client, Pool, SentinelPool
 from server.store.errors import CoatcheckError, StorageFull, StoreUnavailable
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ def connect(config: Settings, *, timeout: float = SOCKET_TIMEOUT) -> "redis.Redi
         options["ssl_check_hostname"] = config.redis_tls_verify
     if urlsplit(url).scheme == "sentinel":
         return _through_sentinel(url, options)
-    return redis.Redis.from_pool(Pool.from_url(url, **options))
+    return Client.from_pool(Pool.from_url(url, **options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> "redis.Redis":
     timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
     sentinel: Any = cast(Any, Sentinel)(where.nodes, sentinel_kwargs=timeouts)
     master = sentinel.master_for(
-        where.master, connection_pool_class=SentinelPool, db=where.database, password=where.password, **options
+        where.master, Client, connection_pool_class=SentinelPool, db=where.database, password=where.password, **options
     )
     return cast(redis.Redis, master)
 

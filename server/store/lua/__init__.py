@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 
 from server.settings import Settings
 from server.store.errors import error_object
@@ -87,7 +88,10 @@ class Scripts:
         found = self._scripts.get(script)
         if found is None:
             found = self._scripts[script] = self.redis.register_script(source(script, self._config))
-        return found(args=args)
+        try:
+            return self.redis.execute_command("EVALSHA", found.sha, 0, *args)
+        except NoScriptError:
+            return found(args=args)
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970 by Redis's clock."""
