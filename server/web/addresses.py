@@ -129,14 +129,27 @@ def prefix() -> str:
 def base() -> str:
     """Return the address below which the client of this request sees the application's paths."""
     environ = unwrapped(request).environ
-    server = (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 80))
-    return base_url(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), environ.get("SCRIPT_NAME", ""), server)
+    return base_url(
+        environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), environ.get("SCRIPT_NAME", ""), _server(environ)
+    )
+
+
+def host_of(environ: dict[str, Any]) -> str:
+    """Return the host that a client named, or the server's own; empty if it is invalid."""
+    return _known_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), _server(environ))
+
+
+def _server(environ: dict[str, Any]) -> tuple[str, int]:
+    return environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 80)
+
+
+_known_host = lru_cache(maxsize=256)(get_host)
 
 
 @lru_cache(maxsize=256)
 def base_url(scheme: str, host: str | None, prefix: str, server: tuple[str, int] | None = None) -> str:
     """Build the address below which a client sees the application's paths; without a valid host, only the prefix."""
-    known = get_host(scheme, host, server)
+    known = _known_host(scheme, host, server)
     return f"{scheme}://{known}{quoted(prefix)}" if known else quoted(prefix)
 
 

@@ -138,14 +138,18 @@ class Machine:
         assert self.head is not None
         if self._held_back:
             self.keep_alive = False  # the client may or may not send that body later
-        own = [(name, value) for name, value in fields if name.lower() not in _HOP_BY_HOP]
-        if len(own) != len(fields) and any(
-            name.lower() == "connection" and "close" in value.lower() for name, value in fields
-        ):
-            self.keep_alive = False
-        self.framing = self._frame(status[:3], own, whole)
-        lines = [f"HTTP/1.1 {status}", f"Date: {date}"]
-        lines += [f"{name}: {value}" for name, value in own]
+        lines, length = [f"HTTP/1.1 {status}", f"Date: {date}"], None
+        for name, value in fields:
+            key = name.lower()
+            if key in _HOP_BY_HOP:
+                self.keep_alive = self.keep_alive and not (key == "connection" and "close" in value.lower())
+                continue
+            if key == "content-length" and length is None:
+                length = int(value)
+            lines.append(f"{name}: {value}")
+        self.framing = self._frame(status[:3], length, whole)
+        if length is None and self.framing.length is not None and not self.framing.empty:
+            lines.append(f"Content-Length: {self.framing.length}")
         if self.framing.chunked:
             lines.append("Transfer-Encoding: chunked")
         if not self.keep_alive:
@@ -158,14 +162,11 @@ class Machine:
         self._sent = 0
         return text.encode("latin-1") + b"\r\n\r\n"
 
-    def _frame(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> Framing:
+    def _frame(self, status: str, length: int | None, whole: int | None) -> Framing:
         assert self.head is not None
-        length = next((int(value) for name, value in fields if name.lower() == "content-length"), None)
         if self.head.method == "HEAD" or status in _WITHOUT_BODY:
             return Framing(0, chunked=False, empty=True)
-        if length is None and whole is not None:
-            length = whole
-            fields.append(("Content-Length", str(whole)))
+        length = whole if length is None else length
         if length is not None:
             return Framing(length, chunked=False, empty=False)
         if self.head.version == "1.1":
