@@ -112,7 +112,12 @@ def problem_type(name: str) -> ProblemType | None:
 
 
 def problem_types() -> dict[str, ProblemType]:
-    return {name: _with_status(name, each) for name, each in error_types().items()}
+    return {name: registered(name) for name in error_types()}
+
+
+def registered(name: str) -> ProblemType:
+    """Return a registered problem type. The OpenAPI document needs some thousand, so it must be cheap."""
+    return _with_status(name, error_types()[name])
 
 
 def _with_status(name: str, found: ErrorType) -> ProblemType:

@@ -4,7 +4,7 @@ from typing import Any
 
 from server.services.options import OptionsIn
 from server.store.record import Status
-from server.web.errors import Problem, problem_types
+from server.web.errors import Problem, registered
 from server.web.openapi.components import Schema, one_of, reference, without_null
 from server.web.sessions import COOKIE
 
@@ -198,19 +198,17 @@ def problem_name(group: Group) -> str:
 
 def problem_answer(group: Group) -> dict[str, Any]:
     """Build the answer with one of these problems, which share a status."""
-    status = problem_types()[group[0]].status
+    status = registered(group[0]).status
     types = [f"/problems/{name}" for name in group]
     narrowed = {"properties": {"type": {"enum": types}, "status": one_of(status)}}
     return {
-        "description": " · ".join(
-            f"`{name}`: {problem_types()[name].title}. {problem_types()[name].advice}" for name in group
-        ),
+        "description": " · ".join(f"`{name}`: {registered(name).title}. {registered(name).advice}" for name in group),
         "headers": referred("headers", "X-Request-ID", *_PROBLEM_HEADERS.get(status, ())),
         "content": {
             "application/problem+json": {
                 "schema": {"allOf": [reference("ProblemObject"), narrowed]},
                 "examples": {
-                    name: {"summary": problem_types()[name].title, "value": Problem(name).body("")} for name in group
+                    name: {"summary": registered(name).title, "value": Problem(name).body("")} for name in group
                 },
             }
         },

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from flask import Blueprint
 from pydantic import BaseModel
 
-from server.web.errors import problem_types
+from server.web.errors import registered
 from server.web.openapi import parts
 from server.web.openapi.components import Schema, reference
 
@@ -97,7 +97,7 @@ class Route:
     def problem_groups(self) -> list[parts.Group]:
         groups: dict[int, list[str]] = {}
         for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
-            names = groups.setdefault(problem_types()[name].status, [])
+            names = groups.setdefault(registered(name).status, [])
             if name not in names:
                 names.append(name)
         return [tuple(groups[status]) for status in sorted(groups)]
@@ -124,7 +124,7 @@ class Route:
         made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
         for group in self.problem_groups():
             answer = f"#/components/responses/{parts.problem_name(group)}"
-            made[str(problem_types()[group[0]].status)] = {"$ref": answer}
+            made[str(registered(group[0]).status)] = {"$ref": answer}
         made["default"] = {"$ref": "#/components/responses/Problem"}
         return made
 

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from server.sdk.registry import catalog
 from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
-from server.web.errors import Problem, problem_type, problem_types
+from server.web.errors import Problem, problem_type, problem_types, registered
 from server.web.openapi import TAGS, build, serialized
 from server.web.openapi.answers import CACHED, UNCHANGED, json_of
 from server.web.openapi.parts import PARAMETERS
@@ -123,7 +123,7 @@ def _by_status(names: Iterable[str]) -> list[tuple[int, list[str]]]:
 
 
 def _status_of(name: str) -> int:
-    return problem_types()[name].status
+    return registered(name).status
 
 
 @pages.app_template_filter("command")
