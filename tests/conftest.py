@@ -16,6 +16,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharing(config, log)
 
 
+def pytest_configure() -> None:
+    """Let the tests fork their servers."""
+    Service.forked = True
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the short form of the slow tests."""
     parser.addoption("--short", action="store_true", help="of the slow tests, select only the first of each file")

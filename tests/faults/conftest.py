@@ -7,6 +7,14 @@ import pytest
 from harness import Service
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _started() -> Iterator[None]:
+    """Start processes by their command line: here they are started and killed."""
+    Service.forked = False
+    yield
+    Service.forked = True
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
     """A server for one test, of which only Redis is started."""
