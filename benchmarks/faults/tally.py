@@ -68,15 +68,22 @@ def repeat(
 
 
 def under_load(
-    side: Side, times: int, fault: Callable[[], None], progress: Progress, *, offers: Iterable[Offer], pause: float
+    side: Side,
+    times: int,
+    fault: Callable[[], None],
+    progress: Progress,
+    *,
+    offers: Iterable[Offer],
+    pause: float,
+    every: float = 0.05,
 ) -> Tally:
-    """Cause a fault while clients submit continuously."""
+    """Cause a fault while clients submit continuously, each one task in `every` seconds."""
     tally, stop, endless = Tally(), threading.Event(), itertools.cycle(offers)
 
     def client() -> None:
         while not stop.is_set():
             side.offer(next(endless))
-            time.sleep(0.05)
+            time.sleep(every)
 
     clients = [threading.Thread(target=client) for _ in range(3)]
     for each in clients:
