@@ -47,7 +47,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict server/
 
-# Hundreds of faults in two hours; writes benchmarks/faults.md. FAULTS=--short takes six minutes, --share 0.3 a third.
+# Hundreds of faults in an hour; writes benchmarks/faults.md. FAULTS=--short takes six minutes, --share 0.3 a third.
 faults: .venv/.installed-dev
 	PYTHONPATH=tests:tests/faults $(BIN)/python -m benchmarks.faults $(FAULTS)
 

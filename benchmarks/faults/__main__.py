@@ -43,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.faults", description=__doc__)
     parser.add_argument("--short", action="store_true", help="the short form of some minutes, for CI")
     parser.add_argument("--share", type=float, default=1.0, help="faults, as a share of the full numbers")
-    parser.add_argument("--stock-share", type=float, default=1.0, help="faults for plain Celery, as a share of ours")
+    parser.add_argument("--stock-share", type=float, default=0.1, help="faults for plain Celery, as a share of ours")
     parser.add_argument("--only", choices=_ALL, help="run one kind")
     parser.add_argument("--page", type=Path, default=report.PAGE, help="the page to write")
     for name in _ALL:
