@@ -67,6 +67,17 @@ def report_of(user_id: str, year: int = 2026, seconds: float = 0.0) -> int:
     return year
 
 
+def _slowly(value: int) -> int:
+    time.sleep(0.005)
+    return value
+
+
+@task()
+def slow_to_validate(x: Annotated[int, AfterValidator(_slowly)]) -> int:
+    """Take some time before it is stored: for what happens between two steps of a call for many."""
+    return x
+
+
 @task()
 def nothing() -> None:
     """Increment one counter for all tasks."""

@@ -24,10 +24,10 @@ def failed(service: Service) -> str:
     return task_id
 
 
-def canceled(service: Service, count: int) -> tuple[str, list[str]]:
+def canceled(service: Service, count: int, **item: Any) -> tuple[str, list[str]]:
     """Return a tag, and the ids of tasks that have it and were canceled."""
     tag = uuid.uuid4().hex
-    made = batch(service, count, tag, options={"tag": [tag], "delay": 60})
+    made = batch(service, count, tag, options={"tag": [tag], "delay": 60}, **item)
     assert service.http.post("/bulk/cancel", params={"tag": tag}).json()["canceled"] == count
     return tag, made
 
@@ -275,7 +275,7 @@ def test_bulk_retries_at_the_same_time_retry_each_once(service: Service, presses
 
 def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fresh: Service) -> None:
     web = fresh.start_web()
-    tag, made = canceled(fresh, 400)
+    tag, made = canceled(fresh, 400, task="slow_to_validate", input={"x": 1})
     retries = fresh.keys.unfinished
 
     def press() -> None:
