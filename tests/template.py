@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from server.tasks import LEAVES
@@ -27,6 +27,14 @@ _CONTEXT.set_forkserver_preload(
         *("server.celery_app.worker", *LEAVES),
     ]
 )
+
+
+def _end() -> None:
+    for process in active_children():
+        process.kill()
+
+
+atexit.register(_end)  # runs before multiprocessing's own, which waits for each process however long that lives
 
 
 class Fork:

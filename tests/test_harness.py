@@ -53,7 +53,11 @@ def test_a_signal_ends_every_process_that_a_test_started(tmp_path: Path, number:
         assert [group for group in groups if not _alive(group)] == []
 
         os.killpg(tests.pid, number)  # as a terminal does: to every process in the foreground
-        tests.wait(60)
+        try:
+            tests.wait(60)
+        except subprocess.TimeoutExpired:
+            tests.send_signal(Signals.SIGABRT)  # pytest's faulthandler then shows where it hangs
+            raise
 
         eventually(lambda: not any(map(_alive, groups)))
     finally:
