@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, util
 from pathlib import Path
 
 from server.tasks import LEAVES
@@ -34,7 +34,8 @@ def _end() -> None:
         process.kill()
 
 
-atexit.register(_end)  # runs before multiprocessing's own, which waits for each process however long that lives
+# Before multiprocessing waits for each of its processes, however long that lives.
+util.Finalize(None, _end, exitpriority=0)
 
 
 class Fork:

@@ -63,3 +63,4 @@ def test_a_signal_ends_every_process_that_a_test_started(tmp_path: Path, number:
     finally:
         for group in filter(_alive, [tests.pid, *groups]):
             os.killpg(group, Signals.SIGKILL)
+        tests.wait(60)
