@@ -38,8 +38,8 @@ def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
             cpu.setdefault(name, []).append(spent)
     one, other = topic.series
     why = (
-        "Half of a task's CPU is Celery's own main process and tracer, on both sides; fetch, claim and end are a round "
-        "trip each, and keep indexes, leases and counters."
+        "More than half of a task's CPU is the child's: Celery's tracer, the call and its answer. The rest is one "
+        "script, which ends a task with its indexes, lease and counters, and claims the next one."
     )
     topic.findings = [at_least(2.5, topic.ratio(one, other), "stock Celery with late acks and started-tracking", why)]
     spent_on = "; ".join(f"{name} {by_process(spent)}" for name, spent in cpu.items())
