@@ -119,6 +119,19 @@ def test_an_unknown_kind_is_a_page_that_says_so(keyed: tuple[Service, dict[str, 
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_a_form_with_a_file_of_a_wrong_type_keeps_the_fields_around_it(keyed: tuple[Service, dict[str, str]]) -> None:
+    service, keys = keyed
+    parts = [  # without JavaScript, a browser sends the form's parts in their order
+        ("delimiter", (None, "|")),
+        ("file", ("a.pdf", b"%PDF-1.7 " + bytes(2**20), "application/pdf")),
+        ("types", (None, '{"size": "number"}')),
+    ]
+    with signed_in(service, keys["alice"]) as alice:
+        answer = alice.post("/ui/run/csv_stats", files=parts, headers={"Origin": service.url})
+    assert answer.status_code == 415
+    assert 'value="|"' in answer.text and ">{&#34;size&#34;: &#34;number&#34;}</textarea>" in answer.text
+
+
 def test_a_user_whom_a_trusted_proxy_names_needs_no_key(tmp_path: Path) -> None:
     with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADMINS="root") as made:
         made.store.api_keys.create("alice", Role.SUBMIT)

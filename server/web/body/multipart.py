@@ -1,12 +1,14 @@
 """Read a multipart form as it arrives: fields into memory, files chunk by chunk into the blob store."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
+from server.sdk.errors import CoatcheckError
 from server.services.submit import Submission
 from server.web.body.stream import read_some
 from server.web.errors import Problem
@@ -16,8 +18,10 @@ MAX_FIELD_BYTES = 2**20
 MAX_PARTS = 200
 
 
-def read_form(submission: Submission) -> list[tuple[str, Any]]:
+def read_form(submission: Submission, typed: dict[str, str] | None = None) -> list[tuple[str, Any]]:
     """Read names and values in the order of the form; files are stored in the blob store.
+
+    `typed` receives the form's fields. With it, also the fields after a refused file are read.
 
     Raises:
         Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `IncomingUploads.receive`.
@@ -27,16 +31,20 @@ def read_form(submission: Submission) -> list[tuple[str, Any]]:
         raise Problem("malformed-body", "The form's Content-Type has no boundary.")
     parts = _Parts(MultipartDecoder(boundary, max_form_memory_size=MAX_FIELD_BYTES, max_parts=MAX_PARTS))
     pairs: list[tuple[str, Any]] = []
-    room = MAX_FIELD_BYTES
+    fields = _Fields(parts, {} if typed is None else typed)
     while (part := parts.next_part()) is not None:
         if not part.name:
             raise Problem("malformed-body", "A part of the form has no name.")
-        if isinstance(part, File):
-            pairs += _receive(submission, part, parts.data())
+        if isinstance(part, Field):
+            pairs.append((part.name, fields.read(part.name)))
             continue
-        text = b"".join(parts.data(room))
-        room -= len(text)
-        pairs.append((part.name, _text(part.name, text)))
+        try:
+            pairs += _receive(submission, part, parts.data())
+        except CoatcheckError:
+            if typed is not None:
+                with suppress(CoatcheckError):  # the client is told the first error
+                    fields.read_rest()
+            raise
     return pairs
 
 
@@ -56,13 +64,6 @@ def _receive(submission: Submission, part: File, chunks: Iterator[bytes]) -> lis
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _text(name: str, text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise Problem("malformed-body", f"The field {name} is not valid UTF-8.") from None
 
 
 def _too_large() -> Problem:
@@ -109,3 +110,26 @@ class _Parts:
         except RequestEntityTooLarge:
             raise _too_large() from None
         return event
+
+
+class _Fields:
+    """The fields of a form, up to `MAX_FIELD_BYTES`; `typed` receives their texts."""
+
+    def __init__(self, parts: _Parts, typed: dict[str, str]) -> None:
+        self._parts, self._typed, self._room = parts, typed, MAX_FIELD_BYTES
+
+    def read(self, name: str) -> str:
+        """Read the current part. Raises the problem `too-large` or `malformed-body`."""
+        data = b"".join(self._parts.data(self._room))
+        self._room -= len(data)
+        try:
+            text = self._typed[name] = data.decode()
+        except UnicodeDecodeError:
+            raise Problem("malformed-body", f"The field {name} is not valid UTF-8.") from None
+        return text
+
+    def read_rest(self) -> None:
+        """Read the fields after the current part, and skip its files."""
+        while (part := self._parts.next_part()) is not None:
+            if isinstance(part, Field):
+                self.read(part.name)

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pydantic_core
-from flask import g, request
+from flask import request
 from werkzeug.http import parse_options_header
 
 from server.sdk.context import Upload
@@ -29,8 +29,10 @@ _SCALARS = frozenset({"integer", "number", "boolean", "null"})
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_input(submission: Submission) -> TaskInput:
+def read_input(submission: Submission, typed: dict[str, str] | None = None) -> TaskInput:
     """Read and validate the task's input, and store its uploads in the blob store.
+
+    `typed` receives the fields of a form, also of one that is refused, for a page that shows them again.
 
     Raises:
         Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
@@ -41,9 +43,12 @@ def read_input(submission: Submission) -> TaskInput:
         _refuse_query()
         return definition.validate_json(read_json(), allow_private=store().settings.allow_private_addresses)
     if media_type == "multipart/form-data":
-        return _validated(definition, read_form(submission))
+        return _validated(definition, read_form(submission, typed))
     if media_type == _URLENCODED and not definition.uploads:
-        return _validated(definition, _read_urlencoded(definition))
+        fields = _read_urlencoded(definition)
+        if typed is not None:
+            typed.update(fields)
+        return _validated(definition, fields)
     return _read_raw(submission)
 
 
@@ -132,7 +137,6 @@ def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> TaskI
     given: dict[str, list[Any]] = {}
     for name, value in [*_query(), *body]:
         given.setdefault(name, []).append(value)
-    g.typed = given  # a page with the form shows them again
     properties = definition.input_schema.get("properties", {})
     fields = {name: _value(definition, name, values, properties.get(name, {})) for name, values in given.items()}
     return definition.validate_fields(fields, allow_private=store().settings.allow_private_addresses)

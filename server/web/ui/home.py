@@ -125,12 +125,12 @@ def run_plain(name: str) -> BaseResponse:
     """Submit the form of a browser without JavaScript, and redirect to the task's page."""
     owner = require_submit().owner
     made = definition(name)
+    typed: dict[str, str] = {}
     try:
         with Submission(store(), made, owner, g.request_id, trace=g.trace) as submission:
-            ticket = submission.submit(read_input(submission))
+            ticket = submission.submit(read_input(submission, typed))
     except CoatcheckError as error:
         problem = as_problem(error)
-        typed = {name: text for name, (text, *_) in g.get("typed", {}).items() if isinstance(text, str)}
         answer = run_page(made, problem.body(prefix()), typed=typed)
         answer.status_code = problem.status
         return answer
