@@ -1,4 +1,4 @@
-"""A small pool of connections: callers wait for a free one, and idle ones are closed.
+"""A small pool of connections, and its client: callers wait for a free connection, and idle ones are closed.
 
 The smallest plans of managed Redis accept twenty connections. redis-py's own pools raise an error when all are in use,
 or keep every connection that was ever needed.
@@ -41,7 +41,7 @@ class _Shared:
         self._checkpid()
         began = time.monotonic()
         with self._lock:
-            if not (self._has_free() or self._returned.wait_for(self._has_free, POOL_TIMEOUT)):
+            if not self._returned.wait_for(self._has_free, POOL_TIMEOUT):
                 raise MaxConnectionsError("All connections to Redis are in use.")
             if self._broken_at > began:  # a silent Redis: another wait for its answer would be too long for a request
                 raise ConnectionError("Redis has just failed to answer.")

@@ -90,7 +90,7 @@ class Scripts:
             found = self._scripts[script] = self.redis.register_script(source(script, self._config))
         try:
             return self.redis.execute_command("EVALSHA", found.sha, 0, *args)
-        except NoScriptError:
+        except NoScriptError:  # Redis does not know it yet
             return found(args=args)
 
     def now_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""Small JSON submits, stored in groups: all that arrive during one script call go into the next.
+"""Small JSON submits, stored in groups: all that arrive before the loop has answered one group are in the next.
 
 A thread validates and stores a whole group, so that a request costs neither a switch to a thread nor Flask's overhead.
 All other submits go to the application: those with options, idempotency keys, uploads, or invalid input. The functions
@@ -94,7 +94,7 @@ class PlainSubmit:
         self.reply, self.task_id = reply, task_id
 
     def send(self) -> None:
-        """Count, log and answer the request. The loop calls this, which writes the log lines of a turn at once."""
+        """Count, log and answer the request, in the loop: it writes the log lines of a turn together."""
         if self.reply is not None:
             status = self.reply.status
             self.requests.add(f"POST /tasks/{{name}}:{status // 100}")
