@@ -52,9 +52,8 @@ def test_max_delay_counts_from_the_first_submit(service: Service) -> None:
     first = post(service, key, 1, max_delay=2).json()
     last = first
     while last["task_id"] == first["task_id"] and time.monotonic() - began < 15:
-        assert due(last) <= datetime.fromisoformat(first["submitted_at"]).timestamp() + 2.5, (
-            "it was due, and not queued yet"
-        )
+        if last["status"] == "scheduled":  # the scheduler can queue it between the move of its time and the answer
+            assert due(last) <= datetime.fromisoformat(first["submitted_at"]).timestamp() + 2.5
         time.sleep(0.2)
         last = post(service, key, 1, max_delay=2).json()
     assert time.monotonic() - began < 10
