@@ -10,8 +10,8 @@ from server.settings import Settings
 from server.store import Store
 from server.store.api_keys import Role
 from server.store.keys import Keys
-from server.store.lua import _LUA, source
-from server.store.lua.key_names import lua_table
+from server.store.lua import _LUA, _assembled
+from server.store.lua.key_names import with_keys
 from server.store.record import Status
 
 SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
@@ -22,20 +22,26 @@ BROKER = {b"default", b"unacked", b"unacked_index"}
 
 def test_lua_gets_the_names_that_python_has(store: Store) -> None:
     keys = Keys("app-1.jobs:")
-    table = lua_table(keys, "keys.index keys.due keys.high_list")
+    script = """
+        local lists, queue, owner = {keys.high_list}, 'q', nil
+        local index = keys.index(owner or 'o', 't', string.sub('(s)', 2, 2))
+        return {index, keys.due, keys.task(queue .. 1), lists[1](queue)}
+    """
 
-    found = store.redis.eval(f"{table} return {{keys.index('o', 't', 's'), keys.due, keys.high_list('q')}}", 0)
+    found = store.redis.eval(with_keys(keys, script), 0)
 
-    assert [name.decode() for name in found] == [keys.index("o", "t", "s"), keys.due, keys.high_list("q")]
+    assert [name.decode() for name in found] == [
+        keys.index("o", "t", "s"), keys.due, keys.task("q1"), keys.high_list("q")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_has_a_header_and_names_no_key_itself(script: str, store: Store) -> None:
+def test_a_script_has_a_header_and_names_no_key_itself(script: str) -> None:
     text = (_LUA / f"{script}.lua").read_text()
 
     header = text.partition("--- @include")[0]
     assert all(word in header for word in ("Input:", "Output:", "Publishes", "\n-- ")), header
-    calls = re.findall(r"redis\.call\('\w+', *([^,)]*)", source(script, store.settings))
+    calls = re.findall(r"redis\.call\('\w+', *([^,)]*)", _assembled(script))
     assert [call for call in calls if call.startswith(("'", '"'))] == []
 
 

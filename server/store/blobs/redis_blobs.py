@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError, Timeout
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
 from server.store.errors import BlobMissing, StorageFull
 from server.store.keys import Keys
-from server.store.lua.key_names import lua_table
+from server.store.lua.key_names import with_keys
 
 # Keys, see `Keys.blob`:
 #   data:<task id>/<name>  hash, the blob         new:<token>  hash, chunks of a blob that is being written; expires
@@ -146,7 +146,7 @@ class RedisBlobs:
         self._max = "" if max_bytes is None else str(max_bytes)
         self._idle = idle_seconds
         self._scripts: dict[str, Script] = {
-            name: redis.register_script(lua_table(keys, _LUA) + _LUA + body)
+            name: redis.register_script(with_keys(keys, _LUA + body))
             for name, body in {
                 "put": _PUT,
                 "commit": _COMMIT,

@@ -2,7 +2,7 @@
 
 All begin with `KEY_PREFIX`, so that an operator can tell them from other programs' keys, in the database and in an ACL.
 The broker's keys have no prefix: Celery, kombu and their tools expect a queue's list under the queue's own name. A
-method may insert its parameters anywhere, but must not examine them: `lua_table` passes placeholders.
+method may insert its parameters anywhere, but must not examine them: `with_keys` passes Lua expressions.
 """
 
 from server.store.keys.broker import BrokerKeys

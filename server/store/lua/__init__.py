@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError
 from server.settings import Settings
 from server.store.errors import error_object
 from server.store.keys import Keys
-from server.store.lua.key_names import lua_table, quoted
+from server.store.lua.key_names import quoted, with_keys
 
 _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
@@ -113,7 +113,7 @@ def _source(script: str, key_prefix: str, result_ttl_ms: int, external_broker: b
         "histogram_ms": f"{{{', '.join(map(str, HISTOGRAM_MS))}}}",
     }
     used = ", ".join(f"{name} = {value}" for name, value in values.items() if f"config.{name}" in body)
-    return (f"local config = {{{used}}}\n" if used else "") + lua_table(Keys(key_prefix), body) + body
+    return (f"local config = {{{used}}}\n" if used else "") + with_keys(Keys(key_prefix), body)
 
 
 @cache

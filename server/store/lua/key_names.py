@@ -1,30 +1,62 @@
-"""The names of `server.store.keys` as a Lua table, which each script gets in front of it."""
+"""The names of `server.store.keys` in Lua: a script names a key as Python does, and gets its text in that place."""
 
 import inspect
 import re
+from collections.abc import Iterable
 from itertools import cycle
+from typing import Any
 
 from server.store.keys import Keys
 
-_USED = re.compile(r"\bkeys\.(\w+)")
+_NAME = re.compile(r"\bkeys\.(\w+)(\(?)")
+
+#: What needs no parentheses as a part of a text.
+_SIMPLE = re.compile(r"[\w.]+|'[^']*'")
 
 
-def lua_table(keys: Keys, script: str) -> str:
-    """Define, as Lua, the names in `keys` that a script uses."""
-    lines = [_lua(keys, name) for name in sorted(set(_USED.findall(script)))]
-    return "\n".join(["local keys = {}", *lines, ""]) if lines else ""
+def with_keys(keys: Keys, script: str) -> str:
+    """Replace each `keys.name` and `keys.name(parameters)` of a script with Lua that makes the key.
+
+    A table of functions in front of each script took as long as ten commands: Lua makes all of them at each call.
+    """
+    pieces, end = [], 0
+    for match in _NAME.finditer(script):
+        if match.start() < end:
+            raise ValueError(f"{match[0]} is within another key")
+        pieces.append(script[end : match.start()])
+        found = getattr(keys, match[1])
+        end = match.end()
+        if isinstance(found, str):
+            pieces.append(quoted(found) + match[2])
+        elif match[2]:
+            arguments, end = _arguments(script, end)
+            pieces.append(f"({_text(found, arguments)})")
+        else:
+            parameters = list(inspect.signature(found).parameters)
+            pieces.append(f"function({', '.join(parameters)}) return {_text(found, parameters)} end")
+    return "".join([*pieces, script[end:]])
 
 
-def _lua(keys: Keys, name: str) -> str:
-    found = getattr(keys, name)
-    if isinstance(found, str):
-        return f"keys.{name} = {quoted(found)}"
-    parameters = list(inspect.signature(found).parameters)
-    pieces = found(*(f"\0{parameter}\0" for parameter in parameters)).split("\0")
-    text = " .. ".join(
-        piece if is_name else quoted(piece) for piece, is_name in zip(pieces, cycle((False, True))) if piece
-    )
-    return f"function keys.{name}({', '.join(parameters)}) return {text} end"
+def _arguments(script: str, begin: int) -> tuple[list[str], int]:
+    """Return the arguments from this place on, and the place behind their closing parenthesis."""
+    arguments, depth, start = [], 0, begin
+    for place in range(begin, len(script)):
+        char = script[place]
+        if depth == 0 and char in ",)":
+            arguments.append(script[start:place].strip())
+            start = place + 1
+            if char == ")":
+                return arguments, start
+        depth += (char in "([{") - (char in ")]}")
+    raise ValueError(f"no end of the arguments: {script[begin : begin + 60]}")
+
+
+def _text(key: Any, arguments: Iterable[str]) -> str:
+    """Write the text of a key with these expressions in it."""
+    words = [word if _SIMPLE.fullmatch(word) else f"({word})" for word in arguments]
+    pieces = key(*(f"\0{word}\0" for word in words)).split("\0")
+    parts = (piece if is_word else quoted(piece) for piece, is_word in zip(pieces, cycle((False, True))) if piece)
+    return " .. ".join(parts)
 
 
 def quoted(text: str) -> str:
