@@ -9,7 +9,7 @@
 local OVERHEAD = 16  -- bytes that an item costs in addition to its text, about
 
 local id, token, first, kept, quota = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local record = load(id, 'on', 'ob', 'oy')
+local record = load(id)
 if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return 'lost' end
 local last, before = tonumber(record.on or 0), tonumber(record.oy or 0)
 local new = 6 + last - tonumber(record.ob or 0) - (first - 1)  -- the items before are stored

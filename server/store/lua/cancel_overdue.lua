@@ -8,7 +8,7 @@ allow_when_full()
 local now = now_ms()
 local late = redis.call('ZRANGEBYSCORE', keys.start_deadlines, 0, now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(late) do
-  if not refuse_late(id, load(id, 'sw'), now) then redis.call('ZREM', keys.start_deadlines, id) end
+  if not refuse_late(id, load(id), now) then redis.call('ZREM', keys.start_deadlines, id) end
 end
 local ids = redis.call('ZRANGEBYSCORE', keys.deadlines, 0, now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do

@@ -12,7 +12,7 @@
 allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
-local record = load_attempt(id)
+local record = load(id)
 local now = now_ms()
 -- A stopping worker returns the tasks that it knows of; it must not start one that it has not registered yet.
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end
@@ -27,6 +27,7 @@ if record.s == 'queued' then
     throttle(id, record, now, scope)
     return false
   end
+  remove_turn(id, record.q)
   start_attempt(id, record, token, now, ARGV[3])
   if per_minute > 0 then note_start(now, record.n, scope, id .. ':' .. record.d) end
 elseif record.s ~= 'running' or record.w ~= token then

@@ -8,7 +8,7 @@ allow_when_full()
 local ids = redis.call('ZRANGEBYSCORE', keys.input_expiry, 0, now_ms(), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.input_expiry, id)
-  local record = load(id, 'by')
+  local record = load(id)
   if record.s then
     redis.call('HDEL', keys.task(id), 'i', 'by')
     redis.call('HSET', keys.task(id), 'ix', 1)

@@ -35,7 +35,7 @@ end
 local ids = redis.call('ZRANGEBYSCORE', keys.due, 0, now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.due, id)
-  local record = load(id, 'dp')
+  local record = load(id)
   if record.s == 'scheduled' or record.s == 'retrying' then queue_or_fail(id, record) end
 end
 for _, each in pairs(queued) do

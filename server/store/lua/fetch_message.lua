@@ -11,7 +11,12 @@ local function note(queue, message, tag)
   if redis.call('EXISTS', keys.normal_list(queue), keys.high_list(queue), keys.low_list(queue)) > 0 then notify(queue) end
 end
 
-return take_first(2, #ARGV, function(list, message, queue, priority, id, task_type, turn)
+local function status_and_type(id)
+  local status, task_type = unpack(redis.call('HMGET', keys.task(id), 's', 'n'))
+  return {s = status, n = task_type}
+end
+
+local function take(list, message, queue, priority, id, record, turn)
   pop(list, queue, priority, id, turn)
   if not id then
     note(queue, message, cjson.decode(message).properties.delivery_tag)
@@ -21,5 +26,7 @@ return take_first(2, #ARGV, function(list, message, queue, priority, id, task_ty
   note(queue, '"' .. id .. '"', tag)
   redis.call('HSET', keys.task(id), 'm', tag)
   redis.call('ZADD', keys.turns(queue), turn - FETCHED, id)
-  return {queue, id, tag, task_type, priority}
-end)
+  return {queue, id, tag, record.n, priority}
+end
+
+return take_first(2, #ARGV, status_and_type, take)

@@ -12,24 +12,31 @@
 allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local last = 6 + ARGV[6]
-if end_attempt(id, token, ARGV[3], last + 1) == 0 then return {0} end
+local now = now_ms()
+local ended, by_this_call = end_attempt(id, token, ARGV[3], now, last + 1)
+if not ended then return {0} end
 
-local claimed = current_of(id, token)
-if claimed ~= id then  -- the answer was lost
-  local record = load_attempt(claimed)
-  local running = record.s == 'running' or record.s == 'canceling'
-  if running and record.w == token then return {1, unpack(attempt_of(claimed, record))} end
+local function claimed_before()
+  local claimed = current_of(id, token)
+  local record = claimed ~= id and load(claimed)
+  local running = record and (record.s == 'running' or record.s == 'canceling')
+  if running and record.w == token then return attempt_of(claimed, record) end
 end
-if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return {1} end
 
-local found = take_first(7, last, function(list, _, queue, priority, next_id, task_type, turn)
+local function claim(list, _, queue, priority, next_id, record, turn)
   -- A user's own Celery message, or a type with limits, is for the main process to fetch.
-  if not next_id or not string.find(ARGV[5], ' ' .. task_type .. ' ', 1, true) then return false end
+  if not next_id or not string.find(ARGV[5], ' ' .. record.n .. ' ', 1, true) then return false end
   pop(list, queue, priority, next_id, turn)
-  local record, now = load_attempt(next_id), now_ms()
   if refuse_late(next_id, record, now) then return false end
   start_attempt(next_id, record, token, now, ARGV[4])
+  begin_turns_anew(queue)
   note_burst(next_id, token)
   return attempt_of(next_id, record)
-end)
+end
+
+local found = not by_this_call and claimed_before()  -- the answer was lost
+if found then return {1, unpack(found)} end
+local drains = redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1
+found = not drains and take_first(7, last, load, claim)
+if not found then end_burst(token) end
 return {1, unpack(found or {})}

@@ -4,4 +4,6 @@
 --- @include "end_attempt"
 --- @include "when_full"
 allow_when_full()
-return end_attempt(ARGV[1], ARGV[2], ARGV[3], 4)
+local ended, by_this_call = end_attempt(ARGV[1], ARGV[2], ARGV[3], now_ms(), 4)
+if by_this_call then end_burst(ARGV[2]) end
+return ended and 1 or 0

@@ -11,7 +11,7 @@ local now, words = now_ms(), {}
 for i = 3, #ARGV, 2 do
   local token = ARGV[i + 1]
   local id = current_of(ARGV[i], token)
-  local record = load(id, 'cr')
+  local record = load(id)
   local word = 'none'
   if record.w == token then
     word = (record.cr and now - record.cr > tonumber(ARGV[2])) and 'stop' or 'mine'

@@ -107,11 +107,7 @@ end
 -- Write the record: these fields and values, the input, and the fields that came with the task.
 local function write(task, ...)
   local named = {...}
-  if #task.input > MAX_INLINE then
-    redis.call('SET', keys.input(task.id), task.input)
-  else
-    named[#named + 1], named[#named + 2] = 'i', task.input
-  end
+  put_value(named, 'i', keys.input(task.id), task.input)
   for at = task.fields, task.last do named[#named + 1] = ARGV[at] end
   redis.call('HSET', keys.task(task.id), unpack(named))
 end
@@ -160,8 +156,8 @@ local function publish_stored()
       scored[#scored + 1] = id
     end
     add_to_index(each.ids[1], owner, task_type, status, unpack(scored, 3))
-    redis.call('SADD', keys.types, task_type)
-    redis.call('HINCRBY', keys.stats, task_type .. ':submitted', #each.ids)
+    local submitted = redis.call('HINCRBY', keys.stats, task_type .. ':submitted', #each.ids)
+    if submitted == #each.ids then redis.call('SADD', keys.types, task_type) end
     count_flow(now, task_type, owner, 'arrived', #each.ids)
   end
   for _, each in pairs(queued) do
@@ -191,8 +187,9 @@ local function move(task, id, most_ms)
   if most_ms > 0 then due = math.min(due, math.max(now, submitted_ms(id) + most_ms)) end
   redis.call('HDEL', keys.task(id), 'i')
   redis.call('UNLINK', keys.input(id))
-  put_value(id, 'i', keys.input(id), task.input)
-  redis.call('HSET', keys.task(id), 'u', due, 'by', size)
+  local fields = {'u', due, 'by', size}
+  put_value(fields, 'i', keys.input(id), task.input)
+  redis.call('HSET', keys.task(id), unpack(fields))
   redis.call('ZADD', keys.due, due, id)
   if task.lb then redis.call('HSET', keys.task(id), 'lb', task.lb) end
   if record[2] then redis.call('ZADD', keys.start_deadlines, due + record[2], id) end

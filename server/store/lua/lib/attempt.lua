@@ -4,7 +4,7 @@
 --- @include "record"
 --- @include "statistics"
 --- @include "values"
--- Cancel a task that has not started within `start_within`; the record has the field 'sw', too. Return whether it was.
+-- Cancel a task that has not started within `start_within`. Return whether it was.
 local function refuse_late(id, record, now)
   local by = record.sw and redis.call('ZSCORE', keys.start_deadlines, id)
   if not by or now < tonumber(by) then return false end
@@ -16,14 +16,13 @@ end
 -- Drop the output of the attempt before. Its numbers are not used again, so that a reader who knows some of them gets
 -- every item of the new attempt.
 local function clear_output(id, record)
-  local found = redis.call('HMGET', keys.task(id), 'on', 'oy')
-  if not found[1] then return end
+  if not record.on then return end
   redis.call('UNLINK', keys.output(id))
-  redis.call('HSET', keys.task(id), 'ob', found[1], 'oy', 0)
-  count_bytes(record.o, -tonumber(found[2]))
+  redis.call('HSET', keys.task(id), 'ob', record.on, 'oy', 0)
+  count_bytes(record.o, -tonumber(record.oy))
 end
 
--- Start an attempt of a queued task under a lease. The record is from `load_attempt`. Publishes `running`.
+-- Start an attempt of a queued task, which waits for no turn any more, under a lease. Publishes `running`.
 local function start_attempt(id, record, token, now, lease_ms)
   record.d = (record.d or 0) + 1
   if record.b then
@@ -35,13 +34,9 @@ local function start_attempt(id, record, token, now, lease_ms)
   if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
   if record.tu then redis.call('HDEL', keys.task(id), 'tu') end
   redis.call('ZREM', keys.queued(record.q), id)
-  remove_turn(id, record.q)
   redis.call('ZADD', keys.leases, now + tonumber(lease_ms), id)
   set_status(id, record, 'running', 'w', token, 'b', now, 'd', record.d)
 end
-
--- The fields of a record that an attempt needs.
-local function load_attempt(id) return load(id, 'i', 'a', 'd', 'h', 'sw', 'tp', 'ts', 'tu') end
 
 -- The data of an attempt: id, type, owner, input, deliveries, retries, request id, traceparent, tracestate,
 -- scope of its limits (see `throttle.lua`).

@@ -1,7 +1,7 @@
 -- Record an attempt that another one follows: its start, duration, end and reason, as a line of `ds`. A task with one
 -- attempt has no such lines; of very many, the last are kept.
 local function note_attempt(id, record, now, ending, reason)
-  local lines = redis.call('HGET', keys.task(id), 'ds')
+  local lines = record.ds
   reason = string.sub(string.gsub(reason, '%c', ' '), 1, 200)
   local line = record.b .. ' ' .. now - record.b .. ' ' .. ending .. ' ' .. reason
   lines = lines and lines .. '\n' .. line or line

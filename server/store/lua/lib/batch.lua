@@ -11,7 +11,8 @@ local function end_batch(batch, now)
 end
 
 local function end_in_batch(batch, now)
-  if redis.call('HEXISTS', keys.batch(batch), 'left') == 0 then return end
-  if redis.call('HINCRBY', keys.batch(batch), 'left', -1) == 0 then end_batch(batch, now) end
+  local left = redis.call('HINCRBY', keys.batch(batch), 'left', -1)
+  if left == 0 then end_batch(batch, now) end
+  if left < 0 then redis.call('HDEL', keys.batch(batch), 'left') end  -- its record is gone
 end
 

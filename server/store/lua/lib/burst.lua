@@ -17,8 +17,7 @@ end
 
 local function note_burst(id, token)
   local bursts, nonce = bursts_of(token)
-  redis.call('HSET', bursts, nonce, id)
-  redis.call('EXPIRE', bursts, BURST_SECONDS)
+  if redis.call('HSET', bursts, nonce, id) == 1 then redis.call('EXPIRE', bursts, BURST_SECONDS) end
 end
 
 local function end_burst(token)

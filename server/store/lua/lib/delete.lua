@@ -8,7 +8,7 @@ local function delete(id)
   redis.call('ZREM', keys.expiry, id)
   redis.call('ZREM', keys.webhooks, id)
   redis.call('ZREM', keys.input_expiry, id)
-  local record = load(id, 'z', 'up', 't', 'by', 'bo', 'oy')
+  local record = load(id)
   if not record.s then return false end
   remove_from_index(id, record.o, record.n, record.s)
   count_bytes(record.o, -(record.by or 0) - (record.bo or 0) - (record.oy or 0))

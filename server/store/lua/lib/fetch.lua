@@ -6,14 +6,22 @@
 -- Messages that are dropped in one call.
 local MAX_DROPPED = 500
 
+-- The first task from a turn on, and its turn.
+local function first_from(turn, queue)
+  local found = redis.call('ZRANGEBYSCORE', keys.turns(queue), turn, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return {id = found[1], turn = tonumber(found[2] or math.huge)}
+end
+
 -- The user's own message that is next in a list; or an empty text for one of ours, with the id of the task whose turn it
--- is and its turn. A list may have one too few, or one too many, without a task.
-local function next_in(list, queue, priority)
+-- is and its turn. A list may have one too few, or one too many, without a task. `heads` keeps the first task of each
+-- queue over all priorities: most queues use one.
+local function next_in(list, queue, priority, heads)
   local message = redis.call('LINDEX', list, -1)
   if message and not is_ours(message) then return message end
-  local until_turn = '(' .. BANDS[priority] + 1e12
-  local found = redis.call('ZRANGEBYSCORE', keys.turns(queue), BANDS[priority], until_turn, 'WITHSCORES', 'LIMIT', 0, 1)
-  if found[1] then return '', found[1], tonumber(found[2]) end
+  local first = heads[queue] or first_from(0, queue)
+  heads[queue] = first
+  if first.turn < BANDS[priority] then first = first_from(BANDS[priority], queue) end
+  if first.turn < BANDS[priority] + 1e12 then return '', first.id, first.turn end
   return message and ''
 end
 
@@ -27,23 +35,23 @@ local function pop(list, queue, priority, id, turn)
 end
 
 -- Offer the first task or message of some lists, whose queues and priorities are the arguments from `first` to `last`, to
--- `take`, and return its answer. Tasks that are no longer queued are dropped on the way, and those of paused types set
--- aside. A paused queue has no first one.
-local function take_first(first, last, take)
-  local dropped = 0
+-- `take`, and return its answer. `look` reads status and type of a task, and what `take` needs. Tasks that are no longer
+-- queued are dropped on the way, and those of paused types set aside. A paused queue has no first one.
+local function take_first(first, last, look, take)
+  local dropped, heads = 0, {}
   for i = first, last, 2 do
     local queue, priority = ARGV[i], ARGV[i + 1]
     local list = LISTS[priority](queue)
     while not is_paused('queue', queue) do
-      local message, id, turn = next_in(list, queue, priority)
+      local message, id, turn = next_in(list, queue, priority, heads)
       if not message then break end
-      local status, task_type
-      if id then status, task_type = unpack(redis.call('HMGET', keys.task(id), 's', 'n')) end
-      local waits = status == 'queued'
-      local paused = waits and is_paused('task', task_type)
-      if message ~= '' or (waits and not paused) then return take(list, message, queue, priority, id, task_type, turn) end
+      local record = id and look(id) or {}
+      local waits = record.s == 'queued'
+      local paused = waits and is_paused('task', record.n)
+      if message ~= '' or (waits and not paused) then return take(list, message, queue, priority, id, record, turn) end
       redis.call('RPOP', list)
-      if paused then throttle(id, load(id, 'tu'), now_ms(), '') elseif id then redis.call('ZREM', keys.turns(queue), id) end
+      heads[queue] = nil
+      if paused then throttle(id, load(id), now_ms(), '') elseif id then redis.call('ZREM', keys.turns(queue), id) end
       dropped = dropped + 1
       if dropped == MAX_DROPPED then
         notify(queue)

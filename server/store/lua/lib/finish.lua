@@ -6,9 +6,7 @@
 --- @include "unique"
 -- Make maintenance check the tasks that wait for a file of this one in its next round.
 local function tell_dependents(id, now)
-  local dependents = redis.call('SMEMBERS', keys.dependents(id))
-  if #dependents == 0 then return end
-  for _, dependent in ipairs(dependents) do redis.call('ZADD', keys.due, 'NX', now, dependent) end
+  for _, dependent in ipairs(redis.call('SMEMBERS', keys.dependents(id))) do redis.call('ZADD', keys.due, 'NX', now, dependent) end
   redis.call('DEL', keys.dependents(id))
 end
 
@@ -29,19 +27,28 @@ local function note_canceled(id, record)
   redis.call('EXPIRE', keys.canceled, 60)
 end
 
+-- Remove what earlier attempts have left in a record.
+local function forget_attempts(id, record, to)
+  local names = {}
+  for _, name in ipairs(to == 'failed' and {'m', 'u', 'cr'} or {'m', 'u', 'cr', 'e', 'fl'}) do
+    if record[name] then names[#names + 1] = name end
+  end
+  if #names > 0 then redis.call('HDEL', keys.task(id), unpack(names)) end
+end
+
 -- End a record, in the same way for success, failure and cancel; further fields and values may follow.
 -- Publishes the status on the record's channel. Every command here is paid by every task.
 local function finish(id, record, to, now, ...)
   local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last attempt
   local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)
-  redis.call('HDEL', keys.task(id), 'm', 'u', 'cr', unpack(to == 'failed' and {} or {'e', 'fl'}))  -- of earlier attempts
-  redis.call('ZREM', keys.deadlines, id)
+  forget_attempts(id, record, to)
+  if record.ca then redis.call('ZREM', keys.deadlines, id) end
   if runs then
     redis.call('ZREM', keys.leases, id)
     forget_message(record)
     count_run(record, to, now)
   else
-    redis.call('ZREM', keys.start_deadlines, id)
+    if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
     if to == 'canceled' then note_canceled(id, record) end
   end
   if record.s == 'queued' then
@@ -62,8 +69,10 @@ local function finish(id, record, to, now, ...)
     if name == 'bo' then count_bytes(record.o, tonumber(value)) end
   end
   count_end(record, to, now)
-  let_follow(id, now)
-  tell_dependents(id, now)
+  if redis.call('EXISTS', keys.followers, keys.dependents(id)) > 0 then
+    let_follow(id, now)
+    tell_dependents(id, now)
+  end
   set_status(id, record, to, 'f', now, 'x', expires, ...)
   if record.ba then end_in_batch(record.ba, now) end
 end

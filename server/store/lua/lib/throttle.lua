@@ -46,7 +46,7 @@ end
 local function group_of(task_type, scope) return 'type:' .. task_type .. ':' .. scope end
 
 -- Set a queued task aside until its type's limit permits it, or its pause ends; its message is dropped. Owners take turns
--- there as well. It keeps both turns if it is set aside again. The record has the field 'tu', too.
+-- there as well. It keeps both turns if it is set aside again.
 local function throttle(id, record, now, scope)
   local priority, turn, there = record.p or 'normal', nil, nil
   local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[priority] + now

@@ -20,19 +20,27 @@ local function next_turns(group, priority, owner, count)
   return first, distance
 end
 
+-- Note the turn that is served. Owners whose next turn has passed are forgotten after every 16 turns: they are only old.
 local function serve(group, priority, turn)
-  if turn > tonumber(redis.call('HGET', keys.turn(group), priority) or -1) then
-    redis.call('HSET', keys.turn(group), priority, turn)
+  local served = tonumber(redis.call('HGET', keys.turn(group), priority) or -1)
+  if turn <= served then return end
+  redis.call('HSET', keys.turn(group), priority, turn)
+  if math.floor(turn / 16) > math.floor(served / 16) then
     redis.call('ZREMRANGEBYSCORE', keys.turn_ends(group), BANDS[priority], turn)
   end
 end
 
--- A task of a queue waits for no turn any more. After the last one, all turns begin anew.
-local function remove_turn(id, queue)
-  redis.call('ZREM', keys.turns(queue), id)
+-- All turns of a queue begin anew after the last task that waits for one.
+local function begin_turns_anew(queue)
   if redis.call('EXISTS', keys.turns(queue)) == 0 then
     redis.call('DEL', keys.turn('queue:' .. queue), keys.turn_ends('queue:' .. queue))
   end
+end
+
+-- A task of a queue waits for no turn any more.
+local function remove_turn(id, queue)
+  redis.call('ZREM', keys.turns(queue), id)
+  begin_turns_anew(queue)
 end
 
 -- The turn of a queued task that it had when it was queued, whether or not a worker has fetched it; nil: none.

@@ -11,13 +11,12 @@ local function holder_of(key)
   if id and (status and not ENDED[status] or redis.call('PTTL', key) > 0) then return id, status end
 end
 
--- A task with a key has ended; the record has the field 'uk'.
+-- A task with a key has ended.
 local function release_unique(id, record, now)
   local key = keys.unique(record.o, record.n, record.uk)
   if redis.call('GET', key) ~= id then return end
-  local kept = redis.call('HGET', keys.task(id), 'uf')
-  if kept and submitted_ms(id) + kept > now then
-    redis.call('PEXPIREAT', key, submitted_ms(id) + kept)
+  if record.uf and submitted_ms(id) + record.uf > now then
+    redis.call('PEXPIREAT', key, submitted_ms(id) + record.uf)
   else
     redis.call('DEL', key)
   end

@@ -2,11 +2,12 @@
 -- up to 64 bytes; a longer one has its own key, so that reading a status never reads it.
 local MAX_INLINE = 64
 
-local function put_value(id, field, key, value)
-  if #value <= MAX_INLINE then
-    redis.call('HSET', keys.task(id), field, value)
-  else
+-- Add a short value to the fields of a record that are written next. Store a longer one.
+local function put_value(fields, field, key, value)
+  if #value > MAX_INLINE then
     redis.call('SET', key, value)
+  else
+    fields[#fields + 1], fields[#fields + 2] = field, value
   end
 end
 
