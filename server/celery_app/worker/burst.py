@@ -31,7 +31,7 @@ from server.store.tasks import Attempt
 
 #: Seconds of a burst in which another task may follow. Then the main process fetches again, which knows which queues to
 #: read, and what Celery's tools have revoked.
-LONGEST = 0.5
+LONGEST = 1.0
 
 #: Attributes of a request that do not count for the next one; nor do Celery's own, which begin with `_`.
 _OWN = {"attempt", "began", "files"}

@@ -8,5 +8,6 @@ http1/         HTTP/1.1 without a network: strict heads, chunked bodies, the sta
 wsgi/          calls the WSGI application in threads
 polls.py       requests that need no thread; status_cache.py: the task records that answer them
 submits.py     small submits, stored in groups
-notifier.py    task changes published by Redis; places.py: the number of waiting requests in all processes
+notifier.py    task changes published by Redis
+balance.py     shares connections out among the processes; places.py: counts of all processes in shared memory
 """

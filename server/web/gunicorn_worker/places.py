@@ -1,4 +1,4 @@
-"""Counts the waiting requests of all web processes: one number per process, in shared memory."""
+"""Counts of all web processes in shared memory, one number per process: of waiting requests, and of connections."""
 
 import mmap
 import threading
@@ -22,6 +22,18 @@ class Counts:
         """Add `number` to the count of one process."""
         self._counts[age % _PROCESSES] += number
 
+    def put(self, age: int, number: int) -> None:
+        """Set the count of one process."""
+        self._counts[age % _PROCESSES] = number
+
+    def get(self, age: int) -> int:
+        """Return the count of one process."""
+        return self._counts[age % _PROCESSES]
+
+    def others(self, age: int) -> list[int]:
+        """Return the ages of the other processes whose count is not 0."""
+        return [other for other, number in enumerate(self._counts) if number and other != age % _PROCESSES]
+
     def vacate(self, age: int) -> None:
         """Reset the count of a process that starts or has ended."""
         self._counts[age % _PROCESSES] = 0
@@ -29,7 +41,13 @@ class Counts:
 
 @lru_cache(maxsize=1)
 def counts() -> Counts:
-    """Return this Gunicorn's counts. The arbiter must call this first, so that all workers inherit the memory."""
+    """Return the waiting requests. The arbiter must call this first, so that all workers inherit the memory."""
+    return Counts()
+
+
+@lru_cache(maxsize=1)
+def connection_counts() -> Counts:
+    """Return the connections, in the same way."""
     return Counts()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from server.logs import event
 from server.store import Store
+from server.web.gunicorn_worker.balance import Balance
 from server.web.gunicorn_worker.connection import Connection
 from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
@@ -29,6 +30,9 @@ _IMPATIENCE = 1.0
 
 #: Seconds for which an idle connection stays open when the server stops: its client may be sending a request.
 _LAST_CALL = 2.0
+
+#: Seconds for which a new connection is left to a process that has fewer.
+_COURTESY = 0.002
 
 #: Bytes to read from a socket in one call.
 _READ = 256 * 1024
@@ -54,6 +58,7 @@ class Server:
         extra: dict[str, Any],
         store: Store,
         tls: Any,
+        balance: Balance,
     ) -> None:
         self.loop = loop
         self.application = application
@@ -79,6 +84,7 @@ class Server:
         self.date = formatdate(usegmt=True)
         self._most = cfg.worker_connections
         self._tls = tls
+        self._balance = balance
         self._listeners: dict[socket.socket, bool] = {}
         self._greeting: set[asyncio.Task[Any]] = set()
         self._stopped_at = 0.0
@@ -94,7 +100,7 @@ class Server:
     def _accept_again(self, listener: socket.socket) -> None:
         if self.alive and not self._listeners[listener]:
             self._listeners[listener] = True
-            self.loop.add_reader(listener, self._accept, listener)
+            self.loop.add_reader(listener, self._offered, listener)
 
     def _pause_accepting(self) -> None:
         for listener, accepting in self._listeners.items():
@@ -102,8 +108,21 @@ class Server:
                 self._listeners[listener] = False
                 self.loop.remove_reader(listener)
 
+    def _offered(self, listener: socket.socket) -> None:
+        """Accept one connection, or let a process that has fewer go first. The next turn accepts more."""
+        if not self._balance.is_ahead():
+            self._accept(listener)
+            return
+        self._pause_accepting()
+        self.loop.call_later(_COURTESY, self._take_what_is_left)
+
+    def _take_what_is_left(self) -> None:
+        for listener in self._listeners:
+            self._accept_again(listener)
+            self._accept(listener)
+
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection and return whether there was one. The next turn, or another worker, accepts more."""
+        """Accept one connection and return whether there was one."""
         if len(self.connections) + len(self._greeting) >= self._most and not self._make_room():
             self._pause_accepting()
             return False
@@ -118,6 +137,7 @@ class Server:
         task = self.loop.create_task(self._greet(accepted))
         self._greeting.add(task)
         task.add_done_callback(self._greeting.discard)
+        self._count_connections()
         return True
 
     async def _greet(self, accepted: socket.socket) -> None:
@@ -136,6 +156,11 @@ class Server:
     def closed(self, connection: Paced) -> None:
         """Remove a closed connection."""
         self.connections.discard(connection)
+        self._count_connections()
+
+    def _count_connections(self) -> None:
+        if self.alive:
+            self._balance.count(len(self.connections) + len(self._greeting))
 
     def count_request(self) -> None:
         """Count an answered request."""
@@ -147,6 +172,8 @@ class Server:
         """Do the periodic work of one round."""
         now = self.loop.time()
         self.date = formatdate(usegmt=True)
+        self._count_connections()
+        self._balance.look()
         for stage in Stage:
             self._give_up(stage, now, stage.seconds)
         if self.uploads.waiting:
@@ -174,6 +201,7 @@ class Server:
             listener.close()
         self._listeners.clear()
         self.alive = False
+        self._balance.leave()
         self._stopped_at = self.loop.time()
         for connection in list(self.connections):
             connection.stop()

@@ -18,6 +18,7 @@ from server.store import Store
 from server.store.stats import Tally
 from server.web.current import EXTENSION, LOCATOR, REQUESTS
 from server.web.errors import of_gunicorn
+from server.web.gunicorn_worker.balance import Balance
 from server.web.gunicorn_worker.places import Places
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
@@ -60,7 +61,9 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         room = min(load().max_waiters, self.cfg.worker_connections)
-        self._places = Places(self.age, room, lambda: self.alive)  # before the fork, so that its memory is shared
+        # Before the fork, so that their memory is shared.
+        self._places = Places(self.age, room, lambda: self.alive)
+        self._balance = Balance(self.age)
 
     def run(self) -> None:
         """Serve until Gunicorn ends the worker."""
@@ -83,7 +86,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         store: Store = self.wsgi.extensions[EXTENSION]
         requests: Tally = self.wsgi.extensions[REQUESTS]
         refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
-        server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls)
+        server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls, self._balance)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post, store.clock)
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"

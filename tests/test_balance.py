@@ -1,0 +1,90 @@
+"""Connections are shared out among the web processes, whoever is awake first."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import Service, eventually
+
+from server.web.gunicorn_worker.balance import Balance
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+
+
+@pytest.fixture
+def pair(fresh: Service) -> Iterator[Service]:
+    """A server with two web processes."""
+    fresh.env["WEB_CONCURRENCY"] = "2"
+    fresh.start_web()
+    eventually(lambda: len(processes(fresh)) == 2)
+    yield fresh
+    for process in processes(fresh):
+        os.kill(process, signal.SIGCONT)
+
+
+def processes(service: Service) -> list[int]:
+    """The web processes, without Gunicorn's arbiter."""
+    assert service.web
+    children = Path(f"/proc/{service.web.pid}/task/{service.web.pid}/children").read_text()
+    return [int(pid) for pid in children.split()]
+
+
+def sockets(process: int) -> int:
+    """The number of sockets that a process has open."""
+    found = 0
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += descriptor.readlink().name.startswith("socket:")
+    return found
+
+
+def connect(service: Service, stack: ExitStack, count: int) -> None:
+    """Open connections at the same time, and get an answer on each."""
+    clients = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port))) for _ in range(count)]
+    for client in clients:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    for client in clients:
+        client.settimeout(60)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_clients_that_connect_together_are_shared_by_the_processes(pair: Service) -> None:
+    before = [sockets(process) for process in processes(pair)]
+    with ExitStack() as stack:
+        connect(pair, stack, 16)
+        after = [sockets(process) for process in processes(pair)]
+
+    one, other = (now - then for now, then in zip(after, before, strict=True))
+    assert one + other >= 16
+    assert abs(one - other) <= 4
+
+
+def test_a_process_that_hangs_does_not_keep_new_clients_waiting(pair: Service) -> None:
+    with ExitStack() as stack:
+        connect(pair, stack, 4)
+        os.kill(processes(pair)[0], signal.SIGSTOP)
+        for _ in range(10):
+            assert httpx.get(f"{pair.url}/health/live", timeout=60).status_code == 200
+
+
+def test_a_process_leaves_a_connection_to_one_that_has_two_fewer() -> None:
+    first, second = Balance(901), Balance(902)
+    first.count(3)
+    first.look()
+    assert not first.is_ahead(), "the other one does not accept yet"
+
+    second.count(2)
+    first.look()
+    assert not first.is_ahead()
+    first.count(4)
+    assert first.is_ahead()
+    assert not second.is_ahead()
+
+    second.leave()
+    assert not first.is_ahead()
+    first.leave()
