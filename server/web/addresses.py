@@ -26,6 +26,7 @@ ARRIVED = "coatcheck.host"
 
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(PREFIX)
+_RULE_PART = re.compile(r"<(?:\w+:)?(\w+)>")
 _LINK = re.compile(r"<(?=/)")
 ADDRESS_FIELDS = ("Location", "Operation-Location", "Link")  # addresses in these header fields are absolute URLs
 
@@ -167,6 +168,11 @@ def make_absolute(fields: dict[str, str] | Headers, base: str) -> None:
             fields[name] = _LINK.sub(lambda _: f"<{base}", value)
         elif value.startswith("/"):
             fields[name] = base + value
+
+
+def template(rule: str) -> str:
+    """Return the path of a URL rule as in OpenAPI: `/tasks/{task_id}` for `/tasks/<task_id>`."""
+    return _RULE_PART.sub(r"{\1}", rule)
 
 
 def _last(value: str) -> str:

@@ -16,10 +16,9 @@ from server.settings import Settings
 from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
 from server.web import audited, long_poll
-from server.web.addresses import ADDRESS_FIELDS, ARRIVED, LOOPBACK, base, make_absolute
+from server.web.addresses import ADDRESS_FIELDS, ARRIVED, LOOPBACK, base, make_absolute, template
 from server.web.current import requests, store, unwrapped
 from server.web.errors import Problem
-from server.web.openapi.route import template
 from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
 from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
@@ -29,11 +28,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 #: Endpoints without authentication: they reveal nothing about tasks.
 _PUBLIC = frozenset(
-    {"health.live", "health.ready", "pages.openapi", "pages.docs", "pages.problem", "assets.static"}
+    {"health.get_live", "health.get_ready", "pages.get_openapi", "pages.get_docs", "pages.get_problem", "assets.static"}
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
-_ALWAYS = frozenset({"health.live"})  # endpoints that answer without any key configured, wherever the server listens
+_ALWAYS = frozenset(
+    {"health.get_live"}
+)  # endpoints that answer without any key configured, wherever the server listens
 
 #: What to do about a server without keys that others can reach.
 NO_KEY = (
@@ -42,7 +43,7 @@ NO_KEY = (
 )
 
 #: Endpoints that a key with the role metrics may call. They name neither tasks nor owners.
-_FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.metrics"})
+_FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.get_metrics"})
 
 #: Statuses without a body. Flask would set Content-Type: text/html for them.
 _EMPTY = (204, 303, 304)

@@ -2,10 +2,9 @@
 
 from pydantic import BaseModel
 
-from server.web.openapi.route import Answer, Media
+from server.web.openapi.route import CACHED, Answer, Media
 from server.web.schemas import TaskStatus
 
-CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
 OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
 OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
@@ -24,6 +23,3 @@ def status_with(status: int, description: str, *headers: str, links: tuple[str, 
 def found(model: type[BaseModel], description: str, *headers: str) -> Answer:
     """Describe 200 with an object that a client may cache."""
     return Answer(200, description, json_of(model), (*CACHED, *headers))
-
-
-UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)

@@ -4,23 +4,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from flask import Blueprint
 from pydantic import BaseModel
 
+from server.web.addresses import template
 from server.web.errors import registered
+from server.web.middleware import require_admin, require_figures, require_submit
 from server.web.openapi import parts
 from server.web.openapi.components import Schema, reference
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_RULE_PART = re.compile(r"<(?:\w+:)?(\w+)>")
-
-
-def template(rule: str) -> str:
-    """Return the path of a URL rule as in OpenAPI: `/tasks/{task_id}` for `/tasks/<task_id>`."""
-    return _RULE_PART.sub(r"{\1}", rule)
 
 
 class Access(StrEnum):
@@ -35,14 +31,21 @@ class Access(StrEnum):
 
 _OF_KEYS = ("too-many-wrong-keys", "too-many-requests", "unavailable")
 
-_PROBLEMS_OF_ACCESS: Mapping[Access, tuple[str, ...]] = {
-    Access.ANYONE: (),
-    Access.KEY: ("unauthenticated", *_OF_KEYS),
-    Access.SUBMIT: ("unauthenticated", "forbidden", *_OF_KEYS),
-    Access.ADMIN: ("unauthenticated", "forbidden", *_OF_KEYS),
-    Access.FIGURES: ("unauthenticated", "forbidden", *_OF_KEYS),
+#: Raises the problem `forbidden` for a caller without the role.
+_REQUIRED: Mapping[Access, Callable[[], object]] = {
+    Access.SUBMIT: require_submit,
+    Access.ADMIN: require_admin,
+    Access.FIGURES: require_figures,
 }
 
+
+def _problems_of(access: Access) -> tuple[str, ...]:
+    if access is Access.ANYONE:
+        return ()
+    return ("unauthenticated", *(("forbidden",) if access in _REQUIRED else ()), *_OF_KEYS)
+
+
+_PATH_PARAMETER = re.compile(r"<(\w+)>")
 
 Media = Schema | type[BaseModel]  # the content of an answer: a model, or a JSON Schema
 
@@ -76,6 +79,10 @@ class Answer:
         return made
 
 
+CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
+UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation. `parameters` are names in `parts`, `inline` whole Parameter Objects."""
@@ -83,20 +90,20 @@ class Route:
     method: str
     path: str
     operation_id: str
-    tag: str
     summary: str
     answers: tuple[Answer, ...]
+    tag: str = ""
     access: Access = Access.KEY
     description: str = ""
     parameters: tuple[str, ...] = ()
-    inline: tuple[dict[str, Any], ...] = ()
+    inline: tuple[Mapping[str, Any], ...] = ()
     body: dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
     sample: str = ""  # the part of a sample command after the address, for the docs page
 
     def problem_groups(self) -> list[parts.Group]:
         groups: dict[int, list[str]] = {}
-        for name in (*self.problems, *_PROBLEMS_OF_ACCESS[self.access], "internal-error"):
+        for name in (*self.problems, *_problems_of(self.access), "internal-error"):
             names = groups.setdefault(registered(name).status, [])
             if name not in names:
                 names.append(name)
@@ -148,37 +155,78 @@ def with_references(value: Any) -> Any:
     return [with_references(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-class Api:
-    """A blueprint whose routes are described where they are written."""
+class Described(TypedDict, total=False):
+    """The optional fields of a `Route`."""
 
-    def __init__(self, name: str, import_name: str) -> None:
+    tag: str
+    access: Access
+    description: str
+    parameters: tuple[str, ...]
+    inline: tuple[Mapping[str, Any], ...]
+    body: dict[str, Any]
+    problems: tuple[str, ...]
+    sample: str
+
+
+class Api:
+    """A blueprint whose routes are described where they are written.
+
+    The view's name is the operation's id. A role that `access` names is required before the view is called. Known
+    parameters in the path, and the answer 304 of a GET with an `ETag`, need no description.
+    """
+
+    def __init__(self, name: str, import_name: str, tag: str = "") -> None:
         self.blueprint = Blueprint(name, import_name)
         self.routes: list[Route] = []
-
-    def get(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
-        """Serve GET at a rule; the other arguments are those of `Route` after its path."""
-        return self._route("get", rule, described, more)
-
-    def post(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
-        """Serve POST, as `get`."""
-        return self._route("post", rule, described, more)
-
-    def put(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
-        """Serve PUT, as `get`."""
-        return self._route("put", rule, described, more)
-
-    def patch(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
-        """Serve PATCH, as `get`."""
-        return self._route("patch", rule, described, more)
-
-    def delete(self, rule: str, *described: Any, **more: Any) -> Callable[[F], F]:
-        """Serve DELETE, as `get`."""
-        return self._route("delete", rule, described, more)
+        self._tag = tag
 
     def describe(self, described: Route) -> None:
         """Describe a route that another rule serves, such as the HEAD of a GET."""
         self.routes.append(described)
 
-    def _route(self, method: str, rule: str, described: tuple[Any, ...], more: dict[str, Any]) -> Callable[[F], F]:
-        self.describe(Route(method, template(rule), *described, **more))
-        return self.blueprint.route(rule, methods=[method.upper()])
+    def get(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+        """Serve GET at a rule. The other arguments are fields of its `Route`."""
+        return self._route("get", rule, summary, answers, described)
+
+    def post(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+        """Serve POST, as `get`."""
+        return self._route("post", rule, summary, answers, described)
+
+    def put(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+        """Serve PUT, as `get`."""
+        return self._route("put", rule, summary, answers, described)
+
+    def patch(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+        """Serve PATCH, as `get`."""
+        return self._route("patch", rule, summary, answers, described)
+
+    def delete(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+        """Serve DELETE, as `get`."""
+        return self._route("delete", rule, summary, answers, described)
+
+    def _route(
+        self, method: str, rule: str, summary: str, answers: tuple[Answer, ...], described: Described
+    ) -> Callable[[F], F]:
+        named = tuple(name for name in _PATH_PARAMETER.findall(rule) if name in parts.PARAMETERS)
+        described = {"tag": self._tag, **described, "parameters": (*named, *described.get("parameters", ()))}
+        if method == "get" and "ETag" in answers[0].headers:
+            answers = (*answers, UNCHANGED)
+            described["parameters"] += ("If-None-Match",)
+        require = _REQUIRED.get(described.get("access", Access.KEY))
+
+        def register(view: F) -> F:
+            self.describe(Route(method, template(rule), view.__name__, summary, answers, **described))
+            served = _after(require, view) if require else view
+            self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
+            return view
+
+        return register
+
+
+def _after(require: Callable[[], object], view: F) -> Callable[..., Any]:
+    @wraps(view)
+    def guarded(**arguments: str) -> Any:
+        require()
+        return view(**arguments)
+
+    return guarded

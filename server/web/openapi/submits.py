@@ -7,10 +7,10 @@ from typing import Any
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.openapi import parts
-from server.web.openapi.answers import CACHED, OF_KEY, OF_STORING, TICKET_HEADERS
+from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.notation import is_plain, sample
-from server.web.openapi.route import Access, Answer, Route
+from server.web.openapi.route import CACHED, Access, Answer, Route
 
 _ANY_BYTES = "application/octet-stream"
 
@@ -78,7 +78,6 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         "post",
         f"/tasks/{definition.name}",
         f"submit_{definition.name}",
-        "tasks",
         definition.summary or definition.name,
         (
             Answer(
@@ -97,6 +96,7 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
                 _LINKS,
             ),
         ),
+        "tasks",
         Access.SUBMIT,
         _description(definition),
         parameters=HOW_TO_RUN,

@@ -12,12 +12,12 @@ from server.sdk.signature import Arity
 from server.store.stats import Pause
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.openapi.answers import CACHED, UNCHANGED, json_of
-from server.web.openapi.route import Answer, Api
+from server.web.openapi.answers import json_of
+from server.web.openapi.route import CACHED, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import Number, WireObject
 
-route = Api("catalog", __name__)
+route = Api("catalog", __name__, "catalogue")
 
 
 class TaskTypeLimits(WireObject):
@@ -59,14 +59,7 @@ class Catalog(WireObject):
     tasks: list[CatalogEntry]
 
 
-@route.get(
-    "/catalog",
-    "list_task_types",
-    "catalogue",
-    "All task types",
-    (Answer(200, "The task types, by name.", json_of(Catalog), CACHED), UNCHANGED),
-    parameters=("If-None-Match",),
-)
+@route.get("/catalog", "All task types", Answer(200, "The task types, by name.", json_of(Catalog), CACHED))
 def list_task_types() -> Response:
     pauses = store().pauses.all()
     return json_answer(Catalog(tasks=[_entry(each, pauses) for each in catalog()]))
@@ -74,14 +67,12 @@ def list_task_types() -> Response:
 
 @route.get(
     "/catalog/<name>",
-    "get_task_type",
-    "catalogue",
     "One task type",
-    (Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED), UNCHANGED),
-    parameters=("task_type", "If-None-Match"),
+    Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
+    parameters=("task_type",),
     problems=("unknown-task-type",),
 )
-def show_task_type(name: str) -> Response:
+def get_task_type(name: str) -> Response:
     return json_answer(entry(name))
 
 

@@ -38,7 +38,7 @@ from server.web.schemas import WireObject
 
 _ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")
 
-route = Api("events", __name__)
+route = Api("events", __name__, "tickets")
 
 
 class TaskEvent(WireObject):
@@ -60,18 +60,14 @@ _EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
 
 @route.get(
     "/tasks/<task_id>/events",
-    "stream_events",
-    "tickets",
     "The events of a task",
-    (
-        Answer(200, "Events `status`, `progress`, `log`, `output`, and finally `done`.", _EVENTS, ("Cache-Control",)),
-        Answer(204, "The client has already received `done`."),
-    ),
+    Answer(200, "Events `status`, `progress`, `log`, `output`, and finally `done`.", _EVENTS, ("Cache-Control",)),
+    Answer(204, "The client has already received `done`."),
     description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
-    parameters=("task_id", "Last-Event-ID"),
+    parameters=("Last-Event-ID",),
     problems=OF_TASK,
 )
-def stream(task_id: str) -> Response:
+def stream_events(task_id: str) -> Response:
     record = find(task_id)
     number, item, mark = _last_seen()
     if mark == "done" and record.status.done:

@@ -10,11 +10,10 @@ from server.store.errors import BlobMissing
 from server.store.record import Record
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.answers import CACHED
-from server.web.openapi.route import Answer, Api, Route
+from server.web.openapi.route import CACHED, Answer, Api, Route
 from server.web.routes.tasks import find
 
-route = Api("files", __name__)
+route = Api("files", __name__, "tickets")
 
 #: Types that a browser may display. All others are downloaded, so that none runs as a page of this origin.
 _INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "text/plain"})
@@ -25,18 +24,13 @@ _FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Range
 
 @route.get(
     "/tasks/<task_id>/files/<name>",
-    "get_file",
-    "tickets",
     "An output file of a task",
-    (
-        Answer(200, "The file, with its media type.", {"*/*": {}}, _FILE_HEADERS),
-        Answer(206, "The bytes of the range.", {"*/*": {}}, (*_FILE_HEADERS, "Content-Range")),
-        Answer(304, "Not changed since this `ETag`.", headers=CACHED),
-    ),
-    parameters=("task_id", "file", "If-None-Match", "Range", "If-Range"),
+    Answer(200, "The file, with its media type.", {"*/*": {}}, _FILE_HEADERS),
+    Answer(206, "The bytes of the range.", {"*/*": {}}, (*_FILE_HEADERS, "Content-Range")),
+    parameters=("file", "Range", "If-Range"),
     problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
 )
-def download(task_id: str, name: str) -> Response:
+def get_file(task_id: str, name: str) -> Response:
     file = _find(find(task_id), name)
     etag = f'"{file["sha256"]}"'
     headers = _headers(file, etag)
@@ -57,9 +51,9 @@ route.describe(
         "head",
         "/tasks/{task_id}/files/{name}",
         "head_file",
-        "tickets",
         "A file's headers without its bytes",
         tuple(Answer(each.status, each.description, headers=each.headers) for each in route.routes[-1].answers),
+        "tickets",
         parameters=route.routes[-1].parameters,
         problems=route.routes[-1].problems,
     )

@@ -15,7 +15,7 @@ from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import LIVE, Live, json_answer
 from server.web.schemas import WireObject
 
-route = Api("health", __name__)
+route = Api("health", __name__, "server")
 
 
 _KINDS = {"queue": "Queue", "task": "Task type"}
@@ -29,31 +29,22 @@ class Ready(WireObject):
     warnings: list[str]
 
 
-@route.get(
-    "/health/live",
-    "get_live",
-    "server",
-    "Whether the process is up",
-    (Answer(200, "It is.", json_of(Live)),),
-    Access.ANYONE,
-)
-def live() -> Response:
+@route.get("/health/live", "Whether the process is up", Answer(200, "It is.", json_of(Live)), access=Access.ANYONE)
+def get_live() -> Response:
     return json_answer(LIVE)
 
 
 @route.get(
     "/health/ready",
-    "get_ready",
-    "server",
     "Whether tasks are accepted and run",
-    (Answer(200, "It would.", json_of(Ready)),),
-    Access.ANYONE,
-    "503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is running. "
-    "`warnings` are sentences about what ought to be changed.",
+    Answer(200, "It would.", json_of(Ready)),
+    access=Access.ANYONE,
+    description="503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is "
+    "running. `warnings` are sentences about what ought to be changed.",
     parameters=("read_queue",),
     problems=("unavailable",),
 )
-def ready() -> Response:
+def get_ready() -> Response:
     """Check that tasks are accepted and that a worker is running, or that one reads the queue `?queue=`."""
     queue = request.args.get("queue", "")
     try:

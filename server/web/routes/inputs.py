@@ -11,13 +11,13 @@ from server.sdk.registry import secrets_of
 from server.services.retry import stored_input
 from server.store.record import Record
 from server.web.current import store
-from server.web.openapi.answers import OF_TASK, UNCHANGED, found
+from server.web.openapi.answers import OF_TASK, found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
-route = Api("inputs", __name__)
+route = Api("inputs", __name__, "tickets")
 
 
 class TaskGiven(WireObject):
@@ -36,14 +36,11 @@ _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "
 
 @route.get(
     "/tasks/<task_id>/input",
-    "get_input",
-    "tickets",
     "The input of a task",
-    (found(TaskGiven, "The parameters."), UNCHANGED),
-    parameters=("task_id", "If-None-Match"),
+    found(TaskGiven, "The parameters."),
     problems=(*OF_TASK, "expired-input"),
 )
-def show(task_id: str) -> Response:
+def get_input(task_id: str) -> Response:
     record = find(task_id)
     return json_answer(TaskGiven(task_id=record.id, task=record.task_type, input=input_of(record)))
 

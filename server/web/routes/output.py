@@ -13,13 +13,13 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
-from server.web.openapi.answers import OF_TASK, UNCHANGED, found
+from server.web.openapi.answers import OF_TASK, found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
-route = Api("output", __name__)
+route = Api("output", __name__, "tickets")
 
 
 class OutputItem(WireObject):
@@ -46,16 +46,14 @@ class TaskOutput(WireObject):
 
 @route.get(
     "/tasks/<task_id>/output",
-    "get_output",
-    "tickets",
     "The output of a task, as it comes",
-    (found(TaskOutput, "The items after `after`.", "Preference-Applied"), UNCHANGED),
+    found(TaskOutput, "The items after `after`.", "Preference-Applied"),
     description="For tasks that yield items or emit them. Repeat with the number of the last item as `after` until "
     "`ended`. With `wait`, the answer is held until there are further items or the task has ended.",
-    parameters=("task_id", "after", "wait", "Prefer", "If-None-Match"),
+    parameters=("after", "wait", "Prefer"),
     problems=(*OF_TASK, "invalid-input"),
 )
-def show(task_id: str) -> Response:
+def get_output(task_id: str) -> Response:
     after = _after()
 
     def look(_: ParkedRequest | None) -> tuple[Response, bool]:

@@ -20,18 +20,9 @@ from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import (
-    CACHED,
-    OF_KEY,
-    OF_STORING,
-    TICKET_HEADERS,
-    UNCHANGED,
-    found,
-    json_of,
-    status_with,
-)
-from server.web.openapi.route import Access, Answer, Api
+from server.web.middleware import caller
+from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS, found, json_of, status_with
+from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import accepted, json_answer
 from server.web.routes.many.task_list import invalid_query, page_limit
 from server.web.routes.schedule_objects import (
@@ -46,7 +37,7 @@ from server.web.routes.schedule_objects import (
     stored,
 )
 
-route = Api("schedules", __name__)
+route = Api("schedules", __name__, "schedules")
 FILTERS = ("task", "owner", "enabled")  # filters of the list
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -72,13 +63,12 @@ _SHOWN = json_of(ScheduleObject)
 
 @route.put(
     "/schedules/<name>",
-    "put_schedule",
-    "schedules",
     "Create or replace a schedule",
-    (Answer(200, "Replaced.", _SHOWN, CACHED), Answer(201, "Created.", _SHOWN, (*CACHED, "Location"))),
-    Access.SUBMIT,
-    "Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks "
-    "change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
+    Answer(200, "Replaced.", _SHOWN, CACHED),
+    Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
+    access=Access.SUBMIT,
+    description="Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. "
+    "When clocks change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
     inline=(_NAME_PARAMETER,),
     body={"required": True, "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}}},
     problems=(
@@ -88,7 +78,7 @@ _SHOWN = json_of(ScheduleObject)
 )
 def put_schedule(name: str) -> Response:
     """Create a schedule, or replace the one with this name."""
-    who = require_submit()
+    who = caller()
     if not _NAME.fullmatch(name):
         raise _invalid(["path", "name"], "Input should be at most 64 letters, digits and _ . -")
     body = read_json()
@@ -103,12 +93,10 @@ def put_schedule(name: str) -> Response:
 
 @route.patch(
     "/schedules/<name>",
-    "patch_schedule",
-    "schedules",
     "Change some fields of a schedule",
-    (Answer(200, "Changed.", _SHOWN, CACHED),),
-    Access.SUBMIT,
-    "Fields that are left out stay as they are; null sets one to its default. The owner stays.",
+    Answer(200, "Changed.", _SHOWN, CACHED),
+    access=Access.SUBMIT,
+    description="Fields that are left out stay as they are; null sets one to its default. The owner stays.",
     inline=(_NAME_PARAMETER,),
     body={
         "required": True,
@@ -118,7 +106,6 @@ def put_schedule(name: str) -> Response:
 )
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule; null sets a field to its default. The owner stays."""
-    require_submit()
     before, _ = _find(name)
     body = read_json()
     try:
@@ -187,12 +174,10 @@ def _invalid(loc: list[str], message: str) -> Problem:
 
 @route.get(
     "/schedules",
-    "list_schedules",
-    "schedules",
     "Schedules, by name",
-    (found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"), UNCHANGED),
+    found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"),
     description="An admin sees everyone's.",
-    parameters=("limit", "cursor", "If-None-Match"),
+    parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
 )
@@ -229,31 +214,25 @@ def _asked_filter() -> Callable[[Schedule], bool]:
 
 @route.get(
     "/schedules/<name>",
-    "get_schedule",
-    "schedules",
     "A schedule, its next five times and its last runs",
-    (found(ScheduleObject, "The schedule."), UNCHANGED),
-    parameters=("If-None-Match",),
+    found(ScheduleObject, "The schedule."),
     inline=(_NAME_PARAMETER,),
     problems=("unknown-schedule",),
 )
-def show_schedule(name: str) -> Response:
+def get_schedule(name: str) -> Response:
     """Show a schedule with its next five times and its last runs."""
     return json_answer(_answer(name))
 
 
 @route.delete(
     "/schedules/<name>",
-    "delete_schedule",
-    "schedules",
     "Delete a schedule; its tasks are kept",
-    (Answer(204, "It is deleted."),),
-    Access.SUBMIT,
+    Answer(204, "It is deleted."),
+    access=Access.SUBMIT,
     inline=(_NAME_PARAMETER,),
     problems=("unknown-schedule",),
 )
 def delete_schedule(name: str) -> Response:
-    require_submit()
     _find(name)
     if not store().schedules.delete(name):
         raise Problem("unknown-schedule")
@@ -262,24 +241,20 @@ def delete_schedule(name: str) -> Response:
 
 @route.post(
     "/schedules/<name>/run",
-    "run_schedule",
-    "schedules",
     "Run a schedule now",
-    (
-        status_with(200, "The earlier task with the same key of `unique`.", *TICKET_HEADERS, "Task-Deduplicated"),
-        status_with(
-            202, "Stored and queued.", *TICKET_HEADERS, "Idempotency-Replayed", links=("status", "result", "cancel")
-        ),
+    status_with(200, "The earlier task with the same key of `unique`.", *TICKET_HEADERS, "Task-Deduplicated"),
+    status_with(
+        202, "Stored and queued.", *TICKET_HEADERS, "Idempotency-Replayed", links=("status", "result", "cancel")
     ),
-    Access.SUBMIT,
-    "Also possible if it is paused.",
+    access=Access.SUBMIT,
+    description="Also possible if it is paused.",
     parameters=("Idempotency-Key",),
     inline=(_NAME_PARAMETER,),
     problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
 )
 def run_schedule(name: str) -> Response:
     """Run a schedule once now, even if it is paused."""
-    who = require_submit()
+    who = caller()
     ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who), g.trace)
     g.task_id = ticket.record.id
     return accepted(ticket)

@@ -12,7 +12,7 @@ from server.sdk.pages import Listing, PagedRoute, PageRequest, paged_routes
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.openapi.answers import UNCHANGED, found
+from server.web.openapi.answers import found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.routes.many.task_list import invalid_query, page_limit
@@ -24,12 +24,11 @@ def api() -> Api:
     for each in paged_routes():
         described = made.get(
             each.path.replace("{", "<").replace("}", ">"),
-            each.operation_id,
-            each.tag,
             each.summary,
-            (found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+            found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
+            tag=each.tag,
             description=each.description,
-            parameters=("limit", "cursor", "If-None-Match"),
+            parameters=("limit", "cursor"),
             inline=each.parameters,
             problems=("invalid-input", *each.problems),
         )

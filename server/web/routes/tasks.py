@@ -22,21 +22,12 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import (
-    CACHED,
-    OF_KEY,
-    OF_STORING,
-    OF_TASK,
-    TICKET_HEADERS,
-    UNCHANGED,
-    json_of,
-    status_with,
-)
+from server.web.openapi.answers import OF_KEY, OF_STORING, OF_TASK, TICKET_HEADERS, json_of, status_with
 from server.web.openapi.components import reference
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
 
-route = Api("api", __name__)
+route = Api("api", __name__, "tickets")
 
 
 class RetryRequest(BaseModel):
@@ -80,25 +71,20 @@ def _submit(name: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>",
-    "get_status",
-    "tickets",
     "How a task is",
-    (
-        status_with(
-            200,
-            "The status, with `Retry-After` until the task has ended.",
-            "Retry-After",
-            "Preference-Applied",
-            links=("result", "cancel", "files"),
-        ),
-        UNCHANGED,
+    status_with(
+        200,
+        "The status, with `Retry-After` until the task has ended.",
+        "Retry-After",
+        "Preference-Applied",
+        links=("result", "cancel", "files"),
     ),
     description="Made for polling: repeat after `Retry-After` seconds until `done` is true. With `wait`, the "
     "answer is held until the status changes.",
-    parameters=("task_id", "wait", "Prefer", "If-None-Match"),
+    parameters=("wait", "Prefer"),
     problems=(*OF_TASK, "invalid-input"),
 )
-def status(task_id: str) -> Response:
+def get_status(task_id: str) -> Response:
     """Answer with a task's status; with `wait`, when it changes."""
     if not waits():
         return status_answer(find(task_id))
@@ -107,27 +93,18 @@ def status(task_id: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>/result",
-    "get_result",
-    "tickets",
     "The result of a task",
-    (
-        Answer(
-            200, "The result.", json_of(reference("TaskResult")), (*CACHED, "Preference-Applied"), ("file", "files")
-        ),
-        status_with(
-            202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
-        ),
-        Answer(
-            303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")
-        ),
-        UNCHANGED,
+    Answer(200, "The result.", json_of(reference("TaskResult")), (*CACHED, "Preference-Applied"), ("file", "files")),
+    status_with(
+        202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
     ),
+    Answer(303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")),
     description="202 until the task has ended; with `wait`, the answer is held until then. If `Accept` excludes JSON "
     "(such as `image/*`), a result with exactly one file of a matching type is a redirect to it.",
-    parameters=("task_id", "wait", "Prefer", "If-None-Match"),
+    parameters=("wait", "Prefer"),
     problems=("task-failed", "task-canceled", *OF_TASK, "invalid-input"),
 )
-def result(task_id: str) -> Response:
+def get_result(task_id: str) -> Response:
     """Answer with a task's result; 202 until it has ended. With `wait`, when it has ended."""
     if not waits():
         return _result(find(task_id))
@@ -152,18 +129,14 @@ def _result(record: Record) -> Response:
 
 @route.post(
     "/tasks/<task_id>/cancel",
-    "cancel_task",
-    "tickets",
     "Cancel a task",
-    (status_with(200, "The new status.", "Retry-After", links=("status", "result")),),
-    Access.SUBMIT,
-    "A waiting task is `canceled` immediately and never runs. A running one is `canceling` until its next "
+    status_with(200, "The new status.", "Retry-After", links=("status", "result")),
+    access=Access.SUBMIT,
+    description="A waiting task is `canceled` immediately and never runs. A running one is `canceling` until its next "
     "progress report, or is killed after a grace period. A task that has ended is not changed.",
-    parameters=("task_id",),
     problems=OF_TASK,
 )
-def cancel(task_id: str) -> Response:
-    require_submit()
+def cancel_task(task_id: str) -> Response:
     record = find(task_id)
     g.audit_count = 0
     if not record.status.done:
@@ -174,24 +147,20 @@ def cancel(task_id: str) -> Response:
 
 @route.post(
     "/tasks/<task_id>/retry",
-    "retry_task",
-    "tickets",
     "Retry a task",
-    (
-        status_with(
-            202,
-            "Stored and queued as a new task; its `retry_of` names the earlier one.",
-            *TICKET_HEADERS,
-            "Idempotency-Replayed",
-            links=("status", "result", "cancel"),
-        ),
+    status_with(
+        202,
+        "Stored and queued as a new task; its `retry_of` names the earlier one.",
+        *TICKET_HEADERS,
+        "Idempotency-Replayed",
+        links=("status", "result", "cancel"),
     ),
-    Access.SUBMIT,
-    "Makes a new task from the stored request of one that has ended, including its uploads and options. `input` "
-    "replaces parameters other than files; null sets one to its default. A task that has been retried already (see "
-    "`retried_as`) is only retried with `again=true`. With `copy=true` the task may be unfinished, and "
-    "neither names the other.",
-    parameters=("task_id", "again", "copy", "Idempotency-Key"),
+    access=Access.SUBMIT,
+    description="Makes a new task from the stored request of one that has ended, including its uploads and options. "
+    "`input` replaces parameters other than files; null sets one to its default. A task that has been retried already "
+    "(see `retried_as`) is only retried with `again=true`. With `copy=true` the task may be unfinished, and neither "
+    "names the other.",
+    parameters=("again", "copy", "Idempotency-Key"),
     body={
         "required": False,
         "content": {"application/json": {"schema": RetryRequest, "example": {"input": {"width": 640}}}},
@@ -204,7 +173,7 @@ def cancel(task_id: str) -> Response:
 )
 def retry_task(task_id: str) -> Response:
     """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
-    who = require_submit()
+    who = caller()
     body, again, copy = read_json(), asked_flag("again"), asked_flag("copy")
     try:
         changes = RetryRequest.model_validate_json(body).input
@@ -218,16 +187,12 @@ def retry_task(task_id: str) -> Response:
 
 @route.delete(
     "/tasks/<task_id>",
-    "delete_task",
-    "tickets",
     "Delete an ended task",
-    (Answer(204, "The record and its files are deleted."),),
-    Access.SUBMIT,
-    parameters=("task_id",),
+    Answer(204, "The record and its files are deleted."),
+    access=Access.SUBMIT,
     problems=(*OF_TASK, "task-not-done"),
 )
-def delete(task_id: str) -> Response:
-    require_submit()
+def delete_task(task_id: str) -> Response:
     record = find(task_id)
     if not record.status.done:
         raise Problem("task-not-done", f"The task is {record.status}.")

@@ -13,15 +13,15 @@ from server.store.webhooks import DeliveryAttempt
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin, require_submit
-from server.web.openapi.answers import CACHED, OF_TASK, UNCHANGED, found, json_of
-from server.web.openapi.route import Access, Answer, Api
+from server.web.middleware import caller
+from server.web.openapi.answers import OF_TASK, found, json_of
+from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("webhooks", __name__)
+route = Api("webhooks", __name__, "webhooks")
 
 
 DeliveryStatus = Literal["waiting", "pending", "delivered", "given-up"]
@@ -88,33 +88,26 @@ _SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
 
 @route.get(
     "/tasks/<task_id>/webhook",
-    "get_webhook",
-    "webhooks",
     "The attempts to deliver a task's webhook",
-    (found(WebhookDelivery, "The attempts, and when the next one is due."), UNCHANGED),
+    found(WebhookDelivery, "The attempts, and when the next one is due."),
     description="404 (`not-found`) for a task that was submitted without one.",
-    parameters=("task_id", "If-None-Match"),
     problems=(*OF_TASK, "not-found"),
 )
-def tries(task_id: str) -> Response:
+def get_webhook(task_id: str) -> Response:
     """List the attempts to deliver a task's webhook, and when the next one is due."""
     return json_answer(_delivery(_with_webhook(task_id)))
 
 
 @route.post(
     "/tasks/<task_id>/webhook",
-    "send_webhook",
-    "webhooks",
     "Deliver a task's webhook again",
-    (Answer(202, "It is due now, whatever came of it before.", json_of(WebhookDelivery)),),
-    Access.SUBMIT,
-    "404 (`not-found`) for a task that was submitted without one.",
-    parameters=("task_id",),
+    Answer(202, "It is due now, whatever came of it before.", json_of(WebhookDelivery)),
+    access=Access.SUBMIT,
+    description="404 (`not-found`) for a task that was submitted without one.",
     problems=(*OF_TASK, "not-found", "task-not-done"),
 )
-def send_again(task_id: str) -> Response:
+def send_webhook(task_id: str) -> Response:
     """Make the webhook of an ended task due now."""
-    require_submit()
     record = _with_webhook(task_id)
     if not store().webhooks.send_again(task_id):
         raise Problem("task-not-done", f"The task is {record.status}.")
@@ -123,33 +116,26 @@ def send_again(task_id: str) -> Response:
 
 @route.get(
     "/batches/<batch_id>/webhook",
-    "get_batch_webhook",
-    "webhooks",
     "The attempts to deliver a batch's webhook",
-    (found(BatchWebhookDelivery, "The attempts, and when the next one is due."), UNCHANGED),
+    found(BatchWebhookDelivery, "The attempts, and when the next one is due."),
     description="404 (`not-found`) for a batch that was submitted without one.",
-    parameters=("batch_id", "If-None-Match"),
     problems=(*OF_BATCH, "not-found"),
 )
-def batch_tries(batch_id: str) -> Response:
+def get_batch_webhook(batch_id: str) -> Response:
     """List the attempts to deliver a batch's webhook, and when the next one is due."""
     return json_answer(_batch_delivery(_batch_with_webhook(batch_id)))
 
 
 @route.post(
     "/batches/<batch_id>/webhook",
-    "send_batch_webhook",
-    "webhooks",
     "Deliver a batch's webhook again",
-    (Answer(202, "It is due now, whatever came of it before.", json_of(BatchWebhookDelivery)),),
-    Access.SUBMIT,
-    "404 (`not-found`) for a batch that was submitted without one.",
-    parameters=("batch_id",),
+    Answer(202, "It is due now, whatever came of it before.", json_of(BatchWebhookDelivery)),
+    access=Access.SUBMIT,
+    description="404 (`not-found`) for a batch that was submitted without one.",
     problems=(*OF_BATCH, "not-found", "task-not-done"),
 )
-def send_batch_again(batch_id: str) -> Response:
+def send_batch_webhook(batch_id: str) -> Response:
     """Make the webhook of an ended batch due now."""
-    require_submit()
     batch = _batch_with_webhook(batch_id)
     if not store().webhooks.send_again(batch_id):
         raise Problem("task-not-done", "The batch has tasks that have not ended.")
@@ -158,17 +144,13 @@ def send_batch_again(batch_id: str) -> Response:
 
 @route.get(
     "/webhook-receivers",
-    "list_webhook_receivers",
-    "webhooks",
     "Receivers that fail",
-    (found(WebhookReceivers, "Most webhooks first."), UNCHANGED),
-    Access.ADMIN,
-    f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
-    parameters=("If-None-Match",),
+    found(WebhookReceivers, "Most webhooks first."),
+    access=Access.ADMIN,
+    description=f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
 )
-def receivers() -> Response:
+def list_webhook_receivers() -> Response:
     """List the hosts whose webhooks were tried and are still to be delivered."""
-    require_admin()
     return json_answer(WebhookReceivers(receivers=[_receiver(each) for each in failing(store())]))
 
 
@@ -186,31 +168,27 @@ def _receiver(found_one: Receiver) -> WebhookReceiver:
 
 @route.get(
     "/webhook-secret",
-    "get_webhook_secret",
-    "webhooks",
     "The secret that signs the caller's webhooks",
-    (_SECRET, UNCHANGED),
-    Access.SUBMIT,
-    "It is created on first use.",
-    parameters=("If-None-Match",),
+    _SECRET,
+    access=Access.SUBMIT,
+    description="It is created on first use.",
 )
-def show_secret() -> Response:
-    owner = require_submit().owner
+def get_webhook_secret() -> Response:
+    owner = caller().owner
     return _secret(owner, store().webhook_secrets.current(owner))
 
 
 @route.post(
     "/webhook-secret/rotate",
-    "rotate_webhook_secret",
-    "webhooks",
     "A new secret",
-    (_SECRET,),
-    Access.SUBMIT,
-    "Until `previous_until` each webhook has two signatures. Another rotation before that drops the oldest secret.",
+    _SECRET,
+    access=Access.SUBMIT,
+    description="Until `previous_until` each webhook has two signatures. Another rotation before that drops the "
+    "oldest secret.",
 )
-def rotate_secret() -> Response:
+def rotate_webhook_secret() -> Response:
     """Create a new secret. The previous one also signs for a day."""
-    owner = require_submit().owner
+    owner = caller().owner
     return _secret(owner, store().webhook_secrets.rotate(owner))
 
 

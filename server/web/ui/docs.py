@@ -18,20 +18,22 @@ from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types, registered
 from server.web.openapi import TAGS, build, serialized
-from server.web.openapi.answers import CACHED, UNCHANGED, json_of
+from server.web.openapi.answers import json_of
 from server.web.openapi.parts import PARAMETERS
-from server.web.openapi.route import Access, Answer, Api, Route
+from server.web.openapi.route import CACHED, Access, Answer, Api, Route
 from server.web.ui.assets import Packed, packed
 from server.web.ui.blueprint import guarded, page
 from server.web.ui.forms import form_of, key_header
 
-route = Api("pages", __name__)
+route = Api("pages", __name__, "documents")
 pages = route.blueprint
 
-_PAGE = (Answer(200, "The page.", {"text/html": {"type": "string"}}),)
+_PAGE = Answer(200, "The page.", {"text/html": {"type": "string"}})
 
 route.describe(
-    Route("get", "/", "get_home", "documents", "A page to run tasks, and the way to the others", _PAGE, Access.ANYONE)
+    Route(
+        "get", "/", "get_home", "A page to run tasks, and the way to the others", (_PAGE,), "documents", Access.ANYONE
+    )
 )
 
 _METHODS = {"head": "-I ", "post": "-X POST ", "put": "-X PUT ", "delete": "-X DELETE "}
@@ -52,14 +54,11 @@ def document() -> dict[str, Any]:
 
 @route.get(
     "/openapi.json",
-    "get_openapi",
-    "documents",
     "This document",
-    (Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED), UNCHANGED),
-    Access.ANYONE,
-    parameters=("If-None-Match",),
+    Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED),
+    access=Access.ANYONE,
 )
-def openapi() -> BaseResponse:
+def get_openapi() -> BaseResponse:
     made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
     return made(prefix()).response("application/json", "no-cache")
 
@@ -68,8 +67,8 @@ def _served_below(prefix: str) -> Packed:
     return packed(serialized(document() | {"servers": [{"url": prefix or "/"}]}))
 
 
-@route.get("/docs", "get_docs", "documents", "A page to read and try the API", _PAGE, Access.ANYONE)
-def docs() -> Response:
+@route.get("/docs", "A page to read and try the API", _PAGE, access=Access.ANYONE)
+def get_docs() -> Response:
     found = routes()
     return page(
         "docs.html",
@@ -84,15 +83,13 @@ def docs() -> Response:
 
 @route.get(
     "/problems/<name>",
-    "get_problem",
-    "documents",
     "A page that explains an error",
     _PAGE,
-    Access.ANYONE,
+    access=Access.ANYONE,
     parameters=("problem",),
     problems=("not-found",),
 )
-def problem(name: str) -> Response:
+def get_problem(name: str) -> Response:
     """Explain a problem: the page that its `type` leads to.
 
     Raises:

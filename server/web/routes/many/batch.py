@@ -23,15 +23,15 @@ from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
-from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import OF_STORING, UNCHANGED, found
+from server.web.middleware import caller
+from server.web.openapi.answers import OF_STORING, found
 from server.web.openapi.route import Access, Answer, Api, Media
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued, sees
 from server.web.schemas import Failure, ProblemObject, WireObject
 
-route = Api("batch", __name__)
+route = Api("batch", __name__, "many")
 
 #: The message of a batch's end. Each change of one of its tasks is the message `counts`.
 _ENDED = frozenset({"ended"})
@@ -88,22 +88,18 @@ _LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
 
 @route.get(
     "/batches/<batch_id>",
-    "get_batch",
-    "many",
     "A batch's tasks, counted by status",
-    (
-        found(
-            BatchStatus,
-            "The counts, with `Retry-After` until all tasks have ended.",
-            *("Retry-After", "Preference-Applied"),
-        ),
-        UNCHANGED,
+    found(
+        BatchStatus,
+        "The counts, with `Retry-After` until all tasks have ended.",
+        "Retry-After",
+        "Preference-Applied",
     ),
     description="With `wait`, the answer is held until all tasks have ended.",
-    parameters=("batch_id", "wait", "Prefer", "If-None-Match"),
+    parameters=("wait", "Prefer"),
     problems=(*OF_BATCH, "invalid-input"),
 )
-def show_batch(batch_id: str) -> Response:
+def get_batch(batch_id: str) -> Response:
     """Count a batch's tasks by status; with `wait`, when all have ended."""
 
     def look(_: ParkedRequest | None) -> tuple[Response, bool]:
@@ -128,18 +124,14 @@ def find_batch(batch_id: str) -> Batch:
 
 @route.get(
     "/batches/<batch_id>/events",
-    "stream_batch_events",
-    "many",
     "The counts of a batch as they change",
-    (
-        Answer(200, "Events `counts`, and finally `done`.", _EVENTS, ("Cache-Control",)),
-        Answer(204, "The client has already received `done`."),
-    ),
+    Answer(200, "Events `counts`, and finally `done`.", _EVENTS, ("Cache-Control",)),
+    Answer(204, "The client has already received `done`."),
     description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
-    parameters=("batch_id", "Last-Event-ID"),
+    parameters=("Last-Event-ID",),
     problems=OF_BATCH,
 )
-def stream_batch(batch_id: str) -> Response:
+def stream_batch_events(batch_id: str) -> Response:
     batch = find_batch(batch_id)
     last = request.headers.get("Last-Event-ID", "")
     if last == "done" and _status(batch).done:
@@ -169,15 +161,12 @@ class CountsReader(Body):
 
 @route.get(
     "/batches/<batch_id>/results",
-    "get_batch_results",
-    "many",
     "The results of a batch, one line per item",
-    (Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),),
+    Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),
     description="A task that has not ended has a line without `result`. Lines are sent as they are read.",
-    parameters=("batch_id",),
     problems=OF_BATCH,
 )
-def results(batch_id: str) -> Response:
+def get_batch_results(batch_id: str) -> Response:
     batch, base = find_batch(batch_id), prefix()
     lines = b"" if request.method == "HEAD" else _pieces(store(), batch, problems_of(batch, base), base)
     return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")
@@ -226,18 +215,14 @@ def _line(fields: dict[str, Any]) -> bytes:
 
 @route.post(
     "/batches/<batch_id>/cancel",
-    "cancel_batch",
-    "many",
     "Cancel every task of a batch",
-    (found(BatchStatus, "The new counts."),),
-    Access.SUBMIT,
-    "As `POST /tasks/{task_id}/cancel` for each task that has not ended.",
-    parameters=("batch_id",),
+    found(BatchStatus, "The new counts."),
+    access=Access.SUBMIT,
+    description="As `POST /tasks/{task_id}/cancel` for each task that has not ended.",
     problems=OF_BATCH,
 )
 def cancel_batch(batch_id: str) -> Response:
     """Cancel every task of a batch that has not ended."""
-    require_submit()
     batch = find_batch(batch_id)
     unfinished = [each.id for each in _records(batch) if not each.status.done and each.status is not Status.CANCELING]
     g.audit_count = sum(store().tasks.cancel(task_id) is not None for task_id in unfinished)
@@ -246,19 +231,16 @@ def cancel_batch(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/retry",
-    "retry_batch",
-    "many",
     "Retry the failed tasks of a batch",
-    (found(BatchRetried, "The new tasks, and those that could not be retried."),),
-    Access.SUBMIT,
-    "As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are left out, so "
-    "the call may be repeated; with `again=true` they are retried again.",
-    parameters=("batch_id", "again"),
+    found(BatchRetried, "The new tasks, and those that could not be retried."),
+    access=Access.SUBMIT,
+    description="As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are "
+    "left out, so the call may be repeated; with `again=true` they are retried again.",
+    parameters=("again",),
     problems=(*OF_BATCH, "bad-request", "invalid-input", *OF_STORING),
 )
 def retry_batch(batch_id: str) -> Response:
     """Retry the tasks of a batch that have failed."""
-    require_submit()
     again, batch = asked_flag("again"), find_batch(batch_id)
     failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
     pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again, trace=g.trace))

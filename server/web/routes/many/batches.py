@@ -25,14 +25,14 @@ from server.web.body.options import NESTED, nested_options, read_key, read_optio
 from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
-from server.web.middleware import require_submit
-from server.web.openapi.answers import CACHED, OF_KEY, json_of
-from server.web.openapi.route import Access, Answer, Api
+from server.web.middleware import caller
+from server.web.openapi.answers import OF_KEY, json_of
+from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject, StatusLinks, WireObject
 
-route = Api("batches", __name__)
+route = Api("batches", __name__, "many")
 
 
 class BatchItem(BaseModel):
@@ -106,20 +106,16 @@ _BATCH: dict[str, Any] = {
 
 @route.post(
     "/batches",
-    "submit_batch",
-    "many",
     "Up to 1,000 submits in one request",
-    (
-        Answer(
-            202,
-            "A `task_id` or a problem for each item. An invalid item does not stop the others.",
-            json_of(BatchTicket),
-            (*CACHED, "Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
-            ("batch",),
-        ),
+    Answer(
+        202,
+        "A `task_id` or a problem for each item. An invalid item does not stop the others.",
+        json_of(BatchTicket),
+        (*CACHED, "Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
+        ("batch",),
     ),
-    Access.SUBMIT,
-    "Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
+    access=Access.SUBMIT,
+    description="Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
     parameters=("webhook", "Idempotency-Key"),
     body=_BATCH,
     problems=(
@@ -130,7 +126,7 @@ _BATCH: dict[str, Any] = {
 )
 def submit_batch() -> Response:
     """Store up to 1,000 tasks, with an answer for each item."""
-    who = require_submit()
+    who = caller()
     key = read_key(who)
     by_line = request.mimetype in _LINES
     text = read_text() if by_line else read_json(MAX_VALUES * 10)

@@ -16,7 +16,6 @@ from server.web.addresses import prefix
 from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import Problem, as_problem
-from server.web.middleware import require_submit
 from server.web.openapi import parts
 from server.web.openapi.answers import OF_STORING, found
 from server.web.openapi.route import Access, Api
@@ -24,7 +23,7 @@ from server.web.responses import json_answer
 from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter, asked_words, next_page
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
-route = Api("bulk", __name__)
+route = Api("bulk", __name__, "many")
 
 
 class BulkRefused(WireObject):
@@ -70,19 +69,16 @@ Outcomes = Sequence[object]
 
 @route.post(
     "/bulk/cancel",
-    "bulk_cancel",
-    "many",
     "Cancel every task that matches",
-    (found(BulkCanceled, "How many were."),),
-    Access.SUBMIT,
-    "A filter is required. While there is a `next`, POST to it.",
+    found(BulkCanceled, "How many were."),
+    access=Access.SUBMIT,
+    description="A filter is required. While there is a `next`, POST to it.",
     parameters=(*parts.FILTERS, "cursor", "dry_run"),
     problems=("bad-request", "invalid-input"),
     sample="?status=queued",
 )
 def bulk_cancel() -> Response:
     """Cancel every task that matches."""
-    require_submit()
     _check_filters("dry_run")
     wanted = asked_filter([status for status in Status if not status.done and status is not Status.CANCELING])
     if asked_flag("dry_run"):
@@ -96,21 +92,18 @@ def _cancel_all(records: Sequence[Record]) -> Outcomes:
 
 @route.post(
     "/bulk/retry",
-    "bulk_retry",
-    "many",
     "Retry every ended task that matches",
-    (found(BulkRetried, "The number of retried tasks, and those that could not be retried."),),
-    Access.SUBMIT,
-    "A filter is required. Without `status`, it retries tasks that failed or were canceled. A task that has been "
-    "retried already is left out, so a call may be repeated; with `again=true` it is retried again. While there is a "
-    "`next`, POST to it.",
+    found(BulkRetried, "The number of retried tasks, and those that could not be retried."),
+    access=Access.SUBMIT,
+    description="A filter is required. Without `status`, it retries tasks that failed or were canceled. A task that "
+    "has been retried already is left out, so a call may be repeated; with `again=true` it is retried again. While "
+    "there is a `next`, POST to it.",
     parameters=(*parts.FILTERS, "cursor", "again", "dry_run"),
     problems=("bad-request", "invalid-input", *OF_STORING),
     sample="?status=failed",
 )
 def bulk_retry() -> Response:
     """Retry every ended task that matches, by default those that failed or were canceled."""
-    require_submit()
     _check_filters("again", "dry_run")
     again = asked_flag("again")
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]

@@ -17,12 +17,12 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import caller
 from server.web.openapi import parts
-from server.web.openapi.answers import UNCHANGED, found
+from server.web.openapi.answers import found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
 from server.web.schemas import TaskStatus, WireObject
 
-route = Api("lists", __name__)
+route = Api("lists", __name__, "many")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,12 +48,10 @@ FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")  # the
 
 @route.get(
     "/tasks",
-    "list_tasks",
-    "many",
     "The caller's tasks, newest first",
-    (found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"), UNCHANGED),
+    found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"),
     description="Admins see all owners' tasks.",
-    parameters=(*parts.FILTERS, "limit", "cursor", "If-None-Match"),
+    parameters=(*parts.FILTERS, "limit", "cursor"),
     problems=("invalid-input",),
 )
 def list_tasks() -> Response:
@@ -80,12 +78,10 @@ def asked_page(limit: int) -> Page:
 
 @route.get(
     "/tasks/count",
-    "count_tasks",
-    "many",
     "How many tasks match, by status",
-    (found(TaskCount, "The number of matching tasks."), UNCHANGED),
+    found(TaskCount, "The number of matching tasks."),
     description="Admins count all owners' tasks.",
-    parameters=(*parts.FILTERS, "If-None-Match"),
+    parameters=parts.FILTERS,
     problems=("invalid-input",),
 )
 def count_tasks() -> Response:

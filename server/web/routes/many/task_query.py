@@ -32,7 +32,7 @@ from server.web.responses import (
 from server.web.routes.tasks import issued
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
-route = Api("task_query", __name__)
+route = Api("task_query", __name__, "many")
 
 MAX_TASKS = 500
 MAX_RESULT = 64 * 1024  # maximum bytes of a result in such an answer; a longer one is left to `links.result`
@@ -77,10 +77,8 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
 
 @route.post(
     "/tasks/query",
-    "query_tasks",
-    "many",
     "The status of up to 500 tasks",
-    (found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),),
+    found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
     description="With `include`, their results. With `wait`, the answer is held until one more task has ended, or with "
     '`"until": "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.',
     body={"required": True, "content": {"application/json": {"schema": TaskQuery, "example": _EXAMPLE}}},

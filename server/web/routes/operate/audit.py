@@ -12,15 +12,14 @@ from server.store.audit import COMMAND_LINE, ENTRY_ID, Act, AuditEntry
 from server.web.addresses import prefix
 from server.web.audited import ACTIONS
 from server.web.current import store
-from server.web.middleware import require_admin
-from server.web.openapi.answers import UNCHANGED, found
+from server.web.openapi.answers import found
 from server.web.openapi.components import Schema
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
 from server.web.routes.many.task_list import invalid_query, moment_of, page_limit
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("audit", __name__)
+route = Api("audit", __name__, "server")
 FILTERS = ("action", "by", "target", "since", "until")  # filters of the audit
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
@@ -58,18 +57,15 @@ class AuditList(WireObject):
 
 @route.get(
     "/audit",
-    "list_audit",
-    "server",
     "Who did what",
-    (found(AuditList, "The newest first. The newest 10,000 entries are kept.", "Link"), UNCHANGED),
-    Access.ADMIN,
-    "Cancels, retries, deletes, changes of schedules and keys, and stops of workers.",
-    parameters=("limit", "cursor", "If-None-Match"),
+    found(AuditList, "The newest first. The newest 10,000 entries are kept.", "Link"),
+    access=Access.ADMIN,
+    description="Cancels, retries, deletes, changes of schedules and keys, and stops of workers.",
+    parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
 )
 def list_audit() -> Response:
-    require_admin()
     entries, cursor = asked_entries()
     following = None
     if cursor is not None:

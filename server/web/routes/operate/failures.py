@@ -11,7 +11,7 @@ from server.services.failures import Grouped, grouped
 from server.services.status import timestamp
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import caller, require_admin
+from server.web.middleware import caller
 from server.web.openapi.answers import OF_TASK, found
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
@@ -19,7 +19,7 @@ from server.web.routes.many.task_list import moment_of
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("failures", __name__)
+route = Api("failures", __name__, "tickets")
 _LOG_LINES = 20  # log lines that an answer has
 
 
@@ -60,16 +60,12 @@ class FailureGroups(WireObject):
 
 @route.get(
     "/tasks/<task_id>/failure",
-    "get_failure",
-    "tickets",
     "Get the exception of a failed task",
-    (found(FailureReport, "Exception, message, traceback, worker and the last log lines."),),
-    Access.ADMIN,
-    parameters=("task_id",),
+    found(FailureReport, "Exception, message, traceback, worker and the last log lines."),
+    access=Access.ADMIN,
     problems=(*OF_TASK, "not-found"),
 )
-def failure(task_id: str) -> Response:
-    require_admin()
+def get_failure(task_id: str) -> Response:
     record = find(task_id)
     (raw,) = store().tasks.failures([record.id])
     if raw is None:
@@ -80,17 +76,15 @@ def failure(task_id: str) -> Response:
 
 @route.get(
     "/failures",
-    "list_failures",
-    "many",
     "Group failed tasks by cause",
-    (found(FailureGroups, "Groups by task type, exception and place in the code."),),
-    Access.ADMIN,
+    found(FailureGroups, "Groups by task type, exception and place in the code."),
+    tag="many",
+    access=Access.ADMIN,
     parameters=("filter.since",),
     problems=("invalid-input",),
 )
 def list_failures() -> Response:
     """Failed tasks by cause, of the last day unless `since` says otherwise."""
-    require_admin()
     since = moment_of("since") if "since" in request.args else None
     found_groups = group_since(since if since is not None else day_ago())
     failures = [_group(each) for each in found_groups.groups]

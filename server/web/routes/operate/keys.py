@@ -11,13 +11,12 @@ from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin
 from server.web.openapi.answers import found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("keys", __name__)
+route = Api("keys", __name__, "server")
 _MAX_LIFE = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
 
 
@@ -76,19 +75,16 @@ class KeyList(WireObject):
     keys: list[KeyObject]
 
 
-@route.get("/keys", "list_keys", "server", "List the API keys", (found(KeyList, "The oldest first."),), Access.ADMIN)
+@route.get("/keys", "List the API keys", found(KeyList, "The oldest first."), access=Access.ADMIN)
 def list_keys() -> Response:
-    require_admin()
     return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
 
 
 @route.post(
     "/keys",
-    "make_key",
-    "server",
     "Make an API key",
-    (Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),),
-    Access.ADMIN,
+    Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),
+    access=Access.ADMIN,
     body={
         "required": True,
         "content": {"application/json": {"schema": KeyRequest, "example": {"owner": "alice", "note": "checkout"}}},
@@ -97,7 +93,6 @@ def list_keys() -> Response:
 )
 def make_key() -> Response:
     """Make a key and show it once."""
-    require_admin()
     body = read_json()
     try:
         given = KeyRequest.model_validate_json(body)
@@ -115,16 +110,12 @@ _SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers
 
 @route.delete(
     "/keys/<key_id>",
-    "revoke_key",
-    "server",
     "Revoke an API key",
-    (Answer(204, "It is revoked: within two seconds no process accepts it."),),
-    Access.ADMIN,
-    parameters=("key_id",),
+    Answer(204, "It is revoked: within two seconds no process accepts it."),
+    access=Access.ADMIN,
     problems=("not-found",),
 )
 def revoke_key(key_id: str) -> Response:
-    require_admin()
     if not store().api_keys.revoke_id(key_id):
         raise Problem("not-found", "No key has this id. GET /keys lists the keys.")
     return Response(status=204)

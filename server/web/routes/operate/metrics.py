@@ -14,24 +14,20 @@ from server.store.record import Status
 from server.store.stats import Histogram, reads
 from server.store.webhooks import OUTCOMES
 from server.web.current import store
-from server.web.middleware import require_figures
 from server.web.openapi.route import Access, Answer, Api
 from server.web.routes.operate.queues import FINDINGS
 
-route = Api("metrics", __name__)
+route = Api("metrics", __name__, "server")
 
 
 @route.get(
     "/metrics",
-    "get_metrics",
-    "server",
     "Metrics for Prometheus",
-    (Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),),
-    Access.FIGURES,
+    Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),
+    access=Access.FIGURES,
 )
-def metrics() -> Response:
+def get_metrics() -> Response:
     """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
-    require_figures()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(store()))
     return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")

@@ -6,54 +6,48 @@ from server.sdk.registry import definition
 from server.services.throttling import release_all
 from server.store.stats.pauses import Kind
 from server.web.current import store
-from server.web.middleware import require_admin
+from server.web.middleware import caller
 from server.web.openapi.answers import json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.catalog import CatalogEntry, entry
 from server.web.routes.operate.queues import QueueFigures, check_queue, figures
 
-route = Api("pauses", __name__)
+route = Api("pauses", __name__, "server")
 
 _WHAT_WAITS = (
     "Submits are still accepted, and running tasks run on; retries, schedules and delayed tasks that are due wait too. "
     "The pause is stored in Redis, until it is ended."
 )
-_RESUMED = (Answer(204, "It is not paused, and its tasks start again."),)
+_RESUMED = Answer(204, "It is not paused, and its tasks start again.")
 
 
 @route.put(
     "/queues/<name>/pause",
-    "pause_queue",
-    "server",
     "Let nothing more of a queue start",
-    (Answer(200, "It is paused.", json_of(QueueFigures)),),
-    Access.ADMIN,
-    _WHAT_WAITS,
+    Answer(200, "It is paused.", json_of(QueueFigures)),
+    access=Access.ADMIN,
+    description=_WHAT_WAITS,
     parameters=("queue",),
     problems=("unknown-queue",),
 )
 def pause_queue(name: str) -> Response:
     """Pause a queue; one that is paused already stays so."""
-    who = require_admin()
     check_queue(name)
-    _pause("queue", name, who.owner)
+    _pause("queue", name)
     return json_answer(figures(name))
 
 
 @route.delete(
     "/queues/<name>/pause",
-    "resume_queue",
-    "server",
     "Resume a queue",
     _RESUMED,
-    Access.ADMIN,
+    access=Access.ADMIN,
     parameters=("queue",),
     problems=("unknown-queue",),
 )
 def resume_queue(name: str) -> Response:
     """Resume a queue, also one that nothing uses anymore."""
-    require_admin()
     if not _resume("queue", name):
         check_queue(name)
     return Response(status=204)
@@ -61,43 +55,39 @@ def resume_queue(name: str) -> Response:
 
 @route.put(
     "/catalog/<name>/pause",
-    "pause_task_type",
-    "catalogue",
     "Let no more tasks of a type start",
-    (Answer(200, "It is paused.", json_of(CatalogEntry)),),
-    Access.ADMIN,
-    _WHAT_WAITS,
+    Answer(200, "It is paused.", json_of(CatalogEntry)),
+    tag="catalogue",
+    access=Access.ADMIN,
+    description=_WHAT_WAITS,
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )
 def pause_task_type(name: str) -> Response:
     """Pause a task type; one that is paused already stays so."""
-    who = require_admin()
     definition(name)
-    _pause("task", name, who.owner)
+    _pause("task", name)
     return json_answer(entry(name))
 
 
 @route.delete(
     "/catalog/<name>/pause",
-    "resume_task_type",
-    "catalogue",
     "Resume a task type",
     _RESUMED,
-    Access.ADMIN,
+    tag="catalogue",
+    access=Access.ADMIN,
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )
 def resume_task_type(name: str) -> Response:
     """Resume a task type, also one that is not registered anymore."""
-    require_admin()
     if not _resume("task", name):
         definition(name)
     return Response(status=204)
 
 
-def _pause(kind: Kind, name: str, by: str) -> None:
-    g.audit_count = int(store().pauses.pause(kind, name, by))
+def _pause(kind: Kind, name: str) -> None:
+    g.audit_count = int(store().pauses.pause(kind, name, caller().owner))
 
 
 def _resume(kind: Kind, name: str) -> bool:

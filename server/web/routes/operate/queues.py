@@ -13,13 +13,12 @@ from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, Pause, reads
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.middleware import require_admin, require_figures
-from server.web.openapi.answers import UNCHANGED, found, json_of
+from server.web.openapi.answers import found, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, StatusLinks, WireObject
 
-route = Api("queues", __name__)
+route = Api("queues", __name__, "server")
 
 
 class EndCounts(WireObject):
@@ -124,32 +123,25 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 @route.get(
     "/queues",
-    "list_queues",
-    "server",
     "Waiting, running and recently ended tasks",
-    (found(QueueOverview, "Every queue."), UNCHANGED),
-    Access.FIGURES,
-    "The last hour per minute and the last day per quarter of an hour; run times of the last day.",
-    parameters=("If-None-Match",),
+    found(QueueOverview, "Every queue."),
+    access=Access.FIGURES,
+    description="The last hour per minute and the last day per quarter of an hour; run times of the last day.",
 )
 def list_queues() -> Response:
     """List the queues, the run times of each task type, and automatic recoveries."""
-    require_figures()
     return json_answer(QueueOverview.model_validate(overview()))
 
 
 @route.get(
     "/queues/<name>",
-    "get_queue",
-    "server",
     "How much waits in a queue, and for how long",
-    (found(QueueFigures, "The figures that an autoscaler needs."), UNCHANGED),
-    Access.FIGURES,
-    parameters=("queue", "If-None-Match"),
+    found(QueueFigures, "The figures that an autoscaler needs."),
+    access=Access.FIGURES,
+    parameters=("queue",),
     problems=("unknown-queue",),
 )
 def get_queue(name: str) -> Response:
-    require_figures()
     return json_answer(figures(name))
 
 
@@ -167,35 +159,23 @@ def figures(name: str) -> QueueFigures:
     return QueueFigures(**_figures(name, waiting, running, store().leases.workers(), store().pauses.all()))
 
 
-@route.get(
-    "/workers",
-    "list_workers",
-    "server",
-    "The workers that are up, and their tasks",
-    (found(WorkerList, "By name."), UNCHANGED),
-    Access.ADMIN,
-    parameters=("If-None-Match",),
-)
+@route.get("/workers", "The workers that are up, and their tasks", found(WorkerList, "By name."), access=Access.ADMIN)
 def list_workers() -> Response:
-    require_admin()
     return json_answer(WorkerList.model_validate({"workers": cards()}))
 
 
 @route.post(
     "/workers/<name>/stop",
-    "stop_worker",
-    "server",
     "Let a worker drain and exit",
-    (Answer(202, "It stops at its next heartbeat.", json_of(Worker)),),
-    Access.ADMIN,
-    "As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process manager may "
-    "start it again, as `make run` does.",
+    Answer(202, "It stops at its next heartbeat.", json_of(Worker)),
+    access=Access.ADMIN,
+    description="As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process "
+    "manager may start it again, as `make run` does.",
     parameters=("worker",),
     problems=("not-found",),
 )
 def stop_worker(name: str) -> Response:
     """Ask a worker to drain and exit."""
-    require_admin()
     card = next((each for each in cards() if each["name"] == name), None)
     if card is None:
         raise Problem("not-found", f"No worker of the name {name[:100]!r} is up.")
