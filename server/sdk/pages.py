@@ -1,7 +1,7 @@
 """Routes that a package of tasks defines: lists that are read page by page, described without a web framework.
 
-`@paged("/feeds", …)` on a function makes `GET /feeds`. The web server serves all routes that are loaded when it starts.
-It determines the caller, the limit and the cursor, and adds the next page's address.
+`@PagedRoute("/feeds", …)` on a function makes `GET /feeds`. The web server serves all routes that are loaded when it
+starts. It determines the caller, the limit and the cursor, and adds the next page's address.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,13 +48,13 @@ View = Callable[[PageRequest], Listing]
 
 @dataclass(frozen=True, slots=True)
 class PagedRoute:
-    """A route of tasks. A cursor has `place` texts; `parameters` are OpenAPI Parameter Objects.
+    """A route of tasks such as `/feeds/{name}`, as a decorator of the function that reads its pages.
 
-    The model of the answer has a field `next`: the address of the next page, or null.
+    A cursor has `place` texts; `parameters` are OpenAPI Parameter Objects. The model of the answer has a field `next`:
+    the address of the next page, or null.
     """
 
     path: str
-    function: View
     tag: str
     summary: str
     model: type[BaseModel]
@@ -63,23 +63,13 @@ class PagedRoute:
     parameters: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
 
-    @property
-    def operation_id(self) -> str:
-        """The name of the function, which is that of the operation."""
-        return self.function.__name__
+    def __call__(self, read: View) -> View:
+        """Serve the pages of a function; its name is that of the operation."""
+        _routes[self.path] = self, read
+        return read
 
 
-_routes: dict[str, PagedRoute] = {}
-
-
-def paged(path: str, **described: Any) -> Callable[[View], View]:
-    """Serve a function's pages at a path such as `/feeds/{name}`; `described` are the other fields of `PagedRoute`."""
-
-    def register(function: View) -> View:
-        _routes[path] = PagedRoute(path, function, **described)
-        return function
-
-    return register
+_routes: dict[str, tuple[PagedRoute, View]] = {}
 
 
 def paged_paths() -> list[str]:
@@ -87,6 +77,6 @@ def paged_paths() -> list[str]:
     return [path for path in _routes if "{" not in path]
 
 
-def paged_routes() -> list[PagedRoute]:
-    """Return every route of the loaded tasks."""
+def paged_routes() -> list[tuple[PagedRoute, View]]:
+    """Return every route of the loaded tasks, with its function."""
     return list(_routes.values())

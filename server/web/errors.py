@@ -157,6 +157,11 @@ class Problem(CoatcheckError):
         }
 
 
+def invalid(message: str, *loc: str) -> Problem:
+    """Build the problem of one value in the request; `loc` is its place, such as `query` and its name."""
+    return Problem("invalid-input", f"Invalid value for {loc[-1]}.", errors=[{"loc": list(loc), "msg": message}])
+
+
 def _bounded(extra: Mapping[str, Any], max_places: int) -> dict[str, Any]:
     """Name the first places of a wrong input, and say how many more there are."""
     errors = extra.get("errors", ())

@@ -23,7 +23,7 @@ from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.web.current import unwrapped
-from server.web.errors import Problem
+from server.web.errors import invalid
 
 MAX_WAIT = 25  # maximum seconds to wait: below the 30 after which a PaaS's router gives up
 
@@ -172,8 +172,7 @@ def read_wait() -> int:
         match = _PREFERRED.search(request.headers.get("Prefer", ""))
         text = match[1] if match else "0"
     elif not re.fullmatch("[0-9]+", text):
-        errors = [{"loc": ["query", "wait"], "msg": "Input should be a whole number of seconds"}]
-        raise Problem("invalid-input", "Invalid value for wait.", errors=errors)
+        raise invalid("Input should be a whole number of seconds", "query", "wait")
     return MAX_WAIT if len(text) > 9 else min(int(text), MAX_WAIT)
 
 

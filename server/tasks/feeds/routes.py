@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.sdk.pages import Listing, PageRequest, paged
+from server.sdk.pages import Listing, PagedRoute, PageRequest
 from server.tasks.feeds.errors import UnknownFeed
 from server.tasks.feeds.settings import FeedSettings
 
@@ -66,7 +66,7 @@ _OWNER: dict[str, Any] = {
 }
 
 
-@paged(
+@PagedRoute(
     "/feeds",
     tag="feeds",
     summary="The caller's feeds, by name",
@@ -84,7 +84,7 @@ def list_feeds(asked: PageRequest) -> Listing:
     return Listing({"feeds": [_entry(each, asked.prefix) for each in page.entries]}, page.end)
 
 
-@paged(
+@PagedRoute(
     "/feeds/{name}",
     tag="feeds",
     summary="A feed and its rows, by key",

@@ -21,7 +21,7 @@ def _header(name: str, description: str, example: str, schema: Schema = _STRING)
     return {"name": name, "in": "header", "description": description, "schema": schema, "example": example}
 
 
-def _query(name: str, description: str, schema: Schema = _STRING) -> dict[str, Any]:
+def in_query(name: str, description: str, schema: Schema = _STRING) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
@@ -48,22 +48,22 @@ def _options() -> dict[str, Any]:
     for schema in fields.values():
         # Generated clients send a default, and an option that is sent is not the same as one that is left out.
         schema.pop("default", None)
-    return {name: _query(name, _OPTIONS.get(name, ""), without_null(schema)) for name, schema in fields.items()}
+    return {name: in_query(name, _OPTIONS.get(name, ""), without_null(schema)) for name, schema in fields.items()}
 
 
-_MOMENT: Schema = {"type": "string", "format": "date-time"}
+TIME: Schema = {"type": "string", "format": "date-time"}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]{1,9}[smh]?$"}
-_FLAG: Schema = {"type": "boolean"}
+FLAG: Schema = {"type": "boolean"}
 _STATUSES: Schema = {"type": "string", "pattern": "^({0})?(,({0}))*$".format("|".join(Status))}
 
 _FILTERS = {
-    "filter.status": _query("status", "Statuses, separated by commas.", _STATUSES) | {"example": "queued,running"},
-    "filter.task": _query("task", "Task types, separated by commas."),
-    "filter.owner": _query("owner", "Owners, separated by commas. For admins, who see all owners' tasks."),
-    "filter.tag": _query("tag", "Tags, separated by commas."),
-    "filter.since": _query("since", "Submitted at this time or later.", _MOMENT),
-    "filter.until": _query("until", "Submitted before this time.", _MOMENT),
-    "filter.failure": _query("failure", "A group's `id` from `/failures`: failed tasks, and those that failed once."),
+    "filter.status": in_query("status", "Statuses, separated by commas.", _STATUSES) | {"example": "queued,running"},
+    "filter.task": in_query("task", "Task types, separated by commas."),
+    "filter.owner": in_query("owner", "Owners, separated by commas. For admins, who see all owners' tasks."),
+    "filter.tag": in_query("tag", "Tags, separated by commas."),
+    "filter.since": in_query("since", "Submitted at this time or later.", TIME),
+    "filter.until": in_query("until", "Submitted before this time.", TIME),
+    "filter.failure": in_query("failure", "A group's `id` from `/failures`: failed tasks, and those that failed once."),
 }
 
 #: Names of the parameters that are options of a submit, and of those that are filters.
@@ -73,15 +73,15 @@ FILTERS: tuple[str, ...] = tuple(_FILTERS)
 PARAMETERS: dict[str, Any] = {
     **_options(),
     **_FILTERS,
-    "again": _query("again", "Whether a task that has been retried already is retried again.", _FLAG),
-    "copy": _query("copy", "`true` makes a task that is not a retry, also from an unfinished task.", _FLAG),
-    "dry_run": _query("dry_run", "`true` says how many tasks match, with a sample, and changes nothing.", _FLAG),
-    "wait": _query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
+    "again": in_query("again", "Whether a task that has been retried already is retried again.", FLAG),
+    "copy": in_query("copy", "`true` makes a task that is not a retry, also from an unfinished task.", FLAG),
+    "dry_run": in_query("dry_run", "`true` says how many tasks match, with a sample, and changes nothing.", FLAG),
+    "wait": in_query("wait", "Seconds to hold the answer, 25 at most.", {"type": "integer", "minimum": 0}),
     "Prefer": _header("Prefer", "`wait=N` is the header form of `wait` (RFC 7240).", "wait=10"),
     "Last-Event-ID": _header("Last-Event-ID", "The id of the last received event; later ones are sent.", "3.done"),
-    "after": _query("after", "The number of the last item received.", {"type": "integer", "minimum": 0}),
-    "limit": _query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500}),
-    "cursor": _query("cursor", "The start of the page, from `next` of the previous page."),
+    "after": in_query("after", "The number of the last item received.", {"type": "integer", "minimum": 0}),
+    "limit": in_query("limit", "Tasks on a page.", {"type": "integer", "minimum": 1, "maximum": 500}),
+    "cursor": in_query("cursor", "The start of the page, from `next` of the previous page."),
     "batch_id": _path("batch_id", "The id from `POST /batches`.", _TASK_ID),
     "Cancel-After": _header("Cancel-After", "As `cancel_after`: `90`, `90s`, `5m` or `1h`.", "5m", _DURATION),
     "traceparent": _header(
@@ -95,9 +95,10 @@ PARAMETERS: dict[str, Any] = {
         '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
         {"type": "string", "minLength": 1, "maxLength": 255},
     ),
-    "read_queue": _query("queue", "The name of a queue that a worker must read."),
+    "read_queue": in_query("queue", "The name of a queue that a worker must read."),
     "queue": _path("name", "The name of a queue.", "default"),
     "task_id": _path("task_id", "The id from the submit.", _TASK_ID) | {"schema": {"type": "string", "format": "uuid"}},
+    "schedule": _path("name", "At most 64 letters, digits and `_ . -`.", "nightly-report"),
     "task_type": _path("name", "The name of a task type.", "thumbnail"),
     "file": _path("name", "A file's `name` in the result.", "thumbnail.webp"),
     "worker": _path("name", "A worker's `name`.", "celery@host.3f9d2c5a"),

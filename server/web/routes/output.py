@@ -11,7 +11,7 @@ from server.store.record import Record, Status
 from server.store.tasks import Output
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import invalid
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
 from server.web.openapi.answers import OF_TASK, found
 from server.web.openapi.route import Api
@@ -67,8 +67,7 @@ def get_output(task_id: str) -> Response:
 def _after() -> int:
     text = request.args.get("after", "0")
     if not re.fullmatch("[0-9]{1,15}", text):
-        errors = [{"loc": ["query", "after"], "msg": "Input should be the number of an item"}]
-        raise Problem("invalid-input", "Invalid value for after.", errors=errors)
+        raise invalid("Input should be the number of an item", "query", "after")
     return int(text)
 
 

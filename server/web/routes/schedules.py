@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import pydantic_core
 from flask import Response, g, request
@@ -19,12 +18,13 @@ from server.web.addresses import prefix
 from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import Problem, invalid
 from server.web.middleware import caller
 from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS, found, json_of, status_with
+from server.web.openapi.parts import FLAG, in_query
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import accepted, json_answer
-from server.web.routes.many.task_list import invalid_query, page_limit
+from server.web.routes.query import link_to, next_page, page_cursor, page_limit
 from server.web.routes.schedule_objects import (
     OPTIONS,
     ScheduleChanges,
@@ -42,21 +42,10 @@ FILTERS = ("task", "owner", "enabled")  # filters of the list
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _EXAMPLE = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "30 6 * * MON-FRI", "timezone": "Europe/Berlin"}
-_NAME_PARAMETER: dict[str, Any] = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "At most 64 letters, digits and `_ . -`.",
-    "schema": {"type": "string"},
-    "example": "nightly-report",
-}
-_FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
-    {"name": name, "in": "query", "description": description, "schema": schema}
-    for name, description, schema in (
-        ("task", "Only schedules of this task type.", {"type": "string"}),
-        ("owner", "Only schedules of this owner, for admins.", {"type": "string"}),
-        ("enabled", "Only schedules that run, or only paused ones.", {"type": "boolean"}),
-    )
+_FILTER_PARAMETERS = (
+    in_query("task", "Only schedules of this task type."),
+    in_query("owner", "Only schedules of this owner, for admins."),
+    in_query("enabled", "Only schedules that run, or only paused ones.", FLAG),
 )
 _SHOWN = json_of(ScheduleObject)
 
@@ -69,7 +58,7 @@ _SHOWN = json_of(ScheduleObject)
     access=Access.SUBMIT,
     description="Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. "
     "When clocks change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
-    inline=(_NAME_PARAMETER,),
+    parameters=("schedule",),
     body={"required": True, "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}}},
     problems=(
         *("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
@@ -80,7 +69,7 @@ def put_schedule(name: str) -> Response:
     """Create a schedule, or replace the one with this name."""
     who = caller()
     if not _NAME.fullmatch(name):
-        raise _invalid(["path", "name"], "Input should be at most 64 letters, digits and _ . -")
+        raise invalid("Input should be at most 64 letters, digits and _ . -", "path", "name")
     body = read_json()
     try:
         given = ScheduleRequest.model_validate_json(body)
@@ -97,7 +86,7 @@ def put_schedule(name: str) -> Response:
     Answer(200, "Changed.", _SHOWN, CACHED),
     access=Access.SUBMIT,
     description="Fields that are left out stay as they are; null sets one to its default. The owner stays.",
-    inline=(_NAME_PARAMETER,),
+    parameters=("schedule",),
     body={
         "required": True,
         "content": {"application/json": {"schema": ScheduleChanges, "example": {"enabled": False}}},
@@ -132,9 +121,9 @@ class _Changes(RootModel[dict[str, Any]]):
 def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None) -> bool:
     """Store a schedule, in place of the one before; True if it is new. Raises the problem `invalid-input`."""
     if (given.every is None) == (given.cron is None):
-        raise _invalid(["every"], "Input should have either every or cron")
+        raise invalid("Input should have either every or cron", "every")
     if given.start_at and given.end_at and given.start_at > given.end_at:
-        raise _invalid(["end_at"], "Input should be a time after start_at")
+        raise invalid("Input should be a time after start_at", "end_at")
     now = store().schedules.now_ms()
     schedule = Schedule(
         name=name,
@@ -162,14 +151,10 @@ def _check_input(schedule: Schedule) -> None:
     try:
         schedule.validated(store().settings.allow_private_addresses)
     except UnknownTaskType as error:
-        raise _invalid(["task"], error.detail) from None
+        raise invalid(error.detail, "task") from None
     except InvalidInput as error:
         errors = [{**each, "loc": ["input", *each["loc"]]} for each in error.extra["errors"]]
         raise Problem("invalid-input", error.detail, errors=errors) from None
-
-
-def _invalid(loc: list[str], message: str) -> Problem:
-    return Problem("invalid-input", f"Invalid value for {loc[-1]}.", errors=[{"loc": loc, "msg": message}])
 
 
 @route.get(
@@ -183,28 +168,17 @@ def _invalid(loc: list[str], message: str) -> Problem:
 )
 def list_schedules() -> Response:
     """A page of the caller's schedules that match, by name. An admin sees everyone's."""
-    page, cursor = schedule_page(caller(), _asked_cursor(), page_limit(), _asked_filter())
-    following = None
-    if cursor:
-        given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
-        following = f"/schedules?{urlencode([*given, ('cursor', cursor)])}"
+    page, cursor = schedule_page(caller(), page_cursor(_NAME), page_limit(), _asked_filter())
+    following = next_page("/schedules", cursor, *FILTERS)
     body = {"schedules": page, "next": following and prefix() + following}
-    headers = {"Link": f'<{following}>; rel="next"'} if following else None
-    return json_answer(ScheduleList.model_validate(body), headers=headers)
-
-
-def _asked_cursor() -> str | None:
-    text = request.args.get("cursor")
-    if text is not None and not _NAME.fullmatch(text):
-        raise invalid_query("cursor", "Input should be the cursor of a previous page")
-    return text
+    return json_answer(ScheduleList.model_validate(body), headers=link_to(following))
 
 
 def _asked_filter() -> Callable[[Schedule], bool]:
     """Whether a schedule matches the query. Raises the problem `invalid-input`."""
     task, owner, enabled = (request.args.get(name) for name in FILTERS)
     if enabled not in (None, "true", "false"):
-        raise invalid_query("enabled", "Input should be true or false")
+        raise invalid("Input should be true or false", "query", "enabled")
     return lambda one: (
         (task is None or one.task == task)
         and (owner is None or one.owner == owner)
@@ -216,7 +190,7 @@ def _asked_filter() -> Callable[[Schedule], bool]:
     "/schedules/<name>",
     "A schedule, its next five times and its last runs",
     found(ScheduleObject, "The schedule."),
-    inline=(_NAME_PARAMETER,),
+    parameters=("schedule",),
     problems=("unknown-schedule",),
 )
 def get_schedule(name: str) -> Response:
@@ -229,7 +203,7 @@ def get_schedule(name: str) -> Response:
     "Delete a schedule; its tasks are kept",
     Answer(204, "It is deleted."),
     access=Access.SUBMIT,
-    inline=(_NAME_PARAMETER,),
+    parameters=("schedule",),
     problems=("unknown-schedule",),
 )
 def delete_schedule(name: str) -> Response:
@@ -248,8 +222,7 @@ def delete_schedule(name: str) -> Response:
     ),
     access=Access.SUBMIT,
     description="Also possible if it is paused.",
-    parameters=("Idempotency-Key",),
-    inline=(_NAME_PARAMETER,),
+    parameters=("schedule", "Idempotency-Key"),
     problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
 )
 def run_schedule(name: str) -> Response:

@@ -4,25 +4,26 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from urllib.parse import quote, urlencode
+from functools import wraps
+from urllib.parse import quote
 
 from flask import Response, request
 
-from server.sdk.pages import Listing, PagedRoute, PageRequest, paged_routes
+from server.sdk.pages import Listing, PagedRoute, PageRequest, View, paged_routes
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
 from server.web.openapi.answers import found
 from server.web.openapi.route import Api
 from server.web.responses import json_answer
-from server.web.routes.many.task_list import invalid_query, page_limit
+from server.web.routes.query import link_to, next_page, page_limit, wrong_cursor
 
 
 def api() -> Api:
     """The routes of all tasks that are loaded."""
     made = Api("task_pages", __name__)
-    for each in paged_routes():
-        described = made.get(
+    for each, read in paged_routes():
+        serve = made.get(
             each.path.replace("{", "<").replace("}", ">"),
             each.summary,
             found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
@@ -32,35 +33,29 @@ def api() -> Api:
             inline=each.parameters,
             problems=("invalid-input", *each.problems),
         )
-        described(_view(each))
+        serve(_view(each, read))
     return made
 
 
-def _view(route: PagedRoute) -> Callable[..., Response]:
+def _view(route: PagedRoute, read: View) -> Callable[..., Response]:
+    @wraps(read)  # its name is the operation's id
     def view(**path: str) -> Response:
-        return _answer(route, path)
+        who, cursor = caller(), _cursor(route.place)
+        page = read(
+            PageRequest(store().settings, who.owner, who.is_admin, path, request.args, page_limit(), cursor, prefix())
+        )
+        return _answer(route, route.path.format_map({name: quote(text, safe="") for name, text in path.items()}), page)
 
-    view.__name__ = route.operation_id  # Flask's name of the endpoint
     return view
 
 
-def _answer(route: PagedRoute, path: dict[str, str]) -> Response:
-    who = caller()
-    asked = PageRequest(
-        store().settings, who.owner, who.is_admin, path, request.args, page_limit(), _cursor(route.place), prefix()
-    )
-    return _paged(route.path.format_map({name: quote(text, safe="") for name, text in path.items()}), route, asked)
-
-
-def _paged(path: str, route: PagedRoute, asked: PageRequest) -> Response:
-    page: Listing = route.function(asked)
-    known = ["limit", *(str(each["name"]) for each in route.parameters if each["in"] == "query")]
-    query = {name: request.args[name] for name in known if name in request.args}
-    following = f"{path}?{urlencode(query | {'cursor': _sealed(page.end)})}" if page.end else None
+def _answer(route: PagedRoute, path: str, page: Listing) -> Response:
+    names = [str(each["name"]) for each in route.parameters if each["in"] == "query"]
+    following = next_page(path, _sealed(page.end) if page.end else None, *names)
     text = json.dumps({**page.body, "next": following and prefix() + following}, ensure_ascii=False)
     if page.raw_name:
         text = f'{text[:-1]}, "{page.raw_name}": [{",".join(page.raw)}]}}'
-    return json_answer(text.encode(), headers={"Link": f'<{following}>; rel="next"'} if following else None)
+    return json_answer(text.encode(), headers=link_to(following))
 
 
 def _sealed(place: object) -> str:
@@ -81,5 +76,5 @@ def _cursor(width: int) -> tuple[str, ...] | None:
     except (ValueError, binascii.Error, RecursionError):
         place = None
     if not isinstance(place, list) or [type(part) for part in place] != [str] * width or not _is_text(place):
-        raise invalid_query("cursor", "Input should be the cursor of a previous page")
+        raise wrong_cursor()
     return tuple(place)

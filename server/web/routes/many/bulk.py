@@ -20,7 +20,8 @@ from server.web.openapi import parts
 from server.web.openapi.answers import OF_STORING, found
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
-from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter, asked_words, next_page
+from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
+from server.web.routes.query import asked_words, next_page
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
 route = Api("bulk", __name__, "many")
@@ -131,8 +132,9 @@ def _bulk(
     if len(pairs) < len(records):
         cursor = records[len(pairs) - 1].id
     g.audit_count = done = sum(isinstance(each, str) for _, each in pairs)
-    following = cursor and prefix() + next_page(request.path, cursor, "again")
-    body = {word: done, "refused": refusals(pairs), "more": following is not None, "next": following}
+    following = next_page(request.path, cursor, *FILTERS, "again")
+    address = following and prefix() + following
+    body = {word: done, "refused": refusals(pairs), "more": address is not None, "next": address}
     return json_answer(answer.model_validate(body))
 
 

@@ -1,8 +1,6 @@
 """The audit: who canceled, retried, deleted, made or revoked what, when, and by which request. For admins only."""
 
 from dataclasses import asdict
-from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 from pydantic import Field
@@ -13,25 +11,22 @@ from server.web.addresses import prefix
 from server.web.audited import ACTIONS
 from server.web.current import store
 from server.web.openapi.answers import found
-from server.web.openapi.components import Schema
+from server.web.openapi.parts import TIME, in_query
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
-from server.web.routes.many.task_list import invalid_query, moment_of, page_limit
+from server.web.routes.query import link_to, moment_of, next_page, page_cursor, page_limit
 from server.web.schemas import MOMENT, WireObject
 
 route = Api("audit", __name__, "server")
-FILTERS = ("action", "by", "target", "since", "until")  # filters of the audit
-_MOMENT: Schema = {"type": "string", "format": "date-time"}
-_FILTER_PARAMETERS: tuple[dict[str, Any], ...] = tuple(
-    {"name": name, "in": "query", "description": description, "schema": schema}
-    for name, description, schema in (
-        ("action", "Actions, separated by commas.", {"type": "string"}),
-        ("by", "Who did it: owners, separated by commas.", {"type": "string"}),
-        ("target", "The id or name of what was acted on.", {"type": "string"}),
-        ("since", "At this time or later.", _MOMENT),
-        ("until", "Before this time.", _MOMENT),
-    )
+
+_FILTER_PARAMETERS = (
+    in_query("action", "Actions, separated by commas."),
+    in_query("by", "Who did it: owners, separated by commas."),
+    in_query("target", "The id or name of what was acted on."),
+    in_query("since", "At this time or later.", TIME),
+    in_query("until", "Before this time.", TIME),
 )
+FILTERS: tuple[str, ...] = tuple(each["name"] for each in _FILTER_PARAMETERS)  # filters of the audit
 
 
 class AuditObject(WireObject):
@@ -67,19 +62,14 @@ class AuditList(WireObject):
 )
 def list_audit() -> Response:
     entries, cursor = asked_entries()
-    following = None
-    if cursor is not None:
-        given = [(name, request.args[name]) for name in (*FILTERS, "limit") if name in request.args]
-        following = f"/audit?{urlencode([*given, ('cursor', cursor)])}"
+    following = next_page("/audit", cursor, *FILTERS)
     body = AuditList(entries=[_shown(each) for each in entries], next=following and prefix() + following)
-    return json_answer(body, headers={"Link": f'<{following}>; rel="next"'} if following else None)
+    return json_answer(body, headers=link_to(following))
 
 
 def asked_entries() -> tuple[list[AuditEntry], str | None]:
     """Read the page that the query requests, and the cursor of the next one. Raises the problem `invalid-input`."""
-    cursor = request.args.get("cursor")
-    if cursor is not None and not ENTRY_ID.fullmatch(cursor):
-        raise invalid_query("cursor", "Input should be the cursor of a previous page")
+    cursor = page_cursor(ENTRY_ID)
     actions, people = ([word for word in request.args.get(name, "").split(",") if word] for name in ("action", "by"))
     target = request.args.get("target", "")
 

@@ -15,7 +15,7 @@ from server.web.middleware import caller
 from server.web.openapi.answers import OF_TASK, found
 from server.web.openapi.route import Access, Api
 from server.web.responses import json_answer
-from server.web.routes.many.task_list import moment_of
+from server.web.routes.query import moment_of
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
