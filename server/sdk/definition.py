@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic_core
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -24,6 +24,8 @@ from server.sdk.uploads import InputContext
 from server.store.blobs.base import BlobStore
 from server.store.leases import FREE, Throttle
 from server.store.record import PRIORITIES, UNIQUE, limit_scope, unique_key
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_BACKOFF = 600.0  # the longest wait between two attempts, in seconds
@@ -281,6 +283,14 @@ def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> Invalid
     names = sorted({".".join(map(str, each["loc"])) for each in errors[:_MAX_NAMED] if each["loc"]})
     where = ", ".join(names) + (f" and {len(errors) - _MAX_NAMED} more" if len(errors) > _MAX_NAMED else "")
     return InvalidInput(f"Invalid value for {where}." if names else f"{errors[0]['msg']}.", errors=errors)
+
+
+def read_body(model: type[Model], body: bytes) -> Model:
+    """Read the JSON of a request's body, or raise the refusal of `validate_json`."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise refusal(error, body) from None
 
 
 def _place(item: Any, given: Any) -> list[str | int]:

@@ -15,7 +15,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 import pydantic_core
@@ -31,8 +31,8 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_TASK
-from server.web.openapi.route import Answer, Api, Media
+from server.web.openapi.answers import OF_TASK, STREAM, stream_of
+from server.web.openapi.route import Api
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
@@ -55,15 +55,11 @@ class TaskEvent(WireObject):
     retry: int = Field(default_factory=int, description="Milliseconds before a reconnect.")
 
 
-_EVENTS: Mapping[str, Media] = {"text/event-stream": TaskEvent}
-
-
 @route.get(
     "/tasks/<task_id>/events",
     "The events of a task",
-    Answer(200, "Events `status`, `progress`, `log`, `output`, and finally `done`.", _EVENTS, ("Cache-Control",)),
-    Answer(204, "The client has already received `done`."),
-    description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
+    *stream_of(TaskEvent, "Events `status`, `progress`, `log`, `output`, and finally `done`."),
+    description=STREAM,
     parameters=("Last-Event-ID",),
     problems=OF_TASK,
 )

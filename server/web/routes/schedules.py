@@ -7,9 +7,9 @@ from typing import Any
 
 import pydantic_core
 from flask import Response, g, request
-from pydantic import RootModel, ValidationError
+from pydantic import RootModel
 
-from server.sdk.definition import refusal
+from server.sdk.definition import read_body
 from server.sdk.errors import InvalidInput, UnknownTaskType
 from server.services.schedules import Schedule, put, run_now, with_secrets
 from server.store.errors import ScheduleNameTaken
@@ -20,7 +20,7 @@ from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem, invalid
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS, found, json_of, status_with
+from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS, found, json_body, json_of, status_with
 from server.web.openapi.parts import FLAG, in_query
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import accepted, json_answer
@@ -59,7 +59,7 @@ _SHOWN = json_of(ScheduleObject)
     description="Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. "
     "When clocks change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
     parameters=("schedule",),
-    body={"required": True, "content": {"application/json": {"schema": ScheduleRequest, "example": _EXAMPLE}}},
+    body=json_body(ScheduleRequest, _EXAMPLE),
     problems=(
         *("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
         *("schedule-name-taken", "too-many-schedules"),
@@ -70,11 +70,7 @@ def put_schedule(name: str) -> Response:
     who = caller()
     if not _NAME.fullmatch(name):
         raise invalid("Input should be at most 64 letters, digits and _ . -", "path", "name")
-    body = read_json()
-    try:
-        given = ScheduleRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise refusal(error, body) from None
+    given = read_body(ScheduleRequest, read_json())
     before = stored(name)
     is_new = _keep(name, who.owner, given, before[0] if before else None)
     return json_answer(_answer(name), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
@@ -87,35 +83,19 @@ def put_schedule(name: str) -> Response:
     access=Access.SUBMIT,
     description="Fields that are left out stay as they are; null sets one to its default. The owner stays.",
     parameters=("schedule",),
-    body={
-        "required": True,
-        "content": {"application/json": {"schema": ScheduleChanges, "example": {"enabled": False}}},
-    },
+    body=json_body(ScheduleChanges, {"enabled": False}),
     problems=("malformed-body", "too-large", "unsupported-media-type", "unknown-schedule", "invalid-input"),
 )
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule; null sets a field to its default. The owner stays."""
     before, _ = _find(name)
-    body = read_json()
-    try:
-        changes = _Changes.model_validate_json(body).root
-    except ValidationError as error:
-        raise refusal(error, body) from None
+    changes = read_body(RootModel[dict[str, Any]], read_json()).root
     for one, other in (("every", "cron"), ("cron", "every")):
         if changes.get(one) is not None:
             changes.setdefault(other, None)
     merged = {key: value for key, value in (fields(before) | changes).items() if value is not None}
-    whole = pydantic_core.to_json(merged)
-    try:
-        given = ScheduleRequest.model_validate_json(whole)
-    except ValidationError as error:
-        raise refusal(error, whole) from None
-    _keep(name, before.owner, given, before)
+    _keep(name, before.owner, read_body(ScheduleRequest, pydantic_core.to_json(merged)), before)
     return json_answer(_answer(name))
-
-
-class _Changes(RootModel[dict[str, Any]]):
-    """The body of a PATCH: a JSON object."""
 
 
 def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None) -> bool:

@@ -4,9 +4,9 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Response, g, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from server.sdk.definition import refusal
+from server.sdk.definition import read_body
 from server.sdk.registry import definition, is_registered
 from server.services.retry import retry
 from server.services.status import failure_object
@@ -22,7 +22,7 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import OF_KEY, OF_STORING, OF_TASK, TICKET_HEADERS, json_of, status_with
+from server.web.openapi.answers import OF_KEY, OF_STORING, OF_TASK, TICKET_HEADERS, json_body, json_of, status_with
 from server.web.openapi.components import reference
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
@@ -161,10 +161,7 @@ def cancel_task(task_id: str) -> Response:
     "(see `retried_as`) is only retried with `again=true`. With `copy=true` the task may be unfinished, and neither "
     "names the other.",
     parameters=("again", "copy", "Idempotency-Key"),
-    body={
-        "required": False,
-        "content": {"application/json": {"schema": RetryRequest, "example": {"input": {"width": 640}}}},
-    },
+    body=json_body(RetryRequest, {"input": {"width": 640}}, required=False),
     problems=(
         *("malformed-body", "bad-request", "unsupported-media-type", *OF_TASK, "task-not-done", "already-retried"),
         "expired-input",
@@ -173,13 +170,9 @@ def cancel_task(task_id: str) -> Response:
 )
 def retry_task(task_id: str) -> Response:
     """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
-    who = caller()
     body, again, copy = read_json(), asked_flag("again"), asked_flag("copy")
-    try:
-        changes = RetryRequest.model_validate_json(body).input
-    except ValidationError as error:
-        raise refusal(error, body) from None
-    options: dict[str, Any] = {"key": read_key(who), "again": again, "copy": copy, "trace": g.trace}
+    changes = read_body(RetryRequest, body).input
+    options: dict[str, Any] = {"key": read_key(caller()), "again": again, "copy": copy, "trace": g.trace}
     accepted_retry = retry(store(), find(task_id), g.request_id, changes, **options)
     g.audit_count = int(not accepted_retry.replayed)
     return accepted(accepted_retry)

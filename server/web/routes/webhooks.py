@@ -1,6 +1,6 @@
 """The deliveries of the webhook of a task or a batch, and the secret that signs webhooks."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from flask import Response
 from pydantic import Field
@@ -95,7 +95,7 @@ _SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
 )
 def get_webhook(task_id: str) -> Response:
     """List the attempts to deliver a task's webhook, and when the next one is due."""
-    return json_answer(_delivery(_with_webhook(task_id)))
+    return json_answer(_delivery(find(task_id)))
 
 
 @route.post(
@@ -108,10 +108,8 @@ def get_webhook(task_id: str) -> Response:
 )
 def send_webhook(task_id: str) -> Response:
     """Make the webhook of an ended task due now."""
-    record = _with_webhook(task_id)
-    if not store().webhooks.send_again(task_id):
-        raise Problem("task-not-done", f"The task is {record.status}.")
-    return json_answer(_delivery(record), 202)
+    record = find(task_id)
+    return _send_again(record, f"The task is {record.status}.")
 
 
 @route.get(
@@ -123,7 +121,7 @@ def send_webhook(task_id: str) -> Response:
 )
 def get_batch_webhook(batch_id: str) -> Response:
     """List the attempts to deliver a batch's webhook, and when the next one is due."""
-    return json_answer(_batch_delivery(_batch_with_webhook(batch_id)))
+    return json_answer(_delivery(find_batch(batch_id)))
 
 
 @route.post(
@@ -136,10 +134,7 @@ def get_batch_webhook(batch_id: str) -> Response:
 )
 def send_batch_webhook(batch_id: str) -> Response:
     """Make the webhook of an ended batch due now."""
-    batch = _batch_with_webhook(batch_id)
-    if not store().webhooks.send_again(batch_id):
-        raise Problem("task-not-done", "The batch has tasks that have not ended.")
-    return json_answer(_batch_delivery(batch), 202)
+    return _send_again(find_batch(batch_id), "The batch has tasks that have not ended.")
 
 
 @route.get(
@@ -155,11 +150,11 @@ def list_webhook_receivers() -> Response:
 
 
 def _receiver(found_one: Receiver) -> WebhookReceiver:
-    last, sample = found_one.last, found_one.webhooks[-1]
+    sample = found_one.webhooks[-1]
     return WebhookReceiver(
         host=found_one.host,
         pending=len(found_one.webhooks),
-        last_try=WebhookTry(at=timestamp(last.at), status=last.status, reason=last.reason, ms=last.ms),
+        last_try=_try(found_one.last),
         next_try_at=timestamp(found_one.next_ms),
         sample=sample.id,
         href=f"{prefix()}{sample.path}/webhook",
@@ -198,41 +193,33 @@ def _secret(owner: str, secret: str) -> Response:
     return json_answer(body, headers={"Cache-Control": "no-store"})
 
 
-def _with_webhook(task_id: str) -> Record:
-    """Find a task of the caller that was submitted with a webhook."""
-    record = find(task_id)
-    if not record.webhook:
-        raise Problem("not-found", "This task was submitted without a webhook.")
-    return record
+def _send_again(of: Record | Batch, unfinished: str) -> Response:
+    _check_webhook(of)
+    if not store().webhooks.send_again(of.id):
+        raise Problem("task-not-done", unfinished)
+    return json_answer(_delivery(of), 202)
 
 
-def _batch_with_webhook(batch_id: str) -> Batch:
-    """Find a batch that was submitted with a webhook.
-
-    Raises:
-        Problem: as `find_batch`; `not-found` for a batch without a webhook.
-    """
-    batch = find_batch(batch_id)
-    if not batch.webhook:
-        raise Problem("not-found", "This batch was submitted without a webhook.")
-    return batch
+def _check_webhook(of: Record | Batch) -> None:
+    if not of.webhook:
+        noun = "task" if isinstance(of, Record) else "batch"
+        raise Problem("not-found", f"This {noun} was submitted without a webhook.")
 
 
-def _delivery(record: Record) -> WebhookDelivery:
-    return WebhookDelivery(task_id=record.id, **_state(record.id, record.webhook, done=record.status.done))
+def _delivery(of: Record | Batch) -> WebhookDelivery | BatchWebhookDelivery:
+    """Describe the webhook of a task or a batch. Raises the problem `not-found` if it was submitted without one."""
+    _check_webhook(of)
+    made, next_ms = store().webhooks.attempts(of.id), store().webhooks.next_ms(of.id)
+    done = of.status.done if isinstance(of, Record) else of.finished_ms is not None
+    status, tries = _status(made, next_ms, done=done), [_try(each) for each in made]
+    fields = {"url": of.webhook, "status": status, "next_try_at": timestamp(next_ms), "tries": tries}
+    if isinstance(of, Record):
+        return WebhookDelivery(task_id=of.id, **fields)
+    return BatchWebhookDelivery(batch_id=of.id, **fields)
 
 
-def _batch_delivery(batch: Batch) -> BatchWebhookDelivery:
-    return BatchWebhookDelivery(
-        batch_id=batch.id, **_state(batch.id, batch.webhook, done=batch.finished_ms is not None)
-    )
-
-
-def _state(some_id: str, url: str, *, done: bool) -> dict[str, Any]:
-    """The fields that the webhooks of tasks and batches have."""
-    made, next_ms = store().webhooks.attempts(some_id), store().webhooks.next_ms(some_id)
-    tries = [WebhookTry(at=timestamp(each.at), status=each.status, reason=each.reason, ms=each.ms) for each in made]
-    return {"url": url, "status": _status(made, next_ms, done=done), "next_try_at": timestamp(next_ms), "tries": tries}
+def _try(made: DeliveryAttempt) -> WebhookTry:
+    return WebhookTry(at=timestamp(made.at), status=made.status, reason=made.reason, ms=made.ms)
 
 
 def _status(made: list[DeliveryAttempt], next_ms: int | None, *, done: bool) -> DeliveryStatus:

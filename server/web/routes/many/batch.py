@@ -24,7 +24,7 @@ from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_STORING, found
+from server.web.openapi.answers import OF_STORING, STREAM, found, stream_of
 from server.web.openapi.route import Access, Answer, Api, Media
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
@@ -82,7 +82,6 @@ class BatchRetried(WireObject):
     more: bool = Field(description="There was no room for all; repeat the call later.")
 
 
-_EVENTS: Mapping[str, Media] = {"text/event-stream": BatchEvent}
 _LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
 
 
@@ -125,9 +124,8 @@ def find_batch(batch_id: str) -> Batch:
 @route.get(
     "/batches/<batch_id>/events",
     "The counts of a batch as they change",
-    Answer(200, "Events `counts`, and finally `done`.", _EVENTS, ("Cache-Control",)),
-    Answer(204, "The client has already received `done`."),
-    description="Server-sent events, with a comment as heartbeat after 15 seconds without an event.",
+    *stream_of(BatchEvent, "Events `counts`, and finally `done`."),
+    description=STREAM,
     parameters=("Last-Event-ID",),
     problems=OF_BATCH,
 )

@@ -35,10 +35,13 @@ from server.web.schemas import ProblemObject, StatusLinks, WireObject
 route = Api("batches", __name__, "many")
 
 
+MAX_ITEMS = 1_000
+
+
 class BatchItem(BaseModel):
     """One submit of a batch."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     task: str
     input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
     options: dict[str, Any] = Field(default_factory=dict, description="As in a submit's query: `priority`, `tag`, …")
@@ -48,7 +51,7 @@ class BatchRequest(BaseModel):
     """Up to 1,000 submits."""
 
     model_config = ConfigDict(extra="forbid")
-    items: list[BatchItem] = Field(min_length=1, max_length=1000)
+    items: list[BatchItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
 class BatchTask(WireObject):
@@ -75,17 +78,7 @@ class BatchTicket(WireObject):
     links: BatchLinks
 
 
-MAX_ITEMS = 1_000
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")  # media types of NDJSON
-
-
-class Item(BaseModel):
-    """One submit of a batch. `options` are those of a submit's query."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    task: str
-    input: dict[str, Any] = Field(default_factory=dict)  # pydantic copies a default deeply
-    options: dict[str, Any] = Field(default_factory=dict)
 
 
 Prepared = tuple[Submission, NewTask] | Problem  # an item that is ready to be stored, or its problem
@@ -193,7 +186,7 @@ def _prepare(at: Store, who: Caller, item: Any, request_id: str, trace: Trace) -
     try:
         if isinstance(item, Problem):
             return item
-        given = Item.model_validate(item)
+        given = BatchItem.model_validate(item)
         made = definition(given.task)
         options = nested_options(given.options, NESTED) if given.options else None
         submission = Submission(at, made, who.owner, request_id, options, trace=trace)
@@ -236,13 +229,9 @@ def _line(answer: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
     if isinstance(answer, dict):
         return answer
     if isinstance(answer, Problem):
-        return _refusal(answer, base)
+        return {"problem": problem_of_item(answer, base)}
     status = first_status(answer, now_ms)
     return {"task_id": answer.id, "links": links(answer.id, base), "task": answer.task_type, "status": status}
-
-
-def _refusal(problem: Problem, base: str) -> Line:
-    return {"problem": problem_of_item(problem, base)}
 
 
 def _ticket(batch_id: str, items: list[Line], *, replayed: bool = False) -> Response:
@@ -262,6 +251,5 @@ def _replayed(batch_id: str) -> Response:
     lines: dict[int, Line] = {
         place: {"task_id": task_id, "links": links(task_id, base)} for place, task_id in batch.items.items()
     }
-    problems = problems_of(batch, base)
-    lines |= {place: {"problem": problem} for place, problem in problems.items()}
+    lines |= {place: {"problem": problem} for place, problem in problems_of(batch, base).items()}
     return _ticket(batch_id, [lines[place] for place in sorted(lines)], replayed=True)

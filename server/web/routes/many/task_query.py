@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from flask import Response, g
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from server.sdk.definition import refusal
+from server.sdk.definition import read_body
 from server.services.status import filled_status, status_template
 from server.store import Store
 from server.store.record import Record, Status
@@ -19,7 +19,7 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.middleware import caller
-from server.web.openapi.answers import found
+from server.web.openapi.answers import found, json_body
 from server.web.openapi.route import Api
 from server.web.responses import (
     MAX_RETRY_AFTER,
@@ -81,7 +81,7 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
     found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
     description="With `include`, their results. With `wait`, the answer is held until one more task has ended, or with "
     '`"until": "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.',
-    body={"required": True, "content": {"application/json": {"schema": TaskQuery, "example": _EXAMPLE}}},
+    body=json_body(TaskQuery, _EXAMPLE),
     problems=("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
@@ -89,16 +89,8 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
 def query_tasks() -> Response:
     """Answer with the status of each task; with `wait`, when one more or all of them have ended."""
     if returned() is None:
-        g.query = _asked()
+        g.query = read_body(TaskQuery, read_json())
     return long_poll(ENDS, _look, min(g.query.wait, MAX_WAIT))
-
-
-def _asked() -> TaskQuery:
-    body = read_json()
-    try:
-        return TaskQuery.model_validate_json(body)
-    except ValidationError as error:
-        raise refusal(error, body) from None
 
 
 def _look(held: ParkedRequest | None) -> tuple[Response, bool]:

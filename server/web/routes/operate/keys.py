@@ -3,15 +3,15 @@
 from typing import Annotated
 
 from flask import Response, g
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from server.sdk.definition import refusal
+from server.sdk.definition import read_body
 from server.services.status import timestamp
 from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.answers import found, json_of
+from server.web.openapi.answers import found, json_body, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, WireObject
@@ -85,19 +85,12 @@ def list_keys() -> Response:
     "Make an API key",
     Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),
     access=Access.ADMIN,
-    body={
-        "required": True,
-        "content": {"application/json": {"schema": KeyRequest, "example": {"owner": "alice", "note": "checkout"}}},
-    },
+    body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
     problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
 )
 def make_key() -> Response:
     """Make a key and show it once."""
-    body = read_json()
-    try:
-        given = KeyRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise refusal(error, body) from None
+    given = read_body(KeyRequest, read_json())
     key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit, given.weight)
     made = store().api_keys.describe(key)
     assert made is not None
