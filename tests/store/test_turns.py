@@ -191,7 +191,7 @@ def test_a_message_of_an_earlier_release_counts_a_task(store: Store) -> None:
 @pytest.mark.parametrize("priority", ["high", "normal", "low"])
 def test_a_message_that_comes_back_says_when_its_task_was_queued(priority: str, store: Store) -> None:
     submit_many(store, 1, priority=priority)
-    [queued, once, twice] = keys = [store.keys.list_of("default", priority), "once", "twice"]
+    [queued, once, twice] = keys = [getattr(store.keys, f"{priority}_list")("default"), "once", "twice"]
 
     def published(key: str) -> float:
         [message] = store.redis.lrange(key, 0, -1)
@@ -330,7 +330,9 @@ def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store
             waiting |= set() if done else {task_id}
         elif step == "release":
             release_all(store)
-        tickets = sum(store.redis.llen(store.keys.list_of("default", name)) for name in ("high", "normal", "low"))
+        tickets = sum(
+            store.redis.llen(getattr(store.keys, f"{name}_list")("default")) for name in ("high", "normal", "low")
+        )
         aside = store.redis.zcard(store.keys.throttled_in("default"))
         assert tickets + len(held) + aside == len(waiting) == store.queues.waiting(["default"])["default"]
         assert store.redis.zcard(store.keys.turns("default")) == tickets + len(held)

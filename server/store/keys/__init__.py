@@ -1,8 +1,7 @@
-"""Defines all our keys: Python calls these methods, and the scripts get the same names as a Lua table.
+"""Defines all our keys: attributes for Python, and the same names in the scripts.
 
 All begin with `KEY_PREFIX`, so that an operator can tell them from other programs' keys, in the database and in an ACL.
-The broker's keys have no prefix: Celery, kombu and their tools expect a queue's list under the queue's own name. A
-method may insert its parameters anywhere, but must not examine them: `with_keys` passes Lua expressions.
+The broker's keys have no prefix: Celery, kombu and their tools expect a queue's list under the queue's own name.
 """
 
 from server.store.keys.broker import BrokerKeys

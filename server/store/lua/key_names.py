@@ -1,12 +1,10 @@
 """The names of `server.store.keys` in Lua: a script names a key as Python does, and gets its text in that place."""
 
-import inspect
 import re
 from collections.abc import Iterable
-from itertools import cycle
-from typing import Any
 
 from server.store.keys import Keys
+from server.store.keys.base import PARAMETER
 
 _NAME = re.compile(r"\bkeys\.(\w+)(\(?)")
 
@@ -24,16 +22,15 @@ def with_keys(keys: Keys, script: str) -> str:
         if match.start() < end:
             raise ValueError(f"{match[0]} is within another key")
         pieces.append(script[end : match.start()])
-        found = getattr(keys, match[1])
-        end = match.end()
-        if isinstance(found, str):
-            pieces.append(quoted(found) + match[2])
+        pattern, end = keys.pattern(match[1]), match.end()
+        parameters = PARAMETER.findall(pattern)
+        if not parameters:
+            pieces.append(quoted(pattern) + match[2])
         elif match[2]:
             arguments, end = _arguments(script, end)
-            pieces.append(f"({_text(found, arguments)})")
+            pieces.append(f"({_text(pattern, arguments)})")
         else:
-            parameters = list(inspect.signature(found).parameters)
-            pieces.append(f"function({', '.join(parameters)}) return {_text(found, parameters)} end")
+            pieces.append(f"function({', '.join(parameters)}) return {_text(pattern, parameters)} end")
     return "".join([*pieces, script[end:]])
 
 
@@ -51,12 +48,11 @@ def _arguments(script: str, begin: int) -> tuple[list[str], int]:
     raise ValueError(f"no end of the arguments: {script[begin : begin + 60]}")
 
 
-def _text(key: Any, arguments: Iterable[str]) -> str:
+def _text(pattern: str, arguments: Iterable[str]) -> str:
     """Write the text of a key with these expressions in it."""
-    words = [word if _SIMPLE.fullmatch(word) else f"({word})" for word in arguments]
-    pieces = key(*(f"\0{word}\0" for word in words)).split("\0")
-    parts = (piece if is_word else quoted(piece) for piece, is_word in zip(pieces, cycle((False, True))) if piece)
-    return " .. ".join(parts)
+    words = (word if _SIMPLE.fullmatch(word) else f"({word})" for word in arguments)
+    pieces = enumerate(PARAMETER.split(pattern))  # every second one is a parameter's name
+    return " .. ".join(next(words) if at % 2 else quoted(piece) for at, piece in pieces if piece)
 
 
 def quoted(text: str) -> str:
