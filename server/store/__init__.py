@@ -15,7 +15,7 @@ causes.py      why a task failed, as groups know it                             
 import secrets
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import redis
 
@@ -39,6 +39,14 @@ from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
 
 __all__ = ["Store"]
+
+
+Part = TypeVar("Part")
+
+
+def _part(of: "Callable[[redis.Redis, Settings, StoreClock], Part]") -> cached_property[Part]:
+    """Define a part of the store, which is made at its first use."""
+    return cached_property(lambda store: of(store.redis, store.settings, store.clock))
 
 
 class Store:
@@ -77,90 +85,31 @@ class Store:
         """Return the time of Redis's clock."""
         return StoreClock(self.redis)
 
+    submits = _part(Submits)
+    batches = _part(Batches)
+    leases = _part(Leases)
+    queues = _part(Queues)
+    pauses = _part(Pauses)
+    schedules = _part(ScheduleStore)
+    webhooks = _part(Webhooks)
+    webhook_secrets = _part(WebhookSecrets)
+    counters = _part(Counters)
+    hourly_stats = _part(HourlyStats)
+    flow_stats = _part(FlowStats)
+    histograms = _part(Histograms)
+    usage = _part(Usage)
+    api_keys = _part(ApiKeys)
+    audit = _part(Audit)
+
     @cached_property
     def tasks(self) -> Tasks:
         """Return the part for the life of each task."""
         return Tasks(self.redis, self.settings, self.clock, self.pauses)
 
     @cached_property
-    def submits(self) -> Submits:
-        """Return the part that stores new tasks."""
-        return Submits(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def batches(self) -> Batches:
-        """Return the part that reads batches."""
-        return Batches(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def leases(self) -> Leases:
-        """Return the part for leases, and for due, lost or expired tasks."""
-        return Leases(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def queues(self) -> Queues:
-        """Which queues there are, and which of them no worker reads."""
-        return Queues(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def pauses(self) -> Pauses:
-        """Return the part that pauses and resumes queues and task types."""
-        return Pauses(self.redis, self.settings, self.clock)
-
-    @cached_property
     def listing(self) -> Listing:
         """Return the part for lists and counts of tasks."""
         return Listing(self.redis, self.settings, self.clock, self.tasks)
-
-    @cached_property
-    def schedules(self) -> ScheduleStore:
-        """Return the part for schedules and their next fire times."""
-        return ScheduleStore(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def webhooks(self) -> Webhooks:
-        """Return the part for undelivered webhooks."""
-        return Webhooks(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def webhook_secrets(self) -> WebhookSecrets:
-        """Return the part for each owner's webhook secret."""
-        return WebhookSecrets(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def counters(self) -> Counters:
-        """Return the part for counters and throughput."""
-        return Counters(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def hourly_stats(self) -> HourlyStats:
-        """Return the part for ended tasks and run times of the last day."""
-        return HourlyStats(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def flow_stats(self) -> FlowStats:
-        """Arrivals, waits and ends by task type and owner."""
-        return FlowStats(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def histograms(self) -> Histograms:
-        """Wait and run times by task type."""
-        return Histograms(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def usage(self) -> Usage:
-        """Memory, connections and bytes in use."""
-        return Usage(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def api_keys(self) -> ApiKeys:
-        """Return the part for API keys."""
-        return ApiKeys(self.redis, self.settings, self.clock)
-
-    @cached_property
-    def audit(self) -> Audit:
-        """Return the part for what people did."""
-        return Audit(self.redis, self.settings, self.clock)
 
     @cached_property
     def checks(self) -> Checks:

@@ -184,7 +184,3 @@ def raw(secret: str) -> bytes:
 
 def _make() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
-
-
-def _key(owner: str) -> str:
-    return f"webhook-secret:{owner}"
