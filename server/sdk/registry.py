@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import getdoc
-from typing import Any, TypeVar, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from server.sdk import signature
 from server.sdk.definition import Limits, Retries, TaskDefinition
@@ -18,34 +18,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 _definitions: dict[str, TaskDefinition] = {}
 
 
+class TaskOptions(TypedDict, total=False):
+    """The options of `@task`, which describes them."""
+
+    name: str | None
+    summary: str | None
+    soft_time_limit: float
+    time_limit: float
+    retries: int
+    retry_on: tuple[type[Exception], ...]
+    retry_backoff: float
+    queue: str
+    priority: str
+    max_upload_bytes: int | None
+    accepts: tuple[str, ...]
+    recognizes: Callable[[bytes], bool] | None
+    check: Callable[..., object] | None
+    max_running: int
+    per_minute: int
+    limit_per_owner: bool
+    limit_by: str
+    unique: tuple[str, ...]
+    ttl: int | None
+    input_ttl: int | None
+
+
 @overload
 def task(function: F, /) -> F: ...
 
 
 @overload
-def task(
-    *,
-    name: str | None = None,
-    summary: str | None = None,
-    soft_time_limit: float = 300,
-    time_limit: float = 330,
-    retries: int = 0,
-    retry_on: tuple[type[Exception], ...] = (Exception,),
-    retry_backoff: float = 1.0,
-    queue: str = "default",
-    priority: str = "normal",
-    max_upload_bytes: int | None = None,
-    accepts: tuple[str, ...] = (),
-    recognizes: Callable[[bytes], bool] | None = None,
-    check: Callable[..., object] | None = None,
-    max_running: int = 0,
-    per_minute: int = 0,
-    limit_per_owner: bool = False,
-    limit_by: str = "",
-    unique: tuple[str, ...] = (),
-    ttl: int | None = None,
-    input_ttl: int | None = None,
-) -> Callable[[F], F]: ...
+def task(**options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
 
 
 def task(function: Any = None, /, **options: Any) -> Any:
@@ -54,11 +57,11 @@ def task(function: Any = None, /, **options: Any) -> Any:
     Args:
         name: the name of the task type in the API; by default the function's name.
         summary: one line for the catalog; by default the first line of the docstring.
-        soft_time_limit: seconds after which the function is interrupted.
-        time_limit: seconds after which its process is killed, for code that cannot be interrupted.
+        soft_time_limit: seconds after which the function is interrupted; by default 300.
+        time_limit: seconds after which its process is killed, for code that cannot be interrupted; by default 330.
         retries: how often the function is retried after an exception in `retry_on`.
-        retry_backoff: seconds before the first retry; doubled each time, with jitter.
-        queue: the queue in which its tasks wait.
+        retry_backoff: seconds before the first retry, by default 1; doubled each time, with jitter.
+        queue: the queue in which its tasks wait; by default `default`.
         priority: `high`, `normal` or `low`, for submits that do not name one.
         max_upload_bytes: the limit of one file; `MAX_UPLOAD_BYTES` limits the whole request.
         accepts: media types of its uploads, such as `image/png` or `text/*`; empty accepts any type.
@@ -80,61 +83,36 @@ def task(function: Any = None, /, **options: Any) -> Any:
         TypeError: the signature has an unsupported parameter; the message names it.
         ValueError: a name is in use or not valid, or an option is not valid.
     """
-
-    if function is None:
-        return partial(_register, options)
-    return _register(options, function)
+    return partial(_register, options) if function is None else _register(options, function)
 
 
 def _register(options: dict[str, Any], function: F) -> F:
-    add(_definition(function, **options))
-    return function
-
-
-def _definition(
-    function: Callable[..., Any],
-    /,
-    *,
-    name: str | None = None,
-    summary: str | None = None,
-    soft_time_limit: float = 300,
-    time_limit: float = 330,
-    retries: int = 0,
-    retry_on: tuple[type[Exception], ...] = (Exception,),
-    retry_backoff: float = 1.0,
-    queue: str = "default",
-    priority: str = "normal",
-    max_upload_bytes: int | None = None,
-    accepts: tuple[str, ...] = (),
-    recognizes: Callable[[bytes], bool] | None = None,
-    check: Callable[..., object] | None = None,
-    max_running: int = 0,
-    per_minute: int = 0,
-    limit_per_owner: bool = False,
-    limit_by: str = "",
-    unique: tuple[str, ...] = (),
-    ttl: int | None = None,
-    input_ttl: int | None = None,
-) -> TaskDefinition:
-    text = getdoc(function) or ""
-    return TaskDefinition(
-        name=str(name or getattr(function, "__name__", "")),
-        function=function,
-        signature=signature.read(function, check),
-        summary=summary or text.partition("\n")[0],
-        description=text,
-        limits=Limits(soft_time_limit, time_limit),
-        retries=Retries(retries, retry_on, retry_backoff),
-        queue=queue,
-        priority=priority,
-        accepts=accepts,
-        recognizes=recognizes,
-        max_upload_bytes=max_upload_bytes,
-        throttle=Throttle(max_running, per_minute, limit_per_owner, limit_by),
-        unique=unique,
-        ttl=ttl,
-        input_ttl=input_ttl,
+    if unknown := sorted(options.keys() - TaskOptions.__optional_keys__):
+        raise TypeError(f"@task has no option {', '.join(unknown)}")
+    get, text = options.get, getdoc(function) or ""
+    add(
+        TaskDefinition(
+            name=get("name") or str(getattr(function, "__name__", "")),
+            function=function,
+            signature=signature.read(function, get("check")),
+            summary=get("summary") or text.partition("\n")[0],
+            description=text,
+            limits=Limits(get("soft_time_limit", 300), get("time_limit", 330)),
+            retries=Retries(get("retries", 0), get("retry_on", (Exception,)), get("retry_backoff", 1.0)),
+            queue=get("queue", "default"),
+            priority=get("priority", "normal"),
+            accepts=get("accepts", ()),
+            recognizes=get("recognizes"),
+            max_upload_bytes=get("max_upload_bytes"),
+            throttle=Throttle(
+                get("max_running", 0), get("per_minute", 0), get("limit_per_owner", False), get("limit_by", "")
+            ),
+            unique=get("unique", ()),
+            ttl=get("ttl"),
+            input_ttl=get("input_ttl"),
+        )
     )
+    return function
 
 
 def add(made: TaskDefinition) -> None:

@@ -20,13 +20,14 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     return result
 
 
-def first_status(task: NewTask, now_ms: int) -> Status:
-    return Status.SCHEDULED if task.waits_for or task.due_ms(now_ms) else Status.QUEUED
+def first_status(task: NewTask, due_ms: int) -> Status:
+    return Status.SCHEDULED if task.waits_for or due_ms else Status.QUEUED
 
 
 def first_record(store: Store, task: NewTask, now_ms: int) -> Record:
     """The record of a task that was stored at this moment, without a read."""
-    status, due = first_status(task, now_ms), task.due_ms(now_ms)
+    due = task.due_ms(now_ms)
+    status = first_status(task, due)
     return Record(
         task.id,
         task.owner,

@@ -230,7 +230,7 @@ def _line(answer: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
         return answer
     if isinstance(answer, Problem):
         return {"problem": problem_of_item(answer, base)}
-    status = first_status(answer, now_ms)
+    status = first_status(answer, answer.due_ms(now_ms))
     return {"task_id": answer.id, "links": links(answer.id, base), "task": answer.task_type, "status": status}
 
 
