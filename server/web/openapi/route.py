@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import wraps
+from inspect import getdoc
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from flask import Blueprint
@@ -90,9 +91,9 @@ class Route:
     method: str
     path: str
     operation_id: str
-    summary: str
     answers: tuple[Answer, ...]
     tag: str = ""
+    summary: str = ""
     access: Access = Access.KEY
     description: str = ""
     parameters: tuple[str, ...] = ()
@@ -159,6 +160,7 @@ class Described(TypedDict, total=False):
     """The optional fields of a `Route`."""
 
     tag: str
+    summary: str
     access: Access
     description: str
     parameters: tuple[str, ...]
@@ -171,8 +173,9 @@ class Described(TypedDict, total=False):
 class Api:
     """A blueprint whose routes are described where they are written.
 
-    The view's name is the operation's id. A role that `access` names is required before the view is called. Known
-    parameters in the path, and the answer 304 of a GET with an `ETag`, need no description.
+    The view's name is the operation's id, and its docstring is summary and description. A role that `access` names is
+    required before the view is called. Known parameters in the path, and the answer 304 of a GET with an `ETag`, need
+    no description.
     """
 
     def __init__(self, name: str, import_name: str, tag: str = "") -> None:
@@ -184,29 +187,27 @@ class Api:
         """Describe a route that another rule serves, such as the HEAD of a GET."""
         self.routes.append(described)
 
-    def get(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def get(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve GET at a rule. The other arguments are fields of its `Route`."""
-        return self._route("get", rule, summary, answers, described)
+        return self._route("get", rule, answers, described)
 
-    def post(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def post(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve POST, as `get`."""
-        return self._route("post", rule, summary, answers, described)
+        return self._route("post", rule, answers, described)
 
-    def put(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def put(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve PUT, as `get`."""
-        return self._route("put", rule, summary, answers, described)
+        return self._route("put", rule, answers, described)
 
-    def patch(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def patch(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve PATCH, as `get`."""
-        return self._route("patch", rule, summary, answers, described)
+        return self._route("patch", rule, answers, described)
 
-    def delete(self, rule: str, summary: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def delete(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve DELETE, as `get`."""
-        return self._route("delete", rule, summary, answers, described)
+        return self._route("delete", rule, answers, described)
 
-    def _route(
-        self, method: str, rule: str, summary: str, answers: tuple[Answer, ...], described: Described
-    ) -> Callable[[F], F]:
+    def _route(self, method: str, rule: str, answers: tuple[Answer, ...], described: Described) -> Callable[[F], F]:
         named = tuple(name for name in _PATH_PARAMETER.findall(rule) if name in parts.PARAMETERS)
         described = {"tag": self._tag, **described, "parameters": (*named, *described.get("parameters", ()))}
         if method == "get" and "ETag" in answers[0].headers:
@@ -215,7 +216,10 @@ class Api:
         require = _REQUIRED.get(described.get("access", Access.KEY))
 
         def register(view: F) -> F:
-            self.describe(Route(method, template(rule), view.__name__, summary, answers, **described))
+            summary, _, description = (getdoc(view) or "").partition("\n")
+            texts: Described = {"summary": summary.rstrip("."), "description": " ".join(description.split())}
+            texts.update(described)
+            self.describe(Route(method, template(rule), view.__name__, answers, **texts))
             served = _after(require, view) if require else view
             self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
             return view

@@ -78,7 +78,6 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         "post",
         f"/tasks/{definition.name}",
         f"submit_{definition.name}",
-        definition.summary or definition.name,
         (
             Answer(
                 200,
@@ -97,6 +96,7 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
             ),
         ),
         "tasks",
+        definition.summary or definition.name,
         Access.SUBMIT,
         _description(definition),
         parameters=HOW_TO_RUN,

@@ -59,20 +59,21 @@ class Catalog(WireObject):
     tasks: list[CatalogEntry]
 
 
-@route.get("/catalog", "All task types", Answer(200, "The task types, by name.", json_of(Catalog), CACHED))
+@route.get("/catalog", Answer(200, "The task types, by name.", json_of(Catalog), CACHED))
 def list_task_types() -> Response:
+    """All task types."""
     pauses = store().pauses.all()
     return json_answer(Catalog(tasks=[_entry(each, pauses) for each in catalog()]))
 
 
 @route.get(
     "/catalog/<name>",
-    "One task type",
     Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )
 def get_task_type(name: str) -> Response:
+    """One task type."""
     return json_answer(entry(name))
 
 

@@ -57,13 +57,13 @@ class TaskEvent(WireObject):
 
 @route.get(
     "/tasks/<task_id>/events",
-    "The events of a task",
     *stream_of(TaskEvent, "Events `status`, `progress`, `log`, `output`, and finally `done`."),
     description=STREAM,
     parameters=("Last-Event-ID",),
     problems=OF_TASK,
 )
 def stream_events(task_id: str) -> Response:
+    """The events of a task."""
     record = find(task_id)
     number, item, mark = _last_seen()
     if mark == "done" and record.status.done:

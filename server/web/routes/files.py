@@ -24,13 +24,13 @@ _FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Range
 
 @route.get(
     "/tasks/<task_id>/files/<name>",
-    "An output file of a task",
     Answer(200, "The file, with its media type.", {"*/*": {}}, _FILE_HEADERS),
     Answer(206, "The bytes of the range.", {"*/*": {}}, (*_FILE_HEADERS, "Content-Range")),
     parameters=("file", "Range", "If-Range"),
     problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
 )
 def get_file(task_id: str, name: str) -> Response:
+    """An output file of a task."""
     file = _find(find(task_id), name)
     etag = f'"{file["sha256"]}"'
     headers = _headers(file, etag)
@@ -51,9 +51,9 @@ route.describe(
         "head",
         "/tasks/{task_id}/files/{name}",
         "head_file",
-        "A file's headers without its bytes",
         tuple(Answer(each.status, each.description, headers=each.headers) for each in route.routes[-1].answers),
         "tickets",
+        "A file's headers without its bytes",
         parameters=route.routes[-1].parameters,
         problems=route.routes[-1].problems,
     )

@@ -29,23 +29,25 @@ class Ready(WireObject):
     warnings: list[str]
 
 
-@route.get("/health/live", "Whether the process is up", Answer(200, "It is.", json_of(Live)), access=Access.ANYONE)
+@route.get("/health/live", Answer(200, "It is.", json_of(Live)), access=Access.ANYONE)
 def get_live() -> Response:
+    """Whether the process is up."""
     return json_answer(LIVE)
 
 
 @route.get(
     "/health/ready",
-    "Whether tasks are accepted and run",
     Answer(200, "It would.", json_of(Ready)),
     access=Access.ANYONE,
-    description="503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is "
-    "running. `warnings` are sentences about what ought to be changed.",
     parameters=("read_queue",),
     problems=("unavailable",),
 )
 def get_ready() -> Response:
-    """Check that tasks are accepted and that a worker is running, or that one reads the queue `?queue=`."""
+    """Whether tasks are accepted and run.
+
+    503 gives the reason: Redis is unreachable, full, or set up so that it loses tasks; or no worker is running.
+    `warnings` are sentences about what ought to be changed.
+    """
     queue = request.args.get("queue", "")
     try:
         findings, workers = store().checks.findings(), store().leases.workers()

@@ -34,13 +34,9 @@ class TaskGiven(WireObject):
 _SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
 
 
-@route.get(
-    "/tasks/<task_id>/input",
-    "The input of a task",
-    found(TaskGiven, "The parameters."),
-    problems=(*OF_TASK, "expired-input"),
-)
+@route.get("/tasks/<task_id>/input", found(TaskGiven, "The parameters."), problems=(*OF_TASK, "expired-input"))
 def get_input(task_id: str) -> Response:
+    """The input of a task."""
     record = find(task_id)
     return json_answer(TaskGiven(task_id=record.id, task=record.task_type, input=input_of(record)))
 

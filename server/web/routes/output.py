@@ -46,14 +46,16 @@ class TaskOutput(WireObject):
 
 @route.get(
     "/tasks/<task_id>/output",
-    "The output of a task, as it comes",
     found(TaskOutput, "The items after `after`.", "Preference-Applied"),
-    description="For tasks that yield items or emit them. Repeat with the number of the last item as `after` until "
-    "`ended`. With `wait`, the answer is held until there are further items or the task has ended.",
     parameters=("after", "wait", "Prefer"),
     problems=(*OF_TASK, "invalid-input"),
 )
 def get_output(task_id: str) -> Response:
+    """The output of a task, as it comes.
+
+    For tasks that yield items or emit them. Repeat with the number of the last item as `after` until `ended`. With
+    `wait`, the answer is held until there are further items or the task has ended.
+    """
     after = _after()
 
     def look(_: ParkedRequest | None) -> tuple[Response, bool]:

@@ -52,12 +52,9 @@ _SHOWN = json_of(ScheduleObject)
 
 @route.put(
     "/schedules/<name>",
-    "Create or replace a schedule",
     Answer(200, "Replaced.", _SHOWN, CACHED),
     Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
     access=Access.SUBMIT,
-    description="Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. "
-    "When clocks change, a skipped time fires right after the gap, and a time that occurs twice fires once.",
     parameters=("schedule",),
     body=json_body(ScheduleRequest, _EXAMPLE),
     problems=(
@@ -66,7 +63,11 @@ _SHOWN = json_of(ScheduleObject)
     ),
 )
 def put_schedule(name: str) -> Response:
-    """Create a schedule, or replace the one with this name."""
+    """Create or replace a schedule.
+
+    Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks change,
+    a skipped time fires right after the gap, and a time that occurs twice fires once.
+    """
     who = caller()
     if not _NAME.fullmatch(name):
         raise invalid("Input should be at most 64 letters, digits and _ . -", "path", "name")
@@ -78,16 +79,17 @@ def put_schedule(name: str) -> Response:
 
 @route.patch(
     "/schedules/<name>",
-    "Change some fields of a schedule",
     Answer(200, "Changed.", _SHOWN, CACHED),
     access=Access.SUBMIT,
-    description="Fields that are left out stay as they are; null sets one to its default. The owner stays.",
     parameters=("schedule",),
     body=json_body(ScheduleChanges, {"enabled": False}),
     problems=("malformed-body", "too-large", "unsupported-media-type", "unknown-schedule", "invalid-input"),
 )
 def patch_schedule(name: str) -> Response:
-    """Change some fields of a schedule; null sets a field to its default. The owner stays."""
+    """Change some fields of a schedule.
+
+    Fields that are left out stay as they are; null sets one to its default. The owner stays.
+    """
     before, _ = _find(name)
     changes = read_body(RootModel[dict[str, Any]], read_json()).root
     for one, other in (("every", "cron"), ("cron", "every")):
@@ -139,15 +141,16 @@ def _check_input(schedule: Schedule) -> None:
 
 @route.get(
     "/schedules",
-    "Schedules, by name",
     found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"),
-    description="An admin sees everyone's.",
     parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
 )
 def list_schedules() -> Response:
-    """A page of the caller's schedules that match, by name. An admin sees everyone's."""
+    """Schedules, by name.
+
+    An admin sees everyone's.
+    """
     page, cursor = schedule_page(caller(), page_cursor(_NAME), page_limit(), _asked_filter())
     following = next_page("/schedules", cursor, *FILTERS)
     body = {"schedules": page, "next": following and prefix() + following}
@@ -168,25 +171,24 @@ def _asked_filter() -> Callable[[Schedule], bool]:
 
 @route.get(
     "/schedules/<name>",
-    "A schedule, its next five times and its last runs",
     found(ScheduleObject, "The schedule."),
     parameters=("schedule",),
     problems=("unknown-schedule",),
 )
 def get_schedule(name: str) -> Response:
-    """Show a schedule with its next five times and its last runs."""
+    """A schedule, its next five times and its last runs."""
     return json_answer(_answer(name))
 
 
 @route.delete(
     "/schedules/<name>",
-    "Delete a schedule; its tasks are kept",
     Answer(204, "It is deleted."),
     access=Access.SUBMIT,
     parameters=("schedule",),
     problems=("unknown-schedule",),
 )
 def delete_schedule(name: str) -> Response:
+    """Delete a schedule; its tasks are kept."""
     _find(name)
     if not store().schedules.delete(name):
         raise Problem("unknown-schedule")
@@ -195,18 +197,19 @@ def delete_schedule(name: str) -> Response:
 
 @route.post(
     "/schedules/<name>/run",
-    "Run a schedule now",
     status_with(200, "The earlier task with the same key of `unique`.", *TICKET_HEADERS, "Task-Deduplicated"),
     status_with(
         202, "Stored and queued.", *TICKET_HEADERS, "Idempotency-Replayed", links=("status", "result", "cancel")
     ),
     access=Access.SUBMIT,
-    description="Also possible if it is paused.",
     parameters=("schedule", "Idempotency-Key"),
     problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
 )
 def run_schedule(name: str) -> Response:
-    """Run a schedule once now, even if it is paused."""
+    """Run a schedule now.
+
+    Also possible if it is paused.
+    """
     who = caller()
     ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who), g.trace)
     g.task_id = ticket.record.id

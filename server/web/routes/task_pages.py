@@ -25,9 +25,9 @@ def api() -> Api:
     for each, read in paged_routes():
         serve = made.get(
             each.path.replace("{", "<").replace("}", ">"),
-            each.summary,
             found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
             tag=each.tag,
+            summary=each.summary,
             description=each.description,
             parameters=("limit", "cursor"),
             inline=each.parameters,

@@ -71,7 +71,6 @@ def _submit(name: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>",
-    "How a task is",
     status_with(
         200,
         "The status, with `Retry-After` until the task has ended.",
@@ -79,13 +78,15 @@ def _submit(name: str) -> Response:
         "Preference-Applied",
         links=("result", "cancel", "files"),
     ),
-    description="Made for polling: repeat after `Retry-After` seconds until `done` is true. With `wait`, the "
-    "answer is held until the status changes.",
     parameters=("wait", "Prefer"),
     problems=(*OF_TASK, "invalid-input"),
 )
 def get_status(task_id: str) -> Response:
-    """Answer with a task's status; with `wait`, when it changes."""
+    """How a task is.
+
+    Made for polling: repeat after `Retry-After` seconds until `done` is true. With `wait`, the answer is held until the
+    status changes.
+    """
     if not waits():
         return status_answer(find(task_id))
     return long_poll(CHANGES, lambda held: _look_for_change(task_id, held))
@@ -93,19 +94,20 @@ def get_status(task_id: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>/result",
-    "The result of a task",
     Answer(200, "The result.", json_of(reference("TaskResult")), (*CACHED, "Preference-Applied"), ("file", "files")),
     status_with(
         202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
     ),
     Answer(303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")),
-    description="202 until the task has ended; with `wait`, the answer is held until then. If `Accept` excludes JSON "
-    "(such as `image/*`), a result with exactly one file of a matching type is a redirect to it.",
     parameters=("wait", "Prefer"),
     problems=("task-failed", "task-canceled", *OF_TASK, "invalid-input"),
 )
 def get_result(task_id: str) -> Response:
-    """Answer with a task's result; 202 until it has ended. With `wait`, when it has ended."""
+    """The result of a task.
+
+    202 until the task has ended; with `wait`, the answer is held until then. If `Accept` excludes JSON (such as
+    `image/*`), a result with exactly one file of a matching type is a redirect to it.
+    """
     if not waits():
         return _result(find(task_id))
 
@@ -129,14 +131,16 @@ def _result(record: Record) -> Response:
 
 @route.post(
     "/tasks/<task_id>/cancel",
-    "Cancel a task",
     status_with(200, "The new status.", "Retry-After", links=("status", "result")),
     access=Access.SUBMIT,
-    description="A waiting task is `canceled` immediately and never runs. A running one is `canceling` until its next "
-    "progress report, or is killed after a grace period. A task that has ended is not changed.",
     problems=OF_TASK,
 )
 def cancel_task(task_id: str) -> Response:
+    """Cancel a task.
+
+    A waiting task is `canceled` immediately and never runs. A running one is `canceling` until its next progress
+    report, or is killed after a grace period. A task that has ended is not changed.
+    """
     record = find(task_id)
     g.audit_count = 0
     if not record.status.done:
@@ -147,7 +151,6 @@ def cancel_task(task_id: str) -> Response:
 
 @route.post(
     "/tasks/<task_id>/retry",
-    "Retry a task",
     status_with(
         202,
         "Stored and queued as a new task; its `retry_of` names the earlier one.",
@@ -156,10 +159,6 @@ def cancel_task(task_id: str) -> Response:
         links=("status", "result", "cancel"),
     ),
     access=Access.SUBMIT,
-    description="Makes a new task from the stored request of one that has ended, including its uploads and options. "
-    "`input` replaces parameters other than files; null sets one to its default. A task that has been retried already "
-    "(see `retried_as`) is only retried with `again=true`. With `copy=true` the task may be unfinished, and neither "
-    "names the other.",
     parameters=("again", "copy", "Idempotency-Key"),
     body=json_body(RetryRequest, {"input": {"width": 640}}, required=False),
     problems=(
@@ -169,7 +168,12 @@ def cancel_task(task_id: str) -> Response:
     ),
 )
 def retry_task(task_id: str) -> Response:
-    """Submit a new task from the stored request of one that has ended, with changed input if the body has one."""
+    """Retry a task.
+
+    Makes a new task from the stored request of one that has ended, including its uploads and options. `input` replaces
+    parameters other than files; null sets one to its default. A task that has been retried already (see `retried_as`)
+    is only retried with `again=true`. With `copy=true` the task may be unfinished, and neither names the other.
+    """
     body, again, copy = read_json(), asked_flag("again"), asked_flag("copy")
     changes = read_body(RetryRequest, body).input
     options: dict[str, Any] = {"key": read_key(caller()), "again": again, "copy": copy, "trace": g.trace}
@@ -180,12 +184,12 @@ def retry_task(task_id: str) -> Response:
 
 @route.delete(
     "/tasks/<task_id>",
-    "Delete an ended task",
     Answer(204, "The record and its files are deleted."),
     access=Access.SUBMIT,
     problems=(*OF_TASK, "task-not-done"),
 )
 def delete_task(task_id: str) -> Response:
+    """Delete an ended task."""
     record = find(task_id)
     if not record.status.done:
         raise Problem("task-not-done", f"The task is {record.status}.")

@@ -88,64 +88,67 @@ _SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
 
 @route.get(
     "/tasks/<task_id>/webhook",
-    "The attempts to deliver a task's webhook",
     found(WebhookDelivery, "The attempts, and when the next one is due."),
-    description="404 (`not-found`) for a task that was submitted without one.",
     problems=(*OF_TASK, "not-found"),
 )
 def get_webhook(task_id: str) -> Response:
-    """List the attempts to deliver a task's webhook, and when the next one is due."""
+    """The attempts to deliver a task's webhook.
+
+    404 (`not-found`) for a task that was submitted without one.
+    """
     return json_answer(_delivery(find(task_id)))
 
 
 @route.post(
     "/tasks/<task_id>/webhook",
-    "Deliver a task's webhook again",
     Answer(202, "It is due now, whatever came of it before.", json_of(WebhookDelivery)),
     access=Access.SUBMIT,
-    description="404 (`not-found`) for a task that was submitted without one.",
     problems=(*OF_TASK, "not-found", "task-not-done"),
 )
 def send_webhook(task_id: str) -> Response:
-    """Make the webhook of an ended task due now."""
+    """Deliver a task's webhook again.
+
+    404 (`not-found`) for a task that was submitted without one.
+    """
     record = find(task_id)
     return _send_again(record, f"The task is {record.status}.")
 
 
 @route.get(
     "/batches/<batch_id>/webhook",
-    "The attempts to deliver a batch's webhook",
     found(BatchWebhookDelivery, "The attempts, and when the next one is due."),
-    description="404 (`not-found`) for a batch that was submitted without one.",
     problems=(*OF_BATCH, "not-found"),
 )
 def get_batch_webhook(batch_id: str) -> Response:
-    """List the attempts to deliver a batch's webhook, and when the next one is due."""
+    """The attempts to deliver a batch's webhook.
+
+    404 (`not-found`) for a batch that was submitted without one.
+    """
     return json_answer(_delivery(find_batch(batch_id)))
 
 
 @route.post(
     "/batches/<batch_id>/webhook",
-    "Deliver a batch's webhook again",
     Answer(202, "It is due now, whatever came of it before.", json_of(BatchWebhookDelivery)),
     access=Access.SUBMIT,
-    description="404 (`not-found`) for a batch that was submitted without one.",
     problems=(*OF_BATCH, "not-found", "task-not-done"),
 )
 def send_batch_webhook(batch_id: str) -> Response:
-    """Make the webhook of an ended batch due now."""
+    """Deliver a batch's webhook again.
+
+    404 (`not-found`) for a batch that was submitted without one.
+    """
     return _send_again(find_batch(batch_id), "The batch has tasks that have not ended.")
 
 
 @route.get(
     "/webhook-receivers",
-    "Receivers that fail",
     found(WebhookReceivers, "Most webhooks first."),
     access=Access.ADMIN,
     description=f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
 )
 def list_webhook_receivers() -> Response:
-    """List the hosts whose webhooks were tried and are still to be delivered."""
+    """Receivers that fail."""
     return json_answer(WebhookReceivers(receivers=[_receiver(each) for each in failing(store())]))
 
 
@@ -161,28 +164,22 @@ def _receiver(found_one: Receiver) -> WebhookReceiver:
     )
 
 
-@route.get(
-    "/webhook-secret",
-    "The secret that signs the caller's webhooks",
-    _SECRET,
-    access=Access.SUBMIT,
-    description="It is created on first use.",
-)
+@route.get("/webhook-secret", _SECRET, access=Access.SUBMIT)
 def get_webhook_secret() -> Response:
+    """The secret that signs the caller's webhooks.
+
+    It is created on first use.
+    """
     owner = caller().owner
     return _secret(owner, store().webhook_secrets.current(owner))
 
 
-@route.post(
-    "/webhook-secret/rotate",
-    "A new secret",
-    _SECRET,
-    access=Access.SUBMIT,
-    description="Until `previous_until` each webhook has two signatures. Another rotation before that drops the "
-    "oldest secret.",
-)
+@route.post("/webhook-secret/rotate", _SECRET, access=Access.SUBMIT)
 def rotate_webhook_secret() -> Response:
-    """Create a new secret. The previous one also signs for a day."""
+    """A new secret.
+
+    Until `previous_until` each webhook has two signatures. Another rotation before that drops the oldest secret.
+    """
     owner = caller().owner
     return _secret(owner, store().webhook_secrets.rotate(owner))
 

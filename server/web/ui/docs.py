@@ -30,11 +30,9 @@ pages = route.blueprint
 
 _PAGE = Answer(200, "The page.", {"text/html": {"type": "string"}})
 
-route.describe(
-    Route(
-        "get", "/", "get_home", "A page to run tasks, and the way to the others", (_PAGE,), "documents", Access.ANYONE
-    )
-)
+_HOME = "A page to run tasks, and the way to the others"
+
+route.describe(Route("get", "/", "get_home", (_PAGE,), "documents", _HOME, Access.ANYONE))
 
 _METHODS = {"head": "-I ", "post": "-X POST ", "put": "-X PUT ", "delete": "-X DELETE "}
 
@@ -52,13 +50,9 @@ def document() -> dict[str, Any]:
     return cached("coatcheck.document", lambda: build(catalog(), routes()))
 
 
-@route.get(
-    "/openapi.json",
-    "This document",
-    Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED),
-    access=Access.ANYONE,
-)
+@route.get("/openapi.json", Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED), access=Access.ANYONE)
 def get_openapi() -> BaseResponse:
+    """This document."""
     made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
     return made(prefix()).response("application/json", "no-cache")
 
@@ -67,8 +61,9 @@ def _served_below(prefix: str) -> Packed:
     return packed(serialized(document() | {"servers": [{"url": prefix or "/"}]}))
 
 
-@route.get("/docs", "A page to read and try the API", _PAGE, access=Access.ANYONE)
+@route.get("/docs", _PAGE, access=Access.ANYONE)
 def get_docs() -> Response:
+    """A page to read and try the API."""
     found = routes()
     return page(
         "docs.html",
@@ -81,20 +76,9 @@ def get_docs() -> Response:
     )
 
 
-@route.get(
-    "/problems/<name>",
-    "A page that explains an error",
-    _PAGE,
-    access=Access.ANYONE,
-    parameters=("problem",),
-    problems=("not-found",),
-)
+@route.get("/problems/<name>", _PAGE, access=Access.ANYONE, parameters=("problem",), problems=("not-found",))
 def get_problem(name: str) -> Response:
-    """Explain a problem: the page that its `type` leads to.
-
-    Raises:
-        Problem: `not-found` if there is none with this name.
-    """
+    """A page that explains an error."""
     found = problem_type(name)
     if found is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")

@@ -87,19 +87,20 @@ _LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
 
 @route.get(
     "/batches/<batch_id>",
-    "A batch's tasks, counted by status",
     found(
         BatchStatus,
         "The counts, with `Retry-After` until all tasks have ended.",
         "Retry-After",
         "Preference-Applied",
     ),
-    description="With `wait`, the answer is held until all tasks have ended.",
     parameters=("wait", "Prefer"),
     problems=(*OF_BATCH, "invalid-input"),
 )
 def get_batch(batch_id: str) -> Response:
-    """Count a batch's tasks by status; with `wait`, when all have ended."""
+    """A batch's tasks, counted by status.
+
+    With `wait`, the answer is held until all tasks have ended.
+    """
 
     def look(_: ParkedRequest | None) -> tuple[Response, bool]:
         g.watched = (batch_id,)
@@ -123,13 +124,13 @@ def find_batch(batch_id: str) -> Batch:
 
 @route.get(
     "/batches/<batch_id>/events",
-    "The counts of a batch as they change",
     *stream_of(BatchEvent, "Events `counts`, and finally `done`."),
     description=STREAM,
     parameters=("Last-Event-ID",),
     problems=OF_BATCH,
 )
 def stream_batch_events(batch_id: str) -> Response:
+    """The counts of a batch as they change."""
     batch = find_batch(batch_id)
     last = request.headers.get("Last-Event-ID", "")
     if last == "done" and _status(batch).done:
@@ -159,12 +160,14 @@ class CountsReader(Body):
 
 @route.get(
     "/batches/<batch_id>/results",
-    "The results of a batch, one line per item",
     Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),
-    description="A task that has not ended has a line without `result`. Lines are sent as they are read.",
     problems=OF_BATCH,
 )
 def get_batch_results(batch_id: str) -> Response:
+    """The results of a batch, one line per item.
+
+    A task that has not ended has a line without `result`. Lines are sent as they are read.
+    """
     batch, base = find_batch(batch_id), prefix()
     lines = b"" if request.method == "HEAD" else _pieces(store(), batch, problems_of(batch, base), base)
     return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")
@@ -212,15 +215,13 @@ def _line(fields: dict[str, Any]) -> bytes:
 
 
 @route.post(
-    "/batches/<batch_id>/cancel",
-    "Cancel every task of a batch",
-    found(BatchStatus, "The new counts."),
-    access=Access.SUBMIT,
-    description="As `POST /tasks/{task_id}/cancel` for each task that has not ended.",
-    problems=OF_BATCH,
+    "/batches/<batch_id>/cancel", found(BatchStatus, "The new counts."), access=Access.SUBMIT, problems=OF_BATCH
 )
 def cancel_batch(batch_id: str) -> Response:
-    """Cancel every task of a batch that has not ended."""
+    """Cancel every task of a batch.
+
+    As `POST /tasks/{task_id}/cancel` for each task that has not ended.
+    """
     batch = find_batch(batch_id)
     unfinished = [each.id for each in _records(batch) if not each.status.done and each.status is not Status.CANCELING]
     g.audit_count = sum(store().tasks.cancel(task_id) is not None for task_id in unfinished)
@@ -229,16 +230,17 @@ def cancel_batch(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/retry",
-    "Retry the failed tasks of a batch",
     found(BatchRetried, "The new tasks, and those that could not be retried."),
     access=Access.SUBMIT,
-    description="As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are "
-    "left out, so the call may be repeated; with `again=true` they are retried again.",
     parameters=("again",),
     problems=(*OF_BATCH, "bad-request", "invalid-input", *OF_STORING),
 )
 def retry_batch(batch_id: str) -> Response:
-    """Retry the tasks of a batch that have failed."""
+    """Retry the failed tasks of a batch.
+
+    As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are left out, so the
+    call may be repeated; with `again=true` they are retried again.
+    """
     again, batch = asked_flag("again"), find_batch(batch_id)
     failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
     pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again, trace=g.trace))

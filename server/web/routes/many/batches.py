@@ -99,7 +99,6 @@ _BATCH: dict[str, Any] = {
 
 @route.post(
     "/batches",
-    "Up to 1,000 submits in one request",
     Answer(
         202,
         "A `task_id` or a problem for each item. An invalid item does not stop the others.",
@@ -108,7 +107,6 @@ _BATCH: dict[str, Any] = {
         ("batch",),
     ),
     access=Access.SUBMIT,
-    description="Either `items`, or NDJSON with one item per line. Files are sent as Base64.",
     parameters=("webhook", "Idempotency-Key"),
     body=_BATCH,
     problems=(
@@ -118,7 +116,10 @@ _BATCH: dict[str, Any] = {
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 def submit_batch() -> Response:
-    """Store up to 1,000 tasks, with an answer for each item."""
+    """Up to 1,000 submits in one request.
+
+    Either `items`, or NDJSON with one item per line. Files are sent as Base64.
+    """
     who = caller()
     key = read_key(who)
     by_line = request.mimetype in _LINES

@@ -70,16 +70,17 @@ Outcomes = Sequence[object]
 
 @route.post(
     "/bulk/cancel",
-    "Cancel every task that matches",
     found(BulkCanceled, "How many were."),
     access=Access.SUBMIT,
-    description="A filter is required. While there is a `next`, POST to it.",
     parameters=(*parts.FILTERS, "cursor", "dry_run"),
     problems=("bad-request", "invalid-input"),
     sample="?status=queued",
 )
 def bulk_cancel() -> Response:
-    """Cancel every task that matches."""
+    """Cancel every task that matches.
+
+    A filter is required. While there is a `next`, POST to it.
+    """
     _check_filters("dry_run")
     wanted = asked_filter([status for status in Status if not status.done and status is not Status.CANCELING])
     if asked_flag("dry_run"):
@@ -93,18 +94,19 @@ def _cancel_all(records: Sequence[Record]) -> Outcomes:
 
 @route.post(
     "/bulk/retry",
-    "Retry every ended task that matches",
     found(BulkRetried, "The number of retried tasks, and those that could not be retried."),
     access=Access.SUBMIT,
-    description="A filter is required. Without `status`, it retries tasks that failed or were canceled. A task that "
-    "has been retried already is left out, so a call may be repeated; with `again=true` it is retried again. While "
-    "there is a `next`, POST to it.",
     parameters=(*parts.FILTERS, "cursor", "again", "dry_run"),
     problems=("bad-request", "invalid-input", *OF_STORING),
     sample="?status=failed",
 )
 def bulk_retry() -> Response:
-    """Retry every ended task that matches, by default those that failed or were canceled."""
+    """Retry every ended task that matches.
+
+    A filter is required. Without `status`, it retries tasks that failed or were canceled. A task that has been retried
+    already is left out, so a call may be repeated; with `again=true` it is retried again. While there is a `next`, POST
+    to it.
+    """
     _check_filters("again", "dry_run")
     again = asked_flag("again")
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]

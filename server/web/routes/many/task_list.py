@@ -45,13 +45,15 @@ FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")  # the
 
 @route.get(
     "/tasks",
-    "The caller's tasks, newest first",
     found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"),
-    description="Admins see all owners' tasks.",
     parameters=(*parts.FILTERS, "limit", "cursor"),
     problems=("invalid-input",),
 )
 def list_tasks() -> Response:
+    """The caller's tasks, newest first.
+
+    Admins see all owners' tasks.
+    """
     page = store().listing.page(asked_filter(), page_limit(), asked_cursor())
     # The place in the queue costs a round trip per task; the task's own status has it.
     following = next_page("/tasks", page.cursor, *FILTERS)
@@ -63,13 +65,15 @@ def list_tasks() -> Response:
 
 @route.get(
     "/tasks/count",
-    "How many tasks match, by status",
     found(TaskCount, "The number of matching tasks."),
-    description="Admins count all owners' tasks.",
     parameters=parts.FILTERS,
     problems=("invalid-input",),
 )
 def count_tasks() -> Response:
+    """How many tasks match, by status.
+
+    Admins count all owners' tasks.
+    """
     counts = store().listing.count(asked_filter())
     return json_answer(TaskCount(total=sum(counts.values()), counts=counts))
 

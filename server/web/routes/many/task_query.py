@@ -77,17 +77,18 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
 
 @route.post(
     "/tasks/query",
-    "The status of up to 500 tasks",
     found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
-    description="With `include`, their results. With `wait`, the answer is held until one more task has ended, or with "
-    '`"until": "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.',
     body=json_body(TaskQuery, _EXAMPLE),
     problems=("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 @route.blueprint.route("/tasks", methods=["QUERY"])
 def query_tasks() -> Response:
-    """Answer with the status of each task; with `wait`, when one more or all of them have ended."""
+    """The status of up to 500 tasks.
+
+    With `include`, their results. With `wait`, the answer is held until one more task has ended, or with `"until":
+    "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.
+    """
     if returned() is None:
         g.query = read_body(TaskQuery, read_json())
     return long_poll(ENDS, _look, min(g.query.wait, MAX_WAIT))

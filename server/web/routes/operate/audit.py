@@ -52,15 +52,17 @@ class AuditList(WireObject):
 
 @route.get(
     "/audit",
-    "Who did what",
     found(AuditList, "The newest first. The newest 10,000 entries are kept.", "Link"),
     access=Access.ADMIN,
-    description="Cancels, retries, deletes, changes of schedules and keys, and stops of workers.",
     parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
 )
 def list_audit() -> Response:
+    """Who did what.
+
+    Cancels, retries, deletes, changes of schedules and keys, and stops of workers.
+    """
     entries, cursor = asked_entries()
     following = next_page("/audit", cursor, *FILTERS)
     body = AuditList(entries=[_shown(each) for each in entries], next=following and prefix() + following)

@@ -60,12 +60,12 @@ class FailureGroups(WireObject):
 
 @route.get(
     "/tasks/<task_id>/failure",
-    "Get the exception of a failed task",
     found(FailureReport, "Exception, message, traceback, worker and the last log lines."),
     access=Access.ADMIN,
     problems=(*OF_TASK, "not-found"),
 )
 def get_failure(task_id: str) -> Response:
+    """Get the exception of a failed task."""
     record = find(task_id)
     (raw,) = store().tasks.failures([record.id])
     if raw is None:
@@ -76,7 +76,6 @@ def get_failure(task_id: str) -> Response:
 
 @route.get(
     "/failures",
-    "Group failed tasks by cause",
     found(FailureGroups, "Groups by task type, exception and place in the code."),
     tag="many",
     access=Access.ADMIN,
@@ -84,7 +83,10 @@ def get_failure(task_id: str) -> Response:
     problems=("invalid-input",),
 )
 def list_failures() -> Response:
-    """Failed tasks by cause, of the last day unless `since` says otherwise."""
+    """Group failed tasks by cause.
+
+    Those of the last day, unless `since` says otherwise.
+    """
     since = moment_of("since") if "since" in request.args else None
     found_groups = group_since(since if since is not None else day_ago())
     failures = [_group(each) for each in found_groups.groups]

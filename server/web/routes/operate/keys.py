@@ -75,21 +75,21 @@ class KeyList(WireObject):
     keys: list[KeyObject]
 
 
-@route.get("/keys", "List the API keys", found(KeyList, "The oldest first."), access=Access.ADMIN)
+@route.get("/keys", found(KeyList, "The oldest first."), access=Access.ADMIN)
 def list_keys() -> Response:
+    """List the API keys."""
     return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
 
 
 @route.post(
     "/keys",
-    "Make an API key",
     Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),
     access=Access.ADMIN,
     body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
     problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
 )
 def make_key() -> Response:
-    """Make a key and show it once."""
+    """Make an API key."""
     given = read_body(KeyRequest, read_json())
     key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit, given.weight)
     made = store().api_keys.describe(key)
@@ -103,12 +103,12 @@ _SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers
 
 @route.delete(
     "/keys/<key_id>",
-    "Revoke an API key",
     Answer(204, "It is revoked: within two seconds no process accepts it."),
     access=Access.ADMIN,
     problems=("not-found",),
 )
 def revoke_key(key_id: str) -> Response:
+    """Revoke an API key."""
     if not store().api_keys.revoke_id(key_id):
         raise Problem("not-found", "No key has this id. GET /keys lists the keys.")
     return Response(status=204)

@@ -22,12 +22,14 @@ route = Api("metrics", __name__, "server")
 
 @route.get(
     "/metrics",
-    "Metrics for Prometheus",
     Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),
     access=Access.FIGURES,
 )
 def get_metrics() -> Response:
-    """Prometheus text. All figures come from Redis, so they are the same in each web process and survive restarts."""
+    """Metrics for Prometheus.
+
+    All figures come from Redis, so they are the same in each web process and survive restarts.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(store()))
     return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")

@@ -24,7 +24,6 @@ _RESUMED = Answer(204, "It is not paused, and its tasks start again.")
 
 @route.put(
     "/queues/<name>/pause",
-    "Let nothing more of a queue start",
     Answer(200, "It is paused.", json_of(QueueFigures)),
     access=Access.ADMIN,
     description=_WHAT_WAITS,
@@ -32,22 +31,21 @@ _RESUMED = Answer(204, "It is not paused, and its tasks start again.")
     problems=("unknown-queue",),
 )
 def pause_queue(name: str) -> Response:
-    """Pause a queue; one that is paused already stays so."""
+    """Let nothing more of a queue start.
+
+    A queue that is paused already stays so.
+    """
     check_queue(name)
     _pause("queue", name)
     return json_answer(figures(name))
 
 
-@route.delete(
-    "/queues/<name>/pause",
-    "Resume a queue",
-    _RESUMED,
-    access=Access.ADMIN,
-    parameters=("queue",),
-    problems=("unknown-queue",),
-)
+@route.delete("/queues/<name>/pause", _RESUMED, access=Access.ADMIN, parameters=("queue",), problems=("unknown-queue",))
 def resume_queue(name: str) -> Response:
-    """Resume a queue, also one that nothing uses anymore."""
+    """Resume a queue.
+
+    It may be one that nothing uses anymore.
+    """
     if not _resume("queue", name):
         check_queue(name)
     return Response(status=204)
@@ -55,7 +53,6 @@ def resume_queue(name: str) -> Response:
 
 @route.put(
     "/catalog/<name>/pause",
-    "Let no more tasks of a type start",
     Answer(200, "It is paused.", json_of(CatalogEntry)),
     tag="catalogue",
     access=Access.ADMIN,
@@ -64,7 +61,10 @@ def resume_queue(name: str) -> Response:
     problems=("unknown-task-type",),
 )
 def pause_task_type(name: str) -> Response:
-    """Pause a task type; one that is paused already stays so."""
+    """Let no more tasks of a type start.
+
+    A type that is paused already stays so.
+    """
     definition(name)
     _pause("task", name)
     return json_answer(entry(name))
@@ -72,7 +72,6 @@ def pause_task_type(name: str) -> Response:
 
 @route.delete(
     "/catalog/<name>/pause",
-    "Resume a task type",
     _RESUMED,
     tag="catalogue",
     access=Access.ADMIN,
@@ -80,7 +79,10 @@ def pause_task_type(name: str) -> Response:
     problems=("unknown-task-type",),
 )
 def resume_task_type(name: str) -> Response:
-    """Resume a task type, also one that is not registered anymore."""
+    """Resume a task type.
+
+    It may be one that is not registered anymore.
+    """
     if not _resume("task", name):
         definition(name)
     return Response(status=204)

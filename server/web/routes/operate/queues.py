@@ -121,27 +121,24 @@ _MOST_OWNERS = 20  # owners in `GET /queues`
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
-@route.get(
-    "/queues",
-    "Waiting, running and recently ended tasks",
-    found(QueueOverview, "Every queue."),
-    access=Access.FIGURES,
-    description="The last hour per minute and the last day per quarter of an hour; run times of the last day.",
-)
+@route.get("/queues", found(QueueOverview, "Every queue."), access=Access.FIGURES)
 def list_queues() -> Response:
-    """List the queues, the run times of each task type, and automatic recoveries."""
+    """Waiting, running and recently ended tasks.
+
+    The last hour per minute and the last day per quarter of an hour; run times of the last day.
+    """
     return json_answer(QueueOverview.model_validate(overview()))
 
 
 @route.get(
     "/queues/<name>",
-    "How much waits in a queue, and for how long",
     found(QueueFigures, "The figures that an autoscaler needs."),
     access=Access.FIGURES,
     parameters=("queue",),
     problems=("unknown-queue",),
 )
 def get_queue(name: str) -> Response:
+    """How much waits in a queue, and for how long."""
     return json_answer(figures(name))
 
 
@@ -159,23 +156,25 @@ def figures(name: str) -> QueueFigures:
     return QueueFigures(**_figures(name, waiting, running, store().leases.workers(), store().pauses.all()))
 
 
-@route.get("/workers", "The workers that are up, and their tasks", found(WorkerList, "By name."), access=Access.ADMIN)
+@route.get("/workers", found(WorkerList, "By name."), access=Access.ADMIN)
 def list_workers() -> Response:
+    """The workers that are up, and their tasks."""
     return json_answer(WorkerList.model_validate({"workers": cards()}))
 
 
 @route.post(
     "/workers/<name>/stop",
-    "Let a worker drain and exit",
     Answer(202, "It stops at its next heartbeat.", json_of(Worker)),
     access=Access.ADMIN,
-    description="As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process "
-    "manager may start it again, as `make run` does.",
     parameters=("worker",),
     problems=("not-found",),
 )
 def stop_worker(name: str) -> Response:
-    """Ask a worker to drain and exit."""
+    """Let a worker drain and exit.
+
+    As SIGTERM: it starts nothing new, ends what it can, and returns the rest to the queue. A process manager may start
+    it again, as `make run` does.
+    """
     card = next((each for each in cards() if each["name"] == name), None)
     if card is None:
         raise Problem("not-found", f"No worker of the name {name[:100]!r} is up.")
