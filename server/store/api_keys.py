@@ -65,6 +65,10 @@ class Caller:
         """Return whether the caller may use all owners' tasks."""
         return self.role is Role.ADMIN
 
+    def sees(self, owner: str) -> bool:
+        """Return whether the caller may see what belongs to an owner."""
+        return self.is_admin or owner == self.owner
+
     @property
     def may_submit(self) -> bool:
         """Return whether the caller may change tasks."""

@@ -21,7 +21,7 @@ from server.web.current import requests, store, unwrapped
 from server.web.errors import Problem
 from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
-from server.web.sessions import HOST_USER, caller_of_host, caller_of_proxy, caller_of_session
+from server.web.sessions import HOST_USER, SAFE_METHODS, caller_of_host, caller_of_proxy, caller_of_session
 from server.web.silence import silence
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -48,7 +48,6 @@ _FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.get_met
 #: Statuses without a body. Flask would set Content-Type: text/html for them.
 _EMPTY = (204, 303, 304)
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNROUTED = "* *"  # the method and route of requests without a route: scanners must not make metrics
 _template = cache(template)
 Environ = dict[str, Any]  # the environment of a WSGI request
@@ -135,7 +134,7 @@ def _begin(asked: Request, own: Any) -> None:
     own.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
     own.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
     own.span = None
-    if asked.method not in _SAFE_METHODS:
+    if asked.method not in SAFE_METHODS:
         rule = str(asked.url_rule) if asked.url_rule else ""
         own.span = begin_span(asked.method, rule, asked.path, own.trace)
         own.trace = own.span.trace
@@ -163,7 +162,7 @@ def _check_origin(environ: Environ) -> None:
     `Origin: null` is a page without an origin, such as a sandbox or a file; it is refused.
     """
     origin = environ.get("HTTP_ORIGIN")
-    if origin is None or environ["REQUEST_METHOD"] in _SAFE_METHODS or origin in store().settings.cors_origins:
+    if origin is None or environ["REQUEST_METHOD"] in SAFE_METHODS or origin in store().settings.cors_origins:
         return
     if origin.partition("://")[2] != request.host:
         raise Problem("forbidden", "Pages of this origin may not call the server. CORS_ORIGINS lists the allowed ones.")
@@ -233,7 +232,7 @@ def _end(response: Response) -> Response:
         headers[name] = text
     for name, text in own.get("rate_fields", {}).items():
         headers[name] = f"{others}, {text}" if (others := headers.get(name)) else text
-    if asked.method not in _SAFE_METHODS:
+    if asked.method not in SAFE_METHODS:
         audited.record(response)
     if not names.isdisjoint(ADDRESS_FIELDS):
         make_absolute(headers, base())

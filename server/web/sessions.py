@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import time
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
 from flask import Response, request
 
@@ -35,14 +35,7 @@ class HostUser:
     is_admin: bool
 
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class _Attributes(TypedDict):
-    path: str
-    httponly: bool
-    samesite: str
-    secure: bool
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def sign_in(response: Response, key: str, *, keep: bool = False) -> bool:
@@ -60,7 +53,7 @@ def sign_out(response: Response) -> None:
     response.delete_cookie(COOKIE, **_attributes())
 
 
-def _attributes() -> _Attributes:
+def _attributes() -> dict[str, Any]:
     """The cookie's attributes: other applications of the same host must not receive it."""
     return {"path": prefix() or "/", "httponly": True, "samesite": "Lax", "secure": request.is_secure}
 
@@ -95,7 +88,7 @@ def caller_of_host() -> Caller | None:
     user: HostUser | None = unwrapped(request).environ.get(HOST_USER)
     if user is None:
         return None
-    if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") not in (None, "same-origin"):
+    if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") not in (None, "same-origin"):
         raise Problem("forbidden", "Only pages of this server may do this.")
     return _named(user.name, user.is_admin)
 
@@ -108,7 +101,7 @@ def _named(name: str, is_admin: bool) -> Caller:
 
 def require_own_page() -> None:
     """Require that an unsafe request comes from a page of this server. Raises the problem `forbidden`."""
-    if request.method in _SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return
     origin = request.headers.get("Origin")
     own = origin.partition("://")[2] == request.host if origin else _fetched_by_own_page()

@@ -9,6 +9,7 @@ from server.web.schemas import TaskStatus
 
 OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
+OF_BODY: tuple[str, ...] = ("malformed-body", "too-large", "unsupported-media-type", "invalid-input")
 OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
 OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
 

@@ -151,12 +151,11 @@ LINKS: dict[str, Any] = {
     "cancel": _link("cancel_task", "Stop it."),
     "files": _link("get_file", "A file of the result; `name` is its name."),
     "file": _link("get_file", "The file, if the result is a single file.", name="$response.body#/result/name"),
-}
-
-LINKS["batch"] = {
-    "operationId": "get_batch",
-    "parameters": {"batch_id": "$response.body#/batch_id"},
-    "description": "The status of its tasks.",
+    "batch": {
+        "operationId": "get_batch",
+        "parameters": {"batch_id": "$response.body#/batch_id"},
+        "description": "The status of its tasks.",
+    },
 }
 
 SECURITY_SCHEMES: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.openapi import parts
-from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS
+from server.web.openapi.answers import OF_BODY, OF_KEY, OF_STORING, TICKET_HEADERS
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.notation import is_plain, sample
 from server.web.openapi.route import CACHED, Access, Answer, Route
@@ -25,11 +25,7 @@ _SAMPLES = {
 
 _LINKS = ("status", "result", "cancel", "files")
 
-_PROBLEMS = (
-    *("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
-    *OF_KEY,
-    *OF_STORING,
-)
+_PROBLEMS = (*OF_BODY, "bad-request", *OF_KEY, *OF_STORING)
 
 
 def place_task_types(definitions: Iterable[TaskDefinition], components: Components) -> None:

@@ -20,7 +20,16 @@ from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem, invalid
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_KEY, OF_STORING, TICKET_HEADERS, found, json_body, json_of, status_with
+from server.web.openapi.answers import (
+    OF_BODY,
+    OF_KEY,
+    OF_STORING,
+    TICKET_HEADERS,
+    found,
+    json_body,
+    json_of,
+    status_with,
+)
 from server.web.openapi.parts import FLAG, in_query
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import accepted, json_answer
@@ -57,10 +66,7 @@ _SHOWN = json_of(ScheduleObject)
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleRequest, _EXAMPLE),
-    problems=(
-        *("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
-        *("schedule-name-taken", "too-many-schedules"),
-    ),
+    problems=(*OF_BODY, "schedule-name-taken", "too-many-schedules"),
 )
 def put_schedule(name: str) -> Response:
     """Create or replace a schedule.
@@ -83,7 +89,7 @@ def put_schedule(name: str) -> Response:
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleChanges, {"enabled": False}),
-    problems=("malformed-body", "too-large", "unsupported-media-type", "unknown-schedule", "invalid-input"),
+    problems=(*OF_BODY, "unknown-schedule"),
 )
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule.
@@ -222,7 +228,7 @@ def _answer(name: str) -> ScheduleObject:
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
     """Find a schedule that the caller may see. Raises the problem `unknown-schedule`, also for another owner's."""
-    found, who = stored(name), caller()
-    if found is None or not (who.is_admin or found[0].owner == who.owner):
+    found = stored(name)
+    if found is None or not caller().sees(found[0].owner):
         raise Problem("unknown-schedule")
     return found

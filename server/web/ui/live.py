@@ -74,8 +74,8 @@ class ListReader(LiveBody):
             yield sent_event("fresh", {"count": fresh})
 
     def _rows(self) -> Iterator[bytes]:
-        viewer, records = self._viewer, self._store.tasks.get_many(self._open)
-        found = [record for record in records if record and (viewer.is_admin or record.owner == viewer.owner)]
+        records = self._store.tasks.get_many(self._open)
+        found = [record for record in records if record and self._viewer.sees(record.owner)]
         why = reasons(self._store, self._viewer, found)
         for record in found:
             mark = (record.status, record.started_ms, record.retries, str(record.progress))

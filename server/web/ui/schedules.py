@@ -63,8 +63,7 @@ def _visible() -> dict[str, Any]:
 def _edited() -> dict[str, Any] | None:
     """Return the viewer's schedule that the form changes, if there is one."""
     found = stored(request.args.get("edit", ""))
-    visible = found is not None and (caller().is_admin or found[0].owner == caller().owner)
-    return _shown(shown(*found)) if found and visible else None
+    return _shown(shown(*found)) if found and caller().sees(found[0].owner) else None
 
 
 @ui.get("/ui/schedules/words")

@@ -28,7 +28,7 @@ from server.web.openapi.answers import OF_STORING, STREAM, found, stream_of
 from server.web.openapi.route import Access, Answer, Api, Media
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
-from server.web.routes.tasks import issued, sees
+from server.web.routes.tasks import issued
 from server.web.schemas import Failure, ProblemObject, WireObject
 
 route = Api("batch", __name__, "many")
@@ -117,7 +117,7 @@ def _status(batch: Batch) -> BatchStatus:
 def find_batch(batch_id: str) -> Batch:
     """Find a batch of the caller, or say that it is unknown or expired."""
     batch = store().batches.get(batch_id)
-    if batch is not None and sees(batch.owner):
+    if batch is not None and caller().sees(batch.owner):
         return batch
     raise Problem("expired-batch" if batch is None and issued(batch_id) else "unknown-batch")
 

@@ -26,7 +26,7 @@ from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_KEY, json_of
+from server.web.openapi.answers import OF_BODY, OF_KEY, json_of
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import problem_of_item, problems_of
@@ -109,10 +109,7 @@ _BATCH: dict[str, Any] = {
     access=Access.SUBMIT,
     parameters=("webhook", "Idempotency-Key"),
     body=_BATCH,
-    problems=(
-        *("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
-        *(*OF_KEY, "storage-full"),
-    ),
+    problems=(*OF_BODY, "bad-request", *OF_KEY, "storage-full"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 def submit_batch() -> Response:

@@ -19,7 +19,7 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.middleware import caller
-from server.web.openapi.answers import found, json_body
+from server.web.openapi.answers import OF_BODY, found, json_body
 from server.web.openapi.route import Api
 from server.web.responses import (
     MAX_RETRY_AFTER,
@@ -79,7 +79,7 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
     "/tasks/query",
     found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
     body=json_body(TaskQuery, _EXAMPLE),
-    problems=("malformed-body", "bad-request", "too-large", "unsupported-media-type", "invalid-input"),
+    problems=(*OF_BODY, "bad-request"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 @route.blueprint.route("/tasks", methods=["QUERY"])

@@ -11,7 +11,7 @@ from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.answers import found, json_body, json_of
+from server.web.openapi.answers import OF_BODY, found, json_body, json_of
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, WireObject
@@ -86,7 +86,7 @@ def list_keys() -> Response:
     Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),
     access=Access.ADMIN,
     body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
-    problems=("malformed-body", "too-large", "unsupported-media-type", "invalid-input"),
+    problems=OF_BODY,
 )
 def make_key() -> Response:
     """Make an API key."""

@@ -1,6 +1,6 @@
 """Prometheus metrics. `docs/metrics.md` lists them, and a test compares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from flask import Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -152,7 +152,7 @@ def _maintenance(counts: Mapping[str, int]) -> Iterator[Metric]:
 
 
 def _counted(
-    metric: str, text: str, label: str, values: tuple[str, ...], prefix: str, statistics: Mapping[str, int]
+    metric: str, text: str, label: str, values: Iterable[str], prefix: str, statistics: Mapping[str, int]
 ) -> Metric:
     family = CounterMetricFamily(metric, text, labels=[label])
     for value in values:

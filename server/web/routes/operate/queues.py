@@ -115,8 +115,13 @@ class WorkerList(WireObject):
     workers: list[Worker]
 
 
-#: Names of the counters of automatic recoveries.
-FINDINGS = ("lost_attempts", "lost_messages", "returned_messages", "orphaned_files")
+#: Automatic recoveries: the names of their counters, and what the overview says.
+FINDINGS = {
+    "lost_attempts": "Requeued after their worker died",
+    "lost_messages": "Lost messages replaced",
+    "returned_messages": "Returned to the queue, never started",
+    "orphaned_files": "Orphaned files deleted",
+}
 _MOST_OWNERS = 20  # owners in `GET /queues`
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 

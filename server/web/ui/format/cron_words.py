@@ -2,20 +2,12 @@
 
 from itertools import pairwise
 
+from server.services.cron import NICKNAMES
+
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _UNITS = ((604_800, "week"), (86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-_NAMED = {
-    "@hourly": "Every hour",
-    "@daily": "Every day at 00:00",
-    "@midnight": "Every day at 00:00",
-    "@weekly": "Every Sunday at 00:00",
-    "@monthly": "On day 1 of every month at 00:00",
-    "@yearly": "On 1 Jan at 00:00",
-    "@annually": "On 1 Jan at 00:00",
-}
 
 
 def interval_words(seconds: float) -> str:
@@ -29,9 +21,7 @@ def interval_words(seconds: float) -> str:
 
 def cron_words(line: str) -> str:
     """Return `Monday to Friday at 06:45`, or `By its cron line` for an unusual line."""
-    if named := _NAMED.get(line.strip().lower()):
-        return named
-    fields = line.split()
+    fields = NICKNAMES.get(line.strip().lower(), line).split()
     if len(fields) != 5:
         return "By its cron line"
     minute, hour, day, month, weekday = fields

@@ -15,20 +15,12 @@ from server.store.stats import Flow, Flows, Range
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
-from server.web.routes.operate.queues import cards
+from server.web.routes.operate.queues import FINDINGS, cards
 from server.web.routes.operate.queues import overview as read_queues
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.words import percent
 from server.web.ui.operate.figures import MAX_OWNERS, QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
 from server.web.ui.stream import PageParts
-
-#: Descriptions of automatic recoveries.
-FINDINGS = {
-    "lost_attempts": "Requeued after their worker died",
-    "lost_messages": "Lost messages replaced",
-    "returned_messages": "Returned to the queue, never started",
-    "orphaned_files": "Orphaned files deleted",
-}
 
 _RANGES = {Range.HOUR: "1 hour", Range.DAY: "1 day", Range.WEEK: "1 week"}
 _WORDS = {Range.HOUR: "last hour", Range.DAY: "last day", Range.WEEK: "last week"}
