@@ -207,10 +207,8 @@ class Leases(Scripts):
 
     def without_record(self, task_ids: Sequence[str]) -> list[str]:
         """Return the ids without a record."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for task_id in task_ids:
-                pipe.exists(self.keys.task(task_id))
-            return [task_id for task_id, there in zip(task_ids, pipe.execute(), strict=True) if not there]
+        found = self._each("exists", map(self.keys.task, task_ids))
+        return [task_id for task_id, there in zip(task_ids, found, strict=True) if not there]
 
     def renew_messages(self, tags: Sequence[str]) -> None:
         """Renew the messages that a worker holds, including those that it has not started."""

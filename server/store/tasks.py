@@ -127,17 +127,12 @@ class Tasks(Scripts):
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
         """Return the records of several ids, in one round trip."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for task_id in task_ids:
-                pipe.hgetall(self.keys.task(task_id))
-            return [self._parse(task_id, raw.items()) for task_id, raw in zip(task_ids, pipe.execute(), strict=True)]
+        found = self._each("hgetall", map(self.keys.task, task_ids))
+        return [self._parse(task_id, raw.items()) for task_id, raw in zip(task_ids, found, strict=True)]
 
     def failures(self, task_ids: Sequence[str]) -> list[bytes | None]:
         """Return the report of each failed task (see `server.services.failures`); None if there is none."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for task_id in task_ids:
-                pipe.hget(self.keys.task(task_id), "fl")
-            return list(pipe.execute())
+        return self._each("hget", map(self.keys.task, task_ids), "fl")
 
     def attempt_reports(self, task_id: str) -> dict[int, bytes]:
         """Return the reports of the last failed attempts that another one followed, by their start (ms since 1970)."""
@@ -160,11 +155,8 @@ class Tasks(Scripts):
 
     def inputs(self, records: Sequence[Record], most_bytes: int) -> list[bytes]:
         """Return the beginning of the inputs of several tasks, in one round trip."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for record in records:
-                if record.input is None:
-                    pipe.getrange(self.keys.input(record.id), 0, most_bytes - 1)
-            long = iter(pipe.execute())
+        keys = (self.keys.input(record.id) for record in records if record.input is None)
+        long = iter(self._each("getrange", keys, 0, most_bytes - 1))
         return [next(long) if record.input is None else record.input for record in records]
 
     def result(self, record: Record) -> bytes:
@@ -176,11 +168,8 @@ class Tasks(Scripts):
 
     def results(self, records: Sequence[Record], max_bytes: int) -> list[bytes | None]:
         """Return the results of tasks that have succeeded, in one round trip; None for one that is longer."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for record in records:
-                if record.result is None:
-                    pipe.getrange(self.keys.result(record.id), 0, max_bytes)
-            long = iter(pipe.execute())
+        keys = (self.keys.result(record.id) for record in records if record.result is None)
+        long = iter(self._each("getrange", keys, 0, max_bytes))
         found = [next(long) if record.result is None else record.result for record in records]
         return [(result or b"null") if len(result) <= max_bytes else None for result in found]
 

@@ -106,11 +106,8 @@ class Webhooks(Scripts):
 
     def _read(self, ids: Sequence[str]) -> list[tuple[bytes | None, bytes | None, bool]]:
         """Read URL and attempts of each task or batch, and whether it is a batch."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for some_id in ids:
-                pipe.hmget(self.keys.task(some_id), "wh", "wt")
-                pipe.hmget(self.keys.batch(some_id), "wh", "wt")
-            read = pipe.execute()
+        keys = (key(some_id) for some_id in ids for key in (self.keys.task, self.keys.batch))
+        read = self._each("hmget", keys, "wh", "wt")
         pairs = zip(read[::2], read[1::2], strict=True)
         return [(*of_batch, True) if of_task[0] is None else (*of_task, False) for of_task, of_batch in pairs]
 

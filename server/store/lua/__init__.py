@@ -93,6 +93,14 @@ class Scripts:
         except NoScriptError:  # Redis does not know it yet
             return found(args=args)
 
+    def _each(self, command: str, keys: Iterable[str], *args: Any) -> list[Any]:
+        """Run one command for each of these keys, in one round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                getattr(pipe, command)(key, *args)
+            answers: list[Any] = pipe.execute()
+        return answers
+
     def now_ms(self) -> int:
         """Return milliseconds since 1970 by Redis's clock."""
         return self._clock.now_ms()

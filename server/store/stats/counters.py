@@ -5,6 +5,7 @@ A hash for each hour counts the ends of each minute, queue and status, and the r
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -143,12 +144,8 @@ class HourlyStats(Scripts):
         """Return the statistics up to now."""
         now = self.now_ms() // 1000 // _MINUTE
         hours = range(now // 60 - 24, now // 60 + 1)
-        with self.redis.pipeline(transaction=False) as pipe:
-            for hour in hours:
-                pipe.hgetall(self.keys.hour(hour))
-            found = zip(hours, pipe.execute(), strict=True)
         traffic = DayStats({}, {})
-        for hour, counts in found:
+        for hour, counts in zip(hours, self._each("hgetall", map(self.keys.hour, hours)), strict=True):
             for name, count in counts.items():
                 _add(traffic, name.decode(), int(count), hour * 60, now)
         return traffic
@@ -156,11 +153,7 @@ class HourlyStats(Scripts):
     def running(self) -> dict[str, int]:
         """Count the running tasks by queue. Workers hold few tasks each, so this read is small."""
         held = ids_of(self.redis.zrange(self.keys.leases, 0, -1))
-        with self.redis.pipeline(transaction=False) as pipe:
-            for task_id in held:
-                pipe.hget(self.keys.task(task_id), "q")
-            queues = [queue.decode() for queue in pipe.execute() if queue]
-        return {queue: queues.count(queue) for queue in set(queues)}
+        return Counter(queue.decode() for queue in self._each("hget", map(self.keys.task, held), "q") if queue)
 
 
 def _add(traffic: DayStats, name: str, count: int, first_minute: int, now: int) -> None:
@@ -191,13 +184,9 @@ class Queues(Scripts):
 
     def waiting(self, names: Sequence[str]) -> dict[str, int]:
         """Count the tasks that wait in each queue, with those that wait for room under a limit of their type."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.zcard(self.keys.queued(name)).zcard(self.keys.throttled_in(name))
-            counts = pipe.execute()
-        return {
-            name: queued + throttled for name, queued, throttled in zip(names, counts[::2], counts[1::2], strict=True)
-        }
+        keys = (key(name) for name in names for key in (self.keys.queued, self.keys.throttled_in))
+        counts = iter(self._each("zcard", keys))
+        return {name: next(counts) + next(counts) for name in names}
 
     def unattended(self, workers: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """The queues that have tasks and that none of these workers reads, with the number of tasks."""

@@ -139,10 +139,7 @@ class FlowStats(Scripts):
 
     def _hashes(self, key: Callable[[int], str], hours: Iterable[int]) -> Iterator[tuple[int, dict[bytes, bytes]]]:
         asked = list(hours)
-        with self.redis.pipeline(transaction=False) as pipe:
-            for hour in asked:
-                pipe.hgetall(key(hour))
-            yield from zip(asked, pipe.execute(), strict=True)
+        yield from zip(asked, self._each("hgetall", map(key, asked)), strict=True)
 
     def unfinished_by_owner(self, most: int = 2_000) -> dict[str, int]:
         """Unfinished tasks of the owners who have any, of up to this many owners."""
