@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 class ErrorType:
     """One named reason; `advice` tells a client what to do.
 
-    `status` is the HTTP status, for error types of a package of tasks; the web layer defines the others.
+    `status` is the HTTP status, for error types of the web layer and of a package of tasks; see `server.web.errors`.
     """
 
     title: str

@@ -1,7 +1,7 @@
 """Maps errors of all layers to answers (RFC 9457), in one place.
 
 `Problem` is an answer that a route raises. The layers below raise children of `CoatcheckError`, which `as_problem`
-maps to one. `STATUSES` gives each error type its HTTP status; a task's own error types are 409.
+maps to one. An error type without an HTTP status, such as a task's own, is 409.
 """
 
 import logging
@@ -34,32 +34,18 @@ from server.web.silence import silence
 #: Places of a wrong input that an error names, parts of each place, and characters of its texts.
 MAX_PLACES, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
 
-#: The HTTP status of each error type that is not 409. Packages of tasks register theirs with the type.
-STATUSES: Mapping[str, int] = {
+#: The HTTP status of each error type of the layers below that is not 409.
+_STATUSES: Mapping[str, int] = {
     "malformed-body": 400,
-    "bad-request": 400,
-    "unauthenticated": 401,
-    "forbidden": 403,
-    "not-found": 404,
-    "unknown-task": 404,
-    "unknown-batch": 404,
-    "unknown-schedule": 404,
     "unknown-task-type": 404,
-    "unknown-file": 404,
-    "unknown-queue": 404,
-    "method-not-allowed": 405,
     "expired-task": 410,
-    "expired-batch": 410,
     "expired-input": 410,
     "too-large": 413,
     "unsupported-media-type": 415,
-    "range-not-satisfiable": 416,
     "invalid-input": 422,
     "idempotency-key-reused": 422,
     "over-quota": 429,
     "too-many-schedules": 429,
-    "too-many-wrong-keys": 429,
-    "too-many-requests": 429,
     "internal-error": 500,
     "unavailable": 503,
     "queue-full": 503,
@@ -68,30 +54,36 @@ STATUSES: Mapping[str, int] = {
 
 register_error_types(
     {
-        "bad-request": ErrorType("The request cannot be understood", "See the detail, and check the request's syntax."),
-        "unauthenticated": ErrorType("An API key is required", "Send `Authorization: Bearer <key>` with a valid key."),
+        "bad-request": ErrorType(
+            "The request cannot be understood", "See the detail, and check the request's syntax.", 400
+        ),
+        "unauthenticated": ErrorType(
+            "An API key is required", "Send `Authorization: Bearer <key>` with a valid key.", 401
+        ),
         "too-many-wrong-keys": ErrorType(
-            "Too many wrong API keys", "The key is not valid. Check it, and wait as long as Retry-After says."
+            "Too many wrong API keys", "The key is not valid. Check it, and wait as long as Retry-After says.", 429
         ),
         "too-many-requests": ErrorType(
-            "Too many requests with this key", "The key has a limit per minute. Wait as long as Retry-After says."
+            "Too many requests with this key", "The key has a limit per minute. Wait as long as Retry-After says.", 429
         ),
-        "forbidden": ErrorType("This key may not do that", "Use a key whose role allows it."),
-        "not-found": ErrorType("Not found", "/docs lists the routes."),
-        "unknown-task": ErrorType("Unknown task", "It was never issued, or is not yours. Check the id and the key."),
-        "unknown-batch": ErrorType("Unknown batch", "It was never issued, or is not yours."),
+        "forbidden": ErrorType("This key may not do that", "Use a key whose role allows it.", 403),
+        "not-found": ErrorType("Not found", "/docs lists the routes.", 404),
+        "unknown-task": ErrorType(
+            "Unknown task", "It was never issued, or is not yours. Check the id and the key.", 404
+        ),
+        "unknown-batch": ErrorType("Unknown batch", "It was never issued, or is not yours.", 404),
         "unknown-schedule": ErrorType(
-            "Unknown schedule", "It does not exist, or is not yours. GET /schedules lists yours."
+            "Unknown schedule", "It does not exist, or is not yours. GET /schedules lists yours.", 404
         ),
-        "unknown-file": ErrorType("Unknown file", "The task's result lists its files."),
-        "unknown-queue": ErrorType("Unknown queue", "No task type uses it. GET /queues lists the queues."),
-        "method-not-allowed": ErrorType("Method not allowed", "The Allow header lists the allowed methods."),
+        "unknown-file": ErrorType("Unknown file", "The task's result lists its files.", 404),
+        "unknown-queue": ErrorType("Unknown queue", "No task type uses it. GET /queues lists the queues.", 404),
+        "method-not-allowed": ErrorType("Method not allowed", "The Allow header lists the allowed methods.", 405),
         "task-failed": ErrorType(
             "The task failed", "`error` gives the reason. Fix the input and submit again, or retry."
         ),
         "task-canceled": ErrorType("The task was canceled", "Submit it again if it was canceled by mistake."),
-        "expired-batch": ErrorType("The batch has expired", "A batch is deleted some time after its tasks."),
-        "range-not-satisfiable": ErrorType("The range is outside the file", "Ask for bytes that the file has."),
+        "expired-batch": ErrorType("The batch has expired", "A batch is deleted some time after its tasks.", 410),
+        "range-not-satisfiable": ErrorType("The range is outside the file", "Ask for bytes that the file has.", 416),
     }
 )
 
@@ -121,7 +113,7 @@ def registered(name: str) -> ProblemType:
 
 
 def _with_status(name: str, found: ErrorType) -> ProblemType:
-    return ProblemType(STATUSES.get(name) or found.status or 409, found.title, found.advice)
+    return ProblemType(_STATUSES.get(name) or found.status or 409, found.title, found.advice)
 
 
 class Problem(CoatcheckError):
