@@ -2,7 +2,6 @@
 
 from collections import Counter
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import request
 from werkzeug.wrappers import Response as BaseResponse
@@ -26,7 +25,7 @@ _MAX_ROWS = 100  # maximum rows of a batch on its page
 def batch(batch_id: str) -> BaseResponse:
     """Show a batch with its tasks, of all statuses or one."""
     found = find_batch(batch_id)
-    live = url(f"/ui/batches/{batch_id}/events?{urlencode(request.args)}")
+    live = url(f"/ui/batches/{batch_id}/events", request.args)
     return page("batch.html", "/ui/tasks", live=live, refused=problems_of(found, prefix()), **_values(found))
 
 

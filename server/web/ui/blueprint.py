@@ -1,8 +1,9 @@
 """The common part of all pages: headers, the viewer, the menu, and errors as pages."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
@@ -74,9 +75,9 @@ def _menu(viewer: Caller | None) -> list[Entry]:
 
 
 @ui.app_template_global("url")
-def url(path: str) -> str:
+def url(path: str, query: Mapping[str, object] | Sequence[tuple[str, object]] = ()) -> str:
     """Return an address of this server, also if the application is mounted below a prefix."""
-    return prefix() + path
+    return f"{prefix()}{path}?{urlencode(query)}" if query else prefix() + path
 
 
 def moved(path: str, status: int = 303) -> BaseResponse:

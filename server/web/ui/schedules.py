@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 from pydantic_core import to_json
@@ -37,7 +36,7 @@ def schedules() -> Response:
     return page(
         "schedules.html",
         "/ui/schedules",
-        live=url("/ui/schedules/events" + (f"?{urlencode({'cursor': after})}" if (after := _after()) else "")),
+        live=url("/ui/schedules/events", {"cursor": after} if (after := _after()) else {}),
         **_visible(),
         edited=edited or {},
         kinds=[each.name for each in kinds],

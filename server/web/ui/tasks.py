@@ -74,7 +74,7 @@ def tasks() -> BaseResponse:
         records=found.records,
         reasons=reasons(store(), caller(), found.records),
         now=now_ms(),
-        next=_address([*query.items(), *searched, ("cursor", found.cursor)]) if found.cursor else None,
+        next=url("/ui/tasks", [*query.items(), *searched, ("cursor", found.cursor)]) if found.cursor else None,
         looked_at=found.looked_at,
         oldest_ms=found.oldest_ms,
         later="cursor" in request.args,
@@ -83,7 +83,7 @@ def tasks() -> BaseResponse:
         filters=filters,
         exported=urlencode([*query.items(), *searched]),
         more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
-        first=_address([*query.items(), *searched]),
+        first=url("/ui/tasks", [*query.items(), *searched]),
         kinds={each.name: each.name for each in catalog()},
         tabs=_tabs(query, searched, counts),
         total=sum(counts[status] for status in asked_filter().statuses) if counts else None,
@@ -115,7 +115,7 @@ def _live(query: dict[str, str], shown: list[Record]) -> str:
     given = {name: text for name, text in query.items() if name != "limit"}
     ids = ",".join(record.id for record in shown[:100])
     top = {} if {"cursor", "q"} & set(request.args) else {"top": shown[0].id if shown else ""}
-    return url("/ui/tasks/events?" + urlencode({**given, "ids": ids, "at": now_ms(), **top}))
+    return url("/ui/tasks/events", {**given, "ids": ids, "at": now_ms(), **top})
 
 
 def _page() -> Found:
@@ -136,7 +136,7 @@ def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[s
         Tab(
             status,
             status.capitalize() or "All",
-            _address([("status", str(status)), *others] if status else others),
+            url("/ui/tasks", [("status", str(status)), *others] if status else others),
             rank,
             current == status,
             (counts[status] if status else sum(counts.values())) if counts else None,
@@ -172,10 +172,6 @@ def _parsed(search: str) -> list[tuple[str, str]]:
 def _zoned(text: str) -> str:
     """Convert a time of a `datetime-local` field, which has no zone, to UTC."""
     return f"{text}Z" if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", text) else text
-
-
-def _address(query: list[tuple[str, str]]) -> str:
-    return url(f"/ui/tasks?{urlencode(query)}" if query else "/ui/tasks")
 
 
 def now_ms() -> int:

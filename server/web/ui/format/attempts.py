@@ -9,7 +9,7 @@ from markupsafe import Markup
 from server.store.record import AttemptEnd, PastAttempt, Record, Status
 from server.store.tasks import Entry
 from server.web.ui.format.trace import traced
-from server.web.ui.format.words import length
+from server.web.ui.format.words import counted, length
 
 _ENDINGS = {
     AttemptEnd.FAILED: "Failed",
@@ -47,7 +47,7 @@ class Line:
     @property
     def kept(self) -> str:
         """Describe the traceback and log."""
-        lines = f"{len(self.log)} log line{'' if len(self.log) == 1 else 's'}" if self.log else ""
+        lines = counted(len(self.log), "log line") if self.log else ""
         return " and ".join(filter(None, ["Traceback" if self.trace else "", lines]))
 
 
@@ -85,7 +85,7 @@ def waterfall(record: Record, now: int, log: Sequence[Entry], reports: Mapping[i
     count = sum(line.run is not None for line in lines)
     whole = length((axis.end - axis.begin) / 1000)
     word = "so far" if record.finished_ms is None else "in all"
-    text = f"{count} attempt{'' if count == 1 else 's'}, {whole} {word}, {length(ran)} of it running"
+    text = f"{counted(count, 'attempt')}, {whole} {word}, {length(ran)} of it running"
     return Waterfall(lines, axis.ticks(), text)
 
 

@@ -44,6 +44,12 @@ def number(value: float | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
+@ui.app_template_filter("counted")
+def counted(count: int, word: str) -> str:
+    """Format a number of things: `1 task`, `12,345 tasks`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 @ui.app_template_filter("percent")
 def percent(part: float, whole: float) -> str:
     """Format a percentage: `38%`; with one decimal place below ten."""

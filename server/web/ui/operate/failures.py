@@ -47,7 +47,7 @@ def failures() -> Response:
     """Show the groups of a time range, the largest first."""
     require_admin()
     chosen = _range()
-    address = url("/ui/failures/events?" + urlencode({"range": chosen}))
+    address = url("/ui/failures/events", {"range": chosen})
     ranges = [(name, text) for name, (text, _) in _RANGES.items()]
     return page("failures.html", "/ui/failures", range=chosen, ranges=ranges, live=address, **_values(chosen))
 

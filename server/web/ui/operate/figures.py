@@ -6,7 +6,7 @@ from typing import Any
 
 from server.store.stats import OTHERS, STEPS, Flow, Flows, Range, percentile
 from server.web.ui.format.plots import Plot, Series, plot
-from server.web.ui.format.words import NONE, percent, span
+from server.web.ui.format.words import NONE, counted, percent, span
 
 _PACE_MINUTES = 5  # minutes for measuring a queue's speed: a step of the last hour
 MAX_OWNERS = 12  # maximum number of owners that the page shows
@@ -180,7 +180,7 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
     drains, _, drain_unit = (slowest.drains if slowest else "Now").partition(" ")
     failed, whole = flow.total("failed"), ended(flow)
     return [
-        Stat("Waiting", f"{waiting:,}", f"in {len(rows)} queue{'' if len(rows) == 1 else 's'}"),
+        Stat("Waiting", f"{waiting:,}", f"in {counted(len(rows), 'queue')}"),
         Stat("Oldest waits", figure, f"in {oldest.name}" if oldest and unit else "nothing waits", unit),
         Stat("Wait, median / p99", wait, words, f"{wait_unit} / {span(flow.wait(0.99))}" if wait_unit else ""),
         Stat(
@@ -191,7 +191,7 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
             drains in ("Never", "Not"),
         ),
         Stat("Failed", f"{failed:,}", f"{percent(failed, whole)} of {whole:,} ended, {words}", bad=failed > 0),
-        Stat("Busy slots", f"{busy:,}", f"{len(workers)} worker{'' if len(workers) == 1 else 's'}", f"of {slots:,}"),
+        Stat("Busy slots", f"{busy:,}", counted(len(workers), "worker"), f"of {slots:,}"),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 from werkzeug.wrappers import Response as BaseResponse
@@ -22,8 +21,6 @@ from server.web.ui.format.words import percent
 from server.web.ui.operate.figures import MAX_OWNERS, QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
 from server.web.ui.stream import PageParts
 
-_RANGES = {Range.HOUR: "1 hour", Range.DAY: "1 day", Range.WEEK: "1 week"}
-_WORDS = {Range.HOUR: "last hour", Range.DAY: "last day", Range.WEEK: "last week"}
 _ALARMING = 0.2  # the share of failures that raises an alert
 _PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
 
@@ -55,9 +52,9 @@ def overview() -> Response:
         "overview.html",
         "/ui/overview",
         range=chosen,
-        ranges=_RANGES,
+        ranges={each: f"1 {each}" for each in Range},
         of=subject,
-        live=url("/ui/overview/events?" + urlencode(query)),
+        live=url("/ui/overview/events", query),
         **_values(chosen, subject),
     )
 
@@ -81,11 +78,11 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
     flow = _flow_of(flows, type_queues, subject)
     rows = queue_rows(found["queues"], hour, type_queues)
     owners = owner_rows(flows, store().flow_stats.unfinished_by_owner())
-    shown = owners[:MAX_OWNERS]
+    shown, words = owners[:MAX_OWNERS], f"last {chosen}"
     return {
-        "words": _WORDS[chosen],
+        "words": words,
         "alerts": _alerts(rows, workers, hour),
-        "stats": stats(rows, workers, flow, _WORDS[chosen]),
+        "stats": stats(rows, workers, flow, words),
         "plots": plots(flow, chosen),
         "queues": rows,
         "types": type_rows(flows, type_queues, found["tasks"]),
