@@ -14,6 +14,7 @@ from server.services.webhooks import check_webhook_url
 from server.store.record import DEBOUNCE, UNIQUE, unique_key
 
 FARTHEST = 366 * 86_400  # maximum delay of a task, and maximum time to keep its record, in seconds
+Seconds = Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]  # the key of `unique` or `debounce`
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
@@ -56,14 +57,14 @@ class OptionsIn(BaseModel):
     priority: Literal["low", "normal", "high"] = "normal"
     tag: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:@/+-]+$")]] = Field([], max_length=10)
     ttl: Annotated[int, Field(ge=1, le=FARTHEST)] | None = None
-    cancel_after: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
-    start_within: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    cancel_after: Seconds | None = None
+    start_within: Seconds | None = None
     webhook: str | None = None
     unique: Key | None = None
-    unique_for: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    unique_for: Seconds | None = None
     on_conflict: Literal["return", "reject", "replace"] | None = None
     debounce: Key | None = None
-    max_delay: Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)] | None = None
+    max_delay: Seconds | None = None
 
     @field_validator("not_before", mode="before")
     @classmethod

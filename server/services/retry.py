@@ -19,11 +19,9 @@ from server.services.publish import store_and_publish
 from server.services.submit import Accepted, Submission
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.errors import AlreadyRetried, CoatcheckError, QueueFull, QuotaExceeded, StorageFull, StoreUnavailable
+from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError
 from server.store.record import UNIQUE, NewTask, Record
 from server.store.submit import IdempotencyKey, SubmitRequest
-
-NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)  # errors that the next task would have too
 
 #: Tasks, and bytes of their inputs, that one step stores: a longer script call would block Redis for other clients.
 _STEP_TASKS, _STEP_BYTES = 100, 2**20

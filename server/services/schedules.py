@@ -24,12 +24,10 @@ from server.services.publish import store_and_publish
 from server.services.submit import Accepted, Submission
 from server.store import Store
 from server.store.connection import UNREACHABLE, store_error
-from server.store.errors import CoatcheckError, QueueFull, QuotaExceeded, StorageFull, StoreUnavailable
+from server.store.errors import NO_ROOM, CoatcheckError
 from server.store.schedules import FireTime, StoredSchedule
 from server.store.submit import IdempotencyKey, SubmitRequest
 
-#: Temporary errors: the run is retried until the next one is due.
-_PASSING = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
 _BROKEN_MS = 60_000  # milliseconds before the next attempt with a schedule that cannot be read
 
 log = logging.getLogger(__name__)
@@ -140,7 +138,8 @@ def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> 
         raise
     except Exception as error:
         refusal = store_error(error) or CoatcheckError()
-        passing, broken = isinstance(refusal, _PASSING), type(refusal) is CoatcheckError
+        # Without room, the run is retried until the next one is due.
+        passing, broken = isinstance(refusal, NO_ROOM), type(refusal) is CoatcheckError
         level = logging.WARNING if passing else logging.ERROR
         event(log, "schedule.missed", level=level, error=broken, schedule=name, reason=refusal.name)
         retried = passing and following > now

@@ -149,6 +149,10 @@ class QueueFull(CoatcheckError):
     retry_after = 10
 
 
+#: Temporary errors, which the next task would have too.
+NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
+
+
 class IdempotencyKeyReused(CoatcheckError):
     """The key was used with another request before."""
 

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, g, request
 from pydantic import Field
 
-from server.services.retry import NO_ROOM, retry_all
+from server.services.retry import retry_all
 from server.services.status import status_object
-from server.store.errors import AlreadyRetried, CoatcheckError
+from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.addresses import prefix
