@@ -168,9 +168,10 @@ def _skip(record: Record, account: Account) -> None:
 
 def _unreadable(account: Account) -> TaskError:
     first = account.skipped.first[0]
-    advice = {"too few columns": "`pad_rows=true` fills short rows; or check `delimiter`"}.get(
-        first.reason, "Check `delimiter`" if first.reason == "too many columns" else "Check `quote`"
-    )
+    advice = {
+        "too few columns": "`pad_rows=true` fills short rows; or check `delimiter`",
+        "too many columns": "Check `delimiter`",
+    }.get(first.reason, "Check `quote`")
     return TaskError(
         "csv-unreadable",
         f"At least {account.skipped.count} of the rows cannot be read as {account.plain.width} columns, "
