@@ -206,7 +206,8 @@ def _check_webhook(of: Record | Batch) -> None:
 def _delivery(of: Record | Batch) -> WebhookDelivery | BatchWebhookDelivery:
     """Describe the webhook of a task or a batch. Raises the problem `not-found` if it was submitted without one."""
     _check_webhook(of)
-    made, next_ms = store().webhooks.attempts(of.id), store().webhooks.next_ms(of.id)
+    # In this order: an attempt between the two reads must not look as if there were no more.
+    next_ms, made = store().webhooks.next_ms(of.id), store().webhooks.attempts(of.id)
     done = of.status.done if isinstance(of, Record) else of.finished_ms is not None
     status, tries = _status(made, next_ms, done=done), [_try(each) for each in made]
     fields = {"url": of.webhook, "status": status, "next_try_at": timestamp(next_ms), "tries": tries}
