@@ -6,6 +6,7 @@
     render       applies operations to a source and stores the file
     info         the properties of an image
     frame        one picture during processing, decoded as late and as coarsely as possible
+    reduction    how far a picture may be averaged before the resize filter
     reading/     opens an upload as an image; formats, limits and errors
     writing/     the output formats, and their options
     text/        fonts, and drawing text

@@ -11,6 +11,7 @@ from PIL import Image
 
 from server.tasks.images.color import is_srgb, plain, to_srgb
 from server.tasks.images.limits import check_made, check_worked_on
+from server.tasks.images.reduction import reducing_gap
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -31,14 +32,6 @@ _UPRIGHT = {
 #: Pillow's default for thumbnails: a third cheaper than Lanczos, with a similarity of at least 0.99.
 _FILTER = Image.Resampling.BICUBIC
 
-#: libjpeg's scales for coarse decoding, in eighths of a side, and the divisor that Pillow passes for each. Pillow's own
-#: `draft` lacks 3/8, which saves 7 of 60 ms from 12 megapixels to 1024 pixels.
-_SCALES = {1: 8, 2: 4, 3: 3, 4: 2}
-
-#: Below this ratio, blocks are visible: a thumbnail from a picture 2.6 times its size had a similarity of 0.976 with
-#: reducing, and 0.996 without.
-_LEAST_ROOM = 1.4
-
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -54,8 +47,9 @@ class Frame:
     orientation: int = 1
     profile: bytes | None = None
     duration: float = 0  # the time for which it is shown, in milliseconds
-    #: Opens the picture again, undecoded; None if it is already decoded, or cannot be decoded coarsely.
-    reopen: Callable[[], Image.Image] | None = None
+    #: Decodes the file for a result that is so many times smaller. Returns the picture and its coarseness. None if the
+    #: picture is already decoded, or if Pillow decodes `image` when its pixels are needed.
+    decode: Callable[[float], tuple[Image.Image, float]] | None = None
     coarseness: float = 1  # the factor by which a side of `image` is smaller than that of `size`
     #: A context for all decoding: it separates errors in the file from errors in our code.
     reading: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -63,8 +57,9 @@ class Frame:
 
     def display(self) -> Image.Image:
         """Return the pixels, upright and in sRGB, as L, LA, RGB or RGBA."""
+        decoded = self.coarse(self.size).image
         with self.reading():
-            image = to_srgb(self._upright(plain(self.image)), self.profile)
+            image = to_srgb(self._upright(plain(decoded)), self.profile)
             image.load()
         # Pillow's encoders write this data; `plain` has already applied its transparency.
         image.info = {}
@@ -106,18 +101,16 @@ class Frame:
 
     def showing(self, image: Image.Image) -> Frame:
         """Return this frame with other pixels, which are upright and in sRGB."""
-        return replace(self, image=image, size=image.size, orientation=1, profile=None, reopen=None, coarseness=1)
+        return replace(self, image=image, size=image.size, orientation=1, profile=None, decode=None, coarseness=1)
 
     def coarse(self, least: Size) -> Frame:
-        """Return this frame decoded no finer than a result of `least` needs: at one to four eighths for JPEG."""
-        if self.reopen is None:
+        """Return this frame decoded no finer than a result of `least` needs."""
+        if self.decode is None:
             return self
-        ratio = min(self.size[0] / least[0], self.size[1] / least[1])
         with self.reading():
-            image = self.reopen()
-            coarseness = _decode_coarsely(image, ratio)
+            image, coarseness = self.decode(min(self.size[0] / least[0], self.size[1] / least[1]))
             image.load()
-        return replace(self, image=image, reopen=None, coarseness=coarseness)
+        return replace(self, image=image, decode=None, coarseness=coarseness)
 
     def scaled(self, size: Size, box: Box | None = None) -> Frame:
         """Return this frame, or the part of it in `box`, resampled to `size`.
@@ -151,43 +144,10 @@ class Frame:
         # A coarsely decoded side is rounded up, so this only removes rounding errors.
         left, top, right, bottom = (edge / self.coarseness for edge in box)
         raw_box = (max(0.0, left), max(0.0, top), *self._raw((min(right, width), min(bottom, height))))
-        gap = _reducing_gap(min((right - left) / size[0], (bottom - top) / size[1]), self.coarseness)
+        gap = reducing_gap(min((right - left) / size[0], (bottom - top) / size[1]), self.coarseness)
         image = image.resize(self._raw(size), _FILTER, raw_box, gap)
-        return replace(self, image=image, size=size, reopen=None, coarseness=1)
+        return replace(self, image=image, size=size, decode=None, coarseness=1)
 
     def _raw(self, pair: tuple[_T, _T]) -> tuple[_T, _T]:
         """Convert width and height of the upright picture to those in the file."""
         return (pair[1], pair[0]) if self.orientation >= 5 else pair
-
-
-def _room(coarseness: float) -> float:
-    """Return the ratio to leave for the filter after averaging `coarseness` pixels per side.
-
-    Averaging blurs and causes aliasing: the coarser it is, the more must be left to the filter. With these ratios, text
-    and line art have a similarity of 0.98 to Lanczos on all pixels, from a hundred pixels on; photographs 0.99.
-    """
-    return min(2.5, 1 + coarseness / 11)
-
-
-def _decode_coarsely(image: Any, ratio: float) -> float:
-    """Decode a JPEG that will be `ratio` times smaller at a part of its size. Return the reduction."""
-    eighths = next((each for each in _SCALES if ratio >= 8 / each * _room(8 / each)), 8)
-    if eighths == 8 or len(image.tile) != 1:
-        return 1
-    width, height = (-(-side * eighths // 8) for side in image.size)
-    # As in `JpegImageFile.draft`.
-    image._size = width, height
-    image.tile = [image.tile[0]._replace(extents=(0, 0, width, height))]
-    image.decoderconfig = _SCALES[eighths], 0
-    return 8 / eighths
-
-
-def _reducing_gap(ratio: float, coarseness: float) -> float:
-    """Return Pillow's `reducing_gap`: it averages the picture as far as `_room` permits, and resamples the rest."""
-
-    def leaves_room(factor: int) -> bool:
-        # Averaging two or three pixels looks worse than libjpeg's scaling by the same factor.
-        return ratio / factor >= max(_LEAST_ROOM, _room(coarseness * factor))
-
-    factor = next(filter(leaves_room, range(int(ratio), 1, -1)), 1)
-    return max(1.0, ratio / (factor + 0.5))

@@ -50,6 +50,7 @@ def trim(
     ] = 10,
 ) -> Frame:
     """Cut off the border: all that has the color of the upper left pixel. An image of one color is not changed."""
+    frame = frame.coarse(frame.size)  # decoded once, for the border and for the result
     pixels = frame.pixels()
     box = frame.once((trim, tolerance), lambda: _content(pixels, tolerance))
     return frame if box is None or box == (0, 0, *frame.size) else frame.moved(lambda image: image.crop(box))

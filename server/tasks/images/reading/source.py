@@ -15,9 +15,10 @@ from pydantic import Field
 from server.sdk.errors import TaskError
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
-from server.tasks.images.reading import gif, png, vips
+from server.tasks.images.reading import gif, jpeg, png, vips
 from server.tasks.images.reading.failures import reading
 from server.tasks.images.reading.kinds import kind_of
+from server.tasks.images.reduction import averaged
 from server.tasks.images.writing.metadata import Metadata, kept
 
 if TYPE_CHECKING:
@@ -83,12 +84,11 @@ class Source:
             return self._frame(image)
         # Moved, not shared, so that the pixels are freed with the frame.
         image, self._image = self._image or self._open(), None
-        if self.kind.name == "PNG":
-            image = vips.decoded(self._data, image) or image
         if self.kind.keeps_decoder:
             with self._reading():
                 image = image.copy()
-        return self._frame(image, reopen=self._open if self.kind.name == "JPEG" else None)
+        coarse = self.kind.name == "JPEG" or (self.kind.name == "PNG" and vips.decodes(image))
+        return self._frame(image, decode=self._decode if coarse else None)
 
     def frames(self) -> Iterator[Frame]:
         """Yield all frames, each valid until the next one is requested."""
@@ -136,7 +136,7 @@ class Source:
         image: Image.Image,
         milliseconds: float = 0,
         decisions: dict[object, object] | None = None,
-        reopen: Callable[[], Image.Image] | None = None,
+        decode: Callable[[float], tuple[Image.Image, float]] | None = None,
     ) -> Frame:
         return Frame(
             image,
@@ -144,7 +144,7 @@ class Source:
             self.orientation,
             self.profile,
             milliseconds,
-            reopen,
+            decode,
             reading=self._reading,
             _decisions={} if decisions is None else decisions,
         )
@@ -164,6 +164,15 @@ class Source:
         if self._page > 1:
             self._turn_to_page(image)
         return image
+
+    def _decode(self, ratio: float) -> tuple[Image.Image, float]:
+        """Decode the picture for a result that is `ratio` times smaller. Return it and how many times smaller it is."""
+        image = self._open()
+        if self.kind.name == "JPEG":
+            return image, jpeg.decode_coarsely(image, ratio)
+        factor = averaged(ratio)
+        decoded = vips.decoded(self._data, image, factor)
+        return (image, 1) if decoded is None else (decoded, factor)
 
     def _turn_to_page(self, image: Image.Image) -> None:
         pages = int(getattr(image, "n_frames", 1)) if self.kind.name == "TIFF" else 1

@@ -1,11 +1,12 @@
 """PNG decoded by libvips if `pyvips` is installed (the extra `images-fast`): the same pixels in less time.
 
-Pillow reverses PNG's filters byte by byte. Pillow still handles pictures that libvips cannot read, and all errors.
+Pillow reverses PNG's filters byte by byte, and decodes all pixels of a picture before it scales it down. Pillow still
+handles pictures that libvips cannot read, and all errors.
 """
 
 import functools
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from PIL import Image
 
@@ -26,20 +27,35 @@ def _pyvips() -> ModuleType | None:
     return cast(ModuleType, pyvips)
 
 
-def decoded(data: bytes, opened: Image.Image) -> Image.Image | None:
-    """Decode a PNG that Pillow has opened but not decoded; None if Pillow must decode it."""
-    vips = _pyvips()
-    if vips is None or opened.mode not in _BANDS or opened.width * opened.height < _LEAST_PIXELS:
-        return None
-    if opened.info.get("transparency") is not None:
-        return None
+def decodes(opened: Image.Image) -> bool:
+    """Return whether `decoded` may read a PNG that Pillow has opened but not decoded."""
+    if opened.mode not in _BANDS or opened.width * opened.height < _LEAST_PIXELS:
+        return False
+    return opened.info.get("transparency") is None and _pyvips() is not None
+
+
+def decoded(data: bytes, opened: Image.Image, factor: int = 1) -> Image.Image | None:
+    """Decode a PNG for which `decodes` is true, with `factor` pixels per side averaged; None if Pillow must decode it.
+
+    Averaging during decoding keeps the pixels of a few rows in memory, which is cheaper than a copy of all.
+    """
+    vips = cast(ModuleType, _pyvips())
     try:
         image = vips.Image.new_from_buffer(data, "", access="sequential", fail_on="warning")
         if (image.bands, image.format, image.width, image.height) != (_BANDS[opened.mode], "uchar", *opened.size):
             return None
+        if factor > 1:
+            image = _averaged(image, factor)
         pixels = image.write_to_memory()
     except vips.Error:
         return None
-    made = Image.frombytes(opened.mode, opened.size, pixels)
+    made = Image.frombytes(opened.mode, (image.width, image.height), pixels)
     made.info = dict(opened.info)
     return made
+
+
+def _averaged(image: Any, factor: int) -> Any:
+    """Average squares of pixels. Colors are weighted by their alpha; a square at the edge repeats the last pixel."""
+    if not image.hasalpha():
+        return image.shrink(factor, factor, ceil=True)
+    return image.premultiply().shrink(factor, factor, ceil=True).unpremultiply().rint().cast("uchar")
