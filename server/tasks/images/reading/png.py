@@ -53,6 +53,8 @@ def checked(data: bytes) -> bytes:
             body.append(chunk)
     pixels = next((at for at, chunk in enumerate(body) if chunk.name in (b"IDAT", b"fcTL", b"acTL")), len(body))
     kept = [*body[:pixels], *head, *body[pixels:]]
+    if kept == chunks and data[chunks[-1].end :] == _END:
+        return data
     return b"".join((SIGNATURE, *(data[chunk.start : chunk.end] for chunk in kept), _END))
 
 
