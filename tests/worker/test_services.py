@@ -15,7 +15,7 @@ from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.pruner import Pruner
 from server.celery_app.worker.maintenance.rescuer import Rescuer
 from server.celery_app.worker.maintenance.scheduler import Scheduler
-from server.celery_app.worker.maintenance.service import Runner, run_each, until_done
+from server.celery_app.worker.maintenance.service import BATCH, Runner, run_each, until_done
 from server.sdk.registry import definition
 from server.services.options import Options
 from server.services.schedules import Schedule, put
@@ -245,5 +245,5 @@ def test_a_step_that_fails_leaves_the_others_alone_but_an_outage_ends_the_round(
 
 
 def test_batches_repeat_until_one_is_not_full() -> None:
-    batches = iter([5, 5, 2, 5])
-    assert until_done(lambda: next(batches), 5) == 12
+    batches = iter([BATCH, BATCH, 2, BATCH])
+    assert until_done(lambda _: next(batches)) == 2 * BATCH + 2

@@ -6,7 +6,6 @@ noted for the workers; but only while one of them asks for it.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from celery.app.task import Context
@@ -19,8 +18,6 @@ from server.celery_app.worker.maintenance.service import until_done
 from server.store import Store
 from server.store.errors import StorageFull
 from server.store.leases import Canceled
-
-BATCH = 200  # tasks per step
 
 
 class CancelEvents:
@@ -38,7 +35,7 @@ class CancelEvents:
         if not task_revoked.receivers and not sends_events(self._consumer.event_dispatcher):
             return None
         with suppress(StorageFull):  # nothing is noted meanwhile
-            return until_done(partial(self._tell, BATCH), BATCH)
+            return until_done(self._tell)
         return 0
 
     def _tell(self, most: int) -> int:

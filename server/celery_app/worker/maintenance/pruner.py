@@ -1,12 +1,8 @@
 """The pruner: deletes expired records, and inputs that are kept for a shorter time."""
 
-from functools import partial
-
 from server.celery_app.worker.maintenance.leader import Leader
 from server.celery_app.worker.maintenance.service import until_done
 from server.store import Store
-
-BATCH = 200  # records per script, which blocks Redis while it runs
 
 
 class Pruner:
@@ -22,11 +18,10 @@ class Pruner:
     def round(self) -> int | None:
         if not self._leader.elected:
             return None
-        records = until_done(partial(self._store.leases.delete_expired, BATCH), BATCH)
-        return records + until_done(self._delete_inputs, BATCH)
+        return until_done(self._store.leases.delete_expired) + until_done(self._delete_inputs)
 
-    def _delete_inputs(self) -> int:
-        found = self._store.leases.delete_expired_inputs(BATCH)
+    def _delete_inputs(self, most: int) -> int:
+        found = self._store.leases.delete_expired_inputs(most)
         for task_id in found:
             self._store.blobs.delete(f"{task_id}/in")
         return len(found)

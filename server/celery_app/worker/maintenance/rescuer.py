@@ -14,13 +14,11 @@ from kombu.exceptions import OperationalError
 
 from server.celery_app.external_broker import ExternalBroker
 from server.celery_app.worker.maintenance.leader import Leader
-from server.celery_app.worker.maintenance.service import run_each, until_done
+from server.celery_app.worker.maintenance.service import BATCH, run_each, until_done
 from server.logs import event
 from server.sdk.registry import queue_names
 from server.store import Store
 from server.store.record import Status
-
-BATCH = 200  # maximum number of findings per step
 
 #: Seconds without a message after which a queued record gets a new one, and seconds between two searches.
 LOST_AFTER = 2.0
@@ -50,16 +48,16 @@ class Rescuer:
         """Find lost attempts and messages."""
         if not self._leader.may_judge():
             return None
-        steps: list[Callable[[], int]] = [partial(until_done, self._release_lost, BATCH), self._warn_of_queues]
+        steps: list[Callable[[], int]] = [partial(until_done, self._release_lost), self._warn_of_queues]
         if self._store.settings.broker_is_redis:
-            steps.append(partial(until_done, self._restore_stale, BATCH))
+            steps.append(partial(until_done, self._restore_stale))
             if time.monotonic() >= self._next_search:
                 self._next_search = time.monotonic() + LOST_AFTER
                 steps.append(self._publish_lost)
         return run_each(*steps)
 
-    def _release_lost(self) -> int:
-        found = self._store.leases.release_expired(BATCH)
+    def _release_lost(self, most: int) -> int:
+        found = self._store.leases.release_expired(most)
         for task_id, name, status in found:
             if status:
                 self._store.counters.count("recovery:lost_attempts")
@@ -74,17 +72,17 @@ class Rescuer:
                 event(log, "queue.without_worker", level=logging.WARNING, queue=queue, waiting=waiting)
         return 0
 
-    def _restore_stale(self) -> int:
-        found = self._store.leases.restore_stale_messages(BATCH)
+    def _restore_stale(self, most: int) -> int:
+        found = self._store.leases.restore_stale_messages(most)
         if found:
             self._store.counters.count("recovery:returned_messages", found)
         return found
 
     def _publish_lost(self) -> int:
-        return sum(until_done(partial(self._publish_lost_of, queue), BATCH) for queue in _queues(self._store))
+        return sum(until_done(partial(self._publish_lost_of, queue)) for queue in _queues(self._store))
 
-    def _publish_lost_of(self, queue: str) -> int:
-        found = self._store.leases.requeue_lost(queue, LOST_AFTER, BATCH)
+    def _publish_lost_of(self, queue: str, most: int) -> int:
+        found = self._store.leases.requeue_lost(queue, LOST_AFTER, most)
         for task_id in found:
             self._store.counters.count("recovery:lost_messages")
             event(log, "maintenance.lost_message", level=logging.WARNING, **self._store.tasks.log_ids(task_id))
@@ -109,14 +107,14 @@ class BrokerRescuer:
             return None
         done = 0
         with suppress(OperationalError):
-            done += until_done(self._publish_unpublished, BATCH)
+            done += until_done(self._publish_unpublished)
             if time.monotonic() >= self._next_search:
                 self._next_search = time.monotonic() + VANISHED_AFTER
                 done += sum(self._publish_vanished(queue) for queue in _queues(self._store))
         return done
 
-    def _publish_unpublished(self) -> int:
-        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, BATCH)
+    def _publish_unpublished(self, most: int) -> int:
+        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, most)
         found = [record for record in self._store.tasks.get_many(task_ids) if record]
         queued = [record for record in found if record.status is Status.QUEUED]
         self._store.leases.published(list(set(task_ids) - {record.id for record in queued}))

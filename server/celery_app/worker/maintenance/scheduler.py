@@ -8,8 +8,6 @@ from server.services.schedules import fire_due
 from server.services.throttling import release_due
 from server.store import Store
 
-BATCH = 200  # tasks per step, so that the other steps get their turn
-
 #: Schedules per round. More than a batch: those that cannot fire stay due and must not block the others.
 MAX_SCHEDULES = 10_000
 
@@ -28,8 +26,8 @@ class Scheduler:
         if not self._leader.elected:
             return None
         return run_each(
-            partial(until_done, partial(self._store.leases.enqueue_due, BATCH), BATCH),
-            partial(until_done, partial(self._store.leases.cancel_overdue, BATCH), BATCH),
+            partial(until_done, self._store.leases.enqueue_due),
+            partial(until_done, self._store.leases.cancel_overdue),
             partial(release_due, self._store),
             partial(fire_due, self._store, MAX_SCHEDULES),
         )

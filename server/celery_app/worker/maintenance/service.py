@@ -19,6 +19,8 @@ from server.logs import event
 from server.store.connection import UNREACHABLE
 from server.store.stats import Tally
 
+BATCH = 200  # items per script, which blocks Redis while it runs, and the other steps of a round
+
 log = logging.getLogger(__name__)
 
 
@@ -92,11 +94,9 @@ def run_each(*steps: Callable[[], int]) -> int:
     return done
 
 
-def until_done(batch: Callable[[], int], size: int) -> int:
-    """Repeat a batch until it finds less than its size. Return the total."""
+def until_done(step: Callable[[int], int]) -> int:
+    """Repeat a step, with the maximum that it may find, until it finds less. Return the total."""
     done = 0
-    while True:
-        found = batch()
+    while (found := step(BATCH)) >= BATCH:
         done += found
-        if found < size:
-            return done
+    return done + found
