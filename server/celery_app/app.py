@@ -27,10 +27,6 @@ class CeleryApp(Celery):  # type: ignore[misc]
         return sending.send(self, self.store, super().send_task, *args, **options)
 
 
-def _send_spans(**_: Any) -> None:
-    spans.flush()
-
-
 def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
     """Create the application over a store, with a Celery task for each task type.
 
@@ -55,7 +51,7 @@ def create_celery(store: Store, *, current: bool = True) -> CeleryApp:
 
     if current:
         setup_logging.connect(log_as_the_web_does, weak=False)
-        worker_process_shutdown.connect(_send_spans, weak=False)
+        worker_process_shutdown.connect(lambda **_: spans.flush(), weak=False)
     tasks.load(store.settings)
     if current:
         app.set_current()  # a module of tasks may have created an application of its own

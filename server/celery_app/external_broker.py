@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from amqp.exceptions import AMQPError
 from celery import Celery
@@ -21,6 +21,7 @@ from server.celery_app.message import WIRE_NAMES
 from server.logs import event
 from server.store import Store
 from server.store.connection import UNREACHABLE
+from server.store.record import NewTask, Record
 
 #: AMQP priorities by rank. RabbitMQ's quorum queues have two: above 4 is high (since 4.0; none before).
 PRIORITY = (9, 4, 0)
@@ -29,19 +30,6 @@ PAUSE = 5.0  # seconds after a failure in which requests do not publish; mainten
 AT_ONCE = 20  # messages that a request publishes itself; maintenance publishes the rest of a larger batch
 
 log = logging.getLogger(__name__)
-
-
-class Publishable(Protocol):
-    """The fields of a message, from a record or from a new task."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def task_type(self) -> str: ...
-    @property
-    def queue(self) -> str: ...
-    @property
-    def rank(self) -> int: ...
 
 
 class ExternalBroker:
@@ -53,14 +41,14 @@ class ExternalBroker:
         self._paused_until = 0.0
         self._thread = threading.local()
 
-    def publish_new(self, tasks: Sequence[Publishable]) -> None:
+    def publish_new(self, tasks: Sequence[NewTask]) -> None:
         """Publish tasks that were just stored. Never raises: maintenance publishes later what fails here."""
         if time.monotonic() < self._paused_until:
             return
         with suppress(OperationalError, *UNREACHABLE):
             self.publish(tasks[:AT_ONCE])
 
-    def publish(self, tasks: Sequence[Publishable]) -> None:
+    def publish(self, tasks: Sequence[NewTask | Record]) -> None:
         """Publish tasks and remove them from `unpublished`; raises OperationalError if the broker does not confirm."""
         try:
             for task in tasks:
@@ -77,7 +65,7 @@ class ExternalBroker:
             _, count, _ = self._channel().queue_declare(queue, passive=True)
             return int(count)
 
-    def _send(self, task: Publishable) -> None:
+    def _send(self, task: NewTask | Record) -> None:
         with self._errors():
             self._app.send_task(
                 WIRE_NAMES.get(task.task_type, task.task_type),

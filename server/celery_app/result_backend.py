@@ -10,18 +10,16 @@ from typing import Any, cast
 import redis
 from celery.backends.base import SyncBackendMixin
 from celery.backends.redis import RedisBackend
-from celery.exceptions import SoftTimeLimitExceeded
 
 from server.celery_app.exposed.expose import is_exposed
 from server.celery_app.exposed.tracer import STATE
 from server.celery_app.worker.burst import store_success
 from server.celery_app.worker.execution import store_end
-from server.sdk.errors import TaskError, describe
+from server.sdk.errors import describe
 from server.services.throttling import release_next
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.record import Record, Status, counted_bytes
-from server.store.tasks import Attempt
 
 _ENDS = {"SUCCESS": Status.SUCCEEDED, "FAILURE": Status.FAILED}
 
@@ -63,7 +61,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         else:
             if failure := getattr(request, "failure", None):
                 fields["fl"] = failure
-            fields["e"] = json.dumps(getattr(request, "error", None) or describe(_in_our_words(result)))
+            fields["e"] = json.dumps(getattr(request, "error", None) or describe(result))
         if held:
             fields["bo"] = str(held)
         if (attempt := getattr(request, "attempt", None)) is not None:
@@ -71,7 +69,8 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 store_success(self.app.store, request, **fields)
             else:
                 store_end(self.app.store, attempt, Status.FAILED, **fields)
-            _release_next(self.app.store, attempt)
+            with suppress(*UNREACHABLE):  # otherwise maintenance releases it
+                release_next(self.app.store, attempt)
         else:  # called by the worker's main process, which has killed the child
             self.app.store.tasks.finish(task_id, lease_token, _ENDS[state], **fields)
         return result
@@ -89,13 +88,12 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         """Return whether it is a task of ours."""
         return bool(self.client.hexists(self.app.store.keys.task(task_id), "s"))
 
-    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+    def _get_task_meta_for(self, task_id: str) -> Any:
         record = self.app.store.tasks.get(task_id)
         if record is None:
-            stored: dict[str, Any] = super()._get_task_meta_for(task_id)
-            return stored
+            return super()._get_task_meta_for(task_id)
         state, result = self._celery_state(record)
-        meta: dict[str, Any] = self.meta_from_decoded(
+        return self.meta_from_decoded(
             {
                 "task_id": task_id,
                 "name": record.task_type,
@@ -106,7 +104,6 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 "retries": record.retries,
             }
         )
-        return meta
 
     def _celery_state(self, record: Record) -> tuple[str, Any]:
         """Return state and result, or what `update_state` has reported in this attempt of an exposed task."""
@@ -121,11 +118,6 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if record.status is Status.SUCCEEDED:
             return json.loads(self.app.store.tasks.result(record))
         return _celery_error(record, self.app.store.tasks.failures([record.id])[0])
-
-
-def _release_next(store: Store, attempt: Attempt) -> None:
-    with suppress(*UNREACHABLE):  # otherwise maintenance releases it
-        release_next(store, attempt)
 
 
 def _celery_error(record: Record, report: bytes | None) -> Any:
@@ -151,9 +143,3 @@ def _original(report: dict[str, str]) -> dict[str, Any] | None:
                 found(*args)
                 return {"exc_type": ".".join(parts[at:]), "exc_message": args, "exc_module": module}
     return None
-
-
-def _in_our_words(error: Any) -> Any:
-    if isinstance(error, SoftTimeLimitExceeded):
-        return TaskError("time-limit", "It exceeded its time limit.")
-    return error

@@ -89,7 +89,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
         shown = (error.__cause__ or error) if isinstance(error, RetryLater) else error
         request.error, request.failure = describe(shown), report(shown, request.hostname)
         child_memory.release(error)
-        retried = _retried(definition, store, attempt, error, request.error, request.failure)
+        retried = _retried(definition, store, request, error)
         if hidden.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
             shown = _without_secrets(shown)
             raise (shown if retried is None else Retry(exc=shown, when=retried)) from None
@@ -149,21 +149,17 @@ def _input(definition: TaskDefinition, store: Store, attempt: Attempt) -> TaskIn
         raise TaskError("invalid-input", detail) from None
 
 
-def _retried(
-    definition: TaskDefinition,
-    store: Store,
-    attempt: Attempt,
-    error: Exception,
-    described: dict[str, str],
-    failure: bytes,
-) -> float | None:
+def _retried(definition: TaskDefinition, store: Store, request: Any, error: Exception) -> float | None:
     """Store the retry of a failed attempt. Return the seconds until then, or None if there is none."""
+    attempt: Attempt = request.attempt
     wait = _wait(definition, attempt, error)
     if wait is None:
         return None
     event(log, "task.retrying", **attempt.log_ids, task=definition.name, wait=f"{wait:.1f}")
-    stored = patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, described, failure))
-    return wait if stored else None
+    reason = request.error, request.failure
+    return (
+        wait if patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, *reason)) else None
+    )
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
+from billiard.exceptions import Terminated, WorkerLostError
 from celery import Celery, Task
 from celery.app.task import Context
 from celery.signals import task_revoked, worker_init
@@ -130,7 +130,7 @@ class LeasedRequest(HeldRequest):
         lost = isinstance(error, WorkerLostError | Terminated | SystemExit)
         if isinstance(error, CanceledAttempt):
             self.send_event("task-revoked", terminated=False, signum=None, expired=False)
-        if self.handed_back or not lost or isinstance(error, SoftTimeLimitExceeded):
+        if self.handed_back or not lost:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
             return
         task_ready(self)
