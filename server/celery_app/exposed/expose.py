@@ -54,12 +54,12 @@ def expose(
     task = getattr(celery_task, "_get_current_object", lambda: celery_task)()  # `shared_task` gives a proxy
     task_name = name or task.name.rpartition(".")[2]
     arguments = Arguments(task.run, types or {}, untyped=untyped)
-    text = getdoc(task.run) or ""
+    function, text = _function(task, arguments), getdoc(task.run) or ""
     registry.add(
         TaskDefinition(
             name=task_name,
-            function=_function(task, arguments),
-            signature=signature.read(_function(task, arguments)),
+            function=function,
+            signature=signature.read(function),
             summary=text.partition("\n")[0],
             description=text,
             limits=options.limits_of(task),

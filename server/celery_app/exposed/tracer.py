@@ -76,22 +76,18 @@ class Run:
 
     def _succeed(self) -> Any:
         task = self._task
-        if task_has_custom(task, "before_start"):
-            task.before_start(self._ctx.task_id, self.args, self.kwargs)
+        details = self._ctx.task_id, self.args, self.kwargs
+        task.before_start(*details)
         function = task if task_has_custom(task, "__call__") else task.run
         result = function(*self.args, **self.kwargs)
-        if task_has_custom(task, "on_success"):
-            task.on_success(result, self._ctx.task_id, self.args, self.kwargs)
-        if task_has_custom(task, "after_return"):
-            task.after_return("SUCCESS", result, self._ctx.task_id, self.args, self.kwargs, None)
+        task.on_success(result, *details)
+        task.after_return("SUCCESS", result, *details, None)
         return None if task.ignore_result else result
 
     def _end(self, state: str, handler: str, error: BaseException) -> None:
         details = (self._ctx.task_id, self.args, self.kwargs, ExceptionInfo())
-        if task_has_custom(self._task, handler):
-            getattr(self._task, handler)(error, *details)
-        if task_has_custom(self._task, "after_return"):
-            self._task.after_return(state, error, *details)
+        getattr(self._task, handler)(error, *details)
+        self._task.after_return(state, error, *details)
 
     @contextmanager
     def _as_celery(self) -> Iterator[None]:

@@ -22,19 +22,15 @@ def install(store: Store) -> None:
     """Set the limits of each child when it starts, and let it connect: waiting for Redis is not a task's time."""
 
     def set_up(**_: Any) -> None:
-        _set_up(store.settings.worker_memory_limit)
+        # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _die_with_parent()
+        child_memory.set_up(store.settings.worker_memory_limit)
         with suppress(*UNREACHABLE):
             store.redis.ping()
 
     worker_process_init.connect(set_up, weak=False)
     child_memory.replace_children_that_have_grown()
-
-
-def _set_up(memory_limit: int) -> None:
-    # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with_parent()
-    child_memory.set_up(memory_limit)
 
 
 def _die_with_parent() -> None:

@@ -13,7 +13,6 @@ import os
 import resource
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 
 import billiard.pool
@@ -28,15 +27,11 @@ _PAGE = resource.getpagesize()
 log = logging.getLogger(__name__)
 
 
-@dataclass
 class _Child:
     """This process: bytes at its start and those that one task may use (0: not set up)."""
 
-    idle_bytes: int = 0
-    limit: int = 0
-
-
-_child = _Child()
+    idle_bytes = 0
+    limit = 0
 
 
 def set_up(limit: int) -> None:
@@ -45,7 +40,7 @@ def set_up(limit: int) -> None:
     Nothing is collected before: that would write to every object, and so copy the pages that the child shares.
     """
     gc.freeze()
-    _child.idle_bytes, _child.limit = kept_bytes(), limit
+    _Child.idle_bytes, _Child.limit = kept_bytes(), limit
     renew_limit(limit)
 
 
@@ -54,7 +49,7 @@ def renew_limit(extra: int) -> None:
 
     It counts from what the child has now. RLIMIT_DATA counts private writable memory, not reserved address space.
     """
-    if not _child.limit:
+    if not _Child.limit:
         return  # a pool without processes, such as `--pool solo`
     limit = data_bytes() + extra
     try:
@@ -73,9 +68,9 @@ def release(error: BaseException) -> None:
 
 def has_grown() -> bool:
     """Return whether this child must be replaced, because an earlier task has left too much memory behind."""
-    if not _child.limit:
+    if not _Child.limit:
         return False
-    most = _child.idle_bytes + int(_child.limit * MAX_GROWTH)
+    most = _Child.idle_bytes + int(_Child.limit * MAX_GROWTH)
     if kept_bytes() <= most:
         return False
     gc.collect()
@@ -117,7 +112,7 @@ def replace_children_that_have_grown() -> None:
     def measure() -> int:
         if os.getpid() == main or not has_grown():
             return 1
-        event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_child.idle_bytes)
+        event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_Child.idle_bytes)
         return 2
 
     billiard.pool.mem_rss = measure

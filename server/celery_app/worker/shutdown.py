@@ -93,8 +93,7 @@ def install() -> None:
 
     def take_over(sender: Any, **_: Any) -> None:
         drain = Shutdown(sender)
-        signal.signal(signal.SIGTERM, drain.begin)
-        signal.signal(signal.SIGINT, drain.begin)
-        signal.signal(signal.SIGQUIT, drain.begin)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(signum, drain.begin)
 
     worker_ready.connect(take_over, weak=False)

@@ -25,10 +25,8 @@ def install() -> None:
 
 def _enter(**_: Any) -> None:
     _remove_abandoned()
-    while True:
-        folder = tempfile.mkdtemp(prefix=_PREFIX)
-        if _lock(folder) is not None:  # otherwise it was considered abandoned
-            break
+    while _lock(folder := tempfile.mkdtemp(prefix=_PREFIX)) is None:
+        pass  # another child considered it abandoned
     tempfile.tempdir = folder
 
 
