@@ -100,13 +100,17 @@ class Child:
     command: str
     colour: str
     popen: "subprocess.Popen[bytes]"
-    output: IO[bytes]
     started_at: float
     unfinished: bytes = b""
     ends: int = 0
     restart_at: float | None = None
     reload_by: float | None = None
     reloaded: bool = False
+
+    @property
+    def output(self) -> IO[bytes]:
+        assert self.popen.stdout is not None
+        return self.popen.stdout
 
     @property
     def gone(self) -> bool:
@@ -129,18 +133,14 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
     def start(self, name: str, command: str) -> None:
         """Start a line of a Procfile with this process's environment."""
-        popen, output = self._launch(command)
-        child = Child(name, command, next(self._colours), popen, output, time.monotonic())
+        child = Child(name, command, next(self._colours), self._launch(command), time.monotonic())
         self._children.append(child)
-        self._selector.register(output, selectors.EVENT_READ, child)
+        self._selector.register(child.output, selectors.EVENT_READ, child)
         self._printer.width = max(self._printer.width, len(name))
 
-    def _launch(self, command: str) -> "tuple[subprocess.Popen[bytes], IO[bytes]]":
+    def _launch(self, command: str) -> "subprocess.Popen[bytes]":
         popen = subprocess.Popen(
             command,
             shell=True,  # a Procfile's line is a shell command
@@ -150,8 +150,7 @@ class Processes:
             start_new_session=True,  # the terminal's Ctrl-C reaches only the runner
         )
         self._guard.watch(popen.pid)
-        assert popen.stdout is not None
-        return popen, popen.stdout
+        return popen
 
     def wait(self, valkey: "subprocess.Popen[bytes] | None") -> int:
         """Relay output until a stop is requested (0), or until Valkey ends by itself or a process keeps ending (1)."""
@@ -207,15 +206,14 @@ class Processes:
         if not child.output.closed:
             self._selector.unregister(child.output)
             child.output.close()
-        child.popen, child.output = self._launch(child.command)
-        child.started_at, child.restart_at, child.unfinished = time.monotonic(), None, b""
-        child.reload_by = None
+        child.popen, child.unfinished = self._launch(child.command), b""
+        child.started_at, child.restart_at, child.reload_by = time.monotonic(), None, None
         self._selector.register(child.output, selectors.EVENT_READ, child)
 
     def _say(self, message: str) -> None:
         print(f"make run: {message}", file=sys.stderr, flush=True)
 
-    def _close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Send SIGTERM to all, and SIGKILL to the rest after `GRACE` seconds or a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
         self._signal(signal.SIGTERM)
@@ -223,7 +221,7 @@ class Processes:
             self._relay()
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + 1  # the last output, without waiting for a process that moved to another session
-        while not self._all_gone() and time.monotonic() < deadline:
+        while not (self._all_gone() or time.monotonic() > deadline):
             self._relay()
         self._selector.close()
         for child in self._children:

@@ -133,16 +133,15 @@ def welcome(host: str, port: int, stop: Stop) -> None:
         if status(url + awaited[-1]) == 200:
             awaited.pop()
         if not awaited:
-            text = greeting(url, needs_key=status(url + "/catalog") == 401)
-            break
+            print(greeting(url, needs_key=status(url + "/catalog") == 401), flush=True)
+            return
         if time.monotonic() > deadline:
-            text = f"\nNot ready after {READY_LIMIT:.0f} seconds. The lines above and {url}/health/ready say why.\n"
-            break
+            print(
+                f"\nNot ready after {READY_LIMIT:.0f} seconds. The lines above and {url}/health/ready say why.",
+                flush=True,
+            )
+            return
         time.sleep(0.2)  # each attempt writes a line to the web process's log
-    else:
-        return
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def address(host: str, port: int) -> str:
@@ -169,5 +168,4 @@ def greeting(url: str, *, needs_key: bool) -> str:
         f"\nCoatcheck is ready at {url} (Ctrl-C stops it). In a second shell:\n\n"
         f"  curl -X POST {key}-H 'Content-Type: application/json' -d '{{\"x\": 7, \"y\": 2}}' {url}{TRY}\n\n"
         "`make key OWNER=alice ROLE=submit` and `.venv/bin/celery -A wsgi inspect active` work there too.\n"
-        "\n"
     )

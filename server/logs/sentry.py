@@ -1,6 +1,5 @@
 """Sentry: unexpected errors of web and worker, without inputs, headers, and the secrets of the task that failed."""
 
-from collections.abc import Callable
 from typing import Any
 
 from server import logs
@@ -42,12 +41,12 @@ def _clean(event: Any, hint: Any) -> Any:
     fields = getattr(hint.get("log_record"), "fields", {})
     ids = {**logs.task_ids(), **{name: fields[name] for name in ("task_id", "request_id") if fields.get(name)}}
     event["tags"] = {**event.get("tags", {}), **{name: value for name, value in ids.items() if value}}
-    return _redacted(event, logs.redact)
+    return _redacted(event)
 
 
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _redacted(each, redact) for name, each in value.items()}
+        return {name: _redacted(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_redacted(each, redact) for each in value]
-    return redact(value) if isinstance(value, str) else value
+        return [_redacted(each) for each in value]
+    return logs.redact(value) if isinstance(value, str) else value

@@ -66,15 +66,16 @@ def begin(kind: Kind, name: str, trace: Trace, attributes: Mapping[str, Any]) ->
     """Begin a span of a trace; without one, it begins a trace of its own."""
     if not _OpenTelemetry.exporter:
         return Span(trace)
-    from opentelemetry.trace import SpanKind  # noqa: PLC0415
+    from opentelemetry.context import Context  # noqa: PLC0415
+    from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
     propagator = TraceContextTextMapPropagator()
-    above = propagator.extract(trace.headers, context=_no_context())
+    above = propagator.extract(trace.headers, context=Context())
     tracer = _provider().get_tracer("coatcheck")
     span = tracer.start_span(name, context=above, kind=SpanKind[kind], attributes=attributes)
     carried: dict[str, str] = {}
-    propagator.inject(carried, context=_context_of(span))
+    propagator.inject(carried, context=set_span_in_context(span, Context()))
     return Span(Trace(carried.get("traceparent", ""), carried.get("tracestate", "")), span)
 
 
@@ -82,18 +83,6 @@ def flush() -> None:
     """Send the spans of this process that are not sent yet, before it ends."""
     if _OpenTelemetry.provider is not None and _OpenTelemetry.process == os.getpid():
         _OpenTelemetry.provider.force_flush(3000)
-
-
-def _no_context() -> Any:
-    from opentelemetry.context import Context  # noqa: PLC0415
-
-    return Context()
-
-
-def _context_of(span: Any) -> Any:
-    from opentelemetry.trace import set_span_in_context  # noqa: PLC0415
-
-    return set_span_in_context(span, _no_context())
 
 
 def _provider() -> Any:
