@@ -4,7 +4,7 @@ A task is retried once, unless `again` asks for more: the step that stores a ret
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import pydantic_core
 
@@ -75,7 +75,7 @@ def retry_all(
     outcomes: list[Outcome] = []
     left = iter(records)
     try:
-        while stored := _Step(store, request_id, again, trace).take(left).store_all():
+        while stored := _retry_step(store, left, request_id, again, trace):
             outcomes += stored
             if any(isinstance(outcome, NO_ROOM) for outcome in stored):
                 break
@@ -85,56 +85,38 @@ def retry_all(
     return outcomes
 
 
-class _Step:
-    """Some retries that are stored together, by one script call for each owner."""
-
-    def __init__(self, store: Store, request_id: str, again: bool, trace: Trace) -> None:
-        self._store = store
-        self._request_id = request_id
-        self._again = again
-        self._trace = trace
-        self._prepared: list[tuple[Submission, NewTask] | CoatcheckError] = []
-        self._bytes = 0
-
-    def take(self, records: Iterator[Record]) -> Self:
-        """Prepare the next of these, as many as one step may have."""
-        while len(self._prepared) < _STEP_TASKS and self._bytes < _STEP_BYTES:
-            if (record := next(records, None)) is None:
-                break
-            self._add(record)
-        return self
-
-    def _add(self, record: Record) -> None:
+def _retry_step(store: Store, left: Iterator[Record], request_id: str, again: bool, trace: Trace) -> list[Outcome]:
+    """Retry the next of these, as many as one step may have, by one script call for each owner."""
+    outcomes: list[Outcome] = []
+    by_owner: dict[str, list[tuple[int, Submission, NewTask]]] = {}  # with their places in `outcomes`
+    size = 0
+    while len(outcomes) < _STEP_TASKS and size < _STEP_BYTES and (record := next(left, None)):
         try:
-            if record.retried_as and not self._again:
-                raise AlreadyRetried(record.retried_as)
-            submission, given = _begin(self._store, record, self._request_id, self._trace)
-            with submission:
-                submission.uploads.copy(given)
-                task = submission.prepare(given, retry_of=record.id)
-                submission.keep()
-            self._prepared.append((submission, task))
-            self._bytes += len(task.input)
+            submission, task = _prepare(store, record, request_id, again, trace)
         except CoatcheckError as error:
-            self._prepared.append(error)
-
-    def store_all(self) -> list[Outcome]:
-        """Store them, and return the outcome of each."""
-        by_owner: dict[str, list[tuple[Submission, NewTask]]] = {}
-        for each in self._prepared:
-            if not isinstance(each, CoatcheckError):
-                by_owner.setdefault(each[1].owner, []).append(each)
-        stored = {owner: iter(self._of_owner(owner, items)) for owner, items in by_owner.items()}
-        return [each if isinstance(each, CoatcheckError) else next(stored[each[1].owner]) for each in self._prepared]
-
-    def _of_owner(self, owner: str, items: list[tuple[Submission, NewTask]]) -> list[Outcome]:
-        request = SubmitRequest(owner, [task for _, task in items], again=self._again)
-        outcomes: list[Outcome] = []
-        for (submission, task), outcome in zip(items, store_and_publish(self._store, request).outcomes, strict=True):
+            outcomes.append(error)
+            continue
+        by_owner.setdefault(task.owner, []).append((len(outcomes), submission, task))
+        outcomes.append(task.id)
+        size += len(task.input)
+    for owner, items in by_owner.items():
+        request = SubmitRequest(owner, [task for _, _, task in items], again=again)
+        for (place, submission, _), outcome in zip(items, store_and_publish(store, request).outcomes, strict=True):
             if isinstance(outcome, CoatcheckError):
                 submission.uploads.discard()
-            outcomes.append(outcome if isinstance(outcome, CoatcheckError) else task.id)
-        return outcomes
+                outcomes[place] = outcome
+    return outcomes
+
+
+def _prepare(store: Store, record: Record, request_id: str, again: bool, trace: Trace) -> tuple[Submission, NewTask]:
+    if record.retried_as and not again:
+        raise AlreadyRetried(record.retried_as)
+    submission, given = _begin(store, record, request_id, trace)
+    with submission:
+        submission.uploads.copy(given)
+        task = submission.prepare(given, retry_of=record.id)
+        submission.keep()
+    return submission, task
 
 
 def _begin(
