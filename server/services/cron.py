@@ -10,15 +10,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from itertools import chain, pairwise, takewhile
-from operator import ge
+from functools import lru_cache
+from itertools import chain, count, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 _HOURS = set(range(24))
-
+_timezones = lru_cache(maxsize=1)(available_timezones)
 
 #: Names for common lines, as cron has them.
 NICKNAMES = {
@@ -74,24 +73,18 @@ class Timing:
         if self.start_ms is not None:
             moment_ms = max(moment_ms, self.start_ms - 1)
         if self.cron is not None:
-            times = _cron_ticks(self.cron, self.timezone, moment_ms)
+            times: Iterator[int] = _cron_ticks(self.cron, self.timezone, moment_ms)
         else:
             step_ms = round((self.every or 0) * 1000)
             anchor_ms = self.anchor_ms if self.start_ms is None else self.start_ms - step_ms
-            times = _regular_ticks(step_ms, anchor_ms, moment_ms)
-        return times if self.end_ms is None else takewhile(partial(ge, self.end_ms), times)
+            passed = max(0, (moment_ms - anchor_ms) // step_ms)
+            times = count(anchor_ms + (passed + 1) * step_ms, step_ms)
+        end_ms = self.end_ms
+        return times if end_ms is None else takewhile(lambda time_ms: time_ms <= end_ms, times)
 
     def _offset(self, regular_ms: int, room_ms: int) -> int:
         digest = hashlib.sha256(f"{self.seed} {regular_ms}".encode()).digest()
         return int.from_bytes(digest[:8]) * room_ms >> 64
-
-
-def _regular_ticks(step_ms: int, anchor_ms: int, moment_ms: int) -> Iterator[int]:
-    passed = max(0, (moment_ms - anchor_ms) // step_ms)
-    tick = anchor_ms + passed * step_ms
-    while True:
-        tick += step_ms
-        yield tick
 
 
 def _cron_ticks(line: str, timezone: str, moment_ms: int) -> Iterator[int]:
@@ -137,8 +130,3 @@ def check_timezone(name: str) -> str:
     if name not in _timezones():
         raise ValueError("Input should be a time zone of the IANA database, such as Europe/Berlin")
     return name
-
-
-@lru_cache(maxsize=1)
-def _timezones() -> set[str]:
-    return available_timezones()

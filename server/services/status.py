@@ -260,20 +260,15 @@ def filled_status(
 
 def _optional(record: Record) -> dict[str, Any]:
     """The fields that only some tasks have."""
-    fields: dict[str, Any] = {}
-    if record.status is Status.SCHEDULED and record.due_ms is not None:
-        fields["not_before"] = timestamp(record.due_ms)
-    if record.paused:
-        fields["paused"] = True
-    if record.waits_for and not record.status.done:
-        fields["waits_for"] = record.waits_for
-    if record.retry_of:
-        fields["retry_of"] = record.retry_of
-    if record.retried_as:
-        fields["retried_as"] = record.retried_as
-    if record.earlier_attempts:
-        fields["earlier_attempts"] = [_past(attempt) for attempt in record.earlier_attempts]
-    return fields
+    fields = {
+        "not_before": timestamp(record.due_ms) if record.status is Status.SCHEDULED else None,
+        "paused": record.paused,
+        "waits_for": not record.status.done and record.waits_for,
+        "retry_of": record.retry_of,
+        "retried_as": record.retried_as,
+        "earlier_attempts": [_past(attempt) for attempt in record.earlier_attempts],
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 #: The fields that each status determines.
