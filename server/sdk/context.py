@@ -112,22 +112,17 @@ class Context:
         if not last and time.monotonic() - self._reported < self.report_every:
             return
         percent = min(100, int(100 * done / total)) if total > 0 else 0
-        self._report({"done": done, "total": total, "percent": percent, "message": message})
+        self._reported = time.monotonic()
+        if self._tell({"done": done, "total": total, "percent": percent, "message": redact(message)}) != "run":
+            raise Canceled
 
     def should_stop(self) -> bool:
         """Whether the client has canceled the task; for functions that clean up first."""
         return self._tell(None) != "run"
 
-    def _report(self, progress: dict[str, Any]) -> None:
-        self._reported = time.monotonic()
-        if self._tell(progress) != "run":
-            raise Canceled
-
     def _tell(self, progress: dict[str, Any] | None, line: str = "") -> str:
-        if progress:
-            progress["message"] = redact(progress["message"])
         try:
-            return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, redact(line))
+            return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, line)
         except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
 
@@ -148,7 +143,7 @@ class Context:
 
     def keep_line(self, text: str) -> None:
         """Write a line to the task's events alone."""
-        self._tell(None, text)
+        self._tell(None, redact(text))
 
     def step(self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function once in all attempts of this task, and return its value; `await` the step of an `async def`.
@@ -225,13 +220,8 @@ class Context:
         # The key contains the attempt: one that lost its lease must not overwrite files of the newer attempt.
         key = f"{self._attempt.id}/{self._attempt.deliveries}-{name}"
         try:
-            size, sha256 = _save(
-                self._store.blobs,
-                key,
-                data,
-                self.settings.storage_wait_seconds,
-                lambda size: self._check_quota(size, name),
-            )
+            check = partial(self._check_quota, replaced=name)
+            size, sha256 = _save(self._store.blobs, key, data, self.settings.storage_wait_seconds, check)
         except StorageFull:
             raise _no_room() from None
         href = f"/tasks/{self._attempt.id}/files/{quote(name, safe='')}"
@@ -271,30 +261,22 @@ def _save(
 
     Data that cannot be read a second time is not retried. `check` may refuse the size.
     """
-    if isinstance(data, bytes | bytearray | memoryview | Path):
-        return patiently(lambda: _save_once(blobs, key, data, check), room_seconds=room_seconds)
-    if not data.seekable():
-        return _save_once(blobs, key, data, check)
-    start = data.tell()
+    stream = None if isinstance(data, bytes | bytearray | memoryview | Path) else data
+    start = stream.tell() if stream is not None and stream.seekable() else None
 
-    def save_again() -> tuple[int, str]:
-        data.seek(start)
-        return _save_once(blobs, key, data, check)
+    def save() -> tuple[int, str]:
+        if stream is not None and start is not None:
+            stream.seek(start)
+        digest, size = hashlib.sha256(), 0
+        with blobs.writer(key) as writer, _opened(data) as file:
+            while chunk := file.read(_CHUNK):
+                writer.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            check(size)  # before the end of the block, so that a refused file leaves nothing behind
+        return size, digest.hexdigest()
 
-    return patiently(save_again, room_seconds=room_seconds)
-
-
-def _save_once(
-    blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, check: Callable[[int], None]
-) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with blobs.writer(key) as writer, _opened(data) as file:
-        while chunk := file.read(_CHUNK):
-            writer.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-        check(size)  # before the end of the block, so that a refused file leaves nothing behind
-    return size, digest.hexdigest()
+    return save() if stream is not None and start is None else patiently(save, room_seconds=room_seconds)
 
 
 def _opened(data: bytes | BinaryIO | Path) -> AbstractContextManager[BinaryIO]:

@@ -169,7 +169,7 @@ class TaskDefinition:
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(self.signature.returns).json_schema(mode="serialization")}
+        return _schema_of(self.signature.returns)
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -178,10 +178,7 @@ class TaskDefinition:
     @cached_property
     def item_schema(self) -> dict[str, Any] | None:
         """The JSON Schema (2020-12) of the items that the function yields; None if it yields none."""
-        yields = self.signature.yields
-        if yields is None:
-            return None
-        return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(yields).json_schema(mode="serialization")}
+        return None if self.signature.yields is None else _schema_of(self.signature.yields)
 
     def validate_json(self, body: bytes, *, allow_private: bool = False) -> TaskInput:
         """Validate a JSON body strictly: `"5"` is not a number. `5.0` is an integer, as in JSON Schema.
@@ -251,6 +248,10 @@ class TaskDefinition:
     @cached_property
     def _result_type(self) -> ResultType:
         return ResultType(self.signature.returns)
+
+
+def _schema_of(output: Any) -> dict[str, Any]:
+    return {"$schema": _SCHEMA_DIALECT, **TypeAdapter(output).json_schema(mode="serialization")}
 
 
 def _is_media_range(text: str) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
+from itertools import islice
 from typing import Any
 
 from server.sdk.errors import Canceled, TaskError
@@ -82,7 +83,7 @@ class Output:
         """Send the items that wait, as soon as there are any. Return False after the last ones."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            items = [self._waiting[at] for at in range(min(_MAX_ITEMS, len(self._waiting)))]
+            items = list(islice(self._waiting, _MAX_ITEMS))
         if not items:
             return False
         word = patiently(lambda: self._append(self._stored + 1, items), room_seconds=self._room_seconds)

@@ -2,16 +2,8 @@
 
 import inspect
 import types
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections import abc
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -49,7 +41,7 @@ _UNSUITABLE = (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, Pyda
 _FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 
 #: The return types of functions that yield.
-_ITERATORS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
+_ITERATORS = (abc.Iterator, abc.Iterable, abc.Generator, abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator)
 _ALONE = object()  # the context of a validation that looks at one parameter, without `check`
 _PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
 
@@ -199,10 +191,9 @@ def _model(
         _PREFIX + name: (annotation, Field(default, alias=name)) for name, (annotation, default) in fields.items()
     }
     validators: Any = _validators(fields, check)
-    kind = {"title": title}
     try:
         model: type[TaskInput] = create_model(
-            title, __base__=TaskInput, __cls_kwargs__=kind, __validators__=validators, **made
+            title, __base__=TaskInput, __cls_kwargs__={"title": title}, __validators__=validators, **made
         )
         suits = _suits(model.model_json_schema(), uploads)
     except _UNSUITABLE:
@@ -243,12 +234,13 @@ def _validators(names: Iterable[str], check: Callable[..., object] | None) -> di
 
 def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool) -> None:
     try:
-        schema = TypeAdapter(annotation).json_schema()
+        schema, reason = TypeAdapter(annotation).json_schema(), None
     except _UNSUITABLE as error:
-        raise _unsuitable(label, name, annotation) from error
-    parts = list(_schemas(schema))
+        schema, reason = {}, error
     if not _has_type(schema):
-        raise _unsuitable(label, name, annotation)
+        what = f"has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
+        raise TypeError(f"{label}: the parameter {name!r} {what}") from reason
+    parts = list(_schemas(schema))
     if any(part.get("format") == "binary" for part in parts):
         raise TypeError(f"{label}: the parameter {name!r} contains bytes; use Upload for files")
     if not is_upload and any(part.get("format") == "upload" for part in parts):
@@ -265,12 +257,6 @@ def _check_defaults(label: str, model: type[TaskInput], fields: dict[str, tuple[
         except ValidationError as error:
             what = f"the default of the parameter {name!r} does not match its type: {error.errors()[0]['msg']}"
             raise TypeError(f"{label}: {what}") from None
-
-
-def _unsuitable(label: str, name: str, annotation: Any) -> TypeError:
-    return TypeError(
-        f"{label}: the parameter {name!r} has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
-    )
 
 
 def _schemas(value: Any) -> Iterator[dict[str, Any]]:
