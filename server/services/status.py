@@ -19,7 +19,6 @@ from server.sdk.pages import paged_paths
 from server.store.batches import Batch
 from server.store.ids import milliseconds
 from server.store.record import AttemptEnd, CeleryState, Record, Status
-from server.store.record import PastAttempt as StoredAttempt
 
 MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # a number that is sent as it came: 3 stays 3
@@ -266,7 +265,12 @@ def _optional(record: Record) -> dict[str, Any]:
         "waits_for": not record.status.done and record.waits_for,
         "retry_of": record.retry_of,
         "retried_as": record.retried_as,
-        "earlier_attempts": [_past(attempt) for attempt in record.earlier_attempts],
+        "earlier_attempts": [
+            PastAttempt(
+                started_at=timestamp(each.started_ms), seconds=each.ms / 1000, ending=each.ending, detail=each.why
+            )
+            for each in record.earlier_attempts
+        ],
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -292,9 +296,3 @@ def _quoted(text: str) -> str:
 def _moment(milliseconds: int | None) -> str:
     """A time as JSON. Tasks of a batch have the same ones."""
     return "null" if milliseconds is None else f'"{timestamp(milliseconds)}"'
-
-
-def _past(attempt: StoredAttempt) -> PastAttempt:
-    return PastAttempt(
-        started_at=timestamp(attempt.started_ms), seconds=attempt.ms / 1000, ending=attempt.ending, detail=attempt.why
-    )

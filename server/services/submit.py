@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from server.logs.trace import NO_TRACE, Trace
@@ -34,33 +34,28 @@ class Accepted:
     deduplicated: bool = False
 
 
+@dataclass
 class Submission:
-    """One submit, as a context: without a call of `submit`, nothing is left behind."""
+    """One submit, as a context: without a call of `submit`, nothing is left behind.
 
-    def __init__(
-        self,
-        store: Store,
-        definition: TaskDefinition,
-        owner: str,
-        request_id: str = "",
-        options: Options | None = None,
-        key: IdempotencyKey | None = None,
-        trace: Trace = NO_TRACE,
-        place: str = "options",
-    ) -> None:
-        """`place` is the location of the options that an error names, as in `parse_options`."""
-        self.store = store
-        self.definition = definition
-        self.task_id = ids.new(owner, store.secret, store.clock.now_ns())
-        self.uploads = IncomingUploads(store, definition, self.task_id, owner)
-        self._owner = owner
-        self._request_id = request_id
-        self._trace = trace
-        self._options = options or Options()
-        self._place = place
-        if key and key.owner != owner:  # an admin's, for another owner's task
-            key = replace(key, owner=owner, text=f"{key.owner} {key.text}")
-        self._key = key
+    `place` is the location of the options that an error names, as in `parse_options`.
+    """
+
+    store: Store
+    definition: TaskDefinition
+    owner: str
+    request_id: str = ""
+    options: Options = field(default_factory=Options)
+    key: IdempotencyKey | None = None
+    trace: Trace = NO_TRACE
+    place: str = "options"
+
+    def __post_init__(self) -> None:
+        self.task_id = ids.new(self.owner, self.store.secret, self.store.clock.now_ns())
+        self.uploads = IncomingUploads(self.store, self.definition, self.task_id, self.owner)
+        key = self.key
+        if key and key.owner != self.owner:  # an admin's, for another owner's task
+            self.key = key = replace(key, owner=self.owner, text=f"{key.owner} {key.text}")
         self._compared = key if key and key.compared else None
         self._submitted = False
 
@@ -88,9 +83,9 @@ class Submission:
         """
         task = self.prepare(given, retry_of=retry_of)
         fingerprint = self._fingerprint(task, again) if self._compared else ""
-        result = store_and_publish(self.store, SubmitRequest(self._owner, [task], self._key, fingerprint, again=again))
+        result = store_and_publish(self.store, SubmitRequest(self.owner, [task], self.key, fingerprint, again=again))
         if result.replayed:
-            unread = Record(result.replayed, self._owner, self.definition.name, Status.QUEUED)
+            unread = Record(result.replayed, self.owner, self.definition.name, Status.QUEUED)
             record = self.store.tasks.get(result.replayed) or unread
             position = self.store.tasks.position(record)
             return Accepted(record, position, result.unfinished, replayed=True, deduplicated=result.found)
@@ -114,22 +109,22 @@ class Submission:
         if self.definition.uploads:
             waits_for = self.uploads.take_from_tasks(given)
             self.uploads.take_inline(given)
-        options = self._options
+        options = self.options
         return NewTask(
             id=self.task_id,
-            owner=self._owner,
+            owner=self.owner,
             task_type=self.definition.name,
             input=given.stored(),
             queue=self.definition.queue,
             priority=options.priority or self.definition.priority,
-            request_id=self._request_id,
+            request_id=self.request_id,
             has_uploads=self.uploads.any,
             upload_bytes=self.uploads.bytes,
             delay_ms=int(options.delay * 1000),
             not_before_ms=options.not_before_ms,
             cancel_after_ms=int(options.cancel_after * 1000),
             start_within_ms=int(options.start_within * 1000),
-            limit_scope=self.definition.limit_scope(given, self._owner),
+            limit_scope=self.definition.limit_scope(given, self.owner),
             unique=unique,
             unique_for_ms=int(options.unique_for * 1000),
             on_conflict=on_conflict,
@@ -139,12 +134,12 @@ class Submission:
             retry_of=retry_of,
             webhook=options.webhook,
             waits_for=waits_for,
-            trace=self._trace,
+            trace=self.trace,
         )
 
     def _one_of_a_kind(self, given: TaskInput) -> tuple[str, str]:
         """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty."""
-        options, definition = self._options, self.definition
+        options, definition = self.options, self.definition
         if options.debounce:
             if definition.uploads or definition.unique:
                 raise self._unsuitable("debounce", f"{definition.name} has uploads, or is unique by its parameters")
@@ -155,14 +150,14 @@ class Submission:
         return unique, (options.on_conflict or "return") if unique else ""
 
     def _unsuitable(self, option: str, why: str) -> InvalidInput:
-        return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [self._place, option], "msg": why}])
+        return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [self.place, option], "msg": why}])
 
     def _existing(self, task_id: str, unfinished: int) -> Accepted:
         """The task that has the key of this one: the same answer as for a new task."""
         record = self.store.tasks.get_with_position(task_id)
         if record is None:  # it has expired, and keeps its key for some time
             raise DuplicateTask(task_id)
-        return Accepted(record, record.position, unfinished, deduplicated=not self._options.debounce)
+        return Accepted(record, record.position, unfinished, deduplicated=not self.options.debounce)
 
     def keep(self) -> None:
         """Keep the uploads: the batch stores the task or discards it."""
@@ -171,7 +166,7 @@ class Submission:
     def _fingerprint(self, task: NewTask, again: bool) -> str:
         """A hash of everything that makes two requests equal; uploads count by their content."""
         content = task.input.replace(self.task_id.encode(), b"")
-        named: dict[str, Any] = {"task": task.task_type, "options": self._options.identity()}
+        named: dict[str, Any] = {"task": task.task_type, "options": self.options.identity()}
         if task.retry_of:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()

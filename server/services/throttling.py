@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from server.sdk.registry import catalog, definition
 from server.store import Store
-from server.store.leases import Throttle
 from server.store.tasks import Attempt
 
 BATCH = 200  # tasks that one script queues, and scopes that one round looks at
@@ -20,21 +19,20 @@ def release_next(store: Store, attempt: Attempt) -> None:
 
 def release_all(store: Store) -> int:
     """Queue all tasks that may run, also of types whose limit was removed. Return their number."""
-    return _release_scopes(store, store.leases.throttled())
+    return _release(store, store.leases.throttled())
 
 
 def release_due(store: Store) -> int:
     """Do the same for the scopes that may have room now, up to a limit. Return the number of queued tasks."""
-    return _release_scopes(store, store.leases.due_scopes(BATCH))
+    return _release(store, store.leases.due_scopes(BATCH))
 
 
-def _release_scopes(store: Store, scopes: Iterable[tuple[str, str]]) -> int:
+def _release(store: Store, scopes: Iterable[tuple[str, str]]) -> int:
     throttles = {each.name: each.throttle for each in catalog()}
-    return sum(_release(store, name, scope, throttles[name]) for name, scope in scopes if name in throttles)
-
-
-def _release(store: Store, task_type: str, scope: str, throttle: Throttle) -> int:
     released = 0
-    while (count := store.leases.release_throttled(task_type, scope, throttle, BATCH)) == BATCH:
-        released += count
-    return released + count
+    for name, scope in scopes:
+        count = BATCH if name in throttles else 0
+        while count == BATCH:
+            count = store.leases.release_throttled(name, scope, throttles[name], BATCH)
+            released += count
+    return released

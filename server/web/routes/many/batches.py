@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.logs.trace import Trace
 from server.sdk.registry import definition
+from server.services.options import Options
 from server.services.publish import first_status, store_and_publish
 from server.services.status import BatchLinks, batch_links, links
 from server.services.submit import Submission
@@ -186,7 +187,7 @@ def _prepare(at: Store, who: Caller, item: Any, request_id: str, trace: Trace) -
             return item
         given = BatchItem.model_validate(item)
         made = definition(given.task)
-        options = nested_options(given.options, NESTED) if given.options else None
+        options = nested_options(given.options, NESTED) if given.options else Options()
         submission = Submission(at, made, who.owner, request_id, options, trace=trace)
         validated = made.validate_json(
             pydantic_core.to_json(given.input), allow_private=at.settings.allow_private_addresses
