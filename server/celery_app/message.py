@@ -29,7 +29,6 @@ def priority_of(number: int) -> str:
 
 
 def build(task_id: str, tag: str, task_type: str, queue: str, priority: str) -> dict[str, Any]:
-    """Build a task's message with its delivery tag."""
     template = _template(task_type, queue, WIRE_PRIORITY[priority])
     message: dict[str, Any] = json.loads(template.replace(_ID, task_id).replace(_TAG, tag))
     return message

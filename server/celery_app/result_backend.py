@@ -34,7 +34,6 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
 
     @cached_property
     def client(self) -> "redis.Redis":
-        """The connection pool of this process."""
         store: Store = self.app.store
         return store.redis
 
@@ -85,7 +84,6 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         return result.maybe_throw(propagate=options.get("propagate", True), callback=options.get("callback"))
 
     def has_record(self, task_id: str) -> bool:
-        """Return whether it is a task of ours."""
         return bool(self.client.hexists(self.app.store.keys.task(task_id), "s"))
 
     def _get_task_meta_for(self, task_id: str) -> Any:

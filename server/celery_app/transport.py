@@ -45,7 +45,6 @@ _stopped = threading.Event()
 
 
 def stop_fetching() -> None:
-    """Stop fetching messages in this process."""
     _stopped.set()
 
 
@@ -176,7 +175,6 @@ class SafeFetch:
         return _message(reply)[1]
 
     def basic_get(self: Any, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Fetch one message; without acknowledgement it is forgotten."""
         message = super().basic_get(queue, no_ack=no_ack, **kwargs)  # type: ignore[misc]
         if message is not None and no_ack:
             self.store.leases.forget_message(message.delivery_tag)
@@ -202,7 +200,6 @@ class SafeFetch:
             )
 
     def _delete(self: Any, queue: str, *args: Any, **kwargs: Any) -> None:
-        """Delete a queue, with its notification list."""
         super()._delete(queue, *args, **kwargs)  # type: ignore[misc]
         self.store.redis.delete(self.store.keys.bell(queue))
 
@@ -251,24 +248,16 @@ class SafeFetch:
 
 
 class Channel(SafeFetch, stock.Channel):  # type: ignore[misc]
-    """A channel to a single Redis."""
-
     from_transport_options: Any = (*stock.Channel.from_transport_options, "store")
 
 
 class SentinelChannel(SafeFetch, stock.SentinelChannel):  # type: ignore[misc]
-    """A channel to the master that Sentinel names."""
-
     from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "store")
 
 
 class Transport(stock.Transport):
-    """The transport for `redis://` and `rediss://`."""
-
     Channel = Channel
 
 
 class SentinelTransport(stock.SentinelTransport):
-    """The transport for `sentinel://` addresses."""
-
     Channel = SentinelChannel

@@ -95,7 +95,6 @@ def prepare_environment() -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse to start if the web process cannot use its port."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

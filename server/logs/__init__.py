@@ -45,7 +45,6 @@ def task_ids() -> Mapping[str, str]:
 
 
 def end_task() -> None:
-    """Give the lines of this process to no task."""
     _Task.ids, _Task.secrets = {}, None
 
 

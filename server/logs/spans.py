@@ -31,7 +31,6 @@ class Span:
         self._span = span
 
     def set(self, attributes: Mapping[str, Any]) -> None:
-        """Set attributes, by the names of the semantic conventions."""
         if self._span is not None:
             self._span.set_attributes(attributes)
 

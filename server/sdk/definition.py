@@ -41,7 +41,6 @@ class _Exact(GenerateJsonSchema):
     """JSON Schema in which a dict whose keys have a pattern accepts no other keys. Pydantic allows others."""
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """Make pydantic's schema stricter for keys with a pattern."""
         made = super().dict_schema(schema)
         return made | {"additionalProperties": False} if "patternProperties" in made else made
 
@@ -177,7 +176,6 @@ class TaskDefinition:
 
     @cached_property
     def item_schema(self) -> dict[str, Any] | None:
-        """The JSON Schema (2020-12) of the items that the function yields; None if it yields none."""
         return None if self.signature.yields is None else _schema_of(self.signature.yields)
 
     def validate_json(self, body: bytes, *, allow_private: bool = False) -> TaskInput:

@@ -116,7 +116,6 @@ def give_all(generator: Generator[Any, None, Any], give: Callable[[Any], None]) 
 
 
 async def give_all_async(generator: AsyncGenerator[Any, Any], give: Callable[[Any], None]) -> None:
-    """Give all items of an asynchronous generator."""
     async with aclosing(generator):
         async for item in generator:
             give(item)

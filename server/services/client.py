@@ -120,7 +120,6 @@ class Client:
         self.store = store
 
     def ticket(self, task_id: str) -> Ticket:
-        """Return the ticket of a task that was submitted earlier, here or over HTTP."""
         return Ticket(self.store, task_id)
 
     def submit(

@@ -175,7 +175,6 @@ def batch_links(batch_id: str, prefix: str) -> dict[str, str]:
 
 
 def batch_counts(batch: Batch, counts: Mapping[str, int]) -> BatchCounts:
-    """The counts of a batch; `counts` by status, in any order."""
     words = [*Status, "expired"]
     total = len(batch.tasks)
     return BatchCounts(
@@ -252,13 +251,11 @@ def filled_status(
     expires_ms: int | None,
     position: int | None,
 ) -> bytes:
-    """The status object of one task."""
     times = _moment(milliseconds(task_id)), _moment(started_ms), _moment(finished_ms), _moment(expires_ms)
     return (template % (task_id, *times, position or "null", task_id, task_id, task_id, task_id)).encode()
 
 
 def _optional(record: Record) -> dict[str, Any]:
-    """The fields that only some tasks have."""
     fields = {
         "not_before": timestamp(record.due_ms) if record.status is Status.SCHEDULED else None,
         "paused": record.paused,

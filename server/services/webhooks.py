@@ -52,7 +52,6 @@ class Message:
 
     @property
     def log_ids(self) -> dict[str, Any]:
-        """Return the ids that each log line about it has."""
         return log_ids(self.id, self.request_id, self.trace)
 
 

@@ -69,7 +69,6 @@ def _hints(function: Callable[..., Any], untyped: bool) -> dict[str, Any]:
 
 
 def _fits(hint: Any, default: Any) -> bool:
-    """Return whether a hint can be the type of a parameter with this default."""
     if hint in (Any, object, bytes):
         return False
     try:

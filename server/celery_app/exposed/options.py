@@ -18,7 +18,6 @@ _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 
 def limits_of(task: Task) -> Limits:
-    """Return the time limits of the task, or those of its application."""
     hard = task.time_limit or task.app.conf.task_time_limit or _HARD
     soft = task.soft_time_limit or task.app.conf.task_soft_time_limit or _SOFT
     return Limits(min(float(soft), hard * 0.9), float(hard))
@@ -44,7 +43,6 @@ def priority_name(task: Task, number: int | None) -> str:
 
 
 def queue_of(task: Task) -> str:
-    """Return the queue that the task names itself."""
     return str(getattr(task, "queue", None) or DEFAULT_QUEUE)
 
 

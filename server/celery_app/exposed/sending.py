@@ -65,11 +65,9 @@ class _Both:
         return getattr(self._stock, name)
 
     def get_task_meta(self, task_id: str, **options: Any) -> Any:
-        """Read the state of a task, for `AsyncResult(id)`."""
         return self._of(task_id).get_task_meta(task_id, **options)
 
     def wait_for_pending(self, result: AsyncResult, **options: Any) -> Any:
-        """Wait for a result, for `AsyncResult(id).get()`."""
         return self._of(result.id).wait_for_pending(result, **options)
 
     def add_pending_result(self, result: AsyncResult, **options: Any) -> Any:

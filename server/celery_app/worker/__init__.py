@@ -28,7 +28,6 @@ __all__ = ["install"]
 
 
 def install(app: Celery) -> None:
-    """Install these parts in a Celery worker before it starts."""
     identity.install(app)
     child_limits.install(app.store)
     child_slots.install()

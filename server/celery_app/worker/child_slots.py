@@ -85,7 +85,6 @@ def let_billiard_interrupt() -> None:
 
 
 def running() -> dict[int, RunningTask]:
-    """Return what the children run, by pid."""
     found = (_NOTE.unpack_from(_memory, offset) for offset in range(_SIZE, len(_memory), _SIZE))
     return {
         pid: RunningTask(pid, began, soft, hard, task_id.decode()) for pid, began, soft, hard, task_id in found if began

@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 
 class Consumer(StockConsumer):  # type: ignore[misc]
-    """Celery's consumer with the changes below."""
-
     _connected_at = 0.0
 
     def on_close(self) -> None:

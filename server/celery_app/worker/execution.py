@@ -163,7 +163,6 @@ def _retried(definition: TaskDefinition, store: Store, request: Any, error: Exce
 
 
 def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> float | None:
-    """Seconds before the next attempt, or None without one."""
     if isinstance(error, RetryLater):
         return error.seconds
     retries = definition.retries

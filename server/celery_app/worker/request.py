@@ -63,12 +63,10 @@ class HeldRequest(Request):  # type: ignore[misc]
         super().on_accepted(pid, time_accepted)
 
     def acknowledge(self) -> None:
-        """Acknowledge the message and stop holding it."""
         _held.pop(id(self), None)
         super().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:
-        """Return or drop the message and stop holding it."""
         _held.pop(id(self), None)
         super().reject(requeue=requeue)
 

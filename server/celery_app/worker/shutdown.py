@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 
 class Shutdown:
-    """The shutdown of one worker."""
-
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._store: Store = consumer.app.store

@@ -35,7 +35,6 @@ class _Lines(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Write a last line that has no end."""
         rest, self._rest = self._rest, ""
         self._log(rest)
 

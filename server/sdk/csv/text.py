@@ -133,7 +133,6 @@ class _Recoder:
         self._length = 0  # of the current line
 
     def feed(self, chunk: bytes, *, final: bool = False) -> bytes:
-        """Return the next converted bytes."""
         try:
             text = self._decoder.decode(chunk, final)
             if not self._begun and text:

@@ -47,8 +47,6 @@ __all__ = ["install"]
 
 
 def install() -> None:
-    """Start the services with the worker, and stop them with it."""
-
     def begin(sender: Any, **_: Any) -> None:
         store: Store = sender.app.store
         services = _services(sender, store)

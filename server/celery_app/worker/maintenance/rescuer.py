@@ -45,7 +45,6 @@ class Rescuer:
         self._next_warning = 0.0
 
     def round(self) -> int | None:
-        """Find lost attempts and messages."""
         if not self._leader.may_judge():
             return None
         steps: list[Callable[[], int]] = [partial(until_done, self._release_lost), self._warn_of_queues]
