@@ -110,12 +110,9 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             attempt, *found = json.loads(reported) if reported else (0,)
             if attempt == record.deliveries:
                 return found[0], found[1]
-        return record.status.celery_state, self._celery_result(record)
-
-    def _celery_result(self, record: Record) -> Any:
         if record.status is Status.SUCCEEDED:
-            return json.loads(self.app.store.tasks.result(record))
-        return _celery_error(record, self.app.store.tasks.failures([record.id])[0])
+            return record.status.celery_state, json.loads(self.app.store.tasks.result(record))
+        return record.status.celery_state, _celery_error(record, self.app.store.tasks.failures([record.id])[0])
 
 
 def _celery_error(record: Record, report: bytes | None) -> Any:

@@ -27,9 +27,7 @@ from server.store import Store
 from server.store.connection import UNREACHABLE, Parser
 from server.store.errors import StorageFull
 from server.store.lua import source
-
-#: The priorities in the order in which a fetch reads their lists.
-PRIORITIES = ("high", "normal", "low")
+from server.store.record import PRIORITIES
 
 #: One in this number of fetches reads the low priority first, so that it is not starved.
 LOW_FIRST_EVERY = 10

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from server.settings import TaskSettings
 
@@ -30,17 +30,18 @@ class TelemetrySettings(TaskSettings):
     def _known(cls, value: str) -> str:
         if value and value not in EXPORTERS:
             raise ValueError(f"must be one of {', '.join(EXPORTERS)}")
-        return value if value == "none" else _needs(value, "opentelemetry.sdk", "otel")
+        return value
 
-    @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
+    @field_validator(
+        "otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint", "otel_traces_exporter", "sentry_dsn"
+    )
     @classmethod
-    def _with_opentelemetry(cls, value: str) -> str:
-        return _needs(value, "opentelemetry.sdk", "otel")
-
-    @field_validator("sentry_dsn")
-    @classmethod
-    def _with_sentry(cls, value: str) -> str:
-        return _needs(value, "sentry_sdk", "sentry")
+    def _can_be_sent(cls, value: str, info: ValidationInfo) -> str:
+        module, extra = ("sentry_sdk", "sentry") if info.field_name == "sentry_dsn" else ("opentelemetry.sdk", "otel")
+        if value not in ("", "none") and not _is_installed(module):
+            how = f"pip install 'coatcheck[{extra}]', or add its packages to requirements.txt"
+            raise ValueError(f"is set, but {module} is not installed: {how} (docs/operating.md)")
+        return value
 
     @property
     def exporter(self) -> str:
@@ -48,13 +49,6 @@ class TelemetrySettings(TaskSettings):
         has_endpoint = self.otel_exporter_otlp_endpoint or self.otel_exporter_otlp_traces_endpoint
         found = self.otel_traces_exporter or ("otlp" if has_endpoint else "")
         return "" if self.otel_sdk_disabled or found == "none" else found
-
-
-def _needs(value: str, module: str, extra: str) -> str:
-    if value and not _is_installed(module):
-        how = f"pip install 'coatcheck[{extra}]', or add its packages to requirements.txt"
-        raise ValueError(f"is set, but {module} is not installed: {how} (docs/operating.md)")
-    return value
 
 
 def _is_installed(module: str) -> bool:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar
 
@@ -17,7 +16,7 @@ from server.sdk.registry import definition
 from server.sdk.signature import TaskInput
 from server.sdk.uploads import Upload
 from server.services.errors import TaskExpired
-from server.services.options import Options, OptionsIn, parse_options
+from server.services.options import OptionsIn, parse_options
 from server.services.status import TaskStatus, status_object
 from server.services.submit import Submission
 from server.services.uploads import IncomingUploads
@@ -141,7 +140,8 @@ class Client:
                 and the other reasons for which HTTP refuses a submit.
         """
         parameters = {name: value for name, value in given.items() if name not in OptionsIn.model_fields}
-        options = self._options({name: value for name, value in given.items() if name in OptionsIn.model_fields})
+        named = {name: value for name, value in given.items() if name in OptionsIn.model_fields}
+        options = parse_options(named, "options", allow_private=self.store.settings.allow_private_addresses)
         made = definition(task)
         if queue:
             made = replace(made, queue=queue)
@@ -160,14 +160,6 @@ class Client:
             return ticket.id
 
         return submit
-
-    def _options(self, given: dict[str, Any]) -> Options:
-        for name, value in given.items():
-            if isinstance(value, datetime):
-                given[name] = value.isoformat()
-        if isinstance(given.get("tag"), str):
-            given["tag"] = [given["tag"]]
-        return parse_options(given, "options", allow_private=self.store.settings.allow_private_addresses)
 
     def _input(self, submission: Submission, parameters: Mapping[str, Any]) -> TaskInput:
         uploads = submission.definition.uploads

@@ -69,9 +69,14 @@ class OptionsIn(BaseModel):
     @field_validator("not_before", mode="before")
     @classmethod
     def _is_rfc_3339(cls, value: Any) -> Any:
-        if value is not None and not (isinstance(value, str) and _DATE.match(value)):
-            raise ValueError("should be a time in RFC 3339 format, such as 2026-01-01T00:00:00Z")
-        return value
+        if value is None or isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+            return value
+        raise ValueError("should be a time in RFC 3339 format, such as 2026-01-01T00:00:00Z")
+
+    @field_validator("tag", mode="before")
+    @classmethod
+    def _may_be_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("not_before")
     @classmethod

@@ -33,8 +33,7 @@ def nested_options(given: Mapping[str, Any], names: Collection[str]) -> Options:
     if unknown := sorted(set(given) - set(names)):
         errors = [{"loc": ["options", name], "msg": f"Input should be one of {', '.join(names)}"} for name in unknown]
         raise Problem("invalid-input", f"Unknown options: {', '.join(unknown)}.", errors=errors)
-    tags = given.get("tag", [])
-    return _parsed({**given, "tag": [tags] if isinstance(tags, str) else tags}, "options")
+    return _parsed(given, "options")
 
 
 def _parsed(given: Mapping[str, Any], place: str) -> Options:
