@@ -1,17 +1,15 @@
 """Dependencies: uploads that are files of another task of the same owner, which may not have ended yet."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from server.sdk.errors import InvalidInput, TaskError
-from server.sdk.uploads import Upload, uploads_in
+from server.sdk.uploads import Place, Upload, uploads_in
 from server.store import Store
 from server.store.record import Status
 
-Place = tuple[str | int, ...]  # the position of an upload in an input: its parameter, and its index in a list
 
-
-def find_file(store: Store, upload: Upload, owner: str, place: Place = ()) -> dict[str, Any] | None:
+def find_file(store: Store, upload: Upload, owner: str, place: Place) -> dict[str, Any] | None:
     """Find the stored file that an upload names; None while its task has not ended. Raises InvalidInput at `place`."""
     record = store.tasks.get(upload.task_id)
     if record is None or record.owner != owner:
@@ -33,11 +31,13 @@ def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
     upload.task_id = upload.file = ""
 
 
-def resolve(store: Store, arguments: Iterable[Any], owner: str) -> None:
+def resolve(store: Store, arguments: Mapping[str, Any], owner: str) -> None:
     """Find the files that a task waited for, before its function is called; raises `dependency-failed`."""
-    for upload in (each for each in uploads_in(arguments) if each.task_id):
+    for place, upload in uploads_in(arguments):
+        if not upload.task_id:
+            continue
         try:
-            found = find_file(store, upload, owner)
+            found = find_file(store, upload, owner, place)
         except InvalidInput as error:
             raise TaskError("dependency-failed", f"{upload.file}: {error.detail}") from None
         if found is None:

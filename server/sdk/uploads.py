@@ -3,7 +3,7 @@
 import base64
 import mimetypes
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -33,6 +33,7 @@ class InputContext:
     blobs: BlobStore | None = None
 
 
+Place = tuple[str | int, ...]  # the position of an upload in an input: its parameter, and its index in a list
 UNNAMED = "upload"  # the name of a file that was sent without one
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
@@ -174,12 +175,13 @@ class Upload:
         }
 
 
-def uploads_in(arguments: Iterable[Any]) -> Iterator[Upload]:
-    """Yield the uploads among a function's arguments, also those in lists."""
-    for argument in arguments:
-        for each in argument if isinstance(argument, list) else [argument]:
-            if isinstance(each, Upload):
-                yield each
+def uploads_in(arguments: Mapping[str, Any]) -> Iterator[tuple[Place, Upload]]:
+    """Yield the uploads among a function's arguments, also those in lists, with their places."""
+    for name, value in arguments.items():
+        if isinstance(value, Upload):
+            yield (name,), value
+        elif isinstance(value, list):
+            yield from (((name, at), each) for at, each in enumerate(value) if isinstance(each, Upload))
 
 
 def stored_form(upload: Upload) -> dict[str, Any]:

@@ -7,7 +7,7 @@ called.
 import hashlib
 import mimetypes
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from email.message import Message
 from typing import Any, BinaryIO, cast
@@ -24,7 +24,7 @@ _SAYS_NOTHING = ("application/octet-stream", "binary/octet-stream")
 
 @contextmanager
 def fetched_uploads(
-    arguments: Iterable[Any], settings: Settings, max_bytes: int | None, seconds: float
+    arguments: Mapping[str, Any], settings: Settings, max_bytes: int | None, seconds: float
 ) -> Iterator[None]:
     """Download all uploads by URL among a function's arguments. The block's end deletes the files.
 
@@ -36,7 +36,7 @@ def fetched_uploads(
     limit = max_bytes or settings.max_upload_bytes
     room = max(limit, settings.max_upload_bytes)
     with ExitStack() as files:
-        for upload in (each for each in uploads_in(arguments) if each.url):
+        for upload in (each for _, each in uploads_in(arguments) if each.url):
             file = files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_FILE))
             upload.fetched = cast(BinaryIO, file)
             limits = Limits(seconds=seconds, bytes=min(limit, room))

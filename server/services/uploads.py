@@ -5,13 +5,12 @@ import mimetypes
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from pydantic import BaseModel
-
 from server.sdk.definition import TaskDefinition
-from server.sdk.dependencies import Place, find_file, point_to_file
+from server.sdk.dependencies import find_file, point_to_file
 from server.sdk.errors import TooLarge, UnsupportedMediaType
 from server.sdk.file_names import is_media_type
-from server.sdk.uploads import Upload
+from server.sdk.signature import TaskInput
+from server.sdk.uploads import Place, Upload, uploads_in
 from server.services.errors import FileExpired
 from server.store import Store
 from server.store.errors import BlobMissing
@@ -54,21 +53,21 @@ class IncomingUploads:
         self.bytes += upload.size
         return upload
 
-    def take_inline(self, given: BaseModel) -> None:
+    def take_inline(self, given: TaskInput) -> None:
         """Store the uploads whose bytes are in the JSON body; raises as `receive`."""
-        for _, upload in _uploads_of(given):
+        for _, upload in self._uploads_of(given):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
 
-    def take_from_tasks(self, given: BaseModel) -> tuple[str, ...]:
+    def take_from_tasks(self, given: TaskInput) -> tuple[str, ...]:
         """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended.
 
         Raises:
             InvalidInput: the task or file does not exist, or the task did not succeed. Also as `receive`.
         """
         waits_for = []
-        for place, upload in _uploads_of(given):
+        for place, upload in self._uploads_of(given):
             if not upload.task_id:
                 continue
             found = find_file(self._store, upload, self._owner, place)
@@ -81,11 +80,14 @@ class IncomingUploads:
             self._copy(upload)
         return tuple(dict.fromkeys(waits_for))
 
-    def copy(self, given: BaseModel) -> None:
+    def copy(self, given: TaskInput) -> None:
         """Copy the uploads of an earlier task; raises StorageFull, or FileExpired if they are deleted."""
-        for _, upload in _uploads_of(given):
+        for _, upload in self._uploads_of(given):
             if not (upload.url or upload.task_id):  # uploads by URL are downloaded again
                 self._copy(upload)
+
+    def _uploads_of(self, given: TaskInput) -> Iterator[tuple[Place, Upload]]:
+        return uploads_in(self._definition.signature.arguments(given))
 
     def _announce(self, filename: str, media_type: str, head: bytes) -> Upload:
         declared = media_type.partition(";")[0].strip().lower()
@@ -128,16 +130,6 @@ def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     while len(head) < _HEAD_BYTES and (chunk := next(iterator, None)) is not None:
         head += chunk
     return head, chain([head] if head else [], iterator)
-
-
-def _uploads_of(given: BaseModel) -> Iterator[tuple[Place, Upload]]:
-    """Yield each upload of a validated input with its position: the parameter, and the index in a list."""
-    for field, value in given:
-        name = type(given).model_fields[field].alias or field
-        if isinstance(value, list):
-            yield from (((name, at), each) for at, each in enumerate(value) if isinstance(each, Upload))
-        elif isinstance(value, Upload):
-            yield (name,), value
 
 
 def _matches(media_type: str, taken: str) -> bool:

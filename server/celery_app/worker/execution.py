@@ -116,9 +116,9 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
     """Call the function. Whatever leaves it is a result, or one of the exceptions that `execute` knows."""
     try:
         arguments = definition.signature.arguments(_input(definition, store, attempt))
-        resolve(store, arguments.values(), attempt.owner)
+        resolve(store, arguments, attempt.owner)
         seconds = definition.limits.soft / 2
-        with fetched_uploads(arguments.values(), store.settings, definition.max_upload_bytes, seconds):
+        with fetched_uploads(arguments, store.settings, definition.max_upload_bytes, seconds):
             if definition.signature.context:
                 arguments[definition.signature.context] = context
             with captured(context), context.output:
