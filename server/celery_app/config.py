@@ -16,18 +16,14 @@ def options(store: Store) -> dict[str, Any]:
         "result_backend": "server.celery_app.result_backend:RecordBackend",
         # -- messages: only JSON, and events where somebody asks for them
         "accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
         "task_default_queue": "default",
         "task_routes": ("server.celery_app.tasks.route",),
         "task_default_exchange": "",
-        "task_create_missing_queues": True,
         "worker_send_task_events": settings.celery_events,
         "task_send_sent_event": settings.celery_events,
         # -- a task is acknowledged at its end, and reports its start
         "task_acks_late": True,
         "task_track_started": True,
-        "task_acks_on_failure_or_timeout": True,
         "task_reject_on_worker_lost": False,  # `server.celery_app.worker.request` returns the tasks of lost children
         # -- the worker
         "worker_concurrency": settings.worker_concurrency,
@@ -42,7 +38,6 @@ def options(store: Store) -> dict[str, Any]:
         "result_backend_thread_safe": True,  # otherwise each thread that waits for a result holds a connection
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
-        "enable_utc": True,
     }
 
 
@@ -86,6 +81,5 @@ def _external_broker(settings: Settings) -> dict[str, Any]:
         "task_default_queue_type": "quorum",
         "task_create_missing_queue_type": "quorum",
         "broker_transport_options": {"confirm_publish": True},
-        "broker_connection_timeout": 4,
         "broker_heartbeat": 10,
     }

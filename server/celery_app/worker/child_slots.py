@@ -12,8 +12,8 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
+from typing import NamedTuple
 
 from billiard import current_process
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -32,15 +32,14 @@ _INTERRUPT = signal.SIGUSR1  # Billiard's signal for a soft time limit
 _memory = mmap.mmap(-1, (_SLOTS + 1) * _SIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTask:
+class RunningTask(NamedTuple):
     """A task that a child runs: since when, and for how many seconds at most."""
 
     pid: int
     began: float
     soft: float
     hard: float
-    task_id: str
+    task_id: bytes  # in ASCII
 
 
 class _Own:
@@ -85,10 +84,8 @@ def let_billiard_interrupt() -> None:
 
 
 def running() -> dict[int, RunningTask]:
-    found = (_NOTE.unpack_from(_memory, offset) for offset in range(_SIZE, len(_memory), _SIZE))
-    return {
-        pid: RunningTask(pid, began, soft, hard, task_id.decode()) for pid, began, soft, hard, task_id in found if began
-    }
+    found = (RunningTask(*_NOTE.unpack_from(_memory, offset)) for offset in range(_SIZE, len(_memory), _SIZE))
+    return {task.pid: task for task in found if task.began}
 
 
 def stop_bursts() -> None:

@@ -3,26 +3,27 @@
 import json
 import re
 
-#: First bytes, and the name of the format.
+#: Where a file has which bytes, and the name of its format.
 _MAGIC = (
-    (b"PK\x03\x04", "a ZIP archive (an Excel or OpenDocument file, perhaps)"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office file of the old kind (.xls, perhaps)"),
-    (b"%PDF-", "a PDF"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF87a", "a GIF picture"),
-    (b"GIF89a", "a GIF picture"),
-    (b"PAR1\x15", "a Parquet file"),
-    (b"ARROW1\x00", "an Arrow file"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"{\\rtf", "an RTF document"),
-    (b"\xfd7zXZ\x00", "an xz file"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"\x1f\x8b", "a gzip file inside a gzip file"),
+    (0, b"PK\x03\x04", "a ZIP archive (an Excel or OpenDocument file, perhaps)"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office file of the old kind (.xls, perhaps)"),
+    (0, b"%PDF-", "a PDF"),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"GIF87a", "a GIF picture"),
+    (0, b"GIF89a", "a GIF picture"),
+    (0, b"PAR1\x15", "a Parquet file"),
+    (0, b"ARROW1\x00", "an Arrow file"),
+    (0, b"SQLite format 3\x00", "an SQLite database"),
+    (0, b"{\\rtf", "an RTF document"),
+    (0, b"\xfd7zXZ\x00", "an xz file"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"\x1f\x8b", "a gzip file inside a gzip file"),
+    (4, b"1AY&SY", "a bzip2 file"),
+    (257, b"ustar", "a tar archive"),
 )
-_LATER = ((4, b"1AY&SY", "a bzip2 file"), (257, b"ustar", "a tar archive"))
 
 _HTML = re.compile(r"(?:\s|<!--.*?-->)*<(?:!doctype\s+html|html|head|body|table|div|p)\b", re.IGNORECASE | re.DOTALL)
 _XML = re.compile(r"\s*<(?:\?xml|svg|rss|feed)\b")
@@ -33,8 +34,7 @@ _JSON_OBJECTS = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:|\}\s*$
 
 def of_bytes(head: bytes) -> str | None:
     """Return the format of a file by its first bytes (unpacked, if it is gzipped), unless it may be text."""
-    known = ((0, magic, name) for magic, name in _MAGIC)
-    return next((name for place, magic, name in (*known, *_LATER) if head.startswith(magic, place)), None)
+    return next((name for place, magic, name in _MAGIC if head.startswith(magic, place)), None)
 
 
 def of_text(sample: str, *, whole: bool) -> str | None:

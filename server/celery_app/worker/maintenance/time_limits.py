@@ -48,10 +48,11 @@ class TimeLimits:
 
     def _end(self, run: LeasedRequest, task: RunningTask) -> None:
         """First end the record, so that the child's death is not counted as a crash."""
+        task_id = task.task_id.decode()
         error = TaskError("time-limit", f"It took longer than {task.hard:g} seconds and was stopped.")
         with contextlib.suppress(*UNREACHABLE):  # then its lease expires, and the task runs again
             fields = {"e": json.dumps(describe(error))}
-            self._store.tasks.finish(task.task_id, run.lease_token, Status.FAILED, **fields)
+            self._store.tasks.finish(task_id, run.lease_token, Status.FAILED, **fields)
         if child_slots.running().get(task.pid) == task:
             run.kill()
-            event(log, "task.killed", **self._store.tasks.log_ids(task.task_id), task=run.name, reason="time-limit")
+            event(log, "task.killed", **self._store.tasks.log_ids(task_id), task=run.name, reason="time-limit")
