@@ -28,7 +28,7 @@ WRONG_NAME = "The server's certificate is not valid for its name."
 
 def fetch(url: str, limits: Limits | None = None, *, allow_private: bool = True) -> tuple[int, bytes]:
     """Return status and body of a GET."""
-    with request("GET", url, limits=limits, allow_private=allow_private) as answer:
+    with request("GET", url, limits=limits or Limits(), allow_private=allow_private) as answer:
         return answer.status, answer.read()
 
 
@@ -147,7 +147,7 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
         exchange.reply(201, b"made", X_Thing="1")
 
     with serve(answer) as url:
-        with request("POST", f"{url}/a?b=c%20d", content=b"body", allow_private=True) as got:
+        with request("POST", f"{url}/a?b=c%20d", content=b"body", limits=Limits(), allow_private=True) as got:
             assert (got.status, got.headers["x-thing"], got.read()) == (201, "1", b"made")
             assert str(got.url) == f"{url}/a?b=c%20d"
         fetch(on_localhost(url))
@@ -157,10 +157,10 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
 
 def test_a_body_comes_in_chunks_or_stays_unread() -> None:
     with serve(replies(b"x" * 300_000)) as url:
-        with request("GET", url, allow_private=True) as answer:
+        with request("GET", url, limits=Limits(), allow_private=True) as answer:
             sizes = [len(chunk) for chunk in answer.chunks()]
         assert (sum(sizes), max(sizes) <= 65536) == (300_000, True)
-        with request("GET", url, allow_private=True) as answer:
+        with request("GET", url, limits=Limits(), allow_private=True) as answer:
             assert answer.status == 200
 
 
@@ -210,7 +210,8 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     monkeypatch.setattr(connection, "is_allowed", lambda address, private: str(address) == "192.0.2.1")
     url = hello.replace("127.0.0.1", "rebinding.example")
-    assert refusal(url, Limits(connect_seconds=0.5), allow_private=False).reason in ("timeout", "unreachable")
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
+    assert refusal(url, allow_private=False).reason in ("timeout", "unreachable")
     assert asked == ["rebinding.example", "192.0.2.1"]
     assert refusal(url, allow_private=False).reason == "refused"
 
@@ -223,17 +224,21 @@ def test_an_address_that_is_refused_is_passed_over_for_one_that_is_not(
     assert fetch(hello.replace("127.0.0.1", "two.example"), allow_private=False) == (200, b"hello")
 
 
-def test_an_address_where_nobody_answers_leaves_time_for_the_next(names: dict[str, list[str]], hello: str) -> None:
+def test_an_address_where_nobody_answers_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]], hello: str
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 2)
     names["two.example"] = ["127.0.0.2", "127.0.0.1"]
     port = int(hello.rpartition(":")[2])
     with socket.create_server(("127.0.0.2", port), backlog=0) as full, socket.create_connection(full.getsockname()):
         url = hello.replace("127.0.0.1", "two.example")
-        assert fetch(url, Limits(connect_seconds=2)) == (200, b"hello")
+        assert fetch(url) == (200, b"hello")
 
 
 def test_a_resolver_that_is_slow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1) or [])
-    assert refusal("http://slow.example/", Limits(connect_seconds=0.2)).reason == "timeout"
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
+    assert refusal("http://slow.example/").reason == "timeout"
 
 
 # -- redirects
@@ -291,7 +296,9 @@ def test_a_password_does_not_go_along_to_another_server() -> None:
 
     with serve(other) as target, serve(replies(status=302, Location=target)) as url:
         for at in (url, target):
-            with request("GET", at, headers={"Authorization": "Bearer x"}, allow_private=True) as answer:
+            with request(
+                "GET", at, headers={"Authorization": "Bearer x"}, limits=Limits(), allow_private=True
+            ) as answer:
                 assert answer.status == 200
     assert seen == [None, "Bearer x"]
 
@@ -409,10 +416,10 @@ def test_an_answer_that_is_not_good_http_is_unreachable(answer: Behaviour) -> No
 
 _FETCH = """
 import sys
-from server.sdk.http import FetchError, request
+from server.sdk.http import FetchError, Limits, request
 for url in sys.argv[1:]:
     try:
-        with request("GET", url, allow_private=True) as answer:
+        with request("GET", url, limits=Limits(), allow_private=True) as answer:
             print(answer.read().decode())
     except FetchError as error:
         print(error)

@@ -28,7 +28,6 @@ class Limits:
     """
 
     seconds: float = 60.0
-    connect_seconds: float = 5.0
     bytes: int = 50 * MIB
     redirects: int = 5
 
@@ -104,32 +103,31 @@ def request(
     method: str,
     url: str,
     *,
+    limits: Limits,
+    allow_private: bool,
     headers: Mapping[str, str] | None = None,
     content: bytes | None = None,
-    limits: Limits | None = None,
-    allow_private: bool = False,
 ) -> Iterator[Answer]:
     """Send a request, or raise FetchError; read the body in the block. `allow_private` permits private addresses."""
     import httpx  # noqa: PLC0415
 
     from server.sdk.http.connection import Clock, Transport  # noqa: PLC0415
 
-    bounds = limits or Limits()
     first = check_url(url, allow_private=allow_private)
     sent = {"User-Agent": "coatcheck", "Accept-Encoding": _ACCEPTED, **(headers or {})}
-    transport = Transport(Clock(bounds.seconds), bounds.connect_seconds, allow_private)
+    transport = Transport(Clock(limits.seconds), allow_private)
     with httpx.Client(transport=transport, trust_env=False) as client:
         response = _send(client, client.build_request(method, first, headers=sent, content=content))
         try:
-            for _ in range(bounds.redirects):
+            for _ in range(limits.redirects):
                 if response.next_request is None:
                     break
                 response.close()  # httpx reads the bodies of redirects without a limit when it follows them itself
                 check_url(str(response.next_request.url), allow_private=allow_private)
                 response = _send(client, response.next_request)
-            if bounds.redirects and response.next_request is not None:
-                raise FetchError("unreachable", f"The URL redirects more than {bounds.redirects} times.")
-            yield Answer(response, bounds.bytes)
+            if limits.redirects and response.next_request is not None:
+                raise FetchError("unreachable", f"The URL redirects more than {limits.redirects} times.")
+            yield Answer(response, limits.bytes)
         finally:
             response.close()
 

@@ -17,6 +17,8 @@ import httpx
 
 from server.sdk.http.urls import NOT_PUBLIC, FetchError, is_allowed
 
+CONNECT_SECONDS = 5.0  # to resolve a name and connect to one of its addresses
+
 
 class Clock:
     """The time limit that all steps of an exchange share."""
@@ -38,9 +40,8 @@ class Transport(httpx.BaseTransport):
     `httpx.HTTPTransport` accepts no network backend, which is where httpcore allows a check of the address.
     """
 
-    def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
-        backend = _CheckedBackend(clock, connect_seconds, allow_private)
-        self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend)
+    def __init__(self, clock: Clock, allow_private: bool) -> None:
+        self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_CheckedBackend(clock, allow_private))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the body of the answer is read later."""
@@ -72,13 +73,12 @@ class _Body(httpx.SyncByteStream):
 class _CheckedBackend(httpcore.SyncBackend):
     """Connects to checked addresses only. TLS and `Host` still use the name."""
 
-    def __init__(self, clock: Clock, connect_seconds: float, allow_private: bool) -> None:
+    def __init__(self, clock: Clock, allow_private: bool) -> None:
         self._clock = clock
-        self._connect_seconds = connect_seconds
         self._allow_private = allow_private
 
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        patience = Clock(self._clock.left(self._connect_seconds))
+        patience = Clock(self._clock.left(CONNECT_SECONDS))
         resolved = _look_up(host, port, patience)
         found = [each for each in resolved if is_allowed(ipaddress.ip_address(each), self._allow_private)]
         failure: Exception = FetchError("refused", NOT_PUBLIC)
