@@ -1,7 +1,7 @@
 """The parameters of a Celery task as those of a task type: each with a name and a type."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter
 from typing import Annotated, Any, get_type_hints
 
@@ -54,9 +54,9 @@ class Arguments:
                 kwargs[name] = named[name]
         return tuple(args), kwargs
 
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, args: Iterable[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the parameters of a task type, from the arguments of a call; raises TypeError as a call does."""
-        return dict(self._given.bind(*args, **kwargs).arguments)
+        return dict(self._given.bind(*(args or ()), **(kwargs or {})).arguments)
 
 
 def _hints(function: Callable[..., Any], untyped: bool) -> dict[str, Any]:

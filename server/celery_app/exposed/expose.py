@@ -11,7 +11,7 @@ from celery import Celery, Task
 
 from server.celery_app.exposed import options
 from server.celery_app.exposed.arguments import Arguments
-from server.celery_app.exposed.tracer import runner
+from server.celery_app.exposed.tracer import Run
 from server.celery_app.message import WIRE_NAMES
 from server.logs import event
 from server.sdk import registry, signature
@@ -109,7 +109,10 @@ def _free_name(celery_name: str) -> str:
 
 def _function(task: Task, arguments: Arguments) -> Any:
     """Return the function of the task type, with the name, the place and the parameters of the Celery task's."""
-    made = runner(task, arguments)
+
+    def made(coatcheck_context: Context, **named: Any) -> Any:
+        return Run(task, coatcheck_context, arguments, named)()
+
     original = inspect.unwrap(task.run)
     made.__name__, made.__qualname__, made.__module__ = original.__name__, original.__qualname__, original.__module__
     made.__doc__ = original.__doc__

@@ -37,11 +37,12 @@ def send(
     if any(more.get(option) for option in _STOCK):
         return stock(name, args, kwargs, **{**_shown(exposed, args, kwargs), **more})
     parent = getattr(current_task.request, "attempt", None) if current_task else None
+    queue = more.get("queue")
     ticket = Client(store).submit(
         exposed.name,
-        exposed.arguments.bind(tuple(args or ()), kwargs or {}) | _options(exposed, more),
+        exposed.arguments.bind(args, kwargs) | _options(exposed, more),
         owner=parent.owner if parent else _OWNER,
-        queue=_queue(more.get("queue")),
+        queue=str(getattr(queue, "name", queue) or ""),
     )
     return AsyncResult(ticket.id, app=app)
 
@@ -86,7 +87,7 @@ def _shown(exposed: Exposed, args: Any, kwargs: Any) -> dict[str, str]:
     """Return how Celery's events and tools show the arguments, if there are secrets among them."""
     secrets = definition(exposed.name).secrets
     with suppress(TypeError):  # a part of a chain that gets its first argument later
-        given = exposed.arguments.bind(tuple(args or ()), kwargs or {})
+        given = exposed.arguments.bind(args, kwargs)
         return {"argsrepr": "()", "kwargsrepr": repr(secrets.hide(given))} if secrets.values(given) else {}
     return {}
 
@@ -101,7 +102,3 @@ def _options(exposed: Exposed, more: Mapping[str, Any]) -> dict[str, Any]:
     if (priority := more.get("priority")) is not None:
         options["priority"] = priority_name(exposed.task, priority)
     return options
-
-
-def _queue(given: Any) -> str:
-    return str(getattr(given, "name", given) or "")

@@ -7,7 +7,7 @@ through the record; Celery's own would publish a new message.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -149,13 +149,6 @@ class Run:
             self._ctx.progress(done, total, message)
         elif message:
             self._ctx.log(message)
-
-
-def runner(task: Task, arguments: Arguments) -> Callable[..., Any]:
-    def run(coatcheck_context: Context, **named: Any) -> Any:
-        return Run(task, coatcheck_context, arguments, named)()
-
-    return run
 
 
 def _replace(sig: Any) -> Any:
