@@ -104,13 +104,7 @@ def find(path: Path, given: Options) -> Dialect:
 def _sample(path: Path) -> tuple[list[str], bool]:
     """Return the first lines, and whether there are more. The first line is complete even if it exceeds the sample."""
     with path.open(encoding="utf-8", newline="\n") as file:
-        lines, size = [], 0
-        for line in file:
-            lines.append(line)
-            size += len(line)
-            if size >= _SAMPLE:
-                return lines, bool(file.read(1))
-    return lines, False
+        return file.readlines(_SAMPLE), bool(file.read(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import httpx
 
 CHUNK = 2**16  # bytes per chunk, and the size to which compressed bytes may grow before the limit is checked again
-_ACCEPTED = "gzip"
 _GZIP = 31  # zlib's `wbits` for it
 
 
@@ -114,7 +113,7 @@ def request(
     from server.sdk.http.connection import Clock, Transport  # noqa: PLC0415
 
     first = check_url(url, allow_private=allow_private)
-    sent = {"User-Agent": "coatcheck", "Accept-Encoding": _ACCEPTED, **(headers or {})}
+    sent = {"User-Agent": "coatcheck", "Accept-Encoding": "gzip", **(headers or {})}
     transport = Transport(Clock(limits.seconds), allow_private)
     with httpx.Client(transport=transport, trust_env=False) as client:
         response = _send(client, client.build_request(method, first, headers=sent, content=content))
