@@ -9,7 +9,6 @@ def test_shout() -> None:
 
 import hashlib
 import inspect
-import mimetypes
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ import pydantic_core
 from server.sdk.context import Context, Submit
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import Canceled
+from server.sdk.file_names import media_type_of
 from server.sdk.output import Output
 from server.sdk.registry import catalog
 from server.sdk.steps import PREFIX
@@ -128,7 +128,7 @@ def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Uplo
     """Make an upload from bytes or from a file."""
     if isinstance(data, Path):
         filename, data = filename or data.name, data.read_bytes()
-    media_type = media_type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    media_type = media_type or media_type_of(filename)
     return Upload("", filename, media_type, len(data), hashlib.sha256(data).hexdigest(), fetched=BytesIO(data))
 
 

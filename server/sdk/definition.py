@@ -231,20 +231,12 @@ class TaskDefinition:
             raise refusal(error, stored) from None
         return given.keep(pydantic_core.from_json(stored))
 
-    def result_json(self, value: Any) -> bytes:
-        """Check what the function returned against its declared type, and write it as JSON.
-
-        Raises:
-            TaskError: `invalid-result` or `result-too-large`.
-        """
-        return self._result_type.to_json(value)
-
     @cached_property
     def _item_type(self) -> ResultType:
         return item_type(self.signature.yields)
 
     @cached_property
-    def _result_type(self) -> ResultType:
+    def result_type(self) -> ResultType:
         return ResultType(self.signature.returns)
 
 

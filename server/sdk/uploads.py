@@ -1,7 +1,6 @@
 """Uploads: part of a form, a raw body, Base64 in JSON, a URL, or a file of another task."""
 
 import base64
-import mimetypes
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from server.sdk.errors import TaskError
-from server.sdk.file_names import file_name, is_media_type
+from server.sdk.file_names import file_name, is_media_type, media_type_of
 from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
 from server.store.blobs.base import BlobStore
 from server.store.connection import patiently
@@ -206,7 +205,7 @@ def _validate_upload(value: Any, info: core_schema.ValidationInfo) -> Upload:
         forms = '{"data": "<base64>", "filename": "…"}, {"url": "https://…"} or {"task_id": "…", "file": "…"}'
         raise PydanticCustomError("upload", "Input should be a file: {forms}", {"forms": forms})
     inline = _Inline.model_validate(value)
-    media_type = inline.media_type or mimetypes.guess_type(inline.filename)[0] or "application/octet-stream"
+    media_type = inline.media_type or media_type_of(inline.filename)
     return Upload("", inline.filename, media_type, len(inline.data), inline=inline.data)
 
 

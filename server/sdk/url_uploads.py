@@ -5,7 +5,6 @@ called.
 """
 
 import hashlib
-import mimetypes
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,13 +12,13 @@ from email.message import Message
 from typing import Any, BinaryIO, cast
 
 from server.sdk.errors import TaskError
-from server.sdk.file_names import file_name, is_media_type
+from server.sdk.file_names import ANY_BYTES, file_name, is_media_type, media_type_of
 from server.sdk.http import Answer, FetchError, Limits, request
 from server.sdk.uploads import UNNAMED, Upload, uploads_in
 from server.settings import Settings
 
 _MEMORY_FILE = 2**20
-_SAYS_NOTHING = ("application/octet-stream", "binary/octet-stream")
+_SAYS_NOTHING = (ANY_BYTES, "binary/octet-stream")
 
 
 @contextmanager
@@ -83,4 +82,4 @@ def _media_type(answer: Answer, filename: str) -> str:
     declared: str = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if is_media_type(declared) and declared not in _SAYS_NOTHING:
         return declared
-    return mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    return media_type_of(filename)

@@ -1,21 +1,19 @@
 """The uploads of a submit. Each is in the blob store before the task is stored."""
 
 import hashlib
-import mimetypes
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import find_file, point_to_file
 from server.sdk.errors import TooLarge, UnsupportedMediaType
-from server.sdk.file_names import is_media_type
+from server.sdk.file_names import ANY_BYTES, is_media_type, media_type_of
 from server.sdk.signature import TaskInput
 from server.sdk.uploads import Place, Upload, uploads_in
 from server.services.errors import FileExpired
 from server.store import Store
 from server.store.errors import BlobMissing
 
-_UNKNOWN_TYPE = "application/octet-stream"
 _HEAD_BYTES = 1100  # a PDF may have up to 1,024 bytes in front of its first line; every other format is known by fewer
 
 
@@ -91,8 +89,8 @@ class IncomingUploads:
 
     def _announce(self, filename: str, media_type: str, head: bytes) -> Upload:
         declared = media_type.partition(";")[0].strip().lower()
-        if declared in ("", _UNKNOWN_TYPE):
-            declared = mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
+        if declared in ("", ANY_BYTES):
+            declared = media_type_of(filename)
         if not is_media_type(declared):
             raise UnsupportedMediaType(f"{declared[:80]!r} is not a valid media type.")
         recognizes = self._definition.recognizes
@@ -102,7 +100,7 @@ class IncomingUploads:
 
     def _check_type(self, declared: str) -> None:
         accepts = self._definition.accepts
-        if accepts and declared != _UNKNOWN_TYPE and not any(_matches(declared, taken) for taken in accepts):
+        if accepts and declared != ANY_BYTES and not any(_matches(declared, taken) for taken in accepts):
             raise UnsupportedMediaType(f"{declared} is not supported. Supported: {', '.join(accepts)}.")
 
     def _check_size(self, size: int) -> None:

@@ -123,7 +123,7 @@ def _call(definition: TaskDefinition, context: Context, store: Store, attempt: A
                 arguments[definition.signature.context] = context
             with captured(context), context.output:
                 value = _value(definition, arguments, context)
-            result = definition.result_json(value)
+            result = definition.result_type.to_json(value)
             context.check_result(len(result))
             return result
     except BaseException as error:
