@@ -66,7 +66,7 @@ class Schedule:
         )
 
     def next(self, after_ms: int, most: int) -> list[int]:
-        """Up to `count` fire times after a moment; none if it is paused."""
+        """Up to `most` fire times after a moment; none if it is paused."""
         return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
 
     def validated(self, allow_private: bool) -> TaskInput:
