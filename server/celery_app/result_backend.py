@@ -5,7 +5,7 @@ import json
 from contextlib import suppress
 from functools import cached_property, reduce
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import redis
 from celery.backends.base import SyncBackendMixin
@@ -79,7 +79,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if not self.has_record(result.id):
             return super().wait_for_pending(result, timeout=timeout, **options)
         every = {"interval": 0.1, "on_interval": options.get("on_interval")}
-        meta = cast(Any, SyncBackendMixin).wait_for(self, result.id, timeout=timeout, **every)
+        meta = SyncBackendMixin.wait_for(self, result.id, timeout=timeout, **every)
         result._maybe_set_cache(meta)
         return result.maybe_throw(propagate=options.get("propagate", True), callback=options.get("callback"))
 

@@ -144,7 +144,7 @@ class Output(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._loops_thread = 0
-        self._call_soon: CallSoon = _at_once
+        self._call_soon: CallSoon  # set by `gather`
         self._lines: list[bytes] = []
 
     def gather(self, thread: int, call_soon: CallSoon) -> None:
@@ -172,10 +172,6 @@ def _write(text: bytes) -> None:
             text = text[os.write(1, text) :]
 
 
-def _at_once(function: Callable[[], None]) -> None:
-    function()
-
-
 @contextlib.contextmanager
 def once_a_turn(call_soon: CallSoon) -> Iterator[None]:
     """Write the lines of this thread, which is an event loop's, once a turn; `call_soon` is the loop's."""
@@ -186,7 +182,7 @@ def once_a_turn(call_soon: CallSoon) -> Iterator[None]:
         yield
     finally:
         for each in outputs:
-            each.gather(0, _at_once)
+            each.gather(0, call_soon)
             each.flush()
 
 
