@@ -20,7 +20,7 @@ _NAME = re.compile(rf"_(?:{'|'.join(NAMES)})_")
 _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
 
-_Schema = Mapping[str, Any]
+_Schema = dict[str, Any]
 _Change = Callable[[Any], Any]
 
 
@@ -61,7 +61,7 @@ class Secrets:
     def _changed(self, given: Mapping[str, Any], change: _Change) -> dict[str, Any]:
         if not self.possible:
             return dict(given)
-        schemas = list(_branches(self._root, self._root))
+        schemas = list(branches(self._root, self._root))
         return {
             name: value if name in self._uploads else self._walk(value, name, _members(schemas, name), change)
             for name, value in given.items()
@@ -70,7 +70,7 @@ class Secrets:
     def _walk(self, value: Any, name: str, schemas: list[_Schema], change: _Change) -> Any:
         if value is None or isinstance(value, bool):
             return value
-        schemas = [branch for schema in schemas for branch in _branches(schema, self._root)]
+        schemas = [branch for schema in schemas for branch in branches(schema, self._root)]
         marked = isinstance(value, str | int | float) and any(schema.get("writeOnly") for schema in schemas)
         if marked or is_secret_name(name):
             return change(value)
@@ -104,18 +104,18 @@ def _texts(secret: Any) -> Iterator[str]:
         yield str(secret)
 
 
-def _branches(schema: _Schema, root: _Schema, above: tuple[str, ...] = ()) -> Iterator[_Schema]:
+def branches(schema: _Schema, root: _Schema, above: tuple[str, ...] = ()) -> Iterator[_Schema]:
     """Yield a schema and its alternatives, with references resolved."""
     reference = schema.get("$ref", "")
     if reference in above:
         return
     if reference:
         above = (*above, reference)
-        yield from _branches(root.get("$defs", {}).get(reference.rpartition("/")[2], {}), root, above)
+        yield from branches(root.get("$defs", {}).get(reference.rpartition("/")[2], {}), root, above)
     yield schema
     for word in ("anyOf", "oneOf", "allOf"):
         for branch in schema.get(word, ()):
-            yield from _branches(branch, root, above)
+            yield from branches(branch, root, above)
 
 
 def _members(schemas: list[_Schema], key: str) -> list[_Schema]:

@@ -11,6 +11,7 @@ from werkzeug.http import parse_options_header
 
 from server.sdk.context import Upload
 from server.sdk.definition import TaskDefinition
+from server.sdk.redaction import branches
 from server.sdk.results import is_finite
 from server.sdk.signature import RESERVED, TaskInput
 from server.services.submit import Submission
@@ -144,9 +145,9 @@ def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> TaskI
 
 def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dict[str, Any]) -> Any:
     """Convert a parameter's texts: to a list or an object if its schema accepts one, otherwise keep the text."""
-    found = _branches(schema, definition.input_schema)
+    found = _by_type(schema, definition.input_schema)
     if "array" in found and (len(values) > 1 or not _stands_for_all(values[0], found)):
-        items = _branches(found["array"].get("items", {}), definition.input_schema)
+        items = _by_type(found["array"].get("items", {}), definition.input_schema)
         return [_one(definition, name, value, items) for value in values]
     if len(values) > 1:
         raise _invalid(name, "Given more than once")
@@ -199,11 +200,6 @@ def _invalid(name: str, message: str) -> Problem:
     return Problem("invalid-input", f"Invalid value for {name}.", errors=[{"loc": [name], "msg": message}])
 
 
-def _branches(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Resolve references and alternatives of a schema to a map of JSON type to schema."""
-    if "$ref" in schema:
-        return _branches(root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), root)
-    found = {schema["type"]: schema} if isinstance(schema.get("type"), str) else {}
-    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        found |= _branches(branch, root)
-    return found
+def _by_type(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the alternatives of a schema by their JSON type."""
+    return {each["type"]: each for each in branches(schema, root) if isinstance(each.get("type"), str)}
