@@ -1,6 +1,7 @@
 """One contract for the three blob stores, on a real Valkey, a real folder and a real S3 server."""
 
 import errno
+import io
 import os
 import secrets
 import signal
@@ -8,11 +9,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -179,7 +179,7 @@ def get(store: BlobStore, key: str, start: int = 0, stop: int | None = None) -> 
 def test_bytes_come_back_as_they_went_in(store: BlobStore, size: int) -> None:
     data = os.urandom(size)
     put(store, "t1/in", data)
-    assert get(store, "t1/in") == data
+    assert get(store, "t1/in") == store.load("t1/in") == data
     assert store.size("t1/in") == size
     assert max(map(len, store.read("t1/in")), default=0) <= CHUNK_BYTES
 
@@ -203,7 +203,8 @@ def test_a_range_is_cut_to_the_blob(store: BlobStore) -> None:
 
 def test_a_missing_blob_is_said_by_the_call_itself(store: BlobStore) -> None:
     put(store, "t1/in")
-    for call in (store.read, store.size, lambda key: store.copy(key, "t2/in"), lambda key: store.copy(key, key)):
+    calls = (store.read, store.load, store.size)
+    for call in (*calls, lambda key: store.copy(key, "t2/in"), lambda key: store.copy(key, key)):
         with pytest.raises(BlobMissing):
             call("t1/other")
     with pytest.raises(BlobMissing):
@@ -271,6 +272,35 @@ def test_a_reader_never_gets_bytes_of_two_blobs(store: BlobStore) -> None:
     with suppress(BlobMissing):
         got += b"".join(reader)
     assert set(got) == set(b"1")
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted", "broken"])
+def test_a_blob_that_changes_while_redis_sends_it_is_missing(
+    valkey: redis.Redis, redis_blobs: RedisBlobs, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    put(redis_blobs, "t1/in", bytes(MIB // 2))
+
+    def measure(key: str) -> bytes:
+        meta = valkey.hget(KEYS.blob(f"data:{key}"), "meta")
+        if change == "replaced":
+            put(redis_blobs, "t1/in", b"1" * (MIB // 2))
+        elif change == "deleted":
+            redis_blobs.delete("t1")
+        else:
+            valkey.hdel(KEYS.blob(f"data:{key}"), "1")
+        return bytes(meta)
+
+    monkeypatch.setattr(redis_blobs, "_meta", measure)
+    with pytest.raises(BlobMissing):
+        redis_blobs.load("t1/in")
+    assert valkey.ping()  # no rest of the answer is read as the next one
+
+
+def test_a_redis_that_cannot_answer_a_load_says_why(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
+    valkey.set(KEYS.blob("data:t1/in"), "no hash")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        redis_blobs._fill("t1/in", b"1:x", io.BytesIO(b" "))
+    assert valkey.ping()
 
 
 def test_delete_takes_all_of_a_task_and_nothing_of_one_whose_id_begins_alike(store: BlobStore) -> None:
@@ -414,7 +444,7 @@ def test_a_killed_writer_costs_redis_nothing_for_ever(valkey: redis.Redis, redis
     assert list(valkey.scan_iter(KEYS.blob("new:*"))) == []
     put(redis_blobs, "t2/in", bytes(MIB))  # the next writer gets the room
     with pytest.raises(BlobMissing):
-        writer.write(bytes(CHUNK_BYTES))
+        writer.write(bytes(writer.gathered))
     redis_blobs.delete("t2")
     assert [*valkey.scan_iter(KEYS.blob("*"))] == [KEYS.blob("bytes").encode()]
     assert redis_blobs.bytes_held() == 0
@@ -432,13 +462,12 @@ def test_a_writer_that_was_collected_before_its_end_commits_nothing(valkey: redi
 def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     valkey.flushall()
     store = RedisBlobs(valkey, KEYS)
-    once = store.run
 
-    def twice(*args: Any, **more: Any) -> object:
-        once(*args, **more)
-        return once(*args, **more)
+    def twice(step: Callable[..., object]) -> Callable[..., object]:
+        return lambda *args: (step(*args), step(*args))[1]
 
-    monkeypatch.setattr(store, "run", twice)
+    monkeypatch.setattr(store, "run", twice(store.run))
+    monkeypatch.setattr(store, "put", twice(store.put))
     put(store, "t1/in", bytes(MIB))
     store.copy("t1/in", "t2/in")
     assert get(store, "t2/in") == bytes(MIB)
@@ -471,7 +500,7 @@ def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redi
         with pytest.raises(StorageFull):
             store.copy("t1/in", "t2/in")
         with pytest.raises(StorageFull):
-            half.write(bytes(CHUNK_BYTES))
+            half.write(bytes(half.gathered))
         with pytest.raises(StorageFull), empty:
             pass
         assert store.size("t1/in") == MIB

@@ -34,6 +34,7 @@ USED = {
         },
     },
     "server/celery_app/worker/shutdown.py": {TaskPool: {"_pool"}},
+    "server/store/connection/bulk.py": {Connection: {"_sock"}},
     "server/store/connection/pool.py": {
         redis.ConnectionPool: {
             *("_available_connections", "_checkpid", "_created_connections", "_in_use_connections", "_lock"),

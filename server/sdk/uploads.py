@@ -102,7 +102,7 @@ class Upload:
 
     def read(self) -> bytes:
         """Read the whole file; raises `upload-missing` if the blob store has lost it."""
-        return self._patiently(lambda: b"".join(self._chunks()))
+        return self._patiently(self._load)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -119,6 +119,11 @@ class Upload:
             self._copy_to(cast(BinaryIO, file))
             file.flush()
             yield Path(file.name)
+
+    def _load(self) -> bytes:
+        if self.fetched is None and self.blobs is not None:
+            return self.blobs.load(self.key)
+        return b"".join(self._chunks())
 
     def _chunks(self) -> Iterator[bytes]:
         file = self.fetched

@@ -12,14 +12,17 @@ from typing import Protocol, Self
 from urllib.parse import quote
 
 CHUNK_BYTES = 256 * 1024
-"""Bytes that a writer gathers before it hands them on, and the most that a reader gives at once. Redis keeps blobs in
-pieces of this size: another value makes the blobs that are already there unreadable."""
+"""The most bytes that a reader gives at once. Redis keeps blobs in pieces of this size: another value makes the blobs
+that are already there unreadable."""
 
 IDLE_SECONDS = 900
 """Seconds without a new chunk after which a writer counts as dead and what it left may be collected."""
 
 NAME_BYTES = 300
 """The longest name, in bytes of UTF-8: escaped, three times that, it still fits into the 1,024 bytes of an S3 key."""
+
+_MAX_PIECES = 16
+"""The most pieces that are stored as they came: more and smaller ones are joined first."""
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -31,10 +34,12 @@ class BlobWriter(ABC):
     chunk (`_put`), to publish all chunks as one blob (`_commit`), and to drop them (`_discard`).
     """
 
+    #: Bytes to gather before they are stored.
+    gathered = CHUNK_BYTES
+
     def __init__(self) -> None:
-        # Joined once a chunk is complete: gathering in a `bytearray` copied each byte twice more.
         self._pieces: list[memoryview] = []
-        self._room = CHUNK_BYTES
+        self._room = self.gathered
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -56,8 +61,8 @@ class BlobWriter(ABC):
             raise
         self._closed = True
 
-    def write(self, data: bytes) -> int:
-        """Append bytes and return their number. Any error except ValueError aborts the writer.
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes, which must not change, and return their number. Any error except ValueError aborts the writer.
 
         Raises:
             StorageFull: there is no room.
@@ -88,15 +93,15 @@ class BlobWriter(ABC):
             self._discard()
 
     def _flush(self) -> None:
-        if self._pieces:
-            chunk = b"".join(self._pieces)
-            self._pieces.clear()
-            self._room = CHUNK_BYTES
-            self._put(chunk)
+        pieces, self._pieces, self._room = self._pieces, [], self.gathered
+        if len(pieces) > _MAX_PIECES:  # each costs a system call, or more
+            pieces = [memoryview(b"".join(pieces))]
+        if pieces:
+            self._put(pieces)
 
     @abstractmethod
-    def _put(self, chunk: bytes) -> None:
-        """Store the next chunk of CHUNK_BYTES; the last one may be shorter."""
+    def _put(self, pieces: list[memoryview]) -> None:
+        """Store the next bytes: pieces of `gathered` bytes in all, the last time of fewer."""
 
     @abstractmethod
     def _commit(self) -> None:
@@ -137,6 +142,13 @@ class BlobStore(Protocol):
             if
                 the blob was deleted or replaced meanwhile, and this backend cannot continue with the old bytes.
             ValueError: a bound is negative.
+        """
+
+    def load(self, key: str) -> bytes:
+        """Read the whole blob into memory, with fewer copies than `read`.
+
+        Raises:
+            BlobMissing: it does not exist, or was deleted or replaced meanwhile.
         """
 
     def copy(self, source: str, target: str) -> None:

@@ -51,6 +51,13 @@ class FolderBlobs:
         chunks.limit(start, stop)
         return chunks
 
+    def load(self, key: str) -> bytes:
+        try:
+            with _disk_errors():
+                return self._path(key).read_bytes()
+        except FileNotFoundError:
+            raise BlobMissing(key) from None
+
     def copy(self, source: str, target: str) -> None:
         origin, path = self._path(source), self._path(target)
         with _disk_errors():
@@ -155,12 +162,13 @@ class _FolderWriter(BlobWriter):
             self._file = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return self._new
 
-    def _put(self, chunk: bytes) -> None:
+    def _put(self, pieces: list[memoryview]) -> None:
         with _disk_errors():
             self._open()
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            for piece in pieces:
+                rest = piece
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
 
     def _commit(self) -> None:
         with _disk_errors():

@@ -75,6 +75,9 @@ class ObjectBlobs:
         start, stop = clip(meta["size"], start, stop)
         return self._chunks(key, meta["e_tag"], start, stop)
 
+    def load(self, key: str) -> bytes:
+        return b"".join(self.read(key))
+
     def copy(self, source: str, target: str) -> None:
         origin, path = _path(source), _path(target)
         if source == target:  # S3 refuses this copy
@@ -141,9 +144,9 @@ class _ObjectWriter(BlobWriter):
             self._upload = _library().open_writer(blobs.store, self._path, buffer_size=PART_BYTES, max_concurrency=1)
         return self._upload
 
-    def _put(self, chunk: bytes) -> None:
+    def _put(self, pieces: list[memoryview]) -> None:
         with _errors():
-            self._open().write(chunk)
+            self._open().write(b"".join(pieces))
 
     def _commit(self) -> None:
         with _errors():

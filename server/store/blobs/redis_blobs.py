@@ -5,6 +5,7 @@ one string, because a string is limited to 512 MB and moves in memory when APPEN
 because one key expires, is renamed, copied and deleted in one step.
 """
 
+import io
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from redis.commands.core import Script
 from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
 
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
+from server.store.connection.bulk import Command, Field, read_fields, store_fields
 from server.store.errors import BlobMissing, StorageFull
 from server.store.keys import Keys
 from server.store.lua.key_names import with_keys
@@ -26,10 +28,8 @@ from server.store.lua.key_names import with_keys
 #   writers   sorted set, token by the time in unix seconds at which its writer counts as dead
 #   reserved  hash, token to the part of `bytes` that its writer holds
 
-#: Chunks per read: 2 MB read one by one took a third longer.
-_READ_AT_ONCE = 4
-
-_Command = tuple[str | int | bytes, ...]
+#: Chunks per read: 2 MB read one by one took a third longer. Chunks per write, which each upload has in memory.
+_READ_AT_ONCE, _WRITTEN_AT_ONCE = 4, 2
 
 # Each script is one atomic step, and may be sent twice, because the client repeats a command whose answer was lost. A
 # script that frees memory begins with a command that Redis allows at `maxmemory`, which permits the other commands too.
@@ -60,8 +60,9 @@ local function enter(task_id, name)
 end
 """
 
-# token, bytes before this chunk, bytes of it, number of chunks with it, max bytes or '', idle seconds -> OK, FULL, GONE
-# It follows the chunk's HSET and EXPIRE in one transaction. With the chunk as an argument of the script, 2 MB took
+# token, bytes before these chunks, bytes of them, number of chunks with them, max bytes or '', idle seconds
+# -> OK, FULL, GONE
+# It follows the chunks' HSET and EXPIRE in one transaction. With a chunk as an argument of the script, 2 MB took
 # Redis 2.6 ms instead of 1.6, because Lua copies and hashes each string argument.
 _PUT = """
 local token, before, bytes, chunks, max, idle = unpack(ARGV)
@@ -168,6 +169,21 @@ class RedisBlobs:
         start, stop = clip(_size(meta), start, stop)
         return self._pieces(key, meta, start, stop)
 
+    def load(self, key: str) -> bytes:
+        meta = self._meta(key)
+        whole = io.BytesIO(bytes(_size(meta)))
+        self._fill(key, meta, whole)
+        return whole.getvalue()  # not a copy, because nothing refers to its buffer any more
+
+    def _fill(self, key: str, meta: bytes, whole: io.BytesIO) -> None:
+        with whole.getbuffer() as room:
+            chunks = range(-(-len(room) // CHUNK_BYTES))
+            for first in chunks[::_READ_AT_ONCE]:
+                names = ["meta", *map(str, chunks[first : first + _READ_AT_ONCE])]
+                part = room[first * CHUNK_BYTES :][: _READ_AT_ONCE * CHUNK_BYTES]
+                if not read_fields(self._redis, self._keys.blob(f"data:{key}"), names, meta, part):
+                    raise BlobMissing(key)
+
     def copy(self, source: str, target: str) -> None:
         split_key(source)
         self.run("copy", source, source, *split_key(target), self._max)
@@ -184,34 +200,36 @@ class RedisBlobs:
         """Return the bytes of all blobs, including unfinished ones, which `max_bytes` limits."""
         return int(self._redis.get(self._keys.blob("bytes")) or 0)
 
-    def put(self, key: str, token: str, index: int, chunk: bytes) -> None:
-        """Store one chunk of an unfinished blob. StorageFull; BlobMissing: its writer was considered dead."""
+    def put(self, key: str, token: str, index: int, fields: Sequence[Field], size: int) -> None:
+        """Store the next chunks of an unfinished blob. StorageFull; BlobMissing: its writer was considered dead."""
         new = self._keys.blob(f"new:{token}")
-        first = (("HSET", new, index, chunk), ("EXPIRE", new, self._idle))
-        args = (token, index * CHUNK_BYTES, len(chunk), index + 1, self._max, self._idle)
-        self.run("put", key, *args, first=first)
+        args = (token, index * CHUNK_BYTES, size, index + len(fields), self._max, self._idle)
+        script = self._scripts["put"]
+        then: list[Command] = [("EXPIRE", new, self._idle), ("EVALSHA", script.sha, 0, *args)]
 
-    def run(self, script: str, key: str, *args: str | int, first: Sequence[_Command] = ()) -> Any:
-        """Run one atomic step: a script, after the commands in `first`.
+        def store() -> Any:
+            return store_fields(self._redis, new, fields, then)
+
+        try:
+            answer = store()
+        except NoScriptError:
+            self._redis.script_load(script.script)
+            answer = store()
+        self._check(answer, key)
+
+    def run(self, script: str, key: str, *args: str | int) -> Any:
+        """Run one atomic step.
 
         StorageFull: over the limit, or Redis is at `maxmemory`. BlobMissing(key): it does not exist.
         """
-        found = self._scripts[script]
-        answer = self._transaction([*first, ("EVALSHA", found.sha, 0, *args)], found) if first else found(args=args)
+        return self._check(self._scripts[script](args=args), key)
+
+    def _check(self, answer: Any, key: str) -> Any:
         if answer == b"FULL":
             raise StorageFull
         if answer == b"GONE":
             raise BlobMissing(key)
         return answer
-
-    def _transaction(self, commands: Sequence[_Command], script: Script) -> Any:
-        """Return the last command's answer. Not `script(client=pipe)`, which checks each time if the script exists."""
-        with self._redis.pipeline() as pipe:
-            try:
-                return _executed(pipe, commands)
-            except NoScriptError:
-                self._redis.script_load(script.script)
-                return _executed(pipe, commands)
 
     def _meta(self, key: str) -> bytes:
         split_key(key)
@@ -237,6 +255,8 @@ class RedisBlobs:
 
 
 class _RedisWriter(BlobWriter):
+    gathered = _WRITTEN_AT_ONCE * CHUNK_BYTES
+
     def __init__(self, store: RedisBlobs, key: str) -> None:
         super().__init__()
         self._store = store
@@ -246,14 +266,15 @@ class _RedisWriter(BlobWriter):
         self._chunks = self._bytes = 0
         self._unreachable = False
 
-    def _put(self, chunk: bytes) -> None:
+    def _put(self, pieces: list[memoryview]) -> None:
+        fields, size = _fields(self._chunks, pieces), sum(map(len, pieces))
         try:
-            self._store.put(self._key, self._token, self._chunks, chunk)
+            self._store.put(self._key, self._token, self._chunks, fields, size)
         except (ConnectionError, TimeoutError):
             self._unreachable = True
             raise
-        self._chunks += 1
-        self._bytes += len(chunk)
+        self._chunks += len(fields)
+        self._bytes += size
 
     def _commit(self) -> None:
         meta = f"{self._bytes}:{self._token}"
@@ -266,10 +287,20 @@ class _RedisWriter(BlobWriter):
             self._store.run("drop", self._key, self._token)
 
 
-def _executed(pipe: Any, commands: Sequence[_Command]) -> Any:
-    for command in commands:
-        pipe.execute_command(*command)
-    return pipe.execute()[-1]
+def _fields(first: int, pieces: Sequence[memoryview]) -> list[Field]:
+    """Split pieces into chunks of CHUNK_BYTES, without a copy; the chunks are numbered from `first`."""
+    chunks: list[list[memoryview]] = []
+    room = 0
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if not room:
+                chunks.append([])
+                room = CHUNK_BYTES
+            part, rest = rest[:room], rest[room:]
+            chunks[-1].append(part)
+            room -= len(part)
+    return list(enumerate(chunks, first))
 
 
 def _size(meta: bytes) -> int:
