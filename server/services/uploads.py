@@ -36,7 +36,7 @@ class IncomingUploads:
         if self.any:
             self._store.blobs.delete(self._task_id)
 
-    def receive(self, filename: str, media_type: str, chunks: Iterable[bytes]) -> Upload:
+    def receive(self, filename: str, media_type: str, chunks: Iterable[bytes | memoryview]) -> Upload:
         """Store an upload, chunk by chunk; raises UnsupportedMediaType, TooLarge or StorageFull."""
         head, chunks = _split_head(chunks)
         upload = self._announce(filename, media_type, head)
@@ -122,7 +122,7 @@ class IncomingUploads:
         self.bytes += upload.size
 
 
-def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+def _split_head(chunks: Iterable[bytes | memoryview]) -> tuple[bytes, Iterator[bytes | memoryview]]:
     """Return the first bytes, which may identify the format, and all chunks including them."""
     iterator, head = iter(chunks), b""
     while len(head) < _HEAD_BYTES and (chunk := next(iterator, None)) is not None:

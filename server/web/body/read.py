@@ -15,7 +15,8 @@ from server.sdk.redaction import branches
 from server.sdk.results import is_finite
 from server.sdk.signature import RESERVED, TaskInput
 from server.services.submit import Submission
-from server.web.body.multipart import MAX_FIELD_BYTES, read_form
+from server.web.body.multipart import read_form
+from server.web.body.parts import MAX_FIELD_BYTES
 from server.web.body.stream import chunks, read_all, read_some
 from server.web.current import store
 from server.web.errors import Problem

@@ -11,7 +11,7 @@ from server.web.gunicorn_worker.deadlines import Stage
 from server.web.gunicorn_worker.http1.head import Head, Refused
 from server.web.gunicorn_worker.http1.machine import State
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
-from server.web.gunicorn_worker.wsgi.upload import Upload
+from server.web.gunicorn_worker.wsgi.upload import Upload, UploadReader
 from server.web.responses import OFFER
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Connection(Answering):
     def _stream(self) -> Upload:
         upload = Upload(partial(self._server.post, self._wanted))
         self._mark = self._moved = 0
-        self._dispatch(io.BufferedReader(upload, SMALL))
+        self._dispatch(UploadReader(upload, SMALL))
         self._upload = upload
         return upload
 

@@ -3,7 +3,8 @@
 import io
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 #: Bytes that may wait for the thread; and the level below which the client is read again.
 HIGH, LOW = 512 * 1024, 128 * 1024
@@ -62,6 +63,25 @@ class Upload(io.RawIOBase):
             TimeoutError: the client has stalled.
             ConnectionError: the client has disconnected, or its chunks are malformed.
         """
+        with self._next_piece():
+            return self._fill(memoryview(buffer).cast("B"))
+
+    def take(self, most: int) -> bytes:
+        """Return the next bytes, up to `most`, without a copy if possible; empty at the end. Raises as `readinto`."""
+        with self._next_piece():
+            if not self._pieces:
+                return b""
+            piece = self._pieces.popleft()
+            if len(piece) > most:
+                self._pieces.appendleft(piece[most:])
+                piece = piece[:most]
+            self._size -= len(piece)
+            whole = piece.obj
+            return whole if isinstance(whole, bytes) and len(whole) == len(piece) else bytes(piece)
+
+    @contextmanager
+    def _next_piece(self) -> Iterator[None]:
+        """Wait for the client's next bytes, or the end; ask for more once the block has taken them."""
         if not self.begun:
             self.begun = True
             self._wanted()
@@ -72,12 +92,12 @@ class Upload(io.RawIOBase):
             self.starved = False
             if self._error is not None:
                 raise self._error
-            before, count = self._size, self._take(memoryview(buffer).cast("B"))
+            before = self._size
+            yield
         if before > LOW >= self._size:
             self._wanted()
-        return count
 
-    def _take(self, buffer: memoryview) -> int:
+    def _fill(self, buffer: memoryview) -> int:
         count = 0
         while self._pieces and count < len(buffer):
             piece = self._pieces.popleft()
@@ -88,3 +108,13 @@ class Upload(io.RawIOBase):
                 self._pieces.appendleft(piece[len(part) :])
         self._size -= count
         return count
+
+
+class UploadReader(io.BufferedReader):
+    """`wsgi.input` of a large body. `take` passes on the pieces without the copies of `read`."""
+
+    raw: Upload
+
+    def take(self, most: int) -> bytes:
+        """Return the next bytes as `Upload.take`; only for a body that nobody has begun to read otherwise."""
+        return self.raw.take(most)
