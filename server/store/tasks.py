@@ -101,6 +101,11 @@ class Tasks(Scripts):
         *fields, position = self._call("get_task", task_id)
         return self._parse(task_id, _pairs(fields), position or None)
 
+    def has_ended(self, task_id: str) -> bool:
+        """Return whether a task has ended, or does not exist (any more)."""
+        status: bytes | None = self.redis.hget(self.keys.task(task_id), "s")
+        return status is None or Status(status.decode()).done
+
     def statuses(self, task_ids: Sequence[str]) -> Iterator[TaskState | None]:
         """Read what the status objects of tasks show, in one script.
 

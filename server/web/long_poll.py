@@ -22,7 +22,7 @@ from server.store import Store
 from server.store.api_keys import Caller
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
-from server.web.current import unwrapped
+from server.web.current import store, unwrapped
 from server.web.errors import invalid
 
 MAX_WAIT = 25  # maximum seconds to wait: below the 30 after which a PaaS's router gives up
@@ -123,6 +123,8 @@ class ParkedRequest:
     left: bool = False
     #: Seconds to collect more messages after the first one: many tasks may end within a moment.
     pause: float = 0.0
+    #: Tells cheaply that the application would only park the request again; None if it cannot be told.
+    goes_on: Callable[[], bool] | None = None
 
     @property
     def until(self) -> float:
@@ -137,6 +139,15 @@ class ParkedRequest:
     def look_often(self) -> None:
         """Look periodically without a notification, at a random interval, to spread the load."""
         self.look_every = max(_LOOK_EVERY, self.places.taken() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
+
+    def still_waits(self) -> bool:
+        """Return whether the request has nothing to tell its client yet, as far as that can be told without it."""
+        if self.over or self.goes_on is None:
+            return False
+        try:
+            return self.goes_on()
+        except Exception:  # the application has an answer to each of them
+            return False
 
     def leave(self) -> None:
         """Release the place. May be called repeatedly."""
@@ -235,6 +246,9 @@ def _first_look(words: frozenset[str], look: Look, seconds: int) -> Response:
     if parked is None:
         return response
     parked.seconds, parked.first = seconds, response
+    if words is ENDS and not g.get("watched"):
+        task_id, tasks = g.task_id, store().tasks
+        parked.goes_on = lambda: not tasks.has_ended(task_id)
     parked.kept = {name: getattr(g, name) for name in _KEPT if name in g}
     raise Parked(parked)
 

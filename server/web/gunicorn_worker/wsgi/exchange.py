@@ -67,6 +67,9 @@ class Exchange:
     def again(self, parked: ParkedRequest) -> None:
         """Continue after a wait: with the same request, or with the body of an answer that has begun."""
         if parked.body is None:
+            if parked.still_waits():  # a pass through the application costs five times as much
+                self._park(parked)
+                return
             self.environ[PARKED] = parked
             self.start()
             return
