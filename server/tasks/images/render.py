@@ -73,7 +73,8 @@ def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], outpu
     sheet = Sheet(codec)
     for index, frame in enumerate(source.frames() if codec.animated else [source.still()]):
         for number, step in enumerate(steps):
-            ctx.progress(index * len(steps) + number, total * len(steps))
+            if index or number:  # "nothing done" is no news, and costs a round trip
+                ctx.progress(index * len(steps) + number, total * len(steps))
             frame = step(frame)  # noqa: PLW2901 - each step uses the previous one's result
         sheet.add(frame)
         # Otherwise its pixels stay in memory while the encoder runs.
