@@ -54,8 +54,7 @@ class BlobWriter(ABC):
             self.abort()
             return
         try:
-            self._flush()
-            self._commit()
+            self._commit(self._gathered_pieces())
         except BaseException:
             self.abort()
             raise
@@ -78,7 +77,7 @@ class BlobWriter(ABC):
                 self._room -= len(taken)
                 rest = rest[len(taken) :]
                 if not self._room:
-                    self._flush()
+                    self._put(self._gathered_pieces())
         except BaseException:
             # Also for a caller that catches this inside its `with`: an incomplete blob must never be committed.
             self.abort()
@@ -92,20 +91,18 @@ class BlobWriter(ABC):
             self._pieces.clear()
             self._discard()
 
-    def _flush(self) -> None:
+    def _gathered_pieces(self) -> list[memoryview]:
         pieces, self._pieces, self._room = self._pieces, [], self.gathered
-        if len(pieces) > _MAX_PIECES:  # each costs a system call, or more
-            pieces = [memoryview(b"".join(pieces))]
-        if pieces:
-            self._put(pieces)
+        # Each piece costs a system call, or more.
+        return pieces if len(pieces) <= _MAX_PIECES else [memoryview(b"".join(pieces))]
 
     @abstractmethod
     def _put(self, pieces: list[memoryview]) -> None:
-        """Store the next bytes: pieces of `gathered` bytes in all, the last time of fewer."""
+        """Store the next bytes: pieces of `gathered` bytes in all."""
 
     @abstractmethod
-    def _commit(self) -> None:
-        """Make the blob readable under its key, in one step."""
+    def _commit(self, pieces: list[memoryview]) -> None:
+        """Store the last bytes, if there are any, and make the blob readable under its key, in one step."""
 
     @abstractmethod
     def _discard(self) -> None:

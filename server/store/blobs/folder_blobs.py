@@ -170,7 +170,8 @@ class _FolderWriter(BlobWriter):
                 while rest:
                     rest = rest[os.write(self._file, rest) :]
 
-    def _commit(self) -> None:
+    def _commit(self, pieces: list[memoryview]) -> None:
+        self._put(pieces)
         with _disk_errors():
             new = self._open()
             os.fsync(self._file)

@@ -148,7 +148,8 @@ class _ObjectWriter(BlobWriter):
         with _errors():
             self._open().write(b"".join(pieces))
 
-    def _commit(self) -> None:
+    def _commit(self, pieces: list[memoryview]) -> None:
+        self._put(pieces)
         with _errors():
             self._open().close()
 

@@ -58,15 +58,34 @@ local function enter(task_id, name)
     call('SADD', NAMES .. task_id, name)
     call('ZADD', TASKS, now, task_id)
 end
+local function is_committed(task_id, name, meta)
+    return call('HGET', DATA .. task_id .. '/' .. name, 'meta') == meta
+end
+local function commit(token, chunks, task_id, name, meta)
+    if is_committed(task_id, name, meta) then return 'OK' end
+    local new, data = NEW .. token, DATA .. task_id .. '/' .. name
+    if call('HLEN', new) ~= tonumber(chunks) then return 'GONE' end
+    local old = call('HGET', data, 'meta')
+    call('HSET', new, 'meta', meta)
+    call('PERSIST', new)
+    call('UNLINK', data)
+    call('RENAME', new, data)
+    call('DECRBY', BYTES, size_of(old))
+    call('ZREM', WRITERS, token)
+    call('HDEL', RESERVED, token)
+    enter(task_id, name)
+    return 'OK'
+end
 """
 
-# token, bytes before these chunks, bytes of them, number of chunks with them, max bytes or '', idle seconds
-# -> OK, FULL, GONE
+# token, bytes before these chunks, bytes of them, number of chunks with them, max bytes or '', idle seconds; with the
+# last chunks also task id, name and meta, to commit -> OK, FULL, GONE
 # It follows the chunks' HSET and EXPIRE in one transaction. With a chunk as an argument of the script, 2 MB took
 # Redis 2.6 ms instead of 1.6, because Lua copies and hashes each string argument.
 _PUT = """
-local token, before, bytes, chunks, max, idle = unpack(ARGV)
+local token, before, bytes, chunks, max, idle, task_id, name, meta = unpack(ARGV)
 local new = NEW .. token
+if meta and is_committed(task_id, name, meta) then call('UNLINK', new) return 'OK' end
 if tonumber(call('HGET', RESERVED, token) or '0') > tonumber(before) then return 'OK' end
 if before == '0' then collect() end
 if call('HLEN', new) ~= tonumber(chunks) then call('UNLINK', new) return 'GONE' end
@@ -74,25 +93,7 @@ if not has_room(bytes, max) then return 'FULL' end
 call('ZADD', WRITERS, time[1] + idle, token)
 call('HINCRBY', RESERVED, token, bytes)
 call('INCRBY', BYTES, bytes)
-return 'OK'
-"""
-
-# token, number of chunks, task id, name, meta -> OK, GONE
-_COMMIT = """
-local token, chunks, task_id, name, meta = unpack(ARGV)
-local new, data = NEW .. token, DATA .. task_id .. '/' .. name
-local old = call('HGET', data, 'meta')
-if old == meta then return 'OK' end
-if call('HLEN', new) ~= tonumber(chunks) then return 'GONE' end
-call('HSET', new, 'meta', meta)
-call('PERSIST', new)
-call('UNLINK', data)
-call('RENAME', new, data)
-call('DECRBY', BYTES, size_of(old))
-call('ZREM', WRITERS, token)
-call('HDEL', RESERVED, token)
-enter(task_id, name)
-return 'OK'
+return meta and commit(token, chunks, task_id, name, meta) or 'OK'
 """
 
 # source key, target's task id, target's name, max bytes or '' -> OK, FULL, GONE
@@ -150,7 +151,7 @@ class RedisBlobs:
             name: redis.register_script(with_keys(keys, _LUA + body))
             for name, body in {
                 "put": _PUT,
-                "commit": _COMMIT,
+                "commit": "return commit(unpack(ARGV))",  # token, number of chunks, task id, name, meta -> OK, GONE
                 "copy": _COPY,
                 "delete": _DELETE,
                 "drop": "drop(ARGV[1])",
@@ -200,10 +201,21 @@ class RedisBlobs:
         """Return the bytes of all blobs, including unfinished ones, which `max_bytes` limits."""
         return int(self._redis.get(self._keys.blob("bytes")) or 0)
 
-    def put(self, key: str, token: str, index: int, fields: Sequence[Field], size: int) -> None:
-        """Store the next chunks of an unfinished blob. StorageFull; BlobMissing: its writer was considered dead."""
-        new = self._keys.blob(f"new:{token}")
-        args = (token, index * CHUNK_BYTES, size, index + len(fields), self._max, self._idle)
+    def put(self, key: str, token: str, index: int, fields: Sequence[Field], last: Sequence[str] = ()) -> None:
+        """Store the next chunks of an unfinished blob; `last`: task id, name and meta, to commit it in the same step.
+
+        StorageFull; BlobMissing: its writer was considered dead.
+        """
+        new, size = self._keys.blob(f"new:{token}"), sum(len(piece) for _, pieces in fields for piece in pieces)
+        args: tuple[str | int, ...] = (
+            token,
+            index * CHUNK_BYTES,
+            size,
+            index + len(fields),
+            self._max,
+            self._idle,
+            *last,
+        )
         script = self._scripts["put"]
         then: list[Command] = [("EXPIRE", new, self._idle), ("EVALSHA", script.sha, 0, *args)]
 
@@ -266,19 +278,25 @@ class _RedisWriter(BlobWriter):
         self._chunks = self._bytes = 0
         self._unreachable = False
 
-    def _put(self, pieces: list[memoryview]) -> None:
-        fields, size = _fields(self._chunks, pieces), sum(map(len, pieces))
+    def _put(self, pieces: list[memoryview], *, last: bool = False) -> None:
+        fields = _fields(self._chunks, pieces)
+        self._bytes += sum(map(len, pieces))
         try:
-            self._store.put(self._key, self._token, self._chunks, fields, size)
+            self._store.put(self._key, self._token, self._chunks, fields, self._committed if last else ())
         except (ConnectionError, TimeoutError):
             self._unreachable = True
             raise
         self._chunks += len(fields)
-        self._bytes += size
 
-    def _commit(self) -> None:
-        meta = f"{self._bytes}:{self._token}"
-        self._store.run("commit", self._key, self._token, self._chunks, self._task_id, self._name, meta)
+    def _commit(self, pieces: list[memoryview]) -> None:
+        if pieces:
+            self._put(pieces, last=True)
+        else:
+            self._store.run("commit", self._key, self._token, self._chunks, *self._committed)
+
+    @property
+    def _committed(self) -> tuple[str, str, str]:
+        return self._task_id, self._name, f"{self._bytes}:{self._token}"
 
     def _discard(self) -> None:
         if self._unreachable:

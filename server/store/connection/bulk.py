@@ -13,6 +13,8 @@ from server.store.connection import Parser
 T = TypeVar("T")
 
 Command = tuple[str | int | bytes, ...]
+_SMALL = 2**14  # bytes that are cheaper to copy than to send one by one
+
 #: A field of a hash, and the pieces of its value.
 Field = tuple[int, Sequence[memoryview]]
 
@@ -30,6 +32,8 @@ def store_fields(client: "redis.Redis", key: str, fields: Sequence[Field], then:
         parts += [between + _values(field) + b"$%d\r\n" % length, *pieces]
         between = b"\r\n"
     parts.append(between + b"".join(map(_packed, [*then, ("EXEC",)])))
+    if sum(map(len, parts)) < _SMALL:
+        parts = [b"".join(parts)]
 
     def exchange(connection: Any) -> Any:
         connection.send_packed_command(parts)
