@@ -1,6 +1,7 @@
 """`rediss://`: web and worker use TLS for Redis and refuse untrusted certificates."""
 
 import contextlib
+import os
 import select
 import shlex
 import socket
@@ -68,8 +69,11 @@ def works(service: Service) -> None:
     answer = service.http.post("/tasks/reports?wait=20", json={"seconds": 0.5})
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
     assert "event: done" in service.http.get(f"/tasks/{answer.json()['task_id']}/events").text
-    copied = service.result(service.submit("echo_file", file={"data": "aGVsbG8="}))
-    assert service.http.get(copied["href"]).text == "hello"
+    data = os.urandom(2**20)
+    answer = service.http.post("/tasks/echo_file?wait=20", files={"file": data})
+    assert service.http.get(answer.json()["result"]["href"]).content == data
+    answer = service.http.post("/tasks/looks_at?wait=20", files={"file": b"x" * 90_000})
+    assert answer.json()["result"]["same"]
 
 
 @pytest.mark.slow
