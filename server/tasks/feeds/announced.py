@@ -4,21 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Names in lower case without underscores.
 #: Objects in which APIs put these signs, in addition to the answer itself.
-_CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "page_info", "pageinfo", "links", "_links",
-               "response_metadata", "cursors")  # fmt: skip
-_MORE = ("has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage", "istruncated", "is_truncated",
-         "incomplete_results")  # fmt: skip
-_TOTAL = ("total", "total_count", "totalcount", "@odata.count", "odata.count", "total_results", "totalresults",
-          "total_items", "totalitems", "total_rows", "totalelements", "total_elements", "total_records",
-          "totalrecords", "count", "totalsize", "total_size")  # fmt: skip
+_CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "cursors")
+_MORE = ("hasmore", "hasnext", "hasnextpage", "istruncated", "incompleteresults")
+_TOTAL = ("total", "totalcount", "@odata.count", "odata.count", "totalresults", "totalitems", "totalrows",
+          "totalelements", "totalrecords", "count", "totalsize")  # fmt: skip
 #: These contain a URL, even a relative one; `next` may contain a URL, a token or a number.
-_LINKS = ("next_url", "nexturl", "nextlink", "next_link", "@odata.nextlink", "odata.nextlink", "@nextlink",
-          "next_page_url", "nextpageurl", "next_href")  # fmt: skip
+_LINKS = ("nexturl", "nextlink", "@odata.nextlink", "odata.nextlink", "@nextlink", "nextpageurl", "nexthref")
 _NEXT = ("next", *_LINKS)
-_TOKENS = ("next_cursor", "nextcursor", "next_page_token", "nextpagetoken", "next_token", "nexttoken", "next_page",
-           "nextpage", "continuation_token", "continuationtoken", "endcursor", "next_offset")  # fmt: skip
-_PAGES = ("total_pages", "totalpages", "page_count", "pagecount", "num_pages", "numpages", "last_page", "lastpage")
+_TOKENS = ("nextcursor", "nextpagetoken", "nexttoken", "nextpage", "continuationtoken", "endcursor", "nextoffset")
+_PAGES = ("totalpages", "pagecount", "numpages", "lastpage")
 _TOTAL_HEADERS = ("X-Total-Count", "X-Total")
 
 
@@ -53,31 +49,33 @@ def read(page: Any, headers: Mapping[str, str]) -> Announced:
     announced_pages: int | None = None
     total = next((int(text) for name in _TOTAL_HEADERS if (text := headers.get(name, "")).isdecimal()), None)
     for name, value in _fields(page):
-        lower = name.lower()
-        if lower in _NEXT:
-            url = url or _url(value, certain=lower in _LINKS)
-        elif lower in _MORE and isinstance(value, bool):
+        plain = _plain(name)
+        if plain in _NEXT:
+            url = url or _url(value, certain=plain in _LINKS)
+        elif plain in _MORE and isinstance(value, bool):
             more = more or value
-        elif lower in _TOTAL and type(value) is int:
+        elif plain in _TOTAL and type(value) is int:
             total = value if total is None else max(total, value)
-        elif lower in _PAGES and type(value) is int:
+        elif plain in _PAGES and type(value) is int:
             announced_pages = value
-        if lower in (*_TOKENS, *_NEXT) and not url and type(value) in (str, int) and value:
+        if plain in (*_TOKENS, *_NEXT) and not url and type(value) in (str, int) and value:
             token = token or f"`{name}`"
     return Announced(url, token, more, total, announced_pages)
 
 
-def _fields(page: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of an answer, and of the paging objects in it, down to the second level."""
+def _fields(page: Any, levels: int = 2) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of an answer, and of the paging objects in it."""
     if not isinstance(page, dict):
         return
     yield from page.items()
-    for name, value in page.items():
-        if name.lower() in _CONTAINERS and isinstance(value, dict):
-            yield from value.items()
-            for inner, deeper in value.items():
-                if inner.lower() in _CONTAINERS and isinstance(deeper, dict):
-                    yield from deeper.items()
+    if levels:
+        for name, value in page.items():
+            if _plain(name) in _CONTAINERS:
+                yield from _fields(value, levels - 1)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def _url(value: Any, *, certain: bool) -> str:
