@@ -14,20 +14,12 @@ Format = Literal["json", "ndjson", "csv"]
 
 _GZIP = b"\x1f\x8b"
 
-_MEDIA_TYPES: dict[str, Format] = {
-    "text/csv": "csv",
-    "application/csv": "csv",
-    "text/tab-separated-values": "csv",
-    "application/x-ndjson": "ndjson",
-    "application/ndjson": "ndjson",
-    "application/jsonl": "ndjson",
-    "application/x-jsonl": "ndjson",
-    "application/jsonlines": "ndjson",
-    "application/x-jsonlines": "ndjson",
+#: Formats by the endings of files, and by media subtypes without `x-`.
+_FORMATS: dict[str, Format] = {
+    **dict.fromkeys(("csv", "tsv", "tab-separated-values"), "csv"),
+    **dict.fromkeys(("ndjson", "jsonl", "jsonlines"), "ndjson"),
+    "json": "json",
 }
-_ENDINGS: dict[str, Format] = {
-    ".csv": "csv", ".tsv": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson"
-}  # fmt: skip
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([\w.:-]+)"?', re.IGNORECASE)
 
@@ -54,13 +46,12 @@ def unpacked(body: bytes, limit: int) -> bytes:
 
 def format_of(content_type: str, url: str) -> Format:
     """Return the format by media type, else by the ending of the URL's path; JSON if both are unknown."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type in _MEDIA_TYPES:
-        return _MEDIA_TYPES[media_type]
-    if media_type.endswith("json"):
+    subtype = content_type.partition(";")[0].strip().lower().partition("/")[2].removeprefix("x-")
+    if subtype in _FORMATS:
+        return _FORMATS[subtype]
+    if subtype.endswith("json"):
         return "json"
-    path = urlsplit(url).path.lower().removesuffix(".gz")
-    return next((name for ending, name in _ENDINGS.items() if path.endswith(ending)), "json")
+    return _FORMATS.get(urlsplit(url).path.lower().removesuffix(".gz").rpartition(".")[2], "json")
 
 
 def charset_of(content_type: str) -> str | None:
