@@ -47,7 +47,8 @@ def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row]
     Raises:
         TaskError: `feed-unreadable`.
     """
-    page = parse(_text(body, charset))
+    # `json` itself detects UTF-8, UTF-16 and UTF-32.
+    page = _parse(_text(body, charset) if charset else body)
     return _rows(page, place), page
 
 
@@ -57,29 +58,17 @@ def from_lines(body: bytes, charset: str | None) -> list[Row]:
     Raises:
         TaskError: `feed-unreadable` with the line.
     """
-    text = body.decode("utf-8-sig", "strict") if charset is None and _is_utf8(body) else str(_text(body, charset))
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_text(body, charset or "utf-8").split("\n"), 1):
         if line.strip():
-            row = parse(line, number)
+            row = _parse(line, number)
             if not isinstance(row, dict):
                 raise unreadable(f"Line {number} is not a JSON object.")
             rows.append(row)
     return rows
 
 
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _text(body: bytes, charset: str | None) -> str | bytes:
-    """Return the text, or bytes if the charset is unknown: `json` detects UTF-8, UTF-16 and UTF-32."""
-    if charset is None:
-        return body
+def _text(body: bytes, charset: str) -> str:
     try:
         return body.decode(charset).removeprefix("\ufeff")
     except LookupError:
@@ -88,7 +77,7 @@ def _text(body: bytes, charset: str | None) -> str | bytes:
         raise unreadable(f"The answer is not text in {charset}. Set `encoding`.") from None
 
 
-def parse(text: str | bytes, line: int | None = None) -> Any:
+def _parse(text: str | bytes, line: int | None = None) -> Any:
     """Parse a JSON text, in which NaN and Infinity are errors."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
