@@ -1,7 +1,6 @@
 """Builds the URL of a feed's next page if no answer contains it."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -38,12 +37,14 @@ class Paging(BaseModel):
 
     def next_url(self, url: str, page: Any, rows: list[Row], announced: Announced, pages: int, count: int) -> str:
         """Return the URL of the next page; empty after the last. `pages` and `count` (of rows) were read so far."""
+        import httpx  # noqa: PLC0415 - the web process needs no client
+
         if announced.more is False or not (rows or self.by == "cursor"):
             return ""
         if self.counts and announced.total is not None and count >= announced.total:
             return ""
         value = self._value(page, rows, pages, count)
-        return with_parameter(url, self.param, value) if value else ""
+        return str(httpx.URL(url).copy_set_param(self.param, value)) if value else ""
 
     def _value(self, page: Any, rows: list[Row], pages: int, count: int) -> str:
         if self.by == "page":
@@ -54,10 +55,3 @@ class Paging(BaseModel):
         if isinstance(found, bool | float | dict | list):
             raise unreadable(f"The value at {self.field!r} cannot be a `{self.param}`.")
         return str(found or "")
-
-
-def with_parameter(url: str, name: str, value: str) -> str:
-    """Return the URL with this query parameter, replacing one of that name."""
-    parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != name]
-    return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
