@@ -12,18 +12,18 @@ from server.tasks.feeds.settings import FeedSettings
 _MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
 
 
-class FeedLinks(BaseModel):
-    """Addresses of a feed."""
-
+class _Extensible(BaseModel):
     model_config = ConfigDict(extra="allow")
+
+
+class FeedLinks(_Extensible):
+    """Addresses of a feed."""
 
     rows: str
 
 
-class Feed(BaseModel):
+class Feed(_Extensible):
     """A feed stored by `fetch_feed`."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: str
     owner: str
@@ -34,10 +34,8 @@ class Feed(BaseModel):
     links: FeedLinks
 
 
-class FeedList(BaseModel):
+class FeedList(_Extensible):
     """A page of feeds."""
-
-    model_config = ConfigDict(extra="allow")
 
     feeds: list[Feed]
     next: str | None
