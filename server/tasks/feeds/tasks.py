@@ -96,17 +96,12 @@ def fetch_feed(
 
     place = Place(items, shape, tuple(key))
     way = Way(format, encoding, place, next_field, paging, allow_partial)
-    paged = paging.model_dump() if paging else None
-    described: list[object] = [url, key, format, encoding, items, shape, sorted(headers.items()), next_field, paged]
-    described += [allow_partial, skip_without_key, delete_missing]
+    read_as = json.dumps([url, asdict(way), sorted(headers.items()), skip_without_key, delete_missing], default=dict)
     keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
-    read_as = json.dumps(described)
     try:
         sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
         held = store.validators(ctx.settings.part(FeedSettings).database_url, ctx.owner, name, read_as)
         return _fetch(ctx, name, Source(ctx, url, way, sent, held), keys, read_as, delete_missing)
-    except FetchError as error:
-        raise TaskError("feed-unreachable", str(error)) from None
     except DatabaseUnavailable as error:
         trouble = TaskError("database-unavailable", "The database does not answer.")
         ctx.log(f"database: {type(error.__cause__).__name__}")
