@@ -104,8 +104,8 @@ def send_email(
         headers=headers,
         attachments=attached(attachments),
     )
-    unsubscribe = {"unsubscribe_url": unsubscribe_url, "unsubscribe_mail": unsubscribe_mail}
-    templates = Templates(subject, text, html, {name: url for name, url in unsubscribe.items() if url})
+    unsubscribe = {"unsubscribe_url": unsubscribe_url or None, "unsubscribe_mail": unsubscribe_mail or None}
+    templates = Templates({"subject": subject, "text": text, "html": html, **unsubscribe})
     _try_all(ctx, templates, people)
     letter = Letter(templates, envelope)
     return deliver(ctx, account, letter, people, rate) if account else preview(ctx, letter, people)

@@ -18,6 +18,9 @@ _URL = re.compile(r"(?:https://|mailto:[^@]+@)[!#-;=?-~]{1,1000}")
 
 _HEADER_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029\x00]")
 
+#: Errors of a filter or an operation that does not support a field's value.
+_UNSUPPORTED = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -30,17 +33,14 @@ class Rendered:
 
 
 class Templates:
-    """The templates of a task.
+    """The templates of a task, by name: those of `Rendered`'s fields, and `unsubscribe_url` or `unsubscribe_mail`.
 
     Raises:
         TaskError: `mail-template` with the invalid line.
     """
 
-    def __init__(self, subject: str, text: str | None, html: str | None, unsubscribe: Mapping[str, str]) -> None:
-        self._subject = _compile("subject", subject, escape=False)
-        self._text = None if text is None else _compile("text", text, escape=False)
-        self._html = None if html is None else _compile("html", html, escape=True)
-        self._unsubscribe = {name: _compile(name, source, escape=False) for name, source in unsubscribe.items()}
+    def __init__(self, sources: Mapping[str, str | None]) -> None:
+        self._templates = {name: _compile(name, text) for name, text in sources.items() if text is not None}
 
     def render(self, address: str, fields: Mapping[str, Any]) -> Rendered:
         """Fill in a recipient's fields: `{{ name }}`, `{{ fields["first name"] }}`, `{{ email }}`.
@@ -49,20 +49,16 @@ class Templates:
             TaskError: `mail-template`: a field is missing, or a subject would have a line break.
         """
         known = {**fields, "fields": dict(fields), "email": address}
-        subject = _fill("subject", self._subject, known, address)
-        if _HEADER_BREAK.search(subject):
+        filled = {name: _fill(name, template, known, address) for name, template in self._templates.items()}
+        if _HEADER_BREAK.search(filled["subject"]):
             raise TaskError("mail-template", f"The subject for {address} would have a line break. Nothing was sent.")
-        return Rendered(
-            subject,
-            None if self._text is None else _fill("text", self._text, known, address),
-            None if self._html is None else _fill("html", self._html, known, address),
-            tuple(_url(name, template, known, address) for name, template in self._unsubscribe.items()),
-        )
+        urls = (_url(name, filled[name], address) for name in ("unsubscribe_url", "unsubscribe_mail") if name in filled)
+        return Rendered(filled["subject"], filled.get("text"), filled.get("html"), tuple(urls))
 
 
-def _url(name: str, template: "Template", known: Mapping[str, Any], address: str) -> str:
-    """Fill in an unsubscribe address: `unsubscribe_url` or `unsubscribe_mail`."""
-    url = _fill(name, template, known, address).strip()
+def _url(name: str, url: str, address: str) -> str:
+    """Check an unsubscribe address: `unsubscribe_url` or `unsubscribe_mail`."""
+    url = url.strip()
     url = f"mailto:{url}" if name == "unsubscribe_mail" and not url.startswith("mailto:") else url
     if not _URL.fullmatch(url) or url.startswith("https:") != (name == "unsubscribe_url"):
         kind = "an https URL" if name == "unsubscribe_url" else "an e-mail address"
@@ -88,11 +84,11 @@ def _environment(escape: bool) -> "Environment":
     return environment
 
 
-def _compile(part: str, source: str, *, escape: bool) -> "Template":
+def _compile(part: str, source: str) -> "Template":
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415
 
     try:
-        return _environment(escape).from_string(source)
+        return _environment(escape=part == "html").from_string(source)
     except TemplateSyntaxError as error:
         raise TaskError("mail-template", f"The {part}, line {error.lineno}: {error.message}") from None
     except RecursionError:
@@ -109,10 +105,7 @@ def _fill(part: str, template: "Template", known: Mapping[str, Any], address: st
             size += len(piece)
             if size > LONGEST:
                 raise TaskError("mail-template", f"The {part} for {address} has more than {LONGEST} characters.")
-    except TemplateError as error:
-        reason = error.message or type(error).__name__
-        raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        reason = type(error).__name__  # a filter or an operation that does not support this field's value
+    except (TemplateError, *_UNSUPPORTED) as error:
+        reason = (isinstance(error, TemplateError) and error.message) or type(error).__name__
         raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
     return "".join(pieces)
