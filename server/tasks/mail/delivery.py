@@ -4,9 +4,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from email.message import EmailMessage
-from typing import Any, Literal
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -59,15 +59,6 @@ class Mailing(BaseModel):
     previews: list[Preview] = Field(default_factory=list, description="The first messages of a dry run.")
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One recipient's entry in the journal."""
-
-    status: Status = "to_do"
-    tries: int = 0
-    message: str | None = None
-
-
 class Journal:
     """The recipients' entries, each stored as a checkpoint when it changes.
 
@@ -77,12 +68,11 @@ class Journal:
 
     def __init__(self, ctx: Context, recipients: Sequence[Recipient]) -> None:
         self._ctx = ctx
-        self._recipients = recipients
         noted = ctx.checkpoints()
-        self._entries = [_begin(each) for each in recipients]
-        for at in range(len(recipients)):
+        self._deliveries = [_begin(each) for each in recipients]
+        for at, delivery in enumerate(self._deliveries):
             if entry := noted.get(str(at)) or noted.get(self._own(at)):
-                self._entries[at] = _Entry(**_renamed(json.loads(entry)))
+                self._deliveries[at] = delivery.model_copy(update=json.loads(entry))
         self.rounds = int(noted.get(self._own("rounds"), 0))
 
     def _own(self, key: object) -> str:
@@ -90,7 +80,7 @@ class Journal:
 
     def to_do(self) -> list[int]:
         """Return the positions of the recipients who have not received the message."""
-        return [at for at, entry in enumerate(self._entries) if entry.status == "to_do"]
+        return [at for at, each in enumerate(self._deliveries) if each.status == "to_do"]
 
     def note(self, at: int, status: Status, message: str | None = None) -> None:
         """Record an attempt and its outcome.
@@ -98,8 +88,10 @@ class Journal:
         Raises:
             Canceled: as in `Context.checkpoint`.
         """
-        entry = self._entries[at] = _Entry(status, self._entries[at].tries + 1, message)
-        self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), json.dumps(asdict(entry)))
+        delivery = self._deliveries[at]
+        delivery.status, delivery.tries, delivery.message = status, delivery.tries + 1, message
+        entry = delivery.model_dump_json(exclude={"recipient"})
+        self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), entry)
 
     def end_round(self) -> None:
         """Record that every recipient has been tried once more."""
@@ -107,29 +99,19 @@ class Journal:
         self._ctx.checkpoint(self._own("rounds"), str(self.rounds))
 
     def mailing(self) -> Mailing:
-        counts = Counter(entry.status for entry in self._entries)
-        deliveries = [
-            Delivery(recipient=each.spec, status=entry.status, tries=entry.tries, message=entry.message)
-            for each, entry in zip(self._recipients, self._entries, strict=True)
-        ]
+        counts = Counter(each.status for each in self._deliveries)
         return Mailing(
             sent=counts["sent"],
             refused=counts["refused"],
             to_do=counts["to_do"],
             duplicates=counts["duplicate"],
-            recipients=deliveries,
+            recipients=self._deliveries,
         )
 
 
-def _begin(recipient: Recipient) -> _Entry:
-    if recipient.wrong:
-        return _Entry("refused", 0, recipient.wrong)
-    return _Entry("duplicate") if recipient.is_duplicate else _Entry()
-
-
-def _renamed(entry: dict[str, Any]) -> dict[str, Any]:
-    """Rename `words`, which an earlier version stored, to `message`."""
-    return {"message" if name == "words" else name: value for name, value in entry.items()}
+def _begin(recipient: Recipient) -> Delivery:
+    status: Status = "refused" if recipient.wrong else "duplicate" if recipient.is_duplicate else "to_do"
+    return Delivery(recipient=recipient.spec, status=status, tries=0, message=recipient.wrong or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +121,13 @@ class Letter:
     templates: Templates
     envelope: Envelope
 
-    def to(self, recipient: Recipient, message_id: str) -> EmailMessage:
-        """Build the message for one recipient, whose address is valid."""
-        assert recipient.address
-        rendered = self.templates.render(recipient.spec, recipient.fields)
-        return compose(self.envelope, recipient.address, message_id, rendered)
-
 
 def preview(ctx: Context, letter: Letter, recipients: Sequence[Recipient]) -> Mailing:
     """Return the messages that would be sent, without sending them."""
     mailing = Journal(ctx, recipients).mailing()
     size = 0
     for at, recipient in enumerate(recipients):
-        if mailing.recipients[at].status != "to_do" or recipient.address is None:
+        if mailing.recipients[at].status != "to_do":
             continue
         one = _preview(letter, recipient, f"{ctx.task_id}.{at}")
         size += len(one.text or "") + len(one.html or "")
@@ -162,9 +138,8 @@ def preview(ctx: Context, letter: Letter, recipients: Sequence[Recipient]) -> Ma
 
 
 def _preview(letter: Letter, recipient: Recipient, message_id: str) -> Preview:
-    assert recipient.address
-    message = letter.to(recipient, message_id)
     rendered = letter.templates.render(recipient.spec, recipient.fields)
+    message = compose(letter.envelope, recipient.address, message_id, rendered)
     return Preview(
         recipient=recipient.spec,
         copies=letter.envelope.copies(recipient.address),
@@ -207,7 +182,7 @@ def _round(
 ) -> Unreachable | None:
     """Try each remaining recipient once. Return the error that ended the round early, if any."""
     next_at, misses = time.monotonic(), 0
-    with Conversation(account) as server:
+    with closing(Conversation(account)) as server:
         for at in journal.to_do():
             ctx.progress(at, len(recipients), f"writing to {at + 1} of {len(recipients)}")
             next_at = _pause(ctx, next_at, at, len(recipients)) + 1 / rate
@@ -224,8 +199,8 @@ def _round(
 
 
 def _send(server: Conversation, letter: Letter, recipient: Recipient, message_id: str) -> tuple[Status, str | None]:
-    assert recipient.address
-    message = letter.to(recipient, message_id)
+    rendered = letter.templates.render(recipient.spec, recipient.fields)
+    message = compose(letter.envelope, recipient.address, message_id, rendered)
     copies = letter.envelope.copies(recipient.address)
     try:
         refused = server.send(message, letter.envelope.sender.addr_spec, recipient.spec, copies)

@@ -94,8 +94,8 @@ class Envelope:
 
     def needs_utf8(self, to: Address) -> bool:
         """Return whether an address needs SMTPUTF8: it has letters beyond ASCII before its `@`."""
-        reply_to = (self.reply_to,) if self.reply_to else ()
-        return not all(each.username.isascii() for each in (to, self.sender, *reply_to, *self.cc, *self.bcc))
+        everyone = (to, self.sender, self.reply_to, *self.cc, *self.bcc)
+        return not all(each.username.isascii() for each in everyone if each)
 
 
 def compose(envelope: Envelope, to: Address, message_id: str, rendered: Rendered) -> EmailMessage:

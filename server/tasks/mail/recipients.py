@@ -28,10 +28,10 @@ class Addressee(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient as given. `wrong` describes the error in the address; without an address it is set."""
+    """A recipient as given. If `wrong` describes an error in the address, `address` is empty."""
 
     given: str
-    address: Address | None
+    address: Address
     fields: dict[str, Value] = field(default_factory=dict)
     wrong: str = ""
     is_duplicate: bool = False
@@ -39,7 +39,7 @@ class Recipient:
     @property
     def spec(self) -> str:
         """Return the address without its display name, or the given text if it is not an address."""
-        return self.address.addr_spec if self.address else self.given
+        return self.given if self.wrong else self.address.addr_spec
 
 
 def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
@@ -77,7 +77,7 @@ def _checked(text: str, fields: dict[str, Value], name: str = "") -> Recipient:
     try:
         address = parse(text)
     except ValueError as error:
-        return Recipient(text[:320], None, fields, f"{error}.")
+        return Recipient(text[:320], Address(), fields, f"{error}.")
     if name.isprintable() and name:
         address = Address(name, address.username, address.domain)
     return Recipient(text, address, fields)
@@ -89,6 +89,6 @@ def _once(people: Iterable[Recipient]) -> list[Recipient]:
     found = []
     for one in people:
         key = one.spec.casefold()
-        found.append(replace(one, is_duplicate=one.address is not None and key in seen))
+        found.append(replace(one, is_duplicate=not one.wrong and key in seen))
         seen.add(key)
     return found

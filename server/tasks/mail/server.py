@@ -8,7 +8,6 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from ipaddress import ip_address
-from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from server.sdk.errors import TaskError
@@ -133,12 +132,6 @@ class Conversation:
         self._account = account
         self._smtp: smtplib.SMTP | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
     def send(self, message: EmailMessage, sender: str, to: str, copies: Sequence[str]) -> list[str]:
         """Send a message to a recipient and to the copies' addresses. Return the copies that were refused, with the
         reasons.
@@ -147,7 +140,7 @@ class Conversation:
             Refused: the server does not accept it for `to`; then no copy is sent.
             Unreachable: it is unknown whether the server accepted it.
         """
-        smtp = self._smtp = self._smtp or self._connect()
+        smtp = self._smtp or self._connect()
         try:
             return self._offer(smtp, message, sender, to, copies)
         except smtplib.SMTPResponseException as error:
@@ -156,7 +149,7 @@ class Conversation:
             text = "The mail server lacks SMTPUTF8, which letters beyond ASCII before the @ need."
             raise Refused(553, text) from None
         except (smtplib.SMTPException, OSError) as error:
-            self._close()
+            self.close()
             raise Unreachable(f"The connection to the mail server broke ({type(error).__name__}).") from None
 
     def _offer(
@@ -180,7 +173,7 @@ class Conversation:
 
     def _refused(self, code: int, reply: bytes | str) -> Refused:
         if code == 421 or code < 400 or not self._reset():  # the server is closing down, or its answer is invalid
-            self._close()
+            self.close()
         return Refused(max(code, 450) if code < 400 else code, self._harmless(reply))
 
     def _reset(self) -> bool:
@@ -197,27 +190,23 @@ class Conversation:
         return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_REPLY]
 
     def _connect(self) -> smtplib.SMTP:
-        smtp: smtplib.SMTP | None = None
         try:
-            smtp = self._greet()
+            smtp = self._smtp = self._greet()
             if self._account.user:
                 smtp.login(self._account.user, self._account.password)
             return smtp
         except smtplib.SMTPAuthenticationError as error:
-            _drop(smtp)
-            reply = self._harmless(error.smtp_error)
+            permanent, reply = error.smtp_code >= 500, self._harmless(error.smtp_error)
             text = f"The mail server refuses the login of SMTP_URL: {error.smtp_code} {reply}"
-            raise Unreachable(text, permanent=error.smtp_code >= 500) from None
         except ssl.SSLCertVerificationError as error:
-            _drop(smtp)
+            permanent = True
             text = f"The mail server's certificate is not trusted: {error.verify_message}. See SMTP_CA_FILE."
-            raise Unreachable(text, permanent=True) from None
         except (smtplib.SMTPNotSupportedError, UnicodeEncodeError):
-            _drop(smtp)
-            raise Unreachable("The mail server does not support the login of SMTP_URL.", permanent=True) from None
+            permanent, text = True, "The mail server does not support the login of SMTP_URL."
         except (smtplib.SMTPException, OSError) as error:
-            _drop(smtp)
-            raise Unreachable(f"The mail server does not answer ({type(error).__name__}).") from None
+            permanent, text = False, f"The mail server does not answer ({type(error).__name__})."
+        self.close()
+        raise Unreachable(text, permanent=permanent)
 
     def _greet(self) -> smtplib.SMTP:
         """Connect, with TLS if the server offers it."""
@@ -234,9 +223,14 @@ class Conversation:
             raise Unreachable("The mail server offers no STARTTLS: the password is not sent in clear.", permanent=True)
         return smtp
 
-    def _close(self) -> None:
-        _drop(self._smtp)
-        self._smtp = None
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            try:
+                smtp.quit()
+            except (smtplib.SMTPException, OSError):
+                smtp.close()
 
 
 def _expect(answer: tuple[int, bytes]) -> None:
@@ -244,12 +238,3 @@ def _expect(answer: tuple[int, bytes]) -> None:
     code, reply = answer
     if not 200 <= code < 300:
         raise smtplib.SMTPResponseException(code, reply)
-
-
-def _drop(smtp: smtplib.SMTP | None) -> None:
-    if smtp is None:
-        return
-    try:
-        smtp.quit()
-    except (smtplib.SMTPException, OSError):
-        smtp.close()
