@@ -15,37 +15,23 @@ Amount = Annotated[float, Field(ge=0, le=100)]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One filter. `meaning` explains its amount in the catalog."""
+    """One filter. `meaning` explains its amount in the catalog; only some change an RGBA picture's transparency."""
 
-    apply: Callable[[Pixels, float], Pixels]
+    change: Callable[[Pixels, float], Pixels]
     amount: float
     meaning: str
+    changes_alpha: bool = False
+
+    def apply(self, image: Pixels, amount: float) -> Pixels:
+        if self.changes_alpha or image.mode != "RGBA":
+            return self.change(image, amount)
+        result = self.change(image.convert("RGB"), amount)
+        result.putalpha(image.getchannel("A"))
+        return result
 
 
-def grayscale(image: Pixels, amount: float) -> Pixels:
-    return Image.blend(image, ImageOps.grayscale(image).convert("RGB"), min(1, amount))
-
-
-def sepia(image: Pixels, amount: float) -> Pixels:
-    """Apply the brown of old photographs."""
-    brown = (0.393, 0.769, 0.189, 0, 0.349, 0.686, 0.168, 0, 0.272, 0.534, 0.131, 0)
-    return Image.blend(image, image.convert("RGB", brown), min(1, amount))
-
-
-def invert(image: Pixels, amount: float) -> Pixels:
-    return Image.blend(image, ImageChops.invert(image), min(1, amount))
-
-
-def brightness(image: Pixels, amount: float) -> Pixels:
-    return ImageEnhance.Brightness(image).enhance(amount)
-
-
-def contrast(image: Pixels, amount: float) -> Pixels:
-    return ImageEnhance.Contrast(image).enhance(amount)
-
-
-def saturation(image: Pixels, amount: float) -> Pixels:
-    return ImageEnhance.Color(image).enhance(amount)
+def _blended(change: Callable[[Pixels], Pixels]) -> Callable[[Pixels, float], Pixels]:
+    return lambda image, amount: Image.blend(image, change(image), min(1, amount))
 
 
 def autocontrast(image: Pixels, amount: float) -> Pixels:
@@ -72,30 +58,21 @@ def pixelate(image: Pixels, amount: float) -> Pixels:
     return squares.crop((0, 0, *image.size))
 
 
-def _colors_only(function: Callable[[Pixels, float], Pixels]) -> Callable[[Pixels, float], Pixels]:
-    """Apply a filter to colors only; transparency is not changed."""
-
-    def apply(image: Pixels, amount: float) -> Pixels:
-        if image.mode != "RGBA":
-            return function(image, amount)
-        result = function(image.convert("RGB"), amount)
-        result.putalpha(image.getchannel("A"))
-        return result
-
-    return apply
-
+_SEPIA = (0.393, 0.769, 0.189, 0, 0.349, 0.686, 0.168, 0, 0.272, 0.534, 0.131, 0)  # the brown of old photographs
+_SHARE = "from 0, unchanged, to 1, all of it"
+_FACTOR = "a factor; 1 is unchanged"
 
 FILTERS: Mapping[str, Filter] = {
-    "grayscale": Filter(_colors_only(grayscale), 1, "from 0, unchanged, to 1, all of it"),
-    "sepia": Filter(_colors_only(sepia), 1, "from 0, unchanged, to 1, all of it"),
-    "invert": Filter(_colors_only(invert), 1, "from 0, unchanged, to 1, all of it"),
-    "brightness": Filter(_colors_only(brightness), 1.25, "a factor; 1 is unchanged"),
-    "contrast": Filter(_colors_only(contrast), 1.25, "a factor; 1 is unchanged"),
-    "saturation": Filter(_colors_only(saturation), 1.25, "a factor; 1 is unchanged"),
-    "autocontrast": Filter(_colors_only(autocontrast), 0, "percent of outliers to ignore at either end"),
-    "sharpen": Filter(_colors_only(sharpen), 1, "strength; 0 is unchanged"),
-    "blur": Filter(blur, 2, "radius in pixels"),
-    "pixelate": Filter(pixelate, 10, "side of a square in pixels"),
+    "grayscale": Filter(_blended(lambda image: ImageOps.grayscale(image).convert("RGB")), 1, _SHARE),
+    "sepia": Filter(_blended(lambda image: image.convert("RGB", _SEPIA)), 1, _SHARE),
+    "invert": Filter(_blended(ImageChops.invert), 1, _SHARE),
+    "brightness": Filter(lambda image, amount: ImageEnhance.Brightness(image).enhance(amount), 1.25, _FACTOR),
+    "contrast": Filter(lambda image, amount: ImageEnhance.Contrast(image).enhance(amount), 1.25, _FACTOR),
+    "saturation": Filter(lambda image, amount: ImageEnhance.Color(image).enhance(amount), 1.25, _FACTOR),
+    "autocontrast": Filter(autocontrast, 0, "percent of outliers to ignore at either end"),
+    "sharpen": Filter(sharpen, 1, "strength; 0 is unchanged"),
+    "blur": Filter(blur, 2, "radius in pixels", changes_alpha=True),
+    "pixelate": Filter(pixelate, 10, "side of a square in pixels", changes_alpha=True),
 }
 
 if TYPE_CHECKING:
