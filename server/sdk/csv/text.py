@@ -37,7 +37,6 @@ class Text:
     path: Path
     encoding: str
     compressed: bool
-    size: int
 
 
 def clean(source: Path, target: Path, encoding: str | None, progress: Progress) -> Text:
@@ -52,7 +51,8 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
     candidates = [_known(encoding)] if encoding else _likely(head)
     for candidate in candidates:
         try:
-            return Text(target, candidate, compressed, _rewrite(source, target, candidate, compressed, progress))
+            _rewrite(source, target, candidate, compressed, progress)
+            return Text(target, candidate, compressed)
         except _Undecodable as error:
             line = error.line
     raise TaskError(
@@ -106,19 +106,17 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         raise TaskError("csv-unreadable", "The gzip file is damaged or cut off. Send it again.") from None
 
 
-def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progress: Progress) -> int:
-    """Decode, check and write the text. Return the number of bytes written."""
+def _rewrite(source: Path, target: Path, encoding: str, compressed: bool, progress: Progress) -> None:
     recode = _Recoder(encoding)
-    written = read = 0
+    read = 0
     with _opened(source, compressed) as file, target.open("wb") as out:
         for chunk in _chunks(file):
             read += len(chunk)
             if read > MAX_BYTES:
                 raise TaskError("csv-too-large", f"The text has more than {MAX_BYTES} bytes unpacked.")
-            written += out.write(recode.feed(chunk))
+            out.write(recode.feed(chunk))
             progress(read)
-        written += out.write(recode.end())
-    return written
+        out.write(recode.end())
 
 
 class _Recoder:
