@@ -8,6 +8,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -63,40 +64,27 @@ def _corner(frame: GifFrame) -> Size:
     return frame.left + frame.size[0], frame.top + frame.size[1]
 
 
-class _Reader:
-    """Reads the file's bytes from start to end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def take(self, count: int) -> bytes:
-        """Return the next bytes; fewer at the end of the file."""
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def blocks(self) -> bytes:
-        """Return the raw sub-blocks up to the empty one that ends them."""
-        start = self._at
-        while size := self.take(1):
-            if size == b"\0":
-                break
-            self._at += size[0]
-        return self._data[start : self._at]
+def _blocks(file: BinaryIO) -> bytes:
+    """Return the raw sub-blocks up to the empty one that ends them."""
+    parts = []
+    while (size := file.read(1)) not in (b"", b"\0"):
+        parts += [size, file.read(size[0])]
+    return b"".join((*parts, size))
 
 
 def read(data: bytes) -> Gif:
     """Read the frames up to the first invalid block. A file that ends in a header is a struct.error or IndexError."""
-    reader = _Reader(data)
-    width, height, flags = struct.unpack("<HHB", reader.take(11)[6:])
-    reader.take(2)
-    palette = _palette(reader, flags)
+    file = io.BytesIO(data)
+    width, height, flags = struct.unpack("<HHB", file.read(11)[6:])
+    file.read(2)
+    palette = _palette(file, flags)
     canvas, frames, control = (width, height), list[GifFrame](), b""
-    while (kind := reader.take(1)) in (b"!", b","):
+    while (kind := file.read(1)) in (b"!", b","):
         if kind == b"!":
-            label, blocks = reader.take(1), reader.blocks()
+            label, blocks = file.read(1), _blocks(file)
             control = blocks[1:5] if label == b"\xf9" and len(blocks) >= 5 else control
             continue
-        frame = _frame(reader, palette, control)
+        frame = _frame(file, palette, control)
         if not frames:
             # As in browsers: a first frame that is larger than the canvas determines its size.
             canvas = max(canvas[0], _corner(frame)[0]), max(canvas[1], _corner(frame)[1])
@@ -105,18 +93,18 @@ def read(data: bytes) -> Gif:
     return Gif(canvas, tuple(frames))
 
 
-def _palette(reader: _Reader, flags: int) -> bytes:
-    return reader.take(3 << (flags & 7) + 1) if flags & 0x80 else b""
+def _palette(file: BinaryIO, flags: int) -> bytes:
+    return file.read(3 << (flags & 7) + 1) if flags & 0x80 else b""
 
 
-def _frame(reader: _Reader, shared: bytes, control: bytes) -> GifFrame:
-    left, top, width, height, flags = struct.unpack("<HHHHB", reader.take(9))
-    palette = _palette(reader, flags) or shared
-    pixels = reader.take(1) + reader.blocks()
+def _frame(file: BinaryIO, shared: bytes, control: bytes) -> GifFrame:
+    left, top, width, height, flags = struct.unpack("<HHHHB", file.read(9))
+    palette = _palette(file, flags) or shared
+    pixels = file.read(1) + _blocks(file)
     bits = (len(palette) // 3).bit_length() - 2
     head = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0x80 | bits if palette else 0, 0, 0)
     extension = b"!\xf9\x04" + control + b"\0" if control else b""
     place = struct.pack("<cHHHHB", b",", 0, 0, width, height, flags & 0x40)
-    file = b"".join((head, palette, extension, place, pixels, b";"))
+    own = b"".join((head, palette, extension, place, pixels, b";"))
     milliseconds = 10 * int.from_bytes(control[1:3], "little")
-    return GifFrame(left, top, (width, height), milliseconds, (control[0] >> 2) & 7 if control else 0, file)
+    return GifFrame(left, top, (width, height), milliseconds, (control[0] >> 2) & 7 if control else 0, own)
