@@ -5,14 +5,14 @@ all decisions about quotes, widths and comments; DuckDB only stores.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from pydantic import BaseModel, Field
 
 from server.sdk.csv.dialect import Dialect
-from server.sdk.csv.parser import MAX_ROW, Reader, Record
+from server.sdk.csv.parser import MAX_ROW, Record
 from server.sdk.errors import TaskError
 
 #: The separator of values, and the replacement for a line feed in a value: clean text has neither (see `text.py`).
@@ -23,6 +23,9 @@ _CUT_OFF = 10  # maximum lines of a value that is cut off at the end of the file
 _LINE_NUMBER = 24  # bytes for a line number, with its separator and the line feed
 _SHOWN = 10
 _AT_A_TIME = 5000
+
+_TOO_FEW, _TOO_MANY = "too few columns", "too many columns"
+_ADVICE = {_TOO_FEW: "`pad_rows=true` fills short rows; or check `delimiter`", _TOO_MANY: "Check `delimiter`"}
 
 
 class SkippedRow(BaseModel):
@@ -61,25 +64,21 @@ class Lines(BaseModel):
 
 
 @dataclass(slots=True)
-class PlainRows:
-    """The rows for DuckDB. `width` is the number of columns, `longest` the maximum bytes of a line."""
+class Account:
+    """The result of reading all rows: those for DuckDB at `path`, and what became of every line.
+
+    `width` is the number of columns, `max_line` the maximum bytes of a line for DuckDB.
+    """
 
     path: Path
     width: int
-    longest: int = 0
-    has_line_feeds: bool = False
-
-
-@dataclass(slots=True)
-class Account:
-    """The result of reading all rows."""
-
-    plain: PlainRows
-    rows: int
     lines: Lines
-    skipped: SkippedRows
-    padded: int
-    longest: LongRow | None
+    skipped: SkippedRows = field(default_factory=SkippedRows)
+    rows: int = 0
+    padded: int = 0
+    longest: LongRow | None = None
+    max_line: int = 0
+    has_line_feeds: bool = False
 
 
 def rewrite(
@@ -91,36 +90,38 @@ def rewrite(
     Raises:
         TaskError: `csv-unreadable` with a line, if too many rows are unreadable; `csv-too-large`.
     """
-    account = Account(PlainRows(target, len(dialect.names)), 0, Lines(before=dialect.before), SkippedRows(), 0, None)
+    account = Account(target, len(dialect.names), Lines(before=dialect.before))
+    lines = account.lines
     with dialect.reader(source) as reader, target.open("w", encoding="utf-8", newline="\n") as out:
         records = iter(reader)
         if dialect.header and (header := next(records, None)):
-            account.lines.header = header.lines
+            lines.header = header.lines
         batch: list[str] = []
         unknown = frozenset(nulls)
         for record in records:
             if cells := _cells(record, account, dialect.pad_rows):
                 batch.append(_plain(record, _without(unknown, cells), account))
             if len(batch) == _AT_A_TIME:
-                _write(out, batch, account.plain)
+                _write(out, batch, account)
                 progress(account.rows)
-        _write(out, batch, account.plain)
-        _close(account, reader)
+        _write(out, batch, account)
+    lines.skipped, lines.blank, lines.comments = account.skipped.lines, reader.blank, reader.comments
+    lines.total = max(reader.line, lines.before)
     if account.skipped.count > account.rows:
         raise _unreadable(account)
     return account
 
 
-def _write(out: TextIO, batch: list[str], plain: PlainRows) -> None:
+def _write(out: TextIO, batch: list[str], account: Account) -> None:
     characters = max(map(len, batch), default=0)
-    plain.longest = max(plain.longest, min(4 * characters, MAX_ROW + _LINE_NUMBER + plain.width))
+    account.max_line = max(account.max_line, min(4 * characters, MAX_ROW + _LINE_NUMBER + account.width))
     out.writelines(batch)
     batch.clear()
 
 
 def _cells(record: Record, account: Account, pad_rows: bool) -> list[str]:
     """Return the row's values, one per column of the table; empty if it is skipped."""
-    cells, missing = record.cells, account.plain.width - len(record.cells)
+    cells, missing = record.cells, account.width - len(record.cells)
     if not missing and not record.reason:
         return cells
     if missing > 0 and pad_rows and not record.reason:
@@ -142,7 +143,7 @@ def _plain(record: Record, cells: list[str], account: Account) -> str:
     text = SEPARATOR.join(cells)
     if record.lines > 1:
         text = text.replace("\n", LINE_FEED)
-        account.plain.has_line_feeds = True
+        account.has_line_feeds = True
         if len(text.encode()) > MAX_ROW:
             raise TaskError("csv-too-large", f"The row in line {record.line} is longer than 4 MiB.")
         if account.longest is None or record.lines > account.longest.lines:
@@ -156,30 +157,21 @@ def _skip(record: Record, account: Account) -> None:
             "csv-unreadable",
             f"Line {record.line}: {record.reason}. Fix the line; or give `quote=none`, if quotes mean nothing here.",
         )
-    few = "too few columns" if len(record.cells) < account.plain.width else "too many columns"
+    wrong_width = _TOO_FEW if len(record.cells) < account.width else _TOO_MANY
     skipped = account.skipped
     skipped.count += 1
     skipped.lines += record.lines
     if len(skipped.first) < _SHOWN:
-        skipped.first.append(SkippedRow(line=record.line, lines=record.lines, reason=record.reason or few))
+        skipped.first.append(SkippedRow(line=record.line, lines=record.lines, reason=record.reason or wrong_width))
     if skipped.lines > MAX_SKIPPED:
         raise _unreadable(account)
 
 
 def _unreadable(account: Account) -> TaskError:
     first = account.skipped.first[0]
-    advice = {
-        "too few columns": "`pad_rows=true` fills short rows; or check `delimiter`",
-        "too many columns": "Check `delimiter`",
-    }.get(first.reason, "Check `quote`")
+    advice = _ADVICE.get(first.reason, "Check `quote`")
     return TaskError(
         "csv-unreadable",
-        f"At least {account.skipped.count} of the rows cannot be read as {account.plain.width} columns, "
+        f"At least {account.skipped.count} of the rows cannot be read as {account.width} columns, "
         f"the first at line {first.line}: {first.reason}. {advice}.",
     )
-
-
-def _close(account: Account, reader: Reader) -> None:
-    lines = account.lines
-    lines.skipped, lines.blank, lines.comments = account.skipped.lines, reader.blank, reader.comments
-    lines.total = max(reader.line, lines.before)

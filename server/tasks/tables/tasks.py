@@ -1,7 +1,7 @@
 """The task `csv_stats` and its result."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from server.sdk.errors import TaskError
 from server.sdk.registry import task
 from server.tasks.tables.database import load, opened
 from server.tasks.tables.report import render
-from server.tasks.tables.rows import Account, Lines, LongRow, PlainRows, SkippedRows, rewrite
+from server.tasks.tables.rows import Account, Lines, LongRow, SkippedRows, rewrite
 from server.tasks.tables.statistics import Column, describe
 from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates
 from server.tasks.tables.types import find as find_fit
@@ -130,12 +130,12 @@ def csv_stats(
             source, folder / "table.csv", encoding, lambda read: ctx.progress(0, 100, f"read {read / 2**20:.0f} MiB")
         )
         dialect = find_dialect(text.path, options)
-        given = _types_of(dialect, types or {})
+        _check_names(types or {}, dialect.names)
         account = rewrite(
             text.path, folder / "rows.txt", dialect, nulls, lambda rows: ctx.progress(5, 100, f"read {rows} rows")
         )
         text.path.unlink()
-        columns = _columns(ctx, account.plain, dialect.names, given, candidates(decimal, date_format))
+        columns = _columns(ctx, account, dialect.names, types or {}, candidates(decimal, date_format))
         stats = _described(text, dialect, account, columns)
     if report:
         page = render(file.filename, stats.model_dump(mode="json"))
@@ -146,33 +146,26 @@ def csv_stats(
     return stats
 
 
-def _types_of(dialect: Dialect, given: dict[str, TypeName]) -> dict[int, TypeName]:
-    """Return the given types by column position."""
-    if unknown := [name for name in given if name not in dialect.names]:
-        raise TaskError(
-            "csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {_some(dialect.names)}."
-        )
-    return {place: given[name] for place, name in enumerate(dialect.names) if name in given}
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
+def _check_names(given: Iterable[str], names: Sequence[str]) -> None:
+    if unknown := [name for name in given if name not in names]:
+        some = ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
+        raise TaskError("csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {some}.")
 
 
 def _columns(
-    ctx: Context, plain: PlainRows, names: Sequence[str], given: dict[int, TypeName], types: Sequence[Type]
+    ctx: Context, account: Account, names: Sequence[str], given: Mapping[str, TypeName], types: Sequence[Type]
 ) -> list[Column]:
-    """Load and describe the columns in batches. `given` are types by column position, `types` those to try."""
-    width = plain.width
+    """Load and describe the columns in batches. `given` are types by name, `types` those to try."""
+    width = account.width
     columns: list[Column] = []
     for start in range(0, width, _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, width))
         ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {some.stop} of {width}")
-        with opened(plain.path.parent, ctx.settings.worker_memory_limit) as connection:
-            load(connection, plain, some)
+        with opened(account.path.parent, ctx.settings.worker_memory_limit) as connection:
+            load(connection, account, some)
             for place in some:
                 ctx.progress(10 + 90 * place / width, 100, f"column {place + 1} of {width}")
-                fixed = given.get(place)
+                fixed = given.get(names[place])
                 fit = given_fit(place, fixed, types) if fixed else find_fit(connection, place, types)
                 columns.append(describe(connection, place, names[place], fit))
     ctx.progress(100, 100, "done")
