@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT
 
-from server.sdk.csv.dialect import Options, find
+from server.sdk.csv.dialect import Options, find_dialect
 from server.sdk.csv.parser import Reader, Syntax
 from server.sdk.errors import TaskError
 from server.tasks.tables.rows import rewrite
@@ -49,7 +49,7 @@ def test_no_line_is_lost_whatever_the_text(seed: int, tmp_path: Path) -> None:
         skip_rows=dice.randint(0, 3), comment=dice.choice(["", "#"]), pad_rows=dice.random() < 0.7,
     )  # fmt: skip
     try:
-        account = rewrite(source, tmp_path / "rows.txt", find(source, given), (), lambda _: None)
+        account = rewrite(source, tmp_path / "rows.txt", find_dialect(source, given), (), lambda _: None)
     except TaskError as error:
         assert error.type in ("csv-unreadable", "csv-empty")
         return

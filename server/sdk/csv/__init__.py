@@ -7,12 +7,12 @@ dialect  finds the delimiter, first row and width of a table from its first rows
 header   decides if the first row names the columns
 """
 
-from server.sdk.csv.dialect import Dialect, Options, find, opened
-from server.sdk.csv.parser import Reader, Record, Syntax
+from server.sdk.csv.dialect import Dialect, Options, find_dialect, opened
+from server.sdk.csv.parser import Record
 from server.sdk.csv.text import Text, clean
 from server.sdk.errors import ErrorType, register_error_types
 
-__all__ = ["Dialect", "Options", "Reader", "Record", "Syntax", "Text", "clean", "find", "opened"]
+__all__ = ["Dialect", "Options", "Record", "Text", "clean", "find_dialect", "opened"]
 
 register_error_types(
     {

@@ -64,14 +64,14 @@ def opened(source: Path, encoding: str | None) -> Iterator[tuple[tuple[str, ...]
     """Open a table that has a header: yield its names, and its rows except the blank ones and the header."""
     with tempfile.TemporaryDirectory(prefix="table-") as folder:
         text = clean(source, Path(folder) / "table.csv", encoding, lambda _: None)
-        dialect = find(text.path, Options(header=True, advice=False))
+        dialect = find_dialect(text.path, Options(header=True, advice=False))
         with dialect.reader(text.path) as reader:
             rows = (row for row in reader if row.reason or any(cell.strip() for cell in row.cells))
             next(rows)
             yield dialect.names, rows
 
 
-def find(path: Path, given: Options) -> Dialect:
+def find_dialect(path: Path, given: Options) -> Dialect:
     """Find the dialect from the first rows of clean text; the given options are not checked.
 
     Raises:

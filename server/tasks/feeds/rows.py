@@ -150,7 +150,7 @@ def from_csv(body: bytes, charset: str | None) -> list[Row]:
     """Return the rows of a CSV page with a header, all values as text.
 
     Raises:
-        TaskError: `feed-unreadable`, or an error of `clean` or `find`.
+        TaskError: `feed-unreadable`, or an error of `clean` or `find_dialect`.
     """
     with tempfile.NamedTemporaryFile(prefix="feed-") as file:
         file.write(body)

@@ -101,14 +101,14 @@ class Fit:
     expected: Type | None = None
 
 
-def given(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
+def given_fit(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
     if name == "text":
         return Fit("text", f"c{column}")
     chosen = next(each for each in types if each.name == name)
     return Fit(name, chosen.values(column, given=True), chosen)
 
 
-def find(connection: "DuckDBPyConnection", column: int, types: Sequence[Type]) -> Fit:
+def find_fit(connection: "DuckDBPyConnection", column: int, types: Sequence[Type]) -> Fit:
     """Return the narrowest type that all of the column's values match, else text."""
     counts = ", ".join(f"count({each.values(column, given=False)})" for each in types)
     total, *fitting = connection.execute(f"SELECT count(c{column}), {counts} FROM rows").fetchall()[0]
