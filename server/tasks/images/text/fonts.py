@@ -3,6 +3,7 @@
 import functools
 import io
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,14 +31,16 @@ class Font:
     """
 
     def __init__(self, data: bytes) -> None:
-        if not is_font(data):
-            raise _unreadable()
         self._data = data
         try:
+            if not is_font(data):
+                raise ValueError("not the first bytes of a font")
             self._maps = tuple(_maps(data))
             self.at(10)
         except (struct.error, OSError, ValueError):
-            raise _unreadable() from None
+            raise TaskError(
+                "font-unreadable", "The font cannot be read. Send a TrueType or OpenType file (.ttf, .otf or .ttc)."
+            ) from None
 
     def at(self, size: float) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(io.BytesIO(self._data), size)
@@ -47,12 +50,6 @@ class Font:
             return any(_glyph(self._data, at, ord(character)) for at in self._maps)
         except struct.error:
             return False
-
-
-def _unreadable() -> TaskError:
-    return TaskError(
-        "font-unreadable", "The font cannot be read. Send a TrueType or OpenType file (.ttf, .otf or .ttc)."
-    )
 
 
 @functools.cache
@@ -69,12 +66,11 @@ def configured(path: Path) -> Font:
 def _maps(data: bytes) -> Iterator[int]:
     """Yield the positions of the file's Unicode character maps."""
     start = struct.unpack_from(">I", data, 12)[0] if data.startswith(b"ttcf") else 0
-    count = struct.unpack_from(">H", data, start + 4)[0]
-    for number in range(count):
+    for number in range(_short(data, start + 4)):
         tag, _, table, _ = struct.unpack_from(">4sIII", data, start + 12 + 16 * number)
         if tag != b"cmap":
             continue
-        for each in range(struct.unpack_from(">H", data, table + 2)[0]):
+        for each in range(_short(data, table + 2)):
             platform, encoding, offset = struct.unpack_from(">HHI", data, table + 4 + 8 * each)
             if (platform, encoding) in _UNICODE:
                 yield table + offset
@@ -82,7 +78,7 @@ def _maps(data: bytes) -> Iterator[int]:
 
 def _glyph(data: bytes, at: int, code: int) -> int:
     """Return the number of a character's glyph in the map at `at`; 0 if it has none."""
-    form = struct.unpack_from(">H", data, at)[0]
+    form = _short(data, at)
     if form == 4:
         return _glyph_of_segments(data, at, code) if code <= 0xFFFF else 0
     if form == 12:
@@ -91,32 +87,31 @@ def _glyph(data: bytes, at: int, code: int) -> int:
 
 
 def _glyph_of_segments(data: bytes, at: int, code: int) -> int:
-    doubled = struct.unpack_from(">H", data, at + 6)[0]
-    for offset in range(0, doubled, 2):
-        if code > struct.unpack_from(">H", data, at + 14 + offset)[0]:
-            continue
-        start, delta, indirect = (
-            struct.unpack_from(">H", data, at + 16 + part * doubled + offset)[0] for part in (1, 2, 3)
-        )
-        if code < start:
-            return 0
-        if not indirect:
-            return int(code + delta) & 0xFFFF
-        place = at + 16 + 3 * doubled + offset + indirect + 2 * (code - start)
-        glyph = int(struct.unpack_from(">H", data, place)[0])
-        return (glyph + delta) & 0xFFFF if glyph else 0
-    return 0
+    count = _short(data, at + 6) // 2
+    segment = bisect_left(range(count), code, key=lambda number: _short(data, at + 14 + 2 * number))
+    if segment == count:
+        return 0
+    place = at + 16 + 2 * segment
+    start, delta, indirect = (_short(data, place + 2 * part * count) for part in (1, 2, 3))
+    if code < start:
+        return 0
+    if not indirect:
+        return (code + delta) & 0xFFFF
+    glyph = _short(data, place + 6 * count + indirect + 2 * (code - start))
+    return (glyph + delta) & 0xFFFF if glyph else 0
 
 
 def _glyph_of_groups(data: bytes, at: int, code: int) -> int:
-    low, high = 0, struct.unpack_from(">I", data, at + 12)[0] - 1
-    while low <= high:
-        middle = (low + high) // 2
-        start, end, glyph = struct.unpack_from(">III", data, at + 16 + 12 * middle)
-        if code < start:
-            high = middle - 1
-        elif code > end:
-            low = middle + 1
-        else:
-            return int(glyph) + code - int(start)
-    return 0
+    def group(number: int) -> tuple[int, ...]:
+        return struct.unpack_from(">III", data, at + 16 + 12 * number)
+
+    count = struct.unpack_from(">I", data, at + 12)[0]
+    after = bisect_right(range(count), code, key=lambda number: group(number)[0])
+    if after == 0:
+        return 0
+    start, end, glyph = group(after - 1)
+    return glyph + code - start if code <= end else 0
+
+
+def _short(data: bytes, at: int) -> int:
+    return int(struct.unpack_from(">H", data, at)[0])
