@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -83,9 +83,8 @@ def find_dialect(path: Path, given: Options) -> Dialect:
     before, delimiter = given.skip_rows, given.delimiter
     if not before and lines and (named := _SEP.fullmatch(lines[0].strip())):
         before, delimiter = 1, delimiter or ("\t" if named[1] == "\\t" else named[1])
-    syntax = Syntax(delimiter or "", given.quote, given.comment)
     candidates = (delimiter,) if delimiter else (*_DELIMITERS, " ")
-    best = _best([_read(lines, before, replace(syntax, delimiter=each), cut) for each in candidates])
+    best = _best([_read(lines, before, Syntax(each, given.quote, given.comment), cut) for each in candidates])
     if best.rows and (first := best.rows[0]).reason:
         advice = " Fix the line, or give `quote=none` or `skip_rows`." if given.advice else ""
         raise TaskError("csv-unreadable", f"Line {first.line}: {first.reason}.{advice}")
