@@ -21,18 +21,12 @@ from server.tasks.images.variants import ImageVariants, Variant, VariantName, ch
 from server.tasks.images.writing.metadata import Keep
 from server.tasks.images.writing.output import Background, Output, check_lossless
 
-
-def _is_image_or_font(head: bytes) -> bool:
-    """Return whether the first bytes are those of an image or, for `watermark`, a font."""
-    return recognized(head) is not None or is_font(head)
-
-
 _OPTIONS: dict[str, Any] = {
     "soft_time_limit": 100,
     "time_limit": 120,
     "max_upload_bytes": MAX_UPLOAD_BYTES,
     "accepts": MEDIA_TYPES,
-    "recognizes": _is_image_or_font,
+    "recognizes": lambda head: recognized(head) is not None or is_font(head),  # a font: for `watermark`
 }
 
 _MAX_OPERATIONS = 20
@@ -62,11 +56,10 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
 
     def check(**values: Any) -> None:
         check_lossless(**values)
-        if operation.check:
-            operation.check(**values)
+        operation.check(**values)
 
     given = _given(run, operation.name, operation.summary, list(operation.parameters.values()))
-    return task(name=operation.name, check=check, **_OPTIONS)(given)
+    return task(check=check, **_OPTIONS)(given)
 
 
 def _pipeline() -> Callable[..., ImageFile]:
@@ -84,8 +77,7 @@ def _pipeline() -> Callable[..., ImageFile]:
     def each_fits(operations: list[BaseModel], **values: Any) -> None:
         check_lossless(**values)
         for operation, own in _entries(operations, values):
-            if operation.check:
-                operation.check(**own)
+            operation.check(**own)
 
     listed = inspect.Parameter("operations", inspect.Parameter.KEYWORD_ONLY, annotation=several)
     doc = "Take an image through several operations, with one decode and one encode."

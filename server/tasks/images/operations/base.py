@@ -33,7 +33,7 @@ class Operation:
     parameters: Mapping[str, inspect.Parameter]
     uploads: tuple[str, ...]
     model: type[BaseModel]
-    check: Check | None
+    check: Check
     configured: Mapping[str, str]
 
     @classmethod
@@ -41,7 +41,7 @@ class Operation:
         cls,
         function: Callable[..., Frame],
         name: str = "",
-        check: Check | None = None,
+        check: Check = lambda **_: None,
         configured: Mapping[str, str] | None = None,
     ) -> "Operation":
         """The operation that a function is. It is called as the function, or as `name`."""
