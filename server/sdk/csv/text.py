@@ -161,8 +161,8 @@ class _Recoder:
 
 
 def _refuse_binary(data: bytes, line: int) -> None:
-    if len(cleaned := data.translate(None, _BINARY)) == len(data):
+    if len(data.translate(None, _BINARY)) == len(data):
         return
-    first = next(at for at in range(len(data)) if at >= len(cleaned) or data[at] != cleaned[at])
+    first = min(at for byte in _BINARY if (at := data.find(byte)) >= 0)
     where = line + data.count(b"\n", 0, first)
     raise TaskError("csv-unreadable", f"Line {where} holds a control character: this is not a text file.")
