@@ -88,13 +88,12 @@ class _Values:
 
     def misfits(self, expected: Type) -> Misfits | None:
         values = expected.values(self._column, given=True)
-        count, first = self._connection.execute(
-            f"SELECT count(*), min(rowid) FROM rows WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
+        count, first, line, value = self._connection.execute(
+            f"SELECT count(*), min(rowid), arg_min(line, rowid), arg_min(c{self._column}, rowid) FROM rows "
+            f"WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
         ).fetchall()[0]
         if not count:
             return None
-        one = f"SELECT line, c{self._column} FROM rows WHERE rowid = {first}"
-        line, value = self._connection.execute(one).fetchall()[0]
         text = value[:_LONGEST_TEXT]
         return Misfits(type=expected.name, count=count, first_row=first + 1, first_line=line, first_value=text)
 
