@@ -1,5 +1,6 @@
 """Cuts a part out of a picture."""
 
+from functools import reduce
 from typing import Annotated, Literal
 
 from PIL import Image, ImageChops
@@ -11,8 +12,6 @@ from server.tasks.images.operations.sizes import Side
 from server.tasks.images.operations.smart import most_interesting
 
 Edge = Annotated[int, Field(ge=0, le=1_000_000, description="Pixels from the image's edge; overrides `gravity`.")]
-
-_Box = tuple[int, int, int, int]
 
 
 def crop(
@@ -56,15 +55,12 @@ def trim(
     return frame if box is None or box == (0, 0, *frame.size) else frame.moved(lambda image: image.crop(box))
 
 
-def _content(image: Image.Image, tolerance: int) -> _Box | None:
+def _content(image: Image.Image, tolerance: int) -> tuple[int, int, int, int] | None:
     """Return the smallest box with everything that differs from the border; None if nothing does."""
     border = image.getpixel((0, 0))
     if isinstance(border, tuple) and len(border) == 4 and border[3] == 0:
         # Invisible colors are ignored.
         return image.getchannel("A").point(lambda value: 255 * (value > tolerance)).getbbox()
     difference = ImageChops.difference(image, Image.new(image.mode, image.size, border))
-    channels = iter(difference.split())
-    strongest = next(channels)
-    for channel in channels:
-        strongest = ImageChops.lighter(strongest, channel)
+    strongest = reduce(ImageChops.lighter, difference.split())
     return strongest.point(lambda value: 255 * (value > tolerance)).getbbox()
