@@ -86,9 +86,10 @@ def _dominant(image: Image.Image) -> list[DominantColour]:
     if image.mode == "RGBA":
         image = _opaque_part(image)
     palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
-    colours, counts = palette.convert("RGB").getcolors(image.width * image.height) or [], image.width * image.height
+    pixels = image.width * image.height
+    colours = palette.convert("RGB").getcolors(pixels) or []
     return [
-        DominantColour(colour="#{:02x}{:02x}{:02x}".format(*colour), share=round(count / counts, 4))
+        DominantColour(colour="#{:02x}{:02x}{:02x}".format(*colour), share=round(count / pixels, 4))
         for count, colour in sorted(colours, key=lambda entry: -entry[0])
         if isinstance(colour, tuple)
     ]

@@ -43,8 +43,9 @@ class Recipient:
 
 
 def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
-    people = (Addressee.model_construct(email=one, fields={}) if isinstance(one, str) else one for one in given)
-    return _once(_checked(one.email, one.fields, one.name or "") for one in people)
+    return _once(
+        _checked(one, {}) if isinstance(one, str) else _checked(one.email, one.fields, one.name or "") for one in given
+    )
 
 
 def uploaded(file: Upload) -> list[Recipient]:
