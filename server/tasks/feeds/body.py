@@ -2,8 +2,8 @@
 
 import gzip
 import io
-import re
 import zlib
+from email.message import Message
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -20,8 +20,6 @@ _FORMATS: dict[str, Format] = {
     **dict.fromkeys(("ndjson", "jsonl", "jsonlines"), "ndjson"),
     "json": "json",
 }
-
-_CHARSET = re.compile(r';\s*charset\s*=\s*"?([\w.:-]+)"?', re.IGNORECASE)
 
 
 def unpacked(body: bytes, limit: int) -> bytes:
@@ -44,9 +42,9 @@ def unpacked(body: bytes, limit: int) -> bytes:
     return content
 
 
-def format_of(content_type: str, url: str) -> Format:
-    """Return the format by media type, else by the ending of the URL's path; JSON if both are unknown."""
-    subtype = content_type.partition(";")[0].strip().lower().partition("/")[2].removeprefix("x-")
+def format_of(header: Message, url: str) -> Format:
+    """Return the format by the header's media type, else by the ending of the URL's path; JSON if both are unknown."""
+    subtype = header.get_content_subtype().removeprefix("x-")
     if subtype in _FORMATS:
         return _FORMATS[subtype]
     if subtype.endswith("json"):
@@ -54,7 +52,7 @@ def format_of(content_type: str, url: str) -> Format:
     return _FORMATS.get(urlsplit(url).path.lower().removesuffix(".gz").rpartition(".")[2], "json")
 
 
-def charset_of(content_type: str) -> str | None:
-    """Return the charset of a media type; None for the usual ones, which are detected from the text."""
-    found = _CHARSET.search(content_type)
-    return found[1] if found and found[1].lower() not in ("utf-8", "utf8", "us-ascii") else None
+def charset_of(header: Message) -> str | None:
+    """Return the charset of the header's media type; None for the usual ones, which are detected from the text."""
+    charset = header.get_content_charset()
+    return None if charset in ("utf-8", "utf8", "us-ascii") else charset

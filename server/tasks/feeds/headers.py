@@ -4,8 +4,7 @@ A secret belongs to one host, so that a client who may fetch feeds cannot send i
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from server.sdk.errors import TaskError
@@ -47,25 +46,12 @@ def check(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
-@dataclass(frozen=True)
-class Headers:
-    """The headers of one feed's requests, with the secrets that they name."""
-
-    plain: Mapping[str, str]
-    secrets: Mapping[str, FeedSecret]
-    allow_http: bool = False
-
-    def of(self, url: str) -> dict[str, str]:
-        """Return the headers for a URL; those with a secret are sent only to the secret's host."""
-        return {
-            name: _REFERENCE.sub(lambda found: self.secrets[found[1]].value, value)
-            for name, value in self.plain.items()
-            if all(_belongs(self.secrets[secret], url, self.allow_http) for secret in _REFERENCE.findall(value))
-        }
+#: Returns the headers for a URL.
+HeadersFor = Callable[[str], dict[str, str]]
 
 
-def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings) -> Headers:
-    """Look up the secrets that the headers of a feed at `url` name.
+def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings) -> HeadersFor:
+    """Look up the secrets that the headers of a feed at `url` name; a header is sent only to its secrets' host.
 
     Raises:
         TaskError: `feed-secret`: this owner has no such secret, or it belongs to another host.
@@ -81,7 +67,15 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
         if not _belongs(secret, url, allow_http):
             raise TaskError("feed-secret", f"The secret {name!r} may only be sent to https://{secret.host}.")
         secrets[name] = secret
-    return Headers(headers, secrets, allow_http)
+
+    def headers_for(url: str) -> dict[str, str]:
+        return {
+            name: _REFERENCE.sub(lambda found: secrets[found[1]].value, value)
+            for name, value in headers.items()
+            if all(_belongs(secrets[secret], url, allow_http) for secret in _REFERENCE.findall(value))
+        }
+
+    return headers_for
 
 
 def _belongs(secret: FeedSecret, url: str, allow_http: bool) -> bool:

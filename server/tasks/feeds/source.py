@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from typing import Any
 from urllib.parse import urljoin
 
@@ -16,7 +17,7 @@ from server.tasks.feeds import announced, rows
 from server.tasks.feeds.announced import Announced
 from server.tasks.feeds.body import Format, charset_of, format_of, unpacked
 from server.tasks.feeds.errors import unreadable
-from server.tasks.feeds.headers import Headers
+from server.tasks.feeds.headers import HeadersFor
 from server.tasks.feeds.paging import Paging
 from server.tasks.feeds.retries import Passing, patience_of, refused_for_now
 from server.tasks.feeds.rows import Place, Row, at
@@ -69,7 +70,7 @@ class Source:
     ctx: Context
     url: str
     way: Way
-    headers: Headers
+    headers_for: HeadersFor
     validators: Validators
     not_modified: bool = False
     partial: bool = False
@@ -152,7 +153,7 @@ class Source:
 
     def _sent(self, url: str, condition: dict[str, str]) -> dict[str, str]:
         accepted = "application/json, application/x-ndjson;q=0.9, text/csv;q=0.9, */*;q=0.1"
-        own = self.headers.of(url)
+        own = self.headers_for(url)
         return ({} if any(name.lower() == "accept" for name in own) else {"Accept": accepted}) | condition | own
 
     def _limits(self) -> Limits:
@@ -187,9 +188,10 @@ class Source:
         return found, following
 
     def _rows(self, body: bytes, answer: Answer) -> tuple[list[Row], Any]:
-        content_type = answer.headers.get("Content-Type", "")
-        charset = self.way.encoding or charset_of(content_type)
-        format = self.way.format or format_of(content_type, str(answer.url))
+        header = Message()
+        header["Content-Type"] = answer.headers.get("Content-Type", "")
+        charset = self.way.encoding or charset_of(header)
+        format = self.way.format or format_of(header, str(answer.url))
         if format == "csv":
             return rows.from_csv(body, charset), None
         if format == "ndjson":
