@@ -65,13 +65,13 @@ _Page = tuple[list[Row], str]  # the rows of a page, and the URL of the next one
 
 @dataclass(slots=True)
 class Source:
-    """A feed at its URL. After `pages`, it has the number of pages read and the validators for the next fetch."""
+    """A feed at its URL, with the validators of the stored version; after `pages`, with those for the next fetch."""
 
     ctx: Context
     url: str
     way: Way
     headers_for: HeadersFor
-    validators: Validators
+    validators: Validators = field(default_factory=Validators)
     not_modified: bool = False
     partial: bool = False
     pages_read: int = 0

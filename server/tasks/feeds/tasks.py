@@ -92,16 +92,13 @@ def fetch_feed(
     more rows than were read is an error. All pages are stored in one transaction; `delete_missing` deletes the rows
     that the source no longer has. A feed of one page is requested conditionally the next time.
     """
-    from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
-
     place = Place(items, shape, tuple(key))
     way = Way(format, encoding, place, next_field, paging, allow_partial)
     read_as = json.dumps([url, asdict(way), sorted(headers.items()), skip_without_key, delete_missing], default=dict)
     keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
     try:
         sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
-        held = store.validators(ctx.settings.part(FeedSettings).database_url, ctx.owner, name, read_as)
-        return _fetch(ctx, name, Source(ctx, url, way, sent, held), keys, read_as, delete_missing)
+        return _fetch(ctx, name, Source(ctx, url, way, sent), keys, read_as, delete_missing)
     except DatabaseUnavailable as error:
         trouble = TaskError("database-unavailable", "The database does not answer.")
         ctx.log(f"database: {type(error.__cause__).__name__}")
@@ -150,6 +147,7 @@ def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delet
     from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
 
     database = ctx.settings.part(FeedSettings).database_url
+    source.validators = store.validators(database, ctx.owner, name, way)
     for page in source.pages():
         for row in page:
             keys.add(row)
