@@ -21,7 +21,7 @@ OPERATIONS = (
     Operation.of(filter_, name="filter"),
     Operation.of(rotate),
     Operation.of(flip),
-    Operation.of(watermark, check=has_a_mark, configured={"more_fonts": "watermark_fonts"}),
+    Operation.of(watermark, check=has_a_mark),
 )
 
 #: The operations by their names in a list: each of the above, and each filter by its own name.

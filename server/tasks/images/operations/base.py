@@ -21,10 +21,9 @@ Check = Callable[..., object]
 class Operation:
     """An operation as the catalog shows it.
 
-    `parameters` are the function's own, without the frame; `uploads` names those of them that are files. `model` is
-    the operation as one entry of `image_pipeline`'s list, where files are parameters next to the list. `check`
-    raises a ValueError where parameters do not fit together. `configured` maps parameters that clients do not see to
-    the settings that they have.
+    `parameters` are the function's own, without the frame and `settings`; `uploads` names those of them that are
+    files. `model` is the operation as one entry of `image_pipeline`'s list, where files are parameters next to the
+    list. `check` raises a ValueError where parameters do not fit together.
     """
 
     name: str
@@ -34,30 +33,23 @@ class Operation:
     uploads: tuple[str, ...]
     model: type[BaseModel]
     check: Check
-    configured: Mapping[str, str]
 
     @classmethod
-    def of(
-        cls,
-        function: Callable[..., Frame],
-        name: str = "",
-        check: Check = lambda **_: None,
-        configured: Mapping[str, str] | None = None,
-    ) -> "Operation":
+    def of(cls, function: Callable[..., Frame], name: str = "", check: Check = lambda **_: None) -> "Operation":
         """The operation that a function is. It is called as the function, or as `name`."""
         name = name or function.__name__
         summary = inspect.getdoc(function) or ""
         parameters = parameters_of(function)
         del parameters[next(iter(parameters))]
-        for key in configured or {}:
-            del parameters[key]
+        parameters.pop("settings", None)
         uploads = tuple(key for key, value in parameters.items() if _takes_file(value.annotation))
         model = _model(name, summary, parameters, uploads)
-        return cls(name, summary, function, parameters, uploads, model, check, configured or {})
+        return cls(name, summary, function, parameters, uploads, model, check)
 
     def step(self, values: Mapping[str, Any], settings: ImageSettings) -> Step:
-        configured = {key: getattr(settings, setting) for key, setting in self.configured.items()}
-        return partial(self.function, **values, **configured)
+        """Return the function with its parameters, and with the settings if it has a parameter `settings`."""
+        own = {"settings": settings} if "settings" in inspect.signature(self.function).parameters else {}
+        return partial(self.function, **values, **own)
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

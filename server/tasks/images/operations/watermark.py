@@ -1,7 +1,6 @@
 """Puts a mark on a picture: another picture, or text."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated
 
 from PIL import Image
@@ -12,6 +11,7 @@ from server.tasks.images.color import Color
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.geometry import Gravity, fit_within, place
 from server.tasks.images.reading.source import Source
+from server.tasks.images.settings import ImageSettings
 from server.tasks.images.text import fonts
 from server.tasks.images.text.lettering import written
 
@@ -34,7 +34,8 @@ def watermark(
     gravity: Annotated[Gravity, Field(description="Its position on the image.")] = "southeast",
     opacity: Annotated[float, Field(gt=0, le=1)] = 0.5,
     scale: Annotated[float, Field(ge=0.01, le=1, description="Its width, relative to the image's.")] = 0.25,
-    more_fonts: tuple[Path, ...] = (),
+    *,
+    settings: ImageSettings,
 ) -> Frame:
     """Put a mark on an image: the image `mark`, or else `text` with an outline that keeps it readable."""
     room = max(1, round(frame.size[0] * scale)), max(1, round(frame.size[1] * scale))
@@ -46,7 +47,7 @@ def watermark(
 
     def layer() -> Image.Image:
         made = (
-            _image(mark, room) if mark is not None else written(text or "", _fonts(font, more_fonts), color, size, room)
+            _image(mark, room) if mark is not None else written(text or "", _fonts(font, settings), color, size, room)
         )
         made.putalpha(made.getchannel("A").point(lambda value: round(value * opacity)))
         return made.rotate(-angle, Image.Resampling.BICUBIC, expand=True) if angle else made
@@ -69,10 +70,10 @@ def _image(mark: Upload, room: Size) -> Image.Image:
     return still.scaled(fit_within(still.size, room, enlarge=True)).pixels().convert("RGBA")
 
 
-def _fonts(own: Upload | None, more: Sequence[Path]) -> list[fonts.Font]:
+def _fonts(own: Upload | None, settings: ImageSettings) -> list[fonts.Font]:
     """Return the fonts: the client's first, then the bundled one (always the same), then the configured ones."""
     sent = [] if own is None else [fonts.Font(own.read())]
-    return [*sent, fonts.bundled(), *(fonts.configured(path) for path in more)]
+    return [*sent, fonts.bundled(), *(fonts.configured(path) for path in settings.watermark_fonts)]
 
 
 def _tiles(mark: Size, size: Size) -> Iterator[tuple[int, int]]:
