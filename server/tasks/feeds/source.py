@@ -106,7 +106,6 @@ class Source:
         self._check_whole()
 
     def _check_whole(self) -> None:
-        """Refuse an incomplete feed, unless the client allows it."""
         reason = "" if self.not_modified else self._last.missing(self.rows_read, self.pages_read)
         if reason and not self.way.allow_partial:
             raise TaskError(
@@ -201,8 +200,10 @@ class Source:
     def _following(self, answer: Answer, url: str, page: Any, found: list[Row]) -> str:
         if self.way.paging:
             return self.way.paging.next_url(url, page, found, self._last, self.pages_read, self.rows_read)
-        named = self._named(at(page, self.way.next_field)) if self.way.next_field else ""
-        following = named or ("" if self.way.next_field else _linked(answer) or self._last.url)
+        if self.way.next_field:
+            following = self._named(at(page, self.way.next_field))
+        else:
+            following = _linked(answer) or self._last.url
         return urljoin(str(answer.url), following) if following else ""
 
     def _named(self, value: object) -> str:

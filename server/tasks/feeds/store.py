@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
@@ -106,7 +106,6 @@ def _upsert(
 
 
 def _delete_missing(connection: Connection, owner: str, name: str, kept: Mapping[str, str]) -> int:
-    """Delete the rows whose keys were not found. Return their number."""
     mine = _rows_of(owner, name)
     gone = [key for key in connection.execute(select(ROWS.c.key).where(mine)).scalars() if key not in kept]
     for start in range(0, len(gone), _BATCH):
@@ -118,9 +117,9 @@ def _note(connection: Connection, owner: str, name: str, now: int, changed: bool
     """Update the feed's own row after a fetch. Return its number of rows."""
     count = select(func.count()).select_from(ROWS).where(_rows_of(owner, name))
     total: int = connection.execute(count).scalar_one()
-    values: dict[str, Any] = {"url": found.url, "way": found.way, "fetched_ms": now, "rows": total}
-    held = found.validators
-    values |= {"etag": held.etag, "last_modified": held.last_modified} | ({"changed_ms": now} if changed else {})
+    values = {"url": found.url, "way": found.way, "fetched_ms": now, "rows": total, **asdict(found.validators)}
+    if changed:
+        values["changed_ms"] = now
     connection.execute(FEEDS.update().where(_feed(owner, name)).values(values))
     return total
 
