@@ -279,9 +279,13 @@ def misbehaves(how: str) -> object:
 
 @task(max_running=1)
 def one_at_a_time(ctx: Context, seconds: float = 0.2) -> None:
-    """Run alone: one at a time for this task type."""
+    """Run alone: one at a time for this task type. A long one stops at a cancel."""
     note(ctx, "start")
-    time.sleep(seconds)
+    until = time.monotonic() + seconds
+    time.sleep(min(seconds, 1))
+    while time.monotonic() < until:
+        ctx.progress(0, 1)
+        time.sleep(0.05)
     note(ctx, "end")
 
 

@@ -314,7 +314,7 @@ def test_the_theme_is_kept_in_the_browser(service: Service, open_page: Callable[
 
 
 @pytest.mark.parametrize("path", ["/", "/ui/run/thumbnail", "/ui/run/csv_stats", "/docs"])
-@pytest.mark.parametrize("width", [320, 768, 1440])
+@pytest.mark.parametrize("width", [320, pytest.param(768, marks=pytest.mark.slow), 1440])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     service: Service, open_page: Callable[..., Page], path: str, width: int
 ) -> None:
