@@ -9,6 +9,7 @@ import redis
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from server.store.connection import Parser
+from server.store.connection.pool import with_connection
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def store_fields(client: "redis.Redis", key: str, fields: Sequence[Field], then:
         connection.send_packed_command(parts)
         return _last_of_transaction(connection, 3 + len(then))
 
-    return _with_connection(client, exchange)
+    return _exchange(client, exchange)
 
 
 def read_fields(client: "redis.Redis", key: str, fields: Sequence[str], first: bytes, room: memoryview) -> bool:
@@ -56,7 +57,7 @@ def read_fields(client: "redis.Redis", key: str, fields: Sequence[str], first: b
             connection.disconnect()  # the rest of the answer must not be the next command's
         return complete
 
-    return _with_connection(client, exchange)
+    return _exchange(client, exchange)
 
 
 def _packed(command: Command) -> bytes:
@@ -104,12 +105,10 @@ def _length(line: bytes) -> int:
     return int(line[1:]) if line.startswith(b"$") else -1
 
 
-def _with_connection(client: "redis.Redis", exchange: Callable[[Any], T]) -> T:
-    """Call `exchange` with a connection, and again as the connection's `retry` says."""
-    pool: Any = client.connection_pool
-    connection = pool.get_connection()
+def _exchange(client: "redis.Redis", exchange: Callable[[Any], T]) -> T:
+    """Call `exchange` with a connection; the errors of its socket become redis-py's, which are retried."""
 
-    def call() -> T:
+    def call(connection: Any) -> T:
         try:
             return exchange(connection)
         except builtins.TimeoutError as error:
@@ -117,11 +116,4 @@ def _with_connection(client: "redis.Redis", exchange: Callable[[Any], T]) -> T:
         except OSError as error:
             raise ConnectionError(f"The connection to Redis broke: {error}") from error
 
-    try:
-        return cast(T, connection.retry.call_with_retry(call, lambda _: connection.disconnect()))
-    except BaseException as error:
-        if not isinstance(error, ResponseError):  # an unread answer must not be the next command's
-            connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
+    return with_connection(client, call)

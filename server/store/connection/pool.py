@@ -7,11 +7,14 @@ or keep every connection that was ever needed.
 import contextlib
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError, MaxConnectionsError, ResponseError, TimeoutError
 from redis.sentinel import SentinelConnectionPool
+
+T = TypeVar("T")
 
 #: Seconds to wait for a free connection.
 POOL_TIMEOUT = 1.0
@@ -117,24 +120,30 @@ class SentinelPool(_Shared, SentinelConnectionPool):
     """The connections to the master that Sentinel names."""
 
 
+def with_connection(client: Redis, call: Callable[[Any], T]) -> T:
+    """Call a function with a connection, and again as the connection's `retry` says."""
+    pool: Any = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        answer: T = connection.retry.call_with_retry(lambda: call(connection), lambda _: connection.disconnect())
+    except BaseException as error:
+        if not isinstance(error, ResponseError):  # an unread answer must not be the next command's
+            connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+    return answer
+
+
 class Client(Redis):
     """redis-py's client without its metrics and special cases, which took half of a call's CPU."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its answer; send it again as the connection's `retry` says."""
-        pool: Any = self.connection_pool
         parse: Any = self.parse_response
-        connection = pool.get_connection()
 
-        def call() -> Any:
+        def call(connection: Any) -> Any:
             connection.send_command(*args)
             return parse(connection, args[0], **options)
 
-        try:
-            return connection.retry.call_with_retry(call, lambda _: connection.disconnect())
-        except BaseException as error:
-            if not isinstance(error, ResponseError):  # an unread answer must not be the next command's
-                connection.disconnect()
-            raise
-        finally:
-            pool.release(connection)
+        return with_connection(self, call)
