@@ -12,8 +12,8 @@ from typing import Protocol, Self
 from urllib.parse import quote
 
 CHUNK_BYTES = 256 * 1024
-"""The most bytes that a reader gives at once. Redis keeps blobs in pieces of this size: another value makes the blobs
-that are already there unreadable."""
+"""The most bytes that a reader gives at once. Redis keeps blobs in pieces of this size: with another value, the
+stored blobs would be unreadable."""
 
 IDLE_SECONDS = 900
 """Seconds without a new chunk after which a writer counts as dead and what it left may be collected."""

@@ -101,7 +101,7 @@ def _read_values(file: Any, count: int, first: bytes, room: memoryview) -> bool:
 
 
 def _length(line: bytes) -> int:
-    """Return the length of a value from the line in front of it; -1 if there is no value."""
+    """Parse the line that gives the length of a value; -1 means that there is no value."""
     return int(line[1:]) if line.startswith(b"$") else -1
 
 

@@ -1,4 +1,4 @@
-"""What the definitions of keys are made of."""
+"""Definitions of keys as patterns."""
 
 import re
 from collections.abc import Callable

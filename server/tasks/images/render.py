@@ -73,7 +73,7 @@ def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], outpu
     sheet = Sheet(codec)
     for index, frame in enumerate(source.frames() if codec.animated else [source.still()]):
         for number, step in enumerate(steps):
-            if index or number:  # "nothing done" is no news, and costs a round trip
+            if index or number:  # a report that nothing is done would only cost a round trip
                 ctx.progress(index * len(steps) + number, total * len(steps))
             frame = step(frame)  # noqa: PLW2901 - each step uses the previous one's result
         sheet.add(frame)

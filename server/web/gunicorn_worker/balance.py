@@ -6,7 +6,7 @@ clients who kept their connections had one process, and one core, to themselves.
 
 from server.web.gunicorn_worker.places import Counts, connection_counts
 
-#: How many more connections than another process a process may have, and still accepts the next at once.
+#: A process that has this many more connections than another one leaves the next connection to it.
 _AHEAD = 2
 
 
