@@ -11,7 +11,8 @@ webhook_sender.py  delivers webhooks
 blob_cleanup.py    deletes files that no client can request any more
 cancel_events.py   sends Celery's event and signal of tasks that are canceled while they wait
 
-A new service: a class with `name`, `interval` and `round`, and a line in `_services`.
+A new service: a class with `name`, `interval` and `round`, and a line in `_services`. Its interval is at most 5 s:
+a round that does something less often asks `leases.acquire_slot`, as `blob_cleanup.py` does for orphaned files.
 """
 
 import os
@@ -40,7 +41,8 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.stats import Tally
 
-#: Parts of a second, one for each service. Their number is odd: rounds half a second apart meet no other service's.
+#: Each service has its own part of a second for its rounds, so there are at least as many parts as services.
+#: Their number is odd, so that the rounds of a service with an interval of half a second do not meet another's.
 _PARTS = 11
 _TIMEOUT = 2.0  # seconds for which a stopping worker waits for unfinished rounds
 __all__ = ["install"]

@@ -36,7 +36,7 @@ class Service(Protocol):
 
 
 class Runner(threading.Thread):
-    """Runs a service, `part` of an interval after the first one. An outage of Redis only skips rounds."""
+    """Runs a service, `part` of a second later than the first one. An outage of Redis only skips rounds."""
 
     def __init__(self, service: Service, tally: Tally, part: float) -> None:
         super().__init__(name=service.name, daemon=True)
