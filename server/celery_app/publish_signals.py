@@ -24,7 +24,7 @@ _BODY: tuple[Any, ...] = ((), {}, {"callbacks": None, "errbacks": None, "chain":
 
 
 def install(app: Celery, store: Store) -> None:
-    """Tell those who listen of the tasks that this process submits."""
+    """Let this process send them for the tasks that it submits."""
 
     def before(tasks: Sequence[NewTask]) -> None:
         if not before_task_publish.receivers:

@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
         globals()[name] = makers[name]()
     except SettingsError as error:
         print(f"coatcheck: {error}", file=sys.stderr)
-        sys.exit(3)  # Gunicorn takes a 3 for a failed start and stops; after another code it would try again forever
+        sys.exit(3)  # Gunicorn stops after exit code 3, a failed start; after another code it would try again forever
     finally:
         gc.freeze()  # a collection writes to each object that it looks at, and children would no longer share its page
         if collecting:

@@ -73,7 +73,7 @@ class Timing:
         if self.start_ms is not None:
             moment_ms = max(moment_ms, self.start_ms - 1)
         if self.cron is not None:
-            times: Iterator[int] = _cron_ticks(self.cron, self.timezone, moment_ms)
+            times: Iterator[int] = _cron_times(self.cron, self.timezone, moment_ms)
         else:
             step_ms = round((self.every or 0) * 1000)
             anchor_ms = self.anchor_ms if self.start_ms is None else self.start_ms - step_ms
@@ -87,14 +87,14 @@ class Timing:
         return int.from_bytes(digest[:8]) * room_ms >> 64
 
 
-def _cron_ticks(line: str, timezone: str, moment_ms: int) -> Iterator[int]:
+def _cron_times(line: str, timezone: str, moment_ms: int) -> Iterator[int]:
     start = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
     last = moment_ms
     for moment in CronSim(_by_the_clock(line), start):
-        tick = round(moment.timestamp() * 1000)
-        if tick > last:  # if it starts in the second of two equal hours, cronsim returns times of the first
-            last = tick
-            yield tick
+        time_ms = round(moment.timestamp() * 1000)
+        if time_ms > last:  # if it starts in the second of two equal hours, cronsim returns times of the first
+            last = time_ms
+            yield time_ms
 
 
 def _by_the_clock(line: str) -> str:
@@ -117,7 +117,7 @@ def check_cron(line: str) -> str:
         raise ValueError(f"Input should have five fields (minute, hour, day, month, weekday), or be one of {names}")
     try:
         # In UTC: the matching days do not depend on the zone.
-        comes = next(_cron_ticks(line, "UTC", round(datetime.now(UTC).timestamp() * 1000)), None)
+        comes = next(_cron_times(line, "UTC", round(datetime.now(UTC).timestamp() * 1000)), None)
     except CronSimError as error:
         raise ValueError(f"Input should be a cron line: {str(error).lower()}") from None
     if comes is None:

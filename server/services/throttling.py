@@ -6,7 +6,7 @@ from server.sdk.registry import catalog, definition
 from server.store import Store
 from server.store.tasks import Attempt
 
-BATCH = 200  # tasks that one script queues, and scopes that one round looks at
+BATCH = 200  # maximum tasks that one script queues, and scopes that one round reads
 
 
 def release_next(store: Store, attempt: Attempt) -> None:
@@ -23,7 +23,7 @@ def release_all(store: Store) -> int:
 
 
 def release_due(store: Store) -> int:
-    """Do the same for the scopes that may have room now, up to a limit. Return the number of queued tasks."""
+    """Queue the tasks of up to `BATCH` scopes that may have room now. Return the number of tasks."""
     return _release(store, store.leases.due_scopes(BATCH))
 
 

@@ -88,7 +88,7 @@ class ScheduleStore(Scripts):
     def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:
         """Return the schedules with a due fire time, and that time."""
         found = self.redis.zrangebyscore(self.keys.fire_times, 0, now_ms, 0, most, withscores=True)
-        return [(name.decode(), int(tick)) for name, tick in found]
+        return [(name.decode(), int(due_ms)) for name, due_ms in found]
 
     def resumed_at_ms(self) -> int:
         """Return when workers resumed after the last outage of all workers or of Redis; 0 if there was none."""
@@ -106,5 +106,5 @@ class ScheduleStore(Scripts):
 
 
 def _run(line: bytes) -> tuple[str, int]:
-    task_id, tick = line.decode().split()
-    return task_id, int(tick)
+    task_id, fire_time = line.decode().split()
+    return task_id, int(fire_time)

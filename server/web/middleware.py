@@ -32,9 +32,8 @@ _PUBLIC = frozenset(
     | {"ui.home", "ui.run", "ui.show_sign_in", "ui.sign_in", "ui.sign_out"}
 )
 
-_ALWAYS = frozenset(
-    {"health.get_live"}
-)  # endpoints that answer without any key configured, wherever the server listens
+#: Endpoints that answer without any key configured, wherever the server listens.
+_ALWAYS = frozenset({"health.get_live"})
 
 #: What to do about a server without keys that others can reach.
 NO_KEY = (

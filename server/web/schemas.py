@@ -1,4 +1,7 @@
-"""Objects on the wire that several routes share. A route's own objects stand beside the route."""
+"""Objects of requests and answers that several routes share. A route's own are in its module.
+
+The status object is in `server.services.status`, because webhooks send it too.
+"""
 
 from pydantic import ConfigDict, Field
 

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 from urllib.parse import quote
 
 CHUNK_BYTES = 256 * 1024
-"""The most bytes that a reader gives at once. Redis keeps blobs in pieces of this size: with another value, the
+"""Maximum bytes of a piece that a reader returns. Redis keeps blobs in pieces of this size: with another value, the
 stored blobs would be unreadable."""
 
 IDLE_SECONDS = 900
@@ -22,7 +22,7 @@ NAME_BYTES = 300
 """The longest name, in bytes of UTF-8: escaped, three times that, it still fits into the 1,024 bytes of an S3 key."""
 
 _MAX_PIECES = 16
-"""The most pieces that are stored as they came: more and smaller ones are joined first."""
+"""Maximum pieces that are stored as they came: more of them are joined first."""
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -136,8 +136,7 @@ class BlobStore(Protocol):
 
         Raises:
             BlobMissing: it does not exist; raised by this call, not by the first `next()`. A later `next()` raises it
-            if
-                the blob was deleted or replaced meanwhile, and this backend cannot continue with the old bytes.
+                if the blob was deleted or replaced meanwhile, and this backend cannot continue with the old bytes.
             ValueError: a bound is negative.
         """
 

@@ -1,7 +1,7 @@
 """Shares the connections out among the web processes.
 
-All of them accept from one socket. Without this, the one that runs when many clients connect at once takes them all: 16
-clients who kept their connections had one process, and one core, to themselves.
+All of them accept from one socket. Without this, when many clients connect at the same time, the process that runs then
+accepts them all: 16 clients who kept their connections had one process, and one core, to themselves.
 """
 
 from server.web.gunicorn_worker.places import Counts, connection_counts
@@ -11,7 +11,7 @@ _AHEAD = 2
 
 
 class Balance:
-    """The connections of this process beside those of the others. Gunicorn's arbiter creates it, before the fork."""
+    """Compares the connections of this process with those of the others. The arbiter creates it, before the fork."""
 
     def __init__(self, age: int) -> None:
         self._counts: Counts = connection_counts()

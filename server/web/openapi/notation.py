@@ -14,8 +14,8 @@ _DEEPEST = 6
 def resolved(schema: Schema, root: Schema) -> Schema:
     """Resolve a reference of `root`. Keywords next to the reference take precedence."""
     while "$ref" in schema:
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **beside}
+        others = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **others}
     return schema
 
 

@@ -161,7 +161,7 @@ def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
         "input": secrets_of(schedule.task).hide(schedule.input),
         "created_at": timestamp(schedule.created_ms),
         "updated_at": timestamp(schedule.updated_ms),
-        "next": [timestamp(tick) for tick in schedule.next(store().schedules.now_ms(), SHOWN)],
+        "next": [timestamp(due_ms) for due_ms in schedule.next(store().schedules.now_ms(), SHOWN)],
         "runs": _runs(stored),
         "skipped": stored.skipped,
         "error": failure_object(stored.error, prefix()) if stored.error else None,
@@ -181,8 +181,8 @@ def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
         {
             "task_id": task_id,
             "status": record.status if record else "expired",
-            "tick": timestamp(tick or None),
+            "tick": timestamp(due_ms or None),
             "links": links(task_id, prefix()),
         }
-        for (task_id, tick), record in zip(stored.runs, found, strict=True)
+        for (task_id, due_ms), record in zip(stored.runs, found, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Routes of a task: submit, status, result, cancel, retry, delete; and the catalog."""
+"""Routes of a task: submit, status, result, cancel, retry, delete. Submits are described in `openapi/submits.py`."""
 
 from typing import Any
 from urllib.parse import quote
