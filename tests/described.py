@@ -33,7 +33,10 @@ class Described:
         where = f"{request.method} {request.url.path}: {response.status_code}"
         validator = self._validator(path, method, str(response.status_code), media_type, where)
         errors = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(response.json())]
-        assert not errors, f"{where} is not as described: {errors[:3]} in {response.text[:500]}"
+        assert not errors, (
+            f"{where} is not as described: {errors[:3]} in {response.text[:500]}. A route's own problems are in its "
+            "`problems`, those of all submits in `server/web/openapi/answers.py`."
+        )
 
     @cached_property
     def _document(self) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def test_the_server_has_at_most_ten_entries_each_of_which_is_in_a_layer() -> Non
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in SERVER.rglob("*.py")}), ids=name_of)
 def test_a_package_has_at_most_fourteen_modules(folder: Path) -> None:
-    assert len([path for path in folder.glob("*.py") if not path.stem.startswith("__")]) <= MAX_MODULES
+    modules = [path for path in folder.glob("*.py") if not path.stem.startswith("__")]
+    assert len(modules) <= MAX_MODULES, "put the modules of one concern into a package of their own"
 
 
 @pytest.mark.parametrize("path", sorted(SERVER.rglob("*.py")), ids=name_of)

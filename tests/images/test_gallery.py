@@ -107,5 +107,6 @@ def test_a_picture_of_the_gallery_is_what_the_task_makes(name: str) -> None:
 def test_every_picture_is_on_the_page_and_every_operation_has_one() -> None:
     shown = {Path(name).stem for name in re.findall(r"pictures/([\w-]+\.jpg)", PAGE.read_text())}
     assert shown == {path.stem for path in PICTURES.glob("*.jpg")} == GALLERY.keys() | originals().keys()
-    assert {operation.name for operation in OPERATIONS} <= {task for task, _ in GALLERY.values()}
+    missing = {operation.name for operation in OPERATIONS} - {task for task, _ in GALLERY.values()}
+    assert not missing, "add them to GALLERY and docs/images.md, and run this file with UPDATE_GALLERY=1"
     assert sum(path.stat().st_size for path in PICTURES.iterdir()) < 200_000
