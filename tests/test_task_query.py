@@ -43,7 +43,7 @@ def test_each_status_has_the_bytes_that_the_task_alone_has(service: Service) -> 
     ended.append(service.http.post(f"/tasks/{failed}/retry").json()["task_id"])
     service.wait_for(ended[-1])
     waiting = [service.submit("waits_for_a_partner", partner="acme"), *submit_many(service, 2, delay=60, tag="one")]
-    # What a status shows is named in `get_statuses.lua`: a field that is missing there differs only for such a task.
+    # A field that `server/store/record.py` does not name as shown makes a difference only for such a task.
     options = {"priority": "high", "ttl": 60, "cancel_after": 3600, "start_within": 60, "unique": "bytes"}
     waiting += submit_many(service, 1, delay=60, tag="one", **options)
     service.wait_for(waiting[0], "retrying")

@@ -299,6 +299,12 @@ _FIELDS = {
     name.encode(): (attribute, decode) for decode, names in _DECODED.items() for name, attribute in names.items()
 }
 
+#: The fields that a status shows, as `get_statuses.lua` reads them for many tasks: of every task, and of one that was
+#: started or has ended. The last four are a task's own: tasks that are otherwise alike differ in them.
+SHOWN_ALWAYS = (b"s", b"q", b"d", b"o", b"n", b"u", b"t", b"ro", b"ra", b"dp")
+SHOWN_LATER = (b"a", b"g", b"e", b"ds")
+OWN_FIELDS = (b"b", b"f", b"x", b"r")
+
 
 def parse(task_id: str, raw: Iterable[tuple[bytes, bytes]], position: int | None = None) -> Record | None:
     """Parse the fields of a hash as Redis returns them; None if the task does not exist.

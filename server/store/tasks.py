@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import redis
@@ -14,7 +15,7 @@ from server.store.connection import UNREACHABLE
 from server.store.errors import BytesExceeded
 from server.store.leases import FREE, Throttle
 from server.store.lua import Scripts, StoreClock
-from server.store.record import Record, Status, parse
+from server.store.record import OWN_FIELDS, SHOWN_ALWAYS, SHOWN_LATER, Record, Status, parse
 from server.store.stats import Pauses
 
 #: Maximum number of progress and log entries, and characters of a line: half a megabyte together.
@@ -75,11 +76,6 @@ class Entry:
     content: dict[str, Any]
 
 
-#: The fields that a status shows, in the order of `get_statuses.lua`: those of every task, and those of one that was
-#: started or has ended. The last four differ between tasks that are otherwise alike.
-_WAITING = (b"s", b"q", b"d", b"o", b"n", b"u", b"t", b"ro", b"ra", b"dp")
-_STARTED = (b"a", b"g", b"e", b"ds", b"b", b"f", b"x", b"r")
-
 #: A record that alike tasks share, without an id, and what is the task's own: the times of its start, end and expiry,
 #: its position in the queue, and its result if that is part of the record.
 TaskState = tuple[Record, int | None, int | None, int | None, int | None, bytes | None]
@@ -111,17 +107,18 @@ class Tasks(Scripts):
 
         Tasks that are alike, as those of a batch often are, share a record, which is parsed once.
         """
-        answers = self._call("get_statuses", *task_ids)
+        names = SHOWN_ALWAYS, (*SHOWN_LATER, *OWN_FIELDS)
+        answers = self._call("get_statuses", *map(len, names), *chain(*names), *task_ids)
         records: dict[tuple[bytes | None, ...], Record | None] = {}
         now_ms = self._clock.now_ms()
         for *shared, position in answers:
             started = finished = expires = result = None
-            if len(shared) > len(_WAITING):
+            if len(shared) > len(SHOWN_ALWAYS):
                 started, finished, expires, result = shared[-4:]
                 del shared[-4:]
             key = tuple(shared)
             if key not in records:
-                pairs = zip(_WAITING + _STARTED, key, strict=False)
+                pairs = zip(SHOWN_ALWAYS + SHOWN_LATER, key, strict=False)
                 records[key] = self._parse("", ((name, text) for name, text in pairs if text is not None))
             record = records[key]
             if record is None or (expires and int(expires) <= now_ms):

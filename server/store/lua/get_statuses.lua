@@ -1,16 +1,20 @@
 -- Read what the status objects of tasks show.
--- Input: ids. Output: for each id the fields of `_WAITING` in `tasks.py`, for a task that was started or has ended also
---   those of `_STARTED`, and its position in the queue (1 is next; 0: not queued). Publishes nothing.
+-- Input: how many fields are read of every task, and how many more of one that was started or has ended; their names,
+--   of which the first are `s`, `q` and `d`; ids. Output: for each id its fields, and its position in the queue (1 is
+--   next; 0: not queued). Publishes nothing.
 local call, answer = redis.call, {}
-for i, id in ipairs(ARGV) do
-  local key = keys.task(id)
-  local values = call('HMGET', key, 's', 'q', 'd', 'o', 'n', 'u', 't', 'ro', 'ra', 'dp')
-  local status, rank = values[1], nil
-  if status == 'queued' then rank = call('ZRANK', keys.turns(values[2]), id) end
-  if values[3] or status ~= 'queued' and status ~= 'scheduled' then
-    for _, value in ipairs(call('HMGET', key, 'a', 'g', 'e', 'ds', 'b', 'f', 'x', 'r')) do values[#values + 1] = value end
+local always, later = tonumber(ARGV[1]), tonumber(ARGV[2])
+for i = 3 + always + later, #ARGV do
+  local key = keys.task(ARGV[i])
+  local values = call('HMGET', key, unpack(ARGV, 3, 2 + always))
+  local status, queue, deliveries = values[1], values[2], values[3]
+  local rank = status == 'queued' and call('ZRANK', keys.turns(queue), ARGV[i])
+  if deliveries or status ~= 'queued' and status ~= 'scheduled' then
+    for _, value in ipairs(call('HMGET', key, unpack(ARGV, 3 + always, 2 + always + later))) do
+      values[#values + 1] = value
+    end
   end
   values[#values + 1] = rank and rank + 1 or 0
-  answer[i] = values
+  answer[#answer + 1] = values
 end
 return answer
