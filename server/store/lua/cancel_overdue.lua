@@ -1,10 +1,9 @@
 -- Cancel unfinished tasks whose `cancel_after` has passed, and those that have not started within `start_within`.
 -- Input: most. Output: the number of tasks read; below `most` means that none is left. Publishes each status.
+--- @include "allowed_when_full"
 --- @include "attempt"
 --- @include "finish"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local now = now_ms()
 local late = redis.call('ZRANGEBYSCORE', keys.start_deadlines, 0, now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(late) do

@@ -1,10 +1,9 @@
 -- Cancel a waiting task, or ask a running one to stop.
 -- Input: id, '1' if Celery's worker tells of the cancel itself.
 -- Output: the new status, or nil if this call has changed nothing. Publishes the status.
+--- @include "allowed_when_full"
 --- @include "finish"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local id = ARGV[1]
 local record = load(id)
 if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then

@@ -3,13 +3,12 @@
 -- (0: any), their scope ('': the type, 'owner', or 'value': that of a parameter).
 -- Output: the data of `attempt_of`, or nil: drop the message. Publishes `running`, or `canceled` for a task that has
 -- not started within `start_within`.
+--- @include "allowed_when_full"
 --- @include "attempt"
 --- @include "clock"
 --- @include "pauses"
 --- @include "record"
 --- @include "throttle"
---- @include "when_full"
-allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id)

@@ -1,13 +1,12 @@
 -- Defer a queued task whose type is unknown to the worker that fetched it. The delay is a quarter of the task's age.
 -- Input: id, minimum and maximum ms until it is due again. Output: 1, or 0 if there is no record.
 -- Publishes `scheduled`.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "ids"
 --- @include "indexes"
 --- @include "record"
 --- @include "turns"
---- @include "when_full"
-allow_when_full()
 local id, now = ARGV[1], now_ms()
 local record = load(id)
 if not record.s then return 0 end

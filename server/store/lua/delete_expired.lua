@@ -1,8 +1,7 @@
 -- Delete expired records.
 -- Input: most. Output: their number; below `most` means that none is left. Publishes `dropped` for each.
+--- @include "allowed_when_full"
 --- @include "delete"
---- @include "when_full"
-allow_when_full()
 local ids = redis.call('ZRANGEBYSCORE', keys.expiry, 0, now_ms(), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do delete(id) end
 return #ids

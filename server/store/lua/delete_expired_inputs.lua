@@ -1,10 +1,9 @@
 -- Delete the inputs of ended tasks whose `input_ttl` is over. Their uploads are deleted by the caller, or with the record.
 -- Input: most. Output: the ids of these tasks; fewer than `most` mean that none is left. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "bytes"
 --- @include "clock"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local ids = redis.call('ZRANGEBYSCORE', keys.input_expiry, 0, now_ms(), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.input_expiry, id)

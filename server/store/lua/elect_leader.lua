@@ -4,9 +4,8 @@
 -- period.
 -- Input: worker, term ms, outage ms, grace ms.
 -- Output: nil if another worker is the leader, else the ms for which leases must not be checked. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "clock"
---- @include "when_full"
-allow_when_full()
 local now = now_ms()
 local seen = redis.call('GETSET', keys.seen, now)
 if seen and now - seen > tonumber(ARGV[3]) then

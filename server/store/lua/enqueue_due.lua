@@ -1,11 +1,10 @@
 -- Queue the scheduled and retrying tasks that are due.
 -- Input: most, error (JSON) of a task that needs a file of one that did not succeed.
 -- Output: the number of tasks read; below `most` means that none is left. Publishes each status.
+--- @include "allowed_when_full"
 --- @include "finish"
 --- @include "groups"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local now = now_ms()
 local queued = {}  -- by queue, priority and owner
 

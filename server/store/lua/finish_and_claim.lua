@@ -4,12 +4,11 @@
 -- queue and priority of each list in the order of reading, then fields and values.
 -- Output: 1, or 0 if the attempt has lost its lease; then the data of the next attempt, where there is one.
 -- Publishes the status, and `running` of the next task.
+--- @include "allowed_when_full"
 --- @include "attempt"
 --- @include "burst"
 --- @include "end_attempt"
 --- @include "fetch"
---- @include "when_full"
-allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local last = 6 + ARGV[6]
 local now = now_ms()

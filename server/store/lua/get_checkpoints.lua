@@ -1,8 +1,7 @@
 -- Read the checkpoints of a task's attempts. A retry starts with the checkpoints of the earlier task, but not its steps
 -- (see `server.sdk.steps`).
 -- Input: id. Output: keys and values. Publishes nothing.
---- @include "when_full"
-allow_when_full()
+--- @include "allowed_when_full"
 local id = ARGV[1]
 if redis.call('EXISTS', keys.checkpoints(id)) == 0 then
   local old = redis.call('HGET', keys.task(id), 'ro')

@@ -1,5 +1,4 @@
 -- Refuse further claims of a stopping worker.
 -- Input: worker, seconds after which it has ended. Output: none. Publishes nothing.
---- @include "when_full"
-allow_when_full()
+--- @include "allowed_when_full"
 redis.call('SET', keys.draining(ARGV[1]), 1, 'EX', ARGV[2])

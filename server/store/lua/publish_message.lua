@@ -1,9 +1,8 @@
 -- Add a user's own Celery message to a queue, and wake a worker.
 -- Input: queue, priority, message, milliseconds after which an unused queue expires or an empty text. Output: none.
 -- Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "messages"
---- @include "when_full"
-allow_when_full()
 redis.call('LPUSH', LISTS[ARGV[2]](ARGV[1]), ARGV[3])
 notify(ARGV[1])
 if ARGV[4] ~= '' then

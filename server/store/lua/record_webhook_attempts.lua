@@ -2,9 +2,8 @@
 -- Input: id of the task or the batch, lease, attempts (JSON), ms until the next one ('' for none), counter of the outcome
 --   ('' for none).
 -- Output: 1, or 0 if the lease was lost or the record is gone. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "clock"
---- @include "when_full"
-allow_when_full()
 local id = ARGV[1]
 if tonumber(redis.call('ZSCORE', keys.webhooks, id) or 0) ~= tonumber(ARGV[2]) then return 0 end
 local key = redis.call('EXISTS', keys.task(id)) == 1 and keys.task(id) or keys.batch(id)

@@ -2,10 +2,9 @@
 -- Input: most, what the death of a worker adds to the crashes, most crashes, error (JSON) at that many.
 -- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than `most` means that none is
 -- left. Publishes each status.
+--- @include "allowed_when_full"
 --- @include "record"
 --- @include "release"
---- @include "when_full"
-allow_when_full()
 local now, answer = now_ms(), {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, 0, now, 'LIMIT', 0, ARGV[1])) do
   local record = load(id)

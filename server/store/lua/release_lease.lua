@@ -2,11 +2,10 @@
 -- Input: id, lease token, crashes to add, maximum crashes, error (JSON) for that many.
 -- Output: the task that it ran (a later one of its burst) and its new status, or nil without such an attempt.
 -- Publishes the status.
+--- @include "allowed_when_full"
 --- @include "burst"
 --- @include "record"
 --- @include "release"
---- @include "when_full"
-allow_when_full()
 local token = ARGV[2]
 local id = current_of(ARGV[1], token)
 end_burst(token)

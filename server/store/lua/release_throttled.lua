@@ -2,11 +2,10 @@
 -- paused. A paused queue of an external broker would deliver them all the same.
 -- Input: type, scope ('': all), most at the same time (0: any), starts per minute (0: any), most of them now.
 -- Output: the number of queued tasks. Publishes nothing: their status does not change.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "pauses"
 --- @include "throttle"
---- @include "when_full"
-allow_when_full()
 local task_type, scope, most = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local throttled, group, now, released = keys.throttled(task_type, scope), group_of(task_type, scope), now_ms(), 0
 local free = is_paused('task', task_type) and 0 or room(now, task_type, scope, tonumber(ARGV[3]), tonumber(ARGV[4]))

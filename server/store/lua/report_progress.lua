@@ -3,10 +3,9 @@
 -- Input: id, lease token, progress (JSON; '': none), log entry (JSON; '': none), most entries kept.
 -- Output: 'run', 'stop' (the client canceled) or 'lost' (another attempt has the lease, or the task has ended).
 -- Publishes `progress` and `log`.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local record = load(id)
 if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return 'lost' end

@@ -1,11 +1,10 @@
 -- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing in
 -- the queue's lists (purged by Celery's tools). Give tasks of a release that knew no turns a turn.
 -- Input: queue, ms for which a task may be seen without a message, most. Output: ids. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local queue, now, most, found = ARGV[1], now_ms(), tonumber(ARGV[3]), {}
 local queued, turns = keys.queued(queue), keys.turns(queue)
 

@@ -1,10 +1,9 @@
 -- Queue again those of some tasks that are queued without a message.
 -- Input: ids. Output: the tasks that were queued. Publishes nothing: their status does not change.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local now, requeued = now_ms(), {}
 for _, id in ipairs(ARGV) do
   local record = load(id)

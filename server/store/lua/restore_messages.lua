@@ -4,10 +4,9 @@
 -- Input: most (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a user's own
 -- Celery message, then delivery tags; without tags: those that no worker has renewed for that long.
 -- Output: the number of returned messages. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
---- @include "when_full"
-allow_when_full()
 local most, queued_age, other_age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now, restored = now_ms(), 0
 

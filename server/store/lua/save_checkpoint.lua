@@ -2,9 +2,8 @@
 -- effects
 -- have happened. If it is sent twice, it is stored once.
 -- Input: id, lease token, key, value. Output: as in report_progress. Publishes nothing.
+--- @include "allowed_when_full"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local id = ARGV[1]
 local record = load(id)
 if not record.s then return 'lost' end

@@ -1,13 +1,12 @@
 -- The function failed and is tried again later.
 -- Input: id, lease token, ms to wait, error (JSON), report of the failure (JSON, '': none). Output: 1, or 0 where the attempt has lost its lease.
 -- Publishes `retrying`.
+--- @include "allowed_when_full"
 --- @include "attempts"
 --- @include "burst"
 --- @include "clock"
 --- @include "indexes"
 --- @include "record"
---- @include "when_full"
-allow_when_full()
 local id, token = ARGV[1], ARGV[2]
 local record = load(id)
 if record.s == 'retrying' then return 1 end

@@ -1,7 +1,6 @@
+--- @include "allowed_when_full"
 --- @include "clock"
---- @include "when_full"
 local function lease_due(index, most, lease_ms)
-  allow_when_full()
   local now = now_ms()
   local answer = {now + tonumber(lease_ms)}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, 0, now, 'LIMIT', 0, most)) do
