@@ -1,7 +1,7 @@
 """The store: the only code that knows Redis. Web, worker and Celery's own tools read and write the same records.
 
 connection/    the client: a pool, short time-outs, TLS, Sentinel, checks         errors.py  what a caller may meet
-keys/          every key, under one prefix, and the version of the format
+keys.py        every key, under one prefix, and the version of the format
 record.py      a task's record, field by field                                    ids.py     task ids
 lua/           Redis's clock, and the scripts; every change of a record is one of them
 tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from server.store.keys import Keys
-from server.store.keys.base import PARAMETER
+from server.store.keys import PARAMETER, Keys
 
 _NAME = re.compile(r"\bkeys\.(\w+)(\(?)")
 
