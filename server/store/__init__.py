@@ -33,7 +33,7 @@ from server.store.listing import Listing
 from server.store.lua import StoreClock
 from server.store.record import NewTask
 from server.store.schedules import ScheduleStore
-from server.store.stats import Counters, FlowStats, Histograms, HourlyStats, Pauses, Queues, Usage
+from server.store.stats import Counters, FlowStats, HourlyStats, Pauses, Queues
 from server.store.submit import Submits
 from server.store.tasks import Tasks
 from server.store.webhooks import Webhooks, WebhookSecrets
@@ -96,8 +96,6 @@ class Store:
     counters = _part(Counters)
     hourly_stats = _part(HourlyStats)
     flow_stats = _part(FlowStats)
-    histograms = _part(Histograms)
-    usage = _part(Usage)
     api_keys = _part(ApiKeys)
     audit = _part(Audit)
 

@@ -22,7 +22,7 @@ def test_waits_and_runs_are_counted_in_the_bucket_of_their_length(store: Store) 
         store.redis.hincrby(store.keys.task(task_id), "b", -7_000)  # it seems to have started 7 s earlier
         store.tasks.finish(task_id, "w/1", status)
 
-    found = store.histograms.read()
+    found = store.counters.histograms()
 
     run, wait = found["run", "divide"], found["wait", "divide"]
     assert dict(run.buckets()) == {f"{ms / 1000:g}": 2.0 * (ms >= 10_000) for ms in HISTOGRAM_MS} | {"+Inf": 2}
@@ -42,7 +42,7 @@ def test_a_bound_belongs_to_its_bucket(store: Store, ms: int, bucket: int) -> No
         store.redis.delete(store.keys.histograms)
         store.redis.hset(store.keys.task(task_id), mapping={"b": now_ms - ms, "s": "running"})
         store.tasks.finish(task_id, "w/1", Status.SUCCEEDED)
-        histogram = store.histograms.read()["run", "divide"]
+        histogram = store.counters.histograms()["run", "divide"]
         if histogram.total_ms == ms:
             break
         now_ms += histogram.total_ms - ms

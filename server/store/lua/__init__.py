@@ -26,7 +26,7 @@ _LUA = Path(__file__).parent
 _INCLUDE = re.compile(r'^--- @include "(\w+)"\n', re.MULTILINE)
 
 
-#: Upper bounds of the buckets of wait and run times, in ms; `Histograms` reads them.
+#: Upper bounds of the buckets of wait and run times, in ms; `Counters.histograms` reads them.
 HISTOGRAM_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000)
 
 #: Seconds before the clock is read again: Redis may have moved to another machine.

@@ -1,4 +1,4 @@
-"""Queues, counters, throughput and hourly statistics. Redis keeps all of them, so no restart resets them.
+"""Queues, counters, throughput, histograms and hourly statistics. Redis keeps all of them, so no restart resets them.
 
 A hash for each hour counts the ends of each minute, queue and status, and the run times of each task type in buckets
 (see `lua/lib/statistics.lua`): one or two increments a task, and 25 hashes to read for a day. Redis expires them.
@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
-from server.store.lua import Scripts, ids_of
+from server.store.lua import HISTOGRAM_MS, Scripts, ids_of
 from server.store.record import PRIORITIES, Status
 
 #: Seconds for which a process caches the throughput: consecutive polls read it once.
@@ -39,8 +39,31 @@ class Throughput:
         return max(0, must_end) * self.recent.get(task_type, 1.0) / max(1, self.slots)
 
 
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations of one task type: how many were within each bound, and their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(HISTOGRAM_MS) + 1)
+    total_ms: int = 0
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the upper bounds in seconds, and how many durations were at most as long."""
+        bounds = [*(f"{ms / 1000:g}" for ms in HISTOGRAM_MS), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUsage:
+    """Memory and connections of Redis. A limit of 0 means that there is none, or that Redis does not tell it."""
+
+    memory_bytes: int
+    memory_limit: int
+    connections: int
+    connections_limit: int
+
+
 class Counters(Scripts):
-    """Reads and increments counters."""
+    """Reads and increments counters, and reads what is used."""
 
     _throughput = Throughput()
     _throughput_read_at = -THROUGHPUT_SECONDS
@@ -84,6 +107,33 @@ class Counters(Scripts):
     def running(self) -> int:
         """Count the tasks that workers hold."""
         return int(self.redis.zcard(self.keys.leases))
+
+    def histograms(self) -> dict[tuple[str, str], Histogram]:
+        """Return the histograms by `wait` or `run`, and task type."""
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        for name, number in self.read(self.keys.histograms).items():
+            what, task_type, part = name.split(":")
+            found.setdefault((what, task_type), {})[part] = number
+        sizes = range(1, len(HISTOGRAM_MS) + 2)
+        return {
+            of: Histogram(tuple(parts.get(str(bucket), 0) for bucket in sizes), parts.get("ms", 0))
+            for of, parts in found.items()
+        }
+
+    def redis_usage(self) -> RedisUsage:
+        """Return the memory and connections in use."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            memory, clients = pipe.info("memory").info("clients").execute()
+        return RedisUsage(
+            memory.get("used_memory", 0),
+            memory.get("maxmemory", 0),
+            clients.get("connected_clients", 0),
+            clients.get("maxclients", 0),
+        )
+
+    def stored_bytes(self) -> int:
+        """Return the bytes of the inputs, uploads and outputs of all owners, as their quotas count them."""
+        return sum(self.read(self.keys.bytes_held).values())
 
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

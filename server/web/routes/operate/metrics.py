@@ -45,7 +45,7 @@ class _Collector(Collector):
         counters = self._store.counters
         statistics = counters.statistics()
         yield from _tasks(statistics)
-        yield from _times(self._store.histograms.read())
+        yield from _times(self._store.counters.histograms())
         yield from _queues(self._store)
         yield _requests(counters.read(counters.keys.http_requests))
         yield from _webhooks(self._store, statistics)
@@ -112,12 +112,12 @@ def _webhooks(of: Store, statistics: Mapping[str, int]) -> Iterator[Metric]:
 
 def _sizes(of: Store) -> Iterator[Metric]:
     text = "Bytes of inputs, uploads and outputs, as the owners' quotas count them."
-    yield GaugeMetricFamily("coatcheck_stored_bytes", text, value=of.usage.stored_bytes())
+    yield GaugeMetricFamily("coatcheck_stored_bytes", text, value=of.counters.stored_bytes())
     if isinstance(of.blobs, RedisBlobs):
         yield GaugeMetricFamily("coatcheck_blob_bytes", "Bytes of files in Redis.", value=of.blobs.bytes_held())
         limit = of.settings.max_blob_bytes
         yield GaugeMetricFamily("coatcheck_blob_limit_bytes", "MAX_BLOB_BYTES; 0 without a limit.", value=limit or 0)
-    used = of.usage.redis_usage()
+    used = of.counters.redis_usage()
     for name, text, value in (
         ("memory_bytes", "Memory that Redis uses.", used.memory_bytes),
         ("memory_limit_bytes", "Its `maxmemory`; 0 without a limit.", used.memory_limit),
