@@ -52,7 +52,8 @@ class Audit(Scripts):
     def record(self, act: Act) -> None:
         """Write an act. A full Redis accepts it, too."""
         given = {name: value for name, value in asdict(act).items() if value not in ("", None)}
-        self._call("append_audit", json.dumps(given, ensure_ascii=False), MAX_ENTRIES)
+        entry = json.dumps(given, ensure_ascii=False)
+        self._call("run_when_full", "XADD", self.keys.audit, "MAXLEN", "~", MAX_ENTRIES, "*", "act", entry)
 
     def page(
         self, limit: int, before: str | None, wanted: Callable[[Act], bool], since: int | None, until: int | None

@@ -203,7 +203,7 @@ class Leases(Scripts):
 
     def acquire_slot(self, job: str, every: int) -> bool:
         """Return whether a periodic job, which one of all workers runs, is due."""
-        return bool(self._call("acquire_slot", job, every))
+        return bool(self._call("run_when_full", "SET", self.keys.slot(job), 1, "NX", "EX", every))
 
     def without_record(self, task_ids: Sequence[str]) -> list[str]:
         """Return the ids without a record."""
@@ -234,7 +234,7 @@ class Leases(Scripts):
 
     def mark_draining(self, worker: str, seconds: int) -> None:
         """Refuse further claims of this worker."""
-        self._call("mark_worker_draining", worker, seconds)
+        self._call("run_when_full", "SET", self.keys.draining(worker), 1, "EX", seconds)
 
     def heartbeat(self, worker: str, card: dict[str, Any]) -> bool:
         """Note that a worker lives, and what it holds. Whether it was asked to stop since."""
