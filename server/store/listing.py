@@ -6,6 +6,7 @@ thousand and with a million records, and with ten and with ten thousand owners. 
 ids do not move.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -117,7 +118,7 @@ class Listing(Scripts):
             return self._count_records(wanted)
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
         if not wanted.empty:
-            counts |= _counts(self._call("count_tasks", *_bounds(wanted), *_selection(wanted)))
+            counts |= json.loads(self._call("count_tasks", *_bounds(wanted), *_selection(wanted)))
         return counts
 
     def _count_records(self, wanted: Filter) -> dict[str, int]:
@@ -132,7 +133,8 @@ class Listing(Scripts):
 
     def count_by_status(self, ids: Sequence[str]) -> dict[str, int]:
         """Count these tasks by status; deleted ones count as `expired`."""
-        return _counts(self._call("count_by_status", *ids)) if ids else {}
+        counts: dict[str, int] = json.loads(self._call("count_by_status", *ids)) if ids else {}
+        return counts
 
     def _ids(self, wanted: Filter, most: int, cursor: str | None) -> list[str]:
         if wanted.empty:
@@ -158,11 +160,6 @@ def _bounds(wanted: Filter, cursor: str | None = None) -> tuple[str, str]:
 def _selection(wanted: Filter) -> tuple[str, str, str]:
     """Return owners, task types and statuses in the form of `lua/lib/selection.lua`."""
     return ",".join(wanted.owners or ()), ",".join(wanted.task_types or ()), ",".join(wanted.statuses)
-
-
-def _counts(flat: list[bytes | int]) -> dict[str, int]:
-    """Parse a script's list of statuses and numbers."""
-    return {str(flat[at], "ascii"): int(flat[at + 1]) for at in range(0, len(flat), 2)}  # type: ignore[arg-type]
 
 
 def _bound(milliseconds: int) -> str:

@@ -1,8 +1,8 @@
 -- Count all tasks by status, from the sizes of the indexes.
 -- Input: from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses in the form of `selection`.
--- Output: status, number, status, number… Publishes nothing.
+-- Output: a number by status (JSON). Publishes nothing.
 --- @include "selection"
-local counts, answer = {}, {}
+local counts = {}
 local from = ARGV[1] == '+' and '+' or '(' .. ARGV[1]
 local to = ARGV[2] == '-' and '-' or '[' .. ARGV[2]
 each_index(ARGV[3], ARGV[4], ARGV[5], function(index, status)
@@ -14,8 +14,4 @@ each_index(ARGV[3], ARGV[4], ARGV[5], function(index, status)
   end
   counts[status] = (counts[status] or 0) + count
 end)
-for status, count in pairs(counts) do
-  answer[#answer + 1] = status
-  answer[#answer + 1] = count
-end
-return answer
+return cjson.encode(counts)
