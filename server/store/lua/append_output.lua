@@ -2,7 +2,7 @@
 -- Above the size that is kept, the oldest items are dropped.
 -- Input: id, lease token, the number of the first item in this attempt (from 1), bytes kept, the owner's quota in bytes,
 -- items (JSON).
--- Output: 'run', 'stop' or 'lost' as in report_progress; or, stored nothing, the bytes that the owner holds already.
+-- Output: the word of `word_for`; or, if nothing is stored for the quota, the bytes that the owner holds already.
 -- Publishes `output`.
 --- @include "bytes"
 --- @include "record"
@@ -10,7 +10,8 @@ local OVERHEAD = 16  -- bytes that an item costs in addition to its text, about
 
 local id, token, first, kept, quota = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id)
-if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return 'lost' end
+local word = word_for(record, token)
+if word == 'lost' then return word end
 local last, before = tonumber(record.on or 0), tonumber(record.oy or 0)
 local new = 6 + last - tonumber(record.ob or 0) - (first - 1)  -- the items before are stored
 
@@ -26,5 +27,4 @@ if new <= #ARGV then
   redis.call('HSET', keys.task(id), 'on', last + #ARGV - new + 1, 'oy', size)
   redis.call('PUBLISH', keys.task(id), 'output')
 end
-if record.s == 'canceling' then return 'stop' end
-return 'run'
+return word

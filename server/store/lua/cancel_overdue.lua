@@ -13,7 +13,7 @@ local ids = redis.call('ZRANGEBYSCORE', keys.deadlines, 0, now, 'LIMIT', 0, ARGV
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.deadlines, id)
   local record = load(id)
-  if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
+  if is_waiting(record) then
     record.expired = true
     finish(id, record, 'canceled', now)
   elseif record.s == 'running' then

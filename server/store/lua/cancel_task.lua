@@ -6,7 +6,7 @@
 --- @include "record"
 local id = ARGV[1]
 local record = load(id)
-if record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying' then
+if is_waiting(record) then
   record.told = ARGV[2] == '1'
   finish(id, record, 'canceled', now_ms())
   return 'canceled'

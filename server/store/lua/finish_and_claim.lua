@@ -18,8 +18,7 @@ if not ended then return {0} end
 local function claimed_before()
   local claimed = current_of(id, token)
   local record = claimed ~= id and load(claimed)
-  local running = record and (record.s == 'running' or record.s == 'canceling')
-  if running and record.w == token then return attempt_of(claimed, record) end
+  if record and word_for(record, token) ~= 'lost' then return attempt_of(claimed, record) end
 end
 
 local function claim(list, _, queue, priority, next_id, record, turn)

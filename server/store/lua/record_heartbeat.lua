@@ -1,7 +1,6 @@
 -- Note that a worker lives.
--- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead. Output: 1 if it is to
--- stop, else 0.
--- Publishes nothing.
+-- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead.
+-- Output: 1 if it is to stop, else 0. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"
 local now, silence = now_ms() / 1000, tonumber(ARGV[3])

@@ -9,7 +9,7 @@ local now, answer = now_ms(), {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, 0, now, 'LIMIT', 0, ARGV[1])) do
   local record = load(id)
   local status = ''
-  if record.s == 'running' or record.s == 'canceling' then
+  if is_running(record) then
     -- A worker that was stopping was killed by its platform, whatever it ran.
     local stopping = redis.call('EXISTS', keys.draining(string.match(record.w or '', '^[^/]*'))) == 1
     status = release(id, record, now, 'lost', stopping and 0 or ARGV[2], ARGV[3], ARGV[4])

@@ -10,5 +10,5 @@ local token = ARGV[2]
 local id = current_of(ARGV[1], token)
 end_burst(token)
 local record = load(id)
-if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return false end
+if word_for(record, token) == 'lost' then return false end
 return {id, release(id, record, now_ms(), ARGV[3] == '0' and 'handed_back' or 'crashed', ARGV[3], ARGV[4], ARGV[5])}

@@ -1,21 +1,20 @@
--- Record progress and a log line of a task's function. If it is sent twice, it is recorded twice: better than a lost
--- line.
+-- Record progress and a log line of a task's function. If it is sent twice, it is recorded twice: better than losing it.
 -- Input: id, lease token, progress (JSON; '': none), log entry (JSON; '': none), most entries kept.
--- Output: 'run', 'stop' (the client canceled) or 'lost' (another attempt has the lease, or the task has ended).
+-- Output: the word of `word_for`.
 -- Publishes `progress` and `log`.
 --- @include "allowed_when_full"
 --- @include "clock"
 --- @include "record"
 local id, token = ARGV[1], ARGV[2]
-local record = load(id)
-if record.w ~= token or (record.s ~= 'running' and record.s ~= 'canceling') then return 'lost' end
+local word = word_for(load(id), token)
+if word == 'lost' then return word end
 
 -- Field `v` of the record numbers the entries, so that a reader can tell whether it missed deleted ones.
-local function note(word, content)
+local function note(kind, content)
   local number = redis.call('HINCRBY', keys.task(id), 'v', 1)
-  redis.call('RPUSH', keys.events(id), number .. ' ' .. word .. ' ' .. now_ms() .. ' ' .. content)
+  redis.call('RPUSH', keys.events(id), number .. ' ' .. kind .. ' ' .. now_ms() .. ' ' .. content)
   redis.call('LTRIM', keys.events(id), -tonumber(ARGV[5]), -1)
-  redis.call('PUBLISH', keys.task(id), word)
+  redis.call('PUBLISH', keys.task(id), kind)
 end
 
 if ARGV[3] ~= '' then
@@ -23,5 +22,4 @@ if ARGV[3] ~= '' then
   note('progress', ARGV[3])
 end
 if ARGV[4] ~= '' then note('log', ARGV[4]) end
-if record.s == 'canceling' then return 'stop' end
-return 'run'
+return word

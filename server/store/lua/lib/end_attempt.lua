@@ -13,7 +13,7 @@ local function end_attempt(id, token, to, now, first)
     return false, false
   end
   if record.s == to and record.s ~= 'running' then return true, false end
-  if record.s ~= 'running' and record.s ~= 'canceling' then return false, false end
+  if not is_running(record) then return false, false end
   local fields = {}
   for i = first, #ARGV, 2 do
     if ARGV[i] == 'r' then

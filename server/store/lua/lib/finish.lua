@@ -2,6 +2,7 @@
 --- @include "bytes"
 --- @include "clock"
 --- @include "followers"
+--- @include "record"
 --- @include "statistics"
 --- @include "unique"
 -- Make maintenance check the tasks that wait for a file of this one in its next round.
@@ -39,7 +40,7 @@ end
 -- End a record, in the same way for success, failure and cancel; further fields and values may follow.
 -- Publishes the status on the record's channel. Every command here is paid by every task.
 local function finish(id, record, to, now, ...)
-  local runs = record.s == 'running' or record.s == 'canceling'  -- else it waited since its last attempt
+  local runs = is_running(record)  -- else it waited since its last attempt
   local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)
   forget_attempts(id, record, to)
   if record.ca then redis.call('ZREM', keys.deadlines, id) end

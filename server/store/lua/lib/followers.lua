@@ -1,7 +1,6 @@
 --- @include "indexes"
 --- @include "messages"
--- A run of a schedule may wait for an earlier one: `keys.followers` maps the earlier id to it, and its field `af`
--- points
+-- A run of a schedule may wait for an earlier one: `keys.followers` maps the earlier id to it, and its field `af` points
 -- back.
 local function follow(earlier, id)
   redis.call('HSET', keys.followers, earlier, id)

@@ -4,3 +4,17 @@ local function load(id)
   for i = 1, #values, 2 do record[values[i]] = values[i + 1] end
   return record
 end
+
+-- Whether a task waits: for its time, for a worker, or for its next attempt.
+local function is_waiting(record)
+  return record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying'
+end
+
+local function is_running(record) return record.s == 'running' or record.s == 'canceling' end
+
+-- What the attempt with this lease is to do: 'run', 'stop' (the client canceled) or 'lost' (another attempt has the lease,
+-- or the task has ended).
+local function word_for(record, token)
+  if record.w ~= token or not is_running(record) then return 'lost' end
+  return record.s == 'canceling' and 'stop' or 'run'
+end
