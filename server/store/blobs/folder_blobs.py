@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from server.store.blobs.base import (
@@ -35,28 +36,19 @@ class FolderBlobs:
         return _FolderWriter(self, key, self._path(key))
 
     def size(self, key: str) -> int:
-        try:
-            with _disk_errors():
-                return self._path(key).stat().st_size
-        except FileNotFoundError:
-            raise BlobMissing(key) from None
+        with _disk_errors(key):
+            return self._path(key).stat().st_size
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        try:
-            with _disk_errors():
-                file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise BlobMissing(key) from None
-        chunks = _Chunks(file)
-        chunks.limit(start, stop)
+        with _disk_errors(key):
+            file = self._path(key).open("rb", buffering=0)
+        chunks = _chunks(file, start, stop)
+        next(chunks)  # a generator that was never started would leave the file open
         return chunks
 
     def load(self, key: str) -> bytes:
-        try:
-            with _disk_errors():
-                return self._path(key).read_bytes()
-        except FileNotFoundError:
-            raise BlobMissing(key) from None
+        with _disk_errors(key):
+            return self._path(key).read_bytes()
 
     def copy(self, source: str, target: str) -> None:
         origin, path = self._path(source), self._path(target)
@@ -176,10 +168,8 @@ class _FolderWriter(BlobWriter):
             new = self._open()
             os.fsync(self._file)
             self._close()
-            try:
-                self._store.move_in(new, self._path)
-            except FileNotFoundError:  # it was idle for too long, and was deleted
-                raise BlobMissing(self._key) from None
+        with _disk_errors(self._key):  # missing: it was idle for too long, and was deleted
+            self._store.move_in(new, self._path)
 
     def _discard(self) -> None:
         self._close()
@@ -193,48 +183,33 @@ class _FolderWriter(BlobWriter):
             os.close(file)
 
 
-class _Chunks(Iterator[bytes]):
-    """The bytes of an open file. A class, because a generator that is never started would leave the file open."""
-
-    def __init__(self, file: int) -> None:
-        self._file = file
-        self._at = self._stop = 0
-
-    def limit(self, start: int, stop: int | None) -> None:
-        self._at, self._stop = clip(os.fstat(self._file).st_size, start, stop)
-
-    def __next__(self) -> bytes:
-        chunk = b""
-        if self._at < self._stop:
+def _chunks(file: FileIO, start: int, stop: int | None) -> Iterator[bytes]:
+    """Yield nothing once, then the bytes of an open file. The end of the generator, at any time, closes the file."""
+    with file:
+        at, stop = clip(os.fstat(file.fileno()).st_size, start, stop)
+        yield b""
+        file.seek(at)
+        while at < stop:
             with _disk_errors():
-                chunk = os.pread(self._file, min(CHUNK_BYTES, self._stop - self._at), self._at)
-        if not chunk:
-            self.close()
-            raise StopIteration
-        self._at += len(chunk)
-        return chunk
-
-    def close(self) -> None:
-        """Close the file, also before the end; a WSGI server calls this when a client goes away."""
-        file, self._file = self._file, -1
-        self._at = self._stop
-        if file >= 0:
-            os.close(file)
-
-    def __del__(self) -> None:
-        self.close()
+                chunk = file.read(min(CHUNK_BYTES, stop - at))
+            if not chunk:
+                return
+            at += len(chunk)
+            yield chunk
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
+def _disk_errors(key: str | None = None) -> Iterator[None]:
     """Convert a full disk or quota to StorageFull, and a broken disk to StoreUnavailable.
 
-    FileNotFoundError passes: the caller decides whether it is an error.
+    With a key, a missing file is BlobMissing. Without one, FileNotFoundError passes: the caller decides.
     """
     try:
         yield
     except FileNotFoundError:
-        raise
+        if key is None:
+            raise
+        raise BlobMissing(key) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull from error
