@@ -98,6 +98,7 @@ class Store:
     flow_stats = _part(FlowStats)
     api_keys = _part(ApiKeys)
     audit = _part(Audit)
+    checks = _part(Checks)
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -108,11 +109,6 @@ class Store:
     def listing(self) -> Listing:
         """Return the part for lists and counts of tasks."""
         return Listing(self.redis, self.settings, self.clock, self.tasks)
-
-    @cached_property
-    def checks(self) -> Checks:
-        """Return the checks of Redis's configuration."""
-        return Checks(self.redis, self.settings, self.keys)
 
     @cached_property
     def blobs(self) -> BlobStore:

@@ -2,18 +2,18 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from server.logs import event
-from server.settings import Settings
 from server.store.connection import UNREACHABLE, RedisFull, connections_wanted, outage_reason
-from server.store.keys import FORMAT, Keys
+from server.store.keys import FORMAT
+from server.store.lua import Scripts
 
 #: The oldest Redis with all commands of our scripts.
 MIN_VERSION = (6, 2)
@@ -77,15 +77,11 @@ class Finding:
     text: str
 
 
-class Checks:
+class Checks(Scripts):
     """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` if it does not answer."""
 
-    def __init__(self, connection: "redis.Redis", settings: Settings, keys: Keys) -> None:
-        self._redis: Any = connection
-        self._keys = keys
-        self._settings = settings
-        self._found: list[Finding] = []
-        self._checked_at = -_REPEAT_AFTER
+    _found: Sequence[Finding] = ()
+    _checked_at = -_REPEAT_AFTER
 
     def findings(self) -> list[Finding]:
         """Run all checks; the worst finding is first. The configuration is checked periodically, writes always."""
@@ -108,7 +104,7 @@ class Checks:
             event(log, "redis.unreachable", level=logging.ERROR, reason=outage_reason(error))
             return None
         finally:
-            self._redis.close()  # a parent of other processes must not keep a connection
+            self.redis.close()  # a parent of other processes must not keep a connection
         for finding in findings:
             level = logging.WARNING if finding.severity is Severity.WARNING else logging.ERROR
             event(log, "redis.setup", level=level, reason=finding.text)
@@ -117,7 +113,7 @@ class Checks:
     def _written(self) -> list[Finding]:
         """Write a key, because a Redis that cannot write still answers reads."""
         try:
-            self._redis.set(self._keys.probe, 1, px=1000)
+            self.redis.set(self.keys.probe, 1, px=1000)
         except RedisFull:
             return [Finding(Severity.ERROR, "Redis is full: its `maxmemory` is reached. Raise it, or delete tasks.")]
         except NoPermissionError:
@@ -125,15 +121,15 @@ class Checks:
         return []
 
     def _check(self) -> list[Finding]:
-        info = self._redis.info()
+        info = self.redis.info()
         if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for the same reason
             return [hopeless]
         found = [_eviction(info), self._permissions(), self._format(), self._persistence(info), self._max_clients(info)]
         return [finding for finding in found if finding is not None]
 
     def _permissions(self) -> Finding | None:
-        with self._redis.pipeline(transaction=False) as pipe:
-            keys = {_PROBE: self._keys.probe, _CHANNEL: self._keys.task("")}
+        with self.redis.pipeline(transaction=False) as pipe:
+            keys = {_PROBE: self.keys.probe, _CHANNEL: self.keys.task("")}
             for command in _COMMANDS:
                 pipe.execute_command(*(keys.get(str(word), word) for word in command))
             answers = pipe.execute(raise_on_error=False)
@@ -150,10 +146,10 @@ class Checks:
 
     def _format(self) -> Finding | None:
         """Refuse a store that another release has written. Mark an empty one with this release's format."""
-        found: bytes | None = self._redis.get(self._keys.format)
+        found: bytes | None = self.redis.get(self.keys.format)
         if found is None:
             with suppress(RedisFull, NoPermissionError):  # the next start marks it
-                self._redis.set(self._keys.format, FORMAT, nx=True)
+                self.redis.set(self.keys.format, FORMAT, nx=True)
         if found is None or found.decode() == FORMAT:
             return None
         text = f"Redis has data in the format {found.decode()!r}, and this release knows the format {FORMAT!r}. "
@@ -164,7 +160,7 @@ class Checks:
         if info.get("aof_enabled"):
             return None
         try:
-            snapshots = bool(self._redis.config_get("save").get("save"))
+            snapshots = bool(self.redis.config_get("save").get("save"))
         except ResponseError:  # managed servers do not answer this
             return Finding(Severity.WARNING, "Redis has no append-only file: its restart may lose accepted tasks.")
         if snapshots:
@@ -174,7 +170,7 @@ class Checks:
         return Finding(Severity.WARNING, text)
 
     def _max_clients(self, info: dict[str, Any]) -> Finding | None:
-        limit, wanted = info.get("maxclients"), connections_wanted(self._settings)
+        limit, wanted = info.get("maxclients"), connections_wanted(self._config)
         if limit is None or limit >= wanted:
             return None
         text = f"Redis accepts {limit} connections; one web server and one worker use up to {wanted}."
