@@ -151,9 +151,8 @@ class ApiKeys(Scripts):
         if seconds is not None:
             entry["expires"] = now + seconds * 1000
         with self.redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self.keys.api_keys, fingerprint(key), json.dumps(entry)).incr(
-                self.keys.api_keys_version
-            ).execute()
+            pipe.hset(self.keys.api_keys, fingerprint(key), json.dumps(entry))
+            pipe.incr(self.keys.api_keys_version).execute()
         if weight != 1:
             self._weigh(owner)
         return key

@@ -51,19 +51,16 @@ class ScheduleStore(Scripts):
     def get(self, name: str) -> StoredSchedule | None:
         """Return a schedule, or None."""
         with self.redis.pipeline(transaction=True) as pipe:
-            fields, runs = (
-                pipe.hgetall(self.keys.schedule(name)).lrange(self.keys.schedule_runs(name), 0, MAX_RUNS - 1).execute()
-            )
+            pipe.hgetall(self.keys.schedule(name)).lrange(self.keys.schedule_runs(name), 0, MAX_RUNS - 1)
+            fields, runs = pipe.execute()
         if b"definition" not in fields:
             return None
         error = json.loads(fields[b"error"]) if b"error" in fields else None
-        return StoredSchedule(
-            fields[b"definition"], int(fields.get(b"skipped", 0)), error, [_run(line) for line in runs]
-        )
+        skipped = int(fields.get(b"skipped", 0))
+        return StoredSchedule(fields[b"definition"], skipped, error, [_run(line) for line in runs])
 
     def put(self, name: str, definition: bytes, timing: str, next_ms: int, owner: str, limit: int) -> bool:
-        """Store a schedule and return whether it is new. With a limit, the owner has a maximum, and replaces only its
-        own.
+        """Store a schedule and return whether it is new. An owner with a limit replaces only its own.
 
         Raises:
             TooManySchedules, ScheduleNameTaken: the limit is reached, or the schedule is another owner's.
@@ -79,10 +76,9 @@ class ScheduleStore(Scripts):
         """Delete a schedule; its tasks are kept. Return False if it does not exist."""
         owner = (self.redis.hget(self.keys.schedule(name), "owner") or b"").decode()
         with self.redis.pipeline(transaction=True) as pipe:
-            pipe.srem(self.keys.schedules, name).zrem(self.keys.fire_times, name)
-            pipe.delete(self.keys.schedule(name), self.keys.schedule_runs(name)).srem(
-                self.keys.schedules_of(owner), name
-            )
+            pipe.srem(self.keys.schedules, name).srem(self.keys.schedules_of(owner), name)
+            pipe.zrem(self.keys.fire_times, name)
+            pipe.delete(self.keys.schedule(name), self.keys.schedule_runs(name))
             return bool(pipe.execute()[0])
 
     def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:

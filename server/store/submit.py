@@ -122,10 +122,8 @@ class Submits(Scripts):
             return SubmitResult([0] * len(tasks), unfinished, now, passed=True)
         if word != b"stored":
             first = word.decode()
-            own = first in (
-                request.batch,
-                tasks[0].id if tasks else "",
-            )  # the same call, repeated after its answer was lost
+            # The same call, repeated after its answer was lost?
+            own = first in (request.batch, tasks[0].id if tasks else "")
             return SubmitResult([0] * len(tasks), unfinished, now, None if own else first, found=bool(words))
         existing = {at: each.split()[1].decode() for at, each in enumerate(words) if each.startswith(_EXISTING)}
         outcomes = [0 if at in existing else self._outcome(each, unfinished) for at, each in enumerate(words)]
@@ -133,7 +131,7 @@ class Submits(Scripts):
 
     def _arguments(self, request: SubmitRequest) -> list[Any]:
         """Return the arguments of `submit_tasks.lua`."""
-        config, key, fire_time = self._config, request.key, request.fire_time
+        config, key, fires = self._config, request.key, request.fire_time
         longest = max((task.ttl or config.result_ttl_seconds for task in request.tasks), default=0)
         args: list[Any] = [
             self._deadline_ms(),
@@ -141,23 +139,18 @@ class Submits(Scripts):
             config.max_waiting_per_queue,
             config.max_bytes_per_owner,
             request.owner,
+            *(key.digest if key else "", request.fingerprint, KEY_LIFE),
+            *(request.batch, BATCH_LIFE + longest),
+            "" if request.places is None else ",".join(map(str, request.places)),
+            *((fires.schedule, fires.due_ms, fires.next_ms, fires.overlap) if fires else ("", 0, 0, "")),
+            "again" if request.again else "",
         ]
-        args += [key.digest if key else "", request.fingerprint, KEY_LIFE]
-        args += [request.batch, BATCH_LIFE + longest]
-        args += ["" if request.places is None else ",".join(map(str, request.places))]
-        args += (
-            [fire_time.schedule, fire_time.due_ms, fire_time.next_ms, fire_time.overlap]
-            if fire_time
-            else ["", 0, 0, ""]
-        )
-        args += ["again" if request.again else ""]
         for task in request.tasks:
             args += _task_arguments(task, request.batch)
         return args
 
     def _deadline_ms(self) -> int:
-        """Return the latest time, by Redis's clock, at which the client of a submit that begins now has not received a
-        503.
+        """Return the latest time, by Redis's clock, at which the client of a submit that begins now has no 503 yet.
 
         An open connection gives up after SOCKET_TIMEOUT; the answer needs some time to arrive.
         """
