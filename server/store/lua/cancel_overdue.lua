@@ -2,7 +2,7 @@
 -- Input: most. Output: the number of tasks read; below `most` means that none is left. Publishes each status.
 --- @include "allowed_when_full"
 --- @include "attempt"
---- @include "finish"
+--- @include "cancel"
 --- @include "record"
 local now = now_ms()
 local late = redis.call('ZRANGEBYSCORE', keys.start_deadlines, 0, now, 'LIMIT', 0, ARGV[1])
@@ -13,12 +13,7 @@ local ids = redis.call('ZRANGEBYSCORE', keys.deadlines, 0, now, 'LIMIT', 0, ARGV
 for _, id in ipairs(ids) do
   redis.call('ZREM', keys.deadlines, id)
   local record = load(id)
-  if is_waiting(record) then
-    record.expired = true
-    finish(id, record, 'canceled', now)
-  elseif record.s == 'running' then
-    redis.call('HSET', keys.task(id), 'cr', now)
-    set_status(id, record, 'canceling')
-  end
+  record.expired = true
+  cancel(id, record, now)
 end
 return math.max(#ids, #late)

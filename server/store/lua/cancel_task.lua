@@ -2,17 +2,9 @@
 -- Input: id, '1' if Celery's worker tells of the cancel itself.
 -- Output: the new status, or nil if this call has changed nothing. Publishes the status.
 --- @include "allowed_when_full"
---- @include "finish"
+--- @include "cancel"
+--- @include "clock"
 --- @include "record"
-local id = ARGV[1]
-local record = load(id)
-if is_waiting(record) then
-  record.told = ARGV[2] == '1'
-  finish(id, record, 'canceled', now_ms())
-  return 'canceled'
-end
-if record.s == 'running' then
-  redis.call('HSET', keys.task(id), 'cr', now_ms())
-  set_status(id, record, 'canceling')
-  return 'canceling'
-end
+local record = load(ARGV[1])
+record.told = ARGV[2] == '1'
+return cancel(ARGV[1], record, now_ms())
