@@ -28,7 +28,7 @@ def options(store: Store) -> dict[str, Any]:
         # -- the worker
         "worker_concurrency": settings.worker_concurrency,
         "worker_consumer": "server.celery_app.worker.consumer:Consumer",
-        "worker_max_memory_per_child": 1,  # see `server.celery_app.worker.child_memory`
+        "worker_max_memory_per_child": 1,  # see `server.celery_app.worker.child`
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": settings.broker_is_redis,  # a task waits in the queue, not behind another one
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # it would leave them REVOKED forever

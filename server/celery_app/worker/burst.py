@@ -19,7 +19,7 @@ from celery.worker import state
 
 from server.celery_app.message import WIRE_NAMES
 from server.celery_app.transport import lists_to_read
-from server.celery_app.worker import child_memory, child_slots
+from server.celery_app.worker import child, child_slots
 from server.celery_app.worker.execution import log_end, store_end
 from server.logs import end_task
 from server.sdk.registry import catalog
@@ -102,7 +102,7 @@ def _may_follow(request: Any) -> bool:
         and time.monotonic() - _Burst.began < LONGEST
         and f" {request.attempt.task_type} " in request.burst["types"]
         and child_slots.may_burst()
-        and not child_memory.has_grown()
+        and not child.has_grown()
     )
 
 

@@ -17,7 +17,7 @@ from celery.signals import task_revoked
 from pydantic_core import from_json
 
 from server.celery_app.exposed.tracer import Replaced
-from server.celery_app.worker import child_memory, child_slots
+from server.celery_app.worker import child, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
 from server.logs import begin_task, event, redact, spans
@@ -74,13 +74,13 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     hidden = definition.secrets
     begin_task(attempt.log_ids, hidden.values(from_json(attempt.input)) if hidden.possible else ())
     event(log, "task.started", **attempt.log_ids, task=definition.name, delivery=attempt.deliveries)
-    child_memory.renew_limit(store.settings.worker_memory_limit)
+    child.renew_limit(store.settings.worker_memory_limit)
     context = Context(store, attempt, Client(store).submit_of(attempt))
     try:
         with span.current(), child_slots.limited(attempt.id, definition.limits):
             return _call(definition, context, store, attempt)
     except Canceled as error:
-        child_memory.release(error)
+        child.release(error)
         if not store_end(store, attempt, Status.CANCELED):
             raise Ignore() from None
         task_revoked.send(sender=celery_task, request=request, terminated=False, signum=None, expired=False)
@@ -88,7 +88,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     except Exception as error:
         shown = (error.__cause__ or error) if isinstance(error, RetryLater) else error
         request.error, request.failure = describe(shown), report(shown, request.hostname)
-        child_memory.release(error)
+        child.release(error)
         retried = _retried(definition, store, request, error)
         if hidden.possible and _shows_secret(error):  # Celery logs it, and sends it in its events
             shown = _without_secrets(shown)

@@ -1,4 +1,4 @@
-"""The memory of a pool child: a limit for each task, and no child that keeps what its tasks have left behind.
+"""A pool child: a limit of memory for each task, no child that keeps what its tasks left behind, and how it ends.
 
 An exception keeps its traceback, which keeps the frames with all their variables, and that is a cycle which the
 collector hardly ever reaches in a child: two refused pictures took one from 132 to 515 MB. If the limit counted from
@@ -11,18 +11,26 @@ import gc
 import logging
 import os
 import resource
+import signal
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import billiard.pool
+from celery.signals import worker_process_init
 
 from server.celery_app.worker.endings import causes
 from server.logs import event
+from server.store import Store
+from server.store.connection import UNREACHABLE
 
 MAX_GROWTH = 1 / 3  # a child is replaced if its idle size has grown by this share of the limit
 _STATM = Path("/proc/self/statm")
 _PAGE = resource.getpagesize()
+_PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +42,45 @@ class _Child:
     limit = 0
 
 
-def set_up(limit: int) -> None:
+def install(store: Store) -> None:
+    """Set the limits of each child when it starts, and let it connect: waiting for Redis is not a task's time."""
+
+    def set_up(**_: Any) -> None:
+        # A PaaS sends SIGTERM to all processes at the same time. The main process ends children itself, by SIGKILL.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _die_with_parent()
+        _note_size(store.settings.worker_memory_limit)
+        with contextlib.suppress(*UNREACHABLE):
+            store.redis.ping()
+
+    worker_process_init.connect(set_up, weak=False)
+    _replace_children_that_have_grown()
+
+
+def _die_with_parent() -> None:
+    """End this child if its main process is killed: the lease expires, and the task runs elsewhere."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        return
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _note_size(limit: int) -> None:
     """Note the size of a child that starts, and exclude what it has inherited from collections.
 
     Nothing is collected before: that would write to every object, and so copy the pages that the child shares.
     """
     gc.freeze()
-    _Child.idle_bytes, _Child.limit = kept_bytes(), limit
+    _Child.idle_bytes, _Child.limit = _kept_bytes(), limit
     renew_limit(limit)
 
 
@@ -51,7 +91,7 @@ def renew_limit(extra: int) -> None:
     """
     if not _Child.limit:
         return  # a pool without processes, such as `--pool solo`
-    limit = data_bytes() + extra
+    limit = _data_bytes() + extra
     try:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     except (ValueError, OSError):
@@ -71,14 +111,14 @@ def has_grown() -> bool:
     if not _Child.limit:
         return False
     most = _Child.idle_bytes + int(_Child.limit * MAX_GROWTH)
-    if kept_bytes() <= most:
+    if _kept_bytes() <= most:
         return False
     gc.collect()
     _trim()
-    return kept_bytes() > most
+    return _kept_bytes() > most
 
 
-def kept_bytes() -> int:
+def _kept_bytes() -> int:
     """Return the private memory that this process has in use: free pages within the heap do not count, once trimmed."""
     try:
         resident, shared = _STATM.read_text().split()[1:3]
@@ -87,7 +127,7 @@ def kept_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def data_bytes() -> int:
+def _data_bytes() -> int:
     """Return the bytes of private writable memory that this process has reserved."""
     try:
         return int(_STATM.read_text().split()[5]) * _PAGE
@@ -101,7 +141,7 @@ def _trim() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def replace_children_that_have_grown() -> None:
+def _replace_children_that_have_grown() -> None:
     """Let billiard ask `has_grown` after each task.
 
     It asks for its own measure, the largest size that the process ever had, which a single large task exceeds for good.
@@ -112,7 +152,7 @@ def replace_children_that_have_grown() -> None:
     def measure() -> int:
         if os.getpid() == main or not has_grown():
             return 1
-        event(log, "worker.child_replaced", bytes=kept_bytes(), at_start=_Child.idle_bytes)
+        event(log, "worker.child_replaced", bytes=_kept_bytes(), at_start=_Child.idle_bytes)
         return 2
 
     billiard.pool.mem_rss = measure
