@@ -16,7 +16,7 @@ from celery import Celery
 from harness import ROOT
 from pydantic import BaseModel, Field, SecretStr
 
-from server.celery_app.tasks import register_tasks
+from server.celery_app.app import register_tasks
 from server.sdk import signature
 from server.sdk.context import Context, Upload
 from server.sdk.definition import Limits, Retries, TaskDefinition

@@ -17,7 +17,7 @@ def options(store: Store) -> dict[str, Any]:
         # -- messages: only JSON, and events where somebody asks for them
         "accept_content": ["json"],
         "task_default_queue": "default",
-        "task_routes": ("server.celery_app.tasks.route",),
+        "task_routes": ("server.celery_app.app.route",),
         "task_default_exchange": "",
         "worker_send_task_events": settings.celery_events,
         "task_send_sent_event": settings.celery_events,
