@@ -19,8 +19,7 @@ from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from server import tasks
 from server.sdk.registry import definition
-from server.services.publish import store_and_publish
-from server.services.submit import Submission
+from server.services.submit import Submission, store_and_publish
 from server.settings import Settings
 from server.store import Store, ids
 from server.store.api_keys import ApiKeys, Role, fingerprint

@@ -17,7 +17,7 @@ from unittest import mock
 
 import redis
 
-from server.services.publish import store_and_publish
+from server.services.submit import store_and_publish
 from server.store import Store, ids
 from server.store.record import NewTask, Status
 from server.store.submit import SubmitRequest

@@ -15,8 +15,7 @@ from server.sdk.registry import definition as find_definition
 from server.sdk.signature import TaskInput
 from server.services.errors import InputExpired, TaskNotDone
 from server.services.options import Options
-from server.services.publish import store_and_publish
-from server.services.submit import Accepted, Submission
+from server.services.submit import Accepted, Submission, store_and_publish
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError

@@ -20,8 +20,7 @@ from server.sdk.registry import definition, secrets_of
 from server.sdk.signature import TaskInput
 from server.services.cron import Timing
 from server.services.options import Options
-from server.services.publish import store_and_publish
-from server.services.submit import Accepted, Submission
+from server.services.submit import Accepted, Submission, store_and_publish
 from server.store import Store
 from server.store.connection import UNREACHABLE, store_error
 from server.store.errors import NO_ROOM, CoatcheckError

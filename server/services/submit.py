@@ -1,4 +1,4 @@
-"""Submit a task, from the first byte of its request to its record."""
+"""Submit a task, from the first byte of its request to its record; store any number of tasks in one step."""
 
 import hashlib
 import json
@@ -10,13 +10,12 @@ from server.sdk.definition import TaskDefinition
 from server.sdk.errors import InvalidInput
 from server.sdk.signature import TaskInput
 from server.services.options import Options
-from server.services.publish import first_record, store_and_publish
 from server.services.uploads import IncomingUploads
 from server.store import Store, ids
 from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError, DuplicateTask
 from server.store.record import NewTask, Record, Status
-from server.store.submit import IdempotencyKey, SubmitRequest
+from server.store.submit import IdempotencyKey, SubmitRequest, SubmitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +169,44 @@ class Submission:
         if task.retry_of:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
+
+
+def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
+    """Store records and messages by one script if the broker is this Redis, otherwise the records first.
+
+    Raises:
+        IdempotencyKeyReused, StoreUnavailable: nothing was stored.
+    """
+    store.before_publish(request.tasks)
+    result = store.submits.submit(request)
+    if result.replayed is None:
+        outcomes = list(zip(request.tasks, result.outcomes, strict=True))
+        store.publish_new([task for task, place in outcomes if isinstance(place, int) and place])
+        store.after_publish([task for task, place in outcomes if isinstance(place, int)])
+    return result
+
+
+def first_status(task: NewTask, due_ms: int) -> Status:
+    return Status.SCHEDULED if task.waits_for or due_ms else Status.QUEUED
+
+
+def first_record(store: Store, task: NewTask, now_ms: int) -> Record:
+    """The record of a task that was stored at this moment, without a read."""
+    due = task.due_ms(now_ms)
+    status = first_status(task, due)
+    return Record(
+        task.id,
+        task.owner,
+        task.task_type,
+        status,
+        queue=task.queue,
+        priority=task.priority,
+        request_id=task.request_id,
+        trace_parent=task.trace.parent,
+        trace_state=task.trace.state,
+        due_ms=due or None,
+        tags=task.tags,
+        retry_of=task.retry_of,
+        waits_for=task.waits_for,
+        paused=status is Status.QUEUED and store.pauses.cover(task.queue, task.task_type),
+    )

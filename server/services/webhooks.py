@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +17,11 @@ from server.logs.trace import NO_TRACE, Trace, log_ids
 from server.sdk.http import FetchError, Limits, check_url, request
 from server.services.status import batch_status, status_json, timestamp
 from server.store import Store
-from server.store.webhooks import LEASE, DeliveryAttempt, raw
+from server.store.webhooks import LEASE, DeliveryAttempt, PendingWebhook, raw
 
 #: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.
 LIMITS = Limits(seconds=LEASE - 10, redirects=0)
+MAX_LOOKED_AT = 500  # maximum number of undelivered webhooks to read
 
 log = logging.getLogger(__name__)
 
@@ -98,3 +99,28 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
     span.set({"http.response.status_code": status} if status else {})
     span.end(reason or ("" if status and status < 400 else f"The answer is {status}."))
     return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A host, its latest answer, the time of the next attempt, and the undelivered webhooks to it."""
+
+    host: str
+    last: DeliveryAttempt
+    next_ms: int
+    webhooks: list[PendingWebhook] = field(default_factory=list)
+
+
+def failing(store: Store) -> list[Receiver]:
+    """Return the failing receivers: hosts with undelivered webhooks that were tried, most webhooks first."""
+    found: dict[str, Receiver] = {}
+    for webhook in store.webhooks.pending(MAX_LOOKED_AT):
+        tried = webhook.attempts
+        if not tried or tried[-1].succeeded:
+            continue
+        host = urlsplit(webhook.url).netloc
+        receiver = found.setdefault(host, Receiver(host, tried[-1], webhook.next_ms))
+        receiver.last = max(receiver.last, tried[-1], key=lambda attempt: attempt.at)
+        receiver.next_ms = min(receiver.next_ms, webhook.next_ms)
+        receiver.webhooks.append(webhook)
+    return sorted(found.values(), key=lambda receiver: -len(receiver.webhooks))

@@ -4,8 +4,7 @@ from typing import Any
 
 from server.sdk.registry import definition
 from server.services.options import Options
-from server.services.publish import store_and_publish
-from server.services.submit import Submission
+from server.services.submit import Submission, store_and_publish
 from server.store import Store
 from server.store.record import NewTask
 from server.store.submit import SubmitRequest

@@ -8,9 +8,8 @@ import pytest
 from submitting import prepare
 
 from server.sdk.registry import definition
-from server.services.publish import store_and_publish
 from server.services.retry import retry
-from server.services.submit import Submission
+from server.services.submit import Submission, store_and_publish
 from server.store import Store
 from server.store.errors import BytesExceeded, StoreUnavailable
 from server.store.record import Record, Status

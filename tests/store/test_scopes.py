@@ -7,7 +7,7 @@ from submitting import prepare
 from test_bounded import commands
 from test_turns import fetch, fetch_all
 
-from server.services.publish import store_and_publish
+from server.services.submit import store_and_publish
 from server.services.throttling import release_due
 from server.store import Store
 from server.store.leases import Throttle

@@ -18,8 +18,7 @@ from server.logs.spans import Span
 from server.logs.trace import Trace, parse_trace
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import definition, is_registered
-from server.services.publish import first_record, store_and_publish
-from server.services.submit import Accepted, Submission
+from server.services.submit import Accepted, Submission, first_record, store_and_publish
 from server.store import Store
 from server.store.connection import store_error
 from server.store.errors import CoatcheckError, StoreUnavailable

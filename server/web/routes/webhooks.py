@@ -5,8 +5,8 @@ from typing import Literal
 from flask import Response
 from pydantic import Field
 
-from server.services.receivers import MAX_LOOKED_AT, Receiver, failing
 from server.services.status import timestamp
+from server.services.webhooks import MAX_LOOKED_AT, Receiver, failing
 from server.store.batches import Batch
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt

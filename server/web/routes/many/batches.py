@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from server.logs.trace import Trace
 from server.sdk.registry import definition
 from server.services.options import Options
-from server.services.publish import first_status, store_and_publish
 from server.services.status import BatchLinks, batch_links, links
-from server.services.submit import Submission
+from server.services.submit import Submission, first_status, store_and_publish
 from server.store import Store, ids
 from server.store.api_keys import Caller
 from server.store.errors import CoatcheckError

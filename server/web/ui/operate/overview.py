@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server import __version__
 from server.sdk.registry import catalog
-from server.services.receivers import MAX_LOOKED_AT, failing
+from server.services.webhooks import MAX_LOOKED_AT, failing
 from server.store.connection.checks import Severity
 from server.store.stats import Flow, Flows, Range
 from server.web.current import store
