@@ -5,16 +5,11 @@ record, so that neither exists without the other. `tests/test_message.py` compar
 by field.
 """
 
-import json
 from base64 import b64encode
-from functools import lru_cache
 from typing import Any
 
 #: `[args, kwargs, embed]` of a task without arguments.
 _BODY = b64encode(b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]').decode()
-
-#: Placeholders in the template. Names of task types and queues cannot contain these characters.
-_ID, _TAG = "<id>", "<tag>"
 
 #: Names of our Celery tasks that are not those of their task types, because a user's Celery task has that name.
 WIRE_NAMES: dict[str, str] = {}
@@ -29,22 +24,15 @@ def priority_of(number: int) -> str:
 
 
 def build(task_id: str, tag: str, task_type: str, queue: str, priority: str) -> dict[str, Any]:
-    template = _template(task_type, queue, WIRE_PRIORITY[priority])
-    message: dict[str, Any] = json.loads(template.replace(_ID, task_id).replace(_TAG, tag))
-    return message
-
-
-@lru_cache(maxsize=256)
-def _template(task_type: str, queue: str, priority: int) -> str:
-    """Everything except the id and the delivery tag, as text: each message is a copy that Celery may change."""
-    payload = {
+    """Return a message of its own for each call, since Celery may change it."""
+    return {
         "body": _BODY,
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
             "lang": "py",
             "task": WIRE_NAMES.get(task_type, task_type),
-            "id": _ID,
+            "id": task_id,
             "shadow": None,
             "eta": None,
             "expires": None,
@@ -52,7 +40,7 @@ def _template(task_type: str, queue: str, priority: int) -> str:
             "group_index": None,
             "retries": 0,
             "timelimit": [None, None],
-            "root_id": _ID,
+            "root_id": task_id,
             "parent_id": None,
             "argsrepr": "()",
             "kwargsrepr": "{}",
@@ -63,13 +51,12 @@ def _template(task_type: str, queue: str, priority: int) -> str:
             "stamps": {},
         },
         "properties": {
-            "correlation_id": _ID,
+            "correlation_id": task_id,
             "reply_to": "",
             "delivery_mode": 2,
             "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": priority,
+            "priority": WIRE_PRIORITY[priority],
             "body_encoding": "base64",
-            "delivery_tag": _TAG,
+            "delivery_tag": tag,
         },
     }
-    return json.dumps(payload, separators=(",", ":"))
