@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import pydantic_core
 
-from server.sdk.context import Context, Submit
+from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.errors import Canceled
 from server.sdk.file_names import media_type_of
@@ -105,7 +105,9 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         store = _Store(Path(folder), done, canceled, settings or {})
         attempt = Attempt(_TASK_ID, "test", definition.name, owner, b"", 1, retries, "")
-        context = _Context(cast(Store, store), attempt, done.submit)
+        context = Context(cast(Store, store), attempt, done.submit)
+        context.report_every = 0.0  # pass on every progress report
+        context.output = _Output(partial(store.tasks.append_output, attempt.id, attempt.lease_token), 0)
         if signature.context:
             arguments[signature.context] = context
         with context.output:
@@ -139,16 +141,6 @@ def _as_sent(value: Any, is_upload: bool) -> Any:
     if isinstance(value, list):
         return [_as_sent(each, True) for each in value]
     return upload(value) if isinstance(value, bytes | Path) else value
-
-
-class _Context(Context):
-    """A context that passes on every progress report."""
-
-    report_every = 0.0
-
-    def __init__(self, store: Store, attempt: Attempt, submit: Submit) -> None:
-        super().__init__(store, attempt, submit)
-        self.output = _Output(partial(store.tasks.append_output, attempt.id, attempt.lease_token), 0)
 
 
 class _Output(Output):
