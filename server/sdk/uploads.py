@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -49,28 +49,25 @@ def _decoded(text: object) -> bytes:
         raise PydanticCustomError("base64", "Input should be Base64 (RFC 4648), without line breaks") from None
 
 
-class _Inline(BaseModel):
+class _Inline(BaseModel, extra="forbid"):
     """An upload as Base64 in a JSON body."""
 
-    model_config = ConfigDict(extra="forbid")
     data: Annotated[bytes, BeforeValidator(_decoded)]
     filename: str = ""
     media_type: str = ""
 
 
-class _ByUrl(BaseModel):
+class _ByUrl(BaseModel, extra="forbid"):
     """An upload that the worker downloads."""
 
-    model_config = ConfigDict(extra="forbid")
     url: str
     filename: str = ""
     media_type: str = ""
 
 
-class _OfTask(BaseModel):
+class _OfTask(BaseModel, extra="forbid"):
     """An upload that is a file of another task of the same owner."""
 
-    model_config = ConfigDict(extra="forbid")
     task_id: str
     file: str
 

@@ -17,6 +17,7 @@ from server.logs import event
 from server.sdk import registry, signature
 from server.sdk.context import Context
 from server.sdk.definition import Retries, TaskDefinition
+from server.store.record import DEFAULT_QUEUE
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def expose(
             description=text,
             limits=options.limits_of(task),
             retries=Retries(),
-            queue=options.queue_of(task),
+            queue=str(getattr(task, "queue", None) or DEFAULT_QUEUE),
             priority=options.priority_name(task, task.priority),
             throttle=options.throttle_of(task),
         )

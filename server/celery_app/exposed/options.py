@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from celery import Task
 
 from server.celery_app.message import priority_of
 from server.sdk.definition import Limits
 from server.store.leases import Throttle
-from server.store.record import DEFAULT_QUEUE
 
 _SOFT, _HARD = 300.0, 330.0  # default time limits in seconds, as those of `@task`, for a Celery task without limits
 
@@ -42,10 +40,6 @@ def priority_name(task: Task, number: int | None) -> str:
     return priority_of(number if on_redis else 9 - number)
 
 
-def queue_of(task: Task) -> str:
-    return str(getattr(task, "queue", None) or DEFAULT_QUEUE)
-
-
 def not_kept(task: Task) -> Iterator[str]:
     """Yield a sentence for each option that has no equivalent."""
     rate = _rate(task)
@@ -55,6 +49,6 @@ def not_kept(task: Task) -> Iterator[str]:
         yield "expires is not kept: use the option start_within of a submit."
     if task.serializer not in (None, "json"):
         yield f"serializer {task.serializer} is not kept: arguments and results are JSON."
-    names: dict[str, Any] = {name: getattr(task, name, None) for name in ("exchange", "routing_key")}
-    for name in (name for name, value in names.items() if value):
-        yield f"{name} is not kept: name a queue."
+    for name in ("exchange", "routing_key"):
+        if getattr(task, name, None):
+            yield f"{name} is not kept: name a queue."

@@ -8,7 +8,6 @@ started would count as running, and wait for its lease when its worker dies.
 """
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, Task
@@ -85,8 +84,10 @@ def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
     if not _may_follow(request):
         store_end(store, attempt, Status.SUCCEEDED, **fields)
         return
-    lists = _lists(request.burst["queues"])
-    types = request.burst["types"]
+    queues, types = request.burst["queues"], request.burst["types"]
+    _Burst.fetches += 1
+    first = _Burst.fetches % len(queues)
+    lists = lists_to_read([*queues[first:], *queues[:first]], _Burst.fetches)
     stored, _Burst.following = patiently(
         lambda: store.tasks.finish_and_claim(attempt, Status.SUCCEEDED, types, lists, **fields)
     )
@@ -104,12 +105,6 @@ def _may_follow(request: Any) -> bool:
         and child_slots.may_burst()
         and not child.has_grown()
     )
-
-
-def _lists(queues: Sequence[str]) -> list[str]:
-    _Burst.fetches += 1
-    first = _Burst.fetches % len(queues)
-    return lists_to_read([*queues[first:], *queues[:first]], _Burst.fetches)
 
 
 class Loader(AppLoader):  # type: ignore[misc]
