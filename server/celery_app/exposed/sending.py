@@ -52,15 +52,15 @@ def install(app: Celery, store: Store) -> None:
     for other in {each.task.app for each in exposed_tasks.values()} - {app}:
         if not isinstance(other.__dict__.get("send_task"), partial):
             other.send_task = partial(send, app, store, other.send_task)
-            other._get_backend = partial(_both, app, other._get_backend)
+            other._get_backend = partial(_Both, app, other._get_backend)
 
 
 class _Both:
     """Two result backends as one: that of the records, and an application's own for all other results."""
 
-    def __init__(self, records: Any, stock: Any) -> None:
-        self._records = records
-        self._stock = stock
+    def __init__(self, app: Celery, stock: Callable[[], Any]) -> None:
+        self._records = app.backend
+        self._stock = stock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stock, name)
@@ -77,10 +77,6 @@ class _Both:
 
     def _of(self, task_id: str) -> Any:
         return self._records if self._records.has_record(task_id) else self._stock
-
-
-def _both(app: Celery, stock: Callable[[], Any]) -> _Both:
-    return _Both(app.backend, stock())
 
 
 def _shown(exposed: Exposed, args: Any, kwargs: Any) -> dict[str, str]:
