@@ -55,7 +55,7 @@ def watermark(
     key = (watermark, id(mark), text, id(font), size, color, angle, room, opacity)
     drawn, marked = frame.once(key, layer), frame.pixels().copy()
     for corner in _tiles(drawn.size, marked.size) if tile else [_corner(drawn.size, marked.size, gravity)]:
-        _put(drawn, marked, *corner)
+        _put(drawn, marked, corner)
     return frame.showing(marked)
 
 
@@ -92,11 +92,8 @@ def _corner(mark: Size, size: Size, gravity: Gravity) -> tuple[int, int]:
     return max(0, min(left, size[0] - mark[0])), max(0, min(top, size[1] - mark[1]))
 
 
-def _put(layer: Image.Image, image: Image.Image, left: int, top: int) -> None:
+def _put(layer: Image.Image, image: Image.Image, at: tuple[int, int]) -> None:
     """Paste the mark there; the part outside the image is cut off."""
-    at = max(0, left), max(0, top)
-    end = min(layer.width, image.width - left), min(layer.height, image.height - top)
-    layer = layer.crop((at[0] - left, at[1] - top, *end))
     if image.mode == "RGBA":
         image.alpha_composite(layer, at)
     else:
