@@ -12,7 +12,7 @@ from server.tasks.images.frame import Frame
 from server.tasks.images.limits import megapixels, too_large
 from server.tasks.images.operations.base import Step
 from server.tasks.images.reading.source import Input, Source
-from server.tasks.images.writing.codecs import Codec, Motion, codec_for
+from server.tasks.images.writing.codecs import Codec, codec_for
 from server.tasks.images.writing.output import Output
 
 _T = TypeVar("_T", Input, Output)
@@ -52,8 +52,8 @@ class Sheet:
         self.durations.append(round(frame.duration))
 
     def save(self, ctx: Context, stem: str, source: Source, output: Output) -> ImageFile:
-        motion, metadata = Motion(self.durations, source.loop()), source.metadata(output.keep_metadata)
-        data = self.codec.write(self.images, motion, output, metadata)
+        metadata = source.metadata(output.keep_metadata)
+        data = self.codec.write(self.images, self.durations, source.loop(), output, metadata)
         width, height = self.images[0].size
         about = {"width": width, "height": height, "frames": _frames_of(data) if len(self.images) > 1 else 1}
         saved = ctx.save(f"{stem}.{self.codec.suffix}", data, self.codec.media_type, **about)

@@ -17,14 +17,6 @@ from server.tasks.images.writing.output import Format, Output, check_lossless, t
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
-    """The timing of an animation: milliseconds for each frame, and the number of loops (0: forever, None: once)."""
-
-    durations: Sequence[int]
-    loop: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Codec:
     """An output format.
 
@@ -33,8 +25,6 @@ class Codec:
     """
 
     name: Format
-    suffix: str
-    media_type: str
     max_side: int
     cost: Callable[[bool, Output], float]
     animation_cost: tuple[float, float]
@@ -44,12 +34,28 @@ class Codec:
     transparent: bool = True
     animated: bool = True
     palettes: bool = False
-    #: Pillow's names for "once" and for metadata differ between formats.
-    loop: Callable[[int | None], dict[str, int]] = lambda loop: {"loop": 1 if loop is None else loop}
-    metadata: tuple[str, ...] = ("exif", "xmp")
+    once: int | None = 1  # Pillow's number of loops for an animation that is shown once
+    metadata: tuple[str, ...] = ("exif", "xmp")  # Pillow's names for what is kept
 
-    def write(self, images: Sequence[Image.Image], motion: Motion, output: Output, metadata: Metadata) -> bytes:
+    @property
+    def suffix(self) -> str:
+        return "jpg" if self.name == "jpeg" else self.name
+
+    @property
+    def media_type(self) -> str:
+        return f"image/{self.name}"
+
+    def write(
+        self,
+        images: Sequence[Image.Image],
+        durations: Sequence[int],
+        loop: int | None,
+        output: Output,
+        metadata: Metadata,
+    ) -> bytes:
         """Encode the file, with at most `max_bytes` bytes.
+
+        `durations` are milliseconds for each frame, `loop` is the number of loops (0: forever, None: once).
 
         Raises:
             TaskError: `image-too-large`, `image-too-many-bytes`, or `image-format-unsupported` for `lossless`.
@@ -65,8 +71,8 @@ class Codec:
         options = self.settings(images[0], output)
         options |= {key: value for key in self.metadata if (value := getattr(metadata, key))}
         if len(images) > 1:
-            options |= {"save_all": True, "append_images": images[1:], "duration": list(motion.durations)}
-            options |= self.loop(motion.loop)
+            options |= {"save_all": True, "append_images": images[1:], "duration": list(durations)}
+            options["loop"] = self.once if loop is None else loop
         return self._within(output, lambda quality: self._encoded(images, options, quality))
 
     def _within(self, output: Output, encode: Callable[[int | None], bytes]) -> bytes:
@@ -158,6 +164,10 @@ def _jpeg_cost(alpha: bool, output: Output) -> float:
     return 16 if alpha else 10 if several_passes else 8.4
 
 
+def _png_cost(alpha: bool, output: Output) -> float:
+    return 11 if alpha else 8.5
+
+
 def _webp_cost(alpha: bool, output: Output) -> float:
     return 38 if output.lossless else 29 if alpha else 12
 
@@ -167,35 +177,18 @@ def _avif_cost(alpha: bool, output: Output) -> float:
     return (55 if alpha else 52) if slow else (39 if alpha else 35)
 
 
+def _gif_cost(alpha: bool, output: Output) -> float:
+    return 17.5
+
+
 CODECS: Mapping[str, Codec] = {
     codec.name: codec
     for codec in (
-        Codec("jpeg", "jpg", "image/jpeg", 65_500, _jpeg_cost, (0, 0), _jpeg, 80, transparent=False, animated=False),
-        Codec(
-            "png",
-            "png",
-            "image/png",
-            2**31 - 1,
-            lambda alpha, output: 11 if alpha else 8.5,
-            (8.4, 60),
-            _png,
-            palettes=True,
-            metadata=("exif",),
-        ),
-        Codec("webp", "webp", "image/webp", 16_383, _webp_cost, (4, 60), _webp, 80),
-        Codec("avif", "avif", "image/avif", 65_536, _avif_cost, (4.2, 150), _avif, 65, loop=lambda loop: {}),
-        Codec(
-            "gif",
-            "gif",
-            "image/gif",
-            65_535,
-            lambda alpha, output: 17.5,
-            (5, 75),
-            _gif,
-            palettes=True,
-            loop=lambda loop: {} if loop is None else {"loop": loop},
-            metadata=(),
-        ),
+        Codec("jpeg", 65_500, _jpeg_cost, (0, 0), _jpeg, 80, transparent=False, animated=False),
+        Codec("png", 2**31 - 1, _png_cost, (8.4, 60), _png, palettes=True, metadata=("exif",)),
+        Codec("webp", 16_383, _webp_cost, (4, 60), _webp, 80),
+        Codec("avif", 65_536, _avif_cost, (4.2, 150), _avif, 65),
+        Codec("gif", 65_535, _gif_cost, (5, 75), _gif, palettes=True, once=None, metadata=()),
     )
 }
 
