@@ -49,7 +49,7 @@ class ImageInfo(BaseModel):
 
 def describe_image(source: Source) -> ImageInfo:
     """Compute all fields of `ImageInfo`, decoding no finer than the colors need."""
-    frames = source.count_frames()
+    frames = source.frame_count
     milliseconds = sum(frame.duration for frame in source.frames()) if frames > 1 else 0
     still = next(source.frames())
     small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))

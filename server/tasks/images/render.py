@@ -69,7 +69,7 @@ def _frames_of(data: bytes) -> int:
 def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], output: Output) -> ImageFile:
     """Apply the steps to every frame, and store the result as `stem` with the format's suffix."""
     codec = codec_for(output.format, source.kind.name)
-    total = source.count_frames() if codec.animated else 1
+    total = source.frame_count if codec.animated else 1
     sheet = Sheet(codec)
     for index, frame in enumerate(source.frames() if codec.animated else [source.still()]):
         for number, step in enumerate(steps):

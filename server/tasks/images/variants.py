@@ -72,7 +72,7 @@ def make_variants(
     sheets = {name: Sheet(codec_for(variant.format, source.kind.name)) for name, variant in variants.items()}
     sizes = {name: variant.size(source.size) for name, variant in variants.items()}
     moving = any(sheet.codec.animated for sheet in sheets.values())
-    total = (source.count_frames() if moving else 1) + len(variants)
+    total = (source.frame_count if moving else 1) + len(variants)
     for index, frame in enumerate(source.frames() if moving else [source.still()]):
         ctx.progress(index, total)
         # A still format only shows an animation's first frame.

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 from PIL import Image
@@ -74,7 +75,6 @@ class Source:
         self.size: Size = (height, width) if self.orientation >= 5 else (width, height)
         profile = self.info.get("icc_profile")
         self.profile: bytes | None = profile if isinstance(profile, bytes) and profile else None
-        self._count: int | None = None
 
     def still(self) -> Frame:
         """Return the picture, or an animation's first frame."""
@@ -92,7 +92,7 @@ class Source:
 
     def frames(self) -> Iterator[Frame]:
         """Yield all frames, each valid until the next one is requested."""
-        if self.count_frames() == 1:
+        if self.frame_count == 1:
             yield self.still()
             return
         decisions: dict[object, object] = {}
@@ -100,15 +100,33 @@ class Source:
         for image, milliseconds in frames:
             yield self._frame(image, milliseconds, decisions)
 
-    def count_frames(self) -> int:
+    @cached_property
+    def frame_count(self) -> int:
         """Count the frames; one for formats that contain pages instead of an animation.
 
         Raises:
             TaskError: `image-too-large` if there are more than the limit.
         """
-        if self._count is None:
-            self._count = self._counted()
-        return self._count
+        if self._gif is not None:
+            for frame in self._gif.frames:
+                self._check_canvas(frame.size)
+            count = max(1, len(self._gif.frames))
+            sizes = [self._gif.size, *(frame.size for frame in self._gif.frames)]
+            area = max(sizes, key=lambda size: size[0] * size[1])
+        else:
+            count, area = self._count_by_pillow(), self.size
+        pixels = count * area[0] * area[1] if count > 1 else 0
+        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS:
+            raise too_large(
+                f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
+                f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
+            )
+        if count > 1 and self.kind.name == "PNG":
+            try:
+                deque(self._animation_frames(), maxlen=0)
+            except TaskError:
+                return 1  # as in a browser: its still picture is used if a frame cannot be decoded
+        return count
 
     def count_pages(self) -> int:
         """Count the pages of a TIFF; one for every other format."""
@@ -199,28 +217,6 @@ class Source:
             read = gif.read(self._data)
         self._check_canvas(read.size)
         return read
-
-    def _counted(self) -> int:
-        if self._gif is not None:
-            for frame in self._gif.frames:
-                self._check_canvas(frame.size)
-            count = max(1, len(self._gif.frames))
-            sizes = [self._gif.size, *(frame.size for frame in self._gif.frames)]
-            area = max(sizes, key=lambda size: size[0] * size[1])
-        else:
-            count, area = self._count_by_pillow(), self.size
-        pixels = count * area[0] * area[1] if count > 1 else 0
-        if count > MAX_FRAMES or pixels > MAX_FRAME_PIXELS:
-            raise too_large(
-                f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
-                f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
-            )
-        if count > 1 and self.kind.name == "PNG":
-            try:
-                deque(self._animation_frames(), maxlen=0)
-            except TaskError:
-                return 1  # as in a browser: its still picture is used if a frame cannot be decoded
-        return count
 
     def _count_by_pillow(self) -> int:
         if self.kind.name not in ("PNG", "WebP", "AVIF"):
