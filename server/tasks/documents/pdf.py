@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from server.sdk.errors import TaskError
+from server.sdk.errors import ErrorType, TaskError, register_error_types
 
 if TYPE_CHECKING:
     from PIL import Image
     from pypdfium2 import PdfDocument
+
+register_error_types(
+    {
+        "pdf-unreadable": ErrorType("The PDF cannot be read", "Check that the file is complete; save it again."),
+        "pdf-encrypted": ErrorType("The PDF needs a password", "Send a copy without a password."),
+        "pdf-page-missing": ErrorType("The PDF has no such page", "Ask for a page that it has."),
+        "pdf-too-large": ErrorType("The picture of the page would be too large", "Ask for a smaller width."),
+    }
+)
 
 #: The signature, which readers accept in the first kilobyte: mail gateways prepend bytes.
 _HEAD = re.compile(rb"%PDF-(\d\.\d)")
@@ -20,8 +29,6 @@ _HEAD_WITHIN = 1024
 _BYTES_PER_PIXEL = 16
 _MEMORY = 400_000_000
 MAX_PIXELS = _MEMORY // _BYTES_PER_PIXEL
-
-_PASSWORD = "password"  # noqa: S105 - part of PDFium's message
 
 
 def is_pdf(data: bytes) -> bool:
@@ -55,7 +62,7 @@ def opened(data: bytes) -> Iterator["PdfDocument"]:
         document = PdfDocument(data)
         yield document
     except PdfiumError as error:
-        if _PASSWORD in str(error).lower():
+        if "password" in str(error).lower():
             raise TaskError("pdf-encrypted", "The PDF needs a password. Send a copy without one.") from error
         raise TaskError(
             "pdf-unreadable", "The PDF is damaged and cannot be read. Send another copy, or save it again."

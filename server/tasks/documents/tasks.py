@@ -16,8 +16,6 @@ _OPTIONS: dict[str, Any] = {
     "recognizes": is_pdf,
 }
 
-_SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
-
 
 class PdfPreview(OutputFile):
     """A picture of one page of a document with `pages` pages."""
@@ -59,7 +57,8 @@ def pdf_preview(
         ctx.progress(0, 2, f"drawing page {page}")
         image, pages = drawn(pdf, page, width), len(pdf)
     ctx.progress(1, 2, "saving")
-    data, name = written(image, format, quality), f"page-{page}.{_SUFFIXES[format]}"
+    name = f"page-{page}.{'jpg' if format == 'jpeg' else format}"
+    data = written(image, format, quality)
     saved = ctx.save(name, data, f"image/{format}", width=image.width, height=image.height, pages=pages)
     return PdfPreview.model_validate(saved.model_dump())
 

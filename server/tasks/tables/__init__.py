@@ -11,7 +11,6 @@ Files are untrusted: a column's name never becomes SQL or HTML, and DuckDB can r
 folder.
 """
 
-from server.tasks.tables import errors as errors
 from server.tasks.tables.tasks import csv_stats
 
 __all__ = ["csv_stats"]

@@ -9,13 +9,16 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from server.sdk.context import Context, OutputFile, Upload
 from server.sdk.csv import Dialect, Options, Text, clean, find_dialect
-from server.sdk.errors import TaskError
+from server.sdk.errors import ErrorType, TaskError, register_error_types
 from server.sdk.registry import task
 from server.tasks.tables.database import load, opened
 from server.tasks.tables.report import render
 from server.tasks.tables.rows import Account, Lines, LongRow, SkippedRows, rewrite
 from server.tasks.tables.statistics import Column, describe
 from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates, find_fit, given_fit
+
+#: `server.sdk.csv` defines the errors of reading a table.
+register_error_types({"csv-no-such-column": ErrorType("The file has no such column", "The detail lists the columns.")})
 
 _IN_ANSWER = 200  # columns in the answer; `statistics.json` has all of them, so that a poll stays small
 _AT_ONCE = 100  # columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded
