@@ -23,7 +23,7 @@ class Kind:
 
     name: str
     media_type: str
-    start: re.Pattern[bytes]
+    start: bytes  # a regular expression
     bytes_per_pixel: tuple[float, float, float]
     advice: str
     keeps_decoder: bool = False
@@ -54,23 +54,19 @@ def _coefficients(image: Image.Image) -> float:
     return 2 * sum(areas) / max(areas)
 
 
-def _start(pattern: bytes) -> re.Pattern[bytes]:
-    return re.compile(pattern, re.DOTALL)
-
-
 _PLAIN = "save it as 8-bit RGB or gray"
 
 KINDS = (
-    Kind("JPEG", "image/jpeg", _start(rb"\xff\xd8\xff"), (8.4, 8.4, 8.4), "save it as a baseline 8-bit JPEG"),
-    Kind("PNG", "image/png", _start(rb"\x89PNG\r\n\x1a\n"), (8.4, 20, 16), "save it as a standard PNG"),
-    Kind("GIF", "image/gif", _start(rb"GIF8[79]a"), (16, 16, 16), "save it as GIF89a"),
-    Kind("WebP", "image/webp", _start(rb"RIFF....WEBP"), (21, 21, 21), "save it again as WebP, or as PNG", True),
+    Kind("JPEG", "image/jpeg", rb"\xff\xd8\xff", (8.4, 8.4, 8.4), "save it as a baseline 8-bit JPEG"),
+    Kind("PNG", "image/png", rb"\x89PNG\r\n\x1a\n", (8.4, 20, 16), "save it as a standard PNG"),
+    Kind("GIF", "image/gif", rb"GIF8[79]a", (16, 16, 16), "save it as GIF89a"),
+    Kind("WebP", "image/webp", rb"RIFF....WEBP", (21, 21, 21), "save it again as WebP, or as PNG", True),
     # Some encoders put a brand shared with HEIC first, and AVIF's own brand among the compatible ones.
-    Kind("AVIF", "image/avif", _start(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])"), (16, 18, 18), _PLAIN, True),
-    Kind("HEIF", "image/heic", _start(rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)"), (16, 18, 18), "save it as JPEG", True),
+    Kind("AVIF", "image/avif", rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])", (16, 18, 18), _PLAIN, True),
+    Kind("HEIF", "image/heic", rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)", (16, 18, 18), "save it as JPEG", True),
     # For a single strip, which libtiff decodes as a whole.
-    Kind("TIFF", "image/tiff", _start(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), (12, 20, 18), _PLAIN),
-    Kind("BMP", "image/bmp", _start(rb"BM"), (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
+    Kind("TIFF", "image/tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", (12, 20, 18), _PLAIN),
+    Kind("BMP", "image/bmp", rb"BM", (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
 )
 
 #: For the catalog and for forms. A file of another declared type is accepted if its bytes are recognized.
@@ -97,4 +93,4 @@ def kind_of(data: bytes) -> Kind:
 
 def recognized(data: bytes) -> Kind | None:
     """Return the format that matches the file's first bytes."""
-    return next((kind for kind in KINDS if kind.start.match(data)), None)
+    return next((kind for kind in KINDS if re.match(kind.start, data, re.DOTALL)), None)
