@@ -33,23 +33,22 @@ class Sheet:
     codec: Codec
     images: list[Image.Image] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)
-    _pixels: int = 0
-    _area: int = 0
 
     def add(self, frame: Frame) -> None:
         """Add a frame; refuse an animation that exceeds the limit of its format."""
         palette = frame.palette() if self.codec.palettes else None
         image = frame.display() if palette is None else palette
-        self._pixels += image.width * image.height
-        self._area = max(self._area, image.width * image.height)
-        limit = self.codec.max_frame_pixels(self._area) if self.images else self._pixels
-        if self._pixels > limit:
+        self.images.append(image)
+        self.durations.append(round(frame.duration))
+        areas = [each.width * each.height for each in self.images]
+        if len(areas) == 1:
+            return  # the codec checks a still picture
+        limit = self.codec.max_frame_pixels(max(areas))
+        if sum(areas) > limit:
             raise too_large(
                 f"The animation would have more than {megapixels(limit)} over all its frames, the limit for"
                 f" {self.codec.name} of this size. Ask for a smaller one, or for jpeg, which shows its first frame."
             )
-        self.images.append(image)
-        self.durations.append(round(frame.duration))
 
     def save(self, ctx: Context, stem: str, source: Source, output: Output) -> ImageFile:
         metadata = source.metadata(output.keep_metadata)
