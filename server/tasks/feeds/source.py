@@ -98,10 +98,7 @@ class Source:
                 raise TaskError("feed-too-large", f"The feed has more than {MAX_PAGES} pages.")
             seen.add(url)
             self.ctx.progress(self.pages_read, self.pages_read + 1, f"fetching page {self.pages_read + 1}")
-            page = self._page(url)
-            if page is None:
-                break
-            found, url = page
+            found, url = self._page(url)
             yield found
         self._check_whole()
 
@@ -115,8 +112,8 @@ class Source:
             )
         self.partial = bool(reason)
 
-    def _page(self, url: str) -> _Page | None:
-        """Download a page, with retries; None if there is none, or if nothing has changed."""
+    def _page(self, url: str) -> _Page:
+        """Download a page, with retries; an empty one if there is none, or if nothing has changed."""
         tried = 0
         while True:
             try:
@@ -132,7 +129,7 @@ class Source:
             time.sleep(min(left, 0.5))
             self.ctx.progress(self.pages_read, self.pages_read + 1, "waiting to try again")
 
-    def _ask(self, url: str) -> _Page | None:
+    def _ask(self, url: str) -> _Page:
         condition = self.validators.headers() if self.pages_read == 0 else {}
         target, allow_private = url, self.ctx.settings.allow_private_addresses
         try:
@@ -161,14 +158,14 @@ class Source:
             raise TaskError("feed-too-large", f"The feed took more than {MAX_SECONDS:g} seconds.")
         return Limits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read, redirects=0)
 
-    def _read(self, answer: Answer, url: str) -> _Page | None:
+    def _read(self, answer: Answer, url: str) -> _Page:
         if answer.status == 304 and self.pages_read == 0 and self.validators.headers():
             self.not_modified = True
-            return None
+            return [], ""
         if trouble := refused_for_now(answer):
             raise trouble
         if answer.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
-            return None  # some servers return an error after the last page instead of an empty page
+            return [], ""  # some servers return an error after the last page instead of an empty page
         if answer.status != 200:
             raise TaskError("feed-unreachable", f"The server answered {answer.status}.")
         body = unpacked(answer.read(), MAX_BYTES - self.bytes_read)
