@@ -17,7 +17,7 @@ from server.sdk.errors import TaskError
 from server.tasks.images.frame import Frame, Size
 from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
 from server.tasks.images.reading import gif, jpeg, png, vips
-from server.tasks.images.reading.failures import reading
+from server.tasks.images.reading.failures import ignoring_bad_metadata, reading
 from server.tasks.images.reading.kinds import kind_of
 from server.tasks.images.reduction import averaged
 from server.tasks.images.writing.metadata import Metadata, kept
@@ -66,7 +66,7 @@ class Source:
             self.transparent = self._image.has_transparency_data
         # Kept, because a frame loses its own when it is shown.
         self.info = dict(self._image.info)
-        self.exif = self._read_exif(self._image)
+        self.exif = _read_exif(self._image)
         # Pillow rotates a TIFF upright while it decodes.
         orientation = 1 if self.kind.name == "TIFF" else self.exif.get(_ORIENTATION, 1)
         self.orientation: int = orientation if orientation in range(1, 9) else 1
@@ -200,18 +200,6 @@ class Source:
         with self._reading():
             image.seek(self._page - 1)
 
-    def _read_exif(self, image: Image.Image) -> Image.Exif:
-        """Read the EXIF data; empty if it is broken, which is not a reason to refuse the picture."""
-        try:
-            with self._reading():
-                # Not the PNG plugin's method: it decodes the picture, and an error in the pixels would be swallowed
-                # here.
-                exif = Image.Image.getexif(image)
-                exif.get(_ORIENTATION)
-                return exif
-        except TaskError:
-            return Image.Exif()
-
     def _read_gif(self) -> gif.Gif:
         with self._reading():
             read = gif.read(self._data)
@@ -254,6 +242,16 @@ class Source:
             with self._reading():
                 frame = image.copy()
             yield frame, float(frame.info.get("duration") or 0)
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    """Read the EXIF data; empty if it is broken, which is not a reason to refuse the picture."""
+    with ignoring_bad_metadata():
+        # Not the PNG plugin's method: it decodes the picture, and an error in the pixels would be swallowed here.
+        exif = Image.Image.getexif(image)
+        exif.get(_ORIENTATION)
+        return exif
+    return Image.Exif()
 
 
 def _scale_transparency(image: Image.Image, depth: int) -> None:
