@@ -20,7 +20,7 @@ from server.tasks.images.reading import gif, jpeg, png, vips
 from server.tasks.images.reading.failures import ignoring_bad_metadata, reading
 from server.tasks.images.reading.kinds import kind_of
 from server.tasks.images.reduction import averaged
-from server.tasks.images.writing.metadata import Metadata, kept
+from server.tasks.images.writing.metadata import kept
 
 if TYPE_CHECKING:
     from server.sdk.context import Upload
@@ -144,7 +144,7 @@ class Source:
         once = loop is None if self.kind.name == "GIF" else loop == 1
         return None if once else min(loop or 0, 65_535)
 
-    def metadata(self, keep: bool | str) -> Metadata:
+    def metadata(self, keep: bool | str) -> dict[str, bytes]:
         """Return the part of EXIF and XMP that `keep` selects."""
         xmp = self.info.get("xmp")
         return kept(keep, self.exif, xmp if isinstance(xmp, bytes) else b"")

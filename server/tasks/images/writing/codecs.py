@@ -12,7 +12,6 @@ from server.sdk.errors import TaskError
 from server.tasks.images.color import flattened
 from server.tasks.images.limits import MEMORY, megapixels, too_large
 from server.tasks.images.reading.failures import writing
-from server.tasks.images.writing.metadata import Metadata
 from server.tasks.images.writing.output import Format, Output, check_lossless, too_many_bytes
 
 
@@ -51,7 +50,7 @@ class Codec:
         durations: Sequence[int],
         loop: int | None,
         output: Output,
-        metadata: Metadata,
+        metadata: Mapping[str, bytes],
     ) -> bytes:
         """Encode the file, with at most `max_bytes` bytes.
 
@@ -69,7 +68,7 @@ class Codec:
         if not self.transparent:
             images = [flattened(image, output.background) for image in images]
         options = self.settings(images[0], output)
-        options |= {key: value for key in self.metadata if (value := getattr(metadata, key))}
+        options |= {name: part for name, part in metadata.items() if name in self.metadata}
         if len(images) > 1:
             options |= {"save_all": True, "append_images": images[1:], "duration": list(durations)}
             options["loop"] = self.once if loop is None else loop

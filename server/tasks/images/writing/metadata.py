@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from PIL import Image
@@ -31,26 +30,18 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9
 _XMP_PLACE = re.compile(rb"GPS|Location|City|Country|State|geo:|Sublocation", re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """The kept part of an input's metadata, in the form that encoders accept."""
-
-    exif: bytes = b""
-    xmp: bytes = b""
-
-
-def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> Metadata:
-    """Return EXIF without orientation and stale tags, and XMP, as `keep` selects; empty if they are unreadable."""
+def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> dict[str, bytes]:
+    """Return `exif` without orientation and stale tags, and `xmp`, as `keep` selects; without what is unreadable."""
     if not keep:
-        return Metadata()
+        return {}
     xmp = _XMP_ORIENTATION.sub(b"", xmp)
     # Not edited: a place can be written in many ways, and a packet without one needs no editing.
     if keep == "copyright" or (keep == "no-location" and _XMP_PLACE.search(xmp)):
         xmp = b""
     tags = (_ARTIST, _COPYRIGHT) if keep == "copyright" else _DESCRIPTIVE
     directories = {"copyright": (), "no-location": (_EXIF_DIRECTORY,)}.get(str(keep), (_EXIF_DIRECTORY, _GPS_DIRECTORY))
-    parts = (_selected(exif, tags, directories), xmp)
-    return Metadata(*(part if len(part) <= _MAX_BYTES else b"" for part in parts))
+    parts = {"exif": _selected(exif, tags, directories), "xmp": xmp}
+    return {name: part for name, part in parts.items() if 0 < len(part) <= _MAX_BYTES}
 
 
 def _selected(exif: Image.Exif, tags: Iterable[int], directories: Iterable[int]) -> bytes:
