@@ -16,12 +16,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from server import __version__
 from server.sdk.definition import TaskDefinition
-from server.sdk.uploads import Upload
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.route import Route
@@ -95,7 +94,6 @@ class _WithoutTitles(GenerateJsonSchema):
 
 def _place_models(components: Components, routes: Iterable[Route]) -> None:
     """Add the shared objects to the components, under their own names."""
-    components.place_upload(components.reserve("Upload"), TypeAdapter(Upload).json_schema())
     models: dict[type[BaseModel], None] = dict.fromkeys([ProblemObject, TaskStatus])
     models |= dict.fromkeys(model for route in routes for model in route.models())
     _, schema = models_json_schema([(model, "validation") for model in models], schema_generator=_WithoutTitles)

@@ -9,10 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from server.sdk.uploads import Upload
+
 Schema = dict[str, Any]
 
 _PLACE = "#/components/schemas/"
 _LOCAL = "#/$defs/"
+_UPLOAD = "Upload"  # the component of an upload, wherever it occurs
 _LOCAL_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
 
 #: Keywords whose values are data, where "$ref" has no special meaning.
@@ -35,9 +40,9 @@ def one_of(*values: str | int) -> Schema:
 
 
 def without_null(schema: Schema) -> Schema:
-    """Leave out null values, which a form and a query cannot express."""
+    """Copy a schema without null values, which a form and a query cannot express."""
     if "anyOf" not in schema:
-        return schema
+        return dict(schema)
     others = [each for each in schema["anyOf"] if each != {"type": "null"}]
     rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
     return rest | (others[0] if len(others) == 1 else {"anyOf": others})
@@ -47,10 +52,8 @@ class Components:
     """The namespace. First `reserve` the names that must be exact, then `place` their schemas."""
 
     def __init__(self) -> None:
-        self.schemas: dict[str, Schema] = {}
+        self.schemas: dict[str, Schema] = {_UPLOAD: TypeAdapter(Upload).json_schema()}
         self._placed: dict[str, str] = {}
-        self._renamed: dict[str, dict[str, str]] = {}
-        self._upload: Schema = {}
 
     def reserve(self, wanted: str) -> str:
         """Reserve a name; if it is in use, add a number. Returns the reserved name."""
@@ -62,67 +65,61 @@ class Components:
 
     def place(self, name: str, schema: Mapping[str, Any]) -> None:
         """Store a schema under a reserved name, and its `$defs` as components."""
-        definitions: dict[str, Schema] = schema.get("$defs", {})
+        renamed = self.place_all(schema.get("$defs", {}), name)
+        body = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "title")}
+        self.schemas[name] = self._rewritten(body, renamed)
+
+    def place_all(self, definitions: Mapping[str, Schema], prefix: str = "") -> dict[str, str]:
+        """Store definitions that refer to each other; a different one of the same name gets the prefix.
+
+        Returns the name of each definition's component.
+        """
         new: dict[str, Schema] = {}
         renamed: dict[str, str] = {}
-        self._renamed[name] = renamed
         for local, definition in definitions.items():
             mark = _fingerprint(local, definitions)
             if mark not in self._placed:
-                self._placed[mark] = self.reserve(local if local not in self.schemas else name + local)
+                self._placed[mark] = self.reserve(local if local not in self.schemas else prefix + local)
                 new[self._placed[mark]] = definition
             renamed[local] = self._placed[mark]
         for placed, definition in new.items():
-            self.schemas[placed] = self.rewritten(name, _untitled(definition))
-        body = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "title")}
-        self.schemas[name] = self.rewritten(name, body)
+            self.schemas[placed] = self._rewritten(_untitled(definition), renamed)
+        return renamed
 
-    def place_all(self, definitions: Mapping[str, Schema]) -> None:
-        """Put definitions that refer to each other under their own names."""
-        for local in definitions:
-            self._placed[_fingerprint(local, definitions)] = self.reserve(local)
-        renamed = {local: local for local in definitions}
-        for local, definition in definitions.items():
-            self._renamed[local] = renamed
-            self.schemas[local] = self.rewritten(local, _untitled(definition))
-
-    def place_upload(self, name: str, schema: Schema) -> None:
-        """Store the schema of an upload under a reserved name, and refer to it wherever it occurs."""
-        self.schemas[name] = schema
-        self._upload = {"name": name, **schema}
-
-    def rewritten(self, root: str, schema: Mapping[str, Any]) -> Schema:
-        """Copy a part of the schema `root`, with references to the components."""
-        if self._upload and schema.get("format") == "upload":
+    def _rewritten(self, schema: Mapping[str, Any], renamed: Mapping[str, str]) -> Schema:
+        """Copy a schema, with references to the components."""
+        if schema.get("format") == "upload":
+            upload = self.schemas[_UPLOAD]
             own = {key: schema[key] for key in _BESIDE_REFERENCE if key in schema}
-            return reference(self._upload["name"]) | {k: v for k, v in own.items() if v != self._upload.get(k)}
-        made = {key: self._rewritten_value(root, key, value) for key, value in schema.items()}
+            return reference(_UPLOAD) | {key: value for key, value in own.items() if value != upload.get(key)}
+        made = {key: self._rewritten_value(key, value, renamed) for key, value in schema.items()}
         if type(made.get("const")) in (str, int):
             made |= one_of(made.pop("const"))
         return made
 
-    def _rewritten_value(self, root: str, key: str, value: Any) -> Any:
+    def _rewritten_value(self, key: str, value: Any, renamed: Mapping[str, str]) -> Any:
         if key in _DATA:
             return value
         if key == "$ref":
-            return self._renamed_reference(root, value)
+            return _renamed_reference(value, renamed)
         if key == "discriminator":
             mapping = value.get("mapping", {}).items()
-            return value | {"mapping": {name: self._renamed_reference(root, ref) for name, ref in mapping}}
+            return value | {"mapping": {name: _renamed_reference(ref, renamed) for name, ref in mapping}}
         if key in _NAMED:
-            return {name: self._rewritten_any(root, each) for name, each in value.items()}
-        return self._rewritten_any(root, value)
+            return {name: self._rewritten_any(each, renamed) for name, each in value.items()}
+        return self._rewritten_any(value, renamed)
 
-    def _rewritten_any(self, root: str, value: Any) -> Any:
+    def _rewritten_any(self, value: Any, renamed: Mapping[str, str]) -> Any:
         if isinstance(value, Mapping):
-            return self.rewritten(root, value)
+            return self._rewritten(value, renamed)
         if isinstance(value, list):
-            return [self._rewritten_any(root, each) for each in value]
+            return [self._rewritten_any(each, renamed) for each in value]
         return value
 
-    def _renamed_reference(self, root: str, ref: str) -> str:
-        local = ref.removeprefix(_LOCAL)
-        return _PLACE + self._renamed[root][local] if ref.startswith(_LOCAL) else ref
+
+def _renamed_reference(ref: str, renamed: Mapping[str, str]) -> str:
+    local = ref.removeprefix(_LOCAL)
+    return _PLACE + renamed[local] if ref.startswith(_LOCAL) else ref
 
 
 def _untitled(schema: Schema) -> Schema:

@@ -1,7 +1,7 @@
 """The route of each task type: `POST /tasks/<name>`, with its bodies and answers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.sdk.definition import TaskDefinition
@@ -67,7 +67,8 @@ def _camel(name: str) -> str:
 
 
 def submit_route(definition: TaskDefinition, components: Components) -> Route:
-    """Describe the submit of one task type."""
+    """Describe the submit of one task type, whose parameters are among the components."""
+    placed = components.schemas[named(definition, "Input")].get("properties", {})
     result = named(definition, "Result")
     with_result = {"properties": {"result": {"anyOf": [reference(result), {"type": "null"}]}}}
     return Route(
@@ -96,8 +97,8 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         Access.SUBMIT,
         _description(definition),
         parameters=HOW_TO_RUN,
-        inline=tuple(_query_parameters(definition, components)),
-        body=_body(definition, components),
+        inline=tuple(_query_parameters(definition, placed)),
+        body=_body(definition, placed),
         problems=_PROBLEMS,
     )
 
@@ -111,11 +112,10 @@ def _description(definition: TaskDefinition) -> str:
     return text
 
 
-def _body(definition: TaskDefinition, components: Components) -> dict[str, Any]:
-    name = named(definition, "Input")
+def _body(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str, Any]:
     content: dict[str, Any] = {
-        "application/json": {"schema": reference(name), "example": _example(definition)},
-        "multipart/form-data": _form(definition, components),
+        "application/json": {"schema": reference(named(definition, "Input")), "example": _example(definition)},
+        "multipart/form-data": _form(definition, placed),
     }
     if not definition.uploads:
         content["application/x-www-form-urlencoded"] = {"schema": content["multipart/form-data"]["schema"]}
@@ -134,14 +134,14 @@ def _example(definition: TaskDefinition) -> Any:
     return made
 
 
-def _form(definition: TaskDefinition, components: Components) -> dict[str, Any]:
+def _form(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str, Any]:
     properties, encoding = {}, {}
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             properties[name] = _file_part(definition.uploads[name], schema)
             encoding[name] = {"contentType": ", ".join(definition.accepts) or _ANY_BYTES}
         else:
-            properties[name] = _as_text(definition, schema, components)
+            properties[name] = _as_text(without_null(placed[name]), is_plain(schema, definition.input_schema))
     form: dict[str, Any] = {"schema": {"type": "object", "properties": properties, "additionalProperties": False}}
     if required := definition.input_schema.get("required"):
         form["schema"]["required"] = required
@@ -157,22 +157,21 @@ def _file_part(arity: Arity, schema: Schema) -> Schema:
     return made | ({"description": described} if described else {})
 
 
-def _as_text(definition: TaskDefinition, schema: Schema, components: Components) -> Schema:
+def _as_text(schema: Schema, plain: bool) -> Schema:
     """A parameter as a form field: plain values unchanged, others as JSON text."""
-    moved = without_null(components.rewritten(named(definition, "Input"), schema))
-    if is_plain(schema, definition.input_schema):
-        return moved
-    outside: Schema = {key: moved.pop(key) for key in ("title", "description") if key in moved}
-    return {"type": "string", "contentMediaType": "application/json", "contentSchema": moved, **outside}
+    if plain:
+        return schema
+    outside: Schema = {key: schema.pop(key) for key in ("title", "description") if key in schema}
+    return {"type": "string", "contentMediaType": "application/json", "contentSchema": schema, **outside}
 
 
-def _query_parameters(definition: TaskDefinition, components: Components) -> Iterable[dict[str, Any]]:
+def _query_parameters(definition: TaskDefinition, placed: Mapping[str, Schema]) -> Iterable[dict[str, Any]]:
     if definition.uploads and not definition.single_upload:
         return
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             continue
-        moved = without_null(components.rewritten(named(definition, "Input"), schema))
+        moved = without_null(placed[name])
         moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):
