@@ -2,7 +2,7 @@
 
 Each route is described where it is written (`Api` in route.py); this package builds the document from that.
 
-    route.py       the description of a route; answers.py: answers that several routes share
+    route.py       the description of a route and its answers
     submits.py     the routes of each task type
     parts.py       headers, parameters, links and problem answers that routes refer to by name
     components.py  JSON Schemas moved into one namespace

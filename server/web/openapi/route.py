@@ -1,8 +1,8 @@
-"""The description of a route, and its OpenAPI operation."""
+"""The description of a route and its answers, and its OpenAPI operation."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from inspect import getdoc
@@ -16,6 +16,7 @@ from server.web.errors import registered
 from server.web.middleware import require_admin, require_figures, require_submit
 from server.web.openapi import parts
 from server.web.openapi.components import Schema, reference
+from server.web.schemas import TaskStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,37 +51,65 @@ _PATH_PARAMETER = re.compile(r"<(\w+)>")
 
 Media = Schema | type[BaseModel]  # the content of an answer: a model, or a JSON Schema
 
+CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
+TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
+
+#: Problems that several routes share.
+OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
+OF_BODY: tuple[str, ...] = ("malformed-body", "too-large", "unsupported-media-type", "invalid-input")
+OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
+OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
+
+#: What the description of a stream says.
+STREAM = "Server-sent events, with a comment as heartbeat after 15 seconds without an event."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer. `headers` and `links` are names in `parts`; `media` maps media types to schemas."""
+    """A successful answer. `headers` and `links` are names in `parts`; `content` is {} if the body is bytes."""
 
     status: int
     description: str
-    media: Mapping[str, Media] = field(default_factory=dict)
+    content: Media | None = None
     headers: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
-
-    @property
-    def is_stream(self) -> bool:
-        """Return whether the answer is a stream of events, which does not end."""
-        return "text/event-stream" in self.media
+    media_type: str = "application/json"
 
     def response(self) -> dict[str, Any]:
         made: dict[str, Any] = {
             "description": self.description,
             "headers": parts.referred("headers", "X-Request-ID", *self.headers),
         }
-        if self.media:
+        if self.content is not None:
             # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
-            content = self.media.items()
-            made["content"] = {name: {"schema": with_references(each)} if each else {} for name, each in content}
+            media = {"schema": with_references(self.content)} if self.content else {}
+            made["content"] = {self.media_type: media}
         if self.links:
             made["links"] = parts.referred("links", *self.links)
         return made
 
 
-CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
+def found(content: Media, description: str, *headers: str) -> Answer:
+    """Describe 200 with an object that a client may cache."""
+    return Answer(200, description, content, (*CACHED, *headers))
+
+
+def status_with(status: int, description: str, *headers: str, links: tuple[str, ...] = ()) -> Answer:
+    """Describe an answer with the status object."""
+    return Answer(status, description, TaskStatus, (*CACHED, *headers), links)
+
+
+def stream_of(model: type[BaseModel], description: str) -> tuple[Answer, Answer]:
+    """Describe a stream of events, and its end for a client that has received them all."""
+    events = Answer(200, description, model, ("Cache-Control",), media_type="text/event-stream")
+    return events, Answer(204, "The client has already received `done`.")
+
+
+def json_body(schema: Media, example: Any, *, required: bool = True) -> dict[str, Any]:
+    """Describe a request's body (a Request Body Object)."""
+    return {"required": required, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
 UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)
 
 
@@ -112,7 +141,7 @@ class Route:
 
     def models(self) -> Iterator[type[BaseModel]]:
         for answer in self.answers:
-            yield from models_in(list(answer.media.values()))
+            yield from models_in(answer.content)
         yield from models_in(self.body)
 
     def operation(self) -> dict[str, Any]:
@@ -178,8 +207,8 @@ class Api:
     no description.
     """
 
-    def __init__(self, name: str, import_name: str, tag: str = "") -> None:
-        self.blueprint = Blueprint(name, import_name)
+    def __init__(self, name: str, tag: str = "") -> None:
+        self.blueprint = Blueprint(name, __name__)
         self.routes: list[Route] = []
         self._tag = tag
 

@@ -7,10 +7,9 @@ from typing import Any
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.openapi import parts
-from server.web.openapi.answers import OF_BODY, OF_KEY, OF_STORING, TICKET_HEADERS
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.notation import is_plain, sample
-from server.web.openapi.route import CACHED, Access, Answer, Route
+from server.web.openapi.route import CACHED, OF_BODY, OF_KEY, OF_STORING, TICKET_HEADERS, Access, Answer, Route
 
 _ANY_BYTES = "application/octet-stream"
 
@@ -80,14 +79,14 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
                 200,
                 "With `wait`: the task has ended in time; its status with the result. With `unique`: the status of the "
                 "earlier task with this key.",
-                {"application/json": {"allOf": [reference(named(definition, "Status")), with_result]}},
+                {"allOf": [reference(named(definition, "Status")), with_result]},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed", "Task-Deduplicated"),
                 _LINKS,
             ),
             Answer(
                 202,
                 f"Stored and queued: the status object. Its result will be a `{result}`, inside a `TaskResult`.",
-                {"application/json": reference(named(definition, "Status"))},
+                reference(named(definition, "Status")),
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),

@@ -12,12 +12,11 @@ from server.sdk.signature import Arity
 from server.store.stats import Pause
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.openapi.answers import json_of
-from server.web.openapi.route import CACHED, Answer, Api
+from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.schemas import Number, WireObject
 
-route = Api("catalog", __name__, "catalogue")
+route = Api("catalog", "catalogue")
 
 
 class TaskTypeLimits(WireObject):
@@ -59,7 +58,7 @@ class Catalog(WireObject):
     tasks: list[CatalogEntry]
 
 
-@route.get("/catalog", Answer(200, "The task types, by name.", json_of(Catalog), CACHED))
+@route.get("/catalog", found(Catalog, "The task types, by name."))
 def list_task_types() -> Response:
     """All task types."""
     pauses = store().pauses.all()
@@ -68,7 +67,7 @@ def list_task_types() -> Response:
 
 @route.get(
     "/catalog/<name>",
-    Answer(200, "The task type, with its schemas and limits.", json_of(CatalogEntry), CACHED),
+    found(CatalogEntry, "The task type, with its schemas and limits."),
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )

@@ -31,14 +31,13 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_TASK, STREAM, stream_of
-from server.web.openapi.route import Api
+from server.web.openapi.route import OF_TASK, STREAM, Api, stream_of
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
 _ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")
 
-route = Api("events", __name__, "tickets")
+route = Api("events", "tickets")
 
 
 class TaskEvent(WireObject):

@@ -13,7 +13,7 @@ from server.web.errors import Problem
 from server.web.openapi.route import CACHED, Answer, Api, Route
 from server.web.routes.tasks import find
 
-route = Api("files", __name__, "tickets")
+route = Api("files", "tickets")
 
 #: Types that a browser may display. All others are downloaded, so that none runs as a page of this origin.
 _INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "text/plain"})
@@ -24,8 +24,8 @@ _FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Range
 
 @route.get(
     "/tasks/<task_id>/files/<name>",
-    Answer(200, "The file, with its media type.", {"*/*": {}}, _FILE_HEADERS),
-    Answer(206, "The bytes of the range.", {"*/*": {}}, (*_FILE_HEADERS, "Content-Range")),
+    Answer(200, "The file, with its media type.", {}, _FILE_HEADERS, media_type="*/*"),
+    Answer(206, "The bytes of the range.", {}, (*_FILE_HEADERS, "Content-Range"), media_type="*/*"),
     parameters=("file", "Range", "If-Range"),
     problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
 )

@@ -11,13 +11,12 @@ from server.sdk.registry import secrets_of
 from server.services.retry import stored_input
 from server.store.record import Record
 from server.web.current import store
-from server.web.openapi.answers import OF_TASK, found
-from server.web.openapi.route import Api
+from server.web.openapi.route import OF_TASK, Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
-route = Api("inputs", __name__, "tickets")
+route = Api("inputs", "tickets")
 
 
 class TaskGiven(WireObject):

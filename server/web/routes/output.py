@@ -13,13 +13,12 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import invalid
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
-from server.web.openapi.answers import OF_TASK, found
-from server.web.openapi.route import Api
+from server.web.openapi.route import OF_TASK, Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 from server.web.schemas import WireObject
 
-route = Api("output", __name__, "tickets")
+route = Api("output", "tickets")
 
 
 class OutputItem(WireObject):

@@ -20,18 +20,20 @@ from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem, invalid
 from server.web.middleware import caller
-from server.web.openapi.answers import (
+from server.web.openapi.parts import FLAG, in_query
+from server.web.openapi.route import (
+    CACHED,
     OF_BODY,
     OF_KEY,
     OF_STORING,
     TICKET_HEADERS,
+    Access,
+    Answer,
+    Api,
     found,
     json_body,
-    json_of,
     status_with,
 )
-from server.web.openapi.parts import FLAG, in_query
-from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import accepted, json_answer
 from server.web.routes.query import link_to, next_page, page_cursor, page_limit
 from server.web.routes.schedule_objects import (
@@ -46,7 +48,7 @@ from server.web.routes.schedule_objects import (
     stored,
 )
 
-route = Api("schedules", __name__, "schedules")
+route = Api("schedules", "schedules")
 FILTERS = ("task", "owner", "enabled")  # filters of the list
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -56,13 +58,12 @@ _FILTER_PARAMETERS = (
     in_query("owner", "Only schedules of this owner, for admins."),
     in_query("enabled", "Only schedules that run, or only paused ones.", FLAG),
 )
-_SHOWN = json_of(ScheduleObject)
 
 
 @route.put(
     "/schedules/<name>",
-    Answer(200, "Replaced.", _SHOWN, CACHED),
-    Answer(201, "Created.", _SHOWN, (*CACHED, "Location")),
+    found(ScheduleObject, "Replaced."),
+    Answer(201, "Created.", ScheduleObject, (*CACHED, "Location")),
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleRequest, _EXAMPLE),
@@ -85,7 +86,7 @@ def put_schedule(name: str) -> Response:
 
 @route.patch(
     "/schedules/<name>",
-    Answer(200, "Changed.", _SHOWN, CACHED),
+    found(ScheduleObject, "Changed."),
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleChanges, {"enabled": False}),

@@ -13,15 +13,14 @@ from server.sdk.pages import Listing, PagedRoute, PageRequest, View, paged_route
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.openapi.answers import found
-from server.web.openapi.route import Api
+from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import link_to, next_page, page_limit, wrong_cursor
 
 
 def api() -> Api:
     """The routes of all tasks that are loaded."""
-    made = Api("task_pages", __name__)
+    made = Api("task_pages")
     for each, read in paged_routes():
         serve = made.get(
             each.path.replace("{", "<").replace("}", ">"),

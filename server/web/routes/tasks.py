@@ -22,12 +22,22 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
-from server.web.openapi.answers import OF_KEY, OF_STORING, OF_TASK, TICKET_HEADERS, json_body, json_of, status_with
 from server.web.openapi.components import reference
-from server.web.openapi.route import CACHED, Access, Answer, Api
+from server.web.openapi.route import (
+    CACHED,
+    OF_KEY,
+    OF_STORING,
+    OF_TASK,
+    TICKET_HEADERS,
+    Access,
+    Answer,
+    Api,
+    json_body,
+    status_with,
+)
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
 
-route = Api("api", __name__, "tickets")
+route = Api("api", "tickets")
 
 
 class RetryRequest(BaseModel):
@@ -94,7 +104,7 @@ def get_status(task_id: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>/result",
-    Answer(200, "The result.", json_of(reference("TaskResult")), (*CACHED, "Preference-Applied"), ("file", "files")),
+    Answer(200, "The result.", reference("TaskResult"), (*CACHED, "Preference-Applied"), ("file", "files")),
     status_with(
         202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
     ),

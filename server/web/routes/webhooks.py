@@ -14,14 +14,13 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_TASK, found, json_of
-from server.web.openapi.route import CACHED, Access, Answer, Api
+from server.web.openapi.route import OF_TASK, Access, Answer, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("webhooks", __name__, "webhooks")
+route = Api("webhooks", "webhooks")
 
 
 DeliveryStatus = Literal["waiting", "pending", "delivered", "given-up"]
@@ -83,7 +82,7 @@ class WebhookSecret(WireObject):
     )
 
 
-_SECRET = Answer(200, "The secret.", json_of(WebhookSecret), CACHED)
+_SECRET = found(WebhookSecret, "The secret.")
 
 
 @route.get(
@@ -101,7 +100,7 @@ def get_webhook(task_id: str) -> Response:
 
 @route.post(
     "/tasks/<task_id>/webhook",
-    Answer(202, "It is due now, whatever came of it before.", json_of(WebhookDelivery)),
+    Answer(202, "It is due now, whatever came of it before.", WebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_TASK, "not-found", "task-not-done"),
 )
@@ -129,7 +128,7 @@ def get_batch_webhook(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/webhook",
-    Answer(202, "It is due now, whatever came of it before.", json_of(BatchWebhookDelivery)),
+    Answer(202, "It is due now, whatever came of it before.", BatchWebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_BATCH, "not-found", "task-not-done"),
 )

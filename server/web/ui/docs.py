@@ -18,17 +18,16 @@ from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types, registered
 from server.web.openapi import TAGS, build, serialized
-from server.web.openapi.answers import json_of
 from server.web.openapi.parts import PARAMETERS
-from server.web.openapi.route import CACHED, Access, Answer, Api, Route
+from server.web.openapi.route import Access, Answer, Api, Route, found
 from server.web.ui.assets import Packed, packed
 from server.web.ui.blueprint import guarded, page
 from server.web.ui.forms import form_of, key_header
 
-route = Api("pages", __name__, "documents")
+route = Api("pages", "documents")
 pages = route.blueprint
 
-_PAGE = Answer(200, "The page.", {"text/html": {"type": "string"}})
+_PAGE = Answer(200, "The page.", {"type": "string"}, media_type="text/html")
 
 _HOME = "A page to run tasks, and the way to the others"
 
@@ -50,7 +49,7 @@ def document() -> dict[str, Any]:
     return cached("coatcheck.document", lambda: build(catalog(), routes()))
 
 
-@route.get("/openapi.json", Answer(200, "OpenAPI 3.1.", json_of({"type": "object"}), CACHED), access=Access.ANYONE)
+@route.get("/openapi.json", found({"type": "object"}, "OpenAPI 3.1."), access=Access.ANYONE)
 def get_openapi() -> BaseResponse:
     """This document."""
     made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))

@@ -24,14 +24,13 @@ from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_STORING, STREAM, found, stream_of
-from server.web.openapi.route import Access, Answer, Api, Media
+from server.web.openapi.route import OF_STORING, STREAM, Access, Answer, Api, found, stream_of
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued
 from server.web.schemas import Failure, ProblemObject, WireObject
 
-route = Api("batch", __name__, "many")
+route = Api("batch", "many")
 
 #: The message of a batch's end. Each change of one of its tasks is the message `counts`.
 _ENDED = frozenset({"ended"})
@@ -80,9 +79,6 @@ class BatchRetried(WireObject):
     task_ids: list[str] = Field(description="The new tasks.")
     refused: list[BulkRefused]
     more: bool = Field(description="There was no room for all; repeat the call later.")
-
-
-_LINES: Mapping[str, Media] = {"application/jsonl": BatchResult}
 
 
 @route.get(
@@ -160,7 +156,13 @@ class CountsReader(Body):
 
 @route.get(
     "/batches/<batch_id>/results",
-    Answer(200, "A line of JSON (`BatchResult`) for each item, in order.", _LINES, ("Cache-Control",)),
+    Answer(
+        200,
+        "A line of JSON (`BatchResult`) for each item, in order.",
+        BatchResult,
+        ("Cache-Control",),
+        media_type="application/jsonl",
+    ),
     problems=OF_BATCH,
 )
 def get_batch_results(batch_id: str) -> Response:

@@ -26,13 +26,12 @@ from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_BODY, OF_KEY, json_of
-from server.web.openapi.route import CACHED, Access, Answer, Api
+from server.web.openapi.route import CACHED, OF_BODY, OF_KEY, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject, StatusLinks, WireObject
 
-route = Api("batches", __name__, "many")
+route = Api("batches", "many")
 
 
 MAX_ITEMS = 1_000
@@ -102,7 +101,7 @@ _BATCH: dict[str, Any] = {
     Answer(
         202,
         "A `task_id` or a problem for each item. An invalid item does not stop the others.",
-        json_of(BatchTicket),
+        BatchTicket,
         (*CACHED, "Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
         ("batch",),
     ),

@@ -17,14 +17,13 @@ from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.openapi import parts
-from server.web.openapi.answers import OF_STORING, found
-from server.web.openapi.route import Access, Api
+from server.web.openapi.route import OF_STORING, Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
 from server.web.routes.query import asked_words, next_page
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
-route = Api("bulk", __name__, "many")
+route = Api("bulk", "many")
 
 
 class BulkRefused(WireObject):

@@ -15,13 +15,12 @@ from server.web.current import store
 from server.web.errors import invalid
 from server.web.middleware import caller
 from server.web.openapi import parts
-from server.web.openapi.answers import found
-from server.web.openapi.route import Api
+from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
 from server.web.schemas import TaskStatus, WireObject
 
-route = Api("lists", __name__, "many")
+route = Api("lists", "many")
 
 _ID = re.compile("[0-9a-f-]{36}")
 

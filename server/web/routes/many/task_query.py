@@ -19,8 +19,7 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_BODY, found, json_body
-from server.web.openapi.route import Api
+from server.web.openapi.route import OF_BODY, Api, found, json_body
 from server.web.responses import (
     MAX_RETRY_AFTER,
     MIN_RETRY_AFTER,
@@ -32,7 +31,7 @@ from server.web.responses import (
 from server.web.routes.tasks import issued
 from server.web.schemas import ProblemObject, TaskStatus, WireObject
 
-route = Api("task_query", __name__, "many")
+route = Api("task_query", "many")
 
 MAX_TASKS = 500
 MAX_RESULT = 64 * 1024  # maximum bytes of a result in such an answer; a longer one is left to `links.result`

@@ -12,14 +12,13 @@ from server.services.status import timestamp
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import caller
-from server.web.openapi.answers import OF_TASK, found
-from server.web.openapi.route import Access, Api
+from server.web.openapi.route import OF_TASK, Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import moment_of
 from server.web.routes.tasks import find
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("failures", __name__, "tickets")
+route = Api("failures", "tickets")
 _LOG_LINES = 20  # log lines that an answer has
 
 

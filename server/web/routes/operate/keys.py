@@ -11,12 +11,11 @@ from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.answers import OF_BODY, found, json_body, json_of
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import OF_BODY, Access, Answer, Api, found, json_body
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, WireObject
 
-route = Api("keys", __name__, "server")
+route = Api("keys", "server")
 _MAX_LIFE = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
 
 
@@ -83,7 +82,7 @@ def list_keys() -> Response:
 
 @route.post(
     "/keys",
-    Answer(201, "The key. It is shown only here.", json_of(NewKey), ("Location",)),
+    Answer(201, "The key. It is shown only here.", NewKey, ("Location",)),
     access=Access.ADMIN,
     body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
     problems=OF_BODY,

@@ -17,12 +17,12 @@ from server.web.current import store
 from server.web.openapi.route import Access, Answer, Api
 from server.web.routes.operate.queues import FINDINGS
 
-route = Api("metrics", __name__, "server")
+route = Api("metrics", "server")
 
 
 @route.get(
     "/metrics",
-    Answer(200, "In Prometheus' text format 0.0.4.", {"text/plain": {"type": "string"}}),
+    Answer(200, "In Prometheus' text format 0.0.4.", {"type": "string"}, media_type="text/plain"),
     access=Access.FIGURES,
 )
 def get_metrics() -> Response:

@@ -13,12 +13,11 @@ from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, Pause, reads
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.answers import found, json_of
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import Access, Answer, Api, found
 from server.web.responses import json_answer
 from server.web.schemas import MOMENT, StatusLinks, WireObject
 
-route = Api("queues", __name__, "server")
+route = Api("queues", "server")
 
 
 class EndCounts(WireObject):
@@ -169,7 +168,7 @@ def list_workers() -> Response:
 
 @route.post(
     "/workers/<name>/stop",
-    Answer(202, "It stops at its next heartbeat.", json_of(Worker)),
+    Answer(202, "It stops at its next heartbeat.", Worker),
     access=Access.ADMIN,
     parameters=("worker",),
     problems=("not-found",),
