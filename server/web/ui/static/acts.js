@@ -3,7 +3,7 @@
 import { ask, say } from "./confirm.js";
 import { DONE, call, number, plural, post, reason, root } from "./wire.js";
 
-export const DONE_WORDS = { cancel: "canceled", retry: "retried", delete: "deleted" };
+const DONE_WORDS = { cancel: "canceled", retry: "retried", delete: "deleted" };
 const AT_ONCE = 6;
 
 // The tasks that an act changes, by status. One that has been retried already is retried from its own page only.
@@ -24,12 +24,32 @@ async function act(word, id, again = false) {
   return (await post(`${root}/tasks/${id}/${word}${again ? "?again=true" : ""}`)).json();
 }
 
+// The last step of an act; a retry of many may begin with one.
+const step = (word, label) => ({ label, value: true, danger: word !== "retry", primary: word === "retry" });
+function stepsOf(word, count) {
+  const all = step(word, `${QUESTIONS[word][0]} ${plural(count, "task")}`);
+  return word === "retry" && count > 1 ? [{ label: "Retry one first", value: "one" }, all] : [all];
+}
+
+// Pairs of an id and a text, as rows of the question.
+const sampleOf = (pairs, total) => ({
+  caption: `Sample: ${pairs.length} of ${number(total)}`,
+  rows: pairs.map(([id, text]) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, text]),
+});
+
+// Says how far an act has come, or its result: then without a total.
+function tell(word, done, refused, why, total = null) {
+  const text = `${number(done)} ${DONE_WORDS[word]}${refused ? `, ${number(refused)} not: ${why}` : ""}`;
+  if (total === null) say(text, refused ? "fail" : "ok");
+  else say(`${text} of ${number(total)}…`);
+}
+
 // `retried`: the task has been retried already, so that another retry is asked for by name.
 export const actOnOne = (word, id, title, retried = false) => once(async () => {
   const [verb, text] = QUESTIONS[word];
   const again = word === "retry" && retried;
   const one = { cancel: text, retry: `${again ? "It was retried already. Another" : "A"} new task with the same input is made.`, delete: "Its record and files are gone immediately and cannot be brought back." }[word];
-  if (!await ask({ title: `${verb} this ${title}${again ? " again" : ""}?`, text: one, choices: [{ label: `${verb} it${again ? " again" : ""}`, value: true, danger: word !== "retry", primary: word === "retry" }] })) return;
+  if (!await ask({ title: `${verb} this ${title}${again ? " again" : ""}?`, text: one, choices: [step(word, `${verb} it${again ? " again" : ""}`)] })) return;
   const answer = await act(word, id, again).catch(newTask);
   if (word === "retry") location.assign(`${root}/ui/tasks/${answer.task_id}`);
   else if (word === "delete") location.assign(backTo());
@@ -41,7 +61,7 @@ export const actOnBatch = (button, id) => once(async () => {
   const { on: word, count } = button.dataset;
   const [verb, text] = QUESTIONS[word];
   const label = `${verb} ${plural(Number(count), "task")}`;
-  if (!await ask({ title: `${label} of this batch?`, text, choices: [{ label, value: true, danger: word === "cancel", primary: word === "retry" }] })) return;
+  if (!await ask({ title: `${label} of this batch?`, text, choices: [step(word, label)] })) return;
   const { retried, refused = [], more } = await (await post(`${root}/batches/${id}/${word}`)).json();
   button.remove();
   if (word === "cancel") return say(`${plural(Number(count), "task")} asked to stop.`, "ok");
@@ -65,15 +85,12 @@ export const actOnMany = (word, tasks, done, place) => once(async () => {
   const some = tasks.filter(fits[word]);
   const [verb, text] = QUESTIONS[word];
   const skipped = tasks.length - some.length;
-  const rows = some.slice(0, 3).map(({ id, kind, what }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${kind} · ${what}`]);
-  const choices = [{ label: `${verb} ${plural(some.length, "task")}`, value: "all", danger: word !== "retry", primary: word === "retry" }];
-  if (word === "retry" && some.length > 1) choices.unshift({ label: "Retry one first", value: "one" });
+  const sample = sampleOf(some.slice(0, 3).map(({ id, kind, what }) => [id, `${kind} · ${what}`]), some.length);
   const title = `${verb} ${plural(some.length, "task")}?`;
-  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample: { caption: `Sample: ${rows.length} of ${number(some.length)}`, rows }, choices }, place);
+  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample, choices: stepsOf(word, some.length) }, place);
   if (!answer) return;
   const wanted = answer === "one" ? some.slice(0, 1) : some;
   let [good, bad, why] = [0, 0, ""];
-  const tell = (end = false) => say(`${number(good)} ${DONE_WORDS[word]}${bad ? `, ${number(bad)} not: ${why}` : ""}${end ? "" : ` of ${number(wanted.length)}…`}`, end ? (bad ? "fail" : "ok") : "");
   const waiting = [...wanted];
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (let task; (task = waiting.shift());) {
@@ -85,15 +102,10 @@ export const actOnMany = (word, tasks, done, place) => once(async () => {
         bad += 1;
         why = reason(error);
       }
-      tell();
+      tell(word, good, bad, why, wanted.length);
     }
   }));
-  tell(true);
-});
-
-const sampleOf = (tasks, total) => ({
-  caption: `Sample: ${tasks.length} of ${number(total)}`,
-  rows: tasks.map(({ task_id: id, task, status, error }) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, `${task} · ${error?.detail ?? status}`]),
+  tell(word, good, bad, why);
 });
 
 // Of acts on many there is one at a time, so that none can be started twice.
@@ -122,25 +134,24 @@ export const actOnAll = (word, query, words, place, typed = "") => once(async ()
   const { matching: total, already_retried: before = 0, sample } = await (await post(`${address}&dry_run=true`)).json();
   const [was, is] = before === 1 ? ["was", "is"] : ["were", "are"];
   if (!total) return say(before ? `There is no task to retry: ${number(before)} ${was} retried already.` : `There is no task to ${word}.`);
-  const choices = [{ label: `${verb} ${plural(total, "task")}`, value: true, danger: word !== "retry", primary: word === "retry" }];
+  const rows = sampleOf(sample.map(({ task_id: id, task, status, error }) => [id, `${task} · ${error?.detail ?? status}`]), total);
   const skipped = `${number(before)} of the ${number(total + before)} ${was} retried already and ${is} skipped. The rest become new tasks with the same input.`;
-  if (word === "retry" && total > 1) choices.unshift({ label: "Retry one first", value: "one" });
-  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: before ? skipped : text, sample: sampleOf(sample, total), choices, typed }, place);
+  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: before ? skipped : text, sample: rows, choices: stepsOf(word, total), typed }, place);
   if (!answer) return;
   if (answer === "one") {
     await act(word, sample[0].task_id);
     return say("1 retried", "ok");
   }
   let [done, refused, next] = [0, [], address];
-  const tell = (end) => say(`${number(done)} ${DONE_WORDS[word]}${refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : ""}${end ? "" : ` of ${number(total)}…`}`, end ? (refused.length ? "fail" : "ok") : "");
-  tell(false);
+  const report = () => tell(word, done, refused.length, refused.length && reason(refused[0]), next && total);
+  report();
   try {
     while (next) {
       const answer = await (await post(next)).json();
       done += answer[DONE_WORDS[word]];
       refused = refused.concat(answer.refused);
       next = answer.next;
-      tell(!next);
+      report();
     }
   } catch (error) {
     say(`${number(done)} ${DONE_WORDS[word]}. Then: ${reason(error)} Start again for the rest: no task is ${DONE_WORDS[word]} twice.`, "fail");

@@ -1,14 +1,14 @@
 // The confirmation of an action that is final or changes many tasks: it shows their number and a sample.
 
-import { button, element, icon, notice } from "./wire.js";
+import { button, element, icon } from "./wire.js";
 
 const sampleTable = ({ caption, rows }) => element("table", { className: "cards" },
   element("caption", { className: "small muted" }, caption),
-  element("tbody", {}, ...rows.map(([id, href, text, time]) => element("tr", {},
-    element("th", { scope: "row" }, element("a", { className: "row mono", href }, id)), element("td", { className: "full" }, text), element("td", { className: "num" }, time ?? "")))));
+  element("tbody", {}, ...rows.map(([id, href, text]) => element("tr", {},
+    element("th", { scope: "row" }, element("a", { className: "row mono", href }, id)), element("td", { className: "full" }, text)))));
 
 // Resolves with the value of the pressed button, or null if the dialog is closed.
-export function ask({ title, text = "", warning = null, sample = null, choices, typed = "" }, place = document.getElementById("confirm")) {
+export function ask({ title, text = "", sample = null, choices, typed = "" }, place = document.getElementById("confirm")) {
   const before = document.activeElement;
   return new Promise((resolve) => {
     const field = typed ? element("input", { className: "in", id: "type-it", autocomplete: "off" }) : null;
@@ -36,7 +36,6 @@ export function ask({ title, text = "", warning = null, sample = null, choices, 
     const heading = element("h2", { tabIndex: -1 }, title);
     place.replaceChildren(element("div", { className: "confirm", role: "group", ariaLabel: title }, heading,
       text && element("p", {}, text),
-      warning && notice("warn", [warning]),
       sample && sample.rows.length ? sampleTable(sample) : null,
       field && element("div", { className: "field typed" }, element("label", { htmlFor: "type-it" }, "Type ", element("span", { className: "mono" }, typed), " to confirm"), field),
       element("div", { className: "acts" }, ...buttons, keep)));

@@ -7,7 +7,7 @@ import { Refused, element } from "./wire.js";
 export function filled(form) {
   const pairs = [];
   for (const field of form.elements) {
-    if (!field.name || field.closest("[data-samples]")) continue;
+    if (!field.name) continue;
     if (field.type === "file") for (const file of field.files) pairs.push([field.name, file]);
     else if (field.type === "checkbox") {
       if (field.checked) pairs.push([field.name, field.value]);
@@ -21,6 +21,14 @@ function initial(field) {
   return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0]).value;
 }
 
+// Puts files into a field, as if the reader had chosen them; only the first if it is for one.
+export function choose(field, files) {
+  const given = new DataTransfer();
+  [...files].slice(0, field.multiple ? undefined : 1).forEach((file) => given.items.add(file));
+  field.files = given.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
 // The address of a submit, with the options in its query.
 export function target(form) {
   const url = new URL(form.dataset.submit ?? form.action, location.href);
@@ -32,7 +40,7 @@ export function target(form) {
 }
 
 // The fields of a sample: a single file if each file becomes a task, and a placeholder if none is chosen.
-export function samplePairs(form) {
+function samplePairs(form) {
   const each = form.querySelector("input[type=file][data-each]");
   let seen = false;
   const pairs = filled(form).filter(([name, value]) => typeof value === "string" || name !== each?.name || (!seen && (seen = true)));
@@ -80,13 +88,16 @@ export function free(form) {
   for (const option of form.querySelectorAll("option[value='']")) option.disabled = false;
 }
 
+function read(field) {
+  if ("json" in field.dataset) return JSON.parse(field.value);
+  if (field.dataset.file) return { [field.dataset.file]: field.value };
+  return field.type === "number" ? Number(field.value) : field.value;
+}
+
+const inputs = (form) => [...form.elements].filter((field) => field.name && field.type !== "file");
+
 // The values of a JSON body.
 export function values(form) {
-  const read = (field) => {
-    if ("json" in field.dataset) return JSON.parse(field.value);
-    if (field.dataset.file) return { [field.dataset.file]: field.value };
-    return field.type === "number" ? Number(field.value) : field.value;
-  };
   const named = filled(form).map(([name]) => form.elements.namedItem(name));
   return Object.fromEntries(named.filter((field) => field.type !== "file").map((field) => [field.name, read(field)]));
 }
@@ -94,20 +105,17 @@ export function values(form) {
 // The changes against an earlier input: a value that is empty now is null.
 export function changes(form, before) {
   const given = values(form);
-  for (const field of form.elements) {
-    if (!field.name || field.type === "file" || field.type === "radio" || field.closest("[data-samples]") || field.name in given) continue;
-    if (!(field.name in before)) continue;
+  for (const field of inputs(form)) {
+    if (field.name in given || !(field.name in before)) continue;
     if (field.type === "checkbox") given[field.name] = field.checked;
-    else if (field.value === "") given[field.name] = null;
-    else given[field.name] = "json" in field.dataset ? JSON.parse(field.value) : field.type === "number" ? Number(field.value) : field.value;
+    else given[field.name] = field.value === "" ? null : read(field);
   }
   return given;
 }
 
 // Fills the fields from an input; fields that it does not name get their defaults.
 export function fill(form, input) {
-  for (const field of form.elements) {
-    if (!field.name || field.type === "file" || field.type === "radio" || field.closest("[data-samples]")) continue;
+  for (const field of inputs(form)) {
     const value = input[field.name];
     if (field.type === "checkbox") field.checked = value ?? field.defaultChecked;
     else if (value === undefined || value === null) field.value = initial(field);

@@ -1,6 +1,6 @@
 // The start page: dropped, pasted or chosen files go to a preset or a task type. A task type's page: its form runs.
 
-import { fill } from "./forms.js";
+import { choose, fill } from "./forms.js";
 import { uncover } from "./page.js";
 import { follow } from "./parts.js";
 import { wire } from "./run.js";
@@ -49,11 +49,7 @@ async function open({ task, upload, values }, files, start) {
   made.querySelector(".crumbs").remove();
   work.replaceChildren(made);
   await enhance(work, (form) => {
-    const field = form.querySelector(`input[type=file][name="${upload}"]`);
-    const given = new DataTransfer();
-    (field.multiple ? files : files.slice(0, 1)).forEach((file) => given.items.add(file));
-    field.files = given.files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
+    choose(form.querySelector(`input[type=file][name="${upload}"]`), files);
   });
   const form = work.querySelector("form[data-kind]");
   if (values) fill(form, JSON.parse(values));
@@ -130,16 +126,6 @@ function receive(place, take) {
   });
 }
 
-// On a task's own page they go into its field.
-function receiveInto(field) {
-  receive(field, (files) => {
-    const given = new DataTransfer();
-    (field.multiple ? [...files] : [files[0]]).forEach((file) => given.items.add(file));
-    field.files = given.files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-  });
-}
-
 const stored = () => JSON.parse(localStorage.getItem("favorites") ?? "[]");
 
 function favorites(within) {
@@ -172,4 +158,4 @@ const only = document.querySelector("form[data-kind] input[type=file]");
 const find = document.getElementById("q");
 if (find) search(find, () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
 if (drop) listen();
-else if (only) receiveInto(only);
+else if (only) receive(only, (files) => choose(only, files)); // on a task's own page they go into its field

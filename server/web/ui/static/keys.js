@@ -4,7 +4,7 @@ import { ask, say } from "./confirm.js";
 import { mark } from "./forms.js";
 import { morph } from "./live.js";
 import { localize, uncover as uncoverCopies } from "./page.js";
-import { Refused, call, element, icon, parse, reason, root } from "./wire.js";
+import { Refused, call, element, icon, parse, post, reason, root } from "./wire.js";
 
 const form = document.getElementById("new");
 
@@ -35,8 +35,7 @@ function show({ key, note, begins, owner, role }) {
 async function make() {
   const { expires_in, rate_limit, ...rest } = Object.fromEntries(new FormData(form));
   const numbers = Object.entries({ expires_in, rate_limit }).filter(([, text]) => text).map(([name, text]) => [name, Number(text)]);
-  const body = JSON.stringify({ ...rest, ...Object.fromEntries(numbers) });
-  const made = await (await call(`${root}/keys`, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+  const made = await (await post(`${root}/keys`, { ...rest, ...Object.fromEntries(numbers) })).json();
   say("");
   form.reset();
   show(made);

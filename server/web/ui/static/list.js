@@ -36,7 +36,7 @@ function show() {
   bar.hidden = !selected.size;
   if (bulk) bulk.hidden = selected.size > 0;
   const tasks = [...selected.values()];
-  const by = Map.groupBy ? Map.groupBy(tasks, ({ status }) => status) : new Map();
+  const by = Map.groupBy(tasks, ({ status }) => status);
   bar.querySelector("strong").textContent = `${number(tasks.length)} selected`;
   bar.querySelector(".muted").textContent = [...by].map(([status, some]) => `${number(some.length)} ${status}`).join(", ");
   for (const act of bar.querySelectorAll("[data-act]")) {

@@ -5,7 +5,7 @@ import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn
 let trouble = null;
 
 // Shows one notice at the top of the page, and removes it.
-export function complain(problem) {
+function complain(problem) {
   const text = problem ? `${problem.title} ${problem.detail ?? ""}` : "";
   if (text === (trouble?.dataset.text ?? "")) return;
   trouble?.remove();

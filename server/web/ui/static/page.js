@@ -31,6 +31,7 @@ function write(time) {
   if (time.textContent !== text) time.textContent = text;
 }
 
+// Writes every time in the reader's zone, and every age anew.
 export function localize(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) write(time);
   for (const mark of within.querySelectorAll("[data-moment]")) {
@@ -41,11 +42,6 @@ export function localize(within = document) {
     const text = span(Math.max(0, Date.now() - cell.dataset.since) / 1000);
     if (cell.textContent !== text) cell.textContent = text;
   }
-}
-
-export function tick() {
-  for (const time of document.querySelectorAll("time[data-form=ago], time[data-form=in]")) write(time);
-  for (const cell of document.querySelectorAll("[data-since]")) cell.textContent = span(Math.max(0, Date.now() - cell.dataset.since) / 1000);
 }
 
 function remember() {
@@ -118,8 +114,8 @@ function recover(box) {
 remember();
 localize();
 uncover();
-setInterval(() => { if (!document.hidden) tick(); }, 1000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+setInterval(() => { if (!document.hidden) localize(); }, 1000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) localize(); });
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-copy]");
   if (button) copy(button);

@@ -5,7 +5,7 @@ import { button, call, drawn, element, icon, notice, number, sized, spoken, word
 const SHOWN = /^image\/(jpeg|png|gif|webp|avif)$/;
 const MAX_ROWS = 200;
 
-export function folded(title, value, open = false) {
+function folded(title, value, open = false) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   const copy = button("Copy", { className: "btn quiet small copy", data: { copy: "previous" }, hidden: !navigator.clipboard }, "copy");
   return element("details", { open }, element("summary", {}, title), element("div", { className: "code" }, element("pre", { tabIndex: 0 }, text), copy));
@@ -19,7 +19,7 @@ export function explained(problem) {
   return notice("fail", [...parts, ...(listed.length ? [element("ul", { className: "small" }, ...listed)] : [])]);
 }
 
-export function filesIn(value) {
+function filesIn(value) {
   if (!value || typeof value !== "object") return [];
   if (typeof value.href === "string" && value.media_type && value.name) return [value];
   return Object.values(value).flatMap(filesIn);

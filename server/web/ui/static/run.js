@@ -1,6 +1,6 @@
 // Runs a task's form in its page: a ticket for each file, upload progress, events, result. Without it, the form posts.
 
-import { badJson, changes, fill, filled, keepSamples, mark, target, values } from "./forms.js";
+import { badJson, changes, choose, fill, filled, keepSamples, mark, target, values } from "./forms.js";
 import { Stream } from "./live.js";
 import { written } from "./page.js";
 import { explained, resultOf } from "./results.js";
@@ -78,9 +78,9 @@ class Job {
     await this.place.ended(this, status);
   }
 
-  report(status, trouble = "") {
+  report(status) {
     this.status = status;
-    this.place.report(this, status, trouble);
+    this.place.report(this, status);
   }
 
   // After a while, report that no worker is running.
@@ -92,7 +92,7 @@ class Job {
   }
 
   listen(status) {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const take = (found) => {
         status = found;
         this.report(status);
@@ -107,7 +107,6 @@ class Job {
         progress: (progress) => this.report(status = { ...status, progress }),
         open: () => this.report(status),
       });
-      this.stream.gone = reject;
     });
   }
 
@@ -130,11 +129,11 @@ function ticketNumber(id) {
   return linkable() ? element("a", { className: "no", href: pageOf(id), title: id }, `Ticket ${short}`) : element("span", { className: "no", title: id }, `Ticket ${short}`);
 }
 
-function facts(job, status, trouble) {
+function facts(job, status) {
   const { progress, queue } = status;
   const place = queue?.position > 1 ? `place ${queue.position} in the queue` : "";
   const idle = status.status === "queued" && job.idle;
-  return [progress && `${progress.percent}%`, progress?.message, place, idle, trouble].filter(Boolean).join(" · ");
+  return [progress && `${progress.percent}%`, progress?.message, place, idle].filter(Boolean).join(" · ");
 }
 
 // The ticket of the first or only task.
@@ -160,13 +159,13 @@ const ticket = {
     job.note.hidden = !total;
     job.note.textContent = total ? `Uploading, ${sized(loaded)} of ${sized(total)}` : "";
   },
-  report(job, status, trouble) {
+  report(job, status) {
     restate(job.mark, status.status, WORDS[status.status], { big: true });
     if (job.number.dataset.id !== status.task_id) {
       job.number.dataset.id = status.task_id;
       job.number.replaceChildren(ticketNumber(status.task_id));
     }
-    const text = DONE.includes(status.status) ? "" : facts(job, status, trouble);
+    const text = DONE.includes(status.status) ? "" : facts(job, status);
     job.note.hidden = !text;
     job.note.textContent = text;
     job.bar.toggleAttribute("hidden", DONE.includes(status.status));
@@ -217,10 +216,10 @@ const row = {
     job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} per cent sent`);
     job.text.textContent = `uploading, ${sized(loaded)} of ${sized(total)}`;
   },
-  report(job, status, trouble) {
+  report(job, status) {
     restate(job.mark, status.status, WORDS[status.status], { silent: true });
     job.number.replaceChildren(ticketNumber(status.task_id));
-    job.text.textContent = DONE.includes(status.status) ? WORDS[status.status].toLowerCase() : facts(job, status, trouble) || WORDS[status.status].toLowerCase();
+    job.text.textContent = DONE.includes(status.status) ? WORDS[status.status].toLowerCase() : facts(job, status) || WORDS[status.status].toLowerCase();
     job.bar.classList.remove("plain");
     job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} per cent done`);
     job.bar.toggleAttribute("hidden", DONE.includes(status.status));
@@ -332,19 +331,13 @@ function listFiles(form) {
   const list = element("ul", { className: "files panel", hidden: true, ariaLabel: "Chosen files" });
   const hint = element("p", { className: "hint", hidden: true }, "One task per file.");
   field.after(list, hint);
-  const set = (files) => {
-    const kept = new DataTransfer();
-    files.forEach((file) => kept.items.add(file));
-    field.files = kept.files;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-  };
   field.addEventListener("change", () => {
     const files = [...field.files];
     list.hidden = files.length < 2;
     hint.hidden = files.length < 2 || !("each" in field.dataset);
     list.replaceChildren(...files.map((file) => {
       const remove = element("button", { type: "button", className: "icon", ariaLabel: `Remove ${file.name}` }, icon("x"));
-      remove.addEventListener("click", () => set(files.filter((each) => each !== file)));
+      remove.addEventListener("click", () => choose(field, files.filter((each) => each !== file)));
       return element("li", {}, icon("docs"), element("span", { className: "cut" }, element("strong", {}, file.name)), element("span", { className: "muted small num" }, sized(file.size)), remove);
     }));
   });

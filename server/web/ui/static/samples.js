@@ -7,7 +7,7 @@ const needsKey = () => keyed || credentials.key;
 const indented = (lines, by = "    ") => lines.map((line) => by + line).join("\n");
 const literal = (value) => JSON.stringify(value);
 
-export function curl({ url, pairs }) {
+function curl({ url, pairs }) {
   const parts = needsKey() ? ['-H "Authorization: Bearer $COATCHECK_KEY"'] : [];
   if (!pairs.length) parts.push("-X POST");
   for (const [name, value] of pairs) {
@@ -19,7 +19,7 @@ export function curl({ url, pairs }) {
 
 const PYTHON_KEY = `headers={"Authorization": f"Bearer {os.environ['COATCHECK_KEY']}"}`;
 
-export function python({ url, pairs }) {
+function python({ url, pairs }) {
   const files = pairs.filter(([, value]) => typeof value !== "string");
   const fields = pairs.filter(([, value]) => typeof value === "string");
   const open = files.map(([name, file]) => `(${literal(name)}, open(${literal(file.name)}, "rb"))`);
@@ -32,7 +32,7 @@ export function python({ url, pairs }) {
   return `import httpx${needsKey() ? "\nimport os" : ""}\n\nanswer = httpx.post(\n${indented(parts.map((part) => `${part},`))}\n)\nanswer.raise_for_status()\nticket = answer.json()\nprint(ticket["status"], ticket["links"]["result"])`;
 }
 
-export function javascript({ url, pairs }) {
+function javascript({ url, pairs }) {
   const files = pairs.filter(([, value]) => typeof value !== "string");
   const lines = pairs.map(([name, value]) => typeof value === "string" ? `form.append(${literal(name)}, ${literal(value)});` : `form.append(${literal(name)}, await openAsBlob(${literal(value.name)}), ${literal(value.name)});`);
   const body = pairs.length ? ["const form = new FormData();", ...lines, ""].join("\n") : "";

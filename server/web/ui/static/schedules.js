@@ -6,7 +6,7 @@ import { morph } from "./live.js";
 import { localize, written } from "./page.js";
 import { follow } from "./parts.js";
 import { edit } from "./steps.js";
-import { Refused, call, parse, post, root } from "./wire.js";
+import { Refused, call, parse, post, request, root } from "./wire.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
@@ -24,22 +24,21 @@ async function refresh() {
   localize();
 }
 
-const put = (name, body) => call(`${root}/schedules/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const placeOf = (name) => `${root}/schedules/${encodeURIComponent(name)}`;
 
 async function turn(name) {
-  const place = `${root}/schedules/${encodeURIComponent(name)}`;
-  const now = await (await call(place)).json();
-  await call(place, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ enabled: !now.enabled }) });
+  const now = await (await call(placeOf(name))).json();
+  await request("PATCH", placeOf(name), { enabled: !now.enabled });
   say(`Schedule ${name} ${now.enabled ? "paused" : "resumed"}.`, "ok");
 }
 
 async function act({ run, pause, delete: gone }) {
   if (run) {
-    await post(`${root}/schedules/${encodeURIComponent(run)}/run`);
+    await post(`${placeOf(run)}/run`);
     say(`Schedule ${run} is running now.`, "ok");
   } else if (pause) await turn(pause);
   else if (await ask({ title: `Delete schedule ${gone}?`, text: "It will not run again. Its tasks stay.", choices: [{ label: `Delete ${gone}`, value: true, danger: true }] })) {
-    await call(`${root}/schedules/${encodeURIComponent(gone)}`, { method: "DELETE" });
+    await request("DELETE", placeOf(gone));
     say(`Schedule ${gone} deleted.`, "ok");
   }
 }
@@ -60,9 +59,9 @@ async function prepare() {
 async function make() {
   badJson(given());
   const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value && field.name).map((field) => [field.name, field.value]));
-  const before = isEdited ? await (await call(`${root}/schedules/${encodeURIComponent(name)}`)).json() : {};
+  const before = isEdited ? await (await call(placeOf(name))).json() : {};
   const kept = Object.fromEntries(["enabled", "overlap", "options", "start_at", "end_at", "jitter"].filter((key) => (before[key] ?? null) !== null).map((key) => [key, before[key]]));
-  await put(name, { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
+  await request("PUT", placeOf(name), { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
   say(`Schedule ${name} ${isEdited ? "saved" : "created"}.`, "ok");
   if (!isEdited) for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
   speak();

@@ -132,4 +132,6 @@ export async function call(path, options = {}) {
   throw new Refused(await problemIn(response));
 }
 
-export const post = (path, body) => call(path, { method: "POST", ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
+// A request with a JSON body, or without a body.
+export const request = (method, path, body) => call(path, { method, ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
+export const post = (path, body) => request("POST", path, body);
