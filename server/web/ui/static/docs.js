@@ -1,6 +1,5 @@
 // The docs: search, samples in three languages, and each task type's form runs in the page.
 
-import { uncover } from "./page.js";
 import { wire } from "./run.js";
 import { ofCommand, translated } from "./samples.js";
 import { search } from "./search.js";
@@ -13,7 +12,6 @@ const MAX_SHOWN = 20_000;
 function translate(box) {
   const pre = box.querySelector("pre");
   const original = pre.textContent;
-  box.querySelector("header").hidden = false;
   for (const radio of box.querySelectorAll("input")) radio.addEventListener("change", () => {
     pre.textContent = radio.value === "curl" ? original : translated(original, radio.value);
   });
@@ -72,7 +70,6 @@ function openTarget() {
 document.addEventListener("toggle", ({ target }) => prepare(target), true);
 const keyForm = document.getElementById("key");
 if (keyForm) {
-  keyForm.hidden = false;
   keyForm.addEventListener("submit", (event) => event.preventDefault());
   keyForm.addEventListener("input", () => {
     credentials.key = document.getElementById("api-key").value.trim();
@@ -80,6 +77,5 @@ if (keyForm) {
   });
 }
 search(document.getElementById("q"), () => document.querySelectorAll("[data-find]"), document.getElementById("none"));
-uncover();
 addEventListener("hashchange", openTarget);
 openTarget();

@@ -131,7 +131,6 @@ export function keepSamples(form, samples) {
   free(form);
   if (!samples) return () => {};
   const languages = samples.querySelector("fieldset");
-  languages.hidden = false;
   const refresh = () => {
     const language = samples.querySelector("fieldset input:checked").value;
     samples.querySelector("pre").textContent = LANGUAGES[language]({ url: target(form), pairs: samplePairs(form) });

@@ -1,7 +1,6 @@
 // The start page: dropped, pasted or chosen files go to a preset or a task type. A task type's page: its form runs.
 
 import { choose, fill } from "./forms.js";
-import { uncover } from "./page.js";
 import { follow } from "./parts.js";
 import { wire } from "./run.js";
 import { search } from "./search.js";
@@ -21,7 +20,6 @@ async function enhance(within, ready = () => {}) {
       fill(form, JSON.parse(form.dataset.values));
     }
   }
-  uncover(within);
   favorites(within);
 }
 
@@ -97,8 +95,6 @@ function preset(each, field) {
 
 function listen() {
   const [field, camera] = drop.querySelectorAll("input[type=file]");
-  for (const each of drop.querySelectorAll("input, label")) each.hidden = false;
-  document.querySelector(".presets").hidden = false;
   field.addEventListener("change", () => { offer(field.files); field.accept = ""; });
   camera.addEventListener("change", () => offer(camera.files));
   for (const each of document.querySelectorAll(".preset")) each.addEventListener("click", () => preset(each, field));
@@ -136,7 +132,6 @@ function favorites(within) {
       star.setAttribute("aria-pressed", String(is));
       star.lastElementChild.textContent = is ? "Favorite" : "Add to favorites";
     };
-    star.hidden = false;
     star.addEventListener("click", () => {
       const others = stored().filter((each) => each !== favorite);
       localStorage.setItem("favorites", JSON.stringify(others.length < stored().length ? others : [...others, favorite].slice(-12)));

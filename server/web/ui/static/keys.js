@@ -3,19 +3,14 @@
 import { ask, say } from "./confirm.js";
 import { mark } from "./forms.js";
 import { morph } from "./live.js";
-import { localize, uncover as uncoverCopies } from "./page.js";
+import { localize } from "./page.js";
 import { Refused, call, element, icon, parse, post, reason, root } from "./wire.js";
 
 const form = document.getElementById("new");
 
-function uncover() {
-  for (const each of document.querySelectorAll(".acts[hidden]")) each.hidden = false;
-}
-
 async function refresh() {
   const made = parse(await (await call(location.pathname + location.search)).text());
   for (const id of ["list", "sum"]) morph(document.getElementById(id), made.getElementById(id));
-  uncover();
   localize();
 }
 
@@ -28,7 +23,6 @@ function show({ key, note, begins, owner, role }) {
     element("div", { className: "pad" }, element("div", { className: "acts once" }, field, copy),
       element("p", { className: "hint" }, `Owner ${owner}, role ${role}. Try it: `, element("code", {}, line))));
   document.getElementById("made").replaceChildren(box);
-  uncoverCopies(box);
   box.querySelector("h2").focus();
 }
 
@@ -71,6 +65,3 @@ form.addEventListener("submit", (event) => {
 form.elements.role.addEventListener("change", ({ target }) => {
   document.getElementById("role.hint").textContent = target.selectedOptions[0].dataset.may;
 });
-form.hidden = false;
-document.getElementById("without").hidden = true;
-uncover();

@@ -188,7 +188,6 @@ document.addEventListener("key", ({ detail: event }) => {
 });
 rows.addEventListener("focusin", ({ target }) => { current = target.closest("tr"); });
 
-document.getElementById("columns").hidden = false;
 if (bar) {
   all.hidden = false;
   uncover(rows);

@@ -47,7 +47,6 @@ export function localize(within = document) {
 function remember() {
   for (const input of document.querySelectorAll("input[data-set]")) {
     const name = input.dataset.set;
-    input.closest("fieldset").hidden = false;
     input.checked = input.value === (html.dataset[name] ?? "");
     input.addEventListener("change", () => {
       if (input.value) localStorage.setItem(name, (html.dataset[name] = input.value));
@@ -57,10 +56,6 @@ function remember() {
       }
     });
   }
-}
-
-export function uncover(within = document) {
-  for (const each of within.querySelectorAll("[data-copy]")) each.hidden = !navigator.clipboard;
 }
 
 async function copy(button) {
@@ -103,7 +98,6 @@ function press(event) {
 
 // A page that reports an unreachable server or store reloads when it is back.
 function recover(box) {
-  document.getElementById("recover").hidden = false;
   setInterval(async () => {
     if (document.hidden) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
@@ -113,7 +107,6 @@ function recover(box) {
 
 remember();
 localize();
-uncover();
 setInterval(() => { if (!document.hidden) localize(); }, 1000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) localize(); });
 document.addEventListener("click", ({ target }) => {

@@ -1,7 +1,7 @@
 // A live page: the server sends changed parts over one stream, and only their differences are applied.
 
 import { Stream, morph } from "./live.js";
-import { localize, uncover } from "./page.js";
+import { localize } from "./page.js";
 
 export function follow(address, changed = () => {}) {
   const mark = document.querySelector(".live");
@@ -15,7 +15,6 @@ export function follow(address, changed = () => {}) {
     made.innerHTML = html;
     morph(old, made);
     localize(old);
-    uncover(old);
     changed(id);
   };
   setInterval(() => held.forEach((html, id) => write(id, html)), 1000);

@@ -2,7 +2,7 @@
 
 import { actOnOne, backTo } from "./acts.js";
 import { Stream, morph } from "./live.js";
-import { localize, uncover } from "./page.js";
+import { localize } from "./page.js";
 import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
 import { DONE, call, element, parse, post, reason, restate, root } from "./wire.js";
@@ -34,9 +34,7 @@ async function refresh() {
   }
   const [acts, made] = [document.getElementById("acts"), page.getElementById("acts")];
   if (acts && made && acts.textContent !== made.textContent) acts.replaceChildren(...made.childNodes);
-  uncover();
   localize();
-  reveal();
   document.title = page.title;
   describe();
 }
@@ -105,10 +103,6 @@ async function describe() {
   box.hidden = false;
 }
 
-function reveal() {
-  for (const each of document.querySelectorAll("#acts")) each.hidden = false;
-}
-
 function follow() {
   // Entries that the page already shows are not requested again.
   const last = `${lines.dataset.last}-${items.dataset.last}.page`;
@@ -147,7 +141,6 @@ document.addEventListener("key", ({ detail: { key } }) => {
   if (key === "c") navigator.clipboard?.writeText(head.dataset.id);
 });
 document.getElementById("back").href = backTo();
-reveal();
 describe();
 if (head.dataset.events) follow();
 let timer = null;

@@ -7,7 +7,7 @@ const MAX_ROWS = 200;
 
 function folded(title, value, open = false) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  const copy = button("Copy", { className: "btn quiet small copy", data: { copy: "previous" }, hidden: !navigator.clipboard }, "copy");
+  const copy = button("Copy", { className: "btn quiet small copy", data: { copy: "previous" } }, "copy");
   return element("details", { open }, element("summary", {}, title), element("div", { className: "code" }, element("pre", { tabIndex: 0 }, text), copy));
 }
 

@@ -346,7 +346,6 @@ function listFiles(form) {
 function usePresets(form) {
   const box = form.querySelector(".presets-of");
   if (!box) return;
-  box.hidden = false;
   const chips = [...box.querySelectorAll("button")];
   const key = `input:${form.dataset.kind}`;
   const last = sessionStorage.getItem(key);
@@ -368,7 +367,6 @@ function usePresets(form) {
 export function wire(form, samples) {
   listFiles(form);
   usePresets(form);
-  form.querySelector(".how")?.removeAttribute("hidden");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     run(form);

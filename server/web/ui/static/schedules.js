@@ -13,14 +13,9 @@ const when = document.getElementById("when");
 const given = () => document.getElementById("given");
 const isEdited = form?.elements.name.readOnly;
 
-function uncover() {
-  for (const each of document.querySelectorAll(".acts[hidden]")) each.hidden = false;
-}
-
 async function refresh() {
   const made = parse(await (await call(location.pathname + location.search)).text()).getElementById("list");
   morph(document.getElementById("list"), made);
-  uncover();
   localize();
 }
 
@@ -117,10 +112,7 @@ when?.addEventListener("input", ({ target }) => {
 });
 document.getElementById("task")?.addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
 if (form) {
-  form.hidden = false;
-  document.getElementById("without").hidden = true;
   prepare();
   speak();
 }
-uncover();
-follow(document.getElementById("list").dataset.live, uncover);
+follow(document.getElementById("list").dataset.live);

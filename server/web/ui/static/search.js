@@ -13,7 +13,6 @@ export function search(field, entries, none) {
     for (const group of document.querySelectorAll(".groups > div, section.routes")) group.hidden = ![...group.querySelectorAll("[data-find]")].some((each) => !each.hidden);
     none.hidden = count > 0 || !all;
   };
-  document.getElementById("find").hidden = false;
   field.addEventListener("input", look);
   field.addEventListener("keydown", ({ key }) => { if (key === "Escape") { field.value = ""; look(); } });
   look();

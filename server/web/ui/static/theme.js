@@ -1,6 +1,7 @@
-// Theme and row height, as this browser remembers them, and that scripts run: set before the first paint.
+// Theme and row height, as this browser remembers them; that scripts run, and may copy: set before the first paint.
 for (const name of ["theme", "density"]) {
   const value = localStorage.getItem(name);
   if (value) document.documentElement.dataset[name] = value;
 }
 document.documentElement.dataset.js = "";
+if (navigator.clipboard) document.documentElement.dataset.clipboard = "";
