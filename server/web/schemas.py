@@ -1,13 +1,11 @@
-"""Objects of requests and answers that several routes share. A route's own are in its module.
+"""The object of an error. A route's own objects are in its module.
 
-The status object is in `server.services.status`, because webhooks send it too.
+The status object and its parts are in `server.services.status`, because webhooks send it too.
 """
 
 from pydantic import ConfigDict, Field
 
-from server.services.status import MOMENT, Failure, Number, StatusLinks, TaskStatus, WireObject
-
-__all__ = ["MOMENT", "Failure", "FieldError", "Number", "ProblemObject", "StatusLinks", "TaskStatus", "WireObject"]
+from server.services.status import Failure, WireObject
 
 
 class FieldError(WireObject):

@@ -21,12 +21,13 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from server import __version__
 from server.sdk.definition import TaskDefinition
+from server.services.status import TaskStatus
 from server.web.openapi import parts
 from server.web.openapi.components import Components
 from server.web.openapi.route import Route
 from server.web.openapi.submits import place_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
-from server.web.schemas import ProblemObject, TaskStatus
+from server.web.schemas import ProblemObject
 
 __all__ = ["build", "serialized"]
 

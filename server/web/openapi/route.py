@@ -11,12 +11,12 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from flask import Blueprint
 from pydantic import BaseModel
 
+from server.services.status import TaskStatus
 from server.web.addresses import template
 from server.web.errors import registered
 from server.web.middleware import require_admin, require_figures, require_submit
 from server.web.openapi import parts
 from server.web.openapi.components import Schema, reference
-from server.web.schemas import TaskStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,12 +9,12 @@ from pydantic import Field
 from server.sdk.definition import TaskDefinition
 from server.sdk.registry import catalog, definition
 from server.sdk.signature import Arity
+from server.services.status import Number, WireObject
 from server.store.stats import Pause
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
-from server.web.schemas import Number, WireObject
 
 route = Api("catalog", "catalogue")
 

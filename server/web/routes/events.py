@@ -22,7 +22,7 @@ import pydantic_core
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import status_json, timestamp, with_prefix
+from server.services.status import WireObject, status_json, timestamp, with_prefix
 from server.store import Store
 from server.store.api_keys import Caller
 from server.store.record import Record, Status
@@ -33,7 +33,6 @@ from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
 from server.web.openapi.route import OF_TASK, STREAM, Api, stream_of
 from server.web.routes.tasks import find
-from server.web.schemas import WireObject
 
 _ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")
 

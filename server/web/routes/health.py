@@ -5,6 +5,7 @@ from typing import Literal
 from flask import Response, request
 from pydantic import Field
 
+from server.services.status import WireObject
 from server.store.connection import UNREACHABLE, outage_reason
 from server.store.connection.checks import Severity
 from server.store.stats import reads
@@ -12,7 +13,6 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.openapi.route import Access, Answer, Api
 from server.web.responses import LIVE, Live, json_answer
-from server.web.schemas import WireObject
 
 route = Api("health", "server")
 

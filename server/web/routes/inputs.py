@@ -9,12 +9,12 @@ from pydantic import Field
 from server.logs import PLACEHOLDER
 from server.sdk.registry import secrets_of
 from server.services.retry import stored_input
+from server.services.status import WireObject
 from server.store.record import Record
 from server.web.current import store
 from server.web.openapi.route import OF_TASK, Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
-from server.web.schemas import WireObject
 
 route = Api("inputs", "tickets")
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import with_prefix
+from server.services.status import WireObject, with_prefix
 from server.store.record import Record, Status
 from server.store.tasks import Output
 from server.web.addresses import prefix
@@ -16,7 +16,6 @@ from server.web.long_poll import ENDS, ParkedRequest, long_poll
 from server.web.openapi.route import OF_TASK, Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
-from server.web.schemas import WireObject
 
 route = Api("output", "tickets")
 

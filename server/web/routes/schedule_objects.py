@@ -11,14 +11,13 @@ from server.sdk.registry import secrets_of
 from server.services.cron import check_cron, check_timezone
 from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
-from server.services.status import failure_object, links, timestamp
+from server.services.status import MOMENT, Failure, Number, StatusLinks, WireObject, failure_object, links, timestamp
 from server.store.api_keys import Caller
 from server.store.record import Status
 from server.store.schedules import StoredSchedule
 from server.web.addresses import prefix
 from server.web.body.options import NESTED
 from server.web.current import store
-from server.web.schemas import MOMENT, Failure, Number, StatusLinks, WireObject
 
 SHOWN = 5  # number of upcoming times in an answer
 MAX_JITTER = 3600  # seconds: the longest delay of a run

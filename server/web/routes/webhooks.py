@@ -5,7 +5,7 @@ from typing import Literal
 from flask import Response
 from pydantic import Field
 
-from server.services.status import timestamp
+from server.services.status import MOMENT, WireObject, timestamp
 from server.services.webhooks import MAX_LOOKED_AT, Receiver, failing
 from server.store.batches import Batch
 from server.store.record import Record
@@ -18,7 +18,6 @@ from server.web.openapi.route import OF_TASK, Access, Answer, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
-from server.web.schemas import MOMENT, WireObject
 
 route = Api("webhooks", "webhooks")
 

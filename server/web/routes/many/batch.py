@@ -13,7 +13,15 @@ from flask import Response, g, request
 from pydantic import Field
 
 from server.services.retry import retry_all
-from server.services.status import BatchStatus, batch_counts, batch_status, failure_object, with_prefix
+from server.services.status import (
+    BatchStatus,
+    Failure,
+    WireObject,
+    batch_counts,
+    batch_status,
+    failure_object,
+    with_prefix,
+)
 from server.store import Store
 from server.store.api_keys import Caller
 from server.store.batches import Batch
@@ -28,7 +36,7 @@ from server.web.openapi.route import OF_STORING, STREAM, Access, Answer, Api, fo
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued
-from server.web.schemas import Failure, ProblemObject, WireObject
+from server.web.schemas import ProblemObject
 
 route = Api("batch", "many")
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from server.logs.trace import Trace
 from server.sdk.registry import definition
 from server.services.options import Options
-from server.services.status import BatchLinks, batch_links, links
+from server.services.status import BatchLinks, StatusLinks, WireObject, batch_links, links
 from server.services.submit import Submission, first_status, store_and_publish
 from server.store import Store, ids
 from server.store.api_keys import Caller
@@ -29,7 +29,7 @@ from server.web.middleware import caller
 from server.web.openapi.route import CACHED, OF_BODY, OF_KEY, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import problem_of_item, problems_of
-from server.web.schemas import ProblemObject, StatusLinks, WireObject
+from server.web.schemas import ProblemObject
 
 route = Api("batches", "many")
 

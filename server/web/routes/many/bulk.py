@@ -8,7 +8,7 @@ from flask import Response, g, request
 from pydantic import Field
 
 from server.services.retry import retry_all
-from server.services.status import status_object
+from server.services.status import TaskStatus, WireObject, status_object
 from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record, Status
@@ -21,7 +21,7 @@ from server.web.openapi.route import OF_STORING, Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
 from server.web.routes.query import asked_words, next_page
-from server.web.schemas import ProblemObject, TaskStatus, WireObject
+from server.web.schemas import ProblemObject
 
 route = Api("bulk", "many")
 

@@ -7,7 +7,7 @@ import pydantic_core
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import status_json
+from server.services.status import TaskStatus, WireObject, status_json
 from server.store.listing import Filter
 from server.store.record import Status
 from server.web.addresses import prefix
@@ -18,7 +18,6 @@ from server.web.openapi import parts
 from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
-from server.web.schemas import TaskStatus, WireObject
 
 route = Api("lists", "many")
 

@@ -9,7 +9,7 @@ from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.sdk.definition import read_body
-from server.services.status import filled_status, status_template
+from server.services.status import TaskStatus, WireObject, filled_status, status_template
 from server.store import Store
 from server.store.record import Record, Status
 from server.store.tasks import TaskState
@@ -29,7 +29,7 @@ from server.web.responses import (
     with_result,
 )
 from server.web.routes.tasks import issued
-from server.web.schemas import ProblemObject, TaskStatus, WireObject
+from server.web.schemas import ProblemObject
 
 route = Api("task_query", "many")
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from flask import Response, request
 from pydantic import Field
 
-from server.services.status import timestamp
+from server.services.status import MOMENT, WireObject, timestamp
 from server.store.audit import COMMAND_LINE, ENTRY_ID, Act, AuditEntry
 from server.web.addresses import prefix
 from server.web.audited import ACTIONS
@@ -14,7 +14,6 @@ from server.web.openapi.parts import TIME, in_query
 from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import link_to, moment_of, next_page, page_cursor, page_limit
-from server.web.schemas import MOMENT, WireObject
 
 route = Api("audit", "server")
 

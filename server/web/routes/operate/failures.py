@@ -8,7 +8,7 @@ from pydantic import Field
 
 from server.services.failures import FailureGroup as Group
 from server.services.failures import Grouped, grouped
-from server.services.status import timestamp
+from server.services.status import MOMENT, WireObject, timestamp
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import caller
@@ -16,7 +16,6 @@ from server.web.openapi.route import OF_TASK, Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import moment_of
 from server.web.routes.tasks import find
-from server.web.schemas import MOMENT, WireObject
 
 route = Api("failures", "tickets")
 _LOG_LINES = 20  # log lines that an answer has

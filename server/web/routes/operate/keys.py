@@ -6,14 +6,13 @@ from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from server.sdk.definition import read_body
-from server.services.status import timestamp
+from server.services.status import MOMENT, WireObject, timestamp
 from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.openapi.route import OF_BODY, Access, Answer, Api, found, json_body
 from server.web.responses import json_answer
-from server.web.schemas import MOMENT, WireObject
 
 route = Api("keys", "server")
 _MAX_LIFE = 10 * 366 * 86_400  # seconds: the longest life of a key that expires

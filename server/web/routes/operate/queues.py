@@ -7,7 +7,7 @@ from flask import Response
 from pydantic import Field
 
 from server.sdk.registry import catalog, queue_names
-from server.services.status import links, timestamp
+from server.services.status import MOMENT, StatusLinks, WireObject, links, timestamp
 from server.store.record import Status
 from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, Pause, reads
 from server.web.addresses import prefix
@@ -15,7 +15,6 @@ from server.web.current import store
 from server.web.errors import Problem
 from server.web.openapi.route import Access, Answer, Api, found
 from server.web.responses import json_answer
-from server.web.schemas import MOMENT, StatusLinks, WireObject
 
 route = Api("queues", "server")
 
