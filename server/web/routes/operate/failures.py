@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pydantic_core
-from flask import Response, request
+from flask import Response
 from pydantic import Field
 
 from server.services.failures import FailureGroup as Group
@@ -85,8 +85,8 @@ def list_failures() -> Response:
 
     Those of the last day, unless `since` says otherwise.
     """
-    since = moment_of("since") if "since" in request.args else None
-    found_groups = group_since(since if since is not None else day_ago())
+    since = moment_of("since")
+    found_groups = group_since(day_ago() if since is None else since)
     failures = [_group(each) for each in found_groups.groups]
     return json_answer(
         FailureGroups(failures=failures, looked_at=found_groups.looked_at, complete=found_groups.complete)

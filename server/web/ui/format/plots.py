@@ -42,7 +42,6 @@ class Chart:
     #: The values of the running step: class and height.
     dots: list[tuple[str, float]] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
-    hits: list[Hit] = field(default_factory=list)
     low: bool = False
 
 
@@ -69,8 +68,8 @@ class Plot:
     title: str
     legend: Sequence[Series]
     charts: list[Chart]
+    hits: list[Hit]
     times: list[tuple[int, str, str, int]]
-    columns: list[str]
     table: list[tuple[int | str, ...]]
     days: bool  # whether times include the day
 
@@ -90,18 +89,17 @@ def plot(
     count = len(series[0].values)
     now = int(time.time()) // step_seconds * step_seconds
     starts = [(now - (count - 1 - at) * step_seconds) * 1000 for at in range(count)]
-    hits = [_hit(at, count, start, series) for at, start in enumerate(starts)]
-    lines, bars = [each for each in series if not each.bar], [each for each in series if each.bar]
-    charts = [_line_chart(title, lines, hits)] + [_bar_chart(each, hits, unit) for each in bars]
+    days = count * step_seconds > 86_400
+    lines = [each for each in series if not each.bar]
     return Plot(
         id=name,
         title=title,
         legend=series,
-        charts=charts,
-        times=_times(starts, step_seconds),
-        columns=[each.name for each in series],
+        charts=[_line_chart(title, lines), *(_bar_chart(each, unit) for each in series if each.bar)],
+        hits=[_hit(at, count, start, series) for at, start in enumerate(starts)],
+        times=_times(starts, days),
         table=_table(starts, series, fold),
-        days=count * step_seconds > 86_400,
+        days=days,
     )
 
 
@@ -110,19 +108,19 @@ def _hit(at: int, count: int, start: int, series: Sequence[Series]) -> Hit:
     return Hit(round(100 * at / count, 2), round(100 / count, 2), values + (SO_FAR if at == count - 1 else ""), start)
 
 
-def _line_chart(title: str, series: Sequence[Series], hits: list[Hit]) -> Chart:
+def _line_chart(title: str, series: Sequence[Series]) -> Chart:
     top = _nice(max((max(each.values) for each in series), default=0))
     sentence = "; ".join(f"{each.name}: {_range(each.values)}" for each in series)
     paths = [(each.css, _path(each.values, top)) for each in series]
     dots = [(each.css, _height(each.values[-1], top)) for each in series]
-    return Chart(f"{title}. {sentence}.", _grid(top), lines=paths, dots=dots, hits=hits)
+    return Chart(f"{title}. {sentence}.", _grid(top), lines=paths, dots=dots)
 
 
-def _bar_chart(series: Series, hits: list[Hit], unit: str) -> Chart:
+def _bar_chart(series: Series, unit: str) -> Chart:
     top, count = _nice(max(series.values)), len(series.values)
     bars = [_bar(at, count, 100 * value / top) for at, value in enumerate(series.values) if value]
     grid = [(100.0, "0"), (0.0, f"{top:,g}")]
-    return Chart(f"{series.name} {unit}: {_range(series.values)}.", grid, bars=bars, hits=hits, low=True)
+    return Chart(f"{series.name} {unit}: {_range(series.values)}.", grid, bars=bars, low=True)
 
 
 def _bar(at: int, count: int, height: float) -> Bar:
@@ -158,9 +156,9 @@ def _nice(value: float) -> float:
         unit *= 10
 
 
-def _times(starts: list[int], step_seconds: int) -> list[tuple[int, str, str, int]]:
+def _times(starts: list[int], days: bool) -> list[tuple[int, str, str, int]]:
     """Return the marks of the time axis in UTC; a script converts them to the reader's zone."""
-    form = "%H:%M" if len(starts) * step_seconds <= 86_400 else "%a %H:%M"
+    form = "%a %H:%M" if days else "%H:%M"
     moments = [starts[part * (len(starts) - 1) // 4] for part in range(5)]
     anchors = ("start", "middle", "middle", "middle", "end")
     return [

@@ -1,6 +1,5 @@
 """Formats values for pages: times, sizes, numbers, states, and a one-line summary of a task."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -83,12 +82,6 @@ def length(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-@ui.app_template_filter("moment")
-def moment(milliseconds: int | None) -> str:
-    """Format a time as the API does."""
-    return timestamp(milliseconds) or ""
-
-
 @ui.app_template_filter("clock")
 def clock(milliseconds: int | None) -> str:
     """Format a time for a reader, in UTC, to the second."""
@@ -113,7 +106,7 @@ def at(value: int | str | None, form: str = "") -> Markup:
     else:
         shown = f"{text[11:]} UTC" if text[:10] == clock(int(time.time() * 1000))[:10] else f"{text} UTC"
     marked = Markup(' data-form="{}"').format(form) if form else ""
-    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(moment(milliseconds), text, marked, shown)
+    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(timestamp(milliseconds), text, marked, shown)
 
 
 @ui.app_template_filter("local")
@@ -145,11 +138,6 @@ def code(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
     )
-
-
-@ui.app_template_filter("pretty")
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @ui.app_template_filter("summary")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.store.stats import OTHERS, STEPS, Flow, Flows, Range, percentile
+from server.web.routes.operate.queues import Queue
 from server.web.ui.format.plots import Plot, Series, plot
 from server.web.ui.format.words import NONE, counted, percent, span
 
@@ -25,21 +26,12 @@ class Stat:
     bad: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    """A queue with its speed."""
+class QueueRow(Queue):
+    """A queue with its task types, and its speed in tasks per minute."""
 
-    name: str
-    waiting: int
-    oldest_seconds: float | None
-    running: int
-    slots: int
+    types: list[str]
     arriving: float
     ending: float
-    types: Sequence[str]
-    has_worker: bool
-    paused_at: str = ""
-    paused_by: str = ""
 
     @property
     def in_per_minute(self) -> str:
@@ -65,7 +57,7 @@ class QueueRow:
     def state(self) -> tuple[str, str, str]:
         if self.paused_at:
             return f"Paused by {self.paused_by}", "warn", "pause"
-        if self.waiting and not self.has_worker:
+        if self.waiting and not self.workers:
             return "No worker", "warn", "failures"
         if self.waiting and not self.ending:
             return f"Nothing ended for {_PACE_MINUTES} minutes", "warn", "failures"
@@ -130,21 +122,7 @@ def queue_rows(queues: Iterable[dict[str, Any]], hour: Flows, type_queues: dict[
         flow = hour.of_types(types)
         ends = max(sum(flow.of(each)[at] for each in _ENDS) for at in (-2, -1))
         arriving = max(flow.of("arrived")[at] for at in (-2, -1))
-        rows.append(
-            QueueRow(
-                name=queue["name"],
-                waiting=queue["waiting"],
-                oldest_seconds=queue["latency_seconds"] or None,
-                running=queue["running"],
-                slots=queue["slots"],
-                arriving=arriving / _PACE_MINUTES,
-                ending=ends / _PACE_MINUTES,
-                types=types,
-                has_worker=bool(queue["workers"]),
-                paused_at=queue.get("paused_at", ""),
-                paused_by=queue.get("paused_by", ""),
-            )
-        )
+        rows.append(QueueRow(**queue, types=types, arriving=arriving / _PACE_MINUTES, ending=ends / _PACE_MINUTES))
     return sorted(rows, key=lambda row: -row.waiting)
 
 
@@ -172,8 +150,8 @@ def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
 def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, words: str) -> list[Stat]:
     """Return six key figures; `flow` is that of the chosen time range, which `words` describe."""
     waiting = sum(row.waiting for row in rows)
-    oldest = max(rows, key=lambda row: row.oldest_seconds or 0, default=None)
-    figure, _, unit = span(oldest.oldest_seconds if oldest else None).partition(" ")
+    oldest = max(rows, key=lambda row: row.latency_seconds, default=None)
+    figure, _, unit = span(oldest.latency_seconds or None if oldest else None).partition(" ")
     wait, _, wait_unit = span(flow.wait(0.5)).partition(" ")
     slots, busy = sum(card["concurrency"] for card in workers), sum(len(card["running"]) for card in workers)
     slowest = _slowest(rows)

@@ -125,7 +125,7 @@ def _alerts(rows: list[QueueRow], workers: list[dict[str, Any]], hour: Flows) ->
         text = f"{waiting:,} tasks wait until one is started." if waiting else "Tasks wait until one is started."
         found.append(Alert("fail" if waiting else "warn", "No worker is running.", text))
     for row in rows:
-        if workers and row.waiting and not row.has_worker:
+        if workers and row.waiting and not row.workers:
             found.append(Alert("fail", f"No worker reads the queue {row.name}.", f"{row.waiting:,} tasks wait."))
     for name, flow in hour.by_type.items():
         failed, whole = flow.total("failed"), ended(flow)
