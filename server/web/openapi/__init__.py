@@ -12,7 +12,6 @@ Each route is described where it is written (`Api` in route.py); this package bu
 Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from server.web.openapi.submits import place_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
 from server.web.schemas import ProblemObject
 
-__all__ = ["build", "serialized"]
+__all__ = ["TAGS", "build"]
 
 TAGS = {
     "tasks": "Submit tasks: one address for each task type.",
@@ -53,10 +52,6 @@ Every error is `application/problem+json` (RFC 9457); its `type` is the address 
 unsupported method is 405 (`method-not-allowed`) with `Allow`, an unknown task type 404 (`unknown-task-type`). Every
 answer has `X-Request-ID`.
 """
-
-
-def serialized(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from server.sdk.registry import catalog
 from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types, registered
-from server.web.openapi import TAGS, build, serialized
+from server.web.openapi import TAGS, build
 from server.web.openapi.parts import PARAMETERS
 from server.web.openapi.route import Access, Answer, Api, Route, found
 from server.web.ui.assets import Packed, packed
@@ -57,7 +57,8 @@ def get_openapi() -> BaseResponse:
 
 
 def _served_below(prefix: str) -> Packed:
-    return packed(serialized(document() | {"servers": [{"url": prefix or "/"}]}))
+    served = document() | {"servers": [{"url": prefix or "/"}]}
+    return packed(json.dumps(served, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 @route.get("/docs", _PAGE, access=Access.ANYONE)

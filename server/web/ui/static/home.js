@@ -5,7 +5,7 @@ import { follow } from "./parts.js";
 import { wire } from "./run.js";
 import { search } from "./search.js";
 import { edit } from "./steps.js";
-import { call, element, icon, notice, parse, plural, root, sized, spoken } from "./wire.js";
+import { element, icon, loaded, notice, plural, root, sized, spoken } from "./wire.js";
 
 const drop = document.getElementById("drop");
 
@@ -36,7 +36,7 @@ async function open({ task, upload, values }, files, start) {
   work.hidden = false;
   let page;
   try {
-    page = parse(await (await call(`${root}/ui/run/${task}`)).text());
+    page = await loaded(`${root}/ui/run/${task}`);
   } catch (error) {
     return work.replaceChildren(notice("fail", spoken(error.problem), { role: "alert" }));
   }

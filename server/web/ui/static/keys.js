@@ -2,17 +2,10 @@
 
 import { ask, say } from "./confirm.js";
 import { mark } from "./forms.js";
-import { morph } from "./live.js";
-import { localize } from "./page.js";
-import { Refused, call, element, icon, parse, post, reason, root } from "./wire.js";
+import { renew } from "./parts.js";
+import { Refused, call, element, icon, post, reason, root } from "./wire.js";
 
 const form = document.getElementById("new");
-
-async function refresh() {
-  const made = parse(await (await call(location.pathname + location.search)).text());
-  for (const id of ["list", "sum"]) morph(document.getElementById(id), made.getElementById(id));
-  localize();
-}
 
 function show({ key, note, begins, owner, role }) {
   const field = element("input", { className: "in mono", readOnly: true, ariaLabel: "The new key", value: key });
@@ -46,7 +39,7 @@ async function guarded(work) {
   mark(form, []);
   try {
     await work();
-    await refresh();
+    await renew("list", "sum");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     say(reason(error), "fail");

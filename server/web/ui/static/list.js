@@ -4,7 +4,7 @@ import { actOnAll, actOnMany, fits } from "./acts.js";
 import { Stream } from "./live.js";
 import { localize } from "./page.js";
 import "./views.js";
-import { call, element, number, parse, plural, restate, span } from "./wire.js";
+import { element, loaded, number, plural, restate, span } from "./wire.js";
 
 const rows = document.getElementById("rows");
 const bar = document.getElementById("selection");
@@ -97,7 +97,7 @@ function offer(count) {
 
 async function showFresh() {
   if (!fresh) return;
-  const page = parse(await (await call(location.pathname + location.search)).text());
+  const page = await loaded();
   const made = [...page.querySelectorAll("#rows tr")].filter((row) => !document.getElementById(row.id));
   rows.prepend(...made.map((row) => document.adoptNode(row)));
   rows.dataset.live = page.getElementById("rows").dataset.live;

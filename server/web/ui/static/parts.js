@@ -2,6 +2,14 @@
 
 import { Stream, morph } from "./live.js";
 import { localize } from "./page.js";
+import { loaded } from "./wire.js";
+
+// Loads the page anew, and applies the differences of the elements with these ids.
+export async function renew(...ids) {
+  const made = await loaded();
+  for (const id of ids) morph(document.getElementById(id), made.getElementById(id));
+  localize();
+}
 
 export function follow(address, changed = () => {}) {
   const mark = document.querySelector(".live");

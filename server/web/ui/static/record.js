@@ -5,7 +5,7 @@ import { Stream, morph } from "./live.js";
 import { localize } from "./page.js";
 import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
-import { DONE, call, element, parse, post, reason, restate, root } from "./wire.js";
+import { DONE, call, element, loaded, plural, post, reason, restate, root } from "./wire.js";
 
 // Log lines and items are added at most four times a second.
 const LOG_MS = 250;
@@ -21,7 +21,7 @@ const WEBHOOK = 5;
 
 // After a new status, the changed parts are loaded from the page, once per change.
 async function refresh() {
-  const page = parse(await (await call(location.pathname)).text());
+  const page = await loaded();
   const done = DONE.includes(page.getElementById("state").dataset.status);
   if (done) {
     const old = document.querySelector(".two.rail > div");
@@ -72,8 +72,7 @@ function batched(list, note, word, row) {
     made.forEach((each) => localize(each));
     list.append(...made);
     while (list.children.length > MAX_LINES) list.firstElementChild.remove();
-    const count = list.children.length;
-    document.getElementById(note).textContent = `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
+    document.getElementById(note).textContent = plural(list.children.length, word);
     if (follows) list.scrollTop = list.scrollHeight;
   }
   return (entry) => {

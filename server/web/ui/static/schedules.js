@@ -2,22 +2,15 @@
 
 import { ask, say } from "./confirm.js";
 import { badJson, fill, free, mark, values } from "./forms.js";
-import { morph } from "./live.js";
-import { localize, written } from "./page.js";
-import { follow } from "./parts.js";
+import { written } from "./page.js";
+import { follow, renew } from "./parts.js";
 import { edit } from "./steps.js";
-import { Refused, call, parse, post, request, root } from "./wire.js";
+import { Refused, call, loaded, post, request, root } from "./wire.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
 const given = () => document.getElementById("given");
 const isEdited = form?.elements.name.readOnly;
-
-async function refresh() {
-  const made = parse(await (await call(location.pathname + location.search)).text()).getElementById("list");
-  morph(document.getElementById("list"), made);
-  localize();
-}
 
 const placeOf = (name) => `${root}/schedules/${encodeURIComponent(name)}`;
 
@@ -40,7 +33,7 @@ async function act({ run, pause, delete: gone }) {
 
 // Loads the fields of another task type from its own page.
 async function choose(task) {
-  const page = parse(await (await call(`${root}/ui/schedules?task=${encodeURIComponent(task)}`)).text());
+  const page = await loaded(`${root}/ui/schedules?task=${encodeURIComponent(task)}`);
   given().replaceWith(document.adoptNode(page.getElementById("given")));
   await prepare();
 }
@@ -87,7 +80,7 @@ async function guarded(work) {
   markAll([]);
   try {
     await work();
-    await refresh();
+    await renew("list");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { title, detail, errors = [] } = error.problem;

@@ -31,7 +31,8 @@ function field(name, schema, root, value, needed, changed) {
   const own = branch(schema, root);
   const id = `step-${++count}`;
   const choices = own.enum ?? (own.type === "boolean" ? [true, false] : null);
-  const start = value ?? schema.default ?? resolved(schema, root).default;
+  const preset = resolved(schema, root).default;
+  const start = value ?? preset;
   let input;
   if (choices) {
     const options = (needed ? [] : [""]).concat(choices).map((each) => element("option", { value: each === "" ? "" : JSON.stringify(each), selected: each === start }, each === "" ? "–" : String(each)));
@@ -43,7 +44,6 @@ function field(name, schema, root, value, needed, changed) {
     if (number) Object.assign(input, { min: own.minimum ?? "", max: own.maximum ?? "", step: own.type === "integer" ? 1 : "any" });
   }
   input.addEventListener("input", changed);
-  const preset = schema.default ?? resolved(schema, root).default;
   // An optional value equal to the default is omitted, unless the input contained it.
   const read = () => {
     const found = written();

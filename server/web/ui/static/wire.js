@@ -98,7 +98,7 @@ export const reason = ({ problem }) => [problem.title, problem.detail].filter(Bo
 // Returns whether a repeated request may succeed.
 export const passes = ({ status }) => !status || status === 429 || status >= 500;
 
-export const parse = (text) => new DOMParser().parseFromString(text, "text/html");
+const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 // The problem in an answer: from JSON, or from an error page of the server.
 export async function problemIn(response) {
@@ -131,6 +131,9 @@ export async function call(path, options = {}) {
   if (response.ok) return response;
   throw new Refused(await problemIn(response));
 }
+
+// The document at an address of the server; without one, this page as it is now.
+export const loaded = async (path = location.pathname + location.search) => parse(await (await call(path)).text());
 
 // A request with a JSON body, or without a body.
 export const request = (method, path, body) => call(path, { method, ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
