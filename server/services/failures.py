@@ -78,9 +78,9 @@ class Grouped:
     complete: bool
 
 
-def grouped(store: Store, owners: list[str] | None, since_ms: int) -> Grouped:
-    """Group the newest failed tasks since a moment by type, exception and place in the code."""
-    page = store.listing.gather(Filter(owners, statuses=CAUSED, since=since_ms), MAX_LOOKED_AT)
+def grouped(store: Store, since_ms: int) -> Grouped:
+    """Group the newest failed tasks of all owners since a moment by type, exception and place in the code."""
+    page = store.listing.gather(Filter(None, statuses=CAUSED, since=since_ms), MAX_LOOKED_AT)
     groups: dict[str, FailureGroup] = {}
     reports = store.tasks.failures([record.id for record in page.records])
     for record, report in zip(page.records, reports, strict=True):

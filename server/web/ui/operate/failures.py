@@ -7,13 +7,12 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from server.services.failures import FailureGroup
+from server.services.failures import FailureGroup, grouped
 from server.store.causes import CAUSED
 from server.store.listing import Filter
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
-from server.web.routes.operate.failures import group_since
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.stream import PageParts, when_changed
 
@@ -75,7 +74,7 @@ def _counts(chosen: str) -> dict[str, int]:
 
 def _values(chosen: str) -> dict[str, Any]:
     since = _since(chosen)
-    found = group_since(since)
+    found = grouped(store(), since)
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since / 1000))
     rows = [_row(group, since, moment) for group in found.groups]
     return {"rows": rows, "total": found.looked_at, "complete": found.complete}
