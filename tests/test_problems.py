@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from harness import ROOT, Service
 
 from server import tasks
 from server.sdk.errors import TaskError, describe
+from server.services.failures import report
+from server.services.status import failure_object
 from server.settings import Settings
 from server.store import Store
 from server.web.app import create_app
@@ -166,6 +169,37 @@ def test_an_exception_is_told_without_paths_addresses_and_others_words(error: Ex
 
     assert told.keys() == {"type", "title", "detail"}
     assert told["detail"].startswith(detail)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise KeyError("message")
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ValueError("caf\udce9.txt"), "ValueError: caf\\udce9.txt"),  # the name of a file that is not UTF-8
+        (TaskError("bad-name", "caf\udce9.txt"), "caf\\udce9.txt"),
+        (TaskError("bad-row", 5), "5"),  # type: ignore[arg-type]
+        (TaskError("bad-row", ValueError("no comma")), "no comma"),  # type: ignore[arg-type]
+        (TaskError("bad-row", "x" * 10_000), "x" * 4_000),
+        (Mute(), "Mute; see the worker's log for this task id"),
+    ],
+)
+def test_every_exception_can_be_stored_and_shown(error: Exception, detail: str) -> None:
+    told = json.loads(json.dumps(describe(error)))
+
+    assert failure_object(told, "").detail == told["detail"] == detail
+    assert json.loads(failure_object(told, "").as_json())["detail"] == detail
+    assert json.loads(report(error, "worker"))["exception"].endswith(type(error).__name__)
+
+
+def test_a_long_message_is_told_within_a_moment() -> None:
+    began = time.monotonic()
+
+    assert describe(ValueError("x" * 100_000))["detail"] == "ValueError: " + "x" * 500
+    assert time.monotonic() - began < 1
 
 
 def test_the_type_of_a_task_error_is_a_slug() -> None:

@@ -1,6 +1,7 @@
 """`server.testing` runs a task as a worker does, without Redis."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from server import Canceled, Context, OutputFile, TaskError, Upload, task
 from server.sdk.errors import InvalidInput
+from server.services.status import Progress
 from server.testing import run, upload
 
 
@@ -80,6 +82,30 @@ def test_a_canceled_task_stops_at_its_next_report() -> None:
 def test_a_function_that_is_not_a_task_is_refused() -> None:
     with pytest.raises(ValueError, match="register it with @task"):
         run(len)
+
+
+@task(name="testing_reports")
+def reports(ctx: Context) -> None:
+    """Report numbers and texts that a status cannot show as they are."""
+    ctx.report_every = 0
+    ctx.progress(-5, 10, "before the start")
+    ctx.progress(1, float("inf"), "no end in sight")
+    ctx.progress(float("nan"), 10)
+    ctx.progress(1e308, 1e-300)
+    ctx.progress(1, 3, "caf\udce9.txt")
+    ctx.progress(1, 3, Path("cafe.txt"))  # type: ignore[arg-type]
+    ctx.progress(1, 3, "x" * 10_000)
+    ctx.log("caf\udce9.txt")
+
+
+def test_every_report_can_be_shown() -> None:
+    done = run(reports)
+
+    shown = [Progress.model_validate(report) for report in done.progress]
+    assert all(json.loads(each.as_json()) == report for each, report in zip(shown, done.progress, strict=True))
+    assert [each.percent for each in shown] == [0, 0, 0, 100, 33, 33, 33]
+    assert [each.message for each in shown[-3:]] == ["caf\\udce9.txt", "cafe.txt", "x" * 1_000]
+    assert done.logs == ["caf\\udce9.txt"]
 
 
 @task(name="testing_parent")

@@ -49,8 +49,13 @@ def end_task() -> None:
 
 
 def redact(text: str) -> str:
-    """Put PLACEHOLDER in place of the secrets of the task that this process runs."""
-    return text if _Task.secrets is None else _Task.secrets.sub(PLACEHOLDER, text)
+    """Put PLACEHOLDER in place of the secrets of the task that this process runs. The result fits JSON."""
+    return encodable(text if _Task.secrets is None else _Task.secrets.sub(PLACEHOLDER, text))
+
+
+def encodable(text: str) -> str:
+    """Put escapes in place of lone surrogates, which UTF-8 and JSON do not have: names of files may contain them."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict
 
 from server.logs import event, redact
-from server.sdk.errors import Canceled, TaskError
+from server.sdk.errors import Canceled, TaskError, text_of
 from server.sdk.file_names import LONGEST, file_name, is_media_type
 from server.sdk.output import Output, item_type
 from server.sdk.steps import PREFIX, Steps
@@ -24,7 +25,7 @@ from server.store import Store
 from server.store.blobs.base import BlobStore
 from server.store.connection import UNREACHABLE, patiently
 from server.store.errors import BytesExceeded, StorageFull
-from server.store.tasks import Attempt
+from server.store.tasks import MAX_LINE_LENGTH, Attempt
 
 __all__ = ["Context", "OutputFile", "Upload"]
 
@@ -111,9 +112,8 @@ class Context:
         last = done >= total
         if not last and time.monotonic() - self._reported < self.report_every:
             return
-        percent = min(100, int(100 * done / total)) if total > 0 else 0
         self._reported = time.monotonic()
-        if self._tell({"done": done, "total": total, "percent": percent, "message": redact(message)}) != "run":
+        if self._tell(_progress(done, total, message)) != "run":
             raise Canceled
 
     def should_stop(self) -> bool:
@@ -248,6 +248,14 @@ class Context:
             {"name": f.name, "key": prefix + f.name, "media_type": f.media_type, "bytes": f.bytes, "sha256": f.sha256}
             for f in self.files.values()
         ]
+
+
+def _progress(done: float, total: float, message: object) -> dict[str, Any]:
+    """A report that every status can show, whatever the function gives: JSON has no infinity and no NaN."""
+    done, total = (each if math.isfinite(each) else 0 for each in (done, total))
+    percent = int(min(100, max(0, 100 * done / total))) if total > 0 else 0
+    text = redact(text_of(message))[:MAX_LINE_LENGTH]
+    return {"done": done, "total": total, "percent": percent, "message": text}
 
 
 def _no_room() -> TaskError:

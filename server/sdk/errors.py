@@ -110,6 +110,7 @@ class Canceled(BaseException):
 _PRIVATE = re.compile(
     r"\w+://\S+|\b[\w.-]+:\d{4,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w./])~?(?:/[\w.@+-]+){2,}/?|\b[A-Za-z]:\\\S+"
 )
+MAX_DETAIL = 4_000  # characters of an error's detail: every status and list of its task has it
 _SPEAKING = (ValueError, ArithmeticError, LookupError, TypeError, AssertionError, NotImplementedError)
 
 
@@ -120,12 +121,25 @@ def describe(error: BaseException) -> dict[str, str]:
     other exceptions, such as a database driver's, may contain secrets, so only the class name is shown.
     """
     if isinstance(error, TaskError):
-        return error_object(error.type, redact(error.detail))
+        return error_object(error.type, _detail(error.detail))
     if isinstance(error, CoatcheckError):
         described = error.error_object()
-        return described | {"detail": redact(described["detail"])}
+        return described | {"detail": _detail(described["detail"])}
     name = type(error).__name__
     plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
-    words = _PRIVATE.sub("…", redact(str(error)))[:500] if plain and not isinstance(error, UnicodeError) else ""
+    words = _PRIVATE.sub("…", _detail(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
     detail = f"{name}: {words}" if words else f"{name}; see the worker's log for this task id"
-    return error_object("task-error", detail)
+    return error_object("task-error", _detail(detail))
+
+
+def _detail(value: object) -> str:
+    """Cut first: the search for addresses takes a time that grows with the square of the length."""
+    return redact(text_of(value))[:MAX_DETAIL]
+
+
+def text_of(value: object) -> str:
+    """Return a value as text, also one whose `__str__` fails."""
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(error).__name__} in its __str__>"

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 import pydantic_core
 
 from server.logs import redact
+from server.sdk.errors import text_of
 from server.store import Store
 from server.store.causes import CAUSED, Cause, cause_of
 from server.store.listing import Filter
@@ -37,7 +38,7 @@ def report(error: BaseException, worker: str) -> bytes:
     return pydantic_core.to_json(
         {
             "exception": name,
-            "message": redact(str(error))[:MAX_MESSAGE],
+            "message": redact(text_of(error))[:MAX_MESSAGE],
             "traceback": text[-MAX_TRACEBACK:],
             "place": f"{'/'.join(PurePath(place.filename).parts[-2:])}:{place.lineno}" if place else "",
             "worker": worker,

@@ -20,11 +20,11 @@ from server.celery_app.exposed.tracer import Replaced
 from server.celery_app.worker import child, child_slots
 from server.celery_app.worker.endings import ending_of
 from server.celery_app.worker.task_output import captured
-from server.logs import begin_task, event, redact, spans
+from server.logs import begin_task, encodable, event, redact, spans
 from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition
 from server.sdk.dependencies import resolve
-from server.sdk.errors import Canceled, InvalidInput, RedactedError, RetryLater, TaskError, describe
+from server.sdk.errors import Canceled, InvalidInput, RedactedError, RetryLater, TaskError, describe, text_of
 from server.sdk.signature import TaskInput
 from server.sdk.url_uploads import fetched_uploads
 from server.services.client import Client
@@ -103,13 +103,13 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
 
 def _shows_secret(error: BaseException) -> bool:
     text = "".join(traceback.format_exception(error))
-    return redact(text) != text
+    return redact(text) != encodable(text)
 
 
 def _without_secrets(error: BaseException) -> Exception:
     if isinstance(error, TaskError):
-        return TaskError(error.type, redact(error.detail))
-    return RedactedError(f"{type(error).__name__}: {redact(str(error))}").with_traceback(error.__traceback__)
+        return TaskError(error.type, redact(text_of(error.detail)))
+    return RedactedError(f"{type(error).__name__}: {redact(text_of(error))}").with_traceback(error.__traceback__)
 
 
 def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> bytes:
