@@ -102,6 +102,13 @@ def test_jitter_delays_each_time_the_same_everywhere_and_keeps_the_order(timing:
     assert crowded == sorted(set(crowded))
 
 
+def test_jitter_delays_no_time_past_the_end() -> None:
+    for seed in map(str, range(20)):
+        late = list(Timing(10, None, "UTC", 0, 0, 20_000, 600_000, seed).after(-1))
+        assert len(late) == 3
+        assert late[-1] == 20_000
+
+
 # Through HTTP and real workers
 
 
@@ -507,6 +514,8 @@ GOOD = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 60}
         ({"overlap": "both"}, ["overlap"]),
         ({"options": {"priority": "urgent"}}, ["options", "priority"]),
         ({"options": {"delay": 5}}, ["options", "delay"]),
+        ({"options": {"unique_for": 5}}, ["options", "unique"]),
+        ({"options": {"on_conflict": "reject"}}, ["options", "unique"]),
         ({"surprise": 1}, ["surprise"]),
     ],
 )

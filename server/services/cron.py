@@ -62,8 +62,9 @@ class Timing:
             return
         for regular, following in pairwise(chain(self._regular(moment_ms - self.jitter_ms), (None,))):
             assert regular is not None
-            # Never past the next time, so that the order stays.
-            room = self.jitter_ms if following is None else min(self.jitter_ms, following - regular)
+            # Never past the next time, so that the order stays, nor past the end.
+            last = following if self.end_ms is None or following is not None else self.end_ms + 1
+            room = self.jitter_ms if last is None else min(self.jitter_ms, last - regular)
             late = regular + self._offset(regular, room)
             if late > moment_ms:
                 yield late

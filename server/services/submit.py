@@ -103,7 +103,7 @@ class Submission:
             CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
             InvalidInput: the type of the task does not allow one of its options.
         """
-        unique, on_conflict = self._one_of_a_kind(given)
+        unique, on_conflict = one_of_a_kind(self.definition, self.options, given, self.place)
         waits_for: tuple[str, ...] = ()
         if self.definition.uploads:
             waits_for = self.uploads.take_from_tasks(given)
@@ -136,21 +136,6 @@ class Submission:
             trace=self.trace,
         )
 
-    def _one_of_a_kind(self, given: TaskInput) -> tuple[str, str]:
-        """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty."""
-        options, definition = self.options, self.definition
-        if options.debounce:
-            if definition.uploads or definition.unique:
-                raise self._unsuitable("debounce", f"{definition.name} has uploads, or is unique by its parameters")
-            return options.debounce, f"debounce {int(options.max_delay * 1000)}"
-        unique = options.unique or definition.unique_key(given)
-        if not unique and (options.unique_for or options.on_conflict):
-            raise self._unsuitable("unique", "unique_for and on_conflict need it")
-        return unique, (options.on_conflict or "return") if unique else ""
-
-    def _unsuitable(self, option: str, why: str) -> InvalidInput:
-        return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [self.place, option], "msg": why}])
-
     def _existing(self, task_id: str, unfinished: int) -> Accepted:
         """The task that has the key of this one: the same answer as for a new task."""
         record = self.store.tasks.get_with_position(task_id)
@@ -169,6 +154,26 @@ class Submission:
         if task.retry_of:
             named |= {"retry_of": task.retry_of, "again": again}
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
+
+
+def one_of_a_kind(definition: TaskDefinition, options: Options, given: TaskInput, place: str) -> tuple[str, str]:
+    """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty.
+
+    Raises:
+        InvalidInput: the task type does not allow one of the options; `place` as in `Submission`.
+    """
+    if options.debounce:
+        if definition.uploads or definition.unique:
+            raise _unsuitable(place, "debounce", f"{definition.name} has uploads, or is unique by its parameters")
+        return options.debounce, f"debounce {int(options.max_delay * 1000)}"
+    unique = options.unique or definition.unique_key(given)
+    if not unique and (options.unique_for or options.on_conflict):
+        raise _unsuitable(place, "unique", "unique_for and on_conflict need it")
+    return unique, (options.on_conflict or "return") if unique else ""
+
+
+def _unsuitable(place: str, option: str, why: str) -> InvalidInput:
+    return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [place, option], "msg": why}])
 
 
 def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:

@@ -11,7 +11,9 @@ from pydantic import RootModel
 
 from server.sdk.definition import read_body
 from server.sdk.errors import InvalidInput, UnknownTaskType
+from server.sdk.registry import definition
 from server.services.schedules import Schedule, put, run_now, with_secrets
+from server.services.submit import one_of_a_kind
 from server.store.errors import ScheduleNameTaken
 from server.store.schedules import NAME_TAKEN, StoredSchedule
 from server.web.addresses import prefix
@@ -125,7 +127,7 @@ def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None
         input=with_secrets(given.task, given.input, before),
         **given.model_dump(exclude={"input", "start_at", "end_at"}),
     )
-    _check_input(schedule)
+    _check(schedule)
     if not caller().is_admin and before and before.owner != owner:
         raise ScheduleNameTaken(NAME_TAKEN)
     return put(store(), schedule, 0 if caller().is_admin else store().settings.max_schedules_per_owner)
@@ -135,15 +137,16 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def _check_input(schedule: Schedule) -> None:
-    """Refuse an input that would fail at each run."""
+def _check(schedule: Schedule) -> None:
+    """Refuse an input, or options, that would fail at each run."""
     try:
-        schedule.validated(store().settings.allow_private_addresses)
+        given = schedule.validated(store().settings.allow_private_addresses)
     except UnknownTaskType as error:
         raise invalid(error.detail, "task") from None
     except InvalidInput as error:
         errors = [{**each, "loc": ["input", *each["loc"]]} for each in error.extra["errors"]]
         raise Problem("invalid-input", error.detail, errors=errors) from None
+    one_of_a_kind(definition(schedule.task), schedule.run, given, "options")
 
 
 @route.get(
