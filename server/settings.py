@@ -3,11 +3,12 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -55,6 +56,14 @@ def _split(value: object) -> object:
 #: The values of a variable with a list, and the type of a list of names.
 COMMA_SEPARATED = (NoDecode, BeforeValidator(_split))
 Names = Annotated[tuple[str, ...], *COMMA_SEPARATED]
+
+
+def split_url(value: str, form: str) -> SplitResult:
+    """Split a URL, or raise ValueError with its form: urllib's message may quote a part of an unescaped password."""
+    with suppress(ValueError):
+        if (parts := urlsplit(value)).port != 0:  # parsed only now
+            return parts
+    raise ValueError(f"must have the form {form}")
 
 
 class TaskSettings(BaseSettings):
@@ -191,7 +200,9 @@ class Settings(BaseSettings):
     storage_wait_seconds: int = Field(
         60, ge=0, description="Seconds that a task waits to save a file when the storage is full, before it fails."
     )
-    result_ttl_seconds: int = Field(86_400, ge=1, description="Seconds that a finished task and its files are kept.")
+    result_ttl_seconds: int = Field(
+        86_400, ge=1, le=366 * 86_400, description="Seconds that a finished task and its files are kept."
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
     log_format: Literal["text", "json"] = Field("text", description="`json` writes one JSON object per log line.")
@@ -218,6 +229,8 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: str) -> str:
         if value and len(value) < MIN_ADMIN_KEY:
             raise ValueError(f"must have at least {MIN_ADMIN_KEY} characters, so that nobody guesses it")
+        if value != value.strip() or not value.isascii():
+            raise ValueError("must be ASCII, without spaces around it: no request could send another key")
         return value
 
     @field_validator("redis_url")
@@ -225,8 +238,12 @@ class Settings(BaseSettings):
     def _redis_scheme(cls, value: str) -> str:
         if not value:
             raise ValueError("is not set. Start with `make run`, or set it to redis://host:port/0")
-        if urlsplit(value).scheme not in ("redis", "rediss", "sentinel"):
-            raise ValueError("must begin with redis://, rediss:// or sentinel://")
+        for each in value.split(";") if value.startswith("sentinel:") else [value]:
+            part = split_url(each, "redis://user:password@host:port/0")
+            if part.scheme not in ("redis", "rediss", "sentinel"):
+                raise ValueError("must begin with redis://, rediss:// or sentinel://")
+            if part.scheme != "sentinel" and not re.fullmatch(r"[/\d]*", part.path):
+                raise ValueError("must end with the number of a database, as redis://host:port/0")
         return value
 
     @field_validator("celery_broker_url")
@@ -239,7 +256,7 @@ class Settings(BaseSettings):
     @field_validator("blob_url")
     @classmethod
     def _blob_scheme(cls, value: str) -> str:
-        if value not in ("", "redis:") and urlsplit(value).scheme not in ("file", "s3"):
+        if value not in ("", "redis:") and not re.fullmatch(r"file:(///|/(?!/))[^?#]*|s3://[^/@?#]+(/[^?#]*)?", value):
             raise ValueError("must be empty, redis:, file:///folder or s3://bucket/prefix")
         if value.startswith("s3:") and not find_spec("obstore"):
             raise ValueError("needs the package obstore for s3://: pip install 'coatcheck[s3]'")

@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 import server.logs.telemetry  # noqa: F401  its settings are those of no task
 from server import tasks
-from server.settings import Settings, SettingsError, TaskSettings, load
+from server.settings import Settings, SettingsError, TaskSettings, load, load_parts
 
 
 def fields() -> dict[str, FieldInfo]:
@@ -90,13 +90,33 @@ WRONG = [
     ("WORKER_CONCURRENCY", "many"),
     ("REDIS_URL", "http://localhost"),
     ("REDIS_URL", ""),
+    ("REDIS_URL", "redis://host:port/0"),
+    ("REDIS_URL", "redis://:trout/pike@host:6379/0"),
+    ("REDIS_URL", "redis://host:6379/first"),
+    ("REDIS_URL", "sentinel://one:26379;sentinel://two:port/mymaster/0"),
     ("BLOB_URL", "ftp://x"),
+    ("BLOB_URL", "file://folder/x"),
+    ("BLOB_URL", "s3://"),
+    ("BLOB_URL", "s3://key@bucket"),
+    ("RESULT_TTL_SECONDS", "9999999999999"),
+    ("ADMIN_KEY", "a key that ends with a line break\n"),
+    ("ADMIN_KEY", "ä" * 20),
     ("CELERY_BROKER_URL", "kafka://x"),
     ("LOG_LEVEL", "LOUD"),
     ("MAX_UPLOAD_BYTES", "-1"),
     ("REDIS_TLS_VERIFY", "perhaps"),
     ("PUBLIC_URL", "example.org/jobs"),
     ("TRUSTED_PROXIES", "127.0.0.1,nobody"),
+]
+
+RIGHT = [
+    ("REDIS_URL", "redis://:a;b@host:6379/0"),
+    ("REDIS_URL", "rediss://me:a%2Fb@host:6379"),
+    ("REDIS_URL", "sentinel://:secret@one:26379;sentinel://two:26379/mymaster/0"),
+    ("BLOB_URL", "file:///srv/files"),
+    ("BLOB_URL", "file:/srv/files"),
+    ("BLOB_URL", "s3://bucket"),
+    ("BLOB_URL", "s3://bucket/a/prefix"),
 ]
 
 COMMANDS = {
@@ -132,6 +152,36 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
         load()
 
     assert str(refused.value).startswith(f"{name}: ")
+    assert "trout" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "value"), RIGHT, ids=[f"{name}={value}" for name, value in RIGHT])
+def test_a_right_setting_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv(name, value)
+
+    assert getattr(load(), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "smtp://host:port"),
+        ("SMTP_URL", "smtp://me:trout/pike@host:587"),
+        ("SMTP_CA_FILE", "/nowhere/ca.pem"),
+        ("SMTP_CA_FILE", __file__),
+        ("DATABASE_URL", "postgresql://me:trout/pike@host/name"),
+    ],
+)
+def test_a_wrong_setting_of_a_task_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert name in map(str.upper, fields())  # its package is loaded
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refused:
+        load_parts(Settings(redis_url="redis://127.0.0.1:1/0"))
+
+    assert str(refused.value).startswith(f"{name}: ")
+    assert "trout" not in str(refused.value)
 
 
 @pytest.mark.parametrize("process", ["web", "worker", "runner", "keys"])

@@ -2,12 +2,11 @@
 
 import json
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import NoDecode
 
-from server.settings import TaskSettings
+from server.settings import TaskSettings, split_url
 
 
 class FeedSecret(BaseModel):
@@ -47,6 +46,7 @@ class FeedSettings(TaskSettings):
     @field_validator("database_url")
     @classmethod
     def _database_scheme(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
-            raise ValueError("must be postgresql://user:password@host/name or sqlite:///file")
+        form = "postgresql://user:password@host/name or sqlite:///file"
+        if value and split_url(value, form).scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
+            raise ValueError(f"must be {form}")
         return value.replace("postgres://", "postgresql://", 1) if value.startswith("postgres://") else value

@@ -1,10 +1,10 @@
 """The settings of mail."""
 
-from urllib.parse import urlsplit
+import ssl
 
 from pydantic import Field, field_validator
 
-from server.settings import Names, TaskSettings
+from server.settings import Names, TaskSettings, split_url
 
 
 class MailSettings(TaskSettings):
@@ -26,6 +26,17 @@ class MailSettings(TaskSettings):
     @field_validator("smtp_url")
     @classmethod
     def _mail_scheme(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in ("smtp", "smtps") or not urlsplit(value).hostname):
+        parts = split_url(value, "smtp://user:password@host:587")
+        if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
             raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
+        return value
+
+    @field_validator("smtp_ca_file")
+    @classmethod
+    def _has_certificates(cls, value: str) -> str:
+        try:
+            if value:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
+        except OSError:  # `ssl.SSLError` is one
+            raise ValueError(f"{value!r} is not a PEM file with a certificate") from None
         return value
