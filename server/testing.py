@@ -21,7 +21,7 @@ from typing import Any, cast
 import pydantic_core
 
 from server.sdk.context import Context
-from server.sdk.definition import TaskDefinition
+from server.sdk.definition import TaskDefinition, input_json
 from server.sdk.errors import Canceled
 from server.sdk.file_names import media_type_of
 from server.sdk.output import Output
@@ -98,7 +98,7 @@ def run(
     definition = next((each for each in catalog() if each.function is function), None)
     if definition is None:
         raise ValueError(f"{function!r} is not a task: register it with @task")
-    given = {name: _as_sent(value, name in definition.uploads) for name, value in parameters.items()}
+    given = {name: _as_sent(name, value, name in definition.uploads) for name, value in parameters.items()}
     signature = definition.signature
     arguments = signature.arguments(definition.validate_fields(given, allow_private=True))
     done = Done(checkpoints=dict(checkpoints or {}), steps=dict(steps or {}))
@@ -134,12 +134,12 @@ def upload(data: bytes | Path, filename: str = "", media_type: str = "") -> Uplo
     return Upload("", filename, media_type, len(data), hashlib.sha256(data).hexdigest(), fetched=BytesIO(data))
 
 
-def _as_sent(value: Any, is_upload: bool) -> Any:
+def _as_sent(name: str, value: Any, is_upload: bool) -> Any:
     """Convert a value as HTTP would: uploads stay unchanged, everything else passes through JSON."""
     if not is_upload or value is None:
-        return pydantic_core.from_json(pydantic_core.to_json(value))
+        return pydantic_core.from_json(input_json(value, [name]))
     if isinstance(value, list):
-        return [_as_sent(each, True) for each in value]
+        return [_as_sent(name, each, True) for each in value]
     return upload(value) if isinstance(value, bytes | Path) else value
 
 

@@ -5,16 +5,19 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from documents import blocks
 from harness import ROOT, Service
 from PIL import Image
 
+from server import task
 from server.cli.embedded import open_store
 from server.sdk.errors import InvalidInput, TaskError, UnknownTaskType
 from server.services.client import Client
 from server.services.errors import TaskExpired
+from server.services.retry import retry
 from server.settings import Settings
 from server.store.errors import DuplicateTask
 
@@ -41,8 +44,8 @@ def client(service: Service) -> Iterator[Client]:
     store.redis.close()
 
 
-def submit(client: Client, task: str, **given: object) -> str:
-    return client.submit(task, given, owner="local").id
+def submit(client: Client, name: str, **given: object) -> str:
+    return client.submit(name, given, owner="local").id
 
 
 @pytest.mark.slow
@@ -69,6 +72,23 @@ def test_the_input_and_the_options_are_checked_as_over_http(client: Client) -> N
     assert list(wrong.value.extra["errors"][0]["loc"]) == ["y"]
     with pytest.raises(InvalidInput, match="priority"):
         submit(client, "divide", x=1, y=2, priority="urgent")
+
+
+@task(name="takes_any_json")
+def takes_any_json(value: dict[str, Any]) -> None:
+    """Take a value without a schema."""
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "caf\udce9", object()])
+def test_an_input_that_json_cannot_have_is_refused_also_in_a_retry(client: Client, value: object) -> None:
+    with pytest.raises(InvalidInput) as wrong:
+        submit(client, "takes_any_json", value={"deep": [value]})
+    assert list(wrong.value.extra["errors"][0]["loc"]) == ["value"]
+    record = client.store.tasks.get(submit(client, "takes_any_json", value={}, delay=3600))
+    assert record
+    with pytest.raises(InvalidInput) as wrong:
+        retry(client.store, record, "", {"value": {"deep": [value]}}, copy=True)
+    assert list(wrong.value.extra["errors"][0]["loc"]) == ["input"]
 
 
 def test_a_submit_with_a_key_gets_the_earlier_task_or_its_id(client: Client) -> None:

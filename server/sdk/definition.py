@@ -195,9 +195,7 @@ class TaskDefinition:
                 given = model.model_validate_json(raw, strict=True, context=context)
         except ValidationError as error:
             raise refusal(error, body) from None
-        if not is_finite(body):
-            message = "Input should have finite numbers only"
-            raise InvalidInput(f"{message}.", errors=[{"loc": [], "msg": message}])
+        _require_finite(body, [])
         return given.keep(pydantic_core.from_json(raw))
 
     def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> TaskInput:
@@ -274,6 +272,23 @@ def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> Invalid
     names = sorted({".".join(map(str, each["loc"])) for each in errors[:_MAX_NAMED] if each["loc"]})
     where = ", ".join(names) + (f" and {len(errors) - _MAX_NAMED} more" if len(errors) > _MAX_NAMED else "")
     return InvalidInput(f"Invalid value for {where}." if names else f"{errors[0]['msg']}.", errors=errors)
+
+
+def input_json(value: Any, place: list[str | int]) -> bytes:
+    """Write a value of an input as JSON; raises InvalidInput, which names the place, if JSON cannot have it."""
+    try:
+        text = pydantic_core.to_json(value)
+    except ValueError as error:  # also of another type, or with a lone surrogate
+        message = f"Input should fit JSON: {error}"
+        raise InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}]) from None
+    _require_finite(text, place)
+    return text
+
+
+def _require_finite(text: bytes, place: list[str | int]) -> None:
+    if not is_finite(text):
+        message = "Input should have finite numbers only"
+        raise InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}])
 
 
 def read_body(model: type[Model], body: bytes) -> Model:

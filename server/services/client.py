@@ -11,6 +11,7 @@ import pydantic_core
 
 from server.logs.trace import NO_TRACE, Trace
 from server.sdk.context import Submit
+from server.sdk.definition import input_json
 from server.sdk.errors import TaskError
 from server.sdk.registry import definition
 from server.sdk.signature import TaskInput
@@ -166,7 +167,7 @@ class Client:
         fields = {
             name: _received(submission.uploads, value)
             if name in uploads
-            else pydantic_core.from_json(pydantic_core.to_json(value))
+            else pydantic_core.from_json(input_json(value, [name]))
             for name, value in parameters.items()
         }
         allow_private = self.store.settings.allow_private_addresses

@@ -9,7 +9,7 @@ from typing import Any
 import pydantic_core
 
 from server.logs.trace import NO_TRACE, Trace
-from server.sdk.definition import TaskDefinition
+from server.sdk.definition import TaskDefinition, input_json
 from server.sdk.errors import InvalidInput
 from server.sdk.registry import definition as find_definition
 from server.sdk.signature import TaskInput
@@ -167,4 +167,5 @@ def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, An
         raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
     before = pydantic_core.from_json(stored)
     given = before | definition.secrets.restore(changes, before)
-    return pydantic_core.to_json({name: value for name, value in given.items() if changes.get(name, value) is not None})
+    kept = {name: value for name, value in given.items() if changes.get(name, value) is not None}
+    return input_json(kept, ["input"])
