@@ -119,13 +119,13 @@ class Submission:
             request_id=self.request_id,
             has_uploads=self.uploads.any,
             upload_bytes=self.uploads.bytes,
-            delay_ms=int(options.delay * 1000),
+            delay_ms=_milliseconds(options.delay),
             not_before_ms=options.not_before_ms,
-            cancel_after_ms=int(options.cancel_after * 1000),
-            start_within_ms=int(options.start_within * 1000),
+            cancel_after_ms=_milliseconds(options.cancel_after),
+            start_within_ms=_milliseconds(options.start_within),
             limit_scope=self.definition.limit_scope(given, self.owner),
             unique=unique,
-            unique_for_ms=int(options.unique_for * 1000),
+            unique_for_ms=_milliseconds(options.unique_for),
             on_conflict=on_conflict,
             ttl=self.definition.ttl if options.ttl is None else options.ttl,
             input_ttl=self.definition.input_ttl,
@@ -165,7 +165,7 @@ def one_of_a_kind(definition: TaskDefinition, options: Options, given: TaskInput
     if options.debounce:
         if definition.uploads or definition.unique:
             raise _unsuitable(place, "debounce", f"{definition.name} has uploads, or is unique by its parameters")
-        return options.debounce, f"debounce {int(options.max_delay * 1000)}"
+        return options.debounce, f"debounce {_milliseconds(options.max_delay)}"
     unique = options.unique or definition.unique_key(given)
     if not unique and (options.unique_for or options.on_conflict):
         raise _unsuitable(place, "unique", "unique_for and on_conflict need it")
@@ -174,6 +174,11 @@ def one_of_a_kind(definition: TaskDefinition, options: Options, given: TaskInput
 
 def _unsuitable(place: str, option: str, why: str) -> InvalidInput:
     return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [place, option], "msg": why}])
+
+
+def _milliseconds(seconds: float) -> int:
+    """Never 0 for a time that is given: 0 means none."""
+    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:

@@ -94,3 +94,10 @@ def test_a_lost_attempt_keeps_the_key(store: Store) -> None:
     assert store.tasks.claim(first.id, "w/1")
     store.leases.release(first.id, "w/1", crashed=True)
     assert store_tasks(store, second).existing == {0: first.id}
+
+
+def test_no_time_of_an_option_is_rounded_to_none(store: Store) -> None:
+    short = prepare(store, delay=1e-9, cancel_after=0.0004, start_within=0.0004, unique="key", unique_for=0.0004)
+    assert (short.delay_ms, short.cancel_after_ms, short.start_within_ms, short.unique_for_ms) == (1, 1, 1, 1)
+    assert prepare(store, cancel_after=1.001).cancel_after_ms == 1001
+    assert (prepare(store).delay_ms, prepare(store).cancel_after_ms) == (0, 0)
