@@ -10,7 +10,7 @@ from server.services.options import Options, OptionsIn, parse_options
 from server.store.api_keys import Caller
 from server.store.submit import IdempotencyKey
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import Problem, invalid
 
 NESTED = tuple(OptionsIn.model_fields)  # the options that an item of a batch, or a schedule, may have in its JSON body
 _DURATION = re.compile(r"(\d{1,9})([smh]?)")
@@ -44,8 +44,7 @@ def _duration(text: str) -> str:
     """Convert `90`, `90s`, `5m` or `1h` to seconds. Raises the problem `invalid-input` for any other text."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        errors = [{"loc": ["header", "Cancel-After"], "msg": "Input should be 90, 90s, 5m or 1h"}]
-        raise Problem("invalid-input", "Invalid value for Cancel-After.", errors=errors)
+        raise invalid("Input should be 90, 90s, 5m or 1h", "header", "Cancel-After")
     return str(int(match[1]) * _SECONDS[match[2]])
 
 
@@ -53,8 +52,7 @@ def asked_flag(name: str) -> bool:
     """Read `true` or `false` from the query; false without it. Raises the problem `invalid-input` for another text."""
     text = request.args.get(name, "false")
     if text not in ("true", "false"):
-        errors = [{"loc": ["query", name], "msg": "Input should be true or false"}]
-        raise Problem("invalid-input", f"Invalid value for {name}.", errors=errors)
+        raise invalid("Input should be true or false", "query", name)
     return text == "true"
 
 

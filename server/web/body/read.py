@@ -19,7 +19,7 @@ from server.web.body.multipart import read_form
 from server.web.body.parts import MAX_FIELD_BYTES
 from server.web.body.stream import chunks, read_all, read_some
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import Problem, invalid
 
 #: Maximum size of a JSON body in bytes, since it is held in memory. Larger files must be sent as a form or raw.
 MAX_JSON_BYTES = 8 * 2**20
@@ -151,7 +151,7 @@ def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dic
         items = _by_type(found["array"].get("items", {}), definition.input_schema)
         return [_one(definition, name, value, items) for value in values]
     if len(values) > 1:
-        raise _invalid(name, "Given more than once")
+        raise invalid("Given more than once", name)
     return _one(definition, name, values[0], found)
 
 
@@ -172,7 +172,7 @@ def _one(definition: TaskDefinition, name: str, value: Any, found: dict[str, Any
     if name in definition.uploads:
         if value[:8].lower().startswith(("http://", "https://")):
             return {"url": value}
-        raise _invalid(name, f"Input should be a file; curl sends one as `-F {name}=@file`")
+        raise invalid(f"Input should be a file; curl sends one as `-F {name}=@file`", name)
     return _number(value) if found and found.keys() <= _SCALARS else value
 
 
@@ -182,9 +182,9 @@ def _nested(name: str, text: str, *, or_text: bool) -> Any:
     except ValueError:
         if or_text:
             return text
-        raise _invalid(name, "Input should be valid JSON") from None
+        raise invalid("Input should be valid JSON", name) from None
     if not is_finite(text):
-        raise _invalid(name, "Input should have finite numbers only")
+        raise invalid("Input should have finite numbers only", name)
     return value
 
 
@@ -195,10 +195,6 @@ def _number(text: str) -> Any:
     except ValueError:
         return text
     return number if type(number) in (int, float) else text
-
-
-def _invalid(name: str, message: str) -> Problem:
-    return Problem("invalid-input", f"Invalid value for {name}.", errors=[{"loc": [name], "msg": message}])
 
 
 def _by_type(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
