@@ -11,7 +11,7 @@ import httpx
 import pytest
 from harness import Service, eventually
 
-from server.web.gunicorn_worker.balance import Balance
+from server.web.gunicorn_worker.places import Balance
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 

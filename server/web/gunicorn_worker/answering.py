@@ -73,7 +73,7 @@ class Answering(Paced):
         if reply is None:
             return False
         self._send_reply(reply)
-        self._server.count_request()
+        self._server.requests += 1
         if self._machine.state is State.CLOSING:
             self._finish(unread=False)
         return True
@@ -125,7 +125,7 @@ class Answering(Paced):
             self._answered(unread)
         else:
             self._send(data)
-            self._when_read(partial(self._server.downloads.submit, exchange.more))
+            self._when_read(partial(self._server.downloads.submit, exchange.run))
 
     def abort(self, exchange: Exchange) -> None:
         """Close the connection in the middle of an answer."""
@@ -152,7 +152,7 @@ class Answering(Paced):
         self._leave_parking()
         self._exchange = None
         self._forget_upload()
-        self._server.count_request()
+        self._server.requests += 1
         if self._machine.state is State.CLOSING:
             self._finish(unread)
         else:

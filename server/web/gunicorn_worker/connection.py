@@ -176,12 +176,11 @@ class Connection(Answering):
         assert head is not None
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         environ = server.environs.make(head, peer, own, body)
-        environ.update(server.extra)
         if server.polls is not None:
             environ[OFFER] = server.polls.offer(head)
         self._exchange = exchange = Exchange(server.application, environ, self, server.post)
         pool = server.threads if isinstance(body, io.BytesIO) else server.uploads
-        pool.submit(exchange.start)
+        pool.submit(exchange.run)
 
     def _read_on(self) -> None:
         """Read the next request; some of it may be in the buffer."""

@@ -1,11 +1,19 @@
-"""Counts of all web processes in shared memory, one number per process: of waiting requests, and of connections."""
+"""Counts of all web processes in shared memory, one number per process: of waiting requests, and of connections.
+
+All processes accept from one socket. Without the second count, when many clients connect at the same time, the process
+that runs then accepts them all: 16 clients who kept their connections had one process, and one core, to themselves.
+"""
 
 import mmap
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from typing import Literal
 
 _PROCESSES = 1024
+
+#: A process that has this many more connections than another one leaves the next connection to it.
+_AHEAD = 2
 
 
 class Counts:
@@ -34,20 +42,10 @@ class Counts:
         """Return the ages of the other processes whose count is not 0."""
         return [other for other, number in enumerate(self._counts) if number and other != age % _PROCESSES]
 
-    def vacate(self, age: int) -> None:
-        """Reset the count of a process that starts or has ended."""
-        self._counts[age % _PROCESSES] = 0
 
-
-@lru_cache(maxsize=1)
-def counts() -> Counts:
-    """Return the waiting requests. The arbiter must call this first, so that all workers inherit the memory."""
-    return Counts()
-
-
-@lru_cache(maxsize=1)
-def connection_counts() -> Counts:
-    """Return the connections, in the same way."""
+@cache
+def counts(what: Literal["waiting", "connections"]) -> Counts:
+    """Return one of the counts. The arbiter must call this first, so that all workers inherit the memory."""
     return Counts()
 
 
@@ -55,12 +53,12 @@ class Places:
     """The places for waiting requests, as one worker uses them."""
 
     def __init__(self, age: int, room: int, alive: Callable[[], bool]) -> None:
-        self._counts = counts()
+        self._counts = counts("waiting")
         self._age = age
         self._room = room
         self._alive = alive
         self._entering = threading.Lock()
-        self._counts.vacate(age)
+        self._counts.put(age, 0)
 
     def enter(self) -> bool:
         """Take a place. Return False if none is free, or if the worker stops."""
@@ -78,3 +76,29 @@ class Places:
     def taken(self) -> int:
         """Return the number of places in use in all web processes."""
         return self._counts.taken()
+
+
+class Balance:
+    """Compares the connections of this process with those of the others. The arbiter creates it, before the fork."""
+
+    def __init__(self, age: int) -> None:
+        self._counts = counts("connections")
+        self._age = age
+        self._others: list[int] = []
+
+    def count(self, connections: int) -> None:
+        """Tell the others how many connections this process has."""
+        self._counts.put(self._age, connections + 1)  # 0 means that there is no process
+
+    def look(self) -> None:
+        """Find the other processes. Call it regularly: they come and go."""
+        self._others = self._counts.others(self._age)
+
+    def is_ahead(self) -> bool:
+        """Return whether another process should accept the next connection."""
+        mine = self._counts.get(self._age)
+        return any(0 < self._counts.get(other) <= mine - _AHEAD for other in self._others)
+
+    def leave(self) -> None:
+        """Tell the others that this process accepts no more."""
+        self._counts.put(self._age, 0)

@@ -11,11 +11,11 @@ from typing import Any
 
 from server.logs import event
 from server.store import Store
-from server.web.gunicorn_worker.balance import Balance
 from server.web.gunicorn_worker.connection import Connection
 from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
 from server.web.gunicorn_worker.pace import Paced
+from server.web.gunicorn_worker.places import Balance, Places
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.submits import Submits
 from server.web.gunicorn_worker.wsgi.environ import Environs
@@ -55,17 +55,16 @@ class Server:
         application: Application,
         cfg: Any,
         refusal: Callable[[int], bytes],
-        extra: dict[str, Any],
+        places: Places,
         store: Store,
         tls: Any,
         balance: Balance,
     ) -> None:
         self.loop = loop
         self.application = application
-        #: The answer to a malformed request, as bytes; and the keys that each environment has in addition to PEP 3333.
+        #: The answer to a malformed request, as bytes.
         self.refusal = refusal
-        self.extra = extra
-        self.environs = Environs(cfg)
+        self.environs = Environs(cfg, places)
         #: Threads for requests, and separate ones for long transfers, so that a small request never waits for a large
         #: one.
         self.threads = Threads(cfg.threads, "request")
@@ -80,6 +79,7 @@ class Server:
         self.connections: set[Paced] = set()
         self.buffer = memoryview(bytearray(_READ))
         self.alive = True
+        #: Requests answered so far.
         self.requests = 0
         self.date = formatdate(usegmt=True)
         self._most = cfg.worker_connections
@@ -161,10 +161,6 @@ class Server:
     def _count_connections(self) -> None:
         if self.alive:
             self._balance.count(len(self.connections) + len(self._greeting))
-
-    def count_request(self) -> None:
-        """Count an answered request."""
-        self.requests += 1
 
     # -- rounds
 

@@ -18,13 +18,11 @@ from server.store import Store
 from server.store.stats import Tally
 from server.web.current import EXTENSION, LOCATOR, REQUESTS
 from server.web.errors import of_gunicorn
-from server.web.gunicorn_worker.balance import Balance
-from server.web.gunicorn_worker.places import Places
+from server.web.gunicorn_worker.places import Balance, Places
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
 from server.web.gunicorn_worker.status_cache import StatusCache
 from server.web.gunicorn_worker.submits import Submits
-from server.web.long_poll import PLACES
 
 #: Connections that a process accepts in addition to those of waiting clients: mostly idle ones.
 OTHER_CONNECTIONS = 10_000
@@ -86,7 +84,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         store: Store = self.wsgi.extensions[EXTENSION]
         requests: Tally = self.wsgi.extensions[REQUESTS]
         refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
-        server = Server(loop, self.wsgi, self.cfg, refusal, {PLACES: self._places}, store, tls, self._balance)
+        server = Server(loop, self.wsgi, self.cfg, refusal, self._places, store, tls, self._balance)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post, store.clock)
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"

@@ -43,21 +43,13 @@ class Exchange:
 
     # -- in a thread
 
-    def start(self) -> None:
-        """Call the application, and send the first piece of its answer."""
+    def run(self) -> None:
+        """Send the next piece of the answer; the first time, call the application."""
         try:
-            self._result = self._application(self.environ, self._start_response)
-            self._body = iter(self._result)
-            self._announced = self._content_length()
-            self._step()
-        except Parked as parked:
-            self._park(parked.request)
-        except Exception:
-            self._failed()
-
-    def more(self) -> None:
-        """Send the next piece of the answer."""
-        try:
+            if self._body is None:
+                self._result = self._application(self.environ, self._start_response)
+                self._body = iter(self._result)
+                self._announced = self._content_length()
             self._step()
         except Parked as parked:
             self._park(parked.request)
@@ -71,7 +63,7 @@ class Exchange:
                 self._park(parked)
                 return
             self.environ[PARKED] = parked
-            self.start()
+            self.run()
             return
         try:
             piece = parked.body.more()
