@@ -10,13 +10,13 @@ honcho's Procfile parser and printer are used, but not its `Manager`, because of
 import datetime
 import math
 import os
-import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
@@ -90,32 +90,27 @@ class Watch:
 
 @dataclass
 class Child:
-    """One process, the leader of its session, and its incomplete last line.
+    """One process, the leader of its session, and the thread that prints its output.
 
     `ends` counts its ends in a row; `restart_at` is the time of its next start while it is not running. A process whose
-    code has changed is asked to end, and has to until `reload_by`. Times are by `time.monotonic()`.
+    code has changed is `reloading`: it is asked to end, and has to until `restart_at`. Times are by `time.monotonic()`.
     """
 
     name: str
     command: str
     colour: str
-    popen: "subprocess.Popen[bytes]"
-    started_at: float
-    unfinished: bytes = b""
+    popen: "subprocess.Popen[bytes]" = field(init=False)
+    relay: threading.Thread = field(init=False)
+    started_at: float = field(init=False)
     ends: int = 0
     restart_at: float | None = None
-    reload_by: float | None = None
+    reloading: bool = False
     reloaded: bool = False
-
-    @property
-    def output(self) -> IO[bytes]:
-        assert self.popen.stdout is not None
-        return self.popen.stdout
 
     @property
     def gone(self) -> bool:
         """Return whether it has ended, and its children have closed the output."""
-        return self.popen.poll() is not None and self.output.closed
+        return self.popen.poll() is not None and not self.relay.is_alive()
 
 
 class Processes:
@@ -126,8 +121,8 @@ class Processes:
         self._guard = guard
         self._watch = watch
         self._children: list[Child] = []
-        self._selector = selectors.DefaultSelector()
         self._printer = Printer(sys.stdout)
+        self._printing = threading.Lock()
         self._colours = get_colours()
 
     def __enter__(self) -> Self:
@@ -135,25 +130,27 @@ class Processes:
 
     def start(self, name: str, command: str) -> None:
         """Start a line of a Procfile with this process's environment."""
-        child = Child(name, command, next(self._colours), self._launch(command), time.monotonic())
-        self._children.append(child)
-        self._selector.register(child.output, selectors.EVENT_READ, child)
         self._printer.width = max(self._printer.width, len(name))
+        child = Child(name, command, next(self._colours))
+        self._launch(child)
+        self._children.append(child)
 
-    def _launch(self, command: str) -> "subprocess.Popen[bytes]":
-        popen = subprocess.Popen(
-            command,
+    def _launch(self, child: Child) -> None:
+        child.popen = subprocess.Popen(
+            child.command,
             shell=True,  # a Procfile's line is a shell command
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # the terminal's Ctrl-C reaches only the runner
         )
-        self._guard.watch(popen.pid)
-        return popen
+        self._guard.watch(child.popen.pid)
+        child.relay = threading.Thread(target=self._relay, args=(child, child.popen.stdout), daemon=True)
+        child.relay.start()
+        child.started_at, child.restart_at, child.reloading = time.monotonic(), None, False
 
     def wait(self, valkey: "subprocess.Popen[bytes] | None") -> int:
-        """Relay output until a stop is requested (0), or until Valkey ends by itself or a process keeps ending (1)."""
+        """Wait until a stop is requested (0), or until Valkey ends by itself or a process keeps ending (1)."""
         while not self._stop.asked:
             if valkey and (code := valkey.poll()) is not None:
                 self._say(f"valkey ended by itself (code {code}), so everything stops.")
@@ -164,19 +161,16 @@ class Processes:
                     self._reload(child)
             if not all(self._attend(child) for child in self._children):
                 return 1
-            self._relay()
+            time.sleep(0.1)
         return 0
 
     def _attend(self, child: Child) -> bool:
         """Start a process again that has ended by itself; return False if it keeps ending."""
         now = time.monotonic()
-        if child.reload_by is not None:
-            if child.gone or now >= child.reload_by:
-                self._restart(child)
-            return True
         if child.restart_at is not None:
-            if now >= child.restart_at:
-                self._restart(child)
+            if now >= child.restart_at or (child.reloading and child.gone):
+                send(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
+                self._launch(child)
             return True
         if (code := child.popen.poll()) is None:
             return True
@@ -196,19 +190,12 @@ class Processes:
 
     def _reload(self, child: Child) -> None:
         """Ask a process to end, as at the runner's own end, so that it starts with the changed code."""
-        child.reload_by, child.reloaded = time.monotonic(), True
-        if child.restart_at is None:
-            child.reload_by += GRACE
+        waits = child.restart_at is not None and not child.reloading
+        child.restart_at = time.monotonic()
+        child.reloading = child.reloaded = True
+        if not waits:
+            child.restart_at += GRACE
             send(child.popen.pid, signal.SIGTERM)
-
-    def _restart(self, child: Child) -> None:
-        send(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
-        if not child.output.closed:
-            self._selector.unregister(child.output)
-            child.output.close()
-        child.popen, child.unfinished = self._launch(child.command), b""
-        child.started_at, child.restart_at, child.reload_by = time.monotonic(), None, None
-        self._selector.register(child.output, selectors.EVENT_READ, child)
 
     def _say(self, message: str) -> None:
         print(f"make run: {message}", file=sys.stderr, flush=True)
@@ -217,42 +204,33 @@ class Processes:
         """Send SIGTERM to all, and SIGKILL to the rest after `GRACE` seconds or a second Ctrl-C."""
         deadline = time.monotonic() + GRACE
         self._signal(signal.SIGTERM)
-        while not (self._all_gone() or self._stop.hurry or time.monotonic() > deadline):
-            self._relay()
+        while not (all(child.gone for child in self._children) or self._stop.hurry or time.monotonic() > deadline):
+            time.sleep(0.05)
         self._signal(signal.SIGKILL)
-        deadline = time.monotonic() + 1  # the last output, without waiting for a process that moved to another session
-        while not (self._all_gone() or time.monotonic() > deadline):
-            self._relay()
-        self._selector.close()
         for child in self._children:
-            child.output.close()
             child.popen.wait()
-
-    def _all_gone(self) -> bool:
-        return all(child.gone for child in self._children)
+            child.relay.join(1)  # the last output, without waiting for a process that moved to another session
+        with self._printing:
+            self._mute()
 
     def _signal(self, signum: int) -> None:
         for child in self._children:
             # The whole group, even if its leader has ended: children of a killed main process are in it.
             send(child.popen.pid, signum)
 
-    def _relay(self) -> None:
-        """Print new output line by line, for a tenth of a second at most."""
-        for key, _ in self._selector.select(0.1):
-            child: Child = key.data
-            chunk = os.read(key.fd, 65536)
-            if chunk:
-                lines, _, child.unfinished = (child.unfinished + chunk).rpartition(b"\n")
-            else:
-                lines = child.unfinished
-                self._selector.unregister(child.output)
-                child.output.close()
-            if lines:
-                self._print(child, lines)
+    def _relay(self, child: Child, output: IO[bytes]) -> None:
+        """Print the lines of a process, in a thread, until it and its children have closed the output."""
+        with output:
+            for line in output:
+                with self._printing:
+                    self._print(child, line)
 
-    def _print(self, child: Child, lines: bytes) -> None:
+    def _print(self, child: Child, line: bytes) -> None:
         try:
-            self._printer.write(Message("line", lines, datetime.datetime.now(), child.name, child.colour))
+            self._printer.write(Message("line", line, datetime.datetime.now(), child.name, child.colour))
         except OSError:  # the reader is gone (`make run | head`): stop without output
             self._stop.asked = True
-            self._printer = Printer(open(os.devnull, "w"))  # noqa: PTH123, SIM115 - until the process ends
+            self._mute()
+
+    def _mute(self) -> None:
+        self._printer = Printer(open(os.devnull, "w"))  # noqa: PTH123, SIM115 - until the process ends
