@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from server.settings import Settings
 from server.store.api_keys import LOCAL, ApiKeys, Caller, Role, fingerprint
@@ -31,18 +30,22 @@ _PLAIN = re.compile(r".*?(/health/live|/tasks/([0-9a-f-]{36})(/result)?)")
 #: Seconds before the keys expire from memory: a thread starts to reload them, and the loop stops using them.
 _REFRESH_BEFORE, _MARGIN = 1.0, 0.05
 
-#: Header fields that could change the answer.
-_NOT_PLAIN = frozenset({"origin", "cookie", "prefer", "accept", "content-encoding", "range", "script_name"})
+#: Header fields that could change the answer, of a poll or of a submit.
+_NOT_PLAIN = frozenset({"origin", "cookie", "prefer", "content-encoding", "range", "cancel-after", "idempotency-key"})
 
 
 class Arrival:
-    """The address of a plain request as it arrived, and as a proxy tells it."""
+    """A plain request as it arrived: its path, its header fields, and its address as a proxy tells it."""
 
-    __slots__ = ("_client", "_forwarded", "_place", "host", "target")
+    __slots__ = ("_client", "_forwarded", "_place", "_target", "authorization", "fields", "host", "path", "request_id")
 
-    def __init__(self, target: str, fields: Mapping[str, str]) -> None:
-        self.target = target
+    def __init__(self, target: str, path: str, fields: Mapping[str, str]) -> None:
+        self.path = path
+        self.fields = fields
         self.host = fields.get("host", "")
+        self.authorization = fields.get("authorization", "")
+        self.request_id = fields.get("x-request-id", "")
+        self._target = target
         self._forwarded = Forwarded(*(fields.get(f"x-forwarded-{name}", "") for name in Forwarded._fields))
         self._client = ""
         self._place: Place | None = None
@@ -50,7 +53,7 @@ class Arrival:
     def place(self, locator: Locator, scheme: str, client: str) -> Place:
         """Return the address that the client used. Heads are cached, and so is the last place of each."""
         if self._place is None or self._client != client:
-            arrived = Place(scheme, self.host, "", self.target)
+            arrived = Place(scheme, self.host, "", self._target)
             self._client, self._place = client, locator.locate(arrived, client, self._forwarded)
         return self._place
 
@@ -59,19 +62,12 @@ class Arrival:
 class Plain:
     """The parts of a plain request that determine its answer."""
 
-    path: str
+    arrival: Arrival
     #: The method and route, in the metrics' words.
     route: str
     task_id: str
     result: bool
-    arrival: Arrival
-    authorization: str
     etag: str
-    request_id: str
-
-
-#: Marks a head that is not plain.
-_OTHER = Plain("", "", "", False, Arrival("", {}), "", "", "")
 
 
 class Polls:
@@ -99,21 +95,21 @@ class Polls:
 
     def answer(self, head: Head, client: str) -> Reply | None:
         """Return the answer, or None if the application must answer; `client` is the address that it came from."""
+        if head.memo is None:
+            head.memo = _plain(head) or False
         plain = head.memo
-        if plain is None:
-            plain = head.memo = _plain(head)
-        if plain is _OTHER:
+        if not plain:
             return None
         began = time.perf_counter()
-        if (place := self.place(plain.arrival, client)).path != plain.path:
+        if (place := self.place(plain.arrival, client)) is None:
             return None
         reply = self._live(plain) if not plain.task_id else self._poll(plain, place)
         if reply is None:
             return None
-        request_id = request_id_of(plain.request_id)
+        request_id = request_id_of(plain.arrival.request_id)
         reply.fields.update(responses.common_fields(request_id))
         self._answered[plain.route, reply.status] += 1
-        log_request(head.method, plain.path, reply.status, began, request_id, plain.task_id)
+        log_request(head.method, plain.arrival.path, reply.status, began, request_id, plain.task_id)
         return reply
 
     def report(self, requests: Tally) -> None:
@@ -122,9 +118,10 @@ class Polls:
             requests.add(f"{route}:{status // 100}", number)
         self._answered.clear()
 
-    def place(self, arrival: Arrival, client: str) -> Place:
-        """Return the address that the client used."""
-        return arrival.place(self._locator, self._scheme, client)
+    def place(self, arrival: Arrival, client: str) -> Place | None:
+        """Return the address that the client used, or None if its path is another one, because of a prefix."""
+        found = arrival.place(self._locator, self._scheme, client)
+        return found if found.path == arrival.path else None
 
     def offer(self, head: Head) -> Offer | None:
         """Return the instructions for caching the record that the application reads for this request."""
@@ -137,7 +134,7 @@ class Polls:
 
     def _poll(self, plain: Plain, place: Place) -> Reply | None:
         entry = self._cache.get(plain.task_id)
-        if entry is None or (caller := self.caller(plain.authorization, plain.arrival.host, place.host)) is None:
+        if entry is None or (caller := self.caller(plain.arrival, place)) is None:
             return None
         record = entry.record
         assert record is not None
@@ -145,20 +142,18 @@ class Polls:
             return None
         return (self._result if plain.result else self._status)(plain, entry, place.prefix)
 
-    def caller(self, authorization: str, *hosts: str) -> Caller | None:
-        """Return the caller of a plain request, or None if the application must authenticate it.
-
-        `hosts` are the host as it arrived, and the one that the client used.
-        """
+    def caller(self, arrival: Arrival, place: Place) -> Caller | None:
+        """Return the caller of a plain request, or None if the application must authenticate it."""
         if not self._keys_are_known():
             return None
         keys = self._keys
-        if authorization:
-            scheme, _, key = authorization.partition(" ")
+        if arrival.authorization:
+            scheme, _, key = arrival.authorization.partition(" ")
             found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
             is_plain = found is not None and found.role is not Role.METRICS and not found.rate_limit
             return found if is_plain else None
-        return LOCAL if not keys.any() and all(is_local(self._settings, host) for host in hosts) else None
+        is_here = all(is_local(self._settings, host) for host in (arrival.host, place.host))
+        return LOCAL if is_here and not keys.any() else None
 
     def _keys_are_known(self) -> bool:
         """Return whether the keys in memory are current; a thread reloads them before they expire."""
@@ -193,22 +188,28 @@ class Polls:
         return responses.reply(text, etag, fields={"Vary": "Accept"}, matches=plain.etag == etag)
 
 
-def _plain(head: Head) -> Plain:
+def read_arrival(head: Head, path: str) -> Arrival | None:
+    """Read the header fields of a request for this path. Return None if they make it more than a plain one."""
+    fields: dict[str, str] = {}
+    for name, value in head.fields:
+        key = name.lower()
+        if key in fields or key in _NOT_PLAIN or "_" in key:
+            return None
+        fields[key] = value
+    return Arrival(head.target, path, fields)
+
+
+def _plain(head: Head) -> Plain | None:
     """Decide from the head alone whether a request is plain."""
     match = _PLAIN.fullmatch(head.target)
     if head.method != "GET" or head.has_body or match is None:
-        return _OTHER
-    fields: dict[str, Any] = {}
-    for name, value in head.fields:
-        key = name.lower()
-        if key in fields or (key in _NOT_PLAIN and (key, value) != ("accept", "*/*")):
-            return _OTHER
-        fields[key] = value
-    etag = fields.get("if-none-match", "")
-    if etag and not re.fullmatch(r'"[0-9a-f]+"', etag):
-        return _OTHER
+        return None
     path, task_id, result = match.groups()
-    arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
+    arrival = read_arrival(head, path)
+    if arrival is None or arrival.fields.get("accept", "*/*") != "*/*":
+        return None
+    etag = arrival.fields.get("if-none-match", "")
+    if etag and not re.fullmatch(r'"[0-9a-f]+"', etag):
+        return None
     route = path if not task_id else f"/tasks/{{task_id}}{result or ''}"
-    request_id = fields.get("x-request-id", "")
-    return Plain(path, f"GET {route}", task_id or "", result is not None, arrival, key, etag, request_id)
+    return Plain(arrival, f"GET {route}", task_id or "", result is not None, etag)

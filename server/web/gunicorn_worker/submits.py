@@ -29,7 +29,7 @@ from server.web import responses
 from server.web.addresses import Place, base_url, make_absolute
 from server.web.errors import Problem, problem_reply
 from server.web.gunicorn_worker.http1.head import Head
-from server.web.gunicorn_worker.polls import Arrival, Polls
+from server.web.gunicorn_worker.polls import Arrival, Polls, read_arrival
 from server.web.middleware import begin_span, end_span, log_request, request_id_of
 from server.web.reply import Reply
 
@@ -46,11 +46,6 @@ _MAX_BODY = 16 * 1024
 _SUBMIT = re.compile(r".*?(/tasks/([A-Za-z0-9_-]+))")
 _JSON = ("application/json", "application/json; charset=utf-8")
 
-#: Header fields that carry options of a submit.
-_NOT_PLAIN = frozenset(
-    {"origin", "cookie", "prefer", "cancel-after", "idempotency-key", "content-encoding", "expect", "forwarded"}
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -58,11 +53,8 @@ log = logging.getLogger(__name__)
 class _Plain:
     """The parts of a plain submit's head that are used."""
 
-    path: str
-    definition: TaskDefinition
     arrival: Arrival
-    authorization: str
-    request_id: str
+    definition: TaskDefinition
     trace: Trace
 
 
@@ -97,7 +89,8 @@ class PlainSubmit:
         if self.reply is not None:
             status = self.reply.status
             self.requests.add(f"POST /tasks/{{name}}:{status // 100}")
-            log_request("POST", self.plain.path, status, self.began, self.request_id, self.task_id, self.span.trace.id)
+            path = self.plain.arrival.path
+            log_request("POST", path, status, self.began, self.request_id, self.task_id, self.span.trace.id)
         self.connection.reply(self)
 
 
@@ -130,14 +123,15 @@ class Submits:
         if head.memo is None:
             head.memo = _plain(head) or False
         plain = head.memo
-        if not isinstance(plain, _Plain) or len(body) > _MAX_BODY or not body.startswith(b"{"):
+        if not plain or len(body) > _MAX_BODY or not body.startswith(b"{"):
             return None
-        place = self._polls.place(plain.arrival, connection.client)
-        caller = self._polls.caller(plain.authorization, plain.arrival.host, place.host)
-        if caller is None or not caller.may_submit or place.path != plain.path:
+        if (place := self._polls.place(plain.arrival, connection.client)) is None:
             return None
-        span = begin_span("POST", "/tasks/<name>", plain.path, plain.trace)
-        request_id = request_id_of(plain.request_id)
+        caller = self._polls.caller(plain.arrival, place)
+        if caller is None or not caller.may_submit:
+            return None
+        span = begin_span("POST", "/tasks/<name>", plain.arrival.path, plain.trace)
+        request_id = request_id_of(plain.arrival.request_id)
         taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id, self._requests, span)
         self._pending.append(taken)
         if not self._busy:
@@ -222,20 +216,11 @@ def _plain(head: Head) -> _Plain | None:
     match = _SUBMIT.fullmatch(head.target)
     if head.method != "POST" or match is None or not is_registered(match[2]):
         return None
-    fields: dict[str, str] = {}
-    for name, value in head.fields:
-        key = name.lower()
-        if key in fields or key in _NOT_PLAIN or "_" in key:
-            return None
-        fields[key] = value
-    declared = definition(match[2])
-    if (
-        declared.uploads
-        or declared.unique
-        or fields.get("content-type", "").lower() not in _JSON
-        or "host" not in fields
-    ):
+    arrival, declared = read_arrival(head, match[1]), definition(match[2])
+    if arrival is None or declared.uploads or declared.unique:
         return None
-    arrival, key = Arrival(head.target, fields), fields.get("authorization", "")
+    fields = arrival.fields
+    if fields.get("content-type", "").lower() not in _JSON or "host" not in fields:
+        return None
     trace = parse_trace(fields.get("traceparent", ""), fields.get("tracestate", ""))
-    return _Plain(match[1], declared, arrival, key, fields.get("x-request-id", ""), trace)
+    return _Plain(arrival, declared, trace)
