@@ -29,7 +29,8 @@ class SettingsError(Exception):
     """A setting is missing or invalid; the message names it and the valid values."""
 
 
-def _embedded_url() -> str:
+def embedded_url() -> str:
+    """Return the address of the Valkey of `make run`, or of its last one; empty without one."""
     if EMBEDDED_URL_FILE.is_file():
         return EMBEDDED_URL_FILE.read_text().strip()
     return ""
@@ -37,7 +38,7 @@ def _embedded_url() -> str:
 
 def _embedded_files(redis_url: str) -> str:
     """A folder next to the Valkey of `make run`: one machine needs no copy of its files in Redis's memory."""
-    if redis_url and redis_url == _embedded_url():
+    if redis_url and redis_url == embedded_url():
         return (EMBEDDED_URL_FILE.parent / "files").absolute().as_uri()
     return ""
 
@@ -123,7 +124,7 @@ class Settings(BaseSettings):
 
     # Redis and the broker
     redis_url: str = Field(
-        default_factory=_embedded_url,
+        default_factory=embedded_url,
         description="Redis: `redis://`, `rediss://` or `sentinel://`. If empty, the Valkey that `make run` starts.",
         repr=False,
     )

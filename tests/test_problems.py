@@ -135,7 +135,7 @@ def test_every_problem_has_its_page(service: Service) -> None:
 
 
 def test_what_gunicorn_refuses_has_the_shape_too() -> None:
-    head, _, body = of_gunicorn(414, "URI Too Long", "").partition(b"\r\n\r\n")
+    head, _, body = of_gunicorn("", 414).partition(b"\r\n\r\n")
 
     assert b"application/problem+json" in head
     assert json.loads(body).keys() == {"type", "title", "status", "detail"}

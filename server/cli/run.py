@@ -21,7 +21,7 @@ from server.cli.commands import web, worker
 from server.cli.orphan_guard import Guard
 from server.cli.processes import Processes, Stop, Watch
 from server.cli.valkey import CannotRun, EmbeddedValkey
-from server.settings import EMBEDDED_URL_FILE, Settings, SettingsError, load
+from server.settings import Settings, SettingsError, load
 from server.store.connection import connect
 
 REDIS_TIMEOUT = 2.0
@@ -56,7 +56,7 @@ def run(stop: Stop) -> int:
         guard = started.enter_context(Guard())
         valkey = None
         if not os.environ.get("REDIS_URL"):
-            valkey = started.enter_context(EmbeddedValkey(EMBEDDED_URL_FILE.parent, EMBEDDED_URL_FILE))
+            valkey = started.enter_context(EmbeddedValkey())
             os.environ["REDIS_URL"] = valkey.url
         config = load()
         os.environ["PORT"] = str(config.port)  # a Procfile's line may name $PORT, as on a PaaS

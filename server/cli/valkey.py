@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from server.cli.orphan_guard import Guard
 from server.cli.processes import Stop
+from server.settings import EMBEDDED_URL_FILE, embedded_url
 
 HOST = "127.0.0.1"
 CONFIG = {
@@ -43,21 +44,20 @@ class CannotRun(Exception):
 
 
 class EmbeddedValkey:
-    """One Valkey per data folder, which contains its lock, its address (`redis-url`), its log and its data.
+    """One Valkey per data folder, which is that of `EMBEDDED_URL_FILE` and has its lock, its log and its data, too.
 
     Raises:
         CannotRun: another Valkey uses the folder, the folder is not writable, or Valkey does not start.
     """
 
-    def __init__(self, folder: Path, url_file: Path) -> None:
-        self.folder = folder
-        self.url_file = url_file
+    def __init__(self) -> None:
+        self.folder = folder = EMBEDDED_URL_FILE.parent
         try:
             (folder / "valkey").mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder / "lock")
         except OSError as error:
             raise CannotRun(f"{folder}/, the folder for the data, is not writable: {error.strerror}.") from None
-        self.url = f"redis://{HOST}:{_free_port(url_file)}/0"
+        self.url = f"redis://{HOST}:{_free_port()}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class EmbeddedValkey:
                 raise CannotRun(f"Valkey cannot run on this machine: {error.strerror}. Set REDIS_URL.") from None
         guard.watch(self.process.pid)
         self._wait_until_loaded(self.process, stop)
-        self.url_file.write_text(self.url + "\n")
+        EMBEDDED_URL_FILE.write_text(self.url + "\n")
 
     def stop(self) -> None:
         """Stop Valkey, which saves its data on SIGTERM."""
@@ -155,9 +155,9 @@ def _lock(path: Path) -> TextIO:
     return file
 
 
-def _free_port(url_file: Path) -> int:
+def _free_port() -> int:
     """The previous port if it is still free, so that an address in a second shell stays valid; otherwise a new one."""
-    last = urlsplit(url_file.read_text().strip()).port if url_file.is_file() else None
+    last = urlsplit(embedded_url()).port
     for port in (last or 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

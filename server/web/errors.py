@@ -7,6 +7,7 @@ maps to one. An error type without an HTTP status, such as a task's own, is 409.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import pydantic_core
@@ -264,8 +265,9 @@ def _unexpected(error: Exception) -> Response:
     return answer(Problem("internal-error", "See the server's log for this request id."))
 
 
-def of_gunicorn(status: int, reason: str, prefix: str) -> bytes:
+def of_gunicorn(prefix: str, status: int) -> bytes:
     """The bytes of an answer to a malformed request, which Gunicorn sends before Flask is called."""
+    reason = HTTPStatus(status).phrase
     body = {
         "type": f"{prefix}/problems/bad-request",
         "title": reason,

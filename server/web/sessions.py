@@ -104,13 +104,12 @@ def require_own_page() -> None:
     if request.method in SAFE_METHODS:
         return
     origin = request.headers.get("Origin")
-    own = origin.partition("://")[2] == request.host if origin else _fetched_by_own_page()
+    if origin:
+        own = origin.partition("://")[2] == request.host
+    else:
+        own = request.headers.get("Sec-Fetch-Site") == "same-origin"
     if not own:
         raise Problem("forbidden", "With a session, only this server's pages may do this. Send the API key instead.")
-
-
-def _fetched_by_own_page() -> bool:
-    return request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
 def seal(name: str, until: int) -> str:

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from gunicorn import glogging, sock
@@ -83,7 +82,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
         requests: Tally = self.wsgi.extensions[REQUESTS]
-        refusal = partial(_refusal, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
+        refusal = partial(of_gunicorn, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
         server = Server(loop, self.wsgi, self.cfg, refusal, self._places, store, tls, self._balance)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post, store.clock)
@@ -132,8 +131,3 @@ async def _pause(stopping: asyncio.Event, *, alive: bool) -> None:
         return
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), ROUND)
-
-
-def _refusal(prefix: str, status: int) -> bytes:
-    """Return the complete answer to a malformed request."""
-    return of_gunicorn(status, HTTPStatus(status).phrase, prefix)
