@@ -14,6 +14,7 @@ from server.web.gunicorn_worker.parking import Parking
 from server.web.gunicorn_worker.submits import PlainSubmit
 from server.web.gunicorn_worker.wsgi.environ import address_of
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
+from server.web.gunicorn_worker.wsgi.upload import Upload
 from server.web.long_poll import ParkedRequest
 from server.web.reply import Reply
 
@@ -26,12 +27,14 @@ log = logging.getLogger(__name__)
 class Answering(Paced):
     """Writes answers. The loop calls all methods."""
 
-    __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume")
+    __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume", "_upload")
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         self._machine = Machine()
         self._exchange: Exchange | PlainSubmit | None = None
+        #: The body of the current request as a stream to its thread, if it is a large one.
+        self._upload: Upload | None = None
         self._parking: Parking | None = None
         #: The call to make when the client has read enough.
         self._resume: Callable[[], None] | None = None
@@ -150,8 +153,8 @@ class Answering(Paced):
 
     def _answered(self, unread: bool) -> None:
         self._leave_parking()
-        self._exchange = None
-        self._forget_upload()
+        self._exchange = self._upload = None
+        self._moved = 0
         self._server.requests += 1
         if self._machine.state is State.CLOSING:
             self._finish(unread)
@@ -165,18 +168,13 @@ class Answering(Paced):
         if self._eof or not (unread or with_eof):
             self._transport.close()
             return
-        if with_eof and not self._sent_eof():
-            self._transport.abort()
-            return
+        if with_eof:
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has reset the connection
+                self._transport.abort()
+                return
         self._transport.resume_reading()
-
-    def _sent_eof(self) -> bool:
-        """End our half of the connection. Return False if the client has reset it."""
-        try:
-            self._transport.write_eof()
-        except OSError:
-            return False
-        return True
 
     def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
         """Let the request wait without a thread; `piece` is the next part of an answer that has begun."""
@@ -213,8 +211,4 @@ class Answering(Paced):
 
     def _dispatch(self, body: Any) -> None:
         """Call the application, with the body as its input."""
-        raise NotImplementedError
-
-    def _forget_upload(self) -> None:
-        """Drop the body of the answered request."""
         raise NotImplementedError

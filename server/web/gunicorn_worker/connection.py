@@ -33,13 +33,12 @@ log = logging.getLogger(__name__)
 class Connection(Answering):
     """The protocol of one connection. The loop calls all methods."""
 
-    __slots__ = ("_small", "_upload")
+    __slots__ = ("_small",)
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
-        #: The body of the current request: the pieces read so far, or the stream to a thread.
+        #: The pieces read so far of a body that may be small.
         self._small: list[bytes] | None = None
-        self._upload: Upload | None = None
 
     # -- the transport
 
@@ -189,9 +188,6 @@ class Connection(Answering):
         self._advance()
         if self._eof and self._exchange is None:
             self._transport.close()
-
-    def _forget_upload(self) -> None:
-        self._upload, self._moved = None, 0
 
     def _refuse(self, status: int) -> None:
         """Answer a malformed request, and close the connection."""

@@ -75,9 +75,8 @@ class StatusCache:
         entry = self._entries.get(task_id)
         if entry is None or entry.record is None or not self._notifier.in_sync(task_id):
             return None
-        return (
-            entry if entry.record is not None and time.monotonic() < entry.until else None
-        )  # `in_sync` may have changed it
+        is_current = entry.record is not None and time.monotonic() < entry.until  # `in_sync` may have changed it
+        return entry if is_current else None
 
     def offer(self, task_id: str) -> Offer | None:
         """Return the callback for a record that a thread is about to read, or None if it would not be cached."""
