@@ -35,7 +35,7 @@ class Described:
         errors = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(response.json())]
         assert not errors, (
             f"{where} is not as described: {errors[:3]} in {response.text[:500]}. A route's own problems are in its "
-            "`problems`, those of all submits in `server/web/openapi/route.py`."
+            "`problems`, those of all submits in `server/web/errors.py`."
         )
 
     @cached_property

@@ -54,12 +54,6 @@ Media = Schema | type[BaseModel]  # the content of an answer: a model, or a JSON
 CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
 
-#: Problems that several routes share.
-OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
-OF_BODY: tuple[str, ...] = ("malformed-body", "too-large", "unsupported-media-type", "invalid-input")
-OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
-OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
-
 #: What the description of a stream says.
 STREAM = "Server-sent events, with a comment as heartbeat after 15 seconds without an event."
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
+from server.web.errors import OF_BODY, OF_KEY, OF_STORING
 from server.web.openapi import parts
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.notation import is_plain, sample
-from server.web.openapi.route import CACHED, OF_BODY, OF_KEY, OF_STORING, TICKET_HEADERS, Access, Answer, Route
+from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Route
 
 _ANY_BYTES = "application/octet-stream"
 

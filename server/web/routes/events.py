@@ -29,9 +29,10 @@ from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.addresses import prefix
 from server.web.current import store
+from server.web.errors import OF_TASK
 from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
-from server.web.openapi.route import OF_TASK, STREAM, Api, stream_of
+from server.web.openapi.route import STREAM, Api, stream_of
 from server.web.routes.tasks import find
 
 _ID = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\.([a-z]+(?:-\d+-\d+)?)")

@@ -12,7 +12,8 @@ from server.services.retry import stored_input
 from server.services.status import WireObject
 from server.store.record import Record
 from server.web.current import store
-from server.web.openapi.route import OF_TASK, Api, found
+from server.web.errors import OF_TASK
+from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 

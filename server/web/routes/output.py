@@ -11,9 +11,9 @@ from server.store.record import Record, Status
 from server.store.tasks import Output
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import invalid
+from server.web.errors import OF_TASK, invalid
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
-from server.web.openapi.route import OF_TASK, Api, found
+from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 

@@ -19,22 +19,11 @@ from server.web.addresses import prefix
 from server.web.body.options import asked_flag, read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import OF_KEY, OF_STORING, OF_TASK, Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
 from server.web.openapi.components import reference
-from server.web.openapi.route import (
-    CACHED,
-    OF_KEY,
-    OF_STORING,
-    OF_TASK,
-    TICKET_HEADERS,
-    Access,
-    Answer,
-    Api,
-    json_body,
-    status_with,
-)
+from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Api, json_body, status_with
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
 
 route = Api("api", "tickets")

@@ -12,9 +12,9 @@ from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import OF_TASK, Problem
 from server.web.middleware import caller
-from server.web.openapi.route import OF_TASK, Access, Answer, Api, found
+from server.web.openapi.route import Access, Answer, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find

@@ -29,10 +29,10 @@ from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.options import asked_flag
 from server.web.current import store
-from server.web.errors import Problem, as_problem
+from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller
-from server.web.openapi.route import OF_STORING, STREAM, Access, Answer, Api, found, stream_of
+from server.web.openapi.route import STREAM, Access, Answer, Api, found, stream_of
 from server.web.responses import json_answer
 from server.web.routes.many.bulk import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued

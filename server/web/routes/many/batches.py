@@ -24,9 +24,9 @@ from server.web.addresses import prefix
 from server.web.body.options import NESTED, nested_options, read_key, read_options
 from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
-from server.web.errors import Problem, as_problem
+from server.web.errors import OF_BODY, OF_KEY, Problem, as_problem
 from server.web.middleware import caller
-from server.web.openapi.route import CACHED, OF_BODY, OF_KEY, Access, Answer, Api
+from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import json_answer
 from server.web.routes.many.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject

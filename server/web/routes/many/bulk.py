@@ -15,9 +15,9 @@ from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.options import asked_flag
 from server.web.current import store
-from server.web.errors import Problem, as_problem
+from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.openapi import parts
-from server.web.openapi.route import OF_STORING, Access, Api, found
+from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
 from server.web.routes.query import asked_words, next_page

@@ -16,10 +16,10 @@ from server.store.tasks import TaskState
 from server.web.addresses import prefix
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import Problem
+from server.web.errors import OF_BODY, Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.middleware import caller
-from server.web.openapi.route import OF_BODY, Api, found, json_body
+from server.web.openapi.route import Api, found, json_body
 from server.web.responses import (
     MAX_RETRY_AFTER,
     MIN_RETRY_AFTER,

@@ -10,8 +10,8 @@ from server.services.failures import FailureGroup as Group
 from server.services.failures import grouped
 from server.services.status import MOMENT, WireObject, timestamp
 from server.web.current import store
-from server.web.errors import Problem
-from server.web.openapi.route import OF_TASK, Access, Api, found
+from server.web.errors import OF_TASK, Problem
+from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
 from server.web.routes.query import moment_of
 from server.web.routes.tasks import find

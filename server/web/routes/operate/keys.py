@@ -10,8 +10,8 @@ from server.services.status import MOMENT, WireObject, timestamp
 from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import Problem
-from server.web.openapi.route import OF_BODY, Access, Answer, Api, found, json_body
+from server.web.errors import OF_BODY, Problem
+from server.web.openapi.route import Access, Answer, Api, found, json_body
 from server.web.responses import json_answer
 
 route = Api("keys", "server")
