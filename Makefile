@@ -6,6 +6,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 ROLE ?= submit
 export OWNER ROLE
+# Otherwise each of the processes of pytest would compile all tests again, at each run.
+check test test-slow: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run demo check test test-slow test-corpora coverage lint faults key
 
