@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -19,10 +19,23 @@ MIB = 2**20
 PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
 
 _PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFIX})?/?")
-MIN_ADMIN_KEY = 20  # characters of `ADMIN_KEY`
 
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
+
+
+_BLOB_URL = re.compile(r"redis:|file:(///|/(?!/))[^?#]*|s3://[^/@?#]+(/[^?#]*)?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+_ADMIN_KEY = re.compile(r"[!-~][ -~]{18,}[!-~]")
+
+#: The forms that values may have, and what is said of another one. It does not repeat the value, which may be a secret.
+_FORMS = {
+    "public_url": (_PUBLIC_URL, "must be http:// or https://, a host and at most a path, as https://example.org/jobs"),
+    "cors_origins": (_ORIGIN, "must be origins, without a path, as https://example.org"),
+    "admin_key": (_ADMIN_KEY, "must have at least 20 characters, all of them ASCII, without a space at an end"),
+    "celery_broker_url": (re.compile("amqps?://.*"), "must begin with amqp:// or amqps://, or be empty to use Redis"),
+    "blob_url": (_BLOB_URL, "must be empty, redis:, file:///folder or s3://bucket/prefix"),
+}
 
 
 class SettingsError(Exception):
@@ -54,7 +67,7 @@ def _split(value: object) -> object:
     return value
 
 
-#: The values of a variable with a list, and the type of a list of names.
+#: The values of a variable with a list, and the types of lists.
 COMMA_SEPARATED = (NoDecode, BeforeValidator(_split))
 Names = Annotated[tuple[str, ...], *COMMA_SEPARATED]
 
@@ -100,7 +113,9 @@ class Settings(BaseSettings):
         "", description="Header with the user's name that a trusted proxy sets, such as `X-Forwarded-User`."
     )
     auth_proxy_addresses: Names = Field(
-        (), description="Addresses of proxies whose header is trusted, separated by commas. If empty, loopback."
+        (),
+        description="Addresses and networks of proxies whose header is trusted, separated by commas. If empty, "
+        "loopback.",
     )
     auth_proxy_admins: Names = Field(
         (), description="Users of the proxy who are admins, separated by commas. Others may submit."
@@ -208,30 +223,24 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
     log_format: Literal["text", "json"] = Field("text", description="`json` writes one JSON object per log line.")
 
-    @field_validator("public_url")
+    @field_validator(*_FORMS)
     @classmethod
-    def _public_address(cls, value: str) -> str:
-        if value and not _PUBLIC_URL.fullmatch(value):
-            raise ValueError("must be http:// or https://, a host and at most a path, as https://example.org/jobs")
+    def _has_form(cls, value: Any, info: ValidationInfo) -> Any:
+        form, message = _FORMS[str(info.field_name)]
+        for each in (value,) if isinstance(value, str) else value:
+            if each and not form.fullmatch(each):
+                raise ValueError(message)
         return value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "auth_proxy_addresses")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_networks(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for each in value:
             try:
-                ipaddress.ip_network("0.0.0.0/0" if each == "*" else each, strict=False)
+                if each != "*" or info.field_name != "trusted_proxies":
+                    ipaddress.ip_network(each, strict=False)
             except ValueError:
-                raise ValueError(f"{each!r} is not an address, a network such as 10.0.0.0/8, or *") from None
-        return value
-
-    @field_validator("admin_key")
-    @classmethod
-    def _long_enough(cls, value: str) -> str:
-        if value and len(value) < MIN_ADMIN_KEY:
-            raise ValueError(f"must have at least {MIN_ADMIN_KEY} characters, so that nobody guesses it")
-        if value != value.strip() or not value.isascii():
-            raise ValueError("must be ASCII, without spaces around it: no request could send another key")
+                raise ValueError(f"{each!r} is not an address, or a network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("redis_url")
@@ -247,18 +256,9 @@ class Settings(BaseSettings):
                 raise ValueError("must end with the number of a database, as redis://host:port/0")
         return value
 
-    @field_validator("celery_broker_url")
-    @classmethod
-    def _broker_scheme(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("amqp", "amqps"):
-            raise ValueError("must begin with amqp:// or amqps://. Leave it empty to use Redis as the broker")
-        return value
-
     @field_validator("blob_url")
     @classmethod
-    def _blob_scheme(cls, value: str) -> str:
-        if value not in ("", "redis:") and not re.fullmatch(r"file:(///|/(?!/))[^?#]*|s3://[^/@?#]+(/[^?#]*)?", value):
-            raise ValueError("must be empty, redis:, file:///folder or s3://bucket/prefix")
+    def _can_be_stored(cls, value: str) -> str:
         if value.startswith("s3:") and not find_spec("obstore"):
             raise ValueError("needs the package obstore for s3://: pip install 'coatcheck[s3]'")
         return value
@@ -322,10 +322,6 @@ def _read(kind: type[Read], given: Mapping[str, Any] = MappingProxyType({})) -> 
     except ValidationError as error:
         # A default that is computed from a wrong setting is not wrong itself.
         wrong = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
-        raise SettingsError("; ".join(map(_sentence, wrong))) from None
-
-
-def _sentence(item: object) -> str:
-    assert isinstance(item, dict)
-    name = str(item["loc"][0]).upper()
-    return f"{name}: {item['msg'].removeprefix('Value error, ')}"
+        raise SettingsError(
+            "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in wrong)
+        ) from None

@@ -43,6 +43,18 @@ class TelemetrySettings(TaskSettings):
             raise ValueError(f"is set, but {module} is not installed: {how} (docs/operating.md)")
         return value
 
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _is_a_project(cls, value: str) -> str:
+        if value:
+            from sentry_sdk.utils import BadDsn, Dsn  # noqa: PLC0415
+
+            try:
+                Dsn(value)
+            except BadDsn:
+                raise ValueError("is not a project's DSN, such as https://key@sentry.example/1") from None
+        return value
+
     @property
     def exporter(self) -> str:
         """Return the exporter of spans, or nothing where OpenTelemetry is off."""

@@ -48,6 +48,16 @@ class Forwarded(NamedTuple):
     proto: str = ""
 
 
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Return whether an address is in one of these networks, each of which may be a single address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
 class Locator:
     """Finds the address that a client used. `roots` are the first segments of the application's paths."""
 
@@ -84,12 +94,7 @@ class Locator:
         """Return whether this is a proxy of TRUSTED_PROXIES. A Unix socket has no address, and is one if any is."""
         if "*" in self._trusted or not client:
             return bool(self._trusted)
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return False
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in ipaddress.ip_network(network, strict=False) for network in self._trusted)
+        return is_within(client, self._trusted)
 
     def _below(self, prefix: str, path: str) -> str:
         """Remove the prefix from a path if the proxy has not; `/tasks/…` below a prefix `/tasks` is a path of ours."""

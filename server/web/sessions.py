@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response, request
 
 from server.store.api_keys import OWNER, PROXY, Caller, Role, fingerprint
-from server.web.addresses import prefix
+from server.web.addresses import is_within, prefix
 from server.web.current import store, unwrapped
 from server.web.errors import Problem
 
@@ -71,7 +71,8 @@ def caller_of_proxy() -> Caller | None:
     """Return the caller that a trusted proxy names, or None; refuse an unsafe request of another site's page."""
     settings = store().settings
     name = request.headers.get(settings.auth_proxy_header, "") if settings.auth_proxy_header else ""
-    if not name or request.remote_addr not in (settings.auth_proxy_addresses or ("127.0.0.1", "::1")):
+    proxies = settings.auth_proxy_addresses or ("127.0.0.1", "::1")
+    if not name or not is_within(request.remote_addr or "", proxies):
         return None
     require_own_page()
     return _named(name, name in settings.auth_proxy_admins)

@@ -5,6 +5,7 @@ import ssl
 from pydantic import Field, field_validator
 
 from server.settings import Names, TaskSettings, split_url
+from server.tasks.mail.addresses import parse
 
 
 class MailSettings(TaskSettings):
@@ -29,6 +30,13 @@ class MailSettings(TaskSettings):
         parts = split_url(value, "smtp://user:password@host:587")
         if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
             raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value:
+            parse(value)
         return value
 
     @field_validator("smtp_ca_file")
