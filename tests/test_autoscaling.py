@@ -31,7 +31,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         for _ in range(3):
             answer = made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(made, "ADMIN"))
             assert answer.status_code == 202
-        eventually(lambda: made.store.counters.latency("default") > 1)
+        eventually(lambda: made.store.counters.latency("default") > 2)  # another process's clock may differ a little
         yield made
 
 

@@ -1,5 +1,6 @@
 """Redis's clock is the only one: a process whose own is two minutes off changes nothing."""
 
+import random
 import time
 
 import pytest
@@ -66,6 +67,22 @@ def test_the_previous_webhook_secret_signs_for_its_time(skewed: Store) -> None:
     until = skewed.webhook_secrets.previous_until("alice")
     assert until is not None
     assert abs(until - redis_ms(skewed) / 1000 - 86_400) < 2
+
+
+def test_the_time_is_never_ahead_of_redis(store: Store) -> None:
+    store.clock.now_ns()
+    for _ in range(20):
+        submit_many(store, 1)
+        time.sleep(random.uniform(0, 0.02))
+        assert store.clock.now_ms() <= redis_ms(store)
+
+
+def test_the_time_of_a_late_answer_does_not_set_the_clock_back(store: Store) -> None:
+    before = store.clock.now_ms()
+
+    store.clock.adjust(before - 5_000, time.monotonic())
+
+    assert store.clock.now_ms() >= before
 
 
 def test_the_clock_is_taken_from_answers_and_never_waits_afterwards(store: Store) -> None:

@@ -32,14 +32,18 @@ HISTOGRAM_MS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 
 #: Seconds before the clock is read again: Redis may have moved to another machine.
 _TRUSTED = 10.0
 
-_NOT_STARTED = json.dumps(error_object("not-started-in-time", "It was not started within `start_within` seconds."))
-
-#: Maximum seconds of a round trip whose time is used.
+#: Maximum seconds of a round trip whose answer may set the clock back.
 _MAX_ROUND_TRIP = 0.1
+
+_NOT_STARTED = json.dumps(error_object("not-started-in-time", "It was not started within `start_within` seconds."))
 
 
 class StoreClock:
-    """Redis's time, read periodically and extrapolated by the monotonic clock."""
+    """Redis's time, taken from its answers and extrapolated by the monotonic clock.
+
+    When an answer has come, Redis's clock is at its time or later. The latest of these bounds is used, so the time is
+    never ahead of Redis, and a task cannot start before its id was made.
+    """
 
     def __init__(self, connection: "redis.Redis") -> None:
         self._redis: Any = connection
@@ -62,15 +66,15 @@ class StoreClock:
         return at_anchor + int((time.monotonic() - anchored) * 1e9)
 
     def adjust(self, now_ms: int, sent: float) -> None:
-        """Use the time in an answer to a call that was sent at this time of the monotonic clock."""
-        received = time.monotonic()
-        if received - sent < _MAX_ROUND_TRIP:
-            self._anchor = now_ms * 1_000_000 + 500_000, (sent + received) / 2
+        """Use the time in an answer that has just come to a call that was sent at this time of the monotonic clock."""
+        received, now_ns, anchor = time.monotonic(), now_ms * 1_000_000, self._anchor
+        is_old = anchor is None or received - anchor[1] > _TRUSTED
+        if (is_old and received - sent < _MAX_ROUND_TRIP) or now_ns > self.now_ns():
+            self._anchor = now_ns, received
 
     def _read(self) -> None:
-        sent = time.monotonic()
         seconds, micros = self._redis.time()
-        self._anchor = int(seconds * 10**9 + micros * 1000), (sent + time.monotonic()) / 2
+        self._anchor = int(seconds * 10**9 + micros * 1000), time.monotonic()
 
 
 class Scripts:
