@@ -236,6 +236,22 @@ def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     expect(page).to_have_url(f"{service.url}/ui/tasks?status=failed")
 
 
+def test_the_ticket_of_a_running_task_says_that_its_key_was_revoked(
+    keyed: tuple[Service, dict[str, str]], open_page: Open
+) -> None:
+    service, _ = keyed
+    key = service.store.api_keys.create("carol", Role.SUBMIT)
+    page = open_page(service, refused=True)
+    sign_in(page, key)
+    page.goto("/ui/run/reports")
+    parameter(page, "seconds").fill("300")
+    page.get_by_role("button", name="Run").click()
+    expect(mark(page)).to_have_text("Running")
+    service.store.api_keys.revoke(key)
+    expect(page.locator(".outcome")).to_contain_text("An API key is required")
+    service.cancel_unfinished()
+
+
 def test_a_task_that_is_gone_is_spoken_of_where_one_acts_on_it(service: Service, open_page: Open) -> None:
     made = service.submit("divide", x=1, y=2)
     service.wait_for(made)

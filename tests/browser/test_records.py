@@ -1,5 +1,6 @@
 """The table of tasks and a task's own page, in a real browser."""
 
+import base64
 import csv
 import json
 import re
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness import Service, eventually
-from looking import CSV, assert_accessible, parameter, sign_in
+from looking import CSV, assert_accessible, parameter, picture, sign_in
 from playwright.sync_api import Page, Route, expect
 
 Open = Callable[..., Page]
@@ -599,8 +600,10 @@ def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str,
 @pytest.mark.parametrize("width", [320, 768, 1440])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(service: Service, open_page: Open, width: int) -> None:
     made = submit(service, "divide", "x", x=1, y=0)
-    eventually(lambda: service.status(made)["done"])
-    for path in ("/ui/tasks", f"/ui/tasks/{made}", "/ui/tasks?tag=nothing"):
+    image = {"data": base64.b64encode(picture()).decode(), "filename": "cat.png"}
+    with_file = submit(service, "thumbnail", "x", image=image, width=64)
+    eventually(lambda: service.status(made)["done"] and service.status(with_file)["done"])
+    for path in ("/ui/tasks", f"/ui/tasks/{made}", f"/ui/tasks/{with_file}", "/ui/tasks?tag=nothing"):
         page = open_page(service, width=width, dark=width == 768)
         page.goto(path)
         page.locator("h1").wait_for()

@@ -66,7 +66,10 @@ export class Stream {
         if (error.name === "AbortError") return;
         const problem = error.problem ?? SILENT;
         complain(problem);
-        if (!passes(problem)) return this.close();
+        if (!passes(problem)) {
+          this.close();
+          return this.handlers.gone?.(problem);
+        }
         this.pause = Math.min(5, this.pause + 1);
       }
       await wait(this.pause);

@@ -92,7 +92,7 @@ class Job {
   }
 
   listen(status) {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const take = (found) => {
         status = found;
         this.report(status);
@@ -106,6 +106,7 @@ class Job {
         done: take,
         progress: (progress) => this.report(status = { ...status, progress }),
         open: () => this.report(status),
+        gone: (problem) => reject(new Refused(problem)),
       });
     });
   }
