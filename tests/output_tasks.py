@@ -46,6 +46,12 @@ def emits(ctx: Context, items: list[Any]) -> int:
 
 
 @task
+def emits_infinity(ctx: Context) -> None:
+    """Emit a number that JSON does not have."""
+    ctx.emit(float("inf"))
+
+
+@task
 def yields_then_sleeps(ctx: Context, seconds: float = 60.0) -> Iterator[int]:
     """Yield two items at the same time, and work for long after them."""
     try:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from harness import Service, eventually
 from httpx_sse import ServerSentEvent, connect_sse
-from output_tasks import emits, yields_late, yields_rows
+from output_tasks import emits, emits_infinity, yields_late, yields_rows
 from sample_tasks import LEDGER
 from waiting_clients import Puppet
 
@@ -334,4 +334,4 @@ def test_a_test_reads_the_output() -> None:
     with pytest.raises(Canceled):
         run(emits, items=[1], canceled=True)
     with pytest.raises(TaskError, match="An item of the output does not fit JSON"):
-        run(emits, items=[float("inf")])
+        run(emits_infinity)

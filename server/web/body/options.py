@@ -21,8 +21,12 @@ def read_options() -> Options:
     """Read the options of this request. Raises the problem `invalid-input` that names the option."""
     if not request.environ.get("QUERY_STRING") and "HTTP_CANCEL_AFTER" not in request.environ:
         return Options()
-    given: dict[str, Any] = {name: request.args[name] for name in request.args if name != "tag"}
-    given["tag"] = request.args.getlist("tag")
+    given: dict[str, Any] = {"tag": request.args.getlist("tag")}
+    for name, values in request.args.lists():
+        if name in NESTED and name != "tag":
+            if len(values) > 1:
+                raise invalid("Given more than once", "query", name)
+            given[name] = values[0]
     if "Cancel-After" in request.headers:
         given = {"cancel_after": _duration(request.headers["Cancel-After"])} | given
     return _parsed(given, "query")

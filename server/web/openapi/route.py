@@ -8,12 +8,12 @@ from functools import wraps
 from inspect import getdoc
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from flask import Blueprint
+from flask import Blueprint, request
 from pydantic import BaseModel
 
 from server.services.status import TaskStatus
 from server.web.addresses import template
-from server.web.errors import registered
+from server.web.errors import Problem, registered
 from server.web.middleware import require_admin, require_figures, require_submit
 from server.web.openapi import parts
 from server.web.openapi.components import Schema, reference
@@ -125,9 +125,21 @@ class Route:
     problems: tuple[str, ...] = ()
     sample: str = ""  # the part of a sample command after the address, for the docs page
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something, so that a name in its query which it does not know must not be ignored."""
+        return self.method != "get"
+
+    @property
+    def query_names(self) -> frozenset[str]:
+        """The names that its query may have."""
+        placed = (*(parts.PARAMETERS[name] for name in self.parameters), *self.inline)
+        return frozenset(each["name"] for each in placed if each["in"] == "query")
+
     def problem_groups(self) -> list[parts.Group]:
         groups: dict[int, list[str]] = {}
-        for name in (*self.problems, *_problems_of(self.access), "internal-error"):
+        refused = ("bad-request",) if self.changes else ()
+        for name in (*self.problems, *refused, *_problems_of(self.access), "internal-error"):
             names = groups.setdefault(registered(name).status, [])
             if name not in names:
                 names.append(name)
@@ -236,24 +248,32 @@ class Api:
         if method == "get" and "ETag" in answers[0].headers:
             answers = (*answers, UNCHANGED)
             described["parameters"] += ("If-None-Match",)
-        require = _REQUIRED.get(described.get("access", Access.KEY))
 
         def register(view: F) -> F:
             summary, _, description = (getdoc(view) or "").partition("\n")
             texts: Described = {"summary": summary.rstrip("."), "description": " ".join(description.split())}
             texts.update(described)
-            self.describe(Route(method, template(rule), view.__name__, answers, **texts))
-            served = _after(require, view) if require else view
-            self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
+            route = Route(method, template(rule), view.__name__, answers, **texts)
+            self.describe(route)
+            self.blueprint.add_url_rule(rule, view_func=_guarded(route, view), methods=[method.upper()])
             return view
 
         return register
 
 
-def _after(require: Callable[[], object], view: F) -> Callable[..., Any]:
+def _guarded(route: Route, view: F) -> Callable[..., Any]:
+    """Call the view after a check of the caller's role, and of the query of a route that changes something."""
+    require = _REQUIRED.get(route.access)
+    known = route.query_names if route.changes else None
+    if require is None and known is None:
+        return view
+
     @wraps(view)
     def guarded(**arguments: str) -> Any:
-        require()
+        if require:
+            require()
+        if known is not None and (unknown := [name for name in request.args if name not in known]):
+            raise Problem("bad-request", f"Unknown in the query: {', '.join(unknown)}.")
         return view(**arguments)
 
     return guarded
