@@ -11,10 +11,16 @@ import pytest
 from harness import Service, eventually
 from test_lists import batch, pages
 
+from server.sdk.errors import RetryLater
 from server.store.api_keys import Role
 
 #: Options that a retry keeps.
 KEPT = {"priority": "high", "tag": ["kept"], "ttl": 600, "cancel_after": 90, "webhook": "https://example.com/hook"}
+
+
+@pytest.mark.parametrize(("given", "wait"), [(-5, 0), (90.5, 90.5), (1e15, 366 * 86_400), (float("inf"), 366 * 86_400)])
+def test_a_task_that_retries_itself_waits_from_none_to_366_days(given: float, wait: float) -> None:
+    assert RetryLater(given).seconds == wait
 
 
 def failed(service: Service) -> str:

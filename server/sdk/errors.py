@@ -89,14 +89,14 @@ class RedactedError(Exception):
 
 
 class RetryLater(Exception):
-    """Retry the task after `seconds`, in addition to the retries of its task type.
+    """Retry the task after `seconds`, 366 days at most, in addition to the retries of its task type.
 
     Until then, its cause (`raise RetryLater(10) from error`) is the task's `error`.
     """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self.seconds = seconds
+        self.seconds = min(max(0.0, seconds), 366 * 86_400.0)  # 0 also for NaN
 
 
 class Canceled(BaseException):
