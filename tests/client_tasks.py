@@ -35,6 +35,12 @@ def moments(day: date, moment: datetime, choice: Literal[1, 2], level: Level) ->
 
 
 @task()
+def optional_values(day: date | None = None, word: str | None = None) -> dict[str, Any]:
+    """Return the values as text."""
+    return {"day": day, "word": word}
+
+
+@task()
 def name_of(file: Upload) -> str:
     """Return the client's name of its file; open it by path to show that the name is safe."""
     with file.path() as path:

@@ -251,6 +251,12 @@ def test_dates_enums_and_choices_come_as_texts(service: Service) -> None:
     assert meaning(service, "moments", data={k: str(v) for k, v in given.items()}) == given
 
 
+def test_an_empty_field_of_a_form_is_null_for_an_optional_date_and_a_text_for_an_optional_text(
+    service: Service,
+) -> None:
+    assert meaning(service, "optional_values", data={"day": "", "word": ""}) == {"day": None, "word": ""}
+
+
 def test_a_file_comes_in_a_form_in_json_or_raw(service: Service) -> None:
     text = "grüße\n".encode() * 1000
     inline = {"data": base64.b64encode(text).decode(), "filename": "a.txt"}

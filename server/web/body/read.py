@@ -159,13 +159,19 @@ def _stands_for_all(value: Any, found: dict[str, Any]) -> bool:
     """Whether a single value is the whole value of the parameter, and not the only item of its list."""
     if isinstance(value, Upload):
         return False
-    return value.startswith("[") or "string" in found or "object" in found or (value == "" and "null" in found)
+    return value.startswith("[") or "string" in found or "object" in found or _is_null(value, found)
+
+
+def _is_null(value: Any, found: dict[str, Any]) -> bool:
+    """Whether an empty field of a form means null, because it is not a text: a date, for example, or a number."""
+    is_text = "string" in found and found["string"].get("format", "password") == "password"
+    return value == "" and "null" in found and not is_text
 
 
 def _one(definition: TaskDefinition, name: str, value: Any, found: dict[str, Any]) -> Any:
     if isinstance(value, Upload):
         return value
-    if value == "" and "null" in found and "string" not in found:
+    if _is_null(value, found):
         return None
     if {"{": "object", "[": "array"}.get(value[:1]) in found:
         return _nested(name, value, or_text="string" in found)
