@@ -3,7 +3,7 @@
 import pytest
 
 from server.settings import Settings
-from server.web.addresses import Forwarded, Locator, Place, base_url, make_absolute
+from server.web.addresses import Forwarded, Locator, Place, base_url, is_within, make_absolute
 
 ARRIVED = Place("http", "inner:8000", "", "/tasks/divide")
 TOLD = Forwarded("/jobs", "example.org", "https")
@@ -68,3 +68,18 @@ def test_header_fields_become_absolute_once() -> None:
         "Link": '<https://example.org/jobs/tasks?cursor=2>; rel="next"',
         "ETag": "/x",
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "within"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("192.0.2.1", True),
+        ("192.0.2.2", False),
+        ("", False),
+        ("x", False),
+    ],
+)
+def test_an_address_is_within_a_network_or_is_the_address_itself(address: str, within: bool) -> None:
+    assert is_within(address, ["10.0.0.0/8", "192.0.2.1"]) is within

@@ -150,3 +150,40 @@ def test_a_wrong_cancel_after_is_refused_by_its_name(service: Service, value: st
         answer = service.http.post("/tasks/divide", params=query, json=BODY, headers={"Cancel-After": value})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["loc"] == ["header", "Cancel-After"]
+
+
+def test_an_option_that_is_given_twice_is_refused(service: Service) -> None:
+    answer = service.http.post("/tasks/divide?priority=low&priority=high", json=BODY)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"loc": ["query", "priority"], "msg": "Given more than once"}]
+
+
+UNKNOWN = [
+    ("POST", "/batches?delay=60&webhook=https://example.com/hook"),
+    ("POST", "/tasks/{task_id}/cancel?delay=60"),
+    ("POST", "/tasks/{task_id}/retry?delay=60&copy=true"),
+    ("POST", "/bulk/cancel?tag=none&delay=60"),
+    ("POST", "/schedules/none/run?delay=60"),
+    ("PUT", "/schedules/none?delay=60"),
+    ("DELETE", "/tasks/{task_id}?delay=60"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), UNKNOWN, ids=[f"{method} {path}" for method, path in UNKNOWN])
+def test_a_route_that_changes_something_refuses_an_option_that_it_does_not_have(
+    service: Service, method: str, path: str
+) -> None:
+    task_id = service.submit("divide", **BODY)
+    body = {"items": [{"task": "divide", "input": BODY}]}
+
+    answer = service.http.request(method, path.format(task_id=task_id), json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "Unknown in the query: delay."
+
+
+def test_a_route_that_only_reads_ignores_what_it_does_not_know(service: Service) -> None:
+    task_id = service.submit("divide", **BODY)
+
+    assert service.http.get(f"/tasks/{task_id}?_=1764338400").status_code == 200
