@@ -149,6 +149,7 @@ def test_whoever_has_heard_the_end_is_told_to_stop_asking(told: Service, puppet:
 
 def test_an_id_that_is_none_of_ours_is_as_good_as_none(told: Service, puppet: Puppet) -> None:
     puppet.do("end")
+    told.wait_for(puppet.id)
     for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
         assert brief(heard(told, puppet.id, wrong)) == [("progress", "0"), *END]
 
