@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
+FARTHEST = 366 * 86_400  # seconds: the longest delay, wait, and life of a record
 
 #: A prefix below which a proxy serves the application: text that needs no encoding in a URL.
 PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
@@ -22,7 +23,6 @@ _PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFI
 
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
-
 
 _BLOB_URL = re.compile(r"redis:|file:(///|/(?!/))[^?#]*|s3://[^/@?#]+(/[^?#]*)?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         60, ge=0, description="Seconds that a task waits to save a file when the storage is full, before it fails."
     )
     result_ttl_seconds: int = Field(
-        86_400, ge=1, le=366 * 86_400, description="Seconds that a finished task and its files are kept."
+        86_400, ge=1, le=FARTHEST, description="Seconds that a finished task and its files are kept."
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
@@ -235,12 +235,14 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies", "auth_proxy_addresses")
     @classmethod
     def _are_networks(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        may_be_all = info.field_name == "trusted_proxies"
         for each in value:
             try:
-                if each != "*" or info.field_name != "trusted_proxies":
+                if each != "*" or not may_be_all:
                     ipaddress.ip_network(each, strict=False)
             except ValueError:
-                raise ValueError(f"{each!r} is not an address, or a network such as 10.0.0.0/8") from None
+                others = ", or *" if may_be_all else ""
+                raise ValueError(f"{each!r} is not an address or a network such as 10.0.0.0/8{others}") from None
         return value
 
     @field_validator("redis_url")

@@ -164,6 +164,8 @@ UNKNOWN = [
     ("POST", "/tasks/{task_id}/cancel?delay=60"),
     ("POST", "/tasks/{task_id}/retry?delay=60&copy=true"),
     ("POST", "/bulk/cancel?tag=none&delay=60"),
+    ("POST", "/tasks/query?delay=60"),
+    ("QUERY", "/tasks?delay=60"),
     ("POST", "/schedules/none/run?delay=60"),
     ("PUT", "/schedules/none?delay=60"),
     ("DELETE", "/tasks/{task_id}?delay=60"),

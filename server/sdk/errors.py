@@ -10,6 +10,7 @@ InvalidInput, MalformedBody, UnknownTaskType, UnsupportedMediaType, TooLarge
 import re
 
 from server.logs import redact
+from server.settings import FARTHEST
 from server.store.errors import CoatcheckError, ErrorType, error_object, error_type, register_error_types
 
 #: For the modules of tasks, which import them from here.
@@ -96,7 +97,7 @@ class RetryLater(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self.seconds = min(max(0.0, seconds), 366 * 86_400.0)  # 0 also for NaN
+        self.seconds = min(max(0.0, seconds), float(FARTHEST))  # 0 also for NaN
 
 
 class Canceled(BaseException):

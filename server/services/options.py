@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from server.sdk.errors import InvalidInput
 from server.sdk.http import FetchError
 from server.services.webhooks import check_webhook_url
+from server.settings import FARTHEST
 from server.store.record import DEBOUNCE, UNIQUE, unique_key
 
-FARTHEST = 366 * 86_400  # maximum delay of a task, and maximum time to keep its record, in seconds
 Seconds = Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]  # the key of `unique` or `debounce`
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from inspect import getdoc
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from flask import Blueprint, request
 from pydantic import BaseModel
@@ -255,13 +255,14 @@ class Api:
             texts.update(described)
             route = Route(method, template(rule), view.__name__, answers, **texts)
             self.describe(route)
-            self.blueprint.add_url_rule(rule, view_func=_guarded(route, view), methods=[method.upper()])
-            return view
+            served = _guarded(route, view)
+            self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
+            return served
 
         return register
 
 
-def _guarded(route: Route, view: F) -> Callable[..., Any]:
+def _guarded(route: Route, view: F) -> F:
     """Call the view after a check of the caller's role, and of the query of a route that changes something."""
     require = _REQUIRED.get(route.access)
     known = route.query_names if route.changes else None
@@ -276,4 +277,4 @@ def _guarded(route: Route, view: F) -> Callable[..., Any]:
             raise Problem("bad-request", f"Unknown in the query: {', '.join(unknown)}.")
         return view(**arguments)
 
-    return guarded
+    return cast(F, guarded)

@@ -9,9 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, 
 
 from server.sdk.registry import secrets_of
 from server.services.cron import check_cron, check_timezone
-from server.services.options import FARTHEST
 from server.services.schedules import Schedule, read
 from server.services.status import MOMENT, Failure, Number, StatusLinks, WireObject, failure_object, links, timestamp
+from server.settings import FARTHEST
 from server.store.api_keys import Caller
 from server.store.record import Status
 from server.store.schedules import StoredSchedule

@@ -74,6 +74,7 @@ class TaskAnswers(WireObject):
 _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["result"], "wait": 20, "until": "all"}
 
 
+@route.blueprint.route("/tasks", methods=["QUERY"])
 @route.post(
     "/tasks/query",
     found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
@@ -81,7 +82,6 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
     problems=(*OF_BODY, "bad-request"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
-@route.blueprint.route("/tasks", methods=["QUERY"], endpoint="query_by_method")
 def query_tasks() -> Response:
     """The status of up to 500 tasks.
 
