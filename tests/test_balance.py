@@ -53,15 +53,27 @@ def connect(service: Service, stack: ExitStack, count: int) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_clients_that_connect_together_are_shared_by_the_processes(pair: Service) -> None:
-    before = [sockets(process) for process in processes(pair)]
+def difference(service: Service) -> int:
+    """By how many of 16 clients that connect together one process has more than the other."""
+    before = [sockets(process) for process in processes(service)]
     with ExitStack() as stack:
-        connect(pair, stack, 16)
-        after = [sockets(process) for process in processes(pair)]
+        connect(service, stack, 16)
+        after = [sockets(process) for process in processes(service)]
+    eventually(lambda: sum(map(sockets, processes(service))) <= sum(before))
 
     one, other = (now - then for now, then in zip(after, before, strict=True))
     assert one + other >= 16
-    assert abs(one - other) <= 4
+    return abs(one - other)
+
+
+def test_clients_that_connect_together_are_shared_by_the_processes(pair: Service) -> None:
+    # A process learns of another one within a second of its start, and the machine may keep one from running for a
+    # moment. Without Balance, half of the rounds have a difference of more than 2.
+    eventually(lambda: difference(pair) <= 2)
+
+    rounds = [difference(pair) for _ in range(20)]
+
+    assert sum(round <= 2 for round in rounds) >= 15, rounds
 
 
 def test_a_process_that_hangs_does_not_keep_new_clients_waiting(pair: Service) -> None:
