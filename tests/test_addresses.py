@@ -3,18 +3,18 @@
 import pytest
 
 from server.settings import Settings
-from server.web.addresses import Forwarded, Locator, Place, base_url, is_within, make_absolute
+from server.web.addresses import Forwarded, Locator, RequestAddress, base_url, is_within, make_absolute
 
-ARRIVED = Place("http", "inner:8000", "", "/tasks/divide")
-TOLD = Forwarded("/jobs", "example.org", "https")
+ARRIVED = RequestAddress("http", "inner:8000", "", "/tasks/divide")
+FORWARDED = Forwarded("/jobs", "example.org", "https")
 PROXY, STRANGER = "10.1.2.3", "203.0.113.9"
 
 
 def located(
-    told: Forwarded = TOLD, client: str = PROXY, arrived: Place = ARRIVED, **settings: object
+    forwarded: Forwarded = FORWARDED, client: str = PROXY, arrived: RequestAddress = ARRIVED, **settings: object
 ) -> tuple[str, str, str, str]:
     values = {"redis_url": "redis://unused", "host": "127.0.0.1", "trusted_proxies": "10.0.0.0/8, ::1", **settings}
-    return tuple(Locator(Settings(**values), {"tasks", "ui"}).locate(arrived, client, told))  # type: ignore[arg-type, return-value]
+    return tuple(Locator(Settings(**values), {"tasks", "ui"}).locate(arrived, client, forwarded))  # type: ignore[arg-type, return-value]
 
 
 def test_a_trusted_proxy_says_prefix_host_and_scheme() -> None:
@@ -33,8 +33,8 @@ def test_a_server_of_a_platform_believes_the_scheme_alone() -> None:
 
 
 def test_the_last_of_several_values_counts_and_a_malformed_one_does_not() -> None:
-    told = Forwarded("/evil, /jobs/", "evil.example, example.org", "http, https")
-    assert located(told) == located()
+    forwarded = Forwarded("/evil, /jobs/", "evil.example, example.org", "http, https")
+    assert located(forwarded) == located()
     for prefix in ("//evil.example", "jobs", "/a b", "/a?b", "/"):
         assert located(Forwarded(prefix))[2] == ""
     assert located(Forwarded(host="evil.example/path", proto="ftp")) == tuple(ARRIVED)

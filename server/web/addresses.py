@@ -31,7 +31,7 @@ _LINK = re.compile(r"<(?=/)")
 ADDRESS_FIELDS = ("Location", "Operation-Location", "Link")  # addresses in these header fields are absolute URLs
 
 
-class Place(NamedTuple):
+class RequestAddress(NamedTuple):
     """The address of a request: `prefix` is its `SCRIPT_NAME`, `path` the rest."""
 
     scheme: str
@@ -51,11 +51,11 @@ class Forwarded(NamedTuple):
 def is_within(address: str, networks: Iterable[str]) -> bool:
     """Return whether an address is in one of these networks, each of which may be a single address."""
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    found = getattr(found, "ipv4_mapped", None) or found
-    return any(found in ipaddress.ip_network(network, strict=False) for network in networks)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
 class Locator:
@@ -68,24 +68,24 @@ class Locator:
         self._is_exposed = settings.host not in LOOPBACK
         self._trusts = lru_cache(maxsize=1024)(self._is_trusted)
 
-    def locate(self, arrived: Place, client: str, forwarded: Forwarded) -> Place:
+    def locate(self, arrived: RequestAddress, client: str, forwarded: Forwarded) -> RequestAddress:
         """Return the address that the client used; `client` is the address that the request came from."""
         scheme, host, prefix, path = arrived
         if self._public is not None:
             scheme, host, prefix = self._public
         elif any(forwarded):
-            scheme, host, prefix = self._told(arrived, client, forwarded)
-        return Place(scheme, host, prefix, self._below(prefix, path))
+            scheme, host, prefix = self._forwarded(arrived, client, forwarded)
+        return RequestAddress(scheme, host, prefix, self._below(prefix, path))
 
-    def _told(self, arrived: Place, client: str, forwarded: Forwarded) -> tuple[str, str, str]:
+    def _forwarded(self, arrived: RequestAddress, client: str, forwarded: Forwarded) -> tuple[str, str, str]:
         scheme, host, prefix, _ = arrived
-        told, trusted = Forwarded(*map(_last, forwarded)), self._trusts(client)
+        nearest, trusted = Forwarded(*map(_last, forwarded)), self._trusts(client)
         # Without TRUSTED_PROXIES, a server behind a platform's router must still know that its clients use HTTPS.
-        if told.proto in ("http", "https") and (trusted or (self._is_exposed and not self._trusted)):
-            scheme = told.proto
-        if trusted and _HOST.fullmatch(told.host):
-            host = told.host
-        outer = told.prefix.rstrip("/")
+        if nearest.proto in ("http", "https") and (trusted or (self._is_exposed and not self._trusted)):
+            scheme = nearest.proto
+        if trusted and _HOST.fullmatch(nearest.host):
+            host = nearest.host
+        outer = nearest.prefix.rstrip("/")
         if trusted and _PREFIX.fullmatch(outer) and not f"{prefix}/".startswith(f"{outer}/"):
             prefix = outer + prefix
         return scheme, host, prefix
@@ -114,17 +114,17 @@ class Located:
         """Set the address that the client used, and call the application."""
         if ARRIVED not in environ:
             self._locate(environ)
-        found: Iterable[bytes] = self._application(environ, start_response)
-        return found
+        body: Iterable[bytes] = self._application(environ, start_response)
+        return body
 
     def _locate(self, environ: dict[str, Any]) -> None:
         host = environ[ARRIVED] = environ.get("HTTP_HOST", "")
-        arrived = Place(environ["wsgi.url_scheme"], host, environ.get("SCRIPT_NAME", ""), environ["PATH_INFO"])
-        told = Forwarded(*(environ.get(f"HTTP_X_FORWARDED_{name.upper()}", "") for name in Forwarded._fields))
-        place = self._locator.locate(arrived, environ.get("REMOTE_ADDR", ""), told)
-        environ |= {"wsgi.url_scheme": place.scheme, "SCRIPT_NAME": place.prefix, "PATH_INFO": place.path}
-        if place.host:
-            environ["HTTP_HOST"] = place.host
+        arrived = RequestAddress(environ["wsgi.url_scheme"], host, environ.get("SCRIPT_NAME", ""), environ["PATH_INFO"])
+        forwarded = Forwarded(*(environ.get(f"HTTP_X_FORWARDED_{name.upper()}", "") for name in Forwarded._fields))
+        address = self._locator.locate(arrived, environ.get("REMOTE_ADDR", ""), forwarded)
+        environ |= {"wsgi.url_scheme": address.scheme, "SCRIPT_NAME": address.prefix, "PATH_INFO": address.path}
+        if address.host:
+            environ["HTTP_HOST"] = address.host
 
 
 def prefix() -> str:
@@ -142,21 +142,21 @@ def base() -> str:
 
 def host_of(environ: dict[str, Any]) -> str:
     """Return the host that a client named, or the server's own; empty if it is invalid."""
-    return _known_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), _server(environ))
+    return _valid_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), _server(environ))
 
 
 def _server(environ: dict[str, Any]) -> tuple[str, int]:
     return environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 80)
 
 
-_known_host = lru_cache(maxsize=256)(get_host)
+_valid_host = lru_cache(maxsize=256)(get_host)
 
 
 @lru_cache(maxsize=256)
 def base_url(scheme: str, host: str | None, prefix: str, server: tuple[str, int] | None = None) -> str:
     """Build the address below which a client sees the application's paths; without a valid host, only the prefix."""
-    known = _known_host(scheme, host, server)
-    return f"{scheme}://{known}{quoted(prefix)}" if known else quoted(prefix)
+    valid_host = _valid_host(scheme, host, server)
+    return f"{scheme}://{valid_host}{quoted(prefix)}" if valid_host else quoted(prefix)
 
 
 def quoted(prefix: str) -> str:

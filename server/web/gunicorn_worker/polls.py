@@ -18,7 +18,7 @@ from server.store.connection import UNREACHABLE
 from server.store.record import Status
 from server.store.stats import Tally
 from server.web import responses
-from server.web.addresses import Forwarded, Locator, Place
+from server.web.addresses import Forwarded, Locator, RequestAddress
 from server.web.gunicorn_worker.http1.head import Head
 from server.web.gunicorn_worker.status_cache import Entry, Offer, StatusCache
 from server.web.middleware import is_local, log_request, request_id_of
@@ -37,7 +37,17 @@ _NOT_PLAIN = frozenset({"origin", "cookie", "prefer", "content-encoding", "range
 class Arrival:
     """A plain request as it arrived: its path, its header fields, and its address as a proxy tells it."""
 
-    __slots__ = ("_client", "_forwarded", "_place", "_target", "authorization", "fields", "host", "path", "request_id")
+    __slots__ = (
+        "_address",
+        "_client",
+        "_forwarded",
+        "_target",
+        "authorization",
+        "fields",
+        "host",
+        "path",
+        "request_id",
+    )
 
     def __init__(self, target: str, path: str, fields: Mapping[str, str]) -> None:
         self.path = path
@@ -48,14 +58,14 @@ class Arrival:
         self._target = target
         self._forwarded = Forwarded(*(fields.get(f"x-forwarded-{name}", "") for name in Forwarded._fields))
         self._client = ""
-        self._place: Place | None = None
+        self._address: RequestAddress | None = None
 
-    def place(self, locator: Locator, scheme: str, client: str) -> Place:
-        """Return the address that the client used. Heads are cached, and so is the last place of each."""
-        if self._place is None or self._client != client:
-            arrived = Place(scheme, self.host, "", self._target)
-            self._client, self._place = client, locator.locate(arrived, client, self._forwarded)
-        return self._place
+    def address(self, locator: Locator, scheme: str, client: str) -> RequestAddress:
+        """Return the address that the client used. Heads are cached, and so is the last address of each."""
+        if self._address is None or self._client != client:
+            arrived = RequestAddress(scheme, self.host, "", self._target)
+            self._client, self._address = client, locator.locate(arrived, client, self._forwarded)
+        return self._address
 
 
 @dataclass(slots=True, eq=False)
@@ -101,9 +111,9 @@ class Polls:
         if not plain:
             return None
         began = time.perf_counter()
-        if (place := self.place(plain.arrival, client)) is None:
+        if (address := self.address(plain.arrival, client)) is None:
             return None
-        reply = self._live(plain) if not plain.task_id else self._poll(plain, place)
+        reply = self._live(plain) if not plain.task_id else self._poll(plain, address)
         if reply is None:
             return None
         request_id = request_id_of(plain.arrival.request_id)
@@ -118,10 +128,10 @@ class Polls:
             requests.add(f"{route}:{status // 100}", number)
         self._answered.clear()
 
-    def place(self, arrival: Arrival, client: str) -> Place | None:
+    def address(self, arrival: Arrival, client: str) -> RequestAddress | None:
         """Return the address that the client used, or None if its path is another one, because of a prefix."""
-        found = arrival.place(self._locator, self._scheme, client)
-        return found if found.path == arrival.path else None
+        address = arrival.address(self._locator, self._scheme, client)
+        return address if address.path == arrival.path else None
 
     def offer(self, head: Head) -> Offer | None:
         """Return the instructions for caching the record that the application reads for this request."""
@@ -132,17 +142,17 @@ class Polls:
         text, etag = responses.encoded(responses.LIVE)
         return responses.reply(text, etag, matches=plain.etag == etag)
 
-    def _poll(self, plain: Plain, place: Place) -> Reply | None:
+    def _poll(self, plain: Plain, address: RequestAddress) -> Reply | None:
         entry = self._cache.get(plain.task_id)
-        if entry is None or (caller := self.caller(plain.arrival, place)) is None:
+        if entry is None or (caller := self.caller(plain.arrival, address)) is None:
             return None
         record = entry.record
         assert record is not None
         if record.owner != caller.owner and not caller.is_admin:
             return None
-        return (self._result if plain.result else self._status)(plain, entry, place.prefix)
+        return (self._result if plain.result else self._status)(plain, entry, address.prefix)
 
-    def caller(self, arrival: Arrival, place: Place) -> Caller | None:
+    def caller(self, arrival: Arrival, address: RequestAddress) -> Caller | None:
         """Return the caller of a plain request, or None if the application must authenticate it."""
         if not self._keys_are_known():
             return None
@@ -152,7 +162,7 @@ class Polls:
             found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
             is_plain = found is not None and found.role is not Role.METRICS and not found.rate_limit
             return found if is_plain else None
-        is_here = all(is_local(self._settings, host) for host in (arrival.host, place.host))
+        is_here = all(is_local(self._settings, host) for host in (arrival.host, address.host))
         return LOCAL if is_here and not keys.any() else None
 
     def _keys_are_known(self) -> bool:

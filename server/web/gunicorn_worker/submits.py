@@ -26,7 +26,7 @@ from server.store.record import NewTask
 from server.store.stats import Tally
 from server.store.submit import SubmitRequest
 from server.web import responses
-from server.web.addresses import Place, base_url, make_absolute
+from server.web.addresses import RequestAddress, base_url, make_absolute
 from server.web.errors import Problem, problem_reply
 from server.web.gunicorn_worker.http1.head import Head
 from server.web.gunicorn_worker.polls import Arrival, Polls, read_arrival
@@ -66,7 +66,7 @@ class PlainSubmit:
     plain: _Plain
     body: bytes
     owner: str
-    place: Place
+    address: RequestAddress
     request_id: str
     requests: Tally
     span: Span
@@ -80,7 +80,7 @@ class PlainSubmit:
     def answer(self, reply: Reply, task_id: str = "") -> None:
         """Set the answer."""
         reply.fields.update(responses.common_fields(self.request_id))
-        make_absolute(reply.fields, base_url(self.place.scheme, self.place.host, self.place.prefix))
+        make_absolute(reply.fields, base_url(self.address.scheme, self.address.host, self.address.prefix))
         end_span(self.span, reply.status, task_id)
         self.reply, self.task_id = reply, task_id
 
@@ -125,14 +125,14 @@ class Submits:
         plain = head.memo
         if not plain or len(body) > _MAX_BODY or not body.startswith(b"{"):
             return None
-        if (place := self._polls.place(plain.arrival, connection.client)) is None:
+        if (address := self._polls.address(plain.arrival, connection.client)) is None:
             return None
-        caller = self._polls.caller(plain.arrival, place)
+        caller = self._polls.caller(plain.arrival, address)
         if caller is None or not caller.may_submit:
             return None
         span = begin_span("POST", "/tasks/<name>", plain.arrival.path, plain.trace)
         request_id = request_id_of(plain.arrival.request_id)
-        taken = PlainSubmit(connection, plain, body, caller.owner, place, request_id, self._requests, span)
+        taken = PlainSubmit(connection, plain, body, caller.owner, address, request_id, self._requests, span)
         self._pending.append(taken)
         if not self._busy:
             self._busy = True
@@ -147,7 +147,7 @@ class Submits:
         if outage is not None:  # the waiting submits wait for the same Redis
             waiting, self._pending = self._pending, []
             for each in waiting:
-                each.answer(problem_reply(outage, each.request_id, each.place.prefix))
+                each.answer(problem_reply(outage, each.request_id, each.address.prefix))
             group = group + waiting
         try:
             for each in group:
@@ -187,13 +187,13 @@ class Submits:
             left = sum(isinstance(outcome, int) for outcome in result.outcomes)
             for (each, task), outcome in zip(items, result.outcomes, strict=True):
                 if isinstance(outcome, CoatcheckError):
-                    each.answer(problem_reply(outcome, each.request_id, each.place.prefix))
+                    each.answer(problem_reply(outcome, each.request_id, each.address.prefix))
                     continue
                 left -= 1  # what later submits of the group have added
                 accepted = Accepted(
                     first_record(self._store, task, result.now_ms), outcome or None, result.unfinished - left
                 )
-                each.answer(responses.accepted_reply(self._store, accepted, each.place.prefix), task.id)
+                each.answer(responses.accepted_reply(self._store, accepted, each.address.prefix), task.id)
         except Exception as error:
             found = error if isinstance(error, CoatcheckError) else store_error(error)
             return self._refuse_all(items, found, error)
@@ -207,7 +207,7 @@ class Submits:
         problem = found or Problem("internal-error", "See the server's log for this request id.")
         for each, _ in items:
             if each.reply is None:
-                each.answer(problem_reply(problem, each.request_id, each.place.prefix))
+                each.answer(problem_reply(problem, each.request_id, each.address.prefix))
         return found if isinstance(found, StoreUnavailable) else None
 
 
