@@ -72,20 +72,20 @@ def register_tasks(app: Celery) -> None:
             _register(app, each, name)
 
 
-def _register(app: Celery, made: TaskDefinition, name: str) -> None:
+def _register(app: Celery, task_definition: TaskDefinition, name: str) -> None:
     def body(self: Task) -> Any:
-        return execute(made, self)
+        return execute(task_definition, self)
 
     body.__qualname__ = name  # not __name__, which Celery compiles: `my-task` is not an identifier
-    body.__module__ = made.function.__module__
-    body.__doc__ = made.description
+    body.__module__ = task_definition.function.__module__
+    body.__doc__ = task_definition.description
     options = {
         "Request": "server.celery_app.worker.request:LeasedRequest",
         "bind": True,
         "acks_late": True,
         "track_started": True,
-        "soft_time_limit": made.limits.soft,
-        "time_limit": made.limits.hard,
+        "soft_time_limit": task_definition.limits.soft,
+        "time_limit": task_definition.limits.hard,
         "throws": (TaskError,),  # expected: no traceback in the log
     }
     app.task(name=name, **options)(body)

@@ -14,7 +14,7 @@ def options(store: Store) -> dict[str, Any]:
     return {
         **(_redis_broker(store) if settings.broker_is_redis else _external_broker(settings)),
         "result_backend": "server.celery_app.result_backend:RecordBackend",
-        # -- messages: only JSON, and events where somebody asks for them
+        # -- messages: only JSON, and events only if a setting asks for them
         "accept_content": ["json"],
         "task_default_queue": "default",
         "task_routes": ("server.celery_app.app.route",),
@@ -55,7 +55,7 @@ def _redis_broker(store: Store) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
-    found: dict[str, Any] = {
+    options: dict[str, Any] = {
         "broker_url": url,
         "broker_transport": f"server.celery_app.transport:{transport}",
         "broker_transport_options": transport_options,
@@ -63,15 +63,15 @@ def _redis_broker(store: Store) -> dict[str, Any]:
     }
     if scheme == "sentinel":
         sentinel = parse_sentinel(url)
-        found["broker_url"] = sentinel.for_kombu
+        options["broker_url"] = sentinel.for_kombu
         transport_options["master_name"] = sentinel.master
         transport_options["sentinel_kwargs"] = {"socket_timeout": 1, "socket_connect_timeout": 1}
     if scheme == "rediss":
-        found["broker_use_ssl"] = {
+        options["broker_use_ssl"] = {
             "ssl_cert_reqs": "required" if settings.redis_tls_verify else "none",
             "ssl_check_hostname": settings.redis_tls_verify,
         }
-    return found
+    return options
 
 
 def _external_broker(settings: Settings) -> dict[str, Any]:

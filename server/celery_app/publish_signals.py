@@ -30,9 +30,9 @@ def install(app: Celery, store: Store) -> None:
         if not before_task_publish.receivers:
             return
         for task in tasks:
-            made = _message(task)
-            more = {"properties": made["properties"], "declare": [], "retry_policy": {}}
-            before_task_publish.send(**_common(task, made["headers"]), **more)
+            message = _message(task)
+            more = {"properties": message["properties"], "declare": [], "retry_policy": {}}
+            before_task_publish.send(**_common(task, message["headers"]), **more)
 
     def after(tasks: Sequence[NewTask]) -> None:
         if after_task_publish.receivers:
@@ -49,10 +49,10 @@ def _common(task: NewTask, headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _message(task: NewTask) -> dict[str, Any]:
-    made = build(task.id, "", task.task_type, task.queue, task.priority)
+    message = build(task.id, "", task.task_type, task.queue, task.priority)
     if due_ms := task.due_ms(int(time.time() * 1000)):
-        made["headers"]["eta"] = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat()
-    return made
+        message["headers"]["eta"] = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat()
+    return message
 
 
 def _send_events(app: Celery, tasks: Sequence[NewTask]) -> None:

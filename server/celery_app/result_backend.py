@@ -53,16 +53,16 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             return result  # the claim sets STARTED, `schedule_retry` sets RETRY
         files = getattr(request, "files", None)
         fields: dict[str, bytes | str] = {"z": json.dumps(files, separators=(",", ":"))} if files else {}
-        held = sum(file["bytes"] for file in files or ())
+        stored_bytes = sum(file["bytes"] for file in files or ())
         if state == "SUCCESS":
             fields["r"] = result
-            held += counted_bytes(result)
+            stored_bytes += counted_bytes(result)
         else:
             if failure := getattr(request, "failure", None):
                 fields["fl"] = failure
             fields["e"] = json.dumps(getattr(request, "error", None) or describe(result))
-        if held:
-            fields["bo"] = str(held)
+        if stored_bytes:
+            fields["bo"] = str(stored_bytes)
         if (attempt := getattr(request, "attempt", None)) is not None:
             if state == "SUCCESS":
                 store_success(self.app.store, request, **fields)
@@ -107,9 +107,9 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         """Return state and result, or what `update_state` has reported in this attempt of an exposed task."""
         if record.status is Status.RUNNING and is_exposed(record.task_type):
             reported = self.app.store.tasks.checkpoints(record.id).get(STATE)
-            attempt, *found = json.loads(reported) if reported else (0,)
+            attempt, state, meta = json.loads(reported) if reported else (0, "", None)
             if attempt == record.deliveries:
-                return found[0], found[1]
+                return state, meta
         if record.status is Status.SUCCEEDED:
             return record.status.celery_state, json.loads(self.app.store.tasks.result(record))
         return record.status.celery_state, _celery_error(record, self.app.store.tasks.failures([record.id])[0])
@@ -131,10 +131,10 @@ def _original(report: dict[str, str]) -> dict[str, Any] | None:
     for at in range(len(parts) - 1, -1, -1):
         module = ".".join(parts[:at]) or "builtins"
         with suppress(Exception):  # a module may fail in any way when it is imported
-            found: Any = reduce(getattr, parts[at:], import_module(module))
-            if issubclass(found, Exception):
+            cls: Any = reduce(getattr, parts[at:], import_module(module))
+            if issubclass(cls, Exception):
                 message = report["message"]
-                args = [ast.literal_eval(message)] if issubclass(found, KeyError) else [message] if message else []
-                found(*args)
+                args = [ast.literal_eval(message)] if issubclass(cls, KeyError) else [message] if message else []
+                cls(*args)
                 return {"exc_type": ".".join(parts[at:]), "exc_message": args, "exc_module": module}
     return None

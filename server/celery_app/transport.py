@@ -36,7 +36,7 @@ LOW_FIRST_EVERY = 10
 REPLY_EXPIRES = 10_000
 
 #: Seconds to block on the notification list.
-BELL_TIMEOUT = 1
+NOTIFICATION_TIMEOUT = 1
 
 #: Set when the worker shuts down: it fetches no more messages.
 _stopped = threading.Event()
@@ -110,7 +110,7 @@ class SafeFetch:
     QoS = QoS
     #: kombu copies it from `broker_transport_options` .
     store: Store
-    _look = True  # whether to fetch next, or to wait for a notification
+    _fetches_next = True  # whether to fetch next, or to wait for a notification
     _loaded = False  # whether Redis has the script, so that its hash is enough
     _fetches = 0
 
@@ -121,19 +121,19 @@ class SafeFetch:
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        if self._look:
+        if self._fetches_next:
             self._fetches += 1
             lists = lists_to_read(queues, self._fetches)
             fetch = source("fetch_message", self.store.settings)
             script = ("EVALSHA", _hash(fetch)) if self._loaded else ("EVAL", fetch)
             connection.send_command(*script, 0, secrets.token_hex(4), *lists)
         else:
-            connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), BELL_TIMEOUT)
+            connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), NOTIFICATION_TIMEOUT)
 
     def _brpop_read(self: Any, **options: Any) -> bool:
-        looked, self._look = self._look, True
+        fetched, self._fetches_next = self._fetches_next, True
         try:
-            reply = self.client.parse_response(self.client.connection, "EVAL" if looked else "BLPOP", **options)
+            reply = self.client.parse_response(self.client.connection, "EVAL" if fetched else "BLPOP", **options)
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
@@ -145,11 +145,11 @@ class SafeFetch:
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        if not looked:
+        if not fetched:
             raise Empty()
         self._loaded = True
         if not reply:
-            self._look = False
+            self._fetches_next = False
             raise Empty()
         queue, message = _message(reply)
         self._received(queue, message)
@@ -208,7 +208,7 @@ class SafeFetch:
 
     def close(self: Any) -> None:
         """Close immediately; stock kombu waits for the answer of `BRPOP` and delivers it into a closing channel."""
-        if self._in_poll and self._look:
+        if self._in_poll and self._fetches_next:
             self._give_back_fetched()
         self._in_poll = None
         super().close()  # type: ignore[misc]

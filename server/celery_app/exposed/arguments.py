@@ -7,56 +7,59 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import JsonValue, TypeAdapter, WithJsonSchema
 
-_KINDS = ("string", "number", "boolean", "object", "array", "null")
+_JSON_TYPES = ("string", "number", "boolean", "object", "array", "null")
 
 #: Any JSON value, as the type of a parameter without one.
-AnyJson = Annotated[JsonValue, WithJsonSchema({"anyOf": [{"type": kind} for kind in _KINDS]})]
+AnyJson = Annotated[JsonValue, WithJsonSchema({"anyOf": [{"type": name} for name in _JSON_TYPES]})]
 
 
 class Arguments:
     """The parameters of one Celery task. `*args` is a list and `**kwargs` an object, by their names."""
 
     def __init__(self, function: Callable[..., Any], types: Mapping[str, Any], *, untyped: bool) -> None:
-        self._given = inspect.signature(function)
+        self._signature = inspect.signature(function)
         self._hints = {**_hints(function, untyped), **types}
-        if unknown := sorted(types.keys() - self._given.parameters.keys()):
+        if unknown := sorted(types.keys() - self._signature.parameters.keys()):
             raise TypeError(f"{function.__qualname__} has no parameter {unknown[0]!r}, which `types` names")
         self._untyped = untyped
-        self.parameters = [self._parameter(each) for each in self._given.parameters.values()]
+        self.parameters = [self._parameter(each) for each in self._signature.parameters.values()]
         self.returns = Any if untyped else self._hints.get("return", Any)
 
-    def _parameter(self, given: Parameter) -> Parameter:
-        hint, default = self._hints.get(given.name, Any), given.default
+    def _parameter(self, parameter: Parameter) -> Parameter:
+        hint, default = self._hints.get(parameter.name, Any), parameter.default
         if default is None and hint is not Any:
             hint = hint | None
         if self._untyped and not _fits(hint, default):
             hint = AnyJson
-        if given.kind is Parameter.VAR_POSITIONAL:
+        if parameter.kind is Parameter.VAR_POSITIONAL:
             hint, default = list[hint], []  # type: ignore[valid-type]
-        elif given.kind is Parameter.VAR_KEYWORD:
+        elif parameter.kind is Parameter.VAR_KEYWORD:
             hint, default = dict[str, hint], {}  # type: ignore[valid-type]
-        return Parameter(given.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        return Parameter(parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
     def call(self, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return positional and keyword arguments for the function, from the parameters of a task type."""
-        kinds = {name: each.kind for name, each in self._given.parameters.items()}
-        by_place = bool(next((named[name] for name, kind in kinds.items() if kind is Parameter.VAR_POSITIONAL), ()))
+        parameters = self._signature.parameters.values()
+        by_position = any(named[each.name] for each in parameters if each.kind is Parameter.VAR_POSITIONAL)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for name, kind in kinds.items():
-            if kind is Parameter.VAR_POSITIONAL:
-                args += named[name]
-            elif kind is Parameter.VAR_KEYWORD:
-                kwargs |= named[name]
-            elif kind is Parameter.POSITIONAL_ONLY or (by_place and kind is Parameter.POSITIONAL_OR_KEYWORD):
-                args.append(named[name])
+        for each in parameters:
+            value = named[each.name]
+            if each.kind is Parameter.VAR_POSITIONAL:
+                args += value
+            elif each.kind is Parameter.VAR_KEYWORD:
+                kwargs |= value
+            elif each.kind is Parameter.POSITIONAL_ONLY or (
+                by_position and each.kind is Parameter.POSITIONAL_OR_KEYWORD
+            ):
+                args.append(value)
             else:
-                kwargs[name] = named[name]
+                kwargs[each.name] = value
         return tuple(args), kwargs
 
     def bind(self, args: Iterable[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the parameters of a task type, from the arguments of a call; raises TypeError as a call does."""
-        return dict(self._given.bind(*(args or ()), **(kwargs or {})).arguments)
+        return dict(self._signature.bind(*(args or ()), **(kwargs or {})).arguments)
 
 
 def _hints(function: Callable[..., Any], untyped: bool) -> dict[str, Any]:

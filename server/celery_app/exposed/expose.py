@@ -109,17 +109,17 @@ def _free_name(celery_name: str) -> str:
 
 
 def _function(task: Task, arguments: Arguments) -> Any:
-    """Return the function of the task type, with the name, the place and the parameters of the Celery task's."""
+    """Return the function of the task type, with the name, the module and the parameters of the Celery task's."""
 
-    def made(coatcheck_context: Context, **named: Any) -> Any:
+    def call(coatcheck_context: Context, **named: Any) -> Any:
         return Run(task, coatcheck_context, arguments, named)()
 
     original = inspect.unwrap(task.run)
-    made.__name__, made.__qualname__, made.__module__ = original.__name__, original.__qualname__, original.__module__
-    made.__doc__ = original.__doc__
+    call.__name__, call.__qualname__, call.__module__ = original.__name__, original.__qualname__, original.__module__
+    call.__doc__ = original.__doc__
     context = Parameter("coatcheck_context", Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)
-    made.__signature__ = inspect.Signature([context, *arguments.parameters])  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature([context, *arguments.parameters])  # type: ignore[attr-defined]
     hints = {each.name: each.annotation for each in arguments.parameters if each.annotation is not Any}
     returns = Any if task.ignore_result else arguments.returns
-    made.__annotations__ = {**hints, "return": returns, "coatcheck_context": Context}
-    return made
+    call.__annotations__ = {**hints, "return": returns, "coatcheck_context": Context}
+    return call

@@ -83,8 +83,8 @@ def _shown(exposed: Exposed, args: Any, kwargs: Any) -> dict[str, str]:
     """Return how Celery's events and tools show the arguments, if there are secrets among them."""
     secrets = definition(exposed.name).secrets
     with suppress(TypeError):  # a part of a chain that gets its first argument later
-        given = exposed.arguments.bind(args, kwargs)
-        return {"argsrepr": "()", "kwargsrepr": repr(secrets.hide(given))} if secrets.values(given) else {}
+        parameters = exposed.arguments.bind(args, kwargs)
+        return {"argsrepr": "()", "kwargsrepr": repr(secrets.hide(parameters))} if secrets.values(parameters) else {}
     return {}
 
 

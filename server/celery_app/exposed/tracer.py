@@ -91,18 +91,18 @@ class Run:
 
     @contextmanager
     def _as_celery(self) -> Iterator[None]:
-        task, own = self._task, {"retry": self._retry, "update_state": self._update_state, "replace": _replace}
+        task, methods = self._task, {"retry": self._retry, "update_state": self._update_state, "replace": _replace}
         request = vars(current_task.request) if current_task else {}
         outer = {name: value for name, value in request.items() if not name.startswith("_")}
         outer |= {"id": self._ctx.task_id, "root_id": self._ctx.task_id, "retries": self._ctx.retries}
         outer |= {"args": self.args, "kwargs": self.kwargs, "task": task.name, "called_directly": False}
         task.push_request(**outer)
         _task_stack.push(task)
-        task.__dict__.update(own)
+        task.__dict__.update(methods)
         try:
             yield
         finally:
-            for name in own:
+            for name in methods:
                 del task.__dict__[name]
             _task_stack.pop()
             task.pop_request()
@@ -121,9 +121,9 @@ class Run:
         """Retry through the record, as `Task.retry`: it raises, or returns what to raise."""
         task = self._task
         cause = exc or sys.exc_info()[1]
-        most = task.max_retries if max_retries is None else max_retries
-        if most is not None and self._ctx.retries >= most:
-            raise cause or MaxRetriesExceededError(f"Can't retry {task.name} after {most} retries.")
+        limit = task.max_retries if max_retries is None else max_retries
+        if limit is not None and self._ctx.retries >= limit:
+            raise cause or MaxRetriesExceededError(f"Can't retry {task.name} after {limit} retries.")
         if args is not None or kwargs is not None:
             changed = [self.args if args is None else args, self.kwargs if kwargs is None else kwargs]
             self._ctx.checkpoint(_CHANGED, json.dumps(changed))
@@ -140,11 +140,11 @@ class Run:
         """Report the numbers and the text of a custom state as progress; Celery's own clients read it as it is."""
         with suppress(TypeError):  # `meta` is not JSON
             self._ctx.checkpoint(STATE, json.dumps([self._ctx.deliveries, state, meta]))
-        found = meta if isinstance(meta, dict) else {}
-        done, total = _number(_first(found, _DONE)), _number(found.get("total"))
+        fields = meta if isinstance(meta, dict) else {}
+        done, total = _number(_first(fields, _DONE)), _number(fields.get("total"))
         if done is None or total is None:
-            done, total = _number(_first(found, _PERCENT)), 100
-        message = str(_first(found, _MESSAGE) or (meta if isinstance(meta, str) else "") or state or "")
+            done, total = _number(_first(fields, _PERCENT)), 100
+        message = str(_first(fields, _MESSAGE) or (meta if isinstance(meta, str) else "") or state or "")
         if done is not None:
             self._ctx.progress(done, total, message)
         elif message:

@@ -30,10 +30,10 @@ from server.store.tasks import Attempt
 
 #: Seconds of a burst in which another task may follow. Then the main process fetches again, which knows which queues to
 #: read, and what Celery's tools have revoked.
-LONGEST = 1.0
+MAX_SECONDS = 1.0
 
 #: Attributes of a request that do not count for the next one; nor do Celery's own, which begin with `_`.
-_OWN = {"attempt", "began", "files"}
+_OF_ONE_TASK = {"attempt", "began", "files"}
 
 
 class _Burst:
@@ -97,10 +97,12 @@ def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
 def _may_follow(request: Any) -> bool:
     if not _Burst.under_way:
         _Burst.began = request.began
-        _Burst.request = {name: value for name, value in vars(request).items() if name[0] != "_" and name not in _OWN}
+        _Burst.request = {
+            name: value for name, value in vars(request).items() if name[0] != "_" and name not in _OF_ONE_TASK
+        }
     return (
         getattr(request, "burst", None) is not None
-        and time.monotonic() - _Burst.began < LONGEST
+        and time.monotonic() - _Burst.began < MAX_SECONDS
         and f" {request.attempt.task_type} " in request.burst["types"]
         and child_slots.may_burst()
         and not child.has_grown()

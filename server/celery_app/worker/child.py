@@ -110,12 +110,12 @@ def has_grown() -> bool:
     """Return whether this child must be replaced, because an earlier task has left too much memory behind."""
     if not _Child.limit:
         return False
-    most = _Child.idle_bytes + int(_Child.limit * MAX_GROWTH)
-    if _kept_bytes() <= most:
+    max_bytes = _Child.idle_bytes + int(_Child.limit * MAX_GROWTH)
+    if _kept_bytes() <= max_bytes:
         return False
     gc.collect()
     _trim()
-    return _kept_bytes() > most
+    return _kept_bytes() > max_bytes
 
 
 def _kept_bytes() -> int:

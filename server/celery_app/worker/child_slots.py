@@ -42,7 +42,7 @@ class RunningTask(NamedTuple):
     task_id: bytes  # in ASCII
 
 
-class _Own:
+class _OwnSlot:
     """The slot of this process; None if it is not a pool child."""
 
     offset: int | None = None
@@ -53,13 +53,13 @@ def install() -> None:
 
 
 def _enter(**_: object) -> None:
-    _Own.offset = (current_process().index + 1) * _SIZE
+    _OwnSlot.offset = (current_process().index + 1) * _SIZE
 
 
 @contextmanager
 def limited(task_id: str, limits: Limits) -> Iterator[None]:
     """Note that this child runs a task, so that the main process interrupts or kills it at its limits."""
-    if _Own.offset is None:  # a pool without processes, such as `--pool solo`
+    if _OwnSlot.offset is None:  # a pool without processes, such as `--pool solo`
         yield
         return
     began = time.monotonic()
@@ -69,23 +69,23 @@ def limited(task_id: str, limits: Limits) -> Iterator[None]:
             raise SoftTimeLimitExceeded()
 
     signal.signal(_INTERRUPT, interrupt)
-    _NOTE.pack_into(_memory, _Own.offset, os.getpid(), began, limits.soft, limits.hard, task_id.encode())
+    _NOTE.pack_into(_memory, _OwnSlot.offset, os.getpid(), began, limits.soft, limits.hard, task_id.encode())
     try:
         yield
     finally:
         signal.signal(_INTERRUPT, signal.SIG_IGN)  # its limit is not for what follows the function
-        _NOTE.pack_into(_memory, _Own.offset, os.getpid(), 0.0, 0.0, 0.0, b"")
+        _NOTE.pack_into(_memory, _OwnSlot.offset, os.getpid(), 0.0, 0.0, 0.0, b"")
 
 
 def let_billiard_interrupt() -> None:
     """Leave the soft limits of a user's own Celery task, which may come next, to billiard."""
-    if _Own.offset is not None:
+    if _OwnSlot.offset is not None:
         signal.signal(_INTERRUPT, soft_timeout_sighandler)
 
 
 def running() -> dict[int, RunningTask]:
-    found = (RunningTask(*_NOTE.unpack_from(_memory, offset)) for offset in range(_SIZE, len(_memory), _SIZE))
-    return {task.pid: task for task in found if task.began}
+    tasks = (RunningTask(*_NOTE.unpack_from(_memory, offset)) for offset in range(_SIZE, len(_memory), _SIZE))
+    return {task.pid: task for task in tasks if task.began}
 
 
 def stop_bursts() -> None:
@@ -94,7 +94,7 @@ def stop_bursts() -> None:
 
 
 def may_burst() -> bool:
-    return _Own.offset is not None and not _memory[0]
+    return _OwnSlot.offset is not None and not _memory[0]
 
 
 def interrupt(pid: int) -> None:

@@ -16,10 +16,10 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 
-#: Seconds between two attempts to connect: the first and the maximum.
-FIRST_TRY = 0.5
-LONGEST_WAIT = 2.0
-LOOK_UP = 0.5  # seconds between two checks for dead children
+#: Seconds to wait between two attempts to connect: the first time, and the maximum.
+FIRST_WAIT = 0.5
+MAX_WAIT = 2.0
+CHILD_CHECK_INTERVAL = 0.5  # seconds between two checks for dead children
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
 
         Stock Celery forgets messages that are not acknowledged, since the broker will deliver them again. This includes
         tasks that have just started, whose leases would not be renewed (celery/celery#5891 reports tasks that run
-        twice). Our messages stay held, and the claim refuses a second delivery.
+        twice). Our messages are kept, and the claim refuses a second delivery.
         """
         if state.should_stop is not None or state.should_terminate is not None:
             super().on_close()
@@ -69,7 +69,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """Connect with short waits; stock Celery waits up to 30 s between attempts, even if Redis is back."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         connection.ensure_connection = partial(
-            connection.ensure_connection, interval_start=FIRST_TRY, interval_step=FIRST_TRY, interval_max=LONGEST_WAIT
+            connection.ensure_connection, interval_start=FIRST_WAIT, interval_step=FIRST_WAIT, interval_max=MAX_WAIT
         )
         connected = self.ensure_connected(connection)
         self._connected_at = time.monotonic()
@@ -81,8 +81,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         Stock Celery tries again without a wait, and after five times in a second logs a critical error.
         """
         super().on_connection_error_after_connected(exc)
-        if time.monotonic() - self._connected_at < FIRST_TRY:
-            time.sleep(FIRST_TRY)
+        if time.monotonic() - self._connected_at < FIRST_WAIT:
+            time.sleep(FIRST_WAIT)
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Check often for dead children. Stock Celery checks every 5 s, since siblings keep their pipe open.
@@ -90,4 +90,4 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         It also wakes the loop, because the shutdown sets `state.should_stop` from another thread.
         """
         super().register_with_event_loop(hub)
-        hub.call_repeatedly(LOOK_UP, self.pool.maintain_pool)
+        hub.call_repeatedly(CHILD_CHECK_INTERVAL, self.pool.maintain_pool)

@@ -51,14 +51,14 @@ def _is_allocation_failure(error: BaseException) -> bool:
 
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and its causes, including those that `from None` hides and the members of a group."""
-    seen: set[int] = set()
-    found: list[BaseException | None] = [error]
-    while found:
-        each = found.pop()
-        if each is None or id(each) in seen:
+    visited: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in visited:
             continue
-        seen.add(id(each))
+        visited.add(id(each))
         yield each
-        found += [each.__cause__, each.__context__]
+        pending += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
-            found += each.exceptions
+            pending += each.exceptions

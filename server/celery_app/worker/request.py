@@ -1,4 +1,4 @@
-"""A message that this worker holds: the main process's part of a running task."""
+"""A message until it is acknowledged: the main process's part of a running task."""
 
 import contextlib
 import logging
@@ -26,29 +26,29 @@ from server.store.record import Status
 log = logging.getLogger(__name__)
 _NEVER = 1e9  # seconds for billiard's own time limits: ours are in `child_slots`
 
-#: The requests that this worker holds. Weak references, since Celery may forget a request without an end.
-_held: "WeakValueDictionary[int, HeldRequest]" = WeakValueDictionary()
+#: Requests that this worker has not acknowledged. Weak references, since Celery may forget a request without an end.
+_tracked: "WeakValueDictionary[int, TrackedRequest]" = WeakValueDictionary()
 
 
 def install(app: Celery) -> None:
     """Let the messages of all tasks be renewed, including a user's own Celery tasks of any class."""
 
-    def hold(**_: Any) -> None:
+    def track(**_: Any) -> None:
         for task in app.tasks.values():
             if task.Request == Task.Request:  # stock Celery's class; our task types use `LeasedRequest`
-                task.Request = HeldRequest
+                task.Request = TrackedRequest
 
-    worker_init.connect(hold, weak=False)
+    worker_init.connect(track, weak=False)
 
 
-class HeldRequest(Request):  # type: ignore[misc]
-    """Celery's request, held until it is acknowledged, so that its message is renewed."""
+class TrackedRequest(Request):  # type: ignore[misc]
+    """Celery's request, tracked until it is acknowledged, so that its message is renewed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.accepted_at: float | None = None
         self.handed_back = False  # another delivery determines its state now
-        _held[id(self)] = self
+        _tracked[id(self)] = self
 
     @property
     def delivery_tag(self) -> str:
@@ -63,11 +63,11 @@ class HeldRequest(Request):  # type: ignore[misc]
         super().on_accepted(pid, time_accepted)
 
     def acknowledge(self) -> None:
-        _held.pop(id(self), None)
+        _tracked.pop(id(self), None)
         super().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:
-        _held.pop(id(self), None)
+        _tracked.pop(id(self), None)
         super().reject(requeue=requeue)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
@@ -81,7 +81,7 @@ class HeldRequest(Request):  # type: ignore[misc]
                 os.kill(self.worker_pid, signal.SIGKILL)
 
 
-class LeasedRequest(HeldRequest):
+class LeasedRequest(TrackedRequest):
     """A request of our own task types: a lost child is counted in the record, and the task is retried immediately.
 
     Stock Celery reruns a task that kills its worker forever (`reject_on_worker_lost`: 32 runs in 15 s,
@@ -158,6 +158,6 @@ class LeasedRequest(HeldRequest):
         return store.leases.release(self.id, self.lease_token, crashed=crashed)
 
 
-def held() -> list[HeldRequest]:
-    """The requests that this worker holds; safe to call from any thread."""
-    return [request for ref in _held.valuerefs() if (request := ref()) is not None]
+def tracked_requests() -> list[TrackedRequest]:
+    """The requests that this worker has not acknowledged; safe to call from any thread."""
+    return [request for ref in _tracked.valuerefs() if (request := ref()) is not None]

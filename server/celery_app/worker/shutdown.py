@@ -19,7 +19,7 @@ from celery.worker import state
 from server.celery_app import transport
 from server.celery_app.worker import child_slots
 from server.celery_app.worker.execution import worker_token
-from server.celery_app.worker.request import LeasedRequest, held
+from server.celery_app.worker.request import LeasedRequest, tracked_requests
 from server.logs import event
 from server.store import Store
 
@@ -48,9 +48,9 @@ class Shutdown:
         threading.Thread(target=self._finish, name="drain", daemon=True).start()
 
     def _finish(self) -> None:
-        event(log, "worker.draining", running=sum(request.running for request in held()))
+        event(log, "worker.draining", running=sum(request.running for request in tracked_requests()))
         until = time.monotonic() + self._store.settings.soft_shutdown_seconds
-        while time.monotonic() < until and any(request.running for request in held()):
+        while time.monotonic() < until and any(request.running for request in tracked_requests()):
             time.sleep(0.05)
         try:
             self._hand_back()
@@ -63,7 +63,7 @@ class Shutdown:
 
     def _hand_back(self) -> None:
         """Return all held tasks: first refuse claims, then kill the children, then queue the tasks again."""
-        requests = held()
+        requests = tracked_requests()
         if not requests:
             return
         self._store.leases.mark_draining(worker_token(self._consumer.hostname), LEAVING_SECONDS)

@@ -1,4 +1,4 @@
-"""What a task prints and logs: lines of the worker's log with the task's id, and of the task's own log.
+"""Capture what a task prints and logs: lines of the worker's log with the task's id, and of the task's own log.
 
 A child runs one task at a time, so its threads' lines belong to it, too.
 """
@@ -12,7 +12,7 @@ from server.sdk.context import Context
 
 #: Lines of one attempt that reach the task's log, which keeps the last 500; the worker's log has all of them.
 MAX_LINES = 1_000
-_OWN = "server."  # loggers of the server itself: each of its events names its task already
+_SERVER_LOGGERS = "server."  # loggers of the server itself: each of its events names its task already
 
 
 class _Lines(io.TextIOBase):
@@ -53,7 +53,7 @@ class _Records(logging.Handler):
         self._number = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(_OWN):
+        if record.name.startswith(_SERVER_LOGGERS):
             return
         self._number += 1
         if self._number <= MAX_LINES:

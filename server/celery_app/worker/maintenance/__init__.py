@@ -52,11 +52,11 @@ def install() -> None:
     def begin(sender: Any, **_: Any) -> None:
         store: Store = sender.app.store
         services = _services(sender, store)
-        tally = Tally(lambda: store.counters, store.keys.maintenance)
-        runners = [Runner(each, tally, number / _PARTS) for number, each in enumerate(services)]
+        counters = Tally(lambda: store.counters, store.keys.maintenance)
+        runners = [Runner(each, counters, number / _PARTS) for number, each in enumerate(services)]
         for runner in runners:
             runner.start()
-        worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners, tally), weak=False)
+        worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners, counters), weak=False)
 
     worker_ready.connect(begin, weak=False)
 
@@ -92,12 +92,12 @@ def _card(consumer: Any) -> dict[str, Any]:
     }
 
 
-def _end(store: Store, worker: str, runners: Sequence[Runner], tally: Tally, **_: Any) -> None:
+def _end(store: Store, worker: str, runners: Sequence[Runner], counters: Tally, **_: Any) -> None:
     for runner in runners:
         runner.stop()
     until = time.monotonic() + _TIMEOUT
     for runner in runners:
         runner.join(max(0, until - time.monotonic()))
-    tally.flush()
+    counters.flush()
     with suppress(*UNREACHABLE):
         store.leases.deregister(worker)

@@ -21,7 +21,7 @@ from server.store.leases import Canceled
 
 
 class CancelEvents:
-    """Tells those who listen of the tasks that were canceled while they waited."""
+    """Sends Celery's events and signals of tasks that were canceled while they waited."""
 
     name = "cancel_events"
     interval = 1.0
@@ -31,38 +31,38 @@ class CancelEvents:
         self._consumer = consumer
 
     def round(self) -> int | None:
-        """Send what was noted since the round before, if somebody listens."""
+        """Send those noted since the last round, if there is a receiver."""
         if not task_revoked.receivers and not sends_events(self._consumer.event_dispatcher):
             return None
         with suppress(StorageFull):  # nothing is noted meanwhile
-            return until_done(self._tell)
+            return until_done(self._report)
         return 0
 
-    def _tell(self, most: int) -> int:
-        found = self._store.leases.canceled(most)
-        if found and sends_events(self._consumer.event_dispatcher):
+    def _report(self, limit: int) -> int:
+        canceled = self._store.leases.canceled(limit)
+        if canceled and sends_events(self._consumer.event_dispatcher):
             with suppress(OperationalError):  # an outage of the broker loses them
-                self._send_events(found)
-        for each in found:
+                self._send_events(canceled)
+        for each in canceled:
             self._send_signal(each)
-        return len(found)
+        return len(canceled)
 
-    def _send_events(self, found: Sequence[Canceled]) -> None:
+    def _send_events(self, canceled: Sequence[Canceled]) -> None:
         with self._consumer.app.events.default_dispatcher(self._consumer.hostname) as dispatcher:
-            for each in found:
-                dispatcher.send("task-revoked", uuid=each.id, name=_headers(each)["task"], **_how(each))
+            for each in canceled:
+                dispatcher.send("task-revoked", uuid=each.id, name=_headers(each)["task"], **_event_fields(each))
 
     def _send_signal(self, each: Canceled) -> None:
         headers = _headers(each)
         if task := self._consumer.app.tasks.get(headers["task"]):
             request = Context(headers, hostname=self._consumer.hostname, delivery_info={"routing_key": each.queue})
-            task_revoked.send(sender=task, request=request, **_how(each))
+            task_revoked.send(sender=task, request=request, **_event_fields(each))
 
 
 def _headers(each: Canceled) -> dict[str, Any]:
-    found: dict[str, Any] = build(each.id, "", each.task_type, each.queue, each.priority)["headers"]
-    return found
+    headers: dict[str, Any] = build(each.id, "", each.task_type, each.queue, each.priority)["headers"]
+    return headers
 
 
-def _how(each: Canceled) -> dict[str, Any]:
+def _event_fields(each: Canceled) -> dict[str, Any]:
     return {"terminated": False, "signum": None, "expired": each.expired}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from server.celery_app.worker.execution import worker_token
-from server.celery_app.worker.request import LeasedRequest, held
+from server.celery_app.worker.request import LeasedRequest, tracked_requests
 from server.logs import event
 from server.sdk.registry import queue_names
 from server.store import Store
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews everything that this worker holds; one for each worker."""
+    """Renews the messages and leases of this worker; one for each worker."""
 
     name = "heartbeat"
     interval = 1.0  # a lease lasts much longer, so that a round may fail
@@ -35,19 +35,19 @@ class Heartbeat:
     def round(self) -> int:
         """Renew messages and leases, and kill attempts that must stop. Return the number of killed attempts."""
         killed = 0
-        requests = held()
+        requests = tracked_requests()
         if self._store.settings.broker_is_redis:
             self._store.leases.renew_messages([request.delivery_tag for request in requests])
         # Includes tasks that a child has taken without Celery's loop knowing it yet: the child may have claimed them.
         runs = [request for request in requests if isinstance(request, LeasedRequest)]
-        found = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
-        for run, (task_id, name, word) in zip(runs, found, strict=True):
+        lease_states = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
+        for run, (task_id, name, lease_state) in zip(runs, lease_states, strict=True):
             run.follow(task_id, name)
-            if _must_stop(run, word):
+            if _must_stop(run, lease_state):
                 run.kill()
-                event(log, "task.killed", **self._store.tasks.log_ids(run.id), task=run.name, reason=word)
+                event(log, "task.killed", **self._store.tasks.log_ids(run.id), task=run.name, reason=lease_state)
                 killed += 1
-            run.claimed = run.claimed or word == "mine"
+            run.claimed = run.claimed or lease_state == "mine"
         running = [run.id for run in runs if run.running]
         now = {"running": running, "memory_bytes": _resident_bytes(), "stopping": self._stopping}
         if self._store.leases.heartbeat(self._worker, {**self._card, **now}):
@@ -60,22 +60,26 @@ class Heartbeat:
         return killed
 
 
-def _must_stop(run: LeasedRequest, word: str) -> bool:
+def _must_stop(run: LeasedRequest, lease_state: str) -> bool:
     """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
     if not run.running or run.handed_back or run.acknowledged:
         return False
     surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW
-    return word == "stop" or (word == "other" and surely_claimed) or (word == "queued" and run.claimed)
+    return (
+        lease_state == "stop"
+        or (lease_state == "other" and surely_claimed)
+        or (lease_state == "queued" and run.claimed)
+    )
 
 
 def _resident_bytes() -> int | None:
     """Return the resident memory of this worker and its children. Shared pages count in each. None without /proc."""
-    own = Path(f"/proc/{os.getpid()}")
+    process = Path(f"/proc/{os.getpid()}")
     try:
-        children = (own / "task" / own.name / "children").read_text().split()
+        children = (process / "task" / process.name / "children").read_text().split()
     except OSError:
         return None
-    return sum(_resident(name) for name in (own.name, *children))
+    return sum(_resident(name) for name in (process.name, *children))
 
 
 def _resident(pid: str) -> int:

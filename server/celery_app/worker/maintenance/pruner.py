@@ -20,8 +20,8 @@ class Pruner:
             return None
         return until_done(self._store.leases.delete_expired) + until_done(self._delete_inputs)
 
-    def _delete_inputs(self, most: int) -> int:
-        found = self._store.leases.delete_expired_inputs(most)
-        for task_id in found:
+    def _delete_inputs(self, limit: int) -> int:
+        task_ids = self._store.leases.delete_expired_inputs(limit)
+        for task_id in task_ids:
             self._store.blobs.delete(f"{task_id}/in")
-        return len(found)
+        return len(task_ids)

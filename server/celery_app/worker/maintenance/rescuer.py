@@ -55,14 +55,14 @@ class Rescuer:
                 steps.append(self._publish_lost)
         return run_each(*steps)
 
-    def _release_lost(self, most: int) -> int:
-        found = self._store.leases.release_expired(most)
-        for task_id, name, status in found:
+    def _release_lost(self, limit: int) -> int:
+        released = self._store.leases.release_expired(limit)
+        for task_id, name, status in released:
             if status:
                 self._store.counters.count("recovery:lost_attempts")
                 ids = self._store.tasks.log_ids(task_id)
                 event(log, "maintenance.lost", level=logging.WARNING, **ids, task=name, status=status)
-        return len(found)
+        return len(released)
 
     def _warn_of_queues(self) -> int:
         if time.monotonic() >= self._next_warning:
@@ -71,21 +71,21 @@ class Rescuer:
                 event(log, "queue.without_worker", level=logging.WARNING, queue=queue, waiting=waiting)
         return 0
 
-    def _restore_stale(self, most: int) -> int:
-        found = self._store.leases.restore_stale_messages(most)
-        if found:
-            self._store.counters.count("recovery:returned_messages", found)
-        return found
+    def _restore_stale(self, limit: int) -> int:
+        restored = self._store.leases.restore_stale_messages(limit)
+        if restored:
+            self._store.counters.count("recovery:returned_messages", restored)
+        return restored
 
     def _publish_lost(self) -> int:
         return sum(until_done(partial(self._publish_lost_of, queue)) for queue in _queues(self._store))
 
-    def _publish_lost_of(self, queue: str, most: int) -> int:
-        found = self._store.leases.requeue_lost(queue, LOST_AFTER, most)
-        for task_id in found:
+    def _publish_lost_of(self, queue: str, limit: int) -> int:
+        task_ids = self._store.leases.requeue_lost(queue, LOST_AFTER, limit)
+        for task_id in task_ids:
             self._store.counters.count("recovery:lost_messages")
             event(log, "maintenance.lost_message", level=logging.WARNING, **self._store.tasks.log_ids(task_id))
-        return len(found)
+        return len(task_ids)
 
 
 class BrokerRescuer:
@@ -112,10 +112,10 @@ class BrokerRescuer:
                 done += sum(self._publish_vanished(queue) for queue in _queues(self._store))
         return done
 
-    def _publish_unpublished(self, most: int) -> int:
-        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, most)
-        found = [record for record in self._store.tasks.get_many(task_ids) if record]
-        queued = [record for record in found if record.status is Status.QUEUED]
+    def _publish_unpublished(self, limit: int) -> int:
+        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, limit)
+        records = [record for record in self._store.tasks.get_many(task_ids) if record]
+        queued = [record for record in records if record.status is Status.QUEUED]
         self._store.leases.published(list(set(task_ids) - {record.id for record in queued}))
         self._broker.publish(queued)
         return len(task_ids)

@@ -38,11 +38,11 @@ class Service(Protocol):
 class Runner(threading.Thread):
     """Runs a service, `part` of a second later than the first one. An outage of Redis only skips rounds."""
 
-    def __init__(self, service: Service, tally: Tally, part: float) -> None:
+    def __init__(self, service: Service, counters: Tally, part: float) -> None:
         super().__init__(name=service.name, daemon=True)
         self._service = service
         self._offset = time.monotonic() + part
-        self._tally = tally
+        self._counters = counters
         self._stopping = threading.Event()
         self._reachable = True
 
@@ -66,16 +66,16 @@ class Runner(threading.Thread):
                 event(log, "worker.redis_unreachable", level=logging.WARNING, service=self.name)
             self._reachable = False
         except Exception:
-            self._tally.add(f"{self.name}:failures")
+            self._counters.add(f"{self.name}:failures")
             event(log, "worker.round_failed", level=logging.ERROR, error=True, service=self.name)
-        if self._tally.due():
-            self._tally.flush()
+        if self._counters.due():
+            self._counters.flush()
 
     def _count(self, done: int, seconds: float) -> None:
-        self._tally.add(f"{self.name}:runs")
-        self._tally.add(f"{self.name}:items", done)
-        self._tally.add(f"{self.name}:us", int(seconds * 1e6))
-        self._tally.note_time(f"{self.name}:last_ms")
+        self._counters.add(f"{self.name}:runs")
+        self._counters.add(f"{self.name}:items", done)
+        self._counters.add(f"{self.name}:us", int(seconds * 1e6))
+        self._counters.note_time(f"{self.name}:last_ms")
 
     def stop(self) -> None:
         self._stopping.set()
@@ -95,8 +95,8 @@ def run_each(*steps: Callable[[], int]) -> int:
 
 
 def until_done(step: Callable[[int], int]) -> int:
-    """Repeat a step, with the maximum that it may find, until it finds less. Return the total."""
+    """Repeat a step, with the maximum number of items, until it handles fewer. Return the total."""
     done = 0
-    while (found := step(BATCH)) >= BATCH:
-        done += found
-    return done + found
+    while (number := step(BATCH)) >= BATCH:
+        done += number
+    return done + number

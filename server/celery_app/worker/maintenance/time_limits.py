@@ -7,7 +7,7 @@ import time
 
 from server.celery_app.worker import child_slots
 from server.celery_app.worker.child_slots import RunningTask
-from server.celery_app.worker.request import LeasedRequest, held
+from server.celery_app.worker.request import LeasedRequest, tracked_requests
 from server.logs import event
 from server.sdk.errors import TaskError, describe
 from server.store import Store
@@ -32,7 +32,7 @@ class TimeLimits:
         killed = 0
         running = child_slots.running()
         self._interrupted &= set(running.values())
-        for run in held():
+        for run in tracked_requests():
             task = running.get(run.worker_pid or 0)
             if task is None or not isinstance(run, LeasedRequest) or run.handed_back:
                 continue

@@ -83,10 +83,10 @@ class WebhookSender:
             now_ms = self._store.webhooks.now_ms()
         self._calls[task_id] = host, time.monotonic()
         try:
-            made = deliver(message, secrets, now_ms, allow_private=self._store.settings.allow_private_addresses)
+            attempt = deliver(message, secrets, now_ms, allow_private=self._store.settings.allow_private_addresses)
         finally:
             del self._calls[task_id]
-        self._record(message, lease, tries, made)
+        self._record(message, lease, tries, attempt)
 
     def _hangs(self, host: str) -> bool:
         """Return whether this receiver already has the maximum of waiting deliveries."""
@@ -94,12 +94,19 @@ class WebhookSender:
         waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
         return waiting >= MAX_AT_SLOW
 
-    def _record(self, message: Message, lease: int, tries: list[DeliveryAttempt], made: DeliveryAttempt) -> None:
-        over = made.last or len(tries) >= len(WAITS)
+    def _record(self, message: Message, lease: int, tries: list[DeliveryAttempt], attempt: DeliveryAttempt) -> None:
+        over = attempt.last or len(tries) >= len(WAITS)
         pause = None if over else WAITS[len(tries)] * random.uniform(1, 1 + JITTER)
-        outcome = "delivered" if made.succeeded else "given_up" if over else "retried"
+        outcome = "delivered" if attempt.succeeded else "given_up" if over else "retried"
         with self._one_connection:
-            counts = self._store.webhooks.record_attempts(message.id, lease, [*tries, made], pause, outcome)
+            counts = self._store.webhooks.record_attempts(message.id, lease, [*tries, attempt], pause, outcome)
             self._ended += bool(counts)
         if counts:
-            event(log, f"webhook.{outcome}", **message.log_ids, status=made.status, reason=made.reason, ms=made.ms)
+            event(
+                log,
+                f"webhook.{outcome}",
+                **message.log_ids,
+                status=attempt.status,
+                reason=attempt.reason,
+                ms=attempt.ms,
+            )
