@@ -5,7 +5,7 @@ execution.py      one attempt of a task, in a child
 endings.py        the end that each exception stands for
 child.py          a child's memory, and its end when its parent dies            temp_files.py   its temporary files
 burst.py          a child claims its next task itself                           child_slots.py  its task, time limits
-consumer.py       keeps messages through a lost connection                      request.py      an unacknowledged message
+consumer.py       keeps messages through a lost connection                      request.py      its message
 maintenance/      services, each in a thread of its own: heartbeat, scheduler, rescuer, …
 task_output.py    what a task prints and logs
 shutdown.py       SIGTERM: finish short tasks, give the others back, end in time
