@@ -12,14 +12,14 @@ from server.web import errors, middleware
 from server.web.addresses import Located, Locator, host_of
 from server.web.current import EXTENSION, LOCATOR, REQUESTS, ROUTES
 from server.web.routes import catalog, events, files, health, inputs, output, schedules, task_pages, tasks, webhooks
-from server.web.routes.many import batch, batches, bulk, task_list, task_query
+from server.web.routes.bulk import actions, batch, batches, task_list, task_query
 from server.web.routes.operate import audit, failures, keys, metrics, pauses, queues
 from server.web.ui import docs, ui
 from server.web.ui.assets import assets
 
 #: Every resource, in the order in which the documents show their routes.
 _RESOURCES = (
-    *(tasks, events, output, files, inputs, failures, task_list, bulk, task_query, batches, batch, webhooks),
+    *(tasks, events, output, files, inputs, failures, task_list, actions, task_query, batches, batch, webhooks),
     *(schedules, catalog, queues, pauses, keys, audit, health, metrics, docs),
 )
 

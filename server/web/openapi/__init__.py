@@ -2,12 +2,13 @@
 
 Each route is described where it is written (`Api` in route.py); this package builds the document from that.
 
-    route.py       the description of a route and its answers
-    submits.py     the routes of each task type
-    parts.py       headers, parameters, links and problem answers that routes refer to by name
-    components.py  JSON Schemas moved into one namespace
-    notation.py    a schema as text, and a sample value for it
-    webhooks.py    the request that a webhook's receiver gets
+    route.py        the description of a route and its responses
+    submits.py      the routes of each task type
+    parameters.py   parameters that routes refer to by name
+    responses.py    headers, links and problem responses that routes refer to by name
+    components.py   JSON Schemas moved into one namespace
+    schema_text.py  a schema as text, and a sample value for it
+    webhooks.py     the request that a webhook's receiver gets
 
 Source: OpenAPI 3.1.1, https://spec.openapis.org/oas/v3.1.1; its schemas are JSON Schema 2020-12.
 """
@@ -21,8 +22,9 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from server import __version__
 from server.sdk.definition import TaskDefinition
 from server.services.status import TaskStatus
-from server.web.openapi import parts
 from server.web.openapi.components import Components
+from server.web.openapi.parameters import PARAMETERS
+from server.web.openapi.responses import HEADERS, LINKS, SECURITY_SCHEMES, any_problem, problem_answer, problem_name
 from server.web.openapi.route import Route
 from server.web.openapi.submits import place_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
@@ -73,10 +75,10 @@ def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dic
         "components": {
             "schemas": components.schemas,
             "responses": _problem_answers(found),
-            "parameters": parts.PARAMETERS,
-            "headers": parts.HEADERS,
-            "links": parts.LINKS,
-            "securitySchemes": parts.SECURITY_SCHEMES,
+            "parameters": PARAMETERS,
+            "headers": HEADERS,
+            "links": LINKS,
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -105,5 +107,5 @@ def _paths(found: Iterable[Route]) -> dict[str, Any]:
 
 def _problem_answers(found: Iterable[Route]) -> dict[str, Any]:
     groups = {group for route in found for group in route.problem_groups()}
-    named = {parts.problem_name(group): parts.problem_answer(group) for group in sorted(groups)}
-    return named | {"Problem": parts.any_problem()}
+    named = {problem_name(group): problem_answer(group) for group in sorted(groups)}
+    return named | {"Problem": any_problem()}

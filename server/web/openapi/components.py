@@ -34,6 +34,11 @@ def reference(name: str) -> Schema:
     return {"$ref": _PLACE + name}
 
 
+def named_references(section: str, *names: str) -> dict[str, Any]:
+    """References to components of a section, by name."""
+    return {name: {"$ref": f"#/components/{section}/{name}"} for name in names}
+
+
 def one_of(*values: str | int) -> Schema:
     """A schema of these values. A `const` without a type makes generators of clients drop the schema."""
     return {"type": "integer" if isinstance(values[0], int) else "string", "enum": list(values)}

@@ -15,8 +15,9 @@ from server.services.status import TaskStatus
 from server.web.addresses import template
 from server.web.errors import Problem, registered
 from server.web.middleware import require_admin, require_figures, require_submit
-from server.web.openapi import parts
-from server.web.openapi.components import Schema, reference
+from server.web.openapi.components import Schema, named_references, reference
+from server.web.openapi.parameters import PARAMETERS
+from server.web.openapi.responses import Group, problem_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,7 +61,7 @@ STREAM = "Server-sent events, with a comment as heartbeat after 15 seconds witho
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer. `headers` and `links` are names in `parts`; `content` is {} if the body is bytes."""
+    """A successful answer. `headers` and `links` are names in responses.py; `content` is {} if the body is bytes."""
 
     status: int
     description: str
@@ -72,14 +73,14 @@ class Answer:
     def response(self) -> dict[str, Any]:
         made: dict[str, Any] = {
             "description": self.description,
-            "headers": parts.referred("headers", "X-Request-ID", *self.headers),
+            "headers": named_references("headers", "X-Request-ID", *self.headers),
         }
         if self.content is not None:
             # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
             media = {"schema": with_references(self.content)} if self.content else {}
             made["content"] = {self.media_type: media}
         if self.links:
-            made["links"] = parts.referred("links", *self.links)
+            made["links"] = named_references("links", *self.links)
         return made
 
 
@@ -109,7 +110,7 @@ UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `parameters` are names in `parts`, `inline` whole Parameter Objects."""
+    """One operation. `parameters` are names in parameters.py, `inline` whole Parameter Objects."""
 
     method: str
     path: str
@@ -133,10 +134,10 @@ class Route:
     @property
     def query_names(self) -> frozenset[str]:
         """The names that its query may have."""
-        placed = (*(parts.PARAMETERS[name] for name in self.parameters), *self.inline)
+        placed = (*(PARAMETERS[name] for name in self.parameters), *self.inline)
         return frozenset(each["name"] for each in placed if each["in"] == "query")
 
-    def problem_groups(self) -> list[parts.Group]:
+    def problem_groups(self) -> list[Group]:
         groups: dict[int, list[str]] = {}
         refused = ("bad-request",) if self.changes else ()
         for name in (*self.problems, *refused, *_problems_of(self.access), "internal-error"):
@@ -156,7 +157,7 @@ class Route:
             made["description"] = self.description
         if self.access is Access.ANYONE:
             made["security"] = []
-        names = parts.referred("parameters", *self.parameters, "X-Request-ID")
+        names = named_references("parameters", *self.parameters, "X-Request-ID")
         made["parameters"] = [*names.values(), *self.inline]
         if self.body is not None:
             made["requestBody"] = with_references(self.body)
@@ -166,7 +167,7 @@ class Route:
     def _responses(self) -> dict[str, Any]:
         made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
         for group in self.problem_groups():
-            answer = f"#/components/responses/{parts.problem_name(group)}"
+            answer = f"#/components/responses/{problem_name(group)}"
             made[str(registered(group[0]).status)] = {"$ref": answer}
         made["default"] = {"$ref": "#/components/responses/Problem"}
         return made
@@ -243,7 +244,7 @@ class Api:
         return self._route("delete", rule, answers, described)
 
     def _route(self, method: str, rule: str, answers: tuple[Answer, ...], described: Described) -> Callable[[F], F]:
-        named = tuple(name for name in _PATH_PARAMETER.findall(rule) if name in parts.PARAMETERS)
+        named = tuple(name for name in _PATH_PARAMETER.findall(rule) if name in PARAMETERS)
         described = {"tag": self._tag, **described, "parameters": (*named, *described.get("parameters", ()))}
         if method == "get" and "ETag" in answers[0].headers:
             answers = (*answers, UNCHANGED)

@@ -7,15 +7,15 @@ from typing import Any
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
 from server.web.errors import OF_BODY, OF_KEY, OF_STORING
-from server.web.openapi import parts
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
-from server.web.openapi.notation import is_plain, sample
+from server.web.openapi.parameters import OPTIONS
 from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Route
+from server.web.openapi.schema_text import is_plain, sample
 
 _ANY_BYTES = "application/octet-stream"
 
-#: Names in `parts.PARAMETERS` of the options of every submit.
-HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *parts.OPTIONS, "Cancel-After", "Idempotency-Key", "traceparent")
+#: Names in `parameters.PARAMETERS` of the options of every submit.
+HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *OPTIONS, "Cancel-After", "Idempotency-Key", "traceparent")
 
 #: A sample file for each media type that is not an image's.
 _SAMPLES = {

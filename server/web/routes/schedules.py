@@ -22,10 +22,10 @@ from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import OF_BODY, OF_KEY, OF_STORING, Problem, invalid
 from server.web.middleware import caller
-from server.web.openapi.parts import FLAG, in_query
+from server.web.openapi.parameters import FLAG, in_query
 from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Api, found, json_body, status_with
 from server.web.responses import accepted, json_answer
-from server.web.routes.query import link_to, next_page, page_cursor, page_limit
+from server.web.routes.query_parameters import link_to, next_page, page_cursor, page_limit
 from server.web.routes.schedule_objects import (
     OPTIONS,
     ScheduleChanges,

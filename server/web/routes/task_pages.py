@@ -15,7 +15,7 @@ from server.web.current import store
 from server.web.middleware import caller
 from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
-from server.web.routes.query import link_to, next_page, page_limit, wrong_cursor
+from server.web.routes.query_parameters import link_to, next_page, page_limit, wrong_cursor
 
 
 def api() -> Api:

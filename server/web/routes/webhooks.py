@@ -16,7 +16,7 @@ from server.web.errors import OF_TASK, Problem
 from server.web.middleware import caller
 from server.web.openapi.route import Access, Answer, Api, found
 from server.web.responses import json_answer
-from server.web.routes.many.batch import OF_BATCH, find_batch
+from server.web.routes.bulk.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
 
 route = Api("webhooks", "webhooks")

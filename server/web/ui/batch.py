@@ -12,7 +12,7 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
-from server.web.routes.many.batch import find_batch, problems_of
+from server.web.routes.bulk.batch import find_batch, problems_of
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.words import read_inputs
 from server.web.ui.stream import PageParts, when_changed

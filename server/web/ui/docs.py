@@ -18,7 +18,7 @@ from server.web.addresses import base, prefix
 from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types, registered
 from server.web.openapi import TAGS, build
-from server.web.openapi.parts import PARAMETERS
+from server.web.openapi.parameters import PARAMETERS
 from server.web.openapi.route import Access, Answer, Api, Route, found
 from server.web.ui.assets import Packed, packed
 from server.web.ui.blueprint import guarded, page

@@ -11,7 +11,7 @@ from server.sdk.redaction import is_secret_name
 from server.sdk.signature import Arity
 from server.store.connection import UNREACHABLE
 from server.web.current import store
-from server.web.openapi.notation import branches, is_nullable, is_plain, number, resolved, sample, words
+from server.web.openapi.schema_text import branches, is_nullable, is_plain, number, resolved, sample, words
 
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email", "password": "password"}
 _ANY_BYTES = "application/octet-stream"

@@ -21,7 +21,7 @@ from server.store.record import Record, Status
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
-from server.web.routes.many.task_list import asked_filter
+from server.web.routes.bulk.task_list import asked_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.words import message

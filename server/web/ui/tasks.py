@@ -17,8 +17,8 @@ from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
-from server.web.routes.query import page_limit
+from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
+from server.web.routes.query_parameters import page_limit
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.words import read_inputs

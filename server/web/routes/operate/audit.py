@@ -10,10 +10,10 @@ from server.store.audit import COMMAND_LINE, ENTRY_ID, Act, AuditEntry
 from server.web.addresses import prefix
 from server.web.audited import ACTIONS
 from server.web.current import store
-from server.web.openapi.parts import TIME, in_query
+from server.web.openapi.parameters import TIME, in_query
 from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
-from server.web.routes.query import link_to, moment_of, next_page, page_cursor, page_limit
+from server.web.routes.query_parameters import link_to, moment_of, next_page, page_cursor, page_limit
 
 route = Api("audit", "server")
 

@@ -13,7 +13,7 @@ from server.web.current import store
 from server.web.errors import OF_TASK, Problem
 from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
-from server.web.routes.query import moment_of
+from server.web.routes.query_parameters import moment_of
 from server.web.routes.tasks import find
 
 route = Api("failures", "tickets")

@@ -28,7 +28,7 @@ from server.web.errors import OF_BODY, OF_KEY, Problem, as_problem
 from server.web.middleware import caller
 from server.web.openapi.route import CACHED, Access, Answer, Api
 from server.web.responses import json_answer
-from server.web.routes.many.batch import problem_of_item, problems_of
+from server.web.routes.bulk.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject
 
 route = Api("batches", "many")

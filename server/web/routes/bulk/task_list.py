@@ -14,10 +14,10 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import invalid
 from server.web.middleware import caller
-from server.web.openapi import parts
+from server.web.openapi import parameters
 from server.web.openapi.route import Api, found
 from server.web.responses import json_answer
-from server.web.routes.query import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
+from server.web.routes.query_parameters import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
 
 route = Api("lists", "many")
 
@@ -44,7 +44,7 @@ FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")  # the
 @route.get(
     "/tasks",
     found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"),
-    parameters=(*parts.FILTERS, "limit", "cursor"),
+    parameters=(*parameters.FILTERS, "limit", "cursor"),
     problems=("invalid-input",),
 )
 def list_tasks() -> Response:
@@ -64,7 +64,7 @@ def list_tasks() -> Response:
 @route.get(
     "/tasks/count",
     found(TaskCount, "The number of matching tasks."),
-    parameters=parts.FILTERS,
+    parameters=parameters.FILTERS,
     problems=("invalid-input",),
 )
 def count_tasks() -> Response:

@@ -16,11 +16,11 @@ from server.web.addresses import prefix
 from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import OF_STORING, Problem, as_problem
-from server.web.openapi import parts
+from server.web.openapi import parameters
 from server.web.openapi.route import Access, Api, found
 from server.web.responses import json_answer
-from server.web.routes.many.task_list import FILTERS, asked_cursor, asked_filter
-from server.web.routes.query import asked_words, next_page
+from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
+from server.web.routes.query_parameters import asked_words, next_page
 from server.web.schemas import ProblemObject
 
 route = Api("bulk", "many")
@@ -71,7 +71,7 @@ Outcomes = Sequence[object]
     "/bulk/cancel",
     found(BulkCanceled, "How many were."),
     access=Access.SUBMIT,
-    parameters=(*parts.FILTERS, "cursor", "dry_run"),
+    parameters=(*parameters.FILTERS, "cursor", "dry_run"),
     problems=("bad-request", "invalid-input"),
     sample="?status=queued",
 )
@@ -95,7 +95,7 @@ def _cancel_all(records: Sequence[Record]) -> Outcomes:
     "/bulk/retry",
     found(BulkRetried, "The number of retried tasks, and those that could not be retried."),
     access=Access.SUBMIT,
-    parameters=(*parts.FILTERS, "cursor", "again", "dry_run"),
+    parameters=(*parameters.FILTERS, "cursor", "again", "dry_run"),
     problems=("bad-request", "invalid-input", *OF_STORING),
     sample="?status=failed",
 )

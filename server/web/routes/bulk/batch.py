@@ -34,7 +34,7 @@ from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stre
 from server.web.middleware import caller
 from server.web.openapi.route import STREAM, Access, Answer, Api, found, stream_of
 from server.web.responses import json_answer
-from server.web.routes.many.bulk import BulkRefused, handled, refusals
+from server.web.routes.bulk.actions import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued
 from server.web.schemas import ProblemObject
 

@@ -1,1 +1,0 @@
-"""Routes for many tasks at a time: lists and bulk calls, batches, many polls in one request."""
