@@ -7,7 +7,7 @@ from flask import Flask, Request
 from werkzeug.routing import MapAdapter
 
 from server.store import Store
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 from server.web import errors, middleware
 from server.web.addresses import Located, Locator, host_of
 from server.web.current import EXTENSION, LOCATOR, REQUESTS, ROUTES
@@ -47,7 +47,7 @@ def create_app(store: Store) -> Flask:
     """Create the WSGI application over a store. Nothing connects before the first request."""
     app = _Application("server.web", static_folder=None, template_folder="ui/templates")
     app.extensions[EXTENSION] = store
-    app.extensions[REQUESTS] = Tally(lambda: store.counters, store.keys.http_requests)
+    app.extensions[REQUESTS] = CounterBuffer(lambda: store.counters, store.keys.http_requests)
     app.config["MAX_CONTENT_LENGTH"] = store.settings.max_upload_bytes
     app.url_map.strict_slashes = True
     middleware.install(app)

@@ -6,7 +6,7 @@ from typing import TypeVar
 from flask import current_app
 
 from server.store import Store
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 
 T = TypeVar("T")
 
@@ -28,9 +28,9 @@ def store() -> Store:
     return found
 
 
-def requests() -> Tally:
+def requests() -> CounterBuffer:
     """Return the counts of the current application's requests."""
-    found: Tally = unwrapped(current_app).extensions[REQUESTS]
+    found: CounterBuffer = unwrapped(current_app).extensions[REQUESTS]
     return found
 
 

@@ -11,7 +11,7 @@ from server.settings import Settings
 from server.store import Store
 from server.store.lua import HISTOGRAM_MS
 from server.store.record import Status
-from server.store.stats import Histogram, Tally, tally
+from server.store.stats import CounterBuffer, Histogram, counter_buffer
 
 
 def test_waits_and_runs_are_counted_in_the_bucket_of_their_length(store: Store) -> None:
@@ -53,14 +53,14 @@ def test_a_bound_belongs_to_its_bucket(store: Store, ms: int, bucket: int) -> No
 
 
 def test_threads_count_together_and_a_flush_adds_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (Tally(lambda: store.counters, store.keys.http_requests) for _ in range(2))
+    first, second = (CounterBuffer(lambda: store.counters, store.keys.http_requests) for _ in range(2))
     assert not first.due()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: [first.add("GET /x:2") for _ in range(1000)], range(8)))
     second.add("GET /x:2", 5)
     assert not first.due(), "a flush was just now"
 
-    monkeypatch.setattr(tally, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(counter_buffer, "FLUSH_SECONDS", 0.0)
     assert first.due()
     first.flush()
     second.flush()
@@ -72,15 +72,15 @@ def test_threads_count_together_and_a_flush_adds_up(store: Store, monkeypatch: p
 def test_counts_that_redis_does_not_accept_are_kept(store: Store) -> None:
     gone = Store(Settings(redis_url="redis://127.0.0.1:1/0"))
     target = gone
-    made = Tally(lambda: target.counters, store.keys.maintenance)
-    made.add("pruner:runs", 3)
-    made.note_time("pruner:last_ms")
-    made.flush()
-    made.add("pruner:runs")
-    made.note_time("pruner:last_ms")
+    counters = CounterBuffer(lambda: target.counters, store.keys.maintenance)
+    counters.add("pruner:runs", 3)
+    counters.note_time("pruner:last_ms")
+    counters.flush()
+    counters.add("pruner:runs")
+    counters.note_time("pruner:last_ms")
 
     target = store
-    made.flush()
+    counters.flush()
 
     found = store.counters.read(store.keys.maintenance)
     assert found["pruner:runs"] == 4

@@ -9,7 +9,7 @@ import pytest
 
 from server.store import Store
 from server.store.api_keys import Role
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 from server.web.addresses import Locator
 from server.web.gunicorn_worker.http1.head import parse
 from server.web.gunicorn_worker.polls import Polls
@@ -40,7 +40,7 @@ class Groups:
     def __init__(self, store: Store) -> None:
         self._calls: deque[Callable[[], object]] = deque()
         self._store = store
-        requests = Tally(lambda: store.counters, store.keys.http_requests)
+        requests = CounterBuffer(lambda: store.counters, store.keys.http_requests)
         polls = Polls(
             cast(Any, None), store.api_keys, store.settings, self._calls.append, Locator(store.settings, ()), "http"
         )

@@ -22,7 +22,7 @@ from server.services.schedules import Schedule, put
 from server.services.submit import Submission
 from server.store import Store
 from server.store.record import Status
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 
 
 def submit(store: Store, owner: str = "alice", **options: Any) -> str:
@@ -203,13 +203,13 @@ class Idle:
 
 
 def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: Store) -> None:
-    service, tally = Counting(), Tally(lambda: store.counters, store.keys.maintenance)
-    runner = Runner(service, tally, 0.5)
+    service, counters = Counting(), CounterBuffer(lambda: store.counters, store.keys.maintenance)
+    runner = Runner(service, counters, 0.5)
     runner.start()
     eventually(lambda: service.rounds >= 4)
     runner.stop()
     runner.join(5)
-    tally.flush()
+    counters.flush()
 
     assert not runner.is_alive()
     counts = store.counters.read(store.keys.maintenance)
@@ -220,13 +220,13 @@ def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: S
 
 
 def test_a_round_that_another_worker_does_is_not_counted(store: Store) -> None:
-    service, tally = Idle(), Tally(lambda: store.counters, store.keys.maintenance)
-    runner = Runner(service, tally, 0.5)
+    service, counters = Idle(), CounterBuffer(lambda: store.counters, store.keys.maintenance)
+    runner = Runner(service, counters, 0.5)
     runner.start()
     eventually(lambda: service.rounds >= 3)
     runner.stop()
     runner.join(5)
-    tally.flush()
+    counters.flush()
 
     assert store.counters.read(store.keys.maintenance) == {}
 

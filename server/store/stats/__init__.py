@@ -1,5 +1,6 @@
-"""Figures: counters, histograms, throughput, hourly statistics, and what arrives, waits and ends by type and owner."""
+"""Counters, histograms, throughput, hourly statistics, and what arrives, waits and ends by type and owner."""
 
+from server.store.stats.counter_buffer import CounterBuffer
 from server.store.stats.counters import (
     DAY_STEP,
     ENDS,
@@ -14,13 +15,13 @@ from server.store.stats.counters import (
 )
 from server.store.stats.flow import OTHERS, STEPS, Flow, Flows, FlowStats, Range, percentile
 from server.store.stats.pauses import Pause, Pauses
-from server.store.stats.tally import Tally
 
 __all__ = [
     "DAY_STEP",
     "ENDS",
     "OTHERS",
     "STEPS",
+    "CounterBuffer",
     "Counters",
     "DayStats",
     "Ends",
@@ -33,7 +34,6 @@ __all__ = [
     "Pauses",
     "Queues",
     "Range",
-    "Tally",
     "Throughput",
     "percentile",
     "reads",

@@ -16,7 +16,7 @@ from server.settings import Settings
 from server.store.api_keys import LOCAL, ApiKeys, Caller, Role, fingerprint
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 from server.web import responses
 from server.web.addresses import Forwarded, Locator, RequestAddress
 from server.web.gunicorn_worker.http1.head import Head
@@ -122,7 +122,7 @@ class Polls:
         log_request(head.method, plain.arrival.path, reply.status, began, request_id, plain.task_id)
         return reply
 
-    def report(self, requests: Tally) -> None:
+    def report(self, requests: CounterBuffer) -> None:
         """Add the answers since the last call to the counts of the process."""
         for (route, status), number in self._answered.items():
             requests.add(f"{route}:{status // 100}", number)

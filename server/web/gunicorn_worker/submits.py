@@ -23,7 +23,7 @@ from server.store import Store
 from server.store.connection import store_error
 from server.store.errors import CoatcheckError, StoreUnavailable
 from server.store.record import NewTask
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 from server.store.submit import SubmitRequest
 from server.web import responses
 from server.web.addresses import RequestAddress, base_url, make_absolute
@@ -68,7 +68,7 @@ class PlainSubmit:
     owner: str
     address: RequestAddress
     request_id: str
-    requests: Tally
+    requests: CounterBuffer
     span: Span
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
@@ -104,7 +104,7 @@ class Submits:
         post: Callable[..., None],
         after_reads: Callable[[Callable[[], None]], object],
         submit: Callable[[Callable[[], None]], None],
-        requests: Tally,
+        requests: CounterBuffer,
     ) -> None:
         """`post` makes the loop run a call; `after_reads` does so when it has read what has arrived; `submit` runs a
         function in a thread.

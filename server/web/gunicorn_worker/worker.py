@@ -14,7 +14,7 @@ from gunicorn.workers import base
 from server.logs import once_a_turn
 from server.settings import Settings, load
 from server.store import Store
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 from server.web.current import EXTENSION, LOCATOR, REQUESTS
 from server.web.errors import of_gunicorn
 from server.web.gunicorn_worker.places import Balance, Places
@@ -81,7 +81,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
-        requests: Tally = self.wsgi.extensions[REQUESTS]
+        requests: CounterBuffer = self.wsgi.extensions[REQUESTS]
         refusal = partial(of_gunicorn, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
         server = Server(loop, self.wsgi, self.cfg, refusal, self._places, store, tls, self._balance)
         if _is_plain(store.settings):
@@ -106,7 +106,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         server.notifier.stop()
         requests.flush()
 
-    def _count_requests(self, server: Server, requests: Tally) -> None:
+    def _count_requests(self, server: Server, requests: CounterBuffer) -> None:
         if server.polls is not None:
             server.polls.report(requests)
         if requests.due():

@@ -39,7 +39,7 @@ from server.celery_app.worker.maintenance.webhook_sender import WebhookSender
 from server.sdk.registry import catalog
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 
 #: Each service has its own part of a second for its rounds, so there are at least as many parts as services.
 #: Their number is odd, so that the rounds of a service with an interval of half a second do not meet another's.
@@ -52,7 +52,7 @@ def install() -> None:
     def begin(sender: Any, **_: Any) -> None:
         store: Store = sender.app.store
         services = _services(sender, store)
-        counters = Tally(lambda: store.counters, store.keys.maintenance)
+        counters = CounterBuffer(lambda: store.counters, store.keys.maintenance)
         runners = [Runner(each, counters, number / _PARTS) for number, each in enumerate(services)]
         for runner in runners:
             runner.start()
@@ -92,7 +92,7 @@ def _card(consumer: Any) -> dict[str, Any]:
     }
 
 
-def _end(store: Store, worker: str, runners: Sequence[Runner], counters: Tally, **_: Any) -> None:
+def _end(store: Store, worker: str, runners: Sequence[Runner], counters: CounterBuffer, **_: Any) -> None:
     for runner in runners:
         runner.stop()
     until = time.monotonic() + _TIMEOUT

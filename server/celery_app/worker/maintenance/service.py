@@ -17,7 +17,7 @@ from typing import Protocol
 
 from server.logs import event
 from server.store.connection import UNREACHABLE
-from server.store.stats import Tally
+from server.store.stats import CounterBuffer
 
 BATCH = 200  # items per script, which blocks Redis while it runs, and the other steps of a round
 
@@ -38,7 +38,7 @@ class Service(Protocol):
 class Runner(threading.Thread):
     """Runs a service, `part` of a second later than the first one. An outage of Redis only skips rounds."""
 
-    def __init__(self, service: Service, counters: Tally, part: float) -> None:
+    def __init__(self, service: Service, counters: CounterBuffer, part: float) -> None:
         super().__init__(name=service.name, daemon=True)
         self._service = service
         self._offset = time.monotonic() + part

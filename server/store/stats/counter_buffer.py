@@ -16,14 +16,14 @@ FLUSH_SECONDS = 5.0
 NOW = "now"
 
 
-class Tally:
-    """Counts for one hash. Any thread may add to it, and whoever finds it due flushes it."""
+class CounterBuffer:
+    """Counts for one hash. Any thread may add to it; a caller flushes it when it is due."""
 
     def __init__(self, counters: Callable[[], Counters], key: str) -> None:
         self._counters = counters
         self._key = key
         self._counts: dict[str, int] = {}
-        self._seen: set[str] = set()
+        self._times: set[str] = set()
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._flushed_at = time.monotonic()
@@ -36,7 +36,7 @@ class Tally:
     def note_time(self, name: str) -> None:
         """Set a field to the time of the next flush, in ms since 1970."""
         with self._lock:
-            self._seen.add(name)
+            self._times.add(name)
 
     def due(self) -> bool:
         """Return whether the caller should flush: once every few seconds, if there are counts."""
@@ -52,8 +52,8 @@ class Tally:
         try:
             with self._lock:
                 counts, self._counts = self._counts, {}
-                seen, self._seen = self._seen, set()
-            if counts and not self._stored({**counts, **dict.fromkeys(seen, NOW)}):
+                times, self._times = self._times, set()
+            if counts and not self._stored({**counts, **dict.fromkeys(times, NOW)}):
                 for name, number in counts.items():
                     self.add(name, number)
         finally:
