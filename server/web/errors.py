@@ -27,10 +27,10 @@ from server.store.errors import (
     register_error_types,
 )
 from server.web.addresses import prefix
+from server.web.circuit_breaker import circuit_breaker
 from server.web.current import store
 from server.web.reply import Reply
 from server.web.schemas import ProblemObject
-from server.web.silence import silence
 
 #: Places of a wrong input that an error names, parts of each place, and characters of its texts.
 MAX_PLACES, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
@@ -263,7 +263,7 @@ def _of_the_store(error: Exception) -> Response:
     name, level = ("full", logging.ERROR) if isinstance(found, StorageFull) else ("unreachable", logging.WARNING)
     event(log, f"store.{name}", level=level, request_id=g.get("request_id"), reason=error)
     if "began" in g:
-        silence().note(g.began)
+        circuit_breaker().record_failure(g.began)
     return answer(found)
 
 

@@ -17,12 +17,12 @@ from server.store.api_keys import LOCAL, Caller, Role
 from server.store.connection import UNREACHABLE
 from server.web import audited, long_poll
 from server.web.addresses import ADDRESS_FIELDS, ARRIVED, LOOPBACK, base, make_absolute, template
+from server.web.circuit_breaker import circuit_breaker
 from server.web.current import requests, store, unwrapped
 from server.web.errors import Problem
 from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
 from server.web.sessions import HOST_USER, SAFE_METHODS, caller_of_host, caller_of_proxy, caller_of_session
-from server.web.silence import silence
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -109,7 +109,7 @@ def _before() -> Response | None:
     if endpoint not in _ALWAYS and HOST_USER not in environ:  # an application around this one has its own login
         _require_keys()
     if endpoint is not None and endpoint not in _PUBLIC:
-        silence().check()
+        circuit_breaker().check()
         own.caller = found = identify()
         if found.role is Role.METRICS and endpoint not in _FIGURES:
             raise Problem("forbidden", "A key with the role metrics reads /queues, /metrics and /health only.")
