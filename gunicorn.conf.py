@@ -10,7 +10,7 @@ from server.settings import SettingsError, load
 from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.web.addresses import LOOPBACK
-from server.web.gunicorn_worker.places import counts
+from server.web.gunicorn_worker.shared_counts import counts
 from server.web.gunicorn_worker.worker import max_connections
 from server.web.middleware import NO_KEY
 
@@ -52,5 +52,5 @@ def on_starting(server: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Reset the counts of a web process that has ended."""
-    counts("waiting").put(worker.age, 0)
-    counts("connections").put(worker.age, 0)
+    counts("waiting").set(worker.age, 0)
+    counts("connections").set(worker.age, 0)

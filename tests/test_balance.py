@@ -11,7 +11,7 @@ import httpx
 import pytest
 from harness import Service, eventually
 
-from server.web.gunicorn_worker.places import Balance
+from server.web.gunicorn_worker.shared_counts import Balance
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 
@@ -86,17 +86,17 @@ def test_a_process_that_hangs_does_not_keep_new_clients_waiting(pair: Service) -
 
 def test_a_process_leaves_a_connection_to_one_that_has_two_fewer() -> None:
     first, second = Balance(901), Balance(902)
-    first.count(3)
-    first.look()
+    first.publish(3)
+    first.refresh()
     assert not first.is_ahead(), "the other one does not accept yet"
 
-    second.count(2)
-    first.look()
+    second.publish(2)
+    first.refresh()
     assert not first.is_ahead()
-    first.count(4)
+    first.publish(4)
     assert first.is_ahead()
     assert not second.is_ahead()
 
-    second.leave()
+    second.withdraw()
     assert not first.is_ahead()
-    first.leave()
+    first.withdraw()

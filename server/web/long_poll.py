@@ -45,8 +45,8 @@ STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 #: Milliseconds before the client of a stream reconnects; more if the server had no room for it.
 _RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
 
-#: Keys of the WSGI environment: the worker's places for waiting requests, and the state of a parked request.
-PLACES = "coatcheck.places"
+#: Keys of the WSGI environment: the worker's slots for waiting requests, and the state of a parked request.
+WAITING_SLOTS = "coatcheck.waiting_slots"
 PARKED = "coatcheck.parked"
 
 #: Attributes that a parked request keeps, because it is one line in the log. Its caller is authenticated again: the key
@@ -56,17 +56,17 @@ _KEPT = ("began", "request_id", "trace", "span", "task_id", "watched", "query")
 _PREFERRED = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]+)"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 
-class Places(Protocol):
+class WaitingSlots(Protocol):
     """Limits the number of waiting requests."""
 
-    def enter(self) -> bool:
-        """Take a place. Return False if none is free, or if the server stops."""
+    def acquire(self) -> bool:
+        """Acquire a slot. Return False if none is free, or if the server stops."""
 
-    def leave(self) -> None:
-        """Release the place."""
+    def release(self) -> None:
+        """Release the slot."""
 
-    def taken(self) -> int:
-        """Return the number of places in use."""
+    def in_use(self) -> int:
+        """Return the number of slots in use."""
 
 
 class Body:
@@ -110,7 +110,7 @@ class Body:
 class ParkedRequest:
     """A waiting request: the messages and the tasks that wake it, and its time limit (by `time.monotonic()`)."""
 
-    places: Places
+    slots: WaitingSlots
     task_ids: tuple[str, ...]
     words: frozenset[str]
     deadline: float
@@ -138,7 +138,7 @@ class ParkedRequest:
 
     def look_often(self) -> None:
         """Look periodically without a notification, at a random interval, to spread the load."""
-        self.look_every = max(_LOOK_EVERY, self.places.taken() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
+        self.look_every = max(_LOOK_EVERY, self.slots.in_use() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
 
     def still_waits(self) -> bool:
         """Return whether the request has nothing to tell its client yet, as far as that can be told without it."""
@@ -150,10 +150,10 @@ class ParkedRequest:
             return False
 
     def leave(self) -> None:
-        """Release the place. May be called repeatedly."""
+        """Release the slot. May be called repeatedly."""
         if not self.left:
             self.left = True
-            self.places.leave()
+            self.slots.release()
 
 
 #: Returns the current answer, and whether it is worth sending; the first call has no argument.
@@ -205,13 +205,13 @@ def recall(parked: ParkedRequest) -> None:
 
 
 def enter(
-    places: Places | None, task_ids: tuple[str, ...], words: frozenset[str], seconds: float
+    slots: WaitingSlots | None, task_ids: tuple[str, ...], words: frozenset[str], seconds: float
 ) -> ParkedRequest | None:
-    """Take a place to wait in. Return None if none is free."""
-    if places is None or not places.enter():
+    """Acquire a slot to wait in. Return None if none is free."""
+    if slots is None or not slots.acquire():
         return None
     pause = _PAUSE if len(task_ids) > 1 else 0.0
-    return ParkedRequest(places, task_ids, words, time.monotonic() + seconds, pause=pause)
+    return ParkedRequest(slots, task_ids, words, time.monotonic() + seconds, pause=pause)
 
 
 def long_poll(words: frozenset[str], look: Look, seconds: int | None = None) -> Response:
@@ -242,7 +242,7 @@ def _first_look(words: frozenset[str], look: Look, seconds: int) -> Response:
         return response
     if settled:
         return _applied(response, seconds)
-    parked = enter(request.environ.get(PLACES), g.get("watched") or (g.task_id,), words, seconds)
+    parked = enter(request.environ.get(WAITING_SLOTS), g.get("watched") or (g.task_id,), words, seconds)
     if parked is None:
         return response
     parked.seconds, parked.first = seconds, response
@@ -259,13 +259,15 @@ def event_stream(body: Body, task_id: str = "", words: frozenset[str] = ALL, pau
     `body` is called `pause` seconds after one of these messages about the task, and when it is due. If there is no room
     to park the request, only the current events are sent, and the client reconnects later.
     """
-    text = b"" if request.method == "HEAD" else _stream(request.environ.get(PLACES), body, task_id, words, pause)
+    text = b"" if request.method == "HEAD" else _stream(request.environ.get(WAITING_SLOTS), body, task_id, words, pause)
     return Response(text, headers=STREAM_HEADERS, content_type="text/event-stream; charset=utf-8")
 
 
-def _stream(places: Places | None, body: Body, task_id: str, words: frozenset[str], pause: float) -> Iterator[bytes]:
+def _stream(
+    slots: WaitingSlots | None, body: Body, task_id: str, words: frozenset[str], pause: float
+) -> Iterator[bytes]:
     first = body.more()
-    parked = None if body.ended else enter(places, (task_id,) if task_id else (), words, math.inf)
+    parked = None if body.ended else enter(slots, (task_id,) if task_id else (), words, math.inf)
     given = False
     try:
         yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)

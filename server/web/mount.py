@@ -9,7 +9,7 @@ from werkzeug.test import run_wsgi_app
 from server.logs import event
 from server.store import Store
 from server.web.app import create_app
-from server.web.long_poll import PLACES
+from server.web.long_poll import WAITING_SLOTS
 from server.web.sessions import HOST_USER, HostUser
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY")
@@ -27,7 +27,7 @@ def mount(
     def serve(path: str = "") -> Response:
         """Call our application. The host's own steps before and after a request apply to it, too."""
         environ = {**request.environ, HOST_USER: _user(owner, is_admin)}
-        environ.pop(PLACES, None)  # the host cannot park a request: it is answered immediately
+        environ.pop(WAITING_SLOTS, None)  # the host cannot park a request: it is answered immediately
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + url_prefix
         environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(url_prefix)
         body, status, headers = run_wsgi_app(application, environ)

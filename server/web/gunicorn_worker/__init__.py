@@ -9,5 +9,5 @@ wsgi/          calls the WSGI application in threads
 polls.py       requests that need no thread; status_cache.py: the task records that answer them
 submits.py     small submits, stored in groups
 notifier.py    task changes published by Redis
-places.py      counts of all processes in shared memory: places for waiting requests, shares of the connections
+shared_counts.py  counts of all processes in shared memory: slots for waiting requests, and connections
 """

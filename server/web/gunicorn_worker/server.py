@@ -15,8 +15,8 @@ from server.web.gunicorn_worker.connection import Connection
 from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
 from server.web.gunicorn_worker.pace import Paced
-from server.web.gunicorn_worker.places import Balance, Places
 from server.web.gunicorn_worker.polls import Polls
+from server.web.gunicorn_worker.shared_counts import Balance, SharedWaitingSlots
 from server.web.gunicorn_worker.submits import Submits
 from server.web.gunicorn_worker.wsgi.environ import Environs
 from server.web.gunicorn_worker.wsgi.exchange import Application
@@ -55,7 +55,7 @@ class Server:
         application: Application,
         cfg: Any,
         refusal: Callable[[int], bytes],
-        places: Places,
+        slots: SharedWaitingSlots,
         store: Store,
         tls: Any,
         balance: Balance,
@@ -64,7 +64,7 @@ class Server:
         self.application = application
         #: The answer to a malformed request, as bytes.
         self.refusal = refusal
-        self.environs = Environs(cfg, places)
+        self.environs = Environs(cfg, slots)
         #: Threads for requests, and separate ones for long transfers, so that a small request never waits for a large
         #: one.
         self.threads = Threads(cfg.threads, "request")
@@ -160,7 +160,7 @@ class Server:
 
     def _count_connections(self) -> None:
         if self.alive:
-            self._balance.count(len(self.connections) + len(self._greeting))
+            self._balance.publish(len(self.connections) + len(self._greeting))
 
     # -- rounds
 
@@ -169,7 +169,7 @@ class Server:
         now = self.loop.time()
         self.date = formatdate(usegmt=True)
         self._count_connections()
-        self._balance.look()
+        self._balance.refresh()
         for stage in Stage:
             self._give_up(stage, now, stage.seconds)
         if self.uploads.waiting:
@@ -197,7 +197,7 @@ class Server:
             listener.close()
         self._listeners.clear()
         self.alive = False
-        self._balance.leave()
+        self._balance.withdraw()
         self._stopped_at = self.loop.time()
         for connection in list(self.connections):
             connection.stop()

@@ -17,9 +17,9 @@ from server.store import Store
 from server.store.stats import CounterBuffer
 from server.web.current import EXTENSION, LOCATOR, REQUESTS
 from server.web.errors import of_gunicorn
-from server.web.gunicorn_worker.places import Balance, Places
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
+from server.web.gunicorn_worker.shared_counts import Balance, SharedWaitingSlots
 from server.web.gunicorn_worker.status_cache import StatusCache
 from server.web.gunicorn_worker.submits import Submits
 
@@ -31,7 +31,7 @@ _OTHER_FILES = 100
 
 
 def max_connections(settings: Settings) -> int:
-    """Return Gunicorn's `worker_connections`: room for all clients that may wait, within the limit of open files."""
+    """Return Gunicorn's `worker_connections`: all clients that may wait, and others, within the limit of open files."""
     wanted = settings.max_waiters + OTHER_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + _OTHER_FILES
@@ -57,9 +57,9 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        room = min(load().max_waiters, self.cfg.worker_connections)
+        max_waiting = min(load().max_waiters, self.cfg.worker_connections)
         # Before the fork, so that their memory is shared.
-        self._places = Places(self.age, room, lambda: self.alive)
+        self._slots = SharedWaitingSlots(self.age, max_waiting, lambda: self.alive)
         self._balance = Balance(self.age)
 
     def run(self) -> None:
@@ -83,7 +83,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         store: Store = self.wsgi.extensions[EXTENSION]
         requests: CounterBuffer = self.wsgi.extensions[REQUESTS]
         refusal = partial(of_gunicorn, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
-        server = Server(loop, self.wsgi, self.cfg, refusal, self._places, store, tls, self._balance)
+        server = Server(loop, self.wsgi, self.cfg, refusal, self._slots, store, tls, self._balance)
         if _is_plain(store.settings):
             cache = StatusCache(server.notifier, server.post, store.clock)
             locator, scheme = self.wsgi.extensions[LOCATOR], "https" if self.cfg.is_ssl else "http"

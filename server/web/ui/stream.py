@@ -20,7 +20,7 @@ from flask.globals import app_ctx
 from server.store import Store
 from server.store.api_keys import Caller
 from server.web.current import store
-from server.web.long_poll import PARKED, PLACES, Body
+from server.web.long_poll import PARKED, WAITING_SLOTS, Body
 
 #: Ages are updated in the browser, so they do not count as a change.
 _AGES = re.compile(r"(<time [^>]*>)[^<]*(?=</time>)")
@@ -54,7 +54,7 @@ class PageParts(LiveBody):
     ) -> None:
         super().__init__(store(), viewer, 5.0)
         self._app = app_ctx.app
-        kept = {name: value for name, value in request.environ.items() if name not in (PARKED, PLACES)}
+        kept = {name: value for name, value in request.environ.items() if name not in (PARKED, WAITING_SLOTS)}
         self._environ = {**kept, "wsgi.input": io.BytesIO()}
         self._template = template
         self._parts = parts

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from server.web.gunicorn_worker.http1.head import Head, Refused
-from server.web.long_poll import PLACES, Places
+from server.web.long_poll import WAITING_SLOTS, WaitingSlots
 
 Environ = dict[str, Any]
 
@@ -15,7 +15,7 @@ Environ = dict[str, Any]
 class Environs:
     """Builds the environments of one worker's requests."""
 
-    def __init__(self, cfg: Any, places: Places) -> None:
+    def __init__(self, cfg: Any, slots: WaitingSlots) -> None:
         self._base: Environ = {
             "wsgi.errors": sys.stderr,
             "wsgi.version": (1, 0),
@@ -26,7 +26,7 @@ class Environs:
             "wsgi.url_scheme": "https" if cfg.is_ssl else "http",
             "SERVER_SOFTWARE": "gunicorn",
             "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),
-            PLACES: places,
+            WAITING_SLOTS: slots,
         }
 
     def make(self, head: Head, client: Any, server: Any, body: Any) -> Environ:

@@ -13,7 +13,7 @@ from typing import Literal
 _PROCESSES = 1024
 
 #: A process that has this many more connections than another one leaves the next connection to it.
-_AHEAD = 2
+_MIN_LEAD = 2
 
 
 class Counts:
@@ -22,15 +22,15 @@ class Counts:
     def __init__(self) -> None:
         self._counts = memoryview(mmap.mmap(-1, 4 * _PROCESSES)).cast("i")
 
-    def taken(self) -> int:
+    def total(self) -> int:
         """Return the sum over all processes."""
         return sum(self._counts)
 
-    def count(self, age: int, number: int) -> None:
+    def add(self, age: int, number: int) -> None:
         """Add `number` to the count of one process."""
         self._counts[age % _PROCESSES] += number
 
-    def put(self, age: int, number: int) -> None:
+    def set(self, age: int, number: int) -> None:
         """Set the count of one process."""
         self._counts[age % _PROCESSES] = number
 
@@ -44,38 +44,38 @@ class Counts:
 
 
 @cache
-def counts(what: Literal["waiting", "connections"]) -> Counts:
+def counts(name: Literal["waiting", "connections"]) -> Counts:
     """Return one of the counts. The arbiter must call this first, so that all workers inherit the memory."""
     return Counts()
 
 
-class Places:
-    """The places for waiting requests, as one worker uses them."""
+class SharedWaitingSlots:
+    """The slots for waiting requests, as one worker uses them. All web processes together have up to `limit`."""
 
-    def __init__(self, age: int, room: int, alive: Callable[[], bool]) -> None:
+    def __init__(self, age: int, limit: int, alive: Callable[[], bool]) -> None:
         self._counts = counts("waiting")
         self._age = age
-        self._room = room
+        self._limit = limit
         self._alive = alive
-        self._entering = threading.Lock()
-        self._counts.put(age, 0)
+        self._lock = threading.Lock()
+        self._counts.set(age, 0)
 
-    def enter(self) -> bool:
-        """Take a place. Return False if none is free, or if the worker stops."""
-        with self._entering:
-            if not self._alive() or self._counts.taken() >= self._room:
+    def acquire(self) -> bool:
+        """Acquire a slot. Return False if none is free, or if the worker stops."""
+        with self._lock:
+            if not self._alive() or self._counts.total() >= self._limit:
                 return False
-            self._counts.count(self._age, 1)
+            self._counts.add(self._age, 1)
         return True
 
-    def leave(self) -> None:
-        """Release the place."""
-        with self._entering:
-            self._counts.count(self._age, -1)
+    def release(self) -> None:
+        """Release the slot."""
+        with self._lock:
+            self._counts.add(self._age, -1)
 
-    def taken(self) -> int:
-        """Return the number of places in use in all web processes."""
-        return self._counts.taken()
+    def in_use(self) -> int:
+        """Return the number of slots in use in all web processes."""
+        return self._counts.total()
 
 
 class Balance:
@@ -86,19 +86,19 @@ class Balance:
         self._age = age
         self._others: list[int] = []
 
-    def count(self, connections: int) -> None:
+    def publish(self, connections: int) -> None:
         """Tell the others how many connections this process has."""
-        self._counts.put(self._age, connections + 1)  # 0 means that there is no process
+        self._counts.set(self._age, connections + 1)  # 0 means that there is no process
 
-    def look(self) -> None:
-        """Find the other processes. Call it regularly: they come and go."""
+    def refresh(self) -> None:
+        """Read which other processes there are. Call it regularly, because processes start and stop."""
         self._others = self._counts.others(self._age)
 
     def is_ahead(self) -> bool:
         """Return whether another process should accept the next connection."""
         mine = self._counts.get(self._age)
-        return any(0 < self._counts.get(other) <= mine - _AHEAD for other in self._others)
+        return any(0 < self._counts.get(other) <= mine - _MIN_LEAD for other in self._others)
 
-    def leave(self) -> None:
-        """Tell the others that this process accepts no more."""
-        self._counts.put(self._age, 0)
+    def withdraw(self) -> None:
+        """Tell the others that this process accepts no more connections."""
+        self._counts.set(self._age, 0)
