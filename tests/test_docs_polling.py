@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from documents import blocks, section, shell
-from foreign import serve
 from harness import Service, eventually
+from http_servers import serve
 from test_docs import folder
 
 __all__ = ["folder"]

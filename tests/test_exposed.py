@@ -14,13 +14,13 @@ HANDLERS = "test:handlers"
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="found_tasks", LEASE_SECONDS="5") as made:
+    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as made:
         yield made.start()
 
 
 def python(service: Service, code: str) -> str:
     """Run code in the project's own process, which loads its tasks."""
-    code = f"from server.cli.entry import celery\nfrom found_tasks import *\n{code}"
+    code = f"from server.cli.entry import celery\nfrom celery_project_tasks import *\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=service.env,
@@ -46,7 +46,7 @@ def noted(service: Service, how: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("task", "given", "result"),
     [
-        ("found_tasks.add", {"x": 1, "y": 2}, 3),
+        ("celery_project_tasks.add", {"x": 1, "y": 2}, 3),
         ("xsum", {"numbers": [1, 2, 3]}, 6),
         ("sleep_of_flower", {"seconds": 0.01}, None),
         ("echo", {"msg": "hi", "timestamp": True}, "1: hi"),
@@ -63,7 +63,7 @@ def test_a_task_of_a_public_project_runs_as_it_is(found: Service, task: str, giv
 
 
 def test_types_that_are_named_are_checked(found: Service) -> None:
-    assert found.http.post("/tasks/found_tasks.add", json={"x": "one", "y": 2}).status_code == 422
+    assert found.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
     assert found.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
 
 
@@ -123,8 +123,8 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Serv
         "add.delay(20, y=3)",
         "add.apply_async((20, 3), countdown=0.2)",
         "add.s(20, 3).apply_async()",
-        "project.send_task('found_tasks.add', [20, 3])",
-        "celery.send_task('found_tasks.add', (20,), {'y': 3}, queue='default')",
+        "project.send_task('celery_project_tasks.add', [20, 3])",
+        "celery.send_task('celery_project_tasks.add', (20,), {'y': 3}, queue='default')",
     ],
 )
 def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
@@ -132,12 +132,12 @@ def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
 
     assert result == "23"
     assert found.result(task_id) == 23
-    assert found.status(task_id)["task"] == "found_tasks.add"
+    assert found.status(task_id)["task"] == "celery_project_tasks.add"
 
 
 @pytest.mark.slow
 def test_the_command_celery_call_makes_a_record(found: Service) -> None:
-    command = ["celery", "-A", "wsgi", "call", "found_tasks.echo", "--args", '["hi"]']
+    command = ["celery", "-A", "wsgi", "call", "celery_project_tasks.echo", "--args", '["hi"]']
     done = subprocess.run(command, cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=60, check=True)
 
     assert found.result(done.stdout.split()[-1]) == "0: hi"
@@ -172,7 +172,7 @@ for made in (noted.delay("fail"), error.delay("missing")):
     except Exception as raised:
         print(type(raised).__module__, repr(raised), end=" ")
 """
-    assert python(found, code) == "found_tasks Broken('for good') builtins KeyError('missing')"
+    assert python(found, code) == "celery_project_tasks Broken('for good') builtins KeyError('missing')"
 
 
 @pytest.mark.slow

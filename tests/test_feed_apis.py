@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from foreign import Exchange, serve
 from harness import Service
+from http_servers import Exchange, serve
 
 ROWS = [{"id": n, "name": f"n{n}"} for n in range(7)]
 SECRET = "s3cret-token"

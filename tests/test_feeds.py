@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign import Exchange, serve
 from harness import Service, eventually
+from http_servers import Exchange, serve
 from postgres import postgres
 
 Answer = Callable[[Exchange], None]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from foreign import Exchange, serve
 from harness import ROOT
+from http_servers import Exchange, serve
 
 from server.sdk.http import FetchError, Limits, check_url, connection, request
 from server.sdk.http.urls import is_allowed

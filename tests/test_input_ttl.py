@@ -12,7 +12,7 @@ from server.store.record import Status
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("ttl"), TASK_MODULES="kept_tasks") as made:
+    with Service(tmp_path_factory.mktemp("ttl"), TASK_MODULES="ttl_tasks") as made:
         yield made.start()
 
 

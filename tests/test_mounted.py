@@ -118,8 +118,8 @@ def test_every_address_works_below_a_prefix_of_another_application(
 
 
 @pytest.mark.slow
-def test_every_address_works_beside_django(keyed: tuple[Service, str], tmp_path: Path) -> None:
-    with hosted(keyed[0], "waitress", "beside_django", tmp_path, "/jobs/health/live") as url:
+def test_every_address_works_with_django_in_the_same_process(keyed: tuple[Service, str], tmp_path: Path) -> None:
+    with hosted(keyed[0], "waitress", "with_django", tmp_path, "/jobs/health/live") as url:
         assert unreached(visit(*keyed, f"{url}/jobs")) == []
         assert httpx.get(url).status_code == 418
 

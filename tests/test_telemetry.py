@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign import Exchange, serve
 from harness import ROOT, Service, eventually
+from http_servers import Exchange, serve
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from test_webhooks import Receiver

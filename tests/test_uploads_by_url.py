@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from foreign import Exchange, serve
 from harness import Service
+from http_servers import Exchange, serve
 from PIL import Image
 from sample_tasks import LEDGER
 

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from foreign import Exchange, serve
 from harness import ROOT, Service, eventually
+from http_servers import Exchange, serve
 from standardwebhooks import Webhook, WebhookVerificationError
 
 MINUTE_MS = 60_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import Service
-from looking import assert_accessible, mark, picture, sign_in
+from page_helpers import assert_accessible, mark, picture, sign_in
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Service
-from looking import CSV, assert_accessible, drop, mark, parameter, paste, picture
+from page_helpers import CSV, assert_accessible, drop, mark, parameter, paste, picture
 from PIL import Image
 from pillow_heif import register_heif_opener
 from playwright.sync_api import Page, Request, expect

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Service
-from looking import assert_accessible, sign_in
+from page_helpers import assert_accessible, sign_in
 from playwright.sync_api import Page, expect
 
 from server.store.api_keys import Role

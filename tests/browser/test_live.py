@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from foreign import Exchange, serve
 from harness import Service, eventually
-from looking import assert_accessible, drop, give_key, mark, parameter, picture, sign_in
+from http_servers import Exchange, serve
+from page_helpers import assert_accessible, drop, give_key, mark, parameter, picture, sign_in
 from playwright.sync_api import Page, expect
 
 from server.store.api_keys import CACHE_SECONDS, Role

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Service, eventually
-from looking import assert_accessible, parameter, sign_in
+from page_helpers import assert_accessible, parameter, sign_in
 from playwright.sync_api import Locator, Page, expect
 
 from server import __version__

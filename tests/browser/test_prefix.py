@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Service
-from looking import drop, mark, parameter, picture
+from page_helpers import drop, mark, parameter, picture
 from playwright.sync_api import Page, expect
 from test_home import run
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness import Service, eventually
-from looking import CSV, assert_accessible, parameter, picture, sign_in
+from page_helpers import CSV, assert_accessible, parameter, picture, sign_in
 from playwright.sync_api import Page, Route, expect
 
 Open = Callable[..., Page]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Service
-from looking import CSV, assert_accessible, mark, parameter, picture, sign_in
+from page_helpers import CSV, assert_accessible, mark, parameter, picture, sign_in
 from playwright.sync_api import Page, expect
 
 from server.store.api_keys import CACHE_SECONDS, Role

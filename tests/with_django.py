@@ -1,4 +1,4 @@
-"""The application below /jobs of a Django project, which has a view of its own at every other address."""
+"""The application below /jobs of a Django project, which serves every other address."""
 
 import django
 from django.conf import settings

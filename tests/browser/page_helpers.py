@@ -1,4 +1,4 @@
-"""What the tests of pages do in a browser, and what they hand in."""
+"""Steps that the tests of pages take in a browser, and the files that they upload."""
 
 import base64
 import io

@@ -14,7 +14,7 @@ import jsonschema_rs
 JSON = ("application/json", "application/problem+json")
 
 
-class Described:
+class OpenAPICheck:
     """The document of one server, requested at the first answer."""
 
     def __init__(self, base_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Tasks with a retention of their own."""
+"""Tasks with their own retention."""
 
 from server.sdk.context import Context, Upload
 from server.sdk.registry import task

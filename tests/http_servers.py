@@ -1,4 +1,4 @@
-"""Servers on real sockets that our server calls. They behave as well or as badly as a test needs."""
+"""HTTP servers on real sockets, which our server calls. They behave as a test needs."""
 
 import contextlib
 import ssl
