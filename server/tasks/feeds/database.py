@@ -1,6 +1,6 @@
 """The database of `DATABASE_URL`: SQLite in a file, or PostgreSQL.
 
-SQLAlchemy takes 30 MB, so only functions that need the database import this module and `store`.
+SQLAlchemy uses 30 MB, so only functions that need the database import this module and `store`.
 """
 
 import threading
@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 5
 _WRITER_SECONDS = 30
 
 #: Seconds to wait for a free connection: an unreachable database must not block all threads of the web server.
-_IN_LINE_SECONDS = 1
+_POOL_TIMEOUT = 1
 _LOCK = 7_305_001  # the number of PostgreSQL's lock while tables are created; any number works
 
 _one_at_a_time = threading.Lock()
@@ -72,7 +72,7 @@ def engine(url: str) -> sa.Engine:
     Raises:
         DatabaseUnavailable: another thread is still trying to connect.
     """
-    if not _one_at_a_time.acquire(timeout=_IN_LINE_SECONDS):
+    if not _one_at_a_time.acquire(timeout=_POOL_TIMEOUT):
         raise DatabaseUnavailable
     try:
         return _engine(url)
@@ -87,20 +87,20 @@ def _engine(database_url: str) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        made = sa.create_engine(url, connect_args={"timeout": _WRITER_SECONDS})
-        sa.event.listen(made, "connect", _prepare_sqlite)
-        sa.event.listen(made, "begin", _begin_sqlite)
+        database = sa.create_engine(url, connect_args={"timeout": _WRITER_SECONDS})
+        sa.event.listen(database, "connect", _prepare_sqlite)
+        sa.event.listen(database, "begin", _begin_sqlite)
     else:
-        made = sa.create_engine(
+        database = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args={"connect_timeout": _CONNECT_SECONDS},
             pool_size=1,
             max_overflow=2,
-            pool_timeout=_IN_LINE_SECONDS,
+            pool_timeout=_POOL_TIMEOUT,
             pool_pre_ping=True,
         )
-    _make_tables(made)
-    return made
+    _create_tables(database)
+    return database
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -113,10 +113,10 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _make_tables(made: sa.Engine) -> None:
-    if sa.inspect(made).has_table(ROWS.name):  # so that readers do not wait for a writer
+def _create_tables(database: sa.Engine) -> None:
+    if sa.inspect(database).has_table(ROWS.name):  # so that readers do not wait for a writer
         return
-    with made.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
-        if made.dialect.name == "postgresql":  # creating the same table in two processes fails
+    with database.connect().execution_options(coatcheck_write=True) as connection, connection.begin():
+        if database.dialect.name == "postgresql":  # creating the same table in two processes fails
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         _metadata.create_all(connection)

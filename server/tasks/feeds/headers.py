@@ -56,10 +56,10 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
     Raises:
         TaskError: `feed-secret`: this owner has no such secret, or it belongs to another host.
     """
-    known, allow_http = settings.part(FeedSettings).feed_secrets, settings.allow_private_addresses
+    configured, allow_http = settings.part(FeedSettings).feed_secrets, settings.allow_private_addresses
     secrets: dict[str, FeedSecret] = {}
     for name in {name for value in headers.values() for name in _REFERENCE.findall(value)}:
-        secret = known.get(name)
+        secret = configured.get(name)
         if secret is None or (secret.owners and owner not in secret.owners):
             raise TaskError(
                 "feed-secret", f"You have no secret {name!r}. The server's operator sets it in FEED_SECRETS."
@@ -70,7 +70,7 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
 
     def headers_for(url: str) -> dict[str, str]:
         return {
-            name: _REFERENCE.sub(lambda found: secrets[found[1]].value, value)
+            name: _REFERENCE.sub(lambda match: secrets[match[1]].value, value)
             for name, value in headers.items()
             if all(_belongs(secrets[secret], url, allow_http) for secret in _REFERENCE.findall(value))
         }

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from server.tasks.feeds.announced import Announced
 from server.tasks.feeds.errors import unreadable
+from server.tasks.feeds.page_metadata import PageMetadata
 from server.tasks.feeds.rows import Row, at
 
 
@@ -35,13 +35,13 @@ class Paging(BaseModel):
         """Return whether to request pages until one has no rows, because no answer marks the last page."""
         return self.by in ("page", "offset")
 
-    def next_url(self, url: str, page: Any, rows: list[Row], announced: Announced, pages: int, count: int) -> str:
+    def next_url(self, url: str, page: Any, rows: list[Row], metadata: PageMetadata, pages: int, count: int) -> str:
         """Return the URL of the next page; empty after the last. `pages` and `count` (of rows) were read so far."""
         import httpx  # noqa: PLC0415 - the web process needs no client
 
-        if announced.more is False or not (rows or self.by == "cursor"):
+        if metadata.more is False or not (rows or self.by == "cursor"):
             return ""
-        if self.counts and announced.total is not None and count >= announced.total:
+        if self.counts and metadata.total is not None and count >= metadata.total:
             return ""
         value = self._value(page, rows, pages, count)
         return str(httpx.URL(url).copy_set_param(self.param, value)) if value else ""
@@ -51,7 +51,7 @@ class Paging(BaseModel):
             return str((1 if self.first is None else self.first) + pages)
         if self.by == "offset":
             return str((self.first or 0) + count)
-        found = at(page if self.by == "cursor" else rows[-1], self.field or "")
-        if isinstance(found, bool | float | dict | list):
+        value = at(page if self.by == "cursor" else rows[-1], self.field or "")
+        if isinstance(value, bool | float | dict | list):
             raise unreadable(f"The value at {self.field!r} cannot be a `{self.param}`.")
-        return str(found or "")
+        return str(value or "")

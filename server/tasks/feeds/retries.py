@@ -10,9 +10,9 @@ from server.sdk.http import Answer
 _WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each retry of a failed page
 _MAX_LIMITED = 20  # maximum waits per page for a server that limits its clients
 
-#: Seconds a worker waits itself: for a longer wait the task is retried later; no wait exceeds about an hour.
-_LONGEST_IN_PLACE = 60.0
-_LONGEST_WAIT = 3700.0
+#: Seconds that a task waits in its worker: it is retried later for a longer wait, up to about an hour.
+_MAX_BLOCKING_SECONDS = 60.0
+_MAX_RETRY_SECONDS = 3700.0
 _MAX_RETURNS = 5  # maximum number of times that a task is retried later because of a rate limit
 _EPOCH_BEGINS = 1_000_000_000  # a smaller number means seconds from now
 
@@ -36,20 +36,20 @@ def refused_for_now(answer: Answer) -> Passing | None:
     return None
 
 
-def patience_of(ctx: Context, trouble: Passing, tried: int, left: float) -> float:
+def retry_delay(ctx: Context, trouble: Passing, tried: int, left: float) -> float:
     """Return the seconds to wait before the next try.
 
     Raises:
         RetryLater: the wait is too long to occupy a worker.
         TaskError: `feed-rate-limited` or `feed-unreachable`: there is no next try.
     """
-    kind = "feed-rate-limited" if trouble.limited else "feed-unreachable"
+    error_type = "feed-rate-limited" if trouble.limited else "feed-unreachable"
     backoff = _WAITS[min(tried, len(_WAITS) - 1)]
     pause = max(backoff, trouble.wait)
-    failure = TaskError(kind, str(trouble))
-    if pause > min(_LONGEST_IN_PLACE, left):
-        if trouble.limited and pause <= _LONGEST_WAIT and ctx.retries < _MAX_RETURNS:
-            raise RetryLater(pause) from TaskError(kind, f"{trouble} The task tries again in {pause:.0f} s.")
+    failure = TaskError(error_type, str(trouble))
+    if pause > min(_MAX_BLOCKING_SECONDS, left):
+        if trouble.limited and pause <= _MAX_RETRY_SECONDS and ctx.retries < _MAX_RETURNS:
+            raise RetryLater(pause) from TaskError(error_type, f"{trouble} The task tries again in {pause:.0f} s.")
         raise failure
     if tried >= (_MAX_LIMITED if trouble.limited else len(_WAITS)):
         raise failure

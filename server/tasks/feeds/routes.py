@@ -73,13 +73,13 @@ _OWNER: dict[str, Any] = {
     place=2,
     problems=("database-unavailable",),
 )
-def list_feeds(asked: PageRequest) -> Listing:
+def list_feeds(request: PageRequest) -> Listing:
     """List the caller's feeds; an admin sees the feeds of all owners."""
     from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
 
-    owners = None if asked.is_admin else [asked.owner]
-    page = store.list_feeds(_database(asked), owners, asked.limit, asked.after)
-    return Listing({"feeds": [_entry(each, asked.prefix) for each in page.entries]}, page.end)
+    owners = None if request.is_admin else [request.owner]
+    page = store.list_feeds(_database(request), owners, request.limit, request.after)
+    return Listing({"feeds": [_entry(each, request.prefix) for each in page.entries]}, page.end)
 
 
 @PagedRoute(
@@ -92,7 +92,7 @@ def list_feeds(asked: PageRequest) -> Listing:
     parameters=(_NAME, _OWNER),
     problems=("unknown-feed", "database-unavailable"),
 )
-def get_feed(asked: PageRequest) -> Listing:
+def get_feed(request: PageRequest) -> Listing:
     """Show a feed and its rows; an admin may name another owner.
 
     Raises:
@@ -100,17 +100,17 @@ def get_feed(asked: PageRequest) -> Listing:
     """
     from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
 
-    owner, name = asked.query.get("owner", asked.owner), asked.path["name"]
-    feed = store.find_feed(_database(asked), owner, name) if asked.is_admin or owner == asked.owner else None
+    owner, name = request.query.get("owner", request.owner), request.path["name"]
+    feed = store.find_feed(_database(request), owner, name) if request.is_admin or owner == request.owner else None
     if feed is None:
         raise UnknownFeed
-    page = store.list_rows(_database(asked), owner, name, asked.limit, asked.after)
+    page = store.list_rows(_database(request), owner, name, request.limit, request.after)
     # Rows are stored as JSON, so they need not be parsed and encoded again.
-    return Listing(_entry(feed, asked.prefix), page.end, "rows", [each["data"] for each in page.entries])
+    return Listing(_entry(feed, request.prefix), page.end, "rows", [each["data"] for each in page.entries])
 
 
-def _database(asked: PageRequest) -> str:
-    return asked.settings.part(FeedSettings).database_url
+def _database(request: PageRequest) -> str:
+    return request.settings.part(FeedSettings).database_url
 
 
 def _entry(feed: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 from server.sdk.csv import Record, formats, opened
 from server.tasks.feeds.errors import unreadable
 
-LONGEST_KEY = 500  # maximum characters of a stored key
+MAX_KEY_LENGTH = 500  # maximum characters of a stored key
 
 #: The field for a row's name if the rows are a map, and the field for a value that is not an object.
 MAP_KEY, MAP_VALUE = "_key", "value"
@@ -19,8 +19,8 @@ Shape = Literal["list", "object", "map"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The position and shape of the rows in a JSON answer. `key` are the fields that identify a row."""
+class RowSelector:
+    """The path and shape of the rows in a JSON answer. `key` are the fields that identify a row."""
 
     items: str | None
     shape: Shape | None
@@ -35,13 +35,13 @@ def at(value: Any, path: str) -> Any:
         return value[path]
     end = path.find(".")
     while end >= 0:
-        if path[:end] in value and (found := at(value[path[:end]], path[end + 1 :])) is not None:
-            return found
+        if path[:end] in value and (nested := at(value[path[:end]], path[end + 1 :])) is not None:
+            return nested
         end = path.find(".", end + 1)
     return None
 
 
-def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row], Any]:
+def from_json(body: bytes, charset: str | None, selector: RowSelector) -> tuple[list[Row], Any]:
     """Return the rows of a JSON page, and the page itself, which may name the next one.
 
     Raises:
@@ -49,7 +49,7 @@ def from_json(body: bytes, charset: str | None, place: Place) -> tuple[list[Row]
     """
     # `json` itself detects UTF-8, UTF-16 and UTF-32.
     page = _parse(_text(body, charset) if charset else body)
-    return _rows(page, place), page
+    return _rows(page, selector), page
 
 
 def from_lines(body: bytes, charset: str | None) -> list[Row]:
@@ -100,29 +100,29 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a value of JSON")
 
 
-def _rows(page: Any, place: Place) -> list[Row]:
-    where = f"`{place.items}`" if place.items else "The answer"
-    found = at(page, place.items) if place.items else page
-    if place.items and found is None:
+def _rows(page: Any, selector: RowSelector) -> list[Row]:
+    where = f"`{selector.items}`" if selector.items else "The answer"
+    selected = at(page, selector.items) if selector.items else page
+    if selector.items and selected is None:
         raise unreadable(f"There is nothing at {where}; {_outline(page)}.")
-    if place.shape in (None, "list") and not place.items and isinstance(found, dict):
-        found = _list_in(found, place)
-    if isinstance(found, dict) and place.shape == "map":
-        named = ((name, value if isinstance(value, dict) else {MAP_VALUE: value}) for name, value in found.items())
+    if selector.shape in (None, "list") and not selector.items and isinstance(selected, dict):
+        selected = _list_in(selected, selector)
+    if isinstance(selected, dict) and selector.shape == "map":
+        named = ((name, value if isinstance(value, dict) else {MAP_VALUE: value}) for name, value in selected.items())
         return [{MAP_KEY: name} | row for name, row in named]
-    if isinstance(found, dict) and place.shape == "object":
-        return [found]
-    if isinstance(found, dict):
+    if isinstance(selected, dict) and selector.shape == "object":
+        return [selected]
+    if isinstance(selected, dict):
         raise unreadable(
             f"{where} is an object, not a list. If it is one row, give `shape=object`; if its values are the rows, "
-            f"`shape=map`; if a list is in it, `items`: {_outline(found)}."
+            f"`shape=map`; if a list is in it, `items`: {_outline(selected)}."
         )
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    if not isinstance(selected, list) or not all(isinstance(row, dict) for row in selected):
         raise unreadable(f"{where} is not a list of objects.")
-    return found
+    return selected
 
 
-def _list_in(page: Row, place: Place) -> Any:
+def _list_in(page: Row, selector: RowSelector) -> Any:
     """Return the only list of objects in an answer; an empty list counts unless the answer itself is a row."""
     lists = [
         value for value in page.values() if isinstance(value, list) and all(isinstance(row, dict) for row in value)
@@ -130,7 +130,7 @@ def _list_in(page: Row, place: Place) -> Any:
     full = [value for value in lists if value]
     if len(full) == 1:
         return full[0]
-    if not full and place.shape is None and all(_is_plain(at(page, name)) for name in place.key):
+    if not full and selector.shape is None and all(_is_plain(at(page, name)) for name in selector.key):
         return [page]
     if len(lists) == 1:
         return lists[0]
@@ -186,8 +186,8 @@ def key_of(row: Row, fields: tuple[str, ...], number: int) -> str | None:
     if not all(map(_is_plain, values)):
         return None
     text = json.dumps(values[0] if len(values) == 1 else values)
-    if len(text) > LONGEST_KEY:
-        raise unreadable(f"The key of row {number} has more than {LONGEST_KEY} characters.")
+    if len(text) > MAX_KEY_LENGTH:
+        raise unreadable(f"The key of row {number} has more than {MAX_KEY_LENGTH} characters.")
     return text
 
 

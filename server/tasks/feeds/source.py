@@ -4,7 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from email.message import Message
 from typing import Any
 from urllib.parse import urljoin
@@ -13,14 +13,14 @@ from server.sdk.context import Context
 from server.sdk.errors import TaskError
 from server.sdk.http import Answer, FetchError, Limits, request
 from server.settings import MIB
-from server.tasks.feeds import announced, rows
-from server.tasks.feeds.announced import Announced
+from server.tasks.feeds import page_metadata, rows
 from server.tasks.feeds.body import Format, charset_of, format_of, unpacked
 from server.tasks.feeds.errors import unreadable
 from server.tasks.feeds.headers import HeadersFor
+from server.tasks.feeds.page_metadata import PageMetadata
 from server.tasks.feeds.paging import Paging
-from server.tasks.feeds.retries import Passing, patience_of, refused_for_now
-from server.tasks.feeds.rows import Place, Row, at
+from server.tasks.feeds.retries import Passing, refused_for_now, retry_delay
+from server.tasks.feeds.rows import Row, RowSelector, at
 
 #: Limits of one fetch, over all of its pages.
 MAX_BYTES = 50 * MIB
@@ -54,10 +54,21 @@ class Way:
 
     format: Format | None
     encoding: str | None
-    place: Place
+    selector: RowSelector
     next_field: str | None
     paging: Paging | None
     allow_partial: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by their stored names: other names would make the validators of stored feeds unusable."""
+        return {
+            "format": self.format,
+            "encoding": self.encoding,
+            "place": asdict(self.selector),
+            "next_field": self.next_field,
+            "paging": self.paging,
+            "allow_partial": self.allow_partial,
+        }
 
 
 _Page = tuple[list[Row], str]  # the rows of a page, and the URL of the next one
@@ -77,7 +88,7 @@ class Source:
     pages_read: int = 0
     rows_read: int = 0
     bytes_read: int = 0
-    _last: Announced = field(default_factory=Announced)
+    _last: PageMetadata = field(default_factory=PageMetadata)
     _digest: bytes = b""
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
@@ -90,16 +101,16 @@ class Source:
             Canceled: do not catch it.
         """
         url = self.url
-        seen: set[str] = set()
+        visited: set[str] = set()
         while url:
-            if url in seen:
+            if url in visited:
                 raise unreadable(f"Page {self.pages_read} names as its next page one that was read already.")
             if self.pages_read == MAX_PAGES:
                 raise TaskError("feed-too-large", f"The feed has more than {MAX_PAGES} pages.")
-            seen.add(url)
+            visited.add(url)
             self.ctx.progress(self.pages_read, self.pages_read + 1, f"fetching page {self.pages_read + 1}")
-            found, url = self._page(url)
-            yield found
+            page_rows, url = self._page(url)
+            yield page_rows
         self._check_whole()
 
     def _check_whole(self) -> None:
@@ -119,7 +130,7 @@ class Source:
             try:
                 return self._ask(url)
             except Passing as trouble:
-                pause = patience_of(self.ctx, trouble, tried, self._until - time.monotonic())
+                pause = retry_delay(self.ctx, trouble, tried, self._until - time.monotonic())
             tried += 1
             self._sleep(pause)
 
@@ -143,14 +154,14 @@ class Source:
         except FetchError as error:
             if error.reason in ("unreachable", "timeout"):
                 raise Passing(str(error)) from None
-            kind = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
-            raise TaskError(kind, str(error)) from None
+            error_type = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
+            raise TaskError(error_type, str(error)) from None
         raise TaskError("feed-unreachable", f"The URL redirects more than {_MAX_REDIRECTS} times.")
 
     def _sent(self, url: str, condition: dict[str, str]) -> dict[str, str]:
         accepted = "application/json, application/x-ndjson;q=0.9, text/csv;q=0.9, */*;q=0.1"
-        own = self.headers_for(url)
-        return ({} if any(name.lower() == "accept" for name in own) else {"Accept": accepted}) | condition | own
+        headers = self.headers_for(url)
+        return ({} if any(name.lower() == "accept" for name in headers) else {"Accept": accepted}) | condition | headers
 
     def _limits(self) -> Limits:
         seconds = min(_PAGE_SECONDS, self._until - time.monotonic())
@@ -170,18 +181,18 @@ class Source:
             raise TaskError("feed-unreachable", f"The server answered {answer.status}.")
         body = unpacked(answer.read(), MAX_BYTES - self.bytes_read)
         self.bytes_read += len(body)
-        found, page = self._rows(body, answer)
+        page_rows, page = self._rows(body, answer)
         self.pages_read += 1
-        self.rows_read += len(found)
-        signs = announced.read(page, answer.headers)
-        self._last = replace(signs, total=self._last.total if signs.total is None else signs.total)
-        following = self._following(answer, url, page, found)
-        self._check_new(body, found)
+        self.rows_read += len(page_rows)
+        metadata = page_metadata.read(page, answer.headers)
+        self._last = replace(metadata, total=self._last.total if metadata.total is None else metadata.total)
+        following = self._following(answer, url, page, page_rows)
+        self._check_new(body, page_rows)
         # A later page may change while the first does not: only a feed of one page can be requested conditionally.
         alone = self.pages_read == 1 and not following
         named = (answer.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
-        return found, following
+        return page_rows, following
 
     def _rows(self, body: bytes, answer: Answer) -> tuple[list[Row], Any]:
         header = Message()
@@ -192,11 +203,11 @@ class Source:
             return rows.from_csv(body, charset), None
         if format == "ndjson":
             return rows.from_lines(body, charset), None
-        return rows.from_json(body, charset, self.way.place)
+        return rows.from_json(body, charset, self.way.selector)
 
-    def _following(self, answer: Answer, url: str, page: Any, found: list[Row]) -> str:
+    def _following(self, answer: Answer, url: str, page: Any, page_rows: list[Row]) -> str:
         if self.way.paging:
-            return self.way.paging.next_url(url, page, found, self._last, self.pages_read, self.rows_read)
+            return self.way.paging.next_url(url, page, page_rows, self._last, self.pages_read, self.rows_read)
         if self.way.next_field:
             following = self._named(at(page, self.way.next_field))
         else:
@@ -210,10 +221,10 @@ class Source:
             return value or ""
         raise unreadable(f"`{self.way.next_field}` is not a URL. For a token or a number, see `paging`.")
 
-    def _check_new(self, body: bytes, found: list[Row]) -> None:
+    def _check_new(self, body: bytes, page_rows: list[Row]) -> None:
         """Refuse a page equal to the previous one: the server ignores the paging parameter."""
         digest = hashlib.sha256(body).digest()
-        if self.way.paging and found and digest == self._digest:
+        if self.way.paging and page_rows and digest == self._digest:
             raise unreadable(
                 f"Page {self.pages_read} is the same as the one before. Does the server know the parameter "
                 f"`{self.way.paging.param}`?"

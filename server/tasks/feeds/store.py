@@ -16,7 +16,7 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Download:
     """The result of a fetch: the rows (JSON by key), the source, the way it was read, and the validators."""
 
     url: str
@@ -48,23 +48,23 @@ class Page:
 def validators(database: str, owner: str, name: str, way: str) -> Validators:
     """Return the validators of a feed that was last read in this way; empty if it was read in another."""
     with transaction(database) as connection:
-        known = select(FEEDS.c.etag, FEEDS.c.last_modified).where(_feed(owner, name), FEEDS.c.way == way)
-        found = connection.execute(known).first()
-    return Validators(*found) if found else Validators()
+        query = select(FEEDS.c.etag, FEEDS.c.last_modified).where(_feed(owner, name), FEEDS.c.way == way)
+        row = connection.execute(query).first()
+    return Validators(*row) if row else Validators()
 
 
-def keep(database: str, owner: str, name: str, found: Found) -> Change:
+def keep(database: str, owner: str, name: str, download: Download) -> Change:
     """Upsert rows and record the fetch, in one transaction; a concurrent fetch of the same feed waits."""
     now = int(time.time() * 1000)
     inserted = updated = 0
     with transaction(database, write=True) as connection:
         _lock(connection, owner, name, now)
-        rows = list(found.rows.items())
+        rows = list(download.rows.items())
         for start in range(0, len(rows), _BATCH):
             new, changed = _upsert(connection, owner, name, now, rows[start : start + _BATCH])
             inserted, updated = inserted + new, updated + changed
-        deleted = _delete_missing(connection, owner, name, found.rows) if found.delete_missing else 0
-        total = _note(connection, owner, name, now, bool(inserted or updated or deleted), found)
+        deleted = _delete_missing(connection, owner, name, download.rows) if download.delete_missing else 0
+        total = _note(connection, owner, name, now, bool(inserted or updated or deleted), download)
     return Change(inserted, updated, len(rows) - inserted - updated, total, deleted)
 
 
@@ -89,8 +89,8 @@ def _upsert(
 ) -> tuple[int, int]:
     """Insert or update a batch of rows. Return how many were new, and how many others had changed."""
     keys = [key for key, _ in batch]
-    known = select(ROWS.c.key, ROWS.c.digest).where(_rows_of(owner, name), ROWS.c.key.in_(keys))
-    before = {row.key: row.digest for row in connection.execute(known)}
+    query = select(ROWS.c.key, ROWS.c.digest).where(_rows_of(owner, name), ROWS.c.key.in_(keys))
+    before = {row.key: row.digest for row in connection.execute(query)}
     after = {key: hashlib.sha256(data.encode()).hexdigest() for key, data in batch}
     changed = [
         {"owner": owner, "feed": name, "key": key, "data": data, "digest": after[key], "updated_ms": now}
@@ -113,11 +113,11 @@ def _delete_missing(connection: Connection, owner: str, name: str, kept: Mapping
     return len(gone)
 
 
-def _note(connection: Connection, owner: str, name: str, now: int, changed: bool, found: Found) -> int:
+def _note(connection: Connection, owner: str, name: str, now: int, changed: bool, download: Download) -> int:
     """Update the feed's own row after a fetch. Return its number of rows."""
     count = select(func.count()).select_from(ROWS).where(_rows_of(owner, name))
     total: int = connection.execute(count).scalar_one()
-    values = {"url": found.url, "way": found.way, "fetched_ms": now, "rows": total, **asdict(found.validators)}
+    values = {"url": download.url, "way": download.way, "fetched_ms": now, "rows": total, **asdict(download.validators)}
     if changed:
         values["changed_ms"] = now
     connection.execute(FEEDS.update().where(_feed(owner, name)).values(values))
@@ -150,8 +150,8 @@ def list_feeds(database: str, owners: Sequence[str] | None, limit: int, after: S
 def find_feed(database: str, owner: str, name: str) -> dict[str, Any] | None:
     """Return a feed, or None if there is none of this name."""
     with transaction(database) as connection:
-        found = connection.execute(FEEDS.select().where(_feed(owner, name))).mappings().first()
-    return dict(found) if found else None
+        row = connection.execute(FEEDS.select().where(_feed(owner, name))).mappings().first()
+    return dict(row) if row else None
 
 
 def list_rows(database: str, owner: str, name: str, limit: int, after: Sequence[str] | None) -> Page:
@@ -162,8 +162,8 @@ def list_rows(database: str, owner: str, name: str, limit: int, after: Sequence[
     return _page(database, query, limit, ("key",))
 
 
-def _page(database: str, query: Select[Any], limit: int, place: Sequence[str]) -> Page:
+def _page(database: str, query: Select[Any], limit: int, cursor_columns: Sequence[str]) -> Page:
     with transaction(database) as connection:
-        found = connection.execute(query.limit(limit + 1)).mappings().all()
-    shown = [dict(each) for each in found[:limit]]
-    return Page(shown, [shown[-1][name] for name in place] if len(found) > limit else None)
+        rows = connection.execute(query.limit(limit + 1)).mappings().all()
+    shown = [dict(each) for each in rows[:limit]]
+    return Page(shown, [shown[-1][name] for name in cursor_columns] if len(rows) > limit else None)

@@ -15,7 +15,7 @@ from server.tasks.feeds import headers as request_headers
 from server.tasks.feeds.body import Format
 from server.tasks.feeds.errors import DatabaseUnavailable, unreadable
 from server.tasks.feeds.paging import Paging
-from server.tasks.feeds.rows import Place, Shape, as_json, key_of
+from server.tasks.feeds.rows import RowSelector, Shape, as_json, key_of
 from server.tasks.feeds.settings import FeedSettings
 from server.tasks.feeds.source import Source, Way
 
@@ -92,9 +92,9 @@ def fetch_feed(
     more rows than were read is an error. All pages are stored in one transaction; `delete_missing` deletes the rows
     that the source no longer has. A feed of one page is requested conditionally the next time.
     """
-    place = Place(items, shape, tuple(key))
-    way = Way(format, encoding, place, next_field, paging, allow_partial)
-    read_as = json.dumps([url, asdict(way), sorted(headers.items()), skip_without_key, delete_missing], default=dict)
+    selector = RowSelector(items, shape, tuple(key))
+    way = Way(format, encoding, selector, next_field, paging, allow_partial)
+    read_as = json.dumps([url, way.to_dict(), sorted(headers.items()), skip_without_key, delete_missing], default=dict)
     keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
     try:
         sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
@@ -155,8 +155,8 @@ def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delet
     if source.not_modified:
         change = store.keep_unchanged(database, ctx.owner, name)
     else:
-        found = store.Found(source.url, way, source.validators, keys.rows, delete_missing)
-        change = store.keep(database, ctx.owner, name, found)
+        download = store.Download(source.url, way, source.validators, keys.rows, delete_missing)
+        change = store.keep(database, ctx.owner, name, download)
     ctx.progress(1, 1, "done")
     return Fetched(
         feed=name,

@@ -1,11 +1,11 @@
-"""Signs in an answer that there are more rows: an incomplete feed must not end as a success."""
+"""Paging metadata in an answer: it shows that there are more rows, so that no incomplete feed ends as a success."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 #: Names in lower case without underscores.
-#: Objects in which APIs put these signs, in addition to the answer itself.
+#: Objects in which APIs put this metadata, in addition to the answer itself.
 _CONTAINERS = ("meta", "metadata", "pagination", "paging", "page", "pageinfo", "links", "responsemetadata", "cursors")
 _MORE = ("hasmore", "hasnext", "hasnextpage", "istruncated", "incompleteresults")
 _TOTAL = ("total", "totalcount", "@odata.count", "odata.count", "totalresults", "totalitems", "totalrows",
@@ -19,8 +19,8 @@ _TOTAL_HEADERS = ("X-Total-Count", "X-Total")
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """The signs of one answer: the URL or token of the next page, whether there are more rows, and their number."""
+class PageMetadata:
+    """The paging metadata of one answer: the next page's URL or token, whether more rows follow, and their number."""
 
     url: str = ""
     token: str = ""
@@ -43,10 +43,10 @@ class Announced:
         return ""
 
 
-def read(page: Any, headers: Mapping[str, str]) -> Announced:
+def read(page: Any, headers: Mapping[str, str]) -> PageMetadata:
     url = token = ""
     more: bool | None = None
-    announced_pages: int | None = None
+    pages: int | None = None
     total = next((int(text) for name in _TOTAL_HEADERS if (text := headers.get(name, "")).isdecimal()), None)
     for name, value in _fields(page):
         plain = _plain(name)
@@ -57,10 +57,10 @@ def read(page: Any, headers: Mapping[str, str]) -> Announced:
         elif plain in _TOTAL and type(value) is int:
             total = value if total is None else max(total, value)
         elif plain in _PAGES and type(value) is int:
-            announced_pages = value
+            pages = value
         if plain in (*_TOKENS, *_NEXT) and not url and type(value) in (str, int) and value:
             token = token or f"`{name}`"
-    return Announced(url, token, more, total, announced_pages)
+    return PageMetadata(url, token, more, total, pages)
 
 
 def _fields(page: Any, levels: int = 2) -> Iterator[tuple[str, Any]]:
