@@ -7,7 +7,7 @@ from typing import Annotated
 import idna
 from pydantic import AfterValidator, Field
 
-LONGEST = 500
+MAX_MAILBOX_LENGTH = 500
 
 _MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^"<>]*?))\s*<(?P<spec>[^<>]*)>\s*')
 
@@ -18,11 +18,16 @@ _DOMAIN = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,250}")
 
 def parse(text: str) -> Address:
     """Parse an address, or raise ValueError with a sentence for the client. The domain is returned in ASCII."""
-    found = _MAILBOX.fullmatch(text)
-    spec = found["spec"] if found else text.strip()
-    name = (found["plain"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")) if found else ""
+    match = _MAILBOX.fullmatch(text)
+    spec = match["spec"] if match else text.strip()
+    name = (match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")) if match else ""
     local, _, domain = spec.rpartition("@")
-    if len(text) > LONGEST or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or not name.isprintable():
+    if (
+        len(text) > MAX_MAILBOX_LENGTH
+        or not _LOCAL.fullmatch(local)
+        or not _DOMAIN.fullmatch(domain)
+        or not name.isprintable()
+    ):
         raise ValueError("This is not an e-mail address such as ada@example.org or Ada <ada@example.org>")
     return Address(name, local, _ascii(domain))
 
@@ -42,5 +47,5 @@ def _checked(text: str) -> str:
 
 
 Mailbox = Annotated[
-    str, Field(min_length=3, max_length=LONGEST, examples=["ada@example.org"]), AfterValidator(_checked)
+    str, Field(min_length=3, max_length=MAX_MAILBOX_LENGTH, examples=["ada@example.org"]), AfterValidator(_checked)
 ]

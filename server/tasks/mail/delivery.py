@@ -71,11 +71,11 @@ class Journal:
         noted = ctx.checkpoints()
         self._deliveries = [_begin(each) for each in recipients]
         for at, delivery in enumerate(self._deliveries):
-            if entry := noted.get(str(at)) or noted.get(self._own(at)):
+            if entry := noted.get(str(at)) or noted.get(self._task_key(at)):
                 self._deliveries[at] = delivery.model_copy(update=json.loads(entry))
-        self.rounds = int(noted.get(self._own("rounds"), 0))
+        self.rounds = int(noted.get(self._task_key("rounds"), 0))
 
-    def _own(self, key: object) -> str:
+    def _task_key(self, key: object) -> str:
         return f"{self._ctx.task_id}/{key}"
 
     def to_do(self) -> list[int]:
@@ -91,12 +91,12 @@ class Journal:
         delivery = self._deliveries[at]
         delivery.status, delivery.tries, delivery.message = status, delivery.tries + 1, message
         entry = delivery.model_dump_json(exclude={"recipient"})
-        self._ctx.checkpoint(str(at) if status == "sent" else self._own(at), entry)
+        self._ctx.checkpoint(str(at) if status == "sent" else self._task_key(at), entry)
 
     def end_round(self) -> None:
         """Record that every recipient has been tried once more."""
         self.rounds += 1
-        self._ctx.checkpoint(self._own("rounds"), str(self.rounds))
+        self._ctx.checkpoint(self._task_key("rounds"), str(self.rounds))
 
     def mailing(self) -> Mailing:
         counts = Counter(each.status for each in self._deliveries)

@@ -15,7 +15,7 @@ from server.tasks.mail.templates import Rendered
 
 #: Headers that Python may encode when it folds them, because they may contain any letters; it would break a URL.
 _FOLDED = frozenset(("from", "to", "cc", "reply-to", "subject"))
-_LONGEST_LINE = 998
+_MAX_LINE_LENGTH = 998
 
 
 class _Policy(EmailPolicy):
@@ -23,7 +23,7 @@ class _Policy(EmailPolicy):
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         line = f"{name}: {value}"
-        if name.lower() in _FOLDED or not line.isascii() or not line.isprintable() or len(line) > _LONGEST_LINE:
+        if name.lower() in _FOLDED or not line.isascii() or not line.isprintable() or len(line) > _MAX_LINE_LENGTH:
             return super().fold_binary(name, value)
         return f"{line}{self.linesep}".encode("ascii")
 
@@ -66,13 +66,13 @@ class Attachment:
 
 def attached(uploads: Sequence[Upload]) -> list[Attachment]:
     """Read the uploads once."""
-    found = []
+    attachments = []
     for upload in uploads:
         maintype, _, subtype = upload.media_type.partition("/")
         if not subtype or maintype in ("message", "multipart"):  # these types have rules of their own
             maintype, subtype = "application", "octet-stream"
-        found.append(Attachment(file_name(upload.filename) or "attachment", maintype, subtype, upload.read()))
-    return found
+        attachments.append(Attachment(file_name(upload.filename) or "attachment", maintype, subtype, upload.read()))
+    return attachments
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Envelope:
 
     def copies(self, to: Address) -> list[str]:
         """Return the addresses that get a copy of the message to one recipient, without duplicates."""
-        found = {each.addr_spec.casefold(): each.addr_spec for each in (*self.cc, *self.bcc)}
-        found.pop(to.addr_spec.casefold(), None)
-        return list(found.values())
+        addresses = {each.addr_spec.casefold(): each.addr_spec for each in (*self.cc, *self.bcc)}
+        addresses.pop(to.addr_spec.casefold(), None)
+        return list(addresses.values())
 
     def needs_utf8(self, to: Address) -> bool:
         """Return whether an address needs SMTPUTF8: it has letters beyond ASCII before its `@`."""

@@ -28,9 +28,9 @@ class Addressee(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient as given. If `wrong` describes an error in the address, `address` is empty."""
+    """A recipient; `text` is its address as sent. If `wrong` describes an error in that, `address` is empty."""
 
-    given: str
+    text: str
     address: Address
     fields: dict[str, Value] = field(default_factory=dict)
     wrong: str = ""
@@ -38,13 +38,14 @@ class Recipient:
 
     @property
     def spec(self) -> str:
-        """Return the address without its display name, or the given text if it is not an address."""
-        return self.given if self.wrong else self.address.addr_spec
+        """Return the address without its display name, or the text if it is not an address."""
+        return self.text if self.wrong else self.address.addr_spec
 
 
-def listed(given: Iterable[str | Addressee]) -> list[Recipient]:
-    return _once(
-        _checked(one, {}) if isinstance(one, str) else _checked(one.email, one.fields, one.name or "") for one in given
+def listed(recipients: Iterable[str | Addressee]) -> list[Recipient]:
+    return _mark_duplicates(
+        _checked(one, {}) if isinstance(one, str) else _checked(one.email, one.fields, one.name or "")
+        for one in recipients
     )
 
 
@@ -56,13 +57,13 @@ def uploaded(file: Upload) -> list[Recipient]:
     """
     with file.path() as source, opened(source, None) as (header, rows):
         names = [name.strip() for name in header]
-        place = next((at for at, name in enumerate(names) if name.lower() in ("email", "e-mail", "mail")), None)
-        if place is None:
+        email_column = next((at for at, name in enumerate(names) if name.lower() in ("email", "e-mail", "mail")), None)
+        if email_column is None:
             raise TaskError("mail-recipients", "The recipients' CSV needs a header with a column `email`.")
-        return _once(_rows(rows, names, place))
+        return _mark_duplicates(_rows(rows, names, email_column))
 
 
-def _rows(rows: Iterable[Record], names: list[str], place: int) -> Iterator[Recipient]:
+def _rows(rows: Iterable[Record], names: list[str], email_column: int) -> Iterator[Recipient]:
     for number, row in enumerate(rows, 1):
         where = f"Line {row.line} of the recipients' CSV"
         if row.reason:
@@ -71,7 +72,7 @@ def _rows(rows: Iterable[Record], names: list[str], place: int) -> Iterator[Reci
             raise TaskError("mail-recipients", f"{where} has {len(row.cells)} values, its header {len(names)}.")
         if number > MAX_RECIPIENTS:
             raise TaskError("mail-recipients", f"A task has {MAX_RECIPIENTS} recipients at most; send several.")
-        yield _checked(row.cells[place].strip(), dict(zip(names, row.cells, strict=True)))
+        yield _checked(row.cells[email_column].strip(), dict(zip(names, row.cells, strict=True)))
 
 
 def _checked(text: str, fields: dict[str, Value], name: str = "") -> Recipient:
@@ -84,12 +85,12 @@ def _checked(text: str, fields: dict[str, Value], name: str = "") -> Recipient:
     return Recipient(text, address, fields)
 
 
-def _once(people: Iterable[Recipient]) -> list[Recipient]:
-    """Return all recipients, with repeated addresses marked; case does not matter."""
-    seen: set[str] = set()
-    found = []
+def _mark_duplicates(people: Iterable[Recipient]) -> list[Recipient]:
+    """Return all recipients, with repeated addresses marked, whatever their case."""
+    keys: set[str] = set()
+    marked = []
     for one in people:
         key = one.spec.casefold()
-        found.append(replace(one, is_duplicate=not one.wrong and key in seen))
-        seen.add(key)
-    return found
+        marked.append(replace(one, is_duplicate=not one.wrong and key in keys))
+        keys.add(key)
+    return marked

@@ -17,7 +17,7 @@ from server.tasks.mail.settings import MailSettings
 #: Seconds to wait for each answer of the server. The one after the data may take long (RFC 5321, section 4.5.3.2).
 _TIMEOUT = 60.0
 
-_LONGEST_REPLY = 300
+_MAX_REPLY_LENGTH = 300
 
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -187,7 +187,7 @@ class Conversation:
         text = " ".join((reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply).split())
         for secret in (self._account.password, self._account.user):
             text = text.replace(secret, "…") if secret else text
-        return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_REPLY]
+        return "".join(c if c.isprintable() else "?" for c in text)[:_MAX_REPLY_LENGTH]
 
     def _connect(self) -> smtplib.SMTP:
         try:

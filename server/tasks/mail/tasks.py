@@ -15,11 +15,11 @@ from server.tasks.mail.delivery import Letter, Mailing, deliver, preview
 from server.tasks.mail.messages import Envelope, attached, check_headers
 from server.tasks.mail.recipients import MAX_RECIPIENTS, Addressee, Recipient, listed, uploaded
 from server.tasks.mail.settings import MailSettings
-from server.tasks.mail.templates import LONGEST, Templates
+from server.tasks.mail.templates import MAX_TEMPLATE_LENGTH, Templates
 
 #: Time limit of one attempt in seconds, and the part of it that `rate` may use.
 _SOFT_LIMIT = 4 * 3600
-_LONGEST_AT_RATE = 3 * 3600
+_MAX_SECONDS_AT_RATE = 3 * 3600
 
 _MAX_COPIES = 20
 
@@ -31,7 +31,7 @@ def _one_line(text: str) -> str:
 
 
 _Listed = Annotated[list[Mailbox | Addressee], Field(min_length=1, max_length=MAX_RECIPIENTS)]
-_Body = Annotated[str, Field(max_length=LONGEST)]
+_Body = Annotated[str, Field(max_length=MAX_TEMPLATE_LENGTH)]
 _Url = Annotated[str, Field(max_length=2000, examples=["https://example.org/unsubscribe?id={{ id }}"])]
 _Copies = Annotated[list[Mailbox], Field(max_length=_MAX_COPIES)]
 _Headers = Annotated[dict[str, str], Field(max_length=20), AfterValidator(check_headers)]
@@ -55,7 +55,7 @@ def _fits_together(
 
 def _too_slow(number: int, rate: float) -> str:
     """Return an error if this many messages would exceed the time limit, else ""."""
-    if number / rate <= _LONGEST_AT_RATE:
+    if number / rate <= _MAX_SECONDS_AT_RATE:
         return ""
     return f"{number} messages at {rate:g} per second take too long; raise `rate`"
 
@@ -111,10 +111,10 @@ def send_email(
     return deliver(ctx, account, letter, people, rate) if account else preview(ctx, letter, people)
 
 
-def _sender(given: str | None, settings: MailSettings) -> Address:
-    if given is None:
+def _sender(sender: str | None, settings: MailSettings) -> Address:
+    if sender is None:
         return server.sender(settings)
-    address = parse(given)
+    address = parse(sender)
     if not server.may_send_as(address, settings):
         raise TaskError(
             "mail-sender",

@@ -11,7 +11,7 @@ from server.sdk.errors import TaskError
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-LONGEST = 500_000  # maximum characters of a template, and of its output
+MAX_TEMPLATE_LENGTH = 500_000  # maximum characters of a template, and of its output
 
 #: A URL that is allowed in angle brackets in a header.
 _URL = re.compile(r"(?:https://|mailto:[^@]+@)[!#-;=?-~]{1,1000}")
@@ -48,8 +48,8 @@ class Templates:
         Raises:
             TaskError: `mail-template`: a field is missing, or a subject would have a line break.
         """
-        known = {**fields, "fields": dict(fields), "email": address}
-        filled = {name: _fill(name, template, known, address) for name, template in self._templates.items()}
+        variables = {**fields, "fields": dict(fields), "email": address}
+        filled = {name: _fill(name, template, variables, address) for name, template in self._templates.items()}
         if _HEADER_BREAK.search(filled["subject"]):
             raise TaskError("mail-template", f"The subject for {address} would have a line break. Nothing was sent.")
         urls = (_url(name, filled[name], address) for name in ("unsubscribe_url", "unsubscribe_mail") if name in filled)
@@ -61,8 +61,8 @@ def _url(name: str, url: str, address: str) -> str:
     url = url.strip()
     url = f"mailto:{url}" if name == "unsubscribe_mail" and not url.startswith("mailto:") else url
     if not _URL.fullmatch(url) or url.startswith("https:") != (name == "unsubscribe_url"):
-        kind = "an https URL" if name == "unsubscribe_url" else "an e-mail address"
-        raise TaskError("mail-template", f"The {name} for {address} is not {kind}. Nothing was sent.")
+        expected = "an https URL" if name == "unsubscribe_url" else "an e-mail address"
+        raise TaskError("mail-template", f"The {name} for {address} is not {expected}. Nothing was sent.")
     return url
 
 
@@ -95,16 +95,18 @@ def _compile(part: str, source: str) -> "Template":
         raise TaskError("mail-template", f"The {part} is nested too deeply.") from None
 
 
-def _fill(part: str, template: "Template", known: Mapping[str, Any], address: str) -> str:
+def _fill(part: str, template: "Template", variables: Mapping[str, Any], address: str) -> str:
     from jinja2 import TemplateError  # noqa: PLC0415
 
     size, pieces = 0, []
     try:
-        for piece in template.generate(known):
+        for piece in template.generate(variables):
             pieces.append(piece)
             size += len(piece)
-            if size > LONGEST:
-                raise TaskError("mail-template", f"The {part} for {address} has more than {LONGEST} characters.")
+            if size > MAX_TEMPLATE_LENGTH:
+                raise TaskError(
+                    "mail-template", f"The {part} for {address} has more than {MAX_TEMPLATE_LENGTH} characters."
+                )
     except (TemplateError, *_UNSUPPORTED) as error:
         reason = (isinstance(error, TemplateError) and error.message) or type(error).__name__
         raise TaskError("mail-template", f"The {part} for {address}: {reason}. Nothing was sent.") from None
