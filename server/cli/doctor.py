@@ -16,19 +16,19 @@ def run() -> int:
     except SettingsError as error:
         return _print([("error", str(error))])
     store = Store(settings)
-    found = [*_redis(store), *_settings(settings)]
-    if not any(word == "error" for word, _ in found):
-        found += [*_blobs(store), *_workers(store)]
-    return _print(found)
+    findings = [*_redis(store), *_settings(settings)]
+    if not any(severity == "error" for severity, _ in findings):
+        findings += [*_blobs(store), *_workers(store)]
+    return _print(findings)
 
 
-def _print(found: list[tuple[str, str]]) -> int:
-    for word, text in found:
-        print(f"{word}: {text}")
-    if not found:
+def _print(findings: list[tuple[str, str]]) -> int:
+    for severity, text in findings:
+        print(f"{severity}: {text}")
+    if not findings:
         print("ok: Redis, files, keys and workers are fine.")
     sys.stdout.flush()
-    return int(any(word == "error" for word, _ in found))
+    return int(any(severity == "error" for severity, _ in findings))
 
 
 def _redis(store: Store) -> list[tuple[str, str]]:
@@ -57,9 +57,9 @@ def _blobs(store: Store) -> list[tuple[str, str]]:
 
 
 def _workers(store: Store) -> list[tuple[str, str]]:
-    found = []
+    findings = []
     if not store.leases.workers():
-        found.append(("warning", "No worker is running."))
+        findings.append(("warning", "No worker is running."))
     if not store.api_keys.any():
-        found.append(("warning", "No API key exists, so the server answers on loopback addresses only."))
-    return found
+        findings.append(("warning", "No API key exists, so the server answers on loopback addresses only."))
+    return findings

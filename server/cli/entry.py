@@ -57,10 +57,10 @@ def _start_telemetry(settings: Settings, *, worker: bool) -> None:
     from server.logs import sentry, spans
     from server.logs.telemetry import TelemetrySettings
 
-    found = settings.part(TelemetrySettings)
-    spans.start(found.exporter, found.otel_service_name)
-    if found.sentry_dsn:
-        sentry.start(found.sentry_dsn, worker=worker)
+    telemetry = settings.part(TelemetrySettings)
+    spans.start(telemetry.exporter, telemetry.otel_service_name)
+    if telemetry.sentry_dsn:
+        sentry.start(telemetry.sentry_dsn, worker=worker)
 
 
 def __getattr__(name: str) -> Any:

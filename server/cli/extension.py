@@ -54,8 +54,8 @@ class Coatcheck:
 
     def init_app(self, app: "Flask") -> None:
         """Mount the server, add `flask coatcheck`, and let `submit` use the application's settings."""
-        given = {name.removeprefix(_PREFIX): value for name, value in app.config.items() if name.startswith(_PREFIX)}
-        store = embedded.open_store(from_mapping(given))
+        settings = {name.removeprefix(_PREFIX): value for name, value in app.config.items() if name.startswith(_PREFIX)}
+        store = embedded.open_store(from_mapping(settings))
         embedded.use(store)
         mount(app, store, self._url_prefix, self._owner, self._is_admin)
         app.extensions["coatcheck"] = self
@@ -64,5 +64,5 @@ class Coatcheck:
         @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
         def command(arguments: tuple[str, ...]) -> None:
             """Run `coatcheck worker`, `keys` or `doctor` with this application's settings."""
-            os.environ.update({name: str(value) for name, value in given.items()})
+            os.environ.update({name: str(value) for name, value in settings.items()})
             sys.exit(main(arguments))

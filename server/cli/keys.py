@@ -41,8 +41,9 @@ def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
         if not 1 <= options.weight <= MAX_WEIGHT:
             raise ValueError(f"the weight must be from 1 to {MAX_WEIGHT}")
-        given = (options.note, options.expires_in, options.rate_limit, options.weight)
-        key = store.api_keys.create(options.owner, Role(options.role), *given)
+        key = store.api_keys.create(
+            options.owner, Role(options.role), options.note, options.expires_in, options.rate_limit, options.weight
+        )
         store.audit.record(Act("make_key", COMMAND_LINE, target=id_of(key)))
         print(key)
         print("Store it now: the key is not shown again.", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import Self
 GRACE = 30.0  # seconds between SIGTERM and SIGKILL: a worker may need 25 to return its tasks
 
 
-class Guard:
+class OrphanGuard:
     """The runner's side. Leave the `with` block when everything has stopped."""
 
     def __enter__(self) -> Self:
@@ -33,7 +33,7 @@ class Guard:
         self._process.kill()
         self._process.communicate()
 
-    def watch(self, group: int) -> None:
+    def add(self, group: int) -> None:
         """Add a process group to end. The first group is ended after the others."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the guard was killed: the runner works without it

@@ -23,7 +23,7 @@ from typing import IO, Self
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
-from server.cli.orphan_guard import GRACE, Guard, send
+from server.cli.orphan_guard import GRACE, OrphanGuard, send
 
 #: Seconds before an ended process starts again: the first pause, which doubles up to the maximum.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
@@ -31,50 +31,50 @@ FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
 #: Ends in a row after which the runner gives up, and seconds of running after which the count begins anew.
 MAX_ENDS, STEADY = 4, 60.0
 
-_LOOK_EVERY = 0.5  # seconds between two looks at the files of task modules
+_CHECK_SECONDS = 0.5  # seconds between two checks of the files of task modules
 
 
 class Stop:
     """A request to stop, set by signal handlers and checked by every wait, so that nothing stays half-started."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.hurry = False
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._note)
 
     def _note(self, signum: int, _frame: object) -> None:
         # Only a second Ctrl-C kills: `timeout`, make and a PaaS may send several SIGTERMs.
-        self.hurry = self.hurry or (self.asked and signum == signal.SIGINT)
-        self.asked = True
+        self.hurry = self.hurry or (self.requested and signum == signal.SIGINT)
+        self.requested = True
 
 
-class Watch:
+class ModuleWatcher:
     """Notices changes of task modules: of a module's file, or of all files of the package that it is in."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         # They are not imported: they would stay in this process as they were.
         self._names = sorted({name.partition(".")[0] for name in modules})
-        self._looked_at = time.monotonic()
-        self._seen = self._look()
+        self._checked_at = time.monotonic()
+        self._mtimes = self._read_mtimes()
 
     def changed(self) -> Path | None:
-        """Return a file that was changed, made or deleted since the last look, or None."""
-        if time.monotonic() - self._looked_at < _LOOK_EVERY:
+        """Return a file that was changed, created or deleted since the last check, or None."""
+        if time.monotonic() - self._checked_at < _CHECK_SECONDS:
             return None
-        self._looked_at = time.monotonic()
-        before, self._seen = self._seen, self._look()
-        different = before.items() ^ self._seen.items()
+        self._checked_at = time.monotonic()
+        before, self._mtimes = self._mtimes, self._read_mtimes()
+        different = before.items() ^ self._mtimes.items()
         return min((path for path, _ in different), default=None)
 
-    def _look(self) -> dict[Path, int]:
-        found = {}
+    def _read_mtimes(self) -> dict[Path, int]:
+        mtimes = {}
         for path in self._files():
             try:
-                found[path] = path.stat().st_mtime_ns
+                mtimes[path] = path.stat().st_mtime_ns
             except OSError:  # an editor replaces it at this moment
                 continue
-        return found
+        return mtimes
 
     def _files(self) -> Iterator[Path]:
         for name in self._names:
@@ -93,7 +93,7 @@ class Child:
     """One process, the leader of its session, and the thread that prints its output.
 
     `ends` counts its ends in a row; `restart_at` is the time of its next start while it is not running. A process whose
-    code has changed is `reloading`: it is asked to end, and has to until `restart_at`. Times are by `time.monotonic()`.
+    code has changed is `reloading`: it must end before `restart_at`. Times are by `time.monotonic()`.
     """
 
     name: str
@@ -116,10 +116,10 @@ class Child:
 class Processes:
     """The running processes. The end of the `with` block stops them."""
 
-    def __init__(self, stop: Stop, guard: Guard, watch: Watch) -> None:
+    def __init__(self, stop: Stop, orphan_guard: OrphanGuard, watcher: ModuleWatcher) -> None:
         self._stop = stop
-        self._guard = guard
-        self._watch = watch
+        self._orphan_guard = orphan_guard
+        self._watcher = watcher
         self._children: list[Child] = []
         self._printer = Printer(sys.stdout)
         self._printing = threading.Lock()
@@ -144,18 +144,18 @@ class Processes:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # the terminal's Ctrl-C reaches only the runner
         )
-        self._guard.watch(child.popen.pid)
+        self._orphan_guard.add(child.popen.pid)
         child.relay = threading.Thread(target=self._relay, args=(child, child.popen.stdout), daemon=True)
         child.relay.start()
         child.started_at, child.restart_at, child.reloading = time.monotonic(), None, False
 
     def wait(self, valkey: "subprocess.Popen[bytes] | None") -> int:
         """Wait until a stop is requested (0), or until Valkey ends by itself or a process keeps ending (1)."""
-        while not self._stop.asked:
+        while not self._stop.requested:
             if valkey and (code := valkey.poll()) is not None:
                 self._say(f"valkey ended by itself (code {code}), so everything stops.")
                 return 1
-            if path := self._watch.changed():
+            if path := self._watcher.changed():
                 self._say(f"{path.name} has changed: {' and '.join(each.name for each in self._children)} start again.")
                 for child in self._children:
                     self._reload(child)
@@ -229,7 +229,7 @@ class Processes:
         try:
             self._printer.write(Message("line", line, datetime.datetime.now(), child.name, child.colour))
         except OSError:  # the reader is gone (`make run | head`): stop without output
-            self._stop.asked = True
+            self._stop.requested = True
             self._mute()
 
     def _mute(self) -> None:

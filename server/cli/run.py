@@ -18,8 +18,8 @@ import redis
 from honcho.environ import parse_procfile
 
 from server.cli.commands import web, worker
-from server.cli.orphan_guard import Guard
-from server.cli.processes import Processes, Stop, Watch
+from server.cli.orphan_guard import OrphanGuard
+from server.cli.processes import ModuleWatcher, Processes, Stop
 from server.cli.valkey import CannotRun, EmbeddedValkey
 from server.settings import Settings, SettingsError, load
 from server.store.connection import connect
@@ -53,7 +53,7 @@ def run(stop: Stop) -> int:
     commands = read_procfile(Path("Procfile"))
     prepare_environment()
     with ExitStack() as started:
-        guard = started.enter_context(Guard())
+        orphan_guard = started.enter_context(OrphanGuard())
         valkey = None
         if not os.environ.get("REDIS_URL"):
             valkey = started.enter_context(EmbeddedValkey())
@@ -62,12 +62,13 @@ def run(stop: Stop) -> int:
         os.environ["PORT"] = str(config.port)  # a Procfile's line may name $PORT, as on a PaaS
         check_port(config.host, config.port)
         if valkey:
-            valkey.start(stop, guard)
+            valkey.start(stop, orphan_guard)
         else:
             check_redis(config)
-        if stop.asked:
+        if stop.requested:
             return 0
-        processes = started.enter_context(Processes(stop, guard, Watch(config.task_modules if config.reload else ())))
+        watcher = ModuleWatcher(config.task_modules if config.reload else ())
+        processes = started.enter_context(Processes(stop, orphan_guard, watcher))
         for name, command in commands.items():
             processes.start(name, command)
         threading.Thread(target=welcome, args=(config.host, config.port, stop), daemon=True).start()
@@ -128,7 +129,7 @@ def welcome(host: str, port: int, stop: Stop) -> None:
     url = address(host, port)
     awaited = ["/health/ready", "/health/live"]
     deadline = time.monotonic() + READY_LIMIT
-    while not stop.asked:
+    while not stop.requested:
         if status(url + awaited[-1]) == 200:
             awaited.pop()
         if not awaited:

@@ -18,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from server.cli.orphan_guard import Guard
+from server.cli.orphan_guard import OrphanGuard
 from server.cli.processes import Stop
 from server.settings import EMBEDDED_URL_FILE, embedded_url
 
@@ -67,7 +67,7 @@ class EmbeddedValkey:
         self.stop()
         self._lock.close()
 
-    def start(self, stop: Stop, guard: Guard) -> None:
+    def start(self, stop: Stop, orphan_guard: OrphanGuard) -> None:
         """Start Valkey and wait until it has loaded its data, or until a stop is requested."""
         with (self.folder / "valkey.log").open("wb") as log:
             try:
@@ -84,7 +84,7 @@ class EmbeddedValkey:
                 )
             except OSError as error:
                 raise CannotRun(f"Valkey cannot run on this machine: {error.strerror}. Set REDIS_URL.") from None
-        guard.watch(self.process.pid)
+        orphan_guard.add(self.process.pid)
         self._wait_until_loaded(self.process, stop)
         EMBEDDED_URL_FILE.write_text(self.url + "\n")
 
@@ -102,7 +102,7 @@ class EmbeddedValkey:
     def _wait_until_loaded(self, process: "subprocess.Popen[bytes]", stop: Stop) -> None:
         deadline = time.monotonic() + START_LIMIT
         with redis.Redis.from_url(self.url, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
-            while not stop.asked:
+            while not stop.requested:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise CannotRun(f"Valkey did not start ({self.folder}/valkey.log): {self._last_line()}")
                 if _answers_as(client, process.pid):
