@@ -25,7 +25,7 @@ def breaks(password: SecretStr, expected: bool = False) -> None:
     raise TaskError("bad-login", text) if expected else RuntimeError(text)
 
 
-def never_works(**given: Any) -> None:
+def never_works(**parameters: Any) -> None:
     """Fail in the web process, for a reason that is not the client's."""
     raise KeyError("the check itself is broken")
 

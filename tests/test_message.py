@@ -24,7 +24,7 @@ for name, priority, number in json.loads(sys.argv[2]):
 """
 
 QUEUES = {"divide": "default", "in_a_queue_of_its_own": "slow.1"}
-CASES = [(kind, priority) for kind in QUEUES for priority in WIRE_PRIORITY]
+CASES = [(task_type, priority) for task_type in QUEUES for priority in WIRE_PRIORITY]
 
 Published = dict[str, dict[str, Any]]
 
@@ -32,7 +32,7 @@ Published = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module", params=["stock", "ours"])
 def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     """What `apply_async` has put into Redis: list to message, one in each."""
-    with Service(tmp_path_factory.mktemp("published"), TASK_MODULES="client_tasks") as made:
+    with Service(tmp_path_factory.mktemp("published"), TASK_MODULES="client_tasks") as service:
         command = [
             sys.executable,
             "-c",
@@ -40,18 +40,18 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             request.param,
             json.dumps([(*case, WIRE_PRIORITY[case[1]]) for case in CASES]),
         ]
-        subprocess.run(command, env=made.env, cwd=ROOT, check=True)
-        client: Any = made.redis.client
+        subprocess.run(command, env=service.env, cwd=ROOT, check=True)
+        client: Any = service.redis.client
         lists = [key for key in client.scan_iter(_type="list") if b"bell:" not in key]
-        found = [json.loads(text) for key in lists for text in client.lrange(key, 0, -1)]
-        yield {message["headers"]["id"]: message for message in found}
+        messages = [json.loads(text) for key in lists for text in client.lrange(key, 0, -1)]
+        yield {message["headers"]["id"]: message for message in messages}
 
 
-@pytest.mark.parametrize(("kind", "priority"), CASES)
-def test_the_message_is_the_one_of_apply_async(published: Published, kind: str, priority: str) -> None:
-    task_id = f"{kind}-{priority}"
+@pytest.mark.parametrize(("task_type", "priority"), CASES)
+def test_the_message_is_the_one_of_apply_async(published: Published, task_type: str, priority: str) -> None:
+    task_id = f"{task_type}-{priority}"
 
-    message = build(task_id, f"{task_id}:ab", kind, QUEUES[kind], priority)
+    message = build(task_id, f"{task_id}:ab", task_type, QUEUES[task_type], priority)
 
     assert_same(copy.deepcopy(published[task_id]), message)
 

@@ -23,11 +23,11 @@ METRICS_PAGE = ROOT / "docs" / "metrics.md"
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with two web processes."""
     folder = tmp_path_factory.mktemp("two")
-    with Service(folder, TASK_MODULES="sample_tasks", WEB_CONCURRENCY="2", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        yield made.start()
+    with Service(folder, TASK_MODULES="sample_tasks", WEB_CONCURRENCY="2", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        yield service.start()
 
 
-def figures(answer: httpx.Response) -> dict[str, float]:
+def samples(answer: httpx.Response) -> dict[str, float]:
     """Each sample by its name and labels."""
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     return {
@@ -45,35 +45,35 @@ def test_both_web_processes_count_the_same(two: Service) -> None:
             two.wait_for(answer.json()["task_id"])
 
     def of_many() -> list[dict[str, float]]:
-        return [figures(httpx.get(f"{two.url}/metrics")) for _ in range(10)]
+        return [samples(httpx.get(f"{two.url}/metrics")) for _ in range(10)]
 
-    def told(found: dict[str, float]) -> list[float]:
+    def counts(metrics: dict[str, float]) -> list[float]:
         return [
-            found["coatcheck_tasks_submitted_total[('task', 'divide')]"],
-            found["coatcheck_tasks_ended_total[('status', 'succeeded'), ('task', 'divide')]"],
-            found["coatcheck_tasks_ended_total[('status', 'failed'), ('task', 'divide')]"],
-            found["coatcheck_tasks_running[]"],
-            found["coatcheck_workers[]"],
+            metrics["coatcheck_tasks_submitted_total[('task', 'divide')]"],
+            metrics["coatcheck_tasks_ended_total[('status', 'succeeded'), ('task', 'divide')]"],
+            metrics["coatcheck_tasks_ended_total[('status', 'failed'), ('task', 'divide')]"],
+            metrics["coatcheck_tasks_running[]"],
+            metrics["coatcheck_workers[]"],
         ]
 
-    eventually(lambda: told(of_many()[0])[-1] == 1)
-    assert [told(each) for each in of_many()] == [[10, 7, 3, 0, 1]] * 10
+    eventually(lambda: counts(of_many()[0])[-1] == 1)
+    assert [counts(each) for each in of_many()] == [[10, 7, 3, 0, 1]] * 10
     assert two.web
     served = {line.partition("pid: ")[2] for line in two.web.output().splitlines() if "Booting worker" in line}
     assert len(served) == 2
 
 
 def test_what_waits_and_what_runs_is_told(two: Service) -> None:
-    held = [two.submit("reports", seconds=30) for _ in range(4)]
-    for each in held[:2]:
+    task_ids = [two.submit("reports", seconds=30) for _ in range(4)]
+    for each in task_ids[:2]:
         two.wait_for(each, "running")
 
-    found = figures(two.http.get("/metrics"))
+    metrics = samples(two.http.get("/metrics"))
 
-    assert found["coatcheck_queue_waiting[('queue', 'default')]"] == 2
-    assert found["coatcheck_tasks_running[]"] == 2
-    assert 0 <= found["coatcheck_queue_latency_seconds[('queue', 'default')]"] < 30
-    for each in reversed(held):
+    assert metrics["coatcheck_queue_waiting[('queue', 'default')]"] == 2
+    assert metrics["coatcheck_tasks_running[]"] == 2
+    assert 0 <= metrics["coatcheck_queue_latency_seconds[('queue', 'default')]"] < 30
+    for each in reversed(task_ids):
         two.http.post(f"/tasks/{each}/cancel")
         two.wait_for(each)
 
@@ -105,26 +105,26 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
 def test_a_web_process_opens_no_more_connections_than_the_readme_says(fresh: Service) -> None:
     fresh.start_web()
     with ThreadPoolExecutor(30) as clients:
-        answers = list(clients.map(lambda _: fresh.http.get("/catalog/divide").status_code, range(300)))
-        answers += clients.map(lambda _: fresh.http.get("/metrics").status_code, range(100))
+        status_codes = list(clients.map(lambda _: fresh.http.get("/catalog/divide").status_code, range(300)))
+        status_codes += clients.map(lambda _: fresh.http.get("/metrics").status_code, range(100))
 
-    assert set(answers) == {200}
+    assert set(status_codes) == {200}
     assert len(fresh.redis.client.client_list()) - 1 <= 2 + 10
 
 
 def test_wait_and_run_times_are_histograms(two: Service) -> None:
-    before = figures(two.http.get("/metrics"))
+    before = samples(two.http.get("/metrics"))
     name = "coatcheck_task_run_seconds_{}[{}('task', 'reports')]".format
     two.wait_for(two.submit("reports", seconds=0.6))
 
-    found = figures(two.http.get("/metrics"))
+    metrics = samples(two.http.get("/metrics"))
 
     for metric in ("run", "wait"):
         counted = f"coatcheck_task_{metric}_seconds_count[('task', 'reports')]"
-        assert found[counted] == before[counted] + 1
+        assert metrics[counted] == before[counted] + 1
     within = {bound: name("bucket", f"('le', '{bound}'), ") for bound in ("0.5", "2.5", "+Inf")}
-    assert [found[each] - before[each] for each in within.values()] == [0, 1, 1]
-    assert 0.5 < found[name("sum", "")] - before[name("sum", "")] < 2.5
+    assert [metrics[each] - before[each] for each in within.values()] == [0, 1, 1]
+    assert 0.5 < metrics[name("sum", "")] - before[name("sum", "")] < 2.5
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
 
     def counted(method: str, route: str, status: str) -> float:
         name = f"coatcheck_http_requests_total[('method', '{method}'), ('route', '{route}'), ('status', '{status}')]"
-        return figures(two.http.get("/metrics")).get(name, 0)
+        return samples(two.http.get("/metrics")).get(name, 0)
 
     calls = [
         ("GET", f"/tasks/{task_id}", {}, "/tasks/{task_id}", "2xx"),  # the loop answers, without Flask
@@ -161,22 +161,22 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
 
 
 def test_a_server_tells_what_its_maintenance_did_and_what_it_uses(two: Service) -> None:
-    def found() -> dict[str, float]:
-        return figures(two.http.get("/metrics"))
+    def read_metrics() -> dict[str, float]:
+        return samples(two.http.get("/metrics"))
 
-    eventually(lambda: found().get("coatcheck_maintenance_runs_total[('service', 'pruner')]", 0) > 3)
-    told = found()
+    eventually(lambda: read_metrics().get("coatcheck_maintenance_runs_total[('service', 'pruner')]", 0) > 3)
+    metrics = read_metrics()
     for service in ("leader", "heartbeat", "scheduler", "rescuer", "pruner", "webhook_sender", "blob_cleanup"):
-        assert told[f"coatcheck_maintenance_seconds_total[('service', '{service}')]"] > 0
-        last = told[f"coatcheck_maintenance_last_run_timestamp_seconds[('service', '{service}')]"]
+        assert metrics[f"coatcheck_maintenance_seconds_total[('service', '{service}')]"] > 0
+        last = metrics[f"coatcheck_maintenance_last_run_timestamp_seconds[('service', '{service}')]"]
         assert 0 <= time.time() - last < 60
     used = two.redis.client.info("memory")["used_memory"]
-    assert 0.5 < told["coatcheck_redis_memory_bytes[]"] / used < 2
-    assert 2 <= told["coatcheck_redis_connections[]"] < told["coatcheck_redis_connections_limit[]"]
+    assert 0.5 < metrics["coatcheck_redis_memory_bytes[]"] / used < 2
+    assert 2 <= metrics["coatcheck_redis_connections[]"] < metrics["coatcheck_redis_connections_limit[]"]
 
 
 def test_files_and_webhooks_are_counted(two: Service, tmp_path: Path) -> None:
-    before = figures(two.http.get("/metrics"))
+    before = samples(two.http.get("/metrics"))
     picture = tmp_path / "cat.png"
     Image.effect_noise((200, 200), 50).save(picture)
     answer = two.http.post(
@@ -186,28 +186,28 @@ def test_files_and_webhooks_are_counted(two: Service, tmp_path: Path) -> None:
     )
     two.wait_for(answer.json()["task_id"])
 
-    def found() -> dict[str, float]:
-        now = figures(two.http.get("/metrics"))
+    def increase() -> dict[str, float]:
+        now = samples(two.http.get("/metrics"))
         return {name: value - before[name] for name, value in now.items() if name in before}
 
-    assert found()["coatcheck_webhooks_pending[]"] == 1
+    assert increase()["coatcheck_webhooks_pending[]"] == 1
     size = picture.stat().st_size
-    assert found()["coatcheck_stored_bytes[]"] >= size
-    assert found()["coatcheck_blob_bytes[]"] >= size
-    eventually(lambda: found()["coatcheck_webhook_attempts_total[('outcome', 'retried')]"] == 1)
+    assert increase()["coatcheck_stored_bytes[]"] >= size
+    assert increase()["coatcheck_blob_bytes[]"] >= size
+    eventually(lambda: increase()["coatcheck_webhook_attempts_total[('outcome', 'retried')]"] == 1)
 
 
 def test_the_docs_list_every_metric_with_its_labels(two: Service) -> None:
     two.wait_for(two.submit("divide", x=1, y=2))
     eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
 
-    told = families(two)
+    exported = families(two)
     documented = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(r"^\| `(\w+)` \| ([^|]*)\|", METRICS_PAGE.read_text(), re.MULTILINE)
     }
 
-    assert documented == told
+    assert documented == exported
 
 
 def families(service: Service) -> dict[str, set[str]]:
@@ -224,10 +224,10 @@ def families(service: Service) -> dict[str, set[str]]:
 def test_the_dashboard_and_the_alerts_use_names_and_labels_that_a_server_has(two: Service) -> None:
     two.wait_for(two.submit("divide", x=1, y=2))
     eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
-    told: dict[str, set[str]] = {}
+    exported: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(two.http.get("/metrics").text):
         for sample in family.samples:
-            told.setdefault(sample.name, set()).update(sample.labels)
+            exported.setdefault(sample.name, set()).update(sample.labels)
 
     rules = [rule["expr"] for rule in alerting_rules()]
     targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
@@ -235,23 +235,23 @@ def test_the_dashboard_and_the_alerts_use_names_and_labels_that_a_server_has(two
 
     assert len(rules) >= 10
     assert len(targets) >= 30
-    assert {str(selector.name) for selector in used} <= told.keys()
+    assert {str(selector.name) for selector in used} <= exported.keys()
     for selector in used:
-        assert {matcher.name for matcher in selector.matchers.matchers} <= told[str(selector.name)], selector
+        assert {matcher.name for matcher in selector.matchers.matchers} <= exported[str(selector.name)], selector
     for target in targets:
-        named = {label for selector in selectors(target["expr"]) for label in told[str(selector.name)]}
+        named = {label for selector in selectors(target["expr"]) for label in exported[str(selector.name)]}
         assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= named, target
 
 
 def selectors(expression: str) -> list[VectorSelector]:
     """Every metric in an expression, which must be valid PromQL."""
-    found: list[VectorSelector] = []
+    vectors: list[VectorSelector] = []
 
     def visit(node: Expr) -> None:
         if isinstance(node, VectorSelector):
-            found.append(node)
+            vectors.append(node)
         elif isinstance(node, MatrixSelector):
-            found.append(node.vector_selector)
+            vectors.append(node.vector_selector)
 
     walk(parse(expression.replace("$__rate_interval", "5m")), visit)
-    return found
+    return vectors

@@ -21,37 +21,37 @@ OURS = "Gunicorn, our worker"
 DISPATCHED = [host for host in COMMANDS if host != OURS]
 
 #: What a proxy tells, and whether it strips the prefix from the path.
-TOLD = [("", False), ("host", True), ("no host", True), ("no host", False)]
+FORWARDED = [("", False), ("host", True), ("no host", True), ("no host", False)]
 
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
     """A Redis and a worker, and an admin's key; the web servers are those of the tests."""
-    with Service(tmp_path_factory.mktemp("mounted"), TASK_MODULES="sample_tasks") as made:
-        key = made.store.api_keys.create("root", Role.ADMIN)
-        made.start_worker()
-        yield made, key
+    with Service(tmp_path_factory.mktemp("mounted"), TASK_MODULES="sample_tasks") as service:
+        key = service.store.api_keys.create("root", Role.ADMIN)
+        service.start_worker()
+        yield service, key
 
 
 @contextlib.contextmanager
-def behind(service: Service, proxy: str, told: str, strips: bool, folder: Path) -> Iterator[str]:
+def behind_proxy(service: Service, proxy: str, forwarded: str, strips: bool, folder: Path) -> Iterator[str]:
     """Our worker behind a proxy; the address for clients."""
     if reason := proxies.missing(proxy):
         pytest.skip(reason)
     port = free_port()
     base = f"http://127.0.0.1:{port}/jobs"
-    settings = {"TRUSTED_PROXIES": "127.0.0.0/8"} if told else {"PUBLIC_URL": base}
+    settings = {"TRUSTED_PROXIES": "127.0.0.0/8"} if forwarded else {"PUBLIC_URL": base}
     with hosted(service, OURS, "wsgi", folder, **settings) as inner:
-        command = proxies.command(proxy, told, port, int(inner.rpartition(":")[2]), folder, strips=strips)
+        command = proxies.command(proxy, forwarded, port, int(inner.rpartition(":")[2]), folder, strips=strips)
         process = Process(command, folder / "proxy.log", service.env)
         try:
-            eventually(lambda: answers(f"{base}/health/live"))
+            eventually(lambda: responds(f"{base}/health/live"))
             yield base
         finally:
             process.kill()
 
 
-def answers(address: str) -> bool:
+def responds(address: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(address).status_code == 200
     return False
@@ -72,8 +72,8 @@ def visit(service: Service, key: str, base: str) -> Crawl:
         starts = [f"{base}{path}" for path in ("/", "/openapi.json", "/catalog", "/queues", "/workers", "/schedules")]
         starts += [f"{base}{path}" for path in ("/tasks?limit=1", "/schedules?limit=1", "/failures", "/docs")]
         with api:
-            for made in submitted(service, api, base):
-                starts += list(crawl.named(made))
+            for response in submitted(service, api, base):
+                starts += list(crawl.named(response))
         crawl.walk(*starts)
         refused = client.get(f"{base}/no/such/address")
         assert refused.json()["type"] == "/jobs/problems/not-found"
@@ -87,9 +87,11 @@ def submitted(service: Service, api: httpx.Client, base: str) -> Iterator[httpx.
     bad = api.post(f"{base}/tasks/divide", json={"x": 1, "y": 0})
     batch = api.post(f"{base}/batches", json={"items": [{"task": "divide", "input": {"x": 1, "y": 2}}]})
     for name in ("one", "two"):
-        made = api.put(f"{base}/schedules/{name}", json={"task": "divide", "input": {"x": 1, "y": 2}, "every": 86400})
-        assert made.status_code in (200, 201), made.text
-        yield made
+        created = api.put(
+            f"{base}/schedules/{name}", json={"task": "divide", "input": {"x": 1, "y": 2}, "every": 86400}
+        )
+        assert created.status_code in (200, 201), created.text
+        yield created
     assert [each.status_code for each in (good, small, bad, batch)] == [202] * 4, good.text
     for each in (good, small, bad):
         assert each.headers["Operation-Location"] == f"{base}/tasks/{each.json()['task_id']}"
@@ -102,10 +104,10 @@ def submitted(service: Service, api: httpx.Client, base: str) -> Iterator[httpx.
 
 def unreached(crawl: Crawl) -> list[str]:
     """The kinds of addresses that a walk has not met."""
-    seen = " ".join(crawl.seen)
+    addresses = " ".join(crawl.seen)
     parts = ("/static/", ".js", ".css", "/docs", "/problems/", "/files/", "cursor", "/batches/", "/events")
     pages = ("/ui/tasks/ID", "/ui/overview", "/ui/schedules", "/ui/failures", "/schedules/one", "/openapi.json")
-    return [part for part in (*parts, *pages) if part not in seen]
+    return [part for part in (*parts, *pages) if part not in addresses]
 
 
 @pytest.mark.slow
@@ -125,12 +127,12 @@ def test_every_address_works_with_django_in_the_same_process(keyed: tuple[Servic
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("told", "strips"), TOLD)
+@pytest.mark.parametrize(("forwarded", "strips"), FORWARDED)
 @pytest.mark.parametrize("proxy", ["nginx", "apache"])
 def test_every_address_works_behind_a_proxy(
-    keyed: tuple[Service, str], proxy: str, told: str, strips: bool, tmp_path: Path
+    keyed: tuple[Service, str], proxy: str, forwarded: str, strips: bool, tmp_path: Path
 ) -> None:
-    with behind(keyed[0], proxy, told, strips, tmp_path) as base:
+    with behind_proxy(keyed[0], proxy, forwarded, strips, tmp_path) as base:
         assert unreached(visit(*keyed, base)) == []
 
 

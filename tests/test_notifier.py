@@ -18,10 +18,10 @@ ENDS = frozenset({"succeeded"})
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    made = Redis(tmp_path)
-    yield made
-    made.client.close()
-    made.process.kill()
+    server = Redis(tmp_path)
+    yield server
+    server.client.close()
+    server.process.kill()
 
 
 def run(redis: Redis, scenario: Callable[[Notifier, list[str]], Any]) -> None:
@@ -61,7 +61,7 @@ def test_a_connection_shows_its_socket(redis: Redis) -> None:
 
 def test_a_subscription_hears_its_words_and_no_others(redis: Redis) -> None:
     async def scenario(notifier: Notifier, heard: list[str]) -> None:
-        made = notifier.subscribe("1", ENDS, lambda: heard.append("1"))
+        subscription = notifier.subscribe("1", ENDS, lambda: heard.append("1"))
         await until(lambda: heard)  # it stands
         name = channel(redis)
         redis.client.publish(name, "progress")
@@ -69,7 +69,7 @@ def test_a_subscription_hears_its_words_and_no_others(redis: Redis) -> None:
         # Redis may answer the publisher a moment before it writes to the subscriber.
         await until(lambda: notifier.in_sync("1") and len(heard) > 1)
         assert heard == ["1", "1"], "one of the two words is subscribed"
-        notifier.unsubscribe(made)
+        notifier.unsubscribe(subscription)
         assert not notifier.in_sync("1")
 
     run(redis, scenario)

@@ -52,9 +52,9 @@ def document() -> dict[str, Any]:
         return docs.document()
 
 
-def build(kinds: list[TaskDefinition]) -> dict[str, Any]:
+def build(definitions: list[TaskDefinition]) -> dict[str, Any]:
     with APP.app_context():
-        return openapi.build(kinds, docs.routes())
+        return openapi.build(definitions, docs.routes())
 
 
 def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
@@ -75,13 +75,13 @@ def operations(doc: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]
                 yield path, method, item[method]
 
 
-def resolved(doc: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in found:
+def resolved(doc: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
         target: Any = doc
-        for step in found["$ref"].removeprefix("#/").split("/"):
+        for step in node["$ref"].removeprefix("#/").split("/"):
             target = target[step]
-        found = target
-    return found
+        node = target
+    return node
 
 
 def references(value: Any) -> Iterator[str]:
@@ -124,7 +124,7 @@ def test_every_rule_of_the_app_is_in_the_document_and_the_other_way_round(app: F
             if not path.startswith(PAGES):
                 rules.add((path, method.lower()))
 
-    submits = {f"/tasks/{kind.name}" for kind in catalog()}
+    submits = {f"/tasks/{task_type.name}" for task_type in catalog()}
     described = {(SUBMIT if path in submits else path, method) for path, method, _ in operations(document())}
 
     assert described == rules
@@ -133,9 +133,9 @@ def test_every_rule_of_the_app_is_in_the_document_and_the_other_way_round(app: F
 def test_every_kind_of_task_has_a_path_with_its_own_input_and_its_own_ticket() -> None:
     doc = document()
     inputs, tickets = set(), set()
-    for kind in catalog():
-        operation = doc["paths"][f"/tasks/{kind.name}"]["post"]
-        assert operation["operationId"] == f"submit_{kind.name}"
+    for task_type in catalog():
+        operation = doc["paths"][f"/tasks/{task_type.name}"]["post"]
+        assert operation["operationId"] == f"submit_{task_type.name}"
         inputs.add(operation["requestBody"]["content"]["application/json"]["schema"]["$ref"])
         tickets.add(operation["responses"]["202"]["content"]["application/json"]["schema"]["$ref"])
 
@@ -155,8 +155,8 @@ def test_operation_ids_are_unique() -> None:
 def test_every_part_of_a_path_is_a_parameter_and_every_path_parameter_a_part() -> None:
     doc = document()
     for path, _, operation in operations(doc):
-        found = [resolved(doc, each) for each in operation["parameters"]]
-        assert {each["name"] for each in found if each["in"] == "path"} == set(re.findall(r"{(\w+)}", path)), path
+        parameters = [resolved(doc, each) for each in operation["parameters"]]
+        assert {each["name"] for each in parameters if each["in"] == "path"} == set(re.findall(r"{(\w+)}", path)), path
 
 
 def test_links_lead_to_operations_and_name_their_parameters() -> None:
@@ -185,10 +185,10 @@ def test_the_document_is_built_once() -> None:
 
 def test_every_option_of_a_submit_is_a_parameter_of_every_submit() -> None:
     doc = document()
-    for kind in catalog():
-        found = [resolved(doc, each) for each in doc["paths"][f"/tasks/{kind.name}"]["post"]["parameters"]]
-        assert set(OptionsIn.model_fields) <= {each["name"] for each in found if each["in"] == "query"}
-        assert {"Idempotency-Key", "Cancel-After"} <= {each["name"] for each in found if each["in"] == "header"}
+    for task_type in catalog():
+        parameters = [resolved(doc, each) for each in doc["paths"][f"/tasks/{task_type.name}"]["post"]["parameters"]]
+        assert set(OptionsIn.model_fields) <= {each["name"] for each in parameters if each["in"] == "query"}
+        assert {"Idempotency-Key", "Cancel-After"} <= {each["name"] for each in parameters if each["in"] == "header"}
 
 
 def test_every_parameter_says_what_it_is() -> None:
@@ -228,11 +228,11 @@ def test_a_503_says_when_to_try_again() -> None:
 
 def test_the_example_of_every_kind_is_an_input_that_it_takes() -> None:
     doc = document()
-    for kind in catalog():
-        content = doc["paths"][f"/tasks/{kind.name}"]["post"]["requestBody"]["content"]
+    for task_type in catalog():
+        content = doc["paths"][f"/tasks/{task_type.name}"]["post"]["requestBody"]["content"]
         example = content["application/json"]["example"]
-        assert fits(doc, content["application/json"]["schema"]["$ref"].rpartition("/")[2], example), kind.name
-        kind.validate_fields(example)
+        assert fits(doc, content["application/json"]["schema"]["$ref"].rpartition("/")[2], example), task_type.name
+        task_type.validate_fields(example)
 
 
 def test_an_upload_is_an_object_in_json_a_binary_part_in_a_form_and_a_raw_body() -> None:
@@ -249,8 +249,8 @@ def test_an_upload_is_an_object_in_json_a_binary_part_in_a_form_and_a_raw_body()
 def test_beside_a_raw_body_the_other_parameters_stand_in_the_query() -> None:
     doc = document()
     operation = doc["paths"]["/tasks/thumbnail"]["post"]
-    found = [resolved(doc, each) for each in operation["parameters"]]
-    query = {each["name"] for each in found if each["in"] == "query"}
+    parameters = [resolved(doc, each) for each in operation["parameters"]]
+    query = {each["name"] for each in parameters if each["in"] == "query"}
     properties = set(doc["components"]["schemas"]["ThumbnailInput"]["properties"])
     assert query - signature.RESERVED == properties - {"image"}
 
@@ -448,12 +448,12 @@ def test_a_form_and_a_query_have_no_null() -> None:
     operation = document()["paths"]["/tasks/thumbnail"]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     query = {each["name"]: each["schema"] for each in operation["parameters"] if "schema" in each}
-    for found in (form["quality"], query["quality"]):
-        assert (found["type"], found["maximum"]) == ("integer", 100)
-        assert "default" not in found
+    for schema in (form["quality"], query["quality"]):
+        assert (schema["type"], schema["maximum"]) == ("integer", 100)
+        assert "default" not in schema
 
 
 def test_names_that_have_a_pattern_have_it_in_the_document() -> None:
     image = {"data": "", "filename": "cat.gif"}
-    for name, taken in (("small", True), ("", False), ("a b", False)):
-        assert fits(document(), "ImageVariantsInput", {"image": image, "variants": {name: {"width": 5}}}) is taken
+    for name, valid in (("small", True), ("", False), ("a b", False)):
+        assert fits(document(), "ImageVariantsInput", {"image": image, "variants": {name: {"width": 5}}}) is valid

@@ -67,24 +67,24 @@ def sentences(path: str) -> Iterator[str]:
 def test_each_reason_and_warning_has_its_section(path: str) -> None:
     quoted = [quote for text in sections().values() for quote in re.findall(r'"([^"]+)"', " ".join(text.split()))]
 
-    found = list(sentences(path))
+    messages = list(sentences(path))
 
-    assert found
+    assert messages
     parts = [quote.removesuffix("…").rstrip(" ") for quote in quoted if len(quote) > 8]
-    assert [sentence for sentence in found if not any(part in sentence for part in parts)] == []
+    assert [sentence for sentence in messages if not any(part in sentence for part in parts)] == []
 
 
 def test_the_dashboard_is_one_that_grafana_imports() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
-    places = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+    positions = [panel["gridPos"] for panel in DASHBOARD["panels"]]
     targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
 
     assert DASHBOARD["schemaVersion"] >= 39
     assert len(set(ids)) == len(ids)
     assert {target["datasource"]["uid"].strip("${}") for target in targets} == variables
-    assert max(at["x"] + at["w"] for at in places) <= 24
-    columns = [range(at["x"], at["x"] + at["w"]) for at in places]
-    rows = [range(at["y"], at["y"] + at["h"]) for at in places]
+    assert max(at["x"] + at["w"] for at in positions) <= 24
+    columns = [range(at["x"], at["x"] + at["w"]) for at in positions]
+    rows = [range(at["y"], at["y"] + at["h"]) for at in positions]
     cells = [cell for of_panel in map(product, columns, rows) for cell in of_panel]
     assert len(set(cells)) == len(cells), "a panel lies on another"

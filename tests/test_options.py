@@ -55,14 +55,14 @@ def one_slot(fresh: Service) -> Service:
 
 
 def order(service: Service, expected: int) -> list[str]:
-    def look() -> list[str] | None:
+    def started_tasks() -> list[str] | None:
         lines = [line.decode().split() for line in service.redis.client.lrange("test:ledger", 0, -1)]
         started = [line[0] for line in lines if line[1] == "start"]
         return started if len(started) == expected else None
 
-    found = eventually(look)
-    assert found is not None
-    return found
+    task_ids = eventually(started_tasks)
+    assert task_ids is not None
+    return task_ids
 
 
 def test_high_priority_overtakes_and_low_waits(one_slot: Service) -> None:

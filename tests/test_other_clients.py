@@ -27,8 +27,8 @@ FAR_TOO_LONG = 600
 @pytest.fixture
 def client(service: Service) -> Iterator[PipelineClient[Any, Any]]:
     """Create a client as azure-core's generator does."""
-    with PipelineClient(base_url=service.url, policies=[RequestIdPolicy()]) as made:
-        yield made
+    with PipelineClient(base_url=service.url, policies=[RequestIdPolicy()]) as pipeline_client:
+        yield pipeline_client
 
 
 def begin(client: PipelineClient[Any, Any], task: str, query: str = "", **body: Any) -> Any:

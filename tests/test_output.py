@@ -21,17 +21,17 @@ TASKS = "sample_tasks,output_tasks,waited_tasks"
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server whose tasks give output."""
-    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS) as service:
+        yield service.start()
 
 
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[Service]:
     """A server for one test, which kills something."""
-    with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as made:
-        yield made.start()
+    with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as service:
+        yield service.start()
 
 
 def page(service: Service, task_id: str, after: int = 0, wait: int = 0) -> dict[str, Any]:
@@ -53,30 +53,30 @@ def polled(service: Service, task_id: str) -> list[dict[str, Any]]:
 
 def values(pages: list[dict[str, Any]]) -> list[Any]:
     """The values of the last attempt, as the documentation tells a poller to collect them; no item is missing."""
-    found: list[tuple[int, Any]] = []
+    items: list[tuple[int, Any]] = []
     attempt = pages[0]["attempt"]
     for each in pages:
         if each["attempt"] != attempt:
-            found, attempt = [], each["attempt"]
-        found += [(item["number"], item["value"]) for item in each["items"]]
-    numbers = [number for number, _ in found]
+            items, attempt = [], each["attempt"]
+        items += [(item["number"], item["value"]) for item in each["items"]]
+    numbers = [number for number, _ in items]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return [value for _, value in found]
+    return [value for _, value in items]
 
 
-def heard(service: Service, task_id: str, last: str = "", most: int = 10_000) -> list[ServerSentEvent]:
+def heard(service: Service, task_id: str, last: str = "", limit: int = 10_000) -> list[ServerSentEvent]:
     """The events after an id until the end, or some of them."""
     headers = {"Last-Event-ID": last} if last else {}
-    found: list[ServerSentEvent] = []
+    events: list[ServerSentEvent] = []
     with (
         httpx.Client(base_url=service.url, timeout=30) as client,
         connect_sse(client, "GET", f"/tasks/{task_id}/events", headers=headers) as source,
     ):
         for event in source.iter_sse():
-            found.append(event)
-            if len(found) == most:
+            events.append(event)
+            if len(events) == limit:
                 break
-    return found
+    return events
 
 
 def items_of(events: list[ServerSentEvent]) -> list[dict[str, Any]]:
@@ -87,11 +87,11 @@ def happens(service: Service, word: bytes) -> None:
     eventually(lambda: any(word in line for line in service.redis.client.lrange(LEDGER, 0, -1)))
 
 
-def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(told: Service) -> None:
-    task_id = told.submit("yields_rows", number=3)
+def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(server: Service) -> None:
+    task_id = server.submit("yields_rows", number=3)
 
-    assert told.result(task_id) == "3 rows"
-    assert page(told, task_id) == {
+    assert server.result(task_id) == "3 rows"
+    assert page(server, task_id) == {
         "task_id": task_id,
         "status": "succeeded",
         "attempt": 1,
@@ -100,25 +100,25 @@ def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(told: S
         "items": [{"number": n, "value": {"number": n, "text": ""}} for n in (1, 2, 3)],
         "ended": True,
     }
-    assert page(told, task_id, after=2)["items"] == [{"number": 3, "value": {"number": 3, "text": ""}}]
-    assert page(told, task_id, after=3)["items"] == page(told, task_id, after=99)["items"] == []
+    assert page(server, task_id, after=2)["items"] == [{"number": 3, "value": {"number": 3, "text": ""}}]
+    assert page(server, task_id, after=3)["items"] == page(server, task_id, after=99)["items"] == []
 
 
-def test_an_async_generator_and_a_plain_function_give_output_too(told: Service) -> None:
-    late, plain = told.submit("yields_late", words=["a", "b"]), told.submit("emits", items=[1, None, {"x": [2]}])
+def test_an_async_generator_and_a_plain_function_give_output_too(server: Service) -> None:
+    late, plain = server.submit("yields_late", words=["a", "b"]), server.submit("emits", items=[1, None, {"x": [2]}])
 
-    assert told.result(late) is None
-    assert told.result(plain) == 3
-    assert values(polled(told, late)) == ["a", "b"]
-    assert values(polled(told, plain)) == [1, None, {"x": [2]}]
+    assert server.result(late) is None
+    assert server.result(plain) == 3
+    assert values(polled(server, late)) == ["a", "b"]
+    assert values(polled(server, plain)) == [1, None, {"x": [2]}]
 
 
-def test_a_task_without_output_has_an_empty_one(told: Service) -> None:
-    task_id = told.submit("divide", x=1, y=2)
+def test_a_task_without_output_has_an_empty_one(server: Service) -> None:
+    task_id = server.submit("divide", x=1, y=2)
 
-    told.result(task_id)
+    server.result(task_id)
 
-    assert page(told, task_id) | {"task_id": ""} == {
+    assert page(server, task_id) | {"task_id": ""} == {
         "task_id": "",
         "status": "succeeded",
         "attempt": 1,
@@ -129,49 +129,49 @@ def test_a_task_without_output_has_an_empty_one(told: Service) -> None:
     }
 
 
-def test_items_arrive_while_the_task_runs_and_none_is_kept_back(told: Service) -> None:
-    task_id = told.submit("yields_then_sleeps", seconds=0)
-    told.result(task_id)
-    task_id = told.submit("yields_then_sleeps")
+def test_items_arrive_while_the_task_runs_and_none_is_kept_back(server: Service) -> None:
+    task_id = server.submit("yields_then_sleeps", seconds=0)
+    server.result(task_id)
+    task_id = server.submit("yields_then_sleeps")
 
-    pages = [page(told, task_id, wait=20)]
+    pages = [page(server, task_id, wait=20)]
     while len(values(pages)) < 3:
-        pages.append(page(told, task_id, after=len(values(pages)), wait=5))
+        pages.append(page(server, task_id, after=len(values(pages)), wait=5))
 
     assert values(pages)[:3] == [1, 2, 3]
-    assert told.status(task_id)["status"] == "running"
-    told.http.post(f"/tasks/{task_id}/cancel")
-    assert told.wait_for(task_id)["status"] == "canceled"  # at its next item, without a progress report
-    happens(told, task_id.encode() + b" closed")
-    assert polled(told, task_id)[-1]["ended"]
+    assert server.status(task_id)["status"] == "running"
+    server.http.post(f"/tasks/{task_id}/cancel")
+    assert server.wait_for(task_id)["status"] == "canceled"  # at its next item, without a progress report
+    happens(server, task_id.encode() + b" closed")
+    assert polled(server, task_id)[-1]["ended"]
 
 
-def test_a_waiting_poller_hears_an_item_when_it_is_given(told: Service) -> None:
-    puppet = Puppet(told)
+def test_a_waiting_poller_hears_an_item_when_it_is_given(server: Service) -> None:
+    puppet = Puppet(server)
     puppet.do("emit first")
-    assert page(told, puppet.id, wait=20)["items"] == [{"number": 1, "value": "first"}]
+    assert page(server, puppet.id, wait=20)["items"] == [{"number": 1, "value": "first"}]
     puppet.do("log not an item", "emit second", "emit third")
 
     began = time.monotonic()
-    pages = [page(told, puppet.id, 1, wait=20)]
+    pages = [page(server, puppet.id, 1, wait=20)]
     if len(pages[0]["items"]) == 1:
-        pages.append(page(told, puppet.id, 2, wait=20))
+        pages.append(page(server, puppet.id, 2, wait=20))
 
     assert values(pages) == ["second", "third"]
     assert time.monotonic() - began < 10
-    assert page(told, puppet.id, 3, wait=1) | {"task_id": ""} == {
+    assert page(server, puppet.id, 3, wait=1) | {"task_id": ""} == {
         **{"task_id": "", "status": "running", "attempt": 1, "first": 1, "dropped": 0, "items": [], "ended": False}
     }
     puppet.do("end")
-    assert page(told, puppet.id, 3, wait=20)["ended"]
+    assert page(server, puppet.id, 3, wait=20)["ended"]
 
 
-def test_many_items_come_in_pages_and_all_of_them_as_events(told: Service) -> None:
-    task_id = told.submit("yields_rows", number=3_500, length=500)
-    told.result(task_id)
+def test_many_items_come_in_pages_and_all_of_them_as_events(server: Service) -> None:
+    task_id = server.submit("yields_rows", number=3_500, length=500)
+    server.result(task_id)
 
-    pages = polled(told, task_id)
-    events = heard(told, task_id)
+    pages = polled(server, task_id)
+    events = heard(server, task_id)
 
     assert [row["number"] for row in values(pages)] == list(range(1, 3_501))
     assert 3 < len(pages) < 10
@@ -179,44 +179,44 @@ def test_many_items_come_in_pages_and_all_of_them_as_events(told: Service) -> No
     assert [event.event for event in events[-2:]] == ["status", "done"]
 
 
-def test_a_listener_that_comes_back_hears_exactly_what_was_missed(told: Service) -> None:
-    puppet = Puppet(told)
+def test_a_listener_that_comes_back_hears_exactly_what_was_missed(server: Service) -> None:
+    puppet = Puppet(server)
     puppet.do("emit a", "progress 10", "emit b", "log word", "emit c", "end")
-    told.result(puppet.id)
-    everything = heard(told, puppet.id)
+    server.result(puppet.id)
+    everything = heard(server, puppet.id)
 
     assert [item["value"] for item in items_of(everything)] == ["a", "b", "c"]
     assert items_of(everything)[0] == {"number": 1, "value": "a", "attempt": 1}
     assert len({event.id for event in everything}) == len(everything)
     for at, event in enumerate(everything[:-1]):
-        missed = heard(told, puppet.id, event.id)
+        missed = heard(server, puppet.id, event.id)
         assert [(each.id, each.event, each.data) for each in missed] == [
             (each.id, each.event, each.data) for each in everything[at + 1 :]
         ]
 
 
-def test_a_listener_hears_items_as_they_come(told: Service) -> None:
-    task_id = told.submit("yields_rows", number=40, pause=0.05)
+def test_a_listener_hears_items_as_they_come(server: Service) -> None:
+    task_id = server.submit("yields_rows", number=40, pause=0.05)
 
-    first = heard(told, task_id, most=4)
-    assert told.status(task_id)["status"] == "running"
-    rest = heard(told, task_id, first[-1].id)
+    first = heard(server, task_id, limit=4)
+    assert server.status(task_id)["status"] == "running"
+    rest = heard(server, task_id, first[-1].id)
 
     assert [item["number"] for item in items_of(first + rest)] == list(range(1, 41))
 
 
 @pytest.mark.parametrize("end", ["dies", "fails"])
-def test_a_new_attempt_goes_on_with_the_numbers_and_drops_the_items_before(told: Service, end: str) -> None:
-    task_id = told.submit("yields_again", number=10, end=end)
+def test_a_new_attempt_goes_on_with_the_numbers_and_drops_the_items_before(server: Service, end: str) -> None:
+    task_id = server.submit("yields_again", number=10, end=end)
 
-    pages = polled(told, task_id)
+    pages = polled(server, task_id)
 
     assert values(pages) == [f"2/{at}" for at in range(10)]
     assert pages[-1] | {"items": []} == {
         **{"task_id": task_id, "status": "succeeded", "attempt": 2, "first": 7, "dropped": 0},
         **{"items": [], "ended": True},
     }
-    assert [item["value"] for item in items_of(heard(told, task_id))] == [f"2/{at}" for at in range(10)]
+    assert [item["value"] for item in items_of(heard(server, task_id))] == [f"2/{at}" for at in range(10)]
 
 
 @pytest.mark.slow
@@ -254,33 +254,33 @@ def test_an_outage_of_redis_loses_and_doubles_no_item(lonely: Service) -> None:
     assert [row["number"] for row in values(polled(lonely, task_id))] == list(range(1, 201))
 
 
-def test_the_newest_items_are_kept_within_a_size_and_count_to_the_quota(told: Service) -> None:
-    held = lambda: int(told.redis.client.hget(told.keys.bytes_held, "local") or 0)  # noqa: E731
-    before = held()
-    task_id = told.submit("yields_rows", number=12, length=500_000)
-    told.result(task_id)
+def test_the_newest_items_are_kept_within_a_size_and_count_to_the_quota(server: Service) -> None:
+    stored_bytes = lambda: int(server.redis.client.hget(server.keys.bytes_held, "local") or 0)  # noqa: E731
+    before = stored_bytes()
+    task_id = server.submit("yields_rows", number=12, length=500_000)
+    server.result(task_id)
 
-    pages = polled(told, task_id)
+    pages = polled(server, task_id)
 
     assert pages[0]["first"] == 5
     assert pages[0]["dropped"] == 4
     assert [row["number"] for row in values(pages)] == list(range(5, 13))
-    assert 8 * 500_000 < held() - before < MAX_OUTPUT_BYTES + 5_000
-    assert told.http.delete(f"/tasks/{task_id}").status_code == 204
-    assert held() == before
-    assert not told.redis.client.exists(told.keys.output(task_id))
+    assert 8 * 500_000 < stored_bytes() - before < MAX_OUTPUT_BYTES + 5_000
+    assert server.http.delete(f"/tasks/{task_id}").status_code == 204
+    assert stored_bytes() == before
+    assert not server.redis.client.exists(server.keys.output(task_id))
 
 
-def test_the_items_before_a_failure_are_kept(told: Service) -> None:
-    late, wrong = told.submit("yields_wrong", case="late"), told.submit("yields_wrong", case="type")
-    large = told.submit("emits", items=[1, "x" * 2_000_000])
+def test_the_items_before_a_failure_are_kept(server: Service) -> None:
+    late, wrong = server.submit("yields_wrong", case="late"), server.submit("yields_wrong", case="type")
+    large = server.submit("emits", items=[1, "x" * 2_000_000])
 
-    ended = [told.wait_for(task_id)["error"]["detail"] for task_id in (late, wrong, large)]
+    ended = [server.wait_for(task_id)["error"]["detail"] for task_id in (late, wrong, large)]
 
     assert ended[0] == "ValueError: too late"
     assert ended[1].startswith("An item of the output does not fit its declared type")
     assert ended[2] == "An item of the output has 2000002 bytes; the limit is 1048576."
-    assert [values(polled(told, task_id)) for task_id in (late, wrong, large)] == [[1]] * 3
+    assert [values(polled(server, task_id)) for task_id in (late, wrong, large)] == [[1]] * 3
 
 
 @pytest.mark.slow
@@ -294,8 +294,8 @@ def test_output_over_the_quota_ends_the_task(tmp_path: Path) -> None:
         assert "the limit is 200000" in ended["error"]["detail"]
 
 
-def test_the_catalog_has_the_schema_of_the_items(told: Service) -> None:
-    catalog = {each["name"]: each for each in told.http.get("/catalog").json()["tasks"]}
+def test_the_catalog_has_the_schema_of_the_items(server: Service) -> None:
+    catalog = {each["name"]: each for each in server.http.get("/catalog").json()["tasks"]}
 
     assert catalog["yields_rows"]["item_schema"]["properties"]["number"] == {"title": "Number", "type": "integer"}
     assert catalog["yields_rows"]["output_schema"]["type"] == "string"
@@ -303,24 +303,24 @@ def test_the_catalog_has_the_schema_of_the_items(told: Service) -> None:
     assert "item_schema" not in catalog["emits"]
 
 
-def test_a_file_in_an_item_can_be_read_after_the_end(told: Service) -> None:
-    task_id = told.submit("yields_a_file")
-    told.wait_for(task_id)
+def test_a_file_in_an_item_can_be_read_after_the_end(server: Service) -> None:
+    task_id = server.submit("yields_a_file")
+    server.wait_for(task_id)
 
-    assert told.http.get(values(polled(told, task_id))[0]["href"]).text == "page"
+    assert server.http.get(values(polled(server, task_id))[0]["href"]).text == "page"
 
 
 @pytest.mark.parametrize("wrong", ["-1", "x", "1.5", ""])
-def test_a_wrong_number_is_refused(told: Service, wrong: str) -> None:
-    task_id = told.submit("emits", items=[])
+def test_a_wrong_number_is_refused(server: Service, wrong: str) -> None:
+    task_id = server.submit("emits", items=[])
 
-    answer = told.http.get(f"/tasks/{task_id}/output", params={"after": wrong})
+    answer = server.http.get(f"/tasks/{task_id}/output", params={"after": wrong})
 
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "after"])
 
 
-def test_another_owners_output_does_not_exist(told: Service) -> None:
-    answer = told.http.get("/tasks/00000000-0000-7000-8000-000000000000/output")
+def test_another_owners_output_does_not_exist(server: Service) -> None:
+    answer = server.http.get("/tasks/00000000-0000-7000-8000-000000000000/output")
 
     assert answer.status_code == 404
 

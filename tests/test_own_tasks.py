@@ -9,9 +9,9 @@ from harness import ROOT, Service
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("shop"), TASK_MODULES="shop.jobs") as made:
-        made.env["PYTHONPATH"] = str(ROOT / "examples")
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("shop"), TASK_MODULES="shop.jobs") as service:
+        service.env["PYTHONPATH"] = str(ROOT / "examples")
+        yield service.start()
 
 
 def test_a_typed_function_of_the_shop_is_an_endpoint(shop: Service) -> None:

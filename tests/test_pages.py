@@ -105,9 +105,9 @@ def test_who_does_not_take_gzip_is_not_sent_it(client: FlaskClient, accepts: str
 def test_each_encoding_has_an_entity_tag_of_its_own_that_is_known_again(client: FlaskClient) -> None:
     tags = {}
     for encoding in ("identity", "gzip"):
-        asked = {"Accept-Encoding": encoding}
-        tags[encoding] = client.get("/openapi.json", headers=asked).headers["ETag"]
-        again = client.get("/openapi.json", headers={**asked, "If-None-Match": tags[encoding]})
+        headers = {"Accept-Encoding": encoding}
+        tags[encoding] = client.get("/openapi.json", headers=headers).headers["ETag"]
+        again = client.get("/openapi.json", headers={**headers, "If-None-Match": tags[encoding]})
         assert (again.status_code, again.data) == (304, b"")
     assert len(set(tags.values())) == 2
     stale = {"Accept-Encoding": "gzip", "If-None-Match": tags["identity"]}
@@ -118,8 +118,8 @@ def test_a_script_under_its_version_is_kept_for_ever_and_under_another_is_asked_
     address = next(each["src"] for each in Page(client.get("/docs").text).all("script"))
     assert "immutable" in client.get(address).headers["Cache-Control"]
     for other in ("/static/0123456789ab/docs.js", "/static/docs.js"):
-        found = client.get(other)
-        assert (found.status_code, found.headers["Cache-Control"]) == (200, "no-cache")
+        response = client.get(other)
+        assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-cache")
     assert client.get("/static/none.js").status_code == 404
 
 
@@ -163,7 +163,7 @@ def test_a_page_names_no_other_host(client: FlaskClient, path: str) -> None:
 def test_a_page_has_no_inline_script_and_no_style_on_an_element(client: FlaskClient, path: str) -> None:
     page = Page(client.get(path).text)
     assert all("src" in script for script in page.all("script"))
-    assert not any(key == "style" or key.startswith("on") for _, found in page.elements for key in found)
+    assert not any(key == "style" or key.startswith("on") for _, attributes in page.elements for key in attributes)
 
 
 @pytest.mark.parametrize("path", STATIC)
@@ -178,7 +178,7 @@ def test_the_script_is_sent_as_javascript(client: FlaskClient) -> None:
 
 def test_every_task_is_a_form_that_works_without_javascript(docs: Page) -> None:
     forms = {form["action"]: form for form in docs.all("form") if "action" in form}
-    assert set(forms) == {f"/ui/run/{kind.name}" for kind in catalog()}
+    assert set(forms) == {f"/ui/run/{task_type.name}" for task_type in catalog()}
     assert all(form["method"] == "post" for form in forms.values())
 
 
@@ -188,7 +188,7 @@ def test_every_parameter_has_a_field_and_every_field_a_label(docs: Page) -> None
 
     assert len({field["id"] for field in fields}) == len(fields)
     assert {field["id"] for field in fields} <= labels
-    wanted = sorted(name for kind in catalog() for name in kind.input_schema.get("properties", {}))
+    wanted = sorted(name for task_type in catalog() for name in task_type.input_schema.get("properties", {}))
     assert sorted(field["name"] for field in fields) == wanted
 
 
@@ -212,18 +212,20 @@ def test_a_choice_that_is_not_made_is_left_out_of_a_form_sent_without_javascript
 
 
 def test_every_route_stands_on_the_page_with_a_command(client: FlaskClient, docs: Page) -> None:
-    ids = {found["id"] for found in docs.all("details") if "id" in found}
+    ids = {element["id"] for element in docs.all("details") if "id" in element}
     wanted = {
         each["operationId"] for item in client.get("/openapi.json").json["paths"].values() for each in item.values()
     }
-    submits = {f"submit_{kind.name}" for kind in catalog()}
-    assert wanted - submits | {kind.name for kind in catalog()} == ids
+    submits = {f"submit_{task_type.name}" for task_type in catalog()}
+    assert wanted - submits | {task_type.name for task_type in catalog()} == ids
     commands = re.findall(r"<pre[^>]*>(curl .*?)</pre>", unescape(docs.html), re.DOTALL)
     assert len(commands) >= len(ids)
     for command in commands:
-        words = [word for word in shlex.split(command) if word != "Authorization: Bearer $COATCHECK_KEY"]
-        assert sum(word.startswith("http://localhost/") for word in words) == 1, command
-        assert set(words) & {"-X", "-I", "-F", "-L"} or len(words) == 3, command
+        arguments = [
+            argument for argument in shlex.split(command) if argument != "Authorization: Bearer $COATCHECK_KEY"
+        ]
+        assert sum(argument.startswith("http://localhost/") for argument in arguments) == 1, command
+        assert set(arguments) & {"-X", "-I", "-F", "-L"} or len(arguments) == 3, command
 
 
 def test_a_command_has_the_method_of_its_route(docs: Page) -> None:
@@ -234,8 +236,8 @@ def test_a_command_has_the_method_of_its_route(docs: Page) -> None:
 
 
 def test_every_link_within_the_page_has_a_target(docs: Page) -> None:
-    ids = {found["id"] for _, found in docs.elements if "id" in found}
-    targets = {found["href"][1:] for found in docs.all("a") if found.get("href", "").startswith("#")}
+    ids = {element["id"] for _, element in docs.elements if "id" in element}
+    targets = {element["href"][1:] for element in docs.all("a") if element.get("href", "").startswith("#")}
     assert targets <= ids
 
 

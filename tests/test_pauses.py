@@ -24,15 +24,15 @@ def pause(service: Service, path: str) -> dict[str, Any]:
     """Pause a queue or a task type."""
     answer = service.http.put(f"{path}/pause")
     assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
-    return found
+    state: dict[str, Any] = answer.json()
+    return state
 
 
 def divide(service: Service, count: int = 1, **options: Any) -> list[str]:
     """Submit tasks; their ids."""
-    answers = [service.http.post("/tasks/divide", params=options, json={"x": 1, "y": 2}) for _ in range(count)]
-    assert {answer.status_code for answer in answers} == {202}
-    return [answer.json()["task_id"] for answer in answers]
+    responses = [service.http.post("/tasks/divide", params=options, json={"x": 1, "y": 2}) for _ in range(count)]
+    assert {answer.status_code for answer in responses} == {202}
+    return [answer.json()["task_id"] for answer in responses]
 
 
 def started(service: Service, ids: list[str]) -> list[str]:
@@ -117,11 +117,11 @@ def test_readiness_and_queues_name_what_is_paused_and_by_whom(paused: Service) -
     again = pause(paused, "/queues/slow.1")
     pause(paused, "/catalog/divide")
 
-    [figures] = [each for each in paused.http.get("/queues").json()["queues"] if each["name"] == "slow.1"]
+    [queue] = [each for each in paused.http.get("/queues").json()["queues"] if each["name"] == "slow.1"]
     warnings = paused.http.get("/health/ready").json()["warnings"]
 
-    assert (figures["paused"], figures["paused_by"]) == (True, "local")
-    assert figures["paused_at"] == again["paused_at"], "the second one changes nothing"
+    assert (queue["paused"], queue["paused_by"]) == (True, "local")
+    assert queue["paused_at"] == again["paused_at"], "the second one changes nothing"
     assert "Queue slow.1 is paused: nothing of it starts." in warnings
     assert "Task type divide is paused: nothing of it starts." in warnings
     assert "Paused by local" in paused.http.get("/ui/overview").text
@@ -135,9 +135,9 @@ def test_an_autoscaler_sees_no_latency_in_a_paused_queue(paused: Service) -> Non
     ids = divide(paused, 2)
     time.sleep(0.3)
 
-    found = paused.http.get("/queues/default").json()
+    queue = paused.http.get("/queues/default").json()
 
-    assert (found["waiting"], found["latency_seconds"]) == (2, 0)
+    assert (queue["waiting"], queue["latency_seconds"]) == (2, 0)
     assert paused.redis.client.llen("default") == 2, "what Celery's tools read"
     assert 'coatcheck_queue_latency_seconds{queue="default"} 0.0' in paused.http.get("/metrics").text
     paused.http.delete("/queues/default/pause")

@@ -19,8 +19,8 @@ LETTERS = Queue("letters", Exchange("post", type="direct"), routing_key="by.air"
 @pytest.fixture
 def connection(fresh: Service) -> Iterator[Connection]:
     options = {"store": fresh.store, "priority_steps": [0, 1, 2]}
-    with Connection(fresh.redis.url, transport=Transport, transport_options=options) as made:
-        yield made
+    with Connection(fresh.redis.url, transport=Transport, transport_options=options) as open_connection:
+        yield open_connection
 
 
 def publish(connection: Connection, queue: Queue, body: object = "hello", **options: Any) -> None:
@@ -31,11 +31,11 @@ def publish(connection: Connection, queue: Queue, body: object = "hello", **opti
 
 def receive(connection: Connection, queue: Queue, **options: Any) -> Any:
     """The next message of a queue, not acknowledged."""
-    found: list[Any] = []
-    with connection.Consumer([queue], callbacks=[lambda _, message: found.append(message)], **options):
-        while not found:
+    messages: list[Any] = []
+    with connection.Consumer([queue], callbacks=[lambda _, message: messages.append(message)], **options):
+        while not messages:
             connection.drain_events(timeout=30)
-    return found[0]
+    return messages[0]
 
 
 def test_a_message_of_a_queue_with_another_routing_key_comes_back_after_a_kill(

@@ -36,17 +36,17 @@ def render() -> dict[str, str]:
 
 
 def compose() -> dict[str, str]:
-    given = read("compose.yaml")["x-server"]["environment"]
-    return {name: re.sub(r"\$\{.*\}", GENERATED, value) for name, value in given.items()}
+    environment = read("compose.yaml")["x-server"]["environment"]
+    return {name: re.sub(r"\$\{.*\}", GENERATED, value) for name, value in environment.items()}
 
 
 @pytest.mark.parametrize("platform", [heroku, render, compose])
 def test_a_platform_sets_what_the_server_reads_and_generates_the_first_key(platform: Any) -> None:
-    given = {name.lower(): value for name, value in platform().items()}
+    settings = {name.lower(): value for name, value in platform().items()}
 
-    assert set(given) <= set(Settings.model_fields)
-    assert {"admin_key", "secret_key"} <= set(given)
-    Settings(**{"redis_url": "redis://r", **given})
+    assert set(settings) <= set(Settings.model_fields)
+    assert {"admin_key", "secret_key"} <= set(settings)
+    Settings(**{"redis_url": "redis://r", **settings})
 
 
 def test_the_processes_are_those_of_the_procfile() -> None:
@@ -79,9 +79,9 @@ def test_the_files_of_the_image_are_enough_and_its_health_check_knows_whether_it
     copied = {name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.M) for name in line.split()}
     for name in copied:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
-    found = re.search(r'CMD (\["python".*\])', text)
-    assert found
-    check = [sys.executable, *json.loads(found[1])[1:]]
+    match = re.search(r'CMD (\["python".*\])', text)
+    assert match
+    check = [sys.executable, *json.loads(match[1])[1:]]
     env = service.env | {"PYTHONPATH": "", "TASK_MODULES": "", "PORT": str(free_port())}
 
     def is_up() -> bool:

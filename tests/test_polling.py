@@ -41,8 +41,8 @@ def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Serv
     )  # long ago it was slow
     fresh.start_web()
     fresh.start_worker(WORKER_CONCURRENCY="2")
-    for held in [fresh.submit("reports", seconds=60) for _ in range(2)]:
-        fresh.wait_for(held, "running")
+    for task_id in [fresh.submit("reports", seconds=60) for _ in range(2)]:
+        fresh.wait_for(task_id, "running")
     ids = [fresh.submit("ledgered") for _ in range(20)]
     slow = fresh.submit("nothing")
 
@@ -136,8 +136,10 @@ def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: An
         sizes = {"zset": measured.zcard, "hash": measured.hlen, "list": measured.llen, "set": measured.scard}
         names = [name.decode().removeprefix(fresh.keys.prefix) for name in measured.scan_iter()]
         lasting = [name for name in names if not name.startswith((*passing, *counters))]
-        kinds = {f"{fresh.keys.prefix}{name}": measured.type(f"{fresh.keys.prefix}{name}").decode() for name in lasting}
-        return {name: sizes[kind](name) for name, kind in kinds.items() if kind in sizes}
+        redis_types = {
+            f"{fresh.keys.prefix}{name}": measured.type(f"{fresh.keys.prefix}{name}").decode() for name in lasting
+        }
+        return {name: sizes[redis_type](name) for name, redis_type in redis_types.items() if redis_type in sizes}
 
     before = kept()
     drain(fresh, 300, ttl=1, tag=["red", "blue"])

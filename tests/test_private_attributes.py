@@ -52,19 +52,19 @@ VERSIONS = f"celery {celery.__version__}, kombu {kombu.__version__}, redis {redi
     [(module, owner, name) for module, owners in USED.items() for owner in owners for name in sorted(owners[owner])],
 )
 def test_a_dependency_has_the_private_attribute_that_a_module_uses(module: str, owner: type, name: str) -> None:
-    found = name in dir(owner) or name in _source(owner)
-    assert found, f"{owner.__qualname__} lacks {name}, which {module} uses ({VERSIONS})"
+    exists = name in dir(owner) or name in _source(owner)
+    assert exists, f"{owner.__qualname__} lacks {name}, which {module} uses ({VERSIONS})"
 
 
 def test_no_other_module_uses_a_private_attribute_of_a_dependency() -> None:
-    own, used = set(), []
+    defined, used = set(), []
     for path in sorted((ROOT / "server").rglob("*.py")):
         tree = ast.parse(path.read_text())
-        own |= set(_defined(tree))
+        defined |= set(_defined(tree))
         used += [(str(path.relative_to(ROOT)), name) for name in _used(tree)]
     listed = {(module, name) for module, owners in USED.items() for names in owners.values() for name in names}
 
-    foreign = {(module, name) for module, name in used if name not in own and name != "_exit"}
+    foreign = {(module, name) for module, name in used if name not in defined and name != "_exit"}
     assert foreign <= listed, f"Use them in one module each, and list them in USED: {sorted(foreign - listed)}"
 
 

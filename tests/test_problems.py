@@ -105,18 +105,18 @@ def test_a_head_has_no_body_but_the_same_headers(service: Service) -> None:
 
 
 def test_problem_types_are_slugs_with_sentences() -> None:
-    for name, found in PROBLEMS.items():
+    for name, problem_type in PROBLEMS.items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
-        assert 400 <= found.status < 600
-        assert found.title[0].isupper()
-        assert not found.title.endswith(".")
-        assert found.advice.endswith(".")
+        assert 400 <= problem_type.status < 600
+        assert problem_type.title[0].isupper()
+        assert not problem_type.title.endswith(".")
+        assert problem_type.advice.endswith(".")
         body = Problem(name).body("/jobs")
         assert body == {
             "type": f"/jobs/problems/{name}",
-            "title": found.title,
-            "status": found.status,
-            "detail": found.advice,
+            "title": problem_type.title,
+            "status": problem_type.status,
+            "detail": problem_type.advice,
         }
 
 
@@ -142,7 +142,7 @@ def test_what_gunicorn_refuses_has_the_shape_too() -> None:
     assert f"Content-Length: {len(body)}".encode() in head
 
 
-class Own(ValueError):
+class LibraryError(ValueError):
     """An exception of another library."""
 
 
@@ -158,17 +158,17 @@ class Own(ValueError):
         (ValueError("10.0.0.1"), "ValueError: …"),
         (ValueError("redis://user:password@host/0"), "ValueError: …"),
         (ValueError("x" * 2_000), "ValueError: " + "x" * 500),
-        (Own("anything"), "Own; see the worker's log for this task id"),
+        (LibraryError("anything"), "Own; see the worker's log for this task id"),
         (OSError("/etc/passwd"), "OSError; see the worker's log for this task id"),
         (RuntimeError("secret"), "RuntimeError; see the worker's log for this task id"),
         (UnicodeDecodeError("utf-8", b"secret", 0, 1, "x"), "UnicodeDecodeError; see the worker's log"),
     ],
 )
 def test_an_exception_is_told_without_paths_addresses_and_others_words(error: Exception, detail: str) -> None:
-    told = describe(error)
+    problem = describe(error)
 
-    assert told.keys() == {"type", "title", "detail"}
-    assert told["detail"].startswith(detail)
+    assert problem.keys() == {"type", "title", "detail"}
+    assert problem["detail"].startswith(detail)
 
 
 class Mute(Exception):
@@ -188,10 +188,10 @@ class Mute(Exception):
     ],
 )
 def test_every_exception_can_be_stored_and_shown(error: Exception, detail: str) -> None:
-    told = json.loads(json.dumps(describe(error)))
+    problem = json.loads(json.dumps(describe(error)))
 
-    assert failure_object(told, "").detail == told["detail"] == detail
-    assert json.loads(failure_object(told, "").as_json())["detail"] == detail
+    assert failure_object(problem, "").detail == problem["detail"] == detail
+    assert json.loads(failure_object(problem, "").as_json())["detail"] == detail
     assert json.loads(report(error, "worker"))["exception"].endswith(type(error).__name__)
 
 
@@ -209,10 +209,10 @@ def test_the_type_of_a_task_error_is_a_slug() -> None:
 
 
 def test_without_redis_every_route_that_needs_it_is_503_within_a_moment(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES="sample_tasks") as made:
-        made.start_web()
-        task_id = made.submit("divide", x=1, y=1)
-        made.redis.process.kill()
+    with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
+        service.start_web()
+        task_id = service.submit("divide", x=1, y=1)
+        service.redis.process.kill()
         for method, path in (
             ("POST", "/tasks/divide"),
             ("GET", f"/tasks/{task_id}"),
@@ -221,12 +221,12 @@ def test_without_redis_every_route_that_needs_it_is_503_within_a_moment(tmp_path
             ("GET", "/health/ready"),
             ("GET", "/metrics"),
         ):
-            answer = made.http.request(method, path, json={"x": 1, "y": 1} if path.endswith("divide") else None)
+            answer = service.http.request(method, path, json={"x": 1, "y": 1} if path.endswith("divide") else None)
             check_shape(answer, 503, "unavailable")
             assert int(answer.headers["Retry-After"]) >= 1
-        assert made.http.get("/health/live").status_code == 200
-        made.redis.start()
-        assert made.http.get(f"/tasks/{task_id}").status_code == 200
+        assert service.http.get("/health/live").status_code == 200
+        service.redis.start()
+        assert service.http.get(f"/tasks/{task_id}").status_code == 200
 
 
 def test_an_os_error_of_our_own_code_is_an_internal_error_with_a_traceback(
@@ -245,13 +245,13 @@ def test_an_os_error_of_our_own_code_is_an_internal_error_with_a_traceback(
 
 
 def test_a_redis_that_is_full_is_storage_full(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as made:
-        made.start_web()
-        client: Any = made.redis.client
+    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as service:
+        service.start_web()
+        client: Any = service.redis.client
         client.config_set("maxmemory", 1)
         for body in ({"content": b"x" * 2**20, "headers": RAW}, {"json": {"file": {"data": "aGk="}}}):
-            answer = made.http.post("/tasks/echo_file", **body)  # type: ignore[arg-type]
+            answer = service.http.post("/tasks/echo_file", **body)  # type: ignore[arg-type]
             check_shape(answer, 503, "storage-full")
             assert "Retry-After" in answer.headers
         client.config_set("maxmemory", 0)
-        assert not [*client.scan_iter(made.keys.blob("data:*")), *client.scan_iter(made.keys.task("*"))]
+        assert not [*client.scan_iter(service.keys.blob("data:*")), *client.scan_iter(service.keys.task("*"))]

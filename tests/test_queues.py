@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server for these tests only, with one worker that runs two tasks at a time."""
-    with Service(tmp_path_factory.mktemp("busy"), TASK_MODULES="sample_tasks,client_tasks") as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("busy"), TASK_MODULES="sample_tasks,client_tasks") as service:
+        yield service.start()
 
 
 def queue(service: Service, name: str = "default") -> dict[str, Any]:
@@ -26,17 +26,17 @@ def fits(service: Service, schema: str, value: Any) -> bool:
 
 
 def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> None:
-    held = [busy.submit("reports", seconds=30) for _ in range(2)]
-    for each in held:
+    running = [busy.submit("reports", seconds=30) for _ in range(2)]
+    for each in running:
         busy.wait_for(each, "running")
     waiting = [busy.submit("divide", x=1, y=2) for _ in range(3)]
 
-    found = queue(busy)
+    state = queue(busy)
 
-    assert (found["waiting"], found["running"]) == (3, 2)
-    assert 0 <= found["latency_seconds"] < 10
+    assert (state["waiting"], state["running"]) == (3, 2)
+    assert 0 <= state["latency_seconds"] < 10
     assert busy.http.get("/queues").json()["owners"] == [{"owner": "local", "unfinished": 5}]
-    for each in (*waiting, *held):
+    for each in (*waiting, *running):
         busy.http.post(f"/tasks/{each}/cancel")
         busy.wait_for(each)
     assert (queue(busy)["waiting"], queue(busy)["latency_seconds"]) == (0, 0)
@@ -79,19 +79,21 @@ def test_a_queue_of_its_own_is_listed_with_its_own_counts(busy: Service) -> None
 
 
 def test_a_worker_says_what_it_holds(busy: Service) -> None:
-    held = busy.submit("reports", seconds=30)
+    task_id = busy.submit("reports", seconds=30)
 
     def worker() -> dict[str, Any] | None:
-        found = busy.http.get("/workers").json()["workers"]
-        running = [each["task_id"] for each in found[0]["running"]] if found else []
-        return found[0] if running == [held] else None  # tasks of an earlier test may still be ending
+        workers = busy.http.get("/workers").json()["workers"]
+        running = [each["task_id"] for each in workers[0]["running"]] if workers else []
+        return workers[0] if running == [task_id] else None  # tasks of an earlier test may still be ending
 
-    found = eventually(worker)
-    assert found is not None
-    assert found["concurrency"] == 2
-    assert [(each["task_id"], each["task"], each["owner"]) for each in found["running"]] == [(held, "reports", "local")]
-    busy.http.post(f"/tasks/{held}/cancel")
-    busy.wait_for(held)
+    busy_worker = eventually(worker)
+    assert busy_worker is not None
+    assert busy_worker["concurrency"] == 2
+    assert [(each["task_id"], each["task"], each["owner"]) for each in busy_worker["running"]] == [
+        (task_id, "reports", "local")
+    ]
+    busy.http.post(f"/tasks/{task_id}/cancel")
+    busy.wait_for(task_id)
 
 
 def test_what_is_told_is_as_described(busy: Service) -> None:

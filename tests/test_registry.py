@@ -50,7 +50,7 @@ class Plain:
     """A class without a schema."""
 
 
-def made(function: Callable[..., Any], **options: Any) -> TaskDefinition:
+def define(function: Callable[..., Any], **options: Any) -> TaskDefinition:
     """Create a definition outside the catalog."""
     return TaskDefinition(
         **{
@@ -71,7 +71,7 @@ def taking(annotation: Any) -> TaskDefinition:
     def function(value: Any) -> None: ...
 
     function.__annotations__["value"] = annotation
-    return made(function)
+    return define(function)
 
 
 @pytest.mark.parametrize(
@@ -104,16 +104,16 @@ def taking(annotation: Any) -> TaskDefinition:
     ids=str,
 )
 def test_a_type_takes_what_its_schema_says(annotation: Any, good: list[str], bad: list[str]) -> None:
-    found = taking(annotation)
+    task_type = taking(annotation)
     for text in good:
-        assert found.validate_json(b'{"value": %s}' % text.encode())
+        assert task_type.validate_json(b'{"value": %s}' % text.encode())
     for text in bad:
         with pytest.raises(CoatcheckError) as refused:
-            found.validate_json(b'{"value": %s}' % text.encode())
+            task_type.validate_json(b'{"value": %s}' % text.encode())
         assert refused.value.name in ("invalid-input", "malformed-body")
     with pytest.raises(CoatcheckError, match="value"):
-        found.validate_json(b"{}")
-    assert found.input_schema["required"] == ["value"]
+        task_type.validate_json(b"{}")
+    assert task_type.input_schema["required"] == ["value"]
 
 
 def untyped(value): ...  # type: ignore[no-untyped-def]
@@ -134,7 +134,7 @@ def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
 
 
 @pytest.mark.parametrize(
-    ("function", "words"),
+    ("function", "message"),
     [
         (untyped, "the parameter 'value' has no type; supported types: str, int"),
         (any_number, "the parameter 'values' accepts any number of values"),
@@ -153,14 +153,14 @@ def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, words: str) -> None:
-    with pytest.raises(TypeError, match=words):
+def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         task(name="refused")(function)
     assert "refused" not in [each.name for each in catalog()]
 
 
 @pytest.mark.parametrize(
-    ("annotation", "words"),
+    ("annotation", "message"),
     [
         (Any, "the parameter 'value' has no type"),
         (object, "the parameter 'value' has no type"),
@@ -176,8 +176,8 @@ def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, w
     ],
     ids=str,
 )
-def test_a_type_that_does_not_work_is_refused_by_the_parameters_name(annotation: Any, words: str) -> None:
-    with pytest.raises(TypeError, match=words):
+def test_a_type_that_does_not_work_is_refused_by_the_parameters_name(annotation: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         taking(annotation)
 
 
@@ -188,11 +188,11 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"def function({name}: int) -> None: ...", scope)  # the test is about the name
     with pytest.raises(TypeError, match=f"{name!r} is reserved"):
-        made(scope["function"])
+        define(scope["function"])
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"name": "Hello World"}, "name must consist of"),
         ({"name": ""}, "name must consist of"),
@@ -211,9 +211,9 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
     ],
     ids=str,
 )
-def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        made(positional_free, **options)
+def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        define(positional_free, **options)
 
 
 def positional_free(value: int = 1) -> int:
@@ -224,12 +224,12 @@ def positional_free(value: int = 1) -> int:
 def test_a_key_is_made_of_parameters_whose_equal_values_have_one_text() -> None:
     def function(file: Upload, secret: SecretStr, some: set[str], other: list[int], when: date) -> None: ...
 
-    assert made(function, unique=("other", "when")).unique == ("other", "when")
+    assert define(function, unique=("other", "when")).unique == ("other", "when")
     for name in ("file", "secret", "some"):
         with pytest.raises(ValueError, match="without uploads, secrets and sets"):
-            made(function, unique=("other", name))
+            define(function, unique=("other", name))
         with pytest.raises(ValueError, match="not an upload, a secret or a set"):
-            made(function, throttle=Throttle(per_minute=1, by=name))
+            define(function, throttle=Throttle(per_minute=1, by=name))
 
 
 def scope(throttle: Throttle, text: bytes, owner: str = "alice") -> str:
@@ -237,8 +237,8 @@ def scope(throttle: Throttle, text: bytes, owner: str = "alice") -> str:
 
     def function(value: dict[str, int | str] | float = 1.0) -> None: ...
 
-    found = made(function, throttle=throttle)
-    return found.limit_scope(found.validate_json(text), owner)
+    task_type = define(function, throttle=throttle)
+    return task_type.limit_scope(task_type.validate_json(text), owner)
 
 
 def test_a_limit_counts_equal_values_under_one_short_text() -> None:
@@ -267,9 +267,9 @@ def test_what_a_check_refuses_is_no_input() -> None:
     def between(ctx: Context, low: int, high: int = 9, unit: str = "") -> int:
         return high - low
 
-    found = made(between, signature=signature.read(between, ordered))
-    assert found.signature.arguments(found.validate_json(b'{"low": 9}')) == {"low": 9, "high": 9, "unit": ""}
-    for refused in (lambda: found.validate_json(b'{"low": 10}'), lambda: found.validate_fields({"low": "10"})):
+    task_type = define(between, signature=signature.read(between, ordered))
+    assert task_type.signature.arguments(task_type.validate_json(b'{"low": 9}')) == {"low": 9, "high": 9, "unit": ""}
+    for refused in (lambda: task_type.validate_json(b'{"low": 10}'), lambda: task_type.validate_fields({"low": "10"})):
         with pytest.raises(CoatcheckError) as caught:
             refused()
         assert caught.value.name == "invalid-input"
@@ -287,9 +287,9 @@ def test_the_function_stays_as_it_is() -> None:
         return x + y
 
     assert add(1) == add(1, y=2) == 3
-    found = definition("stays.callable")
-    assert (found.summary, found.description.splitlines()[-1]) == ("Add.", "In more words.")
-    assert (found.limits, found.retries.most, found.queue) == (Limits(5, 6), 2, "slow")
+    task_type = definition("stays.callable")
+    assert (task_type.summary, task_type.description.splitlines()[-1]) == ("Add.", "In more words.")
+    assert (task_type.limits, task_type.retries.most, task_type.queue) == (Limits(5, 6), 2, "slow")
 
 
 def test_a_task_type_becomes_a_celery_task_with_late_acks() -> None:
@@ -298,8 +298,13 @@ def test_a_task_type_becomes_a_celery_task_with_late_acks() -> None:
     app.config_from_object({"broker_url": "memory://"})
     register_tasks(app)
 
-    found = app.tasks["celery-task.1"]
-    assert (found.acks_late, found.track_started, found.soft_time_limit, found.time_limit) == (True, True, 300, 330)
+    celery_task = app.tasks["celery-task.1"]
+    assert (celery_task.acks_late, celery_task.track_started, celery_task.soft_time_limit, celery_task.time_limit) == (
+        True,
+        True,
+        300,
+        330,
+    )
 
 
 def test_a_raw_body_goes_to_the_one_upload_that_there_is_or_that_is_needed() -> None:
@@ -311,16 +316,16 @@ def test_a_raw_body_goes_to_the_one_upload_that_there_is_or_that_is_needed() -> 
     def neither(a: Upload | None = None, b: Upload | None = None) -> None: ...
     def none(x: int) -> None: ...
 
-    found = [made(each).single_upload for each in (one, many, optional, needed, two, neither, none)]
-    assert found == ["file", "files", "file", "image", None, None, None]
-    assert made(needed).uploads == {"image": Arity.ONE, "overlay": Arity.ONE}
-    assert made(many).uploads == {"files": Arity.MANY}
+    names = [define(each).single_upload for each in (one, many, optional, needed, two, neither, none)]
+    assert names == ["file", "files", "file", "image", None, None, None]
+    assert define(needed).uploads == {"image": Arity.ONE, "overlay": Arity.ONE}
+    assert define(many).uploads == {"files": Arity.MANY}
 
 
 def test_waits_between_tries_double_and_end_somewhere() -> None:
     retries = Retries(20, backoff=2)
-    for tried, most in ((0, 2), (1, 4), (3, 16), (19, 600)):
-        assert all(most / 2 <= retries.wait(tried) <= most for _ in range(50))
+    for tried, maximum in ((0, 2), (1, 4), (3, 16), (19, 600)):
+        assert all(maximum / 2 <= retries.wait(tried) <= maximum for _ in range(50))
 
 
 def test_an_unknown_kind_is_told_which_there_are() -> None:
@@ -330,9 +335,9 @@ def test_an_unknown_kind_is_told_which_there_are() -> None:
 
 
 def test_input_is_kept_as_it_was_given() -> None:
-    given = made(lambda_free).validate_json(b'{"colour": "red", "day": "2026-02-28", "points": [{"x": 1.0}]}')
+    parameters = define(lambda_free).validate_json(b'{"colour": "red", "day": "2026-02-28", "points": [{"x": 1.0}]}')
 
-    text = given.model_dump_json(by_alias=True, exclude_unset=True)
+    text = parameters.model_dump_json(by_alias=True, exclude_unset=True)
 
     assert text == '{"colour":"red","day":"2026-02-28","points":[{"x":1}]}'
     again = signature.read(lambda_free).model.model_validate_json(text)
@@ -370,9 +375,9 @@ def test_task_modules_are_loaded_and_one_that_is_not_there_is_named(tmp_path: Pa
 
 
 def test_every_included_task_is_a_plain_function() -> None:
-    own = [each.function for each in catalog() if each.function.__module__.startswith("server.")]
+    functions = [each.function for each in catalog() if each.function.__module__.startswith("server.")]
 
-    assert not [each for each in own if asyncio.iscoroutinefunction(each)]
+    assert not [each for each in functions if asyncio.iscoroutinefunction(each)]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ from server.store.api_keys import Role
 KEPT = {"priority": "high", "tag": ["kept"], "ttl": 600, "cancel_after": 90, "webhook": "https://example.com/hook"}
 
 
-@pytest.mark.parametrize(("given", "wait"), [(-5, 0), (90.5, 90.5), (1e15, 366 * 86_400), (float("inf"), 366 * 86_400)])
-def test_a_task_that_retries_itself_waits_from_none_to_366_days(given: float, wait: float) -> None:
-    assert RetryLater(given).seconds == wait
+@pytest.mark.parametrize(
+    ("seconds", "wait"), [(-5, 0), (90.5, 90.5), (1e15, 366 * 86_400), (float("inf"), 366 * 86_400)]
+)
+def test_a_task_that_retries_itself_waits_from_none_to_366_days(seconds: float, wait: float) -> None:
+    assert RetryLater(seconds).seconds == wait
 
 
 def failed(service: Service) -> str:
@@ -33,9 +35,9 @@ def failed(service: Service) -> str:
 def canceled(service: Service, count: int, **item: Any) -> tuple[str, list[str]]:
     """Return a tag, and the ids of tasks that have it and were canceled."""
     tag = uuid.uuid4().hex
-    made = batch(service, count, tag, options={"tag": [tag], "delay": 60}, **item)
+    task_ids = batch(service, count, tag, options={"tag": [tag], "delay": 60}, **item)
     assert service.http.post("/bulk/cancel", params={"tag": tag}).json()["canceled"] == count
-    return tag, made
+    return tag, task_ids
 
 
 def retried(service: Service, tag: str) -> list[str]:
@@ -58,34 +60,34 @@ def test_a_retry_runs_the_stored_request_with_its_upload(service: Service) -> No
 
 
 def test_a_retry_replaces_parameters_and_keeps_the_others(service: Service) -> None:
-    made = service.submit("divide", x=1, y=0)
-    service.wait_for(made)
-    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"y": 4}})
-    assert (again.status_code, again.json()["retry_of"]) == (202, made)
+    task_id = service.submit("divide", x=1, y=0)
+    service.wait_for(task_id)
+    again = service.http.post(f"/tasks/{task_id}/retry", json={"input": {"y": 4}})
+    assert (again.status_code, again.json()["retry_of"]) == (202, task_id)
     assert service.result(again.json()["task_id"]) == 0.25
-    given = service.http.get(f"/tasks/{again.json()['task_id']}/input").json()["input"]
-    assert given == {"x": 1, "y": 4}
+    stored = service.http.get(f"/tasks/{again.json()['task_id']}/input").json()["input"]
+    assert stored == {"x": 1, "y": 4}
 
 
 def test_a_retry_with_null_uses_the_default_and_a_wrong_value_is_refused(service: Service) -> None:
-    made = service.submit("typed", text="a", number=7)
-    service.wait_for(made)
-    path = f"/tasks/{made}/retry"
-    for changes, place in (({"number": 70}, ["number"]), ({"unheard_of": 1}, ["unheard_of"])):
+    task_id = service.submit("typed", text="a", number=7)
+    service.wait_for(task_id)
+    path = f"/tasks/{task_id}/retry"
+    for changes, location in (({"number": 70}, ["number"]), ({"unheard_of": 1}, ["unheard_of"])):
         answer = service.http.post(path, json={"input": changes})
-        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, place)
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, location)
     assert service.http.post(path, json={"inputs": {}}).status_code == 422
     again = service.http.post(path, json={"input": {"number": None}}).json()["task_id"]
     assert service.result(again)["number"] == 1
 
 
 def test_a_retry_cannot_choose_a_stored_file(service: Service) -> None:
-    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"mine", "text/plain")}).json()["task_id"]
-    service.wait_for(made)
+    task_id = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"mine", "text/plain")}).json()["task_id"]
+    service.wait_for(task_id)
     stolen = {"key": "someone", "filename": "b.txt", "media_type": "text/plain", "size": 4}
-    answer = service.http.post(f"/tasks/{made}/retry", json={"input": {"file": stolen}})
+    answer = service.http.post(f"/tasks/{task_id}/retry", json={"input": {"file": stolen}})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["input", "file"])
-    again = service.http.post(f"/tasks/{made}/retry", json={"input": {"name": "c.txt"}}).json()["task_id"]
+    again = service.http.post(f"/tasks/{task_id}/retry", json={"input": {"name": "c.txt"}}).json()["task_id"]
     assert service.result(again)["name"] == "c.txt"
 
 
@@ -137,9 +139,9 @@ def test_two_presses_at_the_same_time_make_one_task(service: Service) -> None:
         return service.http.post(f"/tasks/{old}/retry")
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(press, range(8)))
-    assert sorted(answer.status_code for answer in answers) == [202, *[409] * 7]
-    assert {answer.json()["task_id"] for answer in answers} == {service.status(old)["retried_as"]}
+        responses = list(pool.map(press, range(8)))
+    assert sorted(answer.status_code for answer in responses) == [202, *[409] * 7]
+    assert {answer.json()["task_id"] for answer in responses} == {service.status(old)["retried_as"]}
     files = {key.decode()[-41:-5] for key in service.redis.client.scan_iter("*/in/0")}
     assert all(service.store.tasks.get(each) for each in files), "refused retries leave no file behind"
 
@@ -160,13 +162,15 @@ def test_a_retry_with_an_idempotency_key_may_be_repeated(service: Service) -> No
 
 
 def test_an_admins_key_for_a_retry_of_anothers_task_is_the_admins(fresh: Service) -> None:
-    keys = {who: fresh.store.api_keys.create(who, role) for who, role in (("root", Role.ADMIN), ("al", Role.SUBMIT))}
+    keys = {
+        owner: fresh.store.api_keys.create(owner, role) for owner, role in (("root", Role.ADMIN), ("al", Role.SUBMIT))
+    }
     root, al = ({"Authorization": f"Bearer {key}", "Idempotency-Key": "mine"} for key in keys.values())
     fresh.http.headers["Authorization"] = root["Authorization"]
     fresh.start()
-    own = fresh.http.post("/tasks/divide", json={"x": 1, "y": 0}, headers=al).json()["task_id"]
-    fresh.wait_for(own)
-    first, second = (fresh.http.post(f"/tasks/{own}/retry", headers=root) for _ in range(2))
+    task_id = fresh.http.post("/tasks/divide", json={"x": 1, "y": 0}, headers=al).json()["task_id"]
+    fresh.wait_for(task_id)
+    first, second = (fresh.http.post(f"/tasks/{task_id}/retry", headers=root) for _ in range(2))
     assert (first.status_code, second.headers.get("Idempotency-Replayed")) == (202, "true")
     assert first.json()["task_id"] == second.json()["task_id"]
     assert fresh.store.tasks.get(first.json()["task_id"]).owner == "al"  # type: ignore[union-attr]
@@ -218,14 +222,14 @@ def test_a_bulk_retry_goes_on_where_the_one_before_ended(service: Service) -> No
 def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Service) -> None:
     tag = uuid.uuid4().hex
     file = {"file": {"data": "aGVsbG8="}}
-    made = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
-    for each in made:
+    task_ids = [*batch(service, 2, tag), *batch(service, 1, tag, task="echo_file", input=file), *batch(service, 2, tag)]
+    for each in task_ids:
         service.wait_for(each)
-    for key in service.redis.client.scan_iter(f"*{made[2]}/in*"):
+    for key in service.redis.client.scan_iter(f"*{task_ids[2]}/in*"):
         service.redis.client.delete(key)
     answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "succeeded"}).json()
     assert answer["retried"] == 4
-    assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(made[2], 410)]
+    assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(task_ids[2], 410)]
 
 
 def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(fresh: Service) -> None:
@@ -244,44 +248,44 @@ def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(
 
 
 def test_a_bulk_retry_pressed_twice_retries_each_once(service: Service) -> None:
-    tag, made = canceled(service, 158)
+    tag, task_ids = canceled(service, 158)
     query = {"tag": tag, "status": "canceled"}
     first, second = (service.http.post("/bulk/retry", params=query).json() for _ in range(2))
     assert (first["retried"], second["retried"]) == (158, 0)
     assert (second["refused"], second["next"]) == ([], None)
-    assert retried(service, tag) == sorted(made)
+    assert retried(service, tag) == sorted(task_ids)
 
 
 def test_a_bulk_retry_that_says_again_retries_all_again(service: Service) -> None:
-    tag, made = canceled(service, 3)
+    tag, task_ids = canceled(service, 3)
     query = {"tag": tag, "status": "canceled"}
     for extra in ({}, {"again": "true"}, {"again": "false"}):
         service.http.post("/bulk/retry", params=query | extra)
-    assert retried(service, tag) == sorted(made * 2)
+    assert retried(service, tag) == sorted(task_ids * 2)
 
 
 @pytest.mark.parametrize("presses", [2, 6])
 def test_bulk_retries_at_the_same_time_retry_each_once(service: Service, presses: int) -> None:
-    tag, made = canceled(service, 250)
+    tag, task_ids = canceled(service, 250)
     together = threading.Barrier(presses)
 
     def press(_: int) -> dict[str, Any]:
         together.wait()
-        answer = service.http.post("/bulk/retry", params={"tag": tag, "status": "canceled"})
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        response = service.http.post("/bulk/retry", params={"tag": tag, "status": "canceled"})
+        assert response.status_code == 200, response.text
+        report: dict[str, Any] = response.json()
+        return report
 
     with ThreadPoolExecutor(presses) as pool:
-        answers = list(pool.map(press, range(presses)))
-    assert sum(answer["retried"] for answer in answers) == 250
-    assert all(answer["refused"] == [] for answer in answers)
-    assert retried(service, tag) == sorted(made)
+        reports = list(pool.map(press, range(presses)))
+    assert sum(report["retried"] for report in reports) == 250
+    assert all(report["refused"] == [] for report in reports)
+    assert retried(service, tag) == sorted(task_ids)
 
 
 def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fresh: Service) -> None:
     web = fresh.start_web()
-    tag, made = canceled(fresh, 400, task="slow_to_validate", input={"x": 1})
+    tag, task_ids = canceled(fresh, 400, task="slow_to_validate", input={"x": 1})
     retries = fresh.keys.unfinished
 
     def press() -> None:
@@ -298,23 +302,23 @@ def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fre
     fresh.start_web()
     answer = fresh.http.post("/bulk/retry", params={"tag": tag, "status": "canceled"}).json()
     assert (answer["retried"], answer["refused"]) == (400 - before, [])
-    assert retried(fresh, tag) == sorted(made)
+    assert retried(fresh, tag) == sorted(task_ids)
 
 
 def test_a_dry_run_says_how_many_match_and_changes_nothing(service: Service) -> None:
-    tag, made = canceled(service, 5)
-    service.http.post(f"/tasks/{made[4]}/retry")
+    tag, task_ids = canceled(service, 5)
+    service.http.post(f"/tasks/{task_ids[4]}/retry")
     query = {"tag": tag, "status": "canceled", "dry_run": "true"}
-    found = service.http.post("/bulk/retry", params=query).json()
-    assert (found["matching"], found["already_retried"], found["retried"], found["next"]) == (4, 1, 0, None)
-    assert [task["task_id"] for task in found["sample"]] == made[3:0:-1]
+    preview = service.http.post("/bulk/retry", params=query).json()
+    assert (preview["matching"], preview["already_retried"], preview["retried"], preview["next"]) == (4, 1, 0, None)
+    assert [task["task_id"] for task in preview["sample"]] == task_ids[3:0:-1]
     again = service.http.post("/bulk/retry", params=query | {"again": "true"}).json()
     assert (again["matching"], again["already_retried"]) == (5, 0)
-    assert retried(service, tag) == [made[4]]
+    assert retried(service, tag) == [task_ids[4]]
 
     waiting = batch(service, 4, tag, options={"tag": [tag], "delay": 60})
-    found = service.http.post("/bulk/cancel", params={"tag": tag, "status": "scheduled", "dry_run": "true"}).json()
-    assert (found["matching"], found["canceled"], len(found["sample"])) == (4, 0, 3)
+    preview = service.http.post("/bulk/cancel", params={"tag": tag, "status": "scheduled", "dry_run": "true"}).json()
+    assert (preview["matching"], preview["canceled"], len(preview["sample"])) == (4, 0, 3)
     assert {service.status(each)["status"] for each in waiting} == {"scheduled"}
     assert service.http.post("/bulk/cancel", params={"tag": tag, "dry_run": "false"}).json()["canceled"] == 4
 

@@ -132,21 +132,21 @@ class Site:
 
     def left(self) -> list[int]:
         """Return every process with this working folder: all children of the runner, in any session."""
-        found = []
+        pids = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                place = (entry / "cwd").readlink()
+                working_folder = (entry / "cwd").readlink()
             except OSError:  # ended in the meantime, or not accessible
                 continue
-            if place.is_relative_to(self.folder):
-                found.append(int(entry.name))
-        return found
+            if working_folder.is_relative_to(self.folder):
+                pids.append(int(entry.name))
+        return pids
 
 
-def until(true: Callable[[], bool], said: Callable[[], object]) -> None:
+def until(condition: Callable[[], bool], describe: Callable[[], object]) -> None:
     deadline = time.monotonic() + LIMIT
-    while not true():
-        assert time.monotonic() < deadline, said()
+    while not condition():
+        assert time.monotonic() < deadline, describe()
         time.sleep(0.05)
 
 
@@ -211,9 +211,9 @@ def test_a_valkey_that_has_much_to_load_is_waited_for(site: Site) -> None:
 def test_a_second_run_on_the_same_data_is_refused(site: Site) -> None:
     runner = site.start()
 
-    said = site.refusal(PORT=str(free_port()))
+    message = site.refusal(PORT=str(free_port()))
 
-    assert f"Another `make run` (process {runner.pid}) already uses {site.folder}/var/" in said
+    assert f"Another `make run` (process {runner.pid}) already uses {site.folder}/var/" in message
     assert runner.poll() is None
 
 
@@ -232,27 +232,27 @@ def test_a_port_that_is_no_number_is_refused(site: Site) -> None:
 def test_a_redis_out_of_reach_is_refused_without_its_password(site: Site) -> None:
     port = free_port()
 
-    said = site.refusal(REDIS_URL=f"redis://me:swordfish@127.0.0.1:{port}/0")
+    message = site.refusal(REDIS_URL=f"redis://me:swordfish@127.0.0.1:{port}/0")
 
-    assert f"127.0.0.1:{port} (REDIS_URL) cannot be reached: Connection refused." in said
-    assert "swordfish" not in said
+    assert f"127.0.0.1:{port} (REDIS_URL) cannot be reached: Connection refused." in message
+    assert "swordfish" not in message
 
 
 @pytest.mark.slow
 def test_a_silent_redis_is_refused_within_a_few_seconds(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        said = site.refusal(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-    assert "cannot be reached: no answer" in said
+        message = site.refusal(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+    assert "cannot be reached: no answer" in message
     assert time.monotonic() - started < 20
 
 
 @pytest.mark.slow
 def test_a_redis_url_that_cannot_be_read_is_not_quoted(site: Site) -> None:
-    said = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
+    message = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
 
-    assert "REDIS_URL must have the form" in said
-    assert "trout" not in said
+    assert "REDIS_URL must have the form" in message
+    assert "trout" not in message
 
 
 @pytest.mark.slow
@@ -276,10 +276,10 @@ def test_data_that_valkey_cannot_read_are_named_with_its_own_last_line(site: Sit
     (file,) = (site.folder / "var/valkey/appendonlydir").glob("*.incr.aof")
     file.write_bytes(b"not an append-only file" + file.read_bytes())
 
-    said = site.refusal()
+    message = site.refusal()
 
-    assert "Valkey did not start" in said
-    assert "Bad file format reading the append only file" in said
+    assert "Valkey did not start" in message
+    assert "Bad file format reading the append only file" in message
 
 
 def test_the_environment_comes_before_the_env_file(site: Site) -> None:

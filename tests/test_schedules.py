@@ -21,11 +21,11 @@ SECOND = timedelta(seconds=1)
 # When: computed, with given moments
 
 
-def ticks(line: str, zone: str, start: str, most: int) -> list[str]:
+def fire_times(line: str, zone: str, start: str, count: int) -> list[str]:
     """The next times of a cron line, as UTC's `day hour:minute`."""
     moment = round(datetime.fromisoformat(start).timestamp() * 1000)
-    found = islice(Timing(None, line, zone, 0).after(moment), most)
-    return [time.strftime("%m-%d %H:%M", time.gmtime(tick / 1000)) for tick in found]
+    times = islice(Timing(None, line, zone, 0).after(moment), count)
+    return [time.strftime("%m-%d %H:%M", time.gmtime(fire_time / 1000)) for fire_time in times]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def ticks(line: str, zone: str, start: str, most: int) -> list[str]:
 def test_a_time_that_does_not_exist_fires_once_at_the_next_valid_instant(
     line: str, zone: str, start: str, expected: list[str]
 ) -> None:
-    assert ticks(line, zone, start, 3) == expected
+    assert fire_times(line, zone, start, 3) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,15 @@ def test_a_time_that_does_not_exist_fires_once_at_the_next_valid_instant(
     ],
 )
 def test_a_time_that_comes_twice_fires_once(line: str, zone: str, start: str, expected: list[str]) -> None:
-    assert ticks(line, zone, start, 3) == expected
+    assert fire_times(line, zone, start, 3) == expected
 
 
 @pytest.mark.parametrize("line", ["30 * * * *", "30 0-23 * * *"])
 @pytest.mark.parametrize("start", ["2026-03-29T00:45+01:00", "2026-10-25T00:45+02:00"])
 def test_a_line_for_every_hour_fires_every_hour_that_passes(line: str, start: str) -> None:
     moment = round(datetime.fromisoformat(start).timestamp() * 1000)
-    found = list(islice(Timing(None, line, "Europe/Berlin", 0).after(moment), 5))
-    assert [later - earlier for earlier, later in pairwise(found)] == [3_600_000] * 4
+    times = list(islice(Timing(None, line, "Europe/Berlin", 0).after(moment), 5))
+    assert [later - earlier for earlier, later in pairwise(times)] == [3_600_000] * 4
 
 
 def test_an_interval_is_counted_from_its_beginning_and_does_not_drift() -> None:
@@ -80,7 +80,7 @@ def test_an_interval_is_counted_from_its_beginning_and_does_not_drift() -> None:
 )  # fmt: skip
 def test_a_nickname_is_the_line_that_it_stands_for(nickname: str, line: str) -> None:
     start = "2026-03-28T03:00+01:00"
-    assert ticks(nickname, "Europe/Berlin", start, 4) == ticks(line, "Europe/Berlin", start, 4)
+    assert fire_times(nickname, "Europe/Berlin", start, 4) == fire_times(line, "Europe/Berlin", start, 4)
 
 
 def test_times_are_between_start_and_end_and_an_interval_counts_from_the_start() -> None:
@@ -125,14 +125,14 @@ def put_on(service: Service, name: str, **body: Any) -> dict[str, Any]:
 @pytest.fixture
 def put(service: Service) -> Iterator[Put]:
     """Put a schedule on the server that tests share, every task of which has the schedule's name for a tag."""
-    made = []
+    names = []
 
     def put_one(name: str, **body: Any) -> dict[str, Any]:
-        made.append(name)
+        names.append(name)
         return put_on(service, name, **body)
 
     yield put_one
-    for name in made:
+    for name in names:
         service.http.delete(f"/schedules/{name}")
         service.http.post("/bulk/cancel", params={"tag": name})
 
@@ -144,20 +144,20 @@ def show(service: Service, name: str) -> dict[str, Any]:
 
 def tasks_of(service: Service, tag: str) -> list[dict[str, Any]]:
     """A schedule's tasks, oldest first."""
-    found: list[dict[str, Any]] = service.http.get("/tasks", params={"tag": tag}).json()["tasks"]
-    return found[::-1]
+    tasks: list[dict[str, Any]] = service.http.get("/tasks", params={"tag": tag}).json()["tasks"]
+    return tasks[::-1]
 
 
-def succeeded(service: Service, tag: str, most: int) -> list[dict[str, Any]]:
-    return [task for task in tasks_of(service, tag) if task["status"] == "succeeded"][:most]
+def succeeded(service: Service, tag: str, limit: int) -> list[dict[str, Any]]:
+    return [task for task in tasks_of(service, tag) if task["status"] == "succeeded"][:limit]
 
 
 def wait_for_runs(service: Service, tag: str, number: int, seconds: float = 20) -> list[dict[str, Any]]:
-    found = eventually(
+    tasks = eventually(
         lambda: len(ended := succeeded(service, tag, number)) == number and ended, seconds=seconds, every=0.05
     )
-    assert found
-    return found
+    assert tasks
+    return tasks
 
 
 def moment(text: str) -> datetime:
@@ -179,7 +179,7 @@ def test_a_schedule_fires_and_repeats_on_the_ticks_that_it_shows(service: Servic
     assert (shown["every"], shown["cron"], shown["enabled"], shown["overlap"]) == (1, None, True, "skip")
     assert (shown["input"], shown["options"]) == ({"seconds": 0}, {"tag": ["beat"], "priority": "high"})
     created = moment(shown["created_at"])
-    assert [moment(tick) for tick in shown["next"]] == [created + SECOND * n for n in range(1, 6)]
+    assert [moment(fire_time) for fire_time in shown["next"]] == [created + SECOND * n for n in range(1, 6)]
 
     done = wait_for_runs(service, "beat", 3)
 
@@ -197,9 +197,11 @@ def test_a_schedule_fires_and_repeats_on_the_ticks_that_it_shows(service: Servic
 
 def test_a_cron_schedule_shows_its_next_five_times_in_its_zone(service: Service, put: Put) -> None:
     shown = put("mornings", cron="30 6 * * mon-fri", timezone="America/New_York")
-    found = [moment(tick) for tick in shown["next"]]
-    assert len(found) == 5
-    assert all(tick.weekday() < 5 and (tick.hour, tick.minute) in ((10, 30), (11, 30)) for tick in found)
+    times = [moment(fire_time) for fire_time in shown["next"]]
+    assert len(times) == 5
+    assert all(
+        fire_time.weekday() < 5 and (fire_time.hour, fire_time.minute) in ((10, 30), (11, 30)) for fire_time in times
+    )
     assert show(service, "mornings") | {"next": []} == shown | {"next": []}
 
 
@@ -250,8 +252,8 @@ def test_a_patch_changes_what_it_names(service: Service, put: Put) -> None:
 def test_a_schedule_ends_at_its_end(service: Service, put: Put) -> None:
     start = datetime.now(UTC) + SECOND
     shown = put("short", every=1, start_at=start.isoformat(), end_at=(start + 1.5 * SECOND).isoformat())
-    expected = [moment(tick) for tick in shown["next"]]
-    assert [tick - start < timedelta(milliseconds=2) for tick in expected[:1]] == [True]
+    expected = [moment(fire_time) for fire_time in shown["next"]]
+    assert [fire_time - start < timedelta(milliseconds=2) for fire_time in expected[:1]] == [True]
     assert len(expected) == 2
     wait_for_runs(service, "short", 2)
     time.sleep(1.5)
@@ -348,9 +350,9 @@ def test_no_more_than_ten_runs_of_a_schedule_wait_for_one_another(service: Servi
     for late in range(13):
         service.redis.client.zadd(service.keys.fire_times, {"crowd": now - 1000 + late})
         eventually(lambda: (service.redis.client.zscore(service.keys.fire_times, "crowd") or 0) > now)
-    found = tasks_of(service, "crowd")
-    assert (len(found), show(service, "crowd")["skipped"]) == (10, 3)
-    for each in reversed(found):
+    tasks = tasks_of(service, "crowd")
+    assert (len(tasks), show(service, "crowd")["skipped"]) == (10, 3)
+    for each in reversed(tasks):
         service.http.post(f"/tasks/{each['task_id']}/cancel")
 
 
@@ -440,22 +442,22 @@ def test_an_owner_manages_its_own_schedules_and_an_admin_everyones(tmp_path: Pat
         service.start_web()
         body = {"task": "ledgered", "every": 3600}
 
-        def ask(owner: str, method: str, path: str, **given: Any) -> Any:
-            return service.http.request(method, path, headers=auth[owner], **given)
+        def ask(owner: str, method: str, path: str, **options: Any) -> Any:
+            return service.http.request(method, path, headers=auth[owner], **options)
 
-        made = ask("alice", "PUT", "/schedules/a", json=body)
-        assert (made.status_code, made.json()["owner"]) == (201, "alice")
+        created = ask("alice", "PUT", "/schedules/a", json=body)
+        assert (created.status_code, created.json()["owner"]) == (201, "alice")
         assert ask("bob", "PUT", "/schedules/b", json=body).status_code == 201
-        taken = ask("bob", "PUT", "/schedules/a", json=body)
-        assert (taken.status_code, taken.json()["type"]) == (409, "/problems/schedule-name-taken")
-        for method, path, given in (
+        conflict = ask("bob", "PUT", "/schedules/a", json=body)
+        assert (conflict.status_code, conflict.json()["type"]) == (409, "/problems/schedule-name-taken")
+        for method, path, options in (
             *(("GET", "/schedules/a", {}), ("DELETE", "/schedules/a", {}), ("POST", "/schedules/a/run", {})),
             ("PATCH", "/schedules/a", {"json": {"enabled": False}}),
         ):
-            answer = ask("bob", method, path, **given)
+            answer = ask("bob", method, path, **options)
             assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-schedule"), method
             if method != "GET":
-                assert ask("reader", method, path, **given).status_code == 403, method
+                assert ask("reader", method, path, **options).status_code == 403, method
         assert ask("reader", "PUT", "/schedules/r", json=body).status_code == 403
         assert service.http.get("/schedules").status_code == 401
         assert service.http.get("/schedules/a", headers=of_alice).status_code == 200

@@ -17,11 +17,11 @@ from harness import ROOT, Service
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with a key, so that missing keys are tested. It connects to this machine only."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    with Service(folder, TASK_MODULES="loopback_only", WORKER_CONCURRENCY="4") as made:
+    with Service(folder, TASK_MODULES="loopback_only", WORKER_CONCURRENCY="4") as service:
         command = [sys.executable, "-m", "server.cli", "keys", "create", "--owner", "tester", "--role", "admin"]
-        said = subprocess.run(command, env=made.env, cwd=ROOT, capture_output=True, text=True, check=True)
-        made.env["COATCHECK_KEY"] = said.stdout.split()[0]
-        yield made.start()
+        created = subprocess.run(command, env=service.env, cwd=ROOT, capture_output=True, text=True, check=True)
+        service.env["COATCHECK_KEY"] = created.stdout.split()[0]
+        yield service.start()
 
 
 def check(service: Service, *options: str) -> None:

@@ -33,12 +33,12 @@ DIGESTS = [digest(each) for each in (CODE, KEY, PIN, DATABASE)]
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("secrets")
-    with Service(folder, TASK_MODULES="secret_tasks,sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        made.start_web()
-        made.start_worker("-E")
-        yield made
+    with Service(folder, TASK_MODULES="secret_tasks,sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        service.start_web()
+        service.start_worker("-E")
+        yield service
 
 
 def logs(service: Service) -> str:
@@ -51,106 +51,106 @@ def assert_hidden(text: str) -> None:
         assert each not in text, text[max(0, text.find(each) - 300) :][:600]
 
 
-def test_the_task_gets_the_secrets_that_the_input_does_not_show(behind: Service) -> None:
-    task_id = behind.submit("signs_in", **INPUT)
+def test_the_task_gets_the_secrets_that_the_input_does_not_show(server: Service) -> None:
+    task_id = server.submit("signs_in", **INPUT)
 
-    assert behind.result(task_id) == DIGESTS
-    assert behind.http.get(f"/tasks/{task_id}/input").json()["input"] == SHOWN
+    assert server.result(task_id) == DIGESTS
+    assert server.http.get(f"/tasks/{task_id}/input").json()["input"] == SHOWN
 
 
-def test_a_form_s_secrets_are_hidden_too(behind: Service) -> None:
+def test_a_form_s_secrets_are_hidden_too(server: Service) -> None:
     form = {"key_file_passphrase": CODE}
-    answer = behind.http.post("/tasks/unlocks", data=form, files={"file": ("a.key", b"x", "text/plain")})
+    answer = server.http.post("/tasks/unlocks", data=form, files={"file": ("a.key", b"x", "text/plain")})
     task_id = answer.json()["task_id"]
 
-    assert behind.result(task_id) == digest(CODE)
-    shown = behind.http.get(f"/tasks/{task_id}/input").json()["input"]
+    assert server.result(task_id) == digest(CODE)
+    shown = server.http.get(f"/tasks/{task_id}/input").json()["input"]
     assert shown["key_file_passphrase"] == PLACEHOLDER
     assert shown["file"]["filename"] == "a.key"
 
 
 @pytest.mark.parametrize("how", ["raises", "refuses", "tells"])
-def test_no_answer_page_export_or_log_shows_a_secret(behind: Service, how: str) -> None:
-    task_id = behind.submit("signs_in", **INPUT, how=how)
-    behind.wait_for(task_id)
+def test_no_answer_page_export_or_log_shows_a_secret(server: Service, how: str) -> None:
+    task_id = server.submit("signs_in", **INPUT, how=how)
+    server.wait_for(task_id)
 
     paths = [f"/tasks/{task_id}", f"/tasks/{task_id}/input", f"/tasks/{task_id}/result", f"/tasks/{task_id}/failure"]
     paths += [f"/ui/tasks/{task_id}", f"/ui/tasks/{task_id}/change", f"/tasks/{task_id}/events", "/tasks", "/failures"]
     paths += ["/ui/tasks", "/ui/failures", "/", "/ui/tasks/export?format=csv", "/ui/tasks/export?format=json"]
     for path in paths:
-        assert_hidden(behind.http.get(path, headers={"Accept": "*/*"}).text)
-    eventually(lambda: task_id in logs(behind).rpartition("task.")[2] or task_id in behind.workers[0].output())
-    assert_hidden(logs(behind))
+        assert_hidden(server.http.get(path, headers={"Accept": "*/*"}).text)
+    eventually(lambda: task_id in logs(server).rpartition("task.")[2] or task_id in server.workers[0].output())
+    assert_hidden(logs(server))
 
 
-def test_a_failure_view_keeps_everything_but_the_secret(behind: Service) -> None:
-    task_id = behind.submit("signs_in", **INPUT, how="raises")
-    behind.wait_for(task_id)
+def test_a_failure_view_keeps_everything_but_the_secret(server: Service) -> None:
+    task_id = server.submit("signs_in", **INPUT, how="raises")
+    server.wait_for(task_id)
 
-    found = behind.http.get(f"/tasks/{task_id}/failure").json()
-    assert found["exception"] == "RuntimeError"
-    assert found["message"] == f"no way in with {PLACEHOLDER} and {PLACEHOLDER}"
-    assert "in signs_in" in found["traceback"]
-    refused = behind.submit("signs_in", **INPUT, how="refuses")
+    failure = server.http.get(f"/tasks/{task_id}/failure").json()
+    assert failure["exception"] == "RuntimeError"
+    assert failure["message"] == f"no way in with {PLACEHOLDER} and {PLACEHOLDER}"
+    assert "in signs_in" in failure["traceback"]
+    refused = server.submit("signs_in", **INPUT, how="refuses")
     assert (
-        behind.wait_for(refused)["error"]["detail"]
+        server.wait_for(refused)["error"]["detail"]
         == f"ValueError: The code {PLACEHOLDER} is not one of db.example.org"
     )
 
 
-def test_a_task_s_own_lines_keep_everything_but_the_secret(behind: Service) -> None:
-    task_id = behind.submit("signs_in", **INPUT, how="tells")
-    behind.wait_for(task_id)
+def test_a_task_s_own_lines_keep_everything_but_the_secret(server: Service) -> None:
+    task_id = server.submit("signs_in", **INPUT, how="tells")
+    server.wait_for(task_id)
 
-    assert behind.status(task_id)["progress"]["message"] == f"used {PLACEHOLDER}"
-    texts = [each.content["text"] for each in behind.store.tasks.events(task_id, 0)[1] if each.word == "log"]
+    assert server.status(task_id)["progress"]["message"] == f"used {PLACEHOLDER}"
+    texts = [each.content["text"] for each in server.store.tasks.events(task_id, 0)[1] if each.word == "log"]
     assert texts[:2] == [f"printed {PLACEHOLDER}", f"to the other output {PLACEHOLDER}"]
     assert texts[2:] == [f"WARNING connects with {PLACEHOLDER}", f"line of {PLACEHOLDER}"]
 
 
-def test_a_search_does_not_find_a_secret(behind: Service) -> None:
-    task_id = behind.submit("signs_in", **INPUT)
-    behind.wait_for(task_id)
+def test_a_search_does_not_find_a_secret(server: Service) -> None:
+    task_id = server.submit("signs_in", **INPUT)
+    server.wait_for(task_id)
 
-    assert task_id in behind.http.get("/ui/tasks", params={"q": "db.example.org"}).text
+    assert task_id in server.http.get("/ui/tasks", params={"q": "db.example.org"}).text
     for secret in (KEY, PIN, DATABASE):
-        assert task_id not in behind.http.get("/ui/tasks", params={"q": secret}).text
+        assert task_id not in server.http.get("/ui/tasks", params={"q": secret}).text
 
 
-def test_a_retry_has_the_secret_and_a_placeholder_keeps_it(behind: Service) -> None:
-    first = behind.submit("signs_in", **INPUT, how="later")
-    assert behind.result(first) == DIGESTS
+def test_a_retry_has_the_secret_and_a_placeholder_keeps_it(server: Service) -> None:
+    first = server.submit("signs_in", **INPUT, how="later")
+    assert server.result(first) == DIGESTS
     changed = {**SHOWN, "host": "other.example.org", "how": ""}
 
     for body in ({}, {"input": changed}, {"input": {"api_key": PLACEHOLDER}}):
-        again = behind.http.post(f"/tasks/{first}/retry?again=true", json=body).json()["task_id"]
-        assert behind.result(again) == DIGESTS
-    other = behind.http.post(f"/tasks/{first}/retry?again=true", json={"input": {**changed, "code": "new"}}).json()[
+        again = server.http.post(f"/tasks/{first}/retry?again=true", json=body).json()["task_id"]
+        assert server.result(again) == DIGESTS
+    other = server.http.post(f"/tasks/{first}/retry?again=true", json={"input": {**changed, "code": "new"}}).json()[
         "task_id"
     ]
-    assert behind.result(other) == [digest("new"), *DIGESTS[1:]]
+    assert server.result(other) == [digest("new"), *DIGESTS[1:]]
 
 
-def test_a_schedule_hides_its_secrets_and_keeps_them_when_it_is_put_again(behind: Service) -> None:
+def test_a_schedule_hides_its_secrets_and_keeps_them_when_it_is_put_again(server: Service) -> None:
     body = {"task": "signs_in", "input": INPUT, "every": 3600}
-    shown = behind.http.put("/schedules/nightly", json=body).json()
+    shown = server.http.put("/schedules/nightly", json=body).json()
     assert shown["input"] == SHOWN
 
     for answer in (
-        behind.http.put("/schedules/nightly", json={**body, "input": {**shown["input"], "host": "x"}}),
-        behind.http.patch("/schedules/nightly", json={"input": shown["input"]}),
-        behind.http.patch("/schedules/nightly", json={"enabled": False}),
+        server.http.put("/schedules/nightly", json={**body, "input": {**shown["input"], "host": "x"}}),
+        server.http.patch("/schedules/nightly", json={"input": shown["input"]}),
+        server.http.patch("/schedules/nightly", json={"enabled": False}),
     ):
         assert answer.status_code == 200, answer.text
-        run = behind.http.post("/schedules/nightly/run").json()["task_id"]
-        assert behind.result(run) == DIGESTS
+        run = server.http.post("/schedules/nightly/run").json()["task_id"]
+        assert server.result(run) == DIGESTS
     for path in ("/schedules", "/schedules/nightly", "/ui/schedules", "/ui/schedules?edit=nightly"):
-        assert_hidden(behind.http.get(path).text)
+        assert_hidden(server.http.get(path).text)
 
 
-def test_a_webhook_has_no_secret(behind: Service) -> None:
+def test_a_webhook_has_no_secret(server: Service) -> None:
     with Receiver().listening() as receiver:
-        answer = behind.http.post("/tasks/signs_in", params={"webhook": receiver.url}, json={**INPUT, "how": "refuses"})
+        answer = server.http.post("/tasks/signs_in", params={"webhook": receiver.url}, json={**INPUT, "how": "refuses"})
         assert answer.status_code == 202, answer.text
         receiver.wait()
     body = str(receiver.got)
@@ -176,22 +176,22 @@ parts.apply_async()
 """
 
 
-def test_celery_s_events_and_messages_have_no_secret(behind: Service) -> None:
-    listener = Process([sys.executable, "-c", LISTENS], behind.folder / "events.log", behind.env)
-    behind.workers.append(listener)  # ended with them
+def test_celery_s_events_and_messages_have_no_secret(server: Service) -> None:
+    listener = Process([sys.executable, "-c", LISTENS], server.folder / "events.log", server.env)
+    server.workers.append(listener)  # ended with them
     eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)  # it may miss what is sent before
-    failed = behind.submit("signs_in", **INPUT, how="raises")
-    subprocess.run([sys.executable, "-c", CHAINS], env=behind.env, cwd=ROOT, check=True, timeout=120)
+    failed = server.submit("signs_in", **INPUT, how="raises")
+    subprocess.run([sys.executable, "-c", CHAINS], env=server.env, cwd=ROOT, check=True, timeout=120)
 
-    def events(kind: str, name: str = "") -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in listener.output().splitlines() if line.startswith("{")]
-        return [each for each in found if each["type"] == kind and name in (each.get("name"), "")]
+    def events(event_type: str, name: str = "") -> list[dict[str, Any]]:
+        received = [json.loads(line) for line in listener.output().splitlines() if line.startswith("{")]
+        return [each for each in received if each["type"] == event_type and name in (each.get("name"), "")]
 
     eventually(lambda: failed in str(events("task-failed")), seconds=60)
     eventually(lambda: len(events("task-received", "secret_tasks.charge")) == 2, seconds=60)
     assert all(PLACEHOLDER in each["kwargs"] for each in events("task-received", "secret_tasks.charge"))
     assert f"RuntimeError: no way in with {PLACEHOLDER} and {PLACEHOLDER}" in str(events("task-failed"))
-    assert_hidden(logs(behind))
+    assert_hidden(logs(server))
 
 
 @pytest.mark.parametrize(

@@ -16,23 +16,23 @@ FROM = "Shop <shop@example.org>"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[MailServer]:
-    with MailServer() as made:
-        yield made
+    with MailServer() as mail_server:
+        yield mail_server
 
 
 @pytest.fixture(scope="module")
 def post(server: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose mail goes to the server."""
     settings = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}", "MAIL_FROM": FROM}
-    with Service(tmp_path_factory.mktemp("post"), **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("post"), **settings) as service:
+        yield service.start()
 
 
 def send(service: Service, *recipients: Any, seconds: float = 15, **fields: Any) -> dict[str, Any]:
     """The result of a mailing by JSON."""
     letter = {"subject": "Hello", "text": "Hi", "rate": 100, **fields}
-    found: dict[str, Any] = service.result(service.submit("send_email", recipients=recipients, **letter), seconds)
-    return found
+    result: dict[str, Any] = service.result(service.submit("send_email", recipients=recipients, **letter), seconds)
+    return result
 
 
 def failure(service: Service, **fields: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def failure(service: Service, **fields: Any) -> dict[str, Any]:
 
 def test_each_recipient_reads_their_own_words(post: Service, server: MailServer) -> None:
     ada = {"email": "ada@example.org", "fields": {"name": "Ada <3", "first name": "A"}}
-    found = send(
+    result = send(
         post,
         ada,
         {"email": "bob@bücher.example", "fields": {"name": "Bob", "first name": "B"}},
@@ -53,7 +53,7 @@ def test_each_recipient_reads_their_own_words(post: Service, server: MailServer)
         html="<b>{{ name }}</b>",
         attachments=[{"data": "aGVsbG8=", "filename": "../../ä b.txt", "media_type": "text/plain"}],
     )
-    assert (found["sent"], found["refused"], found["to_do"]) == (2, 0, 0)
+    assert (result["sent"], result["refused"], result["to_do"]) == (2, 0, 0)
     message = server.message("ada@example.org")
     assert (message["To"], message["From"], message["Subject"]) == ("ada@example.org", FROM, "For Ada <3 ✓")
     text, html = message.get_body(("plain",)), message.get_body(("html",))
@@ -72,9 +72,9 @@ def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
         files=[("recipients_csv", ("who.csv", data, "text/csv")), ("attachments", ("a.bin", b"\x00\xff"))],
         data={"subject": "{{ Name }}", "text": "{{ Name }}", "rate": "100"},
     )
-    found = post.result(answer.json()["task_id"])
-    assert [one["status"] for one in found["recipients"]] == ["sent", "refused"]
-    assert found["recipients"][1] == {
+    result = post.result(answer.json()["task_id"])
+    assert [one["status"] for one in result["recipients"]] == ["sent", "refused"]
+    assert result["recipients"][1] == {
         "recipient": "dirk at home", "status": "refused", "tries": 0,
         "message": "This is not an e-mail address such as ada@example.org or Ada <ada@example.org>.",
     }  # fmt: skip
@@ -84,9 +84,9 @@ def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
 
 
 def test_a_permanent_refusal_is_final_and_in_the_servers_words(post: Service, server: MailServer) -> None:
-    found = send(post, "never@example.org", "full@example.org", "eve@example.org")
-    assert (found["sent"], found["refused"]) == (1, 2)
-    assert [one["message"] for one in found["recipients"]] == [
+    result = send(post, "never@example.org", "full@example.org", "eve@example.org")
+    assert (result["sent"], result["refused"]) == (1, 2)
+    assert [one["message"] for one in result["recipients"]] == [
         "550 5.1.1 nobody here by that name",
         "552 5.2.2 mailbox full",
         None,
@@ -100,9 +100,9 @@ def test_a_temporary_refusal_and_a_dropped_connection_are_tried_again(post: Serv
     waiting = post.wait_for(task_id, "retrying")
     assert waiting["error"]["type"] == "/problems/mail-deferred"
     assert waiting["error"]["detail"].startswith("2 of 4 are still to do; again in 2 s.")
-    found = post.result(task_id)
-    assert (found["sent"], found["refused"], found["to_do"]) == (3, 1, 0)
-    assert [one["tries"] for one in found["recipients"]] == [2, 2, 1, 1]
+    result = post.result(task_id)
+    assert (result["sent"], result["refused"], result["to_do"]) == (3, 1, 0)
+    assert [one["tries"] for one in result["recipients"]] == [2, 2, 1, 1]
     assert [server.got()[one] for one in people] == [1, 1, 1, 0]
 
 
@@ -117,7 +117,7 @@ def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_se
 
 
 @pytest.mark.parametrize(
-    ("fields", "type_", "words"),
+    ("fields", "type_", "message"),
     [
         ({"subject": "{{ nope }}"}, "mail-template", "The subject for gus@example.org: 'nope' is undefined"),
         ({"text": "a\n{% if %}"}, "mail-template", "The text, line 2:"),
@@ -132,16 +132,16 @@ def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_se
     ],
 )
 def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
-    post: Service, server: MailServer, fields: dict[str, Any], type_: str, words: str
+    post: Service, server: MailServer, fields: dict[str, Any], type_: str, message: str
 ) -> None:
     error = failure(post, **{"recipients": ["hal@example.org", "gus@example.org"][1:], **fields})
     assert error["type"] == f"/problems/{type_}"
-    assert words in error["detail"]
+    assert message in error["detail"]
     assert server.offers["gus@example.org"] == 0
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"subject": "a\r\nBcc: eve@example.org"}, "The subject is one line"),
         ({"recipients": ["a@example.org\r\nBcc: eve@example.org"]}, "not an e-mail address such as ada@example.org"),
@@ -158,11 +158,11 @@ def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
         ({"recipients": ["a@example.org"] * 200, "rate": 0.01}, "raise `rate`"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any], words: str) -> None:
+def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any], message: str) -> None:
     letter = {"subject": "x", "text": "x", "recipients": ["a@example.org"], **fields}
     answer = post.http.post("/tasks/send_email", json=letter)
     assert answer.status_code == 422
-    assert words in answer.json()["errors"][0]["msg"]
+    assert message in answer.json()["errors"][0]["msg"]
 
 
 def test_a_message_has_all_that_a_mailing_needs(post: Service, server: MailServer) -> None:
@@ -204,22 +204,22 @@ def test_a_refused_recipient_sends_no_copies(post: Service, server: MailServer) 
 
 
 def test_an_address_that_comes_twice_gets_one_message(post: Service, server: MailServer) -> None:
-    found = send(post, "nia@example.org", "Nia <NIA@example.org>", "ole@example.org")
-    assert [one["status"] for one in found["recipients"]] == ["sent", "duplicate", "sent"]
-    assert (found["sent"], found["duplicates"]) == (2, 1)
+    result = send(post, "nia@example.org", "Nia <NIA@example.org>", "ole@example.org")
+    assert [one["status"] for one in result["recipients"]] == ["sent", "duplicate", "sent"]
+    assert (result["sent"], result["duplicates"]) == (2, 1)
     assert server.got()["nia@example.org"] == 1
 
 
 def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(post: Service, server: MailServer) -> None:
     people = [{"email": f"dry{n}@example.org", "fields": {"n": n}} for n in range(60)]
     before = len(server.accepted)
-    found = send(
+    result = send(
         post, *people, "DRY0@example.org", subject="For {{ n }}", html="<b>{{ n }}</b>", bcc=["x@example.org"],
         attachments=[{"data": "aGk=", "filename": "a.txt"}], dry_run=True,
     )  # fmt: skip
     assert len(server.accepted) == before
-    assert (found["to_do"], found["duplicates"], found["sent"], len(found["previews"])) == (60, 1, 0, 50)
-    first = found["previews"][1]
+    assert (result["to_do"], result["duplicates"], result["sent"], len(result["previews"])) == (60, 1, 0, 50)
+    first = result["previews"][1]
     assert (first["recipient"], first["copies"], first["text"], first["html"]) == (
         "dry1@example.org", ["x@example.org"], "Hi", "<b>1</b>"
     )  # fmt: skip
@@ -242,9 +242,9 @@ def test_bodies_are_seven_bit_and_addresses_beyond_ascii_need_smtputf8(tmp_path:
         settings = {"SMTP_URL": f"smtp://127.0.0.1:{plain.port}", "MAIL_FROM": FROM}
         with Service(tmp_path, **settings) as service:
             service.start()
-            found = send(service, "jörg@example.org", "una@example.org", text="Grüße, 東京\n" + "x" * 2000)
-            assert [one["status"] for one in found["recipients"]] == ["refused", "sent"]
-            assert "SMTPUTF8" in found["recipients"][0]["message"]
+            result = send(service, "jörg@example.org", "una@example.org", text="Grüße, 東京\n" + "x" * 2000)
+            assert [one["status"] for one in result["recipients"]] == ["refused", "sent"]
+            assert "SMTPUTF8" in result["recipients"][0]["message"]
             assert plain.raw[0].isascii()
             assert max(map(len, plain.raw[0].split(b"\r\n"))) <= 998
             body = plain.message("una@example.org").get_body()
@@ -286,8 +286,8 @@ def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
             service.workers[0].kill()
             server.let_go.set()
             service.start_worker()
-            found = service.result(task_id, seconds=30)
-            assert found["sent"] == len(people)
+            result = service.result(task_id, seconds=30)
+            assert result["sent"] == len(people)
             assert server.got() == dict.fromkeys(people, 1)
             assert service.status(task_id)["deliveries"] == 2
             assert service.redis.client.exists(service.keys.checkpoints(task_id))

@@ -15,11 +15,11 @@ from server.web.sessions import COOKIE
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
-    with Service(tmp_path_factory.mktemp("sessions"), TASK_MODULES="sample_tasks") as made:
-        keys = made.store.api_keys
-        found = {owner: keys.create(owner, Role.SUBMIT) for owner in ("alice", "bob", "carol")}
-        made.start_web()
-        yield made, found
+    with Service(tmp_path_factory.mktemp("sessions"), TASK_MODULES="sample_tasks") as service:
+        keys = service.store.api_keys
+        owner_keys = {owner: keys.create(owner, Role.SUBMIT) for owner in ("alice", "bob", "carol")}
+        service.start_web()
+        yield service, owner_keys
 
 
 @contextmanager
@@ -33,16 +33,16 @@ def signed_in(service: Service, key: str) -> Iterator[httpx.Client]:
 def test_a_session_is_as_good_as_its_key(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
     with signed_in(service, keys["alice"]) as alice, signed_in(service, keys["bob"]) as bob:
-        made = alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Origin": service.url}).json()["task_id"]
-        assert alice.get(f"/tasks/{made}").status_code == 200
-        assert bob.get(f"/tasks/{made}").status_code == 404
+        task_id = alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Origin": service.url}).json()["task_id"]
+        assert alice.get(f"/tasks/{task_id}").status_code == 200
+        assert bob.get(f"/tasks/{task_id}").status_code == 404
         assert bob.get("/tasks").json()["tasks"] == []
 
 
 def test_the_cookie_is_for_the_browser_alone_and_does_not_hold_the_key(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
-    given = {"key": keys["alice"]}
-    answer = httpx.post(f"{service.url}/ui/sign-in", data=given, headers={"Origin": service.url})
+    form = {"key": keys["alice"]}
+    answer = httpx.post(f"{service.url}/ui/sign-in", data=form, headers={"Origin": service.url})
     cookie = answer.headers["Set-Cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     assert keys["alice"] not in cookie
@@ -100,8 +100,8 @@ def test_a_session_ends_with_its_key_and_with_signing_out(keyed: tuple[Service, 
 @pytest.mark.parametrize("elsewhere", ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil", "evil"])
 def test_signing_in_leads_to_pages_of_the_server_only(keyed: tuple[Service, dict[str, str]], elsewhere: str) -> None:
     service, keys = keyed
-    given = {"key": keys["alice"], "next": elsewhere}
-    answer = httpx.post(f"{service.url}/ui/sign-in", data=given, headers={"Origin": service.url})
+    form = {"key": keys["alice"], "next": elsewhere}
+    answer = httpx.post(f"{service.url}/ui/sign-in", data=form, headers={"Origin": service.url})
     assert answer.headers["Location"] == f"{service.url}/"
 
 
@@ -133,26 +133,28 @@ def test_a_form_with_a_file_of_a_wrong_type_keeps_the_fields_around_it(keyed: tu
 
 
 def test_a_user_whom_a_trusted_proxy_names_needs_no_key(tmp_path: Path) -> None:
-    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADMINS="root") as made:
-        made.store.api_keys.create("alice", Role.SUBMIT)
-        made.start_web()
-        own = {"Origin": made.url}
+    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADMINS="root") as service:
+        service.store.api_keys.create("alice", Role.SUBMIT)
+        service.start_web()
+        same_origin = {"Origin": service.url}
         as_bob, as_root = ({"X-Forwarded-User": name} for name in ("bob@example.org", "root"))
-        task = made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers={**as_bob, **own}).json()["task_id"]
-        assert made.http.get(f"/tasks/{task}", headers=as_bob).status_code == 200
-        assert made.http.get(f"/tasks/{task}", headers={"X-Forwarded-User": "carol"}).status_code == 404
-        assert made.http.get("/queues", headers=as_bob).status_code == 403
-        assert made.http.get("/queues", headers=as_root).status_code == 200
-        assert made.http.get("/tasks").status_code == 401
+        task = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers={**as_bob, **same_origin}).json()[
+            "task_id"
+        ]
+        assert service.http.get(f"/tasks/{task}", headers=as_bob).status_code == 200
+        assert service.http.get(f"/tasks/{task}", headers={"X-Forwarded-User": "carol"}).status_code == 404
+        assert service.http.get("/queues", headers=as_bob).status_code == 403
+        assert service.http.get("/queues", headers=as_root).status_code == 200
+        assert service.http.get("/tasks").status_code == 401
         elsewhere = {**as_bob, "Origin": "https://evil.example"}
-        assert made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=elsewhere).status_code == 403
-        assert made.http.get("/tasks", headers={"X-Forwarded-User": "no such/name"}).status_code == 403
-        page = made.http.get("/ui/tasks", headers=as_bob).text
+        assert service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=elsewhere).status_code == 403
+        assert service.http.get("/tasks", headers={"X-Forwarded-User": "no such/name"}).status_code == 403
+        page = service.http.get("/ui/tasks", headers=as_bob).text
         assert "bob@example.org" in page and "Sign out" not in page
 
 
 def test_a_header_from_another_address_than_the_proxys_is_ignored(tmp_path: Path) -> None:
-    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADDRESSES="192.0.2.1") as made:
-        made.store.api_keys.create("alice", Role.SUBMIT)
-        made.start_web()
-        assert made.http.get("/tasks", headers={"X-Forwarded-User": "alice"}).status_code == 401
+    with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADDRESSES="192.0.2.1") as service:
+        service.store.api_keys.create("alice", Role.SUBMIT)
+        service.start_web()
+        assert service.http.get("/tasks", headers={"X-Forwarded-User": "alice"}).status_code == 401

@@ -52,16 +52,16 @@ def example() -> list[str]:
 
 def test_the_docs_have_every_setting_with_its_default() -> None:
     page = (ROOT / "docs" / "settings.md").read_text().splitlines()
-    found = [line for line in page if re.match(r"\| `[A-Z_]+` \|", line)]
+    documented = [line for line in page if re.match(r"\| `[A-Z_]+` \|", line)]
 
-    assert found == table(), "docs/settings.md must have these lines:\n" + "\n".join(table())
+    assert documented == table(), "docs/settings.md must have these lines:\n" + "\n".join(table())
 
 
 def test_the_example_has_every_setting_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    found = [line for line in lines if line and not line.startswith("##")]
+    listed = [line for line in lines if line and not line.startswith("##")]
 
-    assert found == example(), ".env.example must have these lines:\n" + "\n".join(example())
+    assert listed == example(), ".env.example must have these lines:\n" + "\n".join(example())
 
 
 def test_every_setting_has_a_sentence() -> None:
@@ -168,8 +168,8 @@ def test_a_right_setting_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str,
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv(name, value)
 
-    found = getattr(load(), name.lower())
-    assert (",".join(found) if isinstance(found, tuple) else found) == value
+    loaded = getattr(load(), name.lower())
+    assert (",".join(loaded) if isinstance(loaded, tuple) else loaded) == value
 
 
 @pytest.mark.parametrize(
@@ -199,29 +199,29 @@ def test_a_wrong_setting_of_a_task_is_named(monkeypatch: pytest.MonkeyPatch, nam
 def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, tmp_path: Path, process: str) -> None:
     (tmp_path / "Procfile").write_text("web: true\n")
 
-    said = refusal(service, process, tmp_path, WEB_THREADS="none", LOG_LEVEL="LOUD")
+    message = refusal(service, process, tmp_path, WEB_THREADS="none", LOG_LEVEL="LOUD")
 
-    assert "WEB_THREADS: Input should be a valid integer" in said
-    assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in said
-    assert said.count("\n") == 1
-    assert "BLOB_URL" not in said  # its default is computed from other settings
-    assert "MAX_BYTES_PER_OWNER" not in said
+    assert "WEB_THREADS: Input should be a valid integer" in message
+    assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in message
+    assert message.count("\n") == 1
+    assert "BLOB_URL" not in message  # its default is computed from other settings
+    assert "MAX_BYTES_PER_OWNER" not in message
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])
 def test_a_wrong_setting_of_a_task_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
-    said = refusal(service, process, tmp_path, SMTP_URL="http://me:swordfish@host", DATABASE_URL="")
+    message = refusal(service, process, tmp_path, SMTP_URL="http://me:swordfish@host", DATABASE_URL="")
 
-    assert "coatcheck: SMTP_URL: must be smtp://" in said
-    assert "swordfish" not in said
+    assert "coatcheck: SMTP_URL: must be smtp://" in message
+    assert "swordfish" not in message
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("process", ["web", "worker"])
 def test_a_module_of_tasks_that_is_not_there_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
-    said = refusal(service, process, tmp_path, TASK_MODULES="sample_tasks,not_there")
+    message = refusal(service, process, tmp_path, TASK_MODULES="sample_tasks,not_there")
 
-    assert "coatcheck: TASK_MODULES: there is no module 'not_there'" in said
+    assert "coatcheck: TASK_MODULES: there is no module 'not_there'" in message
 
 
 def test_a_secret_is_never_quoted(service: Service, tmp_path: Path) -> None:
@@ -231,10 +231,10 @@ def test_a_secret_is_never_quoted(service: Service, tmp_path: Path) -> None:
         "BLOB_URL": "ftp://me:swordfish@host",
     }
 
-    said = refusal(service, "keys", tmp_path, **secrets)
+    message = refusal(service, "keys", tmp_path, **secrets)
 
-    assert all(f"{name}: " in said for name in secrets)
-    assert "swordfish" not in said
+    assert all(f"{name}: " in message for name in secrets)
+    assert "swordfish" not in message
     assert "swordfish" not in repr(Settings(redis_url="redis://me:swordfish@host/0", secret_key="swordfish"))
 
 

@@ -14,11 +14,11 @@ from harness import Service, eventually
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server whose task module listens to signals, and which sends events."""
     settings = {"TASK_MODULES": "signal_tasks", "CELERY_EVENTS": "true", "KEY_PREFIX": "coatcheck:"}
-    with Service(tmp_path_factory.mktemp("heard"), CANCEL_GRACE_SECONDS="1", **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("heard"), CANCEL_GRACE_SECONDS="1", **settings) as service:
+        yield service.start()
 
 
-def told(service: Service, signal: str, task_id: str) -> list[dict[str, Any]]:
+def signals_of(service: Service, signal: str, task_id: str) -> list[dict[str, Any]]:
     """What the receivers of a signal have written of a task."""
     lines = [json.loads(line) for line in service.redis.client.lrange("heard", 0, -1)]
     return [line for line in lines if line["signal"] == signal and line["id"] == task_id]
@@ -31,17 +31,17 @@ def test_a_submit_tells_of_the_publish_before_and_after(heard: Service) -> None:
     refused = heard.http.post("/tasks/divide", json={"x": "one"})
 
     assert refused.status_code == 422
-    (first,) = told(heard, "before_task_publish", plain)
+    (first,) = signals_of(heard, "before_task_publish", plain)
     assert (first["task"], first["queue"], first["priority"], first["eta"], first["stored"]) == (
         *("divide", "default", 5, None),
         False,
     )
-    (delayed,) = told(heard, "before_task_publish", late)
+    (delayed,) = signals_of(heard, "before_task_publish", late)
     assert delayed["priority"] == 0
     assert delayed["eta"] > time.strftime("%Y-%m-%dT%H:%M", time.gmtime())
     for task_id in (plain, late, *(item["task_id"] for item in batch["items"])):
-        assert len(told(heard, "before_task_publish", task_id)) == 1
-        assert [line["task"] for line in told(heard, "after_task_publish", task_id)] == ["divide"]
+        assert len(signals_of(heard, "before_task_publish", task_id)) == 1
+        assert [line["task"] for line in signals_of(heard, "after_task_publish", task_id)] == ["divide"]
     heard.http.post(f"/tasks/{late}/cancel")
 
 
@@ -54,21 +54,21 @@ def test_a_retry_and_a_cancel_are_told(heard: Service) -> None:
         heard.http.post(f"/tasks/{task_id}/cancel")
         assert heard.wait_for(task_id)["status"] == "canceled"
 
-    (retry,) = told(heard, "task_retry", again)
+    (retry,) = signals_of(heard, "task_retry", again)
     assert (retry["task"], retry["reason"]) == ("second_time_lucky", "OSError('the first time')")
     assert 0 < retry["when"] < 1
     worker = heard.workers[0].pid
     for task_id, was_killed in ((stopped, False), (killed, True)):
-        (revoked,) = eventually(lambda each=task_id: told(heard, "task_revoked", each))
+        (revoked,) = eventually(lambda each=task_id: signals_of(heard, "task_revoked", each))
         assert revoked["terminated"] is was_killed
         assert (revoked["pid"] == worker) is was_killed, "only the main process knows that a child was killed"
 
 
 def test_a_cancel_while_it_waits_is_told_by_a_worker(heard: Service) -> None:
     def later(**options: object) -> str:
-        made = heard.http.post("/tasks/divide", params={"delay": 600, **options}, json={"x": 1, "y": 2})
-        assert made.status_code in (200, 202), made.text
-        return str(made.json()["task_id"])
+        response = heard.http.post("/tasks/divide", params={"delay": 600, **options}, json={"x": 1, "y": 2})
+        assert response.status_code in (200, 202), response.text
+        return str(response.json()["task_id"])
 
     overdue, one, in_bulk = later(cancel_after=1), later(), later(tag="bulk")
     replaced = later(unique="one", on_conflict="replace")
@@ -77,9 +77,9 @@ def test_a_cancel_while_it_waits_is_told_by_a_worker(heard: Service) -> None:
     heard.http.post("/bulk/cancel", params={"tag": "bulk"})
 
     for task_id in (one, in_bulk, replaced, overdue):
-        eventually(lambda each=task_id: told(heard, "task_revoked", each))
+        eventually(lambda each=task_id: signals_of(heard, "task_revoked", each))
     for task_id in (one, in_bulk, replaced, overdue):
-        (revoked,) = told(heard, "task_revoked", task_id)
+        (revoked,) = signals_of(heard, "task_revoked", task_id)
         assert (revoked["task"], revoked["terminated"], revoked["expired"]) == ("divide", False, task_id == overdue)
         assert revoked["pid"] == heard.workers[0].pid
     heard.cancel_unfinished()

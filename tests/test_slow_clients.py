@@ -26,27 +26,27 @@ HEAD = b"POST /tasks/echo_file HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with two threads, so that a client that holds threads would block it."""
     settings = {"TASK_MODULES": "sample_tasks,client_tasks", "WEB_THREADS": "2"}
-    with Service(tmp_path_factory.mktemp("served"), **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("served"), **settings) as service:
+        yield service.start()
 
 
 def connect(service: Service, *, narrow: bool = False) -> socket.socket:
-    made = socket.socket()
-    made.settimeout(30)
+    client = socket.socket()
+    client.settimeout(30)
     if narrow:  # takes little that nobody has read yet
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    made.connect(("127.0.0.1", service.port))
-    return made
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", service.port))
+    return client
 
 
 @contextlib.contextmanager
 def many(service: Service, text: bytes, *, narrow: bool = False) -> Iterator[list[socket.socket]]:
     """A hundred clients that have sent a part of a request and now do nothing."""
     with contextlib.ExitStack() as stack:
-        made = [stack.enter_context(connect(service, narrow=narrow)) for _ in range(MANY)]
-        for each in made:
+        clients = [stack.enter_context(connect(service, narrow=narrow)) for _ in range(MANY)]
+        for each in clients:
             each.sendall(text)
-        yield made
+        yield clients
 
 
 def others_are_served(service: Service) -> None:
@@ -160,12 +160,12 @@ def test_a_download_that_nobody_reads_is_broken_off_and_one_that_is_read_slowly_
         began = time.monotonic()
         for client in (slow, silent):
             client.sendall(request)
-        taken = b""
+        received = b""
         while time.monotonic() - began < 22:
-            taken += slow.recv(32_768)
+            received += slow.recv(32_768)
             time.sleep(0.1)
-        taken += read_rest(slow, 8 * 2**20)
-        assert len(taken.partition(b"\r\n\r\n")[2]) == 8 * 2**20
+        received += read_rest(slow, 8 * 2**20)
+        assert len(received.partition(b"\r\n\r\n")[2]) == 8 * 2**20
         with contextlib.suppress(ConnectionResetError):
             assert len(read_all(silent)) < 8 * 2**20
 
@@ -173,11 +173,11 @@ def test_a_download_that_nobody_reads_is_broken_off_and_one_that_is_read_slowly_
 def read_rest(client: socket.socket, total: int) -> bytes:
     """Return about how many bytes of a body are missing: read until nothing arrives for a second."""
     client.settimeout(1)
-    found = b""
+    content = b""
     with contextlib.suppress(TimeoutError):
-        while len(found) < total + 4096 and (piece := client.recv(2**20)):
-            found += piece
-    return found
+        while len(content) < total + 4096 and (piece := client.recv(2**20)):
+            content += piece
+    return content
 
 
 @pytest.mark.slow
@@ -358,8 +358,8 @@ def test_connections_may_be_encrypted(tmp_path: Path) -> None:
                 "/tasks/echo_file", content=b"x" * 3 * 2**20, headers={"Content-Type": "text/plain"}
             )
             assert submitted.status_code == 202
-            found = service.result(submitted.json()["task_id"])
-            assert len(service.http.get(found["href"]).content) == 3 * 2**20
+            result = service.result(submitted.json()["task_id"])
+            assert len(service.http.get(result["href"]).content) == 3 * 2**20
 
 
 # -- other servers

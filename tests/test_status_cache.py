@@ -24,16 +24,16 @@ MANY = 12
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two web processes, and a worker with a puppet."""
     settings = {"TASK_MODULES": "sample_tasks,waited_tasks", "WEB_CONCURRENCY": "2", "MAX_WAITING_PER_OWNER": "9000"}
-    with Service(tmp_path_factory.mktemp("watched"), **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("watched"), **settings) as service:
+        yield service.start()
 
 
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[Service]:
     """One web process without a worker, so that nothing else uses Redis."""
-    with Service(tmp_path) as made:
-        made.start_web()
-        yield made
+    with Service(tmp_path) as service:
+        service.start_web()
+        yield service
 
 
 def submit(service: Service, **query: Any) -> str:
@@ -47,7 +47,7 @@ def polls(service: Service, task_id: str, times: int = MANY) -> list[httpx.Respo
     return [httpx.get(f"{service.url}/tasks/{task_id}", timeout=30) for _ in range(times)]
 
 
-def asked(service: Service) -> int:
+def script_calls(service: Service) -> int:
     """The number of scripts that Redis has run."""
     return int(service.redis.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 
@@ -56,11 +56,11 @@ def asked(service: Service) -> int:
 def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
-    before, began = asked(lonely), time.monotonic()
+    before, began = script_calls(lonely), time.monotonic()
     assert {answer.json()["status"] for answer in polls(lonely, task_id, 100)} == {"scheduled"}
     paths = [f"{lonely.url}/tasks/{task_id}/result"] * 50
     assert {httpx.get(path, timeout=30).status_code for path in paths} == {202}
-    assert asked(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again from time to time
+    assert script_calls(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again from time to time
 
 
 @pytest.mark.slow
@@ -159,8 +159,8 @@ def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -
         keys = service.store.api_keys
         alice, bob = ({"Authorization": f"Bearer {keys.create(name, Role.SUBMIT)}"} for name in ("alice", "bob"))
         service.start_web()
-        made = service.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}, headers=alice).json()
-        path = f"/tasks/{made['task_id']}"
+        ticket = service.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}, headers=alice).json()
+        path = f"/tasks/{ticket['task_id']}"
         assert [service.http.get(path, headers=alice).status_code for _ in range(5)] == [200] * 5
         assert [service.http.get(path, headers=bob).status_code for _ in range(5)] == [404] * 5
 
@@ -181,7 +181,7 @@ def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None
 @pytest.mark.slow
 def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: Service) -> None:
     task_id = submit(lonely)
-    before = asked(lonely)
+    before = script_calls(lonely)
 
     def poll_often(_: int) -> None:
         with httpx.Client(base_url=lonely.url, timeout=30) as client:
@@ -190,4 +190,4 @@ def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: S
 
     with ThreadPoolExecutor(16) as callers:
         list(callers.map(poll_often, range(16)))
-    assert asked(lonely) - before < 16 * 150 / 4
+    assert script_calls(lonely) - before < 16 * 150 / 4

@@ -33,10 +33,10 @@ def test_a_run_after_a_killed_worker_continues_behind_its_last_step(fresh: Servi
 
     fresh.workers[0].kill()
     fresh.start_worker()
-    made = fresh.result(task_id)
+    result = fresh.result(task_id)
 
     assert ran(fresh, task_id) == STEPS
-    assert len(set(made)) == 3
+    assert len(set(result)) == 3
     assert fresh.status(task_id)["deliveries"] == 2
 
 
@@ -90,9 +90,9 @@ def typed_steps(ctx: Context) -> list[str]:
     """Use the values of steps by their types."""
     first = ctx.step("first", page, 1)
     second = ctx.step("second", partial(page, number=2))
-    found = ctx.step("days", days, [first, second])
+    dates = ctx.step("days", days, [first, second])
     pair = ctx.step("pair", lambda: (first.number, None))
-    return [*(f"{day:%d.%m.}" for day in found), repr(pair)]
+    return [*(f"{day:%d.%m.}" for day in dates), repr(pair)]
 
 
 def test_the_value_of_a_step_has_its_declared_type_in_every_attempt() -> None:
@@ -108,10 +108,10 @@ def test_the_value_of_a_step_has_its_declared_type_in_every_attempt() -> None:
 
 @pytest.mark.slow
 def test_a_test_gives_the_steps_of_an_earlier_attempt() -> None:
-    known = {"number 1": "0" * 32, "number 2": "1" * 32, "number 3": "2" * 32}
+    steps = {"number 1": "0" * 32, "number 2": "1" * 32, "number 3": "2" * 32}
 
-    assert run(in_steps, steps=known).result == list(known.values())
-    assert run(in_async_steps, steps=known).result == list(known.values())
+    assert run(in_steps, steps=steps).result == list(steps.values())
+    assert run(in_async_steps, steps=steps).result == list(steps.values())
 
 
 def untyped(value: Any) -> Any:

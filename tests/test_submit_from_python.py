@@ -44,8 +44,8 @@ def client(service: Service) -> Iterator[Client]:
     store.redis.close()
 
 
-def submit(client: Client, name: str, **given: object) -> str:
-    return client.submit(name, given, owner="local").id
+def submit(client: Client, name: str, **parameters: object) -> str:
+    return client.submit(name, parameters, owner="local").id
 
 
 @pytest.mark.slow
@@ -56,8 +56,8 @@ def test_a_script_submits_a_file_and_waits_for_the_result(service: Service, tmp_
     task_id, status = run(service, "import warnings; warnings.simplefilter('ignore')\n" + code, tmp_path).split()
 
     assert status in ("queued", "running", "succeeded")
-    with Image.open(tmp_path / "thumbnail.jpg") as made:
-        assert made.width == 64
+    with Image.open(tmp_path / "thumbnail.jpg") as image:
+        assert image.width == 64
     assert service.status(task_id)["status"] == "succeeded"
     record = service.store.tasks.get(task_id)
     assert record is not None

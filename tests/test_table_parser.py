@@ -44,12 +44,12 @@ def test_no_line_is_lost_whatever_the_text(seed: int, tmp_path: Path) -> None:
     text = "".join(dice.choices('ab1,,;"" \n\n#', k=dice.randint(1, 400))) + "x\n"
     source = tmp_path / "table.csv"
     source.write_text(text, newline="\n")
-    given = Options(
+    options = Options(
         delimiter=dice.choice([None, ",", " "]), header=dice.choice([True, False]),
         skip_rows=dice.randint(0, 3), comment=dice.choice(["", "#"]), pad_rows=dice.random() < 0.7,
     )  # fmt: skip
     try:
-        account = rewrite(source, tmp_path / "rows.txt", find_dialect(source, given), (), lambda _: None)
+        account = rewrite(source, tmp_path / "rows.txt", find_dialect(source, options), (), lambda _: None)
     except TaskError as error:
         assert error.type in ("csv-unreadable", "csv-empty")
         return

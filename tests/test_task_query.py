@@ -27,12 +27,16 @@ def test_tasks_are_answered_in_the_order_asked_with_their_results(service: Servi
     for task_id in task_ids:
         service.wait_for(task_id)
 
-    asked = [task_ids[2], task_ids[0], task_ids[2]]
-    tasks = ask(service, asked, include=["result"]).json()["tasks"]
+    requested = [task_ids[2], task_ids[0], task_ids[2]]
+    tasks = ask(service, requested, include=["result"]).json()["tasks"]
 
-    assert [(each["task_id"], each["result"]) for each in tasks] == [(asked[0], 2), (asked[1], 0), (asked[2], 2)]
-    assert {name: value for name, value in tasks[0].items() if name != "result"} == service.status(asked[0])
-    assert "result" not in ask(service, asked).json()["tasks"][0]
+    assert [(each["task_id"], each["result"]) for each in tasks] == [
+        (requested[0], 2),
+        (requested[1], 0),
+        (requested[2], 2),
+    ]
+    assert {name: value for name, value in tasks[0].items() if name != "result"} == service.status(requested[0])
+    assert "result" not in ask(service, requested).json()["tasks"][0]
 
 
 def test_each_status_has_the_bytes_that_the_task_alone_has(service: Service) -> None:
@@ -50,13 +54,13 @@ def test_each_status_has_the_bytes_that_the_task_alone_has(service: Service) -> 
     service.http.put("/catalog/nothing/pause")
     try:
         waiting += [service.submit("nothing"), service.submit("nothing")]
-        asked = [*ended, *waiting, *ended]
+        requested = [*ended, *waiting, *ended]
 
         def alone() -> bytes:
-            return b'{"tasks":[%s]}' % b",".join(service.http.get(f"/tasks/{task_id}").content for task_id in asked)
+            return b'{"tasks":[%s]}' % b",".join(service.http.get(f"/tasks/{task_id}").content for task_id in requested)
 
-        eventually(lambda: b'"paused":true' in alone() and ask(service, asked).content == alone())
-        with_results = ask(service, asked, include=["result"]).json()["tasks"]
+        eventually(lambda: b'"paused":true' in alone() and ask(service, requested).content == alone())
+        with_results = ask(service, requested, include=["result"]).json()["tasks"]
         assert [each.pop("result", "none") for each in with_results[:4]] == ["none", 1, None, "none"]
         assert [each.pop("result", "none") for each in with_results[4:10]] == ["none"] * 6
     finally:
@@ -73,14 +77,14 @@ def test_query_is_the_same_as_post(service: Service) -> None:
 
 
 def test_an_id_that_does_not_exist_has_its_problem_in_its_place(service: Service) -> None:
-    unknown, known = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60", submit_many(service, 1, delay=60)[0]
+    unknown, existing = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60", submit_many(service, 1, delay=60)[0]
     expired = ids.new("local", service.store.secret, time.time_ns())
 
-    tasks = ask(service, [unknown, known, expired, "x"]).json()["tasks"]
+    tasks = ask(service, [unknown, existing, expired, "x"]).json()["tasks"]
 
     names = [each["problem"]["type"].rpartition("/")[2] if "problem" in each else "" for each in tasks]
     assert names == ["unknown-task", "", "expired-task", "unknown-task"]
-    assert [each["task_id"] for each in tasks] == [unknown, known, expired, "x"]
+    assert [each["task_id"] for each in tasks] == [unknown, existing, expired, "x"]
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ ID, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACED = {"traceparent": f"00-{ID}-{CALLER}-01"}
 
 
-class Collector:
+class TelemetryReceiver:
     """An OTLP endpoint over HTTP, and a Sentry project: they keep what arrives."""
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ class Collector:
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Collector]]:
-    collector = Collector()
+def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, TelemetryReceiver]]:
+    telemetry = TelemetryReceiver()
     with ExitStack() as stack:
-        url = stack.enter_context(serve(collector.answer))
+        url = stack.enter_context(serve(telemetry.answer))
         settings = {
             "TASK_MODULES": "telemetry_tasks,sample_tasks",
             "ALLOW_PRIVATE_ADDRESSES": "true",
@@ -63,7 +63,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
             "SENTRY_ENVIRONMENT": "of the tests",
         }
         service = stack.enter_context(Service(tmp_path_factory.mktemp("telemetry"), **settings))
-        yield service.start(), collector
+        yield service.start(), telemetry
 
 
 def attributes(span: Span) -> dict[str, Any]:
@@ -71,9 +71,11 @@ def attributes(span: Span) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("query", ["", "?tag=by-flask"], ids=["in the loop", "by Flask"])
-def test_submit_run_and_webhook_are_spans_of_the_caller_s_trace(behind: tuple[Service, Collector], query: str) -> None:
-    service, collector = behind
-    collector.spans.clear()
+def test_submit_run_and_webhook_are_spans_of_the_caller_s_trace(
+    exporting: tuple[Service, TelemetryReceiver], query: str
+) -> None:
+    service, telemetry = exporting
+    telemetry.spans.clear()
     with Receiver().listening() as receiver:
         answer = service.http.post(f"/tasks/divide{query}", json={"x": 1, "y": 2}, headers=TRACED)
         task_id = answer.json()["task_id"]
@@ -82,9 +84,9 @@ def test_submit_run_and_webhook_are_spans_of_the_caller_s_trace(behind: tuple[Se
             "/tasks/divide", params={"webhook": receiver.url}, json={"x": 1, "y": 2}, headers=TRACED
         )
         receiver.wait()
-    submits = eventually(lambda: f if len(f := collector.named("POST /tasks/<name>")) > 1 else [])
-    runs = eventually(lambda: f if len(f := collector.named("process divide")) > 1 else [])
-    (call,) = eventually(lambda: collector.named("POST webhook"))
+    submits = eventually(lambda: f if len(f := telemetry.named("POST /tasks/<name>")) > 1 else [])
+    runs = eventually(lambda: f if len(f := telemetry.named("process divide")) > 1 else [])
+    (call,) = eventually(lambda: telemetry.named("POST webhook"))
 
     (submit,) = [each for each in submits if attributes(each)["coatcheck.task.id"] == task_id]
     (run,) = [each for each in runs if attributes(each)["coatcheck.task.id"] == task_id]
@@ -97,62 +99,64 @@ def test_submit_run_and_webhook_are_spans_of_the_caller_s_trace(behind: tuple[Se
     assert submit.start_time_unix_nano <= run.start_time_unix_nano <= run.end_time_unix_nano
     sent = receiver.got[0][0]["traceparent"]
     assert sent == f"00-{ID}-{call.span_id.hex()}-01"
-    assert {service_name for service_name, _ in collector.spans} == {"coatcheck"}
+    assert {service_name for service_name, _ in telemetry.spans} == {"coatcheck"}
 
 
 def test_a_task_s_own_span_is_a_child_of_its_run_and_a_task_without_a_trace_gets_one(
-    behind: tuple[Service, Collector],
+    exporting: tuple[Service, TelemetryReceiver],
 ) -> None:
-    service, collector = behind
+    service, telemetry = exporting
     traceparent = service.result(service.submit("makes_a_span"))
     _, trace_id, span_id, _ = traceparent.split("-")
 
-    (inside,) = eventually(lambda: collector.named("inside", trace_id))
-    (run,) = eventually(lambda: collector.named("process makes_a_span", trace_id))
+    (inside,) = eventually(lambda: telemetry.named("inside", trace_id))
+    (run,) = eventually(lambda: telemetry.named("process makes_a_span", trace_id))
     assert inside.parent_span_id == run.span_id == bytes.fromhex(span_id)
     assert service.web
     assert any(trace_id in line and "path=/tasks/makes_a_span" in line for line in service.web.output().splitlines())
     assert any(trace_id in line and "task.succeeded" in line for line in service.workers[0].output().splitlines())
 
 
-def test_a_failed_run_is_a_failed_span_without_the_secret(behind: tuple[Service, Collector]) -> None:
-    service, collector = behind
+def test_a_failed_run_is_a_failed_span_without_the_secret(exporting: tuple[Service, TelemetryReceiver]) -> None:
+    service, telemetry = exporting
     answer = service.http.post("/tasks/breaks", json={"password": "swordfish"}, headers=TRACED)
     service.wait_for(answer.json()["task_id"])
 
-    (run,) = eventually(lambda: collector.named("process breaks"))
+    (run,) = eventually(lambda: telemetry.named("process breaks"))
     assert run.status.code == run.status.STATUS_CODE_ERROR
     assert "swordfish" not in str(run)
 
 
-def test_sentry_gets_unexpected_errors_of_a_worker_without_the_secret(behind: tuple[Service, Collector]) -> None:
-    service, collector = behind
-    collector.items.clear()
+def test_sentry_gets_unexpected_errors_of_a_worker_without_the_secret(
+    exporting: tuple[Service, TelemetryReceiver],
+) -> None:
+    service, telemetry = exporting
+    telemetry.items.clear()
     expected = service.submit("breaks", password="swordfish", expected=True)
     task_id = service.submit("breaks", password="swordfish")
     for each in (expected, task_id):
         service.wait_for(each)
 
-    eventually(lambda: [each for each in collector.items if each.get("tags", {}).get("task_id") == task_id])
-    text = json.dumps(collector.items)
+    eventually(lambda: [each for each in telemetry.items if each.get("tags", {}).get("task_id") == task_id])
+    text = json.dumps(telemetry.items)
     assert "swordfish" not in text
     assert expected not in text
-    (found,) = [each for each in collector.items if each["tags"]["task_id"] == task_id]
-    assert found["environment"] == "of the tests"
-    assert found["tags"]["request_id"]
+    (event,) = [each for each in telemetry.items if each["tags"]["task_id"] == task_id]
+    assert event["environment"] == "of the tests"
+    assert event["tags"]["request_id"]
     assert "RuntimeError" in text
 
 
-def test_sentry_gets_errors_of_a_web_process_without_the_request(behind: tuple[Service, Collector]) -> None:
-    service, collector = behind
-    collector.items.clear()
+def test_sentry_gets_errors_of_a_web_process_without_the_request(exporting: tuple[Service, TelemetryReceiver]) -> None:
+    service, telemetry = exporting
+    telemetry.items.clear()
     for query in ("", "?tag=by-flask"):
         answer = service.http.post(f"/tasks/breaks_its_check{query}", json={"password": "swordfish"})
         assert answer.status_code == 500
-    found = eventually(lambda: [each for each in collector.items if "the check itself is broken" in json.dumps(each)])
-    assert "swordfish" not in json.dumps(collector.items)
-    assert "by-flask" not in json.dumps(found)
-    assert found[0]["tags"]["request_id"]
+    events = eventually(lambda: [each for each in telemetry.items if "the check itself is broken" in json.dumps(each)])
+    assert "swordfish" not in json.dumps(telemetry.items)
+    assert "by-flask" not in json.dumps(events)
+    assert events[0]["tags"]["request_id"]
 
 
 @pytest.mark.slow

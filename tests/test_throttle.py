@@ -19,8 +19,8 @@ def test_a_kind_with_a_limit_of_one_never_runs_twice_at_once(service: Service) -
     ids = [service.submit("one_at_a_time", seconds=0.1) for _ in range(6)]
     for each in ids:
         assert service.wait_for(each)["status"] == "succeeded"
-    found = spans(service, ids)
-    assert all(earlier[1] <= later[0] for earlier, later in pairwise(found))
+    runs = spans(service, ids)
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(runs))
 
 
 def test_others_go_on_while_a_limited_kind_waits(service: Service) -> None:

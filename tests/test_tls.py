@@ -18,10 +18,10 @@ from mail_server import make_certificate
 class Front:
     """A TLS proxy in front of a Redis without TLS."""
 
-    def __init__(self, certificate: Path, behind: int) -> None:
+    def __init__(self, certificate: Path, redis_port: int) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
-        self._behind = behind
+        self._redis_port = redis_port
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -35,7 +35,7 @@ class Front:
     def _relay(self, plain: socket.socket) -> None:
         with (
             contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", self._behind)) as server,
+            socket.create_connection(("127.0.0.1", self._redis_port)) as server,
             self._context.wrap_socket(plain, server_side=True) as client,
         ):
             others = {client: server, server: client}
@@ -56,11 +56,11 @@ def behind_tls(tmp_path: Path) -> Iterator[Service]:
     """A server whose Redis is reachable by TLS only, with a self-made certificate. Nothing is started."""
     certificate = make_certificate(tmp_path)
     with (
-        Service(tmp_path, TASK_MODULES="sample_tasks") as made,
-        contextlib.closing(Front(certificate, made.redis.port)) as front,
+        Service(tmp_path, TASK_MODULES="sample_tasks") as service,
+        contextlib.closing(Front(certificate, service.redis.port)) as front,
     ):
-        made.env["REDIS_URL"] = f"rediss://localhost:{front.port}/0"
-        yield made
+        service.env["REDIS_URL"] = f"rediss://localhost:{front.port}/0"
+        yield service
 
 
 def works(service: Service) -> None:

@@ -21,63 +21,63 @@ Line = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = {"LOG_FORMAT": "json", "ALLOW_PRIVATE_ADDRESSES": "true", "WEB_CONCURRENCY": "2", "LEASE_SECONDS": "5"}
-    with Service(tmp_path_factory.mktemp("traces"), TASK_MODULES="traced_tasks", **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("traces"), TASK_MODULES="traced_tasks", **settings) as service:
+        yield service.start()
 
 
 def lines(service: Service) -> list[Line]:
     """Return every line of web and worker; each is one JSON object."""
     assert service.web
     logs = [service.web.output(), *(worker.output() for worker in service.workers)]
-    found = [json.loads(line) for log in logs for line in log.splitlines(keepends=False) if line]
-    assert all({"time", "level", "message"} <= each.keys() for each in found)
-    return found
+    records = [json.loads(line) for log in logs for line in log.splitlines(keepends=False) if line]
+    assert all({"time", "level", "message"} <= each.keys() for each in records)
+    return records
 
 
-def submitted(service: Service, headers: dict[str, str], query: str = "", **given: Any) -> str:
-    answer = service.http.post(f"/tasks/writes_lines{query}", json=given, headers=headers)
+def submitted(service: Service, headers: dict[str, str], query: str = "", **parameters: Any) -> str:
+    answer = service.http.post(f"/tasks/writes_lines{query}", json=parameters, headers=headers)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["task_id"])
 
 
 @pytest.mark.parametrize("query", ["", "?tag=by-flask"], ids=["in the loop", "by Flask"])
-def test_a_task_knows_the_trace_of_its_submit(behind: Service, query: str) -> None:
-    assert behind.result(submitted(behind, TRACED, query)) == [PARENT, STATE]
+def test_a_task_knows_the_trace_of_its_submit(server: Service, query: str) -> None:
+    assert server.result(submitted(server, TRACED, query)) == [PARENT, STATE]
 
 
 @pytest.mark.parametrize("query", ["", "?tag=by-flask"], ids=["in the loop", "by Flask"])
-def test_a_task_without_a_trace_gets_none(behind: Service, query: str) -> None:
+def test_a_task_without_a_trace_gets_none(server: Service, query: str) -> None:
     invalid = {"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01", "tracestate": STATE}
     for headers in ({}, {"tracestate": STATE}, invalid):
-        task_id = submitted(behind, headers, query)
-        assert behind.result(task_id) == ["", ""]
-        assert not [each for each in lines(behind) if each.get("task_id") == task_id and "trace_id" in each]
+        task_id = submitted(server, headers, query)
+        assert server.result(task_id) == ["", ""]
+        assert not [each for each in lines(server) if each.get("task_id") == task_id and "trace_id" in each]
 
 
-def test_every_other_way_of_submitting_takes_the_trace(behind: Service) -> None:
-    first = submitted(behind, TRACED, how="submits")
-    (child,) = behind.result(first)
-    assert behind.result(child) == [PARENT, STATE]  # of the task that submitted it
+def test_every_other_way_of_submitting_takes_the_trace(server: Service) -> None:
+    first = submitted(server, TRACED, how="submits")
+    (child,) = server.result(first)
+    assert server.result(child) == [PARENT, STATE]  # of the task that submitted it
     other = {"traceparent": PARENT.replace("00f067", "11f067")}
-    again = behind.http.post(f"/tasks/{child}/retry", headers=other).json()["task_id"]
-    assert behind.result(again) == [other["traceparent"], ""]
+    again = server.http.post(f"/tasks/{child}/retry", headers=other).json()["task_id"]
+    assert server.result(again) == [other["traceparent"], ""]
     items = {"items": [{"task": "writes_lines"}]}
-    batch = behind.http.post("/batches", json=items, headers=TRACED).json()
-    assert behind.result(batch["items"][0]["task_id"]) == [PARENT, STATE]
-    behind.http.put("/schedules/traced", json={"task": "writes_lines", "every": 3600})
-    run = behind.http.post("/schedules/traced/run", headers=TRACED).json()["task_id"]
-    assert behind.result(run) == [PARENT, STATE]
+    batch = server.http.post("/batches", json=items, headers=TRACED).json()
+    assert server.result(batch["items"][0]["task_id"]) == [PARENT, STATE]
+    server.http.put("/schedules/traced", json={"task": "writes_lines", "every": 3600})
+    run = server.http.post("/schedules/traced/run", headers=TRACED).json()["task_id"]
+    assert server.result(run) == [PARENT, STATE]
 
 
-def test_a_webhook_continues_the_trace(behind: Service) -> None:
+def test_a_webhook_continues_the_trace(server: Service) -> None:
     with Receiver().listening() as receiver:
-        submitted(behind, TRACED, f"?webhook={receiver.url}")
-        submitted(behind, {}, f"?webhook={receiver.url}")
+        submitted(server, TRACED, f"?webhook={receiver.url}")
+        submitted(server, {}, f"?webhook={receiver.url}")
         items = {"items": [{"task": "writes_lines"}]}
         for headers in (TRACED, {}):
-            behind.http.post("/batches", json=items, params={"webhook": receiver.url}, headers=headers)
+            server.http.post("/batches", json=items, params={"webhook": receiver.url}, headers=headers)
         receiver.wait(4)
     traced = [each for each, _ in receiver.got if "traceparent" in each]
     assert [(each["traceparent"], each["tracestate"]) for each in traced] == [(PARENT, STATE)] * 2
@@ -91,31 +91,33 @@ def test_a_webhook_continues_the_trace(behind: Service) -> None:
         ("dies", {"request", "task.started", "task.worker_lost"}),
     ],
 )
-def test_each_line_of_a_task_names_task_request_and_trace(behind: Service, how: str, expected: set[str]) -> None:
-    task_id = submitted(behind, {**TRACED, "X-Request-ID": f"req-{how}"}, how=how)
+def test_each_line_of_a_task_names_task_request_and_trace(server: Service, how: str, expected: set[str]) -> None:
+    task_id = submitted(server, {**TRACED, "X-Request-ID": f"req-{how}"}, how=how)
 
     def of_task() -> list[Line]:
-        found = [each for each in lines(behind) if task_id in str(each) and not each.get("path", "").endswith(task_id)]
-        return found if expected <= {each["message"] for each in found} else []
+        of_this_task = [
+            each for each in lines(server) if task_id in str(each) and not each.get("path", "").endswith(task_id)
+        ]
+        return of_this_task if expected <= {each["message"] for each in of_this_task} else []
 
-    found = eventually(of_task, seconds=60)
-    for each in found:
+    of_this_task = eventually(of_task, seconds=60)
+    for each in of_this_task:
         assert (each["task_id"], each["request_id"], each["trace_id"]) == (task_id, f"req-{how}", ID), each
-    texts = {each.get("text") for each in found}
+    texts = {each.get("text") for each in of_this_task}
     assert how == "dies" or {"printed", "to standard error", "of the task"} <= texts
-    assert how != "fails" or any("OSError: for the test" in each.get("traceback", "") for each in found)
+    assert how != "fails" or any("OSError: for the test" in each.get("traceback", "") for each in of_this_task)
 
 
-def test_gunicorn_s_and_celery_s_own_lines_are_json_and_of_no_task(behind: Service) -> None:
-    behind.result(submitted(behind, TRACED))
+def test_gunicorn_s_and_celery_s_own_lines_are_json_and_of_no_task(server: Service) -> None:
+    server.result(submitted(server, TRACED))
     time.sleep(1.5)  # lines of maintenance
-    found = lines(behind)
+    records = lines(server)
 
-    assert [each for each in found if "Booting worker" in each["message"]]
-    ready = [each for each in found if each["message"].endswith(" ready.")]
+    assert [each for each in records if "Booting worker" in each["message"]]
+    ready = [each for each in records if each["message"].endswith(" ready.")]
     assert ready
     assert "task_id" not in ready[0]
-    assert not [each for each in found if each["message"].startswith("maintenance") and "task_id" in each]
+    assert not [each for each in records if each["message"].startswith("maintenance") and "task_id" in each]
 
 
 @pytest.mark.parametrize(

@@ -31,23 +31,23 @@ def post(
 
 def at_once(count: int, send: Callable[[], httpx.Response]) -> list[httpx.Response]:
     """Send requests at the same time."""
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     barrier = threading.Barrier(count)
 
     def act() -> None:
         barrier.wait(30)
-        answers.append(send())
+        responses.append(send())
 
     senders = [threading.Thread(target=act) for _ in range(count)]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join(60)
-    return answers
+    return responses
 
 
-def ids_of(answers: list[httpx.Response]) -> set[str]:
-    return {answer.json()["task_id"] for answer in answers}
+def ids_of(responses: list[httpx.Response]) -> set[str]:
+    return {answer.json()["task_id"] for answer in responses}
 
 
 # -- while an earlier one is unfinished
@@ -76,12 +76,12 @@ def test_a_second_submit_gets_the_first_task_until_that_has_ended(service: Servi
 
 def test_keys_of_other_types_and_other_keys_are_free(service: Service) -> None:
     key = new_key()
-    answers = [
+    responses = [
         post(service, key, delay=60),
         post(service, key, "beating", delay=60),
         post(service, key + "1", delay=60),
     ]
-    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    assert [answer.status_code for answer in responses] == [202, 202, 202]
 
 
 @pytest.mark.parametrize("way", ["return", "reject", "replace"])
@@ -92,10 +92,10 @@ def test_fifty_submits_at_once_leave_one_task(service: Service, way: str) -> Non
         url = f"{service.url}/tasks/ledgered"
         return httpx.post(url, params={"unique": key, "tag": tag, "delay": 60, "on_conflict": way}, json={}, timeout=60)
 
-    answers = at_once(50, send)
-    codes = Counter(answer.status_code for answer in answers)
+    responses = at_once(50, send)
+    codes = Counter(answer.status_code for answer in responses)
     assert codes == {"return": {202: 1, 200: 49}, "reject": {202: 1, 409: 49}, "replace": {202: 50}}[way]
-    assert len(ids_of(answers)) == (50 if way == "replace" else 1)
+    assert len(ids_of(responses)) == (50 if way == "replace" else 1)
     counts = Counter(task["status"] for task in service.http.get("/tasks", params={"tag": tag}).json()["tasks"])
     assert counts == ({"scheduled": 1, "canceled": 49} if way == "replace" else {"scheduled": 1})
 
@@ -275,12 +275,12 @@ def test_the_items_of_a_batch_are_one_of_a_kind_item_by_item(service: Service) -
 def test_an_idempotency_key_repeats_the_answer_with_the_earlier_task(service: Service) -> None:
     key, headers = new_key(), {"Idempotency-Key": new_key()}
     first = post(service, key, delay=60).json()["task_id"]
-    found = post(service, key, headers=headers)
+    first_response = post(service, key, headers=headers)
     service.http.post(f"/tasks/{first}/cancel")
     again = post(service, key, headers=headers)
-    assert (found.status_code, again.status_code) == (200, 200)
-    assert found.json()["task_id"] == again.json()["task_id"] == first
-    assert "Idempotency-Replayed" not in found.headers
+    assert (first_response.status_code, again.status_code) == (200, 200)
+    assert first_response.json()["task_id"] == again.json()["task_id"] == first
+    assert "Idempotency-Replayed" not in first_response.headers
     assert (again.headers["Idempotency-Replayed"], again.headers["Task-Deduplicated"]) == ("true", "true")
 
 
@@ -387,9 +387,9 @@ def test_a_type_may_be_unique_by_its_parameters(service: Service) -> None:
 
 def test_fifty_plain_submits_of_such_a_type_make_one_task(service: Service) -> None:
     body = {"user_id": new_key(), "seconds": 12}
-    answers = at_once(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
-    assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 49}
-    assert len(ids_of(answers)) == 1
+    responses = at_once(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
+    assert Counter(answer.status_code for answer in responses) == {202: 1, 200: 49}
+    assert len(ids_of(responses)) == 1
 
 
 def test_a_retry_with_changed_parameters_has_another_key(service: Service) -> None:

@@ -18,8 +18,8 @@ def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that may connect to loopback addresses."""
     folder = tmp_path_factory.mktemp("open")
     settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "MAX_UPLOAD_BYTES": "150000"}
-    with Service(folder, **settings) as made:
-        yield made.start()
+    with Service(folder, **settings) as service:
+        yield service.start()
 
 
 def failure(service: Service, task_id: str) -> tuple[str, str]:
@@ -37,15 +37,15 @@ def has_text(exchange: Exchange) -> None:
 
 
 def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Service) -> None:
-    asked = []
+    paths = []
 
     def answer(exchange: Exchange) -> None:
-        asked.append(exchange.path)
+        paths.append(exchange.path)
         has_text(exchange)
 
     with serve(answer) as url:
-        found = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/some/a%20b.txt?x=/c.d"}))
-    assert found == {
+        result = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/some/a%20b.txt?x=/c.d"}))
+    assert result == {
         "same": True,
         "text": "hello",
         "filename": "a b.txt",
@@ -55,11 +55,11 @@ def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Serv
         "sha256": hashlib.sha256(b"hello").hexdigest(),
         "others": [],
     }
-    assert asked == ["/some/a%20b.txt?x=/c.d"]
+    assert paths == ["/some/a%20b.txt?x=/c.d"]
 
 
 @pytest.mark.parametrize(
-    ("headers", "given", "filename", "media_type"),
+    ("headers", "fields", "filename", "media_type"),
     [
         ({"Content_Type": "image/png"}, {}, "x", "image/png"),
         ({"Content_Disposition": 'attachment; filename="../../r.csv"'}, {}, "r.csv", "text/csv"),
@@ -69,11 +69,11 @@ def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Serv
     ],
 )
 def test_name_and_type_are_the_clients_or_the_servers(
-    open_service: Service, headers: dict[str, str], given: dict[str, str], filename: str, media_type: str
+    open_service: Service, headers: dict[str, str], fields: dict[str, str], filename: str, media_type: str
 ) -> None:
     with serve(lambda exchange: exchange.reply(body=b"x", **headers)) as url:
-        found = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/x", **given}))
-    assert (found["filename"], found["media_type"]) == (filename, media_type)
+        result = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/x", **fields}))
+    assert (result["filename"], result["media_type"]) == (filename, media_type)
 
 
 def test_lists_forms_and_queries_take_urls_too(open_service: Service) -> None:
@@ -81,15 +81,15 @@ def test_lists_forms_and_queries_take_urls_too(open_service: Service) -> None:
     with serve(has_text) as url:
         one, two = f"{url}/one.txt", f"{url}/two.txt"
         data = {"data": "aGVsbG8=", "filename": "data.txt"}
-        answers = [
+        responses = [
             http.post("/tasks/looks_at", json={"file": {"url": one}, "others": [{"url": two}, data]}),
             http.post("/tasks/looks_at", params={"file": one, "others": [two]}),
             http.post("/tasks/looks_at", files={"file": (None, one), "others": ("data.txt", b"hello")}),
             http.post("/tasks/looks_at", files={"file": ("data.txt", b"hello"), "others": (None, two)}),
         ]
-        assert [answer.status_code for answer in answers] == [202] * 4, [answer.text for answer in answers]
-        found = [open_service.result(answer.json()["task_id"]) for answer in answers]
-    assert [(each["filename"], each["others"]) for each in found] == [
+        assert [answer.status_code for answer in responses] == [202] * 4, [answer.text for answer in responses]
+        results = [open_service.result(answer.json()["task_id"]) for answer in responses]
+    assert [(each["filename"], each["others"]) for each in results] == [
         ("one.txt", ["two.txt", "data.txt"]),
         ("one.txt", ["two.txt"]),
         ("one.txt", ["data.txt"]),
@@ -152,8 +152,8 @@ def test_files_together_may_have_what_one_request_may_have(open_service: Service
         two = {"file": {"url": f"{url}/a"}, "others": [{"url": f"{url}/b"}]}
         assert open_service.result(open_service.submit("looks_at", **two))["size"] == 60_000
         two["others"] *= 2  # type: ignore[operator]
-        kind, detail = failure(open_service, open_service.submit("looks_at", **two))
-    assert (kind, detail) == ("/problems/too-large", "b: a file may have 30000 bytes here.")
+        problem, detail = failure(open_service, open_service.submit("looks_at", **two))
+    assert (problem, detail) == ("/problems/too-large", "b: a file may have 30000 bytes here.")
 
 
 def test_a_redirect_is_followed_but_not_to_where_the_first_might_not_lead(open_service: Service) -> None:
@@ -168,22 +168,22 @@ def test_a_redirect_is_followed_but_not_to_where_the_first_might_not_lead(open_s
         assert open_service.result(open_service.submit("looks_at", file={"url": f"{url}/begin"}))["filename"] == "end"
         for path in targets:
             task_id = open_service.submit("looks_at", file={"url": url + path})
-            kind, detail = failure(open_service, task_id)
-            assert kind == "/problems/upload-unreachable"
+            problem, detail = failure(open_service, task_id)
+            assert problem == "/problems/upload-unreachable"
             assert "169.254" not in detail
 
 
 def test_a_name_that_leads_to_loopback_is_refused_by_default(service: Service) -> None:
-    asked = []
-    with serve(lambda exchange: asked.append(exchange.path)) as url:
+    paths = []
+    with serve(lambda exchange: paths.append(exchange.path)) as url:
         task_id = service.submit("looks_at", file={"url": url.replace("127.0.0.1", "localhost") + "/a.txt"})
         expected = ("/problems/upload-unreachable", "a.txt: The URL's host has no public address.")
         assert failure(service, task_id) == expected
-    assert asked == []
+    assert paths == []
 
 
 @pytest.mark.parametrize(
-    ("upload", "words"),
+    ("upload", "message"),
     [
         ({"url": "http://127.0.0.1/x"}, "no public address"),
         ({"url": "http://[::1]/x"}, "no public address"),
@@ -196,16 +196,16 @@ def test_a_name_that_leads_to_loopback_is_refused_by_default(service: Service) -
         ("https://example.com/x", "should be a file"),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, upload: Any, words: str) -> None:
+def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, upload: Any, message: str) -> None:
     answer = service.http.post("/tasks/looks_at", json={"file": upload})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["loc"][0] == "file"
-    assert words in error["msg"]
+    assert message in error["msg"]
 
 
 def test_a_form_s_text_that_is_no_url_is_refused(service: Service) -> None:
-    for text, words in (("http://10.0.0.1/", "no public address"), ("hello", "should be a file")):
+    for text, message in (("http://10.0.0.1/", "no public address"), ("hello", "should be a file")):
         answer = service.http.post("/tasks/looks_at", files={"file": (None, text)})
         assert answer.status_code == 422
-        assert words in answer.json()["errors"][0]["msg"]
+        assert message in answer.json()["errors"][0]["msg"]

@@ -20,17 +20,17 @@ TASKS = "sample_tasks,waited_tasks"
 @pytest.fixture(scope="module")
 def waited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with a puppet, and more of a worker than a test keeps busy."""
-    with Service(tmp_path_factory.mktemp("waited"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("waited"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as service:
+        yield service.start()
 
 
 @pytest.fixture
 def puppet(waited: Service) -> Iterator[Puppet]:
     """A running task, which ends with its test."""
-    made = Puppet(waited)
-    yield made
-    made.do("end")
-    waited.wait_for(made.id)
+    running = Puppet(waited)
+    yield running
+    running.do("end")
+    waited.wait_for(running.id)
 
 
 def start(folder: Path, **settings: str) -> Service:
@@ -120,8 +120,8 @@ def test_nobody_waits_longer_than_a_router_would(waited: Service, puppet: Puppet
 def test_a_preference_is_met_as_far_as_it_can_be_and_is_never_an_error(waited: Service, puppet: Puppet) -> None:
     puppet.do("end")
     waited.wait_for(puppet.id)
-    given = {"wait=600": "wait=25", "wait=soon": None, "wait": None, "wait=-1": None, "respond-async": None}
-    for prefer, applied in given.items():
+    preferences = {"wait=600": "wait=25", "wait=soon": None, "wait": None, "wait=-1": None, "respond-async": None}
+    for prefer, applied in preferences.items():
         answer = waited.http.get(puppet.path, headers={"Prefer": prefer})
         assert answer.status_code == 200
         assert answer.headers.get("Preference-Applied") == applied

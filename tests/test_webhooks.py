@@ -51,8 +51,8 @@ class Receiver:
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that may connect to loopback addresses."""
     folder = tmp_path_factory.mktemp("open")
-    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        yield made.start()
+    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        yield service.start()
 
 
 def submit(service: Service, task: str, url: str, options: dict[str, int] | None = None, **parameters: Any) -> str:
@@ -73,11 +73,11 @@ def delivery(service: Service, task_id: str) -> dict[str, Any]:
 def settled(service: Service, task_id: str, status: str, seconds: float = 15) -> list[dict[str, Any]]:
     """Wait until the webhook has this status; its attempts."""
 
-    def look() -> list[dict[str, Any]] | None:
-        found = delivery(service, task_id)
-        return found["tries"] if found["status"] == status else None
+    def tries() -> list[dict[str, Any]] | None:
+        webhook = delivery(service, task_id)
+        return webhook["tries"] if webhook["status"] == status else None
 
-    return eventually(look, seconds=seconds) or []
+    return eventually(tries, seconds=seconds) or []
 
 
 def make_due(service: Service, task_id: str) -> None:
@@ -99,9 +99,9 @@ def test_a_task_that_did_not_start_in_time_is_told_with_its_reason(open_service:
         open_service.wait_for(first, "running")
         submit(open_service, "one_at_a_time", receiver.url, {"start_within": 1}, seconds=0)
         receiver.wait()
-    told = receiver.got[0][1]
-    assert b"canceled" in told
-    assert b"/problems/not-started-in-time" in told
+    body = receiver.got[0][1]
+    assert b"canceled" in body
+    assert b"/problems/not-started-in-time" in body
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,10 @@ def test_a_webhook_is_sent_again_on_request_and_its_receiver_is_listed_while_it_
         receiver.wait(2)
         assert [each["status"] for each in settled(open_service, task_id, "pending")] == [204, 500]
         host = urlsplit(receiver.url).netloc
-        [found] = [
+        [listed] = [
             each for each in open_service.http.get("/webhook-receivers").json()["receivers"] if each["host"] == host
         ]
-        assert (found["pending"], found["last_try"]["status"], found["sample"]) == (1, 500, task_id)
+        assert (listed["pending"], listed["last_try"]["status"], listed["sample"]) == (1, 500, task_id)
         open_service.http.post(f"/tasks/{task_id}/webhook")
         assert [each["status"] for each in settled(open_service, task_id, "delivered")] == [204, 500, 204]
         hosts = {each["host"] for each in open_service.http.get("/webhook-receivers").json()["receivers"]}
@@ -223,16 +223,16 @@ def test_a_redirect_is_a_failure_and_is_not_followed(open_service: Service) -> N
     with Receiver().listening() as target, Receiver(307, Location=target.url).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
         eventually(lambda: delivery(open_service, task_id)["tries"])
-        found = delivery(open_service, task_id)
-        assert (found["status"], found["tries"][0]["status"]) == ("pending", 307)
+        webhook = delivery(open_service, task_id)
+        assert (webhook["status"], webhook["tries"][0]["status"]) == ("pending", 307)
         assert target.got == []
 
 
 def test_a_receiver_that_cannot_be_reached_is_noted_with_the_reason(open_service: Service) -> None:
     task_id = submit(open_service, "divide", "http://127.0.0.1:1/", x=1, y=2)
     eventually(lambda: delivery(open_service, task_id)["tries"])
-    found = delivery(open_service, task_id)["tries"][0]
-    assert (found["status"], found["reason"]) == (None, "The server cannot be reached.")
+    attempt = delivery(open_service, task_id)["tries"][0]
+    assert (attempt["status"], attempt["reason"]) == (None, "The server cannot be reached.")
 
 
 def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Service) -> None:
@@ -262,8 +262,8 @@ class Hanging:
 def one_slot(tmp_path: Path) -> Iterator[Service]:
     """A server that runs one task at a time."""
     settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "WORKER_CONCURRENCY": "1"}
-    with Service(tmp_path, **settings) as made:
-        yield made.start()
+    with Service(tmp_path, **settings) as service:
+        yield service.start()
 
 
 def test_receivers_that_hang_take_nothing_from_the_tasks(one_slot: Service) -> None:
@@ -309,8 +309,8 @@ def test_a_receiver_that_hangs_does_not_keep_the_others_waiting(one_slot: Servic
 def dying(tmp_path: Path) -> Iterator[Service]:
     """A server whose worker a test kills."""
     settings = {"TASK_MODULES": "sample_tasks", "ALLOW_PRIVATE_ADDRESSES": "true", "LEASE_SECONDS": "5"}
-    with Service(tmp_path, **settings) as made:
-        yield made
+    with Service(tmp_path, **settings) as service:
+        yield service
 
 
 def test_a_worker_killed_between_the_end_and_the_delivery_loses_nothing(dying: Service) -> None:
@@ -326,11 +326,11 @@ def test_a_worker_killed_between_the_end_and_the_delivery_loses_nothing(dying: S
 
 @pytest.mark.slow
 def test_a_worker_killed_while_it_delivers_delivers_again_under_the_same_id(dying: Service) -> None:
-    seen: list[str] = []
+    webhook_ids: list[str] = []
 
     def answer(exchange: Exchange) -> None:
-        seen.append(exchange.headers["webhook-id"])
-        if len(seen) == 1:
+        webhook_ids.append(exchange.headers["webhook-id"])
+        if len(webhook_ids) == 1:
             dying.workers[0].kill()
         else:
             exchange.reply(204)
@@ -338,12 +338,12 @@ def test_a_worker_killed_while_it_delivers_delivers_again_under_the_same_id(dyin
     with serve(answer) as url:
         dying.start()
         task_id = submit(dying, "divide", url, x=1, y=2)
-        eventually(lambda: len(seen) == 1)
+        eventually(lambda: len(webhook_ids) == 1)
         eventually(lambda: not dying.workers[0].alive)
         dying.start_worker()
         make_due(dying, task_id)
         assert len(settled(dying, task_id, "delivered", seconds=30)) == 1
-        assert seen == [task_id, task_id]
+        assert webhook_ids == [task_id, task_id]
 
 
 @pytest.mark.slow
@@ -363,7 +363,7 @@ def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Se
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("http://example.com/hook", "must begin with https"),
         ("ftp://example.com/", "must begin with http"),
@@ -376,13 +376,13 @@ def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Se
         ("nonsense", "must begin with http"),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, url: str, words: str) -> None:
+def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, url: str, message: str) -> None:
     before = set(service.redis.client.keys(service.keys.task("*")))
     answer = service.http.post("/tasks/divide", params={"webhook": url}, json={"x": 1, "y": 2})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["loc"] == ["query", "webhook"]
-    assert words in error["msg"]
+    assert message in error["msg"]
     assert set(service.redis.client.keys(service.keys.task("*"))) <= before
 
 
@@ -391,8 +391,8 @@ def test_a_name_that_leads_to_a_private_address_is_refused_when_it_is_called(ser
         url = receiver.url.replace("http://127.0.0.1", "https://localhost")
         task_id = submit(service, "divide", url, x=1, y=2)
         eventually(lambda: delivery(service, task_id)["tries"])
-        found = delivery(service, task_id)["tries"][0]
-        assert (found["status"], found["reason"]) == (None, "The URL's host has no public address.")
+        attempt = delivery(service, task_id)["tries"][0]
+        assert (attempt["status"], attempt["reason"]) == (None, "The URL's host has no public address.")
         assert receiver.got == []
 
 
@@ -442,16 +442,16 @@ def test_the_command_shows_and_rotates_the_same_secrets(open_service: Service) -
     assert keys_command(open_service, "webhook-secret", "--owner", "local") == secret_of(open_service)
     rotated = keys_command(open_service, "webhook-secret", "--owner", "local", "--rotate")
     assert rotated == secret_of(open_service)
-    made = keys_command(open_service, "webhook-secret", "--owner", "alice")
-    assert keys_command(open_service, "webhook-secret", "--owner", "alice") == made != rotated
+    secret = keys_command(open_service, "webhook-secret", "--owner", "alice")
+    assert keys_command(open_service, "webhook-secret", "--owner", "alice") == secret != rotated
 
 
 def test_each_owner_has_a_secret_of_its_own_and_a_reader_sees_none(tmp_path: Path) -> None:
     with Service(tmp_path) as keyed:
         keyed.start_web()
-        made = [("alice", "submit"), ("bob", "submit"), ("alice", "read"), ("root", "admin")]
-        keys = [keys_command(keyed, "create", "--owner", owner, "--role", role) for owner, role in made]
-        answers = [keyed.http.get("/webhook-secret", headers={"Authorization": f"Bearer {key}"}) for key in keys]
-        assert [answer.status_code for answer in answers] == [200, 200, 403, 200]
-        assert len({answer.json()["secret"] for answer in (answers[0], answers[1], answers[3])}) == 3
+        roles = [("alice", "submit"), ("bob", "submit"), ("alice", "read"), ("root", "admin")]
+        keys = [keys_command(keyed, "create", "--owner", owner, "--role", role) for owner, role in roles]
+        responses = [keyed.http.get("/webhook-secret", headers={"Authorization": f"Bearer {key}"}) for key in keys]
+        assert [answer.status_code for answer in responses] == [200, 200, 403, 200]
+        assert len({answer.json()["secret"] for answer in (responses[0], responses[1], responses[3])}) == 3
         assert keyed.http.post("/webhook-secret/rotate").status_code == 401

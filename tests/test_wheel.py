@@ -34,7 +34,11 @@ def pins() -> dict[str, Requirement]:
     # Optional even in a clone, and tested where it is installed.
     optional = ("pyvips", "opentelemetry", "sentry")
     lines += [line for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if line.startswith(optional)]
-    return {found.name: found for line in lines if line and line[0] != "#" and (found := Requirement(line))}
+    return {
+        requirement.name: requirement
+        for line in lines
+        if line and line[0] != "#" and (requirement := Requirement(line))
+    }
 
 
 def test_the_wheel_requires_the_packages_that_are_tested() -> None:
@@ -85,10 +89,10 @@ def env(installed: Path) -> dict[str, str]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    made = Redis(tmp_path)
-    yield made
-    made.client.close()
-    made.process.kill()
+    server = Redis(tmp_path)
+    yield server
+    server.client.close()
+    server.process.kill()
 
 
 @pytest.mark.slow

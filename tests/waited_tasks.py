@@ -15,13 +15,13 @@ def puppet(ctx: Context) -> str:
     """Run commands from a Redis list: `log`, `progress`, `emit`, `say` (a number of lines), `end`, `fail`."""
     ctx.progress(0, 1, "listening")
     while True:
-        given = None
+        command = None
         with contextlib.suppress(*UNREACHABLE):
-            given = client().lpop(f"test:puppet:{ctx.task_id}")
-        if given is None:
+            command = client().lpop(f"test:puppet:{ctx.task_id}")
+        if command is None:
             ctx.progress(0, 1) if ctx.should_stop() else time.sleep(0.005)
             continue
-        word, _, rest = given.decode().partition(" ")
+        word, _, rest = command.decode().partition(" ")
         if word == "log":
             ctx.log(rest)
         elif word == "emit":

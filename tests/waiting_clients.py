@@ -69,12 +69,12 @@ def answered(callers: Sequence[Caller], within: float = 0.0) -> int:
     with selectors.DefaultSelector() as selector:
         for caller in callers:
             selector.register(caller.socket, selectors.EVENT_READ)
-        found = 0
+        count = 0
         while ready := selector.select(within):
             for key, _ in ready:
                 selector.unregister(key.fileobj)
-            found += len(ready)
-    return found
+            count += len(ready)
+    return count
 
 
 def listening(service: Service) -> list[dict[str, Any]]:
@@ -99,9 +99,9 @@ class Puppet:
         # Not by polls: who is polled again is listened to.
         eventually(lambda: service.redis.client.hexists(service.keys.task(self.id), "g"))
 
-    def do(self, *words: str) -> None:
+    def do(self, *commands: str) -> None:
         """Send it commands, one after the other."""
-        self._service.redis.client.rpush(f"test:puppet:{self.id}", *words)
+        self._service.redis.client.rpush(f"test:puppet:{self.id}", *commands)
 
     def is_waited_for(self) -> None:
         """Return once somebody is parked for it."""

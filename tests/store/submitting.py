@@ -20,7 +20,7 @@ def prepare(store: Store, owner: str = "alice", **options: Any) -> NewTask:
 
 def submit_many(store: Store, count: int, owner: str = "alice", **options: Any) -> list[str]:
     """Store tasks, 500 in one step; their ids."""
-    made = [prepare(store, owner, **options) for _ in range(count)]
+    tasks = [prepare(store, owner, **options) for _ in range(count)]
     for start in range(0, count, 500):
-        store_and_publish(store, SubmitRequest(owner, made[start : start + 500]))
-    return [task.id for task in made]
+        store_and_publish(store, SubmitRequest(owner, tasks[start : start + 500]))
+    return [task.id for task in tasks]

@@ -18,8 +18,8 @@ def commands(store: Store, act: Callable[[], object]) -> int:
     """How many commands Redis runs for this, those inside scripts too."""
     store.redis.config_resetstat()
     act()
-    found = store.redis.info("commandstats")
-    return sum(each["calls"] for name, each in found.items() if not name.startswith(("cmdstat_config", "cmdstat_info")))
+    stats = store.redis.info("commandstats")
+    return sum(each["calls"] for name, each in stats.items() if not name.startswith(("cmdstat_config", "cmdstat_info")))
 
 
 def of_owners(store: Store, count: int, act: Callable[[], object]) -> int:
@@ -129,27 +129,27 @@ def test_pages_of_many_types_and_statuses_are_in_the_order_of_submission(store: 
     for number, task_id in enumerate(ids):
         if number % 3 == 0:
             store.tasks.cancel(task_id)
-    seen, cursor = [], None
+    listed, cursor = [], None
     while True:
         page = store.listing.page(EVERYBODY, 7, cursor)
-        seen += [record.id for record in page.records]
+        listed += [record.id for record in page.records]
         if (cursor := page.cursor) is None:
             break
 
-    assert seen == ids[::-1]
+    assert listed == ids[::-1]
 
 
 def test_a_key_is_found_by_one_lookup_and_forgotten_when_any_is_revoked(store: Store) -> None:
-    made = [store.api_keys.create("alice", Role.SUBMIT) for _ in range(50)]
+    keys = [store.api_keys.create("alice", Role.SUBMIT) for _ in range(50)]
     other = Store(store.settings).api_keys
-    assert other.find(made[7]) is not None
+    assert other.find(keys[7]) is not None
 
-    assert commands(store, lambda: other.find(made[7])) == 0, "it is remembered"
-    assert commands(store, lambda: other.find(made[8])) == 1
-    store.api_keys.revoke(made[7])
+    assert commands(store, lambda: other.find(keys[7])) == 0, "it is remembered"
+    assert commands(store, lambda: other.find(keys[8])) == 1
+    store.api_keys.revoke(keys[7])
     other.refresh()
-    assert other.find(made[7]) is None
-    assert other.find(made[8]) is not None
+    assert other.find(keys[7]) is None
+    assert other.find(keys[8]) is not None
 
 
 def test_a_small_queued_task_needs_few_bytes(store: Store) -> None:

@@ -40,10 +40,10 @@ def test_a_fetch_drops_messages_without_a_task_a_batch_at_a_time(store: Store) -
     store.redis.lpush("default", *dead)
     [alive] = submit_many(store, 1)
 
-    found = [store.leases._call("fetch_message", "ab", "default", "normal") for _ in range(2)]
+    fetched = [store.leases._call("fetch_message", "ab", "default", "normal") for _ in range(2)]
 
-    assert found[0][1:3] == [alive.encode(), f"{alive}:ab".encode()]
-    assert found[1] is None
+    assert fetched[0][1:3] == [alive.encode(), f"{alive}:ab".encode()]
+    assert fetched[1] is None
     assert store.redis.llen("default") == 400, "so that Redis is not held up"
     assert store.leases._call("fetch_message", "ab", "default", "normal") is None
     assert store.redis.llen("default") == 0

@@ -9,10 +9,10 @@ from submitting import submit_many
 from server.store import Store, ids
 from server.store.record import Status
 
-AHEAD = 120.0
+CLOCK_OFFSET = 120.0
 
 
-@pytest.fixture(params=[AHEAD, -AHEAD], ids=["ahead", "behind"])
+@pytest.fixture(params=[CLOCK_OFFSET, -CLOCK_OFFSET], ids=["ahead", "behind"])
 def skewed(request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A process whose wall clock is off."""
     true, true_ns = time.time, time.time_ns

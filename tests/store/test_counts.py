@@ -22,9 +22,9 @@ def test_waits_and_runs_are_counted_in_the_bucket_of_their_length(store: Store) 
         store.redis.hincrby(store.keys.task(task_id), "b", -7_000)  # it seems to have started 7 s earlier
         store.tasks.finish(task_id, "w/1", status)
 
-    found = store.counters.histograms()
+    histograms = store.counters.histograms()
 
-    run, wait = found["run", "divide"], found["wait", "divide"]
+    run, wait = histograms["run", "divide"], histograms["wait", "divide"]
     assert dict(run.buckets()) == {f"{ms / 1000:g}": 2.0 * (ms >= 10_000) for ms in HISTOGRAM_MS} | {"+Inf": 2}
     assert 14_000 <= run.total_ms < 16_000
     assert dict(wait.buckets())["0.025"] == 0
@@ -82,8 +82,8 @@ def test_counts_that_redis_does_not_accept_are_kept(store: Store) -> None:
     target = store
     counters.flush()
 
-    found = store.counters.read(store.keys.maintenance)
-    assert found["pruner:runs"] == 4
-    assert found["pruner:last_ms"] == pytest.approx(store.counters.now_ms(), abs=5_000)
+    counts = store.counters.read(store.keys.maintenance)
+    assert counts["pruner:runs"] == 4
+    assert counts["pruner:last_ms"] == pytest.approx(store.counters.now_ms(), abs=5_000)
     with pytest.raises(redis.ConnectionError):
         gone.counters.count("x")

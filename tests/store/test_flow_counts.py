@@ -24,7 +24,7 @@ def test_arrivals_starts_waits_and_ends_are_counted_by_type_and_owner(span: Rang
     flows = store.flow_stats.read(span)
 
     everything, alice, bob = flows.of_types(), flows.of_owner("alice"), flows.of_owner("bob")
-    assert {what: sum(numbers) for what, numbers in alice.counts.items() if not what.startswith("waited_")} == {
+    assert {name: sum(numbers) for name, numbers in alice.counts.items() if not name.startswith("waited_")} == {
         "arrived": 3,
         "succeeded": 1,
         "failed": 1,

@@ -28,9 +28,9 @@ def test_lua_gets_the_names_that_python_has(store: Store) -> None:
         return {index, keys.due, keys.task(queue .. 1), lists[1](queue)}
     """
 
-    found = store.redis.eval(with_keys(keys, script), 0)
+    names = store.redis.eval(with_keys(keys, script), 0)
 
-    assert [name.decode() for name in found] == [
+    assert [name.decode() for name in names] == [
         keys.index("o", "t", "s"), keys.due, keys.task("q1"), keys.high_list("q")
     ]  # fmt: skip
 

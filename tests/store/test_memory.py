@@ -26,13 +26,13 @@ ERROR = json.dumps({"type": "/problems/task-error", "title": "The task's functio
 def submit(store: Store, input_bytes: int = 20, **fields: object) -> list[str]:
     """Store tasks with an input of this length; return their ids."""
     text = json.dumps({"text": "i" * (input_bytes - 12)}).encode()
-    made = [
+    tasks = [
         NewTask(ids.new("alice", store.secret, store.clock.now_ns()), "alice", "divide", text, **fields)  # type: ignore[arg-type]
         for _ in range(COUNT)
     ]
     for start in range(0, COUNT, 500):
-        store.submits.submit(SubmitRequest("alice", made[start : start + 500]))
-    return [task.id for task in made]
+        store.submits.submit(SubmitRequest("alice", tasks[start : start + 500]))
+    return [task.id for task in tasks]
 
 
 def finish(store: Store, task_ids: list[str], status: Status = Status.SUCCEEDED, **fields: bytes | str) -> None:
@@ -78,17 +78,17 @@ def measured(store: Store, case: Callable[[Store], None]) -> float:
     return (store.redis.info("memory")["used_memory"] - before) / COUNT
 
 
-def documented(words: str) -> float:
-    (found,) = re.findall(rf"^\| {re.escape(words)} \| ([0-9,]+) MB \|$", PAGE, re.MULTILINE)
-    return float(found.replace(",", ""))
+def documented(case: str) -> float:
+    (megabytes,) = re.findall(rf"^\| {re.escape(case)} \| ([0-9,]+) MB \|$", PAGE, re.MULTILINE)
+    return float(megabytes.replace(",", ""))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", CASES)
-def test_a_million_tasks_need_the_documented_memory(store: Store, words: str) -> None:
-    found = measured(store, CASES[words])
+@pytest.mark.parametrize("case", CASES)
+def test_a_million_tasks_need_the_documented_memory(store: Store, case: str) -> None:
+    megabytes = measured(store, CASES[case])
 
-    assert abs(found - documented(words)) < TOLERANCE * found, f"{words}: {found:,.0f} MB"
+    assert abs(megabytes - documented(case)) < TOLERANCE * megabytes, f"{case}: {megabytes:,.0f} MB"
 
 
 @pytest.mark.parametrize("web", [1, 2, 4, 8])

@@ -24,11 +24,11 @@ def fetch(store: Store) -> str | None:
     return answer[1].decode() if answer else None
 
 
-@pytest.mark.parametrize(("kind", "name"), PAUSES)
-def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(kind: Kind, name: str, store: Store) -> None:
+@pytest.mark.parametrize(("scope", "name"), PAUSES)
+def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(scope: Kind, name: str, store: Store) -> None:
     ids = submit_many(store, 5)
     fetched = [fetch(store), fetch(store)]
-    store.pauses.pause(kind, name, "root")
+    store.pauses.pause(scope, name, "root")
 
     claims = [store.tasks.claim(str(task_id), "w/1") for task_id in fetched]
     release_all(store)
@@ -36,23 +36,23 @@ def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(kind: Kind
     assert (fetched, claims) == (ids[:2], [None, None])
     assert fetch(store) is None
     assert store.queues.waiting(["default"])["default"] == 5
-    store.pauses.resume(kind, name)
+    store.pauses.resume(scope, name)
     release_all(store)
     assert [fetch(store) for _ in range(6)] == [*ids, None]
 
 
-@pytest.mark.parametrize(("kind", "name"), PAUSES)
-def test_a_burst_ends_at_a_pause(kind: Kind, name: str, store: Store) -> None:
+@pytest.mark.parametrize(("scope", "name"), PAUSES)
+def test_a_burst_ends_at_a_pause(scope: Kind, name: str, store: Store) -> None:
     first, second = submit_many(store, 2)
     assert fetch(store) == first
     attempt = store.tasks.claim(first, "w/1")
     assert attempt is not None
-    store.pauses.pause(kind, name, "root")
+    store.pauses.pause(scope, name, "root")
 
     lists = ["default", "normal"]
     assert store.tasks.finish_and_claim(attempt, Status.SUCCEEDED, " divide ", lists) == (True, None)
 
-    store.pauses.resume(kind, name)
+    store.pauses.resume(scope, name)
     release_all(store)
     assert fetch(store) == second
 

@@ -22,12 +22,12 @@ LIMIT = 20_000
 @pytest.fixture
 def limited(store: Store) -> Iterator[Store]:
     """A store with a small quota of bytes."""
-    made = Store(store.settings.model_copy(update={"max_bytes_per_owner": LIMIT}))
-    yield made
-    made.redis.close()
+    limited_store = Store(store.settings.model_copy(update={"max_bytes_per_owner": LIMIT}))
+    yield limited_store
+    limited_store.redis.close()
 
 
-def held(store: Store) -> dict[str, int]:
+def stored_bytes(store: Store) -> dict[str, int]:
     """What the store counts."""
     return {owner.decode(): int(number) for owner, number in store.redis.hgetall(store.keys.bytes_held).items()}
 
@@ -74,12 +74,12 @@ class Life:
 
     def upload(self) -> None:
         """Submit a file, and repeat the call whose answer was lost."""
-        kind, owner = definition("thumbnail"), self.chance.choice(OWNERS)
-        with Submission(self.store, kind, owner) as submission:
+        task_type, owner = definition("thumbnail"), self.chance.choice(OWNERS)
+        with Submission(self.store, task_type, owner) as submission:
             file = submission.uploads.receive("a.png", "image/png", [bytes(self.chance.randrange(9_000))])
-            given = kind.validate_fields({"image": file})
-            accepted = submission.submit(given)
-            submission.submit(given)
+            parameters = task_type.validate_fields({"image": file})
+            accepted = submission.submit(parameters)
+            submission.submit(parameters)
         self.ids.append(accepted.record.id)
 
     def run(self) -> None:
@@ -133,12 +133,12 @@ def test_the_bytes_of_an_owner_are_those_that_are_stored(seed: int, limited: Sto
     life = Life(limited, seed)
     for _ in range(100):
         life.step()
-        assert held(limited) == stored(limited)
+        assert stored_bytes(limited) == stored(limited)
     assert life.refused, "some submits were over the quota"
-    assert held(limited)
+    assert stored_bytes(limited)
 
     for task_id in life.ids:
         limited.tasks.cancel(task_id)
         limited.leases.drop(task_id)
 
-    assert held(limited) == {}
+    assert stored_bytes(limited) == {}

@@ -164,7 +164,7 @@ def test_a_debounced_submit_is_counted_by_its_last_value(store: Store) -> None:
 
 
 def test_it_costs_the_same_however_many_values_wait(store: Store) -> None:
-    found = []
+    counts = []
     for values in (20, 2_000):
         store.redis.flushall()
         ids = submit(store, *[account for account in range(values) for _ in range(2)])
@@ -172,7 +172,7 @@ def test_it_costs_the_same_however_many_values_wait(store: Store) -> None:
         new, next_one = submit(store, "new", 7)
         assert fetch(store) == new
         assert fetch(store) == next_one
-        found.append(
+        counts.append(
             [
                 commands(store, lambda new=new: store.tasks.claim(new, "w/1", ONE)),  # type: ignore[misc]
                 commands(store, lambda next_one=next_one: store.tasks.claim(next_one, "w/1", ONE)),  # type: ignore[misc]
@@ -182,4 +182,4 @@ def test_it_costs_the_same_however_many_values_wait(store: Store) -> None:
             ]
         )
     # In the first moment of each five minutes, and of an hour, the statistics take some commands more.
-    assert all(abs(few - many) <= 20 for few, many in zip(*found, strict=True)), found
+    assert all(abs(few - many) <= 20 for few, many in zip(*counts, strict=True)), counts

@@ -293,7 +293,7 @@ def test_a_submit_and_a_fetch_cost_the_same_with_any_number_of_owners(act: str, 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store: Store) -> None:
-    chance, waiting, held = random.Random(seed), set[str](), dict[str, str]()
+    chance, waiting, fetched = random.Random(seed), set[str](), dict[str, str]()
     throttles = Throttle(), Throttle(max_running=2), Throttle(max_running=2, by="x")
     running: list[str] = []
     for _ in range(400):
@@ -304,22 +304,22 @@ def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store
             options = {"priority": chance.choice(["high", "normal", "low"])}
             waiting |= set(submit_many(store, chance.randint(1, 3), chance.choice("abc"), **options))
         elif step == "fetch" and (task_id := fetch(store)):
-            assert task_id in waiting and task_id not in held
-            held[task_id] = store.redis.hget(store.keys.task(task_id), "m").decode()
-        elif step == "claim" and held:
-            task_id = chance.choice(sorted(held))
-            tag = held.pop(task_id)
+            assert task_id in waiting and task_id not in fetched
+            fetched[task_id] = store.redis.hget(store.keys.task(task_id), "m").decode()
+        elif step == "claim" and fetched:
+            task_id = chance.choice(sorted(fetched))
+            tag = fetched.pop(task_id)
             if store.tasks.claim(task_id, "w/1", chance.choice(throttles)):
                 waiting.discard(task_id)
                 running.append(task_id)
             store.leases.forget_message(tag)
-        elif step == "cancel" and waiting - held.keys():
-            task_id = chance.choice(sorted(waiting - held.keys()))
+        elif step == "cancel" and waiting - fetched.keys():
+            task_id = chance.choice(sorted(waiting - fetched.keys()))
             assert store.tasks.cancel(task_id) is Status.CANCELED
             waiting.discard(task_id)
-        elif step == "restore" and held:
-            task_id = chance.choice(sorted(held))
-            store.leases.restore_messages([held.pop(task_id)])
+        elif step == "restore" and fetched:
+            task_id = chance.choice(sorted(fetched))
+            store.leases.restore_messages([fetched.pop(task_id)])
         elif step == "end" and running:
             task_id = running.pop()
             done = chance.random() < 0.7
@@ -334,9 +334,9 @@ def test_any_sequence_of_steps_loses_no_task_and_miscounts_none(seed: int, store
             store.redis.llen(getattr(store.keys, f"{name}_list")("default")) for name in ("high", "normal", "low")
         )
         aside = store.redis.zcard(store.keys.throttled_in("default"))
-        assert tickets + len(held) + aside == len(waiting) == store.queues.waiting(["default"])["default"]
-        assert store.redis.zcard(store.keys.turns("default")) == tickets + len(held)
+        assert tickets + len(fetched) + aside == len(waiting) == store.queues.waiting(["default"])["default"]
+        assert store.redis.zcard(store.keys.turns("default")) == tickets + len(fetched)
         in_scope = [task_id for task_id in running if store.redis.hexists(store.keys.task(task_id), "lb")]
         assert store.redis.zcard(store.keys.index("=", "divide", "running")) == len(in_scope)
     release_all(store)
-    assert set(fetch_all(store)) == waiting - held.keys()
+    assert set(fetch_all(store)) == waiting - fetched.keys()

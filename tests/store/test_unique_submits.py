@@ -33,13 +33,13 @@ def statuses(store: Store, *tasks: NewTask) -> list[Status | None]:
 def test_a_call_that_is_sent_again_acts_once(store: Store, way: str) -> None:
     first, second = make(store), make(store, on_conflict=way)
     store_tasks(store, first)
-    answers = [store_tasks(store, second) for _ in range(2)]
+    results = [store_tasks(store, second) for _ in range(2)]
     if way == "return":
-        assert [answer.existing for answer in answers] == [{0: first.id}] * 2
+        assert [result.existing for result in results] == [{0: first.id}] * 2
     elif way == "reject":
-        assert [type(answer.outcomes[0]) for answer in answers] == [DuplicateTask] * 2
+        assert [type(result.outcomes[0]) for result in results] == [DuplicateTask] * 2
     else:
-        assert [answer.outcomes for answer in answers] == [[1], [1]]
+        assert [result.outcomes for result in results] == [[1], [1]]
     gone = way == "replace"
     assert statuses(store, first, second) == ([Status.CANCELED, Status.QUEUED] if gone else [Status.QUEUED, None])
     assert store.redis.hget(store.keys.unfinished, "alice") == b"1"

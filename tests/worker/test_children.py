@@ -17,17 +17,17 @@ def _ends_well_in_a_child(store: Store) -> bool:
 
 def test_a_child_uses_redis_although_a_thread_held_the_lock_of_the_pool_at_the_fork(store: Store) -> None:
     store.redis.ping()
-    held, forked = threading.Event(), threading.Event()
+    locked, forked = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def hold_lock() -> None:
         pool = store.redis.connection_pool
         with pool._lock:
-            held.set()
+            locked.set()
             forked.wait(30)
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=hold_lock)
     thread.start()
-    held.wait(30)
+    locked.wait(30)
     try:
         assert _ends_well_in_a_child(store)
     finally:

@@ -40,9 +40,9 @@ def status(store: Store, task_id: str) -> Status | None:
 @pytest.fixture
 def leader(store: Store) -> Leader:
     """A leader that is elected."""
-    made = Leader(store, "one")
-    made.round()
-    return made
+    elected = Leader(store, "one")
+    elected.round()
+    return elected
 
 
 def test_one_worker_is_elected_and_the_next_when_it_has_left(store: Store) -> None:
@@ -92,10 +92,10 @@ def test_a_thousand_schedules_that_are_due_together_fire_in_one_round(
     now = store.schedules.now_ms()
     values: Any = {"x": 1, "y": 2}
     for number in range(1000):
-        made = Schedule(
+        schedule = Schedule(
             f"s{number}", "alice", "divide", values, *timing, "Europe/Berlin", True, "skip", {}, Options(), now, now
         )
-        put(store, made, 0)
+        put(store, schedule, 0)
     store.redis.zadd(store.keys.fire_times, {f"s{number}": now - 1 for number in range(1000)})
 
     Scheduler(store, leader).round()
