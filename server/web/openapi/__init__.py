@@ -24,7 +24,7 @@ from server.sdk.definition import TaskDefinition
 from server.services.status import TaskStatus
 from server.web.openapi.components import Components
 from server.web.openapi.parameters import PARAMETERS
-from server.web.openapi.responses import HEADERS, LINKS, SECURITY_SCHEMES, any_problem, problem_answer, problem_name
+from server.web.openapi.responses import HEADERS, LINKS, SECURITY_SCHEMES, any_problem, problem_name, problem_response
 from server.web.openapi.route import Route
 from server.web.openapi.submits import place_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
@@ -62,7 +62,7 @@ def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dic
     components = Components()
     _place_models(components, routes)
     place_task_types(definitions, components)
-    found = [*(submit_route(each, components) for each in definitions), *routes]
+    routes = [*(submit_route(each, components) for each in definitions), *routes]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -70,11 +70,11 @@ def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dic
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"session": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
-        "paths": _paths(found),
+        "paths": _paths(routes),
         "webhooks": CALLS,
         "components": {
             "schemas": components.schemas,
-            "responses": _problem_answers(found),
+            "responses": _problem_responses(routes),
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "links": LINKS,
@@ -98,14 +98,14 @@ def _place_models(components: Components, routes: Iterable[Route]) -> None:
     components.place_all(schema["$defs"])
 
 
-def _paths(found: Iterable[Route]) -> dict[str, Any]:
+def _paths(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
-    for route in found:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method] = route.operation()
     return paths
 
 
-def _problem_answers(found: Iterable[Route]) -> dict[str, Any]:
-    groups = {group for route in found for group in route.problem_groups()}
-    named = {problem_name(group): problem_answer(group) for group in sorted(groups)}
+def _problem_responses(routes: Iterable[Route]) -> dict[str, Any]:
+    groups = {group for route in routes for group in route.problem_groups()}
+    named = {problem_name(group): problem_response(group) for group in sorted(groups)}
     return named | {"Problem": any_problem()}

@@ -72,7 +72,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
     },
 }
 
-#: Headers of a status answer, in addition to those of every answer.
+#: Headers of a problem response by its status, in addition to those of every response.
 _PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     416: ("Content-Range",),
@@ -84,12 +84,12 @@ Group = tuple[str, ...]
 
 
 def problem_name(group: Group) -> str:
-    """The component name of an answer with one of these problems."""
+    """The component name of a response with one of these problems."""
     return ".or.".join(group)
 
 
-def problem_answer(group: Group) -> dict[str, Any]:
-    """Build the answer with one of these problems, which share a status."""
+def problem_response(group: Group) -> dict[str, Any]:
+    """Build the response with one of these problems, which share a status."""
     status = registered(group[0]).status
     types = [f"/problems/{name}" for name in group]
     narrowed = {"properties": {"type": {"enum": types}, "status": one_of(status)}}
@@ -108,7 +108,7 @@ def problem_answer(group: Group) -> dict[str, Any]:
 
 
 def any_problem() -> dict[str, Any]:
-    """The answer for every other error, such as 405 for an unsupported method."""
+    """The response for every other error, such as 405 for an unsupported method."""
     return {
         "description": "Any other error, such as `method-not-allowed` (405, with `Allow`).",
         "headers": named_references("headers", "X-Request-ID"),

@@ -1,4 +1,4 @@
-"""The description of a route and its answers, and its OpenAPI operation."""
+"""The description of a route and its responses, and its OpenAPI operation."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ class Access(StrEnum):
     KEY = "any key"
     SUBMIT = "a key with the role submit"
     ADMIN = "an admin's key"
-    FIGURES = "a key with the role metrics"
+    METRICS = "a key with the role metrics"
 
 
 _OF_KEYS = ("too-many-wrong-keys", "too-many-requests", "unavailable")
@@ -38,7 +38,7 @@ _OF_KEYS = ("too-many-wrong-keys", "too-many-requests", "unavailable")
 _REQUIRED: Mapping[Access, Callable[[], object]] = {
     Access.SUBMIT: require_submit,
     Access.ADMIN: require_admin,
-    Access.FIGURES: require_figures,
+    Access.METRICS: require_figures,
 }
 
 
@@ -50,7 +50,7 @@ def _problems_of(access: Access) -> tuple[str, ...]:
 
 _PATH_PARAMETER = re.compile(r"<(\w+)>")
 
-Media = Schema | type[BaseModel]  # the content of an answer: a model, or a JSON Schema
+Media = Schema | type[BaseModel]  # the content of a response: a model, or a JSON Schema
 
 CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
@@ -60,8 +60,8 @@ STREAM = "Server-sent events, with a comment as heartbeat after 15 seconds witho
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer. `headers` and `links` are names in responses.py; `content` is {} if the body is bytes."""
+class ResponseSpec:
+    """A successful response. `headers` and `links` are names in responses.py; `content` is {} if the body is bytes."""
 
     status: int
     description: str
@@ -71,33 +71,33 @@ class Answer:
     media_type: str = "application/json"
 
     def response(self) -> dict[str, Any]:
-        made: dict[str, Any] = {
+        response: dict[str, Any] = {
             "description": self.description,
             "headers": named_references("headers", "X-Request-ID", *self.headers),
         }
         if self.content is not None:
             # Bytes have no schema (OpenAPI 3.1.1, "Working with Binary Data").
             media = {"schema": with_references(self.content)} if self.content else {}
-            made["content"] = {self.media_type: media}
+            response["content"] = {self.media_type: media}
         if self.links:
-            made["links"] = named_references("links", *self.links)
-        return made
+            response["links"] = named_references("links", *self.links)
+        return response
 
 
-def found(content: Media, description: str, *headers: str) -> Answer:
+def ok(content: Media, description: str, *headers: str) -> ResponseSpec:
     """Describe 200 with an object that a client may cache."""
-    return Answer(200, description, content, (*CACHED, *headers))
+    return ResponseSpec(200, description, content, (*CACHED, *headers))
 
 
-def status_with(status: int, description: str, *headers: str, links: tuple[str, ...] = ()) -> Answer:
-    """Describe an answer with the status object."""
-    return Answer(status, description, TaskStatus, (*CACHED, *headers), links)
+def status_with(status: int, description: str, *headers: str, links: tuple[str, ...] = ()) -> ResponseSpec:
+    """Describe a response with the status object."""
+    return ResponseSpec(status, description, TaskStatus, (*CACHED, *headers), links)
 
 
-def stream_of(model: type[BaseModel], description: str) -> tuple[Answer, Answer]:
+def stream_of(model: type[BaseModel], description: str) -> tuple[ResponseSpec, ResponseSpec]:
     """Describe a stream of events, and its end for a client that has received them all."""
-    events = Answer(200, description, model, ("Cache-Control",), media_type="text/event-stream")
-    return events, Answer(204, "The client has already received `done`.")
+    events = ResponseSpec(200, description, model, ("Cache-Control",), media_type="text/event-stream")
+    return events, ResponseSpec(204, "The client has already received `done`.")
 
 
 def json_body(schema: Media, example: Any, *, required: bool = True) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def json_body(schema: Media, example: Any, *, required: bool = True) -> dict[str
     return {"required": required, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
-UNCHANGED = Answer(304, "Not changed since this `ETag`.", headers=CACHED)
+UNCHANGED = ResponseSpec(304, "Not changed since this `ETag`.", headers=CACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Route:
     method: str
     path: str
     operation_id: str
-    answers: tuple[Answer, ...]
+    responses: tuple[ResponseSpec, ...]
     tag: str = ""
     summary: str = ""
     access: Access = Access.KEY
@@ -147,30 +147,30 @@ class Route:
         return [tuple(groups[status]) for status in sorted(groups)]
 
     def models(self) -> Iterator[type[BaseModel]]:
-        for answer in self.answers:
-            yield from models_in(answer.content)
+        for response in self.responses:
+            yield from models_in(response.content)
         yield from models_in(self.body)
 
     def operation(self) -> dict[str, Any]:
-        made: dict[str, Any] = {"operationId": self.operation_id, "tags": [self.tag], "summary": self.summary}
+        operation: dict[str, Any] = {"operationId": self.operation_id, "tags": [self.tag], "summary": self.summary}
         if self.description:
-            made["description"] = self.description
+            operation["description"] = self.description
         if self.access is Access.ANYONE:
-            made["security"] = []
+            operation["security"] = []
         names = named_references("parameters", *self.parameters, "X-Request-ID")
-        made["parameters"] = [*names.values(), *self.inline]
+        operation["parameters"] = [*names.values(), *self.inline]
         if self.body is not None:
-            made["requestBody"] = with_references(self.body)
-        made["responses"] = self._responses()
-        return made
+            operation["requestBody"] = with_references(self.body)
+        operation["responses"] = self._responses()
+        return operation
 
     def _responses(self) -> dict[str, Any]:
-        made: dict[str, Any] = {str(answer.status): answer.response() for answer in self.answers}
+        responses: dict[str, Any] = {str(each.status): each.response() for each in self.responses}
         for group in self.problem_groups():
-            answer = f"#/components/responses/{problem_name(group)}"
-            made[str(registered(group[0]).status)] = {"$ref": answer}
-        made["default"] = {"$ref": "#/components/responses/Problem"}
-        return made
+            ref = f"#/components/responses/{problem_name(group)}"
+            responses[str(registered(group[0]).status)] = {"$ref": ref}
+        responses["default"] = {"$ref": "#/components/responses/Problem"}
+        return responses
 
 
 def models_in(value: Any) -> Iterator[type[BaseModel]]:
@@ -210,8 +210,8 @@ class Api:
     """A blueprint whose routes are described where they are written.
 
     The view's name is the operation's id, and its docstring is summary and description. A role that `access` names is
-    required before the view is called. Known parameters in the path, and the answer 304 of a GET with an `ETag`, need
-    no description.
+    required before the view is called. Path parameters that parameters.py describes, and the response 304 of a GET with
+    an `ETag`, need no description.
     """
 
     def __init__(self, name: str, tag: str = "") -> None:
@@ -223,38 +223,40 @@ class Api:
         """Describe a route that another rule serves, such as the HEAD of a GET."""
         self.routes.append(described)
 
-    def get(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def get(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve GET at a rule. The other arguments are fields of its `Route`."""
-        return self._route("get", rule, answers, described)
+        return self._route("get", rule, responses, described)
 
-    def post(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def post(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve POST, as `get`."""
-        return self._route("post", rule, answers, described)
+        return self._route("post", rule, responses, described)
 
-    def put(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def put(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve PUT, as `get`."""
-        return self._route("put", rule, answers, described)
+        return self._route("put", rule, responses, described)
 
-    def patch(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def patch(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve PATCH, as `get`."""
-        return self._route("patch", rule, answers, described)
+        return self._route("patch", rule, responses, described)
 
-    def delete(self, rule: str, *answers: Answer, **described: Unpack[Described]) -> Callable[[F], F]:
+    def delete(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
         """Serve DELETE, as `get`."""
-        return self._route("delete", rule, answers, described)
+        return self._route("delete", rule, responses, described)
 
-    def _route(self, method: str, rule: str, answers: tuple[Answer, ...], described: Described) -> Callable[[F], F]:
+    def _route(
+        self, method: str, rule: str, responses: tuple[ResponseSpec, ...], described: Described
+    ) -> Callable[[F], F]:
         named = tuple(name for name in _PATH_PARAMETER.findall(rule) if name in PARAMETERS)
         described = {"tag": self._tag, **described, "parameters": (*named, *described.get("parameters", ()))}
-        if method == "get" and "ETag" in answers[0].headers:
-            answers = (*answers, UNCHANGED)
+        if method == "get" and "ETag" in responses[0].headers:
+            responses = (*responses, UNCHANGED)
             described["parameters"] += ("If-None-Match",)
 
         def register(view: F) -> F:
             summary, _, description = (getdoc(view) or "").partition("\n")
             texts: Described = {"summary": summary.rstrip("."), "description": " ".join(description.split())}
             texts.update(described)
-            route = Route(method, template(rule), view.__name__, answers, **texts)
+            route = Route(method, template(rule), view.__name__, responses, **texts)
             self.describe(route)
             served = _guarded(route, view)
             self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
@@ -266,15 +268,15 @@ class Api:
 def _guarded(route: Route, view: F) -> F:
     """Call the view after a check of the caller's role, and of the query of a route that changes something."""
     require = _REQUIRED.get(route.access)
-    known = route.query_names if route.changes else None
-    if require is None and known is None:
+    allowed = route.query_names if route.changes else None
+    if require is None and allowed is None:
         return view
 
     @wraps(view)
     def guarded(**arguments: str) -> Any:
         if require:
             require()
-        if known is not None and (unknown := [name for name in request.args if name not in known]):
+        if allowed is not None and (unknown := [name for name in request.args if name not in allowed]):
             raise Problem("bad-request", f"Unknown in the query: {', '.join(unknown)}.")
         return view(**arguments)
 

@@ -9,7 +9,7 @@ from server.sdk.signature import Arity
 from server.web.errors import OF_BODY, OF_KEY, OF_STORING
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.parameters import OPTIONS
-from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Route
+from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, ResponseSpec, Route
 from server.web.openapi.schema_text import is_plain, sample
 
 _ANY_BYTES = "application/octet-stream"
@@ -76,7 +76,7 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         f"/tasks/{definition.name}",
         f"submit_{definition.name}",
         (
-            Answer(
+            ResponseSpec(
                 200,
                 "With `wait`: the task has ended in time; its status with the result. With `unique`: the status of the "
                 "earlier task with this key.",
@@ -84,7 +84,7 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed", "Task-Deduplicated"),
                 _LINKS,
             ),
-            Answer(
+            ResponseSpec(
                 202,
                 f"Stored and queued: the status object. Its result will be a `{result}`, inside a `TaskResult`.",
                 reference(named(definition, "Status")),

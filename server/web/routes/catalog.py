@@ -13,7 +13,7 @@ from server.services.status import Number, WireObject
 from server.store.stats import Pause
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.openapi.route import Api, found
+from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 
 route = Api("catalog", "catalogue")
@@ -58,7 +58,7 @@ class Catalog(WireObject):
     tasks: list[CatalogEntry]
 
 
-@route.get("/catalog", found(Catalog, "The task types, by name."))
+@route.get("/catalog", ok(Catalog, "The task types, by name."))
 def list_task_types() -> Response:
     """All task types."""
     pauses = store().pauses.all()
@@ -67,7 +67,7 @@ def list_task_types() -> Response:
 
 @route.get(
     "/catalog/<name>",
-    found(CatalogEntry, "The task type, with its schemas and limits."),
+    ok(CatalogEntry, "The task type, with its schemas and limits."),
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )

@@ -10,7 +10,7 @@ from server.store.errors import BlobMissing
 from server.store.record import Record
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.route import CACHED, Answer, Api, Route
+from server.web.openapi.route import CACHED, Api, ResponseSpec, Route
 from server.web.routes.tasks import find
 
 route = Api("files", "tickets")
@@ -24,8 +24,8 @@ _FILE_HEADERS = (*CACHED, "Content-Disposition", "Content-Length", "Accept-Range
 
 @route.get(
     "/tasks/<task_id>/files/<name>",
-    Answer(200, "The file, with its media type.", {}, _FILE_HEADERS, media_type="*/*"),
-    Answer(206, "The bytes of the range.", {}, (*_FILE_HEADERS, "Content-Range"), media_type="*/*"),
+    ResponseSpec(200, "The file, with its media type.", {}, _FILE_HEADERS, media_type="*/*"),
+    ResponseSpec(206, "The bytes of the range.", {}, (*_FILE_HEADERS, "Content-Range"), media_type="*/*"),
     parameters=("file", "Range", "If-Range"),
     problems=("unknown-task", "unknown-file", "expired-task", "range-not-satisfiable"),
 )
@@ -51,7 +51,7 @@ route.describe(
         "head",
         "/tasks/{task_id}/files/{name}",
         "head_file",
-        tuple(Answer(each.status, each.description, headers=each.headers) for each in route.routes[-1].answers),
+        tuple(ResponseSpec(each.status, each.description, headers=each.headers) for each in route.routes[-1].responses),
         "tickets",
         "A file's headers without its bytes",
         parameters=route.routes[-1].parameters,

@@ -11,7 +11,7 @@ from server.store.connection.checks import Severity
 from server.store.stats import reads
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import Access, Api, ResponseSpec
 from server.web.responses import LIVE, Live, json_answer
 
 route = Api("health", "server")
@@ -28,7 +28,7 @@ class Ready(WireObject):
     warnings: list[str]
 
 
-@route.get("/health/live", Answer(200, "It is.", Live), access=Access.ANYONE)
+@route.get("/health/live", ResponseSpec(200, "It is.", Live), access=Access.ANYONE)
 def get_live() -> Response:
     """Whether the process is up."""
     return json_answer(LIVE)
@@ -36,7 +36,7 @@ def get_live() -> Response:
 
 @route.get(
     "/health/ready",
-    Answer(200, "It would.", Ready),
+    ResponseSpec(200, "It would.", Ready),
     access=Access.ANYONE,
     parameters=("read_queue",),
     problems=("unavailable",),

@@ -13,7 +13,7 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import OF_TASK, invalid
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
-from server.web.openapi.route import Api, found
+from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
 
@@ -44,7 +44,7 @@ class TaskOutput(WireObject):
 
 @route.get(
     "/tasks/<task_id>/output",
-    found(TaskOutput, "The items after `after`.", "Preference-Applied"),
+    ok(TaskOutput, "The items after `after`.", "Preference-Applied"),
     parameters=("after", "wait", "Prefer"),
     problems=(*OF_TASK, "invalid-input"),
 )

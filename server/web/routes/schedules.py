@@ -23,7 +23,7 @@ from server.web.current import store
 from server.web.errors import OF_BODY, OF_KEY, OF_STORING, Problem, invalid
 from server.web.middleware import caller
 from server.web.openapi.parameters import FLAG, in_query
-from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Api, found, json_body, status_with
+from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Api, ResponseSpec, json_body, ok, status_with
 from server.web.responses import accepted, json_answer
 from server.web.routes.query_parameters import link_to, next_page, page_cursor, page_limit
 from server.web.routes.schedule_objects import (
@@ -52,8 +52,8 @@ _FILTER_PARAMETERS = (
 
 @route.put(
     "/schedules/<name>",
-    found(ScheduleObject, "Replaced."),
-    Answer(201, "Created.", ScheduleObject, (*CACHED, "Location")),
+    ok(ScheduleObject, "Replaced."),
+    ResponseSpec(201, "Created.", ScheduleObject, (*CACHED, "Location")),
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleRequest, _EXAMPLE),
@@ -76,7 +76,7 @@ def put_schedule(name: str) -> Response:
 
 @route.patch(
     "/schedules/<name>",
-    found(ScheduleObject, "Changed."),
+    ok(ScheduleObject, "Changed."),
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleChanges, {"enabled": False}),
@@ -139,7 +139,7 @@ def _check(schedule: Schedule) -> None:
 
 @route.get(
     "/schedules",
-    found(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"),
+    ok(ScheduleList, "A page of them; `next`, and `Link`, lead to the next page.", "Link"),
     parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,
     problems=("invalid-input",),
@@ -169,7 +169,7 @@ def _asked_filter() -> Callable[[Schedule], bool]:
 
 @route.get(
     "/schedules/<name>",
-    found(ScheduleObject, "The schedule."),
+    ok(ScheduleObject, "The schedule."),
     parameters=("schedule",),
     problems=("unknown-schedule",),
 )
@@ -180,7 +180,7 @@ def get_schedule(name: str) -> Response:
 
 @route.delete(
     "/schedules/<name>",
-    Answer(204, "It is deleted."),
+    ResponseSpec(204, "It is deleted."),
     access=Access.SUBMIT,
     parameters=("schedule",),
     problems=("unknown-schedule",),

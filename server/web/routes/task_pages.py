@@ -13,7 +13,7 @@ from server.sdk.pages import Listing, PagedRoute, PageRequest, View, paged_route
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.openapi.route import Api, found
+from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 from server.web.routes.query_parameters import link_to, next_page, page_limit, wrong_cursor
 
@@ -24,7 +24,7 @@ def api() -> Api:
     for each, read in paged_routes():
         serve = made.get(
             each.path.replace("{", "<").replace("}", ">"),
-            found(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
+            ok(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
             tag=each.tag,
             summary=each.summary,
             description=each.description,

@@ -23,7 +23,7 @@ from server.web.errors import OF_KEY, OF_STORING, OF_TASK, Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
 from server.web.openapi.components import reference
-from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Answer, Api, json_body, status_with
+from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Api, ResponseSpec, json_body, status_with
 from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
 
 route = Api("api", "tickets")
@@ -93,11 +93,13 @@ def get_status(task_id: str) -> Response:
 
 @route.get(
     "/tasks/<task_id>/result",
-    Answer(200, "The result.", reference("TaskResult"), (*CACHED, "Preference-Applied"), ("file", "files")),
+    ResponseSpec(200, "The result.", reference("TaskResult"), (*CACHED, "Preference-Applied"), ("file", "files")),
     status_with(
         202, "The task has not ended; the status.", "Retry-After", "Preference-Applied", links=("result", "cancel")
     ),
-    Answer(303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")),
+    ResponseSpec(
+        303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")
+    ),
     parameters=("wait", "Prefer"),
     problems=("task-failed", "task-canceled", *OF_TASK, "invalid-input"),
 )
@@ -183,7 +185,7 @@ def retry_task(task_id: str) -> Response:
 
 @route.delete(
     "/tasks/<task_id>",
-    Answer(204, "The record and its files are deleted."),
+    ResponseSpec(204, "The record and its files are deleted."),
     access=Access.SUBMIT,
     problems=(*OF_TASK, "task-not-done"),
 )

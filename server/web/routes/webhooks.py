@@ -14,7 +14,7 @@ from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import OF_TASK, Problem
 from server.web.middleware import caller
-from server.web.openapi.route import Access, Answer, Api, found
+from server.web.openapi.route import Access, Api, ResponseSpec, ok
 from server.web.responses import json_answer
 from server.web.routes.bulk.batch import OF_BATCH, find_batch
 from server.web.routes.tasks import find
@@ -81,12 +81,12 @@ class WebhookSecret(WireObject):
     )
 
 
-_SECRET = found(WebhookSecret, "The secret.")
+_SECRET = ok(WebhookSecret, "The secret.")
 
 
 @route.get(
     "/tasks/<task_id>/webhook",
-    found(WebhookDelivery, "The attempts, and when the next one is due."),
+    ok(WebhookDelivery, "The attempts, and when the next one is due."),
     problems=(*OF_TASK, "not-found"),
 )
 def get_webhook(task_id: str) -> Response:
@@ -99,7 +99,7 @@ def get_webhook(task_id: str) -> Response:
 
 @route.post(
     "/tasks/<task_id>/webhook",
-    Answer(202, "It is due now, whatever came of it before.", WebhookDelivery),
+    ResponseSpec(202, "It is due now, whatever came of it before.", WebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_TASK, "not-found", "task-not-done"),
 )
@@ -114,7 +114,7 @@ def send_webhook(task_id: str) -> Response:
 
 @route.get(
     "/batches/<batch_id>/webhook",
-    found(BatchWebhookDelivery, "The attempts, and when the next one is due."),
+    ok(BatchWebhookDelivery, "The attempts, and when the next one is due."),
     problems=(*OF_BATCH, "not-found"),
 )
 def get_batch_webhook(batch_id: str) -> Response:
@@ -127,7 +127,7 @@ def get_batch_webhook(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/webhook",
-    Answer(202, "It is due now, whatever came of it before.", BatchWebhookDelivery),
+    ResponseSpec(202, "It is due now, whatever came of it before.", BatchWebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_BATCH, "not-found", "task-not-done"),
 )
@@ -141,7 +141,7 @@ def send_batch_webhook(batch_id: str) -> Response:
 
 @route.get(
     "/webhook-receivers",
-    found(WebhookReceivers, "Most webhooks first."),
+    ok(WebhookReceivers, "Most webhooks first."),
     access=Access.ADMIN,
     description=f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
 )

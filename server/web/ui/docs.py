@@ -19,7 +19,7 @@ from server.web.current import ROUTES, cached
 from server.web.errors import Problem, problem_type, problem_types, registered
 from server.web.openapi import TAGS, build
 from server.web.openapi.parameters import PARAMETERS
-from server.web.openapi.route import Access, Answer, Api, Route, found
+from server.web.openapi.route import Access, Api, ResponseSpec, Route, ok
 from server.web.ui.assets import Packed, packed
 from server.web.ui.blueprint import guarded, page
 from server.web.ui.forms import form_of, key_header
@@ -27,7 +27,7 @@ from server.web.ui.forms import form_of, key_header
 route = Api("pages", "documents")
 pages = route.blueprint
 
-_PAGE = Answer(200, "The page.", {"type": "string"}, media_type="text/html")
+_PAGE = ResponseSpec(200, "The page.", {"type": "string"}, media_type="text/html")
 
 _HOME = "A page to run tasks, and the way to the others"
 
@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
     return cached("coatcheck.document", lambda: build(catalog(), routes()))
 
 
-@route.get("/openapi.json", found({"type": "object"}, "OpenAPI 3.1."), access=Access.ANYONE)
+@route.get("/openapi.json", ok({"type": "object"}, "OpenAPI 3.1."), access=Access.ANYONE)
 def get_openapi() -> BaseResponse:
     """This document."""
     made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))

@@ -17,7 +17,7 @@ from server.web.body.options import asked_flag
 from server.web.current import store
 from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.openapi import parameters
-from server.web.openapi.route import Access, Api, found
+from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
 from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
 from server.web.routes.query_parameters import asked_words, next_page
@@ -69,7 +69,7 @@ Outcomes = Sequence[object]
 
 @route.post(
     "/bulk/cancel",
-    found(BulkCanceled, "How many were."),
+    ok(BulkCanceled, "How many were."),
     access=Access.SUBMIT,
     parameters=(*parameters.FILTERS, "cursor", "dry_run"),
     problems=("bad-request", "invalid-input"),
@@ -93,7 +93,7 @@ def _cancel_all(records: Sequence[Record]) -> Outcomes:
 
 @route.post(
     "/bulk/retry",
-    found(BulkRetried, "The number of retried tasks, and those that could not be retried."),
+    ok(BulkRetried, "The number of retried tasks, and those that could not be retried."),
     access=Access.SUBMIT,
     parameters=(*parameters.FILTERS, "cursor", "again", "dry_run"),
     problems=("bad-request", "invalid-input", *OF_STORING),

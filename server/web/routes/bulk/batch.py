@@ -32,7 +32,7 @@ from server.web.current import store
 from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller
-from server.web.openapi.route import STREAM, Access, Answer, Api, found, stream_of
+from server.web.openapi.route import STREAM, Access, Api, ResponseSpec, ok, stream_of
 from server.web.responses import json_answer
 from server.web.routes.bulk.actions import BulkRefused, handled, refusals
 from server.web.routes.tasks import issued
@@ -91,7 +91,7 @@ class BatchRetried(WireObject):
 
 @route.get(
     "/batches/<batch_id>",
-    found(
+    ok(
         BatchStatus,
         "The counts, with `Retry-After` until all tasks have ended.",
         "Retry-After",
@@ -164,7 +164,7 @@ class CountsReader(Body):
 
 @route.get(
     "/batches/<batch_id>/results",
-    Answer(
+    ResponseSpec(
         200,
         "A line of JSON (`BatchResult`) for each item, in order.",
         BatchResult,
@@ -224,9 +224,7 @@ def _line(fields: dict[str, Any]) -> bytes:
     return pydantic_core.to_json(fields) + b"\n"
 
 
-@route.post(
-    "/batches/<batch_id>/cancel", found(BatchStatus, "The new counts."), access=Access.SUBMIT, problems=OF_BATCH
-)
+@route.post("/batches/<batch_id>/cancel", ok(BatchStatus, "The new counts."), access=Access.SUBMIT, problems=OF_BATCH)
 def cancel_batch(batch_id: str) -> Response:
     """Cancel every task of a batch.
 
@@ -240,7 +238,7 @@ def cancel_batch(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/retry",
-    found(BatchRetried, "The new tasks, and those that could not be retried."),
+    ok(BatchRetried, "The new tasks, and those that could not be retried."),
     access=Access.SUBMIT,
     parameters=("again",),
     problems=(*OF_BATCH, "bad-request", "invalid-input", *OF_STORING),

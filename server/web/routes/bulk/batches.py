@@ -26,7 +26,7 @@ from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
 from server.web.errors import OF_BODY, OF_KEY, Problem, as_problem
 from server.web.middleware import caller
-from server.web.openapi.route import CACHED, Access, Answer, Api
+from server.web.openapi.route import CACHED, Access, Api, ResponseSpec
 from server.web.responses import json_answer
 from server.web.routes.bulk.batch import problem_of_item, problems_of
 from server.web.schemas import ProblemObject
@@ -98,7 +98,7 @@ _BATCH: dict[str, Any] = {
 
 @route.post(
     "/batches",
-    Answer(
+    ResponseSpec(
         202,
         "A `task_id` or a problem for each item. An invalid item does not stop the others.",
         BatchTicket,

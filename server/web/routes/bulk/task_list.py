@@ -15,7 +15,7 @@ from server.web.current import store
 from server.web.errors import invalid
 from server.web.middleware import caller
 from server.web.openapi import parameters
-from server.web.openapi.route import Api, found
+from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 from server.web.routes.query_parameters import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
 
@@ -43,7 +43,7 @@ FILTERS = ("status", "task", "owner", "tag", "since", "until", "failure")  # the
 
 @route.get(
     "/tasks",
-    found(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"),
+    ok(TaskList, "A page of tasks; `next` and `Link` lead to the next one.", "Link"),
     parameters=(*parameters.FILTERS, "limit", "cursor"),
     problems=("invalid-input",),
 )
@@ -63,7 +63,7 @@ def list_tasks() -> Response:
 
 @route.get(
     "/tasks/count",
-    found(TaskCount, "The number of matching tasks."),
+    ok(TaskCount, "The number of matching tasks."),
     parameters=parameters.FILTERS,
     problems=("invalid-input",),
 )

@@ -19,7 +19,7 @@ from server.web.current import store
 from server.web.errors import OF_BODY, Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
 from server.web.middleware import caller
-from server.web.openapi.route import Api, found, json_body
+from server.web.openapi.route import Api, json_body, ok
 from server.web.responses import (
     MAX_RETRY_AFTER,
     MIN_RETRY_AFTER,
@@ -77,7 +77,7 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
 @route.blueprint.route("/tasks", methods=["QUERY"])
 @route.post(
     "/tasks/query",
-    found(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
+    ok(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
     body=json_body(TaskQuery, _EXAMPLE),
     problems=(*OF_BODY, "bad-request"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",

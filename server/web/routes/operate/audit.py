@@ -11,7 +11,7 @@ from server.web.addresses import prefix
 from server.web.audited import ACTIONS
 from server.web.current import store
 from server.web.openapi.parameters import TIME, in_query
-from server.web.openapi.route import Access, Api, found
+from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
 from server.web.routes.query_parameters import link_to, moment_of, next_page, page_cursor, page_limit
 
@@ -50,7 +50,7 @@ class AuditList(WireObject):
 
 @route.get(
     "/audit",
-    found(AuditList, "The newest first. The newest 10,000 entries are kept.", "Link"),
+    ok(AuditList, "The newest first. The newest 10,000 entries are kept.", "Link"),
     access=Access.ADMIN,
     parameters=("limit", "cursor"),
     inline=_FILTER_PARAMETERS,

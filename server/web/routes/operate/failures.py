@@ -11,7 +11,7 @@ from server.services.failures import grouped
 from server.services.status import MOMENT, WireObject, timestamp
 from server.web.current import store
 from server.web.errors import OF_TASK, Problem
-from server.web.openapi.route import Access, Api, found
+from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
 from server.web.routes.query_parameters import moment_of
 from server.web.routes.tasks import find
@@ -57,7 +57,7 @@ class FailureGroups(WireObject):
 
 @route.get(
     "/tasks/<task_id>/failure",
-    found(FailureReport, "Exception, message, traceback, worker and the last log lines."),
+    ok(FailureReport, "Exception, message, traceback, worker and the last log lines."),
     access=Access.ADMIN,
     problems=(*OF_TASK, "not-found"),
 )
@@ -73,7 +73,7 @@ def get_failure(task_id: str) -> Response:
 
 @route.get(
     "/failures",
-    found(FailureGroups, "Groups by task type, exception and place in the code."),
+    ok(FailureGroups, "Groups by task type, exception and place in the code."),
     tag="many",
     access=Access.ADMIN,
     parameters=("filter.since",),

@@ -11,7 +11,7 @@ from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import OF_BODY, Problem
-from server.web.openapi.route import Access, Answer, Api, found, json_body
+from server.web.openapi.route import Access, Api, ResponseSpec, json_body, ok
 from server.web.responses import json_answer
 
 route = Api("keys", "server")
@@ -73,7 +73,7 @@ class KeyList(WireObject):
     keys: list[KeyObject]
 
 
-@route.get("/keys", found(KeyList, "The oldest first."), access=Access.ADMIN)
+@route.get("/keys", ok(KeyList, "The oldest first."), access=Access.ADMIN)
 def list_keys() -> Response:
     """List the API keys."""
     return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
@@ -81,7 +81,7 @@ def list_keys() -> Response:
 
 @route.post(
     "/keys",
-    Answer(201, "The key. It is shown only here.", NewKey, ("Location",)),
+    ResponseSpec(201, "The key. It is shown only here.", NewKey, ("Location",)),
     access=Access.ADMIN,
     body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
     problems=OF_BODY,
@@ -101,7 +101,7 @@ _SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers
 
 @route.delete(
     "/keys/<key_id>",
-    Answer(204, "It is revoked: within two seconds no process accepts it."),
+    ResponseSpec(204, "It is revoked: within two seconds no process accepts it."),
     access=Access.ADMIN,
     problems=("not-found",),
 )

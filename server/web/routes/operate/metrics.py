@@ -14,7 +14,7 @@ from server.store.record import Status
 from server.store.stats import Histogram, reads
 from server.store.webhooks import OUTCOMES
 from server.web.current import store
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import Access, Api, ResponseSpec
 from server.web.routes.operate.queues import FINDINGS
 
 route = Api("metrics", "server")
@@ -22,8 +22,8 @@ route = Api("metrics", "server")
 
 @route.get(
     "/metrics",
-    Answer(200, "In Prometheus' text format 0.0.4.", {"type": "string"}, media_type="text/plain"),
-    access=Access.FIGURES,
+    ResponseSpec(200, "In Prometheus' text format 0.0.4.", {"type": "string"}, media_type="text/plain"),
+    access=Access.METRICS,
 )
 def get_metrics() -> Response:
     """Metrics for Prometheus.

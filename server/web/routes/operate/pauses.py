@@ -7,7 +7,7 @@ from server.services.throttling import release_all
 from server.store.stats.pauses import Kind
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.openapi.route import Access, Answer, Api
+from server.web.openapi.route import Access, Api, ResponseSpec
 from server.web.responses import json_answer
 from server.web.routes.catalog import CatalogEntry, entry
 from server.web.routes.operate.queues import QueueFigures, check_queue, figures
@@ -18,12 +18,12 @@ _WHAT_WAITS = (
     "Submits are still accepted, and running tasks run on; retries, schedules and delayed tasks that are due wait too. "
     "The pause is stored in Redis, until it is ended."
 )
-_RESUMED = Answer(204, "It is not paused, and its tasks start again.")
+_RESUMED = ResponseSpec(204, "It is not paused, and its tasks start again.")
 
 
 @route.put(
     "/queues/<name>/pause",
-    Answer(200, "It is paused.", QueueFigures),
+    ResponseSpec(200, "It is paused.", QueueFigures),
     access=Access.ADMIN,
     description=_WHAT_WAITS,
     parameters=("queue",),
@@ -52,7 +52,7 @@ def resume_queue(name: str) -> Response:
 
 @route.put(
     "/catalog/<name>/pause",
-    Answer(200, "It is paused.", CatalogEntry),
+    ResponseSpec(200, "It is paused.", CatalogEntry),
     tag="catalogue",
     access=Access.ADMIN,
     description=_WHAT_WAITS,

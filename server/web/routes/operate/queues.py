@@ -13,7 +13,7 @@ from server.store.stats import DAY_STEP, ENDS, DayStats, Ends, Pause, reads
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import Problem
-from server.web.openapi.route import Access, Answer, Api, found
+from server.web.openapi.route import Access, Api, ResponseSpec, ok
 from server.web.responses import json_answer
 
 route = Api("queues", "server")
@@ -124,7 +124,7 @@ _MOST_OWNERS = 20  # owners in `GET /queues`
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
-@route.get("/queues", found(QueueOverview, "Every queue."), access=Access.FIGURES)
+@route.get("/queues", ok(QueueOverview, "Every queue."), access=Access.METRICS)
 def list_queues() -> Response:
     """Waiting, running and recently ended tasks.
 
@@ -135,8 +135,8 @@ def list_queues() -> Response:
 
 @route.get(
     "/queues/<name>",
-    found(QueueFigures, "The figures that an autoscaler needs."),
-    access=Access.FIGURES,
+    ok(QueueFigures, "The figures that an autoscaler needs."),
+    access=Access.METRICS,
     parameters=("queue",),
     problems=("unknown-queue",),
 )
@@ -159,7 +159,7 @@ def figures(name: str) -> QueueFigures:
     return QueueFigures(**_figures(name, waiting, running, store().leases.workers(), store().pauses.all()))
 
 
-@route.get("/workers", found(WorkerList, "By name."), access=Access.ADMIN)
+@route.get("/workers", ok(WorkerList, "By name."), access=Access.ADMIN)
 def list_workers() -> Response:
     """The workers that are up, and their tasks."""
     return json_answer(WorkerList.model_validate({"workers": cards()}))
@@ -167,7 +167,7 @@ def list_workers() -> Response:
 
 @route.post(
     "/workers/<name>/stop",
-    Answer(202, "It stops at its next heartbeat.", Worker),
+    ResponseSpec(202, "It stops at its next heartbeat.", Worker),
     access=Access.ADMIN,
     parameters=("worker",),
     problems=("not-found",),
