@@ -27,11 +27,11 @@ from server.web.errors import invalid
 
 MAX_WAIT = 25  # maximum seconds to wait: below the 30 after which a PaaS's router gives up
 
-#: A queued task's position changes without a message, so its waiting requests also look periodically: at this interval
-#: or longer, so that all of them together stay below this many looks a second.
-_LOOK_EVERY, _LOOKS_A_SECOND = 1.0, 100
+#: A queued task's position changes without a message, so its waiting requests also check it periodically: at this
+#: interval or longer, so that all of them together stay below this many checks a second.
+_MIN_CHECK_INTERVAL, _MAX_CHECKS_PER_SECOND = 1.0, 100
 
-_PAUSE = 0.05  # seconds between the first message about one of several tasks and the look at them
+_PAUSE = 0.05  # seconds between the first message about one of several tasks and the check of all of them
 
 #: The messages that end a task, those that change its status object, and all messages.
 ENDS = frozenset({*(status.value for status in Status if status.done), "dropped"})
@@ -42,8 +42,8 @@ HEARTBEAT = 15.0  # seconds without an event before a comment is sent as a heart
 #: Header fields of an event stream: no cache or proxy may delay it.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-#: Milliseconds before the client of a stream reconnects; more if the server had no room for it.
-_RETRY, _RETRY_WITHOUT_ROOM = 1000, 5000
+#: Milliseconds before the client of a stream reconnects; more if no slot was free.
+_RETRY, _RETRY_WITHOUT_SLOT = 1000, 5000
 
 #: Keys of the WSGI environment: the worker's slots for waiting requests, and the state of a parked request.
 WAITING_SLOTS = "coatcheck.waiting_slots"
@@ -112,52 +112,53 @@ class ParkedRequest:
 
     slots: WaitingSlots
     task_ids: tuple[str, ...]
-    words: frozenset[str]
+    messages: frozenset[str]
     deadline: float
     body: Body | None = None
     #: The wait that was asked for, the first answer, and the attributes to keep.
     seconds: int = 0
     first: Response = field(default_factory=Response)
     kept: dict[str, Any] = field(default_factory=dict)
-    look_every: float = math.inf
-    left: bool = False
+    check_interval: float = math.inf
+    released: bool = False
     #: Seconds to collect more messages after the first one: many tasks may end within a moment.
     pause: float = 0.0
-    #: Tells cheaply that the application would only park the request again; None if it cannot be told.
-    goes_on: Callable[[], bool] | None = None
+    #: Returns cheaply whether the application would only park the request again; None if that needs the application.
+    would_park_again: Callable[[], bool] | None = None
 
     @property
     def until(self) -> float:
-        """When to look again without a notification."""
-        return self.body.due if self.body else min(self.deadline, time.monotonic() + self.look_every)
+        """When to check again without a notification."""
+        return self.body.due if self.body else min(self.deadline, time.monotonic() + self.check_interval)
 
     @property
     def over(self) -> bool:
         """Return whether the time is up: then the current state is the answer."""
         return time.monotonic() >= self.deadline
 
-    def look_often(self) -> None:
-        """Look periodically without a notification, at a random interval, to spread the load."""
-        self.look_every = max(_LOOK_EVERY, self.slots.in_use() / _LOOKS_A_SECOND) * random.uniform(0.8, 1.2)
+    def check_periodically(self) -> None:
+        """Check also without a notification, at a random interval, to spread the load."""
+        interval = max(_MIN_CHECK_INTERVAL, self.slots.in_use() / _MAX_CHECKS_PER_SECOND)
+        self.check_interval = interval * random.uniform(0.8, 1.2)
 
     def still_waits(self) -> bool:
-        """Return whether the request has nothing to tell its client yet, as far as that can be told without it."""
-        if self.over or self.goes_on is None:
+        """Return whether the request certainly has no news for its client yet."""
+        if self.over or self.would_park_again is None:
             return False
         try:
-            return self.goes_on()
+            return self.would_park_again()
         except Exception:  # the application has an answer to each of them
             return False
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the slot. May be called repeatedly."""
-        if not self.left:
-            self.left = True
+        if not self.released:
+            self.released = True
             self.slots.release()
 
 
 #: Returns the current answer, and whether it is worth sending; the first call has no argument.
-Look = Callable[[ParkedRequest | None], tuple[Response, bool]]
+Check = Callable[[ParkedRequest | None], tuple[Response, bool]]
 
 
 class Parked(BaseException):
@@ -189,44 +190,44 @@ def read_wait() -> int:
 
 def waits() -> bool:
     """Return whether the client of this request is ready to wait; refuse a wrong `wait`."""
-    return returned() is not None or read_wait() > 0
+    return parked_request() is not None or read_wait() > 0
 
 
-def returned() -> ParkedRequest | None:
+def parked_request() -> ParkedRequest | None:
     """Return the state of this request if it has been parked before."""
     parked: ParkedRequest | None = unwrapped(request).environ.get(PARKED)
     return parked
 
 
-def recall(parked: ParkedRequest) -> None:
+def restore(parked: ParkedRequest) -> None:
     """Restore the attributes that this request had when it was parked."""
     for name, value in parked.kept.items():
         setattr(g, name, value)
 
 
-def enter(
-    slots: WaitingSlots | None, task_ids: tuple[str, ...], words: frozenset[str], seconds: float
+def acquire_slot(
+    slots: WaitingSlots | None, task_ids: tuple[str, ...], messages: frozenset[str], seconds: float
 ) -> ParkedRequest | None:
     """Acquire a slot to wait in. Return None if none is free."""
     if slots is None or not slots.acquire():
         return None
     pause = _PAUSE if len(task_ids) > 1 else 0.0
-    return ParkedRequest(slots, task_ids, words, time.monotonic() + seconds, pause=pause)
+    return ParkedRequest(slots, task_ids, messages, time.monotonic() + seconds, pause=pause)
 
 
-def long_poll(words: frozenset[str], look: Look, seconds: int | None = None) -> Response:
-    """Answer with `look` as soon as it has news, or when the time is up: `seconds`, or those that the client asks for.
+def long_poll(messages: frozenset[str], check: Check, seconds: int | None = None) -> Response:
+    """Answer with `check` as soon as it has news, or when the time is up: `seconds`, or those that the client asks for.
 
-    The task is `g.task_id`, or the tasks are `g.watched`, once `look` has been called without an argument.
+    The task is `g.task_id`, or the tasks are `g.watched`, once `check` has been called without an argument.
 
     Raises:
         Parked: to the worker.
     """
-    parked = returned()
+    parked = parked_request()
     if parked is None:
-        return _first_look(words, look, read_wait() if seconds is None else seconds)
+        return _first_check(messages, check, read_wait() if seconds is None else seconds)
     try:
-        response, settled = look(parked)
+        response, settled = check(parked)
     except UNREACHABLE:
         if parked.over:
             raise
@@ -236,47 +237,48 @@ def long_poll(words: frozenset[str], look: Look, seconds: int | None = None) -> 
     raise Parked(parked)
 
 
-def _first_look(words: frozenset[str], look: Look, seconds: int) -> Response:
-    response, settled = look(None)
+def _first_check(messages: frozenset[str], check: Check, seconds: int) -> Response:
+    response, settled = check(None)
     if seconds == 0:
         return response
     if settled:
         return _applied(response, seconds)
-    parked = enter(request.environ.get(WAITING_SLOTS), g.get("watched") or (g.task_id,), words, seconds)
+    parked = acquire_slot(request.environ.get(WAITING_SLOTS), g.get("watched") or (g.task_id,), messages, seconds)
     if parked is None:
         return response
     parked.seconds, parked.first = seconds, response
-    if words is ENDS and not g.get("watched"):
+    if messages is ENDS and not g.get("watched"):
         task_id, tasks = g.task_id, store().tasks
-        parked.goes_on = lambda: not tasks.has_ended(task_id)
+        parked.would_park_again = lambda: not tasks.has_ended(task_id)
     parked.kept = {name: getattr(g, name) for name in _KEPT if name in g}
     raise Parked(parked)
 
 
-def event_stream(body: Body, task_id: str = "", words: frozenset[str] = ALL, pause: float = 0.0) -> Response:
+def event_stream(body: Body, task_id: str = "", messages: frozenset[str] = ALL, pause: float = 0.0) -> Response:
     """Answer with server-sent events: the current ones, and later ones while the request is parked.
 
-    `body` is called `pause` seconds after one of these messages about the task, and when it is due. If there is no room
-    to park the request, only the current events are sent, and the client reconnects later.
+    `body` is called `pause` seconds after one of these messages about the task, and when it is due. If no slot is free,
+    only the current events are sent, and the client reconnects later.
     """
-    text = b"" if request.method == "HEAD" else _stream(request.environ.get(WAITING_SLOTS), body, task_id, words, pause)
+    slots = request.environ.get(WAITING_SLOTS)
+    text = b"" if request.method == "HEAD" else _stream(slots, body, task_id, messages, pause)
     return Response(text, headers=STREAM_HEADERS, content_type="text/event-stream; charset=utf-8")
 
 
 def _stream(
-    slots: WaitingSlots | None, body: Body, task_id: str, words: frozenset[str], pause: float
+    slots: WaitingSlots | None, body: Body, task_id: str, messages: frozenset[str], pause: float
 ) -> Iterator[bytes]:
     first = body.more()
-    parked = None if body.ended else enter(slots, (task_id,) if task_id else (), words, math.inf)
-    given = False
+    parked = None if body.ended else acquire_slot(slots, (task_id,) if task_id else (), messages, math.inf)
+    is_parked = False
     try:
-        yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_ROOM, first)
+        yield b"retry: %d\n%s" % (_RETRY if parked or body.ended else _RETRY_WITHOUT_SLOT, first)
         if parked is not None:
-            parked.body, parked.pause, given = body, pause, True
+            parked.body, parked.pause, is_parked = body, pause, True
             raise Parked(parked)
     finally:
-        if parked is not None and not given:  # the client has disconnected
-            parked.leave()
+        if parked is not None and not is_parked:  # the client has disconnected
+            parked.release()
 
 
 def _applied(response: Response, seconds: int) -> Response:

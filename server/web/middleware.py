@@ -95,8 +95,8 @@ def require_figures() -> Caller:
 
 def _before() -> Response | None:
     """Run all checks in one hook, which reads the WSGI environment: four hooks with `request` took 0.03 ms more."""
-    if (parked := long_poll.returned()) is not None:
-        long_poll.recall(parked)
+    if (parked := long_poll.parked_request()) is not None:
+        long_poll.restore(parked)
         return None
     asked, own = unwrapped(request), unwrapped(g)
     environ = asked.environ

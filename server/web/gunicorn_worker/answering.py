@@ -179,7 +179,7 @@ class Answering(Paced):
     def park(self, exchange: Exchange, parked: ParkedRequest, piece: bytes) -> None:
         """Let the request wait without a thread; `piece` is the next part of an answer that has begun."""
         if not self._is_current(exchange, last=True) or self._eof:
-            parked.leave()
+            parked.release()
             self._transport.close()
             return
         if piece:

@@ -22,8 +22,8 @@ from server.logs import event
 from server.store.connection import UNREACHABLE
 from server.store.keys import Keys
 
-#: Seconds of silence after which Redis is pinged; after as many again, the connection is renewed.
-_PATIENCE = 2.0
+#: Seconds without a byte from Redis after which it is pinged; after as many again, the connection is renewed.
+_SILENCE_TIMEOUT = 2.0
 
 #: Seconds between two attempts to reconnect to Redis.
 _RETRY = 0.5
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Calls `notify` at each of the given messages about one task."""
+    """Calls `notify` at each message about one task that is in `messages`."""
 
-    __slots__ = ("notify", "task_id", "words")
+    __slots__ = ("messages", "notify", "task_id")
 
-    def __init__(self, task_id: str, words: frozenset[str], notify: Callable[[], object]) -> None:
+    def __init__(self, task_id: str, messages: frozenset[str], notify: Callable[[], object]) -> None:
         self.task_id = task_id
-        self.words = words
+        self.messages = messages
         self.notify = notify
 
 
@@ -54,27 +54,27 @@ class Notifier:
         self._connect = connect
         self._subscriptions: dict[str, set[Subscription]] = {}
         #: Tasks whose subscription Redis has confirmed.
-        self._standing: set[str] = set()
+        self._confirmed: set[str] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._connection: Any = None
         self._socket: Any = None
         self._reader = hiredis.Reader()
         self._unsent = b""
         self._lost: asyncio.Future[None] | None = None
-        self._heard = 0.0
+        self._last_received = 0.0
 
-    def subscribe(self, task_id: str, words: frozenset[str], notify: Callable[[], object]) -> Subscription:
+    def subscribe(self, task_id: str, messages: frozenset[str], notify: Callable[[], object]) -> Subscription:
         """Subscribe to a task's messages; `notify` is called once no later change can be missed."""
-        made = Subscription(task_id, words, notify)
+        subscription = Subscription(task_id, messages, notify)
         others = self._subscriptions.setdefault(task_id, set())
-        others.add(made)
-        if task_id in self._standing:
-            self._loop.call_soon(self._call, made)
+        others.add(subscription)
+        if task_id in self._confirmed:
+            self._loop.call_soon(self._call, subscription)
         elif len(others) == 1:
             self._send("SUBSCRIBE", self._keys.task(task_id))
         if self._keeping is None:
             self._keeping = self._loop.create_task(self._keep())
-        return made
+        return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. May be called repeatedly."""
@@ -82,13 +82,13 @@ class Notifier:
         others = self._subscriptions.get(task_id, set())
         others.discard(subscription)
         if not others and self._subscriptions.pop(task_id, None) is not None:
-            self._standing.discard(task_id)
+            self._confirmed.discard(task_id)
             self._send("UNSUBSCRIBE", self._keys.task(task_id))
 
     def in_sync(self, task_id: str) -> bool:
         """Read all that Redis has sent so far. Return whether that includes every change of the task until now."""
         self._read()
-        return task_id in self._standing
+        return task_id in self._confirmed
 
     def stop(self) -> None:
         """Stop receiving messages."""
@@ -115,41 +115,41 @@ class Notifier:
         self._socket.setblocking(False)
         self._reader, self._unsent = hiredis.Reader(), b""
         self._lost = lost = self._loop.create_future()
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
         self._loop.add_reader(self._socket, self._read)
         self._send("SUBSCRIBE", self._keys.task(""), *(self._keys.task(task_id) for task_id in self._subscriptions))
         try:
             while not lost.done():
-                await asyncio.wait([lost], timeout=_PATIENCE / 2)
+                await asyncio.wait([lost], timeout=_SILENCE_TIMEOUT / 2)
                 self._check_silence()
         finally:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket = self._connection = self._lost = None
-            self._standing.clear()
+            self._confirmed.clear()
             with contextlib.suppress(Exception):
                 connection.disconnect()
         event(log, "notifier.lost", level=logging.WARNING)
 
     def _check_silence(self) -> None:
-        silence = self._loop.time() - self._heard
-        if silence >= 2 * _PATIENCE:
+        silence = self._loop.time() - self._last_received
+        if silence >= 2 * _SILENCE_TIMEOUT:
             self._lose()
-        elif silence >= _PATIENCE:
+        elif silence >= _SILENCE_TIMEOUT:
             self._send("PING")
 
     def _lose(self) -> None:
         """Drop the connection and all subscriptions that it confirmed."""
-        self._standing.clear()
+        self._confirmed.clear()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
-    def _send(self, *words: str) -> None:
+    def _send(self, *command: str) -> None:
         if self._connection is None:  # `_attend` subscribes to all channels when it connects
             return
         if not self._unsent:
             self._loop.call_soon(self._write)  # together with the other commands of this turn
-        self._unsent += b"".join(self._connection.pack_command(*words))
+        self._unsent += b"".join(self._connection.pack_command(*command))
 
     def _write(self) -> None:
         if self._socket is None:
@@ -179,25 +179,25 @@ class Notifier:
                 self._lose()
                 self._loop.remove_reader(self._socket)
                 return
-            self._heard = self._loop.time()
+            self._last_received = self._loop.time()
             self._reader.feed(data)
             while (message := self._reader.gets()) is not False:
-                self._take(message)
+                self._handle(message)
 
-    def _take(self, message: Any) -> None:
+    def _handle(self, message: Any) -> None:
         if not isinstance(message, list) or message[0] not in (b"message", b"subscribe"):
             return
         task_id = message[1].decode().removeprefix(self._keys.task(""))
         subscriptions = self._subscriptions.get(task_id)
         if subscriptions is None:
             return
-        word = ""
+        published = ""
         if message[0] == b"message":
-            word = message[2].decode()
+            published = message[2].decode()
         else:
-            self._standing.add(task_id)
+            self._confirmed.add(task_id)
         for subscription in list(subscriptions):
-            if not word or word in subscription.words:
+            if not published or published in subscription.messages:
                 self._call(subscription)
 
     def _call(self, subscription: Subscription) -> None:

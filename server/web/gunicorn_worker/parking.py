@@ -39,7 +39,7 @@ class Parking:
         self._waits = self._notified = False
         self._timer: asyncio.TimerHandle | None = None
         self._subscriptions: list[Subscription] = [
-            server.notifier.subscribe(task_id, parked.words, self._notify) for task_id in parked.task_ids
+            server.notifier.subscribe(task_id, parked.messages, self._notify) for task_id in parked.task_ids
         ]
 
     def park(self) -> None:
@@ -86,4 +86,4 @@ class Parking:
         self._cancel_timer()
         for subscription in self._subscriptions:
             self._server.notifier.unsubscribe(subscription)
-        self._parked.leave()
+        self._parked.release()

@@ -231,7 +231,7 @@ def _look_for_change(task_id: str, held: ParkedRequest | None) -> tuple[Response
     record = find(task_id)
     response = status_answer(record)
     if held is not None and record.status is Status.QUEUED:
-        held.look_often()
+        held.check_periodically()
     if "If-None-Match" in request.headers:
         changed = response.status_code != 304
     else:

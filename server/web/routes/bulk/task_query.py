@@ -17,7 +17,7 @@ from server.web.addresses import prefix
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import OF_BODY, Problem
-from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, returned
+from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, parked_request
 from server.web.middleware import caller
 from server.web.openapi.route import Api, json_body, ok
 from server.web.responses import (
@@ -88,7 +88,7 @@ def query_tasks() -> Response:
     With `include`, their results. With `wait`, the answer is held until one more task has ended, or with `"until":
     "all"` until all have. `QUERY /tasks` (RFC 10008) is the same.
     """
-    if returned() is None:
+    if parked_request() is None:
         g.query = read_body(TaskQuery, read_json())
     return long_poll(ENDS, _look, min(g.query.wait, MAX_WAIT))
 
