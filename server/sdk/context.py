@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from server.logs import event, redact
 from server.sdk.errors import Canceled, TaskError, text_of
-from server.sdk.file_names import LONGEST, file_name, is_media_type
+from server.sdk.file_names import MAX_FILE_NAME_LENGTH, file_name, is_media_type
 from server.sdk.output import Output, item_type
 from server.sdk.steps import PREFIX, Steps
 from server.sdk.uploads import Upload
@@ -113,21 +113,21 @@ class Context:
         if not last and time.monotonic() - self._reported < self.report_every:
             return
         self._reported = time.monotonic()
-        if self._tell(_progress(done, total, message)) != "run":
+        if self._report(_progress(done, total, message)) != "run":
             raise Canceled
 
     def should_stop(self) -> bool:
         """Whether the client has canceled the task; for functions that clean up first."""
-        return self._tell(None) != "run"
+        return self._report(None) != "run"
 
-    def _tell(self, progress: dict[str, Any] | None, line: str = "") -> str:
+    def _report(self, progress: dict[str, Any] | None, line: str = "") -> str:
         try:
             return self._store.tasks.progress(self._attempt.id, self._attempt.lease_token, progress, line)
         except (*UNREACHABLE, StorageFull):  # a lost report is not worth a failed task
             return "run"
 
     def emit(self, item: Any) -> None:
-        """Give an item of the task's output, which clients read while the task runs; as `yield` in a task that yields.
+        """Add an item to the task's output, which clients read while the task runs; as `yield` in a task that yields.
 
         Raises:
             Canceled: the client has canceled the task, or another attempt runs it. Do not catch it.
@@ -143,7 +143,7 @@ class Context:
 
     def keep_line(self, text: str) -> None:
         """Write a line to the task's events alone."""
-        self._tell(None, redact(text))
+        self._report(None, redact(text))
 
     def step(self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function once in all attempts of this task, and return its value; `await` the step of an `async def`.
@@ -169,10 +169,10 @@ class Context:
         """
         save = partial(self._store.tasks.save_checkpoint, self._attempt.id, self._attempt.lease_token, key, value)
         try:
-            word = patiently(save, room_seconds=self.settings.storage_wait_seconds)
+            state = patiently(save, room_seconds=self.settings.storage_wait_seconds)
         except StorageFull:
-            raise _no_room() from None
-        if word != "run":
+            raise _storage_full() from None
+        if state != "run":
             raise Canceled
 
     def checkpoints(self) -> dict[str, str]:
@@ -185,8 +185,8 @@ class Context:
     def submit(self, task: str, parameters: Mapping[str, Any] | None = None, /, *, key: str = "", **more: Any) -> str:
         """Submit another task for the same owner, with parameters and options as `server.submit`. Return its id.
 
-        An attempt that is repeated does not submit it again: its first task is the answer. The place in the order of
-        this attempt's submits identifies it, or `key` where the order may differ. Waits during an outage of Redis.
+        A repeated attempt does not submit it again: it gets the id of the first task. Its position among this attempt's
+        submits identifies it, or `key` where the order may differ. Waits during an outage of Redis.
 
         Raises:
             CoatcheckError: as `server.submit`.
@@ -201,7 +201,7 @@ class Context:
         Raises:
             CoatcheckError: as `submit`; the tasks before it are stored.
         """
-        return [self.submit(task, given) for task, given in tasks]
+        return [self.submit(task, arguments) for task, arguments in tasks]
 
     def save(self, name: str, data: bytes | BinaryIO | Path, media_type: str, **extra: Any) -> OutputFile:
         """Store a file as part of the result. Return it, or put it anywhere in the function's result.
@@ -214,7 +214,8 @@ class Context:
             ValueError: the name is not valid or too long, or the media type is not valid.
         """
         if not name or file_name(name) != name:
-            raise ValueError(f"a file name must be one printable path segment of at most {LONGEST} bytes, not {name!r}")
+            limit = f"at most {MAX_FILE_NAME_LENGTH} bytes"
+            raise ValueError(f"a file name must be one printable path segment of {limit}, not {name!r}")
         if not is_media_type(media_type, parameters=True):
             raise ValueError(f"a media type must be like 'image/png', not {media_type!r}")
         # The key contains the attempt: one that lost its lease must not overwrite files of the newer attempt.
@@ -223,21 +224,21 @@ class Context:
             check = partial(self._check_quota, replaced=name)
             size, sha256 = _save(self._store.blobs, key, data, self.settings.storage_wait_seconds, check)
         except StorageFull:
-            raise _no_room() from None
+            raise _storage_full() from None
         href = f"/tasks/{self._attempt.id}/files/{quote(name, safe='')}"
         file = OutputFile(name=name, media_type=media_type, bytes=size, sha256=sha256, href=href, **extra)
         self.files[name] = file
         return file
 
     def check_result(self, length: int) -> None:
-        """Raise `storage-full` if a result of this length has no room in the owner's quota."""
+        """Raise `storage-full` if a result of this length does not fit in the owner's quota."""
         if length > _UNCHECKED_RESULT:
             patiently(lambda: self._check_quota(length))
 
-    def _check_quota(self, more: int, replaced: str = "") -> None:
-        own = sum(file.bytes for name, file in self.files.items() if name != replaced)
+    def _check_quota(self, added_bytes: int, replaced: str = "") -> None:
+        saved_bytes = sum(file.bytes for name, file in self.files.items() if name != replaced)
         try:
-            self._store.tasks.check_quota(self.owner, own + more)
+            self._store.tasks.check_quota(self.owner, saved_bytes + added_bytes)
         except BytesExceeded as error:
             raise TaskError("storage-full", error.detail) from None
 
@@ -251,19 +252,19 @@ class Context:
 
 
 def _progress(done: float, total: float, message: object) -> dict[str, Any]:
-    """A report that every status can show, whatever the function gives: JSON has no infinity and no NaN."""
+    """A report that every status can show, whatever the function reports: JSON has no infinity and no NaN."""
     done, total = (each if math.isfinite(each) else 0 for each in (done, total))
     percent = int(min(100, max(0, 100 * done / total))) if total > 0 else 0
     text = redact(text_of(message))[:MAX_LINE_LENGTH]
     return {"done": done, "total": total, "percent": percent, "message": text}
 
 
-def _no_room() -> TaskError:
+def _storage_full() -> TaskError:
     return TaskError("storage-full", "There is no space to store the output of the task.")
 
 
 def _save(
-    blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, room_seconds: float, check: Callable[[int], None]
+    blobs: BlobStore, key: str, data: bytes | BinaryIO | Path, storage_wait_seconds: float, check: Callable[[int], None]
 ) -> tuple[int, str]:
     """Store the data and return its size and hash. Retry during an outage, and for a while when the storage is full.
 
@@ -284,7 +285,7 @@ def _save(
             check(size)  # before the end of the block, so that a refused file leaves nothing behind
         return size, digest.hexdigest()
 
-    return save() if stream is not None and start is None else patiently(save, room_seconds=room_seconds)
+    return save() if stream is not None and start is None else patiently(save, room_seconds=storage_wait_seconds)
 
 
 def _opened(data: bytes | BinaryIO | Path) -> AbstractContextManager[BinaryIO]:

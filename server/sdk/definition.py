@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
-from server.sdk.output import give_all, give_all_async, item_type
+from server.sdk.output import emit_all, emit_all_async, item_type
 from server.sdk.redaction import Secrets
 from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
@@ -28,21 +28,21 @@ from server.store.record import PRIORITIES, UNIQUE, limit_scope, unique_key
 Model = TypeVar("Model", bound=BaseModel)
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MAX_BACKOFF = 600.0  # the longest wait between two attempts, in seconds
-MAX_TTL = 366 * 86_400  # the longest time to keep a record, in seconds
+MAX_BACKOFF = 600.0  # the maximum wait between two attempts, in seconds
+MAX_TTL = 366 * 86_400  # the maximum time to keep a record, in seconds
 _MAX_NAMED = 10  # invalid values that the detail of an error names
-_LARGEST_WHOLE = 2.0**53  # floats represent every integer up to this one exactly
+_MAX_EXACT_INTEGER = 2.0**53  # floats represent every integer up to this one exactly
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TAKEN = "celery."  # the prefix of Celery's own task names
+_RESERVED_PREFIX = "celery."  # the prefix of Celery's own task names
 
 
 class _Exact(GenerateJsonSchema):
     """JSON Schema in which a dict whose keys have a pattern accepts no other keys. Pydantic allows others."""
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        made = super().dict_schema(schema)
-        return made | {"additionalProperties": False} if "patternProperties" in made else made
+        json_schema = super().dict_schema(schema)
+        return json_schema | {"additionalProperties": False} if "patternProperties" in json_schema else json_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class TaskDefinition:
         """Check the options; a ValueError names the invalid one."""
         self._require("name", _NAME.fullmatch(self.name), "must consist of a-z, 0-9 and . _ -, and begin with a letter")
         self._require("name", self.name != "query", "is the address of POST /tasks/query; choose another one")
-        self._require("name", not self.name.startswith(_TAKEN), f"must not begin with {_TAKEN}")
+        self._require("name", not self.name.startswith(_RESERVED_PREFIX), f"must not begin with {_RESERVED_PREFIX}")
         ordered = 0 < self.limits.soft < self.limits.hard
         self._require("soft_time_limit", ordered, "must be above 0 and below time_limit")
         self._require("retries", self.retries.most >= 0, "must be 0 or more")
@@ -112,27 +112,27 @@ class TaskDefinition:
         self._require("unique", unique, "must be a tuple of parameters, without uploads, secrets and sets")
         self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")
 
-    def _require(self, option: str, holds: object, what: str) -> None:
-        if not holds:
-            raise ValueError(f"{self.name}: {option} {what}")
+    def _require(self, option: str, valid: object, requirement: str) -> None:
+        if not valid:
+            raise ValueError(f"{self.name}: {option} {requirement}")
 
     def _have_one_json(self, names: Collection[str]) -> bool:
         """Return whether these are parameters with one JSON text for each value."""
         return set(names) <= set(self.signature.names) and all(map(self.signature.has_one_json, names))
 
-    def unique_key(self, given: TaskInput) -> str:
+    def unique_key(self, task_input: TaskInput) -> str:
         """Return the key that only one unfinished task has; empty without parameters of `unique`."""
         if not self.unique:
             return ""
-        values = self.signature.arguments(given)
+        values = self.signature.arguments(task_input)
         return unique_key(UNIQUE, pydantic_core.to_json([values[name] for name in self.unique]))
 
-    def limit_scope(self, given: TaskInput, owner: str) -> str:
+    def limit_scope(self, task_input: TaskInput, owner: str) -> str:
         """Return what its limits by a parameter count this input under; empty without such limits."""
         throttle = self.throttle
         if throttle.kind != "value":
             return ""
-        value = pydantic_core.to_jsonable_python(self.signature.arguments(given)[throttle.by])
+        value = pydantic_core.to_jsonable_python(self.signature.arguments(task_input)[throttle.by])
         return limit_scope([value, owner] if throttle.per_owner else [value])
 
     def call(self, arguments: Mapping[str, Any], emit: Callable[[bytes], None]) -> Any:
@@ -140,12 +140,12 @@ class TaskDefinition:
         result = self.function(**arguments)
         if self.signature.yields is not None:
 
-            def give(item: Any) -> None:
+            def emit_item(item: Any) -> None:
                 emit(self._item_type.to_json(item))
 
             if not inspect.isasyncgen(result):
-                return give_all(result, give)
-            result = give_all_async(result, give)
+                return emit_all(result, emit_item)
+            result = emit_all_async(result, emit_item)
         return asyncio.run(result) if inspect.iscoroutine(result) else result
 
     @property
@@ -187,16 +187,16 @@ class TaskDefinition:
         model, context = self.signature.model, InputContext(allow_private)
         try:
             try:
-                given, raw = model.model_validate_json(body, strict=True, context=context), body
+                task_input, raw = model.model_validate_json(body, strict=True, context=context), body
             except ValidationError as error:
                 if not any(_is_whole(item) for item in error.errors(include_url=False)):
                     raise
                 raw = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
-                given = model.model_validate_json(raw, strict=True, context=context)
+                task_input = model.model_validate_json(raw, strict=True, context=context)
         except ValidationError as error:
             raise refusal(error, body) from None
         _require_finite(body, [])
-        return given.keep(pydantic_core.from_json(raw))
+        return task_input.keep(pydantic_core.from_json(raw))
 
     def validate_fields(self, fields: Mapping[str, Any], *, allow_private: bool = False) -> TaskInput:
         """Validate the fields of a form or a query, whose values are text; uploads are `Upload` objects.
@@ -205,16 +205,18 @@ class TaskDefinition:
             InvalidInput: a field is refused.
         """
         try:
-            given = self.signature.model.model_validate(dict(fields), strict=False, context=InputContext(allow_private))
-            return given.keep(fields)
+            task_input = self.signature.model.model_validate(
+                dict(fields), strict=False, context=InputContext(allow_private)
+            )
+            return task_input.keep(fields)
         except ValidationError as error:
             raise refusal(error, fields) from None
 
     def read_stored(self, stored: bytes, blobs: BlobStore) -> TaskInput:
         """Read an input that was stored; its uploads read from `blobs`.
 
-        Validated as it was when it came: strictly where it was JSON, else as a form's text. Addresses in it are
-        checked later, at connection time.
+        Validated as at the submit: strictly if it was JSON, else as a form's text. Addresses in it are checked later,
+        at connection time.
 
         Raises:
             InvalidInput: the signature has changed since, and the input no longer fits.
@@ -222,12 +224,12 @@ class TaskDefinition:
         model, context = self.signature.model, InputContext(allow_private=True, blobs=blobs)
         try:
             try:
-                given = model.model_validate_json(stored, strict=True, context=context)
+                task_input = model.model_validate_json(stored, strict=True, context=context)
             except ValidationError:
-                given = model.model_validate_json(stored, strict=False, context=context)
+                task_input = model.model_validate_json(stored, strict=False, context=context)
         except ValidationError as error:
             raise refusal(error, stored) from None
-        return given.keep(pydantic_core.from_json(stored))
+        return task_input.keep(pydantic_core.from_json(stored))
 
     @cached_property
     def _item_type(self) -> ResultType:
@@ -251,7 +253,7 @@ def _is_whole(item: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE
+    return isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_INTEGER
 
 
 def _with_whole_numbers(value: Any) -> Any:
@@ -262,33 +264,33 @@ def _with_whole_numbers(value: Any) -> Any:
     return int(value) if _whole(value) else value
 
 
-def refusal(error: ValidationError, given: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:
+def refusal(error: ValidationError, raw: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:
     items = error.errors(include_url=False, include_input=False, include_context=False)
     for item in items:
         if item["type"] == "json_invalid":
             return MalformedBody(f"{item['msg']}.")
-    root = pydantic_core.from_json(given) if isinstance(given, bytes) else given
-    errors = [{"loc": _place(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
+    root = pydantic_core.from_json(raw) if isinstance(raw, bytes) else raw
+    errors = [{"loc": _location(item, root), "msg": item["msg"].removeprefix("Value error, ")} for item in items]
     names = sorted({".".join(map(str, each["loc"])) for each in errors[:_MAX_NAMED] if each["loc"]})
-    where = ", ".join(names) + (f" and {len(errors) - _MAX_NAMED} more" if len(errors) > _MAX_NAMED else "")
-    return InvalidInput(f"Invalid value for {where}." if names else f"{errors[0]['msg']}.", errors=errors)
+    fields = ", ".join(names) + (f" and {len(errors) - _MAX_NAMED} more" if len(errors) > _MAX_NAMED else "")
+    return InvalidInput(f"Invalid value for {fields}." if names else f"{errors[0]['msg']}.", errors=errors)
 
 
-def input_json(value: Any, place: list[str | int]) -> bytes:
-    """Write a value of an input as JSON; raises InvalidInput, which names the place, if JSON cannot have it."""
+def input_json(value: Any, location: list[str | int]) -> bytes:
+    """Write a value of an input as JSON; raises InvalidInput, which names the location, if JSON cannot have it."""
     try:
         text = pydantic_core.to_json(value)
     except ValueError as error:  # also of another type, or with a lone surrogate
         message = f"Input should fit JSON: {error}"
-        raise InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}]) from None
-    _require_finite(text, place)
+        raise InvalidInput(f"{message}.", errors=[{"loc": location, "msg": message}]) from None
+    _require_finite(text, location)
     return text
 
 
-def _require_finite(text: bytes, place: list[str | int]) -> None:
+def _require_finite(text: bytes, location: list[str | int]) -> None:
     if not is_finite(text):
         message = "Input should have finite numbers only"
-        raise InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}])
+        raise InvalidInput(f"{message}.", errors=[{"loc": location, "msg": message}])
 
 
 def read_body(model: type[Model], body: bytes) -> Model:
@@ -299,12 +301,12 @@ def read_body(model: type[Model], body: bytes) -> Model:
         raise refusal(error, body) from None
 
 
-def _place(item: Any, given: Any) -> list[str | int]:
+def _location(item: Any, value: Any) -> list[str | int]:
     """The path to a value in the client's input. Pydantic's own path also names each branch of a union."""
     path: list[str | int] = []
     for part in item["loc"]:
-        inside = range(len(given)) if isinstance(given, list) else given if isinstance(given, Mapping) else ()
+        inside = range(len(value)) if isinstance(value, list) else value if isinstance(value, Mapping) else ()
         if part in inside:
-            given = given[part]
+            value = value[part]
             path.append(part)
     return [*path, item["loc"][-1]] if item["type"] == "missing" else path

@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.sdk.errors import InvalidInput, TaskError
-from server.sdk.uploads import Place, Upload, uploads_in
+from server.sdk.uploads import Location, Upload, uploads_in
 from server.store import Store
 from server.store.record import Status
 
 
-def find_file(store: Store, upload: Upload, owner: str, place: Place) -> dict[str, Any] | None:
-    """Find the stored file that an upload names; None while its task has not ended. Raises InvalidInput at `place`."""
+def find_file(store: Store, upload: Upload, owner: str, location: Location) -> dict[str, Any] | None:
+    """Find the file that an upload names; None while its task has not ended. Raises InvalidInput at `location`."""
     record = store.tasks.get(upload.task_id)
     if record is None or record.owner != owner:
-        raise _invalid("This task does not exist", *place, "task_id")
+        raise _invalid("This task does not exist", *location, "task_id")
     if not record.status.done:
         return None
     if record.status is not Status.SUCCEEDED:
-        raise _invalid(f"The task is {record.status}", *place, "task_id")
+        raise _invalid(f"The task is {record.status}", *location, "task_id")
     for file in record.files:
         if file["name"] == upload.file:
             return file
     names = ", ".join(file["name"] for file in record.files) or "none"
-    raise _invalid(f"The task has no such file; it has: {names}", *place, "file")
+    raise _invalid(f"The task has no such file; it has: {names}", *location, "file")
 
 
 def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
@@ -33,17 +33,17 @@ def point_to_file(upload: Upload, file: dict[str, Any]) -> None:
 
 def resolve(store: Store, arguments: Mapping[str, Any], owner: str) -> None:
     """Find the files that a task waited for, before its function is called; raises `dependency-failed`."""
-    for place, upload in uploads_in(arguments):
+    for location, upload in uploads_in(arguments):
         if not upload.task_id:
             continue
         try:
-            found = find_file(store, upload, owner, place)
+            file = find_file(store, upload, owner, location)
         except InvalidInput as error:
             raise TaskError("dependency-failed", f"{upload.file}: {error.detail}") from None
-        if found is None:
+        if file is None:
             raise TaskError("dependency-failed", f"{upload.file}: its task has not ended.")
-        point_to_file(upload, found)
+        point_to_file(upload, file)
 
 
-def _invalid(message: str, *place: str | int) -> InvalidInput:
-    return InvalidInput(f"{message}.", errors=[{"loc": place, "msg": message}])
+def _invalid(message: str, *location: str | int) -> InvalidInput:
+    return InvalidInput(f"{message}.", errors=[{"loc": location, "msg": message}])

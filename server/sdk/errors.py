@@ -128,8 +128,8 @@ def describe(error: BaseException) -> dict[str, str]:
         return described | {"detail": _detail(described["detail"])}
     name = type(error).__name__
     plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
-    words = _PRIVATE.sub("…", _detail(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
-    detail = f"{name}: {words}" if words else f"{name}; see the worker's log for this task id"
+    message = _PRIVATE.sub("…", _detail(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
+    detail = f"{name}: {message}" if message else f"{name}; see the worker's log for this task id"
     return error_object("task-error", _detail(detail))
 
 

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}")
 _WITH_PARAMETERS = re.compile(rf'{_WORD}/{_WORD}(; ?{_WORD}=({_WORD}|"[^"\\\x00-\x1f\x7f]*"))*')
-ANY_BYTES = "application/octet-stream"  # the media type of an unknown kind of file
-LONGEST = 200  # maximum length of a file name in UTF-8 bytes: the blob store's limit without the key's prefix
+ANY_BYTES = "application/octet-stream"  # the media type of a file in an unknown format
+MAX_FILE_NAME_LENGTH = 200  # in UTF-8 bytes: the blob store's limit without the key's prefix
 
 
 def is_media_type(text: str, *, parameters: bool = False) -> bool:
@@ -27,7 +27,7 @@ def file_name(text: str) -> str:
     name = "".join(char for char in last if char.isprintable()).strip()
     if name in (".", ".."):
         return ""
-    suffix = PurePosixPath(name).suffix.encode()[: LONGEST // 4].decode(errors="ignore")
-    if len(name.encode()) > LONGEST:
-        name = name.encode()[: LONGEST - len(suffix.encode())].decode(errors="ignore") + suffix
+    suffix = PurePosixPath(name).suffix.encode()[: MAX_FILE_NAME_LENGTH // 4].decode(errors="ignore")
+    if len(name.encode()) > MAX_FILE_NAME_LENGTH:
+        name = name.encode()[: MAX_FILE_NAME_LENGTH - len(suffix.encode())].decode(errors="ignore") + suffix
     return name

@@ -1,7 +1,7 @@
-"""The output of a running task: items that it gives before its end, sent to the store by a thread of their own.
+"""The output of a running task: items that it emits before its end, sent to the store by a thread of their own.
 
-The thread sends what has come together, at most ten times a second, so that an item costs the function next to nothing,
-and the last one before a long silence is not kept back.
+The thread sends the items that wait, at most ten times a second, so that an item costs the function next to nothing,
+and the last one before a long pause is not kept back.
 """
 
 import threading
@@ -16,9 +16,9 @@ from server.sdk.results import ResultType
 from server.store.connection import patiently
 from server.store.errors import BytesExceeded, StorageFull
 
-#: Maximum bytes of an item. A quarter of what is kept, so that some items are always there.
+#: Maximum bytes of an item. A quarter of the bytes that are kept, so that some items are always there.
 MAX_ITEM_BYTES = 2**20
-_EVERY = 0.1  # seconds between two calls of the store
+_SEND_INTERVAL = 0.1  # seconds between two calls of the store
 
 _MAX_ITEMS, _MAX_WAITING = 1_000, 2**20  # maximum items in one call, and bytes that wait before the function does
 
@@ -33,9 +33,9 @@ def item_type(returns: Any) -> ResultType:
 class Output:
     """The output of one attempt. As a context it sends what is left at its end."""
 
-    def __init__(self, append: Append, room_seconds: float) -> None:
+    def __init__(self, append: Append, storage_wait_seconds: float) -> None:
         self._append = append
-        self._room_seconds = room_seconds
+        self._storage_wait_seconds = storage_wait_seconds
         self._changed = threading.Condition()
         self._waiting: deque[bytes] = deque()
         self._bytes = self._stored = 0
@@ -44,7 +44,7 @@ class Output:
         self._error: BaseException | None = None  # the reason why no more items are accepted
 
     def add(self, item: bytes) -> None:
-        """Give an item (JSON). Wait if the store is slower than the function. Raises Canceled or `storage-full`."""
+        """Add an item (JSON). Wait if the store is slower than the function. Raises Canceled or `storage-full`."""
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="output", daemon=True)
@@ -59,7 +59,7 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         """Send what is left; raises `storage-full` if nothing else ends the task."""
         if self._thread is None:
             return
@@ -67,7 +67,7 @@ class Output:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
-        if kind is None and self._error and not isinstance(self._error, Canceled):
+        if error_type is None and self._error and not isinstance(self._error, Canceled):
             raise self._error
 
     def _run(self) -> None:
@@ -86,8 +86,8 @@ class Output:
             items = list(islice(self._waiting, _MAX_ITEMS))
         if not items:
             return False
-        word = patiently(lambda: self._append(self._stored + 1, items), room_seconds=self._room_seconds)
-        if word != "run":
+        state = patiently(lambda: self._append(self._stored + 1, items), room_seconds=self._storage_wait_seconds)
+        if state != "run":
             raise Canceled
         with self._changed:
             self._stored += len(items)
@@ -95,7 +95,7 @@ class Output:
                 self._waiting.popleft()
                 self._bytes -= len(item)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or len(self._waiting) >= _MAX_ITEMS, _EVERY)
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) >= _MAX_ITEMS, _SEND_INTERVAL)
         return True
 
     def _fail(self, error: BaseException) -> None:
@@ -104,18 +104,18 @@ class Output:
             self._changed.notify_all()
 
 
-def give_all(generator: Generator[Any, None, Any], give: Callable[[Any], None]) -> Any:
-    """Give all items of a generator. Return its value."""
+def emit_all(generator: Generator[Any, None, Any], emit: Callable[[Any], None]) -> Any:
+    """Emit all items of a generator. Return its value."""
     with closing(generator):
         while True:
             try:
                 item = next(generator)
             except StopIteration as end:
                 return end.value
-            give(item)
+            emit(item)
 
 
-async def give_all_async(generator: AsyncGenerator[Any, Any], give: Callable[[Any], None]) -> None:
+async def emit_all_async(generator: AsyncGenerator[Any, Any], emit: Callable[[Any], None]) -> None:
     async with aclosing(generator):
         async for item in generator:
-            give(item)
+            emit(item)

@@ -27,8 +27,8 @@ _Change = Callable[[Any], Any]
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Return whether a name has one of NAMES in it, in any case, as snake_case, kebab-case or camelCase."""
-    words = _NOT_A_LETTER.sub("_", _WORD_BEGINS.sub("_", name).lower())
-    return _NAME.search(f"_{words}_") is not None
+    snake_case = _NOT_A_LETTER.sub("_", _WORD_BEGINS.sub("_", name).lower())
+    return _NAME.search(f"_{snake_case}_") is not None
 
 
 class Secrets:
@@ -41,30 +41,30 @@ class Secrets:
     @cached_property
     def possible(self) -> bool:
         """Return whether an input may have a secret. Objects that accept any key may."""
-        return _may_hold(self._root, self._uploads)
+        return _may_have_secret(self._root, self._uploads)
 
-    def hide(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def hide(self, task_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return an input with PLACEHOLDER in place of each secret."""
-        return self._changed(given, lambda _: PLACEHOLDER)
+        return self._changed(task_input, lambda _: PLACEHOLDER)
 
-    def restore(self, given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an input with the stored secret at each place where it has PLACEHOLDER."""
+    def restore(self, task_input: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an input with the stored secret wherever it has PLACEHOLDER."""
         hidden = self.hide(stored)
-        return {name: _restored(value, hidden.get(name), stored.get(name)) for name, value in given.items()}
+        return {name: _restored(value, hidden.get(name), stored.get(name)) for name, value in task_input.items()}
 
-    def values(self, given: Mapping[str, Any]) -> list[str]:
-        found: list[str] = []
+    def values(self, task_input: Mapping[str, Any]) -> list[str]:
+        texts: list[str] = []
         if self.possible:
-            self._changed(given, lambda secret: found.extend(_texts(secret)))
-        return found
+            self._changed(task_input, lambda secret: texts.extend(_texts(secret)))
+        return texts
 
-    def _changed(self, given: Mapping[str, Any], change: _Change) -> dict[str, Any]:
+    def _changed(self, task_input: Mapping[str, Any], change: _Change) -> dict[str, Any]:
         if not self.possible:
-            return dict(given)
+            return dict(task_input)
         schemas = list(branches(self._root, self._root))
         return {
             name: value if name in self._uploads else self._walk(value, name, _members(schemas, name), change)
-            for name, value in given.items()
+            for name, value in task_input.items()
         }
 
     def _walk(self, value: Any, name: str, schemas: list[_Schema], change: _Change) -> Any:
@@ -77,23 +77,23 @@ class Secrets:
         if isinstance(value, dict):
             return {key: self._walk(each, key, _members(schemas, key), change) for key, each in value.items()}
         if isinstance(value, list):
-            return [self._walk(each, "", _items(schemas, at), change) for at, each in enumerate(value)]
+            return [self._walk(each, "", _items(schemas, index), change) for index, each in enumerate(value)]
         return value
 
 
 BY_NAME = Secrets({"type": "object"})  # for a task type that is not registered any more: its secrets by name
 
 
-def _restored(given: Any, hidden: Any, stored: Any) -> Any:
+def _restored(value: Any, hidden: Any, stored: Any) -> Any:
     """Return a value with the stored one where it has PLACEHOLDER and the stored one is hidden."""
-    if given == PLACEHOLDER and hidden == PLACEHOLDER:
+    if value == PLACEHOLDER and hidden == PLACEHOLDER:
         return stored
-    if isinstance(given, dict) and isinstance(stored, dict) and isinstance(hidden, dict):
-        return {key: _restored(each, hidden.get(key), stored.get(key)) for key, each in given.items()}
-    if isinstance(given, list) and isinstance(stored, list) and isinstance(hidden, list):
-        rest = [None] * (len(given) - len(stored))
-        return [_restored(*each) for each in zip(given, hidden + rest, stored + rest, strict=False)]
-    return given
+    if isinstance(value, dict) and isinstance(stored, dict) and isinstance(hidden, dict):
+        return {key: _restored(each, hidden.get(key), stored.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and isinstance(stored, list) and isinstance(hidden, list):
+        rest = [None] * (len(value) - len(stored))
+        return [_restored(*each) for each in zip(value, hidden + rest, stored + rest, strict=False)]
+    return value
 
 
 def _texts(secret: Any) -> Iterator[str]:
@@ -113,31 +113,31 @@ def branches(schema: _Schema, root: _Schema, above: tuple[str, ...] = ()) -> Ite
         above = (*above, reference)
         yield from branches(root.get("$defs", {}).get(reference.rpartition("/")[2], {}), root, above)
     yield schema
-    for word in ("anyOf", "oneOf", "allOf"):
-        for branch in schema.get(word, ()):
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for branch in schema.get(keyword, ()):
             yield from branches(branch, root, above)
 
 
 def _members(schemas: list[_Schema], key: str) -> list[_Schema]:
-    found = []
+    members = []
     for schema in schemas:
         others = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
-        own = schema.get("properties", {}).get(key)
-        found += [own] if own is not None else [each for each in others if isinstance(each, dict)]
-    return found
+        declared = schema.get("properties", {}).get(key)
+        members += [declared] if declared is not None else [each for each in others if isinstance(each, dict)]
+    return members
 
 
-def _items(schemas: list[_Schema], at: int) -> list[_Schema]:
-    found: list[_Schema] = []
+def _items(schemas: list[_Schema], index: int) -> list[_Schema]:
+    items: list[_Schema] = []
     for schema in schemas:
         first = schema.get("prefixItems", ())
-        item = first[at] if at < len(first) else schema.get("items")
-        found += [item] if isinstance(item, dict) else []
-    return found
+        item = first[index] if index < len(first) else schema.get("items")
+        items += [item] if isinstance(item, dict) else []
+    return items
 
 
-def _may_hold(root: _Schema, uploads: Container[str]) -> bool:
-    """Return whether any place of a schema is secret, or is open to keys of any name."""
+def _may_have_secret(root: _Schema, uploads: Container[str]) -> bool:
+    """Return whether any part of a schema is secret, or is open to keys of any name."""
     schemas: list[_Schema] = [root]
     for schema in schemas:  # grows while it is read
         named = dict(schema.get("properties", {}))
@@ -150,6 +150,6 @@ def _may_hold(root: _Schema, uploads: Container[str]) -> bool:
             return True
         parts = [schema.get("items"), *schema.get("prefixItems", ()), *schema.get("patternProperties", {}).values()]
         parts += [*named.values(), *schema.get("$defs", {}).values()]
-        parts += [branch for word in ("anyOf", "oneOf", "allOf") for branch in schema.get(word, ())]
+        parts += [branch for keyword in ("anyOf", "oneOf", "allOf") for branch in schema.get(keyword, ())]
         schemas += [part for part in parts if isinstance(part, dict)]
     return False

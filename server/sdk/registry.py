@@ -115,16 +115,16 @@ def _register(options: dict[str, Any], function: F) -> F:
     return function
 
 
-def add(made: TaskDefinition) -> None:
+def add(new: TaskDefinition) -> None:
     """Register a task type.
 
     Raises:
         ValueError: its name is in use.
     """
-    if made.name in _definitions:
-        module = _definitions[made.name].function.__module__
-        raise ValueError(f"{made.name}: a task with this name already exists, in {module}")
-    _definitions[made.name] = made
+    if new.name in _definitions:
+        module = _definitions[new.name].function.__module__
+        raise ValueError(f"{new.name}: a task with this name already exists, in {module}")
+    _definitions[new.name] = new
 
 
 def catalog() -> Iterable[TaskDefinition]:
@@ -145,8 +145,8 @@ def definition(name: str) -> TaskDefinition:
     try:
         return _definitions[name]
     except KeyError:
-        known = ", ".join(sorted(_definitions))
-        raise UnknownTaskType(f"There is no task type {name[:64]!r}. Known: {known}.") from None
+        names = ", ".join(sorted(_definitions))
+        raise UnknownTaskType(f"There is no task type {name[:64]!r}. Known: {names}.") from None
 
 
 def secrets_of(name: str) -> Secrets:

@@ -63,8 +63,8 @@ def _all_finite(value: Any) -> bool:
 
 def _first(error: ValidationError) -> str:
     item = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in item["loc"])
-    return f"{place}: {item['msg']}" if place else item["msg"]
+    location = ".".join(str(part) for part in item["loc"])
+    return f"{location}: {item['msg']}" if location else item["msg"]
 
 
 def is_finite(text: bytes | str) -> bool:

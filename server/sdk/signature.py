@@ -42,14 +42,14 @@ _FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 
 #: The return types of functions that yield.
 _ITERATORS = (abc.Iterator, abc.Iterable, abc.Generator, abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator)
-_ALONE = object()  # the context of a validation that looks at one parameter, without `check`
+_WITHOUT_CHECK = object()  # the context of a validation that validates one parameter, without `check`
 _PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
 
 
 class TaskInput(BaseModel):
-    """A validated input, which also keeps what came in.
+    """A validated input, which also keeps the values as they were sent.
 
-    The record stores what came in, and the worker validates that. What a validator has made of it could not be
+    The record stores the values as they were sent, and the worker validates those. The output of a validator cannot be
     validated a second time: a secret prints as asterisks, and a value that was changed would be changed again.
     """
 
@@ -65,7 +65,7 @@ class TaskInput(BaseModel):
         return self
 
     def stored(self) -> bytes:
-        """The JSON to store: what came in, with each upload as it is stored."""
+        """The JSON to store: the values as they were sent, with each upload as it is stored."""
         if not self.has_uploads:
             return pydantic_core.to_json(self._raw)
         values = {name: _with_stored_uploads(value, getattr(self, _PREFIX + name)) for name, value in self._raw.items()}
@@ -98,9 +98,9 @@ class Signature:
     returns: Any
     yields: Any = None  # the type of the items that it yields; None if it does not yield
 
-    def arguments(self, given: BaseModel) -> dict[str, Any]:
+    def arguments(self, task_input: BaseModel) -> dict[str, Any]:
         """Return the keyword arguments for the function, from a validated input."""
-        return _arguments(given, self.names)
+        return _arguments(task_input, self.names)
 
     def has_one_json(self, name: str) -> bool:
         """Return whether equal values of a parameter are equal as JSON: not of an upload, a secret or a set."""
@@ -110,8 +110,8 @@ class Signature:
         return not any(part.get("format") == "password" or part.get("uniqueItems") for part in _schemas(schema))
 
 
-def _arguments(given: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(given, _PREFIX + name) for name in names}
+def _arguments(task_input: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(task_input, _PREFIX + name) for name in names}
 
 
 def read(function: Callable[..., Any], check: Callable[..., object] | None = None) -> Signature:
@@ -187,13 +187,13 @@ def _model(
     uploads: Mapping[str, Arity],
     check: Callable[..., object] | None,
 ) -> type[TaskInput]:
-    made: dict[str, Any] = {
+    model_fields: dict[str, Any] = {
         _PREFIX + name: (annotation, Field(default, alias=name)) for name, (annotation, default) in fields.items()
     }
     validators: Any = _validators(fields, check)
     try:
         model: type[TaskInput] = create_model(
-            title, __base__=TaskInput, __cls_kwargs__={"title": title}, __validators__=validators, **made
+            title, __base__=TaskInput, __cls_kwargs__={"title": title}, __validators__=validators, **model_fields
         )
         suits = _suits(model.model_json_schema(), uploads)
     except _UNSUITABLE:
@@ -224,10 +224,10 @@ def _validators(names: Iterable[str], check: Callable[..., object] | None) -> di
         return {}
     names = tuple(names)
 
-    def fits_together(given: BaseModel, info: ValidationInfo) -> BaseModel:
-        if info.context is not _ALONE:
-            check(**_arguments(given, names))
-        return given
+    def fits_together(task_input: BaseModel, info: ValidationInfo) -> BaseModel:
+        if info.context is not _WITHOUT_CHECK:
+            check(**_arguments(task_input, names))
+        return task_input
 
     return {"fits_together": model_validator(mode="after")(fits_together)}
 
@@ -238,8 +238,8 @@ def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool)
     except _UNSUITABLE as error:
         schema, reason = {}, error
     if not _has_type(schema):
-        what = f"has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
-        raise TypeError(f"{label}: the parameter {name!r} {what}") from reason
+        message = f"has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
+        raise TypeError(f"{label}: the parameter {name!r} {message}") from reason
     parts = list(_schemas(schema))
     if any(part.get("format") == "binary" for part in parts):
         raise TypeError(f"{label}: the parameter {name!r} contains bytes; use Upload for files")
@@ -248,15 +248,15 @@ def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool)
 
 
 def _check_defaults(label: str, model: type[TaskInput], fields: dict[str, tuple[Any, Any]]) -> None:
-    given = model.model_construct()
+    instance = model.model_construct()
     for name, (_, default) in fields.items():
         if default is ...:
             continue
         try:
-            model.__pydantic_validator__.validate_assignment(given, _PREFIX + name, default, context=_ALONE)
+            model.__pydantic_validator__.validate_assignment(instance, _PREFIX + name, default, context=_WITHOUT_CHECK)
         except ValidationError as error:
-            what = f"the default of the parameter {name!r} does not match its type: {error.errors()[0]['msg']}"
-            raise TypeError(f"{label}: {what}") from None
+            message = f"the default of the parameter {name!r} does not match its type: {error.errors()[0]['msg']}"
+            raise TypeError(f"{label}: {message}") from None
 
 
 def _schemas(value: Any) -> Iterator[dict[str, Any]]:

@@ -48,8 +48,8 @@ class Steps:
         if name in self._ended:
             raise ValueError(f"The step {name!r} has ended already in this attempt; give each step its own name.")
         if self._values is None:
-            found = self._load().items()
-            self._values = {key[len(PREFIX) :]: text.encode() for key, text in found if key.startswith(PREFIX)}
+            checkpoints = self._load().items()
+            self._values = {key[len(PREFIX) :]: text.encode() for key, text in checkpoints if key.startswith(PREFIX)}
             self._bytes = sum(map(len, self._values.values()))
         if name in self._values:
             self._ended.add(name)

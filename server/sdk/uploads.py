@@ -32,7 +32,7 @@ class InputContext:
     blobs: BlobStore | None = None
 
 
-Place = tuple[str | int, ...]  # the position of an upload in an input: its parameter, and its index in a list
+Location = tuple[str | int, ...]  # the location of an upload in an input: its parameter, and its index in a list
 UNNAMED = "upload"  # the name of a file that was sent without one
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
@@ -176,13 +176,13 @@ class Upload:
         }
 
 
-def uploads_in(arguments: Mapping[str, Any]) -> Iterator[tuple[Place, Upload]]:
-    """Yield the uploads among a function's arguments, also those in lists, with their places."""
+def uploads_in(arguments: Mapping[str, Any]) -> Iterator[tuple[Location, Upload]]:
+    """Yield the uploads among a function's arguments, also those in lists, with their locations."""
     for name, value in arguments.items():
         if isinstance(value, Upload):
             yield (name,), value
         elif isinstance(value, list):
-            yield from (((name, at), each) for at, each in enumerate(value) if isinstance(each, Upload))
+            yield from (((name, index), each) for index, each in enumerate(value) if isinstance(each, Upload))
 
 
 def stored_form(upload: Upload) -> dict[str, Any]:
@@ -211,11 +211,11 @@ def _validate_upload(value: Any, info: core_schema.ValidationInfo) -> Upload:
     return Upload("", inline.filename, media_type, len(inline.data), inline=inline.data)
 
 
-def _validate_url(given: _ByUrl, allow_private: bool) -> Upload:
+def _validate_url(by_url: _ByUrl, allow_private: bool) -> Upload:
     try:
-        check_url(given.url, allow_private=allow_private)
+        check_url(by_url.url, allow_private=allow_private)
     except FetchError as error:
-        raise PydanticCustomError("upload", "{sentence}", {"sentence": str(error)}) from None
-    if given.media_type and not is_media_type(given.media_type):
+        raise PydanticCustomError("upload", "{message}", {"message": str(error)}) from None
+    if by_url.media_type and not is_media_type(by_url.media_type):
         raise PydanticCustomError("upload", "Input should have a media type such as image/png")
-    return Upload("", given.filename, given.media_type, 0, url=given.url)
+    return Upload("", by_url.filename, by_url.media_type, 0, url=by_url.url)

@@ -18,7 +18,7 @@ from server.sdk.uploads import UNNAMED, Upload, uploads_in
 from server.settings import Settings
 
 _MEMORY_FILE = 2**20
-_SAYS_NOTHING = (ANY_BYTES, "binary/octet-stream")
+_GENERIC_TYPES = (ANY_BYTES, "binary/octet-stream")
 
 
 @contextmanager
@@ -33,14 +33,14 @@ def fetched_uploads(
         TaskError: `upload-unreachable` or `too-large`.
     """
     limit = max_bytes or settings.max_upload_bytes
-    room = max(limit, settings.max_upload_bytes)
+    remaining = max(limit, settings.max_upload_bytes)
     with ExitStack() as files:
         for upload in (each for _, each in uploads_in(arguments) if each.url):
             file = files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_FILE))
             upload.fetched = cast(BinaryIO, file)
-            limits = Limits(seconds=seconds, bytes=min(limit, room))
+            limits = Limits(seconds=seconds, bytes=min(limit, remaining))
             _fetch(upload, upload.fetched, limits, settings.allow_private_addresses)
-            room -= upload.size
+            remaining -= upload.size
         yield
 
 
@@ -80,6 +80,6 @@ def _last_segment(url: str) -> str:
 
 def _media_type(answer: Answer, filename: str) -> str:
     declared: str = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if is_media_type(declared) and declared not in _SAYS_NOTHING:
+    if is_media_type(declared) and declared not in _GENERIC_TYPES:
         return declared
     return media_type_of(filename)

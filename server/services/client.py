@@ -13,7 +13,7 @@ from server.logs.trace import NO_TRACE, Trace
 from server.sdk.context import Submit
 from server.sdk.definition import input_json
 from server.sdk.errors import TaskError
-from server.sdk.registry import definition
+from server.sdk.registry import definition as find_definition
 from server.sdk.signature import TaskInput
 from server.sdk.uploads import Upload
 from server.services.errors import TaskExpired
@@ -30,7 +30,7 @@ from server.store.tasks import Attempt
 
 T = TypeVar("T")
 
-_FIRST_LOOK, _LAST_LOOK = 0.02, 0.5  # seconds between two looks at a task: the first, and the longest
+_MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.02, 0.5  # seconds between two reads of a task's record
 
 _CHUNK = 2**18
 
@@ -65,19 +65,19 @@ class Ticket:
             TaskExpired: as `status`.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        wait = _FIRST_LOOK
+        wait = _MIN_POLL_INTERVAL
         while True:
             try:
                 record = self._read(self._store.tasks.get)
                 if record.status.done:
                     return self._outcome(record)
             except (*UNREACHABLE, StoreUnavailable):
-                wait = _LAST_LOOK
+                wait = _MAX_POLL_INTERVAL
             left = wait if until is None else until - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"The task {self.id} has not ended within {timeout:g} seconds.")
             time.sleep(min(wait, left))
-            wait = min(_LAST_LOOK, wait * 1.5)
+            wait = min(_MAX_POLL_INTERVAL, wait * 1.5)
 
     def read_file(self, name: str) -> bytes:
         """Read a file that the task has saved.
@@ -125,7 +125,7 @@ class Client:
     def submit(
         self,
         task: str,
-        given: Mapping[str, Any],
+        arguments: Mapping[str, Any],
         *,
         owner: str,
         idempotency_key: IdempotencyKey | None = None,
@@ -133,20 +133,20 @@ class Client:
         trace: Trace = NO_TRACE,
         queue: str = "",
     ) -> Ticket:
-        """Store a task and return its ticket. `given` has its parameters and the options of a submit, by name.
+        """Store a task and return its ticket. `arguments` has its parameters and the options of a submit, by name.
         `queue` replaces that of the task type.
 
         Raises:
             CoatcheckError: nothing was stored: `UnknownTaskType`, `InvalidInput`, `QuotaExceeded`, `StoreUnavailable`
                 and the other reasons for which HTTP refuses a submit.
         """
-        parameters = {name: value for name, value in given.items() if name not in OptionsIn.model_fields}
-        named = {name: value for name, value in given.items() if name in OptionsIn.model_fields}
-        options = parse_options(named, "options", allow_private=self.store.settings.allow_private_addresses)
-        made = definition(task)
+        parameters = {name: value for name, value in arguments.items() if name not in OptionsIn.model_fields}
+        option_values = {name: value for name, value in arguments.items() if name in OptionsIn.model_fields}
+        options = parse_options(option_values, "options", allow_private=self.store.settings.allow_private_addresses)
+        definition = find_definition(task)
         if queue:
-            made = replace(made, queue=queue)
-        submission = Submission(self.store, made, owner, request_id, options, idempotency_key, trace)
+            definition = replace(definition, queue=queue)
+        submission = Submission(self.store, definition, owner, request_id, options, idempotency_key, trace)
         with _as_coatcheck(), submission:
             accepted = submission.submit(self._input(submission, parameters))
             return Ticket(self.store, accepted.record.id)
@@ -154,10 +154,10 @@ class Client:
     def submit_of(self, attempt: Attempt) -> Submit:
         """Return the function by which an attempt of a task submits others, each of them once in all attempts."""
 
-        def submit(task: str, given: Mapping[str, Any], key: str) -> str:
+        def submit(task: str, arguments: Mapping[str, Any], key: str) -> str:
             once = IdempotencyKey(attempt.owner, f"task {attempt.id} {key}", compared=False)
             origin: dict[str, Any] = {"request_id": attempt.request_id, "trace": attempt.trace}
-            ticket = self.submit(task, given, owner=attempt.owner, idempotency_key=once, **origin)
+            ticket = self.submit(task, arguments, owner=attempt.owner, idempotency_key=once, **origin)
             return ticket.id
 
         return submit
@@ -176,7 +176,7 @@ class Client:
 
 @contextmanager
 def _as_coatcheck() -> Iterator[None]:
-    """Convert an outage to the one error that callers know."""
+    """Convert an outage to the one error that callers handle."""
     try:
         yield
     except UNREACHABLE as error:
@@ -184,7 +184,7 @@ def _as_coatcheck() -> Iterator[None]:
 
 
 def _received(uploads: IncomingUploads, value: Any) -> Any:
-    """Store a file that a caller gives; what is not a file is left to the validation."""
+    """Store a caller's file. Return any other value as it is, for the validation."""
     if isinstance(value, list | tuple):
         return [_received(uploads, each) for each in value]
     if isinstance(value, bytes | bytearray):

@@ -64,8 +64,8 @@ class Timing:
             assert regular is not None
             # Never past the next time, so that the order stays, nor past the end.
             last = following if self.end_ms is None or following is not None else self.end_ms + 1
-            room = self.jitter_ms if last is None else min(self.jitter_ms, last - regular)
-            late = regular + self._offset(regular, room)
+            max_offset_ms = self.jitter_ms if last is None else min(self.jitter_ms, last - regular)
+            late = regular + self._offset(regular, max_offset_ms)
             if late > moment_ms:
                 yield late
 
@@ -83,9 +83,9 @@ class Timing:
         end_ms = self.end_ms
         return times if end_ms is None else takewhile(lambda time_ms: time_ms <= end_ms, times)
 
-    def _offset(self, regular_ms: int, room_ms: int) -> int:
+    def _offset(self, regular_ms: int, max_offset_ms: int) -> int:
         digest = hashlib.sha256(f"{self.seed} {regular_ms}".encode()).digest()
-        return int.from_bytes(digest[:8]) * room_ms >> 64
+        return int.from_bytes(digest[:8]) * max_offset_ms >> 64
 
 
 def _cron_times(line: str, timezone: str, moment_ms: int) -> Iterator[int]:
@@ -118,10 +118,10 @@ def check_cron(line: str) -> str:
         raise ValueError(f"Input should have five fields (minute, hour, day, month, weekday), or be one of {names}")
     try:
         # In UTC: the matching days do not depend on the zone.
-        comes = next(_cron_times(line, "UTC", round(datetime.now(UTC).timestamp() * 1000)), None)
+        first_ms = next(_cron_times(line, "UTC", round(datetime.now(UTC).timestamp() * 1000)), None)
     except CronSimError as error:
         raise ValueError(f"Input should be a cron line: {str(error).lower()}") from None
-    if comes is None:
+    if first_ms is None:
         raise ValueError("Input should be a cron line that matches a day of the next 50 years")
     return line
 

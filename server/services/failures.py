@@ -24,8 +24,9 @@ _LEADING = re.compile(r"/server/(?:celery_app|sdk/definition\.py)|-packages/(?:c
 
 def report(error: BaseException, worker: str) -> bytes:
     """Describe the exception that ended a task, for the record, without the secrets of its input."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    error_class = type(error)
+    name, module = error_class.__qualname__, error_class.__module__
+    name = name if module == "builtins" else f"{module}.{name}"
     frames = [
         each
         for each in traceback.extract_tb(error.__traceback__)
@@ -34,13 +35,13 @@ def report(error: BaseException, worker: str) -> bytes:
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     text = "".join([*lines, *traceback.format_exception_only(error)])
     text = redact(text).replace(f'File "{Path.cwd()}{os.sep}', 'File "')  # own code, without its installation path
-    place = frames[-1] if frames else None
+    frame = frames[-1] if frames else None
     return pydantic_core.to_json(
         {
             "exception": name,
             "message": redact(text_of(error))[:MAX_MESSAGE],
             "traceback": text[-MAX_TRACEBACK:],
-            "place": f"{'/'.join(PurePath(place.filename).parts[-2:])}:{place.lineno}" if place else "",
+            "place": f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno}" if frame else "",
             "worker": worker,
         }
     )
@@ -48,7 +49,7 @@ def report(error: BaseException, worker: str) -> bytes:
 
 @dataclass(slots=True)
 class FailureGroup:
-    """Tasks of one type with the same exception at the same place, the newest first."""
+    """Tasks of one type with the same exception raised by the same line, the newest first."""
 
     task: str
     cause: Cause
@@ -80,7 +81,7 @@ class Grouped:
 
 
 def grouped(store: Store, since_ms: int) -> Grouped:
-    """Group the newest failed tasks of all owners since a moment by type, exception and place in the code."""
+    """Group the newest failed tasks of all owners since a moment by type, exception and line of code."""
     page = store.listing.gather(Filter(None, statuses=CAUSED, since=since_ms), MAX_LOOKED_AT)
     groups: dict[str, FailureGroup] = {}
     reports = store.tasks.failures([record.id for record in page.records])

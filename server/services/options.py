@@ -112,10 +112,10 @@ class OptionsIn(BaseModel):
             raise ValueError(str(error)) from None
 
 
-def parse_options(given: Mapping[str, Any], place: str, *, allow_private: bool = False) -> Options:
+def parse_options(values: Mapping[str, Any], place: str, *, allow_private: bool = False) -> Options:
     """Validate options, or raise InvalidInput; `place` is the location that an error names."""
     try:
-        read = OptionsIn.model_validate(given, context=allow_private)
+        read = OptionsIn.model_validate(values, context=allow_private)
     except ValidationError as error:
         errors = [
             {"loc": [place, *item["loc"]], "msg": item["msg"].removeprefix("Value error, ")}

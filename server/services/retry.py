@@ -53,10 +53,10 @@ def retry(
     """
     if record.retried_as and not (again or key or copy):  # a request with this key may have retried it
         raise AlreadyRetried(record.retried_as)
-    submission, given = _begin(store, record, request_id, trace, changes, key, copy=copy)
+    submission, task_input = _begin(store, record, request_id, trace, changes, key, copy=copy)
     with submission:
-        submission.uploads.copy(given)
-        return submission.submit(given, retry_of="" if copy else record.id, again=again)
+        submission.uploads.copy(task_input)
+        return submission.submit(task_input, retry_of="" if copy else record.id, again=again)
 
 
 def retry_all(
@@ -65,8 +65,8 @@ def retry_all(
     """Retry many tasks, in steps of up to 100. A repeated call only retries those that are left.
 
     Returns:
-        The outcome of each, in order. It ends after a step that had no room for a task (see `NO_ROOM`), and before
-        one that found the store out of reach.
+        The outcome of each, in order. The list ends after a step in which a task did not fit (see `NO_ROOM`), and
+        before a step that could not reach the store.
 
     Raises:
         StoreUnavailable, StorageFull: nothing was stored.
@@ -87,7 +87,7 @@ def retry_all(
 def _retry_step(store: Store, left: Iterator[Record], request_id: str, again: bool, trace: Trace) -> list[Outcome]:
     """Retry the next of these, as many as one step may have, by one script call for each owner."""
     outcomes: list[Outcome] = []
-    by_owner: dict[str, list[tuple[int, Submission, NewTask]]] = {}  # with their places in `outcomes`
+    by_owner: dict[str, list[tuple[int, Submission, NewTask]]] = {}  # with their indexes in `outcomes`
     size = 0
     while len(outcomes) < _STEP_TASKS and size < _STEP_BYTES and (record := next(left, None)):
         try:
@@ -100,20 +100,20 @@ def _retry_step(store: Store, left: Iterator[Record], request_id: str, again: bo
         size += len(task.input)
     for owner, items in by_owner.items():
         request = SubmitRequest(owner, [task for _, _, task in items], again=again)
-        for (place, submission, _), outcome in zip(items, store_and_publish(store, request).outcomes, strict=True):
+        for (index, submission, _), outcome in zip(items, store_and_publish(store, request).outcomes, strict=True):
             if isinstance(outcome, CoatcheckError):
                 submission.uploads.discard()
-                outcomes[place] = outcome
+                outcomes[index] = outcome
     return outcomes
 
 
 def _prepare(store: Store, record: Record, request_id: str, again: bool, trace: Trace) -> tuple[Submission, NewTask]:
     if record.retried_as and not again:
         raise AlreadyRetried(record.retried_as)
-    submission, given = _begin(store, record, request_id, trace)
+    submission, task_input = _begin(store, record, request_id, trace)
     with submission:
-        submission.uploads.copy(given)
-        task = submission.prepare(given, retry_of=record.id)
+        submission.uploads.copy(task_input)
+        task = submission.prepare(task_input, retry_of=record.id)
         submission.keep()
     return submission, task
 
@@ -128,11 +128,11 @@ def _begin(
     *,
     copy: bool = False,
 ) -> tuple[Submission, TaskInput]:
-    """Read the stored request of a task, for a submission with the same options; it starts as soon as it can."""
+    """Read the stored request of a task, for a submission with the same options but no delay."""
     if not (record.status.done or copy):
         raise TaskNotDone(f"The task is {record.status}.")
     definition = find_definition(record.task_type)
-    given = definition.read_stored(_changed(definition, stored_input(store, record), changes or {}), store.blobs)
+    task_input = definition.read_stored(_changed(definition, stored_input(store, record), changes or {}), store.blobs)
     is_unique = record.unique.startswith(UNIQUE) and not copy
     options = Options(
         priority=record.priority,
@@ -145,7 +145,7 @@ def _begin(
         unique_for=record.unique_for_ms / 1000 if is_unique else 0,
         on_conflict="reject" if is_unique else "",
     )
-    return Submission(store, definition, record.owner, request_id, options, key, trace), given
+    return Submission(store, definition, record.owner, request_id, options, key, trace), task_input
 
 
 def stored_input(store: Store, record: Record) -> bytes:
@@ -166,6 +166,6 @@ def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, An
         message = "The files of a retry cannot be changed. Submit a new task."
         raise InvalidInput(message, errors=[{"loc": ["input", name], "msg": message} for name in uploads])
     before = pydantic_core.from_json(stored)
-    given = before | definition.secrets.restore(changes, before)
-    kept = {name: value for name, value in given.items() if changes.get(name, value) is not None}
+    changed = before | definition.secrets.restore(changes, before)
+    kept = {name: value for name, value in changed.items() if changes.get(name, value) is not None}
     return input_json(kept, ["input"])

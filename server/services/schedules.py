@@ -64,9 +64,9 @@ class Schedule:
             self.every, self.cron, self.timezone, self.created_ms, self.start_ms, self.end_ms, jitter_ms, seed
         )
 
-    def next(self, after_ms: int, most: int) -> list[int]:
-        """Up to `most` fire times after a moment; none if it is paused."""
-        return list(islice(self.timing.after(after_ms), most)) if self.enabled else []
+    def next(self, after_ms: int, limit: int) -> list[int]:
+        """Up to `limit` fire times after a moment; none if it is paused."""
+        return list(islice(self.timing.after(after_ms), limit)) if self.enabled else []
 
     def validated(self, allow_private: bool) -> TaskInput:
         """Validate the input by the task type's schema; raises UnknownTaskType or InvalidInput."""
@@ -95,17 +95,17 @@ def put(store: Store, schedule: Schedule, limit: int) -> bool:
     return store.schedules.put(schedule.name, definition, timing, following, schedule.owner, limit)
 
 
-def with_secrets(task: str, given: dict[str, Any], before: Schedule | None) -> dict[str, Any]:
+def with_secrets(task: str, task_input: dict[str, Any], before: Schedule | None) -> dict[str, Any]:
     """Return an input with the secrets of the schedule before it, in place of their placeholders."""
-    return secrets_of(task).restore(given, before.input) if before and before.task == task else given
+    return secrets_of(task).restore(task_input, before.input) if before and before.task == task else task_input
 
 
 def run_now(
     store: Store, schedule: Schedule, request_id: str, key: IdempotencyKey | None = None, trace: Trace = NO_TRACE
 ) -> Accepted:
     """Run a schedule once now, regardless of its timing; raises CoatcheckError as `Submission.submit`."""
-    found = definition(schedule.task)
-    with Submission(store, found, schedule.owner, request_id, schedule.run, key, trace) as submission:
+    task_definition = definition(schedule.task)
+    with Submission(store, task_definition, schedule.owner, request_id, schedule.run, key, trace) as submission:
         accepted = submission.submit(schedule.validated(store.settings.allow_private_addresses))
     if not (accepted.replayed or accepted.deduplicated):
         store.schedules.record_run(schedule.name, accepted.record.id)
@@ -115,12 +115,12 @@ def run_now(
 def fire_due(store: Store, limit: int) -> int:
     """Fire every due run of up to `limit` schedules. Return the number of schedules."""
     now, resumed = store.schedules.now_ms(), store.schedules.resumed_at_ms()
-    found = store.schedules.due(now, limit)
-    for name, fire_time in found:
+    due_schedules = store.schedules.due(now, limit)
+    for name, fire_time in due_schedules:
         due = fire_time
         while 0 < due <= now:
             due = _fire_or_miss(store, name, due, now, resumed)
-    return len(found)
+    return len(due_schedules)
 
 
 def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> int:
@@ -137,7 +137,7 @@ def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> 
         raise
     except Exception as error:
         refusal = store_error(error) or CoatcheckError()
-        # Without room, the run is retried until the next one is due.
+        # When Redis is full, the run is retried until the next one is due.
         passing, broken = isinstance(refusal, NO_ROOM), type(refusal) is CoatcheckError
         level = logging.WARNING if passing else logging.ERROR
         event(log, "schedule.missed", level=level, error=broken, schedule=name, reason=refusal.name)

@@ -175,14 +175,14 @@ def batch_links(batch_id: str, prefix: str) -> dict[str, str]:
 
 
 def batch_counts(batch: Batch, counts: Mapping[str, int]) -> BatchCounts:
-    words = [*Status, "expired"]
+    statuses = [*Status, "expired"]
     total = len(batch.tasks)
     return BatchCounts(
         batch_id=batch.id,
         total=total,
         refused=len(batch.refusals) + batch.bad,
-        done=total == sum(counts.get(word, 0) for word in words if word == "expired" or Status(word).done),
-        counts={word: counts[word] for word in words if word in counts},
+        done=total == sum(counts.get(status, 0) for status in statuses if status == "expired" or Status(status).done),
+        counts={status: counts[status] for status in statuses if status in counts},
     )
 
 

@@ -72,7 +72,7 @@ class Submission:
         if self._compared:
             self.store.submits.release_key(self._compared)
 
-    def submit(self, given: TaskInput, *, retry_of: str = "", again: bool = False) -> Accepted:
+    def submit(self, task_input: TaskInput, *, retry_of: str = "", again: bool = False) -> Accepted:
         """Store the task. From now on it will end as succeeded, failed or canceled.
 
         Raises:
@@ -80,7 +80,7 @@ class Submission:
                 `prepare`.
             AlreadyRetried: `retry_of` was retried before, and not `again`.
         """
-        task = self.prepare(given, retry_of=retry_of)
+        task = self.prepare(task_input, retry_of=retry_of)
         fingerprint = self._fingerprint(task, again) if self._compared else ""
         result = store_and_publish(self.store, SubmitRequest(self.owner, [task], self.key, fingerprint, again=again))
         if result.replayed:
@@ -96,24 +96,24 @@ class Submission:
         self._submitted = True
         return Accepted(first_record(self.store, task, result.now_ms), outcome or None, result.unfinished)
 
-    def prepare(self, given: TaskInput, *, retry_of: str = "") -> NewTask:
+    def prepare(self, task_input: TaskInput, *, retry_of: str = "") -> NewTask:
         """Build the task to store, with all its uploads in the blob store.
 
         Raises:
             CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
             InvalidInput: the type of the task does not allow one of its options.
         """
-        unique, on_conflict = one_of_a_kind(self.definition, self.options, given, self.place)
+        unique, on_conflict = one_of_a_kind(self.definition, self.options, task_input, self.place)
         waits_for: tuple[str, ...] = ()
         if self.definition.uploads:
-            waits_for = self.uploads.take_from_tasks(given)
-            self.uploads.take_inline(given)
+            waits_for = self.uploads.take_from_tasks(task_input)
+            self.uploads.take_inline(task_input)
         options = self.options
         return NewTask(
             id=self.task_id,
             owner=self.owner,
             task_type=self.definition.name,
-            input=given.stored(),
+            input=task_input.stored(),
             queue=self.definition.queue,
             priority=options.priority or self.definition.priority,
             request_id=self.request_id,
@@ -123,7 +123,7 @@ class Submission:
             not_before_ms=options.not_before_ms,
             cancel_after_ms=_milliseconds(options.cancel_after),
             start_within_ms=_milliseconds(options.start_within),
-            limit_scope=self.definition.limit_scope(given, self.owner),
+            limit_scope=self.definition.limit_scope(task_input, self.owner),
             unique=unique,
             unique_for_ms=_milliseconds(options.unique_for),
             on_conflict=on_conflict,
@@ -156,7 +156,7 @@ class Submission:
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
 
 
-def one_of_a_kind(definition: TaskDefinition, options: Options, given: TaskInput, place: str) -> tuple[str, str]:
+def one_of_a_kind(definition: TaskDefinition, options: Options, task_input: TaskInput, place: str) -> tuple[str, str]:
     """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty.
 
     Raises:
@@ -166,18 +166,18 @@ def one_of_a_kind(definition: TaskDefinition, options: Options, given: TaskInput
         if definition.uploads or definition.unique:
             raise _unsuitable(place, "debounce", f"{definition.name} has uploads, or is unique by its parameters")
         return options.debounce, f"debounce {_milliseconds(options.max_delay)}"
-    unique = options.unique or definition.unique_key(given)
+    unique = options.unique or definition.unique_key(task_input)
     if not unique and (options.unique_for or options.on_conflict):
         raise _unsuitable(place, "unique", "unique_for and on_conflict need it")
     return unique, (options.on_conflict or "return") if unique else ""
 
 
-def _unsuitable(place: str, option: str, why: str) -> InvalidInput:
-    return InvalidInput(f"Invalid value for {option}: {why}.", errors=[{"loc": [place, option], "msg": why}])
+def _unsuitable(place: str, option: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"Invalid value for {option}: {reason}.", errors=[{"loc": [place, option], "msg": reason}])
 
 
 def _milliseconds(seconds: float) -> int:
-    """Never 0 for a time that is given: 0 means none."""
+    """Never 0 for a time above 0: 0 means none."""
     return max(1, round(seconds * 1000)) if seconds else 0
 
 
@@ -191,8 +191,8 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     result = store.submits.submit(request)
     if result.replayed is None:
         outcomes = list(zip(request.tasks, result.outcomes, strict=True))
-        store.publish_new([task for task, place in outcomes if isinstance(place, int) and place])
-        store.after_publish([task for task, place in outcomes if isinstance(place, int)])
+        store.publish_new([task for task, position in outcomes if isinstance(position, int) and position])
+        store.after_publish([task for task, position in outcomes if isinstance(position, int)])
     return result
 
 

@@ -6,7 +6,7 @@ from server.sdk.registry import catalog, definition
 from server.store import Store
 from server.store.tasks import Attempt
 
-BATCH = 200  # maximum tasks that one script queues, and scopes that one round reads
+BATCH = 200  # maximum tasks that one script queues, and scopes that one call reads
 
 
 def release_next(store: Store, attempt: Attempt) -> None:
@@ -23,7 +23,7 @@ def release_all(store: Store) -> int:
 
 
 def release_due(store: Store) -> int:
-    """Queue the tasks of up to `BATCH` scopes that may have room now. Return the number of tasks."""
+    """Queue the tasks of up to `BATCH` scopes that may have capacity now. Return the number of tasks."""
     return _release(store, store.leases.due_scopes(BATCH))
 
 

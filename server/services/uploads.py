@@ -9,16 +9,16 @@ from server.sdk.dependencies import find_file, point_to_file
 from server.sdk.errors import TooLarge, UnsupportedMediaType
 from server.sdk.file_names import ANY_BYTES, is_media_type, media_type_of
 from server.sdk.signature import TaskInput
-from server.sdk.uploads import Place, Upload, uploads_in
+from server.sdk.uploads import Location, Upload, uploads_in
 from server.services.errors import FileExpired
 from server.store import Store
 from server.store.errors import BlobMissing
 
-_HEAD_BYTES = 1100  # a PDF may have up to 1,024 bytes in front of its first line; every other format is known by fewer
+_HEAD_BYTES = 1100  # a PDF may have up to 1,024 bytes in front of its first line; other formats need fewer
 
 
 class IncomingUploads:
-    """The uploads of one submit: sent as bytes, inside a JSON body, or taken from another task."""
+    """The uploads of one submit: sent as bytes, inside a JSON body, or copied from another task."""
 
     def __init__(self, store: Store, definition: TaskDefinition, task_id: str, owner: str) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class IncomingUploads:
     def receive(self, filename: str, media_type: str, chunks: Iterable[bytes | memoryview]) -> Upload:
         """Store an upload, chunk by chunk; raises UnsupportedMediaType, TooLarge or StorageFull."""
         head, chunks = _split_head(chunks)
-        upload = self._announce(filename, media_type, head)
+        upload = self._new_upload(filename, media_type, head)
         digest = hashlib.sha256()
         with self._store.blobs.writer(upload.key) as writer:
             for chunk in chunks:
@@ -51,43 +51,43 @@ class IncomingUploads:
         self.bytes += upload.size
         return upload
 
-    def take_inline(self, given: TaskInput) -> None:
+    def take_inline(self, task_input: TaskInput) -> None:
         """Store the uploads whose bytes are in the JSON body; raises as `receive`."""
-        for _, upload in self._uploads_of(given):
+        for _, upload in self._uploads_of(task_input):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
 
-    def take_from_tasks(self, given: TaskInput) -> tuple[str, ...]:
+    def take_from_tasks(self, task_input: TaskInput) -> tuple[str, ...]:
         """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended.
 
         Raises:
             InvalidInput: the task or file does not exist, or the task did not succeed. Also as `receive`.
         """
         waits_for = []
-        for place, upload in self._uploads_of(given):
+        for location, upload in self._uploads_of(task_input):
             if not upload.task_id:
                 continue
-            found = find_file(self._store, upload, self._owner, place)
-            if found is None:
+            file = find_file(self._store, upload, self._owner, location)
+            if file is None:
                 waits_for.append(upload.task_id)
                 continue
-            point_to_file(upload, found)
+            point_to_file(upload, file)
             self._check_type(upload.media_type)
             self._check_size(upload.size)
             self._copy(upload)
         return tuple(dict.fromkeys(waits_for))
 
-    def copy(self, given: TaskInput) -> None:
+    def copy(self, task_input: TaskInput) -> None:
         """Copy the uploads of an earlier task; raises StorageFull, or FileExpired if they are deleted."""
-        for _, upload in self._uploads_of(given):
+        for _, upload in self._uploads_of(task_input):
             if not (upload.url or upload.task_id):  # uploads by URL are downloaded again
                 self._copy(upload)
 
-    def _uploads_of(self, given: TaskInput) -> Iterator[tuple[Place, Upload]]:
-        return uploads_in(self._definition.signature.arguments(given))
+    def _uploads_of(self, task_input: TaskInput) -> Iterator[tuple[Location, Upload]]:
+        return uploads_in(self._definition.signature.arguments(task_input))
 
-    def _announce(self, filename: str, media_type: str, head: bytes) -> Upload:
+    def _new_upload(self, filename: str, media_type: str, head: bytes) -> Upload:
         declared = media_type.partition(";")[0].strip().lower()
         if declared in ("", ANY_BYTES):
             declared = media_type_of(filename)
@@ -100,7 +100,7 @@ class IncomingUploads:
 
     def _check_type(self, declared: str) -> None:
         accepts = self._definition.accepts
-        if accepts and declared != ANY_BYTES and not any(_matches(declared, taken) for taken in accepts):
+        if accepts and declared != ANY_BYTES and not any(_matches(declared, media_range) for media_range in accepts):
             raise UnsupportedMediaType(f"{declared} is not supported. Supported: {', '.join(accepts)}.")
 
     def _check_size(self, size: int) -> None:
@@ -130,5 +130,7 @@ def _split_head(chunks: Iterable[bytes | memoryview]) -> tuple[bytes, Iterator[b
     return head, chain([head] if head else [], iterator)
 
 
-def _matches(media_type: str, taken: str) -> bool:
-    return taken in ("*/*", media_type) or (taken.endswith("/*") and media_type.startswith(taken[:-1]))
+def _matches(media_type: str, media_range: str) -> bool:
+    return media_range in ("*/*", media_type) or (
+        media_range.endswith("/*") and media_type.startswith(media_range[:-1])
+    )

@@ -113,14 +113,14 @@ class Receiver:
 
 def failing(store: Store) -> list[Receiver]:
     """Return the failing receivers: hosts with undelivered webhooks that were tried, most webhooks first."""
-    found: dict[str, Receiver] = {}
+    receivers: dict[str, Receiver] = {}
     for webhook in store.webhooks.pending(MAX_LOOKED_AT):
         tried = webhook.attempts
         if not tried or tried[-1].succeeded:
             continue
         host = urlsplit(webhook.url).netloc
-        receiver = found.setdefault(host, Receiver(host, tried[-1], webhook.next_ms))
+        receiver = receivers.setdefault(host, Receiver(host, tried[-1], webhook.next_ms))
         receiver.last = max(receiver.last, tried[-1], key=lambda attempt: attempt.at)
         receiver.next_ms = min(receiver.next_ms, webhook.next_ms)
         receiver.webhooks.append(webhook)
-    return sorted(found.values(), key=lambda receiver: -len(receiver.webhooks))
+    return sorted(receivers.values(), key=lambda receiver: -len(receiver.webhooks))

@@ -19,8 +19,8 @@ LEAVES = {
 }
 
 
-#: Files whose lines do not say where an import failed.
-_NOT_THEIRS = ("<", str(Path(__file__).parents[1]), *(get_path(name) for name in ("stdlib", "purelib", "platlib")))
+#: Files that are not the user's code, when the location of a failed import is searched.
+_NOT_USER_CODE = ("<", str(Path(__file__).parents[1]), *(get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
 def load(settings: Settings) -> None:
@@ -44,12 +44,12 @@ def _import(name: str) -> None:
         raise SettingsError(f"TASK_MODULES: there is no module {error.name!r} (for {name!r})") from error
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise SettingsError(f"TASK_MODULES: {name}: {type(error).__name__}: {reason} ({_place(error)})") from error
+        raise SettingsError(f"TASK_MODULES: {name}: {type(error).__name__}: {reason} ({_location(error)})") from error
 
 
-def _place(error: Exception) -> str:
-    """Return the file and the line of an error: the last in their own code, not in ours or a library."""
+def _location(error: Exception) -> str:
+    """Return the file and the line of an error: the last in the user's code, not in the server's or a library."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
-    frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith(_NOT_THEIRS)]
+    frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith(_NOT_USER_CODE)]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "before its first line"

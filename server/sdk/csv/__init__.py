@@ -1,6 +1,6 @@
 """Reads tables in text files (CSV, TSV and the like) for any task.
 
-text     turns an upload into clean UTF-8 text: unpacked, decoded, one kind of line break
+text     turns an upload into clean UTF-8 text: unpacked, decoded, one type of line break
 formats  recognizes files that are not tables
 parser   reads the rows, including the header
 dialect  finds the delimiter, first row and width of a table from its first rows

@@ -71,8 +71,8 @@ def opened(source: Path, encoding: str | None) -> Iterator[tuple[tuple[str, ...]
             yield dialect.names, rows
 
 
-def find_dialect(path: Path, given: Options) -> Dialect:
-    """Find the dialect from the first rows of clean text; the given options are not checked.
+def find_dialect(path: Path, options: Options) -> Dialect:
+    """Find the dialect from the first rows of clean text; `options` are not checked.
 
     Raises:
         TaskError: `csv-empty`, `csv-too-large`, or `csv-unreadable` with the line and the option to set.
@@ -80,24 +80,24 @@ def find_dialect(path: Path, given: Options) -> Dialect:
     lines, cut = _sample(path)
     if name := formats.of_text("".join(lines), whole=not cut):
         raise TaskError("csv-unreadable", f"This is {name}, not a table of values with delimiters. Save it as CSV.")
-    before, delimiter = given.skip_rows, given.delimiter
+    before, delimiter = options.skip_rows, options.delimiter
     if not before and lines and (named := _SEP.fullmatch(lines[0].strip())):
         before, delimiter = 1, delimiter or ("\t" if named[1] == "\\t" else named[1])
     candidates = (delimiter,) if delimiter else (*_DELIMITERS, " ")
-    best = _best([_read(lines, before, Syntax(each, given.quote, given.comment), cut) for each in candidates])
+    best = _best([_read(lines, before, Syntax(each, options.quote, options.comment), cut) for each in candidates])
     if best.rows and (first := best.rows[0]).reason:
-        advice = " Fix the line, or give `quote=none` or `skip_rows`." if given.advice else ""
+        advice = " Fix the line, or give `quote=none` or `skip_rows`." if options.advice else ""
         raise TaskError("csv-unreadable", f"Line {first.line}: {first.reason}.{advice}")
     if not any(cell.strip() for row in best.rows for cell in row.cells):
         after = f" after the {before} that are skipped" if before else ""
         raise TaskError("csv-empty", f"The file has no rows{after}.")
-    header = is_header(best.cells) if given.header is None else given.header
-    if given.header is None and not header:
+    header = is_header(best.cells) if options.header is None else options.header
+    if options.header is None and not header:
         _refuse_late_header(best)
-    names = _names(best, header, given)
+    names = _names(best, header, options)
     if len(names) > MAX_COLUMNS:
         raise TaskError("csv-too-large", f"The file has {len(names)} columns; the limit is {MAX_COLUMNS}.")
-    return Dialect(best.syntax, header, names, before, given.pad_rows)
+    return Dialect(best.syntax, header, names, before, options.pad_rows)
 
 
 def _sample(path: Path) -> tuple[list[str], bool]:
@@ -117,7 +117,7 @@ class _Reading:
     def cells(self) -> list[list[str]]:
         """Return the first row, and the rows with the most frequent number of columns."""
         width = self.width
-        return [row.cells for place, row in enumerate(self.rows) if not place or len(row.cells) == width]
+        return [row.cells for index, row in enumerate(self.rows) if not index or len(row.cells) == width]
 
     @property
     def width(self) -> int:
@@ -167,14 +167,15 @@ def _read(lines: list[str], before: int, syntax: Syntax, cut: bool) -> _Reading:
     return _Reading(syntax, rows)
 
 
-def _names(best: _Reading, header: bool, given: Options) -> tuple[str, ...]:
+def _names(best: _Reading, header: bool, options: Options) -> tuple[str, ...]:
     first, width = best.rows[0], best.width
-    here = len(first.cells)
-    if here != width and not (given.pad_rows or given.header is False):
-        found = f"The header in line {first.line} has {here} column{'s' * (here != 1)}, but most rows have {width}."
-        raise TaskError("csv-unreadable", found + (_advice(best) if given.advice else ""))
-    if given.pad_rows and header:
-        width = max(width, here)
+    header_width = len(first.cells)
+    if header_width != width and not (options.pad_rows or options.header is False):
+        columns = f"{header_width} column{'s' * (header_width != 1)}"
+        message = f"The header in line {first.line} has {columns}, but most rows have {width}."
+        raise TaskError("csv-unreadable", message + (_advice(best) if options.advice else ""))
+    if options.pad_rows and header:
+        width = max(width, header_width)
     named = first.cells if header else []
     return (*named, *(f"column {number}" for number in range(len(named) + 1, width + 1)))
 
@@ -184,8 +185,8 @@ def _refuse_late_header(best: _Reading) -> None:
     rows = [row for row in best.rows if not row.reason and len(row.cells) == best.width]
     if sum(1 for cell in rows[0].cells if cell.strip()) * 2 >= best.width:
         return
-    for place, row in enumerate(rows[:_TITLE_ROWS]):
-        if all(cell.strip() for cell in row.cells) and is_header([each.cells for each in rows[place:]]):
+    for index, row in enumerate(rows[:_TITLE_ROWS]):
+        if all(cell.strip() for cell in row.cells) and is_header([each.cells for each in rows[index:]]):
             raise TaskError(
                 "csv-unreadable",
                 f"The header seems to be in line {row.line}: give `skip_rows={row.line - 1}`; "

@@ -3,7 +3,7 @@
 import json
 import re
 
-#: Where a file has which bytes, and the name of its format.
+#: The offset and the bytes that identify a format, and its name.
 _MAGIC = (
     (0, b"PK\x03\x04", "a ZIP archive (an Excel or OpenDocument file, perhaps)"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office file of the old kind (.xls, perhaps)"),
@@ -34,7 +34,7 @@ _JSON_OBJECTS = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:|\}\s*$
 
 def of_bytes(head: bytes) -> str | None:
     """Return the format of a file by its first bytes (unpacked, if it is gzipped), unless it may be text."""
-    return next((name for place, magic, name in _MAGIC if head.startswith(magic, place)), None)
+    return next((name for offset, magic, name in _MAGIC if head.startswith(magic, offset)), None)
 
 
 def of_text(sample: str, *, whole: bool) -> str | None:

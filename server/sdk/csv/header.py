@@ -24,13 +24,13 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
     filled = [cell for cell in first if cell]
     if len(filled) < len(first) / 2:
         return False
-    labels = {place: cell for place, cell in enumerate(first) if is_value(cell)}
+    labels = {column: cell for column, cell in enumerate(first) if is_value(cell)}
     if not labels:
         return len(set(filled)) == len(filled) or any(is_value(cell) for row in rows[1:] for cell in row)
     if len(set(filled)) < len(filled):
         return False
-    columns = {place: [row[place].strip() for row in rows[1:] if place < len(row)] for place in labels}
-    named = all(_is_label(cell, columns[place]) for place, cell in labels.items())
+    columns = {column: [row[column].strip() for row in rows[1:] if column < len(row)] for column in labels}
+    named = all(_is_label(cell, columns[column]) for column, cell in labels.items())
     if len(labels) == len(first):  # only values: a header has to be a row of years
         return named and len(labels) > 1 and _is_rising(list(labels.values()))
     return named or (_counts(labels.values()) and not _rows_count(columns))

@@ -84,22 +84,22 @@ class Reader:
         first, delimiter, quote = self.line, self._syntax.delimiter, self._syntax.quote
         cells: list[str] = []
         size, self._never_closes = 0, False
-        place = _after_spaces(text, 0) if self._spaced else 0
+        position = _after_spaces(text, 0) if self._spaced else 0
         try:
             while True:
-                start = _after_spaces(text, place)
+                start = _after_spaces(text, position)
                 if text.startswith(quote, start):
-                    value, text, place = self._quoted_value(text, start + 1, len(cells) + 1)
+                    value, text, position = self._quoted_value(text, start + 1, len(cells) + 1)
                 else:
-                    end = text.find(delimiter, place)
-                    value, place = (text[place:], len(text)) if end < 0 else (text[place:end], end)
+                    end = text.find(delimiter, position)
+                    value, position = (text[position:], len(text)) if end < 0 else (text[position:end], end)
                 cells.append(value)
                 size += len(value)
                 if size > MAX_ROW:
                     raise TaskError("csv-too-large", f"The row in line {first} is longer than 4 MiB.")
-                if place >= len(text) or (self._spaced and _after_spaces(text, place) >= len(text)):
+                if position >= len(text) or (self._spaced and _after_spaces(text, position) >= len(text)):
                     break
-                place = _after_spaces(text, place) if self._spaced else place + 1
+                position = _after_spaces(text, position) if self._spaced else position + 1
         except _BadQuoteError as error:
             return Record(first, self.line - first + 1, cells, str(error), error.unclosed)
         _check_sizes(first, cells)
@@ -110,9 +110,9 @@ class Reader:
         quote = self._syntax.quote
         first, size, parts = self.line, 0, list[str]()
         stray = -1
-        place = start
+        position = start
         while True:
-            at = text.find(quote, place)
+            at = text.find(quote, position)
             if at < 0:
                 if stray >= 0:
                     self._never_closes = True
@@ -122,9 +122,9 @@ class Reader:
                     advice = f"Its quote is not closed up to line {self.line}; fix that, or give `quote=none`."
                     raise _too_large(first, column, advice)
                 parts += [text[start:], "\n"]
-                text, start, place = self._next_line(first, column), 0, 0
+                text, start, position = self._next_line(first, column), 0, 0
             elif text.startswith(quote, at + 1):
-                place = at + 2
+                position = at + 2
             elif self._ends_value(text, at + 1):
                 value = ("".join(parts) + text[start:at]).replace(quote * 2, quote)
                 return value, text, _after_spaces(text, at + 1) if not self._spaced else at + 1
@@ -134,12 +134,12 @@ class Reader:
                 return self._up_to_delimiter(text, start, at)
             else:
                 stray = at if stray < 0 else stray
-                place = at + 1
+                position = at + 1
 
-    def _ends_value(self, text: str, place: int) -> bool:
+    def _ends_value(self, text: str, position: int) -> bool:
         if self._spaced:
-            return place == len(text) or text[place] == " "
-        after = _after_spaces(text, place)
+            return position == len(text) or text[position] == " "
+        after = _after_spaces(text, position)
         return after == len(text) or text[after] == self._syntax.delimiter
 
     def _up_to_delimiter(self, text: str, start: int, stray: int) -> tuple[str, str, int]:
@@ -170,9 +170,9 @@ class _BadQuoteError(Exception):
         self.unclosed = unclosed
 
 
-def _after_spaces(text: str, place: int) -> int:
-    found = _SPACES.match(text, place)
-    return found.end() if found else place
+def _after_spaces(text: str, position: int) -> int:
+    spaces = _SPACES.match(text, position)
+    return spaces.end() if spaces else position
 
 
 def _check_sizes(line: int, cells: list[str]) -> None:

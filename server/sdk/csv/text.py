@@ -48,7 +48,7 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
     head, compressed = _head(source)
     if name := formats.of_bytes(head):
         raise TaskError("csv-unreadable", f"This is {name}, not a table in text. Save the table as CSV.")
-    candidates = [_known(encoding)] if encoding else _likely(head)
+    candidates = [_codec_name(encoding)] if encoding else _likely(head)
     for candidate in candidates:
         try:
             _rewrite(source, target, candidate, compressed, progress)
@@ -67,7 +67,7 @@ class _Undecodable(Exception):
         self.line = line
 
 
-def _known(encoding: str) -> str:
+def _codec_name(encoding: str) -> str:
     try:
         "".encode(encoding)  # some codecs do not encode text
         codecs.getincrementaldecoder(encoding)

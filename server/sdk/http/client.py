@@ -131,10 +131,10 @@ def request(
             response.close()
 
 
-def _send(client: "httpx.Client", made: "httpx.Request") -> "httpx.Response":
+def _send(client: "httpx.Client", outgoing: "httpx.Request") -> "httpx.Response":
     import httpx  # noqa: PLC0415
 
     try:
-        return client.send(made, stream=True)
+        return client.send(outgoing, stream=True)
     except (httpx.HTTPError, httpx.InvalidURL):  # for example a redirect to an invalid URL
         raise FetchError("unreachable", "The server's answer is not valid HTTP.") from None

@@ -26,9 +26,9 @@ class Clock:
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
-    def left(self, most: float = math.inf) -> float:
+    def left(self, maximum: float = math.inf) -> float:
         """Return the seconds for the next step; raises httpcore.TimeoutException if none are left."""
-        left = min(most, self._end - time.monotonic())
+        left = min(maximum, self._end - time.monotonic())
         if left <= 0:
             raise httpcore.ReadTimeout
         return left
@@ -48,7 +48,7 @@ class Transport(httpx.BaseTransport):
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.SyncByteStream)
-        with _sentences():
+        with _as_fetch_errors():
             answer = self._pool.handle_request(
                 httpcore.Request(request.method, target, headers=request.headers.raw, content=request.stream)
             )
@@ -63,7 +63,7 @@ class _Body(httpx.SyncByteStream):
         self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        with _sentences():
+        with _as_fetch_errors():
             yield from self._answer.iter_stream()
 
     def close(self) -> None:
@@ -78,36 +78,36 @@ class _CheckedBackend(httpcore.SyncBackend):
         self._allow_private = allow_private
 
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        patience = Clock(self._clock.left(CONNECT_SECONDS))
-        resolved = _look_up(host, port, patience)
-        found = [each for each in resolved if is_allowed(ipaddress.ip_address(each), self._allow_private)]
+        connect_clock = Clock(self._clock.left(CONNECT_SECONDS))
+        resolved = _resolve(host, port, connect_clock)
+        addresses = [each for each in resolved if is_allowed(ipaddress.ip_address(each), self._allow_private)]
         failure: Exception = FetchError("refused", NOT_PUBLIC)
-        for tried, address in enumerate(found):
+        for tried, address in enumerate(addresses):
             try:
-                share = patience.left() / (len(found) - tried)  # leaves time for the next address
+                share = connect_clock.left() / (len(addresses) - tried)  # leaves time for the next address
                 return _TimedStream(super().connect_tcp(address, port, timeout=share), self._clock)
             except (httpcore.ConnectError, httpcore.TimeoutException) as error:
                 failure = error
         raise failure
 
 
-def _look_up(host: str, port: int, patience: Clock) -> list[str]:
+def _resolve(host: str, port: int, clock: Clock) -> list[str]:
     """Resolve a name. In a thread, because a resolver has no time limit and may need half a minute."""
-    found: list[str] = []
+    addresses: list[str] = []
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return  # unknown and private names get the same message, which reveals no internal names
-        found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        addresses.extend(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=resolve, daemon=True)
     thread.start()
-    thread.join(patience.left())
+    thread.join(clock.left())
     if thread.is_alive():
         raise httpcore.ConnectTimeout
-    return found
+    return addresses
 
 
 class _TimedStream(httpcore.NetworkStream):
@@ -150,7 +150,7 @@ def _tls() -> ssl.SSLContext:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def _as_fetch_errors() -> Iterator[None]:
     try:
         yield
     except httpcore.TimeoutException:

@@ -70,11 +70,11 @@ def load(connection: "DuckDBPyConnection", account: Account, columns: range) -> 
     values = ", ".join(
         f"CASE WHEN trim(c{number}) <> '' THEN {text} END AS c{number}" for number, text in texts.items()
     )
-    longest = account.max_line
+    max_line = account.max_line
     connection.execute(
         f"CREATE TABLE rows AS SELECT line, {values} FROM read_csv({_quoted(str(account.path))}, auto_detect = false, "
         f"header = false, delim = {_SEPARATOR}, quote = '', escape = '', new_line = '\\n', "
-        f"columns = {{'line': 'BIGINT', {schema}}}, max_line_size = {longest}, buffer_size = {max(_BUFFER, longest)})"
+        f"columns = {{'line': 'BIGINT', {schema}}}, max_line_size = {max_line}, buffer_size = {max(_BUFFER, max_line)})"
     )
 
 

@@ -76,7 +76,7 @@ class Account:
     skipped: SkippedRows = field(default_factory=SkippedRows)
     rows: int = 0
     padded: int = 0
-    longest: LongRow | None = None
+    long_row: LongRow | None = None
     max_line: int = 0
     has_line_feeds: bool = False
 
@@ -146,8 +146,8 @@ def _plain(record: Record, cells: list[str], account: Account) -> str:
         account.has_line_feeds = True
         if len(text.encode()) > MAX_ROW:
             raise TaskError("csv-too-large", f"The row in line {record.line} is longer than 4 MiB.")
-        if account.longest is None or record.lines > account.longest.lines:
-            account.longest = LongRow(line=record.line, lines=record.lines)
+        if account.long_row is None or record.lines > account.long_row.lines:
+            account.long_row = LongRow(line=record.line, lines=record.lines)
     return f"{record.line}{SEPARATOR}{text}\n"
 
 

@@ -18,7 +18,7 @@ BINS = 20
 #: Maximum number of values with exact quartiles. More would not fit into memory; then a t-digest estimates them.
 EXACT_QUARTILES = 1_000_000
 
-_LONGEST_TEXT = 200
+_MAX_TEXT_LENGTH = 200
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400_000_000
 
@@ -77,9 +77,9 @@ class _Values:
         self._column = column
         self._source = f"(SELECT {fit.values} AS v, rowid FROM rows)"
 
-    def ask(self, what: str, rest: str = "") -> list[tuple[Any, ...]]:
+    def query(self, expressions: str, clauses: str = "") -> list[tuple[Any, ...]]:
         """Run an SQL query over `v`; it contains no text from the file."""
-        return self._connection.execute(f"SELECT {what} FROM {self._source} {rest}").fetchall()
+        return self._connection.execute(f"SELECT {expressions} FROM {self._source} {clauses}").fetchall()
 
     def distinct(self) -> int:
         """Count the different values by grouping, which spills to disk where count(DISTINCT) may not."""
@@ -87,65 +87,65 @@ class _Values:
         return int(self._connection.execute(f"SELECT count(*) FROM {groups}").fetchall()[0][0])
 
     def misfits(self, expected: Type) -> Misfits | None:
-        values = expected.values(self._column, given=True)
+        values = expected.values(self._column, declared=True)
         count, first, line, value = self._connection.execute(
             f"SELECT count(*), min(rowid), arg_min(line, rowid), arg_min(c{self._column}, rowid) FROM rows "
             f"WHERE c{self._column} IS NOT NULL AND ({values}) IS NULL"
         ).fetchall()[0]
         if not count:
             return None
-        text = value[:_LONGEST_TEXT]
+        text = value[:_MAX_TEXT_LENGTH]
         return Misfits(type=expected.name, count=count, first_row=first + 1, first_line=line, first_value=text)
 
 
 def describe(connection: "DuckDBPyConnection", column: int, name: str, fit: Fit) -> Column:
     """Compute all statistics of a column of the table `rows`."""
     values = _Values(connection, column, fit)
-    rows, filled, least, most = values.ask("count(*), count(v), min(v), max(v)")[0]
-    found = Column(name=name, type=fit.name, nulls=rows - filled, distinct=0)
-    found.misfits = values.misfits(fit.expected) if fit.expected else None
+    rows, filled, minimum, maximum = values.query("count(*), count(v), min(v), max(v)")[0]
+    stats = Column(name=name, type=fit.name, nulls=rows - filled, distinct=0)
+    stats.misfits = values.misfits(fit.expected) if fit.expected else None
     if not filled:
-        return found
-    found.min, found.max, found.distinct = _worded(fit.name, least), _worded(fit.name, most), values.distinct()
-    frequent = values.ask("v, count(*) n", f"WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT {MAX_FREQUENT}")
-    found.most_frequent = [Frequent(value=_worded(fit.name, value), count=count) for value, count in frequent]
+        return stats
+    stats.min, stats.max, stats.distinct = _as_value(fit.name, minimum), _as_value(fit.name, maximum), values.distinct()
+    frequent = values.query("v, count(*) n", f"WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT {MAX_FREQUENT}")
+    stats.most_frequent = [Frequent(value=_as_value(fit.name, value), count=count) for value, count in frequent]
     if fit.name not in ("text", "boolean"):
-        _measure(found, values, filled)
-        found.histogram = _histogram(values, fit.name, least, most)
-    return found
+        _measure(stats, values, filled)
+        stats.histogram = _histogram(values, fit.name, minimum, maximum)
+    return stats
 
 
-def _measure(found: Column, values: _Values, filled: int) -> None:
+def _measure(stats: Column, values: _Values, filled: int) -> None:
     """Compute mean, deviation and quartiles. The types keep every sum of squares within a float's range."""
-    found.quartiles_approximate = filled > EXACT_QUARTILES
-    quantile = "approx_quantile" if found.quartiles_approximate else "quantile_cont"
-    mean, std, quartiles = values.ask(f"avg(v), stddev_samp(v), {quantile}(v, [0.25, 0.5, 0.75])")[0]
-    moment = found.type in ("date", "timestamp")
-    found.mean = _worded(found.type, int(mean)) if moment else mean
-    found.std = std / 1e6 if moment and std is not None else std
-    found.quartiles = [_worded(found.type, int(each)) if moment else each for each in quartiles]
+    stats.quartiles_approximate = filled > EXACT_QUARTILES
+    quantile = "approx_quantile" if stats.quartiles_approximate else "quantile_cont"
+    mean, std, quartiles = values.query(f"avg(v), stddev_samp(v), {quantile}(v, [0.25, 0.5, 0.75])")[0]
+    moment = stats.type in ("date", "timestamp")
+    stats.mean = _as_value(stats.type, int(mean)) if moment else mean
+    stats.std = std / 1e6 if moment and std is not None else std
+    stats.quartiles = [_as_value(stats.type, int(each)) if moment else each for each in quartiles]
 
 
-def _histogram(values: _Values, type_: TypeName, least: float, most: float) -> list[Bin]:
+def _histogram(values: _Values, type_: TypeName, minimum: float, maximum: float) -> list[Bin]:
     """Count values in bins of equal width: whole numbers for integers, whole days for dates."""
     unit = {"integer": 1, "date": _DAY}.get(type_)
     if unit:
-        width: float = unit * -(-((most - least) // unit + 1) // BINS)
-        bins = int((most - least) // width) + 1
+        width: float = unit * -(-((maximum - minimum) // unit + 1) // BINS)
+        bins = int((maximum - minimum) // width) + 1
     else:
-        bins = BINS if most > least else 1
-        width = (most - least) / bins
-    place = f"least(CAST(floor((v - ({least!r})) / {width!r}) AS INTEGER), {bins - 1})" if width else "0"
-    counts = dict(values.ask(f"{place} AS bin, count(*)", "WHERE v IS NOT NULL GROUP BY bin"))
-    edges = [least + number * width for number in range(bins)] + [most if unit is None else least + bins * width]
-    words = [_worded(type_, edge if type_ in ("integer", "number") else int(edge)) for edge in edges]
-    return [Bin(low=words[n], high=words[n + 1], count=counts.get(n, 0)) for n in range(bins)]
+        bins = BINS if maximum > minimum else 1
+        width = (maximum - minimum) / bins
+    bin_number = f"least(CAST(floor((v - ({minimum!r})) / {width!r}) AS INTEGER), {bins - 1})" if width else "0"
+    counts = dict(values.query(f"{bin_number} AS bin, count(*)", "WHERE v IS NOT NULL GROUP BY bin"))
+    edges = [minimum + number * width for number in range(bins)] + [maximum if unit is None else minimum + bins * width]
+    bounds = [_as_value(type_, edge if type_ in ("integer", "number") else int(edge)) for edge in edges]
+    return [Bin(low=bounds[n], high=bounds[n + 1], count=counts.get(n, 0)) for n in range(bins)]
 
 
-def _worded(type_: TypeName, value: Any) -> Value:
+def _as_value(type_: TypeName, value: Any) -> Value:
     if type_ == "text":
         text = str(value)
-        return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+        return text if len(text) <= _MAX_TEXT_LENGTH else text[:_MAX_TEXT_LENGTH] + "…"
     if type_ not in ("date", "timestamp"):
         return cast(Value, value)
     try:

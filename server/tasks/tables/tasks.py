@@ -15,13 +15,13 @@ from server.tasks.tables.database import load, opened
 from server.tasks.tables.report import render
 from server.tasks.tables.rows import Account, Lines, LongRow, SkippedRows, rewrite
 from server.tasks.tables.statistics import Column, describe
-from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates, find_fit, given_fit
+from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates, declared_fit, find_fit
 
 #: `server.sdk.csv` defines the errors of reading a table.
 register_error_types({"csv-no-such-column": ErrorType("The file has no such column", "The detail lists the columns.")})
 
 _IN_ANSWER = 200  # columns in the answer; `statistics.json` has all of them, so that a poll stays small
-_AT_ONCE = 100  # columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded
+_COLUMNS_PER_LOAD = 100  # columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded
 
 _MEDIA_TYPES = (
     *("text/*", "application/csv", "application/x-csv", "application/tab-separated-values", "application/txt"),
@@ -146,28 +146,28 @@ def csv_stats(
     return stats
 
 
-def _check_names(given: Iterable[str], names: Sequence[str]) -> None:
-    if unknown := [name for name in given if name not in names]:
+def _check_names(columns: Iterable[str], names: Sequence[str]) -> None:
+    if unknown := [name for name in columns if name not in names]:
         some = ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
         raise TaskError("csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {some}.")
 
 
 def _columns(
-    ctx: Context, account: Account, names: Sequence[str], given: Mapping[str, TypeName], types: Sequence[Type]
+    ctx: Context, account: Account, names: Sequence[str], declared_types: Mapping[str, TypeName], types: Sequence[Type]
 ) -> list[Column]:
-    """Load and describe the columns in batches. `given` are types by name, `types` those to try."""
+    """Load and describe the columns in batches. `declared_types` are by name; `types` are those to try."""
     width = account.width
     columns: list[Column] = []
-    for start in range(0, width, _AT_ONCE):
-        some = range(start, min(start + _AT_ONCE, width))
+    for start in range(0, width, _COLUMNS_PER_LOAD):
+        some = range(start, min(start + _COLUMNS_PER_LOAD, width))
         ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {some.stop} of {width}")
         with opened(account.path.parent, ctx.settings.worker_memory_limit) as connection:
             load(connection, account, some)
-            for place in some:
-                ctx.progress(10 + 90 * place / width, 100, f"column {place + 1} of {width}")
-                fixed = given.get(names[place])
-                fit = given_fit(place, fixed, types) if fixed else find_fit(connection, place, types)
-                columns.append(describe(connection, place, names[place], fit))
+            for column in some:
+                ctx.progress(10 + 90 * column / width, 100, f"column {column + 1} of {width}")
+                declared = declared_types.get(names[column])
+                fit = declared_fit(column, declared, types) if declared else find_fit(connection, column, types)
+                columns.append(describe(connection, column, names[column], fit))
     ctx.progress(100, 100, "done")
     return columns
 
@@ -182,7 +182,7 @@ def _described(text: Text, dialect: Dialect, account: Account, columns: list[Col
         encoding=text.encoding,
         compressed=text.compressed,
         lines=account.lines,
-        longest_row=account.longest,
+        longest_row=account.long_row,
         skipped=account.skipped,
         padded=account.padded,
     )

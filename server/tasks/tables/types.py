@@ -26,18 +26,18 @@ _TIME_OF_DAY = re.compile(r"%-?[HIMSfpzZ]")
 class Type:
     """A type: the pattern of its values, and the SQL that reads one from `{}` (timestamps as microseconds since 1970).
 
-    `found` is stricter than `given`: "007" is an identifier, unless the client declares the column as integers.
+    `inferred` is stricter than `declared`: "007" is an identifier, unless the client declares the column as integers.
     """
 
     name: TypeName
     sql: str
-    found: str
-    given: str
+    inferred: str
+    declared: str
 
-    def values(self, column: int, *, given: bool) -> str:
+    def values(self, column: int, *, declared: bool) -> str:
         """Return SQL for the column's values, NULL for a value that does not fit."""
         text = f"trim(c{column})"
-        pattern = self.given if given else self.found
+        pattern = self.declared if declared else self.inferred
         return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN {self.sql.format(text)} END"
 
 
@@ -62,7 +62,7 @@ _TIMESTAMP = Type("timestamp", "epoch_us(TRY_CAST({} AS TIMESTAMPTZ))", *[f"{_DA
 
 
 def candidates(decimal: Decimal | None, date_format: str | None) -> tuple[Type, ...]:
-    """Return the types to try, narrower ones first. A given `decimal` allows groups of thousands."""
+    """Return the types to try, narrower ones first. A `decimal` allows groups of thousands."""
     numbers = (_INTEGER, _NUMBER) if decimal is None else (_grouped(_INTEGER, decimal), _grouped(_NUMBER, decimal))
     dates = (_DATE, _TIMESTAMP) if date_format is None else (_formatted(date_format), _DATE, _TIMESTAMP)
     return (*numbers, _BOOLEAN, *dates)
@@ -75,11 +75,11 @@ def _grouped(plain: Type, decimal: Decimal) -> Type:
     grouped = f"[1-9][0-9]{{0,2}}({group}[0-9]{{3}}){{1,5}}"
     if plain.name == "number":
         grouped += f"([{decimal}][0-9]*)?"
-    found, given = (
-        f"{pattern.replace('[.]', f'[{decimal}]')}|[+-]?{grouped}" for pattern in (plain.found, plain.given)
+    inferred, declared = (
+        f"{pattern.replace('[.]', f'[{decimal}]')}|[+-]?{grouped}" for pattern in (plain.inferred, plain.declared)
     )
     bare = f"replace(regexp_replace({{}}, '{group}', '', 'g'), '{decimal}', '.')"
-    return Type(plain.name, plain.sql.replace("{}", bare), found, given)
+    return Type(plain.name, plain.sql.replace("{}", bare), inferred, declared)
 
 
 def _formatted(date_format: str) -> Type:
@@ -93,7 +93,7 @@ def _formatted(date_format: str) -> Type:
 class Fit:
     """A column's type, and SQL for its values. `expected` is the type, if some values do not match it.
 
-    It is the given type, or in a column of mixed types the type of more than half of its values.
+    It is the declared type, or in a column of mixed types the type of more than half of its values.
     """
 
     name: TypeName
@@ -101,19 +101,19 @@ class Fit:
     expected: Type | None = None
 
 
-def given_fit(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
+def declared_fit(column: int, name: TypeName, types: Sequence[Type]) -> Fit:
     if name == "text":
         return Fit("text", f"c{column}")
     chosen = next(each for each in types if each.name == name)
-    return Fit(name, chosen.values(column, given=True), chosen)
+    return Fit(name, chosen.values(column, declared=True), chosen)
 
 
 def find_fit(connection: "DuckDBPyConnection", column: int, types: Sequence[Type]) -> Fit:
     """Return the narrowest type that all of the column's values match, else text."""
-    counts = ", ".join(f"count({each.values(column, given=False)})" for each in types)
+    counts = ", ".join(f"count({each.values(column, declared=False)})" for each in types)
     total, *fitting = connection.execute(f"SELECT count(c{column}), {counts} FROM rows").fetchall()[0]
     for candidate, number in zip(types, fitting, strict=True):
         if total and number == total:
-            return Fit(candidate.name, candidate.values(column, given=False))
+            return Fit(candidate.name, candidate.values(column, declared=False))
     number, likely = max(zip(fitting, types, strict=True), key=lambda pair: int(pair[0]))
     return Fit("text", f"c{column}", likely if number * 2 > total else None)
