@@ -111,7 +111,7 @@ def test_what_a_task_prints_and_logs_has_its_id_and_reaches_its_events(service: 
     service.result(task_id)
 
     entries = service.store.tasks.events(task_id, 0)[1]
-    texts = [each.content["text"] for each in entries if each.word == "log"]
+    texts = [each.content["text"] for each in entries if each.event == "log"]
     assert texts == ["printed 7 and more", "INFO logged 7", "from a thread", "without an end"]
     lines = [line for line in service.workers[0].output().splitlines() if task_id in line]
     assert [line for line in lines if 'text="printed 7 and more"' in line]

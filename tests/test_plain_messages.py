@@ -109,7 +109,7 @@ def test_a_queue_with_an_expiry_expires_when_it_is_not_used(fresh: Service, conn
     time.sleep(1.2)
     receive(connection, queue).ack()
     assert 1000 < fresh.redis.client.pttl("brief") <= 2000
-    lists = ("brief", "brief\x06\x161", "brief\x06\x162", fresh.keys.bell("brief"))
+    lists = ("brief", "brief\x06\x161", "brief\x06\x162", fresh.keys.notify_list("brief"))
     eventually(lambda: not fresh.redis.client.exists(*lists))
 
 

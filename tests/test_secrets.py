@@ -103,7 +103,7 @@ def test_a_task_s_own_lines_keep_everything_but_the_secret(server: Service) -> N
     server.wait_for(task_id)
 
     assert server.status(task_id)["progress"]["message"] == f"used {PLACEHOLDER}"
-    texts = [each.content["text"] for each in server.store.tasks.events(task_id, 0)[1] if each.word == "log"]
+    texts = [each.content["text"] for each in server.store.tasks.events(task_id, 0)[1] if each.event == "log"]
     assert texts[:2] == [f"printed {PLACEHOLDER}", f"to the other output {PLACEHOLDER}"]
     assert texts[2:] == [f"WARNING connects with {PLACEHOLDER}", f"line of {PLACEHOLDER}"]
 

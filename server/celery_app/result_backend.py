@@ -48,7 +48,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if lease_token is None and not self.has_record(task_id):
             return super().store_result(task_id, result, state, traceback, request, **kwargs)
         if state == "REVOKED":  # by Celery's tools, before a child had the task
-            self.app.store.tasks.cancel(task_id, told=True)
+            self.app.store.tasks.cancel(task_id, signal_sent=True)
         if lease_token is None or state not in _ENDS:
             return result  # the claim sets STARTED, `schedule_retry` sets RETRY
         files = getattr(request, "files", None)

@@ -84,7 +84,7 @@ class QoS(stock.QoS):
         """Drop a message, or return it to its queue, behind the messages that wait for their first attempt."""
         if requeue:
             with suppress(*UNREACHABLE):
-                self.channel.store.leases.restore_messages([delivery_tag], behind=True)
+                self.channel.store.leases.restore_messages([delivery_tag], to_back=True)
             cast(Any, VirtualQoS).ack(self, delivery_tag)
         else:
             self.ack(delivery_tag)
@@ -128,7 +128,9 @@ class SafeFetch:
             script = ("EVALSHA", _hash(fetch)) if self._loaded else ("EVAL", fetch)
             connection.send_command(*script, 0, secrets.token_hex(4), *lists)
         else:
-            connection.send_command("BRPOP", *(self.store.keys.bell(name) for name in queues), NOTIFICATION_TIMEOUT)
+            connection.send_command(
+                "BRPOP", *(self.store.keys.notify_list(name) for name in queues), NOTIFICATION_TIMEOUT
+            )
 
     def _brpop_read(self: Any, **options: Any) -> bool:
         fetched, self._fetches_next = self._fetches_next, True
@@ -199,7 +201,7 @@ class SafeFetch:
 
     def _delete(self: Any, queue: str, *args: Any, **kwargs: Any) -> None:
         super()._delete(queue, *args, **kwargs)  # type: ignore[misc]
-        self.store.redis.delete(self.store.keys.bell(queue))
+        self.store.redis.delete(self.store.keys.notify_list(queue))
 
     def _queue_bind(self: Any, *args: Any) -> None:
         """Store a binding. If Redis is at `maxmemory` the worker starts without it, in order to free memory."""

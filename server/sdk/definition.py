@@ -130,7 +130,7 @@ class TaskDefinition:
     def limit_scope(self, task_input: TaskInput, owner: str) -> str:
         """Return what its limits by a parameter count this input under; empty without such limits."""
         throttle = self.throttle
-        if throttle.kind != "value":
+        if throttle.scope_type != "value":
             return ""
         value = pydantic_core.to_jsonable_python(self.signature.arguments(task_input)[throttle.by])
         return limit_scope([value, owner] if throttle.per_owner else [value])

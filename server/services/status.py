@@ -264,7 +264,7 @@ def _optional(record: Record) -> dict[str, Any]:
         "retried_as": record.retried_as,
         "earlier_attempts": [
             PastAttempt(
-                started_at=timestamp(each.started_ms), seconds=each.ms / 1000, ending=each.ending, detail=each.why
+                started_at=timestamp(each.started_ms), seconds=each.ms / 1000, ending=each.ending, detail=each.reason
             )
             for each in record.earlier_attempts
         ],

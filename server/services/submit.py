@@ -87,7 +87,7 @@ class Submission:
             unread = Record(result.replayed, self.owner, self.definition.name, Status.QUEUED)
             record = self.store.tasks.get(result.replayed) or unread
             position = self.store.tasks.position(record)
-            return Accepted(record, position, result.unfinished, replayed=True, deduplicated=result.found)
+            return Accepted(record, position, result.unfinished, replayed=True, deduplicated=result.replayed_existing)
         if result.existing:
             return self._existing(result.existing[0], result.unfinished)
         outcome = result.outcomes[0]

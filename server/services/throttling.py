@@ -13,7 +13,7 @@ def release_next(store: Store, attempt: Attempt) -> None:
     """Queue the next throttled task after an attempt has ended."""
     throttle = definition(attempt.task_type).throttle
     if throttle.max_running:
-        scope = {"value": attempt.limit_scope, "owner": attempt.owner}.get(throttle.kind, "")
+        scope = {"value": attempt.limit_scope, "owner": attempt.owner}.get(throttle.scope_type, "")
         store.leases.release_throttled(attempt.task_type, scope, throttle, 1)
 
 

@@ -84,7 +84,7 @@ class ApiKey:
     role: Role
     shown: str
     note: str
-    made_ms: int
+    created_ms: int
     expires_ms: int | None
     used_ms: int | None
     rate_limit: int | None
@@ -194,7 +194,7 @@ class ApiKeys(Scripts):
 
     def entries(self) -> list[ApiKey]:
         """Return the stored data of each key, the oldest first."""
-        return sorted((each for _, each in self._entries()), key=lambda each: each.made_ms)
+        return sorted((each for _, each in self._entries()), key=lambda each: each.created_ms)
 
     def any(self) -> bool:
         """Return whether a key is configured, or was until Redis was emptied: that must not open the API."""
@@ -207,7 +207,7 @@ class ApiKeys(Scripts):
         """Find the owner and role of a key."""
         return self.by_fingerprint(fingerprint(key))
 
-    def holds(self, caller: Caller) -> bool:
+    def is_valid(self, caller: Caller) -> bool:
         """Return whether the caller's key is still valid, because it has not been revoked."""
         if caller.key == PROXY:
             return True
@@ -216,7 +216,7 @@ class ApiKeys(Scripts):
     def by_fingerprint(self, digest: str) -> Caller | None:
         """Find the owner and role of the key with this SHA-256, with one lookup."""
         self._look()
-        if (caller := self.remembered(digest)) is not None:
+        if (caller := self.cached(digest)) is not None:
             return caller
         entry = self.redis.hget(self.keys.api_keys, digest)
         if entry is None:
@@ -230,9 +230,9 @@ class ApiKeys(Scripts):
             known.update(self._own)
         caller = Caller(stored["owner"], Role(stored["role"]), digest, stored.get("rate_limit"))
         known[digest] = caller, stored.get("expires", _NEVER)
-        return self.remembered(digest)
+        return self.cached(digest)
 
-    def remembered(self, digest: str) -> Caller | None:
+    def cached(self, digest: str) -> Caller | None:
         """Find the owner and role of a cached key without asking Redis."""
         caller, expires = self._known.get(digest, (None, _NEVER))
         if caller is None or (expires < _NEVER and expires <= self._clock.now_ns() // 1_000_000):
@@ -249,7 +249,7 @@ class ApiKeys(Scripts):
         return int(count), RATE_PERIOD - now % RATE_PERIOD
 
     def in_memory_for(self) -> float:
-        """Return the seconds for which `any` and `remembered` are valid without asking Redis."""
+        """Return the seconds for which `any` and `cached` are valid without asking Redis."""
         return self._checked_at + CACHE_SECONDS - time.monotonic()
 
     def refresh(self) -> None:
@@ -292,7 +292,7 @@ def _api_key(digest: str, entry: dict[str, Any], used: bytes | None) -> ApiKey:
         role=Role(entry["role"]),
         shown=entry["shown"],
         note=entry.get("note", ""),
-        made_ms=entry["created"] * 1000,
+        created_ms=entry["created"] * 1000,
         expires_ms=entry.get("expires"),
         used_ms=int(used) if used else None,
         rate_limit=entry.get("rate_limit"),

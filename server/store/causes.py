@@ -1,4 +1,4 @@
-"""Causes of failures: the same task type, exception and place in the code are one cause."""
+"""Causes of failures: failures with the same task type, exception and location in the code have one cause."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Cause:
     key: str
     exception: str
     message: str
-    place: str
+    location: str
 
 
 def cause_of(record: Record, report: bytes | None) -> Cause:
@@ -27,6 +27,6 @@ def cause_of(record: Record, report: bytes | None) -> Cause:
     error = record.error or {}
     exception = failure.get("exception") or str(error.get("type", "")).rpartition("/")[2]
     message = failure.get("message") or str(error.get("detail", ""))
-    place = failure.get("place", "")
-    digest = hashlib.blake2b(f"{record.task_type}\n{exception}\n{place}".encode(), digest_size=6).hexdigest()
-    return Cause(digest, exception, message, place)
+    location = failure.get("place", "")
+    digest = hashlib.blake2b(f"{record.task_type}\n{exception}\n{location}".encode(), digest_size=6).hexdigest()
+    return Cause(digest, exception, message, location)

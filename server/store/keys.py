@@ -180,7 +180,7 @@ class Keys:
     #: The worker that runs maintenance.
     leader = Name("leader")
     #: The time of the last election with any worker (ms).
-    seen = Name("seen")
+    last_election = Name("seen")
     #: Exists while leases are not checked, after an outage.
     grace = Name("grace")
     #: The end of the last outage (ms).
@@ -246,7 +246,7 @@ class Keys:
     # -- the broker: the names are kombu's
 
     #: A list that wakes a worker waiting for a message of this queue. It is ours: Celery has no such list.
-    bell = Key("bell:{queue}")
+    notify_list = Key("bell:{queue}")
     #: The messages of normal priority, under the name whose length tools such as KEDA read.
     normal_list = Key("{queue}", foreign=True)
     #: The messages of high priority, with kombu's separator before the number of an additional list of the queue.

@@ -58,8 +58,8 @@ class Throttle:
     by: str = ""
 
     @property
-    def kind(self) -> str:
-        """Return the kind of its scope, as the scripts have it."""
+    def scope_type(self) -> str:
+        """Return what each scope is for: a `value` of the parameter, an `owner`, or all tasks of the type (empty)."""
         if not (self.max_running or self.per_minute):
             return ""
         return "value" if self.by else "owner" if self.per_owner else ""
@@ -164,9 +164,9 @@ class Leases(Scripts):
 
     def release_throttled(self, task_type: str, scope: str, throttle: Throttle, most: int) -> int:
         """Queue up to `most` of the tasks that a limit permits now. Return their number."""
-        kind = "value" if scope.startswith("=") else "owner" if scope else ""
+        scope_type = "value" if scope.startswith("=") else "owner" if scope else ""
         # The limits may have changed since these tasks were throttled.
-        limits = (throttle.max_running, throttle.per_minute) if throttle.kind == kind else (0, 0)
+        limits = (throttle.max_running, throttle.per_minute) if throttle.scope_type == scope_type else (0, 0)
         return int(self._call("release_throttled", task_type, scope, *limits, most))
 
     def delete_expired(self, most: int) -> int:
@@ -219,13 +219,13 @@ class Leases(Scripts):
         """Remove the message of an ended delivery."""
         self._call("forget_message", tag)
 
-    def restore_messages(self, tags: Sequence[str], *, behind: bool = False) -> None:
+    def restore_messages(self, tags: Sequence[str], *, to_back: bool = False) -> None:
         """Return messages that this worker fetched but does not work on to the front of their queues.
 
-        `behind`: messages of a user's own Celery tasks go behind the others.
+        `to_back`: messages of a user's own Celery tasks return to the back of their queues.
         """
         if tags:
-            self._call("restore_messages", "behind" if behind else "front", 0, 0, *tags)
+            self._call("restore_messages", "behind" if to_back else "front", 0, 0, *tags)
 
     def restore_stale_messages(self, most: int) -> int:
         """Return the messages that dead workers fetched but did not start. Return their number."""

@@ -21,8 +21,8 @@ from server.store.tasks import Tasks
 #: Steps in which `gather` reads; then it returns with fewer records.
 _MAX_STEPS = 100
 
-#: How many ids are looked at for one page of a tag or a failure; then the page is returned with fewer records.
-MAX_LOOKED_AT = 1_000
+#: Maximum number of records that are read for one page of a tag or a failure; then the page has fewer records.
+MAX_SCANNED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Filter:
     unretried: bool = False
 
     @property
-    def must_look(self) -> bool:
+    def reads_records(self) -> bool:
         """Return whether the indexes do not suffice, so that records must be read."""
         return bool(self.tags or self.failure or self.unretried)
 
@@ -76,22 +76,22 @@ class Listing(Scripts):
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
         """Return up to `limit` records after `cursor`."""
-        if wanted.must_look:
-            return self._looked_page(_of_causes(wanted), limit, cursor)
+        if wanted.reads_records:
+            return self._scanned_page(_of_causes(wanted), limit, cursor)
         ids = self._ids(wanted, limit + 1, cursor)
         more = len(ids) > limit
         found = [record for record in self._tasks.get_many(ids[:limit]) if record is not None]
         return Page(found, ids[limit - 1] if more else None)
 
-    def _looked_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
+    def _scanned_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
         """Return a page from a tag's index; the other conditions are checked in the records."""
-        ids = self._ids(wanted, MAX_LOOKED_AT, cursor)
+        ids = self._ids(wanted, MAX_SCANNED, cursor)
         found: list[Record] = []
         for record in self._fitting(wanted, ids):
             if len(found) == limit:
                 return Page(found, found[-1].id)
             found.append(record)
-        return Page(found, ids[-1] if len(ids) == MAX_LOOKED_AT else None)
+        return Page(found, ids[-1] if len(ids) == MAX_SCANNED else None)
 
     def _fitting(self, wanted: Filter, ids: Sequence[str]) -> list[Record]:
         records = [record for record in self._tasks.get_many(ids) if record is not None and wanted.fits(record)]
@@ -114,7 +114,7 @@ class Listing(Scripts):
 
     def count(self, wanted: Filter) -> dict[str, int]:
         """Count the tasks by status, from the sizes of the indexes, or with a tag from the records."""
-        if wanted.must_look:
+        if wanted.reads_records:
             return self._count_records(wanted)
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
         if not wanted.empty:
@@ -125,7 +125,7 @@ class Listing(Scripts):
         counts: dict[str, int] = dict.fromkeys(wanted.statuses, 0)
         cursor: str | None = None
         while True:
-            page = self.page(wanted, MAX_LOOKED_AT, cursor)
+            page = self.page(wanted, MAX_SCANNED, cursor)
             for record in page.records:
                 counts[record.status] += 1
             if (cursor := page.cursor) is None:

@@ -189,12 +189,12 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """An attempt that was followed by another: its start (ms since 1970), duration, end, and the reason in words."""
+    """An attempt that was followed by another: its start (ms since 1970), duration, end, and the reason."""
 
     started_ms: int
     ms: int
     ending: AttemptEnd
-    why: str = ""
+    reason: str = ""
 
     @property
     def ended_ms(self) -> int:
@@ -278,7 +278,7 @@ class Record:
 def _past_attempts(lines: bytes) -> list[PastAttempt]:
     """Parse `ds`. A reason may be cut within a character."""
     parts = (line.decode(errors="ignore").split(" ", 3) for line in lines.splitlines())
-    return [PastAttempt(int(started), int(took), AttemptEnd(ending), why) for started, took, ending, why in parts]
+    return [PastAttempt(int(started), int(ms), AttemptEnd(ending), reason) for started, ms, ending, reason in parts]
 
 
 #: The fields of the hash that are attributes, by the function that decodes their values.

@@ -34,7 +34,7 @@ KEY_LIFE = 86_400
 #: killed. Two that overlap still store one task.
 PENDING_LIFE = 10
 
-#: Words of the script for a task that was not stored, because the named one has its key.
+#: Outcomes of a task that was not stored, because the named one has its key.
 _EXISTING = (b"found ", b"moved ")
 
 #: Seconds for which a batch is stored after the end of its tasks.
@@ -64,8 +64,8 @@ class IdempotencyKey:
 class SubmitRequest:
     """Tasks of one owner to store in one step.
 
-    `fingerprint` identifies equal requests with one `key`. `places` are the numbers of the tasks' items in a `batch`
-    (all by default). `fire_time` is set for a schedule's task. `again`: retries also a task that was retried already.
+    `fingerprint` identifies equal requests with one `key`. `item_numbers`: the items of a `batch` that the tasks belong
+    to (all by default). `fire_time` is set for a schedule's task. `again`: retry a task that was retried already, too.
     """
 
     owner: str
@@ -73,7 +73,7 @@ class SubmitRequest:
     key: IdempotencyKey | None = None
     fingerprint: str = ""
     batch: str = ""
-    places: Sequence[int] | None = None
+    item_numbers: Sequence[int] | None = None
     fire_time: FireTime | None = None
     again: bool = False
 
@@ -96,8 +96,8 @@ class SubmitResult:
     passed: bool = False
     #: The tasks that have the keys of `unique` or `debounce`, by the number of the task that was not stored for that.
     existing: Mapping[int, str] = field(default_factory=dict)
-    #: The earlier request got such a task.
-    found: bool = False
+    #: The earlier request with the same idempotency key got such a task.
+    replayed_existing: bool = False
 
 
 class Submits(Scripts):
@@ -112,27 +112,30 @@ class Submits(Scripts):
         """
         tasks = request.tasks
         sent = time.monotonic()
-        now, unfinished, word, *words = self._call("submit_tasks", *self._arguments(request))
+        now, unfinished, outcome, *task_outcomes = self._call("submit_tasks", *self._arguments(request))
         self._clock.adjust(now, sent)
-        if word == b"late":
+        if outcome == b"late":
             raise StoreUnavailable("Redis answered too late. Submit again.")
-        if word == b"reused":
+        if outcome == b"reused":
             raise IdempotencyKeyReused("This Idempotency-Key came with another request before.")
-        if word in (b"passed", b"skipped"):
+        if outcome in (b"passed", b"skipped"):
             return SubmitResult([0] * len(tasks), unfinished, now, passed=True)
-        if word != b"stored":
-            first = word.decode()
-            # The same call, repeated after its answer was lost?
-            own = first in (request.batch, tasks[0].id if tasks else "")
-            return SubmitResult([0] * len(tasks), unfinished, now, None if own else first, found=bool(words))
-        existing = {at: each.split()[1].decode() for at, each in enumerate(words) if each.startswith(_EXISTING)}
-        outcomes = [0 if at in existing else self._outcome(each, unfinished) for at, each in enumerate(words)]
+        if outcome != b"stored":
+            earlier_id = outcome.decode()
+            # The same call, repeated after its answer was lost, gets the id that it has sent.
+            replayed = None if earlier_id in (request.batch, tasks[0].id if tasks else "") else earlier_id
+            return SubmitResult([0] * len(tasks), unfinished, now, replayed, replayed_existing=bool(task_outcomes))
+        texts = enumerate(task_outcomes)
+        existing = {index: text.split()[1].decode() for index, text in texts if text.startswith(_EXISTING)}
+        outcomes = [
+            0 if index in existing else self._outcome(text, unfinished) for index, text in enumerate(task_outcomes)
+        ]
         return SubmitResult(outcomes, unfinished, now, existing=existing)
 
     def _arguments(self, request: SubmitRequest) -> list[Any]:
         """Return the arguments of `submit_tasks.lua`."""
         config, key, fires = self._config, request.key, request.fire_time
-        longest = max((task.ttl or config.result_ttl_seconds for task in request.tasks), default=0)
+        max_ttl = max((task.ttl or config.result_ttl_seconds for task in request.tasks), default=0)
         args: list[Any] = [
             self._deadline_ms(),
             config.max_waiting_per_owner,
@@ -140,8 +143,8 @@ class Submits(Scripts):
             config.max_bytes_per_owner,
             request.owner,
             *(key.digest if key else "", request.fingerprint, KEY_LIFE),
-            *(request.batch, BATCH_LIFE + longest),
-            "" if request.places is None else ",".join(map(str, request.places)),
+            *(request.batch, BATCH_LIFE + max_ttl),
+            "" if request.item_numbers is None else ",".join(map(str, request.item_numbers)),
             *((fires.schedule, fires.due_ms, fires.next_ms, fires.overlap) if fires else ("", 0, 0, "")),
             "again" if request.again else "",
         ]
@@ -156,9 +159,9 @@ class Submits(Scripts):
         """
         return self._clock.now_ms() + int(900 * SOCKET_TIMEOUT)
 
-    def _outcome(self, word: bytes, unfinished: int) -> CoatcheckError | int:
-        error = refusal(word.decode(), unfinished, self._config)
-        return int(word) if error is None else error
+    def _outcome(self, text: bytes, unfinished: int) -> CoatcheckError | int:
+        error = refusal(text.decode(), unfinished, self._config)
+        return int(text) if error is None else error
 
     def reserve_key(self, key: IdempotencyKey) -> None:
         """Begin a request with a key.
@@ -174,18 +177,18 @@ class Submits(Scripts):
         self._call("release_idempotency_key", key.owner, key.digest, key.nonce)
 
 
-def refusal(word: str, unfinished: int, config: Settings) -> CoatcheckError | None:
-    """Return the error that a script's word means, or None for another word."""
-    if word == "owner-full":
+def refusal(outcome: str, unfinished: int, config: Settings) -> CoatcheckError | None:
+    """Return the error for a task's outcome in a script's answer, or None for another outcome."""
+    if outcome == "owner-full":
         return QuotaExceeded(unfinished, config.max_waiting_per_owner)
-    if word.startswith("bytes-full "):
-        return BytesExceeded(int(word.split()[1]), config.max_bytes_per_owner)
-    if word == "queue-full":
+    if outcome.startswith("bytes-full "):
+        return BytesExceeded(int(outcome.split()[1]), config.max_bytes_per_owner)
+    if outcome == "queue-full":
         return QueueFull(f"{config.max_waiting_per_queue} tasks are waiting already.")
-    if word.startswith("duplicate "):
-        return DuplicateTask(word.split()[1])
-    if word.startswith("retried "):
-        return AlreadyRetried(word.split()[1])
+    if outcome.startswith("duplicate "):
+        return DuplicateTask(outcome.split()[1])
+    if outcome.startswith("retried "):
+        return AlreadyRetried(outcome.split()[1])
     return None
 
 

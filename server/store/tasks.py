@@ -71,7 +71,7 @@ class Entry:
     """An entry of an attempt: `progress` or `log`, its time (milliseconds since 1970), and its content."""
 
     number: int
-    word: str
+    event: str
     at_ms: int
     content: dict[str, Any]
 
@@ -196,7 +196,7 @@ class Tasks(Scripts):
 
     def claim(self, task_id: str, lease_token: str, throttle: Throttle = FREE) -> Attempt | None:
         """Claim a queued task. None means that it must not run (again, or yet): drop the message."""
-        limits = (throttle.max_running, throttle.per_minute, throttle.kind)
+        limits = (throttle.max_running, throttle.per_minute, throttle.scope_type)
         answer = self._call("claim_task", task_id, lease_token, self._config.lease_seconds * 1000, *limits)
         return None if answer is None else _attempt(lease_token, answer)
 
@@ -269,12 +269,12 @@ class Tasks(Scripts):
         wait = int(wait_seconds * 1000)
         return bool(self._call("schedule_retry", task_id, lease_token, wait, json.dumps(error), report))
 
-    def cancel(self, task_id: str, *, told: bool = False) -> Status | None:
+    def cancel(self, task_id: str, *, signal_sent: bool = False) -> Status | None:
         """Cancel a task, or ask it to stop. Return its new status, or None if this call has changed nothing.
 
-        `told`: Celery's worker sends the event and the signal itself.
+        `signal_sent`: Celery's worker sends the event and the signal itself.
         """
-        answer: bytes | None = self._call("cancel_task", task_id, int(told))
+        answer: bytes | None = self._call("cancel_task", task_id, int(signal_sent))
         return Status(answer.decode()) if answer else None
 
     def save_checkpoint(self, task_id: str, lease_token: str, key: str, value: str) -> str:
@@ -302,5 +302,5 @@ def _pairs(raw: Any) -> Iterable[tuple[bytes, bytes]]:
 
 
 def _entry(text: bytes) -> Entry:
-    number, word, at_ms, content = text.split(b" ", 3)
-    return Entry(int(number), word.decode(), int(at_ms), json.loads(content))
+    number, event, at_ms, content = text.split(b" ", 3)
+    return Entry(int(number), event.decode(), int(at_ms), json.loads(content))

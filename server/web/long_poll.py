@@ -90,7 +90,7 @@ class Body:
     def more(self) -> bytes:
         """Return the new events, or a heartbeat comment after a long silence; may be empty."""
         try:
-            self.ended = not self._store.api_keys.holds(self._viewer)
+            self.ended = not self._store.api_keys.is_valid(self._viewer)
             text = b"" if self.ended else b"".join(self.events())
         except UNREACHABLE:  # it is read again when Redis is back
             text = b""

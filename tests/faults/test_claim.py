@@ -10,7 +10,7 @@ from ledger import starts
 
 def _deliver_again(service: Service, task_id: str) -> None:
     with service.redis.client.pipeline() as pipe:
-        pipe.lpush("default", task_id).lpush(service.keys.bell("default"), 1).execute()
+        pipe.lpush("default", task_id).lpush(service.keys.notify_list("default"), 1).execute()
     eventually(lambda: service.redis.client.llen("default") == 0)
 
 

@@ -90,11 +90,11 @@ def test_a_pause_that_is_repeated_keeps_its_time_and_a_resume_wakes_a_worker(sto
     first = store.pauses.all()
     assert not store.pauses.pause("queue", "default", "bob")
     assert store.pauses.all() == first
-    store.redis.delete(store.keys.bell("default"))
+    store.redis.delete(store.keys.notify_list("default"))
 
     assert store.pauses.resume("queue", "default")
     assert not store.pauses.resume("queue", "default")
-    assert store.redis.llen(store.keys.bell("default")) == 1
+    assert store.redis.llen(store.keys.notify_list("default")) == 1
 
 
 def test_without_pauses_a_fetch_looks_once(store: Store) -> None:

@@ -5,8 +5,8 @@
 --- @include "allowed_when_full"
 --- @include "clock"
 local now = now_ms()
-local seen = redis.call('GETSET', keys.seen, now)
-if seen and now - seen > tonumber(ARGV[3]) then
+local last_election = redis.call('GETSET', keys.last_election, now)
+if last_election and now - last_election > tonumber(ARGV[3]) then
   redis.call('SET', keys.grace, 1, 'PX', ARGV[4])
   redis.call('SET', keys.resumed_at, now)  -- for schedules: the runs missed before are merged into one
 end

@@ -7,5 +7,5 @@ redis.call('LPUSH', LISTS[ARGV[2]](ARGV[1]), ARGV[3])
 notify(ARGV[1])
 if ARGV[4] ~= '' then
   for _, list in pairs(LISTS) do redis.call('PEXPIRE', list(ARGV[1]), ARGV[4]) end
-  redis.call('PEXPIRE', keys.bell(ARGV[1]), ARGV[4])
+  redis.call('PEXPIRE', keys.notify_list(ARGV[1]), ARGV[4])
 end

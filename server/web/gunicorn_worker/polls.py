@@ -159,7 +159,7 @@ class Polls:
         keys = self._keys
         if arrival.authorization:
             scheme, _, key = arrival.authorization.partition(" ")
-            found = keys.remembered(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
+            found = keys.cached(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
             is_plain = found is not None and found.role is not Role.METRICS and not found.rate_limit
             return found if is_plain else None
         is_here = all(is_local(self._settings, host) for host in (arrival.host, address.host))

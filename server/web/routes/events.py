@@ -124,7 +124,7 @@ class Reader(Body):
 
     def _entry(self, entry: Entry) -> bytes:
         self._number = entry.number
-        return self._event(entry.word, pydantic_core.to_json({**entry.content, "at": timestamp(entry.at_ms)}))
+        return self._event(entry.event, pydantic_core.to_json({**entry.content, "at": timestamp(entry.at_ms)}))
 
     def _items(self, record: Record) -> Iterator[bytes]:
         if record.last_item <= self._item:

@@ -31,7 +31,7 @@ def task(task_id: str) -> BaseResponse:
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
     result = json.dumps(json.loads(with_prefix(store().tasks.result(record), prefix())), indent=2, ensure_ascii=False)
     output = store().tasks.output(task_id, max(0, record.last_item - _MAX_ITEMS))
-    lines = [entry for entry in entries if entry.word == "log"]
+    lines = [entry for entry in entries if entry.event == "log"]
     return page(
         "record.html",
         "/ui/tasks",

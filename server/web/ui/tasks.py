@@ -93,7 +93,7 @@ def tasks() -> BaseResponse:
 
 def counts_of(store: Store, wanted: Filter) -> dict[str, int]:
     """Count a filter's tasks by status; empty if that would read every record."""
-    return {} if wanted.must_look else store.listing.count(replace(wanted, statuses=tuple(Status)))
+    return {} if wanted.reads_records else store.listing.count(replace(wanted, statuses=tuple(Status)))
 
 
 def reasons(store: Store, viewer: Caller, records: Sequence[Record]) -> dict[str, str]:

@@ -22,7 +22,7 @@ end
 
 -- Note a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its deadline.
 local function note_canceled(id, record)
-  if record.told or redis.call('EXISTS', keys.cancel_listener) == 0 then return end
+  if record.signal_sent or redis.call('EXISTS', keys.cancel_listener) == 0 then return end
   local words = {id, record.expired and '1' or '0', record.p or 'normal', record.n, record.q}
   redis.call('RPUSH', keys.canceled, table.concat(words, ' '))
   redis.call('EXPIRE', keys.canceled, 60)

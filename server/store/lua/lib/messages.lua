@@ -23,8 +23,8 @@ end
 
 -- Wake one worker that waits for a message of this queue. One token is enough: the worker that fetches wakes the next.
 local function notify(queue)
-  if redis.call('EXISTS', keys.bell(queue)) == 0 then
-    redis.call('LPUSH', keys.bell(queue), 1)
+  if redis.call('EXISTS', keys.notify_list(queue)) == 0 then
+    redis.call('LPUSH', keys.notify_list(queue), 1)
   end
 end
 

@@ -152,7 +152,7 @@ def _store(empty: SubmitRequest, prepared: Sequence[Prepared], webhook: str) -> 
     tasks = [each[1] for each in prepared if not isinstance(each, Problem)]
     places = [place for place in range(len(prepared)) if place not in bad] if bad else None
     store().batches.announce(empty.batch, webhook, bad, g.request_id, g.trace)
-    return store_and_publish(store(), replace(empty, tasks=tasks, places=places))
+    return store_and_publish(store(), replace(empty, tasks=tasks, item_numbers=places))
 
 
 def _lines(text: bytes) -> list[Any]:

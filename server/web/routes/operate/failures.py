@@ -67,7 +67,7 @@ def get_failure(task_id: str) -> Response:
     (raw,) = store().tasks.failures([record.id])
     if raw is None:
         raise Problem("not-found", "No exception is stored for this task.")
-    lines = [entry.content["text"] for entry in store().tasks.events(task_id, 0)[1] if entry.word == "log"]
+    lines = [entry.content["text"] for entry in store().tasks.events(task_id, 0)[1] if entry.event == "log"]
     return json_answer(FailureReport(task_id=task_id, log=lines[-_LOG_LINES:], **pydantic_core.from_json(raw)))
 
 
@@ -98,7 +98,7 @@ def _group(found_group: Group) -> FailureGroup:
         task=found_group.task,
         exception=found_group.cause.exception,
         message=found_group.cause.message,
-        place=found_group.cause.place,
+        place=found_group.cause.location,
         count=len(found_group.tasks),
         retrying=len(found_group.retrying),
         first_at=timestamp(min(found_group.moments)),

@@ -119,7 +119,7 @@ def _shown(key: ApiKey) -> dict[str, object]:
         "role": key.role,
         "note": key.note,
         "begins": key.shown,
-        "made_at": timestamp(key.made_ms),
+        "made_at": timestamp(key.created_ms),
         "last_used_at": timestamp(key.used_ms),
         "expires_at": timestamp(key.expires_ms),
         "rate_limit": key.rate_limit,

@@ -136,7 +136,7 @@ def _attempts(
 
 
 def _note(run: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
-    why = f"{report['exception']}: {report['message']}" if report else run.why
+    why = f"{report['exception']}: {report['message']}" if report else run.reason
     reason = f": {why}" if why else ""
     return f"{_ENDINGS[run.ending]}{reason}; then waited {length(waited)}"
 
