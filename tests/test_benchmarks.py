@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.speed.drawing import bars
-from benchmarks.speed.figures import Topic, at_least, at_most, percentile, ratio, shown
+from benchmarks.speed.figures import Topic, maximum, minimum, percentile, ratio, shown
 from benchmarks.speed.load import parse
 
 
@@ -35,8 +35,8 @@ def test_numbers_have_as_many_digits_as_they_are_worth() -> None:
 
 
 def test_a_finding_says_whether_the_goal_was_met() -> None:
-    assert at_least(2.5, ratio([5], [2]), "of it").met
-    assert not at_most(10, 10.5, "of it", unit="ms").met
+    assert minimum(2.5, ratio([5], [2]), "of it").met
+    assert not maximum(10, 10.5, "of it", unit="ms").met
 
 
 def test_what_wrk_prints_is_read() -> None:

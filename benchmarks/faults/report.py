@@ -7,10 +7,10 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import LEASE
 from benchmarks.faults.soak import State
-from benchmarks.faults.tally import Tally
 
 PAGE = Path("benchmarks/faults.md")
 
@@ -37,16 +37,16 @@ same tasks and clients. A supervisor restarts the processes of both sides.
 
 @dataclass(frozen=True)
 class Row:
-    """A kind of fault on one side, and its figures."""
+    """A scenario on one side, and its counts."""
 
-    kind: Kind
+    scenario: Scenario
     side: str
-    tally: Tally
+    counts: Counts
 
     @property
     def kept(self) -> bool:
         """Whether every accepted task ran to an end that it may have, never twice at the same time."""
-        return not self.tally.lost and not self.tally.overlapping and self.tally.ends.keys() <= self.kind.ends
+        return not self.counts.lost and not self.counts.overlapping and self.counts.ends.keys() <= self.scenario.ends
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Soak:
 
     side: str
     number: int
-    tally: Tally
+    counts: Counts
     start: State
     end: State
 
     @property
     def kept(self) -> bool:
         """Whether every accepted task ended."""
-        return not self.tally.lost
+        return not self.counts.lost
 
 
 def write(page: Path, rows: list[Row], soaks: list[Soak]) -> None:
@@ -71,7 +71,7 @@ def write(page: Path, rows: list[Row], soaks: list[Soak]) -> None:
     lines += ["| fault | side | caused | accepted | ends | lost | again | overlapping | late | recovery | worst |"]
     lines += ["|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|"]
     lines += [_row(row) for row in rows]
-    lines += ["", *_answers(rows), "", *(_soak(soaks) if soaks else [])]
+    lines += ["", *_status_codes(rows), "", *(_soak(soaks) if soaks else [])]
     page.write_text("\n".join(lines).rstrip() + "\n")
 
 
@@ -82,22 +82,24 @@ def _machine() -> str:
 
 
 def _row(row: Row) -> str:
-    tally = row.tally
-    late = tally.caused - len(tally.recovery)
-    ends = ", ".join(f"{count} {end.lower()}" for end, count in tally.ends.most_common())
-    numbers = [tally.lost, tally.twice, tally.overlapping, late]
-    cells = [row.kind.title, row.side, str(tally.caused), str(tally.accepted), ends, *map(str, numbers)]
-    cells += [f"{tally.median:.1f} s", f"{tally.worst:.1f} s"] if tally.recovery else ["none", "none"]
+    counts = row.counts
+    late = counts.caused - len(counts.recovery)
+    ends = ", ".join(f"{count} {end.lower()}" for end, count in counts.ends.most_common())
+    numbers = [counts.lost, counts.twice, counts.overlapping, late]
+    cells = [row.scenario.title, row.side, str(counts.caused), str(counts.accepted), ends, *map(str, numbers)]
+    cells += [f"{counts.median:.1f} s", f"{counts.worst:.1f} s"] if counts.recovery else ["none", "none"]
     return f"| {' | '.join(cells)} |"
 
 
-def _answers(rows: list[Row]) -> list[str]:
+def _status_codes(rows: list[Row]) -> list[str]:
     lines = ["Answers to submits, where not all were a 202 (a refused connection is not an accepted task):", ""]
-    words = {0: "refused", -1: "broken off"}
+    labels = {0: "refused", -1: "broken off"}
     for row in rows:
-        if row.tally.answers.keys() - {202}:
-            counts = [f"{count} x {words.get(status, status)}" for status, count in sorted(row.tally.answers.items())]
-            lines.append(f"- {row.kind.title}, {row.side}: {', '.join(counts)}.")
+        if row.counts.status_codes.keys() - {202}:
+            texts = [
+                f"{count} x {labels.get(status, status)}" for status, count in sorted(row.counts.status_codes.items())
+            ]
+            lines.append(f"- {row.scenario.title}, {row.side}: {', '.join(texts)}.")
     return lines
 
 
@@ -121,5 +123,5 @@ def _soak(soaks: list[Soak]) -> list[str]:
             f"{start.connections} → {end.connections}",
             f"{start.keys} → {end.keys}",
         ]
-        lines.append(f"| {soak.side} | {soak.number} | {soak.tally.lost} | " + " | ".join(pairs) + " |")
+        lines.append(f"| {soak.side} | {soak.number} | {soak.counts.lost} | " + " | ".join(pairs) + " |")
     return lines

@@ -38,7 +38,7 @@ class Side(Service):
         self.http.event_hooks = {}  # the tests' client compares each answer with a document that plain Celery lacks
         self.serial = 0
         #: The answers to all submits (0: no connection, -1: broken off), and the tasks that were accepted.
-        self.answers: Counter[int] = Counter()
+        self.status_codes: Counter[int] = Counter()
         self.accepted: list[str] = []
         #: How each of them ended that was followed to its end.
         self.ends: dict[str, str] = {}
@@ -70,9 +70,9 @@ class Side(Service):
             url = f"{self.url}/tasks/{offer.task}"
             answer = httpx.post(url, json=offer.parameters, params=offer.query, timeout=30)
         except httpx.TransportError as error:
-            self.answers[0 if isinstance(error, httpx.ConnectError) else -1] += 1
+            self.status_codes[0 if isinstance(error, httpx.ConnectError) else -1] += 1
             return ""
-        self.answers[answer.status_code] += 1
+        self.status_codes[answer.status_code] += 1
         if answer.status_code != 202:
             return ""
         task_id = str(answer.json()["task_id"])

@@ -8,17 +8,17 @@ from pathlib import Path
 import httpx
 from harness import Process, eventually
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side
-from benchmarks.faults.tally import Progress, Tally
 
 #: Seconds that results are kept, so that their keys are gone at the end.
 RESULT_TTL = 5
 
 #: Maximum number of queued tasks: the soak looks for leaks, not for the effect of a long queue.
-AHEAD = 500
+MAX_UNFINISHED = 500
 
-SOAK = Kind(
+SOAK = Scenario(
     "soak",
     None,
     100_000,
@@ -40,19 +40,19 @@ class State:
     keys: int
 
 
-def soak(side: Side, number: int, progress: Progress) -> tuple[Tally, State, State]:
-    """Run `number` tasks; the tally, and the state after the first and after the last ones."""
+def soak(side: Side, number: int, progress: Progress) -> tuple[Counts, State, State]:
+    """Run `number` tasks; the counts, and the state after the first and after the last ones."""
     _run(side, min(1000, number), lambda *_: None)
     time.sleep(RESULT_TTL * 2)
     start = _state(side)
-    tally = _run(side, number, progress)
+    counts = _run(side, number, progress)
     time.sleep(RESULT_TTL * 3)
     eventually(lambda: side.redis.client.dbsize() < 200, seconds=120, every=1)
-    return tally, start, _state(side)
+    return counts, start, _state(side)
 
 
-def _run(side: Side, number: int, progress: Progress) -> Tally:
-    tally, before = Tally(), _ended(side)
+def _run(side: Side, number: int, progress: Progress) -> Counts:
+    counts, before = Counts(), _ended(side)
     left, lock = [number], threading.Lock()
 
     def client() -> None:
@@ -65,24 +65,24 @@ def _run(side: Side, number: int, progress: Progress) -> Tally:
                 while http.post("/tasks/nothing", json={}).status_code != 202:
                     time.sleep(0.2)
                 with lock:
-                    tally.accepted += 1
-                while tally.accepted - (tally.caused) > AHEAD:
+                    counts.accepted += 1
+                while counts.accepted - (counts.caused) > MAX_UNFINISHED:
                     time.sleep(0.02)
 
     clients = [threading.Thread(target=client) for _ in range(4)]
     for each in clients:
         each.start()
     quiet_since = time.monotonic()
-    while tally.caused < number and time.monotonic() - quiet_since < 60:
+    while counts.caused < number and time.monotonic() - quiet_since < 60:
         time.sleep(0.2)
         ended = _ended(side) - before
-        quiet_since = time.monotonic() if ended > tally.caused else quiet_since
-        tally.caused = ended
-        progress(ended, tally)
+        quiet_since = time.monotonic() if ended > counts.caused else quiet_since
+        counts.caused = ended
+        progress(ended, counts)
     for each in clients:
         each.join()
-    tally.lost = number - tally.caused
-    return tally
+    counts.lost = number - counts.caused
+    return counts
 
 
 def _ended(side: Side) -> int:

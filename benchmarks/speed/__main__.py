@@ -34,18 +34,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.speed", description=__doc__)
     parser.add_argument("--full", action="store_true", help="the full form, about half an hour")
     parser.add_argument("--only", choices=PARTS, help="run one part and print it, without writing the page")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     if not load.installed():
         print(load.MISSING, file=sys.stderr)
         return 1
-    plan, before = FULL if given.full else SHORT, os.getloadavg()[0]
+    plan, before = FULL if arguments.full else SHORT, os.getloadavg()[0]
     topics: list[Topic] = []
     for name, part in PARTS.items():
-        if given.only in (None, name):
+        if arguments.only in (None, name):
             topics += part(plan)
-            if not given.only:  # after each part, so that a later one that fails costs only itself
+            if not arguments.only:  # after each part, so that a later one that fails costs only itself
                 report.write(plan, topics, before)
-    if given.only:
+    if arguments.only:
         _print(topics)
     else:
         print(f"{report.PAGE} is written.")

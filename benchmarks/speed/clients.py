@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import httpx
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, at_least, at_most, percentile
+from benchmarks.speed.figures import Topic, maximum, minimum, percentile
 from benchmarks.speed.load import Request
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
@@ -23,8 +23,8 @@ _HOST = b"Host: 127.0.0.1\r\n"
 _LIVE = b"GET /health/live HTTP/1.1\r\n" + _HOST
 _POST = b"POST /tasks/divide HTTP/1.1\r\nContent-Type: application/json\r\n" + _HOST
 
-#: The kinds of slow clients, and what each of them has sent.
-_KINDS = {
+#: The slow clients, and what each of them has sent.
+_CLIENTS = {
     "silent": b"",
     "half a head": _LIVE,
     "half a body": _POST + b"Content-Length: 100\r\n\r\n{",
@@ -50,11 +50,11 @@ def _slow(plan: Plan) -> Topic:
         side.start_web()
         for number in range(plan.rounds):
             topic.add("no slow clients", _p99(side))
-            for done, (kind, text) in enumerate(_KINDS.items()):
-                say(topic.title, number * len(_KINDS) + done + 1, plan.rounds * len(_KINDS), kind)
+            for done, (name, text) in enumerate(_CLIENTS.items()):
+                say(topic.title, number * len(_CLIENTS) + done + 1, plan.rounds * len(_CLIENTS), name)
                 with _holding(side, text, _SLOW):
-                    topic.add(kind, _p99(side))
-    topic.findings = [at_most(100, topic.median(kind), f"with {kind}", unit="ms") for kind in _KINDS]
+                    topic.add(name, _p99(side))
+    topic.findings = [maximum(100, topic.median(name), f"with {name}", unit="ms") for name in _CLIENTS]
     return topic
 
 
@@ -76,8 +76,8 @@ def _p99(side: Ours) -> float:
 
 def _once(client: httpx.Client) -> float:
     began = time.perf_counter()
-    made = client.post(DIVIDE.path, content=DIVIDE.body, headers=_JSON).raise_for_status().json()
-    client.get(f"/tasks/{made['task_id']}").raise_for_status()
+    ticket = client.post(DIVIDE.path, content=DIVIDE.body, headers=_JSON).raise_for_status().json()
+    client.get(f"/tasks/{ticket['task_id']}").raise_for_status()
     return (time.perf_counter() - began) * 1000
 
 
@@ -101,8 +101,8 @@ def _idle(plan: Plan) -> Topic:
                 topic.add("CPU of a poll with them, ms", _poll(pid, side, task_id))
     polls = topic.ratio("CPU of a poll without them, ms", "CPU of a poll with them, ms")
     topic.findings = [
-        at_most(4, topic.median("KB a connection"), "of memory a connection", unit="KB"),
-        at_least(0.9, polls, "the polls that a second of CPU answers without them"),
+        maximum(4, topic.median("KB a connection"), "of memory a connection", unit="KB"),
+        minimum(0.9, polls, "the polls that a second of CPU answers without them"),
     ]
     return topic
 

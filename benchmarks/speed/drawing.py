@@ -10,7 +10,7 @@ _OURS, _OTHERS, _LINE, _TEXT = "#2a6f97", "#b8bfc6", "#1b1f23", "#24292f"
 
 def bars(topic: Topic) -> str:
     """Draw the chart of one topic."""
-    most = max(max(values) for values in topic.series.values()) or 1
+    maximum = max(max(values) for values in topic.series.values()) or 1
     height = _TOP + _ROW * len(topic.series) + 10
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
@@ -20,7 +20,7 @@ def bars(topic: Topic) -> str:
         f'<tspan font-size="12" font-weight="400" dx="8">{escape(topic.unit)}</tspan></text>',
     ]
     for number, name in enumerate(topic.series):
-        lines += _bar(topic, name, _TOP + _ROW * number, (_WIDTH - _LEFT - _RIGHT) / most)
+        lines += _bar(topic, name, _TOP + _ROW * number, (_WIDTH - _LEFT - _RIGHT) / maximum)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

@@ -45,21 +45,21 @@ class Finding:
     goal: str
     figure: str
     met: bool | None
-    why: str = ""
+    reason: str = ""
 
 
-def at_least(goal: float, figure: Ratio | float, what: str, why: str = "", unit: str = "x") -> Finding:
+def minimum(goal: float, figure: Ratio | float, label: str, reason: str = "", unit: str = "x") -> Finding:
     """A finding whose figure should reach a minimum."""
     value = figure.median if isinstance(figure, Ratio) else figure
     text = str(figure) if isinstance(figure, Ratio) else f"{shown(figure)} {unit}"
-    return Finding(f"at least {shown(goal)} {unit} {what}", text, value >= goal, why)
+    return Finding(f"at least {shown(goal)} {unit} {label}", text, value >= goal, reason)
 
 
-def at_most(goal: float, figure: Ratio | float, what: str, why: str = "", unit: str = "x") -> Finding:
+def maximum(goal: float, figure: Ratio | float, label: str, reason: str = "", unit: str = "x") -> Finding:
     """A finding whose figure should not exceed a maximum."""
     value = figure.median if isinstance(figure, Ratio) else figure
     text = str(figure) if isinstance(figure, Ratio) else f"{shown(figure)} {unit}"
-    return Finding(f"at most {shown(goal)} {unit} {what}", text, value <= goal, why)
+    return Finding(f"at most {shown(goal)} {unit} {label}", text, value <= goal, reason)
 
 
 @dataclass(slots=True)

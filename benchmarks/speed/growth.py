@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.commands.core import Script
 
-from benchmarks.speed.figures import Topic, at_most
+from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.sides import DIVIDE, Ours
@@ -17,11 +17,11 @@ from server.store.lua import source
 
 _DEPTH = 100_000
 
-#: Requests of one kind to one server before the other gets its turn.
+#: Requests to one server before the other gets its turn.
 _SLICE = 20
 
 
-_WHY = (
+_REASON = (
     "The embedded Valkey allocates with libc, which takes longer the larger its heap is, and most of the time of a "
     "script is the allocation of its words. Redis with jemalloc, as providers run it, grows less."
 )
@@ -37,7 +37,7 @@ def growth(plan: Plan) -> list[Topic]:
         say("Growth", done + 1, len(cases), name)
         _compare(plan, topic, name, finished, queued)
     topic.findings = [
-        at_most(1.1, statistics.median(values), name, _WHY) for name, values in topic.series.items() if "(" in name
+        maximum(1.1, statistics.median(values), name, _REASON) for name, values in topic.series.items() if "(" in name
     ]
     return [topic]
 
@@ -51,10 +51,10 @@ def _compare(plan: Plan, topic: Topic, name: str, finished: int, queued: int) ->
         fill(large, finished)
         if queued:
             _submit_many(large, queued)
-        for what, ask in {"submit": _submit, "status": _status}.items():
+        for request, send in {"submit": _submit, "status": _status}.items():
             for _ in range(plan.rounds * 5):
-                one, many = ask(small), ask(large)
-                topic.add(f"{what} ({name})", many / one)
+                one, many = send(small), send(large)
+                topic.add(f"{request} ({name})", many / one)
 
 
 def _submit(side: Ours) -> float:
@@ -71,11 +71,11 @@ def _status(side: Ours) -> float:
 _JSON = {"Content-Type": "application/json"}
 
 
-def _median(ask: Callable[[], object]) -> float:
+def _median(send: Callable[[], object]) -> float:
     times = []
     for _ in range(_SLICE):
         began = time.perf_counter()
-        ask()
+        send()
         times.append((time.perf_counter() - began) * 1000)
     return statistics.median(times)
 

@@ -14,7 +14,7 @@ from images.pictures import Desk, Sent
 from PIL import Image
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, at_least, at_most, shown
+from benchmarks.speed.figures import Topic, maximum, minimum, shown
 from benchmarks.speed.pictures import encoded, jpeg, jpeg_of, png, reference, similarity
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
@@ -95,7 +95,7 @@ def _decoders(case: Case) -> dict[str, Callable[[], object]]:
     }
 
 
-def _why_image(topic: Topic) -> str:
+def _reason_of_image(topic: Topic) -> str:
     if _DECODERS[0] not in topic.series:
         return "The rest is decoding by libjpeg, and Pillow's resize filter."
     pillow, vips = (topic.median(name) for name in _DECODERS)
@@ -120,8 +120,8 @@ def _case(plan: Plan, case: Case, label: str) -> Topic:
     wanted = reference(case.source, pixels["this server"].size)
     alike = {name: similarity(image, wanted) for name, image in pixels.items() if image.size == wanted.size}
     topic.findings = [
-        at_most(case.goal, topic.ratio("this server", "libvips"), "libvips", _why_image(topic)),
-        at_least(0.98, alike["this server"], "(similarity to a full decode and Lanczos)", unit="SSIM"),
+        maximum(case.goal, topic.ratio("this server", "libvips"), "libvips", _reason_of_image(topic)),
+        minimum(0.98, alike["this server"], "(similarity to a full decode and Lanczos)", unit="SSIM"),
     ]
     each = ", ".join(f"{name} {sizes[name]:,} bytes, SSIM {alike.get(name, 0):.3f}" for name in sizes)
     topic.notes = [f"{each}. Quality {case.quality} each." if case.quality else f"{each}."]
@@ -146,8 +146,10 @@ def _variants(plan: Plan, source: bytes) -> Topic:
         topic.add("four thumbnails", cpu_ms(separately))
         topic.add("the largest alone", cpu_ms(lambda: thumbnail(max(widths))))
     largest = shown(topic.median("the largest alone"))
-    why = f"The largest alone takes {largest} ms. Only the decoding for the three smaller ones can be saved."
-    topic.findings = [at_most(0.5, topic.ratio("image_variants", "four thumbnails"), "four separate thumbnails", why)]
+    reason = f"The largest alone takes {largest} ms. Only the decoding for the three smaller ones can be saved."
+    topic.findings = [
+        maximum(0.5, topic.ratio("image_variants", "four thumbnails"), "four separate thumbnails", reason)
+    ]
     topic.notes = [f"{', '.join(map(str, widths))} px, the sizes that WordPress makes of an upload."]
     return topic
 
@@ -167,19 +169,19 @@ def _whole_path(plan: Plan) -> Topic:
         for number in range(plan.rounds):
             say(topic.title, number + 1, plan.rounds)
             pixels = _pixels(source, plan.uploads)
-            taken = _path(redis, plan.uploads, "thumbnail", **form)
-            taken["worker"] -= pixels
+            cpu = _path(redis, plan.uploads, "thumbnail", **form)
+            cpu["worker"] -= pixels
             topic.add("the task's function", pixels)
-            topic.add("beyond", sum(taken.values()))
-            for name, value in taken.items():
+            topic.add("beyond", sum(cpu.values()))
+            for name, value in cpu.items():
                 topic.add(f"of that, {name}", value)
             folders = _path(folder, plan.uploads, "thumbnail", **form)
             topic.add("beyond, files in a folder", sum(folders.values()) - pixels)
             nothing = _path(redis, 5 * plan.uploads, "divide", json={"x": 355, "y": 113})
             topic.add("an empty task", sum(nothing.values()))
     topic.findings = [
-        at_most(9, topic.median("beyond"), "with files in Redis", _why_path(topic), "ms"),
-        at_most(5, topic.median("beyond, files in a folder"), "with files in a folder", _why_path(topic), "ms"),
+        maximum(9, topic.median("beyond"), "with files in Redis", _reason_of_path(topic), "ms"),
+        maximum(5, topic.median("beyond, files in a folder"), "with files in a folder", _reason_of_path(topic), "ms"),
     ]
     topic.notes = [f"A JPEG of {len(source):,} bytes to 128 px, as a form, files in Redis, `?wait=`."]
     return topic
@@ -206,7 +208,7 @@ def _cpu(side: Ours) -> dict[str, float]:
     return {"web processes": side.web_cpu(), "Redis": side.redis_cpu(), "worker": worker}
 
 
-def _why_path(topic: Topic) -> str:
+def _reason_of_path(topic: Topic) -> str:
     empty, folder = (shown(topic.median(name)) for name in ("an empty task", "beyond, files in a folder"))
     return (
         f"An empty task takes {empty} ms from submit to end. The rest: 2 MB are received, hashed (about 1 ms), sent to "

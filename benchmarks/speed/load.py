@@ -64,12 +64,12 @@ def parse(output: str) -> Load:
     line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:
         raise ValueError(f"wrk printed no figures: {output[-200:]!r}")
-    found = json.loads(line)
+    numbers = json.loads(line)
     return Load(
-        found["requests"],
-        found["microseconds"] / 1e6,
-        found["refused"],
-        found["broken"],
-        found["median_us"] / 1000,
-        found["p99_us"] / 1000,
+        numbers["requests"],
+        numbers["microseconds"] / 1e6,
+        numbers["refused"],
+        numbers["broken"],
+        numbers["median_us"] / 1000,
+        numbers["p99_us"] / 1000,
     )

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from harness import ROOT, Process, eventually, free_port
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, at_most
+from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.growth import fill
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
@@ -36,22 +36,22 @@ def memory(plan: Plan) -> list[Topic]:
             topic.add(f"idle web process, {name}", web)
             topic.add(f"idle worker child, {name}", child)
         say("Memory", 2, 3)
-        topic.add("a waiter, KB", _waiter(ours, plan.waiters))
+        topic.add("a waiter, KB", _waiter(ours, plan.waiting_clients))
         ours.workers.pop().kill()
         say("Memory", 3, 3)
         topic.add("a finished record, bytes", _record(ours, min(10_000, 10 * plan.records[0])))
-    for what in ("idle web process", "idle worker child"):
-        more = topic.median(f"{what}, this server") - topic.median(f"{what}, tutorial")
-        topic.findings.append(at_most(10, more, f"more than the tutorial's {what}", _WHY_PROCESS, "MB"))
+    for process in ("idle web process", "idle worker child"):
+        more = topic.median(f"{process}, this server") - topic.median(f"{process}, tutorial")
+        topic.findings.append(maximum(10, more, f"more than the tutorial's {process}", _REASON_PROCESS, "MB"))
     topic.findings += [
-        at_most(100, topic.median("a waiter, KB"), "a waiter", unit="KB"),
-        at_most(500, topic.median("a finished record, bytes"), "a finished record", _WHY_RECORD, "bytes"),
+        maximum(100, topic.median("a waiter, KB"), "a waiter", unit="KB"),
+        maximum(500, topic.median("a finished record, bytes"), "a finished record", _REASON_RECORD, "bytes"),
     ]
     return [topic]
 
 
-_WHY_PROCESS = "pydantic, its models and the catalog; in a child also Pillow and SQLAlchemy."
-_WHY_RECORD = "The hash, its entries in the indexes by owner and by expiry, and Redis's own tables."
+_REASON_PROCESS = "pydantic, its models and the catalog; in a child also Pillow and SQLAlchemy."
+_REASON_RECORD = "The hash, its entries in the indexes by owner and by expiry, and Redis's own tables."
 
 
 def _warm(side: Side) -> None:
@@ -74,16 +74,16 @@ def _waiter(side: Ours, count: int) -> float:
     pids = proc.children(side.web.pid)
     task_id = side.submit_until_taken("long_running_task", seconds=60, steps=1)
     # A first group is not measured: memory arenas and threads that stay.
-    _hold(side, task_id, count)[0].close()
+    _waiting_clients(side, task_id, count)[0].close()
     before = sum(proc.memory(pid) for pid in pids)
-    clients = _hold(side, task_id, count)
+    clients = _waiting_clients(side, task_id, count)
     after = sum(proc.memory(pid) for pid in pids)
     for client in clients:
         client.close()
     return max(0.0, after - before) * 1024 / count
 
 
-def _hold(side: Ours, task_id: str, count: int) -> list[socket.socket]:
+def _waiting_clients(side: Ours, task_id: str, count: int) -> list[socket.socket]:
     clients = []
     for _ in range(count):
         client = socket.create_connection(("127.0.0.1", side.port))
@@ -100,8 +100,10 @@ def _record(side: Ours, count: int) -> float:
     return float(side.redis.client.info("memory")["used_memory"] - before) / count  # type: ignore[index]
 
 
-_WHY_START = "Three interpreters import at the same time on two cores; the worker is ready last."
-_WHY_IMPORT = "pydantic's settings and models, redis-py, Pillow: the catalog is read from the signatures of the tasks."
+_REASON_START = "Three interpreters import at the same time on two cores; the worker is ready last."
+_REASON_IMPORT = (
+    "pydantic's settings and models, redis-py, Pillow: the catalog is read from the signatures of the tasks."
+)
 
 
 def start(plan: Plan) -> list[Topic]:
@@ -117,10 +119,10 @@ def start(plan: Plan) -> list[Topic]:
             topic.add("import of the worker's", _import(side, "import wsgi; wsgi.celery"))
             topic.add("import of Flask and Celery alone", _import(side, stock))
     alone = topic.median("import of Flask and Celery alone")
-    topic.findings = [at_most(3, topic.median("make run until ready"), "until ready", _WHY_START, "s")]
+    topic.findings = [maximum(3, topic.median("make run until ready"), "until ready", _REASON_START, "s")]
     for name in ("import of the web application", "import of the worker's"):
         more = topic.median(name) - alone
-        topic.findings.append(at_most(0.5, more, f"more than Flask and Celery ({name})", _WHY_IMPORT, "s"))
+        topic.findings.append(maximum(0.5, more, f"more than Flask and Celery ({name})", _REASON_IMPORT, "s"))
     topic.notes = [
         "Ready means that `/health/ready` answers 200: web and worker are up. `make run` uses a running Redis. "
         "Imports are measured in seconds of CPU."

@@ -38,17 +38,17 @@ def png(width: int, height: int) -> bytes:
 
 def jpeg_of(size: int) -> bytes:
     """A JPEG with at least `size` bytes."""
-    width, found = 1000, b""
-    while len(found) < size:
+    width, image = 1000, b""
+    while len(image) < size:
         width += 200
-        found = jpeg(width, width * 3 // 4)
-    return found
+        image = jpeg(width, width * 3 // 4)
+    return image
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     """Encode an image as a file."""
     file = io.BytesIO()
-    image.save(file, kind, **options)
+    image.save(file, image_format, **options)
     return file.getvalue()
 
 

@@ -17,7 +17,7 @@ class Plan:
     pictures: int
     """How often each image is made, once per round."""
     uploads: int
-    waiters: int
+    waiting_clients: int
     records: tuple[int, ...]
 
 

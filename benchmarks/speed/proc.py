@@ -3,26 +3,26 @@
 import os
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
 
 def group(leader: int) -> list[int]:
     """List the processes of a group."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[2]) == leader:
-            found.append(int(path.parent.name))
-    return sorted(found)
+            pids.append(int(path.parent.name))
+    return sorted(pids)
 
 
 def cpu(pid: int) -> float:
     """Seconds of CPU of a process, including its ended children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / _TICKS
+    return sum(map(int, fields[11:15])) / _CLOCK_HZ
 
 
 def cpu_of_group(leader: int) -> float:

@@ -6,9 +6,9 @@ import time
 _BEGAN = time.monotonic()
 
 
-def say(part: str, done: int, total: int, what: str = "") -> None:
+def say(part: str, done: int, total: int, detail: str = "") -> None:
     """Replace the line; without a terminal, write one line per part."""
-    text = f"{part}: {done}/{total} {what}, {time.monotonic() - _BEGAN:.0f} s since the start"
+    text = f"{part}: {done}/{total} {detail}, {time.monotonic() - _BEGAN:.0f} s since the start"
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text:<100}" + ("\n" if done >= total else ""))
     elif done >= total:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from harness import eventually
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, at_least, at_most, percentile
+from benchmarks.speed.figures import Topic, maximum, minimum, percentile
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.sides import EMPTY, Ours, Side, Tutorial
@@ -37,11 +37,11 @@ def _drained(plan: Plan, ours: Side, stock: Side) -> Topic:
             topic.add(name, rate)
             cpu.setdefault(name, []).append(spent)
     one, other = topic.series
-    why = (
+    reason = (
         "More than half of a task's CPU is the child's: Celery's tracer, the call and its answer. The rest is one "
         "script, which ends a task with its indexes, lease and counters, and claims the next one."
     )
-    topic.findings = [at_least(2.5, topic.ratio(one, other), "stock Celery with late acks and started-tracking", why)]
+    topic.findings = [minimum(2.5, topic.ratio(one, other), "stock Celery with late acks and started-tracking", reason)]
     spent_on = "; ".join(f"{name} {by_process(spent)}" for name, spent in cpu.items())
     topic.notes = [
         "The queue is filled before the worker starts; the rate is that of the last nine tenths. Stock has its default "
@@ -99,8 +99,8 @@ def _spread(plan: Plan, ours: Side) -> Topic:
         topic.add("this server", (time.perf_counter() - began) / ideal)
     worker.kill()
     ours.workers.remove(worker)
-    why = "The submit of the batch, and for each task a fetch and an end, are part of the time."
-    topic.findings = [at_most(1.03, topic.median("this server"), "the ideal time", why)]
+    reason = "The submit of the batch, and for each task a fetch and an end, are part of the time."
+    topic.findings = [maximum(1.03, topic.median("this server"), "the ideal time", reason)]
     topic.notes = [f"The ideal is {ideal:g} s: {_SPREAD} x 100 ms on two children, without anything else."]
     return topic
 
@@ -120,10 +120,10 @@ def _latency(plan: Plan, ours: Side, stock: Side) -> Topic:
         topic.add(f"stock, polled each {_POLL * 1000:.0f} ms", _poll(stock))
     one, other = topic.series
     best, rest = percentile(topic.series[one], 0.99), percentile(topic.series[other], 0.99)
-    why = "Three processes and Redis hand the task on; on a machine with other work each waits for its turn."
+    reason = "Three processes and Redis hand the task on; on a machine with other work each waits for its turn."
     topic.findings = [
-        at_most(10, topic.median(one), "(median)", why, "ms"),
-        at_most(30, best, "(99th percentile)", why, "ms"),
+        maximum(10, topic.median(one), "(median)", reason, "ms"),
+        maximum(30, best, "(99th percentile)", reason, "ms"),
     ]
     topic.notes = [f"99th percentiles: {best:.1f} ms, stock {rest:.1f} ms. One client, one task at a time, httpx."]
     return topic

@@ -55,9 +55,9 @@ def write(plan: Plan, topics: list[Topic], load_before: float) -> None:
     PICTURES.mkdir(exist_ok=True)
     lines = [_head(plan, load_before), "| measured | goal | figure | |", "|---|---|---|---|"]
     lines += [_line(topic, finding) for topic in topics for finding in topic.findings]
-    missed = [(topic, finding) for topic in topics for finding in topic.findings if not finding.met and finding.why]
+    missed = [(topic, finding) for topic in topics for finding in topic.findings if not finding.met and finding.reason]
     lines += ["", "Reasons for missed goals:", ""] if missed else []
-    lines += [f"- {topic.title}, {finding.goal}: {finding.why}" for topic, finding in missed]
+    lines += [f"- {topic.title}, {finding.goal}: {finding.reason}" for topic, finding in missed]
     for topic in topics:
         lines += ["", f"## {topic.title}", "", *_table(topic), ""]
         lines += [f"- {note}" for note in topic.notes]
@@ -83,8 +83,8 @@ def _head(plan: Plan, before: float) -> str:
 
 
 def _processor() -> str:
-    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.machine()
+    match = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return match[1] if match else platform.machine()
 
 
 def _line(topic: Topic, finding: Finding) -> str:

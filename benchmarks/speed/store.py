@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Redis
 
-from benchmarks.speed.figures import Topic, at_most
+from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from server import tasks
@@ -58,20 +58,20 @@ def _growth(plan: Plan) -> Topic:
     values = (10, 10_000) if plan.rounds > 1 else (10, 100)
     _by_values(latency, plan, values)
     _by_input(latency, plan)
-    for what in _ACTS:
-        many, few = (f"{what}, {count:,} owners" for count in (owners[-1], owners[0]))
-        goal = f"{what}: {owners[-1]:,} owners compared with {owners[0]}"
-        latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
-    for what in _STEPS:
-        many, few = (f"{what}, {count:,} owners waiting" for count in (waiting[-1], waiting[0]))
-        goal = f"{what}: {waiting[-1]:,} owners waiting compared with {waiting[0]}"
-        latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
+    for action in _ACTS:
+        many, few = (f"{action}, {count:,} owners" for count in (owners[-1], owners[0]))
+        goal = f"{action}: {owners[-1]:,} owners compared with {owners[0]}"
+        latency.findings.append(maximum(1.1, latency.ratio(many, few), goal))
+    for action in _STEPS:
+        many, few = (f"{action}, {count:,} owners waiting" for count in (waiting[-1], waiting[0]))
+        goal = f"{action}: {waiting[-1]:,} owners waiting compared with {waiting[0]}"
+        latency.findings.append(maximum(1.1, latency.ratio(many, few), goal))
     many, few = (f"claim with limit_by, {count:,} values" for count in reversed(values))
     goal = f"claim with limit_by: {values[-1]:,} values compared with {values[0]}"
-    latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
+    latency.findings.append(maximum(1.1, latency.ratio(many, few), goal))
     many, few = (f"first use of a key, {count:,} keys" for count in (10_000, 10))
     goal = "first use of a key: 10,000 keys compared with 10"
-    latency.findings.append(at_most(1.1, latency.ratio(many, few), goal))
+    latency.findings.append(maximum(1.1, latency.ratio(many, few), goal))
     return latency
 
 
@@ -79,24 +79,24 @@ def _growth(plan: Plan) -> Topic:
 def _store() -> Iterator[Store]:
     folder = Path(tempfile.mkdtemp())
     redis = Redis(folder)
-    made = Store(Settings(redis_url=redis.url, max_waiting_per_owner=10**6, max_waiting_per_queue=10**6))
-    tasks.load(made.settings)
-    made.redis = connect(made.settings, timeout=60)  # the disk may be busy with another part's append-only file
+    store = Store(Settings(redis_url=redis.url, max_waiting_per_owner=10**6, max_waiting_per_queue=10**6))
+    tasks.load(store.settings)
+    store.redis = connect(store.settings, timeout=60)  # the disk may be busy with another part's append-only file
     try:
-        yield made
+        yield store
     finally:
-        made.redis.close()
+        store.redis.close()
         redis.client.close()
         redis.process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _submit(made: Store, count: int, owner: str = "alice") -> list[str]:
-    kind = definition("divide")
-    given = kind.validate_json(b'{"x": 355, "y": 113}')
-    new = [Submission(made, kind, owner, "0123456789abcdef").prepare(given) for _ in range(count)]
+def _submit(store: Store, count: int, owner: str = "alice") -> list[str]:
+    task_type = definition("divide")
+    parameters = task_type.validate_json(b'{"x": 355, "y": 113}')
+    new = [Submission(store, task_type, owner, "0123456789abcdef").prepare(parameters) for _ in range(count)]
     for start in range(0, count, 500):
-        store_and_publish(made, SubmitRequest(owner, new[start : start + 500]))
+        store_and_publish(store, SubmitRequest(owner, new[start : start + 500]))
     return [task.id for task in new]
 
 
@@ -109,25 +109,25 @@ def _in_turns(topic: Topic, plan: Plan, acts: dict[str, Callable[[], object]]) -
                 began = time.perf_counter()
                 act()
                 times[name].append((time.perf_counter() - began) * 1000)
-        for name, taken in times.items():
-            topic.add(name, statistics.median(taken))
+        for name, durations in times.items():
+            topic.add(name, statistics.median(durations))
 
 
-def _list(made: Store) -> object:
-    return made.listing.page(Filter(None), 50)
+def _list(store: Store) -> object:
+    return store.listing.page(Filter(None), 50)
 
 
-def _count(made: Store) -> object:
-    return made.listing.count(Filter(None))
+def _count(store: Store) -> object:
+    return store.listing.count(Filter(None))
 
 
-def _claim(made: Store) -> object:
-    return made.tasks.claim(_submit(made, 1)[0], "w/1", Throttle(max_running=10**6))
+def _claim(store: Store) -> object:
+    return store.tasks.claim(_submit(store, 1)[0], "w/1", Throttle(max_running=10**6))
 
 
-def _miss(made: Store) -> object:
-    gone = ids.new("owner-1", made.secret, made.clock.now_ns())
-    return ids.issued(gone, None, made.secret) and made.tasks.get(gone)
+def _miss(store: Store) -> object:
+    gone = ids.new("owner-1", store.secret, store.clock.now_ns())
+    return ids.issued(gone, None, store.secret) and store.tasks.get(gone)
 
 
 _ACTS: dict[str, Callable[[Store], object]] = {
@@ -147,16 +147,16 @@ def _by_owners(topic: Topic, plan: Plan, owners: Sequence[int]) -> None:
             for number in range(count):
                 _submit(stores[count], max(2, 100 // count), f"owner-{number}")  # a full page in any case
         time.sleep(2)  # until all that was submitted is in the append-only files
-        for what, act in _ACTS.items():
-            _in_turns(topic, plan, {f"{what}, {n:,} owners": partial(act, made) for n, made in stores.items()})
+        for action, act in _ACTS.items():
+            _in_turns(topic, plan, {f"{action}, {n:,} owners": partial(act, store) for n, store in stores.items()})
 
 
-def _fetch(made: Store) -> object:
-    script = source("fetch_message", made.settings)
-    return made.redis.eval(script, 0, secrets.token_hex(4), "default", "high", "default", "normal", "default", "low")
+def _fetch(store: Store) -> object:
+    script = source("fetch_message", store.settings)
+    return store.redis.eval(script, 0, secrets.token_hex(4), "default", "high", "default", "normal", "default", "low")
 
 
-_STEPS: dict[str, Callable[[Store], object]] = {"submit": lambda made: _submit(made, 1, "new"), "fetch": _fetch}
+_STEPS: dict[str, Callable[[Store], object]] = {"submit": lambda store: _submit(store, 1, "new"), "fetch": _fetch}
 
 
 def _by_owners_in_line(topic: Topic, plan: Plan, owners: Sequence[int]) -> None:
@@ -169,28 +169,30 @@ def _by_owners_in_line(topic: Topic, plan: Plan, owners: Sequence[int]) -> None:
             for number in range(count):
                 _submit(stores[count], max(owners) // count, f"owner-{number}")
         time.sleep(2)
-        for what, step in _STEPS.items():
-            _in_turns(topic, plan, {f"{what}, {n:,} owners waiting": partial(step, made) for n, made in stores.items()})
+        for action, step in _STEPS.items():
+            _in_turns(
+                topic, plan, {f"{action}, {n:,} owners waiting": partial(step, store) for n, store in stores.items()}
+            )
 
 
 def _by_keys(topic: Topic, plan: Plan) -> None:
     acts: dict[str, Callable[[], object]] = {}
     with ExitStack() as stack:
         for count in (10, 10_000):
-            made = stack.enter_context(_store())
-            with made.redis.pipeline() as pipe:
+            store = stack.enter_context(_store())
+            with store.redis.pipeline() as pipe:
                 for number in range(count):
-                    pipe.hset(made.keys.api_keys, fingerprint(f"{number}"), "{}")
+                    pipe.hset(store.keys.api_keys, fingerprint(f"{number}"), "{}")
                 pipe.execute()
             acts[f"first use of a key, {count:,} keys"] = partial(
-                _found, made, made.api_keys.create("alice", Role.SUBMIT)
+                _find_key, store, store.api_keys.create("alice", Role.SUBMIT)
             )
         _in_turns(topic, plan, acts)
 
 
-def _found(made: Store, key: str) -> object:
+def _find_key(store: Store, key: str) -> object:
     """A lookup by a process that has not met the key."""
-    return ApiKeys(made.redis, made.settings, made.clock).find(key)
+    return ApiKeys(store.redis, store.settings, store.clock).find(key)
 
 
 def _by_values(topic: Topic, plan: Plan, counts: Sequence[int]) -> None:
@@ -199,53 +201,53 @@ def _by_values(topic: Topic, plan: Plan, counts: Sequence[int]) -> None:
         acts: dict[str, Callable[[], object]] = {}
         for count in counts:
             say("Store", len(acts) + 1, len(counts), f"{count:,} values")
-            made = stack.enter_context(_store())
+            store = stack.enter_context(_store())
             for number in range(2 * max(counts)):
-                _claim_with(made, number % count)
-            acts[f"claim with limit_by, {count:,} values"] = partial(_claim_next, made, itertools.count(count))
+                _claim_with(store, number % count)
+            acts[f"claim with limit_by, {count:,} values"] = partial(_claim_next, store, itertools.count(count))
         time.sleep(2)
         _in_turns(topic, plan, acts)
 
 
-def _claim_next(made: Store, values: Iterator[int]) -> object:
-    return _claim_with(made, next(values))
+def _claim_next(store: Store, values: Iterator[int]) -> object:
+    return _claim_with(store, next(values))
 
 
-def _claim_with(made: Store, value: int) -> object:
-    kind = definition("divide")
-    task = Submission(made, kind, "alice").prepare(kind.validate_json(b'{"x": 355, "y": 113}'))
+def _claim_with(store: Store, value: int) -> object:
+    task_type = definition("divide")
+    task = Submission(store, task_type, "alice").prepare(task_type.validate_json(b'{"x": 355, "y": 113}'))
     task.limit_scope = limit_scope([value])
-    store_and_publish(made, SubmitRequest("alice", [task]))
-    return made.tasks.claim(task.id, "w/1", Throttle(max_running=1, by="x"))
+    store_and_publish(store, SubmitRequest("alice", [task]))
+    return store.tasks.claim(task.id, "w/1", Throttle(max_running=1, by="x"))
 
 
 def _by_input(topic: Topic, plan: Plan) -> None:
-    with _store() as made:
+    with _store() as store:
         acts: dict[str, Callable[[], object]] = {}
-        for size, task_id in zip((20, 2**20), _submit(made, 2), strict=True):
-            made.redis.hdel(made.keys.task(task_id), "i")
-            made.redis.set(made.keys.input(task_id), b"x" * size)
-            acts[f"status, {size:,} bytes of input"] = partial(made.tasks.get_with_position, task_id)
+        for size, task_id in zip((20, 2**20), _submit(store, 2), strict=True):
+            store.redis.hdel(store.keys.task(task_id), "i")
+            store.redis.set(store.keys.input(task_id), b"x" * size)
+            acts[f"status, {size:,} bytes of input"] = partial(store.tasks.get_with_position, task_id)
         _in_turns(topic, plan, acts)
 
 
 def _maintenance(plan: Plan) -> Topic:
     topic = Topic(f"Store: {_DUE:,} tasks at the same moment", "s")
-    with _store() as made:
+    with _store() as store:
         for _ in range(plan.rounds):
-            task_ids = _submit(made, _DUE)
+            task_ids = _submit(store, _DUE)
             score = dict.fromkeys(task_ids, 1)
-            with made.redis.pipeline() as pipe:  # as if each had been scheduled
+            with store.redis.pipeline() as pipe:  # as if each had been scheduled
                 for task_id in task_ids:
-                    pipe.hset(made.keys.task(task_id), "s", "scheduled")
-                    pipe.zrem(made.keys.queued("default"), task_id).zrem(made.keys.turns("default"), task_id)
-                pipe.delete("default").zadd(made.keys.due, score).execute()
-            topic.add("due together", _drained(lambda: made.leases.enqueue_due(200)))
-            made.redis.zadd(made.keys.deadlines, score)
-            topic.add("past their deadline together", _drained(lambda: made.leases.cancel_overdue(200)))
-            made.redis.zadd(made.keys.expiry, score)
-            topic.add("expired together", _drained(lambda: made.leases.delete_expired(200)))
-    topic.findings.append(at_most(2, topic.median("due together"), "until all are queued", unit="s"))
+                    pipe.hset(store.keys.task(task_id), "s", "scheduled")
+                    pipe.zrem(store.keys.queued("default"), task_id).zrem(store.keys.turns("default"), task_id)
+                pipe.delete("default").zadd(store.keys.due, score).execute()
+            topic.add("due together", _drained(lambda: store.leases.enqueue_due(200)))
+            store.redis.zadd(store.keys.deadlines, score)
+            topic.add("past their deadline together", _drained(lambda: store.leases.cancel_overdue(200)))
+            store.redis.zadd(store.keys.expiry, score)
+            topic.add("expired together", _drained(lambda: store.leases.delete_expired(200)))
+    topic.findings.append(maximum(2, topic.median("due together"), "until all are queued", unit="s"))
     return topic
 
 
@@ -259,17 +261,17 @@ def _drained(batch: Callable[[], int]) -> float:
 def _bytes(plan: Plan) -> Topic:
     topic = Topic("Store: memory of Redis for a small task", "bytes")
     for _ in range(plan.rounds):
-        with _store() as made:
-            _submit(made, 500)
-            before = made.redis.info("memory")["used_memory"]
-            task_ids = _submit(made, _SMALL_TASKS)
-            topic.add("queued", (made.redis.info("memory")["used_memory"] - before) / _SMALL_TASKS)
+        with _store() as store:
+            _submit(store, 500)
+            before = store.redis.info("memory")["used_memory"]
+            task_ids = _submit(store, _SMALL_TASKS)
+            topic.add("queued", (store.redis.info("memory")["used_memory"] - before) / _SMALL_TASKS)
             for task_id in task_ids:
-                made.tasks.claim(task_id, "abcdef01/12345678")
-                made.tasks.finish(task_id, "abcdef01/12345678", Status.SUCCEEDED, r=b"3.1415929203539825")
-            made.redis.delete("default")
-            topic.add("finished", (made.redis.info("memory")["used_memory"] - before) / _SMALL_TASKS)
-    why = "Two indexes and two orders of the queue (one by expiry, once it has ended) take 110 bytes an entry."
+                store.tasks.claim(task_id, "abcdef01/12345678")
+                store.tasks.finish(task_id, "abcdef01/12345678", Status.SUCCEEDED, r=b"3.1415929203539825")
+            store.redis.delete("default")
+            topic.add("finished", (store.redis.info("memory")["used_memory"] - before) / _SMALL_TASKS)
+    reason = "Two indexes and two orders of the queue (one by expiry, once it has ended) take 110 bytes an entry."
     for status in ("queued", "finished"):
-        topic.findings.append(at_most(500, topic.median(status), status, why, unit="bytes"))
+        topic.findings.append(maximum(500, topic.median(status), status, reason, unit="bytes"))
     return topic

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 from harness import eventually
 
-from benchmarks.speed.figures import Topic, at_least, at_most
+from benchmarks.speed.figures import Topic, maximum, minimum
 from benchmarks.speed.load import Request
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
@@ -29,7 +29,7 @@ _NOTES = [
 def web(plan: Plan) -> list[Topic]:
     """Run the benchmarks of submits, polls and batches."""
     with ExitStack() as stack:
-        sides = [stack.enter_context(kind()) for kind in (Ours, Tutorial, FastAPI, Flower)]
+        sides = [stack.enter_context(server()) for server in (Ours, Tutorial, FastAPI, Flower)]
         for side in sides:
             side.start_web()
         return [_submits(plan, sides), *_polls(plan, sides), _query(plan, sides[0]), _batches(plan, sides[0])]
@@ -67,14 +67,14 @@ def _submits(plan: Plan, sides: list[Side]) -> Topic:
     for side in sides:
         side.forget_all()
     name, tutorial = ours.name, others[0].name
-    why = (
+    reason = (
         "One thread validates and stores all submits that arrive together, by one script. What is left is that script, "
         "the id, the record, the answer and the log line of each, and two system calls."
     )
     topic.findings = [
-        at_least(5, topic.ratio(name, tutorial), "the tutorial's Flask", why),
-        at_most(0.5, cost.p99.ratio(name, tutorial), "the tutorial's 99th percentile under 16 connections", why),
-        at_most(0.25, cost.web.median(name) + cost.redis.median(name), "of CPU, web and Redis together", why, "ms"),
+        minimum(5, topic.ratio(name, tutorial), "the tutorial's Flask", reason),
+        maximum(0.5, cost.p99.ratio(name, tutorial), "the tutorial's 99th percentile under 16 connections", reason),
+        maximum(0.25, cost.web.median(name) + cost.redis.median(name), "of CPU, web and Redis together", reason, "ms"),
     ]
     topic.notes += [_p99_note(cost.p99), _cpu_note(cost.web)]
     return topic
@@ -117,25 +117,25 @@ def _of_status(plan: Plan, sides: list[Side], title: str, make: Callable[[Side],
     _rates(plan, topic, cost, runs | {name: (ours, request) for name, request in others.items()})
     name = ours.name
     topic.findings = [
-        at_least(10, topic.ratio(name, sides[1].name), "the tutorial's Flask", _WHY_STOCK_POLL),
-        at_least(10, topic.ratio(_AGAIN, sides[1].name), "the tutorial's Flask, with a 304", _WHY_STOCK_POLL),
-        at_least(1.8, topic.ratio(_RESULT, sides[1].name), "the tutorial's Flask, `GET …/result`", _WHY_READ),
-        at_least(1.8, topic.ratio(_READ, sides[1].name), "the tutorial's Flask, a route through Flask", _WHY_READ),
+        minimum(10, topic.ratio(name, sides[1].name), "the tutorial's Flask", _REASON_STOCK_POLL),
+        minimum(10, topic.ratio(_AGAIN, sides[1].name), "the tutorial's Flask, with a 304", _REASON_STOCK_POLL),
+        minimum(1.8, topic.ratio(_RESULT, sides[1].name), "the tutorial's Flask, `GET …/result`", _REASON_READ),
+        minimum(1.8, topic.ratio(_READ, sides[1].name), "the tutorial's Flask, a route through Flask", _REASON_READ),
     ]
     topic.notes += [_POLL_NOTE, _cpu_note(cost.web)]
     return topic
 
 
-_AGAIN, _RESULT, _READ = (f"this server, {what}" for what in ("304", "result", "through Flask"))
+_AGAIN, _RESULT, _READ = (f"this server, {route}" for route in ("304", "result", "through Flask"))
 _POLL_NOTE = (
     "Every poll of a run asks for the same task, which this server's web processes answer from memory until a change "
     f'arrives. "{_READ}" is `GET …/input` of that task, which Flask answers in a thread and reads from Redis.'
 )
-_WHY_STOCK_POLL = (
+_REASON_STOCK_POLL = (
     "The event loop answers a known poll from memory. What is left is reading the request, the log line and asyncio."
 )
 
-_WHY_READ = "Flask answers it in a thread and reads the record: it costs about what a route of Flask costs."
+_REASON_READ = "Flask answers it in a thread and reads the record: it costs about what a route of Flask costs."
 
 
 def _submitted(side: Side) -> Request:
@@ -165,8 +165,8 @@ def _query(plan: Plan, side: Side) -> Topic:
     for number in range(plan.rounds):
         say(topic.title, number + 1, plan.rounds)
         items = [{"task": "divide", "input": json.loads(DIVIDE.body or b"")}] * 500
-        made = side.http.post("/batches", json={"items": items}).raise_for_status().json()
-        task_ids = [item["task_id"] for item in made["items"]]
+        batch = side.http.post("/batches", json={"items": items}).raise_for_status().json()
+        task_ids = [item["task_id"] for item in batch["items"]]
         before = side.web_cpu() + side.redis_cpu()
         for task_id in task_ids:
             side.http.get(f"/tasks/{task_id}").raise_for_status()
@@ -175,11 +175,11 @@ def _query(plan: Plan, side: Side) -> Topic:
         after = side.web_cpu() + side.redis_cpu()
         topic.add("500 tasks", (after - between) / queries.requests / (between - before) * len(task_ids))
         side.forget_all()
-    topic.findings = [at_most(10, topic.median("500 tasks"), "first polls", _WHY_QUERY)]
+    topic.findings = [maximum(10, topic.median("500 tasks"), "first polls", _REASON_QUERY)]
     return topic
 
 
-_WHY_QUERY = "A script reads 500 records, and each of them is written: 5 µs in Redis, 7 in Python."
+_REASON_QUERY = "A script reads 500 records, and each of them is written: 5 µs in Redis, 7 in Python."
 
 
 def _batches(plan: Plan, side: Side) -> Topic:
@@ -196,9 +196,9 @@ def _batches(plan: Plan, side: Side) -> Topic:
         topic.add("by the web processes' and Redis's", tasks / (web + redis))
         side.forget_all()
     both = topic.median("by the web processes' and Redis's")
-    goal = at_least(15_000, both, "of web and Redis CPU", _WHY_BATCH, "a second")
+    goal = minimum(15_000, both, "of web and Redis CPU", _REASON_BATCH, "a second")
     topic.findings = [goal]
     return topic
 
 
-_WHY_BATCH = "Each item is validated, and gets an id with a keyed hash, a record and a message."
+_REASON_BATCH = "Each item is validated, and gets an id with a keyed hash, a record and a message."

@@ -55,8 +55,8 @@ def _flask() -> Any:
 
     @web.post("/tasks/divide")
     def start() -> tuple[dict[str, str], int]:
-        given = request.get_json()
-        return {"task_id": divide.delay(given["x"], given["y"]).id}, 202
+        parameters = request.get_json()
+        return {"task_id": divide.delay(parameters["x"], parameters["y"]).id}, 202
 
     @web.post("/tasks/empty")
     def start_empty() -> tuple[dict[str, str], int]:

@@ -36,7 +36,7 @@ class Sort:
     task: str
     owner: str
     weight: float
-    given: Callable[[random.Random], dict[str, Any]]
+    input_of: Callable[[random.Random], dict[str, Any]]
     seconds: float
     failures: float = 0.01
     detail: str = "The input does not fit."
@@ -136,7 +136,7 @@ def _live(store: PastStore, dice: random.Random, sort: Sort, moment: float, queu
     """One task from its submit to its end."""
     task_id = ids.new(sort.owner, store.secret, int(moment * 1e9))
     tags = (dice.choices([name for _, name in sort.tags], [w for w, _ in sort.tags])[0],) if sort.tags else ()
-    new = NewTask(task_id, sort.owner, sort.task, json.dumps(sort.given(dice)).encode(), queue, tags=tags)
+    new = NewTask(task_id, sort.owner, sort.task, json.dumps(sort.input_of(dice)).encode(), queue, tags=tags)
     store.set_clock(moment)
     store_and_publish(store, SubmitRequest(sort.owner, [new]))
     if dice.random() < 0.01:

@@ -25,9 +25,9 @@ class Shop:
         request = urllib.request.Request(self._url + path, body, headers, method=method)
         urllib.request.urlopen(request, timeout=30).close()
 
-    def send(self, task: str, query: str = "", **given: Any) -> None:
+    def send(self, task: str, query: str = "", **parameters: Any) -> None:
         """Submit a task with JSON."""
-        self._call("POST", f"/tasks/{task}{query}", json.dumps(given).encode(), "application/json")
+        self._call("POST", f"/tasks/{task}{query}", json.dumps(parameters).encode(), "application/json")
 
     def upload(self, task: str, parameter: str, name: str, content: bytes, **fields: Any) -> None:
         """Submit a task with a file."""
@@ -39,9 +39,9 @@ class Shop:
         body.write(head.encode() + content + f"\r\n--{edge}--\r\n".encode())
         self._call("POST", f"/tasks/{task}", body.getvalue(), f"multipart/form-data; boundary={edge}")
 
-    def schedule(self, name: str, **given: Any) -> None:
+    def schedule(self, name: str, **fields: Any) -> None:
         """Put a schedule."""
-        self._call("PUT", f"/schedules/{name}", json.dumps(given).encode(), "application/json")
+        self._call("PUT", f"/schedules/{name}", json.dumps(fields).encode(), "application/json")
 
     def open(self) -> None:
         """Put the schedules, and submit one task of each sort for visitors."""

@@ -106,27 +106,27 @@ def _film(page: Page) -> None:
     """Film a photo that is dropped, made smaller, and compared. Return the frames with their milliseconds."""
     frames: list[tuple[Image.Image, int]] = []
 
-    def take(milliseconds: int) -> None:
+    def capture(milliseconds: int) -> None:
         image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         frames.append((image.resize((_WIDTH * 5 // 8, _HEIGHT * 5 // 8), Image.Resampling.LANCZOS), milliseconds))
 
     page.goto("/")
     page.wait_for_timeout(500)
-    take(1200)
+    capture(1200)
     page.evaluate("document.getElementById('drop').classList.add('over')")
-    take(500)
+    capture(500)
     _drop(page)
-    take(1200)
+    capture(1200)
     page.get_by_role("button", name="Square").click()
     page.locator("article.ticket").wait_for()
-    take(400)
+    capture(400)
     page.locator(".compare").wait_for()
     page.wait_for_timeout(300)
-    take(1200)
+    capture(1200)
     for cut in (*range(50, 80, 5), *range(80, 20, -5), *range(20, 51, 5)):
         page.locator(".compare input").fill(str(cut))
-        take(90)
-    take(1500)
+        capture(90)
+    capture(1500)
     first, *others = (image for image, _ in frames)
     durations = [milliseconds for _, milliseconds in frames]
     first.save(

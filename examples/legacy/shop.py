@@ -30,8 +30,8 @@ def yearly_report(year: int) -> dict[str, object]:
 def count_words(text: bytes) -> dict[str, int]:
     """Count the words of a customer's letter."""
     time.sleep(SECONDS_A_MONTH)
-    words = text.decode().split()
-    return {word: words.count(word) for word in sorted(set(words))}
+    tokens = text.decode().split()
+    return {word: tokens.count(word) for word in sorted(set(tokens))}
 
 
 @app.post("/login")

@@ -5,9 +5,9 @@ import socket
 import struct
 import time
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, under_load
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side
-from benchmarks.faults.tally import Progress, Tally, beating, under_load
 
 #: Slow clients at the same time, and seconds for which they stay.
 CLIENTS, SECONDS = 400, 3.0
@@ -32,7 +32,7 @@ def _slow(side: Side, text: bytes) -> socket.socket:
     return client
 
 
-def _part(side: Side, times: int, progress: Progress) -> Tally:
+def _part(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(_slow(side, _TEXTS[number % 5])) for number in range(CLIENTS)]
@@ -43,4 +43,4 @@ def _part(side: Side, times: int, progress: Progress) -> Tally:
     return under_load(side, times, fault, progress, offers=beating(0.01), pause=0.5)
 
 
-SLOW_CLIENTS = Kind(f"{CLIENTS} slow clients for {SECONDS:.0f} s, while others submit", _part, 20, 2, plain=True)
+SLOW_CLIENTS = Scenario(f"{CLIENTS} slow clients for {SECONDS:.0f} s, while others submit", _part, 20, 2, plain=True)

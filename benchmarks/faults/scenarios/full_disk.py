@@ -10,9 +10,9 @@ from pathlib import Path
 
 from outages import disk_error
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, repeat
 
 #: Seconds for which the disk is full.
 SECONDS = 3.0
@@ -50,7 +50,7 @@ def _full(side: Side) -> Iterator[None]:
         ballast.unlink()
 
 
-def _part(side: Side, times: int, progress: Progress) -> Tally:
+def _part(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         with _full(side):
             time.sleep(SECONDS)
@@ -60,7 +60,7 @@ def _part(side: Side, times: int, progress: Progress) -> Tally:
     return repeat(side, times, fault, progress, offers=[*beating(1), *files], pause=0.5)
 
 
-FULL_DISK = Kind(
+FULL_DISK = Scenario(
     f"a full disk for {SECONDS:.0f} s, under Redis, files and logs",
     _part,
     20,

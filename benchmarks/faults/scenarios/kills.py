@@ -5,26 +5,26 @@ import os
 import time
 from signal import SIGKILL
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, repeat, under_load
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, repeat, under_load
 
 
-def _worker_main(side: Side, times: int, progress: Progress) -> Tally:
+def _worker_main(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         side.workers[0].kill_main()  # another one runs, and this one is restarted
 
     return repeat(side, times, fault, progress, offers=beating(0.2))
 
 
-def _pool_child(side: Side, times: int, progress: Progress) -> Tally:
+def _pool_child(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         side.workers[0].kill_one_child()
 
     return repeat(side, times, fault, progress, offers=beating(0.2))
 
 
-def _redis(side: Side, times: int, progress: Progress) -> Tally:
+def _redis(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         side.redis.process.kill()
         time.sleep(0.3)
@@ -33,7 +33,7 @@ def _redis(side: Side, times: int, progress: Progress) -> Tally:
     return repeat(side, times, fault, progress, offers=beating(0.5))
 
 
-def _web_worker(side: Side, times: int, progress: Progress) -> Tally:
+def _web_worker(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         assert side.web is not None
         for pid in side.web.children()[-1:]:
@@ -45,7 +45,7 @@ def _web_worker(side: Side, times: int, progress: Progress) -> Tally:
     return under_load(side, times, fault, progress, offers=offers, pause=0.4)
 
 
-WORKER_MAIN = Kind("`kill -9` of a busy worker's main process", _worker_main, 100, 4, plain=True)
-POOL_CHILD = Kind("`kill -9` of a busy pool child", _pool_child, 100, 5, plain=True)
-WEB_WORKER = Kind("`kill -9` of a Gunicorn worker during submits", _web_worker, 50, 5, plain=True)
-REDIS = Kind("`kill -9` of Redis, started again on its AOF", _redis, 20, 2, plain=True)
+WORKER_MAIN = Scenario("`kill -9` of a busy worker's main process", _worker_main, 100, 4, plain=True)
+POOL_CHILD = Scenario("`kill -9` of a busy pool child", _pool_child, 100, 5, plain=True)
+WEB_WORKER = Scenario("`kill -9` of a Gunicorn worker during submits", _web_worker, 50, 5, plain=True)
+REDIS = Scenario("`kill -9` of Redis, started again on its AOF", _redis, 20, 2, plain=True)

@@ -1,17 +1,17 @@
 """Tasks that leak, and tasks that ask for more memory than they may use, between others."""
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, repeat
 
 
-def _part(side: Side, times: int, progress: Progress) -> Tally:
+def _part(side: Side, times: int, progress: Progress) -> Counts:
     """The tasks are the fault: one runs out of memory, and two leave so much behind that their child is replaced."""
     greedy = [Offer("eats_memory", {}), *[Offer("leaks", {"megabytes": 100})] * 2]
     return repeat(side, times, lambda: None, progress, offers=[*greedy, *beating(0.2)])
 
 
-MEMORY = Kind(
+MEMORY = Scenario(
     "one task out of memory and two that leak 100 MB, between others",
     _part,
     50,

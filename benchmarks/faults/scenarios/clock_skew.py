@@ -4,15 +4,15 @@ import itertools
 
 from clocks import shifted
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, repeat
 
 #: Seconds by which a worker's clock is ahead; the web's is behind by as much.
 SHIFTS = (120, -120, 3600, -3600, 86_400, -86_400)
 
 
-def _part(side: Side, times: int, progress: Progress) -> Tally:
+def _part(side: Side, times: int, progress: Progress) -> Counts:
     shifts, env = itertools.cycle(SHIFTS), side.env
 
     def fault() -> None:
@@ -31,4 +31,4 @@ def _part(side: Side, times: int, progress: Progress) -> Tally:
     return repeat(side, times, fault, progress, offers=[*beating(0.2), *timed])
 
 
-CLOCK_SKEW = Kind("web and workers restarted with clocks 2 min, 1 h or 1 day off", _part, 30, 2)
+CLOCK_SKEW = Scenario("web and workers restarted with clocks 2 min, 1 h or 1 day off", _part, 30, 2)

@@ -1,4 +1,4 @@
-"""A kind of fault: its name on the page, how it is caused, and how often."""
+"""A scenario: its name on the page, how it is caused, and how often."""
 
 import contextlib
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.tally import Part
+from benchmarks.faults.counts import Part
 
 
 @contextlib.contextmanager
@@ -16,8 +16,8 @@ def plain_folder() -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of fault. `full` and `short` are the numbers of faults of the two forms.
+class Scenario:
+    """A fault. `full` and `short` are the numbers of faults of the two forms.
 
     The soak has no part: it compares states (`soak.py`).
     """
@@ -32,5 +32,5 @@ class Kind:
     #: `{folder}` is replaced.
     settings: dict[str, str] = field(default_factory=dict)
     folder: Callable[[], contextlib.AbstractContextManager[Path]] = plain_folder
-    #: The ends that the tasks of this kind may have.
+    #: The ends that the tasks of this scenario may have.
     ends: frozenset[str] = frozenset({"succeeded"})

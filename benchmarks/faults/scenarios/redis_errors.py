@@ -5,15 +5,15 @@ import time
 
 from outages import OUTAGES
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, repeat
 
 #: Seconds of one outage.
 SECONDS = 3.0
 
 
-def _part(side: Side, times: int, progress: Progress) -> Tally:
+def _part(side: Side, times: int, progress: Progress) -> Counts:
     outages = itertools.cycle(OUTAGES.values())
 
     def fault() -> None:
@@ -24,4 +24,4 @@ def _part(side: Side, times: int, progress: Progress) -> Tally:
     return repeat(side, times, fault, progress, offers=beating(1), pause=0.5)
 
 
-REDIS_ERRORS = Kind(f"Redis answers {', '.join(OUTAGES)} in turn, for {SECONDS:.0f} s", _part, 70, 7, plain=True)
+REDIS_ERRORS = Scenario(f"Redis answers {', '.join(OUTAGES)} in turn, for {SECONDS:.0f} s", _part, 70, 7, plain=True)

@@ -20,8 +20,8 @@ LAST_TIMEOUT = 150.0
 
 
 @dataclass
-class Tally:
-    """Counts of one kind on one side. `recovery`: seconds from a fault to the end of all tasks accepted before."""
+class Counts:
+    """Counts of one scenario on one side. `recovery`: seconds from a fault to the end of all tasks accepted before."""
 
     caused: int = 0
     accepted: int = 0
@@ -29,7 +29,7 @@ class Tally:
     twice: int = 0
     overlapping: int = 0
     recovery: list[float] = field(default_factory=list)
-    answers: Counter[int] = field(default_factory=Counter)
+    status_codes: Counter[int] = field(default_factory=Counter)
     #: How the accepted tasks ended: `succeeded`, `canceled`, or the name of the problem.
     ends: Counter[str] = field(default_factory=Counter)
 
@@ -44,8 +44,8 @@ class Tally:
         return max(self.recovery, default=0.0)
 
 
-Progress = Callable[[int, Tally], None]
-Part = Callable[[Side, int, Progress], Tally]
+Progress = Callable[[int, Counts], None]
+Part = Callable[[Side, int, Progress], Counts]
 
 
 def beating(seconds: float) -> list[Offer]:
@@ -55,16 +55,16 @@ def beating(seconds: float) -> list[Offer]:
 
 def repeat(
     side: Side, times: int, fault: Callable[[], None], progress: Progress, *, offers: Sequence[Offer], pause: float = 0
-) -> Tally:
+) -> Counts:
     """Cause a fault repeatedly while these tasks run and wait, and wait until all have ended."""
-    tally, late = Tally(), False
+    counts, late = Counts(), False
     for number in range(times):
         accepted = side.submitted(offers)
         time.sleep(pause + 0.02 * (number % 10))  # another instant each time
         # Do not wait the full time again for a task that an earlier fault lost.
-        late = not _cause(side, tally, fault, accepted, TIMEOUT / 4 if late else TIMEOUT) or late
-        progress(number + 1, tally)
-    return _close(side, tally)
+        late = not _cause(side, counts, fault, accepted, TIMEOUT / 4 if late else TIMEOUT) or late
+        progress(number + 1, counts)
+    return _close(side, counts)
 
 
 def under_load(
@@ -76,9 +76,9 @@ def under_load(
     offers: Iterable[Offer],
     pause: float,
     every: float = 0.05,
-) -> Tally:
+) -> Counts:
     """Cause a fault while clients submit continuously, each one task in `every` seconds."""
-    tally, stop, endless = Tally(), threading.Event(), itertools.cycle(offers)
+    counts, stop, endless = Counts(), threading.Event(), itertools.cycle(offers)
 
     def client() -> None:
         while not stop.is_set():
@@ -90,32 +90,32 @@ def under_load(
         each.start()
     for number in range(times):
         time.sleep(pause)
-        _cause(side, tally, fault, side.accepted[-50:], TIMEOUT)
-        progress(number + 1, tally)
+        _cause(side, counts, fault, side.accepted[-50:], TIMEOUT)
+        progress(number + 1, counts)
     stop.set()
     for each in clients:
         each.join()
-    return _close(side, tally)
+    return _close(side, counts)
 
 
-def _cause(side: Side, tally: Tally, fault: Callable[[], None], before: list[str], seconds: float) -> bool:
+def _cause(side: Side, counts: Counts, fault: Callable[[], None], before: list[str], seconds: float) -> bool:
     """Cause a fault, and wait for the tasks that were accepted before it. Return whether all ended in time."""
     began = time.monotonic()
     fault()
-    tally.caused += 1
+    counts.caused += 1
     side.bury()
     unfinished = side.unfinished_after(before, seconds)
     if not unfinished:
-        tally.recovery.append(time.monotonic() - began)
-    tally.accepted = len(side.accepted)
+        counts.recovery.append(time.monotonic() - began)
+    counts.accepted = len(side.accepted)
     return not unfinished
 
 
-def _close(side: Side, tally: Tally) -> Tally:
-    tally.accepted = len(side.accepted)
-    tally.lost = len(side.unfinished_after(side.accepted, LAST_TIMEOUT))
+def _close(side: Side, counts: Counts) -> Counts:
+    counts.accepted = len(side.accepted)
+    counts.lost = len(side.unfinished_after(side.accepted, LAST_TIMEOUT))
     same_time = set(overlapping(side))
-    tally.overlapping = len(same_time)
-    tally.twice = sum(len(each) > 1 for task_id, each in runs(side).items() if task_id not in same_time)
-    tally.ends, tally.answers = Counter(side.ends.values()), side.answers
-    return tally
+    counts.overlapping = len(same_time)
+    counts.twice = sum(len(each) > 1 for task_id, each in runs(side).items() if task_id not in same_time)
+    counts.ends, counts.status_codes = Counter(side.ends.values()), side.status_codes
+    return counts

@@ -4,9 +4,9 @@ import itertools
 
 from releases import NEW, OLD, load_releases, write_release
 
-from benchmarks.faults.kinds.kind import Kind
+from benchmarks.faults.counts import Counts, Progress, beating, under_load
+from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Offer, Side
-from benchmarks.faults.tally import Progress, Tally, beating, under_load
 
 #: The settings of the two releases.
 _SETTINGS = (
@@ -15,11 +15,11 @@ _SETTINGS = (
 )
 
 
-def _restart(side: Side, times: int, progress: Progress) -> Tally:
+def _restart(side: Side, times: int, progress: Progress) -> Counts:
     return under_load(side, times, side.roll, progress, offers=beating(0.01), pause=1.0)
 
 
-def _deploy(side: Side, times: int, progress: Progress) -> Tally:
+def _deploy(side: Side, times: int, progress: Progress) -> Counts:
     releases = itertools.cycle(zip((NEW, OLD), _SETTINGS[::-1], strict=True))
 
     def fault() -> None:
@@ -37,8 +37,8 @@ def _deploy(side: Side, times: int, progress: Progress) -> Tally:
     return under_load(side, times, fault, progress, offers=offers, pause=2.0, every=0.5)
 
 
-RESTART = Kind("rolling restart under load (SIGTERM to whole process groups)", _restart, 20, 1, plain=True)
-DEPLOY = Kind(
+RESTART = Scenario("rolling restart under load (SIGTERM to whole process groups)", _restart, 20, 1, plain=True)
+DEPLOY = Scenario(
     "rolling deploy under load, with other task types, queues and settings",
     _deploy,
     20,
