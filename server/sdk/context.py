@@ -23,7 +23,7 @@ from server.sdk.uploads import Upload
 from server.settings import Settings
 from server.store import Store
 from server.store.blobs.base import BlobStore
-from server.store.connection import UNREACHABLE, patiently
+from server.store.connection import UNREACHABLE, until_available
 from server.store.errors import BytesExceeded, StorageFull
 from server.store.tasks import MAX_LINE_LENGTH, Attempt
 
@@ -169,7 +169,7 @@ class Context:
         """
         save = partial(self._store.tasks.save_checkpoint, self._attempt.id, self._attempt.lease_token, key, value)
         try:
-            state = patiently(save, room_seconds=self.settings.storage_wait_seconds)
+            state = until_available(save, storage_wait_seconds=self.settings.storage_wait_seconds)
         except StorageFull:
             raise _storage_full() from None
         if state != "run":
@@ -180,7 +180,7 @@ class Context:
         return {key: text for key, text in self._all_checkpoints().items() if not key.startswith(PREFIX)}
 
     def _all_checkpoints(self) -> dict[str, str]:
-        return patiently(lambda: self._store.tasks.checkpoints(self._attempt.id))
+        return until_available(lambda: self._store.tasks.checkpoints(self._attempt.id))
 
     def submit(self, task: str, parameters: Mapping[str, Any] | None = None, /, *, key: str = "", **more: Any) -> str:
         """Submit another task for the same owner, with parameters and options as `server.submit`. Return its id.
@@ -193,7 +193,7 @@ class Context:
         """
         self._submitted += 1
         name = f"key {key}" if key else str(self._submitted)
-        return patiently(lambda: self._submit(task, {**(parameters or {}), **more}, name))
+        return until_available(lambda: self._submit(task, {**(parameters or {}), **more}, name))
 
     def submit_many(self, tasks: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
         """Submit several tasks, each a name with its parameters and options. Return their ids.
@@ -233,7 +233,7 @@ class Context:
     def check_result(self, length: int) -> None:
         """Raise `storage-full` if a result of this length does not fit in the owner's quota."""
         if length > _UNCHECKED_RESULT:
-            patiently(lambda: self._check_quota(length))
+            until_available(lambda: self._check_quota(length))
 
     def _check_quota(self, added_bytes: int, replaced: str = "") -> None:
         saved_bytes = sum(file.bytes for name, file in self.files.items() if name != replaced)
@@ -285,7 +285,11 @@ def _save(
             check(size)  # before the end of the block, so that a refused file leaves nothing behind
         return size, digest.hexdigest()
 
-    return save() if stream is not None and start is None else patiently(save, room_seconds=storage_wait_seconds)
+    return (
+        save()
+        if stream is not None and start is None
+        else until_available(save, storage_wait_seconds=storage_wait_seconds)
+    )
 
 
 def _opened(data: bytes | BinaryIO | Path) -> AbstractContextManager[BinaryIO]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from server.sdk.errors import Canceled, TaskError
 from server.sdk.results import ResultType
-from server.store.connection import patiently
+from server.store.connection import until_available
 from server.store.errors import BytesExceeded, StorageFull
 
 #: Maximum bytes of an item. A quarter of the bytes that are kept, so that some items are always there.
@@ -86,7 +86,9 @@ class Output:
             items = list(islice(self._waiting, _MAX_ITEMS))
         if not items:
             return False
-        state = patiently(lambda: self._append(self._stored + 1, items), room_seconds=self._storage_wait_seconds)
+        state = until_available(
+            lambda: self._append(self._stored + 1, items), storage_wait_seconds=self._storage_wait_seconds
+        )
         if state != "run":
             raise Canceled
         with self._changed:

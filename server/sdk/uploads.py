@@ -16,7 +16,7 @@ from server.sdk.errors import TaskError
 from server.sdk.file_names import file_name, is_media_type, media_type_of
 from server.sdk.http import MAX_URL_LENGTH, FetchError, check_url
 from server.store.blobs.base import BlobStore
-from server.store.connection import patiently
+from server.store.connection import until_available
 from server.store.errors import BlobMissing
 
 
@@ -99,7 +99,7 @@ class Upload:
 
     def read(self) -> bytes:
         """Read the whole file; raises `upload-missing` if the blob store has lost it."""
-        return self._patiently(self._load)
+        return self._until_available(self._load)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -136,11 +136,11 @@ class Upload:
             for chunk in self._chunks():
                 file.write(chunk)
 
-        self._patiently(copy)
+        self._until_available(copy)
 
-    def _patiently(self, read: Callable[[], T]) -> T:
+    def _until_available(self, read: Callable[[], T]) -> T:
         try:
-            return patiently(read)
+            return until_available(read)
         except BlobMissing:
             raise TaskError("upload-missing", f"The upload {self.filename!r} is gone.") from None
 

@@ -18,7 +18,7 @@ from server.services.options import Options
 from server.services.submit import Accepted, Submission, store_and_publish
 from server.store import Store
 from server.store.connection import UNREACHABLE
-from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError
+from server.store.errors import CAPACITY_ERRORS, AlreadyRetried, CoatcheckError
 from server.store.record import UNIQUE, NewTask, Record
 from server.store.submit import IdempotencyKey, SubmitRequest
 
@@ -65,8 +65,8 @@ def retry_all(
     """Retry many tasks, in steps of up to 100. A repeated call only retries those that are left.
 
     Returns:
-        The outcome of each, in order. The list ends after a step in which a task did not fit (see `NO_ROOM`), and
-        before a step that could not reach the store.
+        The outcome of each, in order. The list ends after a step in which a task did not fit (see `CAPACITY_ERRORS`),
+        and before a step that could not reach the store.
 
     Raises:
         StoreUnavailable, StorageFull: nothing was stored.
@@ -76,9 +76,9 @@ def retry_all(
     try:
         while stored := _retry_step(store, left, request_id, again, trace):
             outcomes += stored
-            if any(isinstance(outcome, NO_ROOM) for outcome in stored):
+            if any(isinstance(outcome, CAPACITY_ERRORS) for outcome in stored):
                 break
-    except (*NO_ROOM, *UNREACHABLE):
+    except (*CAPACITY_ERRORS, *UNREACHABLE):
         if not outcomes:
             raise
     return outcomes

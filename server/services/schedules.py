@@ -23,7 +23,7 @@ from server.services.options import Options
 from server.services.submit import Accepted, Submission, store_and_publish
 from server.store import Store
 from server.store.connection import UNREACHABLE, store_error
-from server.store.errors import NO_ROOM, CoatcheckError
+from server.store.errors import CAPACITY_ERRORS, CoatcheckError
 from server.store.schedules import FireTime, StoredSchedule
 from server.store.submit import IdempotencyKey, SubmitRequest
 
@@ -138,7 +138,7 @@ def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> 
     except Exception as error:
         refusal = store_error(error) or CoatcheckError()
         # When Redis is full, the run is retried until the next one is due.
-        passing, broken = isinstance(refusal, NO_ROOM), type(refusal) is CoatcheckError
+        passing, broken = isinstance(refusal, CAPACITY_ERRORS), type(refusal) is CoatcheckError
         level = logging.WARNING if passing else logging.ERROR
         event(log, "schedule.missed", level=level, error=broken, schedule=name, reason=refusal.name)
         retried = passing and following > now

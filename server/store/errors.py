@@ -150,7 +150,7 @@ class QueueFull(CoatcheckError):
 
 
 #: Temporary errors, which the next task would have too.
-NO_ROOM = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
+CAPACITY_ERRORS = (QuotaExceeded, QueueFull, StorageFull, StoreUnavailable)
 
 
 class IdempotencyKeyReused(CoatcheckError):

@@ -10,9 +10,9 @@ from server.services.throttling import release_all
 from server.store import Store
 from server.store.lua import source
 from server.store.record import Status
-from server.store.stats.pauses import Kind
+from server.store.stats.pauses import PauseScope
 
-PAUSES: list[tuple[Kind, str]] = [("queue", "default"), ("task", "divide")]
+PAUSES: list[tuple[PauseScope, str]] = [("queue", "default"), ("task", "divide")]
 
 _NONCES = itertools.count(16)
 
@@ -25,7 +25,9 @@ def fetch(store: Store) -> str | None:
 
 
 @pytest.mark.parametrize(("scope", "name"), PAUSES)
-def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(scope: Kind, name: str, store: Store) -> None:
+def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(
+    scope: PauseScope, name: str, store: Store
+) -> None:
     ids = submit_many(store, 5)
     fetched = [fetch(store), fetch(store)]
     store.pauses.pause(scope, name, "root")
@@ -42,7 +44,7 @@ def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(scope: Kin
 
 
 @pytest.mark.parametrize(("scope", "name"), PAUSES)
-def test_a_burst_ends_at_a_pause(scope: Kind, name: str, store: Store) -> None:
+def test_a_burst_ends_at_a_pause(scope: PauseScope, name: str, store: Store) -> None:
     first, second = submit_many(store, 2)
     assert fetch(store) == first
     attempt = store.tasks.claim(first, "w/1")

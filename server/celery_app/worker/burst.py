@@ -23,7 +23,7 @@ from server.celery_app.worker.execution import log_end, store_end
 from server.logs import end_task
 from server.sdk.registry import catalog
 from server.store import Store
-from server.store.connection import patiently
+from server.store.connection import until_available
 from server.store.leases import FREE
 from server.store.record import Status
 from server.store.tasks import Attempt
@@ -88,7 +88,7 @@ def store_success(store: Store, request: Any, **fields: bytes | str) -> None:
     _Burst.fetches += 1
     first = _Burst.fetches % len(queues)
     lists = lists_to_read([*queues[first:], *queues[:first]], _Burst.fetches)
-    stored, _Burst.following = patiently(
+    stored, _Burst.following = until_available(
         lambda: store.tasks.finish_and_claim(attempt, Status.SUCCEEDED, types, lists, **fields)
     )
     log_end(attempt, Status.SUCCEEDED, stored)

@@ -30,7 +30,7 @@ from server.sdk.url_uploads import fetched_uploads
 from server.services.client import Client
 from server.services.failures import report
 from server.store import Store
-from server.store.connection import patiently
+from server.store.connection import until_available
 from server.store.record import Status
 from server.store.tasks import Attempt
 
@@ -63,7 +63,7 @@ def execute(definition: TaskDefinition, celery_task: Task) -> Any:
     request, store = celery_task.request, celery_task.app.store
     attempt = getattr(request, "attempt", None)  # claimed already, in a burst
     if attempt is None:
-        attempt = patiently(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
+        attempt = until_available(lambda: store.tasks.claim(request.id, request.lease_token, definition.throttle))
     if attempt is None:
         raise Ignore()
     about = {"coatcheck.task.id": attempt.id, "coatcheck.task.type": definition.name}
@@ -158,7 +158,9 @@ def _retried(definition: TaskDefinition, store: Store, request: Any, error: Exce
     event(log, "task.retrying", **attempt.log_ids, task=definition.name, wait=f"{wait:.1f}")
     reason = request.error, request.failure
     return (
-        wait if patiently(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, *reason)) else None
+        wait
+        if until_available(lambda: store.tasks.schedule_retry(attempt.id, attempt.lease_token, wait, *reason))
+        else None
     )
 
 
@@ -173,7 +175,7 @@ def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> flo
 
 def store_end(store: Store, attempt: Attempt, status: Status, **fields: bytes | str) -> bool:
     """Store the end of an attempt; wait during an outage. False if the attempt had lost its lease."""
-    stored = patiently(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
+    stored = until_available(lambda: store.tasks.finish(attempt.id, attempt.lease_token, status, **fields))
     log_end(attempt, status, stored)
     return stored
 

@@ -1,7 +1,7 @@
 """The process's connections to Redis: one bounded pool (pool.py), short time-outs, TLS as one setting.
 
 Redis can be down, or answer "not now" (`NotReady`). Callers treat both as an outage: code that waits for the end of
-an outage catches `UNREACHABLE` or calls `patiently`. checks.py: whether Redis is set up to keep what is accepted.
+an outage catches `UNREACHABLE` or calls `until_available`. checks.py: whether Redis keeps accepted tasks.
 """
 
 import logging
@@ -215,11 +215,11 @@ def outage_reason(error: BaseException) -> str:
     return "The store cannot be reached."
 
 
-def patiently(step: Callable[[], T], seconds: float = OUTAGE_TIMEOUT, *, room_seconds: float = 0) -> T:
+def until_available(step: Callable[[], T], seconds: float = OUTAGE_TIMEOUT, *, storage_wait_seconds: float = 0) -> T:
     """Call `step` and return its result. Retry while the store is unavailable, for code that runs in a worker.
 
     Raises:
-        StorageFull: there was no space, also after `room_seconds`.
+        StorageFull: the storage was still full after `storage_wait_seconds`.
     """
     began = time.monotonic()
     wait = 0.1
@@ -227,7 +227,7 @@ def patiently(step: Callable[[], T], seconds: float = OUTAGE_TIMEOUT, *, room_se
         try:
             return step()
         except (*UNREACHABLE, StoreUnavailable, StorageFull) as error:
-            limit = room_seconds if isinstance(error, StorageFull) else seconds
+            limit = storage_wait_seconds if isinstance(error, StorageFull) else seconds
             if time.monotonic() - began >= limit:
                 raise
             if wait == 0.1:

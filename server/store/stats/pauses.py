@@ -13,7 +13,7 @@ from server.store.lua import Scripts
 #: Seconds for which a process caches the pauses: reads of tasks say that they are paused up to this late.
 CACHE_SECONDS = 1.0
 
-Kind = Literal["queue", "task"]
+PauseScope = Literal["queue", "task"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,27 @@ class Pauses(Scripts):
     _recent: Mapping[tuple[str, str], Pause] = {}
     _read_at = -CACHE_SECONDS
 
-    def pause(self, kind: Kind, name: str, by: str) -> bool:
+    def pause(self, scope: PauseScope, name: str, by: str) -> bool:
         """Let nothing more start. Return False if it is paused already."""
-        changed = bool(self._call("pause", kind, name, by))
+        changed = bool(self._call("pause", scope, name, by))
         self.all()
         return changed
 
-    def resume(self, kind: Kind, name: str) -> bool:
+    def resume(self, scope: PauseScope, name: str) -> bool:
         """Let tasks start again. Return False if it is not paused."""
-        changed = bool(self._call("resume", kind, name))
+        changed = bool(self._call("resume", scope, name))
         self.all()
         return changed
 
     def all(self) -> Mapping[tuple[str, str], Pause]:
-        """Return all pauses, by kind and name."""
-        found = {}
+        """Return all pauses, by scope and name."""
+        pauses = {}
         for field, value in self.redis.hgetall(self.keys.pauses).items():
-            kind, _, name = field.decode().partition(":")
+            scope, _, name = field.decode().partition(":")
             at_ms, _, by = value.decode().partition(" ")
-            found[kind, name] = Pause(int(at_ms), by)
-        self._recent, self._read_at = found, time.monotonic()
-        return found
+            pauses[scope, name] = Pause(int(at_ms), by)
+        self._recent, self._read_at = pauses, time.monotonic()
+        return pauses
 
     def cover(self, queue: str, task_type: str) -> bool:
         """Return whether a task of this queue and type cannot start, by pauses that were read at most a second ago."""

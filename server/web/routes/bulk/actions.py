@@ -9,7 +9,7 @@ from pydantic import Field
 
 from server.services.retry import retry_all
 from server.services.status import TaskStatus, WireObject, status_object
-from server.store.errors import NO_ROOM, AlreadyRetried, CoatcheckError
+from server.store.errors import CAPACITY_ERRORS, AlreadyRetried, CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.addresses import prefix
@@ -145,7 +145,7 @@ def handled(records: Sequence[Record], outcomes: Outcomes) -> list[tuple[Record,
     Raises:
         CoatcheckError: there was no room for any.
     """
-    count = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, NO_ROOM)), default=0)
+    count = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, CAPACITY_ERRORS)), default=0)
     if records and not count and isinstance(first := outcomes[0], CoatcheckError):
         raise first
     return list(zip(records, outcomes, strict=False))[:count]

@@ -4,7 +4,7 @@ from flask import Response, g
 
 from server.sdk.registry import definition
 from server.services.throttling import release_all
-from server.store.stats.pauses import Kind
+from server.store.stats.pauses import PauseScope
 from server.web.current import store
 from server.web.middleware import caller
 from server.web.openapi.route import Access, Api, ResponseSpec
@@ -87,13 +87,13 @@ def resume_task_type(name: str) -> Response:
     return Response(status=204)
 
 
-def _pause(kind: Kind, name: str) -> None:
-    g.audit_count = int(store().pauses.pause(kind, name, caller().owner))
+def _pause(scope: PauseScope, name: str) -> None:
+    g.audit_count = int(store().pauses.pause(scope, name, caller().owner))
 
 
-def _resume(kind: Kind, name: str) -> bool:
+def _resume(scope: PauseScope, name: str) -> bool:
     """Resume, and queue the tasks that were set aside meanwhile."""
-    resumed = store().pauses.resume(kind, name)
+    resumed = store().pauses.resume(scope, name)
     g.audit_count = int(resumed)
     if resumed:
         release_all(store())
