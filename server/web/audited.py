@@ -33,7 +33,7 @@ ACTIONS: Mapping[str, str] = {
     "webhooks.rotate_webhook_secret": "rotate_webhook_secret",
 }
 
-#: Endpoints that change something and are not recorded: they make tasks or webhooks, or sign in.
+#: Endpoints that change something and are not recorded: they create tasks or webhooks, or sign in.
 NOT_AUDITED = frozenset(
     {"api.submit", "batches.submit_batch", "task_query.query_tasks", "schedules.run_schedule", "webhooks.send_webhook"}
     | {"webhooks.send_batch_webhook", "ui.run_plain", "ui.sign_in", "ui.sign_out"}
@@ -53,11 +53,11 @@ def record(response: Response) -> None:
     count = g.get("audit_count", 1)
     if action is None or response.status_code >= 400 or not count:
         return
-    who = g.caller
+    caller = g.caller
     act = Act(
         action=action,
-        by=who.owner,
-        key_id=who.key[:16],
+        by=caller.owner,
+        key_id=caller.key[:16],
         target=g.get("audit_target") or next(iter((request.view_args or {}).values()), ""),
         filter=request.query_string.decode("latin-1")[:_MAX_FILTER] if action.startswith("bulk") else "",
         count=count,

@@ -32,8 +32,8 @@ from server.web.current import store
 from server.web.reply import Reply
 from server.web.schemas import ProblemObject
 
-#: Places of a wrong input that an error names, parts of each place, and characters of its texts.
-MAX_PLACES, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
+#: Invalid values that a problem names, parts of each location, and characters of a message and of the detail.
+MAX_ERRORS, MAX_DEPTH, MAX_TEXT, MAX_DETAIL = 50, 20, 200, 1000
 
 #: The HTTP status of each error type of the layers below that is not 409.
 _STATUSES: Mapping[str, int] = {
@@ -107,8 +107,8 @@ class ProblemType:
 
 def problem_type(name: str) -> ProblemType | None:
     """Find a problem type. An unregistered slug is a task's own type. None if it is not a slug."""
-    found = error_type(name)
-    return _with_status(name, found) if found else None
+    registered_type = error_type(name)
+    return _with_status(name, registered_type) if registered_type else None
 
 
 def problem_types() -> dict[str, ProblemType]:
@@ -120,8 +120,9 @@ def registered(name: str) -> ProblemType:
     return _with_status(name, error_types()[name])
 
 
-def _with_status(name: str, found: ErrorType) -> ProblemType:
-    return ProblemType(_STATUSES.get(name) or found.status or 409, found.title, found.advice)
+def _with_status(name: str, registered_type: ErrorType) -> ProblemType:
+    status = _STATUSES.get(name) or registered_type.status or 409
+    return ProblemType(status, registered_type.title, registered_type.advice)
 
 
 class Problem(CoatcheckError):
@@ -133,9 +134,9 @@ class Problem(CoatcheckError):
     def __init__(self, name: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail, **extra)
         self._name = name
-        found = problem_type(name)
-        assert found is not None
-        self.problem_type = found
+        its_type = problem_type(name)
+        assert its_type is not None
+        self.problem_type = its_type
         self.headers = dict(headers or {})
 
     @property
@@ -146,34 +147,34 @@ class Problem(CoatcheckError):
     def status(self) -> int:
         return self.problem_type.status
 
-    def body(self, prefix: str, max_places: int = MAX_PLACES) -> dict[str, Any]:
+    def body(self, prefix: str, max_errors: int = MAX_ERRORS) -> dict[str, Any]:
         """The body as an RFC 9457 object. Its size does not depend on the client's input."""
         return {
             "type": f"{prefix}/problems/{self.name}",
             "title": self.problem_type.title,
             "status": self.status,
             "detail": _shortened(self.detail or self.problem_type.advice, MAX_DETAIL),
-            **_bounded(self.extra, max_places),
+            **_bounded(self.extra, max_errors),
         }
 
 
 def invalid(message: str, *loc: str) -> Problem:
-    """Build the problem of one value in the request; `loc` is its place, such as `query` and its name."""
+    """Build the problem of one value in the request; `loc` is its location, such as `query` and its name."""
     return Problem("invalid-input", f"Invalid value for {loc[-1]}.", errors=[{"loc": list(loc), "msg": message}])
 
 
-def _bounded(extra: Mapping[str, Any], max_places: int) -> dict[str, Any]:
-    """Name the first places of a wrong input, and say how many more there are."""
+def _bounded(extra: Mapping[str, Any], max_errors: int) -> dict[str, Any]:
+    """Name the first invalid values of an input, and say how many more there are."""
     errors = extra.get("errors", ())
-    places = [
+    named = [
         {
             "loc": [_shortened(part, MAX_TEXT) if isinstance(part, str) else part for part in each["loc"][:MAX_DEPTH]],
             "msg": _shortened(each["msg"], MAX_TEXT),
         }
-        for each in errors[:max_places]
+        for each in errors[:max_errors]
     ]
-    more = {"more_errors": len(errors) - len(places)} if len(errors) > len(places) else {}
-    return {**extra, **({"errors": places} if "errors" in extra else {}), **more}
+    more = {"more_errors": len(errors) - len(named)} if len(errors) > len(named) else {}
+    return {**extra, **({"errors": named} if "errors" in extra else {}), **more}
 
 
 def _shortened(text: str, limit: int) -> str:
@@ -257,14 +258,14 @@ def _from_werkzeug(error: HTTPException) -> Response:
 
 
 def _of_the_store(error: Exception) -> Response:
-    found = store_error(error)
-    if found is None:
+    failure = store_error(error)
+    if failure is None:
         return _unexpected(error)
-    name, level = ("full", logging.ERROR) if isinstance(found, StorageFull) else ("unreachable", logging.WARNING)
+    name, level = ("full", logging.ERROR) if isinstance(failure, StorageFull) else ("unreachable", logging.WARNING)
     event(log, f"store.{name}", level=level, request_id=g.get("request_id"), reason=error)
     if "began" in g:
         circuit_breaker().record_failure(g.began)
-    return answer(found)
+    return answer(failure)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -42,7 +42,7 @@ NO_KEY = (
 )
 
 #: Endpoints that a key with the role metrics may call. They name neither tasks nor owners.
-_FIGURES = frozenset({"queues.list_queues", "queues.get_queue", "metrics.get_metrics"})
+_METRICS_ENDPOINTS = frozenset({"queues.list_queues", "queues.get_queue", "metrics.get_metrics"})
 
 #: Statuses without a body. Flask would set Content-Type: text/html for them.
 _EMPTY = (204, 303, 304)
@@ -62,35 +62,35 @@ def install(app: Flask) -> None:
 
 def caller() -> Caller:
     """The caller of this request. It is checked again after a wait. Raises the problems of `identify`."""
-    own = unwrapped(g)
-    if "caller" not in own:
-        own.caller = identify()
-    found: Caller = own.caller
-    return found
+    context = unwrapped(g)
+    if "caller" not in context:
+        context.caller = identify()
+    identified: Caller = context.caller
+    return identified
 
 
 def require_submit() -> Caller:
     """Require a caller that may change its own tasks. Raises the problem `forbidden` for a read-only key."""
-    found = caller()
-    if not found.may_submit:
+    current_caller = caller()
+    if not current_caller.may_submit:
         raise Problem("forbidden", "This key is read-only. Use a key with the role submit or admin.")
-    return found
+    return current_caller
 
 
 def require_admin() -> Caller:
     """Require a caller with the role admin. Raises the problem `forbidden`."""
-    found = caller()
-    if not found.is_admin:
+    current_caller = caller()
+    if not current_caller.is_admin:
         raise Problem("forbidden", "This requires a key with the role admin.")
-    return found
+    return current_caller
 
 
-def require_figures() -> Caller:
-    """Require a caller that may read the server's figures. Raises the problem `forbidden`."""
-    found = caller()
-    if not (found.is_admin or found.role is Role.METRICS):
+def require_metrics() -> Caller:
+    """Require a caller that may read the server's metrics. Raises the problem `forbidden`."""
+    current_caller = caller()
+    if not (current_caller.is_admin or current_caller.role is Role.METRICS):
         raise Problem("forbidden", "This requires a key with the role metrics or admin.")
-    return found
+    return current_caller
 
 
 def _before() -> Response | None:
@@ -98,23 +98,23 @@ def _before() -> Response | None:
     if (parked := long_poll.parked_request()) is not None:
         long_poll.restore(parked)
         return None
-    asked, own = unwrapped(request), unwrapped(g)
-    environ = asked.environ
-    _begin(asked, own)
+    current_request, context = unwrapped(request), unwrapped(g)
+    environ = current_request.environ
+    _begin(current_request, context)
     if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
         return Response(status=204)
     _check_origin(environ)
     _check_encoding(environ)
-    endpoint = asked.endpoint
+    endpoint = current_request.endpoint
     if endpoint not in _ALWAYS and HOST_USER not in environ:  # an application around this one has its own login
         _require_keys()
     if endpoint is not None and endpoint not in _PUBLIC:
         circuit_breaker().check()
-        own.caller = found = identify()
-        if found.role is Role.METRICS and endpoint not in _FIGURES:
+        context.caller = identified = identify()
+        if identified.role is Role.METRICS and endpoint not in _METRICS_ENDPOINTS:
             raise Problem("forbidden", "A key with the role metrics reads /queues, /metrics and /health only.")
-        if found.rate_limit:
-            own.rate_fields = count_request(found)
+        if identified.rate_limit:
+            context.rate_fields = count_request(identified)
     return None
 
 
@@ -127,16 +127,16 @@ def _require_keys() -> None:
             raise Problem("unavailable", NO_KEY)
 
 
-def _begin(asked: Request, own: Any) -> None:
-    environ = asked.environ
-    own.began = time.perf_counter()
-    own.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
-    own.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
-    own.span = None
-    if asked.method not in SAFE_METHODS:
-        rule = str(asked.url_rule) if asked.url_rule else ""
-        own.span = begin_span(asked.method, rule, asked.path, own.trace)
-        own.trace = own.span.trace
+def _begin(current_request: Request, context: Any) -> None:
+    environ = current_request.environ
+    context.began = time.perf_counter()
+    context.request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
+    context.trace = parse_trace(environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", ""))
+    context.span = None
+    if current_request.method not in SAFE_METHODS:
+        rule = str(current_request.url_rule) if current_request.url_rule else ""
+        context.span = begin_span(current_request.method, rule, current_request.path, context.trace)
+        context.trace = context.span.trace
 
 
 def begin_span(method: str, rule: str, path: str, trace: Trace) -> spans.Span:
@@ -149,10 +149,10 @@ def end_span(span: spans.Span, status: int, task_id: str | None) -> None:
     span.end(f"The answer is {status}." if status >= 500 else "")
 
 
-def request_id_of(given: str) -> str:
+def request_id_of(sent_id: str) -> str:
     """Return the request's id: the one that the client sent, or a new one."""
     # Not a secret. Random bytes from the system would release the interpreter's lock.
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+    return sent_id if _REQUEST_ID.fullmatch(sent_id) else f"{random.getrandbits(64):016x}"
 
 
 def _check_origin(environ: Environ) -> None:
@@ -184,12 +184,12 @@ def identify() -> Caller:
         return named
     if not header and HOST_USER not in environ and not keys.any():
         return _local()
-    found = keys.find(key.strip()) if scheme.lower() == "bearer" else None
+    identified = keys.find(key.strip()) if scheme.lower() == "bearer" else None
     if not header:
-        found = caller_of_session()
-    if found is None:
+        identified = caller_of_session()
+    if identified is None:
         raise _unauthenticated(key)
-    return found
+    return identified
 
 
 def _unauthenticated(key: str) -> Problem:
@@ -201,8 +201,11 @@ def _unauthenticated(key: str) -> Problem:
 
 def _local() -> Caller:
     """The local user, if no key exists and the request uses a loopback address and name."""
-    settings, asked = store().settings, unwrapped(request)
-    if not (is_local(settings, asked.environ.get(ARRIVED, asked.host)) and is_local(settings, asked.host)):
+    settings, current_request = store().settings, unwrapped(request)
+    if not (
+        is_local(settings, current_request.environ.get(ARRIVED, current_request.host))
+        and is_local(settings, current_request.host)
+    ):
         raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
 
@@ -220,38 +223,46 @@ def _host_name(host: str) -> str:
 
 
 def _end(response: Response) -> Response:
-    asked, own = unwrapped(request), unwrapped(g)
-    status, headers, task_id = response.status_code, response.headers, own.get("task_id")
+    current_request, context = unwrapped(request), unwrapped(g)
+    status, headers, task_id = response.status_code, response.headers, context.get("task_id")
     names = set(headers.keys())  # to look for a name that is absent costs 1 µs
     if status in _EMPTY:
         headers.pop("Content-Type", None)
     if "Allow" in names:
         headers["Allow"] = ", ".join(sorted(response.allow))  # Flask keeps a set
-    for name, text in common_fields(own.request_id).items():  # `update` takes three times as long
+    for name, text in common_fields(context.request_id).items():  # `update` takes three times as long
         headers[name] = text
-    for name, text in own.get("rate_fields", {}).items():
+    for name, text in context.get("rate_fields", {}).items():
         headers[name] = f"{others}, {text}" if (others := headers.get(name)) else text
-    if asked.method not in SAFE_METHODS:
+    if current_request.method not in SAFE_METHODS:
         audited.record(response)
     if not names.isdisjoint(ADDRESS_FIELDS):
         make_absolute(headers, base())
     _allow_origin(response)
-    _count(asked, status)
-    if own.span is not None:
-        end_span(own.span, status, task_id)
-    log_request(asked.method, asked.path, status, own.began, own.request_id, task_id, own.trace.id)
+    _count(current_request, status)
+    if context.span is not None:
+        end_span(context.span, status, task_id)
+    log_request(
+        current_request.method,
+        current_request.path,
+        status,
+        context.began,
+        context.request_id,
+        task_id,
+        context.trace.id,
+    )
     return response
 
 
-def _count(asked: Request, status: int) -> None:
+def _count(current_request: Request, status: int) -> None:
     """Count the request by method, route and status class, for `GET /metrics`.
 
     Gunicorn's loop flushes the counts. Under other servers a request does, if it has just used Redis.
     """
-    rule, counts = asked.url_rule, requests()
-    name = f"{asked.method} {_template(rule.rule)}" if rule is not None else UNROUTED
+    rule, counts = current_request.url_rule, requests()
+    name = f"{current_request.method} {_template(rule.rule)}" if rule is not None else UNROUTED
     counts.add(f"{name}:{status // 100}")
-    if asked.endpoint not in _PUBLIC and status < 500 and counts.due():
+    if current_request.endpoint not in _PUBLIC and status < 500 and counts.due():
         counts.flush()
 
 

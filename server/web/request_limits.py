@@ -13,7 +13,7 @@ from server.store.api_keys import RATE_PERIOD, Caller
 from server.web.current import cached, store
 from server.web.errors import Problem, rate_limit
 
-ALLOWED, PERIOD = 20, 60.0  # wrong keys that an address may send to a process in so many seconds
+ALLOWED, PERIOD = 20, 60.0  # wrong keys that an address may send to a process, and the seconds of that limit
 
 _MAX_ADDRESSES = 10_000  # addresses that a process remembers, the newest ones
 
@@ -46,10 +46,10 @@ def count_request(caller: Caller) -> Mapping[str, str]:
     """Count a request of a key over all processes, and refuse one too many. Return the fields of its answer."""
     limit = caller.rate_limit or 0
     count, seconds = store().api_keys.count_request(caller)
-    made = rate_limit(limit, count, "key", window=RATE_PERIOD, reset=seconds)
+    fields = rate_limit(limit, count, "key", window=RATE_PERIOD, reset=seconds)
     if count > limit:
-        raise Problem("too-many-requests", headers={"Retry-After": str(seconds), **made})
-    return made
+        raise Problem("too-many-requests", headers={"Retry-After": str(seconds), **fields})
+    return fields
 
 
 def wait_fields(seconds: int) -> Mapping[str, str]:

@@ -79,15 +79,15 @@ def json_answer(body: WireObject | bytes, status: int = 200, headers: dict[str, 
 
 
 def _answer(text: bytes, etag: str, status: int, headers: dict[str, str] | None) -> Response:
-    asked = unwrapped(request)
-    matches = asked.method in ("GET", "HEAD") and _client_has(asked, etag)
+    current_request = unwrapped(request)
+    matches = current_request.method in ("GET", "HEAD") and _client_has(current_request, etag)
     return reply(text, etag, status, headers, matches=matches).for_flask()
 
 
-def _client_has(asked: Request, etag: str) -> bool:
-    given = asked.environ.get("HTTP_IF_NONE_MATCH")
+def _client_has(current_request: Request, etag: str) -> bool:
+    condition = current_request.environ.get("HTTP_IF_NONE_MATCH")
     # Usually it equals ours. Parsing the header would cost more than sending the body.
-    return given is not None and (given == etag or asked.if_none_match.contains_weak(etag.strip('"')))
+    return condition is not None and (condition == etag or current_request.if_none_match.contains_weak(etag.strip('"')))
 
 
 def status_answer(record: Record, status: int = 200) -> Response:
@@ -111,23 +111,23 @@ def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str,
     return {} if record.status.done else {"Retry-After": str(retry_after(record, to_start, clock))}
 
 
-def accepted(given: Accepted) -> Response:
+def accepted(submit: Accepted) -> Response:
     """Answer 202 with the status object; 200 with that of an earlier task that has the same key."""
-    return accepted_reply(store(), given, prefix()).for_flask()
+    return accepted_reply(store(), submit, prefix()).for_flask()
 
 
-def accepted_reply(store: Store, given: Accepted, prefix: str) -> Reply:
+def accepted_reply(store: Store, submit: Accepted, prefix: str) -> Reply:
     """Build the answer to a submit, see `accepted`."""
-    record = given.record
-    fields = when(record, seconds_to_start(store, record, given.position), store.clock)
+    record = submit.record
+    fields = when(record, seconds_to_start(store, record, submit.position), store.clock)
     fields |= {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
-    fields |= rate_limit(store.settings.max_waiting_per_owner, given.unfinished)
-    if given.replayed:
+    fields |= rate_limit(store.settings.max_waiting_per_owner, submit.unfinished)
+    if submit.replayed:
         fields["Idempotency-Replayed"] = "true"
-    if given.deduplicated:
+    if submit.deduplicated:
         fields["Task-Deduplicated"] = "true"
-    status = 200 if given.deduplicated else 202
-    return reply(*encoded(status_json(record, given.position, prefix)), status, fields)
+    status = 200 if submit.deduplicated else 202
+    return reply(*encoded(status_json(record, submit.position, prefix)), status, fields)
 
 
 def ended(record: Record) -> Response:
@@ -141,7 +141,7 @@ def with_result(text: bytes, result: bytes, prefix: str) -> bytes:
 
 
 def seconds_to_start(store: Store, record: Record, position: int | None) -> float | None:
-    """Estimate the seconds until a task at this place in its queue starts; None if it is in no queue."""
+    """Estimate the seconds until a task at this position in its queue starts; None if it is in no queue."""
     return None if position is None else store.counters.throughput().seconds_to_start(record.task_type, position)
 
 

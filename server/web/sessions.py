@@ -60,8 +60,8 @@ def _attributes() -> dict[str, Any]:
 
 def caller_of_session() -> Caller | None:
     """Return the caller of the session, or None; refuse an unsafe request of another site's page."""
-    found = unseal(request.cookies.get(COOKIE, ""))
-    caller = store().api_keys.by_fingerprint(found) if found else None
+    key_fingerprint = unseal(request.cookies.get(COOKIE, ""))
+    caller = store().api_keys.by_fingerprint(key_fingerprint) if key_fingerprint else None
     if caller is not None:
         require_own_page()
     return caller
@@ -106,10 +106,10 @@ def require_own_page() -> None:
         return
     origin = request.headers.get("Origin")
     if origin:
-        own = origin.partition("://")[2] == request.host
+        is_own_page = origin.partition("://")[2] == request.host
     else:
-        own = request.headers.get("Sec-Fetch-Site") == "same-origin"
-    if not own:
+        is_own_page = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    if not is_own_page:
         raise Problem("forbidden", "With a session, only this server's pages may do this. Send the API key instead.")
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from server.services.status import TaskStatus
 from server.web.addresses import template
 from server.web.errors import Problem, registered
-from server.web.middleware import require_admin, require_figures, require_submit
+from server.web.middleware import require_admin, require_metrics, require_submit
 from server.web.openapi.components import Schema, named_references, reference
 from server.web.openapi.parameters import PARAMETERS
 from server.web.openapi.responses import Group, problem_name
@@ -38,7 +38,7 @@ _OF_KEYS = ("too-many-wrong-keys", "too-many-requests", "unavailable")
 _REQUIRED: Mapping[Access, Callable[[], object]] = {
     Access.SUBMIT: require_submit,
     Access.ADMIN: require_admin,
-    Access.METRICS: require_figures,
+    Access.METRICS: require_metrics,
 }
 
 
