@@ -67,12 +67,12 @@ def test_arrivals_waits_and_ends_are_shown_by_type_and_owner(service: Service, o
     )
     owner = page.locator("#owners").get_by_role("row", name="local")
     assert number(owner, "Ended") >= 1
-    everything = page.locator("#figures > div").nth(4).inner_text()
+    everything = page.locator("#stats > div").nth(4).inner_text()
     page.get_by_label("Plots and figures of").select_option("task:flip")
     expect(page).to_have_url(f"{service.url}/ui/overview?range={span}&of=task%3Aflip")
-    expect(page.locator("#figures > div").nth(4)).not_to_have_text(everything)
+    expect(page.locator("#stats > div").nth(4)).not_to_have_text(everything)
     page.get_by_label("Plots and figures of").select_option("owner:local")
-    expect(page.locator("#figures > div").nth(4)).to_contain_text("ended")
+    expect(page.locator("#stats > div").nth(4)).to_contain_text("ended")
     assert_accessible(page)
 
 

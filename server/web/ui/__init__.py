@@ -10,6 +10,6 @@ operate/      overview, failures, keys, audit            schedules.py  schedules
 
 from server.web.ui import batch, export, home, live, operate, record, schedules, sign, tasks
 from server.web.ui.blueprint import ui
-from server.web.ui.format import words
+from server.web.ui.format import filters
 
-__all__ = ["batch", "export", "home", "live", "operate", "record", "schedules", "sign", "tasks", "ui", "words"]
+__all__ = ["batch", "export", "filters", "home", "live", "operate", "record", "schedules", "sign", "tasks", "ui"]

@@ -37,7 +37,7 @@ class Packed:
 
     def response(self, media_type: str, cache_control: str) -> Response:
         """Answer in the encoding that the client accepts; 304 if the client has it already."""
-        zipped = takes_gzip()
+        zipped = accepts_gzip()
         response = Response(self.zipped if zipped else self.plain, content_type=media_type)
         response.set_etag(f"{self.digest}-gzip" if zipped else self.digest)
         response.headers["Cache-Control"] = cache_control
@@ -53,7 +53,7 @@ def packed(text: bytes) -> Packed:
     return Packed(text, gzip.compress(text, 9, mtime=0), hashlib.sha256(text).hexdigest()[:24])
 
 
-def takes_gzip() -> bool:
+def accepts_gzip() -> bool:
     return request.accept_encodings.quality("gzip") > 0
 
 
@@ -64,7 +64,7 @@ def compress(response: Response) -> None:
     and cross-site requests are recognized by a header of the browser, not by a token in the page.
     """
     response.vary.add("Accept-Encoding")
-    if takes_gzip() and not response.is_streamed:
+    if accepts_gzip() and not response.is_streamed:
         response.set_data(gzip.compress(response.get_data(), 6, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
 
@@ -73,10 +73,10 @@ def compress(response: Response) -> None:
 @assets.get("/static/<version>/<name>")
 def static(name: str, version: str) -> Response:
     """Serve a file of the pages; under its current version a browser caches it for a year."""
-    found = _files().get(name)
-    if found is None:
+    file = _files().get(name)
+    if file is None:
         raise Problem("not-found")
-    return found.response(_TYPES[Path(name).suffix], _YEAR if version == _version() else "no-cache")
+    return file.response(_TYPES[Path(name).suffix], _YEAR if version == _version() else "no-cache")
 
 
 @assets.app_template_global("asset")
@@ -86,9 +86,9 @@ def asset(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _files() -> dict[str, Packed]:
-    found = {path.name: packed(path.read_bytes()) for path in sorted((_HERE / "static").iterdir())}
+    files = {path.name: packed(path.read_bytes()) for path in sorted((_HERE / "static").iterdir())}
     sheet = b"".join((_HERE / "styles" / f"{part}.css").read_bytes() for part in _SHEET)
-    return found | {"app.css": packed(sheet)}
+    return files | {"app.css": packed(sheet)}
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""A batch's own page: its counts, its tasks, what was refused, and acts on the whole."""
+"""A batch's own page: its counts, its tasks, its refused items, and actions on all of it."""
 
 from collections import Counter
 from typing import Any
@@ -14,7 +14,7 @@ from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.routes.bulk.batch import find_batch, problems_of
 from server.web.ui.blueprint import page, ui, url
-from server.web.ui.format.words import read_inputs
+from server.web.ui.format.filters import read_inputs
 from server.web.ui.stream import PageParts, when_changed
 from server.web.ui.tasks import now_ms, reasons
 
@@ -24,16 +24,18 @@ _MAX_ROWS = 100  # maximum rows of a batch on its page
 @ui.get("/ui/batches/<batch_id>")
 def batch(batch_id: str) -> BaseResponse:
     """Show a batch with its tasks, of all statuses or one."""
-    found = find_batch(batch_id)
+    found_batch = find_batch(batch_id)
     live = url(f"/ui/batches/{batch_id}/events", request.args)
-    return page("batch.html", "/ui/tasks", live=live, refused=problems_of(found, prefix()), **_values(found))
+    return page(
+        "batch.html", "/ui/tasks", live=live, refused=problems_of(found_batch, prefix()), **_values(found_batch)
+    )
 
 
 @ui.get("/ui/batches/<batch_id>/events")
 def batch_events(batch_id: str) -> BaseResponse:
     """Follow a batch; its records are read after a change of its counts."""
-    found = find_batch(batch_id)
-    values = when_changed(lambda: store().listing.count_by_status(found.task_ids), lambda: _values(found))
+    found_batch = find_batch(batch_id)
+    values = when_changed(lambda: store().listing.count_by_status(found_batch.task_ids), lambda: _values(found_batch))
     return event_stream(PageParts(caller(), "batch.html", ("counts", "rows"), values))
 
 

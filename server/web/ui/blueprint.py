@@ -57,14 +57,14 @@ _DOCS = Entry("API docs", "/docs", "docs")
 
 def page(template: str, section: str, **values: Any) -> Response:
     """Render a page; `section` is the path of its menu entry."""
-    viewer = who()
+    viewer = current_viewer()
     keyed = needs_key()
     signed = keyed and viewer is not None and viewer.key != PROXY  # users of a proxy sign out at the proxy
     shown = {"section": section, "me": viewer, "signed": signed, "keyed": keyed}
-    made = make_response(render_template(f"ui/{template}", **shown, **values))
+    response = make_response(render_template(f"ui/{template}", **shown, **values))
     # The next user of the browser must not see a page with another key's tasks.
-    made.headers["Cache-Control"] = "private, no-store" if signed else "private, no-cache"
-    return made
+    response.headers["Cache-Control"] = "private, no-store" if signed else "private, no-cache"
+    return response
 
 
 @ui.app_template_global("menu")
@@ -92,11 +92,11 @@ def _idle() -> bool:
 
 @ui.app_template_global("may_act")
 def _may_act() -> bool:
-    viewer = who()
+    viewer = current_viewer()
     return viewer is not None and viewer.may_submit
 
 
-def who() -> Caller | None:
+def current_viewer() -> Caller | None:
     """Return the viewer of a public page, or None."""
     try:
         return caller()

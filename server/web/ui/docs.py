@@ -40,8 +40,8 @@ pages.after_request(guarded)
 
 def routes() -> Sequence[Route]:
     """Return the described routes of the current application."""
-    found: Sequence[Route] = current_app.extensions[ROUTES]
-    return found
+    described: Sequence[Route] = current_app.extensions[ROUTES]
+    return described
 
 
 def document() -> dict[str, Any]:
@@ -52,8 +52,8 @@ def document() -> dict[str, Any]:
 @route.get("/openapi.json", ok({"type": "object"}, "OpenAPI 3.1."), access=Access.ANYONE)
 def get_openapi() -> BaseResponse:
     """This document."""
-    made = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
-    return made(prefix()).response("application/json", "no-cache")
+    openapi_below = cached("coatcheck.openapi", lambda: lru_cache(maxsize=4)(_served_below))
+    return openapi_below(prefix()).response("application/json", "no-cache")
 
 
 def _served_below(prefix: str) -> Packed:
@@ -64,14 +64,14 @@ def _served_below(prefix: str) -> Packed:
 @route.get("/docs", _PAGE, access=Access.ANYONE)
 def get_docs() -> Response:
     """A page to read and try the API."""
-    found = routes()
+    all_routes = routes()
     return page(
         "docs.html",
         "/docs",
         base=base(),
         key=" ".join([*key_header(), ""]),
         tasks=[form_of(each, base()) for each in catalog()],
-        groups=[(tag, text, [each for each in found if each.tag == tag]) for tag, text in TAGS.items()],
+        groups=[(tag, text, [each for each in all_routes if each.tag == tag]) for tag, text in TAGS.items()],
         problems=_by_status(problem_types()),
     )
 
@@ -79,12 +79,17 @@ def get_docs() -> Response:
 @route.get("/problems/<name>", _PAGE, access=Access.ANYONE, parameters=("problem",), problems=("not-found",))
 def get_problem(name: str) -> Response:
     """A page that explains an error."""
-    found = problem_type(name)
-    if found is None:
+    problem = problem_type(name)
+    if problem is None:
         raise Problem("not-found", f"There is no problem {name[:64]!r}.")
-    body = {"type": f"{prefix()}/problems/{name}", "title": found.title, "status": found.status, "detail": found.advice}
+    body = {
+        "type": f"{prefix()}/problems/{name}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.advice,
+    }
     example = json.dumps(body, indent=2, ensure_ascii=False)
-    return page("problem.html", "", name=name, problem_type=found, example=example)
+    return page("problem.html", "", name=name, problem_type=problem, example=example)
 
 
 @pages.app_template_filter("parameters")
@@ -100,7 +105,7 @@ def _refusals(route: Route) -> list[tuple[int, list[str]]]:
 
 
 def _by_status(names: Iterable[str]) -> list[tuple[int, list[str]]]:
-    return [(status, list(found)) for status, found in groupby(sorted(names, key=_status_of), _status_of)]
+    return [(status, list(group)) for status, group in groupby(sorted(names, key=_status_of), _status_of)]
 
 
 def _status_of(name: str) -> int:

@@ -16,7 +16,7 @@ from server.web.middleware import caller
 from server.web.routes.bulk.task_list import asked_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
-from server.web.ui.format.words import message, summary
+from server.web.ui.format.filters import message, summary
 from server.web.ui.search import search
 from server.web.ui.tasks import now_ms, reasons
 
@@ -27,15 +27,15 @@ Row = dict[str, str | float | None]
 
 @ui.get("/ui/tasks/export")
 def export() -> Response:
-    kind = request.args.get("format", "csv")
-    if kind not in ("csv", "json"):
+    file_format = request.args.get("format", "csv")
+    if file_format not in ("csv", "json"):
         raise Problem("bad-request", "The format of an export is csv or json.")
     records = _records()
-    why = reasons(store(), caller(), records)
-    rows = [_row(record, why.get(record.id, "")) for record in records]
-    text = _csv(rows) if kind == "csv" else json.dumps(rows, indent=1, ensure_ascii=False)
-    response = Response(text, mimetype="text/csv" if kind == "csv" else "application/json")
-    response.headers["Content-Disposition"] = f'attachment; filename="tasks.{kind}"'
+    messages = reasons(store(), caller(), records)
+    rows = [_row(record, messages.get(record.id, "")) for record in records]
+    text = _csv(rows) if file_format == "csv" else json.dumps(rows, indent=1, ensure_ascii=False)
+    response = Response(text, mimetype="text/csv" if file_format == "csv" else "application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="tasks.{file_format}"'
     response.headers["Cache-Control"] = "private, no-store"
     return response
 

@@ -35,7 +35,7 @@ class Parameter:
     structure: str = ""
     literal: bool = False
 
-    def holding(self, typed: Mapping[str, str]) -> "Parameter":
+    def prefilled(self, typed: Mapping[str, str]) -> "Parameter":
         """Return the parameter with the typed text in place of its default; secrets are typed anew."""
         if self.name not in typed or self.control == "password":
             return self
@@ -67,12 +67,12 @@ def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], re
     root = definition.input_schema
     if name in definition.uploads:
         return _file(definition, name, schema, required)
-    found = branches(schema, root)
-    described = _description(schema, found, root)
+    alternatives = branches(schema, root)
+    described = _description(schema, alternatives, root)
     default = resolved(schema, root).get("default")
     shown = _text(default) if default is not None else _text(sample(schema, root)) if required else ""
-    first = found[0] if len(found) == 1 else {}
-    if not found or not is_plain(schema, root) or first.get("type") == "array":
+    first = alternatives[0] if len(alternatives) == 1 else {}
+    if not alternatives or not is_plain(schema, root) or first.get("type") == "array":
         return _json(name, words(schema, root), described, required, shown)
     if first.get("type") == "boolean" and default is False and not is_nullable(schema, root):
         return Parameter(name, "check", required=False, hint=_sentences(described))
@@ -112,9 +112,9 @@ def _sentences(*parts: str) -> str:
     return ". ".join(part[0].upper() + part[1:] for part in parts if part)
 
 
-def _description(schema: dict[str, Any], found: list[Mapping[str, Any]], root: dict[str, Any]) -> str:
-    own: str = resolved(schema, root).get("description", "")
-    return own or (found[0].get("description", "") if len(found) == 1 else "")
+def _description(schema: dict[str, Any], alternatives: list[Mapping[str, Any]], root: dict[str, Any]) -> str:
+    description: str = resolved(schema, root).get("description", "")
+    return description or (alternatives[0].get("description", "") if len(alternatives) == 1 else "")
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any]:
@@ -133,8 +133,8 @@ def _input(schema: Mapping[str, Any]) -> str:
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     names = {"minimum": "min", "maximum": "max", "minLength": "minlength", "maxLength": "maxlength"}
-    found = {names[key]: number(schema[key]) for key in names if key in schema}
-    return found | ({"step": "any"} if schema.get("type") == "number" else {})
+    attributes = {names[key]: number(schema[key]) for key in names if key in schema}
+    return attributes | ({"step": "any"} if schema.get("type") == "number" else {})
 
 
 def _text(value: Any) -> str:

@@ -22,8 +22,8 @@ from server.web.current import store
 from server.web.errors import Problem, as_problem
 from server.web.long_poll import event_stream
 from server.web.middleware import caller, require_submit
-from server.web.ui.blueprint import moved, page, ui, who
-from server.web.ui.format.words import read_inputs
+from server.web.ui.blueprint import current_viewer, moved, page, ui
+from server.web.ui.format.filters import read_inputs
 from server.web.ui.forms import form_of
 from server.web.ui.stream import PageParts
 from server.web.ui.tasks import reasons
@@ -95,7 +95,7 @@ def home() -> Response:
         groups=_groups(),
         count=len(list(catalog())),
         presets=[preset for preset in PRESETS if is_registered(preset.task)],
-        **_recent(who()),
+        **_recent(current_viewer()),
         max_upload=store().settings.max_upload_bytes,
     )
 
@@ -110,9 +110,9 @@ def recent_events() -> Response:
 def _recent(viewer: Caller | None) -> dict[str, Any]:
     if viewer is None:
         return {"recent": [], "reasons": {}}
-    found = store().listing.page(Filter(owners=[viewer.owner]), _RECENT).records
-    read_inputs(found)
-    return {"recent": found, "reasons": reasons(store(), viewer, found)}
+    records = store().listing.page(Filter(owners=[viewer.owner]), _RECENT).records
+    read_inputs(records)
+    return {"recent": records, "reasons": reasons(store(), viewer, records)}
 
 
 @ui.get("/ui/run/<name>")
@@ -124,14 +124,14 @@ def run(name: str) -> Response:
 def run_plain(name: str) -> BaseResponse:
     """Submit the form of a browser without JavaScript, and redirect to the task's page."""
     owner = require_submit().owner
-    made = definition(name)
+    task_definition = definition(name)
     typed: dict[str, str] = {}
     try:
-        with Submission(store(), made, owner, g.request_id, trace=g.trace) as submission:
+        with Submission(store(), task_definition, owner, g.request_id, trace=g.trace) as submission:
             ticket = submission.submit(read_input(submission, typed))
     except CoatcheckError as error:
         problem = as_problem(error)
-        answer = run_page(made, problem.body(prefix()), typed=typed)
+        answer = run_page(task_definition, problem.body(prefix()), typed=typed)
         answer.status_code = problem.status
         return answer
     return moved(f"/ui/tasks/{ticket.record.id}")
@@ -139,7 +139,7 @@ def run_plain(name: str) -> BaseResponse:
 
 @ui.get("/ui/<path:path>")
 def unknown(path: str) -> NoReturn:
-    """Answer any other address with a page; one that takes only a POST is not unknown."""
+    """Answer any other address with a page; one that accepts only POST is not unknown."""
     adapter = current_app.create_url_adapter(request)
     if adapter is not None and "POST" in adapter.allowed_methods():
         raise MethodNotAllowed(["POST"])
@@ -147,33 +147,33 @@ def unknown(path: str) -> NoReturn:
 
 
 def run_page(
-    made: TaskDefinition,
+    task_definition: TaskDefinition,
     problem: dict[str, Any] | None = None,
     *,
     earlier: Record | None = None,
-    given: Mapping[str, Any] | None = None,
+    input_values: Mapping[str, Any] | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """Show a task type's form: empty, with its errors and what was typed, or with the input of an earlier task."""
-    form = form_of(made, base())
+    form = form_of(task_definition, base())
     return page(
         "run.html",
         "/",
-        task=replace(form, parameters=[each.holding(typed or {}) for each in form.parameters]),
-        group=_group(made),
-        presets=[preset for preset in PRESETS if preset.task == made.name],
+        task=replace(form, parameters=[each.prefilled(typed or {}) for each in form.parameters]),
+        group=_group(task_definition),
+        presets=[preset for preset in PRESETS if preset.task == task_definition.name],
         problem=problem,
         earlier=earlier,
-        given=given,
+        input_values=input_values,
     )
 
 
 def _groups() -> list[tuple[str, list[Card]]]:
     """Group the task types by the files that they accept."""
-    found: dict[str, list[Card]] = {"Pictures": [], "Tables and text": [], "Other files": [], "Without a file": []}
+    groups: dict[str, list[Card]] = {"Pictures": [], "Tables and text": [], "Other files": [], "Without a file": []}
     for each in catalog():
-        found[_group(each)].append(_card(each))
-    return [(title, cards) for title, cards in found.items() if cards]
+        groups[_group(each)].append(_card(each))
+    return [(title, cards) for title, cards in groups.items() if cards]
 
 
 def _group(each: TaskDefinition) -> str:

@@ -24,7 +24,7 @@ from server.web.middleware import caller
 from server.web.routes.bulk.task_list import asked_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
-from server.web.ui.format.words import message
+from server.web.ui.format.filters import message
 from server.web.ui.stream import LiveBody, sent_event
 from server.web.ui.tasks import counts_of, now_ms, reasons
 
@@ -75,15 +75,15 @@ class ListReader(LiveBody):
 
     def _rows(self) -> Iterator[bytes]:
         records = self._store.tasks.get_many(self._open)
-        found = [record for record in records if record and self._viewer.sees(record.owner)]
-        why = reasons(self._store, self._viewer, found)
-        for record in found:
+        visible = [record for record in records if record and self._viewer.sees(record.owner)]
+        messages = reasons(self._store, self._viewer, visible)
+        for record in visible:
             mark = (record.status, record.started_ms, record.retries, str(record.progress))
             missed = not record.status.done or (record.finished_ms or 0) >= self._at
             if mark != self._marks.get(record.id) and (missed or record.id in self._marks):
-                yield sent_event("row", _row(record, why.get(record.id)))
+                yield sent_event("row", _row(record, messages.get(record.id)))
             self._marks[record.id] = mark
-        self._open = [record.id for record in found if not record.status.done]
+        self._open = [record.id for record in visible if not record.status.done]
 
 
 def _row(record: Record, reason: str | None) -> dict[str, object]:

@@ -37,7 +37,7 @@ def task(task_id: str) -> BaseResponse:
         "/ui/tasks",
         record=record,
         fall=waterfall(record, now_ms(), lines, _reports(record)),
-        place=store().tasks.position(record),
+        position=store().tasks.position(record),
         input="" if record.input_expired else json.dumps(input_of(record), indent=2, ensure_ascii=False),
         result="" if result == "null" else result[:_MAX_RESULT],
         cut=len(result) > _MAX_RESULT,
@@ -58,12 +58,12 @@ def task(task_id: str) -> BaseResponse:
 def change(task_id: str) -> BaseResponse:
     """Show the form of a task's type with its input, to run it again with changes."""
     record = find(task_id)
-    return run_page(definition(record.task_type), earlier=record, given=input_of(record))
+    return run_page(definition(record.task_type), earlier=record, input_values=input_of(record))
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The task that a retry made: when it was submitted, its status, and what became of it."""
+    """The task that a retry created: when it was submitted, its status, and what became of it."""
 
     submitted_ms: int
     status: str
@@ -71,12 +71,12 @@ class Retry:
 
 
 def _retry(task_id: str) -> Retry:
-    found = store().tasks.get(task_id)
-    if found is None:
+    retry = store().tasks.get(task_id)
+    if retry is None:
         return Retry(ids.milliseconds(task_id), "", "has been deleted")
-    word = found.status.value
-    text = word if word in ("succeeded", "failed") else f"was {word}" if found.status.done else f"is {word}"
-    return Retry(found.submitted_ms, word, text)
+    word = retry.status.value
+    text = word if word in ("succeeded", "failed") else f"was {word}" if retry.status.done else f"is {word}"
+    return Retry(retry.submitted_ms, word, text)
 
 
 def _failure(record: Record) -> dict[str, Any] | None:
@@ -86,13 +86,13 @@ def _failure(record: Record) -> dict[str, Any] | None:
     (raw,) = store().tasks.failures([record.id])
     if raw is None:
         return None
-    found = pydantic_core.from_json(raw)
-    return {**found, "trace": traced(found["traceback"])}
+    failure = pydantic_core.from_json(raw)
+    return {**failure, "trace": traced(failure["traceback"])}
 
 
 def _reports(record: Record) -> dict[int, dict[str, Any]]:
     """Return why earlier attempts failed, by their start, for admins only."""
     if not record.earlier_attempts or not caller().is_admin:
         return {}
-    found = store().tasks.attempt_reports(record.id)
-    return {started: pydantic_core.from_json(report) for started, report in found.items()}
+    reports = store().tasks.attempt_reports(record.id)
+    return {started: pydantic_core.from_json(report) for started, report in reports.items()}

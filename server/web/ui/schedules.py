@@ -19,7 +19,7 @@ from server.web.middleware import caller
 from server.web.responses import json_answer
 from server.web.routes.schedule_objects import SHOWN, schedule_page, shown, stored
 from server.web.ui.blueprint import page, ui, url
-from server.web.ui.format.cron_words import cron_words, interval_words
+from server.web.ui.format.cron_text import cron_text, interval_text
 from server.web.ui.forms import Parameter, form_of
 from server.web.ui.stream import PageParts
 
@@ -29,19 +29,19 @@ _MAX_SHOWN = 100  # maximum number of schedules on a page, which follows them al
 @ui.get("/ui/schedules")
 def schedules() -> Response:
     """Show the viewer's schedules by name, and a form for a new one, or for the one in `edit`."""
-    kinds, edited = list(catalog()), _edited()
+    task_types, edited = list(catalog()), _edited()
     wanted = request.args.get("task") or (edited["task"] if edited else "")
-    made = definition(wanted) if wanted else next((each for each in kinds if not each.uploads), kinds[0])
-    form = form_of(made, "")
+    chosen = definition(wanted) if wanted else next((each for each in task_types if not each.uploads), task_types[0])
+    form = form_of(chosen, "")
     return page(
         "schedules.html",
         "/ui/schedules",
         live=url("/ui/schedules/events", {"cursor": after} if (after := _after()) else {}),
         **_visible(),
         edited=edited or {},
-        kinds=[each.name for each in kinds],
-        chosen=made,
-        form=replace(form, parameters=[_parameter(made, each) for each in form.parameters]),
+        task_types=[each.name for each in task_types],
+        chosen=chosen,
+        form=replace(form, parameters=[_parameter(chosen, each) for each in form.parameters]),
     )
 
 
@@ -55,40 +55,40 @@ def _after() -> str | None:
 
 
 def _visible() -> dict[str, Any]:
-    found, cursor = schedule_page(caller(), _after(), _MAX_SHOWN)
-    return {"schedules": [_shown(each) for each in found], "cursor": cursor, "later": _after() is not None}
+    shown_schedules, cursor = schedule_page(caller(), _after(), _MAX_SHOWN)
+    return {"schedules": [_shown(each) for each in shown_schedules], "cursor": cursor, "later": _after() is not None}
 
 
 def _edited() -> dict[str, Any] | None:
     """Return the viewer's schedule that the form changes, if there is one."""
-    found = stored(request.args.get("edit", ""))
-    return _shown(shown(*found)) if found and caller().sees(found[0].owner) else None
+    stored_schedule = stored(request.args.get("edit", ""))
+    return _shown(shown(*stored_schedule)) if stored_schedule and caller().sees(stored_schedule[0].owner) else None
 
 
 @ui.get("/ui/schedules/words")
-def spoken() -> Response:
-    """Describe a cron line while the user types it: in words, and its next times."""
+def describe_cron() -> Response:
+    """Describe a cron line while the user types it, with its next times."""
     line, zone = request.args.get("cron", "")[:200], request.args.get("timezone", "UTC")[:64]
     try:
         timing = Timing(None, check_cron(line), check_timezone(zone), 0)
     except ValueError as error:
         return json_answer(to_json({"error": str(error)}))
     following = [timestamp(each) for each in islice(timing.after(store().schedules.now_ms()), SHOWN)]
-    return json_answer(to_json({"words": cron_words(line), "next": following}))
+    return json_answer(to_json({"words": cron_text(line), "next": following}))
 
 
-def _parameter(made: TaskDefinition, each: Parameter) -> Parameter:
+def _parameter(task_definition: TaskDefinition, each: Parameter) -> Parameter:
     """Build a parameter of a schedule's form; files are given by address, because each run needs them."""
     if each.control != "file":
         return each
-    if made.uploads[each.name] is Arity.MANY:
+    if task_definition.uploads[each.name] is Arity.MANY:
         return replace(each, control="json", hint='Files as JSON: [{"url": "https://…"}], fetched at each run.')
     return replace(each, control="url", hint="Its address, fetched at each run.", attributes={"data-file": "url"})
 
 
 def _shown(schedule: dict[str, Any]) -> dict[str, Any]:
-    """Return a schedule with its time in words."""
-    when = interval_words(schedule["every"]) if schedule["every"] else cron_words(schedule["cron"])
+    """Return a schedule with a description of its times."""
+    when = interval_text(schedule["every"]) if schedule["every"] else cron_text(schedule["cron"])
     zone = "" if schedule["every"] or schedule["timezone"] == "UTC" else f", {schedule['timezone']}"
-    given = schedule["input"]
-    return schedule | {"when": f"{when}{zone}", "given": given, "input": json.dumps(given, ensure_ascii=False)}
+    values = schedule["input"]
+    return schedule | {"when": f"{when}{zone}", "input_values": values, "input": json.dumps(values, ensure_ascii=False)}

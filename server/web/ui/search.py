@@ -21,7 +21,7 @@ _MIN_ID = 4  # minimum length of a part of an id
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """The matches, the number of tasks read, and where to continue; None after the oldest task."""
 
     records: list[Record]
@@ -30,40 +30,41 @@ class Found:
     cursor: str | None
 
 
-def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> Found:
+def search(wanted: Filter, text: str, limit: int, cursor: str | None) -> SearchPage:
     """Return the newest tasks after the cursor that match the filter and every word of the text."""
-    words = text.lower().split()
+    terms = text.lower().split()
     until = time.monotonic() + MAX_SECONDS
-    found: list[Record] = []
+    matches: list[Record] = []
     looked_at, oldest = 0, None
     while True:
         page = store().listing.page(wanted, _CHUNK, cursor)
         inputs = store().tasks.inputs(page.records, _MAX_INPUT)
-        for record, given in zip(page.records, inputs, strict=True):
+        for record, input_bytes in zip(page.records, inputs, strict=True):
             looked_at, oldest = looked_at + 1, record.submitted_ms
-            if _matches(record, given, words):
-                found.append(record)
-                if len(found) == limit:
-                    return Found(found, looked_at, oldest, record.id)
+            if _matches(record, input_bytes, terms):
+                matches.append(record)
+                if len(matches) == limit:
+                    return SearchPage(matches, looked_at, oldest, record.id)
         cursor = page.cursor
         if cursor is None or looked_at >= MAX_LOOKED_AT or time.monotonic() > until:
-            return Found(found, looked_at, oldest, cursor)
+            return SearchPage(matches, looked_at, oldest, cursor)
 
 
-def _matches(record: Record, given: bytes, words: list[str]) -> bool:
-    text = _text(record, given)
-    return all(word in text or _is_part(record.id, word) for word in words)
+def _matches(record: Record, input_bytes: bytes, terms: list[str]) -> bool:
+    text = _text(record, input_bytes)
+    return all(term in text or _is_part(record.id, term) for term in terms)
 
 
 def _is_part(task_id: str, word: str) -> bool:
     return len(word) >= _MIN_ID and (task_id.startswith(word) or task_id.endswith(word))
 
 
-def _text(record: Record, given: bytes) -> str:
+def _text(record: Record, input_bytes: bytes) -> str:
     """Return all searched text of a task, in lower case and without secrets."""
     error = record.error or {}
     reasons = (str(error.get(key, "")) for key in ("type", "title", "detail"))
     parts = (record.task_type, record.owner, *record.tags, *reasons)
-    if given and (secrets := secrets_of(record.task_type)).possible:
-        given = to_json(secrets.hide(from_json(given.decode(errors="ignore"), allow_partial="trailing-strings")))
-    return "\n".join((*parts, given.decode(errors="replace"))).lower()
+    if input_bytes and (secrets := secrets_of(record.task_type)).possible:
+        values = from_json(input_bytes.decode(errors="ignore"), allow_partial="trailing-strings")
+        input_bytes = to_json(secrets.hide(values))
+    return "\n".join((*parts, input_bytes.decode(errors="replace"))).lower()

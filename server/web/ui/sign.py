@@ -21,13 +21,13 @@ def show_sign_in() -> Response:
 def sign_in() -> BaseResponse:
     """Check the key, and redirect to the page that asked for it."""
     sessions.require_own_page()
-    there = _next(request.form.get("next", ""))
-    response = make_response(moved(there))
+    next_path = _next(request.form.get("next", ""))
+    response = make_response(moved(next_path))
     key = request.form.get("key", "")[:_MAX_KEY].strip()
     if sessions.sign_in(response, key, keep=request.form.get("keep") == "yes"):
         return response
     seconds = wrong_keys().count(request.remote_addr or "")
-    again = page("sign_in.html", "", next=there, wrong=True, seconds=seconds)
+    again = page("sign_in.html", "", next=next_path, wrong=True, seconds=seconds)
     again.status_code = 429 if seconds else 403
     again.headers.update(wait_fields(seconds) if seconds else {})
     return again

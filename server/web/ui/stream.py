@@ -32,17 +32,17 @@ class LiveBody(Body):
     def __init__(self, store: Store, viewer: Caller, every: float) -> None:
         super().__init__(store, viewer)
         self._every = every
-        self._looked = 0.0
+        self._checked_at = 0.0
 
     @property
     def due(self) -> float:
-        return self._looked + self._every
+        return self._checked_at + self._every
 
     def more(self) -> bytes:
         """Return the changes since the last check, if it is time for one."""
         if (now := time.monotonic()) < self.due:
             return b""
-        self._looked = now
+        self._checked_at = now
         return super().more()
 
 

@@ -21,8 +21,8 @@ from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
 from server.web.routes.query_parameters import page_limit
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.attempts import run_seconds
-from server.web.ui.format.words import read_inputs
-from server.web.ui.search import Found, search
+from server.web.ui.format.filters import read_inputs
+from server.web.ui.search import SearchPage, search
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_EMPTY = 10  # maximum consecutive empty pages to skip: a tag also has tasks of other types and statuses
@@ -62,21 +62,21 @@ def tasks() -> BaseResponse:
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return moved(f"/ui/tasks?{urlencode(tidy)}" if tidy else "/ui/tasks")
     text = request.args.get("q", "")
-    found = search(asked_filter(), text, page_limit(), asked_cursor()) if text else _page()
+    listed = search(asked_filter(), text, page_limit(), asked_cursor()) if text else _page()
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
-    read_inputs(found.records)
+    read_inputs(listed.records)
     counts = {} if text else counts_of(store(), asked_filter())
     return page(
         "tasks.html",
         "/ui/tasks",
-        records=found.records,
-        reasons=reasons(store(), caller(), found.records),
+        records=listed.records,
+        reasons=reasons(store(), caller(), listed.records),
         now=now_ms(),
-        next=url("/ui/tasks", [*query.items(), *searched, ("cursor", found.cursor)]) if found.cursor else None,
-        looked_at=found.looked_at,
-        oldest_ms=found.oldest_ms,
+        next=url("/ui/tasks", [*query.items(), *searched, ("cursor", listed.cursor)]) if listed.cursor else None,
+        looked_at=listed.looked_at,
+        oldest_ms=listed.oldest_ms,
         later="cursor" in request.args,
         query=query,
         search=text,
@@ -84,10 +84,10 @@ def tasks() -> BaseResponse:
         exported=urlencode([*query.items(), *searched]),
         more=", ".join(f"{name} {value}" for name, value in filters.items() if name != "status"),
         first=url("/ui/tasks", [*query.items(), *searched]),
-        kinds={each.name: each.name for each in catalog()},
+        task_types={each.name: each.name for each in catalog()},
         tabs=_tabs(query, searched, counts),
         total=sum(counts[status] for status in asked_filter().statuses) if counts else None,
-        live=_live(query, found.records),
+        live=_live(query, listed.records),
     )
 
 
@@ -102,8 +102,8 @@ def reasons(store: Store, viewer: Caller, records: Sequence[Record]) -> dict[str
     if not failed or not viewer.is_admin:
         return {}
     reports = store.tasks.failures([record.id for record in failed])
-    found = {record.id: cause_of(record, report) for record, report in zip(failed, reports, strict=True) if report}
-    return {task_id: f"{cause.exception.rpartition('.')[2]}: {cause.message}" for task_id, cause in found.items()}
+    causes = {record.id: cause_of(record, report) for record, report in zip(failed, reports, strict=True) if report}
+    return {task_id: f"{cause.exception.rpartition('.')[2]}: {cause.message}" for task_id, cause in causes.items()}
 
 
 def _is_vague(record: Record) -> bool:
@@ -112,21 +112,21 @@ def _is_vague(record: Record) -> bool:
 
 def _live(query: dict[str, str], shown: list[Record]) -> str:
     """Return the address of the page's event stream. Older pages do not count newer tasks."""
-    given = {name: text for name, text in query.items() if name != "limit"}
+    filters = {name: text for name, text in query.items() if name != "limit"}
     ids = ",".join(record.id for record in shown[:100])
     top = {} if {"cursor", "q"} & set(request.args) else {"top": shown[0].id if shown else ""}
-    return url("/ui/tasks/events", {**given, "ids": ids, "at": now_ms(), **top})
+    return url("/ui/tasks/events", {**filters, "ids": ids, "at": now_ms(), **top})
 
 
-def _page() -> Found:
+def _page() -> SearchPage:
     """Return the requested page; empty pages before a full one are skipped."""
     limit, wanted, cursor = page_limit(), asked_filter(), asked_cursor()
     for _ in range(_MAX_EMPTY):
-        found = store().listing.page(wanted, limit, cursor)
-        cursor = found.cursor
-        if found.records or cursor is None:
+        listed = store().listing.page(wanted, limit, cursor)
+        cursor = listed.cursor
+        if listed.records or cursor is None:
             break
-    return Found(found.records, len(found.records), None, cursor)
+    return SearchPage(listed.records, len(listed.records), None, cursor)
 
 
 def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[str, int]) -> list[Tab]:
@@ -147,26 +147,26 @@ def _tabs(query: dict[str, str], searched: list[tuple[str, str]], counts: dict[s
 
 
 def _tidied() -> list[tuple[str, str]]:
-    """Return the query without empty fields, with the search field's words as filters, and with UTC as time zone."""
-    given: list[tuple[str, str]] = []
+    """Return the query without empty fields, with the search field's terms as filters, and with UTC as time zone."""
+    fields: list[tuple[str, str]] = []
     for name, text in request.args.items(multi=True):
         if name == "q":
-            given += _parsed(text)
+            fields += _parsed(text)
         elif text.strip():
-            given.append((name, _zoned(text.strip()) if name in ("since", "until") else text.strip()))
-    return given
+            fields.append((name, _zoned(text.strip()) if name in ("since", "until") else text.strip()))
+    return fields
 
 
 def _parsed(search: str) -> list[tuple[str, str]]:
     """Parse `tag:eu owner:billing refused` into filters and a text."""
-    found, rest = [], []
+    filters, rest = [], []
     for word in search.split():
         name, colon, value = word.partition(":")
         if colon and value and name in ("tag", "owner", "task", "status"):
-            found.append((name, value))
+            filters.append((name, value))
         else:
             rest.append(word)
-    return [*found, *([("q", " ".join(rest))] if rest else [])]
+    return [*filters, *([("q", " ".join(rest))] if rest else [])]
 
 
 def _zoned(text: str) -> str:

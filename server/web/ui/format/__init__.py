@@ -1,4 +1,4 @@
 """Formats values for pages.
 
-words.py times, sizes, states and summaries; attempts.py the waterfall; plots.py SVG; cron_words.py cron lines.
+filters.py times, sizes, states and summaries; attempts.py the waterfall; plots.py SVG; cron_text.py cron lines.
 """

@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from server.store.record import AttemptEnd, PastAttempt, Record, Status
 from server.store.tasks import Entry
+from server.web.ui.format.filters import counted, length
 from server.web.ui.format.trace import traced
-from server.web.ui.format.words import counted, length
 
 _ENDINGS = {
     AttemptEnd.FAILED: "Failed",
@@ -53,10 +53,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The lines, the marks of the time axis, and a summary in one sentence."""
+    """The lines, the labels of the time axis, and a summary in one sentence."""
 
     lines: list[Line]
-    ticks: list[str]
+    axis_labels: list[str]
     text: str
 
 
@@ -72,7 +72,7 @@ class _Axis:
         x = min(100 - width, max(0.0, 100 * (begin - self.begin) / whole))
         return Bar(round(x, 2), round(width, 2), max(0, end - begin) / 1000)
 
-    def ticks(self) -> list[str]:
+    def labels(self) -> list[str]:
         seconds = (self.end - self.begin) / 1000
         return ["0", *(f"+{length(seconds * part)}" for part in (1 / 3, 2 / 3, 1))]
 
@@ -86,7 +86,7 @@ def waterfall(record: Record, now: int, log: Sequence[Entry], reports: Mapping[i
     whole = length((axis.end - axis.begin) / 1000)
     word = "so far" if record.finished_ms is None else "in all"
     text = f"{counted(count, 'attempt')}, {whole} {word}, {length(ran)} of it running"
-    return Waterfall(lines, axis.ticks(), text)
+    return Waterfall(lines, axis.labels(), text)
 
 
 def run_seconds(record: Record, now: int) -> float | None:
@@ -127,8 +127,8 @@ def _attempts(
         bar, wait = axis.bar(run.started_ms, run.ended_ms), axis.bar(run.ended_ms, end)
         report = reports.get(run.started_ms)
         line = Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(run, wait.seconds, report))
-        own = [entry for entry in log if run.started_ms <= entry.at_ms <= run.ended_ms]
-        yield replace(line, trace=traced(report["traceback"]) if report else None, log=own)
+        attempt_log = [entry for entry in log if run.started_ms <= entry.at_ms <= run.ended_ms]
+        yield replace(line, trace=traced(report["traceback"]) if report else None, log=attempt_log)
     if last is not None:
         bar = axis.bar(last, record.finished_ms or axis.end)
         name = f"Attempt {record.deliveries}" if record.deliveries > 1 else "Attempt"
@@ -136,9 +136,9 @@ def _attempts(
 
 
 def _note(run: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
-    why = f"{report['exception']}: {report['message']}" if report else run.reason
-    reason = f": {why}" if why else ""
-    return f"{_ENDINGS[run.ending]}{reason}; then waited {length(waited)}"
+    reason = f"{report['exception']}: {report['message']}" if report else run.reason
+    suffix = f": {reason}" if reason else ""
+    return f"{_ENDINGS[run.ending]}{suffix}; then waited {length(waited)}"
 
 
 def _last_start(record: Record) -> int | None:

@@ -1,4 +1,4 @@
-"""A traceback for readers: own frames stand out, runs of library frames are folded into one line."""
+"""A traceback for readers: the application's frames stand out, library frames in a row are folded into one line."""
 
 import re
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ def traced(text: str) -> Markup:
 
 
 def _blocks(lines: list[str]) -> Iterator[Markup]:
-    for library, frames in groupby(_frames(lines), key=lambda frame: _is_library(frame[0])):
-        found = list(frames)
+    for library, group in groupby(_frames(lines), key=lambda frame: _is_library(frame[0])):
+        frames = list(group)
         if library is None:
-            yield from (_plain(line) for frame in found for line in frame)
-        elif library and len(found) > _MAX_SHOWN:
-            yield _folded(found)
+            yield from (_plain(line) for frame in frames for line in frame)
+        elif library and len(frames) > _MAX_SHOWN:
+            yield _folded(frames)
         else:
             # Own frames are block elements, which end their line themselves.
             form = Markup('<span class="lib">{}</span>\n' if library else '<span class="ours">{}</span>')
-            yield from (form.format("\n".join(frame)) for frame in found)
+            yield from (form.format("\n".join(frame)) for frame in frames)
 
 
 def _frames(lines: list[str]) -> Iterator[list[str]]:

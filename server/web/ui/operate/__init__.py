@@ -1,6 +1,6 @@
 """Pages to operate the server, for admins.
 
-overview.py   alerts, queues, workers; figures.py: its numbers
+overview.py   alerts, queues, workers; overview_stats.py: its numbers
 failures.py   failed tasks by cause
 keys.py       API keys
 audit.py      who did what

@@ -60,8 +60,8 @@ def failure_events() -> Response:
 
 
 def _range() -> str:
-    asked = request.args.get("range", "day")
-    return asked if asked in _RANGES else "day"
+    requested = request.args.get("range", "day")
+    return requested if requested in _RANGES else "day"
 
 
 def _since(chosen: str) -> int:
@@ -74,10 +74,10 @@ def _counts(chosen: str) -> dict[str, int]:
 
 def _values(chosen: str) -> dict[str, Any]:
     since = _since(chosen)
-    found = grouped(store(), since)
+    grouping = grouped(store(), since)
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since / 1000))
-    rows = [_row(group, since, moment) for group in found.groups]
-    return {"rows": rows, "total": found.looked_at, "complete": found.complete}
+    rows = [_row(group, since, moment) for group in grouping.groups]
+    return {"rows": rows, "total": grouping.looked_at, "complete": grouping.complete}
 
 
 def _row(group: FailureGroup, since: int, moment: str) -> GroupRow:
@@ -92,17 +92,17 @@ def _spark(group: FailureGroup, since: int) -> tuple[list[SparkBar], str]:
     counts = [0] * _BARS
     for moment in group.moments:
         counts[min(_BARS - 1, max(0, (moment - since) // step))] += 1
-    most = max(counts)
+    largest = max(counts)
     width = 100 / _BARS
     bars = [
         SparkBar(
             x=round(at * width, 2),
-            y=round(100 - 100 * count / most, 1) if count else 94,
+            y=round(100 - 100 * count / largest, 1) if count else 94,
             width=round(width * 0.72, 2),
-            height=round(100 * count / most, 1) if count else 6,
+            height=round(100 * count / largest, 1) if count else 6,
             base=not count,
         )
         for at, count in enumerate(counts)
     ]
     minutes = step / 60_000
-    return bars, f"{len(group.moments)} failures; at most {most} in {minutes:.0f} minutes, {counts[-1]} in the last"
+    return bars, f"{len(group.moments)} failures; at most {largest} in {minutes:.0f} minutes, {counts[-1]} in the last"

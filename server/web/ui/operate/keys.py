@@ -1,4 +1,4 @@
-"""Keys: list, make and revoke API keys. For admins."""
+"""Keys: list, create and revoke API keys. For admins."""
 
 from flask import Response, request
 
@@ -26,16 +26,16 @@ _MAX_SHOWN = 200  # maximum number of keys on the page
 def keys() -> Response:
     """Show the stored data of the newest keys, of those that a search matches, and a form for a new one."""
     require_admin()
-    found, wanted = store().api_keys.entries()[::-1], request.args.get("q", "").strip().lower()
-    matching = [each for each in found if wanted in f"{each.note} {each.owner} {each.role} {each.shown}".lower()]
+    entries, wanted = store().api_keys.entries()[::-1], request.args.get("q", "").strip().lower()
+    matching = [each for each in entries if wanted in f"{each.note} {each.owner} {each.role} {each.shown}".lower()]
     return page(
         "keys.html",
         "/ui/keys",
         keys=matching[:_MAX_SHOWN],
-        total=len(found),
+        total=len(entries),
         matching=len(matching),
         search=wanted,
-        owners={each.owner for each in found},
+        owners={each.owner for each in entries},
         roles=ROLES,
         lives=LIVES,
         has_admin_key=bool(store().settings.admin_key),

@@ -17,12 +17,21 @@ from server.web.middleware import require_admin
 from server.web.routes.operate.queues import FINDINGS, cards
 from server.web.routes.operate.queues import overview as read_queues
 from server.web.ui.blueprint import moved, page, ui, url
-from server.web.ui.format.words import percent
-from server.web.ui.operate.figures import MAX_OWNERS, QueueRow, ended, owner_rows, plots, queue_rows, stats, type_rows
+from server.web.ui.format.filters import percent
+from server.web.ui.operate.overview_stats import (
+    MAX_OWNERS,
+    QueueRow,
+    ended,
+    owner_rows,
+    plots,
+    queue_rows,
+    stats,
+    type_rows,
+)
 from server.web.ui.stream import PageParts
 
 _ALARMING = 0.2  # the share of failures that raises an alert
-_PARTS = ("alerts", "figures", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
+_PARTS = ("alerts", "stats", "plots", "queues", "types", "owners", "workers", "hooks", "recoveries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +75,30 @@ def overview_events() -> Response:
 
 
 def _range() -> Range:
-    asked = request.args.get("range", "")
-    return Range(asked) if asked in list(Range) else Range.HOUR
+    requested = request.args.get("range", "")
+    return Range(requested) if requested in list(Range) else Range.HOUR
 
 
 def _values(chosen: Range, subject: str) -> dict[str, Any]:
-    found, workers = read_queues(), cards()
+    queue_overview, workers = read_queues(), cards()
     type_queues = {each.name: each.queue for each in catalog()}
     hour = store().flow_stats.read(Range.HOUR)
     flows = hour if chosen is Range.HOUR else store().flow_stats.read(chosen)
     flow = _flow_of(flows, type_queues, subject)
-    rows = queue_rows(found["queues"], hour, type_queues)
+    rows = queue_rows(queue_overview["queues"], hour, type_queues)
     owners = owner_rows(flows, store().flow_stats.unfinished_by_owner())
-    shown, words = owners[:MAX_OWNERS], f"last {chosen}"
+    shown, range_text = owners[:MAX_OWNERS], f"last {chosen}"
     return {
-        "words": words,
+        "range_text": range_text,
         "alerts": _alerts(rows, workers, hour),
-        "stats": stats(rows, workers, flow, words),
+        "stats": stats(rows, workers, flow, range_text),
         "plots": plots(flow, chosen),
         "queues": rows,
-        "types": type_rows(flows, type_queues, found["tasks"]),
+        "types": type_rows(flows, type_queues, queue_overview["tasks"]),
         "owners": shown,
         "owner_count": len(owners),
         "subjects": _subjects(type_queues, [row.name for row in shown], subject),
-        "findings": [(text, found["recoveries"][name]) for name, text in FINDINGS.items()],
+        "findings": [(text, queue_overview["recoveries"][name]) for name, text in FINDINGS.items()],
         "workers": workers,
         "receivers": failing(store()),
         "undelivered": store().webhooks.pending_count(),
@@ -99,8 +108,8 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
 
 def _subjects(type_queues: dict[str, str], owners: list[str], subject: str) -> dict[str, list[tuple[str, str]]]:
     """Return the subjects that can be shown alone: by title, values of `of` and names."""
-    what, _, name = subject.partition(":")
-    if what == "owner" and name not in owners:
+    subject_type, _, name = subject.partition(":")
+    if subject_type == "owner" and name not in owners:
         owners = [*owners, name]
     return {
         "Queue": [(f"queue:{each}", each) for each in sorted(set(type_queues.values()))],
@@ -110,34 +119,34 @@ def _subjects(type_queues: dict[str, str], owners: list[str], subject: str) -> d
 
 
 def _flow_of(flows: Flows, type_queues: dict[str, str], subject: str) -> Flow:
-    what, _, name = subject.partition(":")
-    if what == "queue":
+    subject_type, _, name = subject.partition(":")
+    if subject_type == "queue":
         return flows.of_types([each for each, queue in type_queues.items() if queue == name])
-    if what == "task":
+    if subject_type == "task":
         return flows.of_types([name])
-    return flows.of_owner(name) if what == "owner" else flows.of_types()
+    return flows.of_owner(name) if subject_type == "owner" else flows.of_types()
 
 
 def _alerts(rows: list[QueueRow], workers: list[dict[str, Any]], hour: Flows) -> list[Alert]:
-    found = []
+    alerts = []
     waiting = sum(row.waiting for row in rows)
     if not workers:
         text = f"{waiting:,} tasks wait until one is started." if waiting else "Tasks wait until one is started."
-        found.append(Alert("fail" if waiting else "warn", "No worker is running.", text))
+        alerts.append(Alert("fail" if waiting else "warn", "No worker is running.", text))
     for row in rows:
         if workers and row.waiting and not row.workers:
-            found.append(Alert("fail", f"No worker reads the queue {row.name}.", f"{row.waiting:,} tasks wait."))
+            alerts.append(Alert("fail", f"No worker reads the queue {row.name}.", f"{row.waiting:,} tasks wait."))
     for name, flow in hour.by_type.items():
         failed, whole = flow.total("failed"), ended(flow)
         if failed > 2 and failed > _ALARMING * whole:
             title = f"{percent(failed, whole)} of {name} failed in the last hour."
             text, address = f"{failed:,} of {whole:,} that ended.", url("/ui/failures?range=hour")
-            found.append(Alert("fail", title, text, address, "View failures"))
+            alerts.append(Alert("fail", title, text, address, "View failures"))
     for finding in store().checks.findings():
         level = "warn" if finding.severity is Severity.WARNING else "fail"
-        found.append(Alert(level, "Reported by doctor.", finding.text))
+        alerts.append(Alert(level, "Reported by doctor.", finding.text))
     others = sorted({card["version"] for card in workers} - {__version__, None})
     if others:
         text = f"{', '.join(others)}; this web process runs {__version__}."
-        found.append(Alert("warn", "Workers run another version.", text))
-    return found
+        alerts.append(Alert("warn", "Workers run another version.", text))
+    return alerts

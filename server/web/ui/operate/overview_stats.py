@@ -6,8 +6,8 @@ from typing import Any
 
 from server.store.stats import OTHERS, STEPS, Flow, Flows, Range, percentile
 from server.web.routes.operate.queues import Queue
+from server.web.ui.format.filters import NONE, counted, percent, span
 from server.web.ui.format.plots import Plot, Series, plot
-from server.web.ui.format.words import NONE, counted, percent, span
 
 _PACE_MINUTES = 5  # minutes for measuring a queue's speed: a step of the last hour
 MAX_OWNERS = 12  # maximum number of owners that the page shows
@@ -20,7 +20,7 @@ class Stat:
     """A key figure with a line that explains it."""
 
     name: str
-    figure: str
+    value: str
     note: str
     unit: str = ""
     bad: bool = False
@@ -147,11 +147,11 @@ def owner_rows(flows: Flows, unfinished: dict[str, int]) -> list[FlowRow]:
     return sorted(rows, key=lambda row: (-row.unfinished, -row.arrived, row.name))
 
 
-def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, words: str) -> list[Stat]:
-    """Return six key figures; `flow` is that of the chosen time range, which `words` describe."""
+def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flow, range_text: str) -> list[Stat]:
+    """Return six key figures; `flow` is that of the chosen time range, which `range_text` describes."""
     waiting = sum(row.waiting for row in rows)
     oldest = max(rows, key=lambda row: row.latency_seconds, default=None)
-    figure, _, unit = span(oldest.latency_seconds or None if oldest else None).partition(" ")
+    oldest_wait, _, unit = span(oldest.latency_seconds or None if oldest else None).partition(" ")
     wait, _, wait_unit = span(flow.wait(0.5)).partition(" ")
     slots, busy = sum(card["concurrency"] for card in workers), sum(len(card["running"]) for card in workers)
     slowest = _slowest(rows)
@@ -159,8 +159,8 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
     failed, whole = flow.total("failed"), ended(flow)
     return [
         Stat("Waiting", f"{waiting:,}", f"in {counted(len(rows), 'queue')}"),
-        Stat("Oldest waits", figure, f"in {oldest.name}" if oldest and unit else "nothing waits", unit),
-        Stat("Wait, median / p99", wait, words, f"{wait_unit} / {span(flow.wait(0.99))}" if wait_unit else ""),
+        Stat("Oldest waits", oldest_wait, f"in {oldest.name}" if oldest and unit else "nothing waits", unit),
+        Stat("Wait, median / p99", wait, range_text, f"{wait_unit} / {span(flow.wait(0.99))}" if wait_unit else ""),
         Stat(
             "Time to drain",
             drains,
@@ -168,13 +168,13 @@ def stats(rows: Sequence[QueueRow], workers: Sequence[dict[str, Any]], flow: Flo
             drain_unit,
             drains in ("Never", "Not"),
         ),
-        Stat("Failed", f"{failed:,}", f"{percent(failed, whole)} of {whole:,} ended, {words}", bad=failed > 0),
+        Stat("Failed", f"{failed:,}", f"{percent(failed, whole)} of {whole:,} ended, {range_text}", bad=failed > 0),
         Stat("Busy slots", f"{busy:,}", counted(len(workers), "worker"), f"of {slots:,}"),
     ]
 
 
 def _slowest(rows: Sequence[QueueRow]) -> QueueRow | None:
-    """Return the queue that takes longest to drain."""
+    """Return the queue that needs the most time to drain."""
     waiting = [row for row in rows if row.waiting]
     return max(
         waiting,
@@ -188,8 +188,8 @@ def plots(flow: Flow, chosen: Range) -> list[Plot]:
     unit = f"per {step // 60} minutes" if step < 3600 else f"per {step // 3600} hours"
     all_ended = [sum(numbers) for numbers in zip(*(flow.of(each) for each in _ENDS), strict=True)]
     waits = flow.waits()
-    median, longest = ([percentile(each, share) or 0.0 for each in waits] for share in (0.5, 0.99))
-    word, divisor = ("minutes", 60) if max(longest) >= _IN_MINUTES else ("seconds", 1)
+    median, p99 = ([percentile(each, share) or 0.0 for each in waits] for share in (0.5, 0.99))
+    word, divisor = ("minutes", 60) if max(p99) >= _IN_MINUTES else ("seconds", 1)
     return [
         plot(
             "flow",
@@ -207,7 +207,7 @@ def plots(flow: Flow, chosen: Range) -> list[Plot]:
             f"Wait, {word}",
             [
                 Series("Median", "out-line", [round(each / divisor, 2) for each in median]),
-                Series("p99", "in-line", [round(each / divisor, 2) for each in longest]),
+                Series("p99", "in-line", [round(each / divisor, 2) for each in p99]),
             ],
             step,
             unit,

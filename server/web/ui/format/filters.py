@@ -67,8 +67,8 @@ def span(seconds: float | None) -> str:
         return f"{max(0, round(seconds * 1000))} ms"
     if seconds < 59.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    for most, unit, word in ((3570, 60, "min"), (84_600, 3600, "h")):
-        if seconds < most:
+    for limit, unit, word in ((3570, 60, "min"), (84_600, 3600, "h")):
+        if seconds < limit:
             return f"{seconds / unit:.0f} {word}"
     return f"{seconds / 86_400:.0f} d"
 
@@ -143,24 +143,24 @@ def code(text: str) -> Markup:
 @ui.app_template_filter("summary")
 def summary(record: Record) -> str:
     """Summarize an input in one line: `INV-20931 · 189.0 · EUR`, file names first."""
-    known: dict[str, bytes] = g.get("inputs", {})
-    given = known[record.id] if record.id in known else store().tasks.inputs([record], _MAX_INPUT)[0]
-    if len(given) >= _MAX_INPUT:
+    cached: dict[str, bytes] = g.get("inputs", {})
+    input_json = cached[record.id] if record.id in cached else store().tasks.inputs([record], _MAX_INPUT)[0]
+    if len(input_json) >= _MAX_INPUT:
         return f"More than {sized(_MAX_INPUT)} of input"
-    return summarized(secrets_of(record.task_type).hide(pydantic_core.from_json(given or b"{}")))
+    return summarized(secrets_of(record.task_type).hide(pydantic_core.from_json(input_json or b"{}")))
 
 
 def read_inputs(records: Sequence[Record]) -> None:
     """Read the inputs that the rows of a table are to summarize, in one round trip."""
     inputs = store().tasks.inputs(records, _MAX_INPUT)
-    g.inputs = {record.id: given for record, given in zip(records, inputs, strict=True)}
+    g.inputs = {record.id: input_json for record, input_json in zip(records, inputs, strict=True)}
 
 
-def summarized(given: Any) -> str:
+def summarized(values: Any) -> str:
     """Summarize the values of an input in one line."""
-    found = list(_values(given, 0))
-    files = [text for is_file, text in found if is_file]
-    others = [text for is_file, text in found if not is_file]
+    texts = list(_values(values, 0))
+    files = [text for is_file, text in texts if is_file]
+    others = [text for is_file, text in texts if not is_file]
     text = " · ".join([*files, *others][:_MAX_VALUES])
     return text if len(text) <= _SUMMARY else f"{text[: _SUMMARY - 1].rstrip()}…"
 

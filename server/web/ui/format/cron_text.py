@@ -10,7 +10,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _UNITS = ((604_800, "week"), (86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-def interval_words(seconds: float) -> str:
+def interval_text(seconds: float) -> str:
     """`Every 5 minutes`, `Every 90 seconds`."""
     for unit, word in _UNITS:
         if seconds % unit == 0:
@@ -19,7 +19,7 @@ def interval_words(seconds: float) -> str:
     return f"Every {seconds:g} seconds"
 
 
-def cron_words(line: str) -> str:
+def cron_text(line: str) -> str:
     """Return `Monday to Friday at 06:45`, or `By its cron line` for an unusual line."""
     fields = NICKNAMES.get(line.strip().lower(), line).split()
     if len(fields) != 5:
@@ -68,18 +68,18 @@ def _days(day: str, month: str, weekday: str) -> str | None:
 
 
 def _weekdays(text: str) -> str | None:
-    found = _numbers(text, [name[:3].lower() for name in _DAYS], 0)
-    if found is None:
+    numbers = _numbers(text, [name[:3].lower() for name in _DAYS], 0)
+    if numbers is None:
         return None
-    names = [_DAYS[each % 7] for each in found]
-    if len(found) > 2 and all(after == before + 1 for before, after in pairwise(found)):
+    names = [_DAYS[each % 7] for each in numbers]
+    if len(numbers) > 2 and all(after == before + 1 for before, after in pairwise(numbers)):
         return f"{names[0]} to {names[-1]}"
     return f"Every {' and '.join(names)}" if len(names) < 3 else ", ".join(names)
 
 
 def _numbers(text: str, names: list[str], first: int) -> list[int] | None:
     """Convert `1-5` or `MON,WED` to numbers; None for anything else."""
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.lower().split(","):
         begin, dash, end = part.partition("-")
         values = [_number(each, names, first) for each in ([begin, end] if dash else [begin])]
@@ -87,8 +87,8 @@ def _numbers(text: str, names: list[str], first: int) -> list[int] | None:
             return None
         low, high = values[0], values[-1]
         assert low is not None and high is not None
-        found += range(low, high + 1)
-    return found or None
+        numbers += range(low, high + 1)
+    return numbers or None
 
 
 def _number(text: str, names: list[str], first: int) -> int | None:
