@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from server import tasks
 from server.sdk import signature
 from server.sdk.context import Context, OutputFile, Upload
-from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.definition import Retries, TaskDefinition, TimeLimits
 from server.sdk.registry import catalog
 from server.services.options import OptionsIn
 from server.services.status import TaskStatus, status_json
@@ -60,7 +60,7 @@ def build(definitions: list[TaskDefinition]) -> dict[str, Any]:
 def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
     read = signature.read(function)
     name = name or function.__name__
-    return TaskDefinition(name, function, read, "", "", Limits(1, 2), Retries(), "default", accepts=accepts)
+    return TaskDefinition(name, function, read, "", "", TimeLimits(1, 2), Retries(), "default", accepts=accepts)
 
 
 def fits(doc: dict[str, Any], schema: str, value: Any) -> bool:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, SecretStr
 from server.celery_app.app import register_tasks
 from server.sdk import signature
 from server.sdk.context import Context, Upload
-from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.definition import Retries, TaskDefinition, TimeLimits
 from server.sdk.registry import catalog, definition, task
 from server.sdk.signature import Arity
 from server.store.errors import CoatcheckError
@@ -59,7 +59,7 @@ def define(function: Callable[..., Any], **options: Any) -> TaskDefinition:
             "signature": signature.read(function),
             "summary": "",
             "description": "",
-            "limits": Limits(1, 2),
+            "limits": TimeLimits(1, 2),
             "retries": Retries(),
             "queue": "default",
             **options,
@@ -197,8 +197,8 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
         ({"name": "Hello World"}, "name must consist of"),
         ({"name": ""}, "name must consist of"),
         ({"name": "celery.chord"}, "name must not begin with"),
-        ({"limits": Limits(2, 1)}, "soft_time_limit must be above 0 and below time_limit"),
-        ({"limits": Limits(0, 1)}, "soft_time_limit"),
+        ({"limits": TimeLimits(2, 1)}, "soft_time_limit must be above 0 and below time_limit"),
+        ({"limits": TimeLimits(0, 1)}, "soft_time_limit"),
         ({"retries": Retries(-1)}, "retries must be 0 or more"),
         ({"retries": Retries(1, backoff=0)}, "retry_backoff must be above 0"),
         ({"queue": "a b"}, "queue must consist of"),
@@ -289,7 +289,7 @@ def test_the_function_stays_as_it_is() -> None:
     assert add(1) == add(1, y=2) == 3
     task_type = definition("stays.callable")
     assert (task_type.summary, task_type.description.splitlines()[-1]) == ("Add.", "In more words.")
-    assert (task_type.limits, task_type.retries.most, task_type.queue) == (Limits(5, 6), 2, "slow")
+    assert (task_type.limits, task_type.retries.max_retries, task_type.queue) == (TimeLimits(5, 6), 2, "slow")
 
 
 def test_a_task_type_becomes_a_celery_task_with_late_acks() -> None:

@@ -46,7 +46,7 @@ class _Exact(GenerateJsonSchema):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TimeLimits:
     """Time limits in seconds: at `soft` the function is interrupted, at `hard` its process is killed."""
 
     soft: float
@@ -57,7 +57,7 @@ class Limits:
 class Retries:
     """The number of retries, the exceptions that are retried, and the seconds before the first retry."""
 
-    most: int = 0
+    max_retries: int = 0
     on: tuple[type[Exception], ...] = (Exception,)
     backoff: float = 1.0
 
@@ -75,7 +75,7 @@ class TaskDefinition:
     signature: Signature
     summary: str
     description: str
-    limits: Limits
+    limits: TimeLimits
     retries: Retries
     queue: str
     priority: str = "normal"
@@ -95,7 +95,7 @@ class TaskDefinition:
         self._require("name", not self.name.startswith(_RESERVED_PREFIX), f"must not begin with {_RESERVED_PREFIX}")
         ordered = 0 < self.limits.soft < self.limits.hard
         self._require("soft_time_limit", ordered, "must be above 0 and below time_limit")
-        self._require("retries", self.retries.most >= 0, "must be 0 or more")
+        self._require("retries", self.retries.max_retries >= 0, "must be 0 or more")
         self._require("retry_backoff", self.retries.backoff > 0, "must be above 0 (seconds)")
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
         self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")

@@ -6,7 +6,7 @@ from inspect import getdoc
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from server.sdk import signature
-from server.sdk.definition import Limits, Retries, TaskDefinition
+from server.sdk.definition import Retries, TaskDefinition, TimeLimits
 from server.sdk.errors import UnknownTaskType
 from server.sdk.redaction import BY_NAME, Secrets
 from server.store.leases import Throttle
@@ -97,7 +97,7 @@ def _register(options: dict[str, Any], function: F) -> F:
             signature=signature.read(function, get("check")),
             summary=get("summary") or text.partition("\n")[0],
             description=text,
-            limits=Limits(get("soft_time_limit", 300), get("time_limit", 330)),
+            limits=TimeLimits(get("soft_time_limit", 300), get("time_limit", 330)),
             retries=Retries(get("retries", 0), get("retry_on", (Exception,)), get("retry_backoff", 1.0)),
             queue=get("queue", "default"),
             priority=get("priority", "normal"),

@@ -31,7 +31,7 @@ RESERVED = frozenset(
     | {"unique", "unique_for", "on_conflict", "debounce", "max_delay"}
 )
 
-TYPES_THAT_WORK = (
+SUPPORTED_TYPES = (
     "str, int, float, bool, date, datetime, an Enum, Literal, list, dict, a pydantic model, Annotated bounds of these, "
     "any of these or None, Upload, list[Upload]"
 )
@@ -174,7 +174,7 @@ def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any])
     if name in RESERVED:
         raise TypeError(f"{label}: the parameter name {name!r} is reserved for an option of the submit; choose another")
     if hints.get(name, Any) is Any or hints[name] is object:
-        raise TypeError(f"{label}: the parameter {name!r} has no type; supported types: {TYPES_THAT_WORK}")
+        raise TypeError(f"{label}: the parameter {name!r} has no type; supported types: {SUPPORTED_TYPES}")
     if _plain(hints[name]) is bytes:
         raise TypeError(f"{label}: the parameter {name!r} is bytes; use Upload for files")
     return hints[name]
@@ -238,7 +238,7 @@ def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool)
     except _UNSUITABLE as error:
         schema, reason = {}, error
     if not _has_type(schema):
-        message = f"has an unsupported type ({annotation!r}); supported types: {TYPES_THAT_WORK}"
+        message = f"has an unsupported type ({annotation!r}); supported types: {SUPPORTED_TYPES}"
         raise TypeError(f"{label}: the parameter {name!r} {message}") from reason
     parts = list(_schemas(schema))
     if any(part.get("format") == "binary" for part in parts):

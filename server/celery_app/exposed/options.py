@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from celery import Task
 
 from server.celery_app.message import priority_of
-from server.sdk.definition import Limits
+from server.sdk.definition import TimeLimits
 from server.store.leases import Throttle
 
 _SOFT, _HARD = 300.0, 330.0  # default time limits in seconds, as those of `@task`, for a Celery task without limits
@@ -15,10 +15,10 @@ _RATE = re.compile(r"([0-9.]+)(?:/([smh]))?")
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 
-def limits_of(task: Task) -> Limits:
+def limits_of(task: Task) -> TimeLimits:
     hard = task.time_limit or task.app.conf.task_time_limit or _HARD
     soft = task.soft_time_limit or task.app.conf.task_soft_time_limit or _SOFT
-    return Limits(min(float(soft), hard * 0.9), float(hard))
+    return TimeLimits(min(float(soft), hard * 0.9), float(hard))
 
 
 def throttle_of(task: Task) -> Throttle:

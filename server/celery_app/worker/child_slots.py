@@ -20,7 +20,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from billiard.pool import soft_timeout_sighandler
 from celery.signals import worker_process_init
 
-from server.sdk.definition import Limits
+from server.sdk.definition import TimeLimits
 
 #: The maximum number of children of one worker. The first slot is the main process's.
 _SLOTS = 1024
@@ -57,7 +57,7 @@ def _enter(**_: object) -> None:
 
 
 @contextmanager
-def limited(task_id: str, limits: Limits) -> Iterator[None]:
+def limited(task_id: str, limits: TimeLimits) -> Iterator[None]:
     """Note that this child runs a task, so that the main process interrupts or kills it at its limits."""
     if _OwnSlot.offset is None:  # a pool without processes, such as `--pool solo`
         yield

@@ -168,7 +168,7 @@ def _wait(definition: TaskDefinition, attempt: Attempt, error: Exception) -> flo
     if isinstance(error, RetryLater):
         return error.seconds
     retries = definition.retries
-    if attempt.retries >= retries.most or not isinstance(error, retries.on) or isinstance(error, TaskError):
+    if attempt.retries >= retries.max_retries or not isinstance(error, retries.on) or isinstance(error, TaskError):
         return None
     return retries.wait(attempt.retries)
 
