@@ -202,10 +202,8 @@ def _unauthenticated(key: str) -> Problem:
 def _local() -> Caller:
     """The local user, if no key exists and the request uses a loopback address and name."""
     settings, current_request = store().settings, unwrapped(request)
-    if not (
-        is_local(settings, current_request.environ.get(ARRIVED, current_request.host))
-        and is_local(settings, current_request.host)
-    ):
+    hosts = current_request.environ.get(ARRIVED, current_request.host), current_request.host
+    if not all(is_local(settings, host) for host in hosts):
         raise Problem("unauthenticated", "No API key is configured. Create one with `make key`.")
     return LOCAL
 
@@ -234,7 +232,8 @@ def _end(response: Response) -> Response:
         headers[name] = text
     for name, text in context.get("rate_fields", {}).items():
         headers[name] = f"{others}, {text}" if (others := headers.get(name)) else text
-    if current_request.method not in SAFE_METHODS:
+    method, path = current_request.method, current_request.path
+    if method not in SAFE_METHODS:
         audited.record(response)
     if not names.isdisjoint(ADDRESS_FIELDS):
         make_absolute(headers, base())
@@ -242,15 +241,7 @@ def _end(response: Response) -> Response:
     _count(current_request, status)
     if context.span is not None:
         end_span(context.span, status, task_id)
-    log_request(
-        current_request.method,
-        current_request.path,
-        status,
-        context.began,
-        context.request_id,
-        task_id,
-        context.trace.id,
-    )
+    log_request(method, path, status, context.began, context.request_id, task_id, context.trace.id)
     return response
 
 

@@ -61,14 +61,14 @@ class _Fields:
     """The fields of a form, up to `MAX_FIELD_BYTES`; `typed` receives their texts."""
 
     def __init__(self, parts: Parts, typed: dict[str, str]) -> None:
-        self._parts, self._typed, self._room = parts, typed, MAX_FIELD_BYTES
+        self._parts, self._typed, self._free_bytes = parts, typed, MAX_FIELD_BYTES
 
     def read(self, name: str) -> str:
         """Read the current part. Raises the problem `too-large` or `malformed-body`."""
         pieces: list[memoryview] = []
         for piece in self._parts.data():
-            self._room -= len(piece)
-            if self._room < 0:
+            self._free_bytes -= len(piece)
+            if self._free_bytes < 0:
                 raise too_large()
             pieces.append(piece)
         data = b"".join(pieces)

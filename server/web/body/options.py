@@ -21,27 +21,27 @@ def read_options() -> Options:
     """Read the options of this request. Raises the problem `invalid-input` that names the option."""
     if not request.environ.get("QUERY_STRING") and "HTTP_CANCEL_AFTER" not in request.environ:
         return Options()
-    given: dict[str, Any] = {"tag": request.args.getlist("tag")}
+    texts: dict[str, Any] = {"tag": request.args.getlist("tag")}
     for name, values in request.args.lists():
         if name in NESTED and name != "tag":
             if len(values) > 1:
                 raise invalid("Given more than once", "query", name)
-            given[name] = values[0]
+            texts[name] = values[0]
     if "Cancel-After" in request.headers:
-        given = {"cancel_after": _duration(request.headers["Cancel-After"])} | given
-    return _parsed(given, "query")
+        texts = {"cancel_after": _duration(request.headers["Cancel-After"])} | texts
+    return _parsed(texts, "query")
 
 
-def nested_options(given: Mapping[str, Any], names: Collection[str]) -> Options:
+def nested_options(options: Mapping[str, Any], names: Collection[str]) -> Options:
     """Parse options inside a JSON body, where only these names are accepted. Raises the problem `invalid-input`."""
-    if unknown := sorted(set(given) - set(names)):
+    if unknown := sorted(set(options) - set(names)):
         errors = [{"loc": ["options", name], "msg": f"Input should be one of {', '.join(names)}"} for name in unknown]
         raise Problem("invalid-input", f"Unknown options: {', '.join(unknown)}.", errors=errors)
-    return _parsed(given, "options")
+    return _parsed(options, "options")
 
 
-def _parsed(given: Mapping[str, Any], place: str) -> Options:
-    return parse_options(given, place, allow_private=store().settings.allow_private_addresses)
+def _parsed(options: Mapping[str, Any], location: str) -> Options:
+    return parse_options(options, location, allow_private=store().settings.allow_private_addresses)
 
 
 def _duration(text: str) -> str:
@@ -52,7 +52,7 @@ def _duration(text: str) -> str:
     return str(int(match[1]) * _SECONDS[match[2]])
 
 
-def asked_flag(name: str) -> bool:
+def read_flag(name: str) -> bool:
     """Read `true` or `false` from the query; false without it. Raises the problem `invalid-input` for another text."""
     text = request.args.get(name, "false")
     if text not in ("true", "false"):
@@ -60,7 +60,7 @@ def asked_flag(name: str) -> bool:
     return text == "true"
 
 
-def read_key(who: Caller) -> IdempotencyKey | None:
+def read_key(caller: Caller) -> IdempotencyKey | None:
     """Read the request's idempotency key, without quotes; refuse one that is empty or too long."""
     if "Idempotency-Key" not in request.headers:
         return None
@@ -69,4 +69,4 @@ def read_key(who: Caller) -> IdempotencyKey | None:
         text = text[1:-1]
     if not 1 <= len(text) <= 255:
         raise Problem("bad-request", "An Idempotency-Key must have 1 to 255 characters.")
-    return IdempotencyKey(who.owner, text)
+    return IdempotencyKey(caller.owner, text)

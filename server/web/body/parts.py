@@ -81,24 +81,24 @@ class Parts:
         while self._state is State.DATA:
             at = self._buffer.find(self._mark, self._searched)
             if at < 0:
-                yield self._taken(self._possible_end())
+                yield self._consume(self._possible_end())
                 self._read_more()
                 continue
             begin, after = self._line_break_before(at), _AFTER.match(self._buffer, at + len(self._mark))
             if begin is None or after is None:  # the text of a boundary, but no boundary
                 self._searched = at + 1
             elif after["more"] is not None:
-                yield self._taken(begin)
+                yield self._consume(begin)
                 if len(self._buffer) >= MAX_HEAD:
                     raise _malformed()
                 self._read_more()
             else:
                 end = after.end() - begin
-                yield self._taken(begin)
+                yield self._consume(begin)
                 self._buffer = self._buffer[end:]
                 self._state = State.END if after["last"] else State.HEAD
 
-    def _taken(self, end: int) -> memoryview:
+    def _consume(self, end: int) -> memoryview:
         """Remove the bytes up to `end` from the buffer, and return the data among them."""
         data, self._buffer = memoryview(self._buffer)[self._skip : end], self._buffer[end:]
         self._skip, self._searched = max(0, self._skip - end), 0

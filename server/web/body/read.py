@@ -123,8 +123,8 @@ def _read_raw(submission: Submission) -> TaskInput:
     if not (first or request.mimetype):
         return _validated(definition, [])
     if name is None:
-        taken = "multipart/form-data or application/json" if definition.uploads else "application/json or a form"
-        raise Problem("unsupported-media-type", f"{definition.name} takes {taken}.")
+        accepted = "multipart/form-data or application/json" if definition.uploads else "application/json or a form"
+        raise Problem("unsupported-media-type", f"{definition.name} takes {accepted}.")
     if not first:
         raise Problem("malformed-body", "The body is empty.")
     filename = parse_options_header(request.headers.get("Content-Disposition", ""))[1].get("filename", "")
@@ -136,50 +136,50 @@ def _read_raw(submission: Submission) -> TaskInput:
 
 def _validated(definition: TaskDefinition, body: list[tuple[str, Any]]) -> TaskInput:
     """Combine query and body, convert each parameter's text by its schema, and validate."""
-    given: dict[str, list[Any]] = {}
+    texts: dict[str, list[Any]] = {}
     for name, value in [*_query(), *body]:
-        given.setdefault(name, []).append(value)
+        texts.setdefault(name, []).append(value)
     properties = definition.input_schema.get("properties", {})
-    fields = {name: _value(definition, name, values, properties.get(name, {})) for name, values in given.items()}
+    fields = {name: _value(definition, name, values, properties.get(name, {})) for name, values in texts.items()}
     return definition.validate_fields(fields, allow_private=store().settings.allow_private_addresses)
 
 
 def _value(definition: TaskDefinition, name: str, values: list[Any], schema: dict[str, Any]) -> Any:
     """Convert a parameter's texts: to a list or an object if its schema accepts one, otherwise keep the text."""
-    found = _by_type(schema, definition.input_schema)
-    if "array" in found and (len(values) > 1 or not _stands_for_all(values[0], found)):
-        items = _by_type(found["array"].get("items", {}), definition.input_schema)
+    types = _by_type(schema, definition.input_schema)
+    if "array" in types and (len(values) > 1 or not _stands_for_all(values[0], types)):
+        items = _by_type(types["array"].get("items", {}), definition.input_schema)
         return [_one(definition, name, value, items) for value in values]
     if len(values) > 1:
         raise invalid("Given more than once", name)
-    return _one(definition, name, values[0], found)
+    return _one(definition, name, values[0], types)
 
 
-def _stands_for_all(value: Any, found: dict[str, Any]) -> bool:
+def _stands_for_all(value: Any, types: dict[str, Any]) -> bool:
     """Whether a single value is the whole value of the parameter, and not the only item of its list."""
     if isinstance(value, Upload):
         return False
-    return value.startswith("[") or "string" in found or "object" in found or _is_null(value, found)
+    return value.startswith("[") or "string" in types or "object" in types or _is_null(value, types)
 
 
-def _is_null(value: Any, found: dict[str, Any]) -> bool:
+def _is_null(value: Any, types: dict[str, Any]) -> bool:
     """Whether an empty field of a form means null, because it is not a text: a date, for example, or a number."""
-    is_text = "string" in found and found["string"].get("format", "password") == "password"
-    return value == "" and "null" in found and not is_text
+    is_text = "string" in types and types["string"].get("format", "password") == "password"
+    return value == "" and "null" in types and not is_text
 
 
-def _one(definition: TaskDefinition, name: str, value: Any, found: dict[str, Any]) -> Any:
+def _one(definition: TaskDefinition, name: str, value: Any, types: dict[str, Any]) -> Any:
     if isinstance(value, Upload):
         return value
-    if _is_null(value, found):
+    if _is_null(value, types):
         return None
-    if {"{": "object", "[": "array"}.get(value[:1]) in found:
-        return _nested(name, value, or_text="string" in found)
+    if {"{": "object", "[": "array"}.get(value[:1]) in types:
+        return _nested(name, value, or_text="string" in types)
     if name in definition.uploads:
         if value[:8].lower().startswith(("http://", "https://")):
             return {"url": value}
         raise invalid(f"Input should be a file; curl sends one as `-F {name}=@file`", name)
-    return _number(value) if found and found.keys() <= _SCALARS else value
+    return _number(value) if types and types.keys() <= _SCALARS else value
 
 
 def _nested(name: str, text: str, *, or_text: bool) -> Any:

@@ -16,7 +16,7 @@ from server.store.connection import UNREACHABLE
 from server.store.errors import CoatcheckError
 from server.store.record import Record, Status
 from server.web.addresses import prefix
-from server.web.body.options import asked_flag, read_key, read_options
+from server.web.body.options import read_flag, read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
 from server.web.errors import OF_KEY, OF_STORING, OF_TASK, Problem
@@ -175,7 +175,7 @@ def retry_task(task_id: str) -> Response:
     parameters other than files; null sets one to its default. A task that has been retried already (see `retried_as`)
     is only retried with `again=true`. With `copy=true` the task may be unfinished, and neither names the other.
     """
-    body, again, copy = read_json(), asked_flag("again"), asked_flag("copy")
+    body, again, copy = read_json(), read_flag("again"), read_flag("copy")
     changes = read_body(RetryRequest, body).input
     options: dict[str, Any] = {"key": read_key(caller()), "again": again, "copy": copy, "trace": g.trace}
     accepted_retry = retry(store(), find(task_id), g.request_id, changes, **options)

@@ -66,15 +66,15 @@ class Upload(io.RawIOBase):
         with self._next_piece():
             return self._fill(memoryview(buffer).cast("B"))
 
-    def take(self, most: int) -> bytes:
-        """Return the next bytes, up to `most`, without a copy if possible; empty at the end. Raises as `readinto`."""
+    def read_piece(self, max_bytes: int) -> bytes:
+        """Return up to `max_bytes`, without a copy if possible; empty at the end. Raises the errors of `readinto`."""
         with self._next_piece():
             if not self._pieces:
                 return b""
             piece = self._pieces.popleft()
-            if len(piece) > most:
-                self._pieces.appendleft(piece[most:])
-                piece = piece[:most]
+            if len(piece) > max_bytes:
+                self._pieces.appendleft(piece[max_bytes:])
+                piece = piece[:max_bytes]
             self._size -= len(piece)
             whole = piece.obj
             return whole if isinstance(whole, bytes) and len(whole) == len(piece) else bytes(piece)
@@ -111,10 +111,10 @@ class Upload(io.RawIOBase):
 
 
 class UploadReader(io.BufferedReader):
-    """`wsgi.input` of a large body. `take` passes on the pieces without the copies of `read`."""
+    """`wsgi.input` of a large body. `read_piece` passes on the pieces without the copies of `read`."""
 
     raw: Upload
 
-    def take(self, most: int) -> bytes:
-        """Return the next bytes as `Upload.take`; only for a body that nobody has begun to read otherwise."""
-        return self.raw.take(most)
+    def read_piece(self, max_bytes: int) -> bytes:
+        """Return the next bytes as `Upload.read_piece`; only for a body that nothing else has begun to read."""
+        return self.raw.read_piece(max_bytes)

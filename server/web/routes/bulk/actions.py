@@ -13,7 +13,7 @@ from server.store.errors import CAPACITY_ERRORS, AlreadyRetried, CoatcheckError
 from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.addresses import prefix
-from server.web.body.options import asked_flag
+from server.web.body.options import read_flag
 from server.web.current import store
 from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.openapi import parameters
@@ -82,7 +82,7 @@ def bulk_cancel() -> Response:
     """
     _check_filters("dry_run")
     wanted = asked_filter([status for status in Status if not status.done and status is not Status.CANCELING])
-    if asked_flag("dry_run"):
+    if read_flag("dry_run"):
         return _dry_run(BulkCanceled, "canceled", wanted)
     return _bulk(BulkCanceled, "canceled", wanted, MAX_CANCELED, _cancel_all)
 
@@ -107,11 +107,11 @@ def bulk_retry() -> Response:
     to it.
     """
     _check_filters("again", "dry_run")
-    again = asked_flag("again")
+    again = read_flag("again")
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
     matching = asked_filter(ended)
     wanted = replace(matching, unretried=not again)
-    if asked_flag("dry_run"):
+    if read_flag("dry_run"):
         already = 0 if again else _count(matching) - _count(wanted)
         return _dry_run(BulkRetried, "retried", wanted, already_retried=max(0, already))
     return _bulk(

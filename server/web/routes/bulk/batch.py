@@ -27,7 +27,7 @@ from server.store.api_keys import Caller
 from server.store.batches import Batch
 from server.store.record import Record, Status
 from server.web.addresses import prefix
-from server.web.body.options import asked_flag
+from server.web.body.options import read_flag
 from server.web.current import store
 from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
@@ -249,7 +249,7 @@ def retry_batch(batch_id: str) -> Response:
     As `POST /tasks/{task_id}/retry` for each task that has failed. Tasks that were retried already are left out, so the
     call may be repeated; with `again=true` they are retried again.
     """
-    again, batch = asked_flag("again"), find_batch(batch_id)
+    again, batch = read_flag("again"), find_batch(batch_id)
     failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
     pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again, trace=g.trace))
     made = [outcome for _, outcome in pairs if isinstance(outcome, str)]
