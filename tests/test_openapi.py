@@ -365,7 +365,7 @@ def test_data_that_looks_like_a_reference_is_left_alone() -> None:
     components = Components()
     name = components.reserve("Kept")
 
-    components.place(name, {"default": data, "properties": {"default": {"$ref": "#/$defs/X"}}, "$defs": {"X": {}}})
+    components.add(name, {"default": data, "properties": {"default": {"$ref": "#/$defs/X"}}, "$defs": {"X": {}}})
 
     assert components.schemas["Kept"]["default"] == data
     assert components.schemas["Kept"]["properties"]["default"] == {"$ref": "#/components/schemas/X"}

@@ -26,7 +26,7 @@ from server.web.openapi.components import Components
 from server.web.openapi.parameters import PARAMETERS
 from server.web.openapi.responses import HEADERS, LINKS, SECURITY_SCHEMES, any_problem, problem_name, problem_response
 from server.web.openapi.route import Route
-from server.web.openapi.submits import place_task_types, submit_route
+from server.web.openapi.submits import add_task_types, submit_route
 from server.web.openapi.webhooks import CALLS
 from server.web.schemas import ProblemObject
 
@@ -60,8 +60,8 @@ def build(definitions: Iterable[TaskDefinition], routes: Sequence[Route]) -> dic
     """Build the document of a server with these task types and routes."""
     definitions = list(definitions)
     components = Components()
-    _place_models(components, routes)
-    place_task_types(definitions, components)
+    _add_models(components, routes)
+    add_task_types(definitions, components)
     routes = [*(submit_route(each, components) for each in definitions), *routes]
     return {
         "openapi": "3.1.0",
@@ -90,12 +90,12 @@ class _WithoutTitles(GenerateJsonSchema):
         return False
 
 
-def _place_models(components: Components, routes: Iterable[Route]) -> None:
+def _add_models(components: Components, routes: Iterable[Route]) -> None:
     """Add the shared objects to the components, under their own names."""
     models: dict[type[BaseModel], None] = dict.fromkeys([ProblemObject, TaskStatus])
     models |= dict.fromkeys(model for route in routes for model in route.models())
     _, schema = models_json_schema([(model, "validation") for model in models], schema_generator=_WithoutTitles)
-    components.place_all(schema["$defs"])
+    components.add_all(schema["$defs"])
 
 
 def _paths(routes: Iterable[Route]) -> dict[str, Any]:

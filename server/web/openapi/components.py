@@ -15,7 +15,7 @@ from server.sdk.uploads import Upload
 
 Schema = dict[str, Any]
 
-_PLACE = "#/components/schemas/"
+_COMPONENTS = "#/components/schemas/"
 _LOCAL = "#/$defs/"
 _UPLOAD = "Upload"  # the component of an upload, wherever it occurs
 _LOCAL_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
@@ -27,11 +27,11 @@ _DATA = frozenset({"default", "const", "enum", "examples", "example"})
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 
 #: Keywords next to a reference that override the referenced schema.
-_BESIDE_REFERENCE = ("title", "description", "default")
+_OVERRIDES = ("title", "description", "default")
 
 
 def reference(name: str) -> Schema:
-    return {"$ref": _PLACE + name}
+    return {"$ref": _COMPONENTS + name}
 
 
 def named_references(section: str, *names: str) -> dict[str, Any]:
@@ -54,11 +54,11 @@ def without_null(schema: Schema) -> Schema:
 
 
 class Components:
-    """The namespace. First `reserve` the names that must be exact, then `place` their schemas."""
+    """The namespace. First `reserve` the names that must be exact, then `add` their schemas."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {_UPLOAD: TypeAdapter(Upload).json_schema()}
-        self._placed: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     def reserve(self, wanted: str) -> str:
         """Reserve a name; if it is in use, add a number. Returns the reserved name."""
@@ -68,13 +68,13 @@ class Components:
         self.schemas[name] = {}
         return name
 
-    def place(self, name: str, schema: Mapping[str, Any]) -> None:
+    def add(self, name: str, schema: Mapping[str, Any]) -> None:
         """Store a schema under a reserved name, and its `$defs` as components."""
-        renamed = self.place_all(schema.get("$defs", {}), name)
+        renamed = self.add_all(schema.get("$defs", {}), name)
         body = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "title")}
         self.schemas[name] = self._rewritten(body, renamed)
 
-    def place_all(self, definitions: Mapping[str, Schema], prefix: str = "") -> dict[str, str]:
+    def add_all(self, definitions: Mapping[str, Schema], prefix: str = "") -> dict[str, str]:
         """Store definitions that refer to each other; a different one of the same name gets the prefix.
 
         Returns the name of each definition's component.
@@ -82,25 +82,25 @@ class Components:
         new: dict[str, Schema] = {}
         renamed: dict[str, str] = {}
         for local, definition in definitions.items():
-            mark = _fingerprint(local, definitions)
-            if mark not in self._placed:
-                self._placed[mark] = self.reserve(local if local not in self.schemas else prefix + local)
-                new[self._placed[mark]] = definition
-            renamed[local] = self._placed[mark]
-        for placed, definition in new.items():
-            self.schemas[placed] = self._rewritten(_untitled(definition), renamed)
+            fingerprint = _fingerprint(local, definitions)
+            if fingerprint not in self._names:
+                self._names[fingerprint] = self.reserve(local if local not in self.schemas else prefix + local)
+                new[self._names[fingerprint]] = definition
+            renamed[local] = self._names[fingerprint]
+        for name, definition in new.items():
+            self.schemas[name] = self._rewritten(_untitled(definition), renamed)
         return renamed
 
     def _rewritten(self, schema: Mapping[str, Any], renamed: Mapping[str, str]) -> Schema:
         """Copy a schema, with references to the components."""
         if schema.get("format") == "upload":
             upload = self.schemas[_UPLOAD]
-            own = {key: schema[key] for key in _BESIDE_REFERENCE if key in schema}
-            return reference(_UPLOAD) | {key: value for key, value in own.items() if value != upload.get(key)}
-        made = {key: self._rewritten_value(key, value, renamed) for key, value in schema.items()}
-        if type(made.get("const")) in (str, int):
-            made |= one_of(made.pop("const"))
-        return made
+            overrides = {key: schema[key] for key in _OVERRIDES if key in schema}
+            return reference(_UPLOAD) | {key: value for key, value in overrides.items() if value != upload.get(key)}
+        rewritten = {key: self._rewritten_value(key, value, renamed) for key, value in schema.items()}
+        if type(rewritten.get("const")) in (str, int):
+            rewritten |= one_of(rewritten.pop("const"))
+        return rewritten
 
     def _rewritten_value(self, key: str, value: Any, renamed: Mapping[str, str]) -> Any:
         if key in _DATA:
@@ -124,7 +124,7 @@ class Components:
 
 def _renamed_reference(ref: str, renamed: Mapping[str, str]) -> str:
     local = ref.removeprefix(_LOCAL)
-    return _PLACE + renamed[local] if ref.startswith(_LOCAL) else ref
+    return _COMPONENTS + renamed[local] if ref.startswith(_LOCAL) else ref
 
 
 def _untitled(schema: Schema) -> Schema:

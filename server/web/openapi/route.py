@@ -134,8 +134,8 @@ class Route:
     @property
     def query_names(self) -> frozenset[str]:
         """The names that its query may have."""
-        placed = (*(PARAMETERS[name] for name in self.parameters), *self.inline)
-        return frozenset(each["name"] for each in placed if each["in"] == "query")
+        parameters = (*(PARAMETERS[name] for name in self.parameters), *self.inline)
+        return frozenset(each["name"] for each in parameters if each["in"] == "query")
 
     def problem_groups(self) -> list[Group]:
         groups: dict[int, list[str]] = {}

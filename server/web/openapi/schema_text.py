@@ -8,7 +8,7 @@ Schema = Mapping[str, Any]
 
 _BYTES = {"data": "R0lGODlhAQABAAAAACw=", "filename": "cat.gif"}
 _TEXTS = {"date": "2026-01-31", "date-time": "2026-01-31T12:00:00Z", "uuid": "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"}
-_DEEPEST = 6
+_MAX_DEPTH = 6
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:
@@ -22,10 +22,10 @@ def resolved(schema: Schema, root: Schema) -> Schema:
 def branches(schema: Schema, root: Schema) -> list[Schema]:
     """The alternatives of a schema without null, or the schema itself."""
     schema = resolved(schema, root)
-    found = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    if not found or schema.get("format") == "upload":  # an upload in any form
+    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    if not alternatives or schema.get("format") == "upload":  # an upload in any form
         return [] if schema.get("type") == "null" else [schema]
-    return [branch for each in found for branch in branches(each, root)]
+    return [branch for each in alternatives for branch in branches(each, root)]
 
 
 def is_nullable(schema: Schema, root: Schema) -> bool:
@@ -48,12 +48,12 @@ def _is_scalar(schema: Schema) -> bool:
     return "enum" in schema or "const" in schema or schema.get("type") in ("string", "integer", "number", "boolean")
 
 
-def words(schema: Schema, root: Schema, depth: int = 0) -> str:
-    """Describe a schema in short: `integer, 1 to 10000`, `jpeg | png`, `list of {op: "blur", amount?: number}`."""
-    if depth > _DEEPEST:
+def describe(schema: Schema, root: Schema, depth: int = 0) -> str:
+    """Describe a schema as text: `integer, 1 to 10000`, `jpeg | png`, `list of {op: "blur", amount?: number}`."""
+    if depth > _MAX_DEPTH:
         return "…"
-    found = list(dict.fromkeys(_branch(each, root, depth) for each in branches(schema, root)))
-    return " | ".join(found) or "null"
+    texts = dict.fromkeys(_branch(each, root, depth) for each in branches(schema, root))
+    return " | ".join(texts) or "null"
 
 
 def _branch(schema: Schema, root: Schema, depth: int) -> str:
@@ -63,50 +63,49 @@ def _branch(schema: Schema, root: Schema, depth: int) -> str:
         return json.dumps(schema["const"])
     if "enum" in schema:
         return " | ".join(value if isinstance(value, str) else json.dumps(value) for value in schema["enum"])
-    kind = schema.get("type")
-    if kind == "array":
-        items = words(schema["items"], root, depth + 1) if schema.get("items") else "anything"
+    json_type = schema.get("type")
+    if json_type == "array":
+        items = describe(schema["items"], root, depth + 1) if schema.get("items") else "anything"
         return f"list of {f'({items})' if ' | ' in items else items}{_bounds(schema)}"
-    if kind == "object":
+    if json_type == "object":
         return _object(schema, root, depth)
-    name = schema.get("format") or kind or "anything"
+    name = schema.get("format") or json_type or "anything"
     return f"{name}{_bounds(schema)}"
 
 
 def _object(schema: Schema, root: Schema, depth: int) -> str:
     needed = schema.get("required", ())
     fields = [
-        f"{name}{'' if name in needed else '?'}: {words(each, root, depth + 1)}"
+        f"{name}{'' if name in needed else '?'}: {describe(each, root, depth + 1)}"
         for name, each in schema.get("properties", {}).items()
     ]
     if fields:
         return "{" + "; ".join(fields) + "}"
     others = _others(schema)
-    values = words(others, root, depth + 1) if others else "anything"
+    values = describe(others, root, depth + 1) if others else "anything"
     return f"object of name: {values}{_bounds(schema)}"
 
 
 def _others(schema: Schema) -> Schema:
     """Return the type of values under names that the schema does not list."""
-    given = schema.get("additionalProperties")
-    others: list[Any] = [*schema.get("patternProperties", {}).values(), given]
+    others: list[Any] = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
     return others[0] if isinstance(others[0], Mapping) else {}
 
 
 def _bounds(schema: Schema) -> str:
-    for low, high, unit in (
+    for lower, upper, unit in (
         ("minimum", "maximum", ""),
         ("minLength", "maxLength", " characters"),
         ("minItems", "maxItems", " items"),
         ("minProperties", "maxProperties", " entries"),
     ):
-        least, most = schema.get(low), schema.get(high)
-        if least is not None and most is not None:
-            return f", {number(least)} to {number(most)}{unit}"
-        if least is not None:
-            return f", at least {number(least)}{unit}"
-        if most is not None:
-            return f", at most {number(most)}{unit}"
+        minimum, maximum = schema.get(lower), schema.get(upper)
+        if minimum is not None and maximum is not None:
+            return f", {number(minimum)} to {number(maximum)}{unit}"
+        if minimum is not None:
+            return f", at least {number(minimum)}{unit}"
+        if maximum is not None:
+            return f", at most {number(maximum)}{unit}"
     if "exclusiveMinimum" in schema:
         return f", more than {number(schema['exclusiveMinimum'])}"
     if "exclusiveMaximum" in schema:
@@ -127,10 +126,10 @@ def sample(schema: Schema, root: Schema | None = None, depth: int = 0) -> Any:
         return schema["examples"][0]
     if schema.get("default") is not None:
         return schema["default"]
-    found = branches(schema, root)
-    if not found or depth > _DEEPEST:
+    alternatives = branches(schema, root)
+    if not alternatives or depth > _MAX_DEPTH:
         return None
-    return _sample_of(found[0], root, depth)
+    return _sample_of(alternatives[0], root, depth)
 
 
 def _sample_of(schema: Schema, root: Schema, depth: int) -> Any:
@@ -138,24 +137,24 @@ def _sample_of(schema: Schema, root: Schema, depth: int) -> Any:
         return _BYTES
     if "const" in schema or "enum" in schema:
         return schema.get("const", (schema.get("enum") or [None])[0])
-    kind = schema.get("type")
-    if kind == "object":
+    json_type = schema.get("type")
+    if json_type == "object":
         return _sample_object(schema, root, depth)
-    if kind == "array":
+    if json_type == "array":
         return [sample(schema.get("items", {}), root, depth + 1)] * max(1, schema.get("minItems", 1))
-    if kind in ("integer", "number"):
+    if json_type in ("integer", "number"):
         return _sample_number(schema)
-    return {"boolean": True, "string": _TEXTS.get(schema.get("format", ""), "text")}.get(str(kind))
+    return {"boolean": True, "string": _TEXTS.get(schema.get("format", ""), "text")}.get(str(json_type))
 
 
 def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
     properties = schema.get("properties", {})
     needed = schema.get("required", ())
     shown = [name for name, each in properties.items() if name in needed or _has_its_own_example(each, root)]
-    made = {name: sample(properties[name], root, depth + 1) for name in shown}
+    values = {name: sample(properties[name], root, depth + 1) for name in shown}
     if not properties and (others := _others(schema)):
-        made["name"] = sample(others, root, depth + 1)
-    return made
+        values["name"] = sample(others, root, depth + 1)
+    return values
 
 
 def _has_its_own_example(schema: Schema, root: Schema) -> bool:
@@ -164,10 +163,10 @@ def _has_its_own_example(schema: Schema, root: Schema) -> bool:
 
 
 def _sample_number(schema: Schema) -> float:
-    least = schema.get("minimum", schema.get("exclusiveMinimum", -100))
-    most = schema.get("maximum", schema.get("exclusiveMaximum", 100))
+    minimum = schema.get("minimum", schema.get("exclusiveMinimum", -100))
+    maximum = schema.get("maximum", schema.get("exclusiveMaximum", 100))
     usual = 100 if "minimum" in schema or "maximum" in schema else 10
-    value: float = max(least, min(most, usual))
+    value: float = max(minimum, min(maximum, usual))
     if value == schema.get("exclusiveMinimum") or value == schema.get("exclusiveMaximum"):
-        value = (least + most) / 2
+        value = (minimum + maximum) / 2
     return value

@@ -28,19 +28,19 @@ _LINKS = ("status", "result", "cancel", "files")
 _PROBLEMS = (*OF_BODY, "bad-request", *OF_KEY, *OF_STORING)
 
 
-def place_task_types(definitions: Iterable[TaskDefinition], components: Components) -> None:
+def add_task_types(definitions: Iterable[TaskDefinition], components: Components) -> None:
     """Add input, result and status of each task type to the components, and `TaskResult` for any type."""
     definitions = list(definitions)
     components.reserve("TaskResult")
     for definition in definitions:
         for part in ("Input", "Result", "Status"):
-            components.reserve(named(definition, part))
+            components.reserve(component_name(definition, part))
     for definition in definitions:
-        components.place(named(definition, "Input"), definition.input_schema)
-        components.place(named(definition, "Result"), definition.output_schema)
-        its_own = {"properties": {"task": one_of(definition.name)}}
-        components.place(named(definition, "Status"), {"allOf": [reference("TaskStatus"), its_own]})
-    components.place("TaskResult", _any_result(definitions))
+        components.add(component_name(definition, "Input"), definition.input_schema)
+        components.add(component_name(definition, "Result"), definition.output_schema)
+        narrowed = {"properties": {"task": one_of(definition.name)}}
+        components.add(component_name(definition, "Status"), {"allOf": [reference("TaskStatus"), narrowed]})
+    components.add("TaskResult", _any_result(definitions))
 
 
 def _any_result(definitions: Iterable[TaskDefinition]) -> Schema:
@@ -50,13 +50,15 @@ def _any_result(definitions: Iterable[TaskDefinition]) -> Schema:
         "properties": {
             "task_id": {"type": "string", "format": "uuid"},
             "status": one_of("succeeded"),
-            "result": {"anyOf": [reference(named(definition, "Result")) for definition in definitions] or [{}]},
+            "result": {
+                "anyOf": [reference(component_name(definition, "Result")) for definition in definitions] or [{}]
+            },
         },
         "required": ["task_id", "status", "result"],
     }
 
 
-def named(definition: TaskDefinition, part: str) -> str:
+def component_name(definition: TaskDefinition, part: str) -> str:
     """Return the component name of a task type's `Input`, `Result` or `Status`."""
     return _camel(definition.name) + part
 
@@ -68,8 +70,8 @@ def _camel(name: str) -> str:
 
 def submit_route(definition: TaskDefinition, components: Components) -> Route:
     """Describe the submit of one task type, whose parameters are among the components."""
-    placed = components.schemas[named(definition, "Input")].get("properties", {})
-    result = named(definition, "Result")
+    properties = components.schemas[component_name(definition, "Input")].get("properties", {})
+    result = component_name(definition, "Result")
     with_result = {"properties": {"result": {"anyOf": [reference(result), {"type": "null"}]}}}
     return Route(
         "post",
@@ -80,14 +82,14 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
                 200,
                 "With `wait`: the task has ended in time; its status with the result. With `unique`: the status of the "
                 "earlier task with this key.",
-                {"allOf": [reference(named(definition, "Status")), with_result]},
+                {"allOf": [reference(component_name(definition, "Status")), with_result]},
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed", "Task-Deduplicated"),
                 _LINKS,
             ),
             ResponseSpec(
                 202,
                 f"Stored and queued: the status object. Its result will be a `{result}`, inside a `TaskResult`.",
-                reference(named(definition, "Status")),
+                reference(component_name(definition, "Status")),
                 (*CACHED, *TICKET_HEADERS, "Preference-Applied", "Idempotency-Replayed"),
                 _LINKS,
             ),
@@ -97,8 +99,8 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         Access.SUBMIT,
         _description(definition),
         parameters=HOW_TO_RUN,
-        inline=tuple(_query_parameters(definition, placed)),
-        body=_body(definition, placed),
+        inline=tuple(_query_parameters(definition, properties)),
+        body=_body(definition, properties),
         problems=_PROBLEMS,
     )
 
@@ -112,10 +114,10 @@ def _description(definition: TaskDefinition) -> str:
     return text
 
 
-def _body(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str, Any]:
+def _body(definition: TaskDefinition, properties: Mapping[str, Schema]) -> dict[str, Any]:
     content: dict[str, Any] = {
-        "application/json": {"schema": reference(named(definition, "Input")), "example": _example(definition)},
-        "multipart/form-data": _form(definition, placed),
+        "application/json": {"schema": reference(component_name(definition, "Input")), "example": _example(definition)},
+        "multipart/form-data": _form(definition, properties),
     }
     if not definition.uploads:
         content["application/x-www-form-urlencoded"] = {"schema": content["multipart/form-data"]["schema"]}
@@ -127,21 +129,21 @@ def _body(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str,
 
 def _example(definition: TaskDefinition) -> Any:
     """A small sample input, with files of an accepted type."""
-    made = sample(definition.input_schema)
+    example = sample(definition.input_schema)
     if definition.accepts and not any(each.startswith("image/") for each in definition.accepts):
         file = next((_SAMPLES[each] for each in definition.accepts if each in _SAMPLES), _SAMPLES["text/csv"])
-        made |= {name: file for name in definition.uploads if name in made}
-    return made
+        example |= {name: file for name in definition.uploads if name in example}
+    return example
 
 
-def _form(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str, Any]:
+def _form(definition: TaskDefinition, inputs: Mapping[str, Schema]) -> dict[str, Any]:
     properties, encoding = {}, {}
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             properties[name] = _file_part(definition.uploads[name], schema)
             encoding[name] = {"contentType": ", ".join(definition.accepts) or _ANY_BYTES}
         else:
-            properties[name] = _as_text(without_null(placed[name]), is_plain(schema, definition.input_schema))
+            properties[name] = _as_text(without_null(inputs[name]), is_plain(schema, definition.input_schema))
     form: dict[str, Any] = {"schema": {"type": "object", "properties": properties, "additionalProperties": False}}
     if required := definition.input_schema.get("required"):
         form["schema"]["required"] = required
@@ -151,27 +153,27 @@ def _form(definition: TaskDefinition, placed: Mapping[str, Schema]) -> dict[str,
 def _file_part(arity: Arity, schema: Schema) -> Schema:
     # `format` is OpenAPI 3.0's keyword; without it, generators of clients send a file as text
     part: Schema = {"type": "string", "format": "binary", "contentMediaType": _ANY_BYTES}
-    made = part if arity is Arity.ONE else {"type": "array", "items": part}
-    made |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
-    described = schema.get("description")
-    return made | ({"description": described} if described else {})
+    field = part if arity is Arity.ONE else {"type": "array", "items": part}
+    field |= {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
+    description = schema.get("description")
+    return field | ({"description": description} if description else {})
 
 
 def _as_text(schema: Schema, plain: bool) -> Schema:
     """A parameter as a form field: plain values unchanged, others as JSON text."""
     if plain:
         return schema
-    outside: Schema = {key: schema.pop(key) for key in ("title", "description") if key in schema}
-    return {"type": "string", "contentMediaType": "application/json", "contentSchema": schema, **outside}
+    annotations: Schema = {key: schema.pop(key) for key in ("title", "description") if key in schema}
+    return {"type": "string", "contentMediaType": "application/json", "contentSchema": schema, **annotations}
 
 
-def _query_parameters(definition: TaskDefinition, placed: Mapping[str, Schema]) -> Iterable[dict[str, Any]]:
+def _query_parameters(definition: TaskDefinition, properties: Mapping[str, Schema]) -> Iterable[dict[str, Any]]:
     if definition.uploads and not definition.single_upload:
         return
     for name, schema in definition.input_schema.get("properties", {}).items():
         if name in definition.uploads:
             continue
-        moved = without_null(placed[name])
+        moved = without_null(properties[name])
         moved.pop("default", None)  # generated clients send it, but with a JSON body the query must be empty
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if description := moved.pop("description", None):

@@ -9,17 +9,17 @@ def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
-def _call(operation_id: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _call(operation_id: str, noun: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "post": {
             "operationId": operation_id,
             "tags": ["webhooks"],
-            "summary": f"A {what} has ended",
+            "summary": f"A {noun} has ended",
             "description": "Sent to the `webhook` of the submit, as Standard Webhooks 1.0.0 specify. Retried for up to "
             "a day until the answer is 2xx; 410 stops the retries.",
             "security": [],
             "parameters": [
-                _header("webhook-id", f"The {what}'s id, the same for each attempt."),
+                _header("webhook-id", f"The {noun}'s id, the same for each attempt."),
                 _header("webhook-timestamp", "The time of this attempt, in seconds since 1970."),
                 _header(
                     "webhook-signature", "`v1,` and a signature; two of them, separated by a space, during a rotation."

@@ -11,7 +11,7 @@ from server.sdk.redaction import is_secret_name
 from server.sdk.signature import Arity
 from server.store.connection import UNREACHABLE
 from server.web.current import store
-from server.web.openapi.schema_text import branches, is_nullable, is_plain, number, resolved, sample, words
+from server.web.openapi.schema_text import branches, describe, is_nullable, is_plain, number, resolved, sample
 
 _SIMPLE_INPUTS = {"date": "date", "uri": "url", "email": "email", "password": "password"}
 _ANY_BYTES = "application/octet-stream"
@@ -59,7 +59,7 @@ def form_of(definition: TaskDefinition, base: str) -> TaskForm:
     parameters = [
         _parameter(definition, name, each, name in needed) for name, each in schema.get("properties", {}).items()
     ]
-    result = _lines(words(definition.output_schema, definition.output_schema))
+    result = _lines(describe(definition.output_schema, definition.output_schema))
     return TaskForm(definition, parameters, result, _curl(definition, base))
 
 
@@ -73,7 +73,7 @@ def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], re
     shown = _text(default) if default is not None else _text(sample(schema, root)) if required else ""
     first = alternatives[0] if len(alternatives) == 1 else {}
     if not alternatives or not is_plain(schema, root) or first.get("type") == "array":
-        return _json(name, words(schema, root), described, required, shown)
+        return _json(name, describe(schema, root), described, required, shown)
     if first.get("type") == "boolean" and default is False and not is_nullable(schema, root):
         return Parameter(name, "check", required=False, hint=_sentences(described))
     choices, control = tuple(map(_text, _values(first))), _input(first)
@@ -83,7 +83,7 @@ def _parameter(definition: TaskDefinition, name: str, schema: dict[str, Any], re
         name=name,
         control="select" if choices else control,
         required=required,
-        hint=described if choices else _sentences(words(schema, root), described),
+        hint=described if choices else _sentences(describe(schema, root), described),
         value=shown,
         choices=("", *choices) if is_nullable(schema, root) else choices,
         attributes={} if choices else _bounds(first),
