@@ -15,7 +15,7 @@ import pytest
 from harness import ROOT
 
 from server.tasks.images.limits import MAX_PIXELS, MEMORY
-from server.tasks.images.reading.kinds import KINDS
+from server.tasks.images.reading.formats import INPUT_FORMATS
 from server.tasks.images.writing.codecs import CODECS
 from server.tasks.images.writing.output import Output
 
@@ -107,7 +107,7 @@ def test_a_result_of_the_largest_size_can_be_written(
     limit = MEMORY / CODECS[name].cost(alpha, Output(**options))
     # Half again as large as a result may be is scaled down; here the size stays, so that nothing is freed.
     source = "PNG" if alpha else "JPEG"
-    limit = min(limit, MEMORY / next(kind.bytes_per_pixel[alpha] for kind in KINDS if kind.name == source))
+    limit = min(limit, MEMORY / next(kind.bytes_per_pixel[alpha] for kind in INPUT_FORMATS if kind.name == source))
     path, width, height = picture(tmp_path, source, limit, alpha)
     values = {"width": width, "height": height, "format": name, **options}
     assert child(RUN, str(path), "thumbnail", values).split() == [str(width), str(height)]
@@ -132,12 +132,12 @@ def test_a_result_of_the_largest_size_can_be_written(
 def test_an_operation_can_work_on_the_most_pixels(
     tmp_path: Path, task: str, values: dict[str, Any], alpha: bool
 ) -> None:
-    limit = min(MAX_PIXELS, MEMORY / KINDS[1].bytes_per_pixel[1]) if alpha else MAX_PIXELS
+    limit = min(MAX_PIXELS, MEMORY / INPUT_FORMATS[1].bytes_per_pixel[1]) if alpha else MAX_PIXELS
     path, _, _ = picture(tmp_path, "PNG" if alpha else "JPEG", limit, alpha)
     assert child(RUN, str(path), task, values | {"format": "png" if alpha else "jpeg"})
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@pytest.mark.parametrize("kind", [kind.name for kind in INPUT_FORMATS])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("part", [0.05, 0.95])
 def test_a_picture_of_the_largest_size_can_be_read_and_scaled_down(
@@ -145,7 +145,7 @@ def test_a_picture_of_the_largest_size_can_be_read_and_scaled_down(
 ) -> None:
     if alpha and kind in ("JPEG", "GIF", "BMP"):
         pytest.skip("this format has no alpha, or costs the same with it")
-    limit = next(MEMORY / each.bytes_per_pixel[alpha] for each in KINDS if each.name == kind)
+    limit = next(MEMORY / each.bytes_per_pixel[alpha] for each in INPUT_FORMATS if each.name == kind)
     # An upload has at most 50 MiB, of which this format makes no more.
     limit = min(limit, 50 * 2**20 / 3) if kind == "BMP" else limit
     path, width, height = picture(tmp_path, kind, limit, alpha)
@@ -156,7 +156,7 @@ def test_a_picture_of_the_largest_size_can_be_read_and_scaled_down(
 
 def test_a_progressive_jpeg_of_the_largest_size_can_be_read(tmp_path: Path) -> None:
     for subsampling, samples in ((0, 3), (2, 1.5)):
-        limit = MEMORY / (KINDS[0].bytes_per_pixel[0] + 2 * samples)
+        limit = MEMORY / (INPUT_FORMATS[0].bytes_per_pixel[0] + 2 * samples)
         path, width, height = picture(tmp_path, "JPEG", limit, progressive=True, subsampling=subsampling)
         part = min(0.95, math.sqrt(MAX_PIXELS / (width * height)) * 0.99)
         assert child(RUN, str(path), "thumbnail", {"width": int(width * part), "height": int(height * part)})

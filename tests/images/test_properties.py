@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from server.tasks.images.frame import Frame
-from server.tasks.images.geometry import fit_around, fit_within, part_of, place
+from server.tasks.images.geometry import align, fit_around, fit_within, part_of
 from server.tasks.images.operations.sizes import resize, thumbnail
 from tests.images.pictures import encoded, made, photo
 
@@ -53,7 +53,7 @@ def test_fitting_within_and_around_a_box_keep_their_promises() -> None:
 def test_a_placed_box_lies_within(gravity) -> None:  # type: ignore[no-untyped-def]
     for size, box in pairs(2_000, 3):
         inner = fit_within(size, box)
-        left, top = place(inner, box, gravity)
+        left, top = align(inner, box, gravity)
         assert 0 <= left <= box[0] - inner[0] and 0 <= top <= box[1] - inner[1]
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from PIL import Image
 
 from server.tasks.images.color import is_srgb, plain, to_srgb
-from server.tasks.images.limits import check_made, check_worked_on
+from server.tasks.images.limits import check_processed_size, check_result_size
 from server.tasks.images.reduction import reducing_gap
 
 Size = tuple[int, int]
@@ -85,7 +85,7 @@ class Frame:
         Raises:
             TaskError: `image-too-large` if there are more pixels than an operation supports.
         """
-        check_worked_on(self.size)
+        check_processed_size(self.size)
         image = self.display()
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB" if image.mode == "L" else "RGBA")
 
@@ -95,7 +95,7 @@ class Frame:
         Raises:
             TaskError: as in `pixels`.
         """
-        check_worked_on(self.size)
+        check_processed_size(self.size)
         palette = self.palette()
         return self.showing(move(self.pixels() if palette is None else palette))
 
@@ -103,12 +103,12 @@ class Frame:
         """Return this frame with other pixels, which are upright and in sRGB."""
         return replace(self, image=image, size=image.size, orientation=1, profile=None, decode=None, coarseness=1)
 
-    def coarse(self, least: Size) -> Frame:
-        """Return this frame decoded no finer than a result of `least` needs."""
+    def coarse(self, target: Size) -> Frame:
+        """Return this frame decoded no finer than a result of the size `target` needs."""
         if self.decode is None:
             return self
         with self.reading():
-            image, coarseness = self.decode(min(self.size[0] / least[0], self.size[1] / least[1]))
+            image, coarseness = self.decode(min(self.size[0] / target[0], self.size[1] / target[1]))
             image.load()
         return replace(self, image=image, decode=None, coarseness=coarseness)
 
@@ -121,12 +121,12 @@ class Frame:
         width, height = self.size
         if box is None and size == self.size:
             return self
-        check_made(size)
+        check_result_size(size)
         if box is None:
             return self.coarse(size)._resampled(size, (0, 0, width, height))
         left, top, right, bottom = box
-        least = (int(size[0] * width / (right - left)), int(size[1] * height / (bottom - top)))
-        frame = self.coarse((min(width, least[0]), min(height, least[1])))
+        target = (int(size[0] * width / (right - left)), int(size[1] * height / (bottom - top)))
+        frame = self.coarse((min(width, target[0]), min(height, target[1])))
         # A box is in upright coordinates, so the pixels must be.
         return replace(frame, image=frame.display(), orientation=1, profile=None)._resampled(size, box)
 

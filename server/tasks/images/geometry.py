@@ -1,4 +1,4 @@
-"""Computes sizes and positions: fitting one size into another, and placing one in another."""
+"""Computes sizes and positions: fitting one size into another, and aligning one in another."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ def times(size: Size, scale: float) -> Size:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def place(size: tuple[float, float], within: Size, gravity: Gravity) -> tuple[float, float]:
+def align(size: tuple[float, float], within: Size, gravity: Gravity) -> tuple[float, float]:
     """Return left and top of a box placed in `within` according to `gravity`."""
     across = 0.0 if "west" in gravity else 1.0 if "east" in gravity else 0.5
     down = 0.0 if "north" in gravity else 1.0 if "south" in gravity else 0.5
@@ -37,5 +37,5 @@ def part_of(size: Size, proportions: Size, gravity: Gravity) -> Box:
     """Return the largest box of these proportions in a picture, placed by `gravity`, and always inside it."""
     scale = min(size[0] / proportions[0], size[1] / proportions[1])
     width, height = min(float(size[0]), proportions[0] * scale), min(float(size[1]), proportions[1] * scale)
-    left, top = place((width, height), size, gravity)
+    left, top = align((width, height), size, gravity)
     return left, top, min(float(size[0]), left + width), min(float(size[1]), top + height)

@@ -16,7 +16,7 @@ from server.tasks.images.reading.source import Source
 #: The longest side of the small pictures for the colors and for the placeholder.
 _GLANCE, _BLUR_GLANCE = 96, 32
 _COLOURS = 6
-_LONGEST_TEXT = 1000
+_MAX_TEXT_LENGTH = 1000
 
 #: EXIF tags that contain positions of other tags in the file.
 _POINTERS = ("ExifOffset", "GPSInfo", "ExifInteroperabilityOffset", "StripOffsets", "StripByteCounts", "TileOffsets")
@@ -54,7 +54,7 @@ def describe_image(source: Source) -> ImageInfo:
     still = next(source.frames())
     small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))
     return ImageInfo(
-        format=source.kind.name.lower(),
+        format=source.format.name.lower(),
         width=source.size[0],
         height=source.size[1],
         mode=source.mode,
@@ -98,8 +98,8 @@ def _dominant(image: Image.Image) -> list[DominantColour]:
 def _opaque_part(image: Image.Image) -> Image.Image:
     """Return the visible pixels in one row; a white one if there are none."""
     data = image.tobytes()
-    seen = b"".join(data[at : at + 3] for at in range(0, len(data), 4) if data[at + 3] >= 128) or b"\xff\xff\xff"
-    return Image.frombytes("RGB", (len(seen) // 3, 1), seen)
+    visible = b"".join(data[at : at + 3] for at in range(0, len(data), 4) if data[at + 3] >= 128) or b"\xff\xff\xff"
+    return Image.frombytes("RGB", (len(visible) // 3, 1), visible)
 
 
 def _placeholder(frame: Frame) -> str:
@@ -130,7 +130,7 @@ def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
 def _readable(value: Any) -> Any:
     """Convert a value to JSON; None for binary ones."""
     if isinstance(value, str):
-        return value.replace("\0", "").strip()[:_LONGEST_TEXT] or None
+        return value.replace("\0", "").strip()[:_MAX_TEXT_LENGTH] or None
     if isinstance(value, tuple | list):
         parts = [_readable(part) for part in value[:64]]
         return None if None in parts else parts

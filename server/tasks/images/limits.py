@@ -32,7 +32,7 @@ def megapixels(pixels: float) -> str:
     return f"{int(pixels / 100_000) / 10} megapixels"
 
 
-def check_worked_on(size: tuple[int, int]) -> None:
+def check_processed_size(size: tuple[int, int]) -> None:
     """Refuse to process all pixels of a picture of this size."""
     width, height = size
     if width * height > MAX_PIXELS:
@@ -42,7 +42,7 @@ def check_worked_on(size: tuple[int, int]) -> None:
         )
 
 
-def check_made(size: tuple[int, int]) -> None:
+def check_result_size(size: tuple[int, int]) -> None:
     """Refuse to create a picture of this size, before its memory is allocated."""
     width, height = size
     if width * height > MAX_PIXELS:

@@ -2,10 +2,10 @@
 
 #: Below this ratio, blocks are visible: a thumbnail from a picture 2.6 times its size had a similarity of 0.976 with
 #: reducing, and 0.996 without.
-_LEAST_ROOM = 1.4
+_MIN_FILTER_RATIO = 1.4
 
 
-def room(coarseness: float) -> float:
+def filter_ratio(coarseness: float) -> float:
     """Return the ratio to leave for the filter after averaging `coarseness` pixels per side.
 
     Averaging blurs and causes aliasing: the coarser it is, the more must be left to the filter. With these ratios, text
@@ -17,11 +17,11 @@ def room(coarseness: float) -> float:
 def averaged(ratio: float, coarseness: float = 1) -> int:
     """Return how many pixels per side to average in a picture that will be `ratio` times smaller."""
 
-    def leaves_room(factor: int) -> bool:
+    def leaves_enough(factor: int) -> bool:
         # Averaging two or three pixels looks worse than libjpeg's scaling by the same factor.
-        return ratio / factor >= max(_LEAST_ROOM, room(coarseness * factor))
+        return ratio / factor >= max(_MIN_FILTER_RATIO, filter_ratio(coarseness * factor))
 
-    return next(filter(leaves_room, range(int(ratio), 1, -1)), 1)
+    return next(filter(leaves_enough, range(int(ratio), 1, -1)), 1)
 
 
 def reducing_gap(ratio: float, coarseness: float) -> float:

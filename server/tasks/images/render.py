@@ -67,7 +67,7 @@ def _frames_of(data: bytes) -> int:
 
 def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], output: Output) -> ImageFile:
     """Apply the steps to every frame, and store the result as `stem` with the format's suffix."""
-    codec = codec_for(output.format, source.kind.name)
+    codec = codec_for(output.format, source.format.name)
     total = source.frame_count if codec.animated else 1
     sheet = Sheet(codec)
     for index, frame in enumerate(source.frames() if codec.animated else [source.still()]):
@@ -82,6 +82,6 @@ def render(ctx: Context, source: Source, stem: str, steps: Sequence[Step], outpu
     return sheet.save(ctx, stem, source, output)
 
 
-def chosen(kind: type[_T], values: Mapping[str, Any]) -> _T:
+def options_from(values: Mapping[str, Any], options: type[_T]) -> _T:
     """Collect the input or output options among a task's values."""
-    return kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})
+    return options(**{each.name: values[each.name] for each in fields(options) if each.name in values})

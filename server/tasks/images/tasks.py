@@ -12,9 +12,9 @@ from server.tasks.images.info import ImageInfo, describe_image
 from server.tasks.images.limits import MAX_UPLOAD_BYTES
 from server.tasks.images.operations import IN_LISTS, OPERATIONS
 from server.tasks.images.operations.base import Operation, parameters_of
-from server.tasks.images.reading.kinds import MEDIA_TYPES, recognized
+from server.tasks.images.reading.formats import MEDIA_TYPES, recognized
 from server.tasks.images.reading.source import Input, Lenient, Page, Source
-from server.tasks.images.render import ImageFile, chosen, render
+from server.tasks.images.render import ImageFile, options_from, render
 from server.tasks.images.settings import ImageSettings
 from server.tasks.images.text.fonts import is_font
 from server.tasks.images.variants import ImageVariants, Variant, VariantName, check_variants, make_variants
@@ -33,7 +33,7 @@ _MAX_OPERATIONS = 20
 _MAX_VARIANTS = 20
 
 
-def _given(
+def _with_signature(
     function: Callable[..., ImageFile], name: str, doc: str, parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., ImageFile]:
     """Give the function the signature of a task: a context, an image, `parameters`, and the output options."""
@@ -50,16 +50,18 @@ def _task_of(operation: Operation) -> Callable[..., ImageFile]:
     """Create the task of one operation: its parameters are next to the image."""
 
     def run(ctx: Context, image: Upload, **values: Any) -> ImageFile:
-        own = {name: values[name] for name in operation.parameters if name in values}
-        steps = [operation.step(own, ctx.settings.part(ImageSettings))]
-        return render(ctx, Source(image, chosen(Input, values)), operation.name, steps, chosen(Output, values))
+        parameters = {name: values[name] for name in operation.parameters if name in values}
+        steps = [operation.step(parameters, ctx.settings.part(ImageSettings))]
+        return render(
+            ctx, Source(image, options_from(values, Input)), operation.name, steps, options_from(values, Output)
+        )
 
     def check(**values: Any) -> None:
         check_lossless(**values)
         operation.check(**values)
 
-    given = _given(run, operation.name, operation.summary, list(operation.parameters.values()))
-    return task(check=check, **_OPTIONS)(given)
+    parameters = list(operation.parameters.values())
+    return task(check=check, **_OPTIONS)(_with_signature(run, operation.name, operation.summary, parameters))
 
 
 def _pipeline() -> Callable[..., ImageFile]:
@@ -71,25 +73,27 @@ def _pipeline() -> Callable[..., ImageFile]:
 
     def image_pipeline(ctx: Context, image: Upload, operations: list[BaseModel], **values: Any) -> ImageFile:
         settings = ctx.settings.part(ImageSettings)
-        steps = [operation.step(own, settings) for operation, own in _entries(operations, values)]
-        return render(ctx, Source(image, chosen(Input, values)), "image", steps, chosen(Output, values))
+        steps = [operation.step(parameters, settings) for operation, parameters in _entries(operations, values)]
+        return render(ctx, Source(image, options_from(values, Input)), "image", steps, options_from(values, Output))
 
     def each_fits(operations: list[BaseModel], **values: Any) -> None:
         check_lossless(**values)
-        for operation, own in _entries(operations, values):
-            operation.check(**own)
+        for operation, parameters in _entries(operations, values):
+            operation.check(**parameters)
 
     listed = inspect.Parameter("operations", inspect.Parameter.KEYWORD_ONLY, annotation=several)
     doc = "Take an image through several operations, with one decode and one encode."
-    return task(check=each_fits, **_OPTIONS)(_given(image_pipeline, "image_pipeline", doc, [listed, *files.values()]))
+    return task(check=each_fits, **_OPTIONS)(
+        _with_signature(image_pipeline, "image_pipeline", doc, [listed, *files.values()])
+    )
 
 
 def _entries(operations: Iterable[BaseModel], values: Mapping[str, Any]) -> Iterator[tuple[Operation, dict[str, Any]]]:
     """Return each entry's operation with its own parameters and the files that it uses."""
     for entry in operations:
-        own = {name: getattr(entry, name) for name in type(entry).model_fields}
-        operation = IN_LISTS[own.pop("op")]
-        yield operation, own | {name: values.get(name) for name in operation.uploads}
+        parameters = {name: getattr(entry, name) for name in type(entry).model_fields}
+        operation = IN_LISTS[parameters.pop("op")]
+        yield operation, parameters | {name: values.get(name) for name in operation.uploads}
 
 
 TASKS = {operation.name: _task_of(operation) for operation in OPERATIONS}

@@ -28,7 +28,7 @@ VariantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")
 #: Minimum ratio of the picture that a smaller variant is made from: 1.3 if it was made from the decoded picture, and
 #: more with each step in between; otherwise seven steps would leave text at a similarity of 0.978. A tenth cheaper than
 #: 1.5.
-_ROOM, _ROOM_FOR_EACH_STEP = 1.0, 0.3
+_MIN_RATIO, _MIN_RATIO_PER_STEP = 1.0, 0.3
 
 
 class Variant(BaseModel):
@@ -49,8 +49,8 @@ class Variant(BaseModel):
         return fit_within(size, (self.width, self.height or float("inf")))
 
     def output(self, background: str, keep_metadata: bool | str) -> Output:
-        own = self.model_dump(exclude={"width", "height"})
-        return Output(**own, background=background, keep_metadata=keep_metadata)  # type: ignore[arg-type]
+        options = self.model_dump(exclude={"width", "height"})
+        return Output(**options, background=background, keep_metadata=keep_metadata)  # type: ignore[arg-type]
 
 
 class ImageVariants(BaseModel):
@@ -69,7 +69,7 @@ def make_variants(
     ctx: Context, source: Source, variants: Mapping[str, Variant], background: str, keep_metadata: bool | str
 ) -> ImageVariants:
     """Decode once, as finely as the largest variant needs; make each from the smallest picture that is large enough."""
-    sheets = {name: Sheet(codec_for(variant.format, source.kind.name)) for name, variant in variants.items()}
+    sheets = {name: Sheet(codec_for(variant.format, source.format.name)) for name, variant in variants.items()}
     sizes = {name: variant.size(source.size) for name, variant in variants.items()}
     moving = any(sheet.codec.animated for sheet in sheets.values())
     total = (source.frame_count if moving else 1) + len(variants)
@@ -77,8 +77,8 @@ def make_variants(
         ctx.progress(index, total)
         # A still format only shows an animation's first frame.
         wanted = {name: size for name, size in sizes.items() if index == 0 or sheets[name].codec.animated}
-        for name, made in _ladder(frame, wanted).items():
-            sheets[name].add(made)
+        for name, picture in _ladder(frame, wanted).items():
+            sheets[name].add(picture)
     files = {}
     for index, (name, variant) in enumerate(variants.items(), total - len(variants)):
         ctx.progress(index, total, f"saving {name}")
@@ -90,16 +90,16 @@ def _ladder(frame: Frame, sizes: Mapping[str, Size]) -> dict[str, Frame]:
     """Return one picture in several sizes."""
     base = frame.coarse((max(size[0] for size in sizes.values()), max(size[1] for size in sizes.values())))
     rungs = [(base, 0)]
-    made = {}
+    pictures = {}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1][0] * item[1][1]):
         if size == rungs[-1][0].size and len(rungs) > 1:
-            made[name] = rungs[-1][0]
+            pictures[name] = rungs[-1][0]
             continue
         rung, steps = next((each for each in reversed(rungs[1:]) if _will_do(*each, size)), rungs[0])
-        made[name] = rung.scaled(size)
-        rungs.append((made[name], steps + 1))
-    return made
+        pictures[name] = rung.scaled(size)
+        rungs.append((pictures[name], steps + 1))
+    return pictures
 
 
 def _will_do(rung: Frame, steps: int, size: Size) -> bool:
-    return rung.size[0] >= (_ROOM + _ROOM_FOR_EACH_STEP * steps) * size[0]
+    return rung.size[0] >= (_MIN_RATIO + _MIN_RATIO_PER_STEP * steps) * size[0]

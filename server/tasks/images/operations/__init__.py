@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from server.tasks.images.operations.base import Operation
 from server.tasks.images.operations.crop import crop, trim
 from server.tasks.images.operations.filters import FILTERS, by_name, filter_
+from server.tasks.images.operations.rotation import flip, rotate
 from server.tasks.images.operations.sizes import resize, thumbnail
-from server.tasks.images.operations.turns import flip, rotate
 from server.tasks.images.operations.watermark import has_a_mark, watermark
 
 OPERATIONS = (

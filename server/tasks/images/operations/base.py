@@ -48,8 +48,8 @@ class Operation:
 
     def step(self, values: Mapping[str, Any], settings: ImageSettings) -> Step:
         """Return the function with its parameters, and with the settings if it has a parameter `settings`."""
-        own = {"settings": settings} if "settings" in inspect.signature(self.function).parameters else {}
-        return partial(self.function, **values, **own)
+        injected = {"settings": settings} if "settings" in inspect.signature(self.function).parameters else {}
+        return partial(self.function, **values, **injected)
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -7,9 +7,9 @@ from PIL import Image, ImageChops
 from pydantic import Field
 
 from server.tasks.images.frame import Frame
-from server.tasks.images.geometry import Gravity, place
+from server.tasks.images.geometry import Gravity, align
 from server.tasks.images.operations.sizes import Side
-from server.tasks.images.operations.smart import most_interesting
+from server.tasks.images.operations.smart import busiest_part
 
 Edge = Annotated[int, Field(ge=0, le=1_000_000, description="Pixels from the image's edge; overrides `gravity`.")]
 
@@ -29,9 +29,9 @@ def crop(
 
     def cut(pixels: Image.Image) -> Image.Image:
         if gravity == "smart":
-            x, y = frame.once((crop, size), lambda: most_interesting(pixels, size))
+            x, y = frame.once((crop, size), lambda: busiest_part(pixels, size))
         else:
-            x, y = (round(edge) for edge in place(size, frame.size, gravity))
+            x, y = (round(edge) for edge in align(size, frame.size, gravity))
         x = x if left is None else min(left, frame.size[0] - size[0])
         y = y if top is None else min(top, frame.size[1] - size[1])
         return pixels.crop((x, y, x + size[0], y + size[1]))

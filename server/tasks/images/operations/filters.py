@@ -81,7 +81,7 @@ else:
     # Computed, so that the list above is the only place with the names; mypy accepts only written literals.
     FilterName = Literal[tuple(FILTERS)]
 
-_MEANINGS = "; ".join(f"{name}: {kind.meaning} ({kind.amount:g})" for name, kind in FILTERS.items())
+_MEANINGS = "; ".join(f"{name}: {each.meaning} ({each.amount:g})" for name, each in FILTERS.items())
 
 
 def filter_(

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from server.tasks.images.color import Color
 from server.tasks.images.frame import Frame, Size
-from server.tasks.images.geometry import Gravity, fit_around, fit_within, part_of, place, times
-from server.tasks.images.limits import MAX_SIDE, check_made
-from server.tasks.images.operations.smart import most_interesting
+from server.tasks.images.geometry import Gravity, align, fit_around, fit_within, part_of, times
+from server.tasks.images.limits import MAX_SIDE, check_result_size
+from server.tasks.images.operations.smart import busiest_part
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE, description="Pixels.")]
 
@@ -59,20 +59,20 @@ def resize(
 
 def _covering(frame: Frame, box: Size, enlarge: bool, gravity: Literal[Gravity, "smart"]) -> Frame:
     """Cover the box. If the box is larger than the image, it is shrunk in proportion, which page layouts need."""
-    room = 1.0 if enlarge else min(1.0, frame.size[0] / box[0], frame.size[1] / box[1])
-    size = times(box, room)
+    scale = 1.0 if enlarge else min(1.0, frame.size[0] / box[0], frame.size[1] / box[1])
+    size = times(box, scale)
     if gravity != "smart":
         return frame.scaled(size, part_of(frame.size, size, gravity))
     around = frame.scaled(fit_around(frame.size, size, enlarge=True))
     pixels = around.display()
-    left, top = around.once((_covering, size), lambda: most_interesting(pixels, size))
+    left, top = around.once((_covering, size), lambda: busiest_part(pixels, size))
     return around.showing(pixels.crop((left, top, left + size[0], top + size[1])))
 
 
 def _padded(frame: Frame, box: Size, enlarge: bool, gravity: Gravity, color: str | None) -> Frame:
-    check_made(box)
+    check_result_size(box)
     inner = frame.scaled(fit_within(frame.size, box, enlarge=enlarge))
-    left, top = (round(edge) for edge in place(inner.size, box, gravity))
+    left, top = (round(edge) for edge in align(inner.size, box, gravity))
     if color is None:
         sheet = Image.new("RGBA", box)
         sheet.paste(inner.pixels().convert("RGBA"), (left, top))

@@ -10,7 +10,7 @@ from server.tasks.images.geometry import fit_within
 _GLANCE = 96  # the longest side of the small picture that is analyzed
 
 
-def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:
+def busiest_part(image: Image.Image, size: Size) -> tuple[int, int]:
     """Return left and top of the box of this size with the most edges and strong colors; centered if all are equal."""
     small = image.convert("RGB").resize(fit_within(image.size, (_GLANCE, _GLANCE)), Image.Resampling.BOX)
     scale = image.width / small.width, image.height / small.height
@@ -21,14 +21,14 @@ def most_interesting(image: Image.Image, size: Size) -> tuple[int, int]:
     def rank(corner: tuple[int, int]) -> tuple[int, float]:
         x, y = corner
         right, bottom = min(small.width, x + box[0]), min(small.height, y + box[1])
-        seen = sums[bottom][right] - sums[y][right] - sums[bottom][x] + sums[y][x]
-        return seen, -abs(x - spare[0] / 2) - abs(y - spare[1] / 2)
+        detail = sums[bottom][right] - sums[y][right] - sums[bottom][x] + sums[y][x]
+        return detail, -abs(x - spare[0] / 2) - abs(y - spare[1] / 2)
 
     x, y = max(((x, y) for y in range(spare[1] + 1) for x in range(spare[0] + 1)), key=rank)
-    room = image.width - size[0], image.height - size[1]
-    # Scaled by the remaining room, so that a box at the small picture's end is also at the large one's end.
-    return round(x / spare[0] * room[0]) if spare[0] else room[0] // 2, (
-        round(y / spare[1] * room[1]) if spare[1] else room[1] // 2
+    free = image.width - size[0], image.height - size[1]
+    # Scaled by the free space, so that a box at the small picture's end is also at the large one's end.
+    return round(x / spare[0] * free[0]) if spare[0] else free[0] // 2, (
+        round(y / spare[1] * free[1]) if spare[1] else free[1] // 2
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from server.sdk.context import Upload
 from server.tasks.images.color import Color
 from server.tasks.images.frame import Frame, Size
-from server.tasks.images.geometry import Gravity, fit_within, place
+from server.tasks.images.geometry import Gravity, align, fit_within
 from server.tasks.images.reading.source import Source
 from server.tasks.images.settings import ImageSettings
 from server.tasks.images.text import fonts
@@ -38,21 +38,23 @@ def watermark(
     settings: ImageSettings,
 ) -> Frame:
     """Put a mark on an image: the image `mark`, or else `text` with an outline that keeps it readable."""
-    room = max(1, round(frame.size[0] * scale)), max(1, round(frame.size[1] * scale))
+    bounds = max(1, round(frame.size[0] * scale)), max(1, round(frame.size[1] * scale))
     if scale > 0.9 or (mark is None and size is not None):
-        room = frame.size
+        bounds = frame.size
     elif mark is None:
         # Text is wide: the width limits it, and the height only in a narrow strip.
-        room = room[0], frame.size[1]
+        bounds = bounds[0], frame.size[1]
 
     def layer() -> Image.Image:
-        made = (
-            _image(mark, room) if mark is not None else written(text or "", _fonts(font, settings), color, size, room)
+        picture = (
+            _image(mark, bounds)
+            if mark is not None
+            else written(text or "", _fonts(font, settings), color, size, bounds)
         )
-        made.putalpha(made.getchannel("A").point(lambda value: round(value * opacity)))
-        return made.rotate(-angle, Image.Resampling.BICUBIC, expand=True) if angle else made
+        picture.putalpha(picture.getchannel("A").point(lambda value: round(value * opacity)))
+        return picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True) if angle else picture
 
-    key = (watermark, id(mark), text, id(font), size, color, angle, room, opacity)
+    key = (watermark, id(mark), text, id(font), size, color, angle, bounds, opacity)
     drawn, marked = frame.once(key, layer), frame.pixels().copy()
     for corner in _tiles(drawn.size, marked.size) if tile else [_corner(drawn.size, marked.size, gravity)]:
         _put(drawn, marked, corner)
@@ -65,14 +67,14 @@ def has_a_mark(mark: Upload | None, text: str | None, **_: object) -> None:
         raise ValueError("There is nothing to put on the image: give a `mark` or a `text`")
 
 
-def _image(mark: Upload, room: Size) -> Image.Image:
+def _image(mark: Upload, bounds: Size) -> Image.Image:
     still = Source(mark).still()
-    return still.scaled(fit_within(still.size, room, enlarge=True)).pixels().convert("RGBA")
+    return still.scaled(fit_within(still.size, bounds, enlarge=True)).pixels().convert("RGBA")
 
 
-def _fonts(own: Upload | None, settings: ImageSettings) -> list[fonts.Font]:
+def _fonts(font: Upload | None, settings: ImageSettings) -> list[fonts.Font]:
     """Return the fonts: the client's first, then the bundled one (always the same), then the configured ones."""
-    sent = [] if own is None else [fonts.Font(own.read())]
+    sent = [] if font is None else [fonts.Font(font.read())]
     return [*sent, fonts.bundled(), *(fonts.configured(path) for path in settings.watermark_fonts)]
 
 
@@ -88,7 +90,7 @@ def _corner(mark: Size, size: Size, gravity: Gravity) -> tuple[int, int]:
     """Return left and top of a single mark; a mark as large as the picture has no margin."""
     margin = round(min(size) * _MARGIN)
     inner = size[0] - 2 * margin, size[1] - 2 * margin
-    left, top = (round(edge) + margin for edge in place(mark, inner, gravity))
+    left, top = (round(edge) + margin for edge in align(mark, inner, gravity))
     return max(0, min(left, size[0] - mark[0])), max(0, min(top, size[1] - mark[1]))
 
 

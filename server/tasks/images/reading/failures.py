@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from server.sdk.errors import TaskError
 from server.tasks.images.limits import too_large
-from server.tasks.images.reading.kinds import Kind
+from server.tasks.images.reading.formats import InputFormat
 
 #: Errors of Pillow's plugins on a fuzzer's files. Not `Exception`: a time limit, a lost connection and a cancellation
 #: can occur in the same code, and are not the image's fault.
@@ -51,7 +51,7 @@ _TIFF_COMPRESSION = 259
 
 
 @contextmanager
-def reading(kind: Kind, data: bytes) -> Iterator[None]:
+def reading(input_format: InputFormat, data: bytes) -> Iterator[None]:
     """Convert the errors of a block that decodes a client's bytes. A lack of memory is not an error of the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -60,11 +60,11 @@ def reading(kind: Kind, data: bytes) -> Iterator[None]:
             yield
         except _BOMB:
             raise too_large(
-                f"The {kind.name} declares more pixels than any image may have. Send a smaller one."
+                f"The {input_format.name} declares more pixels than any image may have. Send a smaller one."
             ) from None
         except BAD_FILE as error:
             warnings.simplefilter("ignore")
-            raise _explained(kind, data, error) from error
+            raise _explained(input_format, data, error) from error
 
 
 @contextmanager
@@ -88,37 +88,40 @@ def writing(format_name: str) -> Iterator[None]:
         ) from error
 
 
-def _explained(kind: Kind, data: bytes, error: Exception) -> Exception:
-    message = _first_message(kind, data) if isinstance(error, UnidentifiedImageError) else str(error)
+def _explained(input_format: InputFormat, data: bytes, error: Exception) -> Exception:
+    message = _first_message(input_format, data) if isinstance(error, UnidentifiedImageError) else str(error)
     if _MEMORY.search(message):
         return MemoryError()
-    if _NOT_SUPPORTED.search(message) or _is_rare(kind, data):
-        return TaskError("image-format-unsupported", f"This kind of {kind.name} is not supported; {kind.advice}.")
+    if _NOT_SUPPORTED.search(message) or _is_rare(input_format, data):
+        return TaskError(
+            "image-format-unsupported", f"This kind of {input_format.name} is not supported; {input_format.advice}."
+        )
     if _ENDS.search(message):
-        lenient = " With `lenient`, a JPEG's missing part stays gray." if kind.name == "JPEG" else ""
+        lenient = " With `lenient`, a JPEG's missing part stays gray." if input_format.name == "JPEG" else ""
         return TaskError(
             "image-unreadable",
-            f"The {kind.name} ends too early: a part of the file is missing. Send all of it.{lenient}",
+            f"The {input_format.name} ends too early: a part of the file is missing. Send all of it.{lenient}",
         )
     return TaskError(
-        "image-unreadable", f"The {kind.name} is damaged and cannot be decoded. Send another copy, or save it again."
+        "image-unreadable",
+        f"The {input_format.name} is damaged and cannot be decoded. Send another copy, or save it again.",
     )
 
 
-def _first_message(kind: Kind, data: bytes) -> str:
+def _first_message(input_format: InputFormat, data: bytes) -> str:
     """Return the plugin's message, which `Image.open` hides."""
     try:
-        Image.OPEN[kind.name.upper()][0](io.BytesIO(data), "")
+        Image.OPEN[input_format.name.upper()][0](io.BytesIO(data), "")
     except BAD_FILE as error:
         return str(error)
     return ""
 
 
-def _is_rare(kind: Kind, data: bytes) -> bool:
+def _is_rare(input_format: InputFormat, data: bytes) -> bool:
     """Return whether a file that could not be decoded has a variant that the decoders do not support."""
-    if kind.name == "JPEG":
+    if input_format.name == "JPEG":
         return _is_rare_jpeg(data)
-    if kind.name != "TIFF":
+    if input_format.name != "TIFF":
         return False
     try:
         image = Image.open(io.BytesIO(data), formats=["TIFF"])

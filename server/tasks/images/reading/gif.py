@@ -79,8 +79,8 @@ def read(data: bytes) -> Gif:
     file.read(2)
     palette = _palette(file, flags)
     canvas, frames, control = (width, height), list[GifFrame](), b""
-    while (kind := file.read(1)) in (b"!", b","):
-        if kind == b"!":
+    while (block_type := file.read(1)) in (b"!", b","):
+        if block_type == b"!":
             label, blocks = file.read(1), _blocks(file)
             control = blocks[1:5] if label == b"\xf9" and len(blocks) >= 5 else control
             continue
@@ -104,7 +104,7 @@ def _frame(file: BinaryIO, shared: bytes, control: bytes) -> GifFrame:
     bits = (len(palette) // 3).bit_length() - 2
     head = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0x80 | bits if palette else 0, 0, 0)
     extension = b"!\xf9\x04" + control + b"\0" if control else b""
-    place = struct.pack("<cHHHHB", b",", 0, 0, width, height, flags & 0x40)
-    own = b"".join((head, palette, extension, place, pixels, b";"))
+    descriptor = struct.pack("<cHHHHB", b",", 0, 0, width, height, flags & 0x40)
+    contents = b"".join((head, palette, extension, descriptor, pixels, b";"))
     milliseconds = 10 * int.from_bytes(control[1:3], "little")
-    return GifFrame(left, top, (width, height), milliseconds, (control[0] >> 2) & 7 if control else 0, own)
+    return GifFrame(left, top, (width, height), milliseconds, (control[0] >> 2) & 7 if control else 0, contents)

@@ -18,7 +18,7 @@ from server.tasks.images.frame import Frame, Size
 from server.tasks.images.limits import MAX_FRAME_PIXELS, MAX_FRAMES, megapixels, too_large
 from server.tasks.images.reading import gif, jpeg, png, vips
 from server.tasks.images.reading.failures import ignoring_bad_metadata, reading
-from server.tasks.images.reading.kinds import kind_of
+from server.tasks.images.reading.formats import format_of
 from server.tasks.images.reduction import averaged
 from server.tasks.images.writing.metadata import kept
 
@@ -48,19 +48,19 @@ class Source:
         TaskError: `image-unreadable`, `image-too-large`, `image-format-unsupported` or `image-page-missing`.
     """
 
-    def __init__(self, upload: Upload, given: Input | None = None) -> None:
-        given = given or Input()
+    def __init__(self, upload: Upload, options: Input | None = None) -> None:
+        options = options or Input()
         data = upload.read()
-        self.kind = kind_of(data)
-        if self.kind.name == "PNG":
+        self.format = format_of(data)
+        if self.format.name == "PNG":
             data = png.checked(data)
-        elif self.kind.name == "JPEG" and given.lenient:
+        elif self.format.name == "JPEG" and options.lenient:
             data += _END_OF_JPEG
         self._data = data
-        self._page = given.page
+        self._page = options.page
         self._image: Image.Image | None = self._open()
         self._check_size(self._image)
-        self._gif = self._read_gif() if self.kind.name == "GIF" else None
+        self._gif = self._read_gif() if self.format.name == "GIF" else None
         self.mode = self._image.mode
         with self._reading():
             self.transparent = self._image.has_transparency_data
@@ -68,7 +68,7 @@ class Source:
         self.info = dict(self._image.info)
         self.exif = _read_exif(self._image)
         # Pillow rotates a TIFF upright while it decodes.
-        orientation = 1 if self.kind.name == "TIFF" else self.exif.get(_ORIENTATION, 1)
+        orientation = 1 if self.format.name == "TIFF" else self.exif.get(_ORIENTATION, 1)
         self.orientation: int = orientation if orientation in range(1, 9) else 1
         width, height = self._gif.size if self._gif else self._image.size
         #: The size of the upright picture.
@@ -84,10 +84,10 @@ class Source:
             return self._frame(image)
         # Moved, not shared, so that the pixels are freed with the frame.
         image, self._image = self._image or self._open(), None
-        if self.kind.keeps_decoder:
+        if self.format.keeps_decoder:
             with self._reading():
                 image = image.copy()
-        coarse = self.kind.name == "JPEG" or (self.kind.name == "PNG" and vips.decodes(image))
+        coarse = self.format.name == "JPEG" or (self.format.name == "PNG" and vips.decodes(image))
         return self._frame(image, decode=self._decode if coarse else None)
 
     def frames(self) -> Iterator[Frame]:
@@ -121,7 +121,7 @@ class Source:
                 f"The animation has {count} frames of {megapixels(pixels)} in all; the limits are {MAX_FRAMES} frames"
                 f" and {megapixels(MAX_FRAME_PIXELS)}. Shorten it, or make it smaller."
             )
-        if count > 1 and self.kind.name == "PNG":
+        if count > 1 and self.format.name == "PNG":
             try:
                 deque(self._animation_frames(), maxlen=0)
             except TaskError:
@@ -130,7 +130,7 @@ class Source:
 
     def count_pages(self) -> int:
         """Count the pages of a TIFF; one for every other format."""
-        if self.kind.name != "TIFF":
+        if self.format.name != "TIFF":
             return 1
         with self._reading():
             return int(getattr(self._open(), "n_frames", 1))
@@ -138,10 +138,10 @@ class Source:
     def loop(self) -> int | None:
         """Return how often an animation loops: 0 is forever, None is once."""
         loop = self.info.get("loop")
-        if self.kind.name == "AVIF" or not (loop is None or isinstance(loop, int)):
+        if self.format.name == "AVIF" or not (loop is None or isinstance(loop, int)):
             return 0
         # GIF counts repetitions after the first run, other formats count runs.
-        once = loop is None if self.kind.name == "GIF" else loop == 1
+        once = loop is None if self.format.name == "GIF" else loop == 1
         return None if once else min(loop or 0, 65_535)
 
     def metadata(self, keep: bool | str) -> dict[str, bytes]:
@@ -168,16 +168,16 @@ class Source:
         )
 
     def _reading(self) -> AbstractContextManager[None]:
-        return reading(self.kind, self._data)
+        return reading(self.format, self._data)
 
     def _open(self) -> Image.Image:
         with self._reading():
-            if self.kind.name == "HEIF":
+            if self.format.name == "HEIF":
                 import pillow_heif  # noqa: PLC0415 - no other format needs it
 
                 pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
-            image = Image.open(io.BytesIO(self._data), formats=[self.kind.name.upper()])
-        if self.kind.name == "PNG":
+            image = Image.open(io.BytesIO(self._data), formats=[self.format.name.upper()])
+        if self.format.name == "PNG":
             _scale_transparency(image, depth=self._data[24])
         if self._page > 1:
             self._turn_to_page(image)
@@ -186,17 +186,19 @@ class Source:
     def _decode(self, ratio: float) -> tuple[Image.Image, float]:
         """Decode the picture for a result that is `ratio` times smaller. Return it and how many times smaller it is."""
         image = self._open()
-        if self.kind.name == "JPEG":
+        if self.format.name == "JPEG":
             return image, jpeg.decode_coarsely(image, ratio)
         factor = averaged(ratio)
         decoded = vips.decoded(self._data, image, factor)
         return (image, 1) if decoded is None else (decoded, factor)
 
     def _turn_to_page(self, image: Image.Image) -> None:
-        pages = int(getattr(image, "n_frames", 1)) if self.kind.name == "TIFF" else 1
+        pages = int(getattr(image, "n_frames", 1)) if self.format.name == "TIFF" else 1
         if self._page > pages:
             number = f"{pages} page{'s' if pages > 1 else ''}"
-            raise TaskError("image-page-missing", f"The {self.kind.name} has {number}; there is no page {self._page}.")
+            raise TaskError(
+                "image-page-missing", f"The {self.format.name} has {number}; there is no page {self._page}."
+            )
         with self._reading():
             image.seek(self._page - 1)
 
@@ -207,7 +209,7 @@ class Source:
         return read
 
     def _count_by_pillow(self) -> int:
-        if self.kind.name not in ("PNG", "WebP", "AVIF"):
+        if self.format.name not in ("PNG", "WebP", "AVIF"):
             return 1
         image = self._image or self._open()
         with self._reading():
@@ -217,11 +219,11 @@ class Source:
 
     def _check_size(self, image: Image.Image) -> None:
         with self._reading():
-            cost = self.kind.cost(image)
-        self.kind.check(image.size, cost)
+            cost = self.format.cost(image)
+        self.format.check(image.size, cost)
 
     def _check_canvas(self, size: Size) -> None:
-        self.kind.check(size, self.kind.bytes_per_pixel[0])
+        self.format.check(size, self.format.bytes_per_pixel[0])
 
     def _gif_frames(self, read: gif.Gif) -> Iterator[tuple[Image.Image, float]]:
         drawn = read.drawn()

@@ -12,7 +12,7 @@ from PIL import Image
 
 #: Modes with eight bits per channel, which both libraries decode to the same bytes.
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-_LEAST_PIXELS = 250_000  # below this size, starting libvips takes as long as it saves
+_MIN_PIXELS = 250_000  # below this size, starting libvips takes as long as it saves
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def _pyvips() -> ModuleType | None:
 
 def decodes(opened: Image.Image) -> bool:
     """Return whether `decoded` may read a PNG that Pillow has opened but not decoded."""
-    if opened.mode not in _BANDS or opened.width * opened.height < _LEAST_PIXELS:
+    if opened.mode not in _BANDS or opened.width * opened.height < _MIN_PIXELS:
         return False
     return opened.info.get("transparency") is None and _pyvips() is not None
 
@@ -49,9 +49,9 @@ def decoded(data: bytes, opened: Image.Image, factor: int = 1) -> Image.Image | 
         pixels = image.write_to_memory()
     except vips.Error:
         return None
-    made = Image.frombytes(opened.mode, (image.width, image.height), pixels)
-    made.info = dict(opened.info)
-    return made
+    picture = Image.frombytes(opened.mode, (image.width, image.height), pixels)
+    picture.info = dict(opened.info)
+    return picture
 
 
 def _averaged(image: Any, factor: int) -> Any:

@@ -33,7 +33,7 @@ class Font:
                 raise ValueError("not the first bytes of a font")
             # The basic layout, because others add a circle to a single accent.
             self._small = ImageFont.truetype(io.BytesIO(data), _COMPARED_AT, layout_engine=ImageFont.Layout.BASIC)
-            self._missing = self._look(_NO_CHARACTER)
+            self._missing = self._glyph(_NO_CHARACTER)
         except (OSError, ValueError):
             raise TaskError(
                 "font-unreadable", "The font cannot be read. Send a TrueType or OpenType file (.ttf, .otf or .ttc)."
@@ -45,11 +45,11 @@ class Font:
     def has(self, character: str) -> bool:
         """Return whether the font draws the character in another way than one that it lacks."""
         try:
-            return self._look(character) != self._missing
+            return self._glyph(character) != self._missing
         except OSError:
             return False
 
-    def _look(self, character: str) -> tuple[float, bytes]:
+    def _glyph(self, character: str) -> tuple[float, bytes]:
         return self._small.getlength(character), bytes(self._small.getmask(character))
 
 

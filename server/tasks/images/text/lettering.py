@@ -20,8 +20,8 @@ _MAX_NAMED = 10
 _Run = tuple[Font, str]
 
 
-def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room: Size) -> Image.Image:
-    """Draw the text in `size`, or as large as the room allows, on a transparent background, within the room.
+def written(text: str, fonts: Sequence[Font], color: str, size: int | None, bounds: Size) -> Image.Image:
+    """Draw the text in `size`, or as large as `bounds` allow, on a transparent background, cut to `bounds`.
 
     Raises:
         TaskError: `watermark-glyph-missing` names the characters that no font supports.
@@ -29,10 +29,10 @@ def written(text: str, fonts: Sequence[Font], color: str, size: int | None, room
     lines = [_runs(line, fonts) for line in _cleaned(text, fonts).split("\n")]
     if size is None:
         width, height = _extent(lines, _MEASURED_AT)
-        scale = min(room[0] / max(1, width), room[1] / max(1, height))
+        scale = min(bounds[0] / max(1, width), bounds[1] / max(1, height))
     else:
         scale = size / _MEASURED_AT
-    return _drawn(lines, max(1.0, _MEASURED_AT * scale), color, room)
+    return _drawn(lines, max(1.0, _MEASURED_AT * scale), color, bounds)
 
 
 def _cleaned(text: str, fonts: Sequence[Font]) -> str:
@@ -86,9 +86,9 @@ def _line_height(lines: Sequence[Sequence[_Run]], size: float) -> float:
     return max((sum(font.at(size).getmetrics()) for runs in lines for font, _ in runs), default=size)
 
 
-def _drawn(lines: Sequence[Sequence[_Run]], size: float, color: str, room: Size) -> Image.Image:
+def _drawn(lines: Sequence[Sequence[_Run]], size: float, color: str, bounds: Size) -> Image.Image:
     margin = round(size)
-    width, height = (min(side, limit) for side, limit in zip(_extent(lines, size), room, strict=True))
+    width, height = (min(side, limit) for side, limit in zip(_extent(lines, size), bounds, strict=True))
     # With a margin, because glyphs may extend beyond their line.
     layer = Image.new("RGBA", (width + 2 * margin, height + 2 * margin))
     draw, rim, step = ImageDraw.Draw(layer), round(size * _RIM), _line_height(lines, size)
@@ -102,4 +102,4 @@ def _drawn(lines: Sequence[Sequence[_Run]], size: float, color: str, room: Size)
             draw.text((left, baseline), text, fill, font, anchor="ls", stroke_width=rim, stroke_fill=shade)
             left += font.getlength(text)
     layer = layer.crop(layer.getbbox() or (0, 0, 1, 1))
-    return layer.crop((0, 0, min(layer.width, room[0]), min(layer.height, room[1])))
+    return layer.crop((0, 0, min(layer.width, bounds[0]), min(layer.height, bounds[1])))

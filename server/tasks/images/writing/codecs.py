@@ -106,7 +106,7 @@ class Codec:
         of_all, of_one = self.animation_cost
         return max(0.0, (MEMORY - of_one * area) / of_all)
 
-    def _check(self, size: tuple[int, int], cost: float, kind: str) -> None:
+    def _check(self, size: tuple[int, int], cost: float, variant: str) -> None:
         width, height = size
         limit = MEMORY / cost
         if max(width, height) > self.max_side:
@@ -116,7 +116,7 @@ class Codec:
             )
         if width * height > limit:
             raise too_large(
-                f"The result has {width}x{height} pixels; the limit for {f'{self.name} {kind}'.strip()} is"
+                f"The result has {width}x{height} pixels; the limit for {f'{self.name} {variant}'.strip()} is"
                 f" {megapixels(limit)}. Ask for a smaller one, or another format."
             )
 
@@ -197,5 +197,5 @@ _INSTEAD = {"bmp": "png", "tiff": "png", "heif": "png"}
 
 def codec_for(format_name: Format | None, input_name: str) -> Codec:
     """Return the codec for the requested format, or for the input's format."""
-    own = input_name.lower()
-    return CODECS[format_name if format_name is not None else _INSTEAD.get(own, own)]
+    name = input_name.lower()
+    return CODECS[format_name if format_name is not None else _INSTEAD.get(name, name)]

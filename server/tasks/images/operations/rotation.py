@@ -6,7 +6,7 @@ from PIL import Image
 from pydantic import Field
 
 from server.tasks.images.frame import Frame
-from server.tasks.images.limits import check_made
+from server.tasks.images.limits import check_result_size
 
 _QUARTERS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 
@@ -25,9 +25,9 @@ def rotate(
     if expand:
         # The corners are inside a square whose side is the diagonal.
         width, height = frame.size
-        check_made((min(width + height, int((width**2 + height**2) ** 0.5) + 2),) * 2)
-    turned = frame.pixels().convert("RGBA").rotate(-angle, Image.Resampling.BICUBIC, expand)
-    return frame.showing(turned)
+        check_result_size((min(width + height, int((width**2 + height**2) ** 0.5) + 2),) * 2)
+    rotated = frame.pixels().convert("RGBA").rotate(-angle, Image.Resampling.BICUBIC, expand)
+    return frame.showing(rotated)
 
 
 def flip(
@@ -38,5 +38,5 @@ def flip(
 ) -> Frame:
     """Mirror an image."""
     across = direction == "horizontal"
-    turn = Image.Transpose.FLIP_LEFT_RIGHT if across else Image.Transpose.FLIP_TOP_BOTTOM
-    return frame.moved(lambda image: image.transpose(turn))
+    mirror = Image.Transpose.FLIP_LEFT_RIGHT if across else Image.Transpose.FLIP_TOP_BOTTOM
+    return frame.moved(lambda image: image.transpose(mirror))

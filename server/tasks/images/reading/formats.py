@@ -13,7 +13,7 @@ _PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS or 89_000_000  # above this size, Pillow
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class InputFormat:
     """An input format. `advice` says how to save a file whose variant of the format is not supported.
 
     `bytes_per_pixel` is the peak memory without the file, until the picture has been scaled slightly: for eight-bit
@@ -56,41 +56,41 @@ def _coefficients(image: Image.Image) -> float:
 
 _PLAIN = "save it as 8-bit RGB or gray"
 
-KINDS = (
-    Kind("JPEG", "image/jpeg", rb"\xff\xd8\xff", (8.4, 8.4, 8.4), "save it as a baseline 8-bit JPEG"),
-    Kind("PNG", "image/png", rb"\x89PNG\r\n\x1a\n", (8.4, 20, 16), "save it as a standard PNG"),
-    Kind("GIF", "image/gif", rb"GIF8[79]a", (16, 16, 16), "save it as GIF89a"),
-    Kind("WebP", "image/webp", rb"RIFF....WEBP", (21, 21, 21), "save it again as WebP, or as PNG", True),
+INPUT_FORMATS = (
+    InputFormat("JPEG", "image/jpeg", rb"\xff\xd8\xff", (8.4, 8.4, 8.4), "save it as a baseline 8-bit JPEG"),
+    InputFormat("PNG", "image/png", rb"\x89PNG\r\n\x1a\n", (8.4, 20, 16), "save it as a standard PNG"),
+    InputFormat("GIF", "image/gif", rb"GIF8[79]a", (16, 16, 16), "save it as GIF89a"),
+    InputFormat("WebP", "image/webp", rb"RIFF....WEBP", (21, 21, 21), "save it again as WebP, or as PNG", True),
     # Some encoders put a brand shared with HEIC first, and AVIF's own brand among the compatible ones.
-    Kind("AVIF", "image/avif", rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])", (16, 18, 18), _PLAIN, True),
-    Kind("HEIF", "image/heic", rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)", (16, 18, 18), "save it as JPEG", True),
+    InputFormat("AVIF", "image/avif", rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])", (16, 18, 18), _PLAIN, True),
+    InputFormat("HEIF", "image/heic", rb"....ftyp(?:he[iv][a-z]|mif[12]|msf1)", (16, 18, 18), "save it as JPEG", True),
     # For a single strip, which libtiff decodes as a whole.
-    Kind("TIFF", "image/tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", (12, 20, 18), _PLAIN),
-    Kind("BMP", "image/bmp", rb"BM", (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
+    InputFormat("TIFF", "image/tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", (12, 20, 18), _PLAIN),
+    InputFormat("BMP", "image/bmp", rb"BM", (8.4, 16, 16), "save it as 24-bit BMP, or as PNG"),
 )
 
 #: For the catalog and for forms. A file of another declared type is accepted if its bytes are recognized.
 MEDIA_TYPES = (
-    *(kind.media_type for kind in KINDS),
+    *(each.media_type for each in INPUT_FORMATS),
     *("image/heif", "image/apng", "image/x-ms-bmp", "application/octet-stream"),
 )
 
 
-def kind_of(data: bytes) -> Kind:
+def format_of(data: bytes) -> InputFormat:
     """Return the format of a file by its first bytes, or refuse it."""
     if not data:
         raise TaskError("image-unreadable", "The file is empty. Send the image's bytes.")
-    kind = recognized(data)
-    if kind is None and data.startswith(b"%PDF-"):
+    input_format = recognized(data)
+    if input_format is None and data.startswith(b"%PDF-"):
         raise TaskError("image-format-unsupported", "This is a PDF. The task `pdf_preview` makes a picture of a page.")
-    if kind is None:
-        names = ", ".join(each.name for each in KINDS)
+    if input_format is None:
+        names = ", ".join(each.name for each in INPUT_FORMATS)
         raise TaskError(
             "image-format-unsupported", f"By its first bytes this file is none of {names}. Convert it to one of them."
         )
-    return kind
+    return input_format
 
 
-def recognized(data: bytes) -> Kind | None:
+def recognized(data: bytes) -> InputFormat | None:
     """Return the format that matches the file's first bytes."""
-    return next((kind for kind in KINDS if re.match(kind.start, data, re.DOTALL)), None)
+    return next((each for each in INPUT_FORMATS if re.match(each.start, data, re.DOTALL)), None)
