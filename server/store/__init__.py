@@ -1,15 +1,15 @@
 """The store: the only code that knows Redis. Web, worker and Celery's own tools read and write the same records.
 
-connection/    the client: a pool, short time-outs, TLS, Sentinel, checks         errors.py  what a caller may meet
+connection/    the client: a pool, short time-outs, TLS, Sentinel, checks         errors.py  errors that it raises
 keys.py        every key, under one prefix, and the version of the format
 record.py      a task's record, field by field                                    ids.py     task ids
 lua/           Redis's clock, and the scripts; every change of a record is one of them
-tasks.py       the life of a task          submit.py     how tasks come in        listing.py  lists and counts
-batches.py     tasks that came in one request
-leases.py      what keeps tasks from being lost: leases, messages, what is due or expired
-schedules.py   schedules and when they fire next                                  webhooks.py  due webhooks, secrets
+tasks.py       the life of a task          submit.py     new tasks                listing.py  lists and counts
+batches.py     tasks of one request
+leases.py      leases, messages, and tasks that are due or expired: no task is lost
+schedules.py   schedules and their next fire times                                webhooks.py  due webhooks, secrets
 api_keys.py    keys, owners, roles         stats/        queues, arrivals         blobs/      uploads and output files
-causes.py      why a task failed, as groups know it                               audit.py      who did what
+causes.py      causes of failures, to group them                                  audit.py     who did what
 """
 
 import secrets
@@ -44,9 +44,9 @@ __all__ = ["Store"]
 Part = TypeVar("Part")
 
 
-def _part(of: "Callable[[redis.Redis, Settings, StoreClock], Part]") -> cached_property[Part]:
-    """Define a part of the store, which is made at its first use."""
-    return cached_property(lambda store: of(store.redis, store.settings, store.clock))
+def _part(create: "Callable[[redis.Redis, Settings, StoreClock], Part]") -> cached_property[Part]:
+    """Define a part of the store, which is created at its first use."""
+    return cached_property(lambda store: create(store.redis, store.settings, store.clock))
 
 
 class Store:
@@ -121,15 +121,15 @@ class Store:
         return self.read_secret()
 
     def read_secret(self) -> bytes:
-        """Return the secret as it is in Redis now: an operator may have emptied Redis since this process's first look.
+        """Return the secret as it is in Redis now: an operator may have emptied Redis since this process has read it.
 
-        The process that notices it first stores the secret that it has, so that all processes know the same ids.
+        The process that notices it first stores the secret that it has, so that all processes accept the same ids.
         """
         if self.settings.secret_key:
             return self.settings.secret_key.encode()
-        if (found := self.redis.get(self.keys.secret)) is None:  # read first: a Redis at `maxmemory` accepts no write
-            known = self.__dict__.get("secret") or secrets.token_bytes(32)
-            self.redis.set(self.keys.secret, known, nx=True)
-            found = self.redis.get(self.keys.secret)
-        self.secret = cast(bytes, found)
+        if (stored := self.redis.get(self.keys.secret)) is None:  # read first: a Redis at `maxmemory` accepts no write
+            secret = self.__dict__.get("secret") or secrets.token_bytes(32)
+            self.redis.set(self.keys.secret, secret, nx=True)
+            stored = self.redis.get(self.keys.secret)
+        self.secret = cast(bytes, stored)
         return self.secret

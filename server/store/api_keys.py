@@ -26,7 +26,7 @@ OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 CACHE_SECONDS = 2.0
 
 #: Maximum number of keys that a process caches.
-_MAX_KNOWN = 10_000
+_MAX_CACHED = 10_000
 
 #: Seconds for which a key's `rate_limit` counts.
 RATE_PERIOD = 60
@@ -113,12 +113,12 @@ class ApiKeys(Scripts):
 
     def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock) -> None:
         super().__init__(connection, config, clock)
-        own = config.admin_key and fingerprint(config.admin_key)
-        self._own = {own: (Caller(_ADMIN_OWNER, Role.ADMIN, own), _NEVER)} if own else {}
+        digest = config.admin_key and fingerprint(config.admin_key)
+        self._admin = {digest: (Caller(_ADMIN_OWNER, Role.ADMIN, digest), _NEVER)} if digest else {}
         self._checked_at = -CACHE_SECONDS
         self._version: tuple[bytes | None, bool] | None = None
         #: Each cached key's caller, and when it expires in milliseconds since 1970.
-        self._known = dict(self._own)
+        self._cache = dict(self._admin)
         self._used: set[str] = set()
         self._used_at = time.monotonic()
         self._emptied = False
@@ -173,8 +173,8 @@ class ApiKeys(Scripts):
         """Delete the key with this id. Return whether it exists."""
         return bool(self._revoke(lambda each: each.id == key_id))
 
-    def _revoke(self, fits: Callable[[ApiKey], bool]) -> list[ApiKey]:
-        gone = [(digest, each) for digest, each in self._entries() if fits(each)]
+    def _revoke(self, matches: Callable[[ApiKey], bool]) -> list[ApiKey]:
+        gone = [(digest, each) for digest, each in self._entries() if matches(each)]
         if gone:
             digests = [digest for digest, _ in gone]
             with self.redis.pipeline(transaction=True) as pipe:
@@ -198,9 +198,9 @@ class ApiKeys(Scripts):
 
     def any(self) -> bool:
         """Return whether a key is configured, or was until Redis was emptied: that must not open the API."""
-        if self._own:
+        if self._admin:
             return True
-        self._look()
+        self._refresh_if_due()
         return self._version is not None and (self._version[1] or self._emptied)
 
     def find(self, key: str) -> Caller | None:
@@ -215,7 +215,7 @@ class ApiKeys(Scripts):
 
     def by_fingerprint(self, digest: str) -> Caller | None:
         """Find the owner and role of the key with this SHA-256, with one lookup."""
-        self._look()
+        self._refresh_if_due()
         if (caller := self.cached(digest)) is not None:
             return caller
         entry = self.redis.hget(self.keys.api_keys, digest)
@@ -223,18 +223,18 @@ class ApiKeys(Scripts):
             return None
         if not self.any():  # the first key was just created: requests without a key are refused from now on
             self.refresh()
-        known = self._known  # a concurrent change replaces the dict
+        cache = self._cache  # a concurrent change replaces the dict
         stored = json.loads(entry)
-        if len(known) >= _MAX_KNOWN:
-            known.clear()
-            known.update(self._own)
+        if len(cache) >= _MAX_CACHED:
+            cache.clear()
+            cache.update(self._admin)
         caller = Caller(stored["owner"], Role(stored["role"]), digest, stored.get("rate_limit"))
-        known[digest] = caller, stored.get("expires", _NEVER)
+        cache[digest] = caller, stored.get("expires", _NEVER)
         return self.cached(digest)
 
     def cached(self, digest: str) -> Caller | None:
         """Find the owner and role of a cached key without asking Redis."""
-        caller, expires = self._known.get(digest, (None, _NEVER))
+        caller, expires = self._cache.get(digest, (None, _NEVER))
         if caller is None or (expires < _NEVER and expires <= self._clock.now_ns() // 1_000_000):
             return None
         self._used.add(digest)
@@ -259,13 +259,13 @@ class ApiKeys(Scripts):
             version, number = pipe.get(self.keys.api_keys_version).hlen(self.keys.api_keys).execute()
         had_version = self._version is not None and self._version[0] is not None
         self._emptied = version is None and (self._emptied or had_version)  # revoking keys leaves the counter
-        if (found := (version, number > 0)) != self._version:
-            self._known, self._version = dict(self._own), found
+        if (read := (version, number > 0)) != self._version:
+            self._cache, self._version = dict(self._admin), read
         self._checked_at = now
         if self._used and now - self._used_at >= _USED_SECONDS:
             self._note_use()
 
-    def _look(self) -> None:
+    def _refresh_if_due(self) -> None:
         if self.in_memory_for() <= 0:
             self.refresh()
 

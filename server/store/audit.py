@@ -51,8 +51,8 @@ class Audit(Scripts):
 
     def record(self, act: Act) -> None:
         """Write an act. A full Redis accepts it, too."""
-        given = {name: value for name, value in asdict(act).items() if value not in ("", None)}
-        entry = json.dumps(given, ensure_ascii=False)
+        fields = {name: value for name, value in asdict(act).items() if value not in ("", None)}
+        entry = json.dumps(fields, ensure_ascii=False)
         self._call("run_when_full", "XADD", self.keys.audit, "MAXLEN", "~", MAX_ENTRIES, "*", "act", entry)
 
     def page(
@@ -65,7 +65,7 @@ class Audit(Scripts):
             wanted: whether an entry matches.
             since, until: milliseconds since 1970; the end does not belong to it.
         """
-        found: list[AuditEntry] = []
+        entries: list[AuditEntry] = []
         end = f"({before}" if before else "+" if until is None else f"({max(0, until)}-0"
         start = "-" if since is None else str(max(0, since))
         while True:
@@ -73,9 +73,9 @@ class Audit(Scripts):
             for entry_id, fields in chunk:
                 entry = AuditEntry(entry_id.decode(), Act(**json.loads(fields[b"act"])))
                 if wanted(entry.act):
-                    found.append(entry)
-                if len(found) > limit:
-                    return found[:limit], found[limit - 1].id
+                    entries.append(entry)
+                if len(entries) > limit:
+                    return entries[:limit], entries[limit - 1].id
             if len(chunk) < _CHUNK:
-                return found, None
+                return entries, None
             end = f"({chunk[-1][0].decode()}"

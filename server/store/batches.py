@@ -2,7 +2,7 @@
 
 A batch is a hash:
 
-    o owner     ids of its tasks, or the word of an answer in place of an id     at numbers of these items ('': all)
+    o owner     ids of its tasks, or an outcome instead of an id     at numbers of these items ('': all)
     left tasks that have not ended      f its end (ms since 1970)      life seconds for which it is kept after its end
     bad how many items had another problem      problems these (compressed JSON)
     wh webhook (URL)      wt its deliveries (JSON)      h request id      tp traceparent, ts tracestate of the request
@@ -81,19 +81,19 @@ class Batches(Scripts):
         if owner is None:
             return None
         lines = ids.decode().split(",") if ids else []
-        lines_at = dict(zip(map(int, at.split(b",")) if at else range(len(lines)), lines, strict=True))
+        outcomes = dict(zip(map(int, at.split(b",")) if at else range(len(lines)), lines, strict=True))
         limit = self._config.max_waiting_per_owner
         webhook, request_id, parent, state = ((text or b"").decode() for text in texts)
         refusals = {
-            place: refusal(line or "owner-full", limit, self._config)  # '' in a batch of an earlier release
-            for place, line in lines_at.items()
+            number: refusal(line or "owner-full", limit, self._config)  # '' in a batch of an earlier release
+            for number, line in outcomes.items()
         }
         return Batch(
             batch_id,
             owner.decode(),
-            {place: line for place, line in lines_at.items() if len(line) == _ID},
-            {place: line[-_ID:] for place, line in lines_at.items() if refusals[place] is None},
-            {place: error for place, error in refusals.items() if error is not None},
+            {number: line for number, line in outcomes.items() if len(line) == _ID},
+            {number: line[-_ID:] for number, line in outcomes.items() if refusals[number] is None},
+            {number: error for number, error in refusals.items() if error is not None},
             int(bad or 0),
             webhook,
             int(finished) if finished else None,
@@ -104,12 +104,12 @@ class Batches(Scripts):
     def problems(self, batch_id: str) -> dict[int, dict[str, Any]]:
         """Return the problems of items by their number: RFC 9457 objects, without the application's prefix."""
         packed = self.redis.hget(self.keys.batch(batch_id), "problems")
-        return {int(place): body for place, body in json.loads(zlib.decompress(packed)).items()} if packed else {}
+        return {int(number): body for number, body in json.loads(zlib.decompress(packed)).items()} if packed else {}
 
 
 def _packed(problems: Mapping[int, dict[str, Any]]) -> bytes:
     packed = zlib.compress(json.dumps(problems).encode(), 1)
     if len(packed) > MAX_PROBLEMS:
-        short = {place: {**problem, "detail": "", "errors": []} for place, problem in problems.items()}
+        short = {number: {**problem, "detail": "", "errors": []} for number, problem in problems.items()}
         packed = zlib.compress(json.dumps(short).encode(), 1)
     return packed

@@ -2,7 +2,7 @@
 
 CoatcheckError                  the root: a request is refused, for a reason with a name
 ├── StoreUnavailable            Redis or the blob store does not answer, or answers "not now"
-├── StorageFull                 Redis or the blob store has no room
+├── StorageFull                 Redis or the blob store is full
 ├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
 │   └── BytesExceeded           too many bytes of one owner
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
@@ -63,8 +63,8 @@ def error_type(name: str) -> ErrorType | None:
 
 def error_object(name: str, detail: str) -> dict[str, str]:
     """Return the form of an error in a record: an RFC 9457 object without a status."""
-    found = error_type(name)
-    return {"type": f"/problems/{name}", "title": found.title if found else "", "detail": detail}
+    definition = error_type(name)
+    return {"type": f"/problems/{name}", "title": definition.title if definition else "", "detail": detail}
 
 
 class CoatcheckError(Exception):
@@ -89,8 +89,8 @@ class CoatcheckError(Exception):
 
     def error_object(self) -> dict[str, str]:
         """Return the form of this error in a record."""
-        found = error_type(self.name)
-        return error_object(self.name, self.detail or (found.advice if found else ""))
+        definition = error_type(self.name)
+        return error_object(self.name, self.detail or (definition.advice if definition else ""))
 
 
 class StoreUnavailable(CoatcheckError):
@@ -100,7 +100,7 @@ class StoreUnavailable(CoatcheckError):
 
 
 class StorageFull(CoatcheckError):
-    """Redis or the blob store has no room."""
+    """Redis or the blob store is full."""
 
     type = "storage-full"
     retry_after = 30
@@ -167,7 +167,7 @@ class IdempotencyKeyInUse(CoatcheckError):
 
 
 class AlreadyRetried(CoatcheckError):
-    """A retry has made a new task of this one before; `task_id` names the new one."""
+    """A retry has created a new task from this one before; `task_id` names the new one."""
 
     type = "already-retried"
 

@@ -74,15 +74,15 @@ def new(owner: str, key: bytes, now_ns: int) -> str:
 def issued(task_id: str, owner: str | None, key: bytes) -> bool:
     """Return whether this server issued `task_id` to `owner`, or to any owner if it is None."""
     try:
-        made = UUID(task_id)
+        parsed = UUID(task_id)
     except ValueError:
         return False
-    if str(made) != task_id:
+    if str(parsed) != task_id:
         return False
-    bits, owner_hash = made.int >> 2 * _HASH_BITS, made.int >> _HASH_BITS & (1 << _HASH_BITS) - 1
-    if made.int != _signed(bits, owner_hash, key):
+    bits, owner_hash = parsed.int >> 2 * _HASH_BITS, parsed.int >> _HASH_BITS & (1 << _HASH_BITS) - 1
+    if parsed.int != _signed(bits, owner_hash, key):
         return False
-    return owner is None or owner_hash == _hash(made.bytes[:11] + owner.encode(), key)
+    return owner is None or owner_hash == _hash(parsed.bytes[:11] + owner.encode(), key)
 
 
 def milliseconds(task_id: str) -> int:

@@ -29,17 +29,17 @@ class _Definition:
     def pattern(self, keys: "Keys") -> str:
         return self._pattern if self._foreign else keys.prefix + self._pattern
 
-    def _keep(self, keys: "Keys", made: Any) -> Any:
-        """Let the next use find it among the attributes of the object."""
-        return vars(keys).setdefault(self._name, made)
+    def _keep(self, keys: "Keys", attribute: Any) -> Any:
+        """Store it as an attribute of the object, for the next use."""
+        return vars(keys).setdefault(self._name, attribute)
 
 
 class Name(_Definition):
     """A key without parameters."""
 
     def __get__(self, keys: "Keys", _: type) -> str:
-        found: str = self._keep(keys, self.pattern(keys))
-        return found
+        name: str = self._keep(keys, self.pattern(keys))
+        return name
 
 
 class Key(_Definition):
@@ -47,8 +47,8 @@ class Key(_Definition):
 
     def __get__(self, keys: "Keys", _: type) -> Callable[..., str]:
         form = PARAMETER.sub("%s", self.pattern(keys))
-        found: Callable[..., str] = self._keep(keys, lambda *values: form % values)
-        return found
+        function: Callable[..., str] = self._keep(keys, lambda *values: form % values)
+        return function
 
 
 class Keys:
@@ -59,8 +59,8 @@ class Keys:
 
     def pattern(self, name: str) -> str:
         """Return the pattern of a key by its name here, with the prefix."""
-        found: str = getattr_static(type(self), name).pattern(self)
-        return found
+        pattern: str = getattr_static(type(self), name).pattern(self)
+        return pattern
 
     # -- single tasks
 
@@ -72,11 +72,11 @@ class Keys:
     result = Key("result:{task_id}")
     #: A list of the progress and log entries of the task's function.
     events = Key("events:{task_id}")
-    #: A list of the items that the latest attempt has given (JSON), without the oldest of very many.
+    #: A list of the items of the latest attempt (JSON), without the oldest of very many.
     output = Key("output:{task_id}")
     #: A hash of the checkpoints for the next attempt.
     checkpoints = Key("checkpoints:{task_id}")
-    #: A list of why earlier attempts failed, for admins: start (ms) and a report; the last of them.
+    #: A list of the failures of the last earlier attempts, for admins: start (ms) and a report.
     reports = Key("reports:{task_id}")
     #: A set of the tasks that wait for a file of this one.
     dependents = Key("dependents:{task_id}")
@@ -102,7 +102,7 @@ class Keys:
     weights = Name("weights")
     #: Names of all queues, by when a worker that uses them started (seconds).
     queues = Name("queues")
-    #: When a worker first met a task of a type that no worker knows (ms).
+    #: When a worker first fetched a task of a type that no worker knows (ms).
     unregistered = Key("unregistered:{task_type}")
     #: A hash of one hour: what arrived, started, waited and ended by task type and owner, by five minutes.
     flow = Key("flow:{number}")
@@ -112,7 +112,7 @@ class Keys:
     throttled_in = Key("throttled_in:{queue}")
     #: Ids of a type that are over a limit, by their turn, in a scope of the limit (see `lua/lib/throttle.lua`).
     throttled = Key("throttled:{task_type}:{scope}")
-    #: `<type>:<scope>` with tasks over a limit, by the time when maintenance looks at it.
+    #: `<type>:<scope>` with tasks over a limit, by the time when maintenance checks it.
     throttled_scopes = Name("throttled_scopes")
     #: The same of an earlier release: a set.
     throttles = Name("throttles")
@@ -253,7 +253,7 @@ class Keys:
     high_list = Key("{queue}\x06\x161", foreign=True)
     #: The messages of low priority.
     low_list = Key("{queue}\x06\x162", foreign=True)
-    #: kombu's hash of the messages that workers hold: delivery tag to message.
+    #: kombu's hash of the messages that workers have fetched: delivery tag to message.
     unacked = Name("unacked", foreign=True)
     #: kombu's delivery tags, by the time of their last renewal (seconds).
     unacked_index = Name("unacked_index", foreign=True)

@@ -15,7 +15,7 @@ CRASH_LIMIT = 9
 CHILD_CRASH = 3
 WORKER_CRASH = 1
 
-#: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at most
+#: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at limit
 #: this.
 LEADER_TERM = 3.0
 
@@ -80,19 +80,18 @@ FREE = Throttle()
 
 
 class Leases(Scripts):
-    """The changes of records that workers and maintenance make, as opposed to clients."""
+    """The changes of records by workers and maintenance, as opposed to clients."""
 
-    def renew(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    def renew(self, attempts: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
         """Renew the leases of attempts (task id, lease token).
 
-        Return for each the task that it runs now, which may be a later one of a burst, its type, and a word, see
-        `renew_leases.lua`.
+        Return for each the task that it runs now, which may be a later one of a burst, its type, and the state of its
+        lease, see `renew_leases.lua`.
         """
         config = self._config
-        names = [name for run in runs for name in run]
-        words = self._call("renew_leases", config.lease_seconds * 1000, config.cancel_grace_seconds * 1000, *names)
-        found = ids_of(words)
-        return list(zip(found[::3], found[1::3], found[2::3], strict=True))
+        names = [name for attempt in attempts for name in attempt]
+        times = config.lease_seconds * 1000, config.cancel_grace_seconds * 1000
+        return _triples(self._call("renew_leases", *times, *names))
 
     def release(self, task_id: str, lease_token: str, *, crashed: bool) -> tuple[str, Status] | None:
         """End the attempt of the worker with this lease, and queue the task again.
@@ -105,77 +104,76 @@ class Leases(Scripts):
         )
         return (answer[0].decode(), Status(answer[1].decode())) if answer else None
 
-    def release_expired(self, most: int) -> list[tuple[str, str, str]]:
+    def release_expired(self, limit: int) -> list[tuple[str, str, str]]:
         """Queue the tasks with expired leases again. Return id, type and new status of each ("": nothing to do)."""
-        answer = self._call("release_expired_leases", most, WORKER_CRASH, CRASH_LIMIT, _WORKER_LOST)
-        words = [word.decode() for word in answer]
-        return list(zip(words[::3], words[1::3], words[2::3], strict=True))
+        answer = self._call("release_expired_leases", limit, WORKER_CRASH, CRASH_LIMIT, _WORKER_LOST)
+        return _triples(answer)
 
-    def enqueue_due(self, most: int) -> int:
-        """Queue scheduled and retrying tasks that are due. A result below `most` means that none is left."""
-        return int(self._call("enqueue_due", most, _DEPENDENCY_FAILED))
+    def enqueue_due(self, limit: int) -> int:
+        """Queue scheduled and retrying tasks that are due. A result below `limit` means that none is left."""
+        return int(self._call("enqueue_due", limit, _DEPENDENCY_FAILED))
 
-    def cancel_overdue(self, most: int) -> int:
-        """Cancel tasks past their `cancel_after` or `start_within`. A result below `most` means that none is left."""
-        return int(self._call("cancel_overdue", most))
+    def cancel_overdue(self, limit: int) -> int:
+        """Cancel tasks past their `cancel_after` or `start_within`. A result below `limit` means that none is left."""
+        return int(self._call("cancel_overdue", limit))
 
-    def canceled(self, most: int) -> list[Canceled]:
+    def canceled(self, limit: int) -> list[Canceled]:
         """Return tasks that were canceled while they waited. They are noted while a worker asks for them regularly."""
         with self.redis.pipeline() as pipe:
             pipe.set(self.keys.cancel_listener, 1, ex=WORKER_SILENCE)
-            pipe.lpop(self.keys.canceled, most)
-            _, found = pipe.execute()
-        lines = (line.decode().split(" ", 4) for line in found or ())
+            pipe.lpop(self.keys.canceled, limit)
+            _, entries = pipe.execute()
+        lines = (entry.decode().split(" ", 4) for entry in entries or ())
         return [Canceled(task_id, expired == "1", *names) for task_id, expired, *names in lines]
 
     def requeue(self, task_ids: Sequence[str]) -> list[str]:
         """Give queued tasks without a message a new one. Return their ids."""
         return ids_of(self._call("requeue_tasks", *task_ids)) if task_ids else []
 
-    def requeue_lost(self, queue: str, seconds: float, most: int) -> list[str]:
+    def requeue_lost(self, queue: str, seconds: float, limit: int) -> list[str]:
         """Give queued tasks whose message is neither in the queue nor with a worker a new one. Return their ids."""
-        return ids_of(self._call("requeue_lost", queue, int(seconds * 1000), most))
+        return ids_of(self._call("requeue_lost", queue, int(seconds * 1000), limit))
 
-    def unpublished(self, seconds: float, most: int) -> list[str]:
+    def unpublished(self, seconds: float, limit: int) -> list[str]:
         """Return the ids of queued tasks that have had no message at the external broker for this long."""
-        return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, self.now_ms() - seconds * 1000, 0, most))
+        return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, self.now_ms() - seconds * 1000, 0, limit))
 
     def published(self, task_ids: Sequence[str]) -> None:
         """Record that the external broker has the messages, or that they are not needed any more."""
         if task_ids:
             self.redis.zrem(self.keys.unpublished, *task_ids)
 
-    def waiting_longer_than(self, seconds: float, queue: str, most: int) -> list[str]:
+    def waiting_longer_than(self, seconds: float, queue: str, limit: int) -> list[str]:
         """Return the ids of tasks that have been queued for at least this long."""
-        found: list[str] = []
+        ids: list[str] = []
         for rank in range(len(PRIORITIES)):
             base = rank * 1e13
             until = base + self.now_ms() - seconds * 1000
-            found += ids_of(self.redis.zrangebyscore(self.keys.queued(queue), base, until, 0, most))
-        return found
+            ids += ids_of(self.redis.zrangebyscore(self.keys.queued(queue), base, until, 0, limit))
+        return ids
 
     def throttled(self) -> list[tuple[str, str]]:
         """Return the task types, and scopes (empty: all tasks of the type), with tasks over a limit."""
         return _scopes(self.redis.zrange(self.keys.throttled_scopes, 0, -1))
 
-    def due_scopes(self, most: int) -> list[tuple[str, str]]:
-        """Return up to `most` of them that may have room now."""
-        return _scopes(self._call("due_scopes", most, 500)[1:])
+    def due_scopes(self, limit: int) -> list[tuple[str, str]]:
+        """Return up to `limit` of them that may start tasks now."""
+        return _scopes(self._call("due_scopes", limit, 500)[1:])
 
-    def release_throttled(self, task_type: str, scope: str, throttle: Throttle, most: int) -> int:
-        """Queue up to `most` of the tasks that a limit permits now. Return their number."""
+    def release_throttled(self, task_type: str, scope: str, throttle: Throttle, limit: int) -> int:
+        """Queue up to `limit` of the tasks that a limit permits now. Return their number."""
         scope_type = "value" if scope.startswith("=") else "owner" if scope else ""
         # The limits may have changed since these tasks were throttled.
         limits = (throttle.max_running, throttle.per_minute) if throttle.scope_type == scope_type else (0, 0)
-        return int(self._call("release_throttled", task_type, scope, *limits, most))
+        return int(self._call("release_throttled", task_type, scope, *limits, limit))
 
-    def delete_expired(self, most: int) -> int:
-        """Delete expired records. A result below `most` means that none is left."""
-        return int(self._call("delete_expired", most))
+    def delete_expired(self, limit: int) -> int:
+        """Delete expired records. A result below `limit` means that none is left."""
+        return int(self._call("delete_expired", limit))
 
-    def delete_expired_inputs(self, most: int) -> list[str]:
-        """Delete the inputs of up to `most` tasks whose `input_ttl` is over. Return the ids of these tasks."""
-        return [task_id.decode() for task_id in self._call("delete_expired_inputs", most)]
+    def delete_expired_inputs(self, limit: int) -> list[str]:
+        """Delete the inputs of up to `limit` tasks whose `input_ttl` is over. Return the ids of these tasks."""
+        return [task_id.decode() for task_id in self._call("delete_expired_inputs", limit)]
 
     def defer_unregistered(self, task_id: str) -> bool:
         """Defer a task whose type a worker does not know. False if the record does not exist."""
@@ -187,9 +185,9 @@ class Leases(Scripts):
         """Delete a record. Return True if its files must still be deleted, which is recorded in the same step."""
         return bool(self._call("delete_task", task_id))
 
-    def lease_uncollected(self, most: int) -> list[str]:
+    def lease_uncollected(self, limit: int) -> list[str]:
         """Lease deleted tasks whose files this worker should delete. Return their ids."""
-        return ids_of(self._call("lease_uncollected", most, CLEANUP_LEASE * 1000)[1:])
+        return ids_of(self._call("lease_uncollected", limit, CLEANUP_LEASE * 1000)[1:])
 
     def collected(self, task_ids: Sequence[str]) -> None:
         """Record that their files are deleted."""
@@ -207,11 +205,11 @@ class Leases(Scripts):
 
     def without_record(self, task_ids: Sequence[str]) -> list[str]:
         """Return the ids without a record."""
-        found = self._each("exists", map(self.keys.task, task_ids))
-        return [task_id for task_id, there in zip(task_ids, found, strict=True) if not there]
+        counts = self._each("exists", map(self.keys.task, task_ids))
+        return [task_id for task_id, count in zip(task_ids, counts, strict=True) if not count]
 
     def renew_messages(self, tags: Sequence[str]) -> None:
-        """Renew the messages that a worker holds, including those that it has not started."""
+        """Renew the messages that a worker has fetched, including those that it has not started."""
         if tags:
             self._call("renew_messages", *tags)
 
@@ -227,17 +225,17 @@ class Leases(Scripts):
         if tags:
             self._call("restore_messages", "behind" if to_back else "front", 0, 0, *tags)
 
-    def restore_stale_messages(self, most: int) -> int:
+    def restore_stale_messages(self, limit: int) -> int:
         """Return the messages that dead workers fetched but did not start. Return their number."""
         ages = (STALE_MESSAGE, max(STALE_MESSAGE, self._config.lease_seconds))
-        return int(self._call("restore_messages", most, *(int(seconds * 1000) for seconds in ages)))
+        return int(self._call("restore_messages", limit, *(int(seconds * 1000) for seconds in ages)))
 
     def mark_draining(self, worker: str, seconds: int) -> None:
         """Refuse further claims of this worker."""
         self._call("run_when_full", "SET", self.keys.draining(worker), 1, "EX", seconds)
 
     def heartbeat(self, worker: str, card: dict[str, Any]) -> bool:
-        """Note that a worker lives, and what it holds. Whether it was asked to stop since."""
+        """Record that a worker is alive, and its description. Return whether it was asked to stop since."""
         return bool(self._call("record_heartbeat", worker, json.dumps(card), WORKER_SILENCE))
 
     def ask_to_stop(self, worker: str) -> None:
@@ -253,6 +251,11 @@ class Leases(Scripts):
         names = ids_of(self.redis.zrange(self.keys.workers, 0, -1))
         cards = self.redis.mget([self.keys.worker(name) for name in names]) if names else []
         return [json.loads(card) for card in cards if card]
+
+
+def _triples(texts: Sequence[bytes]) -> list[tuple[str, str, str]]:
+    decoded = ids_of(texts)
+    return list(zip(decoded[::3], decoded[1::3], decoded[2::3], strict=True))
 
 
 def _scopes(names: Sequence[bytes]) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ class Filter:
         """Return whether it selects nothing."""
         return not self.statuses or [] in (self.owners, self.task_types)
 
-    def fits(self, record: Record) -> bool:
+    def matches(self, record: Record) -> bool:
         """Return whether it selects a record that has its first tag."""
         of_type = self.task_types is None or record.task_type in self.task_types
         is_left = not (self.unretried and record.retried_as)
@@ -80,37 +80,37 @@ class Listing(Scripts):
             return self._scanned_page(_of_causes(wanted), limit, cursor)
         ids = self._ids(wanted, limit + 1, cursor)
         more = len(ids) > limit
-        found = [record for record in self._tasks.get_many(ids[:limit]) if record is not None]
-        return Page(found, ids[limit - 1] if more else None)
+        records = [record for record in self._tasks.get_many(ids[:limit]) if record is not None]
+        return Page(records, ids[limit - 1] if more else None)
 
     def _scanned_page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
         """Return a page from a tag's index; the other conditions are checked in the records."""
         ids = self._ids(wanted, MAX_SCANNED, cursor)
-        found: list[Record] = []
-        for record in self._fitting(wanted, ids):
-            if len(found) == limit:
-                return Page(found, found[-1].id)
-            found.append(record)
-        return Page(found, ids[-1] if len(ids) == MAX_SCANNED else None)
+        records: list[Record] = []
+        for record in self._matching(wanted, ids):
+            if len(records) == limit:
+                return Page(records, records[-1].id)
+            records.append(record)
+        return Page(records, ids[-1] if len(ids) == MAX_SCANNED else None)
 
-    def _fitting(self, wanted: Filter, ids: Sequence[str]) -> list[Record]:
-        records = [record for record in self._tasks.get_many(ids) if record is not None and wanted.fits(record)]
+    def _matching(self, wanted: Filter, ids: Sequence[str]) -> list[Record]:
+        records = [record for record in self._tasks.get_many(ids) if record is not None and wanted.matches(record)]
         if not wanted.failure:
             return records
         reports = self._tasks.failures([record.id for record in records])
         pairs = zip(records, reports, strict=True)
         return [record for record, report in pairs if cause_of(record, report).key == wanted.failure]
 
-    def gather(self, wanted: Filter, most: int, cursor: str | None = None) -> Page:
-        """Return up to `most` records after `cursor`: a page of any size, read in a limited number of steps."""
-        found: list[Record] = []
+    def gather(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Return up to `limit` records after `cursor`: a page of any size, read in a limited number of steps."""
+        records: list[Record] = []
         for _ in range(_MAX_STEPS):
-            page = self.page(wanted, min(500, most - len(found)), cursor)
-            found += page.records
+            page = self.page(wanted, min(500, limit - len(records)), cursor)
+            records += page.records
             cursor = page.cursor
-            if cursor is None or len(found) >= most:
+            if cursor is None or len(records) >= limit:
                 break
-        return Page(found, cursor)
+        return Page(records, cursor)
 
     def count(self, wanted: Filter) -> dict[str, int]:
         """Count the tasks by status, from the sizes of the indexes, or with a tag from the records."""
@@ -136,10 +136,10 @@ class Listing(Scripts):
         counts: dict[str, int] = json.loads(self._call("count_by_status", *ids)) if ids else {}
         return counts
 
-    def _ids(self, wanted: Filter, most: int, cursor: str | None) -> list[str]:
+    def _ids(self, wanted: Filter, limit: int, cursor: str | None) -> list[str]:
         if wanted.empty:
             return []
-        args = (most, *_bounds(wanted, cursor), *_selection(wanted))
+        args = (limit, *_bounds(wanted, cursor), *_selection(wanted))
         return ids_of(self._call("list_tasks", *args, *wanted.tags[:1]))
 
 

@@ -15,7 +15,7 @@ The names of its fields are one letter or two, because they are stored in memory
     lb scope of its type's limit by a parameter, see `lua/lib/throttle.lua`
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
     on number of the last item of its output, ob of the last one before this attempt, oy bytes of those that are kept
-    ds earlier attempts, a line each: start (ms), ms that it took, how it ended, why     sq no longer scheduled (ms)
+    ds earlier attempts, a line each: start (ms), duration (ms), end, reason     sq no longer scheduled (ms)
     wh webhook (URL)         wt its deliveries (JSON, see `webhooks.py`)
     it seconds after the end until its input is deleted     ix its input is deleted
     af run of its schedule that it waits for     ba its batch, see `lua/lib/batch.lua`
@@ -315,7 +315,8 @@ def parse(task_id: str, raw: Iterable[tuple[bytes, bytes]], position: int | None
     fields = vars(record)
     fields["id"], fields["position"] = task_id, position
     for name, value in raw:
-        found = _FIELDS.get(name)
-        if found is not None:
-            fields[found[0]] = found[1](value)
+        definition = _FIELDS.get(name)
+        if definition is not None:
+            attribute, decode = definition
+            fields[attribute] = decode(value)
     return record if "status" in fields else None

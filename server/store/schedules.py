@@ -12,7 +12,7 @@ from server.store.errors import ScheduleNameTaken, TooManySchedules
 from server.store.lua import Scripts, ids_of
 
 #: Results of `put_schedule.lua`, in addition to 0 and 1.
-_TOO_MANY, _TAKEN = -1, -2
+_TOO_MANY, _NAME_IN_USE = -1, -2
 
 NAME_TAKEN = "Another owner has a schedule of this name. Choose another name."
 
@@ -68,7 +68,7 @@ class ScheduleStore(Scripts):
         outcome = int(self._call("put_schedule", name, definition, timing, next_ms, owner, limit))
         if outcome == _TOO_MANY:
             raise TooManySchedules(f"You have {limit} schedules, which is the limit. Delete one first.")
-        if outcome == _TAKEN:
+        if outcome == _NAME_IN_USE:
             raise ScheduleNameTaken(NAME_TAKEN)
         return bool(outcome)
 
@@ -81,10 +81,10 @@ class ScheduleStore(Scripts):
             pipe.delete(self.keys.schedule(name), self.keys.schedule_runs(name))
             return bool(pipe.execute()[0])
 
-    def due(self, now_ms: int, most: int) -> list[tuple[str, int]]:
+    def due(self, now_ms: int, limit: int) -> list[tuple[str, int]]:
         """Return the schedules with a due fire time, and that time."""
-        found = self.redis.zrangebyscore(self.keys.fire_times, 0, now_ms, 0, most, withscores=True)
-        return [(name.decode(), int(due_ms)) for name, due_ms in found]
+        due = self.redis.zrangebyscore(self.keys.fire_times, 0, now_ms, 0, limit, withscores=True)
+        return [(name.decode(), int(due_ms)) for name, due_ms in due]
 
     def resumed_at_ms(self) -> int:
         """Return when workers resumed after the last outage of all workers or of Redis; 0 if there was none."""

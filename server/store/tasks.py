@@ -36,7 +36,7 @@ class Attempt:
     retries: int
     request_id: str
     trace: Trace = NO_TRACE
-    #: What its type's limit by a parameter counts it under; empty without such a limit.
+    #: The scope of its type's limit by a parameter; empty without such a limit.
     limit_scope: str = ""
 
     @property
@@ -53,8 +53,8 @@ MAX_ITEMS_READ, MAX_BYTES_READ = 1_000, 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """A page of the items that an attempt has given. `first` is the number of the oldest one that is kept."""
+class OutputPage:
+    """A page of the items of an attempt's output. `first` is the number of the oldest one that is kept."""
 
     attempt: int
     first: int
@@ -76,7 +76,7 @@ class Entry:
     content: dict[str, Any]
 
 
-#: A record that alike tasks share, without an id, and what is the task's own: the times of its start, end and expiry,
+#: A record that equal tasks share, without an id, and the task's own fields: the times of its start, end and expiry,
 #: its position in the queue, and its result if that is part of the record.
 TaskState = tuple[Record, int | None, int | None, int | None, int | None, bytes | None]
 
@@ -105,13 +105,13 @@ class Tasks(Scripts):
     def statuses(self, task_ids: Sequence[str]) -> Iterator[TaskState | None]:
         """Read what the status objects of tasks show, in one script.
 
-        Tasks that are alike, as those of a batch often are, share a record, which is parsed once.
+        Equal tasks, as those of a batch often are, share a record, which is parsed once.
         """
         names = SHOWN_ALWAYS, (*SHOWN_LATER, *OWN_FIELDS)
-        answers = self._call("get_statuses", *map(len, names), *chain(*names), *task_ids)
+        states = self._call("get_statuses", *map(len, names), *chain(*names), *task_ids)
         records: dict[tuple[bytes | None, ...], Record | None] = {}
         now_ms = self._clock.now_ms()
-        for *shared, position in answers:
+        for *shared, position in states:
             started = finished = expires = result = None
             if len(shared) > len(SHOWN_ALWAYS):
                 started, finished, expires, result = shared[-4:]
@@ -129,8 +129,8 @@ class Tasks(Scripts):
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
         """Return the records of several ids, in one round trip."""
-        found = self._each("hgetall", map(self.keys.task, task_ids))
-        return [self._parse(task_id, raw.items()) for task_id, raw in zip(task_ids, found, strict=True)]
+        hashes = self._each("hgetall", map(self.keys.task, task_ids))
+        return [self._parse(task_id, raw.items()) for task_id, raw in zip(task_ids, hashes, strict=True)]
 
     def failures(self, task_ids: Sequence[str]) -> list[bytes | None]:
         """Return the report of each failed task (see `server.services.failures`); None if there is none."""
@@ -138,8 +138,8 @@ class Tasks(Scripts):
 
     def attempt_reports(self, task_id: str) -> dict[int, bytes]:
         """Return the reports of the last failed attempts that another one followed, by their start (ms since 1970)."""
-        found = (entry.split(b" ", 1) for entry in self.redis.lrange(self.keys.reports(task_id), 0, -1))
-        return {int(started): report for started, report in found}
+        entries = (entry.split(b" ", 1) for entry in self.redis.lrange(self.keys.reports(task_id), 0, -1))
+        return {int(started): report for started, report in entries}
 
     def log_ids(self, task_id: str) -> dict[str, Any]:
         """Return the ids that each log line about a task has; in an outage its own alone."""
@@ -155,10 +155,10 @@ class Tasks(Scripts):
         stored: bytes | None = self.redis.get(self.keys.input(record.id))
         return stored or b"{}"
 
-    def inputs(self, records: Sequence[Record], most_bytes: int) -> list[bytes]:
+    def inputs(self, records: Sequence[Record], max_bytes: int) -> list[bytes]:
         """Return the beginning of the inputs of several tasks, in one round trip."""
         keys = (self.keys.input(record.id) for record in records if record.input is None)
-        long = iter(self._each("getrange", keys, 0, most_bytes - 1))
+        long = iter(self._each("getrange", keys, 0, max_bytes - 1))
         return [next(long) if record.input is None else record.input for record in records]
 
     def result(self, record: Record) -> bytes:
@@ -172,8 +172,8 @@ class Tasks(Scripts):
         """Return the results of tasks that have succeeded, in one round trip; None for one that is longer."""
         keys = (self.keys.result(record.id) for record in records if record.result is None)
         long = iter(self._each("getrange", keys, 0, max_bytes))
-        found = [next(long) if record.result is None else record.result for record in records]
-        return [(result or b"null") if len(result) <= max_bytes else None for result in found]
+        results = [next(long) if record.result is None else record.result for record in records]
+        return [(result or b"null") if len(result) <= max_bytes else None for result in results]
 
     def with_result(self, record: Record) -> Record:
         """Return the record with its result, of any length."""
@@ -214,7 +214,7 @@ class Tasks(Scripts):
         """Append items (JSON) to the output; `first` is the first one's number in this attempt. Return as `progress`.
 
         Raises:
-            BytesExceeded: they have no room in the owner's quota.
+            BytesExceeded: they exceed the owner's quota.
         """
         quota = self._config.max_bytes_per_owner
         answer: bytes | int = self._call("append_output", task_id, lease_token, first, MAX_OUTPUT_BYTES, quota, *items)
@@ -222,12 +222,12 @@ class Tasks(Scripts):
             raise BytesExceeded(answer, quota)
         return answer.decode()
 
-    def output(self, task_id: str, after: int) -> Output:
+    def output(self, task_id: str, after: int) -> OutputPage:
         """Return the items after this number, up to a limit of items and bytes."""
         answer = self._call("get_output", task_id, after, MAX_ITEMS_READ, MAX_BYTES_READ)
         last, before, kept, deliveries, at, items = answer
         first = last - kept + 1
-        return Output(deliveries, first, first - 1 - before, last, list(enumerate(items, at)))
+        return OutputPage(deliveries, first, first - 1 - before, last, list(enumerate(items, at)))
 
     def events(self, task_id: str, after: int) -> tuple[Record | None, list[Entry]]:
         """Return the record, and the stored entries of its log after this number."""
@@ -240,14 +240,14 @@ class Tasks(Scripts):
         return bool(self._call("finish_task", task_id, lease_token, status, *pairs))
 
     def check_quota(self, owner: str, more: int) -> None:
-        """Check that an output of a running task has room in its owner's quota; its end counts the bytes.
+        """Check that an output of a running task fits into its owner's quota; its end counts the bytes.
 
         Raises:
-            BytesExceeded: it has not.
+            BytesExceeded: it exceeds the quota.
         """
-        held, limit = int(self.redis.hget(self.keys.bytes_held, owner) or 0), self._config.max_bytes_per_owner
-        if held + more > limit:
-            raise BytesExceeded(held, limit)
+        used, limit = int(self.redis.hget(self.keys.bytes_held, owner) or 0), self._config.max_bytes_per_owner
+        if used + more > limit:
+            raise BytesExceeded(used, limit)
 
     def finish_and_claim(
         self, attempt: Attempt, status: Status, types: str, lists: Sequence[str], **fields: bytes | str
@@ -258,8 +258,8 @@ class Tasks(Scripts):
         """
         pairs = [part for pair in fields.items() for part in pair]
         token, lease_ms = attempt.lease_token, self._config.lease_seconds * 1000
-        given = (attempt.id, token, status, lease_ms, types, len(lists), *lists, *pairs)
-        stored, *following = self._call("finish_and_claim", *given)
+        arguments = (attempt.id, token, status, lease_ms, types, len(lists), *lists, *pairs)
+        stored, *following = self._call("finish_and_claim", *arguments)
         return bool(stored), _attempt(token, following) if following else None
 
     def schedule_retry(

@@ -82,22 +82,22 @@ class Webhooks(Scripts):
         lease has expired or the record is deleted: the attempt does not count.
         """
         wait = "" if wait_seconds is None else int(wait_seconds * 1000)
-        kept = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
-        return bool(self._call("record_webhook_attempts", task_id, lease, kept, wait, outcome))
+        attempts = json.dumps([asdict(each) for each in tries], separators=(",", ":"))
+        return bool(self._call("record_webhook_attempts", task_id, lease, attempts, wait, outcome))
 
     def send_again(self, some_id: str) -> bool:
         """Make the webhook of an ended task or batch due now. Return False if it has none, or has not ended."""
         return bool(self._call("send_webhook_again", some_id))
 
-    def pending(self, most: int) -> list[PendingWebhook]:
+    def pending(self, limit: int) -> list[PendingWebhook]:
         """Return the undelivered webhooks with their attempts, those that are due first, in two round trips."""
-        due = self.redis.zrange(self.keys.webhooks, 0, most - 1, withscores=True)
+        due = self.redis.zrange(self.keys.webhooks, 0, limit - 1, withscores=True)
         ids = [some_id.decode() for some_id, _ in due]
-        found = []
+        webhooks = []
         for some_id, (_, score), (url, tries, of_batch) in zip(ids, due, self._read(ids), strict=True):
             if url is not None:
-                found.append(PendingWebhook(some_id, of_batch, url.decode(), _attempts(tries), int(score)))
-        return found
+                webhooks.append(PendingWebhook(some_id, of_batch, url.decode(), _attempts(tries), int(score)))
+        return webhooks
 
     def attempts(self, some_id: str) -> list[DeliveryAttempt]:
         """Return the attempts for a task or a batch so far, oldest first."""
@@ -143,24 +143,24 @@ class WebhookSecrets(Scripts):
     def signing(self, owner: str) -> list[str]:
         """Return the secrets to sign with: the owner's, and the previous one while it is valid."""
         if not self.redis.hexists(self._key(owner), "current"):  # read first, because a full Redis accepts no write
-            self.redis.hsetnx(self._key(owner), "current", _make())
+            self.redis.hsetnx(self._key(owner), "current", _new_secret())
         current, previous, until = self.redis.hmget(self._key(owner), "current", "previous", "until")
-        holds = previous is not None and float(until) > self._now()
-        return [current.decode(), previous.decode()] if holds else [current.decode()]
+        overlaps = previous is not None and float(until) > self._now()
+        return [current.decode(), previous.decode()] if overlaps else [current.decode()]
 
     def rotate(self, owner: str) -> str:
         """Create a new secret; the current one also signs for `OVERLAP` seconds."""
-        made = _make()
+        secret = _new_secret()
 
         def change(pipe: Any) -> None:
             current = pipe.hget(self._key(owner), "current")
             pipe.multi()
-            pipe.hset(self._key(owner), "current", made)
+            pipe.hset(self._key(owner), "current", secret)
             if current is not None:
                 pipe.hset(self._key(owner), mapping={"previous": current, "until": int(self._now()) + OVERLAP})
 
         self.redis.transaction(change, self._key(owner))
-        return made
+        return secret
 
     def previous_until(self, owner: str) -> int | None:
         """Return until when the previous secret also signs, in seconds since 1970; None if it does not."""
@@ -179,5 +179,5 @@ def raw(secret: str) -> bytes:
     return base64.b64decode(secret.removeprefix(PREFIX))
 
 
-def _make() -> str:
+def _new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from server.services.status import WireObject, with_prefix
 from server.store.record import Record, Status
-from server.store.tasks import Output
+from server.store.tasks import OutputPage
 from server.web.addresses import prefix
 from server.web.current import store
 from server.web.errors import OF_TASK, invalid
@@ -71,7 +71,7 @@ def _after() -> int:
     return int(text)
 
 
-def _answer(record: Record, output: Output) -> Response:
+def _answer(record: Record, output: OutputPage) -> Response:
     """The record was read before the items: if it has ended, there are no later ones."""
     ended = record.status.done and (not output.items or output.items[-1][0] == output.last)
     empty = TaskOutput(
