@@ -17,7 +17,7 @@ import trustme
 from harness import ROOT
 from http_servers import Exchange, serve
 
-from server.sdk.http import FetchError, Limits, check_url, connection, request
+from server.sdk.http import FetchError, RequestLimits, check_url, connection, request
 from server.sdk.http.urls import is_allowed
 
 Behaviour = Callable[[Exchange], None]
@@ -26,13 +26,13 @@ NOT_PUBLIC = "The URL's host has no public address."
 WRONG_NAME = "The server's certificate is not valid for its name."
 
 
-def fetch(url: str, limits: Limits | None = None, *, allow_private: bool = True) -> tuple[int, bytes]:
+def fetch(url: str, limits: RequestLimits | None = None, *, allow_private: bool = True) -> tuple[int, bytes]:
     """Return status and body of a GET."""
-    with request("GET", url, limits=limits or Limits(), allow_private=allow_private) as answer:
+    with request("GET", url, limits=limits or RequestLimits(), allow_private=allow_private) as answer:
         return answer.status, answer.read()
 
 
-def refusal(url: str, limits: Limits | None = None, *, allow_private: bool = True) -> FetchError:
+def refusal(url: str, limits: RequestLimits | None = None, *, allow_private: bool = True) -> FetchError:
     """Return the reason for a failed GET."""
     with pytest.raises(FetchError) as caught:
         fetch(url, limits, allow_private=allow_private)
@@ -147,7 +147,7 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
         exchange.reply(201, b"made", X_Thing="1")
 
     with serve(answer) as url:
-        with request("POST", f"{url}/a?b=c%20d", content=b"body", limits=Limits(), allow_private=True) as got:
+        with request("POST", f"{url}/a?b=c%20d", content=b"body", limits=RequestLimits(), allow_private=True) as got:
             assert (got.status, got.headers["x-thing"], got.read()) == (201, "1", b"made")
             assert str(got.url) == f"{url}/a?b=c%20d"
         fetch(on_localhost(url))
@@ -157,10 +157,10 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
 
 def test_a_body_comes_in_chunks_or_stays_unread() -> None:
     with serve(replies(b"x" * 300_000)) as url:
-        with request("GET", url, limits=Limits(), allow_private=True) as answer:
+        with request("GET", url, limits=RequestLimits(), allow_private=True) as answer:
             sizes = [len(chunk) for chunk in answer.chunks()]
         assert (sum(sizes), max(sizes) <= 65536) == (300_000, True)
-        with request("GET", url, limits=Limits(), allow_private=True) as answer:
+        with request("GET", url, limits=RequestLimits(), allow_private=True) as answer:
             assert answer.status == 200
 
 
@@ -247,7 +247,7 @@ def test_a_resolver_that_is_slow_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_redirect_is_followed_up_to_the_limit(hello: str) -> None:
     with serve(replies(status=302, Location=hello)) as url:
         assert fetch(url) == (200, b"hello")
-        assert fetch(url, Limits(redirects=0)) == (302, b"")
+        assert fetch(url, RequestLimits(redirects=0)) == (302, b"")
     with serve(replies(status=302, Location="/again")) as url:
         assert "redirects more than 5 times" in str(refusal(url))
 
@@ -297,7 +297,7 @@ def test_a_password_does_not_go_along_to_another_server() -> None:
     with serve(other) as target, serve(replies(status=302, Location=target)) as url:
         for at in (url, target):
             with request(
-                "GET", at, headers={"Authorization": "Bearer x"}, limits=Limits(), allow_private=True
+                "GET", at, headers={"Authorization": "Bearer x"}, limits=RequestLimits(), allow_private=True
             ) as answer:
                 assert answer.status == 200
     assert seen == [None, "Bearer x"]
@@ -330,7 +330,7 @@ def drips_body(exchange: Exchange) -> None:
 @pytest.mark.parametrize("slow", [says_nothing, drips_head, drips_body])
 def test_a_slow_server_is_given_up(slow: Behaviour) -> None:
     with serve(slow) as url:
-        assert refusal(url, Limits(seconds=0.5)).reason == "timeout"
+        assert refusal(url, RequestLimits(seconds=0.5)).reason == "timeout"
 
 
 def test_an_endless_body_meets_the_limit() -> None:
@@ -340,12 +340,12 @@ def test_an_endless_body_meets_the_limit() -> None:
             exchange.wfile.write(b"x" * 65536)
 
     with serve(answer) as url:
-        assert refusal(url, Limits(bytes=100_000)).reason == "too-large"
+        assert refusal(url, RequestLimits(bytes=100_000)).reason == "too-large"
 
 
 def test_a_body_that_is_declared_too_large_is_not_read() -> None:
     with serve(lambda exchange: exchange.begin(Content_Length="100001")) as url:
-        assert refusal(url, Limits(bytes=100_000)).reason == "too-large"
+        assert refusal(url, RequestLimits(bytes=100_000)).reason == "too-large"
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
@@ -361,7 +361,7 @@ def test_a_gzip_bomb_meets_the_limit_before_it_fills_the_memory() -> None:
     largest = 0
     with (
         serve(replies(bomb, Content_Encoding="gzip")) as url,
-        request("GET", url, limits=Limits(bytes=2**24), allow_private=True) as answer,
+        request("GET", url, limits=RequestLimits(bytes=2**24), allow_private=True) as answer,
         pytest.raises(FetchError) as caught,
     ):
         for chunk in answer.chunks():
@@ -416,10 +416,10 @@ def test_an_answer_that_is_not_good_http_is_unreachable(answer: Behaviour) -> No
 
 _FETCH = """
 import sys
-from server.sdk.http import FetchError, Limits, request
+from server.sdk.http import FetchError, RequestLimits, request
 for url in sys.argv[1:]:
     try:
-        with request("GET", url, limits=Limits(), allow_private=True) as answer:
+        with request("GET", url, limits=RequestLimits(), allow_private=True) as answer:
             print(answer.read().decode())
     except FetchError as error:
         print(error)

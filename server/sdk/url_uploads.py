@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 from server.sdk.errors import TaskError
 from server.sdk.file_names import ANY_BYTES, file_name, is_media_type, media_type_of
-from server.sdk.http import Answer, FetchError, Limits, request
+from server.sdk.http import FetchError, RequestLimits, Response, request
 from server.sdk.uploads import UNNAMED, Upload, uploads_in
 from server.settings import Settings
 
@@ -38,26 +38,26 @@ def fetched_uploads(
         for upload in (each for _, each in uploads_in(arguments) if each.url):
             file = files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_FILE))
             upload.fetched = cast(BinaryIO, file)
-            limits = Limits(seconds=seconds, bytes=min(limit, remaining))
+            limits = RequestLimits(seconds=seconds, bytes=min(limit, remaining))
             _fetch(upload, upload.fetched, limits, settings.allow_private_addresses)
             remaining -= upload.size
         yield
 
 
-def _fetch(upload: Upload, file: BinaryIO, limits: Limits, allow_private: bool) -> None:
+def _fetch(upload: Upload, file: BinaryIO, limits: RequestLimits, allow_private: bool) -> None:
     url = upload.url
     name = _last_segment(url) if upload.filename == UNNAMED else upload.filename
     digest = hashlib.sha256()
     try:
-        with request("GET", url, limits=limits, allow_private=allow_private) as answer:
-            if not 200 <= answer.status <= 299:
-                raise TaskError("upload-unreachable", f"{name}: its server answered {answer.status}.")
-            for chunk in answer.chunks():
+        with request("GET", url, limits=limits, allow_private=allow_private) as response:
+            if not 200 <= response.status <= 299:
+                raise TaskError("upload-unreachable", f"{name}: its server answered {response.status}.")
+            for chunk in response.chunks():
                 digest.update(chunk)
                 file.write(chunk)
             if upload.filename == UNNAMED:
-                upload.filename = _filename(answer)
-            upload.media_type = upload.media_type or _media_type(answer, upload.filename)
+                upload.filename = _filename(response)
+            upload.media_type = upload.media_type or _media_type(response, upload.filename)
     except FetchError as error:
         if error.reason == "too-large":
             raise TaskError("too-large", f"{name}: a file may have {limits.bytes} bytes here.") from None
@@ -65,11 +65,11 @@ def _fetch(upload: Upload, file: BinaryIO, limits: Limits, allow_private: bool) 
     upload.size, upload.sha256 = file.tell(), digest.hexdigest()
 
 
-def _filename(answer: Answer) -> str:
+def _filename(response: Response) -> str:
     """The server's file name (RFC 6266), or the last part of the URL."""
     header = Message()
-    header["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
-    return file_name(header.get_filename() or "") or _last_segment(str(answer.url))
+    header["Content-Disposition"] = response.headers.get("Content-Disposition", "")
+    return file_name(header.get_filename() or "") or _last_segment(str(response.url))
 
 
 def _last_segment(url: str) -> str:
@@ -78,8 +78,8 @@ def _last_segment(url: str) -> str:
     return file_name(httpx.URL(url).path) or UNNAMED
 
 
-def _media_type(answer: Answer, filename: str) -> str:
-    declared: str = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _media_type(response: Response, filename: str) -> str:
+    declared: str = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if is_media_type(declared) and declared not in _GENERIC_TYPES:
         return declared
     return media_type_of(filename)

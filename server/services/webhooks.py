@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from server.logs import event, spans
 from server.logs.trace import NO_TRACE, Trace, log_ids
-from server.sdk.http import FetchError, Limits, check_url, request
+from server.sdk.http import FetchError, RequestLimits, check_url, request
 from server.services.status import batch_status, status_json, timestamp
 from server.store import Store
 from server.store.webhooks import LEASE, DeliveryAttempt, PendingWebhook, raw
 
-#: One attempt: the specification recommends 15 to 30 seconds. The body of the answer is not read.
-LIMITS = Limits(seconds=LEASE - 10, redirects=0)
+#: One attempt: the specification recommends 15 to 30 seconds. The body of the response is not read.
+LIMITS = RequestLimits(seconds=LEASE - 10, redirects=0)
 MAX_LOOKED_AT = 500  # maximum number of undelivered webhooks to read
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
     try:
         with request(
             "POST", message.url, headers=headers, content=message.body, limits=LIMITS, allow_private=allow_private
-        ) as answer:
-            status = answer.status
+        ) as response:
+            status = response.status
     except FetchError as error:
         reason = str(error)
     except Exception:  # an unexpected error must count as an attempt, or the webhook would be retried forever
@@ -103,7 +103,7 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
 
 @dataclass(slots=True)
 class Receiver:
-    """A host, its latest answer, the time of the next attempt, and the undelivered webhooks to it."""
+    """A host, its latest response, the time of the next attempt, and the undelivered webhooks to it."""
 
     host: str
     last: DeliveryAttempt

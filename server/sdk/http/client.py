@@ -1,4 +1,4 @@
-"""A request with its redirects and its answer, with limits for time and size.
+"""A request with its redirects and its response, with limits for time and size.
 
 httpx is imported by the first request: it takes 50 ms and 4 MB, and most processes send none.
 """
@@ -20,10 +20,10 @@ _GZIP = 31  # zlib's `wbits` for it
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """Limits of one exchange: `seconds` in total, including DNS and body; `bytes` of the decompressed body.
 
-    With `redirects=0`, a redirect is returned as an ordinary answer.
+    With `redirects=0`, a redirect is returned as an ordinary response.
     """
 
     seconds: float = 60.0
@@ -31,8 +31,8 @@ class Limits:
     redirects: int = 5
 
 
-class Answer:
-    """A server's answer. The body can be read once, in chunks or as a whole."""
+class Response:
+    """A server's response. The body can be read once, in chunks or as a whole."""
 
     def __init__(self, response: "httpx.Response", limit: int) -> None:
         self._response = response
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def url(self) -> "httpx.URL":
-        """The URL of the answer, after all redirects."""
+        """The URL of the response, after all redirects."""
         return self._response.request.url
 
     def chunks(self) -> Iterator[bytes]:
@@ -102,11 +102,11 @@ def request(
     method: str,
     url: str,
     *,
-    limits: Limits,
+    limits: RequestLimits,
     allow_private: bool,
     headers: Mapping[str, str] | None = None,
     content: bytes | None = None,
-) -> Iterator[Answer]:
+) -> Iterator[Response]:
     """Send a request, or raise FetchError; read the body in the block. `allow_private` permits private addresses."""
     import httpx  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def request(
                 response = _send(client, response.next_request)
             if limits.redirects and response.next_request is not None:
                 raise FetchError("unreachable", f"The URL redirects more than {limits.redirects} times.")
-            yield Answer(response, limits.bytes)
+            yield Response(response, limits.bytes)
         finally:
             response.close()
 

@@ -44,30 +44,30 @@ class Transport(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_CheckedBackend(clock, allow_private))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the body of the answer is read later."""
+        """Send a request; the body of the response is read later."""
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.SyncByteStream)
         with _as_fetch_errors():
-            answer = self._pool.handle_request(
+            response = self._pool.handle_request(
                 httpcore.Request(request.method, target, headers=request.headers.raw, content=request.stream)
             )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
 
     def close(self) -> None:
         self._pool.close()
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_fetch_errors():
-            yield from self._answer.iter_stream()
+            yield from self._response.iter_stream()
 
     def close(self) -> None:
-        self._answer.close()
+        self._response.close()
 
 
 class _CheckedBackend(httpcore.SyncBackend):

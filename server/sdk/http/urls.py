@@ -33,7 +33,7 @@ _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
 
 
 class FetchError(Exception):
-    """The reason for a missing or incomplete answer.
+    """The reason for a missing or incomplete response.
 
     The message is for the client; it reveals no addresses or names that the client did not send.
     """

@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 
 from server.sdk.context import Context
 from server.sdk.errors import RetryLater, TaskError
-from server.sdk.http import Answer
+from server.sdk.http import Response
 
 _WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each retry of a failed page
 _MAX_LIMITED = 20  # maximum waits per page for a server that limits its clients
@@ -26,13 +26,15 @@ class Passing(Exception):
         self.limited = limited
 
 
-def refused_for_now(answer: Answer) -> Passing | None:
-    """Return the failure in an answer: a rate limit (429, or 403 with nothing remaining) or a server error (5xx)."""
-    spent = _header(answer, "Remaining") == "0"
-    if answer.status == 429 or (answer.status == 403 and (spent or "Retry-After" in answer.headers)):
-        return Passing(f"The server answered {answer.status}: its rate limit is reached.", _wait(answer), limited=True)
-    if answer.status >= 500:
-        return Passing(f"The server answered {answer.status}.", _wait(answer))
+def refused_for_now(response: Response) -> Passing | None:
+    """Return the failure in a response: a rate limit (429, or 403 with nothing remaining) or a server error (5xx)."""
+    spent = _header(response, "Remaining") == "0"
+    if response.status == 429 or (response.status == 403 and (spent or "Retry-After" in response.headers)):
+        return Passing(
+            f"The server answered {response.status}: its rate limit is reached.", _wait(response), limited=True
+        )
+    if response.status >= 500:
+        return Passing(f"The server answered {response.status}.", _wait(response))
     return None
 
 
@@ -56,14 +58,14 @@ def retry_delay(ctx: Context, trouble: Passing, tried: int, left: float) -> floa
     return pause
 
 
-def _header(answer: Answer, name: str) -> str:
-    headers = answer.headers
+def _header(response: Response, name: str) -> str:
+    headers = response.headers
     return (headers.get(f"X-RateLimit-{name}") or headers.get(f"RateLimit-{name}") or "").strip()
 
 
-def _wait(answer: Answer) -> float:
+def _wait(response: Response) -> float:
     """Return the seconds from `Retry-After` (a number or a date), or until the limit's reset."""
-    text = answer.headers.get("Retry-After", "").strip()
+    text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text)
     if text:
@@ -71,7 +73,7 @@ def _wait(answer: Answer) -> float:
             return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
         except (ValueError, OverflowError):
             return 0.0
-    reset = _header(answer, "Reset")
-    if _header(answer, "Remaining") != "0" or not (reset.isascii() and reset.isdecimal()):
+    reset = _header(response, "Reset")
+    if _header(response, "Remaining") != "0" or not (reset.isascii() and reset.isdecimal()):
         return 0.0
     return max(0.0, float(reset) - time.time() + 0.5) if float(reset) > _EPOCH_BEGINS else float(reset)

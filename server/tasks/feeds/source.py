@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 from server.sdk.context import Context
 from server.sdk.errors import TaskError
-from server.sdk.http import Answer, FetchError, Limits, request
+from server.sdk.http import FetchError, RequestLimits, Response, request
 from server.settings import MIB
 from server.tasks.feeds import page_metadata, rows
 from server.tasks.feeds.body import Format, charset_of, format_of, unpacked
@@ -146,10 +146,10 @@ class Source:
         try:
             for _ in range(_MAX_REDIRECTS + 1):
                 headers, limits = self._sent(target, condition), self._limits()
-                with request("GET", target, headers=headers, limits=limits, allow_private=allow_private) as answer:
-                    moved = answer.headers.get("Location") if answer.status in _REDIRECTS else None
+                with request("GET", target, headers=headers, limits=limits, allow_private=allow_private) as response:
+                    moved = response.headers.get("Location") if response.status in _REDIRECTS else None
                     if not moved:
-                        return self._read(answer, url)
+                        return self._read(response, url)
                     target = urljoin(target, moved)  # so that no secret is sent to another host
         except FetchError as error:
             if error.reason in ("unreachable", "timeout"):
@@ -163,56 +163,56 @@ class Source:
         headers = self.headers_for(url)
         return ({} if any(name.lower() == "accept" for name in headers) else {"Accept": accepted}) | condition | headers
 
-    def _limits(self) -> Limits:
+    def _limits(self) -> RequestLimits:
         seconds = min(_PAGE_SECONDS, self._until - time.monotonic())
         if seconds <= 0:
             raise TaskError("feed-too-large", f"The feed took more than {MAX_SECONDS:g} seconds.")
-        return Limits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read, redirects=0)
+        return RequestLimits(seconds=seconds, bytes=MAX_BYTES - self.bytes_read, redirects=0)
 
-    def _read(self, answer: Answer, url: str) -> _Page:
-        if answer.status == 304 and self.pages_read == 0 and self.validators.headers():
+    def _read(self, response: Response, url: str) -> _Page:
+        if response.status == 304 and self.pages_read == 0 and self.validators.headers():
             self.not_modified = True
             return [], ""
-        if trouble := refused_for_now(answer):
+        if trouble := refused_for_now(response):
             raise trouble
-        if answer.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
+        if response.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
             return [], ""  # some servers return an error after the last page instead of an empty page
-        if answer.status != 200:
-            raise TaskError("feed-unreachable", f"The server answered {answer.status}.")
-        body = unpacked(answer.read(), MAX_BYTES - self.bytes_read)
+        if response.status != 200:
+            raise TaskError("feed-unreachable", f"The server answered {response.status}.")
+        body = unpacked(response.read(), MAX_BYTES - self.bytes_read)
         self.bytes_read += len(body)
-        page_rows, page = self._rows(body, answer)
+        page_rows, page = self._rows(body, response)
         self.pages_read += 1
         self.rows_read += len(page_rows)
-        metadata = page_metadata.read(page, answer.headers)
+        metadata = page_metadata.read(page, response.headers)
         self._last = replace(metadata, total=self._last.total if metadata.total is None else metadata.total)
-        following = self._following(answer, url, page, page_rows)
+        following = self._following(response, url, page, page_rows)
         self._check_new(body, page_rows)
         # A later page may change while the first does not: only a feed of one page can be requested conditionally.
         alone = self.pages_read == 1 and not following
-        named = (answer.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
+        named = (response.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
         return page_rows, following
 
-    def _rows(self, body: bytes, answer: Answer) -> tuple[list[Row], Any]:
+    def _rows(self, body: bytes, response: Response) -> tuple[list[Row], Any]:
         header = Message()
-        header["Content-Type"] = answer.headers.get("Content-Type", "")
+        header["Content-Type"] = response.headers.get("Content-Type", "")
         charset = self.way.encoding or charset_of(header)
-        format = self.way.format or format_of(header, str(answer.url))
+        format = self.way.format or format_of(header, str(response.url))
         if format == "csv":
             return rows.from_csv(body, charset), None
         if format == "ndjson":
             return rows.from_lines(body, charset), None
         return rows.from_json(body, charset, self.way.selector)
 
-    def _following(self, answer: Answer, url: str, page: Any, page_rows: list[Row]) -> str:
+    def _following(self, response: Response, url: str, page: Any, page_rows: list[Row]) -> str:
         if self.way.paging:
             return self.way.paging.next_url(url, page, page_rows, self._last, self.pages_read, self.rows_read)
         if self.way.next_field:
             following = self._named(at(page, self.way.next_field))
         else:
-            following = _linked(answer) or self._last.url
-        return urljoin(str(answer.url), following) if following else ""
+            following = _linked(response) or self._last.url
+        return urljoin(str(response.url), following) if following else ""
 
     def _named(self, value: object) -> str:
         if isinstance(value, dict):  # links in HAL and JSON:API
@@ -232,7 +232,7 @@ class Source:
         self._digest = digest
 
 
-def _linked(answer: Answer) -> str:
+def _linked(response: Response) -> str:
     """Return the URL of the `Link` with the relation `next` (RFC 8288)."""
-    links = _LINK.findall(", ".join(answer.headers.get_list("Link")))
+    links = _LINK.findall(", ".join(response.headers.get_list("Link")))
     return next((target for target, parameters in links if _NEXT.search(parameters)), "")
