@@ -50,15 +50,15 @@ View = Callable[[PageRequest], Listing]
 class PagedRoute:
     """A route of tasks such as `/feeds/{name}`, as a decorator of the function that reads its pages.
 
-    A cursor has `place` texts; `parameters` are OpenAPI Parameter Objects. The model of the answer has a field `next`:
-    the address of the next page, or null.
+    A cursor has `cursor_length` texts; `parameters` are OpenAPI Parameter Objects. The model of the response has a
+    field `next`: the address of the next page, or null.
     """
 
     path: str
     tag: str
     summary: str
     model: type[BaseModel]
-    place: int
+    cursor_length: int
     description: str = ""
     parameters: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()

@@ -112,13 +112,13 @@ class OptionsIn(BaseModel):
             raise ValueError(str(error)) from None
 
 
-def parse_options(values: Mapping[str, Any], place: str, *, allow_private: bool = False) -> Options:
-    """Validate options, or raise InvalidInput; `place` is the location that an error names."""
+def parse_options(values: Mapping[str, Any], location: str, *, allow_private: bool = False) -> Options:
+    """Validate options, or raise InvalidInput; `location` is the first part of each `loc`."""
     try:
         read = OptionsIn.model_validate(values, context=allow_private)
     except ValidationError as error:
         errors = [
-            {"loc": [place, *item["loc"]], "msg": item["msg"].removeprefix("Value error, ")}
+            {"loc": [location, *item["loc"]], "msg": item["msg"].removeprefix("Value error, ")}
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         names = ", ".join(sorted({str(item["loc"][1]) for item in errors}))

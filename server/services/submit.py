@@ -37,7 +37,7 @@ class Accepted:
 class Submission:
     """One submit, as a context: without a call of `submit`, nothing is left behind.
 
-    `place` is the location of the options that an error names, as in `parse_options`.
+    `location` is the first part of the `loc` of errors in options, as in `parse_options`.
     """
 
     store: Store
@@ -47,7 +47,7 @@ class Submission:
     options: Options = field(default_factory=Options)
     key: IdempotencyKey | None = None
     trace: Trace = NO_TRACE
-    place: str = "options"
+    location: str = "options"
 
     def __post_init__(self) -> None:
         self.task_id = ids.new(self.owner, self.store.secret, self.store.clock.now_ns())
@@ -100,14 +100,14 @@ class Submission:
         """Build the task to store, with all its uploads in the blob store.
 
         Raises:
-            CoatcheckError: as `IncomingUploads.take_inline` and `IncomingUploads.take_from_tasks`.
+            CoatcheckError: as `IncomingUploads.store_inline` and `IncomingUploads.copy_from_tasks`.
             InvalidInput: the type of the task does not allow one of its options.
         """
-        unique, on_conflict = one_of_a_kind(self.definition, self.options, task_input, self.place)
+        unique, on_conflict = resolve_uniqueness(self.definition, self.options, task_input, self.location)
         waits_for: tuple[str, ...] = ()
         if self.definition.uploads:
-            waits_for = self.uploads.take_from_tasks(task_input)
-            self.uploads.take_inline(task_input)
+            waits_for = self.uploads.copy_from_tasks(task_input)
+            self.uploads.store_inline(task_input)
         options = self.options
         return NewTask(
             id=self.task_id,
@@ -156,24 +156,26 @@ class Submission:
         return hashlib.blake2b(json.dumps(named).encode() + content, digest_size=12).hexdigest()
 
 
-def one_of_a_kind(definition: TaskDefinition, options: Options, task_input: TaskInput, place: str) -> tuple[str, str]:
+def resolve_uniqueness(
+    definition: TaskDefinition, options: Options, task_input: TaskInput, location: str
+) -> tuple[str, str]:
     """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty.
 
     Raises:
-        InvalidInput: the task type does not allow one of the options; `place` as in `Submission`.
+        InvalidInput: the task type does not allow one of the options; `location` as in `Submission`.
     """
     if options.debounce:
         if definition.uploads or definition.unique:
-            raise _unsuitable(place, "debounce", f"{definition.name} has uploads, or is unique by its parameters")
+            raise _unsuitable(location, "debounce", f"{definition.name} has uploads, or is unique by its parameters")
         return options.debounce, f"debounce {_milliseconds(options.max_delay)}"
     unique = options.unique or definition.unique_key(task_input)
     if not unique and (options.unique_for or options.on_conflict):
-        raise _unsuitable(place, "unique", "unique_for and on_conflict need it")
+        raise _unsuitable(location, "unique", "unique_for and on_conflict need it")
     return unique, (options.on_conflict or "return") if unique else ""
 
 
-def _unsuitable(place: str, option: str, reason: str) -> InvalidInput:
-    return InvalidInput(f"Invalid value for {option}: {reason}.", errors=[{"loc": [place, option], "msg": reason}])
+def _unsuitable(location: str, option: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"Invalid value for {option}: {reason}.", errors=[{"loc": [location, option], "msg": reason}])
 
 
 def _milliseconds(seconds: float) -> int:

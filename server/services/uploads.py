@@ -51,14 +51,14 @@ class IncomingUploads:
         self.bytes += upload.size
         return upload
 
-    def take_inline(self, task_input: TaskInput) -> None:
+    def store_inline(self, task_input: TaskInput) -> None:
         """Store the uploads whose bytes are in the JSON body; raises as `receive`."""
         for _, upload in self._uploads_of(task_input):
             if upload.inline is not None:
                 stored = self.receive(upload.filename, upload.media_type, [upload.inline])
                 upload.key, upload.sha256, upload.inline = stored.key, stored.sha256, None
 
-    def take_from_tasks(self, task_input: TaskInput) -> tuple[str, ...]:
+    def copy_from_tasks(self, task_input: TaskInput) -> tuple[str, ...]:
         """Copy files of tasks that have succeeded; return the ids of the tasks that have not ended.
 
         Raises:

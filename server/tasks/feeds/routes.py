@@ -70,7 +70,7 @@ _OWNER: dict[str, Any] = {
     summary="The caller's feeds, by name",
     description="Admins see all owners' feeds.",
     model=FeedList,
-    place=2,
+    cursor_length=2,
     problems=("database-unavailable",),
 )
 def list_feeds(request: PageRequest) -> Listing:
@@ -88,7 +88,7 @@ def list_feeds(request: PageRequest) -> Listing:
     summary="A feed and its rows, by key",
     description="Rows are as in their source. A page begins after a key, so no row is returned twice.",
     model=FeedPage,
-    place=1,
+    cursor_length=1,
     parameters=(_NAME, _OWNER),
     problems=("unknown-feed", "database-unavailable"),
 )

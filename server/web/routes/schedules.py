@@ -13,7 +13,7 @@ from server.sdk.definition import read_body
 from server.sdk.errors import InvalidInput, UnknownTaskType
 from server.sdk.registry import definition
 from server.services.schedules import Schedule, put, run_now, with_secrets
-from server.services.submit import one_of_a_kind
+from server.services.submit import resolve_uniqueness
 from server.store.errors import ScheduleNameTaken
 from server.store.schedules import NAME_TAKEN, StoredSchedule
 from server.web.addresses import prefix
@@ -134,7 +134,7 @@ def _check(schedule: Schedule) -> None:
     except InvalidInput as error:
         errors = [{**each, "loc": ["input", *each["loc"]]} for each in error.extra["errors"]]
         raise Problem("invalid-input", error.detail, errors=errors) from None
-    one_of_a_kind(definition(schedule.task), schedule.run, given, "options")
+    resolve_uniqueness(definition(schedule.task), schedule.run, given, "options")
 
 
 @route.get(

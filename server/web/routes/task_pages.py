@@ -39,7 +39,7 @@ def api() -> Api:
 def _view(route: PagedRoute, read: View) -> Callable[..., Response]:
     @wraps(read)  # its name is the operation's id
     def view(**path: str) -> Response:
-        who, cursor = caller(), _cursor(route.place)
+        who, cursor = caller(), _cursor(route.cursor_length)
         page = read(
             PageRequest(store().settings, who.owner, who.is_admin, path, request.args, page_limit(), cursor, prefix())
         )
