@@ -13,9 +13,9 @@ PAGE, MAX_PAGE = 50, 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def asked_words(name: str) -> list[str]:
-    """The words of a name in the query, which may be repeated and have comma lists."""
-    return [word for text in request.args.getlist(name) for word in text.split(",") if word]
+def query_values(name: str) -> list[str]:
+    """The values of a name in the query, which may be repeated and have lists with commas."""
+    return [value for text in request.args.getlist(name) for value in text.split(",") if value]
 
 
 def moment_of(name: str) -> int | None:
@@ -55,8 +55,8 @@ def next_page(path: str, cursor: str | None, *names: str) -> str | None:
     """The path and query of the next page, with the same limit and values of these names; None at the end."""
     if cursor is None:
         return None
-    given = [(name, text) for name in (*names, "limit") for text in request.args.getlist(name)]
-    return f"{path}?{urlencode([*given, ('cursor', cursor)])}"
+    repeated = [(name, text) for name in (*names, "limit") for text in request.args.getlist(name)]
+    return f"{path}?{urlencode([*repeated, ('cursor', cursor)])}"
 
 
 def link_to(following: str | None) -> dict[str, str]:

@@ -149,13 +149,13 @@ def list_schedules() -> Response:
 
     An admin sees everyone's.
     """
-    page, cursor = schedule_page(caller(), page_cursor(_NAME), page_limit(), _asked_filter())
+    page, cursor = schedule_page(caller(), page_cursor(_NAME), page_limit(), _requested_filter())
     following = next_page("/schedules", cursor, *FILTERS)
     body = {"schedules": page, "next": following and prefix() + following}
     return json_answer(ScheduleList.model_validate(body), headers=link_to(following))
 
 
-def _asked_filter() -> Callable[[Schedule], bool]:
+def _requested_filter() -> Callable[[Schedule], bool]:
     """Whether a schedule matches the query. Raises the problem `invalid-input`."""
     task, owner, enabled = (request.args.get(name) for name in FILTERS)
     if enabled not in (None, "true", "false"):

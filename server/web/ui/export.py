@@ -13,7 +13,7 @@ from server.store.record import Record
 from server.web.current import store
 from server.web.errors import Problem
 from server.web.middleware import caller
-from server.web.routes.bulk.task_list import asked_filter
+from server.web.routes.bulk.task_list import requested_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.filters import message, summary
@@ -42,8 +42,8 @@ def export() -> Response:
 
 def _records() -> list[Record]:
     if text := request.args.get("q", ""):
-        return search(asked_filter(), text, MAX_EXPORTED, None).records
-    return store().listing.gather(asked_filter(), MAX_EXPORTED).records
+        return search(requested_filter(), text, MAX_EXPORTED, None).records
+    return store().listing.gather(requested_filter(), MAX_EXPORTED).records
 
 
 def _row(record: Record, reason: str) -> Row:

@@ -21,7 +21,7 @@ from server.store.record import Record, Status
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
-from server.web.routes.bulk.task_list import asked_filter
+from server.web.routes.bulk.task_list import requested_filter
 from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.filters import message
@@ -40,7 +40,7 @@ def list_events() -> Response:
     args = request.args
     ids = [each for each in args.get("ids", "").split(",") if each][:_MAX_IDS]
     at = int(args["at"]) if args.get("at", "").isdigit() else now_ms()
-    reader = ListReader(store(), caller(), asked_filter(), ids, args.get("top"), at)
+    reader = ListReader(store(), caller(), requested_filter(), ids, args.get("top"), at)
     return event_stream(reader)
 
 

@@ -17,7 +17,7 @@ from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.current import store
 from server.web.middleware import caller
-from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
+from server.web.routes.bulk.task_list import FILTERS, requested_cursor, requested_filter
 from server.web.routes.query_parameters import page_limit
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.attempts import run_seconds
@@ -62,12 +62,12 @@ def tasks() -> BaseResponse:
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return moved(f"/ui/tasks?{urlencode(tidy)}" if tidy else "/ui/tasks")
     text = request.args.get("q", "")
-    listed = search(asked_filter(), text, page_limit(), asked_cursor()) if text else _page()
+    listed = search(requested_filter(), text, page_limit(), requested_cursor()) if text else _page()
     query = {name: ",".join(request.args.getlist(name)) for name in (*FILTERS, "limit") if name in request.args}
     searched = [("q", text)] if text else []
     filters = {name: query[name] for name in FILTERS if name in query}
     read_inputs(listed.records)
-    counts = {} if text else counts_of(store(), asked_filter())
+    counts = {} if text else counts_of(store(), requested_filter())
     return page(
         "tasks.html",
         "/ui/tasks",
@@ -86,7 +86,7 @@ def tasks() -> BaseResponse:
         first=url("/ui/tasks", [*query.items(), *searched]),
         task_types={each.name: each.name for each in catalog()},
         tabs=_tabs(query, searched, counts),
-        total=sum(counts[status] for status in asked_filter().statuses) if counts else None,
+        total=sum(counts[status] for status in requested_filter().statuses) if counts else None,
         live=_live(query, listed.records),
     )
 
@@ -120,7 +120,7 @@ def _live(query: dict[str, str], shown: list[Record]) -> str:
 
 def _page() -> SearchPage:
     """Return the requested page; empty pages before a full one are skipped."""
-    limit, wanted, cursor = page_limit(), asked_filter(), asked_cursor()
+    limit, wanted, cursor = page_limit(), requested_filter(), requested_cursor()
     for _ in range(_MAX_EMPTY):
         listed = store().listing.page(wanted, limit, cursor)
         cursor = listed.cursor

@@ -19,8 +19,8 @@ from server.web.errors import OF_STORING, Problem, as_problem
 from server.web.openapi import parameters
 from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
-from server.web.routes.bulk.task_list import FILTERS, asked_cursor, asked_filter
-from server.web.routes.query_parameters import asked_words, next_page
+from server.web.routes.bulk.task_list import FILTERS, requested_cursor, requested_filter
+from server.web.routes.query_parameters import next_page, query_values
 from server.web.schemas import ProblemObject
 
 route = Api("bulk", "many")
@@ -81,7 +81,7 @@ def bulk_cancel() -> Response:
     A filter is required. While there is a `next`, POST to it.
     """
     _check_filters("dry_run")
-    wanted = asked_filter([status for status in Status if not status.done and status is not Status.CANCELING])
+    wanted = requested_filter([status for status in Status if not status.done and status is not Status.CANCELING])
     if read_flag("dry_run"):
         return _dry_run(BulkCanceled, "canceled", wanted)
     return _bulk(BulkCanceled, "canceled", wanted, MAX_CANCELED, _cancel_all)
@@ -109,7 +109,7 @@ def bulk_retry() -> Response:
     _check_filters("again", "dry_run")
     again = read_flag("again")
     ended = [Status.FAILED, Status.CANCELED] if "status" not in request.args else [s for s in Status if s.done]
-    matching = asked_filter(ended)
+    matching = requested_filter(ended)
     wanted = replace(matching, unretried=not again)
     if read_flag("dry_run"):
         already = 0 if again else _count(matching) - _count(wanted)
@@ -127,7 +127,7 @@ def _bulk(
     answer: type[_Bulk], word: str, wanted: Filter, most: int, act: Callable[[Sequence[Record]], Outcomes]
 ) -> Response:
     # Read all before acting, because acting changes a task's place in the indexes.
-    matched = store().listing.gather(wanted, most, asked_cursor())
+    matched = store().listing.gather(wanted, most, requested_cursor())
     records, cursor = matched.records, matched.cursor
     pairs = handled(records, act(records))
     if len(pairs) < len(records):
@@ -178,5 +178,5 @@ def _check_filters(*others: str) -> None:
     """Refuse a missing, empty or misspelled filter, which would match more than intended."""
     if unknown := sorted(set(request.args) - {*FILTERS, "cursor", *others}):
         raise Problem("bad-request", f"Not known in the query: {', '.join(unknown)}.")
-    if not any(asked_words(name) for name in FILTERS):
+    if not any(query_values(name) for name in FILTERS):
         raise Problem("bad-request", f"A filter is needed: one of {', '.join(FILTERS)}.")

@@ -17,7 +17,7 @@ from server.web.middleware import caller
 from server.web.openapi import parameters
 from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
-from server.web.routes.query_parameters import asked_words, link_to, moment_of, next_page, page_cursor, page_limit
+from server.web.routes.query_parameters import link_to, moment_of, next_page, page_cursor, page_limit, query_values
 
 route = Api("lists", "many")
 
@@ -52,12 +52,12 @@ def list_tasks() -> Response:
 
     Admins see all owners' tasks.
     """
-    page = store().listing.page(asked_filter(), page_limit(), asked_cursor())
-    # The place in the queue costs a round trip per task; the task's own status has it.
+    page = store().listing.page(requested_filter(), page_limit(), requested_cursor())
+    # The position in the queue costs a round trip per task; the task's own status has it.
     following = next_page("/tasks", page.cursor, *FILTERS)
-    before = prefix()
-    tasks = b",".join(status_json(record, None, before) for record in page.records)
-    body = b'{"tasks":[%s],"next":%s}' % (tasks, pydantic_core.to_json(following and before + following))
+    base = prefix()
+    tasks = b",".join(status_json(record, None, base) for record in page.records)
+    body = b'{"tasks":[%s],"next":%s}' % (tasks, pydantic_core.to_json(following and base + following))
     return json_answer(body, headers=link_to(following))
 
 
@@ -72,39 +72,39 @@ def count_tasks() -> Response:
 
     Admins count all owners' tasks.
     """
-    counts = store().listing.count(asked_filter())
+    counts = store().listing.count(requested_filter())
     return json_answer(TaskCount(total=sum(counts.values()), counts=counts))
 
 
-def asked_filter(among: Sequence[Status] | None = None) -> Filter:
+def requested_filter(among: Sequence[Status] | None = None) -> Filter:
     """The filter that the query asks for. Raises the problem `invalid-input`."""
-    statuses = [_status(word) for word in asked_words("status")] or list(Status)
+    statuses = [_status(text) for text in query_values("status")] or list(Status)
     return Filter(
-        owners=_asked_owners(),
-        task_types=asked_words("task") or None,
+        owners=_requested_owners(),
+        task_types=query_values("task") or None,
         statuses=[status for status in statuses if among is None or status in among],
-        tags=asked_words("tag"),
+        tags=query_values("tag"),
         since=moment_of("since"),
         until=moment_of("until"),
         failure=request.args.get("failure", ""),
     )
 
 
-def _asked_owners() -> list[str] | None:
+def _requested_owners() -> list[str] | None:
     """The owners that the query names and the caller may see; None for an admin who names none."""
-    who, wanted = caller(), asked_words("owner")
-    if who.is_admin:
-        return wanted or None
-    return [who.owner] if not wanted or who.owner in wanted else []
+    viewer, owners = caller(), query_values("owner")
+    if viewer.is_admin:
+        return owners or None
+    return [viewer.owner] if not owners or viewer.owner in owners else []
 
 
-def _status(word: str) -> Status:
+def _status(text: str) -> Status:
     try:
-        return Status(word)
+        return Status(text)
     except ValueError:
         raise invalid(f"Input should be one of {', '.join(Status)}", "query", "status") from None
 
 
-def asked_cursor() -> str | None:
+def requested_cursor() -> str | None:
     """The cursor that the query asks for. Raises the problem `invalid-input`."""
     return page_cursor(_ID)

@@ -61,13 +61,13 @@ def list_audit() -> Response:
 
     Cancels, retries, deletes, changes of schedules and keys, and stops of workers.
     """
-    entries, cursor = asked_entries()
+    entries, cursor = requested_entries()
     following = next_page("/audit", cursor, *FILTERS)
     body = AuditList(entries=[_shown(each) for each in entries], next=following and prefix() + following)
     return json_answer(body, headers=link_to(following))
 
 
-def asked_entries() -> tuple[list[AuditEntry], str | None]:
+def requested_entries() -> tuple[list[AuditEntry], str | None]:
     """Read the page that the query requests, and the cursor of the next one. Raises the problem `invalid-input`."""
     cursor = page_cursor(ENTRY_ID)
     actions, people = ([word for word in request.args.get(name, "").split(",") if word] for name in ("action", "by"))

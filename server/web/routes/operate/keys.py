@@ -15,7 +15,7 @@ from server.web.openapi.route import Access, Api, ResponseSpec, json_body, ok
 from server.web.responses import json_answer
 
 route = Api("keys", "server")
-_MAX_LIFE = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
+_MAX_LIFETIME = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
 
 
 class KeyRequest(BaseModel):
@@ -28,7 +28,7 @@ class KeyRequest(BaseModel):
     )
     role: Role = Role.SUBMIT
     note: str = Field("", max_length=200, description="What will use it.")
-    expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFE)] | None = Field(
+    expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFETIME)] | None = Field(
         None, description="Seconds until it expires. Without it, it does not."
     )
     rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
@@ -88,12 +88,12 @@ def list_keys() -> Response:
 )
 def make_key() -> Response:
     """Make an API key."""
-    given = read_body(KeyRequest, read_json())
-    key = store().api_keys.create(given.owner, given.role, given.note, given.expires_in, given.rate_limit, given.weight)
-    made = store().api_keys.describe(key)
-    assert made is not None
-    g.audit_target = made.id
-    return json_answer(NewKey(**_shown(made), key=key), 201, {"Location": f"/keys/{made.id}", **_SECRET})
+    body = read_body(KeyRequest, read_json())
+    key = store().api_keys.create(body.owner, body.role, body.note, body.expires_in, body.rate_limit, body.weight)
+    described = store().api_keys.describe(key)
+    assert described is not None
+    g.audit_target = described.id
+    return json_answer(NewKey(**_shown(described), key=key), 201, {"Location": f"/keys/{described.id}", **_SECRET})
 
 
 _SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers' among them

@@ -31,12 +31,12 @@ def get_metrics() -> Response:
     All figures come from Redis, so they are the same in each web process and survive restarts.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(store()))
+    registry.register(_StoreCollector(store()))
     return Response(generate_latest(registry), mimetype="text/plain", content_type="text/plain; version=0.0.4")
 
 
-class _Collector(Collector):
-    """Reads the figures for each scrape."""
+class _StoreCollector(Collector):
+    """Reads the metrics for each scrape."""
 
     def __init__(self, of: Store) -> None:
         self._store = of
@@ -64,14 +64,14 @@ def _tasks(statistics: Mapping[str, int]) -> Iterator[Metric]:
     yield from (submitted, ended)
 
 
-def _times(found: Mapping[tuple[str, str], Histogram]) -> Iterator[Metric]:
-    for what, text in (
+def _times(histograms: Mapping[tuple[str, str], Histogram]) -> Iterator[Metric]:
+    for measure, text in (
         ("wait", "Time from when an attempt was queued until it started."),
         ("run", "Duration of the last attempts of ended tasks."),
     ):
-        family = HistogramMetricFamily(f"coatcheck_task_{what}_seconds", text, labels=["task"])
+        family = HistogramMetricFamily(f"coatcheck_task_{measure}_seconds", text, labels=["task"])
         for each in catalog():
-            histogram = found.get((what, each.name), Histogram())
+            histogram = histograms.get((measure, each.name), Histogram())
             family.add_metric([each.name], histogram.buckets(), histogram.total_ms / 1000)
         yield family
 
@@ -82,9 +82,9 @@ def _queues(of: Store) -> Iterator[Metric]:
         "coatcheck_queue_latency_seconds", "Waiting time of the oldest task that could run.", labels=["queue"]
     )
     serving = GaugeMetricFamily("coatcheck_queue_workers", "Workers that read the queue.", labels=["queue"])
-    own, workers, pauses = queue_names(), of.leases.workers(), of.pauses.all()
-    for queue, count in of.queues.waiting(sorted(own | set(of.queues.names()))).items():
-        if count or queue in own:
+    registered, workers, pauses = queue_names(), of.leases.workers(), of.pauses.all()
+    for queue, count in of.queues.waiting(sorted(registered | set(of.queues.names()))).items():
+        if count or queue in registered:
             waiting.add_metric([queue], count)
             latency.add_metric([queue], 0.0 if ("queue", queue) in pauses else of.counters.latency(queue))
             serving.add_metric([queue], sum(reads(card, queue) for card in workers))
@@ -96,8 +96,8 @@ def _queues(of: Store) -> Iterator[Metric]:
 def _requests(counts: Mapping[str, int]) -> Metric:
     family = CounterMetricFamily("coatcheck_http_requests", "Answered requests.", labels=["method", "route", "status"])
     for name, number in sorted(counts.items()):
-        asked, _, status = name.rpartition(":")
-        method, _, path = asked.partition(" ")
+        endpoint, _, status = name.rpartition(":")
+        method, _, path = endpoint.partition(" ")
         family.add_metric([method, path, f"{status}xx"], number)
     return family
 

@@ -10,7 +10,7 @@ from server.web.middleware import caller
 from server.web.openapi.route import Access, Api, ResponseSpec
 from server.web.responses import json_answer
 from server.web.routes.catalog import CatalogEntry, entry
-from server.web.routes.operate.queues import QueueFigures, check_queue, figures
+from server.web.routes.operate.queues import QueueFigures, check_queue, queue_state
 
 route = Api("pauses", "server")
 
@@ -36,7 +36,7 @@ def pause_queue(name: str) -> Response:
     """
     check_queue(name)
     _pause("queue", name)
-    return json_answer(figures(name))
+    return json_answer(queue_state(name))
 
 
 @route.delete("/queues/<name>/pause", _RESUMED, access=Access.ADMIN, parameters=("queue",), problems=("unknown-queue",))

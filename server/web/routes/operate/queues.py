@@ -120,7 +120,7 @@ FINDINGS = {
     "returned_messages": "Returned to the queue, never started",
     "orphaned_files": "Orphaned files deleted",
 }
-_MOST_OWNERS = 20  # owners in `GET /queues`
+_MAX_OWNERS = 20  # owners in `GET /queues`
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -142,7 +142,7 @@ def list_queues() -> Response:
 )
 def get_queue(name: str) -> Response:
     """How much waits in a queue, and for how long."""
-    return json_answer(figures(name))
+    return json_answer(queue_state(name))
 
 
 def check_queue(name: str) -> None:
@@ -151,12 +151,12 @@ def check_queue(name: str) -> None:
         raise Problem("unknown-queue")
 
 
-def figures(name: str) -> QueueFigures:
-    """Return the figures of one queue. Raises the problem `unknown-queue`."""
+def queue_state(name: str) -> QueueFigures:
+    """Return what waits and runs in one queue. Raises the problem `unknown-queue`."""
     check_queue(name)
     [waiting] = store().queues.waiting([name]).values()
     running = store().hourly_stats.running().get(name, 0)
-    return QueueFigures(**_figures(name, waiting, running, store().leases.workers(), store().pauses.all()))
+    return QueueFigures(**_queue_counts(name, waiting, running, store().leases.workers(), store().pauses.all()))
 
 
 @route.get("/workers", ok(WorkerList, "By name."), access=Access.ADMIN)
@@ -189,13 +189,13 @@ def overview() -> dict[str, Any]:
     """The body of `GET /queues`."""
     day, running = store().hourly_stats.last_day(), store().hourly_stats.running()
     statistics, workers = store().counters.statistics(), store().leases.workers()
-    own, pauses = queue_names(), store().pauses.all()
-    waiting = store().queues.waiting(sorted(own | set(store().queues.names())))
+    registered, pauses = queue_names(), store().pauses.all()
+    waiting = store().queues.waiting(sorted(registered | set(store().queues.names())))
     return {
         "queues": [
-            _ends(name, day) | _figures(name, count, running.get(name, 0), workers, pauses)
+            _ends(name, day) | _queue_counts(name, count, running.get(name, 0), workers, pauses)
             for name, count in waiting.items()
-            if count or name in own or ("queue", name) in pauses
+            if count or name in registered or ("queue", name) in pauses
         ],
         "tasks": [_times(each.name, day) for each in catalog()],
         "owners": _busiest(store().flow_stats.unfinished_by_owner()),
@@ -204,15 +204,15 @@ def overview() -> dict[str, Any]:
 
 
 def _busiest(unfinished: Mapping[str, int]) -> list[dict[str, Any]]:
-    first = sorted(unfinished, key=lambda owner: (-unfinished[owner], owner))[:_MOST_OWNERS]
+    first = sorted(unfinished, key=lambda owner: (-unfinished[owner], owner))[:_MAX_OWNERS]
     return [{"owner": owner, "unfinished": unfinished[owner]} for owner in first]
 
 
-def _figures(
+def _queue_counts(
     name: str, waiting: int, running: int, workers: list[dict[str, Any]], pauses: Mapping[tuple[str, str], Pause]
 ) -> dict[str, Any]:
     serving, pause = [card for card in workers if reads(card, name)], pauses.get(("queue", name))
-    found = {
+    counts = {
         "name": name,
         "waiting": waiting,
         "latency_seconds": 0.0 if pause else round(store().counters.latency(name), 3),
@@ -221,7 +221,7 @@ def _figures(
         "workers": len(serving),
         "paused": pause is not None,
     }
-    return found if pause is None else found | {"paused_at": timestamp(pause.at_ms), "paused_by": pause.by}
+    return counts if pause is None else counts | {"paused_at": timestamp(pause.at_ms), "paused_by": pause.by}
 
 
 def _ends(name: str, day: DayStats) -> dict[str, Any]:
@@ -238,14 +238,15 @@ def _counts(step: int, by_status: dict[Status, list[int]]) -> dict[str, Any]:
 
 
 def _times(name: str, day: DayStats) -> dict[str, Any]:
-    shares = {word: day.percentile(name, share) for word, share in _SHARES.items()}
+    shares = {key: day.percentile(name, share) for key, share in _SHARES.items()}
     return {"task": name, "runs": day.count(name), "seconds": shares}
 
 
 def cards() -> list[dict[str, Any]]:
-    found = sorted(store().leases.workers(), key=lambda card: card["name"])
-    held = [task_id for card in found for task_id in card["running"]]
-    runs = {record.id: record for record in store().tasks.get_many(held) if record is not None}
+    """Return the workers that are up, by name, with the tasks that they run."""
+    workers = sorted(store().leases.workers(), key=lambda card: card["name"])
+    running = [task_id for card in workers for task_id in card["running"]]
+    runs = {record.id: record for record in store().tasks.get_many(running) if record is not None}
     return [
         {
             "name": card["name"],
@@ -268,5 +269,5 @@ def cards() -> list[dict[str, Any]]:
             "memory_bytes": card.get("memory_bytes"),
             "stopping": card.get("stopping", False),
         }
-        for card in found
+        for card in workers
     ]

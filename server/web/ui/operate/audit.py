@@ -6,14 +6,14 @@ from flask import Response, request
 
 from server.web.audited import ACTIONS
 from server.web.middleware import require_admin
-from server.web.routes.operate.audit import FILTERS, asked_entries
+from server.web.routes.operate.audit import FILTERS, requested_entries
 from server.web.ui.blueprint import page, ui
 
 
 @ui.get("/ui/audit")
 def audit() -> Response:
     require_admin()
-    entries, cursor = asked_entries()
+    entries, cursor = requested_entries()
     query = {name: request.args[name] for name in FILTERS if request.args.get(name)}
     return page(
         "audit.html",
