@@ -24,7 +24,7 @@ from server.sdk.context import Context
 from server.sdk.definition import TaskDefinition, input_json
 from server.sdk.errors import Canceled
 from server.sdk.file_names import media_type_of
-from server.sdk.output import Output
+from server.sdk.output import OutputWriter
 from server.sdk.registry import catalog
 from server.sdk.steps import PREFIX
 from server.sdk.uploads import Upload
@@ -143,7 +143,7 @@ def _as_sent(name: str, value: Any, is_upload: bool) -> Any:
     return upload(value) if isinstance(value, bytes | Path) else value
 
 
-class _Output(Output):
+class _Output(OutputWriter):
     """An output that passes on every item immediately."""
 
     def add(self, item: bytes) -> None:

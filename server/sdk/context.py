@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from server.logs import event, redact
 from server.sdk.errors import Canceled, TaskError, text_of
 from server.sdk.file_names import MAX_FILE_NAME_LENGTH, file_name, is_media_type
-from server.sdk.output import Output, item_type
+from server.sdk.output import OutputWriter, item_type
 from server.sdk.steps import PREFIX, Steps
 from server.sdk.uploads import Upload
 from server.settings import Settings
@@ -65,7 +65,7 @@ class Context:
         self._submitted = 0
         self._reported = 0.0
         append = partial(store.tasks.append_output, attempt.id, attempt.lease_token)
-        self.output = Output(append, self.settings.storage_wait_seconds)
+        self.output = OutputWriter(append, self.settings.storage_wait_seconds)
         self._steps = Steps(self._all_checkpoints, self.checkpoint)
         self.files: dict[str, OutputFile] = {}
 

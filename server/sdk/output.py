@@ -30,8 +30,8 @@ def item_type(returns: Any) -> ResultType:
     return ResultType(returns, "An item of the output", MAX_ITEM_BYTES)
 
 
-class Output:
-    """The output of one attempt. As a context it sends what is left at its end."""
+class OutputWriter:
+    """Writes the output of one attempt. As a context it sends the remaining items at its end."""
 
     def __init__(self, append: Append, storage_wait_seconds: float) -> None:
         self._append = append
@@ -56,11 +56,11 @@ class Output:
             self._bytes += len(item)
             self._changed.notify_all()
 
-    def __enter__(self) -> "Output":
+    def __enter__(self) -> "OutputWriter":
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        """Send what is left; raises `storage-full` if nothing else ends the task."""
+        """Send the remaining items; raises `storage-full` if nothing else ends the task."""
         if self._thread is None:
             return
         with self._changed:

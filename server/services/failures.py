@@ -16,7 +16,7 @@ from server.store.listing import Filter
 from server.store.record import Record, Status
 
 #: Maximum characters of a stored message and traceback, and maximum failed tasks that one grouping reads.
-MAX_MESSAGE, MAX_TRACEBACK, MAX_LOOKED_AT = 500, 4_000, 5_000
+MAX_MESSAGE, MAX_TRACEBACK, MAX_FAILURES_READ = 500, 4_000, 5_000
 
 #: Frames of these files lead to the task's function and are not informative.
 _LEADING = re.compile(r"/server/(?:celery_app|sdk/definition\.py)|-packages/(?:celery|billiard|kombu)/")
@@ -76,13 +76,13 @@ class Grouped:
     """Groups, the largest first; `complete` is false if older failures were not read."""
 
     groups: list[FailureGroup]
-    looked_at: int
+    tasks_read: int
     complete: bool
 
 
 def grouped(store: Store, since_ms: int) -> Grouped:
     """Group the newest failed tasks of all owners since a moment by type, exception and line of code."""
-    page = store.listing.gather(Filter(None, statuses=CAUSED, since=since_ms), MAX_LOOKED_AT)
+    page = store.listing.gather(Filter(None, statuses=CAUSED, since=since_ms), MAX_FAILURES_READ)
     groups: dict[str, FailureGroup] = {}
     reports = store.tasks.failures([record.id for record in page.records])
     for record, report in zip(page.records, reports, strict=True):

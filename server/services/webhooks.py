@@ -21,7 +21,7 @@ from server.store.webhooks import LEASE, DeliveryAttempt, PendingWebhook, raw
 
 #: One attempt: the specification recommends 15 to 30 seconds. The body of the response is not read.
 LIMITS = RequestLimits(seconds=LEASE - 10, redirects=0)
-MAX_LOOKED_AT = 500  # maximum number of undelivered webhooks to read
+MAX_WEBHOOKS_READ = 500  # maximum number of undelivered webhooks to read
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Receiver:
 def failing(store: Store) -> list[Receiver]:
     """Return the failing receivers: hosts with undelivered webhooks that were tried, most webhooks first."""
     receivers: dict[str, Receiver] = {}
-    for webhook in store.webhooks.pending(MAX_LOOKED_AT):
+    for webhook in store.webhooks.pending(MAX_WEBHOOKS_READ):
         tried = webhook.attempts
         if not tried or tried[-1].succeeded:
             continue

@@ -6,7 +6,7 @@ from flask import Response
 from pydantic import Field
 
 from server.services.status import MOMENT, WireObject, timestamp
-from server.services.webhooks import MAX_LOOKED_AT, Receiver, failing
+from server.services.webhooks import MAX_WEBHOOKS_READ, Receiver, failing
 from server.store.batches import Batch
 from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
@@ -143,7 +143,7 @@ def send_batch_webhook(batch_id: str) -> Response:
     "/webhook-receivers",
     ok(WebhookReceivers, "Most webhooks first."),
     access=Access.ADMIN,
-    description=f"Of the {MAX_LOOKED_AT} webhooks that are due first.",
+    description=f"Of the {MAX_WEBHOOKS_READ} webhooks that are due first.",
 )
 def list_webhook_receivers() -> Response:
     """Receivers that fail."""

@@ -88,7 +88,7 @@ def list_failures() -> Response:
     found_groups = grouped(store(), _day_ago() if since is None else since)
     failures = [_group(each) for each in found_groups.groups]
     return json_answer(
-        FailureGroups(failures=failures, looked_at=found_groups.looked_at, complete=found_groups.complete)
+        FailureGroups(failures=failures, looked_at=found_groups.tasks_read, complete=found_groups.complete)
     )
 
 

@@ -77,7 +77,7 @@ def _values(chosen: str) -> dict[str, Any]:
     grouping = grouped(store(), since)
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since / 1000))
     rows = [_row(group, since, moment) for group in grouping.groups]
-    return {"rows": rows, "total": grouping.looked_at, "complete": grouping.complete}
+    return {"rows": rows, "total": grouping.tasks_read, "complete": grouping.complete}
 
 
 def _row(group: FailureGroup, since: int, moment: str) -> GroupRow:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from server import __version__
 from server.sdk.registry import catalog
-from server.services.webhooks import MAX_LOOKED_AT, failing
+from server.services.webhooks import MAX_WEBHOOKS_READ, failing
 from server.store.connection.checks import Severity
 from server.store.stats import Flow, Flows, Range
 from server.web.current import store
@@ -102,7 +102,7 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
         "workers": workers,
         "receivers": failing(store()),
         "undelivered": store().webhooks.pending_count(),
-        "looked_at": MAX_LOOKED_AT,
+        "looked_at": MAX_WEBHOOKS_READ,
     }
 
 
