@@ -54,7 +54,7 @@ class Groups:
 
     def send(self, client: Client, body: bytes = b'{"x": 1, "y": 2}') -> None:
         """Submit a task from a client."""
-        assert self.submits.take(cast(Any, client), self._head, body) is not None
+        assert self.submits.add(cast(Any, client), self._head, body) is not None
 
     def turn(self) -> None:
         """Make the next call, of the loop or of a thread."""

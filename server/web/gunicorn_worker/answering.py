@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from server.logs import event
 from server.web.gunicorn_worker.http1.head import Head, Refused
 from server.web.gunicorn_worker.http1.machine import Machine, State
-from server.web.gunicorn_worker.pace import Paced
 from server.web.gunicorn_worker.parking import Parking
+from server.web.gunicorn_worker.slow_clients import MonitoredConnection
 from server.web.gunicorn_worker.submits import PlainSubmit
 from server.web.gunicorn_worker.wsgi.environ import address_of
 from server.web.gunicorn_worker.wsgi.exchange import Exchange
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Answering(Paced):
+class Answering(MonitoredConnection):
     """Writes answers. The loop calls all methods."""
 
     __slots__ = ("_eof", "_exchange", "_machine", "_parking", "_resume", "_upload")
@@ -42,10 +42,10 @@ class Answering(Paced):
         self._eof = False
 
     def _guarded(self, call: Callable[..., object], *args: Any) -> bool:
-        """Make a call, then `_settle`; an error closes only this connection. Return whether it stays open."""
+        """Make a call, then `_update_stage`; an error closes only this connection. Return whether it stays open."""
         try:
             call(*args)
-            self._settle()
+            self._update_stage()
         except Refused as refused:
             self._refuse(refused.status)
         except Exception:
@@ -60,9 +60,9 @@ class Answering(Paced):
     def resume_writing(self) -> None:
         """Continue, because the client has read the waiting bytes."""
         self._paused = False
-        self._guarded(self._go_on)
+        self._guarded(self._continue)
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         call, self._resume = self._resume, None
         if call is not None:
             call()
@@ -154,7 +154,7 @@ class Answering(Paced):
     def _answered(self, unread: bool) -> None:
         self._leave_parking()
         self._exchange = self._upload = None
-        self._moved = 0
+        self._body_bytes = 0
         self._server.requests += 1
         if self._machine.state is State.CLOSING:
             self._finish(unread)
@@ -187,7 +187,7 @@ class Answering(Paced):
         if self._parking is None:
             self._parking = Parking(self._server, exchange, parked, self._when_read)
         self._parking.park()
-        self._settle()
+        self._update_stage()
 
     def _leave_parking(self) -> None:
         parking, self._parking = self._parking, None

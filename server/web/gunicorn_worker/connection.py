@@ -1,4 +1,4 @@
-"""One client's connection, held by the loop: it reads requests and passes them on to be answered."""
+"""One client's connection in the loop: it reads requests and passes them on to be answered."""
 
 import io
 import logging
@@ -25,7 +25,7 @@ _READ_AHEAD = 64 * 1024
 
 #: Bytes of an unwanted body that are still read. Closing the connection earlier would reset it, and the reset could
 #: discard the answer that names the error (RFC 9112, 9.6).
-_UNWANTED = 2**28
+_MAX_UNWANTED = 2**28
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Connection(Answering):
         return self._guarded(self._ended) and self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release everything that this connection holds."""
+        """Release everything that this connection uses."""
         self._enter(None)
         self._server.closed(self)
         self._machine.close()
@@ -75,7 +75,7 @@ class Connection(Answering):
         if self._unwanted:
             self._discard(len(data))
         elif self._upload is not None:
-            self._moved += len(data)
+            self._body_bytes += len(data)
         self._machine.receive(data)
         self._advance()
 
@@ -85,8 +85,8 @@ class Connection(Answering):
         return self._machine.answered or (self._machine.state is State.CLOSING and self._exchange is None)
 
     def _discard(self, count: int) -> None:
-        self._moved += count
-        if self._moved > _UNWANTED:
+        self._body_bytes += count
+        if self._body_bytes > _MAX_UNWANTED:
             self._transport.close()
 
     def _advance(self) -> None:
@@ -94,7 +94,7 @@ class Connection(Answering):
         machine = self._machine
         while machine.state in (State.HEAD, State.BODY):
             if machine.state is State.BODY:
-                self._take_body()
+                self._read_body()
                 if machine.state is State.BODY:
                     return
             elif self._paused or (head := machine.read_head()) is None:
@@ -117,7 +117,7 @@ class Connection(Answering):
         else:
             self._small = []
 
-    def _take_body(self) -> None:
+    def _read_body(self) -> None:
         piece = self._machine.read_body()
         ended = self._machine.state is not State.BODY
         if self._small is not None:
@@ -139,18 +139,18 @@ class Connection(Answering):
         head, submits = self._machine.head, self._server.submits
         if submits is None or head is None:
             return False
-        self._exchange = submits.take(self, head, body)
+        self._exchange = submits.add(self, head, body)
         return self._exchange is not None
 
     def _stream(self) -> Upload:
-        upload = Upload(partial(self._server.post, self._wanted))
-        self._mark = self._moved = 0
+        upload = Upload(partial(self._server.post, self._read_more_of_body))
+        self._progress_at_start = self._body_bytes = 0
         self._dispatch(UploadReader(upload, SMALL))
         self._upload = upload
         return upload
 
-    def _wanted(self) -> None:
-        """Read more of the body, because the thread has room for it."""
+    def _read_more_of_body(self) -> None:
+        """Read more of the body, because the thread has used most of what it had."""
         if self._transport.is_closing():
             return
         self._send(self._machine.ask_for_body())
@@ -173,8 +173,8 @@ class Connection(Answering):
     def _dispatch(self, body: Any) -> None:
         server, transport, head = self._server, self._transport, self._machine.head
         assert head is not None
-        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        environ = server.environs.make(head, peer, own, body)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        environ = server.environs.make(head, peer, local, body)
         if server.polls is not None:
             environ[OFFER] = server.polls.offer(head)
         self._exchange = exchange = Exchange(server.application, environ, self, server.post)
@@ -203,7 +203,7 @@ class Connection(Answering):
         self._machine.close()
         self._send(self._server.refusal(status))
         self._finish(unread=True)
-        self._settle()
+        self._update_stage()
 
     # -- its stages
 
@@ -221,7 +221,7 @@ class Connection(Answering):
         """Close the connection after `seconds` in its stage, unless a thread is the cause of the delay."""
         if self._stage is Stage.UPLOAD and self._upload is not None and not self._upload.starved:
             self._enter(None)  # the thread is slow, not the client
-            self._settle()
+            self._update_stage()
         else:
             super().overdue(seconds)
 
@@ -231,6 +231,6 @@ class Connection(Answering):
         elif self._stage is Stage.UPLOAD and self._upload is not None:
             self._upload.fail(TimeoutError("the client has stalled"))
             self._machine.close()
-            self._settle()
+            self._update_stage()
         else:
             super()._give_up()

@@ -1,4 +1,4 @@
-"""Requests parked on the loop while they wait for a task: each is one entry and holds no thread."""
+"""Requests parked on the loop while they wait for a task: each is one entry and occupies no thread."""
 
 import asyncio
 from collections.abc import Callable
@@ -64,9 +64,9 @@ class Parking:
     def wake(self) -> None:
         """Continue as soon as the client has read the earlier bytes."""
         if self._waits:
-            self._when_read(self._go_on)
+            self._when_read(self._continue)
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         if not self._waits:
             return
         self._waits = self._notified = False  # the read that follows may miss later messages

@@ -35,7 +35,7 @@ _NOT_PLAIN = frozenset({"origin", "cookie", "prefer", "content-encoding", "range
 
 
 class Arrival:
-    """A plain request as it arrived: its path, its header fields, and its address as a proxy tells it."""
+    """A plain request as it arrived: its path, its header fields, and the address in the header fields of a proxy."""
 
     __slots__ = (
         "_address",
@@ -73,7 +73,7 @@ class Plain:
     """The parts of a plain request that determine its answer."""
 
     arrival: Arrival
-    #: The method and route, in the metrics' words.
+    #: The method and route, as in the metrics.
     route: str
     task_id: str
     result: bool
@@ -105,9 +105,9 @@ class Polls:
 
     def answer(self, head: Head, client: str) -> Reply | None:
         """Return the answer, or None if the application must answer; `client` is the address that it came from."""
-        if head.memo is None:
-            head.memo = _plain(head) or False
-        plain = head.memo
+        if head.derived is None:
+            head.derived = _plain(head) or False
+        plain = head.derived
         if not plain:
             return None
         began = time.perf_counter()
@@ -135,7 +135,7 @@ class Polls:
 
     def offer(self, head: Head) -> Offer | None:
         """Return the instructions for caching the record that the application reads for this request."""
-        plain = head.memo
+        plain = head.derived
         return self._cache.offer(plain.task_id) if isinstance(plain, Plain) and plain.task_id else None
 
     def _live(self, plain: Plain) -> Reply:
@@ -154,18 +154,18 @@ class Polls:
 
     def caller(self, arrival: Arrival, address: RequestAddress) -> Caller | None:
         """Return the caller of a plain request, or None if the application must authenticate it."""
-        if not self._keys_are_known():
+        if not self._keys_are_current():
             return None
         keys = self._keys
         if arrival.authorization:
             scheme, _, key = arrival.authorization.partition(" ")
-            found = keys.cached(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
-            is_plain = found is not None and found.role is not Role.METRICS and not found.rate_limit
-            return found if is_plain else None
+            caller = keys.cached(fingerprint(key.strip())) if scheme.lower() == "bearer" else None
+            is_plain = caller is not None and caller.role is not Role.METRICS and not caller.rate_limit
+            return caller if is_plain else None
         is_here = all(is_local(self._settings, host) for host in (arrival.host, address.host))
         return LOCAL if is_here and not keys.any() else None
 
-    def _keys_are_known(self) -> bool:
+    def _keys_are_current(self) -> bool:
         """Return whether the keys in memory are current; a thread reloads them before they expire."""
         seconds = self._keys.in_memory_for()
         if 0 < seconds < _REFRESH_BEFORE and not self._refreshing:

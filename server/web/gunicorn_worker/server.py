@@ -14,9 +14,9 @@ from server.store import Store
 from server.web.gunicorn_worker.connection import Connection
 from server.web.gunicorn_worker.deadlines import Deadlines, Stage
 from server.web.gunicorn_worker.notifier import Notifier
-from server.web.gunicorn_worker.pace import Paced
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.shared_counts import Balance, SharedWaitingSlots
+from server.web.gunicorn_worker.slow_clients import MonitoredConnection
 from server.web.gunicorn_worker.submits import Submits
 from server.web.gunicorn_worker.wsgi.environ import Environs
 from server.web.gunicorn_worker.wsgi.exchange import Application
@@ -25,23 +25,23 @@ from server.web.gunicorn_worker.wsgi.threads import Mailbox, Threads
 #: Seconds between two rounds.
 ROUND = 0.25
 
-#: Seconds for which a stalled upload may hold a thread while other requests wait for one.
-_IMPATIENCE = 1.0
+#: Seconds for which a stalled upload may occupy a thread while other requests wait for one.
+_STALLED_UPLOAD_TIMEOUT = 1.0
 
 #: Seconds for which an idle connection stays open when the server stops: its client may be sending a request.
-_LAST_CALL = 2.0
+_IDLE_GRACE = 2.0
 
 #: Seconds for which a new connection is left to a process that has fewer.
-_COURTESY = 0.002
+_YIELD_SECONDS = 0.002
 
 #: Bytes to read from a socket in one call.
 _READ = 256 * 1024
 
 #: The stages whose connections are closed first when there are too many.
-_DISPENSABLE = (Stage.LINGER, Stage.IDLE, Stage.HEAD)
+_EVICTION_ORDER = (Stage.LINGER, Stage.IDLE, Stage.HEAD)
 
-#: Errors that mean: the system has no room for another connection now.
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: Errors that mean: the system cannot open another connection now.
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +75,14 @@ class Server:
         #: Answers requests that need no thread; None without the application's polls.
         self.polls: Polls | None = None
         self.submits: Submits | None = None
-        self.deadlines: Deadlines[Paced] = Deadlines()
-        self.connections: set[Paced] = set()
+        self.deadlines: Deadlines[MonitoredConnection] = Deadlines()
+        self.connections: set[MonitoredConnection] = set()
         self.buffer = memoryview(bytearray(_READ))
         self.alive = True
         #: Requests answered so far.
         self.requests = 0
         self.date = formatdate(usegmt=True)
-        self._most = cfg.worker_connections
+        self._max_connections = cfg.worker_connections
         self._tls = tls
         self._balance = balance
         self._listeners: dict[socket.socket, bool] = {}
@@ -114,22 +114,22 @@ class Server:
             self._accept(listener)
             return
         self._pause_accepting()
-        self.loop.call_later(_COURTESY, self._take_what_is_left)
+        self.loop.call_later(_YIELD_SECONDS, self._accept_remaining)
 
-    def _take_what_is_left(self) -> None:
+    def _accept_remaining(self) -> None:
         for listener in self._listeners:
             self._accept_again(listener)
             self._accept(listener)
 
     def _accept(self, listener: socket.socket) -> bool:
         """Accept one connection and return whether there was one."""
-        if len(self.connections) + len(self._greeting) >= self._most and not self._make_room():
+        if len(self.connections) + len(self._greeting) >= self._max_connections and not self._evict():
             self._pause_accepting()
             return False
         try:
             accepted, _ = listener.accept()
         except OSError as error:
-            if error.errno in _NO_ROOM and not self._make_room():
+            if error.errno in _OUT_OF_RESOURCES and not self._evict():
                 event(log, "connections.no_room", level=logging.WARNING, open=len(self.connections))
                 self._pause_accepting()
             return False
@@ -141,19 +141,19 @@ class Server:
         return True
 
     async def _greet(self, accepted: socket.socket) -> None:
-        patience = {"ssl_handshake_timeout": Stage.HEAD.seconds} if self._tls else {}
+        timeout = {"ssl_handshake_timeout": Stage.HEAD.seconds} if self._tls else {}
         with contextlib.suppress(OSError):  # the client has disconnected, or its TLS handshake is invalid
-            await self.loop.connect_accepted_socket(lambda: Connection(self), accepted, ssl=self._tls, **patience)
+            await self.loop.connect_accepted_socket(lambda: Connection(self), accepted, ssl=self._tls, **timeout)
 
-    def _make_room(self) -> bool:
+    def _evict(self) -> bool:
         """Close the longest idle connection. Return False if none is idle."""
-        for stage in _DISPENSABLE:
+        for stage in _EVICTION_ORDER:
             if (oldest := self.deadlines.oldest(stage)) is not None:
                 oldest.abort_now()
                 return True
         return False
 
-    def closed(self, connection: Paced) -> None:
+    def closed(self, connection: MonitoredConnection) -> None:
         """Remove a closed connection."""
         self.connections.discard(connection)
         self._count_connections()
@@ -173,10 +173,10 @@ class Server:
         for stage in Stage:
             self._give_up(stage, now, stage.seconds)
         if self.uploads.waiting:
-            self._give_up(Stage.UPLOAD, now, _IMPATIENCE)
-        if not self.alive and now - self._stopped_at >= _LAST_CALL:
+            self._give_up(Stage.UPLOAD, now, _STALLED_UPLOAD_TIMEOUT)
+        if not self.alive and now - self._stopped_at >= _IDLE_GRACE:
             self._give_up(Stage.IDLE, now, 0.0)
-        if len(self.connections) < self._most:
+        if len(self.connections) < self._max_connections:
             for listener in self._listeners:
                 self._accept_again(listener)
 

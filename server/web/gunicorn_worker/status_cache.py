@@ -32,7 +32,7 @@ Offer = Callable[[Record, float | None], None]
 class Entry:
     """A task that was polled; `record` is None if it must be read."""
 
-    __slots__ = ("_encoded", "_prefix", "record", "subscription", "to_start", "turn", "until")
+    __slots__ = ("_encoded", "_prefix", "record", "subscription", "to_start", "until", "version")
 
     def __init__(self) -> None:
         self.record: Record | None = None
@@ -42,7 +42,7 @@ class Entry:
         self.until = 0.0
         self.subscription: Subscription | None = None
         #: The number of changes received: a record read before a change does not replace one read after it.
-        self.turn = 0
+        self.version = 0
 
     def keep(self, record: Record) -> None:
         """Replace the record."""
@@ -55,10 +55,10 @@ class Entry:
             self._prefix, self._encoded = prefix, encoded_status(self.record, prefix)
         return self._encoded
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Drop the record, because it may have changed."""
         self.record = None
-        self.turn += 1
+        self.version += 1
 
 
 class StatusCache:
@@ -87,14 +87,14 @@ class StatusCache:
                 self._drop(next(iter(self._entries)))
             return None
         if entry.subscription is None:
-            entry.subscription = self._notifier.subscribe(task_id, CHANGES, entry.forget)
+            entry.subscription = self._notifier.subscribe(task_id, CHANGES, entry.invalidate)
         if not self._notifier.in_sync(task_id):
             return None
-        turn = entry.turn
+        version = entry.version
 
         def keep(record: Record, to_start: float | None) -> None:
-            """Called by the thread that has read the record: the first look at Redis's clock may wait."""
-            self._post(self._keep, entry, turn, record, to_start, _valid_seconds(record, self.clock.now_ns() / 1e9))
+            """Called by the thread that has read the record: the first read of Redis's clock may wait."""
+            self._post(self._keep, entry, version, record, to_start, _valid_seconds(record, self.clock.now_ns() / 1e9))
 
         return keep
 
@@ -103,8 +103,8 @@ class StatusCache:
         if entry.subscription is not None:
             self._notifier.unsubscribe(entry.subscription)
 
-    def _keep(self, entry: Entry, turn: int, record: Record, to_start: float | None, seconds: float) -> None:
-        if entry.turn != turn:
+    def _keep(self, entry: Entry, version: int, record: Record, to_start: float | None, seconds: float) -> None:
+        if entry.version != version:
             return
         small = len(record.result or b"") <= _MAX_RESULT and not record.files
         entry.keep(replace(record, input=None, result=record.result if small else None))

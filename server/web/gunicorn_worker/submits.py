@@ -118,11 +118,11 @@ class Submits:
         self._pending: list[PlainSubmit] = []
         self._busy = False
 
-    def take(self, connection: "Answering", head: Head, body: bytes) -> PlainSubmit | None:
+    def add(self, connection: "Answering", head: Head, body: bytes) -> PlainSubmit | None:
         """Add a submit to the next group. Return None if the application must answer it."""
-        if head.memo is None:
-            head.memo = _plain(head) or False
-        plain = head.memo
+        if head.derived is None:
+            head.derived = _plain(head) or False
+        plain = head.derived
         if not plain or len(body) > _MAX_BODY or not body.startswith(b"{"):
             return None
         if (address := self._polls.address(plain.arrival, connection.client)) is None:
@@ -132,12 +132,12 @@ class Submits:
             return None
         span = begin_span("POST", "/tasks/<name>", plain.arrival.path, plain.trace)
         request_id = request_id_of(plain.arrival.request_id)
-        taken = PlainSubmit(connection, plain, body, caller.owner, address, request_id, self._requests, span)
-        self._pending.append(taken)
+        plain_submit = PlainSubmit(connection, plain, body, caller.owner, address, request_id, self._requests, span)
+        self._pending.append(plain_submit)
         if not self._busy:
             self._busy = True
             self._after_reads(self._start)
-        return taken
+        return plain_submit
 
     def _start(self) -> None:
         group, self._pending = self._pending[:_MAX_GROUP], self._pending[_MAX_GROUP:]
@@ -175,8 +175,8 @@ class Submits:
         """Return the task to store, or None if the application must report an error."""
         store, declared = self._store, each.plain.definition
         try:
-            given = declared.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
-            return Submission(store, declared, each.owner, each.request_id, trace=each.span.trace).prepare(given)
+            task_input = declared.validate_json(each.body, allow_private=store.settings.allow_private_addresses)
+            return Submission(store, declared, each.owner, each.request_id, trace=each.span.trace).prepare(task_input)
         except Exception:  # nothing has been stored
             return None
 
@@ -195,20 +195,20 @@ class Submits:
                 )
                 each.answer(responses.accepted_reply(self._store, accepted, each.address.prefix), task.id)
         except Exception as error:
-            found = error if isinstance(error, CoatcheckError) else store_error(error)
-            return self._refuse_all(items, found, error)
+            failure = error if isinstance(error, CoatcheckError) else store_error(error)
+            return self._refuse_all(items, failure, error)
         return None
 
     def _refuse_all(
-        self, items: list[tuple[PlainSubmit, NewTask]], found: CoatcheckError | None, reason: Any
+        self, items: list[tuple[PlainSubmit, NewTask]], failure: CoatcheckError | None, reason: Any
     ) -> CoatcheckError | None:
-        level = logging.WARNING if found is not None else logging.ERROR
-        event(log, "submits.failed", level=level, error=found is None, count=len(items), reason=reason)
-        problem = found or Problem("internal-error", "See the server's log for this request id.")
+        level = logging.WARNING if failure is not None else logging.ERROR
+        event(log, "submits.failed", level=level, error=failure is None, count=len(items), reason=reason)
+        problem = failure or Problem("internal-error", "See the server's log for this request id.")
         for each, _ in items:
             if each.reply is None:
                 each.answer(problem_reply(problem, each.request_id, each.address.prefix))
-        return found if isinstance(found, StoreUnavailable) else None
+        return failure if isinstance(failure, StoreUnavailable) else None
 
 
 def _plain(head: Head) -> _Plain | None:

@@ -45,13 +45,13 @@ class Chunks:
         return b"".join(pieces), data[start:]
 
     def _possible_end(self, data: bytes, start: int) -> int:
-        """Return the next place where the body may end: at an empty line, which may be split between reads."""
+        """Return the next position at which the body may end: at an empty line, which may be split between reads."""
         if start == 0 and self._last:
             across = (self._last + data[:3]).find(b"\r\n\r\n")
             if across >= 0:
                 return across + 4 - len(self._last)
-        found = data.find(b"\r\n\r\n", start)
-        return len(data) if found < 0 else found + 4
+        empty_line = data.find(b"\r\n\r\n", start)
+        return len(data) if empty_line < 0 else empty_line + 4
 
     def _feed(self, data: bytes) -> None:
         self._overhead += len(data)

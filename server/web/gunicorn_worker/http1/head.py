@@ -20,7 +20,7 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
 
 #: Maximum bytes of a head that is cached.
-_REMEMBERED = 1024
+_MAX_CACHED = 1024
 
 _METHOD_AND_TARGET = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([\x21-\x22\x24-\x7e]+) HTTP/1\.([01])")
 _OTHER_VERSION = re.compile(rb"[A-Z]+ \S+ HTTP/(?!1\.[01])\d\.\d")
@@ -41,7 +41,7 @@ class Refused(Exception):
 
 @dataclass(slots=True, eq=False)
 class Head:
-    """A request's head. `length` is None for a chunked body; the reader may store anything in `memo`."""
+    """A request's head. `length` is None for a chunked body; `derived` caches what its reader derived from it."""
 
     method: str
     target: str
@@ -50,7 +50,7 @@ class Head:
     length: int | None
     keep_alive: bool
     expects_continue: bool
-    memo: Any = None
+    derived: Any = None
 
     @property
     def has_body(self) -> bool:
@@ -62,14 +62,14 @@ class _Fields:
     """Collects the fields that httptools reports."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[bytes, bytes]] = []
+        self.fields: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.found.append((name, value))
+        self.fields.append((name, value))
 
 
 def find_end(buffer: bytes, searched: int) -> int:
-    """Return where the head ends (after its empty line), or -1 if it is incomplete; `searched` bytes were seen before.
+    """Return where the head ends (after its empty line), or -1 if it is incomplete; `searched` bytes do not end it.
 
     Raises:
         Refused: the head is too long, or can no longer end.
@@ -92,21 +92,21 @@ def parse(text: bytes) -> Head:
     Raises:
         Refused: with the status that names the error.
     """
-    return _parse_again(text) if len(text) <= _REMEMBERED else _parse(text)
+    return _parse_again(text) if len(text) <= _MAX_CACHED else _parse(text)
 
 
 def _parse(text: bytes) -> Head:
     line, _, rest = text.partition(b"\r\n")
     method, target, minor = _request_line(line)
-    told = _Fields()
+    collected = _Fields()
     try:
-        httptools.HttpRequestParser(told).feed_data(b"POST / HTTP/1.%b\r\n%b" % (minor, rest))
+        httptools.HttpRequestParser(collected).feed_data(b"POST / HTTP/1.%b\r\n%b" % (minor, rest))
     except httptools.HttpParserUpgrade:
         pass  # an offer that this server declines (RFC 9110, 7.8)
     except httptools.HttpParserError:
         raise Refused(400) from None
-    fields = tuple((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")) for name, value in told.found)
-    _check_size(told.found, len(text))
+    fields = tuple((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")) for name, value in collected.fields)
+    _check_size(collected.fields, len(text))
     return _head(method.decode(), target.decode(), f"1.{minor.decode()}", fields)
 
 
@@ -135,23 +135,23 @@ def _check_size(fields: list[tuple[bytes, bytes]], total: int) -> None:
 
 
 def _head(method: str, target: str, version: str, fields: tuple[tuple[str, str], ...]) -> Head:
-    seen: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for name, value in fields:
         key = name.lower()
-        if key in seen and key in _SINGLE:
+        if key in by_name and key in _SINGLE:
             raise Refused(400)
-        seen[key] = f"{seen[key]},{value}" if key in seen else value
-    if "host" not in seen and version == "1.1":
+        by_name[key] = f"{by_name[key]},{value}" if key in by_name else value
+    if "host" not in by_name and version == "1.1":
         raise Refused(400)
-    options = {option.strip().lower() for option in seen["connection"].split(",")} if "connection" in seen else ()
+    options = {option.strip().lower() for option in by_name["connection"].split(",")} if "connection" in by_name else ()
     keep_alive = "close" not in options and (version == "1.1" or "keep-alive" in options)
-    return Head(method, target, version, fields, _length(seen, version), keep_alive, _expects(seen, version))
+    return Head(method, target, version, fields, _length(by_name, version), keep_alive, _expects(by_name, version))
 
 
-def _length(seen: dict[str, str], version: str) -> int | None:
-    coding = seen.get("transfer-encoding")
+def _length(by_name: dict[str, str], version: str) -> int | None:
+    coding = by_name.get("transfer-encoding")
     if coding is None:
-        return int(seen.get("content-length", 0))  # llhttp accepts only digits
+        return int(by_name.get("content-length", 0))  # llhttp accepts only digits
     if version == "1.0":
         raise Refused(400)
     if coding.lower() != "chunked":
@@ -159,8 +159,8 @@ def _length(seen: dict[str, str], version: str) -> int | None:
     return None
 
 
-def _expects(seen: dict[str, str], version: str) -> bool:
-    expected = seen.get("expect")
+def _expects(by_name: dict[str, str], version: str) -> bool:
+    expected = by_name.get("expect")
     if expected is None:
         return False
     if expected.lower() != "100-continue":

@@ -87,12 +87,12 @@ class Machine:
             self._searched = len(self.buffer)
             return None
         text, self.buffer, self._searched = self.buffer[:end], self.buffer[end:], 0
-        self.head = found = head.parse(text)
-        self.keep_alive = found.keep_alive
-        self.state = State.BODY if found.has_body else State.ANSWERING
-        self._left = found.length or 0
-        self._chunks = Chunks() if found.length is None else None
-        return found
+        self.head = request = head.parse(text)
+        self.keep_alive = request.keep_alive
+        self.state = State.BODY if request.has_body else State.ANSWERING
+        self._left = request.length or 0
+        self._chunks = Chunks() if request.length is None else None
+        return request
 
     def read_body(self) -> bytes:
         """Return the part of the body received so far; `state` tells whether that was the last of it.

@@ -1,7 +1,7 @@
 """Passes one request through the application: in a thread of the pool, a step at a time.
 
 A step ends when a piece of the answer is ready; the next step starts when the client has read enough. A slow reader
-therefore holds no thread.
+therefore occupies no thread.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Exchange:
         self._result: Iterable[bytes] = ()
         self._body: Iterator[bytes] | None = None
         self._announced: int | None = None
-        self._given = 0
+        self._sent_bytes = 0
 
     # -- in a thread
 
@@ -71,7 +71,7 @@ class Exchange:
             self._failed()
             return
         if parked.body.ended or parked.over:
-            self._give(piece, last=True)
+            self._send(piece, last=True)
         else:
             self._park(parked, piece)
 
@@ -86,11 +86,11 @@ class Exchange:
         last = False
         while not piece and not last:
             piece, last = self._next()
-        self._given += len(piece)
-        last = last or self._given == self._announced
+        self._sent_bytes += len(piece)
+        last = last or self._sent_bytes == self._announced
         if last:
             self._close()
-        self._give(piece, last)
+        self._send(piece, last)
 
     def _next(self) -> tuple[bytes, bool]:
         assert self._body is not None
@@ -99,7 +99,7 @@ class Exchange:
         except StopIteration:
             return b"", True
 
-    def _give(self, piece: bytes, last: bool) -> None:
+    def _send(self, piece: bytes, last: bool) -> None:
         if self._begun:
             self._post(self._connection.write, self, piece, last)
             return
@@ -109,8 +109,8 @@ class Exchange:
     def _content_length(self) -> int | None:
         if self.environ["REQUEST_METHOD"] == "HEAD" or self._status[:3] in ("204", "304"):
             return 0
-        given = (value for name, value in self._fields if name.lower() == "content-length")
-        return next((int(value) for value in given), None)
+        lengths = (value for name, value in self._fields if name.lower() == "content-length")
+        return next((int(value) for value in lengths), None)
 
     def _park(self, parked: ParkedRequest, piece: bytes = b"") -> None:
         self._post(self._connection.park, self, parked, piece)

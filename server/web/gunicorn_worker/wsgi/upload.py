@@ -13,12 +13,12 @@ HIGH, LOW = 512 * 1024, 128 * 1024
 class Upload(io.RawIOBase):
     """The raw stream behind `wsgi.input`: the loop feeds it, and one thread reads it and waits for more.
 
-    The thread calls `wanted` when it begins to read, and whenever more may be read from the client.
+    The thread calls `read_more` when it begins to read, and whenever more may be read from the client.
     """
 
-    def __init__(self, wanted: Callable[[], None]) -> None:
+    def __init__(self, read_more: Callable[[], None]) -> None:
         super().__init__()
-        self._wanted = wanted
+        self._read_more = read_more
         self._pieces: deque[memoryview] = deque()
         self._changed = threading.Condition()
         self._size = 0
@@ -81,10 +81,10 @@ class Upload(io.RawIOBase):
 
     @contextmanager
     def _next_piece(self) -> Iterator[None]:
-        """Wait for the client's next bytes, or the end; ask for more once the block has taken them."""
+        """Wait for the client's next bytes, or the end; ask for more once the block has removed them."""
         if not self.begun:
             self.begun = True
-            self._wanted()
+            self._read_more()
         with self._changed:
             while not (self._pieces or self._ended or self._error):
                 self.starved = True
@@ -95,7 +95,7 @@ class Upload(io.RawIOBase):
             before = self._size
             yield
         if before > LOW >= self._size:
-            self._wanted()
+            self._read_more()
 
     def _fill(self, buffer: memoryview) -> int:
         count = 0

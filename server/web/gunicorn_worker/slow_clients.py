@@ -1,4 +1,4 @@
-"""Measures a connection's client: its current stage, and its progress since the stage began."""
+"""Detects slow clients: the current stage of a connection, and the client's progress since the stage began."""
 
 import asyncio
 import fcntl
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 _WRITE_AHEAD = 256 * 1024
 
 #: Bytes a second below which a client that sends a body or reads an answer counts as stalled.
-_PROGRESS = 1024
+_MIN_BYTES_PER_SECOND = 1024
 
 #: Stages that restart when the client has made progress.
-_PROGRESSING = (Stage.UPLOAD, Stage.WRITE, Stage.LINGER)
+_STAGES_WITH_PROGRESS = (Stage.UPLOAD, Stage.WRITE, Stage.LINGER)
 
 
-class Paced(asyncio.BufferedProtocol):
+class MonitoredConnection(asyncio.BufferedProtocol):
     """The part of a connection that measures its client."""
 
-    __slots__ = ("_mark", "_moved", "_paused", "_server", "_stage", "_transport", "_written")
+    __slots__ = ("_body_bytes", "_paused", "_progress_at_start", "_server", "_stage", "_transport", "_written")
 
     def __init__(self, server: "Server") -> None:
         self._server = server
@@ -33,7 +33,7 @@ class Paced(asyncio.BufferedProtocol):
         #: Whether the client reads too slowly for more to be written.
         self._paused = False
         #: Bytes received of a body, bytes written, and the client's progress at the start of the stage.
-        self._moved = self._written = self._mark = 0
+        self._body_bytes = self._written = self._progress_at_start = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the new connection with the server."""
@@ -60,12 +60,12 @@ class Paced(asyncio.BufferedProtocol):
         self._server.deadlines.enter(self, self._stage, stage, self._server.loop.time())
         self._stage = stage
 
-    def _settle(self) -> None:
+    def _update_stage(self) -> None:
         """Enter the stage that matches the connection's state."""
         stage = Stage.WRITE if self._paused else self._next_stage()
         if stage is not self._stage:
             self._enter(stage)
-            self._mark = self._progress()
+            self._progress_at_start = self._progress()
 
     def _next_stage(self) -> Stage | None:
         """Return the stage to enter when the client is not slow at reading."""
@@ -73,9 +73,10 @@ class Paced(asyncio.BufferedProtocol):
 
     def overdue(self, seconds: float) -> None:
         """Close the connection after `seconds` in its stage, unless the client has made progress."""
-        if self._stage in _PROGRESSING and self._progress() - self._mark >= seconds * _PROGRESS:
+        enough = self._progress_at_start + seconds * _MIN_BYTES_PER_SECOND
+        if self._stage in _STAGES_WITH_PROGRESS and self._progress() >= enough:
             self._enter(None)
-            self._settle()
+            self._update_stage()
         else:
             self._give_up()
 
@@ -87,6 +88,6 @@ class Paced(asyncio.BufferedProtocol):
         unsent = self._transport.get_write_buffer_size()
         if self._stage is Stage.WRITE or unsent:
             socket = self._transport.get_extra_info("socket")
-            kept = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-            unsent += int.from_bytes(kept, sys.byteorder)
-        return self._moved + self._written - unsent
+            in_kernel = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+            unsent += int.from_bytes(in_kernel, sys.byteorder)
+        return self._body_bytes + self._written - unsent
