@@ -78,9 +78,9 @@ def process(self: Task, total: int) -> object:
 
 
 @shared_task
-def total(found):  # type: ignore[no-untyped-def]
+def total(results):  # type: ignore[no-untyped-def]
     """Add the totals of one or of several."""
-    return sum(each["total"] for each in (found if isinstance(found, list) else [found]))
+    return sum(each["total"] for each in (results if isinstance(results, list) else [results]))
 
 
 @project.task(name="create_task")
@@ -102,15 +102,15 @@ def collects(*numbers: int, scale: int = 1, **names: str) -> dict[str, Any]:
     return {"numbers": [number * scale for number in numbers], "names": names}
 
 
-seen: list[Any] = []
+calls: list[Any] = []
 
 
 class Notes(Task):
     """A base class with every handler, which notes what it is called with."""
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        seen.clear()
-        seen.append(["before_start", task_id == self.request.id])
+        calls.clear()
+        calls.append(["before_start", task_id == self.request.id])
 
     def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         self.note("on_retry", type(exc).__name__, bool(einfo.traceback))
@@ -124,13 +124,13 @@ class Notes(Task):
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         self.note("after_return", status)
 
-    def note(self, *words: Any) -> None:
+    def note(self, *call: Any) -> None:
         """Write all notes of this run where a test reads them."""
         from ledger_client import client
 
-        seen.append(list(words))
-        if words[0] == "after_return":
-            client().rpush("test:handlers", repr(seen))
+        calls.append(list(call))
+        if call[0] == "after_return":
+            client().rpush("test:handlers", repr(calls))
 
 
 class Broken(Exception):

@@ -23,9 +23,9 @@ def loose(anything: dict[str, Any]) -> dict[str, Any]:
 
 
 @task()
-def lists(numbers: list[int], words: list[str]) -> dict[str, list[Any]]:
+def lists(numbers: list[int], texts: list[str]) -> dict[str, list[Any]]:
     """Return the two lists that were sent."""
-    return {"numbers": numbers, "words": words}
+    return {"numbers": numbers, "texts": texts}
 
 
 @task()
@@ -66,7 +66,7 @@ def save_two(ctx: Context) -> list[OutputFile]:
     return [ctx.save(f"{number}.txt", b"x" * number, "text/plain") for number in (1, 2)]
 
 
-class Own(ValueError):
+class LibraryError(ValueError):
     """An exception of another library, with a secret in its message; it cannot be pickled."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -80,7 +80,7 @@ def ends(how: str) -> object:
     circular.append(circular)
     match how:
         case "own":
-            raise Own("db.internal", 5432)
+            raise LibraryError("db.internal", 5432)
         case "host":
             raise ValueError("db.internal:5432 and 10.1.2.3 and /srv/secret/key and C:\\keys\\a.txt do not answer")
         case "os":

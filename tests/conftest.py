@@ -61,8 +61,8 @@ def _needs_servers(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server shared by all tests that do not change it: a web process, and a worker with the tests' own tasks."""
-    with Service(tmp_path_factory.mktemp("service"), TASK_MODULES="sample_tasks,client_tasks") as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("service"), TASK_MODULES="sample_tasks,client_tasks") as service:
+        yield service.start()
 
 
 @pytest.fixture(autouse=True)
@@ -76,5 +76,5 @@ def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
     """A server for one test with only Redis started: for tests that kill processes."""
-    with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as made:
-        yield made
+    with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as service:
+        yield service

@@ -35,22 +35,22 @@ class LocalFile:
 
     media_type = "application/octet-stream"
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
-        self.filename = place.name
-        self.size = place.stat().st_size
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.filename = path.name
+        self.size = path.stat().st_size
 
     def read(self) -> bytes:
-        return self._place.read_bytes()
+        return self._path.read_bytes()
 
     @contextmanager
     def open(self) -> Iterator[Any]:
-        with self._place.open("rb") as file:
+        with self._path.open("rb") as file:
             yield file
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        yield self._place
+        yield self._path
 
 
 def picture(file: Any) -> str:
@@ -60,8 +60,8 @@ def picture(file: Any) -> str:
 
 
 def document(file: Any) -> str:
-    made = pdf_preview(Desk(), file)
-    return f"{made.pages} pages"
+    preview = pdf_preview(Desk(), file)
+    return f"{preview.pages} pages"
 
 
 def table(file: Any) -> str:
@@ -79,41 +79,41 @@ READERS: dict[Callable[[Any], str], str] = {
 
 @dataclass(frozen=True)
 class End:
-    """The outcome of one file: `kind` is done, refused, error, crash or timeout."""
+    """The outcome of one file: `outcome` is done, refused, error, crash or timeout."""
 
-    kind: str
+    outcome: str
     detail: str
     seconds: float
 
 
-def reader_of(place: Path) -> Callable[[Any], str] | None:
+def reader_of(path: Path) -> Callable[[Any], str] | None:
     """Return the function that runs a task on files of this name."""
-    return next((reader for reader, names in READERS.items() if place.suffix.lower() in names.split()), None)
+    return next((reader for reader, names in READERS.items() if path.suffix.lower() in names.split()), None)
 
 
-def tried(reader: Callable[[Any], str], place: Path, seconds: float = _SECONDS) -> End:
+def tried(reader: Callable[[Any], str], path: Path, seconds: float = _SECONDS) -> End:
     """Run the task in its own process, with a worker's memory limit."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     began = time.monotonic()
-    child = multiprocessing.get_context("fork").Process(target=_run, args=(reader, place, theirs))
+    child = multiprocessing.get_context("fork").Process(target=_run, args=(reader, path, theirs))
     child.start()
     theirs.close()
-    kind, detail = ("timeout", f"longer than {seconds:g} s")
+    outcome, detail = ("timeout", f"longer than {seconds:g} s")
     if ours.poll(seconds):
         try:
-            kind, detail = ours.recv()
+            outcome, detail = ours.recv()
         except EOFError:
             child.join()
-            kind, detail = "crash", f"exit code {child.exitcode}"
+            outcome, detail = "crash", f"exit code {child.exitcode}"
     child.kill()
     child.join()
-    return End(kind, detail, time.monotonic() - began)
+    return End(outcome, detail, time.monotonic() - began)
 
 
-def _run(reader: Callable[[Any], str], place: Path, answer: Connection) -> None:
+def _run(reader: Callable[[Any], str], path: Path, answer: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + _MEMORY,) * 2)
     try:
-        end = "done", reader(LocalFile(place))
+        end = "done", reader(LocalFile(path))
     except TaskError as error:
         end = "refused", f"{error.type}: {error.detail}"
     except Exception as error:
@@ -128,19 +128,19 @@ def _data_bytes() -> int:
 
 def main(folder: Path) -> int:
     """Run the tasks on every file, print a line for each that is not done, and the totals."""
-    places = sorted(place for place in folder.rglob("*") if place.is_file())
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     ends: Counter[str] = Counter()
     width = shutil.get_terminal_size().columns
-    for place in places:
-        reader = reader_of(place)
+    for path in paths:
+        reader = reader_of(path)
         if reader is None:
             ends["left out"] += 1
             continue
-        end = tried(reader, place)
-        ends[end.kind] += 1
-        if end.kind != "done":
-            print(f"{end.kind:8}{end.seconds:6.1f} s  {place.relative_to(folder)}  {end.detail}"[: max(width, 200)])
-    print(", ".join(f"{count} {kind}" for kind, count in ends.most_common()) or "no files")
+        end = tried(reader, path)
+        ends[end.outcome] += 1
+        if end.outcome != "done":
+            print(f"{end.outcome:8}{end.seconds:6.1f} s  {path.relative_to(folder)}  {end.detail}"[: max(width, 200)])
+    print(", ".join(f"{count} {outcome}" for outcome, count in ends.most_common()) or "no files")
     return 1 if ends.keys() & {"error", "crash", "timeout"} else 0
 
 

@@ -43,22 +43,22 @@ def in_json(value: Any) -> Iterator[str]:
 
 def in_body(answer: httpx.Response) -> Iterator[str]:
     """Return the addresses in a body, by its type."""
-    kind, text = answer.headers.get("Content-Type", "").partition(";")[0], answer.text
-    if kind.endswith("json"):
+    media_type, text = answer.headers.get("Content-Type", "").partition(";")[0], answer.text
+    if media_type.endswith("json"):
         body = json.loads(text)
         yield from (
             [each["url"].rstrip("/") + "/health/live" for each in body["servers"]]
             if "openapi" in body
             else in_json(body)
         )
-    elif kind == "text/html":
+    elif media_type == "text/html":
         yield from (html.unescape(each) for each in _ATTRIBUTE.findall(text))
-    elif kind == "text/css":
+    elif media_type == "text/css":
         yield from _IN_STYLE.findall(text)
-    elif kind == "text/javascript":
+    elif media_type == "text/javascript":
         assert not _BARE.search(text), f"{answer.url} has an address without the prefix: {_BARE.findall(text)}"
         yield from _IMPORT.findall(text)
-    elif kind == "text/event-stream":
+    elif media_type == "text/event-stream":
         for line in text.rpartition("\n\n")[0].splitlines():
             yield from in_json(json.loads(line[6:])) if line.startswith("data: ") else ()
 
@@ -70,16 +70,16 @@ class Crawl:
         self._client = client
         self._base = base
         self._origin = re.match(r"https?://[^/]+", base)[0]  # type: ignore[index]
-        self.seen: dict[str, httpx.Response] = {}
+        self.answers_by_pattern: dict[str, httpx.Response] = {}
 
-    def walk(self, *starts: str, most: int = 400) -> None:
+    def walk(self, *starts: str, max_pages: int = 400) -> None:
         """Follow every address, at most so many; every one is of our application, and below the base."""
         waiting = [(start, "the test") for start in starts]
-        while waiting and len(self.seen) < most:
+        while waiting and len(self.answers_by_pattern) < max_pages:
             address, source = waiting.pop(0)
-            if self._kind(address) in self.seen:
+            if self._pattern(address) in self.answers_by_pattern:
                 continue
-            answer = self.seen[self._kind(address)] = self._get(address, source)
+            answer = self.answers_by_pattern[self._pattern(address)] = self._get(address, source)
             waiting += [(each, address) for each in self.named(answer)]
 
     def named(self, answer: httpx.Response) -> Iterator[str]:
@@ -96,21 +96,23 @@ class Crawl:
                 yield address.partition("#")[0]
 
     def _get(self, address: str, source: str) -> httpx.Response:
-        with self._client.stream("GET", address, headers={"Accept": "*/*"}) as found:
-            if found.headers.get("Content-Type", "").startswith("text/event-stream"):  # it may not end
-                first = next(found.iter_bytes(), b"")
-                answer = httpx.Response(found.status_code, headers=found.headers, content=first, request=found.request)
+        with self._client.stream("GET", address, headers={"Accept": "*/*"}) as response:
+            if response.headers.get("Content-Type", "").startswith("text/event-stream"):  # it may not end
+                first = next(response.iter_bytes(), b"")
+                answer = httpx.Response(
+                    response.status_code, headers=response.headers, content=first, request=response.request
+                )
             else:
-                found.read()
-                answer = found
-        told = f"{address} in {source}: {answer.status_code}"
+                response.read()
+                answer = response
+        request = f"{address} in {source}: {answer.status_code}"
         # 405 and 409: an address to post to, and the result of a task that failed.
-        assert answer.status_code < 400 or answer.status_code in (405, 409), f"{told} {answer.text[:200]}"
-        assert "X-Request-ID" in answer.headers, f"{told} is not of our application"
+        assert answer.status_code < 400 or answer.status_code in (405, 409), f"{request} {answer.text[:200]}"
+        assert "X-Request-ID" in answer.headers, f"{request} is not of our application"
         return answer
 
     @staticmethod
-    def _kind(address: str) -> str:
+    def _pattern(address: str) -> str:
         """Return what makes an address new: one task's pages are as good as another's, and so are a task type's."""
-        kind = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", address)
-        return re.sub(r"=[^&]*", "", re.sub(r"(/ui/run|/catalog|/problems|/jobs/tasks)/[a-z_-]+", r"\1/NAME", kind))
+        pattern = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", address)
+        return re.sub(r"=[^&]*", "", re.sub(r"(/ui/run|/catalog|/problems|/jobs/tasks)/[a-z_-]+", r"\1/NAME", pattern))

@@ -19,10 +19,10 @@ RUNNABLE = ("sh", "python", "js")
 def section(page: str, title: str) -> str:
     """The text below a heading, up to the next heading of the same level or a higher one."""
     text = (ROOT / page).read_text()
-    found = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
-    assert found, f"{page} has no section {title!r}"
-    rest = text[found.end() :]
-    end = re.search(rf"^#{{1,{len(found[1])}}} ", outside_blocks(rest), re.MULTILINE)
+    heading = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
+    assert heading, f"{page} has no section {title!r}"
+    rest = text[heading.end() :]
+    end = re.search(rf"^#{{1,{len(heading[1])}}} ", outside_blocks(rest), re.MULTILINE)
     return rest[: end.start()] if end else rest
 
 
@@ -52,7 +52,7 @@ def shell(block: str, folder: Path, port: int, **variables: str) -> list[str]:
 def run_as_promised(block: str, folder: Path, port: int) -> None:
     """Run a block whose every `curl` line ends with a comment; each part of the comment is in that line's answer."""
     promises = re.findall(r"# (.*)$", block, re.MULTILINE)
-    answers = shell(block, folder, port)
-    assert len(answers) == len(promises) > 0
-    for answer, promise in zip(answers, promises, strict=True):
+    lines = shell(block, folder, port)
+    assert len(lines) == len(promises) > 0
+    for answer, promise in zip(lines, promises, strict=True):
         assert [part for part in promise.rstrip("…").split(",") if part not in answer] == [], answer

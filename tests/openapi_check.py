@@ -25,11 +25,11 @@ class OpenAPICheck:
         """Fail if a JSON answer differs from the document; an httpx hook."""
         request = response.request
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
-        found = self._operation(request.url.path, request.method.lower())
-        if found is None or media_type not in JSON or response.status_code >= 500:
+        operation = self._operation(request.url.path, request.method.lower())
+        if operation is None or media_type not in JSON or response.status_code >= 500:
             return
         response.read()
-        path, method = found
+        path, method = operation
         where = f"{request.method} {request.url.path}: {response.status_code}"
         validator = self._validator(path, method, str(response.status_code), media_type, where)
         errors = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(response.json())]
@@ -50,9 +50,9 @@ class OpenAPICheck:
         return [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in paths]
 
     def _operation(self, path: str, method: str) -> tuple[str, str] | None:
-        for pattern, found in self._paths:
-            if pattern.fullmatch(path) and method in self._document["paths"][found]:
-                return found, method
+        for pattern, template in self._paths:
+            if pattern.fullmatch(path) and method in self._document["paths"][template]:
+                return template, method
         return None
 
     def _validator(self, path: str, method: str, status: str, media_type: str, where: str) -> Any:
@@ -76,8 +76,8 @@ class OpenAPICheck:
     def _resolved(self, response: dict[str, Any]) -> dict[str, Any]:
         if "$ref" not in response:
             return response
-        found: dict[str, Any] = self._document["components"]["responses"][response["$ref"].rpartition("/")[2]]
-        return found
+        resolved: dict[str, Any] = self._document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        return resolved
 
 
 def closed(schema: Any, *, inside: bool = False) -> Any:
@@ -87,11 +87,11 @@ def closed(schema: Any, *, inside: bool = False) -> Any:
     if not isinstance(schema, dict):
         return schema
     data = ("enum", "const", "default", "example", "examples")
-    made = {
+    result = {
         key: value if key in data else closed(value, inside=key == "allOf")
         for key, value in schema.items()
         if not (key == "additionalProperties" and value is True and "properties" in schema)
     }
     if not inside and ("$ref" in schema or "allOf" in schema):
-        made["unevaluatedProperties"] = False
-    return made
+        result["unevaluatedProperties"] = False
+    return result

@@ -30,11 +30,11 @@ def yields_rows(number: int, length: int = 0, pause: float = 0.0) -> Generator[R
 
 
 @task
-async def yields_late(words: list[str]) -> AsyncIterator[str]:
-    """Yield words in an event loop."""
-    for word in words:
+async def yields_late(texts: list[str]) -> AsyncIterator[str]:
+    """Yield texts in an event loop."""
+    for text in texts:
         await asyncio.sleep(0.01)
-        yield word
+        yield text
 
 
 @task

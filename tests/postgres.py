@@ -16,8 +16,8 @@ _DEBIAN = "/usr/lib/postgresql/*/bin"
 
 
 def _folder() -> Path | None:
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
+    if initdb := shutil.which("initdb"):
+        return Path(initdb).resolve().parent
     return next(iter(sorted(Path("/").glob(_DEBIAN.lstrip("/")), reverse=True)), None)
 
 

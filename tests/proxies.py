@@ -72,12 +72,12 @@ def missing(proxy: str) -> str:
     return "" if shutil.which(binary) else f"{binary} is not installed"
 
 
-def command(proxy: str, told: str, port: int, behind: int, folder: Path, *, strips: bool) -> list[str]:
+def command(proxy: str, reported: str, port: int, server_port: int, folder: Path, *, strips: bool) -> list[str]:
     """The command that serves /jobs at a port from the server behind; it `strips` the prefix or passes it on."""
     user = {"nginx": "user root;", "apache": "User www-data\nGroup www-data"}[proxy] if os.getuid() == 0 else ""
-    where = {"port": port, "behind": behind, "folder": folder, "path": "/" if strips else "/jobs/"}
+    where = {"port": port, "behind": server_port, "folder": folder, "path": "/" if strips else "/jobs/"}
     config = folder / f"{proxy}.conf"
-    text = {"nginx": _NGINX, "apache": _APACHE}[proxy].format(user=user, fields=_FIELDS[proxy, told], **where)
+    text = {"nginx": _NGINX, "apache": _APACHE}[proxy].format(user=user, fields=_FIELDS[proxy, reported], **where)
     config.write_text(text)
     if proxy == "nginx":
         return ["nginx", "-p", str(folder), "-c", str(config)]

@@ -17,11 +17,11 @@ from typing import Any
 def popen(command: list[str], **options: Any) -> subprocess.Popen[Any]:
     """Start a process in its own session, which is killed if this test process dies."""
     started = subprocess.Popen(command, start_new_session=True, **options)
-    watch(started.pid)
+    register_group(started.pid)
     return started
 
 
-def watch(group: int) -> None:
+def register_group(group: int) -> None:
     """Kill this process group if this test process dies."""
     stdin = _reaper().stdin
     assert stdin

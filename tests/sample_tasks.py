@@ -247,8 +247,13 @@ def looks_at(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str,
     with file.open() as first, file.path() as second:
         same = first.read() == second.read_bytes() == file.read()
     names = [other.filename for other in others]
-    looks = {"same": same, "text": file.read()[:20].decode(), "suffix": second.suffix, "others": names}
-    return looks | {"filename": file.filename, "media_type": file.media_type, "size": file.size, "sha256": file.sha256}
+    description = {"same": same, "text": file.read()[:20].decode(), "suffix": second.suffix, "others": names}
+    return description | {
+        "filename": file.filename,
+        "media_type": file.media_type,
+        "size": file.size,
+        "sha256": file.sha256,
+    }
 
 
 @task()
@@ -320,15 +325,15 @@ class Point(BaseModel):
 
 
 @task()
-def returns(what: Literal["fits", "dict", "other", "nan"]) -> Point:
+def returns(form: Literal["fits", "dict", "other", "nan"]) -> Point:
     """Return what fits the declared type, or does not."""
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "fits": Point(x=1, y=2),
         "dict": {"x": 1, "y": 2},
         "other": {"x": "one"},
         "nan": {"x": float("nan"), "y": 2},
     }
-    return found[what]  # type: ignore[no-any-return]
+    return results[form]  # type: ignore[no-any-return]
 
 
 @task()
@@ -356,9 +361,9 @@ class Doubled(BaseModel):
 
 
 @task()
-def validated_once(given: Doubled, plain: Annotated[int, AfterValidator(lambda value: value + 1)]) -> list[object]:
+def validated_once(model: Doubled, plain: Annotated[int, AfterValidator(lambda value: value + 1)]) -> list[object]:
     """Say what came in."""
-    return [given.number, given.password.get_secret_value(), given.hidden, plain]
+    return [model.number, model.password.get_secret_value(), model.hidden, plain]
 
 
 @task()
@@ -473,15 +478,15 @@ def _end_first_attempt(ctx: Context, end: str) -> None:
 @task(retries=1, retry_on=(OSError,), retry_backoff=0.1)
 def in_steps(ctx: Context, end: Literal["", "waits", "dies", "fails"] = "") -> list[str]:
     """Work in three steps. The first attempt ends after two of them, or while it waits for a signal."""
-    made = [ctx.step(f"number {number}", _worked, ctx, f"step-{number}").hex for number in (1, 2)]
+    results = [ctx.step(f"number {number}", _worked, ctx, f"step-{number}").hex for number in (1, 2)]
     _end_first_attempt(ctx, end)
-    return [*made, ctx.step("number 3", _worked, ctx, name="step-3").hex]
+    return [*results, ctx.step("number 3", _worked, ctx, name="step-3").hex]
 
 
 @task(retries=1, retry_on=(OSError,), retry_backoff=0.1)
 async def in_async_steps(ctx: Context, end: Literal["", "fails"] = "") -> list[str]:
     """Work in three steps in an event loop, two of them at the same time."""
     steps = [ctx.step(f"number {number}", _waited, ctx, f"step-{number}") for number in (1, 2)]
-    made = [each.hex for each in await asyncio.gather(*steps)]
+    results = [each.hex for each in await asyncio.gather(*steps)]
     _end_first_attempt(ctx, end)
-    return [*made, ctx.step("number 3", lambda: _worked(ctx, "step-3").hex)]
+    return [*results, ctx.step("number 3", lambda: _worked(ctx, "step-3").hex)]

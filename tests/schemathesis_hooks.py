@@ -82,4 +82,4 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
         return False  # which input fits depends on the type of the task
     if case.operation.label == "PUT /schedules/{name}" and response.status_code == 422:
         return False  # which input, cron line and zone fit depends on each other, on the kinds and on the tz database
-    return not any(words in response.text for words in EXPLAINED)
+    return not any(text in response.text for text in EXPLAINED)

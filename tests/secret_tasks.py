@@ -47,10 +47,10 @@ def signs_in(
         ctx.progress(1, 1, f"used {secret}")
     if how == "later" and not ctx.retries:
         raise ConnectionError(f"{secret} was too early")
-    found = [secret, api_key]
+    secrets = [secret, api_key]
     for account in accounts or []:
-        found += [account.pin.get_secret_value() if account.pin else "", str(account.more.get("db_password", ""))]
-    return [digest(each) for each in found if each]
+        secrets += [account.pin.get_secret_value() if account.pin else "", str(account.more.get("db_password", ""))]
+    return [digest(each) for each in secrets if each]
 
 
 @task()

@@ -26,6 +26,6 @@ def store(valkey: Redis, tmp_path: Path) -> Iterator[Store]:
     valkey.client.flushall()
     settings = Settings(redis_url=valkey.url, lease_seconds=3, secret_key="a key of the tests")
     tasks.load(settings)
-    made = Store(settings)
-    yield made
-    made.redis.close()
+    store = Store(settings)
+    yield store
+    store.redis.close()

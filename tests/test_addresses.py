@@ -28,8 +28,8 @@ def test_a_stranger_says_nothing(settings: dict[str, str]) -> None:
 
 
 def test_a_server_of_a_platform_believes_the_scheme_alone() -> None:
-    found = located(client=STRANGER, trusted_proxies="", host="0.0.0.0")
-    assert found == ("https", "inner:8000", "", "/tasks/divide")
+    location = located(client=STRANGER, trusted_proxies="", host="0.0.0.0")
+    assert location == ("https", "inner:8000", "", "/tasks/divide")
 
 
 def test_the_last_of_several_values_counts_and_a_malformed_one_does_not() -> None:
@@ -54,8 +54,8 @@ def test_a_proxy_in_front_of_a_dispatcher_adds_its_prefix_to_the_dispatchers() -
 
 
 def test_the_public_url_beats_both() -> None:
-    found = located(arrived=ARRIVED._replace(prefix="/inner"), public_url="https://jobs.example.org/a/b/")
-    assert found == ("https", "jobs.example.org", "/a/b", "/tasks/divide")
+    location = located(arrived=ARRIVED._replace(prefix="/inner"), public_url="https://jobs.example.org/a/b/")
+    assert location == ("https", "jobs.example.org", "/a/b", "/tasks/divide")
 
 
 def test_header_fields_become_absolute_once() -> None:

@@ -31,15 +31,15 @@ class Audited:
 
     def entries(self, **query: Any) -> list[dict[str, Any]]:
         """The audit's entries that match."""
-        found: list[dict[str, Any]] = self.root.get("/audit", params=query).json()["entries"]
-        return found
+        entries: list[dict[str, Any]] = self.root.get("/audit", params=query).json()["entries"]
+        return entries
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     """One server for all tests of this module."""
-    with Service(tmp_path_factory.mktemp("audited")) as made:
-        audited = Audited(made)
+    with Service(tmp_path_factory.mktemp("audited")) as service:
+        audited = Audited(service)
         yield audited
         audited.al.close()
 
@@ -55,14 +55,14 @@ def test_who_cancels_retries_and_deletes_a_task_is_recorded_with_the_request(aud
         ("DELETE", f"/tasks/{task}", "r-5"),  # it is refused
     ):
         audited.al.request(method, path, headers={"X-Request-ID": request_id})
-    found = audited.entries(target=task)
+    entries = audited.entries(target=task)
 
-    assert [(each["action"], each["by"], each["count"], each["request_id"]) for each in found] == [
+    assert [(each["action"], each["by"], each["count"], each["request_id"]) for each in entries] == [
         ("delete", "al", 1, "r-4"),
         ("retry", "al", 1, "r-3"),
         ("cancel", "al", 1, "r-1"),
     ]
-    assert found[0]["key_id"] in {each["id"] for each in audited.root.get("/keys").json()["keys"]}
+    assert entries[0]["key_id"] in {each["id"] for each in audited.root.get("/keys").json()["keys"]}
 
 
 def test_a_bulk_call_is_recorded_with_its_filter_and_count(audited: Audited) -> None:
@@ -78,21 +78,21 @@ def test_a_bulk_call_is_recorded_with_its_filter_and_count(audited: Audited) -> 
 
 
 def test_keys_and_schedules_are_recorded(audited: Audited) -> None:
-    made = audited.root.post("/keys", json={"owner": "shop"}).json()
-    audited.root.delete(f"/keys/{made['id']}")
-    given = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600}
-    audited.al.put("/schedules/hourly", json=given)
+    key = audited.root.post("/keys", json={"owner": "shop"}).json()
+    audited.root.delete(f"/keys/{key['id']}")
+    schedule = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600}
+    audited.al.put("/schedules/hourly", json=schedule)
     audited.al.patch("/schedules/hourly", json={"enabled": False})
     audited.al.delete("/schedules/hourly")
     by_command = manage(audited.service, "create", "--owner", "carl").stdout.strip()
 
-    assert [each["action"] for each in audited.entries(target=made["id"])] == ["revoke_key", "make_key"]
+    assert [each["action"] for each in audited.entries(target=key["id"])] == ["revoke_key", "make_key"]
     assert [each["action"] for each in audited.entries(target="hourly", by="al")] == [
         *("delete_schedule", "change_schedule", "put_schedule")
     ]
     [entry] = audited.entries(by="command line")
     assert entry["target"] in {each["id"] for each in audited.root.get("/keys").json()["keys"]}
-    assert made["key"] not in str(audited.entries()) and by_command not in str(audited.entries())
+    assert key["key"] not in str(audited.entries()) and by_command not in str(audited.entries())
 
 
 def test_the_audit_is_paged_filtered_and_for_admins(audited: Audited) -> None:

@@ -22,50 +22,50 @@ RECIPES = ROOT / "examples" / "autoscaling"
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with keys and without a worker, in which three tasks have waited for more than a second."""
-    with Service(tmp_path_factory.mktemp("behind"), TASK_MODULES="sample_tasks") as made:
-        made.env["ADMIN"] = made.store.api_keys.create("root", Role.ADMIN)
-        made.env["METRICS"] = made.store.api_keys.create("autoscaler", Role.METRICS)
-        made.start_web()
+    with Service(tmp_path_factory.mktemp("behind"), TASK_MODULES="sample_tasks") as service:
+        service.env["ADMIN"] = service.store.api_keys.create("root", Role.ADMIN)
+        service.env["METRICS"] = service.store.api_keys.create("autoscaler", Role.METRICS)
+        service.start_web()
         for _ in range(3):
-            answer = made.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(made, "ADMIN"))
+            answer = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN"))
             assert answer.status_code == 202
-        eventually(lambda: made.store.counters.latency("default") > 2)  # another process's clock may differ a little
-        yield made
+        eventually(lambda: service.store.counters.latency("default") > 2)  # another process's clock may differ a little
+        yield service
 
 
 def bearer(service: Service, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {service.env[name]}"}
 
 
-def test_a_queue_answers_with_what_an_autoscaler_needs(behind: Service) -> None:
-    found = behind.http.get("/queues/default", headers=bearer(behind, "METRICS")).json()
+def test_a_queue_answers_with_what_an_autoscaler_needs(service: Service) -> None:
+    queue = service.http.get("/queues/default", headers=bearer(service, "METRICS")).json()
 
-    assert found.pop("latency_seconds") > 1
-    assert found == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0, "paused": False}
-    worker = behind.start_worker(LEASE_SECONDS="5")
+    assert queue.pop("latency_seconds") > 1
+    assert queue == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0, "paused": False}
+    worker = service.start_worker(LEASE_SECONDS="5")
     try:
 
         def served() -> Any:
-            found = behind.http.get("/queues/default", headers=bearer(behind, "METRICS")).json()
-            return (found["slots"], found["workers"], found["waiting"], found["latency_seconds"]) == (2, 1, 0, 0)
+            queue = service.http.get("/queues/default", headers=bearer(service, "METRICS")).json()
+            return (queue["slots"], queue["workers"], queue["waiting"], queue["latency_seconds"]) == (2, 1, 0, 0)
 
         eventually(served)
     finally:
         worker.kill()
 
 
-def test_a_queue_that_no_task_type_uses_is_not_found(behind: Service) -> None:
-    answer = behind.http.get("/queues/nope", headers=bearer(behind, "METRICS"))
+def test_a_queue_that_no_task_type_uses_is_not_found(service: Service) -> None:
+    answer = service.http.get("/queues/nope", headers=bearer(service, "METRICS"))
 
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-queue")
 
 
-def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(behind: Service) -> None:
-    as_admin = behind.http.get("/tasks", headers=bearer(behind, "ADMIN")).json()["tasks"]
+def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(service: Service) -> None:
+    as_admin = service.http.get("/tasks", headers=bearer(service, "ADMIN")).json()["tasks"]
 
-    with httpx.Client(base_url=behind.url, headers=bearer(behind, "METRICS"), timeout=30) as client:
+    with httpx.Client(base_url=service.url, headers=bearer(service, "METRICS"), timeout=30) as client:
         for path in ("/queues", "/queues/default", "/metrics", "/health/live"):
             assert client.get(path).status_code == 200, path
         for path in ("/tasks", "/catalog", "/workers", "/schedules", "/failures", f"/tasks/{as_admin[0]['task_id']}"):
@@ -73,21 +73,21 @@ def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(behind: Serv
         assert client.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 403
 
 
-def test_keda_finds_the_figures_where_its_recipe_says(behind: Service) -> None:
+def test_keda_finds_the_figures_where_its_recipe_says(service: Service) -> None:
     documents = list(yaml.safe_load_all((RECIPES / "keda.yaml").read_text()))
     over_http, over_redis = documents[-1]["spec"]["triggers"]
     path = httpx.URL(over_http["metadata"]["url"]).path
     for _ in range(2):  # waits in the queue whatever the tests before have left
-        behind.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(behind, "ADMIN"))
+        service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN"))
 
-    answer = behind.http.get(path, headers=bearer(behind, "METRICS")).json()
+    answer = service.http.get(path, headers=bearer(service, "METRICS")).json()
 
     assert isinstance(answer[over_http["metadata"]["valueLocation"]], float)
-    assert behind.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
+    assert service.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
 
 
 @pytest.mark.slow
-def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Service) -> None:
+def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(service: Service) -> None:
     reports: list[dict[str, Any]] = []
 
     class Api(BaseHTTPRequestHandler):
@@ -98,18 +98,18 @@ def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Servi
 
     server = HTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    behind.http.put("/queues/default/pause", headers=bearer(behind, "ADMIN"))
+    service.http.put("/queues/default/pause", headers=bearer(service, "ADMIN"))
     waiting = [
-        behind.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(behind, "ADMIN")) for _ in range(2)
+        service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN")) for _ in range(2)
     ]
-    env = behind.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "worker.1"}
+    env = service.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "worker.1"}
     command = PROCFILE["worker"].replace("wsgi", "examples.autoscaling.with_judoscale")
-    process = Process(shlex.split(command), behind.folder / "judoscale.log", env)
+    process = Process(shlex.split(command), service.folder / "judoscale.log", env)
     try:
         eventually(lambda: reports, seconds=60)
         now = time.time()
-        behind.http.delete("/queues/default/pause", headers=bearer(behind, "ADMIN"))
-        eventually(lambda: behind.store.queues.waiting(["default"])["default"] == 0)
+        service.http.delete("/queues/default/pause", headers=bearer(service, "ADMIN"))
+        eventually(lambda: service.store.queues.waiting(["default"])["default"] == 0)
     finally:
         process.kill()
         server.shutdown()
@@ -124,7 +124,7 @@ def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(behind: Servi
 
 
 @pytest.mark.slow
-def test_hirefire_gets_the_latency_of_the_queue(behind: Service) -> None:
+def test_hirefire_gets_the_latency_of_the_queue(service: Service) -> None:
     script = """
 import json
 from examples.autoscaling.with_hirefire import application
@@ -134,7 +134,7 @@ print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/
 """
     ran = subprocess.run(
         [sys.executable, "-c", script],
-        env=behind.env | {"HIREFIRE_TOKEN": "secret"},
+        env=service.env | {"HIREFIRE_TOKEN": "secret"},
         cwd=ROOT,
         capture_output=True,
         text=True,

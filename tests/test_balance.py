@@ -36,11 +36,11 @@ def processes(service: Service) -> list[int]:
 
 def sockets(process: int) -> int:
     """The number of sockets that a process has open."""
-    found = 0
+    count = 0
     for descriptor in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):
-            found += descriptor.readlink().name.startswith("socket:")
-    return found
+            count += descriptor.readlink().name.startswith("socket:")
+    return count
 
 
 def connect(service: Service, stack: ExitStack, count: int) -> None:

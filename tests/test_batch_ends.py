@@ -31,15 +31,15 @@ LATER = GOOD | {"options": {"delay": 600}}
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that may connect to loopback addresses."""
     folder = tmp_path_factory.mktemp("open")
-    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        yield made.start()
+    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        yield service.start()
 
 
 def submit(service: Service, *items: Any, headers: dict[str, str] | None = None, **params: str) -> dict[str, Any]:
     answer = service.http.post("/batches", json={"items": list(items)}, params=params, headers=headers)
     assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    receipt: dict[str, Any] = answer.json()
+    return receipt
 
 
 def batch_of(service: Service, *items: Any, **params: str) -> str:
@@ -49,8 +49,8 @@ def batch_of(service: Service, *items: Any, **params: str) -> str:
 def status(service: Service, batch_id: str, **params: Any) -> dict[str, Any]:
     answer = service.http.get(f"/batches/{batch_id}", params=params)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    record: dict[str, Any] = answer.json()
+    return record
 
 
 def lines(service: Service, batch_id: str) -> list[dict[str, Any]]:
@@ -99,8 +99,8 @@ def test_sixty_clients_that_wait_for_a_batch_take_no_thread(fresh: Service) -> N
 
 
 def test_a_batch_without_a_valid_item_has_ended(service: Service) -> None:
-    found = status(service, batch_of(service, {"task": "no-such-kind"}, "text"))
-    assert (found["done"], found["total"], found["refused"], found["counts"]) == (True, 0, 2, {})
+    batch = status(service, batch_of(service, {"task": "no-such-kind"}, "text"))
+    assert (batch["done"], batch["total"], batch["refused"], batch["counts"]) == (True, 0, 2, {})
 
 
 @pytest.mark.slow
@@ -108,11 +108,11 @@ def test_a_batch_larger_than_the_quota_ends_with_the_tasks_that_had_room(fresh: 
     fresh.env["MAX_WAITING_PER_OWNER"] = "3"
     fresh.start()
     batch_id = batch_of(fresh, *[GOOD] * 5, {"task": "no-such-kind"})
-    found = status(fresh, batch_id, wait=20)
-    assert (found["done"], found["total"], found["refused"], found["counts"]) == (True, 3, 3, {"succeeded": 3})
-    answers = lines(fresh, batch_id)
-    assert [each.get("result") for each in answers] == [0.5, 0.5, 0.5, None, None, None]
-    assert names(answers)[3:] == ["over-quota", "over-quota", "unknown-task-type"]
+    batch = status(fresh, batch_id, wait=20)
+    assert (batch["done"], batch["total"], batch["refused"], batch["counts"]) == (True, 3, 3, {"succeeded": 3})
+    results = lines(fresh, batch_id)
+    assert [each.get("result") for each in results] == [0.5, 0.5, 0.5, None, None, None]
+    assert names(results)[3:] == ["over-quota", "over-quota", "unknown-task-type"]
 
 
 def test_the_batch_of_another_owner_is_unknown(fresh: Service) -> None:
@@ -127,7 +127,8 @@ def test_the_batch_of_another_owner_is_unknown(fresh: Service) -> None:
 
 
 def test_a_batch_is_kept_until_its_end_and_then_expires(service: Service) -> None:
-    batch_id, key = (found := batch_of(service, LATER)), service.keys.batch(found)
+    batch_id = batch_of(service, LATER)
+    key = service.keys.batch(batch_id)
     assert service.redis.client.ttl(key) == -1
     service.http.post(f"/batches/{batch_id}/cancel")
     assert 86_400 < service.redis.client.ttl(key) < 30 * 86_400
@@ -155,15 +156,15 @@ def events(service: Service, batch_id: str, **headers: str) -> Iterator[dict[str
 
 def test_events_tell_the_counts_as_they_change_and_the_end(service: Service) -> None:
     batch_id = batch_of(service, GOOD, {"task": "ledgered", "input": {"seconds": 1}}, LATER)
-    seen = []
+    counts = []
     for event in events(service, batch_id):
         data = json.loads(event["data"])
-        seen.append((event["event"], data["counts"]))
+        counts.append((event["event"], data["counts"]))
         if data["counts"].get("succeeded") == 2 and not data["done"]:
             service.http.post(f"/batches/{batch_id}/cancel")
-    assert seen[-1] == ("done", {"succeeded": 2, "canceled": 1})
-    assert ("counts", {"scheduled": 1, "succeeded": 2}) in seen
-    assert all(one != other for one, other in itertools.pairwise(seen))
+    assert counts[-1] == ("done", {"succeeded": 2, "canceled": 1})
+    assert ("counts", {"scheduled": 1, "succeeded": 2}) in counts
+    assert all(one != other for one, other in itertools.pairwise(counts))
 
 
 def test_a_stream_of_counts_continues_where_it_broke_off(service: Service) -> None:
@@ -187,17 +188,17 @@ def test_results_have_a_line_for_each_item_in_order(service: Service) -> None:
     ids = [item.get("task_id") for item in ticket["items"]]
     ended = {"scheduled": 1, "succeeded": 3, "failed": 1}
     eventually(lambda: {word: n for word, n in status(service, ticket["batch_id"])["counts"].items() if n} == ended)
-    answers = lines(service, ticket["batch_id"])
-    assert [each["index"] for each in answers] == list(range(6))
-    assert [each.get("task_id") for each in answers] == ids
-    assert [each.get("status") for each in answers] == [
+    results = lines(service, ticket["batch_id"])
+    assert [each["index"] for each in results] == list(range(6))
+    assert [each.get("task_id") for each in results] == ids
+    assert [each.get("status") for each in results] == [
         *("succeeded", "failed", None, "scheduled", "succeeded", "succeeded")
     ]
-    assert answers[0]["result"] == answers[5]["result"] == 0.5
-    assert answers[1]["error"] == service.status(ids[1])["error"] and "result" not in answers[1]
-    assert answers[2] == {"index": 2, "problem": ticket["items"][2]["problem"]}
-    assert set(answers[3]) == {"index", "task_id", "status"}
-    assert answers[4]["result"] == service.result(ids[4])
+    assert results[0]["result"] == results[5]["result"] == 0.5
+    assert results[1]["error"] == service.status(ids[1])["error"] and "result" not in results[1]
+    assert results[2] == {"index": 2, "problem": ticket["items"][2]["problem"]}
+    assert set(results[3]) == {"index", "task_id", "status"}
+    assert results[4]["result"] == service.result(ids[4])
 
 
 def test_a_deleted_record_has_its_problem_in_its_line(service: Service) -> None:
@@ -205,8 +206,8 @@ def test_a_deleted_record_has_its_problem_in_its_line(service: Service) -> None:
     status(service, ticket["batch_id"], wait=20)
     service.http.delete(f"/tasks/{ticket['items'][0]['task_id']}")
     assert names(lines(service, ticket["batch_id"])) == ["expired-task", ""]
-    found = status(service, ticket["batch_id"])
-    assert found["done"] and found["counts"] == {"succeeded": 1, "expired": 1}
+    batch = status(service, ticket["batch_id"])
+    assert batch["done"] and batch["counts"] == {"succeeded": 1, "expired": 1}
 
 
 def test_many_long_results_never_stand_in_memory_together(service: Service) -> None:
@@ -256,11 +257,11 @@ def test_a_batch_is_canceled_as_a_whole(service: Service) -> None:
 def test_the_webhook_of_a_batch_is_called_once_at_its_end(open_service: Service) -> None:
     with Receiver().listening() as receiver:
         batch_id = batch_of(open_service, *[GOOD] * 30, FAILING, {"task": "nothing"}, "text", webhook=receiver.url)
-        found = status(open_service, batch_id, wait=25)
+        batch = status(open_service, batch_id, wait=25)
         receiver.wait()
         headers, body = receiver.got[0]
         sent = Webhook(secret_of(open_service)).verify(body, headers)
-        assert sent["type"] == "batch.ended" and sent["data"] == found
+        assert sent["type"] == "batch.ended" and sent["data"] == batch
         assert headers["webhook-id"] == batch_id
         time.sleep(2)
         assert len(receiver.got) == 1
@@ -305,8 +306,8 @@ def test_a_batch_of_refused_items_calls_its_webhook_too(open_service: Service) -
 
 def test_the_webhook_of_a_batch_is_tried_again_until_it_arrives(open_service: Service) -> None:
     def webhook() -> dict[str, Any]:
-        found: dict[str, Any] = open_service.http.get(f"/batches/{batch_id}/webhook").json()
-        return found
+        record: dict[str, Any] = open_service.http.get(f"/batches/{batch_id}/webhook").json()
+        return record
 
     with Receiver(503, 500, 204).listening() as receiver:
         batch_id = batch_of(open_service, GOOD, webhook=receiver.url)
@@ -316,12 +317,12 @@ def test_the_webhook_of_a_batch_is_tried_again_until_it_arrives(open_service: Se
         assert receiver.got[0][1] == receiver.got[1][1]
 
         failing = open_service.http.get("/webhook-receivers").json()["receivers"]
-        [found] = [each for each in failing if each["host"] == urlsplit(receiver.url).netloc]
-        assert (found["pending"], found["last_try"]["status"], found["sample"]) == (1, 500, batch_id)
+        [entry] = [each for each in failing if each["host"] == urlsplit(receiver.url).netloc]
+        assert (entry["pending"], entry["last_try"]["status"], entry["sample"]) == (1, 500, batch_id)
         assert (webhook()["batch_id"], webhook()["status"]) == (batch_id, "pending")
-        assert open_service.http.post(found["href"]).status_code == 202
+        assert open_service.http.post(entry["href"]).status_code == 202
         eventually(lambda: webhook()["status"] == "delivered")
-        assert found["host"] not in open_service.http.get("/webhook-receivers").text
+        assert entry["host"] not in open_service.http.get("/webhook-receivers").text
 
 
 def test_a_webhook_that_a_batch_does_not_have_yet_or_at_all_is_not_sent_again(open_service: Service) -> None:
@@ -367,8 +368,8 @@ def test_cancels_that_race_with_the_ends_of_tasks_end_a_batch_once(open_service:
         with ThreadPoolExecutor(4) as threads:
             for each in [threads.submit(open_service.http.post, f"/batches/{batch_id}/cancel") for _ in range(4)]:
                 assert each.result(30).status_code == 200
-        found = status(open_service, batch_id, wait=25)
-        assert found["done"] and sum(found["counts"].values()) == 100
+        batch = status(open_service, batch_id, wait=25)
+        assert batch["done"] and sum(batch["counts"].values()) == 100
         receiver.wait()
         time.sleep(2)
         assert len(receiver.got) == 1
@@ -385,12 +386,12 @@ def test_the_failed_tasks_of_a_batch_are_retried_once(service: Service) -> None:
     eventually(lambda: status(service, batch_id)["counts"].get("failed") == 2)
     with ThreadPoolExecutor(4) as threads:
         pressed = [threads.submit(service.http.post, f"/batches/{batch_id}/retry") for _ in range(4)]
-        answers = [each.result(20) for each in pressed]
-    assert {each.status_code for each in answers} == {200}
-    made = [task_id for each in answers for task_id in each.json()["task_ids"]]
-    assert len(made) == sum(each.json()["retried"] for each in answers) == 2
-    assert sorted(service.status(task_id)["retry_of"] for task_id in made) == sorted(failed)
-    assert [service.status(task_id)["retried_as"] in made for task_id in failed] == [True, True]
+        responses = [each.result(20) for each in pressed]
+    assert {each.status_code for each in responses} == {200}
+    retries = [task_id for each in responses for task_id in each.json()["task_ids"]]
+    assert len(retries) == sum(each.json()["retried"] for each in responses) == 2
+    assert sorted(service.status(task_id)["retry_of"] for task_id in retries) == sorted(failed)
+    assert [service.status(task_id)["retried_as"] in retries for task_id in failed] == [True, True]
     assert service.http.post(f"/batches/{batch_id}/retry?again=true").json()["retried"] == 2
     assert service.http.post(f"/batches/{batch_id}/retry").json() == {
         **{"retried": 0, "task_ids": [], "refused": [], "more": False}

@@ -11,18 +11,18 @@ from harness import Service, eventually
 def submit(service: Service, *items: Any, **headers: str) -> dict[str, Any]:
     answer = service.http.post("/batches", json={"items": list(items)}, headers=headers)
     assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    receipt: dict[str, Any] = answer.json()
+    return receipt
 
 
 def done(service: Service, batch_id: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found: dict[str, Any] = service.http.get(f"/batches/{batch_id}").json()
-        return found if found["done"] else None
+    def poll() -> dict[str, Any] | None:
+        record: dict[str, Any] = service.http.get(f"/batches/{batch_id}").json()
+        return record if record["done"] else None
 
-    found = eventually(look)
-    assert found is not None
-    return found
+    record = eventually(poll)
+    assert record is not None
+    return record
 
 
 GOOD = {"task": "divide", "input": {"x": 1, "y": 2}}
@@ -132,8 +132,8 @@ def test_what_there_was_no_room_for_leaves_no_upload_and_is_refused_again(fresh:
     item = {"task": "echo_file", "input": {"file": {"data": "aGVsbG8="}}}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     first, second = (submit(fresh, "text", item, item, GOOD, **headers)["items"] for _ in range(2))
-    for answers in (first, second):
-        assert [each.get("problem", {}).get("status") for each in answers] == [422, None, 429, 429]
+    for items in (first, second):
+        assert [each.get("problem", {}).get("status") for each in items] == [422, None, 429, 429]
     assert second[1]["task_id"] == first[1]["task_id"]
     blobs = {key.split(b"/")[0].split(b":")[-1].decode() for key in fresh.redis.client.scan_iter("*/in*")}
     assert blobs == {first[1]["task_id"]}

@@ -10,10 +10,10 @@ from benchmarks.speed.load import parse
 
 
 def test_a_ratio_is_the_median_of_each_rounds_own() -> None:
-    found = ratio([10, 30, 20], [10, 10, 10])
+    comparison = ratio([10, 30, 20], [10, 10, 10])
 
-    assert (found.median, found.low, found.high) == (2, 1, 3)
-    assert str(found) == "2.00 x (1.00 to 3.00)"
+    assert (comparison.median, comparison.low, comparison.high) == (2, 1, 3)
+    assert str(comparison) == "2.00 x (1.00 to 3.00)"
 
 
 def test_rounds_that_do_not_match_make_no_ratio() -> None:
@@ -45,9 +45,9 @@ def test_what_wrk_prints_is_read() -> None:
         '{"requests": 110, "microseconds": 2000000, "refused": 10, "broken": 3, "median_us": 1500, "p99_us": 9000}\n'
     )
 
-    found = parse(output)
+    report = parse(output)
 
-    assert (found.rate, found.broken, found.median_ms, found.p99_ms) == (50, 3, 1.5, 9)
+    assert (report.rate, report.broken, report.median_ms, report.p99_ms) == (50, 3, 1.5, 9)
     with pytest.raises(ValueError, match="no figures"):
         parse("unable to connect to 127.0.0.1:1 Connection refused\n")
 

@@ -64,7 +64,7 @@ sys.stdin.read()  # ends with the test run, however that ends
 
 
 @dataclass
-class Place:
+class Backend:
     """A store, and the values with which another process opens it."""
 
     url: str
@@ -142,19 +142,19 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(params=["redis", "folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     valkey: redis.Redis = request.getfixturevalue("valkey")
     valkey.flushall()
     if request.param == "s3":
         request.getfixturevalue("s3")
     url = {"redis": "", "folder": f"file://{tmp_path}/blobs", "s3": f"s3://{BUCKET}/{secrets.token_hex(4)}/blobs"}
     socket = valkey.connection_pool.connection_kwargs["path"]
-    return Place(url[request.param], f"unix://{socket}", open_store(url[request.param], valkey, KEYS))
+    return Backend(url[request.param], f"unix://{socket}", open_store(url[request.param], valkey, KEYS))
 
 
 @pytest.fixture
-def store(place: Place) -> BlobStore:
-    return place.store
+def store(backend: Backend) -> BlobStore:
+    return backend.store
 
 
 @pytest.fixture
@@ -221,20 +221,20 @@ def test_a_blob_is_not_there_before_it_is_whole(store: BlobStore) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 6 * MIB])
-def test_an_exception_leaves_nothing(place: Place, size: int) -> None:
-    with pytest.raises(KeyboardInterrupt), place.store.writer("t1/in") as writer:
+def test_an_exception_leaves_nothing(backend: Backend, size: int) -> None:
+    with pytest.raises(KeyboardInterrupt), backend.store.writer("t1/in") as writer:
         writer.write(bytes(size))
         raise KeyboardInterrupt
-    assert _leftovers(place) == []
+    assert _leftovers(backend) == []
 
 
-def test_an_abort_leaves_nothing_and_ends_the_writer(place: Place) -> None:
-    with place.store.writer("t1/in") as writer:
+def test_an_abort_leaves_nothing_and_ends_the_writer(backend: Backend) -> None:
+    with backend.store.writer("t1/in") as writer:
         writer.write(bytes(6 * MIB))
         writer.abort()
         with pytest.raises(ValueError, match="closed"):
             writer.write(b"more")
-    assert _leftovers(place) == []
+    assert _leftovers(backend) == []
 
 
 def test_an_abort_leaves_the_blob_that_was_there(store: BlobStore) -> None:
@@ -245,16 +245,16 @@ def test_an_abort_leaves_the_blob_that_was_there(store: BlobStore) -> None:
     assert get(store, "t1/in") == b"old"
 
 
-def test_a_killed_writer_leaves_nothing_readable(place: Place) -> None:
-    writer = place.script("with store.writer('t1/in') as w:\n w.write(bytes(7 << 20)); say('half'); signal.pause()")
+def test_a_killed_writer_leaves_nothing_readable(backend: Backend) -> None:
+    writer = backend.script("with store.writer('t1/in') as w:\n w.write(bytes(7 << 20)); say('half'); signal.pause()")
     assert writer.stdout and writer.stdout.readline() == "half\n"
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
     with pytest.raises(BlobMissing):
-        place.store.read("t1/in")
-    assert list(place.store.prefixes()) == []
-    put(place.store, "t1/in", b"second try")
-    assert get(place.store, "t1/in") == b"second try"
+        backend.store.read("t1/in")
+    assert list(backend.store.prefixes()) == []
+    put(backend.store, "t1/in", b"second try")
+    assert get(backend.store, "t1/in") == b"second try"
 
 
 def test_a_second_blob_under_a_key_replaces_the_first(store: BlobStore) -> None:
@@ -341,13 +341,13 @@ def test_prefixes_tell_the_newest_change(store: BlobStore) -> None:
     assert all(before < changed < time.time() + 2 for _, changed in store.prefixes())
 
 
-def test_no_name_leaves_its_task(place: Place, tmp_path: Path) -> None:
+def test_no_name_leaves_its_task(backend: Backend, tmp_path: Path) -> None:
     for number, name in enumerate(NAMES):
-        put(place.store, f"t1/{name}", b"%d" % number)
-    assert [get(place.store, f"t1/{name}") for name in NAMES] == [b"%d" % number for number in range(len(NAMES))]
-    assert [task_id for task_id, _ in place.store.prefixes()] == ["t1"]
-    assert place.store.delete("t1") == len(NAMES)
-    assert _leftovers(place) == []
+        put(backend.store, f"t1/{name}", b"%d" % number)
+    assert [get(backend.store, f"t1/{name}") for name in NAMES] == [b"%d" % number for number in range(len(NAMES))]
+    assert [task_id for task_id, _ in backend.store.prefixes()] == ["t1"]
+    assert backend.store.delete("t1") == len(NAMES)
+    assert _leftovers(backend) == []
     assert [path.name for path in tmp_path.iterdir() if path.name != "blobs"] == []
 
 
@@ -359,8 +359,8 @@ def test_what_is_no_key_is_refused(store: BlobStore, key: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_does_not_grow_with_the_blob(place: Place) -> None:
-    peaks = place.run("""
+def test_memory_does_not_grow_with_the_blob(backend: Backend) -> None:
+    peaks = backend.run("""
 def peak(): return int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
 chunk = bytes(1 << 16)
 for size in (16, 80):
@@ -373,8 +373,8 @@ for size in (16, 80):
     assert second - first < 8 * 1024  # KiB, for 64 MiB more
 
 
-def test_a_forked_child_can_use_the_store_that_its_parent_used(place: Place) -> None:
-    said = place.run("""
+def test_a_forked_child_can_use_the_store_that_its_parent_used(backend: Backend) -> None:
+    printed = backend.run("""
 def use(key):
     with store.writer(key) as writer: writer.write(bytes(6 << 20))
     return sum(map(len, store.read(key)))
@@ -388,7 +388,7 @@ say('parent', use('t1/a'))
 assert fork(lambda: (say('child', use('t1/b')), say('grandchild', fork(lambda: use('t1/c'))))) == 0
 say('parent', use('t1/d'))
 """)
-    assert said == [f"parent {6 * MIB}", f"child {6 * MIB}", "grandchild 0", f"parent {6 * MIB}"]
+    assert printed == [f"parent {6 * MIB}", f"child {6 * MIB}", "grandchild 0", f"parent {6 * MIB}"]
 
 
 # Behavior of a single backend
@@ -566,24 +566,24 @@ def _wait_for(client: redis.Redis) -> None:
     raise AssertionError("Valkey did not start.")
 
 
-def _leftovers(place: Place) -> list[str]:
+def _leftovers(backend: Backend) -> list[str]:
     """Everything in the store, complete or not."""
-    if place.url.startswith("file:"):
-        return [str(path) for path in Path(place.url[7:]).rglob("*") if path.is_file()]
-    if place.url.startswith("s3:"):
+    if backend.url.startswith("file:"):
+        return [str(path) for path in Path(backend.url[7:]).rglob("*") if path.is_file()]
+    if backend.url.startswith("s3:"):
         endpoint = os.environ["AWS_ENDPOINT_URL"]
-        prefix = place.url.removeprefix(f"s3://{BUCKET}/")
+        prefix = backend.url.removeprefix(f"s3://{BUCKET}/")
         lists = [f"{endpoint}/{BUCKET}?list-type=2&prefix={prefix}", f"{endpoint}/{BUCKET}?uploads"]
-        found = [urllib.request.urlopen(address) for address in lists]
-        texts = [answer.read().decode() for answer in found]
-        for answer in found:
+        responses = [urllib.request.urlopen(address) for address in lists]
+        texts = [answer.read().decode() for answer in responses]
+        for answer in responses:
             answer.close()
         return [text for text in texts if "<Contents>" in text or f"<Key>{prefix}" in text]
-    client = redis.Redis.from_url(place.redis_url)
-    held = [
+    client = redis.Redis.from_url(backend.redis_url)
+    keys = [
         f"{key!r}"
         for key in client.scan_iter(KEYS.blob("*"))
         if key != KEYS.blob("bytes").encode() or int(client.get(key) or 0)
     ]
     client.close()
-    return held
+    return keys

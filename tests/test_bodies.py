@@ -201,7 +201,7 @@ def meaning(service: Service, path: str, **request: Any) -> Any:
     return service.result(answer.json()["task_id"])
 
 
-GIVEN = {
+PARAMETERS = {
     "text": "grün [5]",
     "number": 5,
     "flag": True,
@@ -213,21 +213,21 @@ GIVEN = {
 
 
 def test_json_a_form_and_a_query_mean_the_same(service: Service) -> None:
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in GIVEN.items()}
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in PARAMETERS.items()}
 
-    assert meaning(service, "typed", json=GIVEN) == GIVEN
-    assert meaning(service, "typed", files={k: (None, v) for k, v in texts.items()}) == GIVEN
-    assert meaning(service, "typed", data=texts) == GIVEN
-    assert meaning(service, "typed", params=texts) == GIVEN
+    assert meaning(service, "typed", json=PARAMETERS) == PARAMETERS
+    assert meaning(service, "typed", files={k: (None, v) for k, v in texts.items()}) == PARAMETERS
+    assert meaning(service, "typed", data=texts) == PARAMETERS
+    assert meaning(service, "typed", params=texts) == PARAMETERS
 
 
 def test_a_list_comes_as_json_or_as_a_name_that_is_repeated(service: Service) -> None:
-    items = [json.dumps(item) for item in GIVEN["items"]]  # type: ignore[attr-defined]
+    items = [json.dumps(item) for item in PARAMETERS["items"]]  # type: ignore[attr-defined]
 
-    assert meaning(service, "typed", data={"text": "a", "items": items})["items"] == GIVEN["items"]
-    assert meaning(service, "typed", data={"text": "a", "items": items[0]})["items"] == GIVEN["items"][:1]  # type: ignore[index]
-    assert meaning(service, "lists", data={"numbers": ["1", "2"], "words": "a"}) == {"numbers": [1, 2], "words": ["a"]}
-    assert meaning(service, "lists", data={"numbers": "[1, 2]", "words": ["[a", "{b"]})["words"] == ["[a", "{b"]
+    assert meaning(service, "typed", data={"text": "a", "items": items})["items"] == PARAMETERS["items"]
+    assert meaning(service, "typed", data={"text": "a", "items": items[0]})["items"] == PARAMETERS["items"][:1]  # type: ignore[index]
+    assert meaning(service, "lists", data={"numbers": ["1", "2"], "texts": "a"}) == {"numbers": [1, 2], "texts": ["a"]}
+    assert meaning(service, "lists", data={"numbers": "[1, 2]", "texts": ["[a", "{b"]})["texts"] == ["[a", "{b"]
 
 
 @pytest.mark.parametrize("text", ["1.0", "1e0", "1"])
@@ -245,10 +245,10 @@ def test_json_may_name_its_charset_have_a_byte_order_mark_and_a_suffix(service: 
 
 
 def test_dates_enums_and_choices_come_as_texts(service: Service) -> None:
-    given = {"day": "2026-02-28", "moment": "2026-02-28T12:00:00Z", "choice": 2, "level": 3}
+    parameters = {"day": "2026-02-28", "moment": "2026-02-28T12:00:00Z", "choice": 2, "level": 3}
 
-    assert meaning(service, "moments", json=given) == given
-    assert meaning(service, "moments", data={k: str(v) for k, v in given.items()}) == given
+    assert meaning(service, "moments", json=parameters) == parameters
+    assert meaning(service, "moments", data={k: str(v) for k, v in parameters.items()}) == parameters
 
 
 def test_an_empty_field_of_a_form_is_null_for_an_optional_date_and_a_text_for_an_optional_text(
@@ -268,10 +268,10 @@ def test_a_file_comes_in_a_form_in_json_or_raw(service: Service) -> None:
         {"content": text, "params": {"name": "b.txt"}},
         {"content": iter([text[:10], text[10:]]), "headers": TEXT, "params": {"name": "b.txt"}},
     ):
-        made = meaning(service, "echo_file", **request)  # type: ignore[arg-type]
-        assert made["bytes"] == len(text)
-        assert made["name"] == "b.txt"
-        assert service.http.get(made["href"]).content == text
+        file = meaning(service, "echo_file", **request)  # type: ignore[arg-type]
+        assert file["bytes"] == len(text)
+        assert file["name"] == "b.txt"
+        assert service.http.get(file["href"]).content == text
 
 
 def test_several_files_come_under_one_name(service: Service) -> None:
@@ -283,7 +283,7 @@ def test_several_files_come_under_one_name(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept_as"),
+    ("filename", "kept_as"),
     [
         ("../../etc/passwd", "passwd"),
         ("C:\\boot\\cat.txt", "cat.txt"),
@@ -293,8 +293,8 @@ def test_several_files_come_under_one_name(service: Service) -> None:
         ("x" * 5_000 + ".txt", "x" * 196 + ".txt"),
     ],
 )
-def test_a_file_name_is_never_a_path(service: Service, given: str, kept_as: str) -> None:
-    body = {"file": {"data": "aGk=", "filename": given, "media_type": "text/plain"}}
+def test_a_file_name_is_never_a_path(service: Service, filename: str, kept_as: str) -> None:
+    body = {"file": {"data": "aGk=", "filename": filename, "media_type": "text/plain"}}
 
     assert meaning(service, "name_of", json=body) == kept_as
 
@@ -306,9 +306,9 @@ def test_an_upload_parameter_that_may_be_left_out_is_left_out(service: Service) 
     assert meaning(service, "maybe_file", content=b"abc", params={"word": "a"}) == 3
 
 
-def curl(service: Service, *words: str) -> tuple[int, str]:
+def curl(service: Service, *arguments: str) -> tuple[int, str]:
     """Run the program curl; status and body."""
-    command = ["curl", "-sS", "-w", "\n%{http_code}", *words]
+    command = ["curl", "-sS", "-w", "\n%{http_code}", *arguments]
     command[-1] = service.url + command[-1]
     body, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
     return int(status), body
@@ -318,14 +318,14 @@ def curl(service: Service, *words: str) -> tuple[int, str]:
 def test_curl_sends_each_kind_of_body(service: Service, tmp_path: Path) -> None:
     cat = tmp_path / "cat.txt"
     cat.write_text("meow")
-    for words in (
+    for arguments in (
         ["-F", f"file=@{cat}", "-F", "name=b.txt", "/tasks/echo_file"],
         ["--data-binary", f"@{cat}", "-H", "Content-Type: text/plain", "/tasks/echo_file?name=b.txt"],
         ["--data-binary", f"@{cat}", "/tasks/echo_file?name=b.txt"],
         ["-T", str(cat), "-X", "POST", "/tasks/echo_file?name=b.txt"],
         ["-H", "Content-Type: application/json", "-d", '{"file":{"data":"bWVvdw=="}}', "/tasks/echo_file"],
     ):
-        status, body = curl(service, *words)
+        status, body = curl(service, *arguments)
         assert status == 202, body
         assert service.result(json.loads(body)["task_id"])["bytes"] == 4
 
@@ -342,16 +342,16 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @needs_curl
 @pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
 @pytest.mark.parametrize("length", ["Accept: */*", "Transfer-Encoding: chunked"])
-@pytest.mark.parametrize("kind", ["raw", "form", "json"])
+@pytest.mark.parametrize("body_format", ["raw", "form", "json"])
 def test_a_client_that_sends_too_much_can_read_why(
-    service: Service, large: Path, kind: str, length: str, expect: str
+    service: Service, large: Path, body_format: str, length: str, expect: str
 ) -> None:
     before = kept(service)
     body = {
         "raw": ["--data-binary", f"@{large}", "-H", "Content-Type: text/plain"],
         "form": ["-F", f"file=@{large};type=text/plain"],
         "json": ["--data-binary", f"@{large}", "-H", "Content-Type: application/json"],
-    }[kind]
+    }[body_format]
 
     status, text = curl(service, "-H", expect, "-H", length, *body, "/tasks/echo_file")
 
@@ -399,9 +399,9 @@ def raw(service: Service, request: bytes) -> tuple[int, str]:
     ids=["no request line", "a long line", "many headers", "no length", "an expectation", "a bad chunk"],
 )
 def test_what_is_no_http_is_a_problem_too(service: Service, request_: bytes, status: int) -> None:
-    found, body = raw(service, request_)
+    answered, body = raw(service, request_)
 
-    assert found == status
+    assert answered == status
     assert json.loads(body)["status"] == status
     assert "127.0.0.1" not in body
 

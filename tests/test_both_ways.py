@@ -17,10 +17,10 @@ from test_problems import ERRORS
 TO_FLASK = {"Cookie": "nothing=to-say"}
 
 #: Fields of one server or one moment.
-_OWN = {"date", "server", "connection", "x-request-id", "keep-alive"}
+_PER_SERVER = {"date", "server", "connection", "x-request-id", "keep-alive"}
 
 #: Statuses of tasks that do not change while they are compared.
-KINDS = ("scheduled", "succeeded", "failed", "canceled", "with a file", "large")
+CASES = ("scheduled", "succeeded", "failed", "canceled", "with a file", "large")
 
 #: A proxy that serves the application below a prefix; its host is a loopback one, as no key exists.
 FORWARDED = {"X-Forwarded-Prefix": "/jobs", "X-Forwarded-Host": "localhost:8443", "X-Forwarded-Proto": "https"}
@@ -44,8 +44,8 @@ CONDITIONS: dict[str, dict[str, str]] = {
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server of our worker."""
     settings = {"TASK_MODULES": "sample_tasks,client_tasks", "TRUSTED_PROXIES": "127.0.0.1"}
-    with Service(tmp_path_factory.mktemp("served"), **settings) as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("served"), **settings) as service:
+        yield service.start()
 
 
 @pytest.fixture(scope="module")
@@ -70,35 +70,35 @@ def stock(served: Service) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def tasks(served: Service) -> dict[str, str]:
     """Tasks that stay as they are, by what they are."""
-    made = {
+    task_ids = {
         "scheduled": served.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}).json()["task_id"],
         "succeeded": served.submit("divide", x=1, y=2),
         "failed": served.submit("divide", x=1, y=0),
         "canceled": served.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}).json()["task_id"],
         "with a file": served.submit("echo_file", file={"data": "aGVsbG8="}),
-        "large": served.submit("lists", numbers=[], words=["x" * 5000]),
+        "large": served.submit("lists", numbers=[], texts=["x" * 5000]),
     }
-    served.http.post(f"/tasks/{made['canceled']}/cancel")
-    for kind, task_id in made.items():
-        if kind != "scheduled":
+    served.http.post(f"/tasks/{task_ids['canceled']}/cancel")
+    for case, task_id in task_ids.items():
+        if case != "scheduled":
             served.wait_for(task_id)
-    return made
+    return task_ids
 
 
-def told(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
+def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
     """Status, fields and body, but for what belongs to one request."""
-    own = str(answer.url.copy_with(raw_path=b"")).rstrip("/")  # the three servers have different ports
-    fields = {name: value.replace(own, "OWN") for name, value in answer.headers.items() if name not in _OWN}
+    base_url = str(answer.url.copy_with(raw_path=b"")).rstrip("/")  # the three servers have different ports
+    fields = {name: value.replace(base_url, "OWN") for name, value in answer.headers.items() if name not in _PER_SERVER}
     return answer.status_code, fields, re.sub(r'"request_id":"[^"]*"', '"request_id":""', answer.text)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("suffix", ["", "/result"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", CASES)
 def test_a_poll_is_answered_alike_by_the_loop_and_by_flask(
-    served: Service, stock: str, tasks: dict[str, str], kind: str, suffix: str, condition: str
+    served: Service, stock: str, tasks: dict[str, str], case: str, suffix: str, condition: str
 ) -> None:
-    path = f"/tasks/{tasks[kind]}{suffix}"
+    path = f"/tasks/{tasks[case]}{suffix}"
     with httpx.Client(base_url=served.url, headers={"Accept": "*/*"}, timeout=30) as client:
         etag = client.get(path).headers.get("ETag", '"none"')
         headers = {name: value.replace("OWN", etag) for name, value in CONDITIONS[condition].items()}
@@ -107,7 +107,7 @@ def test_a_poll_is_answered_alike_by_the_loop_and_by_flask(
         by_loop, by_flask = client.get(path, headers=headers), client.get(path, headers=headers | TO_FLASK)
     by_stock = httpx.get(stock + path, headers=headers)
 
-    assert told(by_loop) == told(by_flask) == told(by_stock)
+    assert comparable(by_loop) == comparable(by_flask) == comparable(by_stock)
     if condition == "a request id":
         assert by_loop.headers["X-Request-ID"] == by_flask.headers["X-Request-ID"] == "of.the-client_1"
 
@@ -137,7 +137,7 @@ def test_whatever_the_server_before_it_flask_answers_alike(
 ) -> None:
     ours, theirs = (httpx.request(method, url + path, headers=headers, content=content) for url in (served.url, stock))
 
-    assert told(ours) == told(theirs)
+    assert comparable(ours) == comparable(theirs)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_whatever_the_server_before_it_flask_answers_alike(
         ("divide", '{"x": NaN, "y": 2}'),
         ("divide", "[1]"),
         ("divide", "{"),
-        ("lists", '{"numbers": [1], "words": ["\\ud800"]}'),
+        ("lists", '{"numbers": [1], "texts": ["\\ud800"]}'),
         ("echo_file", '{"file": {"data": "aGVsbG8="}}'),
     ],
 )
@@ -163,21 +163,21 @@ def test_a_submit_is_answered_alike_in_a_group_and_by_flask(
 ) -> None:
     headers = {"Content-Type": "application/json"} | fields
     ways = [(served.url, {}), (served.url, TO_FLASK), (stock, {})]
-    answers = [httpx.post(f"{url}/tasks/{name}", content=body.encode(), headers=headers | more) for url, more in ways]
-    by_group, by_flask, by_stock = (_without_ids(told(answer)) for answer in answers)
+    responses = [httpx.post(f"{url}/tasks/{name}", content=body.encode(), headers=headers | more) for url, more in ways]
+    by_group, by_flask, by_stock = (_without_ids(comparable(answer)) for answer in responses)
 
     assert by_group == by_flask == by_stock
     if by_group[0] == 202:
         base = "https://localhost:8443/jobs" if fields is FORWARDED else "OWN"
         assert by_group[1]["location"] == f"{base}/tasks/ID/result"
-    for answer in answers:
+    for answer in responses:
         if answer.status_code == 202:
             assert served.wait_for(answer.json()["task_id"])["status"] == "succeeded"
 
 
-def _without_ids(found: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str], str]:
+def _without_ids(response: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str], str]:
     """An answer to a submit without what is another each time: ids, times, and what is left of a quota."""
-    status, fields, body = found
+    status, fields, body = response
     kept = {name: re.sub(r"[0-9a-f-]{36}", "ID", value) for name, value in fields.items()}
     for name in ("etag", "ratelimit", "retry-after", "content-length"):
         assert (name in kept) == (name in fields)
@@ -192,9 +192,9 @@ def test_many_submits_at_once_are_all_stored_under_their_owners_and_run(tmp_path
         service.start()
         url = f"{service.url}/tasks/divide"
         with ThreadPoolExecutor(32) as clients:
-            answers = list(clients.map(lambda x: httpx.post(url, json={"x": x, "y": 1}), range(300)))
-        assert {answer.status_code for answer in answers} == {202}
-        ids = [answer.json()["task_id"] for answer in answers]
+            responses = list(clients.map(lambda x: httpx.post(url, json={"x": x, "y": 1}), range(300)))
+        assert {answer.status_code for answer in responses} == {202}
+        ids = [answer.json()["task_id"] for answer in responses]
         assert len(set(ids)) == 300
         assert [service.result(task_id) for task_id in ids] == list(range(300))
 
@@ -218,10 +218,10 @@ def test_a_silent_redis_is_503_for_all_in_flight_within_a_moment_and_the_loop_go
         asking = [clients.submit(ask, number) for number in range(60)]
         while time.monotonic() - began < 1:
             assert service.http.get("/health/live", timeout=5).status_code == 200
-        answers = [each.result() for each in asking]
+        responses = [each.result() for each in asking]
         service.redis.process.signal(signal.SIGCONT)
-        assert {status for status, _ in answers} == {503}
-        assert max(seconds for _, seconds in answers) < 6  # 1.5, and the start of sixty clients on a busy machine
+        assert {status for status, _ in responses} == {503}
+        assert max(seconds for _, seconds in responses) < 6  # 1.5, and the start of sixty clients on a busy machine
         eventually(lambda: service.http.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 202)
 
 
@@ -235,4 +235,4 @@ def test_a_file_is_sent_alike_whole_and_in_part(served: Service, stock: str, tas
         ("GET", {"Range": "bytes=-2"}),
     ):
         ours, theirs = (httpx.request(method, url + href, headers=headers) for url in (served.url, stock))
-        assert told(ours) == told(theirs)
+        assert comparable(ours) == comparable(theirs)

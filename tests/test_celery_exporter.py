@@ -25,17 +25,17 @@ Figure = Callable[..., float]
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with celery-exporter."""
     folder = tmp_path_factory.mktemp("exporter")
-    made = folder / "bin" / "python"
+    interpreter = folder / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(made)]
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(interpreter)]
     subprocess.run([*pip, "install", *PACKAGES], check=True)
-    return made
+    return interpreter
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Service]:
-    with Service(tmp_path, TASK_MODULES="signal_tasks", CELERY_EVENTS="true", CANCEL_GRACE_SECONDS="1") as made:
-        yield made.start()
+    with Service(tmp_path, TASK_MODULES="signal_tasks", CELERY_EVENTS="true", CANCEL_GRACE_SECONDS="1") as service:
+        yield service.start()
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ def test_its_metrics_follow_our_tasks(server: Service, figure: Figure) -> None:
         ("revoked", "deaf"): 1,
     }
 
-    def found() -> dict[tuple[str, str], float]:
-        return {(kind, name): figure(f"celery_task_{kind}_total", name=name) for kind, name in expected}
+    def counters() -> dict[tuple[str, str], float]:
+        return {(event, name): figure(f"celery_task_{event}_total", name=name) for event, name in expected}
 
-    eventually(lambda: found() == expected, seconds=60, every=1)
+    eventually(lambda: counters() == expected, seconds=60, every=1)
     assert figure("celery_task_failed_total", exception="TaskError") == 1
     assert figure("celery_task_runtime_count", name="divide") == 1
     eventually(lambda: figure("celery_queue_length", queue_name="default") == 0, seconds=60, every=1)

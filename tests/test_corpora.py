@@ -36,8 +36,8 @@ def raise_error(file: Any) -> str:
     raise KeyError("x")
 
 
-@pytest.mark.parametrize(("reader", "kind"), [(die, "crash"), (hang, "timeout"), (raise_error, "error")])
-def test_a_file_that_ends_its_process_is_told_apart(tmp_path: Path, reader: Any, kind: str) -> None:
-    place = tmp_path / "x.png"
-    place.write_bytes(b"")
-    assert corpora.tried(reader, place, seconds=1).kind == kind
+@pytest.mark.parametrize(("reader", "outcome"), [(die, "crash"), (hang, "timeout"), (raise_error, "error")])
+def test_a_file_that_ends_its_process_is_told_apart(tmp_path: Path, reader: Any, outcome: str) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(b"")
+    assert corpora.tried(reader, path, seconds=1).outcome == outcome

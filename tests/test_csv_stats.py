@@ -26,10 +26,10 @@ def submit(service: Service, data: bytes, filename: str = "table.csv", **fields:
 
 def stats(service: Service, data: bytes | str, **fields: Any) -> dict[str, Any]:
     """Return the task's statistics of a file."""
-    found: dict[str, Any] = service.result(
+    table: dict[str, Any] = service.result(
         submit(service, data if isinstance(data, bytes) else data.encode(), **fields)
     )
-    return found
+    return table
 
 
 def error(service: Service, data: bytes | str, **fields: Any) -> tuple[str, str]:
@@ -42,10 +42,10 @@ def error(service: Service, data: bytes | str, **fields: Any) -> tuple[str, str]
 def test_each_column_has_its_type_and_figures(service: Service) -> None:
     rows = ["n,price,ok,day,at,zip,name"]
     rows += [f"{n},{n / 4},true,2024-02-{n:02},2024-02-{n:02}T12:00:00Z,0{n},a" for n in range(1, 11)]
-    found = stats(service, "\n".join([*rows, ",,,,,,"]))
-    assert (found["rows"], found["column_count"], found["delimiter"], found["header"]) == (11, 7, ",", True)
-    n, price, ok, day, at, code, name = found["columns"]
-    types = [column["type"] for column in found["columns"]]
+    table = stats(service, "\n".join([*rows, ",,,,,,"]))
+    assert (table["rows"], table["column_count"], table["delimiter"], table["header"]) == (11, 7, ",", True)
+    n, price, ok, day, at, code, name = table["columns"]
+    types = [column["type"] for column in table["columns"]]
     assert types == ["integer", "number", "boolean", "date", "timestamp", "text", "text"]
     assert (n["min"], n["max"], n["mean"], n["nulls"], n["distinct"]) == (1, 10, 5.5, 1, 10)
     assert n["std"] == pytest.approx(3.0277, abs=1e-4)
@@ -85,15 +85,15 @@ def test_each_column_has_its_type_and_figures(service: Service) -> None:
     ],
 )
 def test_delimiter_and_header_are_found(service: Service, text: str, delimiter: str, names: list[str]) -> None:
-    found = stats(service, text)
-    assert found["delimiter"] == delimiter
-    assert [column["name"] for column in found["columns"]] == names
+    table = stats(service, text)
+    assert table["delimiter"] == delimiter
+    assert [column["name"] for column in table["columns"]] == names
 
 
 def test_what_is_given_is_believed(service: Service) -> None:
-    found = stats(service, "a:b\n007:1\nx:2\n", delimiter=":", header=False, types={"column 1": "integer"})
-    first, second = found["columns"]
-    assert (found["rows"], found["header"], second["type"]) == (3, False, "text")
+    table = stats(service, "a:b\n007:1\nx:2\n", delimiter=":", header=False, types={"column 1": "integer"})
+    first, second = table["columns"]
+    assert (table["rows"], table["header"], second["type"]) == (3, False, "text")
     assert (first["type"], first["min"], first["nulls"]) == ("integer", 7, 2)
     assert first["misfits"] == {"type": "integer", "count": 2, "first_row": 1, "first_line": 1, "first_value": "a"}
 
@@ -108,14 +108,14 @@ def test_a_given_type_for_a_column_that_is_not_there_lists_the_columns(service: 
 def test_a_column_of_mixed_types_is_text_and_says_what_does_not_fit(service: Service) -> None:
     column = stats(service, "n\n" + "1\n" * 30_000 + "?\n2\n")["columns"][0]
     assert column["type"] == "text"
-    place = {"first_row": 30_001, "first_line": 30_002}
-    assert column["misfits"] == {"type": "integer", "count": 1, **place, "first_value": "?"}
+    position = {"first_row": 30_001, "first_line": 30_002}
+    assert column["misfits"] == {"type": "integer", "count": 1, **position, "first_value": "?"}
 
 
 def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
-    found = stats(service, 'a,b\n"two\nlines",1\n2\n3,4\n5,6,7\n8,9\n')
-    assert found["rows"] == 3
-    assert found["skipped"] == {
+    table = stats(service, 'a,b\n"two\nlines",1\n2\n3,4\n5,6,7\n8,9\n')
+    assert table["rows"] == 3
+    assert table["skipped"] == {
         "count": 2,
         "lines": 2,
         "first": [
@@ -136,14 +136,14 @@ def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
     ],
 )
 def test_the_encoding_is_found(service: Service, data: bytes, encoding: str, city: str) -> None:
-    found = stats(service, data)
-    assert (found["encoding"], found["columns"][0]["name"], found["columns"][0]["min"]) == (encoding, "city", city)
+    table = stats(service, data)
+    assert (table["encoding"], table["columns"][0]["name"], table["columns"][0]["min"]) == (encoding, "city", city)
 
 
 def test_a_header_is_read_as_the_rows_are(service: Service) -> None:
-    found = stats(service, (TABLES / "header_bad_quote.csv").read_bytes())
-    assert (found["rows"], found["skipped"]["count"]) == (1000, 0)
-    assert [column["name"] for column in found["columns"]] == ['5" pipe', "price"]
+    table = stats(service, (TABLES / "header_bad_quote.csv").read_bytes())
+    assert (table["rows"], table["skipped"]["count"]) == (1000, 0)
+    assert [column["name"] for column in table["columns"]] == ['5" pipe', "price"]
 
 
 def test_a_quote_that_is_never_closed_says_how_many_lines_it_swallows(service: Service) -> None:
@@ -158,12 +158,12 @@ def test_a_quote_that_is_never_closed_says_how_many_lines_it_swallows(service: S
 
 def test_every_line_is_accounted_for(service: Service) -> None:
     text = '% made by hand\na,b\n\n1,"x\ny"\n2\n"5 pipe,3\n6,"7\n\n%\n8,9\n'
-    found = stats(service, text, comment="%")
-    assert found["lines"] == {
+    table = stats(service, text, comment="%")
+    assert table["lines"] == {
         "total": 11, "before": 0, "header": 1, "rows": 3, "skipped": 3, "blank": 2, "comments": 2
     }  # fmt: skip
-    assert found["longest_row"] == {"line": 4, "lines": 2}
-    assert found["skipped"]["first"][1] == {
+    assert table["longest_row"] == {"line": 4, "lines": 2}
+    assert table["skipped"]["first"][1] == {
         "line": 7,
         "lines": 2,
         "reason": "the quote that opens column 1 is not closed properly and swallows 1 line, up to line 8",
@@ -174,9 +174,9 @@ def test_lines_before_the_table_are_skipped_on_request_and_the_error_says_so(ser
     data = (TABLES / "preamble.csv").read_bytes()
     type_, detail = error(service, data)
     assert (type_, "give `skip_rows=3`" in detail) == ("csv-unreadable", True)
-    found = stats(service, data, skip_rows=3)
-    assert [column["name"] for column in found["columns"]] == ["name", "amount", "city"]
-    assert (found["rows"], found["lines"]["before"]) == (3, 3)
+    table = stats(service, data, skip_rows=3)
+    assert [column["name"] for column in table["columns"]] == ["name", "amount", "city"]
+    assert (table["rows"], table["lines"]["before"]) == (3, 3)
 
 
 def test_a_title_that_a_spreadsheet_has_padded_does_not_hide_the_header(service: Service) -> None:
@@ -189,9 +189,9 @@ def test_a_title_that_a_spreadsheet_has_padded_does_not_hide_the_header(service:
 def test_short_rows_are_padded_on_request(service: Service) -> None:
     text = "a,b\n1,2,3\n4\n5,6,7,8\n9,10,11\n"
     assert "`pad_rows=true`" in error(service, text)[1]
-    found = stats(service, text, pad_rows=True)
-    assert [(column["name"], column["nulls"]) for column in found["columns"]] == [("a", 0), ("b", 1), ("column 3", 1)]
-    assert (found["rows"], found["padded"], found["skipped"]["count"]) == (3, 1, 1)
+    table = stats(service, text, pad_rows=True)
+    assert [(column["name"], column["nulls"]) for column in table["columns"]] == [("a", 0), ("b", 1), ("column 3", 1)]
+    assert (table["rows"], table["padded"], table["skipped"]["count"]) == (3, 1, 1)
 
 
 def test_numbers_and_dates_are_read_as_the_client_says(service: Service) -> None:
@@ -212,7 +212,7 @@ def test_values_that_mean_nothing_are_nulls(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"delimiter": '"'}, 'Give one character, "tab" or "space"'),
         ({"delimiter": ",,"}, 'Give one character, "tab" or "space"'),
@@ -224,10 +224,12 @@ def test_values_that_mean_nothing_are_nulls(service: Service) -> None:
         ({"decimal": "x"}, "'.' or ','"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_in_words(service: Service, fields: dict[str, Any], words: str) -> None:
+def test_options_that_make_no_sense_are_refused_in_words(
+    service: Service, fields: dict[str, Any], message: str
+) -> None:
     answer = service.http.post("/tasks/csv_stats", json={"file": {"data": "YQ=="}, **fields})
     assert answer.status_code == 422
-    assert words in answer.json()["errors"][0]["msg"]
+    assert message in answer.json()["errors"][0]["msg"]
 
 
 def test_a_value_has_one_mebibyte_at_most(service: Service) -> None:
@@ -240,17 +242,17 @@ def test_a_value_has_one_mebibyte_at_most(service: Service) -> None:
 
 
 def test_the_encoding_can_be_given(service: Service) -> None:
-    found = stats(service, "名前,n\n東京,1\n".encode("shift_jis"), encoding="shift_jis")
-    assert (found["columns"][0]["name"], found["columns"][0]["min"]) == ("名前", "東京")
+    table = stats(service, "名前,n\n東京,1\n".encode("shift_jis"), encoding="shift_jis")
+    assert (table["columns"][0]["name"], table["columns"][0]["min"]) == ("名前", "東京")
 
 
 def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
-    found = stats(service, b"a,b\r\n1,2\r3,4\n5,6")
-    assert (found["rows"], found["columns"][1]["max"]) == (3, 6)
+    table = stats(service, b"a,b\r\n1,2\r3,4\n5,6")
+    assert (table["rows"], table["columns"][1]["max"]) == (3, 6)
 
 
 @pytest.mark.parametrize(
-    ("data", "type_", "words"),
+    ("data", "type_", "message"),
     [
         (b"\n \n", "csv-empty", "no rows"),
         (b"a,b\n1,2\n\x00\x01,3\n", "csv-unreadable", "Line 3 holds a control character"),
@@ -272,10 +274,10 @@ def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
         (",".join(map(str, range(10_000))).encode(), "csv-too-large", "10000 columns; the limit is 2000"),
     ],
 )
-def test_what_cannot_be_read_is_a_clear_error(service: Service, data: bytes, type_: str, words: str) -> None:
-    found, detail = error(service, data)
-    assert found == type_
-    assert words in detail
+def test_what_cannot_be_read_is_a_clear_error(service: Service, data: bytes, type_: str, message: str) -> None:
+    type_name, detail = error(service, data)
+    assert type_name == type_
+    assert message in detail
 
 
 def test_a_wrong_encoding_names_the_line(service: Service) -> None:
@@ -284,16 +286,16 @@ def test_a_wrong_encoding_names_the_line(service: Service) -> None:
 
 
 def test_a_header_alone_is_a_table_without_rows(service: Service) -> None:
-    found = stats(service, "a,b\n")
-    assert (found["rows"], found["columns"][0]["distinct"], found["columns"][0]["min"]) == (0, 0, None)
+    table = stats(service, "a,b\n")
+    assert (table["rows"], table["columns"][0]["distinct"], table["columns"][0]["min"]) == (0, 0, None)
 
 
 def test_many_columns_are_all_in_a_file_and_some_in_the_answer(service: Service) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([[f"c{n}" for n in range(250)], range(250), range(250)])
-    found = stats(service, text.getvalue())
-    assert (found["column_count"], len(found["columns"])) == (250, 200)
-    everything = service.http.get(found["statistics"]["href"]).json()
+    table = stats(service, text.getvalue())
+    assert (table["column_count"], len(table["columns"])) == (250, 200)
+    everything = service.http.get(table["statistics"]["href"]).json()
     assert [column["max"] for column in everything["columns"]] == list(range(250))
 
 
@@ -301,9 +303,9 @@ def test_names_and_values_are_data_to_sql_and_html(service: Service) -> None:
     text = io.StringIO()
     evil = ["<script>alert(1)</script>", "'; DROP TABLE rows; --", '"', "{{ 7 * 7 }}"]
     csv.writer(text).writerows([evil, evil, evil])
-    found = stats(service, text.getvalue(), filename="<b>.csv", header=True, report=True)
-    assert [column["name"] for column in found["columns"]] == evil
-    page = service.http.get(found["report"]["href"])
+    table = stats(service, text.getvalue(), filename="<b>.csv", header=True, report=True)
+    assert [column["name"] for column in table["columns"]] == evil
+    page = service.http.get(table["report"]["href"])
     assert page.headers["Content-Type"].startswith("text/html")
     assert "<script" not in page.text
     assert "&lt;script&gt;" in page.text
@@ -365,9 +367,9 @@ def test_memory_stays_bounded(tmp_path: Path, size: int) -> None:
     with Service(tmp_path, **settings) as service:
         service.start()
         task_id = submit(service, (tmp_path / "table.csv.gz").read_bytes(), "table.csv.gz", report=True)
-        found = service.result(task_id, seconds=60 + size / 10**6)
-        assert (found["rows"], found["compressed"]) == (rows, True)
-        assert [column["distinct"] for column in found["columns"]][-1] == rows
+        table = service.result(task_id, seconds=60 + size / 10**6)
+        assert (table["rows"], table["compressed"]) == (rows, True)
+        assert [column["distinct"] for column in table["columns"]][-1] == rows
         assert peak_of_children(service.workers[0]) < 500 * MIB
 
 

@@ -31,14 +31,14 @@ def starts(service: Service, task_id: str) -> int:
 
 def test_submits_in_a_row_run_once_with_the_last_input_after_the_last_delay(service: Service) -> None:
     key = new_key()
-    answers = []
+    responses = []
     for number in range(5):
-        answers.append(post(service, key, 1.5, seconds=number / 10))
+        responses.append(post(service, key, 1.5, seconds=number / 10))
         time.sleep(0.3)
-    assert [answer.status_code for answer in answers] == [202] * 5
-    assert [answer.json()["status"] for answer in answers] == ["scheduled"] * 5
-    [task_id] = ids_of(answers)
-    times = [due(answer.json()) for answer in answers]
+    assert [answer.status_code for answer in responses] == [202] * 5
+    assert [answer.json()["status"] for answer in responses] == ["scheduled"] * 5
+    [task_id] = ids_of(responses)
+    times = [due(answer.json()) for answer in responses]
     assert times == sorted(set(times))
     ended = service.wait_for(task_id)
     assert (ended["status"], starts(service, task_id)) == ("succeeded", 1)
@@ -78,9 +78,9 @@ def test_fifty_submits_at_once_make_one_task(service: Service) -> None:
     def send() -> httpx.Response:
         return httpx.post(f"{service.url}/tasks/ledgered", params={"debounce": key, **query}, json={}, timeout=60)
 
-    answers = at_once(50, send)
-    assert {answer.status_code for answer in answers} == {202}
-    assert len(ids_of(answers)) == 1
+    responses = at_once(50, send)
+    assert {answer.status_code for answer in responses} == {202}
+    assert len(ids_of(responses)) == 1
 
 
 def test_a_canceled_task_leaves_its_key_free(service: Service) -> None:
@@ -93,7 +93,7 @@ def test_a_canceled_task_leaves_its_key_free(service: Service) -> None:
 @pytest.mark.slow
 def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) -> None:
     fresh.start_web()
-    held = fresh.keys.bytes_held
+    bytes_key = fresh.keys.bytes_held
 
     def send(length: int) -> str:
         query = {"debounce": "k", "delay": 60}
@@ -105,7 +105,7 @@ def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) 
         assert send(length) == first
         stored = fresh.http.get(f"/tasks/{first}/input").json()["input"]
         assert stored == {"text": "x" * length}
-        counted = int(fresh.redis.client.hget(held, "local") or 0)
+        counted = int(fresh.redis.client.hget(bytes_key, "local") or 0)
         assert counted == (length + len('{"text":""}') if length > 64 else 0)
     assert fresh.redis.client.hget(fresh.keys.unfinished, "local") == b"1"
 
@@ -154,8 +154,8 @@ def test_the_items_of_a_batch_are_debounced(service: Service) -> None:
         {"task": "ledgered", "input": {"seconds": number / 10}, "options": {"debounce": key, "delay": 1}}
         for number in range(3)
     ]
-    answers = service.http.post("/batches", json={"items": items}).json()["items"]
-    [task_id] = {answer["task_id"] for answer in answers}
+    responses = service.http.post("/batches", json={"items": items}).json()["items"]
+    [task_id] = {answer["task_id"] for answer in responses}
     assert service.result(task_id) == 0.2
 
 

@@ -13,10 +13,10 @@ WEEK = str(7 * 86_400)
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.syspath_prepend(str(ROOT))
-    with Service(tmp_path, TASK_MODULES="examples.demo.tasks", RESULT_TTL_SECONDS=WEEK) as made:
-        monkeypatch.setenv("REDIS_URL", made.redis.url)
+    with Service(tmp_path, TASK_MODULES="examples.demo.tasks", RESULT_TTL_SECONDS=WEEK) as service:
+        monkeypatch.setenv("REDIS_URL", service.redis.url)
         monkeypatch.setenv("RESULT_TTL_SECONDS", WEEK)
-        yield made
+        yield service
 
 
 @pytest.mark.slow
@@ -26,12 +26,12 @@ def test_two_days_of_history_are_listed_and_counted(shop: Service) -> None:
 
     write_history(PastStore(load()), 100, lambda task: "default")
     shop.start()
-    found = shop.http.get("/tasks?limit=500").json()["tasks"]
-    assert len(found) == 120
-    ages = [datetime.now(UTC) - datetime.fromisoformat(each["submitted_at"]) for each in found]
+    tasks = shop.http.get("/tasks?limit=500").json()["tasks"]
+    assert len(tasks) == 120
+    ages = [datetime.now(UTC) - datetime.fromisoformat(each["submitted_at"]) for each in tasks]
     assert timedelta(hours=30) < max(ages) < timedelta(days=2, minutes=1)
-    assert {each["task"] for each in found} >= {"update_stock", "charge_invoice", "geocode"}
-    assert all(each["done"] for each in found)
+    assert {each["task"] for each in tasks} >= {"update_stock", "charge_invoice", "geocode"}
+    assert all(each["done"] for each in tasks)
     (queue,) = (each for each in shop.http.get("/queues").json()["queues"] if each["name"] == "default")
     assert queue["waiting"] == 0
     assert 0 < sum(queue["last_hour"]["succeeded"]) < sum(queue["last_day"]["succeeded"]) < 120
@@ -44,10 +44,10 @@ def test_a_visitor_finds_pictures_tables_failures_and_schedules(shop: Service) -
 
     shop.start()
     Shop(shop.url).open()
-    found = {each["task"]: each for each in shop.http.get("/tasks").json()["tasks"]}
-    assert shop.wait_for(found["resize"]["task_id"])["status"] == "succeeded"
-    assert shop.wait_for(found["csv_stats"]["task_id"])["status"] == "succeeded"
-    assert shop.wait_for(found["charge_invoice"]["task_id"])["status"] == "failed"
+    tasks = {each["task"]: each for each in shop.http.get("/tasks").json()["tasks"]}
+    assert shop.wait_for(tasks["resize"]["task_id"])["status"] == "succeeded"
+    assert shop.wait_for(tasks["csv_stats"]["task_id"])["status"] == "succeeded"
+    assert shop.wait_for(tasks["charge_invoice"]["task_id"])["status"] == "failed"
     assert len(shop.http.get("/schedules").json()["schedules"]) == 4
 
 

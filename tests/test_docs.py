@@ -74,10 +74,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("language", RUNNABLE)
 def test_every_block_is_in_a_section_that_is_run(language: str) -> None:
     run = [block for page, title in RUN for block in blocks(page, title, language)]
-    found = [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+    written = [
+        block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
 
-    assert found
-    assert [block for block in found if block not in run] == []
+    assert written
+    assert [block for block in written if block not in run] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -108,21 +110,21 @@ def test_the_tour(service: Service, folder: Path) -> None:
 
     assert '"type":"/problems/division-by-zero"' in shell(failing, folder, service.port)[-1]
 
-    made: Any = httpx.Response(200, text=shell(pipeline, folder, service.port)[-1]).json()["result"]
-    assert (made["name"], made["width"], made["height"]) == ("image.webp", 200, 300)
+    picture: Any = httpx.Response(200, text=shell(pipeline, folder, service.port)[-1]).json()["result"]
+    assert (picture["name"], picture["width"], picture["height"]) == ("image.webp", 200, 300)
 
 
 def test_the_three_forms_of_a_body(service: Service, folder: Path) -> None:
     (block,) = blocks(README, "The contract in a page")
 
-    answers = shell(block, folder, service.port)
+    lines = shell(block, folder, service.port)
 
-    assert len(answers) == 3
+    assert len(lines) == 3
     sums = set()
-    for answer in answers:
-        made = service.result(httpx.Response(202, text=answer).json()["task_id"])
-        assert made["width"] == 64
-        sums.add(made["sha256"])
+    for answer in lines:
+        result = service.result(httpx.Response(202, text=answer).json()["task_id"])
+        assert result["width"] == 64
+        sums.add(result["sha256"])
     assert len(sums) == 1
 
 
@@ -139,14 +141,14 @@ def test_the_requests_of_a_shared_queue(service: Service, folder: Path) -> None:
     service.result(task["task_id"])
     variables = f"id={task['task_id']} batch={batch['batch_id']}\n"
     try:
-        answers = shell(variables + "\n".join(lines), folder, service.port)
+        printed = shell(variables + "\n".join(lines), folder, service.port)
     finally:
         service.http.delete("/queues/default/pause")
         service.http.delete(f"/tasks/{task['task_id']}")
 
     parts = ["task_id", "queues", "task_id", "tasks", "counts", "paused_at", "matching", "succeeded", "items", "url"]
-    assert len(answers) == len(lines) == len(parts)
-    for line, answer, part in zip(lines, answers, parts, strict=True):
+    assert len(printed) == len(lines) == len(parts)
+    for line, answer, part in zip(lines, printed, parts, strict=True):
         assert f'"{part}"' in answer and not answer.startswith('{"type":"/problems/'), (line, answer)
 
 
@@ -169,29 +171,31 @@ def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
     (folder / "mytasks.py").write_text(shout)
     (folder / "moretasks.py").write_text(word_count + primes + remind)
     assert len(shout.strip().splitlines()) <= 12, "ten lines, and two empty ones"
-    with Service(tmp_path, TASK_MODULES="mytasks,moretasks") as made:
-        made.env["PYTHONPATH"] = f"{ROOT}:{folder}"
-        made.start()
+    with Service(tmp_path, TASK_MODULES="mytasks,moretasks") as service:
+        service.env["PYTHONPATH"] = f"{ROOT}:{folder}"
+        service.start()
 
-        (answer,) = shell(command, folder, made.port)
+        (answer,) = shell(command, folder, service.port)
 
-        found = made.result(httpx.Response(202, text=answer).json()["task_id"])
-        assert made.http.get(found["href"]).text == (ROOT / README).read_text().upper() * 2
-        assert made.http.get("/catalog/shout").json()["summary"] == "Convert a text to upper case."
+        result = service.result(httpx.Response(202, text=answer).json()["task_id"])
+        assert service.http.get(result["href"]).text == (ROOT / README).read_text().upper() * 2
+        assert service.http.get("/catalog/shout").json()["summary"] == "Convert a text to upper case."
 
-        counted = made.http.post("/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"})
+        counted = service.http.post(
+            "/tasks/word_count?wait=20", content=b"a b a", headers={"Content-Type": "text/plain"}
+        )
         assert counted.json()["result"] == {"a": 2, "b": 1}
 
         (read,) = blocks("docs/polling.md", "Output", "python")
-        names: dict[str, Any] = {"httpx": httpx, "task_id": made.submit("primes", below=20)}
-        exec(read.replace("http://localhost:8000", made.url), names)
+        names: dict[str, Any] = {"httpx": httpx, "task_id": service.submit("primes", below=20)}
+        exec(read.replace("http://localhost:8000", service.url), names)
         assert names["found"] == [2, 3, 5, 7, 11, 13, 17, 19]
 
-        assert made.result(made.submit("remind", addresses=[], text="Soon.")) == 0
+        assert service.result(service.submit("remind", addresses=[], text="Soon.")) == 0
 
     (folder / "test_mine.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
-    env = {name: value for name, value in made.env.items() if name != "REDIS_URL" and not name.startswith("PYTEST_")}
+    env = {name: value for name, value in service.env.items() if name != "REDIS_URL" and not name.startswith("PYTEST_")}
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=60, check=True)
 
@@ -212,12 +216,12 @@ def test_the_commands_for_keys(fresh: Service) -> None:
     (block,) = blocks("docs/operating.md", "Keys")
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
 
-    made, listed, secret = [
+    key, listed, secret = [
         subprocess.run(line, env=fresh.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
         for line in lines
     ]
 
-    assert listed.split()[1:4] == [f"{made.strip()[:10]}…", "alice", "submit"]
+    assert listed.split()[1:4] == [f"{key.strip()[:10]}…", "alice", "submit"]
     assert secret.startswith("whsec_")
 
 

@@ -42,15 +42,15 @@ def test_the_curl_lines(service: Service, folder: Path) -> None:
 def test_the_loop_in_python(service: Service) -> None:
     (loop,) = blocks(PAGE, "Polling", "python")
     assert len(loop.splitlines()) == 10
-    made: dict[str, Any] = {"httpx": httpx, "time": time}
-    exec(loop, made)
+    namespace: dict[str, Any] = {"httpx": httpx, "time": time}
+    exec(loop, namespace)
 
     task_id, before = service.submit("long_running_task", seconds=2.5, steps=50), counted(service)
-    assert made["wait_for"](f"{service.url}/tasks/{task_id}")["status"] == "succeeded"
+    assert namespace["wait_for"](f"{service.url}/tasks/{task_id}")["status"] == "succeeded"
     assert counted(service) - before <= 6
 
     with pytest.raises(httpx.HTTPStatusError, match="404"):
-        made["wait_for"](f"{service.url}/tasks/{task_id[:-1]}")
+        namespace["wait_for"](f"{service.url}/tasks/{task_id[:-1]}")
 
 
 def test_the_loop_in_javascript(service: Service) -> None:
@@ -86,9 +86,9 @@ def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -
         service.start()
         _, secret = shell(call.replace("https://hooks.example.org", receiver), folder, service.port)
         eventually(lambda: got)
-    given = {"body": got[0]["body"], "headers": dict(got[0]["headers"])}
-    exec(verify.replace("whsec_…", json.loads(secret)["secret"]), given)
-    assert given["status"]["status"] == "succeeded"
+    namespace = {"body": got[0]["body"], "headers": dict(got[0]["headers"])}
+    exec(verify.replace("whsec_…", json.loads(secret)["secret"]), namespace)
+    assert namespace["status"]["status"] == "succeeded"
 
 
 def test_the_waits_between_tries_are_those_of_the_code() -> None:

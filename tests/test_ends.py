@@ -16,7 +16,7 @@ def error(service: Service, task_id: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("how", "kind", "words"),
+    ("how", "error_type", "detail"),
     [
         ("ignore", "task-rejected", "The function ignored the task."),
         ("reject", "task-rejected", "The function rejected the task: not my kind"),
@@ -26,10 +26,10 @@ def error(service: Service, task_id: str) -> tuple[str, str]:
     ],
 )
 def test_what_is_meant_for_celery_or_the_process_ends_the_task(
-    service: Service, how: str, kind: str, words: str
+    service: Service, how: str, error_type: str, detail: str
 ) -> None:
     task_id = service.submit("leaves", how=how)
-    assert error(service, task_id) == (kind, words)
+    assert error(service, task_id) == (error_type, detail)
     assert service.status(task_id)["deliveries"] == 1
 
 
@@ -47,26 +47,26 @@ def test_a_celery_task_that_replaces_itself_ends_with_the_result_of_the_other(fr
     assert fresh.status(task_id)["deliveries"] == 1
 
 
-@pytest.mark.parametrize("what", ["fits", "dict"])
-def test_a_result_that_fits_the_declared_type_is_kept(service: Service, what: str) -> None:
-    assert service.result(service.submit("returns", what=what)) == {"x": 1.0, "y": 2.0}
+@pytest.mark.parametrize("form", ["fits", "dict"])
+def test_a_result_that_fits_the_declared_type_is_kept(service: Service, form: str) -> None:
+    assert service.result(service.submit("returns", form=form)) == {"x": 1.0, "y": 2.0}
 
 
 def test_a_result_that_does_not_fit_the_declared_type_fails_and_says_where(service: Service) -> None:
-    kind, words = error(service, service.submit("returns", what="other"))
-    assert kind == "invalid-result"
-    assert "does not fit its declared type: x: Input should be a valid number" in words
+    error_type, detail = error(service, service.submit("returns", form="other"))
+    assert error_type == "invalid-result"
+    assert "does not fit its declared type: x: Input should be a valid number" in detail
 
 
 def test_a_number_that_json_does_not_have_fails_and_does_not_become_null(service: Service) -> None:
-    kind, words = error(service, service.submit("returns", what="nan"))
-    assert (kind, "NaN" in words) == ("invalid-result", True)
+    error_type, detail = error(service, service.submit("returns", form="nan"))
+    assert (error_type, "NaN" in detail) == ("invalid-result", True)
     assert error(service, service.submit("misbehaves", how="nan"))[0] == "invalid-result"
 
 
 def test_the_function_gets_what_came_in_and_no_validator_runs_over_its_own_result(service: Service) -> None:
-    given = {"n": 4, "password": "swordfish", "hidden": "kept"}
-    task_id = service.submit("validated_once", given=given, plain=1)
+    model = {"n": 4, "password": "swordfish", "hidden": "kept"}
+    task_id = service.submit("validated_once", model=model, plain=1)
     assert service.result(task_id) == [8, "swordfish", "kept", 2]
     again = service.http.post(f"/tasks/{task_id}/retry").json()["task_id"]
     assert service.result(again) == [8, "swordfish", "kept", 2]
@@ -141,9 +141,9 @@ def test_a_task_whose_signature_has_changed_since_fails_with_the_name_of_the_fie
     task_id = fresh.submit("changes", width=1)
     deploy("height: int")
     fresh.start_worker()
-    kind, words = error(fresh, task_id)
-    assert kind == "invalid-input"
-    assert "has changed since" in words and "height" in words
+    error_type, detail = error(fresh, task_id)
+    assert error_type == "invalid-input"
+    assert "has changed since" in detail and "height" in detail
 
 
 def test_every_end_has_a_type_that_is_described(service: Service) -> None:

@@ -17,19 +17,19 @@ TASKS = "sample_tasks,waited_tasks"
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with a puppet, and more of a worker than a test keeps busy."""
-    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as made:
-        yield made.start()
+    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as service:
+        yield service.start()
 
 
 @pytest.fixture
-def puppet(told: Service) -> Iterator[Puppet]:
+def puppet(service: Service) -> Iterator[Puppet]:
     """A running task, which ends with its test."""
-    made = Puppet(told)
-    yield made
-    made.do("end")
-    told.wait_for(made.id)
+    running = Puppet(service)
+    yield running
+    running.do("end")
+    service.wait_for(running.id)
 
 
 @contextlib.contextmanager
@@ -70,24 +70,24 @@ STORY = [("progress", "0"), ("progress", "10"), ("log", "first"), ("progress", "
 END = [("status", "succeeded"), ("done", "succeeded")]
 
 
-def test_a_listener_hears_status_progress_and_log_and_at_last_done(told: Service, puppet: Puppet) -> None:
-    with listen(told, puppet.id) as events:
+def test_a_listener_hears_status_progress_and_log_and_at_last_done(service: Service, puppet: Puppet) -> None:
+    with listen(service, puppet.id) as events:
         assert brief([next(events)]) == [("status", "running")]
         puppet.is_waited_for()
         follow(puppet)
         puppet.do("end well")
         rest = list(events)
     assert brief(rest) == STORY + END
-    assert rest[-1].json() == told.status(puppet.id)
+    assert rest[-1].json() == service.status(puppet.id)
     assert rest[2].json()["at"].startswith("20")
 
 
-def test_an_event_arrives_when_it_happens(told: Service, puppet: Puppet) -> None:
-    with listen(told, puppet.id) as events:
+def test_an_event_arrives_when_it_happens(service: Service, puppet: Puppet) -> None:
+    with listen(service, puppet.id) as events:
         for number in range(3):
             puppet.do(f"log {number}")
             assert next(event for event in events if event.event == "log").json()["text"] == str(number)
-        assert told.status(puppet.id)["status"] == "running"
+        assert service.status(puppet.id)["status"] == "running"
 
 
 @pytest.mark.slow
@@ -103,104 +103,106 @@ def test_a_task_is_heard_from_the_queue_on(tmp_path: Path) -> None:
         assert ("status", "retrying") in rest
 
 
-def test_whoever_comes_late_hears_the_story_and_the_end(told: Service, puppet: Puppet) -> None:
+def test_whoever_comes_late_hears_the_story_and_the_end(service: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
-    told.wait_for(puppet.id)
-    assert brief(heard(told, puppet.id)) == STORY + END
+    service.wait_for(puppet.id)
+    assert brief(heard(service, puppet.id)) == STORY + END
 
 
-@pytest.mark.parametrize(("words", "end"), [("fail so", "failed"), ("cancel", "canceled")])
-def test_done_says_how_it_ended(told: Service, puppet: Puppet, words: str, end: str) -> None:
-    if words == "cancel":
-        told.http.post(f"{puppet.path}/cancel")
-    puppet.do(words)
-    assert brief(heard(told, puppet.id))[-1] == ("done", end)
+@pytest.mark.parametrize(("command", "end"), [("fail so", "failed"), ("cancel", "canceled")])
+def test_done_says_how_it_ended(service: Service, puppet: Puppet, command: str, end: str) -> None:
+    if command == "cancel":
+        service.http.post(f"{puppet.path}/cancel")
+    puppet.do(command)
+    assert brief(heard(service, puppet.id))[-1] == ("done", end)
 
 
-def test_whoever_comes_back_hears_exactly_what_was_missed(told: Service, puppet: Puppet) -> None:
+def test_whoever_comes_back_hears_exactly_what_was_missed(service: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
-    everything = heard(told, puppet.id)
+    everything = heard(service, puppet.id)
     for number, event in enumerate(everything[:-1]):
-        assert whole(heard(told, puppet.id, event.id)) == whole(everything[number + 1 :])
+        assert whole(heard(service, puppet.id, event.id)) == whole(everything[number + 1 :])
     assert len({event.id for event in everything}) == len(everything)
 
 
 @pytest.mark.slow
-def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(told: Service, puppet: Puppet) -> None:
+def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(service: Service, puppet: Puppet) -> None:
     puppet.do(*[f"log {number}" for number in range(30)])
     got: list[ServerSentEvent] = []
     while len(got) < 25:
-        with listen(told, puppet.id, got[-1].id if got else "") as events:
+        with listen(service, puppet.id, got[-1].id if got else "") as events:
             got += itertools.islice(events, 3)
     puppet.do("end")
-    got += heard(told, puppet.id, got[-1].id)
+    got += heard(service, puppet.id, got[-1].id)
     lines = [str(number) for number in range(30)]
     assert brief(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
 
 
-def test_whoever_has_heard_the_end_is_told_to_stop_asking(told: Service, puppet: Puppet) -> None:
+def test_whoever_has_heard_the_end_is_told_to_stop_asking(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    last = heard(told, puppet.id)[-1].id
-    answer = told.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
+    last = heard(service, puppet.id)[-1].id
+    answer = service.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_an_id_that_is_none_of_ours_is_as_good_as_none(told: Service, puppet: Puppet) -> None:
+def test_an_id_that_is_none_of_ours_is_as_good_as_none(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    told.wait_for(puppet.id)
+    service.wait_for(puppet.id)
     for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
-        assert brief(heard(told, puppet.id, wrong)) == [("progress", "0"), *END]
+        assert brief(heard(service, puppet.id, wrong)) == [("progress", "0"), *END]
 
 
-def test_no_proxy_and_no_cache_keeps_the_stream(told: Service, puppet: Puppet) -> None:
+def test_no_proxy_and_no_cache_keeps_the_stream(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    answer = told.http.get(f"{puppet.path}/events")
+    answer = service.http.get(f"{puppet.path}/events")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert answer.text.startswith("retry: ")
-    assert told.http.head(f"{puppet.path}/events").status_code == 200
+    assert service.http.head(f"{puppet.path}/events").status_code == 200
 
 
-def test_the_events_of_an_unknown_task_are_a_problem(told: Service) -> None:
-    answer = told.http.get("/tasks/unknown/events")
+def test_the_events_of_an_unknown_task_are_a_problem(service: Service) -> None:
+    answer = service.http.get("/tasks/unknown/events")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-task")
 
 
 @pytest.mark.slow
-def test_a_quiet_stream_has_a_heartbeat(told: Service, puppet: Puppet) -> None:
-    with told.http.stream("GET", f"{puppet.path}/events") as answer:
+def test_a_quiet_stream_has_a_heartbeat(service: Service, puppet: Puppet) -> None:
+    with service.http.stream("GET", f"{puppet.path}/events") as answer:
         began = time.monotonic()
         assert next(line for line in answer.iter_lines() if line.startswith(":"))
         assert time.monotonic() - began >= 14
 
 
-def test_of_very_many_entries_the_last_are_kept(told: Service, puppet: Puppet) -> None:
+def test_of_very_many_entries_the_last_are_kept(service: Service, puppet: Puppet) -> None:
     puppet.do("say 600", "end")
-    told.wait_for(puppet.id)
-    lines = [text for event, text in brief(heard(told, puppet.id)) if event == "log"]
+    service.wait_for(puppet.id)
+    lines = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
     assert lines == [f"line {number}" for number in range(100, 600)]
 
 
-def test_a_line_that_is_very_long_is_cut(told: Service, puppet: Puppet) -> None:
+def test_a_line_that_is_very_long_is_cut(service: Service, puppet: Puppet) -> None:
     puppet.do("log " + "ä" * 5000, "end")
-    [line] = [text for event, text in brief(heard(told, puppet.id)) if event == "log"]
+    [line] = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
     assert line == "ä" * 1000
 
 
-def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(told: Service, puppet: Puppet) -> None:
-    silent = told.submit("ledgered")
-    told.wait_for(silent)
-    assert not told.redis.client.exists(told.keys.events(silent)) and not told.redis.client.hexists(
-        told.keys.task(silent), "v"
+def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(
+    service: Service, puppet: Puppet
+) -> None:
+    silent = service.submit("ledgered")
+    service.wait_for(silent)
+    assert not service.redis.client.exists(service.keys.events(silent)) and not service.redis.client.hexists(
+        service.keys.task(silent), "v"
     )
     puppet.do("log something", "end")
-    told.wait_for(puppet.id)
-    assert told.redis.client.exists(told.keys.events(puppet.id))
-    assert told.http.delete(puppet.path).status_code == 204
-    assert not told.redis.client.exists(told.keys.events(puppet.id))
+    service.wait_for(puppet.id)
+    assert service.redis.client.exists(service.keys.events(puppet.id))
+    assert service.http.delete(puppet.path).status_code == 204
+    assert not service.redis.client.exists(service.keys.events(puppet.id))
     puppet.id = silent
 
 

@@ -13,9 +13,9 @@ HANDLERS = "test:handlers"
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as made:
-        yield made.start()
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as service:
+        yield service.start()
 
 
 def python(service: Service, code: str) -> str:
@@ -44,7 +44,7 @@ def noted(service: Service, how: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("task", "given", "result"),
+    ("task", "parameters", "result"),
     [
         ("celery_project_tasks.add", {"x": 1, "y": 2}, 3),
         ("xsum", {"numbers": [1, 2, 3]}, 6),
@@ -58,62 +58,62 @@ def noted(service: Service, how: str) -> list[Any]:
         ("collects", {"numbers": [1, 2], "scale": 3, "names": {"a": "b"}}, {"numbers": [3, 6], "names": {"a": "b"}}),
     ],
 )
-def test_a_task_of_a_public_project_runs_as_it_is(found: Service, task: str, given: Any, result: Any) -> None:
-    assert found.result(found.submit(task, **given)) == result
+def test_a_task_of_a_public_project_runs_as_it_is(service: Service, task: str, parameters: Any, result: Any) -> None:
+    assert service.result(service.submit(task, **parameters)) == result
 
 
-def test_types_that_are_named_are_checked(found: Service) -> None:
-    assert found.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
-    assert found.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
+def test_types_that_are_named_are_checked(service: Service) -> None:
+    assert service.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
+    assert service.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
 
 
-def test_a_bound_task_sees_its_request(found: Service) -> None:
-    task_id = found.submit("dump_context", x=1, y=[2])
+def test_a_bound_task_sees_its_request(service: Service) -> None:
+    task_id = service.submit("dump_context", x=1, y=[2])
 
-    assert found.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
+    assert service.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
 
 
-def test_the_handlers_are_called_as_by_celerys_tracer(found: Service) -> None:
-    assert noted(found, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
-    assert noted(found, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
-    assert noted(found, "retry") == [
+def test_the_handlers_are_called_as_by_celerys_tracer(service: Service) -> None:
+    assert noted(service, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
+    assert noted(service, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
+    assert noted(service, "retry") == [
         [["on_retry", "OSError", True], ["after_return", "RETRY"]],
         [["on_success", "retry 1", {"how": "retry"}], ["after_return", "SUCCESS"]],
     ]
 
 
-def test_a_retry_may_change_the_arguments(found: Service) -> None:
-    assert found.result(found.submit("noted", how="other")) == "changed 1"
+def test_a_retry_may_change_the_arguments(service: Service) -> None:
+    assert service.result(service.submit("noted", how="other")) == "changed 1"
 
 
-def test_the_options_count_and_the_others_are_sentences_at_the_start(found: Service) -> None:
-    output = found.workers[0].output()
+def test_the_options_count_and_the_others_are_sentences_at_the_start(service: Service) -> None:
+    output = service.workers[0].output()
     assert 'reason="rate_limit 1/h is kept as 1 a minute."' in output
     assert 'reason="serializer pickle is not kept' in output
-    task_id = found.submit("with_options", numbers=[1])
-    record = found.store.tasks.get(task_id)
+    task_id = service.submit("with_options", numbers=[1])
+    record = service.store.tasks.get(task_id)
     assert record is not None
     assert (record.queue, record.priority) == ("slow", "high")
 
 
-def test_a_state_of_its_own_is_progress_and_message(found: Service) -> None:
-    task_id = found.submit("steps")
+def test_a_state_of_its_own_is_progress_and_message(service: Service) -> None:
+    task_id = service.submit("steps")
 
-    progress = eventually(lambda: found.status(task_id)["progress"])
+    progress = eventually(lambda: service.status(task_id)["progress"])
 
     assert (progress["percent"], progress["message"]) == (40, "reading")
-    events = found.http.get(f"/tasks/{task_id}", params={"wait": 1})
+    events = service.http.get(f"/tasks/{task_id}", params={"wait": 1})
     assert events.status_code == 200
-    found.http.post(f"/tasks/{task_id}/cancel")
+    service.http.post(f"/tasks/{task_id}/cancel")
 
 
-def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Service) -> None:
-    assert found.result(found.submit("dies_late"), seconds=60) == 2
+def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(service: Service) -> None:
+    assert service.result(service.submit("dies_late"), seconds=60) == 2
 
-    ended = found.wait_for(found.submit("dies_early"), seconds=60)
+    ended = service.wait_for(service.submit("dies_early"), seconds=60)
 
     assert (ended["status"], ended["error"]["type"]) == ("failed", "/problems/worker-lost")
-    assert found.redis.client.get("test:runs:early") == b"1"
+    assert service.redis.client.get("test:runs:early") == b"1"
 
 
 @pytest.mark.slow
@@ -127,26 +127,26 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(found: Serv
         "celery.send_task('celery_project_tasks.add', (20,), {'y': 3}, queue='default')",
     ],
 )
-def test_a_call_in_python_makes_a_record(found: Service, call: str) -> None:
-    task_id, result = python(found, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
+def test_a_call_in_python_makes_a_record(service: Service, call: str) -> None:
+    task_id, result = python(service, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
 
     assert result == "23"
-    assert found.result(task_id) == 23
-    assert found.status(task_id)["task"] == "celery_project_tasks.add"
+    assert service.result(task_id) == 23
+    assert service.status(task_id)["task"] == "celery_project_tasks.add"
 
 
 @pytest.mark.slow
-def test_the_command_celery_call_makes_a_record(found: Service) -> None:
+def test_the_command_celery_call_makes_a_record(service: Service) -> None:
     command = ["celery", "-A", "wsgi", "call", "celery_project_tasks.echo", "--args", '["hi"]']
-    done = subprocess.run(command, cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=True)
 
-    assert found.result(done.stdout.split()[-1]) == "0: hi"
+    assert service.result(done.stdout.split()[-1]) == "0: hi"
 
 
-def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(found: Service) -> None:
-    child = found.result(found.submit("calls_another", x=4))
+def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(service: Service) -> None:
+    child = service.result(service.submit("calls_another", x=4))
 
-    assert found.result(child) == 5
+    assert service.result(child) == 5
 
 
 @pytest.mark.slow
@@ -158,13 +158,13 @@ def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(found: Serv
         ("chord([process.s(1), process.s(2)], total.s())", "3"),
     ],
 )
-def test_chains_groups_and_chords_run_as_on_stock_celery(found: Service, canvas: str, result: str) -> None:
+def test_chains_groups_and_chords_run_as_on_stock_celery(service: Service, canvas: str, result: str) -> None:
     code = f"from celery import chord, group\nprint({canvas}.apply_async().get(timeout=60))"
 
-    assert python(found, code) == result
+    assert python(service, code) == result
 
 
-def test_the_original_exception_comes_back(found: Service) -> None:
+def test_the_original_exception_comes_back(service: Service) -> None:
     code = """
 for made in (noted.delay("fail"), error.delay("missing")):
     try:
@@ -172,11 +172,11 @@ for made in (noted.delay("fail"), error.delay("missing")):
     except Exception as raised:
         print(type(raised).__module__, repr(raised), end=" ")
 """
-    assert python(found, code) == "celery_project_tasks Broken('for good') builtins KeyError('missing')"
+    assert python(service, code) == "celery_project_tasks Broken('for good') builtins KeyError('missing')"
 
 
 @pytest.mark.slow
-def test_a_process_of_the_project_follows_a_task_by_its_id(found: Service) -> None:
+def test_a_process_of_the_project_follows_a_task_by_its_id(service: Service) -> None:
     """As its own routes do: `AsyncResult(id)` in another request, with state and info."""
     code = """
 import time
@@ -189,7 +189,7 @@ first = (found.state, found.info)
 again = project.AsyncResult(made[1])
 print(first, again.get(timeout=60), again.successful(), made[0], sep="|")
 """
-    *printed, task_id = python(found, code).split("|")
-    found.http.post(f"/tasks/{task_id}/cancel")
+    *printed, task_id = python(service, code).split("|")
+    service.http.post(f"/tasks/{task_id}/cancel")
 
     assert printed == ["('STEP 1', {'percent': 40, 'step': 'reading'})", "0: hi", "True"]

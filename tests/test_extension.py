@@ -37,16 +37,16 @@ class Shop:
         eventually(lambda: "Running on" in self.web.output(), seconds=60)
         eventually(lambda: " ready." in self.worker.output(), seconds=60)
 
-    def flask(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "flask", *words]
+    def flask(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "flask", *arguments]
 
     @contextmanager
     def client(self, user: str = "") -> Iterator[httpx.Client]:
         """Open a client with the session of a user."""
-        with httpx.Client(base_url=self.url, timeout=30) as made:
+        with httpx.Client(base_url=self.url, timeout=30) as client:
             if user:
-                made.post(f"/login/{user}")
-            yield made
+                client.post(f"/login/{user}")
+            yield client
 
     def close(self) -> None:
         self.redis.client.close()
@@ -56,9 +56,9 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    made = Shop(tmp_path_factory.mktemp("shop"))
-    yield made
-    made.close()
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    yield shop
+    shop.close()
 
 
 def result(client: httpx.Client, address: str) -> object:
@@ -103,8 +103,8 @@ def test_without_a_login_the_answer_is_401_and_public_routes_answer(shop: Shop) 
 @pytest.mark.slow
 def test_an_api_key_of_the_command_works_beside_the_login(shop: Shop) -> None:
     command = shop.flask("coatcheck", "keys", "create", "--owner", "robot", "--role", "submit")
-    made = subprocess.run(command, env=shop.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    created = subprocess.run(command, env=shop.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    key = {"Authorization": f"Bearer {created.stdout.strip()}"}
 
     with shop.client() as robot:
         assert robot.get("/jobs/tasks", headers=key).status_code == 200
@@ -122,10 +122,10 @@ def test_a_form_with_a_file_and_its_output_pass_through_the_host(shop: Shop) -> 
     with shop.client("alice") as alice:
         big = os.urandom(3_000_000)
         accepted = alice.post("/jobs/tasks/echo_file", files={"file": ("a.txt", big, "text/plain")})
-        made = result(alice, f"/jobs/tasks/{accepted.json()['task_id']}/result")
+        file = result(alice, f"/jobs/tasks/{accepted.json()['task_id']}/result")
 
-        assert isinstance(made, dict)
-        assert alice.get(made["href"]).content == big
+        assert isinstance(file, dict)
+        assert alice.get(file["href"]).content == big
 
 
 def test_the_events_of_a_task_pass_through_the_host(shop: Shop) -> None:
@@ -173,10 +173,10 @@ def test_it_runs_in_forked_and_threaded_processes_of_gunicorn(shop: Shop, tmp_pa
         eventually(lambda: web.output().count("Booting worker") == 2, seconds=60)
         with httpx.Client(base_url=f"http://{address}", timeout=30) as alice, ThreadPoolExecutor(8) as threads:
             alice.post("/login/alice")
-            answers = list(threads.map(lambda n: alice.post("/jobs/tasks/divide", json={"x": n, "y": 2}), range(40)))
+            responses = list(threads.map(lambda n: alice.post("/jobs/tasks/divide", json={"x": n, "y": 2}), range(40)))
 
-            assert {answer.status_code for answer in answers} == {202}
-            assert answers[0].headers["Location"].startswith(f"http://{address}/jobs/tasks/")
-            assert result(alice, answers[39].headers["Location"]) == 19.5
+            assert {answer.status_code for answer in responses} == {202}
+            assert responses[0].headers["Location"].startswith(f"http://{address}/jobs/tasks/")
+            assert result(alice, responses[39].headers["Location"]) == 19.5
     finally:
         web.kill()

@@ -11,51 +11,51 @@ from server.store.api_keys import Role
 
 
 def test_an_admin_reads_exception_message_traceback_and_place(service: Service) -> None:
-    made = service.submit("divide", x=1, y=0)
-    service.wait_for(made)
-    found = service.http.get(f"/tasks/{made}/failure").json()
-    assert found["exception"] == "server.sdk.errors.TaskError"
-    assert found["traceback"].startswith("Traceback (most recent call last):")
-    assert 'File "server/tasks/basics.py", line' in found["traceback"]
-    assert "in divide" in found["traceback"] and "celery_app" not in found["traceback"]
-    assert found["place"].startswith("tasks/basics.py:")
-    assert "celery@" in found["worker"]
+    task_id = service.submit("divide", x=1, y=0)
+    service.wait_for(task_id)
+    failure = service.http.get(f"/tasks/{task_id}/failure").json()
+    assert failure["exception"] == "server.sdk.errors.TaskError"
+    assert failure["traceback"].startswith("Traceback (most recent call last):")
+    assert 'File "server/tasks/basics.py", line' in failure["traceback"]
+    assert "in divide" in failure["traceback"] and "celery_app" not in failure["traceback"]
+    assert failure["place"].startswith("tasks/basics.py:")
+    assert "celery@" in failure["worker"]
 
 
 def test_a_failure_that_is_tried_again_is_the_last_attempts(service: Service) -> None:
-    made = service.submit("flaky", failures=9)
-    service.wait_for(made)
-    found = service.http.get(f"/tasks/{made}/failure").json()
-    assert (found["exception"], found["message"]) == ("OSError", "not yet")
+    task_id = service.submit("flaky", failures=9)
+    service.wait_for(task_id)
+    failure = service.http.get(f"/tasks/{task_id}/failure").json()
+    assert (failure["exception"], failure["message"]) == ("OSError", "not yet")
 
 
 def test_a_task_that_did_not_fail_has_none(service: Service) -> None:
-    made = service.submit("divide", x=1, y=2)
-    service.wait_for(made)
-    assert service.http.get(f"/tasks/{made}/failure").status_code == 404
+    task_id = service.submit("divide", x=1, y=2)
+    service.wait_for(task_id)
+    assert service.http.get(f"/tasks/{task_id}/failure").status_code == 404
     assert service.http.get(f"/tasks/{uuid.uuid4()}/failure").status_code == 404
 
 
 def test_failed_tasks_are_grouped_by_type_exception_and_place(service: Service) -> None:
     since = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    made = [service.submit("divide", x=x, y=0) for x in (1, 2, 3)]
-    made.append(service.submit("flaky", failures=9))
-    for each in made:
+    task_ids = [service.submit("divide", x=x, y=0) for x in (1, 2, 3)]
+    task_ids.append(service.submit("flaky", failures=9))
+    for each in task_ids:
         service.wait_for(each)
-    found = service.http.get("/failures", params={"since": since}).json()
-    first, second = found["failures"]
-    assert (first["task"], first["count"], first["sample"]) == ("divide", 3, made[2])
+    page = service.http.get("/failures", params={"since": since}).json()
+    first, second = page["failures"]
+    assert (first["task"], first["count"], first["sample"]) == ("divide", 3, task_ids[2])
     assert (second["task"], second["exception"], second["count"]) == ("flaky", "OSError", 1)
     assert first["first_at"] <= first["last_at"]
-    assert (found["looked_at"], found["complete"]) == (4, True)
+    assert (page["looked_at"], page["complete"]) == (4, True)
 
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
-    with Service(tmp_path_factory.mktemp("failures"), TASK_MODULES="sample_tasks") as made:
-        key = made.store.api_keys.create("alice", Role.SUBMIT)
-        made.start_web()
-        yield made, key
+    with Service(tmp_path_factory.mktemp("failures"), TASK_MODULES="sample_tasks") as service:
+        key = service.store.api_keys.create("alice", Role.SUBMIT)
+        service.start_web()
+        yield service, key
 
 
 @pytest.mark.parametrize("path", ["/failures", "/tasks/01a21bfe-8c95-7ed9-9979-12845ce43737/failure", "/ui/failures"])
@@ -65,17 +65,17 @@ def test_only_an_admin_reads_them(keyed: tuple[Service, str], path: str) -> None
 
 
 def test_a_group_is_a_filter_of_lists_counts_and_bulk_calls(service: Service) -> None:
-    made = [service.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
+    task_ids = [service.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
     other = service.submit("divide", x=1, y=0)
-    for each in (*made, other):
+    for each in (*task_ids, other):
         service.wait_for(each)
-    since = service.status(made[0])["submitted_at"]
+    since = service.status(task_ids[0])["submitted_at"]
     groups = service.http.get("/failures", params={"since": since}).json()["failures"]
     wanted = {"failure": next(each["id"] for each in groups if each["task"] == "fails_with_a_message"), "since": since}
 
     first = service.http.get("/tasks", params={**wanted, "limit": 2}).json()
     second = service.http.get(first["next"]).json()
-    assert [each["task_id"] for each in first["tasks"] + second["tasks"]] == made[::-1]
+    assert [each["task_id"] for each in first["tasks"] + second["tasks"]] == task_ids[::-1]
     assert service.http.get("/tasks/count", params=wanted).json()["total"] == 3
     assert service.http.get("/tasks", params={**wanted, "status": "succeeded,queued"}).json()["tasks"] == []
     wanted["until"] = service.status(other)["submitted_at"]
@@ -87,10 +87,10 @@ def test_a_group_is_a_filter_of_lists_counts_and_bulk_calls(service: Service) ->
 
 
 def test_tasks_that_failed_once_are_in_the_group_until_they_end(service: Service) -> None:
-    made = [service.submit("waits_for_a_partner", partner=name) for name in ("acme", "globex")]
-    for each in made:
+    task_ids = [service.submit("waits_for_a_partner", partner=name) for name in ("acme", "globex")]
+    for each in task_ids:
         service.wait_for(each, "retrying")
-    since = service.status(made[0])["submitted_at"]
+    since = service.status(task_ids[0])["submitted_at"]
     [group] = service.http.get("/failures", params={"since": since}).json()["failures"]
     assert (group["exception"], group["count"], group["retrying"]) == ("ConnectionError", 0, 2)
     assert group["message"] == "globex does not answer"

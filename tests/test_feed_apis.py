@@ -22,12 +22,12 @@ class Api:
 
     def __init__(self) -> None:
         self.paths: dict[str, Callable[[Exchange, dict[str, str]], None]] = {}
-        self.asked: Counter[str] = Counter()
+        self.requested: Counter[str] = Counter()
         self.url = ""
 
     def __call__(self, exchange: Exchange) -> None:
         parts = urlsplit(exchange.path)
-        self.asked[parts.path] += 1
+        self.requested[parts.path] += 1
         self.paths[parts.path](exchange, {name: values[-1] for name, values in parse_qs(parts.query).items()})
 
     def at(self, path: str, answer: Callable[[dict[str, str]], Any], **headers: str) -> str:
@@ -47,9 +47,9 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    made = Api()
-    with serve(made) as made.url:
-        yield made
+    api = Api()
+    with serve(api) as api.url:
+        yield api
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def shelf(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
         "bens": {"host": host, "value": SECRET, "owners": ["ben"]},
     }
     settings = {"ALLOW_PRIVATE_ADDRESSES": "true", "FEED_SECRETS": json.dumps(secrets)}
-    with Service(folder, DATABASE_URL=f"sqlite:///{folder}/feeds.sqlite", **settings) as made:
-        yield made.start()
+    with Service(folder, DATABASE_URL=f"sqlite:///{folder}/feeds.sqlite", **settings) as service:
+        yield service.start()
 
 
 def fetch(service: Service, url: str, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = service.result(service.submit("fetch_feed", **{"name": "api", "url": url, **parameters}))
-    return found
+    result: dict[str, Any] = service.result(service.submit("fetch_feed", **{"name": "api", "url": url, **parameters}))
+    return result
 
 
 def failure(service: Service, url: str, **parameters: Any) -> tuple[str, str]:
@@ -78,8 +78,8 @@ def failure(service: Service, url: str, **parameters: Any) -> tuple[str, str]:
 
 
 def stored(service: Service, name: str = "api") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = service.http.get(f"/feeds/{name}?limit=500").json()["rows"]
-    return found
+    result: list[dict[str, Any]] = service.http.get(f"/feeds/{name}?limit=500").json()["rows"]
+    return result
 
 
 # -- shaped like real APIs
@@ -99,8 +99,8 @@ def test_github_lists_by_link_header_with_a_bearer_token(shelf: Service, api: Ap
 
     api.paths["/user/repos"] = repos
     headers = {"Authorization": "Bearer ${github}", "X-GitHub-Api-Version": "2022-11-28"}
-    found = fetch(shelf, api.url + "/user/repos", name="github", headers=headers)
-    assert (found["pages"], found["rows"], found["partial"]) == (3, 7, False)
+    result = fetch(shelf, api.url + "/user/repos", name="github", headers=headers)
+    assert (result["pages"], result["rows"], result["partial"]) == (3, 7, False)
 
 
 def test_stripe_pages_start_after_the_last_row(shelf: Service, api: Api) -> None:
@@ -123,8 +123,8 @@ def test_json_api_links_are_followed_and_keys_are_nested(shelf: Service, api: Ap
         following = {"href": f"/articles?page[number]={page + 1}"} if page < 3 else None
         return {"data": rows, "links": {"self": "x", "next": following}, "meta": {"page": {"total": 7}}}
 
-    found = fetch(shelf, api.at("/articles", articles), name="jsonapi", key=["type", "attributes.slug"])
-    assert (found["pages"], found["rows"], found["duplicates"]) == (3, 7, 0)
+    result = fetch(shelf, api.at("/articles", articles), name="jsonapi", key=["type", "attributes.slug"])
+    assert (result["pages"], result["rows"], result["duplicates"]) == (3, 7, 0)
 
 
 @pytest.mark.parametrize("next_field", [None, "@odata.nextLink"])
@@ -135,8 +135,8 @@ def test_odata_names_its_next_page_with_a_dot(shelf: Service, api: Api, next_fie
         return {"@odata.context": "$metadata#People", "@odata.count": 7, "value": ROWS[skip : skip + 3], **following}
 
     url = api.at("/odata/People", people)
-    found = fetch(shelf, url, name="odata-given" if next_field else "odata", next_field=next_field)
-    assert (found["pages"], found["rows"]) == (3, 7)
+    result = fetch(shelf, url, name="odata-given" if next_field else "odata", next_field=next_field)
+    assert (result["pages"], result["rows"]) == (3, 7)
 
 
 def test_drf_pages_by_number_by_offset_and_by_its_own_links(shelf: Service, api: Api) -> None:
@@ -147,14 +147,14 @@ def test_drf_pages_by_number_by_offset_and_by_its_own_links(shelf: Service, api:
 
     url = api.at("/users/", users)
     for number, parameters in enumerate([{}, {"next_field": "next"}, {"paging": {"by": "page", "param": "page"}}]):
-        found = fetch(shelf, url, name=f"drf-{number}", **parameters)
-        assert (found["pages"], found["rows"]) == (3, 7)
+        result = fetch(shelf, url, name=f"drf-{number}", **parameters)
+        assert (result["pages"], result["rows"]) == (3, 7)
 
 
 def test_offsets_grow_by_the_rows_until_there_are_no_more(shelf: Service, api: Api) -> None:
     url = api.at("/offset", lambda query: ROWS[int(query.get("offset", "0")) :][:3])
-    found = fetch(shelf, f"{url}?limit=3", name="offset", paging={"by": "offset", "param": "offset"})
-    assert (found["pages"], found["rows"]) == (4, 7)
+    result = fetch(shelf, f"{url}?limit=3", name="offset", paging={"by": "offset", "param": "offset"})
+    assert (result["pages"], result["rows"]) == (4, 7)
 
 
 def test_page_numbers_may_end_with_a_404(shelf: Service, api: Api) -> None:
@@ -163,8 +163,8 @@ def test_page_numbers_may_end_with_a_404(shelf: Service, api: Api) -> None:
         exchange.reply(200 if rows else 404, json.dumps(rows).encode())
 
     api.paths["/pages"] = page
-    found = fetch(shelf, f"{api.url}/pages?p=0", name="numbers", paging={"by": "page", "param": "p", "first": 0})
-    assert found["rows"] == 7
+    result = fetch(shelf, f"{api.url}/pages?p=0", name="numbers", paging={"by": "page", "param": "p", "first": 0})
+    assert result["rows"] == 7
 
 
 def test_slack_hands_out_cursors(shelf: Service, api: Api) -> None:
@@ -181,7 +181,7 @@ def test_slack_hands_out_cursors(shelf: Service, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signs", "words"),
+    ("signs", "message"),
     [
         ({"total": 10}, "it announces 10 rows"),
         ({"meta": {"pagination": {"total_pages": 2}}}, "it announces 2 pages"),
@@ -191,11 +191,11 @@ def test_slack_hands_out_cursors(shelf: Service, api: Api) -> None:
     ],
 )
 def test_rows_that_are_announced_and_not_read_are_an_error(
-    shelf: Service, api: Api, signs: dict[str, Any], words: str
+    shelf: Service, api: Api, signs: dict[str, Any], message: str
 ) -> None:
     url = api.at("/announced", lambda _: {"items": ROWS[:3], **signs})
     type_, detail = failure(shelf, url)
-    assert (type_, words in detail) == ("feed-incomplete", True), detail
+    assert (type_, message in detail) == ("feed-incomplete", True), detail
     assert shelf.http.get("/feeds/bad").status_code == 404
 
 
@@ -215,10 +215,10 @@ def test_a_parameter_that_the_server_does_not_know_is_an_error(shelf: Service, a
 
 
 def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service, api: Api) -> None:
-    seen: list[str | None] = []
+    credentials: list[str | None] = []
 
     def stranger(exchange: Exchange) -> None:
-        seen.append(exchange.headers["Authorization"])
+        credentials.append(exchange.headers["Authorization"])
         exchange.reply(200, b'[{"id": 1}]')
 
     with serve(stranger) as other:
@@ -227,7 +227,7 @@ def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service
             "fetch_feed", name="moved", url=api.url + "/moved", headers={"Authorization": "Bearer ${github}"}
         )
         shelf.result(task_id)
-    assert seen == [None]
+    assert credentials == [None]
     pages = [shelf.http.get(path).text for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/input", "/feeds", "/tasks")]
     kept = [shelf.redis.client.dump(key) or b"" for key in shelf.redis.client.keys("*")]
     assert not any(SECRET in text for text in [*pages, shelf.workers[0].output()])
@@ -235,7 +235,7 @@ def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service
 
 
 @pytest.mark.parametrize(
-    ("reference", "words"),
+    ("reference", "message"),
     [
         ("nope", "You have no secret 'nope'"),
         ("bens", "You have no secret 'bens'"),
@@ -243,26 +243,28 @@ def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service
     ],
 )
 def test_a_secret_of_others_or_for_another_host_is_an_error(
-    shelf: Service, api: Api, reference: str, words: str
+    shelf: Service, api: Api, reference: str, message: str
 ) -> None:
     url = api.at("/never", lambda _: [])
     type_, detail = failure(shelf, url, headers={"X-Api-Key": f"${{{reference}}}"})
-    assert (type_, words in detail) == ("feed-secret", True)
-    assert api.asked["/never"] == 0
+    assert (type_, message in detail) == ("feed-secret", True)
+    assert api.requested["/never"] == 0
 
 
 @pytest.mark.parametrize(
-    ("headers", "words"),
+    ("headers", "message"),
     [
         ({"Authorization": "Bearer abc"}, "would be stored with the task. Name a secret instead"),
         ({"Host": "x"}, "The header Host is set by the server"),
         ({"X-A": "a\r\nb: c"}, "cannot be sent"),
     ],
 )
-def test_headers_that_cannot_be_sent_are_refused(shelf: Service, api: Api, headers: dict[str, str], words: str) -> None:
+def test_headers_that_cannot_be_sent_are_refused(
+    shelf: Service, api: Api, headers: dict[str, str], message: str
+) -> None:
     answer = shelf.http.post("/tasks/fetch_feed", json={"name": "x", "url": api.url, "headers": headers})
     assert answer.status_code == 422
-    assert words in answer.json()["errors"][0]["msg"]
+    assert message in answer.json()["errors"][0]["msg"]
 
 
 # -- what a page is written in
@@ -284,7 +286,7 @@ def test_json_lines_gzip_and_charsets_are_read(shelf: Service, api: Api) -> None
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "words"),
+    ("body", "content_type", "message"),
     [
         (b'{"id": 1}\n{"id": 2}\n', "application/json", "give `format=ndjson`"),
         (b'{"id": 1}\n[]\n', "application/x-ndjson", "Line 2 is not a JSON object"),
@@ -295,9 +297,9 @@ def test_json_lines_gzip_and_charsets_are_read(shelf: Service, api: Api) -> None
     ],
 )
 def test_a_body_that_cannot_be_read_is_a_clear_error(
-    shelf: Service, api: Api, body: bytes, content_type: str, words: str
+    shelf: Service, api: Api, body: bytes, content_type: str, message: str
 ) -> None:
-    assert words in failure(shelf, api.bytes_at("/body", body, content_type))[1]
+    assert message in failure(shelf, api.bytes_at("/body", body, content_type))[1]
 
 
 def test_one_object_is_a_row_and_a_map_has_many(shelf: Service, api: Api) -> None:
@@ -322,8 +324,8 @@ def test_duplicate_and_empty_keys_are_counted_or_refused(shelf: Service, api: Ap
     assert (type_, "Row 3 has no value in `id`" in detail, "`skip_without_key=true`" in detail) == (
         "feed-unreadable", True, True
     )  # fmt: skip
-    found = fetch(shelf, url, name="keys", skip_without_key=True)
-    assert (found["duplicates"], found["skipped"], found["rows"]) == (1, 3, 1)
+    result = fetch(shelf, url, name="keys", skip_without_key=True)
+    assert (result["duplicates"], result["skipped"], result["rows"]) == (1, 3, 1)
     assert stored(shelf, "keys") == [{"id": 1, "v": "b"}]
     assert "Row 2 has the key 1" in failure(shelf, url, skip_without_key=True, refuse_duplicates=True)[1]
 
@@ -333,8 +335,8 @@ def test_rows_that_the_source_no_longer_has_are_deleted_on_request(shelf: Servic
     fetch(shelf, url, name="shrinks")
     api.at("/shrinks", lambda _: [{"id": 1}, {"id": 5000}])
     assert fetch(shelf, url, name="shrinks")["rows"] == 1201
-    found = fetch(shelf, url, name="shrinks", delete_missing=True)
-    assert (found["deleted"], found["rows"], found["unchanged"]) == (1199, 2, 2)
+    result = fetch(shelf, url, name="shrinks", delete_missing=True)
+    assert (result["deleted"], result["rows"], result["unchanged"]) == (1199, 2, 2)
     assert stored(shelf, "shrinks") == [{"id": 1}, {"id": 5000}]
 
 

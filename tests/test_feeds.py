@@ -22,11 +22,11 @@ class Foreign:
 
     def __init__(self) -> None:
         self.paths: dict[str, Answer] = {}
-        self.asked: Counter[str] = Counter()
+        self.requested: Counter[str] = Counter()
         self.url = ""
 
     def __call__(self, exchange: Exchange) -> None:
-        self.asked[exchange.path] += 1
+        self.requested[exchange.path] += 1
         self.paths[exchange.path](exchange)
 
     def put(self, path: str, body: Any, content_type: str = "application/json", **headers: str) -> str:
@@ -38,9 +38,9 @@ class Foreign:
 
 @pytest.fixture(scope="module")
 def foreign() -> Iterator[Foreign]:
-    made = Foreign()
-    with serve(made) as made.url:
-        yield made
+    server = Foreign()
+    with serve(server) as server.url:
+        yield server
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -49,16 +49,16 @@ def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("shelf")
     settings = {"ALLOW_PRIVATE_ADDRESSES": "true"}
     if request.param == "sqlite":
-        with Service(folder, DATABASE_URL=f"sqlite:///{folder}/feeds.sqlite", **settings) as made:
-            yield made.start()
+        with Service(folder, DATABASE_URL=f"sqlite:///{folder}/feeds.sqlite", **settings) as service:
+            yield service.start()
     else:
-        with postgres() as url, Service(folder, DATABASE_URL=url, **settings) as made:
-            yield made.start()
+        with postgres() as url, Service(folder, DATABASE_URL=url, **settings) as service:
+            yield service.start()
 
 
 def fetch(service: Service, name: str, url: str, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = service.result(service.submit("fetch_feed", name=name, url=url, **parameters))
-    return found
+    result: dict[str, Any] = service.result(service.submit("fetch_feed", name=name, url=url, **parameters))
+    return result
 
 
 def failure(service: Service, url: str, **parameters: Any) -> tuple[str, str]:
@@ -67,20 +67,20 @@ def failure(service: Service, url: str, **parameters: Any) -> tuple[str, str]:
     return ended["error"]["type"].removeprefix("/problems/"), ended["error"]["detail"]
 
 
-def counts(found: dict[str, Any]) -> tuple[int, int, int, int]:
-    return found["inserted"], found["updated"], found["unchanged"], found["rows"]
+def counts(result: dict[str, Any]) -> tuple[int, int, int, int]:
+    return result["inserted"], result["updated"], result["unchanged"], result["rows"]
 
 
 def rows(service: Service, name: str, **query: Any) -> list[dict[str, Any]]:
     """All rows, page by page."""
-    found, following = [], f"/feeds/{name}?" + "&".join(f"{key}={value}" for key, value in query.items())
+    rows, following = [], f"/feeds/{name}?" + "&".join(f"{key}={value}" for key, value in query.items())
     while following:
         answer = service.http.get(following)
         assert answer.status_code == 200, answer.text
-        found += answer.json()["rows"]
+        rows += answer.json()["rows"]
         following = answer.json()["next"]
         assert (f'<{service.url}{following}>; rel="next"' == answer.headers.get("Link")) is bool(following)
-    return found
+    return rows
 
 
 def test_rows_are_inserted_updated_or_left_alone(shelf: Service, foreign: Foreign) -> None:
@@ -89,9 +89,9 @@ def test_rows_are_inserted_updated_or_left_alone(shelf: Service, foreign: Foreig
     assert counts(fetch(shelf, "table", url)) == (1200, 0, 0, 1200)
     assert counts(fetch(shelf, "table", url)) == (0, 0, 1200, 1200)
     foreign.put("/table", [{**table[0], "name": "new"}, *table[1:600], {"id": "x"}])
-    found = fetch(shelf, "table", url)
-    assert counts(found) == (1, 1, 599, 1201)
-    assert (found["pages"], found["not_modified"], found["href"]) == (1, False, "/feeds/table")
+    result = fetch(shelf, "table", url)
+    assert counts(result) == (1, 1, 599, 1201)
+    assert (result["pages"], result["not_modified"], result["href"]) == (1, False, "/feeds/table")
     stored = rows(shelf, "table", limit=500)
     assert len(stored) == 1201
     assert {"id": 0, "name": "new", "odd": table[0]["odd"]} in stored
@@ -123,8 +123,8 @@ def test_pages_follow_the_link_header_and_are_never_asked_for_conditionally(shel
 
     foreign.paths["/page1"] = first
     foreign.put("/page2?a=1,2", [{"id": 2}, {"id": 1, "late": True}])
-    found = fetch(shelf, "linked", foreign.url + "/page1")
-    assert (found["pages"], counts(found)) == (2, (2, 0, 0, 2))
+    result = fetch(shelf, "linked", foreign.url + "/page1")
+    assert (result["pages"], counts(result)) == (2, (2, 0, 0, 2))
     assert rows(shelf, "linked", limit=1) == [{"id": 1, "late": True}, {"id": 2}]
     fetch(shelf, "linked", foreign.url + "/page1")
     assert conditions == [None, None]
@@ -133,8 +133,8 @@ def test_pages_follow_the_link_header_and_are_never_asked_for_conditionally(shel
 def test_pages_follow_a_given_field(shelf: Service, foreign: Foreign) -> None:
     url = foreign.put("/f1", {"data": {"items": [{"a": 1, "b": "x"}]}, "other": [], "page": {"next": "f2"}})
     foreign.put("/f2", {"data": {"items": [{"a": 1, "b": "y"}]}, "page": {"next": None}})
-    found = fetch(shelf, "fields", url, items="data.items", next_field="page.next", key=["a", "b"])
-    assert (found["pages"], counts(found)) == (2, (2, 0, 0, 2))
+    result = fetch(shelf, "fields", url, items="data.items", next_field="page.next", key=["a", "b"])
+    assert (result["pages"], counts(result)) == (2, (2, 0, 0, 2))
 
 
 def test_csv_is_read_by_its_header(shelf: Service, foreign: Foreign) -> None:
@@ -145,7 +145,7 @@ def test_csv_is_read_by_its_header(shelf: Service, foreign: Foreign) -> None:
 
 def test_a_server_that_stumbles_is_asked_again(shelf: Service, foreign: Foreign) -> None:
     def answer(exchange: Exchange) -> None:
-        if foreign.asked["/stumbles"] % 3:
+        if foreign.requested["/stumbles"] % 3:
             exchange.reply(503, b"", Retry_After="1")
         else:
             exchange.reply(200, b'[{"id": 1}]')
@@ -166,7 +166,7 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
 
 
 @pytest.mark.parametrize(
-    ("body", "parameters", "words"),
+    ("body", "parameters", "message"),
     [
         (b"{", {}, "The answer is not JSON: Expecting"),
         (b'[{"id": NaN}]', {}, "NaN is not a value of JSON"),
@@ -180,20 +180,20 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
     ],
 )
 def test_what_cannot_be_read_is_a_clear_error(
-    shelf: Service, foreign: Foreign, body: bytes, parameters: dict[str, Any], words: str
+    shelf: Service, foreign: Foreign, body: bytes, parameters: dict[str, Any], message: str
 ) -> None:
     type_, detail = failure(shelf, foreign.put("/bad", body), **parameters)
     assert type_ == "feed-unreadable"
-    assert words in detail
+    assert message in detail
 
 
 def test_a_feed_is_bounded_and_its_refusals_are_final(shelf: Service, foreign: Foreign) -> None:
     foreign.paths["/huge"] = lambda exchange: exchange.begin(200, Content_Length=str(2**40))
     assert failure(shelf, foreign.url + "/huge")[0] == "feed-too-large"
     foreign.paths["/gone"] = lambda exchange: exchange.reply(404)
-    before = foreign.asked["/gone"]
+    before = foreign.requested["/gone"]
     assert failure(shelf, foreign.url + "/gone") == ("feed-unreachable", "The server answered 404.")
-    assert foreign.asked["/gone"] == before + 1
+    assert foreign.requested["/gone"] == before + 1
     foreign.paths["/inside"] = lambda exchange: exchange.reply(302, Location="http://169.254.169.254/latest")
     assert failure(shelf, foreign.url + "/inside")[0] == "feed-unreachable"
 
@@ -203,7 +203,7 @@ def test_private_addresses_are_refused_unless_allowed(service: Service, foreign:
     answer = service.http.post("/tasks/fetch_feed", json={"name": "bad", "url": url})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["url"])
     assert failure(service, url.replace("127.0.0.1", "localhost"))[0] == "feed-unreachable"
-    assert foreign.asked["/private"] == 0
+    assert foreign.requested["/private"] == 0
 
 
 def test_two_fetches_at_once_are_one_after_the_other(shelf: Service, foreign: Foreign) -> None:

@@ -79,19 +79,19 @@ def test_head_says_what_get_would_and_has_no_ranges(service: Service, href: str)
 
 
 def test_an_empty_file_is_a_file(service: Service) -> None:
-    made = service.result(service.submit("save_file", name="empty.txt", text=""))
+    file = service.result(service.submit("save_file", name="empty.txt", text=""))
 
-    assert made["bytes"] == 0
-    assert service.http.get(made["href"]).content == b""
-    assert service.http.get(made["href"], headers={"Range": "bytes=0-"}).status_code in (200, 416)
+    assert file["bytes"] == 0
+    assert service.http.get(file["href"]).content == b""
+    assert service.http.get(file["href"], headers={"Range": "bytes=0-"}).status_code in (200, 416)
 
 
 @pytest.mark.parametrize("name", ["ünï 🐱.txt", 'a "b" c.txt', "a%2Fb?c#d.txt", "-rf ~;x.txt", "x" * 196 + ".txt"])
 def test_a_file_may_have_any_name_that_is_one(service: Service, name: str) -> None:
-    made = service.result(service.submit("save_file", name=name))
-    answer = service.http.get(made["href"])
+    file = service.result(service.submit("save_file", name=name))
+    answer = service.http.get(file["href"])
 
-    assert made["name"] == name
+    assert file["name"] == name
     assert answer.content == TEXT
     assert re.fullmatch(
         r"""inline; filename="[^"\\]*"(; filename\*=UTF-8''[\w.%~-]+)?""", answer.headers["Content-Disposition"]
@@ -115,9 +115,9 @@ def test_a_media_type_that_is_none_fails_the_task(service: Service, media_type: 
 
 
 def test_a_page_is_saved_and_not_shown(service: Service) -> None:
-    made = service.result(service.submit("save_file", name="a.html", media_type="text/html; charset=utf-8"))
+    file = service.result(service.submit("save_file", name="a.html", media_type="text/html; charset=utf-8"))
 
-    assert service.http.get(made["href"]).headers["Content-Disposition"].startswith("attachment")
+    assert service.http.get(file["href"]).headers["Content-Disposition"].startswith("attachment")
 
 
 def test_a_file_that_is_not_there_is_404(service: Service, href: str) -> None:
@@ -197,14 +197,19 @@ def test_a_web_process_does_not_grow_with_an_upload(tmp_path: Path, where: str, 
         file.truncate(size)
     blobs = f"file://{tmp_path}/blobs" if where == "folder" else ""
     limits = {"MAX_UPLOAD_BYTES": str(size * 2), "MAX_BLOB_BYTES": str(size * 2), "BLOB_URL": blobs}
-    words = {"form": ["-F", f"files=@{large}"], "raw": ["--data-binary", f"@{large}", "-H", "Content-Type: a/b"]}[body]
-    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks", **limits) as made:
-        (worker,) = made.start_web().children()
-        warm = made.http.post("/tasks/count_files", files={"files": b"x" * 2**20})
+    body_arguments = {
+        "form": ["-F", f"files=@{large}"],
+        "raw": ["--data-binary", f"@{large}", "-H", "Content-Type: a/b"],
+    }[body]
+    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks", **limits) as service:
+        (worker,) = service.start_web().children()
+        warm = service.http.post("/tasks/count_files", files={"files": b"x" * 2**20})
         assert warm.status_code == 202
         before = peak(worker)
 
-        sent = subprocess.run(["curl", "-sS", *words, f"{made.url}/tasks/count_files"], capture_output=True, check=True)
+        sent = subprocess.run(
+            ["curl", "-sS", *body_arguments, f"{service.url}/tasks/count_files"], capture_output=True, check=True
+        )
 
         assert json.loads(sent.stdout)["status"] == "queued", sent.stdout
         grown = peak(worker) - before

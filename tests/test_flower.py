@@ -17,12 +17,12 @@ def flower(service: Service) -> Iterator[httpx.Client]:
     env = {**service.env, "FLOWER_UNAUTHENTICATED_API": "true"}
     process = Process(command, service.folder / "flower.log", env)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        eventually(lambda: _answers(client))
+        eventually(lambda: _is_ready(client))
         yield client
     process.kill()
 
 
-def _answers(client: httpx.Client) -> bool:
+def _is_ready(client: httpx.Client) -> bool:
     try:
         return client.get("/api/tasks").status_code == 200
     except httpx.TransportError:
@@ -35,8 +35,8 @@ def test_flower_lists_our_tasks_with_their_names_and_states(service: Service, fl
         service.submit("divide", x=1, y=2)
         service.submit("divide", x=1, y=0)
         listed = flower.get("/api/tasks").json()
-        found = {task["state"]: task["name"] for task in listed.values()}
-        return found if {"SUCCESS", "FAILURE"} <= set(found) else None
+        names = {task["state"]: task["name"] for task in listed.values()}
+        return names if {"SUCCESS", "FAILURE"} <= set(names) else None
 
     assert set((eventually(states, seconds=40, every=1) or {}).values()) == {"divide"}
 
@@ -63,7 +63,9 @@ def test_inspect_active_shows_what_runs(service: Service) -> None:
 def test_a_worker_answers_every_inspection(service: Service, command: str) -> None:
     worker = service.workers[0]
     before = worker.output().count("Control command error")
-    words = ["celery", "-A", "wsgi", "inspect", command, "--json"]
-    answer = subprocess.run(words, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=False)
+    command_line = ["celery", "-A", "wsgi", "inspect", command, "--json"]
+    answer = subprocess.run(
+        command_line, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert answer.returncode == 0, answer.stderr
     assert worker.output().count("Control command error") == before

@@ -9,7 +9,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 from server.web.body.parts import MAX_HEAD, MAX_PARTS, Parts
 from server.web.errors import Problem
 
-Found = list[tuple[str | None, str | None, str, bytes]]
+Part = tuple[str | None, str | None, str, bytes]
 
 HEAD = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\n'
 FIELD = b'--XX\r\nContent-Disposition: form-data; name="x"\r\n\r\n'
@@ -50,27 +50,27 @@ def pieces(form: bytes, size: int) -> Iterator[bytes]:
     yield from (form[at : at + size] for at in range(0, len(form), size))
 
 
-def split(form: bytes, size: int) -> Found:
+def split(form: bytes, size: int) -> list[Part]:
     source = pieces(form, size)
-    parts, found = Parts(b"XX", lambda: next(source, b"")), []
-    while (part := parts.next_part()) is not None:
-        found.append((part.name, part.filename, part.media_type, b"".join(parts.data())))
-    return found
+    reader, parts = Parts(b"XX", lambda: next(source, b"")), list[Part]()
+    while (part := reader.next_part()) is not None:
+        parts.append((part.name, part.filename, part.media_type, b"".join(reader.data())))
+    return parts
 
 
-def decoded(form: bytes) -> Found:
-    decoder, found = MultipartDecoder(b"XX"), []
+def decoded(form: bytes) -> list[Part]:
+    decoder, parts = MultipartDecoder(b"XX"), list[Part]()
     decoder.receive_data(form)
     decoder.receive_data(None)
     while not isinstance(event := decoder.next_event(), Epilogue):
         assert not isinstance(event, NeedData)
         if isinstance(event, Field | File):
             filename = event.filename if isinstance(event, File) else None
-            found.append((event.name, filename, event.headers.get("Content-Type", ""), b""))
+            parts.append((event.name, filename, event.headers.get("Content-Type", ""), b""))
         elif isinstance(event, Data):
-            *about, before = found[-1]
-            found[-1] = (*about, before + event.data)
-    return found
+            *about, before = parts[-1]
+            parts[-1] = (*about, before + event.data)
+    return parts
 
 
 @pytest.mark.parametrize("title", FORMS)
@@ -104,8 +104,8 @@ def test_a_malformed_form_is_refused(title: str) -> None:
 
 def test_parts_that_nobody_reads_are_skipped() -> None:
     source = pieces(FIELD + b"1\r\n" + HEAD + b"x" * 1000 + b"\r\n" + FIELD + b"2\r\n" + END, 100)
-    parts, names = Parts(b"XX", lambda: next(source, b"")), []
-    while (part := parts.next_part()) is not None:
+    reader, names = Parts(b"XX", lambda: next(source, b"")), []
+    while (part := reader.next_part()) is not None:
         names.append(part.name)
     assert names == ["x", "file", "x"]
 

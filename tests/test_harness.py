@@ -38,8 +38,8 @@ def _alive(group: int) -> bool:
 @pytest.mark.parametrize("processes", [0, 2])
 @pytest.mark.parametrize("number", [Signals.SIGINT, Signals.SIGKILL])
 def test_a_signal_ends_every_process_that_a_test_started(tmp_path: Path, number: Signals, processes: int) -> None:
-    found = [tmp_path / f"groups-{n}" for n in range(max(processes, 1))]
-    for n, file in enumerate(found):
+    files = [tmp_path / f"groups-{n}" for n in range(max(processes, 1))]
+    for n, file in enumerate(files):
         (tmp_path / f"test_interrupted_{n}.py").write_text(TEST.format(groups=str(file)))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(processes)]
     options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)]
@@ -48,8 +48,8 @@ def test_a_signal_ends_every_process_that_a_test_started(tmp_path: Path, number:
     groups: list[int] = []
     tests = subprocess.Popen([*command, *options], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, process_group=0)
     try:
-        eventually(lambda: all(file.exists() and file.read_text() for file in found), seconds=90)
-        groups = [int(pid) for file in found for pid in file.read_text().split()]
+        eventually(lambda: all(file.exists() and file.read_text() for file in files), seconds=90)
+        groups = [int(pid) for file in files for pid in file.read_text().split()]
         assert [group for group in groups if not _alive(group)] == []
 
         os.killpg(tests.pid, number)  # as a terminal does: to every process in the foreground

@@ -59,16 +59,16 @@ def hello() -> Iterator[str]:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Names to add to the resolver, with their addresses."""
-    made: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     real = socket.getaddrinfo
 
     def look_up(host: str, port: int, *rest: object, **more: object) -> object:
-        if host in made:
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in made[host]]
+        if host in names:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in names[host]]
         return real(host, port, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return made
+    return names
 
 
 # -- which addresses and URLs
@@ -107,7 +107,7 @@ def test_the_setting_does_not_open_the_metadata_of_a_cloud(address: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("ftp://example.com/", "must begin with http"),
         ("file:///etc/passwd", "must begin with http"),
@@ -130,8 +130,8 @@ def test_the_setting_does_not_open_the_metadata_of_a_cloud(address: str) -> None
         ("http://169.254.169.254/latest/meta-data/", NOT_PUBLIC),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_sent(url: str, words: str) -> None:
-    with pytest.raises(FetchError, match=words) as caught:
+def test_a_url_that_cannot_do_is_refused_before_anything_is_sent(url: str, message: str) -> None:
+    with pytest.raises(FetchError, match=message) as caught:
         check_url(url, allow_private=False)
     assert caught.value.reason == "refused"
 
@@ -140,10 +140,10 @@ def test_a_url_that_cannot_do_is_refused_before_anything_is_sent(url: str, words
 
 
 def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> None:
-    seen = []
+    requests = []
 
     def answer(exchange: Exchange) -> None:
-        seen.append((exchange.command, exchange.path, exchange.headers["Host"], exchange.body))
+        requests.append((exchange.command, exchange.path, exchange.headers["Host"], exchange.body))
         exchange.reply(201, b"made", X_Thing="1")
 
     with serve(answer) as url:
@@ -152,7 +152,7 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
             assert str(got.url) == f"{url}/a?b=c%20d"
         fetch(on_localhost(url))
     host = url.removeprefix("http://")
-    assert seen == [("POST", "/a?b=c%20d", host, b"body"), ("GET", "/", on_localhost(host), b"")]
+    assert requests == [("POST", "/a?b=c%20d", host, b"body"), ("GET", "/", on_localhost(host), b"")]
 
 
 def test_a_body_comes_in_chunks_or_stays_unread() -> None:
@@ -171,16 +171,16 @@ def test_neither_proxy_nor_password_nor_cookie_comes_from_the_surroundings(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    seen = []
+    credentials = []
 
     def answer(exchange: Exchange) -> None:
-        seen.append((exchange.headers["Authorization"], exchange.headers["Cookie"]))
+        credentials.append((exchange.headers["Authorization"], exchange.headers["Cookie"]))
         exchange.reply(Set_Cookie="a=b")
 
     with serve(answer) as url:
         fetch(url)
         fetch(url)
-    assert seen == [(None, None), (None, None)]
+    assert credentials == [(None, None), (None, None)]
 
 
 # -- names
@@ -200,19 +200,19 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(
     monkeypatch: pytest.MonkeyPatch, hello: str
 ) -> None:
     """Use a rebinding name: public at its first look-up, loopback from the second on."""
-    asked = []
+    hosts = []
 
     def rebinding(host: str, port: int, *_: object, **__: object) -> object:
-        asked.append(host)
-        answers = {"rebinding.example": "192.0.2.1" if asked.count(host) == 1 else "127.0.0.1"}
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.get(host, host), port))]
+        hosts.append(host)
+        addresses = {"rebinding.example": "192.0.2.1" if hosts.count(host) == 1 else "127.0.0.1"}
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses.get(host, host), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     monkeypatch.setattr(connection, "is_allowed", lambda address, private: str(address) == "192.0.2.1")
     url = hello.replace("127.0.0.1", "rebinding.example")
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
     assert refusal(url, allow_private=False).reason in ("timeout", "unreachable")
-    assert asked == ["rebinding.example", "192.0.2.1"]
+    assert hosts == ["rebinding.example", "192.0.2.1"]
     assert refusal(url, allow_private=False).reason == "refused"
 
 
@@ -288,10 +288,10 @@ def test_the_body_of_a_redirect_is_not_read(hello: str) -> None:
 
 
 def test_a_password_does_not_go_along_to_another_server() -> None:
-    seen = []
+    credentials = []
 
     def other(exchange: Exchange) -> None:
-        seen.append(exchange.headers["Authorization"])
+        credentials.append(exchange.headers["Authorization"])
         exchange.reply()
 
     with serve(other) as target, serve(replies(status=302, Location=target)) as url:
@@ -300,7 +300,7 @@ def test_a_password_does_not_go_along_to_another_server() -> None:
                 "GET", at, headers={"Authorization": "Bearer x"}, limits=RequestLimits(), allow_private=True
             ) as answer:
                 assert answer.status == 200
-    assert seen == [None, "Bearer x"]
+    assert credentials == [None, "Bearer x"]
 
 
 # -- limits

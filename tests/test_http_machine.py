@@ -263,8 +263,8 @@ def test_an_old_client_is_never_asked_for_its_body() -> None:
 def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
     machine = received(POST + b"Content-Length: 2\r\n\r\nhi" + CHUNKED + b"2\r\nho\r\n0\r\n\r\n" + GET + b"\r\n")
     for method, body in (("POST", b"hi"), ("POST", b"ho"), ("GET", b"")):
-        head, found = read(machine)
-        assert (head.method, found) == (method, body)
+        head, received_body = read(machine)
+        assert (head.method, received_body) == (method, body)
         assert machine.read_head() is None, "the next one waits for the answer"
         answer(machine, b"ok")
     assert machine.state is State.IDLE

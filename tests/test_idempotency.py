@@ -51,11 +51,11 @@ def test_a_refused_request_leaves_its_key_free(service: Service) -> None:
 
 def test_the_same_upload_under_the_same_key_is_stored_once(service: Service) -> None:
     headers = key()
-    answers = [
+    responses = [
         service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}, headers=headers)
         for _ in range(2)
     ]
-    first, second = (answer.json()["task_id"] for answer in answers)
+    first, second = (answer.json()["task_id"] for answer in responses)
     assert first == second
     other = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"other", "text/plain")}, headers=headers)
     assert other.status_code == 422
@@ -69,7 +69,7 @@ def test_the_same_upload_under_the_same_key_is_stored_once(service: Service) -> 
 def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Service) -> None:
     headers = key() | {"Content-Type": "text/plain"}
     begun, go_on = threading.Event(), threading.Event()
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def slow_body() -> Any:
         yield b"x" * 100_000  # more than the loop reads before a request begins
@@ -78,7 +78,7 @@ def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Ser
         yield b"second half"
 
     def send() -> None:
-        answers.append(httpx.post(f"{service.url}/tasks/echo_file", content=slow_body(), headers=headers, timeout=30))
+        responses.append(httpx.post(f"{service.url}/tasks/echo_file", content=slow_body(), headers=headers, timeout=30))
 
     sender = threading.Thread(target=send)
     sender.start()
@@ -89,26 +89,26 @@ def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Ser
     go_on.set()
     sender.join(20)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/idempotency-key-in-use")
-    assert answers[0].status_code == 202
+    assert responses[0].status_code == 202
 
 
 def test_fifty_requests_at_once_under_one_key_make_one_task(service: Service) -> None:
     headers = key()
     tag = uuid.uuid4().hex
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def send() -> None:
         url = f"{service.url}/tasks/divide?tag={tag}"
-        answers.append(httpx.post(url, json={"x": 1, "y": 2}, headers=headers, timeout=30))
+        responses.append(httpx.post(url, json={"x": 1, "y": 2}, headers=headers, timeout=30))
 
     senders = [threading.Thread(target=send) for _ in range(50)]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join(30)
-    codes = Counter(answer.status_code for answer in answers)
+    codes = Counter(answer.status_code for answer in responses)
     assert set(codes) <= {202, 409}
-    assert len({answer.json()["task_id"] for answer in answers if answer.status_code == 202}) == 1
+    assert len({answer.json()["task_id"] for answer in responses if answer.status_code == 202}) == 1
     assert len(service.http.get("/tasks", params={"tag": tag}).json()["tasks"]) == 1
 
 

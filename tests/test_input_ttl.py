@@ -11,9 +11,9 @@ from server.store.record import Status
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("ttl"), TASK_MODULES="ttl_tasks") as made:
-        yield made.start()
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("ttl"), TASK_MODULES="ttl_tasks") as service:
+        yield service.start()
 
 
 def long_text() -> str:
@@ -29,53 +29,53 @@ def blobs_of(service: Service, task_id: str) -> list[bytes]:
     return [key for key in service.redis.client.scan_iter("*") if task_id.encode() + b"/" in key]
 
 
-def test_the_input_and_its_uploads_are_deleted_and_the_record_stays(behind: Service) -> None:
-    task_id = uploaded(behind)
-    assert [key for key in blobs_of(behind, task_id) if b"/in/" in key]
-    assert behind.result(task_id) == 300
-    assert behind.http.get(f"/tasks/{task_id}/input").json()["input"]["text"] == long_text()
+def test_the_input_and_its_uploads_are_deleted_and_the_record_stays(service: Service) -> None:
+    task_id = uploaded(service)
+    assert [key for key in blobs_of(service, task_id) if b"/in/" in key]
+    assert service.result(task_id) == 300
+    assert service.http.get(f"/tasks/{task_id}/input").json()["input"]["text"] == long_text()
 
-    eventually(lambda: behind.http.get(f"/tasks/{task_id}/input").status_code == 410)
-    problem = behind.http.get(f"/tasks/{task_id}/input").json()
+    eventually(lambda: service.http.get(f"/tasks/{task_id}/input").status_code == 410)
+    problem = service.http.get(f"/tasks/{task_id}/input").json()
     assert problem["type"] == "/problems/expired-input"
-    assert behind.result(task_id) == 300
-    eventually(lambda: not [key for key in blobs_of(behind, task_id) if b"/in/" in key])
-    assert "personal" not in str([behind.redis.client.dump(key) for key in behind.redis.client.scan_iter("*")])
-    file = behind.http.get(f"/tasks/{task_id}/files/copy.txt")
+    assert service.result(task_id) == 300
+    eventually(lambda: not [key for key in blobs_of(service, task_id) if b"/in/" in key])
+    assert "personal" not in str([service.redis.client.dump(key) for key in service.redis.client.scan_iter("*")])
+    file = service.http.get(f"/tasks/{task_id}/files/copy.txt")
     assert (file.status_code, len(file.content)) == (200, 300)
 
 
-def test_a_retry_then_says_why_it_is_not_possible(behind: Service) -> None:
-    task_id = behind.submit("quick")
-    behind.wait_for(task_id)
-    eventually(lambda: behind.http.get(f"/tasks/{task_id}/input").status_code == 410)
+def test_a_retry_then_says_why_it_is_not_possible(service: Service) -> None:
+    task_id = service.submit("quick")
+    service.wait_for(task_id)
+    eventually(lambda: service.http.get(f"/tasks/{task_id}/input").status_code == 410)
 
     for body in ({}, {"input": {"number": 2}}):
-        answer = behind.http.post(f"/tasks/{task_id}/retry", json=body)
+        answer = service.http.post(f"/tasks/{task_id}/retry", json=body)
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/expired-input")
-    assert behind.http.get(f"/ui/tasks/{task_id}").status_code == 200
-    assert "Deleted: its task type" in behind.http.get(f"/ui/tasks/{task_id}").text
-    assert task_id in behind.http.get("/ui/tasks").text
+    assert service.http.get(f"/ui/tasks/{task_id}").status_code == 200
+    assert "Deleted: its task type" in service.http.get(f"/ui/tasks/{task_id}").text
+    assert task_id in service.http.get("/ui/tasks").text
 
 
-def test_the_quota_gets_the_bytes_of_a_deleted_input_back(behind: Service) -> None:
-    def held() -> int:
-        return int(behind.redis.client.hget(behind.keys.bytes_held, "local") or 0)
+def test_the_quota_gets_the_bytes_of_a_deleted_input_back(service: Service) -> None:
+    def stored_bytes() -> int:
+        return int(service.redis.client.hget(service.keys.bytes_held, "local") or 0)
 
-    eventually(lambda: not behind.redis.client.exists(behind.keys.input_expiry))
-    before = held()
-    task_id = uploaded(behind)
-    assert held() - before > 700
-    behind.result(task_id)
-    eventually(lambda: not behind.redis.client.exists(behind.keys.input_expiry))
-    assert held() - before == 300  # its output
+    eventually(lambda: not service.redis.client.exists(service.keys.input_expiry))
+    before = stored_bytes()
+    task_id = uploaded(service)
+    assert stored_bytes() - before > 700
+    service.result(task_id)
+    eventually(lambda: not service.redis.client.exists(service.keys.input_expiry))
+    assert stored_bytes() - before == 300  # its output
 
 
-def test_a_record_is_kept_for_its_type_s_ttl_unless_the_submit_names_one(behind: Service) -> None:
+def test_a_record_is_kept_for_its_type_s_ttl_unless_the_submit_names_one(service: Service) -> None:
     def kept(query: dict[str, int]) -> float:
-        task_id = behind.http.post("/tasks/quick", params=query, json={}).json()["task_id"]
-        behind.wait_for(task_id)
-        record = behind.store.tasks.get(task_id)
+        task_id = service.http.post("/tasks/quick", params=query, json={}).json()["task_id"]
+        service.wait_for(task_id)
+        record = service.store.tasks.get(task_id)
         assert record and record.status is Status.SUCCEEDED and record.expires_ms and record.finished_ms
         return (record.expires_ms - record.finished_ms) / 1000
 
@@ -83,11 +83,11 @@ def test_a_record_is_kept_for_its_type_s_ttl_unless_the_submit_names_one(behind:
     assert kept({"ttl": 99}) == 99
 
 
-def test_a_deleted_task_leaves_nothing(behind: Service) -> None:
-    task_id = behind.submit("quick")
-    behind.wait_for(task_id)
-    assert behind.http.delete(f"/tasks/{task_id}").status_code == 204
-    assert behind.redis.client.zscore(behind.keys.input_expiry, task_id) is None
+def test_a_deleted_task_leaves_nothing(service: Service) -> None:
+    task_id = service.submit("quick")
+    service.wait_for(task_id)
+    assert service.http.delete(f"/tasks/{task_id}").status_code == 204
+    assert service.redis.client.zscore(service.keys.input_expiry, task_id) is None
 
 
 @pytest.mark.parametrize("option", ["ttl", "input_ttl"])

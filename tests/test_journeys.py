@@ -35,23 +35,23 @@ def test_a_submit_is_answered_with_a_ticket(service: Service) -> None:
 
 def test_a_long_task_goes_from_queued_to_running_to_succeeded_with_progress_from_0_to_100(service: Service) -> None:
     task_id = service.submit("long_running_task", seconds=1, steps=5)
-    seen: list[dict[str, Any]] = []
+    statuses: list[dict[str, Any]] = []
 
     def ended() -> bool:
-        seen.append(service.status(task_id))
-        return bool(seen[-1]["done"])
+        statuses.append(service.status(task_id))
+        return bool(statuses[-1]["done"])
 
     eventually(ended)
 
-    order = list(dict.fromkeys(each["status"] for each in seen))
+    order = list(dict.fromkeys(each["status"] for each in statuses))
     assert order in (["queued", "running", "succeeded"], ["running", "succeeded"])
-    percents = [each["progress"]["percent"] for each in seen if each["progress"]]
+    percents = [each["progress"]["percent"] for each in statuses if each["progress"]]
     assert percents == sorted(percents)
     assert percents[0] < 50
     assert len(set(percents)) > 2
-    assert seen[-1]["progress"] == {"done": 5, "total": 5, "percent": 100, "message": "done"}
-    assert (seen[-1]["state"], seen[-1]["deliveries"], seen[-1]["retries"]) == ("SUCCESS", 1, 0)
-    times = [seen[-1][name] for name in ("submitted_at", "started_at", "finished_at", "expires_at")]
+    assert statuses[-1]["progress"] == {"done": 5, "total": 5, "percent": 100, "message": "done"}
+    assert (statuses[-1]["state"], statuses[-1]["deliveries"], statuses[-1]["retries"]) == ("SUCCESS", 1, 0)
+    times = [statuses[-1][name] for name in ("submitted_at", "started_at", "finished_at", "expires_at")]
     assert times == sorted(times)
     assert all(TIME.fullmatch(time) for time in times)
 
@@ -92,10 +92,10 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "how", "type_", "words"),
+    ("task", "how", "type_", "detail"),
     [
         ("ends", "task", "too-much-cheese", "Take less cheese."),
-        ("ends", "own", "task-error", "Own; see the worker's log for this task id"),
+        ("ends", "own", "task-error", "LibraryError; see the worker's log for this task id"),
         ("ends", "host", "task-error", "ValueError: … and … and … and … do not answer"),
         ("ends", "os", "task-error", "FileNotFoundError; see the worker's log for this task id"),
         ("ends", "type", "task-error", "ValueError: the type of a TaskError must be a slug"),
@@ -110,7 +110,7 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
     ],
 )
 def test_a_function_may_end_badly_and_tells_no_secret(
-    service: Service, task: str, how: str | None, type_: str, words: str
+    service: Service, task: str, how: str | None, type_: str, detail: str
 ) -> None:
     task_id = service.submit(task, **({"how": how} if how else {}))
     ended = service.wait_for(task_id)
@@ -119,7 +119,7 @@ def test_a_function_may_end_badly_and_tells_no_secret(
     assert ended["status"] == "failed"
     assert ended["error"].keys() == {"type", "title", "detail"}
     assert ended["error"]["type"] == f"/problems/{type_}"
-    assert words in ended["error"]["detail"]
+    assert detail in ended["error"]["detail"]
     assert answer.status_code == 409
     for secret in ("Traceback", 'File "', "/srv", "swordfish", "db.internal", "10.1.2.3", "6379", "keys\\a", str(ROOT)):
         assert secret not in answer.text
@@ -167,14 +167,14 @@ def test_a_running_task_is_canceled_at_its_next_report(service: Service) -> None
 
 
 def test_a_queued_task_is_canceled_at_once_and_never_runs(service: Service) -> None:
-    hold = [service.submit("reports", seconds=20) for _ in range(2)]
-    for each in hold:
+    running = [service.submit("reports", seconds=20) for _ in range(2)]
+    for each in running:
         service.wait_for(each, "running")
     queued = service.submit("ledgered")
 
     assert cancel(service, queued)["status"] == "canceled"
 
-    for each in hold:
+    for each in running:
         cancel(service, each)
         service.wait_for(each)
     service.result(service.submit("divide", x=1, y=1))
@@ -191,8 +191,8 @@ def test_a_task_that_waits_for_its_next_try_is_canceled_at_once(service: Service
 
 
 def test_a_cancel_of_what_has_ended_changes_nothing(service: Service) -> None:
-    for task, given in (("divide", {"x": 1, "y": 1}), ("divide", {"x": 1, "y": 0})):
-        before = service.wait_for(service.submit(task, **given))
+    for task, parameters in (("divide", {"x": 1, "y": 1}), ("divide", {"x": 1, "y": 0})):
+        before = service.wait_for(service.submit(task, **parameters))
         assert cancel(service, before["task_id"]) == before
 
 
@@ -223,15 +223,15 @@ def test_celerys_own_results_agree_with_http(service: Service) -> None:
     service.wait_for(ids[3], "retrying")
     service.wait_for(ids[4], "running")
 
-    found = async_results(service, ids)
+    results = async_results(service, ids)
 
-    assert [each[0] for each in found] == [service.status(each)["state"] for each in ids]
-    assert found[0] == ["SUCCESS", "float", "3.5"]
-    assert found[1][:2] == ["FAILURE", "TaskError"]
-    assert "7 cannot be divided by zero" in found[1][2]
-    assert found[2] == ["SUCCESS", "dict", "{'slept_seconds': 0.0, 'steps': 1}"]
-    assert found[3][:2] == ["RETRY", "OSError"]
-    assert found[4] == ["STARTED", "NoneType", "None"]
+    assert [each[0] for each in results] == [service.status(each)["state"] for each in ids]
+    assert results[0] == ["SUCCESS", "float", "3.5"]
+    assert results[1][:2] == ["FAILURE", "TaskError"]
+    assert "7 cannot be divided by zero" in results[1][2]
+    assert results[2] == ["SUCCESS", "dict", "{'slept_seconds': 0.0, 'steps': 1}"]
+    assert results[3][:2] == ["RETRY", "OSError"]
+    assert results[4] == ["STARTED", "NoneType", "None"]
     for each in ids[3:]:
         cancel(service, each)
     assert async_results(service, ids[3:4])[0][0] == "REVOKED"
@@ -301,8 +301,8 @@ def test_an_id_with_another_letter_is_unknown(service: Service) -> None:
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that forgets a task a second after its end."""
     folder = tmp_path_factory.mktemp("forgetful")
-    with Service(folder, TASK_MODULES="sample_tasks,client_tasks", RESULT_TTL_SECONDS="1") as made:
-        yield made.start()
+    with Service(folder, TASK_MODULES="sample_tasks,client_tasks", RESULT_TTL_SECONDS="1") as service:
+        yield service.start()
 
 
 def test_a_task_that_is_forgotten_is_410_and_leaves_nothing(forgetful: Service) -> None:
@@ -328,13 +328,13 @@ def test_a_task_that_is_forgotten_is_410_and_leaves_nothing(forgetful: Service) 
 
 
 def test_files_may_lie_in_a_folder(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks", BLOB_URL=f"file://{tmp_path}/blobs") as made:
-        made.start()
-        answer = made.http.post("/tasks/echo_file", content=b"abc", headers={"Content-Type": "text/plain"})
-        made.result(answer.json()["task_id"])
+    with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks", BLOB_URL=f"file://{tmp_path}/blobs") as service:
+        service.start()
+        answer = service.http.post("/tasks/echo_file", content=b"abc", headers={"Content-Type": "text/plain"})
+        service.result(answer.json()["task_id"])
 
-        assert made.http.get(f"/tasks/{answer.json()['task_id']}/files/copy.txt").content == b"abc"
-        refused = made.http.post("/tasks/echo_file?nme=x", content=b"abc", headers={"Content-Type": "text/plain"})
+        assert service.http.get(f"/tasks/{answer.json()['task_id']}/files/copy.txt").content == b"abc"
+        refused = service.http.post("/tasks/echo_file?nme=x", content=b"abc", headers={"Content-Type": "text/plain"})
         assert refused.status_code == 422
         assert len([path for path in (tmp_path / "blobs").iterdir() if path.name != ".writing"]) == 1
         assert list((tmp_path / "blobs" / ".writing").iterdir()) == []

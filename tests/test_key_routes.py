@@ -15,62 +15,62 @@ from server.store.api_keys import Role
 @pytest.fixture(scope="module")
 def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """An admin's client of a server of its own."""
-    with Service(tmp_path_factory.mktemp("keys")) as made:
-        key = made.store.api_keys.create("root", Role.ADMIN, "the first one")
-        made.start_web()
-        made.http.headers["Authorization"] = f"Bearer {key}"
-        yield made.http
+    with Service(tmp_path_factory.mktemp("keys")) as service:
+        key = service.store.api_keys.create("root", Role.ADMIN, "the first one")
+        service.start_web()
+        service.http.headers["Authorization"] = f"Bearer {key}"
+        yield service.http
 
 
 def status(client: httpx.Client, key: str, path: str = "/catalog") -> int:
     return client.get(path, headers={"Authorization": f"Bearer {key}"}).status_code
 
 
-def make(admin: httpx.Client, **given: object) -> dict[str, str]:
-    answer = admin.post("/keys", json={"owner": "alice", **given})
+def make(admin: httpx.Client, **fields: object) -> dict[str, str]:
+    answer = admin.post("/keys", json={"owner": "alice", **fields})
     assert answer.status_code == 201, answer.text
-    made: dict[str, str] = answer.json()
-    return made
+    key: dict[str, str] = answer.json()
+    return key
 
 
 def test_a_new_key_is_shown_once_and_works(admin: httpx.Client) -> None:
     answer = admin.post("/keys", json={"owner": "alice", "role": "read", "note": "support"})
-    made = answer.json()
+    key = answer.json()
 
-    assert answer.headers["Location"].endswith(f"/keys/{made['id']}")
+    assert answer.headers["Location"].endswith(f"/keys/{key['id']}")
     assert answer.headers["Cache-Control"] == "no-store"
-    assert status(admin, made["key"]) == 200
-    [listed] = [each for each in admin.get("/keys").json()["keys"] if each["id"] == made["id"]]
+    assert status(admin, key["key"]) == 200
+    [listed] = [each for each in admin.get("/keys").json()["keys"] if each["id"] == key["id"]]
     assert (listed["owner"], listed["role"], listed["note"]) == ("alice", "read", "support")
     assert (listed["expires_at"], listed["last_used_at"]) == (None, None)
-    assert made["key"].startswith(listed["begins"])
-    assert made["key"] not in admin.get("/keys").text
+    assert key["key"].startswith(listed["begins"])
+    assert key["key"] not in admin.get("/keys").text
 
 
 def test_a_revoked_key_is_refused(admin: httpx.Client) -> None:
-    made = make(admin)
-    assert status(admin, made["key"]) == 200
+    key = make(admin)
+    assert status(admin, key["key"]) == 200
 
-    assert admin.delete(f"/keys/{made['id']}").status_code == 204
+    assert admin.delete(f"/keys/{key['id']}").status_code == 204
 
-    eventually(lambda: status(admin, made["key"]) == 401)
-    assert admin.delete(f"/keys/{made['id']}").status_code == 404
+    eventually(lambda: status(admin, key["key"]) == 401)
+    assert admin.delete(f"/keys/{key['id']}").status_code == 404
 
 
 def test_a_key_ends_when_it_expires_also_for_polls_from_memory(admin: httpx.Client) -> None:
-    made = make(admin, expires_in=2)
-    task_id = admin.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Authorization": f"Bearer {made['key']}"})
+    key = make(admin, expires_in=2)
+    task_id = admin.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Authorization": f"Bearer {key['key']}"})
     poll = f"/tasks/{task_id.json()['task_id']}"
     began = time.monotonic()
 
-    eventually(lambda: status(admin, made["key"], poll) == 401)
+    eventually(lambda: status(admin, key["key"], poll) == 401)
 
     assert time.monotonic() - began > 1
-    assert status(admin, made["key"]) == 401
+    assert status(admin, key["key"]) == 401
 
 
 @pytest.mark.parametrize(
-    ("given", "place"),
+    ("fields", "field"),
     [
         ({"owner": "ship ping"}, "owner"),
         ({}, "owner"),
@@ -80,11 +80,11 @@ def test_a_key_ends_when_it_expires_also_for_polls_from_memory(admin: httpx.Clie
         ({"owner": "a", "key": "mine"}, "key"),
     ],
 )
-def test_a_wrong_request_for_a_key_names_the_field(admin: httpx.Client, given: dict[str, object], place: str) -> None:
-    answer = admin.post("/keys", json=given)
+def test_a_wrong_request_for_a_key_names_the_field(admin: httpx.Client, fields: dict[str, object], field: str) -> None:
+    answer = admin.post("/keys", json=fields)
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["loc"] == [place]
+    assert answer.json()["errors"][0]["loc"] == [field]
 
 
 def test_a_key_with_a_limit_is_told_how_much_is_left_and_then_to_wait(admin: httpx.Client) -> None:

@@ -46,10 +46,10 @@ class Guarded:
         return self.clients[name]
 
 
-def manage(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
+def manage(service: Service, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command that manages keys."""
     return subprocess.run(
-        [sys.executable, "-m", "server.cli", "keys", *words],
+        [sys.executable, "-m", "server.cli", "keys", *arguments],
         env=service.env,
         cwd=ROOT,
         capture_output=True,
@@ -61,8 +61,8 @@ def manage(service: Service, *words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """One server with keys for all tests of this module."""
-    with Service(tmp_path_factory.mktemp("guarded"), TASK_MODULES="sample_tasks,client_tasks") as made:
-        guarded = Guarded(made)
+    with Service(tmp_path_factory.mktemp("guarded"), TASK_MODULES="sample_tasks,client_tasks") as service:
+        guarded = Guarded(service)
         yield guarded
         for client in guarded.clients.values():
             client.close()
@@ -201,8 +201,8 @@ class Carol:
         self._is_answered(401)
 
     def _is_answered(self, status: int) -> None:
-        look = self._service.http.get
-        eventually(lambda: look("/catalog", headers=self.header).status_code == status, seconds=CACHE_SECONDS + 8)
+        get = self._service.http.get
+        eventually(lambda: get("/catalog", headers=self.header).status_code == status, seconds=CACHE_SECONDS + 8)
 
 
 @pytest.fixture
@@ -277,10 +277,10 @@ def test_no_key_is_in_a_log(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["create"], ["create", "--owner", "a b"], ["create", "--owner", "a", "--role", "x"], []]
+    "arguments", [["create"], ["create", "--owner", "a b"], ["create", "--owner", "a", "--role", "x"], []]
 )
-def test_a_wrong_command_says_so(guarded: Guarded, words: list[str]) -> None:
-    done = manage(guarded.service, *words)
+def test_a_wrong_command_says_so(guarded: Guarded, arguments: list[str]) -> None:
+    done = manage(guarded.service, *arguments)
 
     assert done.returncode != 0
     assert done.stderr
@@ -388,13 +388,13 @@ def test_loopback_may_be_ipv6(service: Service, tmp_path: Path) -> None:
         web = popen(shlex.split(PROCFILE["web"]), env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
 
-        def answers() -> bool:
+        def is_ready() -> bool:
             try:
                 return httpx.get(f"http://[::1]:{port}/catalog/divide").status_code == 200
             except httpx.TransportError:
                 return False
 
-        eventually(answers)
+        eventually(is_ready)
     finally:
         web.terminate()
         web.wait(30)
@@ -428,22 +428,22 @@ def test_a_page_of_its_own_may(service: Service) -> None:
 
 def test_a_page_of_an_origin_that_a_setting_names_may(tmp_path: Path) -> None:
     friend, preflight = "https://app.example", {"Access-Control-Request-Method": "POST"}
-    with Service(tmp_path, CORS_ORIGINS=f"{friend}, https://other.example") as made:
-        made.start_web()
-        allowed = made.http.options("/tasks/divide", headers={"Origin": friend, **preflight})
+    with Service(tmp_path, CORS_ORIGINS=f"{friend}, https://other.example") as service:
+        service.start_web()
+        allowed = service.http.options("/tasks/divide", headers={"Origin": friend, **preflight})
         assert allowed.status_code == 204
         assert allowed.headers["Access-Control-Allow-Origin"] == friend
         assert "Authorization" in allowed.headers["Access-Control-Allow-Headers"]
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
         for answer in (
-            made.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": friend}),
-            made.http.post("/tasks/divide", json={}, headers={"Origin": friend}),
-            made.http.get("/nowhere", headers={"Origin": friend}),
+            service.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": friend}),
+            service.http.post("/tasks/divide", json={}, headers={"Origin": friend}),
+            service.http.get("/nowhere", headers={"Origin": friend}),
         ):
             assert answer.headers["Access-Control-Allow-Origin"] == friend
             assert "Location" in answer.headers["Access-Control-Expose-Headers"]
             assert "Origin" in answer.headers["Vary"]
-        refused = made.http.options("/tasks/divide", headers={"Origin": "https://evil.example", **preflight})
+        refused = service.http.options("/tasks/divide", headers={"Origin": "https://evil.example", **preflight})
         assert "Access-Control-Allow-Origin" not in refused.headers
         assert "Origin" in refused.headers["Vary"]
 

@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
 }
 
 #: Where a framework may be imported, from the root.
-PLACES = {
+ALLOWED = {
     "flask": ("server/web/",),
     "werkzeug": ("server/web/",),
     "celery": ("server/celery_app/", "wsgi.py"),
@@ -85,29 +85,29 @@ def test_a_package_has_at_most_fourteen_modules(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(SERVER.rglob("*.py")), ids=name_of)
 def test_a_module_imports_only_from_the_layers_below_its_own(path: Path) -> None:
-    own = part_of(path)
-    if own == "__init__":
+    package = part_of(path)
+    if package == "__init__":
         return
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("server.")} - {own, "__version__"}
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("server.")} - {package, "__version__"}
 
-    assert sorted(used - LAYERS[own]) == []
+    assert sorted(used - LAYERS[package]) == []
 
 
 @pytest.mark.parametrize("folder", sorted(path for path in (SERVER / "tasks").iterdir() if path.is_dir()), ids=name_of)
 def test_a_leaf_imports_no_other_leaf(folder: Path) -> None:
-    own = f"server.tasks.{folder.name}"
+    package = f"server.tasks.{folder.name}"
     used = {name for path in folder.rglob("*.py") for name in imports(path) if name.startswith("server.tasks")}
 
-    assert sorted(name for name in used if not name.startswith(own)) == []
+    assert sorted(name for name in used if not name.startswith(package)) == []
 
 
-@pytest.mark.parametrize("framework", PLACES)
+@pytest.mark.parametrize("framework", ALLOWED)
 def test_a_framework_stays_in_its_place(framework: str) -> None:
     users = {
         name_of(path) for path in sources() if framework in {n.split(".")[0] for n in imports(path, run_time=True)}
     }
 
-    assert sorted(name for name in users if not name.startswith(PLACES[framework])) == []
+    assert sorted(name for name in users if not name.startswith(ALLOWED[framework])) == []
 
 
 def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -39,12 +39,12 @@ class Shop:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=ROUTER)
         self.http.post("/login", data={"user": "alice"}).raise_for_status()
 
-    def run(self, *words: str, expect: str) -> Process:
+    def run(self, *arguments: str, expect: str) -> Process:
         log = self.folder / f"{len(self.processes)}.log"
-        made = Process([self.python, "-m", *words], log, self.env, self.folder)
-        self.processes.append(made)
-        eventually(lambda: expect in made.output(), seconds=60)
-        return made
+        process = Process([self.python, "-m", *arguments], log, self.env, self.folder)
+        self.processes.append(process)
+        eventually(lambda: expect in process.output(), seconds=60)
+        return process
 
     def close(self) -> None:
         self.http.close()
@@ -56,32 +56,32 @@ def asynchronous(folder: Path, redis: Redis, python: str = sys.executable, path:
     """Apply the diff to a copy of the shop, and start it with a worker."""
     shutil.copy(LEGACY / "shop.py", folder)
     subprocess.run(["patch", "-p1", "-s", "-i", str(LEGACY / "asynchronous.diff")], cwd=folder, check=True)
-    made = Shop(folder, redis, python, path)
-    made.run("flask", "--app", "shop", "coatcheck", "worker", "-c", "1", expect=" ready.")
-    return made
+    shop = Shop(folder, redis, python, path)
+    shop.run("flask", "--app", "shop", "coatcheck", "worker", "-c", "1", expect=" ready.")
+    return shop
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    made = Redis(tmp_path_factory.mktemp("redis"))
-    yield made
-    made.client.close()
-    made.process.kill()
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.client.close()
+    server.process.kill()
 
 
 @pytest.fixture
 def before(tmp_path: Path, redis: Redis) -> Iterator[Shop]:
     shutil.copy(LEGACY / "shop.py", tmp_path)
-    made = Shop(tmp_path, redis)
-    yield made
-    made.close()
+    shop = Shop(tmp_path, redis)
+    yield shop
+    shop.close()
 
 
 @pytest.fixture
 def after(tmp_path: Path, redis: Redis) -> Iterator[Shop]:
-    made = asynchronous(tmp_path, redis)
-    yield made
-    made.close()
+    shop = asynchronous(tmp_path, redis)
+    yield shop
+    shop.close()
 
 
 def test_a_slow_request_of_the_synchronous_shop_times_out(before: Shop) -> None:
@@ -116,9 +116,9 @@ def test_a_report_shows_its_progress_to_its_user_alone(after: Shop) -> None:
 def ended(shop: Shop, accepted: httpx.Response) -> dict[str, object]:
     assert accepted.status_code == 202
 
-    def look() -> httpx.Response | None:
+    def poll() -> httpx.Response | None:
         answer = shop.http.get(accepted.headers["Location"])
         return answer if answer.status_code == 200 else None
 
-    found: dict[str, object] = eventually(look).json()
-    return found
+    task: dict[str, object] = eventually(poll).json()
+    return task

@@ -10,20 +10,20 @@ from harness import Service
 
 
 def batch(service: Service, count: int, tag: str, **item: Any) -> list[str]:
-    made = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag]}} | item
-    answer = service.http.post("/batches", json={"items": [made] * count})
+    one = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag]}} | item
+    answer = service.http.post("/batches", json={"items": [one] * count})
     assert "items" in answer.json(), answer.text
     return [each["task_id"] for each in answer.json()["items"]]
 
 
 def pages(service: Service, **query: Any) -> list[dict[str, Any]]:
     """Yield every page, following its Link header."""
-    found, answer = [], service.http.get("/tasks", params=query)
+    bodies, answer = [], service.http.get("/tasks", params=query)
     while True:
         assert answer.status_code == 200, answer.text
-        found.append(answer.json())
+        bodies.append(answer.json())
         if "next" not in answer.links:
-            return found
+            return bodies
         answer = service.http.get(answer.links["next"]["url"])
 
 
@@ -41,25 +41,25 @@ def test_tasks_are_listed_newest_first(service: Service) -> None:
 def test_a_cursor_neither_skips_nor_repeats_while_tasks_come_and_go(service: Service) -> None:
     tag = uuid.uuid4().hex
     before = batch(service, 25, tag)
-    seen: list[str] = []
+    listed: list[str] = []
     answer = service.http.get("/tasks", params={"task": "divide", "limit": 10})
-    while "next" in answer.links and not set(before) <= set(seen):
-        seen += ids(answer.json())
+    while "next" in answer.links and not set(before) <= set(listed):
+        listed += ids(answer.json())
         batch(service, 3, tag)
         service.wait_for(before[0])
-        service.http.delete(f"/tasks/{seen[0]}")
+        service.http.delete(f"/tasks/{listed[0]}")
         answer = service.http.get(answer.links["next"]["url"])
-    seen += ids(answer.json())
-    assert len(seen) == len(set(seen))
-    assert set(before) <= set(seen)
+    listed += ids(answer.json())
+    assert len(listed) == len(set(listed))
+    assert set(before) <= set(listed)
 
 
 def test_a_tag_filters_page_by_page(service: Service) -> None:
     tag = uuid.uuid4().hex
-    made = batch(service, 7, tag)
-    found = pages(service, tag=tag, limit=3)
-    assert [len(page["tasks"]) for page in found] == [3, 3, 1]
-    assert {each for page in found for each in ids(page)} == set(made)
+    task_ids = batch(service, 7, tag)
+    listed = pages(service, tag=tag, limit=3)
+    assert [len(page["tasks"]) for page in listed] == [3, 3, 1]
+    assert {each for page in listed for each in ids(page)} == set(task_ids)
 
 
 def test_statuses_and_kinds_filter_as_comma_lists(service: Service) -> None:
@@ -102,14 +102,16 @@ def test_a_kind_that_nobody_knows_lists_nothing(service: Service) -> None:
 
 
 def test_a_deleted_task_is_gone_with_its_files(service: Service) -> None:
-    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
-    href = service.result(made)["href"]
-    answer = service.http.delete(f"/tasks/{made}")
+    task_id = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()[
+        "task_id"
+    ]
+    href = service.result(task_id)["href"]
+    answer = service.http.delete(f"/tasks/{task_id}")
     assert (answer.status_code, answer.content, answer.headers.get("Content-Type")) == (204, b"", None)
-    assert service.http.get(f"/tasks/{made}").status_code == 410
+    assert service.http.get(f"/tasks/{task_id}").status_code == 410
     assert service.http.get(href).status_code == 410
-    assert not list(service.redis.client.scan_iter(f"*{made}*"))
-    assert service.http.delete(f"/tasks/{made}").status_code == 410
+    assert not list(service.redis.client.scan_iter(f"*{task_id}*"))
+    assert service.http.delete(f"/tasks/{task_id}").status_code == 410
 
 
 def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> None:
@@ -136,8 +138,8 @@ def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:
     tag, other = uuid.uuid4().hex, uuid.uuid4().hex
     both = batch(service, 3, tag, options={"tag": [tag, other]})
     batch(service, 2, tag)
-    found = pages(service, tag=[tag, other], status=["queued,running", "succeeded"], limit=2)
-    assert sorted(task for page in found for task in ids(page)) == sorted(both)
+    listed = pages(service, tag=[tag, other], status=["queued,running", "succeeded"], limit=2)
+    assert sorted(task for page in listed for task in ids(page)) == sorted(both)
 
 
 @pytest.mark.parametrize("query", ["task=,", "status=", "tag=,&since=", "status=scheduled&tga=mine"])
@@ -164,28 +166,28 @@ def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> No
 @pytest.mark.parametrize("thousands", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path: Path, thousands: int) -> None:
     many = {"MAX_WAITING_PER_OWNER": "200000", "MAX_WAITING_PER_QUEUE": "200000"}
-    with Service(tmp_path, TASK_MODULES="sample_tasks", **many) as made:
-        made.start_web()
-        batch(made, 100, "few")
+    with Service(tmp_path, TASK_MODULES="sample_tasks", **many) as service:
+        service.start_web()
+        batch(service, 100, "few")
         paths = ["/ui/tasks", "/ui/tasks?status=queued&task=divide", "/tasks", "/ui/overview"]
-        before = [_asked_of_redis(made, path) for path in paths]
+        before = [_redis_cost(service, path) for path in paths]
         for _ in range(thousands):
-            batch(made, 1000, "many")
+            batch(service, 1000, "many")
         for path, (calls, size) in zip(paths, before, strict=True):
-            assert _asked_of_redis(made, path) == (calls, pytest.approx(size, rel=0.05, abs=500)), path
-        assert made.http.get("/queues").json()["queues"][0]["waiting"] == thousands * 1000 + 100
+            assert _redis_cost(service, path) == (calls, pytest.approx(size, rel=0.05, abs=500)), path
+        assert service.http.get("/queues").json()["queues"][0]["waiting"] == thousands * 1000 + 100
 
 
-def _asked_of_redis(service: Service, path: str) -> tuple[dict[str, int], int]:
+def _redis_cost(service: Service, path: str) -> tuple[dict[str, int], int]:
     """Return the number of each Redis command for a page, and the number of bytes in the answers.
 
     Of several requests the one with the fewest: a process also asks for some things once a second.
     """
     service.http.get(path)
-    return min((_asked_once(service, path) for _ in range(5)), key=lambda asked: (sum(asked[0].values()), asked[1]))
+    return min((_redis_cost_once(service, path) for _ in range(5)), key=lambda cost: (sum(cost[0].values()), cost[1]))
 
 
-def _asked_once(service: Service, path: str) -> tuple[dict[str, int], int]:
+def _redis_cost_once(service: Service, path: str) -> tuple[dict[str, int], int]:
     service.redis.client.config_resetstat()
     assert service.http.get(path).status_code == 200
     calls = {name: each["calls"] for name, each in service.redis.client.info("commandstats").items()}

@@ -35,19 +35,19 @@ def test_a_request_and_its_task_can_be_followed_through_both_logs(service: Servi
     assert "method=POST" in web
     assert "status=202" in web
 
-    def told() -> bool:
-        found = [line for line in lines(service) if f"task_id={task_id} request_id=from-my-proxy.1" in line]
-        return ["task.started" in " ".join(found), "task.succeeded" in " ".join(found)] == [True, True]
+    def both_logged() -> bool:
+        mentions = [line for line in lines(service) if f"task_id={task_id} request_id=from-my-proxy.1" in line]
+        return ["task.started" in " ".join(mentions), "task.succeeded" in " ".join(mentions)] == [True, True]
 
-    eventually(told)
+    eventually(both_logged)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "request_id",
     ["", "a b", "a\tb", "x" * 65, "é", "a=b task_id=1", '"', "%0a", "a;b"],
 )
-def test_a_request_id_that_is_no_word_is_replaced(service: Service, given: str) -> None:
-    answer = service.http.get("/health/live", headers={"X-Request-ID": given.encode("latin-1")})
+def test_a_request_id_that_is_no_word_is_replaced(service: Service, request_id: str) -> None:
+    answer = service.http.get("/health/live", headers={"X-Request-ID": request_id.encode("latin-1")})
 
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
@@ -146,6 +146,6 @@ def test_the_lines_of_one_turn_of_a_loop_are_one_write_and_none_is_left_at_its_e
     with ThreadPoolExecutor(1) as pool:  # this thread has the loop of a browser, if its tests ran here
         pool.submit(asyncio.run, turns()).result()
 
-    words = [line.split(" ", 2)[2] for line in capfd.readouterr().out.splitlines()]
-    assert words == ["line turn=0"] * 3 + ["line turn=1"] * 3 + ["last", "after"]
+    messages = [line.split(" ", 2)[2] for line in capfd.readouterr().out.splitlines()]
+    assert messages == ["line turn=0"] * 3 + ["line turn=1"] * 3 + ["last", "after"]
     assert len(writes) == 4

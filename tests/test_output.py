@@ -105,7 +105,7 @@ def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(server:
 
 
 def test_an_async_generator_and_a_plain_function_give_output_too(server: Service) -> None:
-    late, plain = server.submit("yields_late", words=["a", "b"]), server.submit("emits", items=[1, None, {"x": [2]}])
+    late, plain = server.submit("yields_late", texts=["a", "b"]), server.submit("emits", items=[1, None, {"x": [2]}])
 
     assert server.result(late) is None
     assert server.result(plain) == 3
@@ -329,7 +329,7 @@ def test_a_test_reads_the_output() -> None:
     done = run(yields_rows, number=2)
 
     assert (done.output, done.result) == ([{"number": 1, "text": ""}, {"number": 2, "text": ""}], "2 rows")
-    assert run(yields_late, words=["a"]).output == ["a"]
+    assert run(yields_late, texts=["a"]).output == ["a"]
     assert run(emits, items=[[1], 2]).output == [[1], 2]
     with pytest.raises(Canceled):
         run(emits, items=[1], canceled=True)

@@ -17,21 +17,23 @@ expect.set_options(timeout=20_000)
 
 
 def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and os.environ.get("CI"):
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None and os.environ.get("CI"):
         pytest.fail("no Chromium: apt-get install chromium")
-    if found is None:
+    if path is None:
         pytest.skip("no Chromium (apt-get install chromium)")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser for all tests, each with contexts of its own."""
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield made
-        made.close()
+        browser = playwright.chromium.launch(
+            executable_path=_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -71,14 +73,14 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
         page.on("console", lambda message: hear(message.text))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        own = urlsplit(service.url).netloc
+        host = urlsplit(service.url).netloc
 
-        def look(address: str) -> None:
+        def check(address: str) -> None:
             parts = urlsplit(address)
-            if parts.scheme not in ("blob", "data") and parts.netloc != own:
+            if parts.scheme not in ("blob", "data") and parts.netloc != host:
                 wrong.append(f"request: {address}")
 
-        page.on("request", lambda request: look(request.url))
+        page.on("request", lambda request: check(request.url))
         return page
 
     yield make
@@ -90,9 +92,9 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dict[str, str]]]:
     """A server with keys of two owners and an admin."""
-    with Service(tmp_path_factory.mktemp("keyed"), TASK_MODULES="sample_tasks,client_tasks") as made:
-        keys = made.store.api_keys
+    with Service(tmp_path_factory.mktemp("keyed"), TASK_MODULES="sample_tasks,client_tasks") as service:
+        keys = service.store.api_keys
         roles = {"alice": Role.SUBMIT, "bob": Role.SUBMIT, "root": Role.ADMIN}
-        found = {owner: keys.create(owner, role) for owner, role in roles.items()}
-        made.http.headers["Authorization"] = f"Bearer {found['root']}"
-        yield made.start(), found
+        secrets = {owner: keys.create(owner, role) for owner, role in roles.items()}
+        service.http.headers["Authorization"] = f"Bearer {secrets['root']}"
+        yield service.start(), secrets

@@ -61,8 +61,8 @@ def assert_accessible(page: Page) -> None:
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     for dark, axe in ((not is_dark, Axe()), (is_dark, Axe("0"))):  # the second one finds its script in the page
         page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        found = axe.run(page)
-        assert found.violations_count == 0, f"dark: {dark}\n{found.generate_report()}"
+        report = axe.run(page)
+        assert report.violations_count == 0, f"dark: {dark}\n{report.generate_report()}"
 
 
 def sign_in(page: Page, key: str) -> None:

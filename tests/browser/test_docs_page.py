@@ -79,7 +79,7 @@ def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, st
 def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     headers = {"Authorization": f"Bearer {keys['alice']}"}
-    made = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).json()["task_id"]
+    task_id = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).json()["task_id"]
     page = open_page(service, refused=True)
     sign_in(page, keys["alice"])
     page.goto("/docs#get_status")
@@ -88,9 +88,9 @@ def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dic
     expect(path).to_have_value("/tasks/<task_id>")
     entry.get_by_role("button", name="Send").click()
     assert path.evaluate("each => each.validationMessage") == "Replace what stands in <angle brackets>."
-    path.fill(f"/tasks/{made}")
+    path.fill(f"/tasks/{task_id}")
     entry.get_by_role("button", name="Send").click()
-    expect(answer).to_contain_text(f'"task_id": "{made}"')
+    expect(answer).to_contain_text(f'"task_id": "{task_id}"')
     assert_accessible(page)
     path.fill(f"/tasks/{uuid.uuid4()}")
     entry.get_by_role("button", name="Send").click()

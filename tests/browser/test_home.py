@@ -385,8 +385,8 @@ def test_no_page_loads_more_than_80_kilobytes(service: Service, open_page: Calla
     sizes: dict[str, int] = {}
 
     def weigh(request: Request) -> None:
-        found = request.sizes()
-        sizes[urlsplit(request.url).path] = found["responseHeadersSize"] + found["responseBodySize"]
+        request_sizes = request.sizes()
+        sizes[urlsplit(request.url).path] = request_sizes["responseHeadersSize"] + request_sizes["responseBodySize"]
 
     page.on("requestfinished", weigh)
     page.goto(path)

@@ -27,12 +27,12 @@ def test_an_admin_makes_a_key_that_is_shown_once_and_revokes_it(
     page.get_by_label("Role").select_option("read")
     page.get_by_label("Requests per minute").fill("1200")
     page.get_by_role("button", name="Create key").click()
-    made = page.get_by_label("The new key").input_value()
-    assert service.http.get("/tasks", headers={"Authorization": f"Bearer {made}"}).status_code == 200
+    key = page.get_by_label("The new key").input_value()
+    assert service.http.get("/tasks", headers={"Authorization": f"Bearer {key}"}).status_code == 200
     row = page.locator("#list tr", has_text="Returns portal")
     expect(row).to_contain_text("Read only")
     expect(row).to_contain_text("1,200 a minute")
-    answer = service.http.get("/tasks", headers={"Authorization": f"Bearer {made}"})
+    answer = service.http.get("/tasks", headers={"Authorization": f"Bearer {key}"})
     assert answer.headers["RateLimit-Policy"].endswith("q=1200;w=60")
     assert_accessible(page)
     row.get_by_role("button", name="Revoke Returns portal").click()

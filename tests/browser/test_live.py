@@ -24,21 +24,21 @@ LATER = "It is updated as soon as the server answers."
 def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
     service: Service, open_page: Open
 ) -> None:
-    made = service.submit("talks", lines=100)
-    service.wait_for(made, "running")
+    task_id = service.submit("talks", lines=100)
+    service.wait_for(task_id, "running")
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     lines = page.locator("#lines li")
     expect(lines.first).to_contain_text("line 1")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     # What is selected stays selected.
     page.evaluate("getSelection().selectAllChildren(document.querySelector('#lines li'))")
     selected = page.evaluate("getSelection().toString()")
     here = lines.count()
     expect(lines.nth(here + 3)).to_contain_text(f"line {here + 4}")
     assert page.evaluate("getSelection().toString()") == selected
-    assert asked == []
+    assert requests == []
     expect(page.locator("#mark")).to_have_text("Running")
     expect(page.locator("#progress")).to_contain_text(re.compile(r"\d%"))
     assert_accessible(page)
@@ -50,11 +50,11 @@ def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
 
 @pytest.mark.slow
 def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: Open) -> None:
-    with Service(tmp_path, TASK_MODULES="sample_tasks,output_tasks") as made:
-        made.start()
-        task_id = made.submit("yields_rows", number=60, pause=0.1)
-        eventually(lambda: made.http.get(f"/tasks/{task_id}/output").json()["items"])
-        page = open_page(made)
+    with Service(tmp_path, TASK_MODULES="sample_tasks,output_tasks") as service:
+        service.start()
+        task_id = service.submit("yields_rows", number=60, pause=0.1)
+        eventually(lambda: service.http.get(f"/tasks/{task_id}/output").json()["items"])
+        page = open_page(service)
         page.goto(f"/ui/tasks/{task_id}")
         items = page.locator("#items li")
         expect(items.first).to_contain_text('1{"number":1,"text":""}')
@@ -64,32 +64,32 @@ def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: O
         assert_accessible(page)
         page.reload()
         expect(items).to_have_count(60)
-        page.goto(f"/ui/tasks/{made.submit('divide', x=1, y=2)}")
+        page.goto(f"/ui/tasks/{service.submit('divide', x=1, y=2)}")
         expect(page.get_by_role("heading", name="Output")).to_be_hidden()
 
 
 @pytest.mark.slow
 def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:
-    made = service.submit("divide", x=1, y=2)
-    service.wait_for(made)
-    paths = ("/ui/tasks", "/ui/overview", "/ui/failures", "/ui/schedules", f"/ui/tasks/{made}")
+    task_id = service.submit("divide", x=1, y=2)
+    service.wait_for(task_id)
+    paths = ("/ui/tasks", "/ui/overview", "/ui/failures", "/ui/schedules", f"/ui/tasks/{task_id}")
     pages = [open_page(service) for _ in paths]
-    asked: list[str] = []
+    requests: list[str] = []
     for page, path in zip(pages, paths, strict=True):
         page.goto(path)
         page.wait_for_timeout(500)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requests.append(request.url))
     pages[0].wait_for_timeout(20_000)
-    assert asked == [], "at most 5 requests a minute are allowed"
+    assert requests == [], "at most 5 requests a minute are allowed"
 
 
 def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    held = service.http.post(f"/tasks/reports?tag={tag}", json={"seconds": 60}).json()["task_id"]
+    running = service.http.post(f"/tasks/reports?tag={tag}", json={"seconds": 60}).json()["task_id"]
     page = open_page(service)
     page.goto(f"/ui/tasks?tag={tag}")
-    page.locator(f"#t-{held} input").check()
-    row = page.locator(f"#t-{held}")
+    page.locator(f"#t-{running} input").check()
+    row = page.locator(f"#t-{running}")
     row.evaluate("each => { each.dataset.mine = 'yes'; }")
     expect(row.locator(".msg")).to_contain_text("%")
     later = service.http.post(f"/tasks/divide?tag={tag}", json={"x": 1, "y": 2}).json()["task_id"]
@@ -97,7 +97,7 @@ def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Op
     expect(page.locator(f"#t-{later}")).to_have_count(0)
     page.keyboard.press(".")
     expect(page.locator(f"#t-{later} .st")).to_have_text("Succeeded")
-    service.http.post(f"/tasks/{held}/cancel")
+    service.http.post(f"/tasks/{running}/cancel")
     expect(row.locator(".st")).to_have_text("Canceled")
     assert row.get_attribute("data-mine") == "yes"
     expect(row.locator("input")).to_be_checked()
@@ -110,18 +110,21 @@ def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Ope
     def answer(exchange: Exchange) -> None:
         exchange.reply(204 if is_up.is_set() else 503)
 
-    with serve(answer) as url, Service(tmp_path, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        made.start()
-        task_id = made.http.post("/tasks/reports", params={"webhook": f"{url}/hook"}, json={"seconds": 1}).json()[
+    with (
+        serve(answer) as url,
+        Service(tmp_path, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as service,
+    ):
+        service.start()
+        task_id = service.http.post("/tasks/reports", params={"webhook": f"{url}/hook"}, json={"seconds": 1}).json()[
             "task_id"
         ]
-        page = open_page(made)
+        page = open_page(service)
         page.goto(f"/ui/tasks/{task_id}")
         tries = page.locator("#tries li")
         expect(tries).to_have_text("Not delivered yet.")
         expect(tries.first).to_contain_text("503")
         expect(page.locator("#tries")).to_contain_text("Next try at")
-        overview = open_page(made, refused=True)  # the server ends with its stream
+        overview = open_page(service, refused=True)  # the server ends with its stream
         overview.goto("/ui/overview")
         expect(overview.locator("#hooks tbody tr")).to_contain_text("503")
         assert_accessible(overview)
@@ -253,11 +256,11 @@ def test_the_ticket_of_a_running_task_says_that_its_key_was_revoked(
 
 
 def test_a_task_that_is_gone_is_spoken_of_where_one_acts_on_it(service: Service, open_page: Open) -> None:
-    made = service.submit("divide", x=1, y=2)
-    service.wait_for(made)
+    task_id = service.submit("divide", x=1, y=2)
+    service.wait_for(task_id)
     page = open_page(service, refused=True)
-    page.goto(f"/ui/tasks/{made}")
-    service.http.delete(f"/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
+    service.http.delete(f"/tasks/{task_id}")
     page.get_by_role("button", name="Retry").click()
     page.get_by_role("button", name="Retry it").click()
     expect(page.locator("#said")).to_contain_text("The task has expired. A record is deleted some time after its end.")

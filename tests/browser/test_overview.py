@@ -18,8 +18,8 @@ Open = Callable[..., Page]
 def test_queues_and_workers_are_shown_as_they_are(service: Service, open_page: Open) -> None:
     for y in (1, 0):
         service.wait_for(service.submit("divide", x=1, y=y))
-    held = service.submit("reports", seconds=60)
-    service.wait_for(held, "running")
+    running = service.submit("reports", seconds=60)
+    service.wait_for(running, "running")
     page = open_page(service)
     page.goto("/ui/queues")
     expect(page).to_have_url(f"{service.url}/ui/overview")
@@ -37,12 +37,12 @@ def test_queues_and_workers_are_shown_as_they_are(service: Service, open_page: O
     worker = page.locator("#hands")
     expect(worker).to_contain_text("reports of local")
     expect(worker.get_by_role("row", name="celery@")).to_contain_text(f"MB{__version__}")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    service.http.post(f"/tasks/{held}/cancel")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    service.http.post(f"/tasks/{running}/cancel")
     expect(worker).not_to_contain_text("reports of local", timeout=40_000)
     expect(page.get_by_role("columnheader", name="Arrived").first).to_be_visible()  # open details stay open
-    assert asked == [], "changes come over the stream"
+    assert requests == [], "changes come over the stream"
 
 
 def number(row: Locator, label: str) -> int:
@@ -81,7 +81,7 @@ def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) 
     fresh.redis.client.config_set("maxmemory", "500mb")
     fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
     fresh.start_web()
-    made = [fresh.submit("divide", x=1, y=2) for _ in range(4)]
+    task_ids = [fresh.submit("divide", x=1, y=2) for _ in range(4)]
     page = open_page(fresh)
     page.goto("/ui/overview")
     expect(page.get_by_text("4 tasks wait until one is started.")).to_be_visible()
@@ -95,7 +95,7 @@ def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) 
     page.get_by_label("Type default to confirm").fill("default")
     page.get_by_role("button", name="Cancel 4 tasks").click()
     expect(page.locator("#said")).to_have_text("4 canceled")
-    assert {fresh.status(each)["status"] for each in made} == {"canceled"}
+    assert {fresh.status(each)["status"] for each in task_ids} == {"canceled"}
     expect(page.locator("#q-default")).to_contain_text("Empty")
 
 
@@ -178,24 +178,24 @@ def test_the_form_of_a_schedule_follows_the_schema_of_its_task(service: Service,
     page.get_by_label("Name").fill("typed-hourly")
     page.get_by_label("Or every").fill("3600")
     page.get_by_label("Task type").select_option("typed")
-    given = page.get_by_role("group", name="Input")
-    expect(given).to_contain_text("Return the parameters that were sent.")
-    given.get_by_label("text").fill("true")
-    given.get_by_label("number").fill("7")
-    given.get_by_label("flag").check()
-    given.get_by_role("button", name="Add").click()
-    given.get_by_label("name").fill("a")
-    given.get_by_label("price").fill("0")
+    fields = page.get_by_role("group", name="Input")
+    expect(fields).to_contain_text("Return the parameters that were sent.")
+    fields.get_by_label("text").fill("true")
+    fields.get_by_label("number").fill("7")
+    fields.get_by_label("flag").check()
+    fields.get_by_role("button", name="Add").click()
+    fields.get_by_label("name").fill("a")
+    fields.get_by_label("price").fill("0")
     page.get_by_role("button", name="Create schedule").click()
     expect(page.locator("#said")).to_contain_text("The input does not fit the schema.")
-    expect(given.get_by_label("items")).to_be_focused()
-    expect(given.locator(".wrong")).to_have_text("Input should be greater than 0")
-    given.get_by_label("price").fill("2")
+    expect(fields.get_by_label("items")).to_be_focused()
+    expect(fields.locator(".wrong")).to_have_text("Input should be greater than 0")
+    fields.get_by_label("price").fill("2")
     page.get_by_role("button", name="Create schedule").click()
     expect(page.locator("#said")).to_have_text("Schedule typed-hourly created.")
     expect(page.get_by_role("row", name="typed-hourly")).to_contain_text("Every hour")
-    made = service.http.get("/schedules/typed-hourly").json()
-    assert made["input"] == {"text": "true", "number": 7, "flag": True, "items": [{"name": "a", "price": 2}]}
+    schedule = service.http.get("/schedules/typed-hourly").json()
+    assert schedule["input"] == {"text": "true", "number": 7, "flag": True, "items": [{"name": "a", "price": 2}]}
     assert_accessible(page)
     service.http.delete("/schedules/typed-hourly")
 
@@ -210,9 +210,9 @@ def test_a_schedule_of_a_picture_takes_its_address_and_its_steps(service: Servic
     page.locator(".steps-list").get_by_label("width").fill("90")
     page.get_by_role("button", name="Create schedule").click()
     expect(page.get_by_role("row", name="banner")).to_contain_text("Every day at 06:00, Europe/Berlin")
-    made = service.http.get("/schedules/banner").json()
-    assert made["input"]["image"] == {"url": "https://example.org/a.png"}
-    assert made["input"]["operations"] == [{"op": "thumbnail", "width": 90}]
+    schedule = service.http.get("/schedules/banner").json()
+    assert schedule["input"]["image"] == {"url": "https://example.org/a.png"}
+    assert schedule["input"]["operations"] == [{"op": "thumbnail", "width": 90}]
     service.http.delete("/schedules/banner")
 
 
@@ -254,8 +254,8 @@ def test_an_owner_sees_its_own_schedules_and_no_overview(
     service, keys = keyed
     for owner in ("alice", "bob"):
         of_owner = {"Authorization": f"Bearer {keys[owner]}"}
-        given = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "0 6 * * *"}
-        assert service.http.put(f"/schedules/of-{owner}", json=given, headers=of_owner).status_code == 201
+        schedule = {"task": "divide", "input": {"x": 1, "y": 2}, "cron": "0 6 * * *"}
+        assert service.http.put(f"/schedules/of-{owner}", json=schedule, headers=of_owner).status_code == 201
     page = open_page(service)
     sign_in(page, keys["alice"])
     expect(page.get_by_role("link", name="Overview")).to_have_count(0)
@@ -285,8 +285,8 @@ def test_a_read_only_key_sees_schedules_without_buttons(keyed: tuple[Service, di
 @pytest.mark.slow
 def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, open_page: Open) -> None:
     fresh.start()
-    made = [fresh.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
-    for each in made:
+    task_ids = [fresh.submit("fails_with_a_message", text=f"order {n}") for n in range(3)]
+    for each in task_ids:
         fresh.wait_for(each)
     page = open_page(fresh)
     page.goto("/ui/failures?range=hour")
@@ -319,13 +319,13 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     expect(page.locator("#said")).to_have_text("4 retried")
     tasks = fresh.http.get("/tasks?limit=20").json()["tasks"]
     retried = [each["retry_of"] for each in tasks if "retry_of" in each]
-    assert set(made) <= set(retried)
+    assert set(task_ids) <= set(retried)
     assert other not in retried
 
 
 def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, open_page: Open) -> None:
-    made = [service.submit("waits_for_a_partner", partner="acme") for _ in range(2)]
-    for each in made:
+    task_ids = [service.submit("waits_for_a_partner", partner="acme") for _ in range(2)]
+    for each in task_ids:
         service.wait_for(each, "retrying")
     page = open_page(service)
     page.goto("/ui/failures?range=hour")
@@ -334,7 +334,7 @@ def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, op
     group.get_by_role("button", name="Cancel 2").click()
     page.locator(".confirm .last").click()
     expect(page.locator("#said")).to_have_text("2 canceled")
-    assert {service.status(each)["status"] for each in made} == {"canceled"}
+    assert {service.status(each)["status"] for each in task_ids} == {"canceled"}
 
 
 @pytest.mark.slow
@@ -342,15 +342,15 @@ def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, op
 def test_a_failed_task_opens_with_exception_message_and_traceback(
     service: Service, open_page: Open, width: int, dark: bool
 ) -> None:
-    made = service.submit("fails_with_a_message", text="order 7")
-    service.wait_for(made)
+    task_id = service.submit("fails_with_a_message", text="order 7")
+    service.wait_for(task_id)
     page = open_page(service, width=width, dark=dark)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.locator("#why-h")).to_have_text("LookupError")
     expect(page.locator("#why .lead")).to_have_text("no such order: order 7")
     expect(page.locator(".trace .ours")).to_have_count(1)
     expect(page.locator(".trace .ours")).to_contain_text("in fails_with_a_message")
-    for path in (f"/ui/tasks/{made}", "/ui/failures"):
+    for path in (f"/ui/tasks/{task_id}", "/ui/failures"):
         page.goto(path)
         page.locator("h1").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -383,8 +383,8 @@ def test_the_page_says_when_not_all_undelivered_webhooks_are_read(service: Servi
     service.redis.client.zadd(service.keys.webhooks, later)
     page = open_page(service)
     page.goto("/ui/overview")
-    words = page.locator("#hooks .section-head p")
-    expect(words).to_have_text(re.compile(r"Of 60\d, the 500 that are due first$"))
+    note = page.locator("#hooks .section-head p")
+    expect(note).to_have_text(re.compile(r"Of 60\d, the 500 that are due first$"))
     service.redis.client.zrem(service.keys.webhooks, *later)
     page.reload()
-    expect(words).to_have_text("By receiver; each is tried for up to a day")
+    expect(note).to_have_text("By receiver; each is tried for up to a day")

@@ -18,8 +18,8 @@ def test_pages_below_a_prefix_ask_for_nothing_outside_of_it(tmp_path: Path, open
         service.env["PUBLIC_URL"] = f"{service.url}/jobs"
         service.start()
         page = open_page(service)
-        asked: list[str] = []
-        page.on("request", lambda request: request.url.startswith("http") and asked.append(urlsplit(request.url).path))
+        paths: list[str] = []
+        page.on("request", lambda request: request.url.startswith("http") and paths.append(urlsplit(request.url).path))
 
         page.goto("/jobs/")
         drop(page, "cat.png", "image/png", picture())
@@ -43,5 +43,5 @@ def test_pages_below_a_prefix_ask_for_nothing_outside_of_it(tmp_path: Path, open
         page.get_by_role("button", name="Retry").first.click()
         page.wait_for_timeout(500)
 
-        assert len(asked) > 50
-        assert [path for path in asked if not path.startswith("/jobs/")] == []
+        assert len(paths) > 50
+        assert [path for path in paths if not path.startswith("/jobs/")] == []

@@ -51,7 +51,7 @@ def test_one_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service
     for each in (good, bad):
         service.wait_for(each)
     page = open_page(service)
-    for words, matches in (
+    for terms, matches in (
         ("31415926", [bad, good]),
         ("31415926 ZERO", [bad]),
         (good[-10:], [good]),
@@ -59,11 +59,11 @@ def test_one_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service
         ("no such words", []),
     ):
         page.goto("/ui/tasks")
-        page.get_by_role("searchbox").fill(words)
+        page.get_by_role("searchbox").fill(terms)
         page.get_by_role("searchbox").press("Enter")
         expect(page.get_by_text(re.compile(rf"{len(matches)} match(es)? in the newest"))).to_be_visible()
         rows = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
-        assert rows == [f"t-{each}" for each in matches], words
+        assert rows == [f"t-{each}" for each in matches], terms
     expect(page.get_by_text("No matching tasks")).to_be_visible()
     assert_accessible(page)
 
@@ -76,23 +76,23 @@ def test_a_search_reads_a_limited_number_of_tasks_and_goes_on_where_it_stopped(
     from server.web.ui import search as module
 
     tag = uuid.uuid4().hex
-    made = [submit(service, "divide", tag, x=n, y=1) for n in range(6)]
+    task_ids = [submit(service, "divide", tag, x=n, y=1) for n in range(6)]
     monkeypatch.setattr(module, "store", lambda: service.store)
     monkeypatch.setattr(module, "_CHUNK", 2)
     monkeypatch.setattr(module, "MAX_LOOKED_AT", 2)
     wanted = Filter(["local"], ["divide"], tuple(Status))
-    seen, cursor = [], None
+    listed, cursor = [], None
     for _ in range(3):
-        found = module.search(wanted, tag, 50, cursor)
-        assert found.looked_at == 2
-        seen += [record.id for record in found.records]
-        cursor = found.cursor
-    assert seen == made[::-1]
+        matches = module.search(wanted, tag, 50, cursor)
+        assert matches.looked_at == 2
+        listed += [record.id for record in matches.records]
+        cursor = matches.cursor
+    assert listed == task_ids[::-1]
 
 
 def test_empty_fields_are_not_in_the_address_and_times_are_in_utc(service: Service, open_page: Open) -> None:
-    made = submit(service, "divide", "x", x=1, y=2)
-    moment = service.wait_for(made)["submitted_at"][:16]
+    task_id = submit(service, "divide", "x", x=1, y=2)
+    moment = service.wait_for(task_id)["submitted_at"][:16]
     for script in (True, False):
         page = open_page(service, script=script)
         page.goto("/ui/tasks")
@@ -102,11 +102,11 @@ def test_empty_fields_are_not_in_the_address_and_times_are_in_utc(service: Servi
         page.get_by_role("button", name="Show", exact=True).click()
         until = "2999-01-01T00%3A00Z"
         expect(page).to_have_url(f"{service.url}/ui/tasks?since={moment.replace(':', '%3A')}Z&until={until}")
-        expect(page.locator(f"#t-{made}")).to_be_visible()
+        expect(page.locator(f"#t-{task_id}")).to_be_visible()
         expect(page.get_by_label("Since")).to_have_value(moment)
         page.get_by_label("Until").fill(moment)
         page.get_by_role("button", name="Show", exact=True).click()
-        expect(page.locator(f"#t-{made}")).to_have_count(0)
+        expect(page.locator(f"#t-{task_id}")).to_have_count(0)
 
 
 def test_what_is_given_twice_in_an_address_stays_so(service: Service) -> None:
@@ -138,8 +138,8 @@ def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open
         expect(page.locator(".confirm tr")).to_have_count(3)
         page.locator(".confirm").get_by_role("button", name=f"{verb} 7 tasks").click()
         expect(page.locator("#said")).to_have_text(f"7 {word}")
-    found = service.http.get(f"/tasks?tag={tag}").json()["tasks"]
-    assert len(found) == 14
+    tasks = service.http.get(f"/tasks?tag={tag}").json()["tasks"]
+    assert len(tasks) == 14
     assert not service.status(spared)["done"]
     service.http.post(f"/tasks/{spared}/cancel")
     assert_accessible(page)
@@ -147,12 +147,12 @@ def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open
 
 def test_a_second_retry_of_all_that_match_says_that_they_were_retried(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    made = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
-    for each in made:
+    task_ids = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
+    for each in task_ids:
         service.wait_for(each)
-    service.http.post(f"/tasks/{made[0]}/retry", json={"input": {"y": 1}})
+    service.http.post(f"/tasks/{task_ids[0]}/retry", json={"input": {"y": 1}})
     page = open_page(service)
-    page.goto(f"/ui/tasks?tag={tag}&until={service.status(made[2])['finished_at']}")
+    page.goto(f"/ui/tasks?tag={tag}&until={service.status(task_ids[2])['finished_at']}")
     retry = page.locator("#bulk").get_by_role("button", name="Retry")
     retry.click()
     expect(page.locator(".confirm")).to_contain_text("1 of the 3 was retried already and is skipped. The rest become")
@@ -167,38 +167,38 @@ def test_a_second_retry_of_all_that_match_says_that_they_were_retried(service: S
 
 def test_a_selected_task_that_was_retried_is_skipped(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    made = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
-    for each in made:
+    task_ids = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
+    for each in task_ids:
         service.wait_for(each)
     page = open_page(service, refused=True)
     page.goto(f"/ui/tasks?tag={tag}")
-    service.http.post(f"/tasks/{made[0]}/retry", json={"input": {"y": 1}})  # after the page was loaded
+    service.http.post(f"/tasks/{task_ids[0]}/retry", json={"input": {"y": 1}})  # after the page was loaded
     page.locator("#all").check()
     page.get_by_role("button", name="Retry 3").click()
     page.locator(".confirm").get_by_role("button", name="Retry 3 tasks").click()
     expect(page.locator("#said")).to_contain_text("2 retried, 1 not: The task was retried already")
-    page.goto(f"/ui/tasks?tag={tag}&status=failed&until={service.status(made[2])['finished_at']}")
+    page.goto(f"/ui/tasks?tag={tag}&status=failed&until={service.status(task_ids[2])['finished_at']}")
     page.locator("#all").check()
     expect(page.locator("#selection")).to_contain_text("3 selected")
     expect(page.get_by_role("button", name="Retry 3")).to_be_hidden()
 
 
 def test_a_retried_task_says_so_and_is_retried_again_by_name(service: Service, open_page: Open) -> None:
-    made = submit(service, "divide", "x", x=1, y=0)
-    service.wait_for(made)
+    task_id = submit(service, "divide", "x", x=1, y=0)
+    service.wait_for(task_id)
     page, other = open_page(service), open_page(service, refused=True)
     for each in (page, other):
-        each.goto(f"/ui/tasks/{made}")
+        each.goto(f"/ui/tasks/{task_id}")
     page.get_by_role("button", name="Retry…").click()
     page.get_by_role("button", name="Retry it").click()
-    expect(page).not_to_have_url(re.compile(made))
+    expect(page).not_to_have_url(re.compile(task_id))
     first = page.url.rpartition("/")[2]
     other.get_by_role("button", name="Retry…").click()
     other.get_by_role("button", name="Retry it").click()
     expect(other).to_have_url(re.compile(first))  # someone else was faster: it leads to the same task
 
     service.wait_for(first)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     notice = page.locator("#retried")
     expect(notice).to_contain_text(re.compile(rf"Already retried. At .*, as …{first[-12:]}, which failed."))
     expect(page.locator("#about")).to_contain_text("Retried as")
@@ -206,13 +206,13 @@ def test_a_retried_task_says_so_and_is_retried_again_by_name(service: Service, o
     page.get_by_role("button", name="Retry again…").click()
     expect(page.locator(".confirm")).to_contain_text("It was retried already. Another new task")
     page.get_by_role("button", name="Retry it again").dblclick()
-    expect(page).not_to_have_url(re.compile(made))
+    expect(page).not_to_have_url(re.compile(task_id))
     service.http.delete(f"/tasks/{first}")
     tagged = service.http.get("/tasks?tag=x&limit=10").json()["tasks"]
-    assert len([each for each in tagged if each.get("retry_of") == made]) == 1
-    newest = service.wait_for(service.status(made)["retried_as"])["task_id"]
+    assert len([each for each in tagged if each.get("retry_of") == task_id]) == 1
+    newest = service.wait_for(service.status(task_id)["retried_as"])["task_id"]
     service.http.delete(f"/tasks/{newest}")
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(notice).to_contain_text("which has been deleted")
 
 
@@ -225,8 +225,8 @@ def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Ope
     sent: list[str] = []
     acts = re.compile(r"/bulk/cancel\?(?!.*dry_run)")
     page.on("request", lambda request: sent.append(request.url) if acts.search(request.url) else None)
-    held: list[Route] = []
-    page.route(acts, lambda route: held.append(route))  # noqa: PLW0108 - Playwright inspects it
+    routes: list[Route] = []
+    page.route(acts, lambda route: routes.append(route))  # noqa: PLW0108 - Playwright inspects it
     cancel = page.locator("#bulk").get_by_role("button", name="Cancel")
     cancel.click()
     page.locator(".confirm .last").dblclick()
@@ -234,25 +234,25 @@ def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Ope
     cancel.evaluate("(button) => button.click()")
     expect(page.locator("#said")).to_have_text("0 canceled of 5…")
     expect(page.locator(".confirm")).to_have_count(0)
-    held.pop().continue_()
+    routes.pop().continue_()
     expect(page.locator("#said")).to_have_text("5 canceled")
     assert len(sent) == 1
     expect(cancel).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_tabs_have_counts_that_follow(service: Service, open_page: Open) -> None:
-    kind = "divide"
+    task_type = "divide"
     for _ in range(2):
-        service.wait_for(submit(service, kind, "counted", x=1, y=2))
+        service.wait_for(submit(service, task_type, "counted", x=1, y=2))
     page = open_page(service)
-    page.goto(f"/ui/tasks?task={kind}&status=succeeded")
+    page.goto(f"/ui/tasks?task={task_type}&status=succeeded")
     tab = page.locator(".tabs > a[data-status=succeeded] .n")
     before = int(tab.inner_text().replace(",", ""))
     assert before >= 2
     expect(page.locator(".pager")).to_contain_text(f"of {before} tasks")
-    service.wait_for(submit(service, kind, "counted", x=1, y=2))
+    service.wait_for(submit(service, task_type, "counted", x=1, y=2))
     expect(tab).to_have_text(f"{before + 1:,}")
-    page.goto(f"/ui/tasks?task={kind}&q=nothing")
+    page.goto(f"/ui/tasks?task={task_type}&q=nothing")
     expect(tab).to_have_count(0)
 
 
@@ -274,16 +274,16 @@ def test_the_list_is_exported_as_csv_and_as_json(service: Service, open_page: Op
     with page.expect_download() as json_file:
         page.get_by_role("link", name="JSON").click()
     assert json.loads(json_file.value.path().read_text())[1]["message"] == rows[1]["message"] != ""
-    found = page.request.get(f"{service.url}/ui/tasks/export?format=xml")
-    assert found.status == 400
+    answer = page.request.get(f"{service.url}/ui/tasks/export?format=xml")
+    assert answer.status == 400
 
 
 def test_an_admin_reads_the_exceptions_own_message_in_the_list(service: Service, open_page: Open) -> None:
-    made = service.submit("fails_with_a_message", text="order 12")
-    service.wait_for(made)
+    task_id = service.submit("fails_with_a_message", text="order 12")
+    service.wait_for(task_id)
     page = open_page(service)
     page.goto("/ui/tasks?task=fails_with_a_message")
-    expect(page.locator(f"#t-{made} .msg")).to_have_text("LookupError: no such order: order 12")
+    expect(page.locator(f"#t-{task_id} .msg")).to_have_text("LookupError: no such order: order 12")
 
 
 def test_a_view_is_saved_as_its_address(service: Service, open_page: Open) -> None:
@@ -326,20 +326,20 @@ def test_filters_survive_a_retry_a_delete_and_the_way_back(service: Service, ope
 
 def test_pages_lead_on_by_a_cursor(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    made = [submit(service, "divide", tag, x=1, y=2) for _ in range(5)]
+    task_ids = [submit(service, "divide", tag, x=1, y=2) for _ in range(5)]
     page = open_page(service, script=False)
     page.goto(f"/ui/tasks?tag={tag}&limit=3")
-    seen = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
+    listed = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
     page.get_by_role("link", name="Older").click()
-    seen += page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
-    assert seen == [f"t-{each}" for each in reversed(made)]
+    listed += page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.id)")
+    assert listed == [f"t-{each}" for each in reversed(task_ids)]
     page.get_by_role("link", name="Newest").click()
     expect(page.locator("#rows tr")).to_have_count(3)
 
 
 def test_rows_are_selected_with_the_keyboard_and_each_act_counts_its_own(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    held = submit(service, "reports", tag, seconds=60)
+    running = submit(service, "reports", tag, seconds=60)
     ended = [submit(service, "divide", tag, x=1, y=y) for y in (1, 0)]
     for each in ended:
         service.wait_for(each)
@@ -359,15 +359,15 @@ def test_rows_are_selected_with_the_keyboard_and_each_act_counts_its_own(service
     expect(page.locator(".confirm tr")).to_have_count(1)
     page.get_by_role("button", name="Cancel 1 task", exact=True).click()
     expect(page.locator("#said")).to_have_text("1 canceled")
-    expect(page.locator(f"#t-{held} .st")).to_have_text("Canceled")
+    expect(page.locator(f"#t-{running} .st")).to_have_text("Canceled")
     expect(bar).to_contain_text("2 selected")
     assert_accessible(page)
 
 
 def test_selected_tasks_are_retried_and_deleted(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    made = [submit(service, "divide", tag, x=1, y=2) for _ in range(3)]
-    for each in made:
+    task_ids = [submit(service, "divide", tag, x=1, y=2) for _ in range(3)]
+    for each in task_ids:
         service.wait_for(each)
     page = open_page(service)
     page.goto(f"/ui/tasks?tag={tag}")
@@ -379,29 +379,29 @@ def test_selected_tasks_are_retried_and_deleted(service: Service, open_page: Ope
     expect(page.get_by_text("2 selected")).to_be_visible()
     page.get_by_role("button", name="Delete 2").click()
     page.keyboard.press("Escape")
-    assert [service.status(each)["status"] for each in made] == ["succeeded"] * 3
+    assert [service.status(each)["status"] for each in task_ids] == ["succeeded"] * 3
     page.get_by_role("button", name="Delete 2").click()
     page.get_by_role("button", name="Delete 2 tasks").click()
     expect(page.locator("#rows tr")).to_have_count(1)
-    assert sorted(service.http.get(f"/tasks/{each}").status_code for each in made) == [200, 410, 410]
+    assert sorted(service.http.get(f"/tasks/{each}").status_code for each in task_ids) == [200, 410, 410]
 
 
 def test_columns_are_a_choice_of_the_browser(service: Service, open_page: Open) -> None:
-    made = service.submit("divide", x=1, y=2)
+    task_id = service.submit("divide", x=1, y=2)
     page = open_page(service)
     page.goto("/ui/tasks")
     page.get_by_role("button", name="Columns").click()
     page.get_by_label("Run time").uncheck()
     page.get_by_label("Id", exact=True).check()
     page.reload()
-    expect(page.locator(f"#t-{made} .c-id")).to_have_text(f"\u2026{made[-8:]}")
-    expect(page.locator(f"#t-{made} .c-time")).to_be_hidden()
+    expect(page.locator(f"#t-{task_id} .c-id")).to_have_text(f"\u2026{task_id[-8:]}")
+    expect(page.locator(f"#t-{task_id} .c-time")).to_be_hidden()
 
 
 def test_a_tasks_page_follows_it_from_its_start_to_its_end(service: Service, open_page: Open) -> None:
-    made = submit(service, "reports", "x", seconds=2)
+    task_id = submit(service, "reports", "x", seconds=2)
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.locator("#mark")).to_have_text("Running")
     expect(page.locator("#mark")).to_have_text("Succeeded")
     expect(page.locator("#fall li")).to_have_count(3)
@@ -410,41 +410,41 @@ def test_a_tasks_page_follows_it_from_its_start_to_its_end(service: Service, ope
 
 
 def test_a_failed_task_says_why_and_is_retried_from_its_page(service: Service, open_page: Open) -> None:
-    made = submit(service, "divide", "x", x=1, y=0)
-    service.wait_for(made)
+    task_id = submit(service, "divide", "x", x=1, y=0)
+    service.wait_for(task_id)
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.locator("#why")).to_contain_text("zero")
     page.get_by_role("button", name="Retry").click()
     page.get_by_role("button", name="Retry it").click()
-    expect(page).not_to_have_url(re.compile(made))
-    expect(page.get_by_role("link", name=made[-12:])).to_be_visible()
+    expect(page).not_to_have_url(re.compile(task_id))
+    expect(page.get_by_role("link", name=task_id[-12:])).to_be_visible()
     assert_accessible(page)
 
 
 def test_a_task_is_run_again_with_changed_input_and_its_own_files(service: Service, open_page: Open) -> None:
-    made = service.http.post(
+    task_id = service.http.post(
         "/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
     ).json()["task_id"]
-    service.wait_for(made)
+    service.wait_for(task_id)
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     page.get_by_role("link", name="Change input and run").click()
     expect(parameter(page, "name")).to_have_value("b.txt")
     parameter(page, "name").fill("c.txt")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".outcome .files")).to_contain_text("c.txt")
     page.get_by_role("link", name="Ticket").click()
-    expect(page.locator("#about")).to_contain_text(f"\u2026{made[-12:]}")
+    expect(page.locator("#about")).to_contain_text(f"\u2026{task_id[-12:]}")
     expect(page.locator("#input")).to_contain_text('"filename": "a.txt"')
 
 
 def test_a_task_that_waits_is_copied_with_changed_input_and_its_files(service: Service, open_page: Open) -> None:
-    made = service.http.post(
+    task_id = service.http.post(
         "/tasks/echo_file?delay=600", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
     ).json()["task_id"]
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     page.get_by_role("link", name="Change input and run").click()
     expect(page.get_by_text("which is scheduled and stays as it is")).to_be_visible()
     expect(parameter(page, "name")).to_have_value("b.txt")
@@ -453,15 +453,15 @@ def test_a_task_that_waits_is_copied_with_changed_input_and_its_files(service: S
     expect(page.locator(".outcome .files")).to_contain_text("c.txt")
     page.get_by_role("link", name="Ticket").click()
     expect(page.locator("#about")).not_to_contain_text("Retry of")
-    assert service.status(made)["status"] == "scheduled"
-    service.http.post(f"/tasks/{made}/cancel")
+    assert service.status(task_id)["status"] == "scheduled"
+    service.http.post(f"/tasks/{task_id}/cancel")
 
 
 def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Service, open_page: Open) -> None:
-    made = submit(service, "flaky", "x", failures=2)
-    service.wait_for(made)
+    task_id = submit(service, "flaky", "x", failures=2)
+    service.wait_for(task_id)
     page = open_page(service, script=False)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     lines = [" ".join(text.split()) for text in page.locator("#fall li").all_inner_texts()]
     names = ["0 ", "Queued", "Attempt 1", "Attempt 2", "Attempt 3"]
     assert [text.startswith(name) for text, name in zip(lines, names, strict=True)] == [True] * len(names), lines
@@ -475,27 +475,29 @@ def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Serv
 
 def test_the_run_time_of_a_retried_task_is_that_of_its_last_attempt(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
-    made = submit(service, "fails_late", tag, seconds=2)
-    service.wait_for(made)
+    task_id = submit(service, "fails_late", tag, seconds=2)
+    service.wait_for(task_id)
     page = open_page(service, script=False)
     page.goto(f"/ui/tasks?tag={tag}")
-    expect(page.locator(f"#t-{made} .c-time")).to_have_text(re.compile("^[0-9]+ ms$"))
+    expect(page.locator(f"#t-{task_id} .c-time")).to_have_text(re.compile("^[0-9]+ ms$"))
 
 
 def test_a_delayed_task_shows_that_wait_apart_from_the_one_in_the_queue(service: Service, open_page: Open) -> None:
-    made = service.http.post("/tasks/divide?delay=3", json={"x": 1, "y": 2}).json()["task_id"]
+    task_id = service.http.post("/tasks/divide?delay=3", json={"x": 1, "y": 2}).json()["task_id"]
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.locator("#about")).to_contain_text("Due")
     expect(page.locator("#mark")).to_have_text("Succeeded")
     expect(page.locator("#fall .st")).to_have_text(["Scheduled", "Queued", "Attempt"])
 
 
 def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, open_page: Open) -> None:
-    made = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
-    service.wait_for(made)
+    task_id = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()[
+        "task_id"
+    ]
+    service.wait_for(task_id)
     page = open_page(service)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.locator("#input")).to_contain_text('"bytes": 7')
     expect(page.locator("#input")).not_to_contain_text('"key"')
     with page.expect_download() as download:
@@ -504,15 +506,15 @@ def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, o
 
 
 def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(service: Service, open_page: Open) -> None:
-    made = service.http.post("/tasks/csv_stats", files={"file": ("a.csv", CSV, "text/csv")}).json()["task_id"]
+    task_id = service.http.post("/tasks/csv_stats", files={"file": ("a.csv", CSV, "text/csv")}).json()["task_id"]
     page, plain = open_page(service), open_page(service, script=False)
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     expect(page.get_by_role("row", name="visitors integer")).to_be_visible()
     expect(page.get_by_role("img", name="visitors histogram")).to_be_visible()
     page.get_by_text("As JSON").click()
     expect(page.locator("#json pre")).to_contain_text('"column_count": 3')
     assert_accessible(page)
-    plain.goto(f"/ui/tasks/{made}")
+    plain.goto(f"/ui/tasks/{task_id}")
     expect(plain.locator("#json pre")).to_contain_text('"column_count": 3')
     with page.expect_download() as csv_file:
         page.get_by_role("button", name="CSV").click()
@@ -524,11 +526,11 @@ def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(servi
 
 
 def test_times_are_in_the_readers_zone_with_utc_on_hover(service: Service, open_page: Open) -> None:
-    made = service.submit("divide", x=1, y=2)
-    status = service.wait_for(made)
+    task_id = service.submit("divide", x=1, y=2)
+    status = service.wait_for(task_id)
     moment = datetime.fromisoformat(status["submitted_at"])
     page = open_page(service, zone="Asia/Kolkata")
-    page.goto(f"/ui/tasks/{made}")
+    page.goto(f"/ui/tasks/{task_id}")
     time = page.locator("#about time").first
     expect(time).to_contain_text(moment.astimezone(ZoneInfo("Asia/Kolkata")).strftime("%H:%M:%S"))
     expect(time).to_have_attribute("title", moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
@@ -550,14 +552,14 @@ def test_a_batch_is_followed_canceled_and_retried_as_a_whole(service: Service, o
     expect(page.get_by_role("region", name="Refused items")).to_contain_text("Invalid value for x")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     assert_accessible(page)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.get_by_role("button", name="Cancel 2").click()
     page.get_by_role("button", name="Cancel 2 tasks").click()
     expect(page.locator("#said")).to_have_text("2 tasks asked to stop.")
     expect(page.locator("#counts")).to_contain_text("4 of 4 ended")
     expect(page.locator(f"#t-{tasks[3]} .st")).to_have_text("Canceled")
-    assert asked == [f"{service.url}/batches/{batch['batch_id']}/cancel"], "changes come over the stream"
+    assert requests == [f"{service.url}/batches/{batch['batch_id']}/cancel"], "changes come over the stream"
     page.get_by_role("button", name="Retry 1 failed").click()
     page.get_by_role("button", name="Retry 1 task").click()
     expect(page.locator("#said")).to_have_text("1 retried")
@@ -570,21 +572,21 @@ def test_a_batch_is_followed_canceled_and_retried_as_a_whole(service: Service, o
 def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     of_alice = {"Authorization": f"Bearer {keys['alice']}"}
-    made = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=of_alice).json()["task_id"]
-    service.wait_for(made)
+    task_id = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=of_alice).json()["task_id"]
+    service.wait_for(task_id)
     alice, bob, root = (open_page(service) for _ in range(3))
     for page, owner in ((alice, "alice"), (bob, "bob"), (root, "root")):
         sign_in(page, keys[owner])
         page.goto("/ui/tasks")
-    expect(alice.locator(f"#t-{made}")).to_be_visible()
-    expect(root.locator(f"#t-{made}")).to_contain_text("alice")
+    expect(alice.locator(f"#t-{task_id}")).to_be_visible()
+    expect(root.locator(f"#t-{task_id}")).to_contain_text("alice")
     for owner, count in (("bob", 0), ("alice", 1)):
         root.goto(f"/ui/tasks?owner={owner}")
         expect(root.locator("#owner")).to_have_value(owner)
-        expect(root.locator(f"#t-{made}")).to_have_count(count)
+        expect(root.locator(f"#t-{task_id}")).to_have_count(count)
     expect(alice.locator("#owner")).to_have_count(0)
     expect(bob.get_by_text("No matching tasks")).to_be_visible()
-    assert bob.request.get(f"{service.url}/ui/tasks/{made}").status == 404
+    assert bob.request.get(f"{service.url}/ui/tasks/{task_id}").status == 404
     alice.goto("/ui/run/divide")
     parameter(alice, "x").fill("6")
     parameter(alice, "y").fill("2")
@@ -599,11 +601,11 @@ def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str,
 
 @pytest.mark.parametrize("width", [320, 768, 1440])
 def test_axe_finds_nothing_and_nothing_runs_over_the_edge(service: Service, open_page: Open, width: int) -> None:
-    made = submit(service, "divide", "x", x=1, y=0)
+    task_id = submit(service, "divide", "x", x=1, y=0)
     image = {"data": base64.b64encode(picture()).decode(), "filename": "cat.png"}
     with_file = submit(service, "thumbnail", "x", image=image, width=64)
-    eventually(lambda: service.status(made)["done"] and service.status(with_file)["done"])
-    for path in ("/ui/tasks", f"/ui/tasks/{made}", f"/ui/tasks/{with_file}", "/ui/tasks?tag=nothing"):
+    eventually(lambda: service.status(task_id)["done"] and service.status(with_file)["done"])
+    for path in ("/ui/tasks", f"/ui/tasks/{task_id}", f"/ui/tasks/{with_file}", "/ui/tasks?tag=nothing"):
         page = open_page(service, width=width, dark=width == 768)
         page.goto(path)
         page.locator("h1").wait_for()

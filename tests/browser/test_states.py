@@ -86,13 +86,13 @@ def test_a_read_only_key_sees_no_button_that_it_may_not_use(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, keys = keyed
-    made = service.http.post(
+    task_id = service.http.post(
         "/tasks/divide", json={"x": 1, "y": 0}, headers={"Authorization": f"Bearer {keys['alice']}"}
     ).json()["task_id"]
     page, key = open_page(service), service.store.api_keys.create("alice", Role.READ)
     time.sleep(CACHE_SECONDS)
     sign_in(page, key)
-    for path in ("/", "/docs#divide", "/ui/tasks", f"/ui/tasks/{made}", "/ui/run/divide"):
+    for path in ("/", "/docs#divide", "/ui/tasks", f"/ui/tasks/{task_id}", "/ui/run/divide"):
         page.goto(path)
         page.locator("h1").wait_for()
         harmless = "[popovertarget], [data-copy], [data-favorite], #fresh, [role=search] *, .try *"
@@ -129,8 +129,8 @@ def test_a_list_of_fifty_takes_less_than_two_seconds_of_a_slow_processor(service
     page.goto(f"/ui/tasks?tag={tag}")
     page.locator("#rows tr").nth(49).locator("input").check()
     expect(page.get_by_text("1 selected")).to_be_visible()
-    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    work = {name: found[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    work = {name: metrics[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
     assert sum(work.values()) < 2, work
 
 
@@ -144,6 +144,6 @@ def test_a_page_takes_less_than_two_seconds_of_a_slow_processor(service: Service
     page.goto(path)
     page.keyboard.press("?")
     expect(page.locator("#shortcuts")).to_be_visible()
-    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    work = {name: found[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    work = {name: metrics[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
     assert sum(work.values()) < 2, work

@@ -37,9 +37,9 @@ class RabbitMQ:
     def start(self) -> None:
         """Start it (again) on the same data, and wait until it accepts connections."""
         self.process = Process([str(SERVER)], self._folder / "rabbit.out", self._env)
-        eventually(self._answers, seconds=60, every=0.1)
+        eventually(self._is_ready, seconds=60, every=0.1)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         with socket.socket() as probe:
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0

@@ -18,5 +18,5 @@ def _started() -> Iterator[None]:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
     """A server for one test, of which only Redis is started."""
-    with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="3", SOFT_SHUTDOWN_SECONDS="2") as made:
-        yield made
+    with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="3", SOFT_SHUTDOWN_SECONDS="2") as service:
+        yield service

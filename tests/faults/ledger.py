@@ -21,16 +21,16 @@ class Run:
 
 def runs(service: Service) -> dict[str, list[Run]]:
     """The attempts of each task, in order of start."""
-    found: dict[str, list[Run]] = defaultdict(list)
+    attempts: dict[str, list[Run]] = defaultdict(list)
     for line in service.redis.client.lrange(LEDGER, 0, -1):
         task_id, word, at, pid = line.decode().split()
         if word == "start":
-            found[task_id].append(Run(int(pid), float(at), float(at)))
+            attempts[task_id].append(Run(int(pid), float(at), float(at)))
         else:
-            run = next(run for run in reversed(found[task_id]) if run.pid == int(pid))
+            run = next(run for run in reversed(attempts[task_id]) if run.pid == int(pid))
             run.last = float(at)
             run.ended = word == "end"
-    return found
+    return attempts
 
 
 def starts(service: Service, task_id: str) -> int:

@@ -42,7 +42,7 @@ class OldRedis:
 
     @staticmethod
     def _aged(data: bytes) -> bytes:
-        return _VERSION.sub(lambda found: found[1] + b"6.0." + b"9" * (len(found[2]) - 4), data)
+        return _VERSION.sub(lambda match: match[1] + b"6.0." + b"9" * (len(match[2]) - 4), data)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

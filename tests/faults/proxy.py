@@ -37,33 +37,33 @@ class Proxy:
         self._ready = True
         await server.serve_forever()
 
-    async def _connected(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+    async def _connected(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replies, redis = await asyncio.open_connection("127.0.0.1", self._redis_port)
-        copying = asyncio.create_task(_copy(replies, answers))
+        copying = asyncio.create_task(_copy(replies, writer))
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 name, command = await _command(client)
                 if self._refuses and name not in _KEYLESS:
-                    answers.write(b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n")
+                    writer.write(b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n")
                 else:
                     redis.write(command)
         copying.cancel()
         redis.close()
-        answers.close()
+        writer.close()
 
 
-async def _copy(replies: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+async def _copy(replies: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await replies.read(65536):
-        answers.write(data)
-    answers.close()
+        writer.write(data)
+    writer.close()
 
 
 async def _command(client: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """Read one command: its name, and its bytes."""
     head = await client.readuntil(b"\r\n")
-    words, text = [], [head]
+    arguments, text = [], [head]
     for _ in range(int(head[1:])):
         length = await client.readuntil(b"\r\n")
-        words.append(await client.readexactly(int(length[1:]) + 2))
-        text += [length, words[-1]]
-    return words[0].strip().upper(), b"".join(text)
+        arguments.append(await client.readexactly(int(length[1:]) + 2))
+        text += [length, arguments[-1]]
+    return arguments[0].strip().upper(), b"".join(text)

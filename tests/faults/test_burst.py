@@ -28,9 +28,9 @@ def behind_short_ones(service: Service, task: str, **parameters: Any) -> tuple[s
     return ids[5], ids[:5] + ids[6:], service.start_worker(WORKER_CONCURRENCY="1")
 
 
-def celery(service: Service, *words: str) -> None:
+def celery(service: Service, *arguments: str) -> None:
     """Run one of Celery's own commands."""
-    command = ["celery", "-A", "wsgi", *words]
+    command = ["celery", "-A", "wsgi", *arguments]
     subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=False)
 
 

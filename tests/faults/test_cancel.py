@@ -68,8 +68,8 @@ def test_celery_s_own_revoke_and_terminate_are_cancels(fresh: Service) -> None:
     assert fresh.redis.client.hlen(fresh.keys.unfinished) == 0
 
 
-def _control(service: Service, *words: str) -> None:
-    command = ["celery", "-A", "wsgi", "control", *words]
+def _control(service: Service, *arguments: str) -> None:
+    command = ["celery", "-A", "wsgi", "control", *arguments]
     subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=False)
 
 

@@ -52,7 +52,7 @@ def test_a_run_that_lost_its_lease_does_not_overwrite_the_newer_end(fresh: Servi
     fresh.start(workers=2)
     task_id = fresh.submit("whose_turn", seconds=3)
     fresh.wait_for(task_id, "running")
-    frozen, other = _holder_first(fresh, task_id)
+    frozen, other = _owner_first(fresh, task_id)
     frozen.signal_group(signal.SIGSTOP)
     end = fresh.wait_for(task_id)
     first = fresh.result(task_id)
@@ -65,7 +65,7 @@ def test_a_run_that_lost_its_lease_does_not_overwrite_the_newer_end(fresh: Servi
     assert frozen.alive
 
 
-def _holder_first(service: Service, task_id: str) -> list:  # type: ignore[type-arg]
+def _owner_first(service: Service, task_id: str) -> list:  # type: ignore[type-arg]
     pid = next(
         int(line.split()[3]) for line in service.redis.client.lrange("test:ledger", 0, -1) if task_id.encode() in line
     )

@@ -11,24 +11,24 @@ from clocks import shifted
 from harness import Service, eventually
 from test_webhooks import Receiver
 
-AHEAD = 120
+SKEW = 120
 
 #: Seconds by which a loaded machine may be late.
 LATE = 8.0
 
 
-@pytest.fixture(scope="module", params=[AHEAD, -AHEAD], ids=["worker-ahead", "worker-behind"])
+@pytest.fixture(scope="module", params=[SKEW, -SKEW], ids=["worker-ahead", "worker-behind"])
 def skewed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server whose worker is two minutes off, and its web process as much in the other direction."""
     folder = tmp_path_factory.mktemp("skewed")
-    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as made:
-        env = made.env
-        made.env = shifted(folder, -request.param, env)
-        made.start_web()
-        made.env = shifted(folder, request.param, env)
-        made.start_worker()
-        made.env = env
-        yield made
+    with Service(folder, TASK_MODULES="sample_tasks", ALLOW_PRIVATE_ADDRESSES="true") as service:
+        env = service.env
+        service.env = shifted(folder, -request.param, env)
+        service.start_web()
+        service.env = shifted(folder, request.param, env)
+        service.start_worker()
+        service.env = env
+        yield service
 
 
 def submit(service: Service, task: str, options: dict[str, Any], **parameters: Any) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def test_the_processes_of_this_test_have_wrong_clocks(skewed: Service) -> None:
     worker = datetime.fromisoformat(ready.split()[0])
     now = datetime.now(UTC)
 
-    assert abs(abs((web - now).total_seconds()) - AHEAD) < 5
-    assert abs((worker - web).total_seconds()) >= 2 * AHEAD - 5
+    assert abs(abs((web - now).total_seconds()) - SKEW) < 5
+    assert abs((worker - web).total_seconds()) >= 2 * SKEW - 5
     assert eventually(lambda: len(skewed.http.get("/workers").json()["workers"]) == 1)
 
 

@@ -40,28 +40,28 @@ def test_the_defaults_fit_into_twenty_connections() -> None:
 @pytest.mark.slow
 def test_web_and_worker_share_twenty_connections_under_load_and_give_idle_ones_back(small: Service) -> None:
     small.start()
-    most = 0
+    peak = 0
     stop = threading.Event()
 
-    def watch() -> None:
-        nonlocal most
+    def sample() -> None:
+        nonlocal peak
         while not stop.wait(0.02):
-            most = max(most, connections(small))
+            peak = max(peak, connections(small))
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=sample)
     watcher.start()
     with ThreadPoolExecutor(40) as clients:
         file = {"file": ("a.txt", b"x" * 300_000, "text/plain")}
         uploads = [clients.submit(small.http.post, "/tasks/echo_file", files=file) for _ in range(60)]
         waits = [clients.submit(small.http.post, "/tasks/divide?wait=20", json={"x": 1, "y": 2}) for _ in range(200)]
         lists = [clients.submit(small.http.get, "/tasks") for _ in range(200)]
-        answers = [each.result() for each in (*uploads, *waits, *lists)]
+        responses = [each.result() for each in (*uploads, *waits, *lists)]
     stop.set()
     watcher.join()
-    assert {answer.status_code for answer in answers} <= {200, 202}
-    for answer in answers[:60]:
+    assert {answer.status_code for answer in responses} <= {200, 202}
+    for answer in responses[:60]:
         assert small.wait_for(answer.json()["task_id"], seconds=60)["status"] == "succeeded"
-    assert 5 < most <= connections_wanted(Settings(redis_url="redis://nowhere"))
+    assert 5 < peak <= connections_wanted(Settings(redis_url="redis://nowhere"))
     for log in ("web.log", "worker-0.log"):
         assert "max number of clients" not in (small.folder / log).read_text()
     time.sleep(IDLE_SECONDS)
@@ -75,24 +75,24 @@ def test_each_combination_of_processes_keeps_to_its_documented_connections(
     fresh.env |= {"WEB_CONCURRENCY": str(web), "WORKER_CONCURRENCY": str(children)}
     settings = Settings(redis_url="redis://nowhere", web_concurrency=web, worker_concurrency=children)
     fresh.start()
-    most = 0
+    peak = 0
     with ThreadPoolExecutor(40) as clients:
         calls = [clients.submit(fresh.http.get, "/tasks") for _ in range(300)]
         calls += [clients.submit(fresh.http.post, "/tasks/divide?wait=20", json={"x": 1, "y": 2}) for _ in range(200)]
         while not all(call.done() for call in calls):
-            most = max(most, connections(fresh))
-    assert connections_wanted(settings) / 2 < most <= connections_wanted(settings)
+            peak = max(peak, connections(fresh))
+    assert connections_wanted(settings) / 2 < peak <= connections_wanted(settings)
 
 
 def test_a_thread_waits_for_a_connection_that_another_one_has(fresh: Service) -> None:
     client = Store(Settings(redis_url=fresh.redis.url, max_redis_connections=4, web_concurrency=2)).redis
     client.ping()
-    held = [client.connection_pool.get_connection() for _ in range(client.connection_pool.max_connections)]
+    in_use = [client.connection_pool.get_connection() for _ in range(client.connection_pool.max_connections)]
     with pytest.raises(redis.ConnectionError):
         client.ping()
-    threading.Timer(0.2, client.connection_pool.release, held[:1]).start()
+    threading.Timer(0.2, client.connection_pool.release, in_use[:1]).start()
     assert client.ping()
-    for connection in held[1:]:
+    for connection in in_use[1:]:
         client.connection_pool.release(connection)
     with ThreadPoolExecutor(20) as threads:
         assert all(threads.map(lambda _: client.ping(), range(500)))

@@ -74,19 +74,19 @@ def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service
     fresh.submit("renders")
     warning = "Queue gpu has 1 waiting tasks and no worker."
     eventually(lambda: warning in fresh.http.get("/health/ready").json()["warnings"])
-    found = {each["name"]: each["workers"] for each in fresh.http.get("/queues").json()["queues"]}
-    assert (found["gpu"], found["default"]) == (0, 1)
+    workers = {each["name"]: each["workers"] for each in fresh.http.get("/queues").json()["queues"]}
+    assert (workers["gpu"], workers["default"]) == (0, 1)
     eventually(lambda: "queue.without_worker" in worker.output(), seconds=60)
 
 
-def _submit_all(service: Service, kinds: tuple[str, ...]) -> dict[str, str]:
+def _submit_all(service: Service, task_types: tuple[str, ...]) -> dict[str, str]:
     """Submit tasks of every kind that wait, run, are delayed, and are to be retried; ids with their type."""
-    found = {service.submit(kind): kind for kind in kinds for _ in range(8)}
-    found |= {service.submit("stays", seconds=4): "stays" for _ in range(2)}
-    found |= {service.submit("moved", fails=True): "moved" for _ in range(4)}
-    for kind in kinds:
-        found[service.http.post(f"/tasks/{kind}?delay=3").json()["task_id"]] = kind
-    return found
+    submitted = {service.submit(task_type): task_type for task_type in task_types for _ in range(8)}
+    submitted |= {service.submit("stays", seconds=4): "stays" for _ in range(2)}
+    submitted |= {service.submit("moved", fails=True): "moved" for _ in range(4)}
+    for task_type in task_types:
+        submitted[service.http.post(f"/tasks/{task_type}?delay=3").json()["task_id"]] = task_type
+    return submitted
 
 
 @pytest.mark.slow

@@ -49,13 +49,13 @@ def test_the_sixty_first_in_line_starts_second(fresh: Service) -> None:
     fresh.start_web()
     alice, [bob] = owners.submit("alice", 60), owners.submit("bob", 1)
 
-    def place(task_id: str) -> tuple[int, int]:
+    def position(task_id: str) -> tuple[int, int]:
         answer = fresh.http.get(f"/tasks/{task_id}")
         return answer.json()["queue"]["position"], int(answer.headers["Retry-After"])
 
-    assert place(bob)[0] == 2
-    assert place(alice[-1])[0] == 61
-    assert place(bob)[1] < place(alice[-1])[1]
+    assert position(bob)[0] == 2
+    assert position(alice[-1])[0] == 61
+    assert position(bob)[1] < position(alice[-1])[1]
     assert fresh.redis.client.llen("default") == 61
     fresh.start_worker("--concurrency=1")
     owners.all_succeed()
@@ -88,14 +88,14 @@ def test_owners_take_turns_whatever_is_killed(fresh: Service) -> None:
 def test_a_heavier_key_gets_more_turns(fresh: Service) -> None:
     owners = Owners(fresh, alice=1)
     fresh.start_web()
-    made = fresh.http.post("/keys", json={"owner": "bob", "weight": 3}).json()
-    owners.keys["bob"] = made["key"]
+    key = fresh.http.post("/keys", json={"owner": "bob", "weight": 3}).json()
+    owners.keys["bob"] = key["key"]
     for owner in ("alice", "bob"):
         owners.submit(owner, 40)
     fresh.start_worker("--concurrency=1")
     owners.all_succeed()
 
-    assert made["weight"] == 3
+    assert key["weight"] == 3
     assert 28 <= owners.started()[:40].count("b") <= 32
 
 

@@ -14,10 +14,10 @@ from server.celery_app import transport
 QUEUE = Queue("default", exchange=None, routing_key="default")
 
 
-def _die_inside_a_fetch(service: Service, kind: Any) -> tuple[int, int]:
+def _die_inside_a_fetch(service: Service, transport_class: Any) -> tuple[int, int]:
     """Begin a fetch and be gone when Redis has carried it out; how many messages are queued, and how many noted."""
-    options = {"store": service.store} if kind is transport.Transport else {}
-    with Connection(service.redis.url, transport=kind, transport_options=options) as connection:
+    options = {"store": service.store} if transport_class is transport.Transport else {}
+    with Connection(service.redis.url, transport=transport_class, transport_options=options) as connection:
         connection.Producer().publish({}, exchange="", routing_key="default", declare=[QUEUE])
         channel = connection.default_channel
         with connection.Consumer([QUEUE], callbacks=[lambda *_: None]):

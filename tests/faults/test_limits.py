@@ -9,9 +9,9 @@ import pytest
 from harness import Service, eventually
 
 
-def _fill(service: Service, most: int) -> tuple[list[str], httpx.Response]:
+def _fill(service: Service, count: int) -> tuple[list[str], httpx.Response]:
     accepted = []
-    for _ in range(most):
+    for _ in range(count):
         answer = service.http.post("/tasks/ledgered", json={})
         if answer.status_code != 202:
             return accepted, answer

@@ -102,13 +102,13 @@ def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fre
 def _traces(service: Service, task_id: str) -> list[bytes]:
     """Every key that is named after the task, or holds its id."""
     client = service.redis.client
-    found = client.keys(f"*{task_id}*")
+    keys = client.keys(f"*{task_id}*")
     for key in client.keys("*"):
-        kind = client.type(key)
-        if kind == b"zset" and client.zscore(key, task_id) is not None:
-            found.append(key)
-        if kind == b"hash" and client.hexists(key, task_id):
-            found.append(key)
-        if kind == b"list" and any(task_id.encode() in item for item in client.lrange(key, 0, -1)):
-            found.append(key)
-    return found
+        data_type = client.type(key)
+        if data_type == b"zset" and client.zscore(key, task_id) is not None:
+            keys.append(key)
+        if data_type == b"hash" and client.hexists(key, task_id):
+            keys.append(key)
+        if data_type == b"list" and any(task_id.encode() in item for item in client.lrange(key, 0, -1)):
+            keys.append(key)
+    return keys

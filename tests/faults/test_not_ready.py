@@ -31,15 +31,15 @@ CODES = [*OUTAGES, "TRYAGAIN"]
 
 @slow
 @pytest.mark.parametrize(
-    ("code", "seconds", "times", "longest"),
+    ("code", "seconds", "times", "max_seconds"),
     [(code, *SHORT) for code in CODES] + [pytest.param(code, *each, marks=slow) for code in CODES for each in LONG],
 )
 def test_tasks_outlive_a_redis_that_says_not_now(
-    fresh: Service, code: str, seconds: float, times: int, longest: float
+    fresh: Service, code: str, seconds: float, times: int, max_seconds: float
 ) -> None:
     outage = OUTAGES[code] if code in OUTAGES else Proxy(fresh).refusing
     fresh.start(workers=1)
-    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=longest)]
+    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=max_seconds)]
     for task_id in running:
         fresh.wait_for(task_id, "running")
     waiting = [fresh.submit("whose_turn") for _ in range(3)]
@@ -49,7 +49,7 @@ def test_tasks_outlive_a_redis_that_says_not_now(
             time.sleep(seconds)
             _refused(fresh)
         time.sleep(1)
-    later = fresh.submit_until_taken("whose_turn")
+    later = fresh.submit_until_accepted("whose_turn")
     for task_id in (*running, *waiting, later):
         end = fresh.wait_for(task_id, seconds=60)
         assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1), end

@@ -19,9 +19,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    made = RabbitMQ(tmp_path_factory.mktemp("rabbit"))
-    yield made
-    made.stop()
+    broker = RabbitMQ(tmp_path_factory.mktemp("rabbit"))
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_tasks_run_on_a_quorum_queue_and_nothing_is_left(fresh: Service, rabbit:
     assert fresh.redis.client.zcard(fresh.keys.unpublished) == 0
     assert not fresh.redis.client.exists("unacked", "unacked_index")
     with Connection(rabbit.url) as connection:
-        kind = connection.default_channel.queue_declare("default", passive=True)
-        assert kind.message_count == 0
+        queue = connection.default_channel.queue_declare("default", passive=True)
+        assert queue.message_count == 0
 
 
 def test_a_killed_worker_and_a_killed_child_lose_nothing(fresh: Service) -> None:

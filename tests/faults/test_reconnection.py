@@ -39,7 +39,7 @@ def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how:
     waiting = [fresh.submit("ledgered") for _ in range(3)] if busy == 2 else []
     _take_away(fresh, how, gone)
     began = time.monotonic()
-    later = fresh.submit_until_taken("ledgered")
+    later = fresh.submit_until_accepted("ledgered")
     for task_id in (*running, *waiting, later):
         end = fresh.wait_for(task_id)
         assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1)

@@ -56,7 +56,7 @@ def test_tasks_run_and_go_on_after_a_failover(watched: tuple[Service, Redis]) ->
     service.redis.process.kill()
     eventually(lambda: replica.client.role()[0] == b"master")
     service.redis = replica
-    later = service.submit_until_taken("ledgered")
+    later = service.submit_until_accepted("ledgered")
     for task_id in (running, later):
         end = service.wait_for(task_id)
         assert (end["status"], end["deliveries"]) == ("succeeded", 1)

@@ -52,16 +52,16 @@ def test_an_eviction_policy_is_not_ready(fresh: Service) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("save", "words"), [("", "saves nothing"), ("3600 1", "snapshots alone")])
-def test_a_redis_that_does_not_save_is_a_warning(fresh: Service, save: str, words: str) -> None:
+@pytest.mark.parametrize(("save", "message"), [("", "saves nothing"), ("3600 1", "snapshots alone")])
+def test_a_redis_that_does_not_save_is_a_warning(fresh: Service, save: str, message: str) -> None:
     fresh.redis.client.config_set("appendonly", "no")
     fresh.redis.client.config_set("save", save)
     fresh.start()
     eventually(lambda: ready(fresh)[0] == 200)
     status, body = ready(fresh)
     assert (status, len(body["warnings"])) == (200, 1)
-    assert words in body["warnings"][0]
-    assert words in doctor(fresh)[1]
+    assert message in body["warnings"][0]
+    assert message in doctor(fresh)[1]
 
 
 def test_a_redis_with_few_connections_is_a_warning(fresh: Service) -> None:
@@ -117,11 +117,11 @@ def test_a_redis_at_maxmemory_is_not_ready_and_says_so(fresh: Service) -> None:
     eventually(lambda: ready(fresh)[0] == 200)
 
 
-def _stopped(service: Service, words: str) -> None:
+def _stopped(service: Service, message: str) -> None:
     code, text = doctor(service)
-    assert (code, words in text) == (1, True), text
+    assert (code, message in text) == (1, True), text
     for name in ("web", "worker"):
         process = Process(shlex.split(PROCFILE[name]), service.folder / f"{name}.log", service.env)
         assert process.wait(30) != 0
         lines = process.output().splitlines()
-        assert any(line.startswith("coatcheck: ") and words in line for line in lines), lines
+        assert any(line.startswith("coatcheck: ") and message in line for line in lines), lines

@@ -34,19 +34,19 @@ def documented(plan: str) -> dict[str, str]:
 @contextmanager
 def measured(service: Service) -> Iterator[dict[str, float]]:
     """The most that web and worker use within the block, in MB: each, and both at the same time."""
-    most = dict.fromkeys(("web", "worker", "both"), 0.0)
+    peaks = dict.fromkeys(("web", "worker", "both"), 0.0)
     stop = threading.Event()
 
-    def watch() -> None:
+    def sample() -> None:
         assert service.web
         while not stop.wait(0.05):
             web, worker = (used(leader) for leader in (service.web.pid, service.workers[0].pid))
             for name, megabytes in (("web", web), ("worker", worker), ("both", web + worker)):
-                most[name] = max(most[name], megabytes)
+                peaks[name] = max(peaks[name], megabytes)
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=sample)
     watcher.start()
-    yield most
+    yield peaks
     stop.set()
     watcher.join()
 
@@ -77,10 +77,10 @@ def load(service: Service, picture: bytes) -> list[str]:
     with ThreadPoolExecutor(20) as clients:
         sent = [clients.submit(post, service, path, files=parts) for path, parts in files]
         sent += [clients.submit(post, service, "/tasks/divide?wait=5", json={"x": 1, "y": 2}) for _ in range(100)]
-        answers = [each.result() for each in sent]
-    refused = [answer.text for answer in answers if answer.status_code not in (200, 202)]
+        responses = [each.result() for each in sent]
+    refused = [answer.text for answer in responses if answer.status_code not in (200, 202)]
     assert not refused, refused
-    return [answer.json()["task_id"] for answer in answers]
+    return [answer.json()["task_id"] for answer in responses]
 
 
 @pytest.mark.parametrize("plan", ["512 MB for web and 512 MB for worker", "512 MB for both"])
@@ -90,7 +90,7 @@ def test_web_and_worker_stay_below_the_memory_of_a_plan(fresh: Service, plan: st
     fresh.start()
     picture = io.BytesIO()  # made before the measurement, because Pillow keeps the watching thread from running
     Image.effect_noise((5000, 4000), 40).convert("RGB").save(picture, "JPEG")
-    with measured(fresh) as most:
+    with measured(fresh) as peaks:
         filling = [fresh.submit("fills_memory") for _ in range(3)]
         loading = load(fresh, picture.getvalue())
         ended = [fresh.wait_for(task_id, seconds=90) for task_id in loading]
@@ -101,8 +101,8 @@ def test_web_and_worker_stay_below_the_memory_of_a_plan(fresh: Service, plan: st
     assert {each["status"] for each in ended} == {"succeeded"}
     assert {each["error"]["type"] for each in filled} == {"/problems/out-of-memory"}
     limit = int(documented(plan)["WORKER_MEMORY_LIMIT"]) / 2**20
-    assert most["worker"] > limit, "a task has used all that it may"
+    assert peaks["worker"] > limit, "a task has used all that it may"
     if plan.endswith("both"):
-        assert most["both"] < PLAN
+        assert peaks["both"] < PLAN
     else:
-        assert max(most["web"], most["worker"]) < PLAN
+        assert max(peaks["web"], peaks["worker"]) < PLAN

@@ -91,8 +91,10 @@ def test_every_202_runs_and_no_503_that_redis_saw_late_does(fresh: Service, roun
     ran = runs(fresh)
     assert set(accepted) <= set(ran)
     for task_id in set(ran) - set(accepted):
-        made = ids.milliseconds(task_id) / 1000
-        assert any(made - 0.01 < stop < made + 0.1 for stop in stops), "stored after its client was refused"
+        submitted_at = ids.milliseconds(task_id) / 1000
+        assert any(submitted_at - 0.01 < stop < submitted_at + 0.1 for stop in stops), (
+            "stored after its client was refused"
+        )
 
 
 @pytest.mark.slow

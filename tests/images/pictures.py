@@ -60,7 +60,7 @@ def run(task: str, data: bytes, **values: Any) -> tuple[Any, Image.Image]:
     return file, image
 
 
-def made(task: str, data: bytes, **values: Any) -> Image.Image:
+def apply(task: str, data: bytes, **values: Any) -> Image.Image:
     """Return the image that a task makes."""
     return run(task, data, **values)[1]
 
@@ -87,15 +87,15 @@ def corners(width: int = 64, height: int = 32) -> Image.Image:
     return image
 
 
-def seen(image: Image.Image) -> str:
+def quarters(image: Image.Image) -> str:
     """The colors of the four quarters as letters: `rgbw` for `corners()`."""
     image = image.convert("RGB")
     names = {"r": RED, "g": GREEN, "b": BLUE, "w": WHITE}
-    found = ""
+    letters = ""
     for x, y in ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)):
         pixel = image.getpixel((int(image.width * x), int(image.height * y)))
-        found += next((name for name, colour in names.items() if near(pixel, colour)), "?")
-    return found
+        letters += next((name for name, colour in names.items() if near(pixel, colour)), "?")
+    return letters
 
 
 def near(pixel: Any, colour: tuple[int, ...], by: int = 24) -> bool:

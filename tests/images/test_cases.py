@@ -22,15 +22,15 @@ from tests.images.pictures import (
     Desk,
     Sent,
     animation,
+    apply,
     corners,
     encoded,
     frames,
-    made,
     near,
     photo,
     plain,
+    quarters,
     run,
-    seen,
 )
 
 CASES = Path(__file__).parent / "cases"
@@ -48,12 +48,12 @@ def refused(data: bytes, task: str = "thumbnail", **values: object) -> TaskError
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """Return name and body of each chunk of a PNG."""
-    found, at = [], 8
+    parts, at = [], 8
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
-        found.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        parts.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
         at += 12 + length
-    return found
+    return parts
 
 
 def png_of(parts: list[tuple[bytes, bytes]], broken: bytes = b"") -> bytes:
@@ -78,7 +78,7 @@ def test_a_png_with_damaged_pixels_is_unreadable_and_no_half_picture(name: str, 
 
 @pytest.mark.parametrize("name", ["ztxt_2mb.png", "text_badcrc.png"])
 def test_a_comment_that_cannot_be_read_does_not_cost_the_picture(name: str) -> None:
-    image = made("thumbnail", case(name))
+    image = apply("thumbnail", case(name))
     assert image.size == (128, 96)
     assert [high for _, high in image.getextrema()] == [254, 254, 253]
 
@@ -86,19 +86,19 @@ def test_a_comment_that_cannot_be_read_does_not_cost_the_picture(name: str) -> N
 @pytest.mark.parametrize("name", [b"tEXt", b"gAMA", b"iCCP", b"eXIf", b"tIME", b"prVt"])
 def test_a_damaged_chunk_that_the_picture_does_not_need_is_left_out(name: bytes) -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
-    assert seen(made("flip", png_of([head, (name, b"\0" * 9), *rest], broken=name))) == "grwb"
+    assert quarters(apply("flip", png_of([head, (name, b"\0" * 9), *rest], broken=name))) == "grwb"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 5, b"\0" * 300])
 def test_a_transparent_color_of_a_wrong_length_is_left_out(body: bytes) -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
-    assert seen(made("thumbnail", png_of([head, (b"tRNS", body), *rest]))) == "rgbw"
+    assert quarters(apply("thumbnail", png_of([head, (b"tRNS", body), *rest]))) == "rgbw"
 
 
 def test_a_profile_that_unpacks_to_very_much_is_left_out() -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
     bomb = b"a\0\0" + zlib.compress(bytes(50_000_000))
-    assert seen(made("thumbnail", png_of([head, (b"iCCP", bomb), *rest]))) == "rgbw"
+    assert quarters(apply("thumbnail", png_of([head, (b"iCCP", bomb), *rest]))) == "rgbw"
 
 
 @pytest.mark.parametrize("name", [b"IHDR", b"IDAT", b"PLTE"])
@@ -110,15 +110,18 @@ def test_a_damaged_chunk_that_the_picture_needs_is_an_error_that_names_it(name: 
 
 def test_a_png_without_its_end_is_whole() -> None:
     data = encoded(corners(), "PNG")
-    assert seen(made("thumbnail", data[:-12])) == "rgbw"
-    assert seen(made("thumbnail", data + b"junk")) == "rgbw"
+    assert quarters(apply("thumbnail", data[:-12])) == "rgbw"
+    assert quarters(apply("thumbnail", data + b"junk")) == "rgbw"
 
 
 def test_exif_after_the_pixels_counts() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     *rest, end = chunks(encoded(corners(), "PNG"))
-    assert made("thumbnail", png_of([*rest, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), end])).size == (32, 64)
+    assert apply("thumbnail", png_of([*rest, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), end])).size == (
+        32,
+        64,
+    )
 
 
 def cut_jpeg() -> bytes:
@@ -133,7 +136,7 @@ def test_a_truncated_jpeg_is_an_error_that_names_the_way_out() -> None:
 
 @pytest.mark.parametrize("width", [640, 128])
 def test_a_lenient_task_keeps_the_part_of_a_jpeg_that_there_is(width: int) -> None:
-    image = made("resize", cut_jpeg(), width=width, lenient=True)
+    image = apply("resize", cut_jpeg(), width=width, lenient=True)
     whole = Image.open(io.BytesIO(encoded(photo(640, 480), "JPEG", quality=90))).resize(image.size)
     assert near(image.getpixel((width // 2, width // 8)), whole.getpixel((width // 2, width // 8)), by=40)
     assert near(image.getpixel((width // 2, image.height - 2)), (128, 128, 128), by=8)
@@ -143,7 +146,7 @@ def test_a_lenient_task_keeps_the_part_of_a_jpeg_that_there_is(width: int) -> No
 
 
 def test_sixteen_bit_gray_with_a_transparent_shade_is_gray() -> None:
-    image = made("thumbnail", case("g16_trns.png"))
+    image = apply("thumbnail", case("g16_trns.png"))
     row = [image.getpixel((x, 48))[0] for x in (2, 32, 64, 96, 125)]
     assert all(abs(shade - wanted) < 8 for shade, wanted in zip(row, (2, 65, 129, 193, 250), strict=True))
 
@@ -157,7 +160,7 @@ def test_gray_of_every_depth_has_its_transparent_shade(depth: int) -> None:
         row = bytes([0, bright << (8 - 2 * depth)])
     head = struct.pack(">IIBBBBB", 2, 1, depth, 0, 0, 0, 0)
     parts = [(b"IHDR", head), (b"tRNS", bright.to_bytes(2, "big")), (b"IDAT", zlib.compress(row)), (b"IEND", b"")]
-    image = made("thumbnail", png_of(parts)).convert("RGBA")
+    image = apply("thumbnail", png_of(parts)).convert("RGBA")
     assert [image.getpixel((x, 0))[::3] for x in (0, 1)] == [(0, 255), (255, 0)]
 
 
@@ -166,7 +169,7 @@ def test_sixteen_bit_color_has_its_transparent_color() -> None:
     head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
     transparent = struct.pack(">3H", 65535, 0, 0)
     parts = [(b"IHDR", head), (b"tRNS", transparent), (b"IDAT", zlib.compress(row)), (b"IEND", b"")]
-    image = made("thumbnail", png_of(parts)).convert("RGBA")
+    image = apply("thumbnail", png_of(parts)).convert("RGBA")
     assert [image.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0, 0), (0, 255, 0, 255)]
 
 
@@ -177,13 +180,13 @@ def floats(low: float, high: float) -> bytes:
 
 @pytest.mark.parametrize("span", [(0, 1), (0, 255), (0, 65535), (-1, 1), (0, 4), (-500, 9000), (0.1, 0.9)])
 def test_floats_of_any_scale_are_a_picture(span: tuple[float, float]) -> None:
-    low, high = made("thumbnail", floats(*span)).getextrema()
+    low, high = apply("thumbnail", floats(*span)).getextrema()
     assert low <= 30
     assert high >= 225
 
 
 def test_floats_from_zero_to_one_keep_their_brightness() -> None:
-    image = made("thumbnail", case("f32_unit.tif"))
+    image = apply("thumbnail", case("f32_unit.tif"))
     assert [image.getpixel((x, 48)) for x in (0, 64, 127)] == [1, 129, 255]
 
 
@@ -215,8 +218,8 @@ def arithmetic_jpeg() -> bytes:
 def float_color_tiff() -> bytes:
     data = bytearray(encoded(corners(), "TIFF"))
     at = data.index(struct.pack("<HH", 258, 3))
-    place = int.from_bytes(data[at + 8 : at + 12], "little")
-    data[place : place + 6] = struct.pack("<3H", 32, 32, 32)
+    offset = int.from_bytes(data[at + 8 : at + 12], "little")
+    data[offset : offset + 6] = struct.pack("<3H", 32, 32, 32)
     return bytes(data)
 
 
@@ -247,7 +250,7 @@ def test_a_pdf_is_told_where_to_go() -> None:
 
 
 def test_a_first_frame_that_is_smaller_than_a_gif_is_transparent_around() -> None:
-    image = made("thumbnail", case("gif_small_first.gif"), format="png")
+    image = apply("thumbnail", case("gif_small_first.gif"), format="png")
     assert image.getpixel((1, 10)) == (0, 0, 0, 0)
     assert image.getpixel((10, 10)) == (255, 0, 0, 255)
 
@@ -283,7 +286,7 @@ def test_frames_of_a_gif_are_drawn_as_browsers_draw_them() -> None:
 
 
 def test_a_gif_of_frames_outside_its_canvas_is_cut_to_it() -> None:
-    image = made("thumbnail", gif_of(((0, 0, 20, 20), 1, 1), ((10, 10, 40, 40), 3, 1)), format="png")
+    image = apply("thumbnail", gif_of(((0, 0, 20, 20), 1, 1), ((10, 10, 40, 40), 3, 1)), format="png")
     assert image.size == (20, 20)
     image.seek(1)
     assert near(image.convert("RGB").getpixel((15, 15)), BLUE)
@@ -345,14 +348,14 @@ def palette_picture(**options: object) -> bytes:
 )
 @pytest.mark.parametrize("written", ["png", "gif"])
 def test_a_palette_stays_one_where_no_color_is_new(task: str, values: dict[str, object], written: str) -> None:
-    image = made(task, palette_picture(), format=written, **values)
+    image = apply(task, palette_picture(), format=written, **values)
     assert image.mode == "P"
     assert {tuple(color) for _, color in image.convert("RGB").getcolors()} <= {RED, GREEN, BLUE, WHITE}
 
 
 def test_a_palette_keeps_its_transparent_color() -> None:
     index = corners(64, 32).quantize(4).getpixel((0, 0))
-    image = made("flip", palette_picture(transparency=index))
+    image = apply("flip", palette_picture(transparency=index))
     assert image.mode == "P"
     assert image.convert("RGBA").getpixel((60, 4))[3] == 0
     assert image.convert("RGBA").getpixel((4, 4)) == (*GREEN, 255)
@@ -363,7 +366,7 @@ def test_a_palette_keeps_its_transparent_color() -> None:
 
 @pytest.mark.parametrize("name", ["icc_lin.jpg", "icc_lin.png"])
 def test_a_profile_is_known_by_its_curves_and_not_by_its_name(name: str) -> None:
-    red, green, blue = made("thumbnail", case(name), format="png").getpixel((64, 48))
+    red, green, blue = apply("thumbnail", case(name), format="png").getpixel((64, 48))
     # Linear light of one half is 188 in sRGB.
     assert (abs(red - 188) < 3, abs(green - 188) < 3, 130 < blue < 140) == (True, True, True)
 
@@ -371,7 +374,7 @@ def test_a_profile_is_known_by_its_curves_and_not_by_its_name(name: str) -> None
 def test_a_profile_that_is_srgb_changes_no_pixel() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = photo(64, 48)
-    assert made("thumbnail", encoded(picture, "PNG", icc_profile=profile)).tobytes() == picture.tobytes()
+    assert apply("thumbnail", encoded(picture, "PNG", icc_profile=profile)).tobytes() == picture.tobytes()
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "TIFF"])
@@ -380,7 +383,7 @@ def test_print_colors_without_a_profile_look_as_printed(format_name: str) -> Non
     inks |= {(0, 0, 0, 0): WHITE, (0, 255, 255, 0): (228, 8, 25)}
     for ink, color in inks.items():
         data = encoded(Image.new("CMYK", (16, 16), ink), format_name)
-        assert near(made("thumbnail", data, format="png").getpixel((8, 8)), color, by=6)
+        assert near(apply("thumbnail", data, format="png").getpixel((8, 8)), color, by=6)
 
 
 # Other formats
@@ -395,16 +398,16 @@ def heif(image: Image.Image, **options: object) -> bytes:
 
 def test_heic_is_read_and_becomes_png() -> None:
     file, image = run("thumbnail", heif(corners(128, 64)), width=64, height=64)
-    assert (file.media_type, image.size, seen(image)) == ("image/png", (64, 32), "rgbw")
+    assert (file.media_type, image.size, quarters(image)) == ("image/png", (64, 32), "rgbw")
     assert image_info(Sent(heif(corners(128, 64)))).format == "heif"
 
 
 def test_heic_of_a_turned_camera_is_upright_once() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = made("flip", heif(corners(128, 64), exif=exif.tobytes()))
+    image = apply("flip", heif(corners(128, 64), exif=exif.tobytes()))
     assert image.size == (64, 128)
-    assert seen(image) == "rbgw"
+    assert quarters(image) == "rbgw"
 
 
 def test_half_a_heic_is_unreadable() -> None:
@@ -419,7 +422,7 @@ def pages() -> bytes:
 
 
 def test_a_page_of_a_tiff_is_chosen_by_its_number() -> None:
-    image = made("thumbnail", pages(), page=2)
+    image = apply("thumbnail", pages(), page=2)
     assert (image.size, near(image.getpixel((5, 5)), BLUE)) == ((40, 50), True)
     info = image_info(Sent(pages()), page=2)
     assert (info.pages, info.frames, info.width) == (2, 1, 40)

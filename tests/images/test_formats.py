@@ -13,15 +13,15 @@ from tests.images.pictures import (
     RED,
     WHITE,
     animation,
+    apply,
     corners,
     encoded,
     frames,
-    made,
     near,
     photo,
     plain,
+    quarters,
     run,
-    seen,
     swapped_profile,
 )
 
@@ -35,12 +35,12 @@ def test_every_format_that_is_read_becomes_every_format_that_is_written(read: st
     file, image = run("thumbnail", encoded(corners(), read), width=32, height=32, format=written)
     assert (file.name, file.media_type) == (f"thumbnail.{WRITTEN[written]}", f"image/{written}")
     assert image.format == written.upper()
-    assert seen(image) == "rgbw"
+    assert quarters(image) == "rgbw"
 
 
 @pytest.mark.parametrize("read", READ)
 def test_the_default_is_the_inputs_format_or_else_png(read: str) -> None:
-    image = made("thumbnail", encoded(corners(), read))
+    image = apply("thumbnail", encoded(corners(), read))
     assert image.format == (read if read.lower() in WRITTEN else "PNG")
 
 
@@ -49,12 +49,12 @@ def test_the_default_is_the_inputs_format_or_else_png(read: str) -> None:
 def test_every_mode_is_read_and_written(mode: str, written: str) -> None:
     source = photo(80, 60).convert("L").convert(mode) if mode in ("I;16", "I", "F") else photo(80, 60)
     data = encoded(source.convert(mode), "PNG" if mode == "LA" else "TIFF")
-    assert made("thumbnail", data, width=40, height=40, format=written).size == (40, 30)
+    assert apply("thumbnail", data, width=40, height=40, format=written).size == (40, 30)
 
 
 def test_sixteen_bits_keep_their_brightness() -> None:
     grey = Image.new("I;16", (20, 20), 32768)
-    assert made("thumbnail", encoded(grey, "PNG"), width=10, height=10).convert("L").getpixel((5, 5)) in (127, 128)
+    assert apply("thumbnail", encoded(grey, "PNG"), width=10, height=10).convert("L").getpixel((5, 5)) in (127, 128)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "WEBP", "PNG", "TIFF", "AVIF"])
@@ -77,28 +77,28 @@ def test_orientation_is_applied(format_name: str, orientation: int, task: tuple[
     name, values = task
     if name == "cover":
         name, values = "resize", {"width": 64, "height": 32, "fit": "cover"}
-    image = made(name, encoded(stored, format_name, exif=exif.tobytes()), **values)
-    assert seen(image) == ("grwb" if name == "flip" else "rgbw")
+    image = apply(name, encoded(stored, format_name, exif=exif.tobytes()), **values)
+    assert quarters(image) == ("grwb" if name == "flip" else "rgbw")
     assert image.width == 2 * image.height
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_colours_of_a_profile_become_srgb(format_name: str) -> None:
     data = encoded(plain(colour=(0, 255, 0)), format_name, icc_profile=swapped_profile())
-    image = made("thumbnail", data, width=10, height=10)
+    image = apply("thumbnail", data, width=10, height=10)
     assert near(image.getpixel((5, 5)), RED, by=40)
     assert "icc_profile" not in image.info
 
 
 def test_a_broken_profile_is_as_good_as_none() -> None:
     data = encoded(plain(colour=(0, 255, 0)), "PNG", icc_profile=swapped_profile()[:200])
-    assert near(made("thumbnail", data, width=10, height=10).getpixel((5, 5)), (0, 255, 0))
+    assert near(apply("thumbnail", data, width=10, height=10).getpixel((5, 5)), (0, 255, 0))
 
 
 def test_a_profile_for_another_mode_is_as_good_as_none() -> None:
     picture = Image.new("CMYK", (20, 20), (255, 255, 0, 0))
     with_profile, without = encoded(picture, "JPEG", icc_profile=swapped_profile()), encoded(picture, "JPEG")
-    assert made("thumbnail", with_profile).tobytes() == made("thumbnail", without).tobytes()
+    assert apply("thumbnail", with_profile).tobytes() == apply("thumbnail", without).tobytes()
 
 
 def exif_of_a_camera() -> Image.Exif:
@@ -115,14 +115,14 @@ def exif_of_a_camera() -> Image.Exif:
 def test_metadata_is_stripped_unless_asked_for(written: str, task: str) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6">secret</a></x:xmpmeta>'
     data = encoded(corners(), "JPEG", exif=exif_of_a_camera(), xmp=xmp, comment=b"secret", dpi=(300, 300))
-    image = made(task, data, format=written)
+    image = apply(task, data, format=written)
     assert not image.getexif()
     assert not {"exif", "xmp", "comment", "icc_profile"} & set(image.info)
 
 
 @pytest.mark.parametrize("written", ["jpeg", "png", "webp", "avif"])
 def test_metadata_that_is_asked_for_stays_without_the_orientation(written: str) -> None:
-    image = made("thumbnail", encoded(corners(), "JPEG", exif=exif_of_a_camera()), format=written, keep_metadata=True)
+    image = apply("thumbnail", encoded(corners(), "JPEG", exif=exif_of_a_camera()), format=written, keep_metadata=True)
     exif = image.getexif()
     assert exif[ExifTags.Base.Make] == "Coatcheck"
     assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] == 2.8
@@ -134,14 +134,14 @@ def test_metadata_that_is_asked_for_stays_without_the_orientation(written: str) 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_metadata_may_be_asked_for_whatever_the_formats(read: str, written: str) -> None:
     options = {} if read in ("BMP", "GIF") else {"exif": exif_of_a_camera().tobytes()}
-    assert made("thumbnail", encoded(corners(), read, **options), format=written, keep_metadata=True)
+    assert apply("thumbnail", encoded(corners(), read, **options), format=written, keep_metadata=True)
 
 
 def test_metadata_that_no_format_could_hold_is_left_out() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "x" * 70_000
     data = encoded(corners(), "PNG", exif=exif.tobytes())
-    assert not made("thumbnail", data, format="jpeg", keep_metadata=True).getexif()
+    assert not apply("thumbnail", data, format="jpeg", keep_metadata=True).getexif()
 
 
 def half_transparent() -> Image.Image:
@@ -153,7 +153,7 @@ def half_transparent() -> Image.Image:
 @pytest.mark.parametrize("read", ["PNG", "WEBP", "AVIF", "GIF", "TIFF"])
 @pytest.mark.parametrize("written", ["png", "webp", "avif", "gif"])
 def test_transparency_survives_where_the_format_has_it(read: str, written: str) -> None:
-    image = made("flip", encoded(half_transparent(), read), format=written).convert("RGBA")
+    image = apply("flip", encoded(half_transparent(), read), format=written).convert("RGBA")
     assert image.getpixel((5, 10))[3] == 0
     assert near(image.getpixel((35, 10)), (255, 0, 0, 255))
 
@@ -161,15 +161,15 @@ def test_transparency_survives_where_the_format_has_it(read: str, written: str) 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_shows_the_background_in_a_jpeg(mode: str) -> None:
     data = encoded(half_transparent().convert(mode), "PNG")
-    assert near(made("thumbnail", data, format="jpeg", background="#0000ff").getpixel((35, 10)), BLUE)
+    assert near(apply("thumbnail", data, format="jpeg", background="#0000ff").getpixel((35, 10)), BLUE)
 
 
 def test_the_background_is_white_by_default() -> None:
-    assert near(made("thumbnail", encoded(half_transparent(), "PNG"), format="jpeg").getpixel((35, 10)), WHITE)
+    assert near(apply("thumbnail", encoded(half_transparent(), "PNG"), format="jpeg").getpixel((35, 10)), WHITE)
 
 
 def test_a_transparent_colour_without_a_channel_survives() -> None:
-    image = made("thumbnail", encoded(corners(), "PNG", transparency=RED), width=32, height=32)
+    image = apply("thumbnail", encoded(corners(), "PNG", transparency=RED), width=32, height=32)
     assert image.convert("RGBA").getpixel((4, 4))[3] == 0
 
 
@@ -207,9 +207,9 @@ def test_an_animation_as_jpeg_is_its_first_frame(read: str) -> None:
 def test_an_animation_that_runs_once_runs_once_in_every_format(read: str, once: dict[str, int]) -> None:
     first, *rest = frames()
     data = encoded(first, read, save_all=True, append_images=rest, duration=80, **once)
-    assert "loop" not in made("thumbnail", data, format="gif").info
-    assert made("thumbnail", data, format="webp").info["loop"] == 1
-    assert made("thumbnail", data, format="png").info["loop"] == 1
+    assert "loop" not in apply("thumbnail", data, format="gif").info
+    assert apply("thumbnail", data, format="webp").info["loop"] == 1
+    assert apply("thumbnail", data, format="png").info["loop"] == 1
 
 
 def test_an_apng_keeps_the_picture_for_others_out_of_its_animation() -> None:
@@ -229,7 +229,7 @@ def test_a_transparent_animation_leaves_no_trail() -> None:
         images.append(image)
     data = encoded(images[0], "GIF", save_all=True, append_images=images[1:], duration=50, disposal=2)
     for written in ("gif", "webp", "png", "avif"):
-        image = made("flip", data, format=written)
+        image = apply("flip", data, format=written)
         image.seek(2)
         last = image.convert("RGBA")
         assert last.getpixel((50, 10))[3] == last.getpixel((30, 10))[3] == 0
@@ -237,7 +237,7 @@ def test_a_transparent_animation_leaves_no_trail() -> None:
 
 
 def test_a_smart_crop_stays_where_it_is_for_all_frames() -> None:
-    image = made("crop", animation("GIF", 5, (120, 24)), width=40, height=24, gravity="smart")
+    image = apply("crop", animation("GIF", 5, (120, 24)), width=40, height=24, gravity="smart")
     bars = []
     for number in range(5):
         image.seek(number)
@@ -249,31 +249,31 @@ def test_a_smart_crop_stays_where_it_is_for_all_frames() -> None:
 def test_too_many_frames_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.tasks.images.reading.source.MAX_FRAMES", 3)
     with pytest.raises(TaskError, match="the limits are 3 frames") as caught:
-        made("thumbnail", animation("GIF"))
+        apply("thumbnail", animation("GIF"))
     assert caught.value.type == "image-too-large"
 
 
 def test_too_many_frames_do_not_matter_to_a_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.tasks.images.reading.source.MAX_FRAMES", 3)
-    assert made("thumbnail", animation("GIF"), format="jpeg")
+    assert apply("thumbnail", animation("GIF"), format="jpeg")
 
 
 def test_an_animation_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.tasks.images.writing.codecs.MEMORY", 10_000_000)
     with pytest.raises(TaskError, match="over all its frames"):
-        made("resize", animation("GIF"), width=480, enlarge=True)
+        apply("resize", animation("GIF"), width=480, enlarge=True)
 
 
-@pytest.mark.parametrize(("written", "most"), [("webp", 16_383), ("gif", 65_535)])
-def test_a_side_that_the_format_cannot_have_is_refused(written: str, most: int) -> None:
-    with pytest.raises(TaskError, match=f"at most {most}") as caught:
-        made("flip", encoded(plain((70_000, 2)), "PNG"), format=written)
+@pytest.mark.parametrize(("written", "limit"), [("webp", 16_383), ("gif", 65_535)])
+def test_a_side_that_the_format_cannot_have_is_refused(written: str, limit: int) -> None:
+    with pytest.raises(TaskError, match=f"at most {limit}") as caught:
+        apply("flip", encoded(plain((70_000, 2)), "PNG"), format=written)
     assert caught.value.type == "image-too-large"
 
 
 def test_a_result_that_would_be_too_large_is_refused_before_it_is_made() -> None:
     with pytest.raises(TaskError, match=f"the limit is {limits.megapixels(limits.MAX_PIXELS)}") as caught:
-        made("resize", encoded(plain(), "PNG"), width=10_000, height=10_000, fit="fill", enlarge=True)
+        apply("resize", encoded(plain(), "PNG"), width=10_000, height=10_000, fit="fill", enlarge=True)
     assert caught.value.type == "image-too-large"
 
 
@@ -282,4 +282,4 @@ def test_a_jpeg_of_several_pictures_is_its_first() -> None:
     corners().save(data, "MPO", save_all=True, append_images=[plain((64, 32), BLUE)])
     file, image = run("thumbnail", data.getvalue())
     assert file.media_type == "image/jpeg"
-    assert seen(image) == "rgbw"
+    assert quarters(image) == "rgbw"

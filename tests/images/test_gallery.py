@@ -98,10 +98,12 @@ def test_the_gallery_is_made_anew() -> None:
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_a_picture_of_the_gallery_is_what_the_task_makes(name: str) -> None:
-    stored, made = (Image.open(io.BytesIO(data)) for data in ((PICTURES / f"{name}.jpg").read_bytes(), drawn(name)))
-    assert stored.size == made.size
+    stored, drawn_again = (
+        Image.open(io.BytesIO(data)) for data in ((PICTURES / f"{name}.jpg").read_bytes(), drawn(name))
+    )
+    assert stored.size == drawn_again.size
     # Another build of libjpeg or FreeType rounds in another way.
-    assert max(ImageStat.Stat(ImageChops.difference(stored, made)).mean) < 3
+    assert max(ImageStat.Stat(ImageChops.difference(stored, drawn_again)).mean) < 3
 
 
 def test_every_picture_is_on_the_page_and_every_operation_has_one() -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from server.tasks.images.color import to_srgb
 from server.tasks.images.tasks import image_variants
 from server.tasks.images.variants import Variant
-from tests.images.pictures import WHITE, Desk, Sent, encoded, made, photo, run, similarity
+from tests.images.pictures import WHITE, Desk, Sent, apply, encoded, photo, run, similarity
 
 SIZE = (1600, 1200)
 
@@ -27,8 +27,8 @@ def text() -> Image.Image:
     draw, top = ImageDraw.Draw(image), 10
     while top < SIZE[1]:
         size = chance.choice((12, 16, 22, 32, 48, 80))
-        words = " ".join("".join(chance.choices("aeilnorst", k=chance.randrange(2, 9))) for _ in range(50))
-        draw.text((10, top), words, (chance.randrange(90),) * 3, ImageFont.load_default(size))
+        text = " ".join("".join(chance.choices("aeilnorst", k=chance.randrange(2, 9))) for _ in range(50))
+        draw.text((10, top), text, (chance.randrange(90),) * 3, ImageFont.load_default(size))
         top += int(size * 1.3)
     return image
 
@@ -76,7 +76,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("width", [100, 280, 400])
 def test_a_picture_of_any_sort_is_like_its_source(name: str, format_name: str, width: int) -> None:
     data = sent(name, format_name)
-    assert likeness(made("thumbnail", data, width=width, height=width, format="png"), data) >= 0.98
+    assert likeness(apply("thumbnail", data, width=width, height=width, format="png"), data) >= 0.98
 
 
 @pytest.mark.parametrize("name", ["photo", "text", "lines"])
@@ -119,11 +119,11 @@ def _sixteen_bits() -> bytes:
 @pytest.mark.parametrize("width", [128, 300])
 def test_a_file_of_any_kind_is_like_its_source(data: Callable[[], bytes], width: int) -> None:
     picture = data()
-    assert likeness(made("thumbnail", picture, width=width, height=width, format="png"), picture) >= 0.98
+    assert likeness(apply("thumbnail", picture, width=width, height=width, format="png"), picture) >= 0.98
 
 
 def test_sixteen_bits_are_like_the_eight_that_they_came_from() -> None:
-    image = made("thumbnail", _sixteen_bits(), width=256, height=256, format="png")
+    image = apply("thumbnail", _sixteen_bits(), width=256, height=256, format="png")
     assert likeness(image, encoded(photo().convert("L"), "PNG")) >= 0.98
 
 

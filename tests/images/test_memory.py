@@ -78,12 +78,14 @@ def child(code: str, *values: Any) -> str:
     return done.stdout
 
 
-def picture(folder: Path, kind: str, pixels: float, alpha: bool = False, **options: Any) -> tuple[Path, int, int]:
+def picture(
+    folder: Path, format_name: str, pixels: float, alpha: bool = False, **options: Any
+) -> tuple[Path, int, int]:
     """A picture of at most this many pixels, with proportions of four to three."""
     height = math.floor(math.sqrt(pixels * 3 / 4)) - 1
     width = height * 4 // 3
     path = folder / "picture"
-    child(MAKE, str(path), kind.upper(), width, height, alpha, OPTIONS[kind] | options)
+    child(MAKE, str(path), format_name.upper(), width, height, alpha, OPTIONS[format_name] | options)
     return path, width, height
 
 
@@ -107,7 +109,7 @@ def test_a_result_of_the_largest_size_can_be_written(
     limit = MEMORY / CODECS[name].cost(alpha, Output(**options))
     # Half again as large as a result may be is scaled down; here the size stays, so that nothing is freed.
     source = "PNG" if alpha else "JPEG"
-    limit = min(limit, MEMORY / next(kind.bytes_per_pixel[alpha] for kind in INPUT_FORMATS if kind.name == source))
+    limit = min(limit, MEMORY / next(each.bytes_per_pixel[alpha] for each in INPUT_FORMATS if each.name == source))
     path, width, height = picture(tmp_path, source, limit, alpha)
     values = {"width": width, "height": height, "format": name, **options}
     assert child(RUN, str(path), "thumbnail", values).split() == [str(width), str(height)]
@@ -137,18 +139,18 @@ def test_an_operation_can_work_on_the_most_pixels(
     assert child(RUN, str(path), task, values | {"format": "png" if alpha else "jpeg"})
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in INPUT_FORMATS])
+@pytest.mark.parametrize("format_name", [each.name for each in INPUT_FORMATS])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("part", [0.05, 0.95])
 def test_a_picture_of_the_largest_size_can_be_read_and_scaled_down(
-    tmp_path: Path, kind: str, alpha: bool, part: float
+    tmp_path: Path, format_name: str, alpha: bool, part: float
 ) -> None:
-    if alpha and kind in ("JPEG", "GIF", "BMP"):
+    if alpha and format_name in ("JPEG", "GIF", "BMP"):
         pytest.skip("this format has no alpha, or costs the same with it")
-    limit = next(MEMORY / each.bytes_per_pixel[alpha] for each in INPUT_FORMATS if each.name == kind)
+    limit = next(MEMORY / each.bytes_per_pixel[alpha] for each in INPUT_FORMATS if each.name == format_name)
     # An upload has at most 50 MiB, of which this format makes no more.
-    limit = min(limit, 50 * 2**20 / 3) if kind == "BMP" else limit
-    path, width, height = picture(tmp_path, kind, limit, alpha)
+    limit = min(limit, 50 * 2**20 / 3) if format_name == "BMP" else limit
+    path, width, height = picture(tmp_path, format_name, limit, alpha)
     part = min(part, math.sqrt(MAX_PIXELS / (width * height)) * 0.99)
     values = {"width": int(width * part), "height": int(height * part), "format": "jpeg"}
     assert child(RUN, str(path), "thumbnail", values)

@@ -11,14 +11,14 @@ from tests.images.pictures import (
     RED,
     WHITE,
     Sent,
+    apply,
     corners,
     encoded,
-    made,
     near,
     photo,
     plain,
+    quarters,
     run,
-    seen,
 )
 
 WIDE = encoded(corners(400, 200), "PNG")
@@ -31,15 +31,15 @@ def test_a_thumbnail_fits_within_128_by_128_by_default() -> None:
 
 
 def test_a_thumbnail_fits_within_the_tighter_side() -> None:
-    assert made("thumbnail", WIDE, width=300, height=50).size == (100, 50)
+    assert apply("thumbnail", WIDE, width=300, height=50).size == (100, 50)
 
 
 def test_a_thumbnail_is_never_enlarged() -> None:
-    assert made("thumbnail", WIDE, width=5000, height=5000).size == (400, 200)
+    assert apply("thumbnail", WIDE, width=5000, height=5000).size == (400, 200)
 
 
 def test_a_thumbnail_of_a_strip_keeps_at_least_a_pixel() -> None:
-    assert made("thumbnail", encoded(plain((2000, 2)), "PNG"), width=10, height=10).size == (10, 1)
+    assert apply("thumbnail", encoded(plain((2000, 2)), "PNG"), width=10, height=10).size == (10, 1)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_thumbnail_of_a_strip_keeps_at_least_a_pixel() -> None:
     ],
 )
 def test_resize_gives_the_size_that_fit_and_enlarge_say(values: dict[str, object], size: tuple[int, int]) -> None:
-    assert made("resize", WIDE, **values).size == size
+    assert apply("resize", WIDE, **values).size == size
 
 
 def test_cover_cuts_what_juts_out_on_both_sides() -> None:
@@ -70,7 +70,7 @@ def test_cover_cuts_what_juts_out_on_both_sides() -> None:
     image.paste(RED, (0, 0, 100, 100))
     image.paste(BLUE, (200, 0, 300, 100))
     assert near(
-        made("resize", encoded(image, "PNG"), width=90, height=90, fit="cover").resize((1, 1)).getpixel((0, 0)), WHITE
+        apply("resize", encoded(image, "PNG"), width=90, height=90, fit="cover").resize((1, 1)).getpixel((0, 0)), WHITE
     )
 
 
@@ -81,75 +81,75 @@ STRIPES.paste(BLUE, (200, 0, 300, 100))
 
 @pytest.mark.parametrize(("gravity", "color"), [("west", RED), ("center", WHITE), ("northeast", BLUE)])
 def test_cover_keeps_the_part_that_gravity_names(gravity: str, color: tuple[int, int, int]) -> None:
-    image = made("resize", encoded(STRIPES, "PNG"), width=50, height=50, fit="cover", gravity=gravity)
+    image = apply("resize", encoded(STRIPES, "PNG"), width=50, height=50, fit="cover", gravity=gravity)
     assert near(image.getpixel((25, 25)), color)
 
 
 def test_a_smart_cover_finds_the_only_thing_there_is() -> None:
     image = plain((600, 200), (120, 120, 120))
     ImageDraw.Draw(image).ellipse((480, 60, 560, 140), (250, 40, 40))
-    cut = made("resize", encoded(image, "PNG"), width=100, height=100, fit="cover", gravity="smart")
+    cut = apply("resize", encoded(image, "PNG"), width=100, height=100, fit="cover", gravity="smart")
     red = [pixel for pixel in cut.get_flattened_data() if near(pixel, (250, 40, 40))]
     assert len(red) > 1_100
 
 
 def test_outside_fills_the_box_and_cuts_nothing() -> None:
-    assert made("resize", WIDE, width=100, height=100, fit="outside").size == (200, 100)
-    assert made("resize", WIDE, width=800, height=100, fit="outside").size == (400, 200)
-    assert made("resize", WIDE, width=800, height=100, fit="outside", enlarge=True).size == (800, 400)
+    assert apply("resize", WIDE, width=100, height=100, fit="outside").size == (200, 100)
+    assert apply("resize", WIDE, width=800, height=100, fit="outside").size == (400, 200)
+    assert apply("resize", WIDE, width=800, height=100, fit="outside", enlarge=True).size == (800, 400)
 
 
 def test_pad_has_the_size_of_the_box_and_bars_that_are_transparent() -> None:
-    image = made("resize", WIDE, width=100, height=100, fit="pad")
+    image = apply("resize", WIDE, width=100, height=100, fit="pad")
     assert image.size == (100, 100)
     assert image.getpixel((50, 10))[3] == image.getpixel((50, 90))[3] == 0
-    assert seen(image.crop((0, 25, 100, 75))) == "rgbw"
+    assert quarters(image.crop((0, 25, 100, 75))) == "rgbw"
 
 
 def test_the_bars_of_pad_show_the_background_where_the_format_has_no_transparency() -> None:
-    image = made("resize", WIDE, width=100, height=100, fit="pad", format="jpeg", background="#0000ff")
+    image = apply("resize", WIDE, width=100, height=100, fit="pad", format="jpeg", background="#0000ff")
     assert near(image.getpixel((50, 10)), BLUE)
 
 
 def test_the_bars_of_pad_have_the_color_asked_for_and_gravity_places_the_image() -> None:
-    image = made("resize", WIDE, width=100, height=100, fit="pad", pad_color="black", gravity="north")
-    assert seen(image.crop((0, 0, 100, 50))) == "rgbw"
+    image = apply("resize", WIDE, width=100, height=100, fit="pad", pad_color="black", gravity="north")
+    assert quarters(image.crop((0, 0, 100, 50))) == "rgbw"
     assert image.convert("RGB").getpixel((50, 90)) == BLACK
 
 
 def test_trim_cuts_the_border_off() -> None:
     image = plain((200, 100), WHITE)
     image.paste(RED, (30, 20, 90, 70))
-    assert made("trim", encoded(image, "PNG")).size == (60, 50)
-    assert made("trim", encoded(image, "JPEG", quality=95), tolerance=40).size == (60, 50)
+    assert apply("trim", encoded(image, "PNG")).size == (60, 50)
+    assert apply("trim", encoded(image, "JPEG", quality=95), tolerance=40).size == (60, 50)
 
 
 def test_trim_cuts_transparent_borders_off_whatever_their_colors() -> None:
     image = Image.new("RGBA", (200, 100), (0, 255, 0, 0))
     image.paste((255, 255, 255, 0), (0, 0, 100, 100))
     image.paste((*RED, 255), (30, 20, 90, 70))
-    assert made("trim", encoded(image, "PNG")).size == (60, 50)
+    assert apply("trim", encoded(image, "PNG")).size == (60, 50)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 def test_trim_leaves_an_image_of_one_color_as_it_is(mode: str) -> None:
-    assert made("trim", encoded(plain((30, 20)).convert(mode), "PNG")).size == (30, 20)
+    assert apply("trim", encoded(plain((30, 20)).convert(mode), "PNG")).size == (30, 20)
 
 
 def test_crop_takes_the_middle_by_default() -> None:
-    assert seen(made("crop", WIDE, width=100, height=100)) == "rgbw"
+    assert quarters(apply("crop", WIDE, width=100, height=100)) == "rgbw"
 
 
 def test_crop_takes_the_corner_that_gravity_names() -> None:
-    assert seen(made("crop", WIDE, width=100, height=50, gravity="southwest")) == "bbbb"
+    assert quarters(apply("crop", WIDE, width=100, height=50, gravity="southwest")) == "bbbb"
 
 
 def test_left_and_top_win_over_gravity() -> None:
-    assert seen(made("crop", WIDE, width=100, height=50, left=250, top=0, gravity="southwest")) == "gggg"
+    assert quarters(apply("crop", WIDE, width=100, height=50, left=250, top=0, gravity="southwest")) == "gggg"
 
 
 def test_a_crop_that_juts_out_is_moved_in_and_cut() -> None:
-    image = made("crop", WIDE, width=1000, height=50, left=390, top=190)
+    image = apply("crop", WIDE, width=1000, height=50, left=390, top=190)
     assert image.size == (400, 50)
 
 
@@ -158,13 +158,13 @@ def test_a_smart_crop_finds_the_only_thing_there_is() -> None:
     draw = ImageDraw.Draw(image)
     for step in range(0, 80, 8):
         draw.rectangle((450 + step, 60, 453 + step, 140), (250, 40, 40))
-    cut = made("crop", encoded(image, "PNG"), width=150, height=150, gravity="smart")
+    cut = apply("crop", encoded(image, "PNG"), width=150, height=150, gravity="smart")
     assert len([p for p in cut.get_flattened_data() if near(p, (250, 40, 40))]) == 10 * 4 * 81
 
 
 def test_a_smart_crop_of_an_even_picture_is_its_middle() -> None:
     image = plain((90, 30), WHITE)
-    assert made("crop", encoded(image, "PNG"), width=30, height=30, gravity="smart").size == (30, 30)
+    assert apply("crop", encoded(image, "PNG"), width=30, height=30, gravity="smart").size == (30, 30)
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
@@ -174,33 +174,33 @@ def test_every_filter_keeps_size_and_transparency(name: str, mode: str, amount: 
     source = photo(160, 120).convert(mode)
     if mode == "RGBA":
         source.putalpha(128)
-    image = made("filter", encoded(source, "PNG"), name=name, amount=amount)
+    image = apply("filter", encoded(source, "PNG"), name=name, amount=amount)
     assert image.size == source.size
     assert image.has_transparency_data == (mode == "RGBA")
 
 
 def test_grayscale_takes_the_colours_away() -> None:
-    red, green, blue = made("filter", WIDE, name="grayscale").convert("RGB").getpixel((10, 10))
+    red, green, blue = apply("filter", WIDE, name="grayscale").convert("RGB").getpixel((10, 10))
     assert red == green == blue
 
 
 def test_half_a_grayscale_leaves_half_of_the_colour() -> None:
-    red, green, _ = made("filter", WIDE, name="grayscale", amount=0.5).getpixel((10, 10))
+    red, green, _ = apply("filter", WIDE, name="grayscale", amount=0.5).getpixel((10, 10))
     assert 90 < red - green < 160
 
 
 def test_brightness_above_one_is_brighter() -> None:
     grey = encoded(plain(colour=(100, 100, 100)), "PNG")
-    assert made("filter", grey, name="brightness", amount=1.5).getpixel((0, 0)) == (150, 150, 150)
+    assert apply("filter", grey, name="brightness", amount=1.5).getpixel((0, 0)) == (150, 150, 150)
 
 
 def test_autocontrast_stretches_to_the_whole_range() -> None:
     flat = Image.linear_gradient("L").point(lambda value: 100 + value // 8).convert("RGB")
-    assert made("filter", encoded(flat, "PNG"), name="autocontrast").getextrema() == ((0, 255),) * 3
+    assert apply("filter", encoded(flat, "PNG"), name="autocontrast").getextrema() == ((0, 255),) * 3
 
 
 def test_pixelate_makes_squares_of_one_colour() -> None:
-    image = made("filter", encoded(photo(160, 120), "PNG"), name="pixelate", amount=20)
+    image = apply("filter", encoded(photo(160, 120), "PNG"), name="pixelate", amount=20)
     assert len(image.crop((20, 20, 40, 40)).getcolors()) == 1
     assert len(image.getcolors(10_000)) > 10
 
@@ -208,50 +208,50 @@ def test_pixelate_makes_squares_of_one_colour() -> None:
 def test_blur_does_not_bleed_colours_that_nobody_saw() -> None:
     image = Image.new("RGBA", (60, 60), (0, 255, 0, 0))
     image.paste((255, 0, 0, 255), (0, 0, 30, 60))
-    assert made("filter", encoded(image, "PNG"), name="blur", amount=5).getpixel((30, 30))[1] < 20
+    assert apply("filter", encoded(image, "PNG"), name="blur", amount=5).getpixel((30, 30))[1] < 20
 
 
 def test_rotate_turns_clockwise_by_a_quarter_by_default() -> None:
-    image = made("rotate", WIDE)
+    image = apply("rotate", WIDE)
     assert image.size == (200, 400)
-    assert seen(image) == "brwg"
+    assert quarters(image) == "brwg"
 
 
 @pytest.mark.parametrize(("angle", "order"), [(180, "wbgr"), (270, "gwrb"), (-90, "gwrb"), (360, "rgbw"), (0, "rgbw")])
 def test_rotate_by_whole_quarters_moves_pixels_and_blurs_none(angle: float, order: str) -> None:
-    image = made("rotate", WIDE, angle=angle)
-    assert seen(image) == order
+    image = apply("rotate", WIDE, angle=angle)
+    assert quarters(image) == order
     assert len(image.getcolors()) == 4
 
 
 def test_rotate_without_expand_keeps_the_size() -> None:
-    assert made("rotate", WIDE, angle=90, expand=False).size == (400, 200)
+    assert apply("rotate", WIDE, angle=90, expand=False).size == (400, 200)
 
 
 def test_corners_that_open_are_transparent_where_the_format_can() -> None:
-    assert made("rotate", WIDE, angle=45).getpixel((0, 0))[3] == 0
+    assert apply("rotate", WIDE, angle=45).getpixel((0, 0))[3] == 0
 
 
 def test_corners_that_open_show_the_background_where_the_format_cannot() -> None:
-    image = made("rotate", WIDE, angle=45, format="jpeg", background="#0000ff")
+    image = apply("rotate", WIDE, angle=45, format="jpeg", background="#0000ff")
     assert near(image.getpixel((2, 2)), BLUE)
 
 
 @pytest.mark.parametrize(("direction", "order"), [("horizontal", "grwb"), ("vertical", "bwrg")])
 def test_flip_mirrors(direction: str, order: str) -> None:
-    assert seen(made("flip", WIDE, direction=direction)) == order
+    assert quarters(apply("flip", WIDE, direction=direction)) == order
 
 
 def test_a_watermark_of_an_image_lies_in_the_corner() -> None:
     mark = Sent(encoded(plain((50, 50), BLACK), "PNG"))
-    image = made("watermark", encoded(plain((400, 400), WHITE), "PNG"), mark=mark, opacity=1)
+    image = apply("watermark", encoded(plain((400, 400), WHITE), "PNG"), mark=mark, opacity=1)
     assert image.getpixel((380, 380)) == BLACK
     assert image.getpixel((200, 200)) == WHITE
 
 
 def test_a_watermarks_opacity_mixes_it_with_the_image() -> None:
     mark = Sent(encoded(plain((50, 50), BLACK), "PNG"))
-    image = made("watermark", encoded(plain((400, 400), WHITE), "PNG"), mark=mark, opacity=0.5, gravity="center")
+    image = apply("watermark", encoded(plain((400, 400), WHITE), "PNG"), mark=mark, opacity=0.5, gravity="center")
     assert near(image.getpixel((200, 200)), (127, 127, 127))
 
 
@@ -259,7 +259,7 @@ def test_a_watermarks_opacity_mixes_it_with_the_image() -> None:
 def test_a_watermark_of_words_is_seen_on_every_mode(mode: str) -> None:
     source = Image.new("RGB", (300, 200), (90, 90, 90))
     source = source.quantize(4) if mode == "P" else source.convert(mode)
-    image = made("watermark", encoded(source, "PNG"), text="© Coatcheck", opacity=1, scale=0.5).convert("RGB")
+    image = apply("watermark", encoded(source, "PNG"), text="© Coatcheck", opacity=1, scale=0.5).convert("RGB")
     assert image.crop((150, 150, 300, 200)).getextrema()[0][1] > 230
     assert image.crop((0, 0, 150, 100)).getextrema() == ((90, 90),) * 3
 
@@ -267,10 +267,10 @@ def test_a_watermark_of_words_is_seen_on_every_mode(mode: str) -> None:
 @pytest.mark.parametrize("text", ["a\nb", " ", "\0\t", "e\u0301", "Ελληνικά", "Кириллица", "W" * 200, ".", "\u202eabc"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
 def test_any_text_is_written_on_any_size(text: str, size: tuple[int, int]) -> None:
-    assert made("watermark", encoded(plain(size), "PNG"), text=text, scale=1).size == size
+    assert apply("watermark", encoded(plain(size), "PNG"), text=text, scale=1).size == size
 
 
 def test_a_mark_that_is_no_image_fails_as_the_image_itself_would() -> None:
     with pytest.raises(TaskError) as caught:
-        made("watermark", WIDE, mark=Sent(b"%PDF-1.7"))
+        apply("watermark", WIDE, mark=Sent(b"%PDF-1.7"))
     assert caught.value.type == "image-format-unsupported"

@@ -10,7 +10,7 @@ from PIL import Image
 from server.tasks.images.frame import Frame
 from server.tasks.images.geometry import align, fit_around, fit_within, part_of
 from server.tasks.images.operations.sizes import resize, thumbnail
-from tests.images.pictures import encoded, made, photo
+from tests.images.pictures import apply, encoded, photo
 
 GRAVITIES = ("northwest", "north", "northeast", "west", "center", "east", "southwest", "south", "southeast")
 FITS = ("contain", "cover", "fill", "pad", "outside")
@@ -18,12 +18,12 @@ FITS = ("contain", "cover", "fill", "pad", "outside")
 Size = tuple[int, int]
 
 
-def pairs(count: int, seed: int, most: int = 10_000) -> Iterator[tuple[Size, Size]]:
+def pairs(count: int, seed: int, max_side: int = 10_000) -> Iterator[tuple[Size, Size]]:
     """Sizes of pictures and of boxes, half of them small."""
     chance = random.Random(seed)
 
     def side() -> int:
-        return int(math.exp(chance.uniform(0, math.log(most))))
+        return int(math.exp(chance.uniform(0, math.log(max_side))))
 
     for _ in range(count):
         yield (side(), side()), (side(), side())
@@ -67,15 +67,15 @@ def promised(size: Size, box: Size, fit: str, enlarge: bool) -> Size:
         return box
     if fit == "fill":
         return min(size[0], box[0]), min(size[1], box[1])
-    room = min(1.0, size[0] / box[0], size[1] / box[1])
-    return max(1, round(box[0] * room)), max(1, round(box[1] * room))
+    scale = min(1.0, size[0] / box[0], size[1] / box[1])
+    return max(1, round(box[0] * scale)), max(1, round(box[1] * scale))
 
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("enlarge", [False, True])
 def test_resize_gives_the_size_that_is_promised_for_every_box(fit, enlarge: bool) -> None:  # type: ignore[no-untyped-def]
     chance = random.Random(4)
-    for size, box in pairs(150, 5, most=400):
+    for size, box in pairs(150, 5, max_side=400):
         gravity = chance.choice((*GRAVITIES, "smart"))
         frame = Frame(Image.new(chance.choice(("RGB", "RGBA", "L")), size), size)
         result = resize(frame, *box, fit=fit, enlarge=enlarge, gravity=gravity)
@@ -93,18 +93,18 @@ def test_a_coarsely_decoded_jpeg_gives_the_size_that_is_promised_for_every_box(o
         box = chance.randrange(1, 240), chance.randrange(1, 240)
         data = encoded(photo(900, 900).crop((0, 0, *size)), "JPEG", exif=exif.tobytes())
         upright = size if orientation == 1 else size[::-1]
-        image = made("resize", data, width=box[0], height=box[1], fit="cover", gravity=chance.choice(GRAVITIES))
+        image = apply("resize", data, width=box[0], height=box[1], fit="cover", gravity=chance.choice(GRAVITIES))
         assert image.size == promised(upright, box, "cover", False), (size, box)
-        assert made("thumbnail", data, width=box[0], height=box[1]).size == fit_within(upright, box)
+        assert apply("thumbnail", data, width=box[0], height=box[1]).size == fit_within(upright, box)
 
 
 def test_the_boxes_that_once_left_the_picture_fit() -> None:
     data = encoded(photo(400, 300).resize((4000, 3000)), "JPEG")
     for box in ((240, 120), (120, 60), (120, 90)):
-        assert made("resize", data, width=box[0], height=box[1], fit="cover").size == box
+        assert apply("resize", data, width=box[0], height=box[1], fit="cover").size == box
 
 
 def test_a_thumbnail_is_never_larger_than_its_box_or_its_source() -> None:
-    for size, box in pairs(300, 7, most=600):
+    for size, box in pairs(300, 7, max_side=600):
         image = thumbnail(Frame(Image.new("RGB", size), size), *box).display()
         assert all(side <= min(limits) for side, *limits in zip(image.size, size, box, strict=True)), (size, box)

@@ -23,7 +23,7 @@ from tests.images.pictures import (
     encoded,
     near,
     plain,
-    seen,
+    quarters,
 )
 
 WIDE = encoded(corners(400, 200), "PNG")
@@ -69,7 +69,7 @@ def test_an_operation_is_one_function() -> None:
 def test_a_pipeline_runs_its_operations_in_order() -> None:
     image = pipeline(WIDE, {"op": "rotate"}, {"op": "resize", "width": 50}, {"op": "flip"})
     assert image.size == (50, 100)
-    assert seen(image) == "rbgw"
+    assert quarters(image) == "rbgw"
 
 
 def test_a_pipeline_takes_filters_by_their_own_names() -> None:
@@ -155,7 +155,7 @@ def test_variants_come_by_name_in_their_own_size_and_format() -> None:
         "same": ("same.png", 300, 150),
         "huge": ("huge.webp", 400, 200),
     }
-    assert all(seen(desk.image(name)) == "rgbw" for name in desk.files)
+    assert all(quarters(desk.image(name)) == "rgbw" for name in desk.files)
 
 
 def test_a_still_variant_of_an_animation_is_its_first_frame() -> None:

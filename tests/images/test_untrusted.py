@@ -9,14 +9,14 @@ from PIL import Image
 
 from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS, image_info
-from tests.images.pictures import Desk, Sent, animation, encoded, made, photo, plain
+from tests.images.pictures import Desk, Sent, animation, apply, encoded, photo, plain
 
 READ = ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"]
 
 
 def refused(data: bytes, task: str = "thumbnail", **values: object) -> TaskError:
     with pytest.raises(TaskError) as caught:
-        made(task, data, **values)
+        apply(task, data, **values)
     return caught.value
 
 
@@ -67,8 +67,8 @@ def test_a_head_alone_is_unreadable(format_name: str) -> None:
 
 
 def png_head(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
@@ -93,21 +93,21 @@ def test_the_budget_is_said_and_depends_on_the_format() -> None:
         "WebP declares 6000x5000 pixels; the limit for one of this kind is 21.9 megapixels"
         in refused(encoded(plain(size), "WEBP")).detail
     )
-    assert made("thumbnail", encoded(plain(size), "JPEG")).size == (128, 107)
+    assert apply("thumbnail", encoded(plain(size), "JPEG")).size == (128, 107)
 
 
 def test_what_is_too_large_to_work_on_may_still_be_scaled_down() -> None:
     data = encoded(plain((7000, 5000)), "JPEG")
     error = refused(data, "flip")
     assert (error.type, "the limit for this operation is 26.2 megapixels" in error.detail) == ("image-too-large", True)
-    assert made("resize", data, width=700).size == (700, 500)
+    assert apply("resize", data, width=700).size == (700, 500)
 
 
 def test_a_bomb_of_text_in_a_png_is_skipped() -> None:
     body = b"a\0\0" + zlib.compress(bytes(100_000_000))
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     data = encoded(plain(), "PNG")
-    assert made("thumbnail", data[:33] + chunk + data[33:]).size == (40, 30)
+    assert apply("thumbnail", data[:33] + chunk + data[33:]).size == (40, 30)
 
 
 def test_a_gif_of_very_many_frames_is_refused() -> None:
@@ -125,7 +125,7 @@ def test_a_gif_whose_later_frames_are_larger_than_it_said_is_refused() -> None:
 
 def test_a_broken_orientation_is_as_good_as_none() -> None:
     for exif in (b"Exif\0\0II*\0", b"Exif\0\0" + b"\xff" * 60, b"Exif\0\0II*\0\x08\0\0\0\xff\xff"):
-        assert made("thumbnail", encoded(plain((200, 100)), "JPEG", exif=exif), keep_metadata=True).size == (128, 64)
+        assert apply("thumbnail", encoded(plain((200, 100)), "JPEG", exif=exif), keep_metadata=True).size == (128, 64)
 
 
 def test_no_sentence_names_an_object_or_a_path_of_the_process() -> None:
@@ -139,7 +139,7 @@ def test_no_sentence_names_an_object_or_a_path_of_the_process() -> None:
 
 def _detail(data: bytes) -> str:
     try:
-        made("thumbnail", data)
+        apply("thumbnail", data)
     except TaskError as error:
         assert error.detail.endswith(".")
         return error.detail
@@ -148,14 +148,16 @@ def _detail(data: bytes) -> str:
 
 def samples() -> list[bytes]:
     small = photo(120, 90)
-    found = [encoded(small, format_name) for format_name in READ]
-    found += [encoded(small.convert("P"), "PNG"), encoded(small.convert("CMYK"), "JPEG", progressive=True)]
-    found += [encoded(small, "TIFF", compression=kind) for kind in ("tiff_lzw", "jpeg", "tiff_adobe_deflate")]
-    found += [animation(format_name, 3) for format_name in ("GIF", "PNG", "WEBP", "AVIF")]
+    files = [encoded(small, format_name) for format_name in READ]
+    files += [encoded(small.convert("P"), "PNG"), encoded(small.convert("CMYK"), "JPEG", progressive=True)]
+    files += [
+        encoded(small, "TIFF", compression=compression) for compression in ("tiff_lzw", "jpeg", "tiff_adobe_deflate")
+    ]
+    files += [animation(format_name, 3) for format_name in ("GIF", "PNG", "WEBP", "AVIF")]
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "maker"
-    found += [encoded(small, "JPEG", exif=exif), encoded(small, "WEBP", exif=exif), encoded(small, "PNG", exif=exif)]
-    return found
+    files += [encoded(small, "JPEG", exif=exif), encoded(small, "WEBP", exif=exif), encoded(small, "PNG", exif=exif)]
+    return files
 
 
 def survives(data: bytes) -> None:

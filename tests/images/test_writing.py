@@ -11,13 +11,13 @@ from server.sdk.errors import TaskError
 from server.tasks.images.tasks import TASKS, image_variants
 from server.tasks.images.variants import Variant, check_variants
 from server.tasks.images.writing.output import Output, check_lossless
-from tests.images.pictures import Desk, Sent, corners, encoded, made, photo, run
+from tests.images.pictures import Desk, Sent, apply, corners, encoded, photo, run
 
 PHOTO = encoded(photo(400, 300), "PNG")
 
 
 def test_lossless_webp_keeps_every_pixel() -> None:
-    image = made("flip", PHOTO, format="webp", lossless=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image = apply("flip", PHOTO, format="webp", lossless=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     assert image.tobytes() == photo(400, 300).tobytes()
 
 
@@ -31,7 +31,7 @@ def test_lossless_is_refused_where_the_format_cannot_be(format_name: str) -> Non
 
 def test_lossless_is_refused_by_the_worker_where_the_input_says_the_format() -> None:
     with pytest.raises(TaskError, match="jpeg cannot be `lossless`") as caught:
-        made("thumbnail", encoded(corners(), "JPEG"), lossless=True)
+        apply("thumbnail", encoded(corners(), "JPEG"), lossless=True)
     assert caught.value.type == "image-format-unsupported"
 
 
@@ -44,8 +44,8 @@ def test_more_effort_makes_no_larger_files(format_name: str) -> None:
 
 
 def test_a_progressive_jpeg_is_one() -> None:
-    assert made("thumbnail", PHOTO, format="jpeg", progressive=True).info.get("progressive")
-    assert not made("thumbnail", PHOTO, format="jpeg").info.get("progressive")
+    assert apply("thumbnail", PHOTO, format="jpeg", progressive=True).info.get("progressive")
+    assert not apply("thumbnail", PHOTO, format="jpeg").info.get("progressive")
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "avif"])
@@ -65,7 +65,7 @@ def test_max_bytes_that_are_enough_change_nothing() -> None:
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "gif"])
 def test_max_bytes_that_cannot_be_reached_are_an_error_with_both_numbers(format_name: str) -> None:
     with pytest.raises(TaskError, match=r"has \d+ bytes as .*`max_bytes` is 200") as caught:
-        made("resize", PHOTO, format=format_name, max_bytes=200)
+        apply("resize", PHOTO, format=format_name, max_bytes=200)
     assert caught.value.type == "image-too-many-bytes"
 
 
@@ -96,7 +96,7 @@ def tagged(place_in_xmp: bool = False) -> bytes:
 
 def kept(keep: bool | str, place_in_xmp: bool = False) -> tuple[set[str], bool]:
     """Return the names of a result's tags and directories, and whether it has XMP."""
-    image = made("thumbnail", tagged(place_in_xmp), keep_metadata=keep)
+    image = apply("thumbnail", tagged(place_in_xmp), keep_metadata=keep)
     exif = image.getexif()
     parts = ((ExifTags.TAGS, exif), (ExifTags.TAGS, exif.get_ifd(0x8769)), (ExifTags.GPSTAGS, exif.get_ifd(0x8825)))
     return {names[tag] for names, part in parts for tag in part} - {"ExifOffset", "GPSInfo"}, "xmp" in image.info
