@@ -109,8 +109,8 @@ class Context:
         Raises:
             Canceled: the client has canceled the task, or another attempt runs it. Do not catch it.
         """
-        last = done >= total
-        if not last and time.monotonic() - self._reported < self.report_every:
+        is_final = done >= total
+        if not is_final and time.monotonic() - self._reported < self.report_every:
             return
         self._reported = time.monotonic()
         if self._report(_progress(done, total, message)) != "run":

@@ -99,7 +99,7 @@ class TaskDefinition:
         self._require("retry_backoff", self.retries.backoff > 0, "must be above 0 (seconds)")
         throttled = self.throttle.max_running >= 0 and self.throttle.per_minute >= 0
         self._require("max_running and per_minute", throttled, "must be 0 (no limit) or more")
-        counted = not self.throttle.by or self._have_one_json((self.throttle.by,))
+        counted = not self.throttle.by or self._have_canonical_json((self.throttle.by,))
         self._require("limit_by", counted, "must be the name of a parameter that is not an upload, a secret or a set")
         for option, seconds in (("ttl", self.ttl), ("input_ttl", self.input_ttl)):
             fits = seconds is None or 1 <= seconds <= MAX_TTL
@@ -108,7 +108,7 @@ class TaskDefinition:
         self._require("priority", self.priority in PRIORITIES, f"must be one of {', '.join(PRIORITIES)}")
         accepts = isinstance(self.accepts, tuple) and all(_is_media_range(each) for each in self.accepts)
         self._require("accepts", accepts, "must be a tuple of media types such as 'image/png' or 'text/*'")
-        unique = isinstance(self.unique, tuple) and self._have_one_json(self.unique)
+        unique = isinstance(self.unique, tuple) and self._have_canonical_json(self.unique)
         self._require("unique", unique, "must be a tuple of parameters, without uploads, secrets and sets")
         self._require("max_upload_bytes", self.max_upload_bytes is None or self.max_upload_bytes > 0, "must be above 0")
 
@@ -116,9 +116,9 @@ class TaskDefinition:
         if not valid:
             raise ValueError(f"{self.name}: {option} {requirement}")
 
-    def _have_one_json(self, names: Collection[str]) -> bool:
-        """Return whether these are parameters with one JSON text for each value."""
-        return set(names) <= set(self.signature.names) and all(map(self.signature.has_one_json, names))
+    def _have_canonical_json(self, names: Collection[str]) -> bool:
+        """Return whether these are parameters whose equal values are equal as JSON."""
+        return set(names) <= set(self.signature.names) and all(map(self.signature.has_canonical_json, names))
 
     def unique_key(self, task_input: TaskInput) -> str:
         """Return the key that only one unfinished task has; empty without parameters of `unique`."""
@@ -128,7 +128,7 @@ class TaskDefinition:
         return unique_key(UNIQUE, pydantic_core.to_json([values[name] for name in self.unique]))
 
     def limit_scope(self, task_input: TaskInput, owner: str) -> str:
-        """Return what its limits by a parameter count this input under; empty without such limits."""
+        """Return the scope in which its limits by a parameter count this input; empty without such limits."""
         throttle = self.throttle
         if throttle.scope_type != "value":
             return ""
@@ -189,9 +189,9 @@ class TaskDefinition:
             try:
                 task_input, raw = model.model_validate_json(body, strict=True, context=context), body
             except ValidationError as error:
-                if not any(_is_whole(item) for item in error.errors(include_url=False)):
+                if not any(_is_integer_error(item) for item in error.errors(include_url=False)):
                     raise
-                raw = pydantic_core.to_json(_with_whole_numbers(pydantic_core.from_json(body)))
+                raw = pydantic_core.to_json(_with_integers(pydantic_core.from_json(body)))
                 task_input = model.model_validate_json(raw, strict=True, context=context)
         except ValidationError as error:
             raise refusal(error, body) from None
@@ -248,20 +248,20 @@ def _is_media_range(text: str) -> bool:
     return text == "*/*" or is_media_type(text.removesuffix("*") + "any" if text.endswith("/*") else text)
 
 
-def _is_whole(item: Any) -> bool:
-    return item["type"] in ("int_type", "literal_error", "enum") and _whole(item["input"])
+def _is_integer_error(item: Any) -> bool:
+    return item["type"] in ("int_type", "literal_error", "enum") and _is_integral(item["input"])
 
 
-def _whole(value: Any) -> bool:
+def _is_integral(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_INTEGER
 
 
-def _with_whole_numbers(value: Any) -> Any:
+def _with_integers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _with_whole_numbers(each) for name, each in value.items()}
+        return {name: _with_integers(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_with_whole_numbers(each) for each in value]
-    return int(value) if _whole(value) else value
+        return [_with_integers(each) for each in value]
+    return int(value) if _is_integral(value) else value
 
 
 def refusal(error: ValidationError, raw: bytes | Mapping[str, Any]) -> InvalidInput | MalformedBody:

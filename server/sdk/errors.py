@@ -38,7 +38,7 @@ register_error_types(
 
 
 class InvalidInput(CoatcheckError):
-    """The input does not fit the schema. `errors` names each place: `{"loc": […], "msg": "…"}`."""
+    """The input does not fit the schema. `errors` has the location of each error: `{"loc": […], "msg": "…"}`."""
 
     type = "invalid-input"
 
@@ -86,7 +86,7 @@ class TaskError(Exception):
 
 
 class RedactedError(Exception):
-    """Stands for an unexpected error of a task whose message has a secret of its input."""
+    """Replaces an unexpected error of a task whose message contains a secret of its input."""
 
 
 class RetryLater(Exception):
@@ -112,7 +112,7 @@ _PRIVATE = re.compile(
     r"\w+://\S+|\b[\w.-]+:\d{4,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w./])~?(?:/[\w.@+-]+){2,}/?|\b[A-Za-z]:\\\S+"
 )
 MAX_DETAIL = 4_000  # characters of an error's detail: every status and list of its task has it
-_SPEAKING = (ValueError, ArithmeticError, LookupError, TypeError, AssertionError, NotImplementedError)
+_WITH_MESSAGE = (ValueError, ArithmeticError, LookupError, TypeError, AssertionError, NotImplementedError)
 
 
 def describe(error: BaseException) -> dict[str, str]:
@@ -127,14 +127,14 @@ def describe(error: BaseException) -> dict[str, str]:
         described = error.error_object()
         return described | {"detail": _detail(described["detail"])}
     name = type(error).__name__
-    plain = isinstance(error, _SPEAKING) and type(error).__module__ == "builtins"
-    message = _PRIVATE.sub("…", _detail(error))[:500] if plain and not isinstance(error, UnicodeError) else ""
+    shows_message = isinstance(error, _WITH_MESSAGE) and type(error).__module__ == "builtins"
+    message = _PRIVATE.sub("…", _detail(error))[:500] if shows_message and not isinstance(error, UnicodeError) else ""
     detail = f"{name}: {message}" if message else f"{name}; see the worker's log for this task id"
     return error_object("task-error", _detail(detail))
 
 
 def _detail(value: object) -> str:
-    """Cut first: the search for addresses takes a time that grows with the square of the length."""
+    """Cut first: the time to search for addresses grows with the square of the length."""
     return redact(text_of(value))[:MAX_DETAIL]
 
 

@@ -1,6 +1,6 @@
 """The output of a running task: items that it emits before its end, sent to the store by a thread of their own.
 
-The thread sends the items that wait, at most ten times a second, so that an item costs the function next to nothing,
+The thread sends the items that wait, at most ten times a second, so that an item costs the function almost nothing,
 and the last one before a long pause is not kept back.
 """
 

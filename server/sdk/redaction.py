@@ -1,6 +1,6 @@
 """Secrets in inputs: where they are, an input without them, and their values for `server.logs.hide`.
 
-A secret is a `SecretStr` or `SecretBytes`, or the value of a parameter, field or key whose name has one of NAMES in it.
+A secret is a `SecretStr` or `SecretBytes`, or the value of a parameter, field or key whose name contains one of NAMES.
 """
 
 import re
@@ -26,13 +26,13 @@ _Change = Callable[[Any], Any]
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Return whether a name has one of NAMES in it, in any case, as snake_case, kebab-case or camelCase."""
+    """Return whether a name contains one of NAMES, in any case, as snake_case, kebab-case or camelCase."""
     snake_case = _NOT_A_LETTER.sub("_", _WORD_BEGINS.sub("_", name).lower())
     return _NAME.search(f"_{snake_case}_") is not None
 
 
 class Secrets:
-    """The secrets in the inputs of one task type, by its schema. An upload is none, whatever its name is."""
+    """The secrets in the inputs of one task type, by its schema. An upload is not a secret, whatever its name is."""
 
     def __init__(self, schema: _Schema, uploads: Container[str] = ()) -> None:
         self._root = schema

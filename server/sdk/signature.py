@@ -102,7 +102,7 @@ class Signature:
         """Return the keyword arguments for the function, from a validated input."""
         return _arguments(task_input, self.names)
 
-    def has_one_json(self, name: str) -> bool:
+    def has_canonical_json(self, name: str) -> bool:
         """Return whether equal values of a parameter are equal as JSON: not of an upload, a secret or a set."""
         if name in self.uploads:
             return False
@@ -198,7 +198,7 @@ def _model(
         suits = _suits(model.model_json_schema(), uploads)
     except _UNSUITABLE:
         suits = False
-    if not suits:  # a model of each parameter alone takes longer, and tells which one it is
+    if not suits:  # a model of each parameter alone is slower, and identifies the invalid one
         for name, (annotation, _) in fields.items():
             _check_parameter(label, name, annotation, is_upload=name in uploads)
     _check_defaults(label, model, fields)

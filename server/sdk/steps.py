@@ -58,14 +58,14 @@ class Steps:
     def _keep(self, name: str, returned: ResultType, value: Any) -> Any:
         """Store a value and return it as a later attempt reads it, so that every attempt sees the same."""
         text = returned.to_json(value)
-        same = returned.from_json(text)
+        decoded = returned.from_json(text)
         self._bytes += len(text)
         if self._bytes > MAX_RESULT_BYTES:
             detail = f"With the step {name!r}, the steps returned {self._bytes} bytes; the limit is {MAX_RESULT_BYTES}."
             raise TaskError("result-too-large", detail)
         self._save(PREFIX + name, text.decode())
         self._ended.add(name)
-        return same
+        return decoded
 
 
 def _returned(name: str, function: Callable[..., Any]) -> ResultType:

@@ -188,8 +188,8 @@ def uploads_in(arguments: Mapping[str, Any]) -> Iterator[tuple[Location, Upload]
 def stored_form(upload: Upload) -> dict[str, Any]:
     """The JSON object that a record has of an upload."""
     fields = ("key", "filename", "media_type", "size", "sha256")
-    more = {name: value for name in ("url", "task_id", "file") if (value := getattr(upload, name))}
-    return {name: getattr(upload, name) for name in fields} | more
+    optional = {name: value for name in ("url", "task_id", "file") if (value := getattr(upload, name))}
+    return {name: getattr(upload, name) for name in fields} | optional
 
 
 def _validate_upload(value: Any, info: core_schema.ValidationInfo) -> Upload:

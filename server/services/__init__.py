@@ -3,6 +3,6 @@
 submit.py      submit a task; store any number of tasks in one step                retry.py     retry tasks
 uploads.py     the uploads of a submit                                             options.py   how to run a task
 client.py      submit from Python                                                  status.py    the status object
-schedules.py, cron.py  schedules                                                   errors.py    why a request is refused
-throttling.py  limits of a task type     failures.py  why tasks failed             webhooks.py  webhooks, receivers
+schedules.py, cron.py  schedules                                                   errors.py    errors of a request
+throttling.py  limits of a task type     failures.py  reports of failures          webhooks.py  webhooks, receivers
 """

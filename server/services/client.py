@@ -1,4 +1,4 @@
-"""Submit a task from Python by the same steps as over HTTP, and follow it by its ticket."""
+"""Submit a task from Python by the same steps as over HTTP, and read its state by its ticket."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ class Ticket:
             TaskExpired: the id is unknown, or the task's record was deleted.
             StoreUnavailable: Redis does not answer.
         """
-        with _as_coatcheck():
+        with _as_coatcheck_errors():
             record = self._read(self._store.tasks.get_with_position)
             return status_object(record, record.position, self._store.settings.public_prefix)
 
@@ -64,7 +64,7 @@ class Ticket:
             TaskError: the task failed, or was canceled (its type is then `task-canceled`).
             TaskExpired: as `status`.
         """
-        until = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         wait = _MIN_POLL_INTERVAL
         while True:
             try:
@@ -73,7 +73,7 @@ class Ticket:
                     return self._outcome(record)
             except (*UNREACHABLE, StoreUnavailable):
                 wait = _MAX_POLL_INTERVAL
-            left = wait if until is None else until - time.monotonic()
+            left = wait if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"The task {self.id} has not ended within {timeout:g} seconds.")
             time.sleep(min(wait, left))
@@ -86,7 +86,7 @@ class Ticket:
             KeyError: it has saved no file of this name.
             TaskExpired, StoreUnavailable: as `status`.
         """
-        with _as_coatcheck():
+        with _as_coatcheck_errors():
             files = {file["name"]: file["key"] for file in self._read(self._store.tasks.get).files}
             return b"".join(self._store.blobs.read(files[name]))
 
@@ -96,7 +96,7 @@ class Ticket:
         Raises:
             StoreUnavailable: as `status`.
         """
-        with _as_coatcheck():
+        with _as_coatcheck_errors():
             self._store.tasks.cancel(self.id)
 
     def _read(self, read: Callable[[str], Record | None]) -> Record:
@@ -147,7 +147,7 @@ class Client:
         if queue:
             definition = replace(definition, queue=queue)
         submission = Submission(self.store, definition, owner, request_id, options, idempotency_key, trace)
-        with _as_coatcheck(), submission:
+        with _as_coatcheck_errors(), submission:
             accepted = submission.submit(self._input(submission, parameters))
             return Ticket(self.store, accepted.record.id)
 
@@ -155,9 +155,9 @@ class Client:
         """Return the function by which an attempt of a task submits others, each of them once in all attempts."""
 
         def submit(task: str, arguments: Mapping[str, Any], key: str) -> str:
-            once = IdempotencyKey(attempt.owner, f"task {attempt.id} {key}", compared=False)
+            idempotency_key = IdempotencyKey(attempt.owner, f"task {attempt.id} {key}", compared=False)
             origin: dict[str, Any] = {"request_id": attempt.request_id, "trace": attempt.trace}
-            ticket = self.submit(task, arguments, owner=attempt.owner, idempotency_key=once, **origin)
+            ticket = self.submit(task, arguments, owner=attempt.owner, idempotency_key=idempotency_key, **origin)
             return ticket.id
 
         return submit
@@ -175,7 +175,7 @@ class Client:
 
 
 @contextmanager
-def _as_coatcheck() -> Iterator[None]:
+def _as_coatcheck_errors() -> Iterator[None]:
     """Convert an outage to the one error that callers handle."""
     try:
         yield

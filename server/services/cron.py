@@ -65,9 +65,9 @@ class Timing:
             # Never past the next time, so that the order stays, nor past the end.
             last = following if self.end_ms is None or following is not None else self.end_ms + 1
             max_offset_ms = self.jitter_ms if last is None else min(self.jitter_ms, last - regular)
-            late = regular + self._offset(regular, max_offset_ms)
-            if late > moment_ms:
-                yield late
+            delayed_ms = regular + self._offset(regular, max_offset_ms)
+            if delayed_ms > moment_ms:
+                yield delayed_ms
 
     def _regular(self, moment_ms: int) -> Iterator[int]:
         """Yield the times without jitter, between start and end."""
@@ -91,14 +91,14 @@ class Timing:
 def _cron_times(line: str, timezone: str, moment_ms: int) -> Iterator[int]:
     start = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
     last = moment_ms
-    for moment in CronSim(_by_the_clock(line), start):
+    for moment in CronSim(_wall_clock_line(line), start):
         time_ms = round(moment.timestamp() * 1000)
         if time_ms > last:  # if it starts in the second of two equal hours, cronsim returns times of the first
             last = time_ms
             yield time_ms
 
 
-def _by_the_clock(line: str) -> str:
+def _wall_clock_line(line: str) -> str:
     """Normalize the hours: `*` if the line means every hour, otherwise no `*` in minutes and hours.
 
     Debian's cron, and therefore cronsim, treats a `*` there as elapsed time: a line such as `*/30 2 * * *` would not
@@ -112,7 +112,7 @@ def _by_the_clock(line: str) -> str:
 
 
 def check_cron(line: str) -> str:
-    """Return a cron line; raises ValueError if it is none, or if no day of the next fifty years matches."""
+    """Return a cron line; raises ValueError if it is not valid, or if no day of the next fifty years matches."""
     if len(line.split()) != 5 and line.lower() not in NICKNAMES:
         names = ", ".join(NICKNAMES)
         raise ValueError(f"Input should have five fields (minute, hour, day, month, weekday), or be one of {names}")

@@ -1,4 +1,4 @@
-"""Why a task failed: the exception with its traceback, for admins, and failed tasks grouped by cause."""
+"""The reason why a task failed: the exception with its traceback, for admins, and failed tasks grouped by cause."""
 
 import os
 import re

@@ -115,7 +115,7 @@ class OptionsIn(BaseModel):
 def parse_options(values: Mapping[str, Any], location: str, *, allow_private: bool = False) -> Options:
     """Validate options, or raise InvalidInput; `location` is the first part of each `loc`."""
     try:
-        read = OptionsIn.model_validate(values, context=allow_private)
+        parsed = OptionsIn.model_validate(values, context=allow_private)
     except ValidationError as error:
         errors = [
             {"loc": [location, *item["loc"]], "msg": item["msg"].removeprefix("Value error, ")}
@@ -125,10 +125,10 @@ def parse_options(values: Mapping[str, Any], location: str, *, allow_private: bo
         raise InvalidInput(f"Invalid value for {names}.", errors=errors) from None
     others = {"not_before", "priority", "tag", "unique", "debounce"}
     return Options(
-        **read.model_dump(exclude_none=True, exclude=others),
-        not_before_ms=max(0, int(read.not_before.timestamp() * 1000)) if read.not_before else 0,
-        priority=read.priority if "priority" in read.model_fields_set else "",
-        tags=tuple(dict.fromkeys(read.tag)),
-        unique=unique_key(UNIQUE, read.unique.encode()) if read.unique else "",
-        debounce=unique_key(DEBOUNCE, read.debounce.encode()) if read.debounce else "",
+        **parsed.model_dump(exclude_none=True, exclude=others),
+        not_before_ms=max(0, int(parsed.not_before.timestamp() * 1000)) if parsed.not_before else 0,
+        priority=parsed.priority if "priority" in parsed.model_fields_set else "",
+        tags=tuple(dict.fromkeys(parsed.tag)),
+        unique=unique_key(UNIQUE, parsed.unique.encode()) if parsed.unique else "",
+        debounce=unique_key(DEBOUNCE, parsed.debounce.encode()) if parsed.debounce else "",
     )

@@ -1,6 +1,6 @@
 """Retry tasks that have ended: a new task from the stored request of each, uploads included.
 
-A task is retried once, unless `again` asks for more: the step that stores a retry marks the earlier task.
+A task is retried once, unless `again` is set: the step that stores a retry marks the earlier task.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

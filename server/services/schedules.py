@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class Schedule:
     """A schedule. `options` are as the client sent them, `run` is the parsed form; times are in ms since 1970.
 
-    `owner` is the owner of its tasks: the last one who put it. `every` counts from `created_ms`, when it was first put.
+    `owner` is the owner of its tasks: the last owner that stored it. `every` counts from `created_ms`.
     """
 
     name: str
@@ -96,7 +96,7 @@ def put(store: Store, schedule: Schedule, limit: int) -> bool:
 
 
 def with_secrets(task: str, task_input: dict[str, Any], before: Schedule | None) -> dict[str, Any]:
-    """Return an input with the secrets of the schedule before it, in place of their placeholders."""
+    """Return an input with the secrets of the previous schedule, instead of their placeholders."""
     return secrets_of(task).restore(task_input, before.input) if before and before.task == task else task_input
 
 
@@ -138,10 +138,10 @@ def _fire_or_miss(store: Store, name: str, due: int, now: int, resumed: int) -> 
     except Exception as error:
         refusal = store_error(error) or CoatcheckError()
         # When Redis is full, the run is retried until the next one is due.
-        passing, broken = isinstance(refusal, CAPACITY_ERRORS), type(refusal) is CoatcheckError
-        level = logging.WARNING if passing else logging.ERROR
-        event(log, "schedule.missed", level=level, error=broken, schedule=name, reason=refusal.name)
-        retried = passing and following > now
+        temporary, unexpected = isinstance(refusal, CAPACITY_ERRORS), type(refusal) is CoatcheckError
+        level = logging.WARNING if temporary else logging.ERROR
+        event(log, "schedule.missed", level=level, error=unexpected, schedule=name, reason=refusal.name)
+        retried = temporary and following > now
         store.schedules.record_missed(name, due, due if retried else following, refusal.error_object())
         return 0
     return following

@@ -2,8 +2,8 @@
 
 A default factory makes a field optional without a default in the schema: the field is left out, not empty.
 
-Its text is written without the models, which describe it: for 500 tasks, to make and to check them took five times as
-long. A test compares both.
+Its text is written without the models, which describe it: for 500 tasks, to create and to check them was five times
+as slow. A test compares both.
 """
 
 import re
@@ -21,7 +21,7 @@ from server.store.ids import milliseconds
 from server.store.record import AttemptEnd, CeleryState, Record, Status
 
 MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
-Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # a number that is sent as it came: 3 stays 3
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # a number is sent as it was reported: 3 stays 3
 
 
 def _open(schema: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def _open(schema: dict[str, Any]) -> None:
 
 
 class WireObject(BaseModel):
-    """Base of all objects of answers. Fields may be added in a later release, so clients must ignore unknown ones."""
+    """Base of all objects of responses. Fields may be added in a later release, so clients must ignore unknown ones."""
 
     # A field that is not described here cannot be sent, while the schema stays open.
     model_config = ConfigDict(extra="forbid", json_schema_extra=_open)
@@ -210,8 +210,8 @@ def with_prefix(result: bytes, prefix: str) -> bytes:
 @lru_cache(maxsize=1)
 def _hrefs(paths: tuple[str, ...]) -> re.Pattern[bytes]:
     """Match a member `href` of a JSON text up to its address. Within a text of the JSON, a backslash is before `"`."""
-    ours = "|".join([r"/tasks/[0-9a-f-]{36}/files/", *(re.escape(path) + '["/?]' for path in paths)])
-    return re.compile(rf'(?<!\\)"href":\s*"(?={ours})'.encode())
+    addresses = "|".join([r"/tasks/[0-9a-f-]{36}/files/", *(re.escape(path) + '["/?]' for path in paths)])
+    return re.compile(rf'(?<!\\)"href":\s*"(?={addresses})'.encode())
 
 
 def status_object(record: Record, position: int | None, prefix: str) -> TaskStatus:
@@ -220,13 +220,13 @@ def status_object(record: Record, position: int | None, prefix: str) -> TaskStat
 
 
 def status_json(record: Record, position: int | None, prefix: str) -> bytes:
-    """The status object as JSON: the fields of `TaskStatus`. `position` is the place in the queue, where 1 is next."""
+    """The status object as JSON: the fields of `TaskStatus`. `position` is that in the queue, where 1 is next."""
     times = record.started_ms, record.finished_ms, record.expires_ms
     return filled_status(status_template(record, prefix), record.id, *times, position)
 
 
 def status_template(record: Record, prefix: str) -> str:
-    """The status object as JSON, with `%s` in place of what `filled_status` writes: tasks that are alike share it."""
+    """The status object as JSON, with `%s` where `filled_status` writes a value: similar tasks share it."""
     base = f"{prefix and _quoted(prefix)[1:-1]}/tasks/\0"  # JSON has no such character
     error = None if record.error is None else failure_object(record.error, prefix)
     optional = _optional(record)

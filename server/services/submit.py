@@ -22,7 +22,7 @@ from server.store.submit import IdempotencyKey, SubmitRequest, SubmitResult
 class Accepted:
     """A stored task, and its owner's number of unfinished tasks.
 
-    `replayed`: the answer to an earlier request, with the same idempotency key. `deduplicated`: an earlier task, with
+    `replayed`: the response to an earlier request, with the same idempotency key. `deduplicated`: an earlier task, with
     the same key of `unique`.
     """
 
@@ -137,7 +137,7 @@ class Submission:
         )
 
     def _existing(self, task_id: str, unfinished: int) -> Accepted:
-        """The task that has the key of this one: the same answer as for a new task."""
+        """The task that has the key of this one: the same response as for a new task."""
         record = self.store.tasks.get_with_position(task_id)
         if record is None:  # it has expired, and keeps its key for some time
             raise DuplicateTask(task_id)
@@ -159,7 +159,7 @@ class Submission:
 def resolve_uniqueness(
     definition: TaskDefinition, options: Options, task_input: TaskInput, location: str
 ) -> tuple[str, str]:
-    """Return the key of `unique` or `debounce`, and what to do if another task has it; both may be empty.
+    """Return the key of `unique` or `debounce`, and the action if another task has it; both may be empty.
 
     Raises:
         InvalidInput: the task type does not allow one of the options; `location` as in `Submission`.

@@ -56,25 +56,25 @@ class Message:
         return log_ids(self.id, self.request_id, self.trace)
 
 
-def message_of(store: Store, some_id: str) -> Message | None:
+def message_of(store: Store, task_or_batch_id: str) -> Message | None:
     """Return the webhook of a task or a batch; None if it has none, or is deleted."""
     prefix = store.settings.public_prefix
-    if (record := store.tasks.get(some_id)) is not None:
+    if (record := store.tasks.get(task_or_batch_id)) is not None:
         body = status_json(record, None, prefix)
         origin = record.request_id, record.trace
-        return Message(some_id, record.owner, record.webhook, body, *origin) if record.webhook else None
-    batch = store.batches.get(some_id)
+        return Message(task_or_batch_id, record.owner, record.webhook, body, *origin) if record.webhook else None
+    batch = store.batches.get(task_or_batch_id)
     if batch is None or not batch.webhook:
         return None
     data = batch_status(batch, store.listing.count_by_status(batch.task_ids), prefix).as_json()
     moment = timestamp(batch.finished_ms or store.clock.now_ms()).encode()
     body = b'{"type":"batch.ended","timestamp":"%s","data":%s}' % (moment, data)
-    return Message(some_id, batch.owner, batch.webhook, body, batch.request_id, batch.trace)
+    return Message(task_or_batch_id, batch.owner, batch.webhook, body, batch.request_id, batch.trace)
 
 
 def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private: bool) -> DeliveryAttempt:
     """Send a webhook once. Receivers check the signed time, so it is Redis's."""
-    began = time.monotonic()
+    started = time.monotonic()
     address = urlsplit(message.url)
     attributes = {"http.request.method": "POST", "server.address": address.hostname or "", "webhook.id": message.id}
     span = spans.begin("CLIENT", "POST webhook", message.trace, attributes)
@@ -98,7 +98,7 @@ def deliver(message: Message, secrets: list[str], now_ms: int, *, allow_private:
         reason = "The webhook could not be sent."
     span.set({"http.response.status_code": status} if status else {})
     span.end(reason or ("" if status and status < 400 else f"The answer is {status}."))
-    return DeliveryAttempt(now_ms, round((time.monotonic() - began) * 1000), status, reason)
+    return DeliveryAttempt(now_ms, round((time.monotonic() - started) * 1000), status, reason)
 
 
 @dataclass(slots=True)

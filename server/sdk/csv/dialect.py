@@ -23,7 +23,7 @@ _DELIMITERS = (",", ";", "\t", "|", "^", "~")
 
 #: Maximum number of columns: DuckDB needs 32 KB of parsed rows for each, and nobody reads a page with more.
 MAX_COLUMNS = 2000
-_TITLE_ROWS = 10  # a title above the header is looked for in this many rows
+_TITLE_ROWS = 10  # number of first rows that may have a title above the header
 _SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # Excel's notation for the delimiter, in the first line
 
 

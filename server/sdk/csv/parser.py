@@ -1,6 +1,6 @@
 """The only parser of tables: it reads the header and every row, and accounts for every line.
 
-A line is part of a record, blank, or a comment. An unreadable record keeps its place, with the reason. Python's own
+A line is part of a record, blank, or a comment. An unreadable record is returned with the reason. Python's own
 `csv` is not used: its limit on the size of a value applies to the whole process, and it cannot distinguish a value of
 many lines from a quote that is never closed.
 """
@@ -15,7 +15,7 @@ from server.sdk.errors import TaskError
 MAX_VALUE = 2**20  # maximum bytes of one value (UTF-8)
 MAX_ROW = 4 * MAX_VALUE  # maximum bytes of one row
 
-#: A line of at most this many characters cannot hold a value over the limit: checked first, because it is fast.
+#: A line of at most this many characters cannot have a value over the limit: checked first, because it is fast.
 _CERTAINLY_SHORT = MAX_VALUE // 4
 
 _SPACES = re.compile(" *")
@@ -112,8 +112,8 @@ class Reader:
         stray = -1
         position = start
         while True:
-            at = text.find(quote, position)
-            if at < 0:
+            index = text.find(quote, position)
+            if index < 0:
                 if stray >= 0:
                     self._never_closes = True
                     return self._up_to_delimiter(text, start, stray)
@@ -123,18 +123,18 @@ class Reader:
                     raise _too_large(first, column, advice)
                 parts += [text[start:], "\n"]
                 text, start, position = self._next_line(first, column), 0, 0
-            elif text.startswith(quote, at + 1):
-                position = at + 2
-            elif self._ends_value(text, at + 1):
-                value = ("".join(parts) + text[start:at]).replace(quote * 2, quote)
-                return value, text, _after_spaces(text, at + 1) if not self._spaced else at + 1
+            elif text.startswith(quote, index + 1):
+                position = index + 2
+            elif self._ends_value(text, index + 1):
+                value = ("".join(parts) + text[start:index]).replace(quote * 2, quote)
+                return value, text, _after_spaces(text, index + 1) if not self._spaced else index + 1
             elif parts:
                 raise _BadQuoteError(f"the quote that opens column {column} is not closed properly{self._up_to(first)}")
             elif self._never_closes:
-                return self._up_to_delimiter(text, start, at)
+                return self._up_to_delimiter(text, start, index)
             else:
-                stray = at if stray < 0 else stray
-                position = at + 1
+                stray = index if stray < 0 else stray
+                position = index + 1
 
     def _ends_value(self, text: str, position: int) -> bool:
         if self._spaced:

@@ -155,7 +155,7 @@ class _Recoder:
         self._length = self._length + len(data) if first < 0 else len(data) - data.rfind(b"\n") - 1
 
     def end(self) -> bytes:
-        """Return the bytes held back, and the last line's feed."""
+        """Return the bytes that the decoder still has, and the last line's feed."""
         data = self.feed(b"", final=True)
         return data if self._last == b"\n" else data + b"\n"
 
@@ -163,6 +163,6 @@ class _Recoder:
 def _refuse_binary(data: bytes, line: int) -> None:
     if len(data.translate(None, _BINARY)) == len(data):
         return
-    first = min(at for byte in _BINARY if (at := data.find(byte)) >= 0)
-    where = line + data.count(b"\n", 0, first)
-    raise TaskError("csv-unreadable", f"Line {where} holds a control character: this is not a text file.")
+    first = min(index for byte in _BINARY if (index := data.find(byte)) >= 0)
+    line_number = line + data.count(b"\n", 0, first)
+    raise TaskError("csv-unreadable", f"Line {line_number} holds a control character: this is not a text file.")

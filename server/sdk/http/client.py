@@ -1,6 +1,6 @@
 """A request with its redirects and its response, with limits for time and size.
 
-httpx is imported by the first request: it takes 50 ms and 4 MB, and most processes send none.
+httpx is imported by the first request: that costs 50 ms and 4 MB, and most processes send none.
 """
 
 import zlib

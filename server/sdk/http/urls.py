@@ -15,7 +15,7 @@ Reason = Literal["refused", "unreachable", "timeout", "too-large"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Always refused: addresses without a use for clients, and the metadata services of clouds, which give out credentials.
-#: The last line holds IPv4 addresses inside IPv6 (mapped, translated, NAT64, 6to4, Teredo). Source: the IANA
+#: The last line has IPv4 addresses inside IPv6 (mapped, translated, NAT64, 6to4, Teredo). Source: the IANA
 #: special-purpose address registries.
 _NEVER = tuple(
     ipaddress.ip_network(text)
@@ -38,8 +38,8 @@ class FetchError(Exception):
     The message is for the client; it reveals no addresses or names that the client did not send.
     """
 
-    def __init__(self, reason: Reason, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
         self.reason = reason
 
 
@@ -56,21 +56,21 @@ def check_url(url: str, *, allow_private: bool) -> "httpx.URL":
     if len(url) > MAX_URL_LENGTH:
         raise FetchError("refused", f"A URL has {MAX_URL_LENGTH} characters at most.")
     try:
-        read = httpx.URL(url)
+        parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise FetchError("refused", "This is not a URL.") from None
-    if read.scheme not in ("http", "https"):
+    if parsed.scheme not in ("http", "https"):
         raise FetchError("refused", "A URL must begin with http:// or https://.")
-    if read.userinfo:
+    if parsed.userinfo:
         raise FetchError("refused", "A URL must not hold a user name or a password.")
-    if not read.host:
+    if not parsed.host:
         raise FetchError("refused", "The URL has no host.")
-    literal = _literal(read.host)
-    if (literal is None and not _NAME.fullmatch(read.raw_host)) or (read.port or 0) >= 2**16:
+    literal = _literal(parsed.host)
+    if (literal is None and not _NAME.fullmatch(parsed.raw_host)) or (parsed.port or 0) >= 2**16:
         raise FetchError("refused", "This is not a URL.")
     if literal is not None and not is_allowed(literal, allow_private):
         raise FetchError("refused", NOT_PUBLIC)
-    return read
+    return parsed
 
 
 def _literal(host: str) -> Address | None:

@@ -11,13 +11,13 @@ _PAGE = Path(__file__).parent / "report.html"
 
 
 def render(filename: str, stats: dict[str, Any]) -> str:
-    """Render the page of a file's statistics, given as JSON values. All text from the file is escaped."""
+    """Render the page of a file's statistics, as JSON values. All text from the file is escaped."""
     return _template().render(filename=filename, **stats)
 
 
 @lru_cache(maxsize=1)
 def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - only who makes a report needs it
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - needed for reports only
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number

@@ -65,7 +65,7 @@ class Lines(BaseModel):
 
 @dataclass(slots=True)
 class Account:
-    """The result of reading all rows: those for DuckDB at `path`, and what became of every line.
+    """The result of reading all rows: those for DuckDB at `path`, and the number of lines of each type.
 
     `width` is the number of columns, `max_line` the maximum bytes of a line for DuckDB.
     """

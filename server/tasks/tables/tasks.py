@@ -20,7 +20,7 @@ from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, cand
 #: `server.sdk.csv` defines the errors of reading a table.
 register_error_types({"csv-no-such-column": ErrorType("The file has no such column", "The detail lists the columns.")})
 
-_IN_ANSWER = 200  # columns in the answer; `statistics.json` has all of them, so that a poll stays small
+_COLUMNS_IN_RESULT = 200  # columns in the result; `statistics.json` has all of them, so that a poll stays small
 _COLUMNS_PER_LOAD = 100  # columns that DuckDB holds at the same time: each costs about 100 KB while rows are loaded
 
 _MEDIA_TYPES = (
@@ -77,7 +77,7 @@ def _date_format(text: str) -> str:
     )
 
 
-#: The pattern is for generators of clients; `_date_format` refuses in words.
+#: The pattern is for generators of clients; `_date_format` raises the error that clients see.
 DateFormat = Annotated[
     str,
     Field(max_length=60, json_schema_extra={"pattern": f"^(?=.*%){DATE_FORMAT.pattern}$"}),
@@ -140,16 +140,16 @@ def csv_stats(
     if report:
         page = render(file.filename, stats.model_dump(mode="json"))
         stats.report = ctx.save("report.html", page.encode(), "text/html; charset=utf-8")
-    if stats.column_count > _IN_ANSWER:
+    if stats.column_count > _COLUMNS_IN_RESULT:
         stats.statistics = ctx.save("statistics.json", stats.model_dump_json().encode(), "application/json")
-        stats.columns = stats.columns[:_IN_ANSWER]
+        stats.columns = stats.columns[:_COLUMNS_IN_RESULT]
     return stats
 
 
 def _check_names(columns: Iterable[str], names: Sequence[str]) -> None:
     if unknown := [name for name in columns if name not in names]:
-        some = ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
-        raise TaskError("csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {some}.")
+        shown = ", ".join(repr(name[:50]) for name in names[:20]) + (", …" if len(names) > 20 else "")
+        raise TaskError("csv-no-such-column", f"No column is called {unknown[0][:50]!r}; these are: {shown}.")
 
 
 def _columns(
@@ -159,11 +159,11 @@ def _columns(
     width = account.width
     columns: list[Column] = []
     for start in range(0, width, _COLUMNS_PER_LOAD):
-        some = range(start, min(start + _COLUMNS_PER_LOAD, width))
-        ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {some.stop} of {width}")
+        batch = range(start, min(start + _COLUMNS_PER_LOAD, width))
+        ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {batch.stop} of {width}")
         with opened(account.path.parent, ctx.settings.worker_memory_limit) as connection:
-            load(connection, account, some)
-            for column in some:
+            load(connection, account, batch)
+            for column in batch:
                 ctx.progress(10 + 90 * column / width, 100, f"column {column + 1} of {width}")
                 declared = declared_types.get(names[column])
                 fit = declared_fit(column, declared, types) if declared else find_fit(connection, column, types)
