@@ -38,23 +38,23 @@ def refused_for_now(response: Response) -> Passing | None:
     return None
 
 
-def retry_delay(ctx: Context, trouble: Passing, tried: int, left: float) -> float:
+def retry_delay(ctx: Context, failure: Passing, tried: int, left: float) -> float:
     """Return the seconds to wait before the next try.
 
     Raises:
         RetryLater: the wait is too long to occupy a worker.
         TaskError: `feed-rate-limited` or `feed-unreachable`: there is no next try.
     """
-    error_type = "feed-rate-limited" if trouble.limited else "feed-unreachable"
+    error_type = "feed-rate-limited" if failure.limited else "feed-unreachable"
     backoff = _WAITS[min(tried, len(_WAITS) - 1)]
-    pause = max(backoff, trouble.wait)
-    failure = TaskError(error_type, str(trouble))
+    pause = max(backoff, failure.wait)
+    error = TaskError(error_type, str(failure))
     if pause > min(_MAX_BLOCKING_SECONDS, left):
-        if trouble.limited and pause <= _MAX_RETRY_SECONDS and ctx.retries < _MAX_RETURNS:
-            raise RetryLater(pause) from TaskError(error_type, f"{trouble} The task tries again in {pause:.0f} s.")
-        raise failure
-    if tried >= (_MAX_LIMITED if trouble.limited else len(_WAITS)):
-        raise failure
+        if failure.limited and pause <= _MAX_RETRY_SECONDS and ctx.retries < _MAX_RETURNS:
+            raise RetryLater(pause) from TaskError(error_type, f"{failure} The task tries again in {pause:.0f} s.")
+        raise error
+    if tried >= (_MAX_LIMITED if failure.limited else len(_WAITS)):
+        raise error
     return pause
 
 

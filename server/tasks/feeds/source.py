@@ -129,8 +129,8 @@ class Source:
         while True:
             try:
                 return self._ask(url)
-            except Passing as trouble:
-                pause = retry_delay(self.ctx, trouble, tried, self._until - time.monotonic())
+            except Passing as failure:
+                pause = retry_delay(self.ctx, failure, tried, self._until - time.monotonic())
             tried += 1
             self._sleep(pause)
 
@@ -173,8 +173,8 @@ class Source:
         if response.status == 304 and self.pages_read == 0 and self.validators.headers():
             self.not_modified = True
             return [], ""
-        if trouble := refused_for_now(response):
-            raise trouble
+        if failure := refused_for_now(response):
+            raise failure
         if response.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
             return [], ""  # some servers return an error after the last page instead of an empty page
         if response.status != 200:

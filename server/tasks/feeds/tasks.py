@@ -100,11 +100,11 @@ def fetch_feed(
         sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
         return _fetch(ctx, name, Source(ctx, url, way, sent), keys, read_as, delete_missing)
     except DatabaseUnavailable as error:
-        trouble = TaskError("database-unavailable", "The database does not answer.")
+        failure = TaskError("database-unavailable", "The database does not answer.")
         ctx.log(f"database: {type(error.__cause__).__name__}")
         if ctx.retries < len(_WAITS):
-            raise RetryLater(_WAITS[ctx.retries]) from trouble
-        raise trouble from error
+            raise RetryLater(_WAITS[ctx.retries]) from failure
+        raise failure from error
 
 
 @dataclass(slots=True)

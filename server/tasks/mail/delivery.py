@@ -110,8 +110,8 @@ class Journal:
 
 
 def _begin(recipient: Recipient) -> Delivery:
-    status: Status = "refused" if recipient.wrong else "duplicate" if recipient.is_duplicate else "to_do"
-    return Delivery(recipient=recipient.spec, status=status, tries=0, message=recipient.wrong or None)
+    status: Status = "refused" if recipient.error else "duplicate" if recipient.is_duplicate else "to_do"
+    return Delivery(recipient=recipient.spec, status=status, tries=0, message=recipient.error or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +159,21 @@ def deliver(ctx: Context, account: Account, letter: Letter, recipients: Sequence
         Canceled: do not catch it.
     """
     journal = Journal(ctx, recipients)
-    trouble = _round(ctx, account, letter, recipients, rate, journal)
+    failure = _round(ctx, account, letter, recipients, rate, journal)
     mailing = journal.mailing()
     if not mailing.to_do:
         return mailing
-    if trouble is not None and trouble.permanent and not mailing.sent:
-        raise TaskError("mail-login-refused", str(trouble))
+    if failure is not None and failure.permanent and not mailing.sent:
+        raise TaskError("mail-login-refused", str(failure))
     journal.end_round()
     if journal.rounds <= len(WAITS):
         wait = WAITS[journal.rounds - 1]
-        last = str(trouble) if trouble else next(one.message for one in mailing.recipients if one.status == "to_do")
+        last = str(failure) if failure else next(one.message for one in mailing.recipients if one.status == "to_do")
         raise RetryLater(wait) from TaskError(
             "mail-deferred", f"{mailing.to_do} of {len(recipients)} are still to do; again in {wait} s. Last: {last}"
         )
-    if trouble is not None and mailing.to_do == len(recipients):
-        raise TaskError("mail-server-unreachable", str(trouble))
+    if failure is not None and mailing.to_do == len(recipients):
+        raise TaskError("mail-server-unreachable", str(failure))
     return mailing
 
 
@@ -189,11 +189,11 @@ def _round(
             try:
                 journal.note(at, *_send(server, letter, recipients[at], f"{ctx.task_id}.{at}"))
                 misses = 0
-            except Unreachable as trouble:
-                journal.note(at, "to_do", str(trouble))
+            except Unreachable as failure:
+                journal.note(at, "to_do", str(failure))
                 misses += 1
-                if misses == _ENOUGH or trouble.permanent:
-                    return trouble
+                if misses == _ENOUGH or failure.permanent:
+                    return failure
         ctx.progress(len(recipients), len(recipients), "every recipient was tried")
     return None
 

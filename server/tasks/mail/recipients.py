@@ -28,18 +28,18 @@ class Addressee(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient; `text` is its address as sent. If `wrong` describes an error in that, `address` is empty."""
+    """A recipient; `text` is the address as sent. If it is not one, `error` says why, and `address` is empty."""
 
     text: str
     address: Address
     fields: dict[str, Value] = field(default_factory=dict)
-    wrong: str = ""
+    error: str = ""
     is_duplicate: bool = False
 
     @property
     def spec(self) -> str:
         """Return the address without its display name, or the text if it is not an address."""
-        return self.text if self.wrong else self.address.addr_spec
+        return self.text if self.error else self.address.addr_spec
 
 
 def listed(recipients: Iterable[str | Addressee]) -> list[Recipient]:
@@ -91,6 +91,6 @@ def _mark_duplicates(people: Iterable[Recipient]) -> list[Recipient]:
     marked = []
     for one in people:
         key = one.spec.casefold()
-        marked.append(replace(one, is_duplicate=not one.wrong and key in keys))
+        marked.append(replace(one, is_duplicate=not one.error and key in keys))
         keys.add(key)
     return marked

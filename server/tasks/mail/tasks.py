@@ -127,5 +127,5 @@ def _try_all(ctx: Context, templates: Templates, people: Sequence[Recipient]) ->
     """Fill in all recipients' templates before the first message is sent."""
     for at, person in enumerate(people):
         ctx.progress(0, len(people), f"reading the templates for {at + 1}")
-        if not person.wrong and not person.is_duplicate:
+        if not person.error and not person.is_duplicate:
             templates.render(person.spec, person.fields)
