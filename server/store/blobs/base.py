@@ -16,7 +16,7 @@ CHUNK_BYTES = 256 * 1024
 stored blobs would be unreadable."""
 
 IDLE_SECONDS = 900
-"""Seconds without a new chunk after which a writer counts as dead and what it left may be collected."""
+"""Seconds without a new chunk after which a writer counts as dead and its chunks may be deleted."""
 
 NAME_BYTES = 300
 """The longest name, in bytes of UTF-8: escaped, three times that, it still fits into the 1,024 bytes of an S3 key."""
@@ -39,18 +39,18 @@ class BlobWriter(ABC):
 
     def __init__(self) -> None:
         self._pieces: list[memoryview] = []
-        self._room = self.gathered
+        self._free = self.gathered
         self._closed = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._closed:
             return
-        if kind is not None:
+        if error_type is not None:
             self.abort()
             return
         try:
@@ -64,7 +64,7 @@ class BlobWriter(ABC):
         """Append bytes, which must not change, and return their number. Any error except ValueError aborts the writer.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the storage is full.
             ValueError: the writer has committed or aborted.
         """
         if self._closed:
@@ -72,11 +72,10 @@ class BlobWriter(ABC):
         rest = memoryview(data)
         try:
             while rest:
-                taken = rest[: self._room]
-                self._pieces.append(taken)
-                self._room -= len(taken)
-                rest = rest[len(taken) :]
-                if not self._room:
+                piece, rest = rest[: self._free], rest[self._free :]
+                self._pieces.append(piece)
+                self._free -= len(piece)
+                if not self._free:
                     self._put(self._gathered_pieces())
         except BaseException:
             # Also for a caller that catches this inside its `with`: an incomplete blob must never be committed.
@@ -92,7 +91,7 @@ class BlobWriter(ABC):
             self._discard()
 
     def _gathered_pieces(self) -> list[memoryview]:
-        pieces, self._pieces, self._room = self._pieces, [], self.gathered
+        pieces, self._pieces, self._free = self._pieces, [], self.gathered
         # Each piece costs a system call, or more.
         return pieces if len(pieces) <= _MAX_PIECES else [memoryview(b"".join(pieces))]
 
@@ -152,7 +151,7 @@ class BlobStore(Protocol):
 
         Raises:
             BlobMissing: `source` does not exist.
-            StorageFull: there is no room.
+            StorageFull: the storage is full.
         """
 
     def delete(self, prefix: str) -> int:

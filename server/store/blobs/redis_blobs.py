@@ -26,7 +26,7 @@ from server.store.lua.key_names import with_keys
 #   names:<task id>        set, names of blobs    tasks        sorted set, task id by newest change in unix seconds
 #   bytes     string, bytes of all blobs, with those that are being written
 #   writers   sorted set, token by the time in unix seconds at which its writer counts as dead
-#   reserved  hash, token to the part of `bytes` that its writer holds
+#   reserved  hash, token to the bytes of its writer, which are a part of `bytes`
 
 #: Chunks per read: 2 MB read one by one took a third longer. Chunks per write, which each upload has in memory.
 _READ_AT_ONCE, _WRITTEN_AT_ONCE = 4, 2
@@ -44,14 +44,14 @@ local function size_of(meta) return meta and string.match(meta, '^%d+') or '0' e
 local function drop(token)
     call('UNLINK', NEW .. token)
     call('ZREM', WRITERS, token)
-    local held = call('HGET', RESERVED, token)
-    if held then call('DECRBY', BYTES, held) end
+    local reserved = call('HGET', RESERVED, token)
+    if reserved then call('DECRBY', BYTES, reserved) end
     call('HDEL', RESERVED, token)
 end
 local function collect()
     for _, token in ipairs(call('ZRANGEBYSCORE', WRITERS, '-inf', now, 'LIMIT', 0, 100)) do drop(token) end
 end
-local function has_room(bytes, max)
+local function fits(bytes, max)
     return max == '' or tonumber(call('GET', BYTES) or '0') + bytes <= tonumber(max)
 end
 local function enter(task_id, name)
@@ -89,7 +89,7 @@ if meta and is_committed(task_id, name, meta) then call('UNLINK', new) return 'O
 if tonumber(call('HGET', RESERVED, token) or '0') > tonumber(before) then return 'OK' end
 if before == '0' then collect() end
 if call('HLEN', new) ~= tonumber(chunks) then call('UNLINK', new) return 'GONE' end
-if not has_room(bytes, max) then return 'FULL' end
+if not fits(bytes, max) then return 'FULL' end
 call('ZADD', WRITERS, time[1] + idle, token)
 call('HINCRBY', RESERVED, token, bytes)
 call('INCRBY', BYTES, bytes)
@@ -104,7 +104,7 @@ local meta = call('HGET', DATA .. source, 'meta')
 if not meta then return 'GONE' end
 if source == target then return 'OK' end
 local old = call('HGET', DATA .. target, 'meta')
-if not has_room(size_of(meta) - size_of(old), max) then return 'FULL' end
+if not fits(size_of(meta) - size_of(old), max) then return 'FULL' end
 call('COPY', DATA .. source, DATA .. target, 'REPLACE')
 call('INCRBY', BYTES, size_of(meta))
 call('DECRBY', BYTES, size_of(old))
@@ -177,11 +177,11 @@ class RedisBlobs:
         return whole.getvalue()  # not a copy, because nothing refers to its buffer any more
 
     def _fill(self, key: str, meta: bytes, whole: io.BytesIO) -> None:
-        with whole.getbuffer() as room:
-            chunks = range(-(-len(room) // CHUNK_BYTES))
+        with whole.getbuffer() as buffer:
+            chunks = range(-(-len(buffer) // CHUNK_BYTES))
             for first in chunks[::_READ_AT_ONCE]:
                 names = ["meta", *map(str, chunks[first : first + _READ_AT_ONCE])]
-                part = room[first * CHUNK_BYTES :][: _READ_AT_ONCE * CHUNK_BYTES]
+                part = buffer[first * CHUNK_BYTES :][: _READ_AT_ONCE * CHUNK_BYTES]
                 if not read_fields(self._redis, self._keys.blob(f"data:{key}"), names, meta, part):
                     raise BlobMissing(key)
 
@@ -308,16 +308,16 @@ class _RedisWriter(BlobWriter):
 def _fields(first: int, pieces: Sequence[memoryview]) -> list[Field]:
     """Split pieces into chunks of CHUNK_BYTES, without a copy; the chunks are numbered from `first`."""
     chunks: list[list[memoryview]] = []
-    room = 0
+    free = 0
     for piece in pieces:
         rest = piece
         while rest:
-            if not room:
+            if not free:
                 chunks.append([])
-                room = CHUNK_BYTES
-            part, rest = rest[:room], rest[room:]
+                free = CHUNK_BYTES
+            part, rest = rest[:free], rest[free:]
             chunks[-1].append(part)
-            room -= len(part)
+            free -= len(part)
     return list(enumerate(chunks, first))
 
 

@@ -94,7 +94,7 @@ class Parser(DefaultParser):  # type: ignore[misc, valid-type]
 
 
 class _Packer(HiredisRespSerializer):
-    """redis-py's packer, without its look at the type of each argument of a script: a batch has 17,000 of them."""
+    """redis-py's packer, without its check of the type of each argument of a script: a batch has 17,000 of them."""
 
     def pack(self, *args: Any) -> Any:
         return [hiredis.pack_command(args)] if args[0] == "EVALSHA" else super().pack(*args)
@@ -180,11 +180,16 @@ def parse_sentinel(url: str) -> SentinelUrl:
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> "redis.Redis":
-    where = parse_sentinel(url)
+    parsed = parse_sentinel(url)
     timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
-    sentinel: Any = cast(Any, Sentinel)(where.nodes, sentinel_kwargs=timeouts)
+    sentinel: Any = cast(Any, Sentinel)(parsed.nodes, sentinel_kwargs=timeouts)
     master = sentinel.master_for(
-        where.master, Client, connection_pool_class=SentinelPool, db=where.database, password=where.password, **options
+        parsed.master,
+        Client,
+        connection_pool_class=SentinelPool,
+        db=parsed.database,
+        password=parsed.password,
+        **options,
     )
     return cast(redis.Redis, master)
 

@@ -43,8 +43,8 @@ def store_fields(client: "redis.Redis", key: str, fields: Sequence[Field], then:
     return _exchange(client, exchange)
 
 
-def read_fields(client: "redis.Redis", key: str, fields: Sequence[str], first: bytes, room: memoryview) -> bool:
-    """Read fields of a hash into `room`, which they fill. False if one is missing, or if the first is not `first`.
+def read_fields(client: "redis.Redis", key: str, fields: Sequence[str], first: bytes, buffer: memoryview) -> bool:
+    """Read fields of a hash into `buffer`, which they fill. False if one is missing, or if the first is not `first`.
 
     The first field is not copied.
     """
@@ -52,7 +52,7 @@ def read_fields(client: "redis.Redis", key: str, fields: Sequence[str], first: b
     def exchange(connection: Any) -> bool:
         connection.send_command("HMGET", key, *fields)
         with connection._sock.makefile("rb") as file:
-            complete = _read_values(file, len(fields), first, room)
+            complete = _read_values(file, len(fields), first, buffer)
         if not complete:
             connection.disconnect()  # the rest of the answer must not be the next command's
         return complete
@@ -69,11 +69,11 @@ def _values(*values: str | int) -> bytes:
     return b"".join(b"$%d\r\n%b\r\n" % (len(text), text) for text in (str(value).encode() for value in values))
 
 
-def _last_of_transaction(connection: Any, answers: int) -> Any:
+def _last_of_transaction(connection: Any, count: int) -> Any:
     """Read the answers to a transaction's commands and to EXEC, and return the last one in it."""
     refused: list[ResponseError] = []
     answer: Any = None
-    for _ in range(answers):
+    for _ in range(count):
         try:
             answer = connection.read_response()
         except ResponseError as error:
@@ -84,20 +84,20 @@ def _last_of_transaction(connection: Any, answers: int) -> Any:
     return answer[-1]
 
 
-def _read_values(file: Any, count: int, first: bytes, room: memoryview) -> bool:
+def _read_values(file: Any, count: int, first: bytes, buffer: memoryview) -> bool:
     line = file.readline()
     if line.startswith(b"-"):
         raise Parser.parse_error(line[1:-2].decode(errors="replace"))
     if line != b"*%d\r\n" % count:
         raise ConnectionError("Redis has closed the connection.")
-    found = file.read(_length(file.readline()) + 2)
+    first_value = file.read(_length(file.readline()) + 2)
     for _ in range(count - 1):
         length = _length(file.readline())
-        if length < 0 or file.readinto(room[:length]) != length:
+        if length < 0 or file.readinto(buffer[:length]) != length:
             return False
-        room = room[length:]
+        buffer = buffer[length:]
         file.read(2)
-    return not room and found[:-2] == first
+    return not buffer and first_value[:-2] == first
 
 
 def _length(line: bytes) -> int:

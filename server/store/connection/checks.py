@@ -80,18 +80,19 @@ class Finding:
 class Checks(Scripts):
     """The checks of one Redis. Methods raise `server.store.connection.UNREACHABLE` if it does not answer."""
 
-    _found: Sequence[Finding] = ()
+    _findings: Sequence[Finding] = ()
     _checked_at = -_REPEAT_AFTER
 
     def findings(self) -> list[Finding]:
         """Run all checks; the worst finding is first. The configuration is checked periodically, writes always."""
         if time.monotonic() - self._checked_at >= _REPEAT_AFTER:
-            self._found = self._check()
+            self._findings = self._check()
             self._checked_at = time.monotonic()
-        found = self._found
-        if not any(finding.severity is Severity.FATAL for finding in found):  # otherwise a write fails for that reason
-            found = [*found, *self._written()]
-        return sorted(found, key=lambda finding: -finding.severity)
+        findings = self._findings
+        # After a fatal finding, a write would fail for the same reason.
+        if not any(finding.severity is Severity.FATAL for finding in findings):
+            findings = [*findings, *self._written()]
+        return sorted(findings, key=lambda finding: -finding.severity)
 
     def at_start(self) -> str | None:
         """Log the problems of Redis. Return the sentence for which a process must not start.
@@ -124,19 +125,19 @@ class Checks(Scripts):
         info = self.redis.info()
         if (hopeless := _version(info) or _cluster(info)) is not None:  # other checks would fail for the same reason
             return [hopeless]
-        found = [_eviction(info), self._permissions(), self._format(), self._persistence(info), self._max_clients(info)]
-        return [finding for finding in found if finding is not None]
+        checks = _eviction(info), self._permissions(), self._format(), self._persistence(info), self._max_clients(info)
+        return [finding for finding in checks if finding is not None]
 
     def _permissions(self) -> Finding | None:
         with self.redis.pipeline(transaction=False) as pipe:
             keys = {_PROBE: self.keys.probe, _CHANNEL: self.keys.task("")}
             for command in _COMMANDS:
                 pipe.execute_command(*(keys.get(str(word), word) for word in command))
-            answers = pipe.execute(raise_on_error=False)
+            replies = pipe.execute(raise_on_error=False)
         denied = [
             str(command[0])
-            for command, answer in zip(_COMMANDS, answers, strict=True)
-            if isinstance(answer, NoPermissionError) or "NOPERM" in str(answer)
+            for command, reply in zip(_COMMANDS, replies, strict=True)
+            if isinstance(reply, NoPermissionError) or "NOPERM" in str(reply)
         ]
         if not denied:
             return None
@@ -146,13 +147,13 @@ class Checks(Scripts):
 
     def _format(self) -> Finding | None:
         """Refuse a store that another release has written. Mark an empty one with this release's format."""
-        found: bytes | None = self.redis.get(self.keys.format)
-        if found is None:
+        stored: bytes | None = self.redis.get(self.keys.format)
+        if stored is None:
             with suppress(RedisFull, NoPermissionError):  # the next start marks it
                 self.redis.set(self.keys.format, FORMAT, nx=True)
-        if found is None or found.decode() == FORMAT:
+        if stored is None or stored.decode() == FORMAT:
             return None
-        text = f"Redis has data in the format {found.decode()!r}, and this release knows the format {FORMAT!r}. "
+        text = f"Redis has data in the format {stored.decode()!r}, and this release knows the format {FORMAT!r}. "
         text += "Start the release that wrote it, or set KEY_PREFIX or REDIS_URL to an empty store."
         return Finding(Severity.FATAL, text)
 

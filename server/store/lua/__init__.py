@@ -88,22 +88,22 @@ class Scripts:
         self._clock = clock
         self._scripts: dict[str, Script] = {}
 
-    def _call(self, script: str, *args: Any) -> Any:
-        found = self._scripts.get(script)
-        if found is None:
-            found = self._scripts[script] = self.redis.register_script(source(script, self._config))
+    def _call(self, name: str, *args: Any) -> Any:
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self.redis.register_script(source(name, self._config))
         try:
-            return self.redis.execute_command("EVALSHA", found.sha, 0, *args)
-        except NoScriptError:  # Redis does not know it yet
-            return found(args=args)
+            return self.redis.execute_command("EVALSHA", script.sha, 0, *args)
+        except NoScriptError:  # Redis has not loaded it yet
+            return script(args=args)
 
     def _each(self, command: str, keys: Iterable[str], *args: Any) -> list[Any]:
         """Run one command for each of these keys, in one round trip."""
         with self.redis.pipeline(transaction=False) as pipe:
             for key in keys:
                 getattr(pipe, command)(key, *args)
-            answers: list[Any] = pipe.execute()
-        return answers
+            replies: list[Any] = pipe.execute()
+        return replies
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970 by Redis's clock."""

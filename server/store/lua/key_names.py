@@ -1,4 +1,4 @@
-"""The names of `server.store.keys` in Lua: a script names a key as Python does, and gets its text in that place."""
+"""The names of `server.store.keys` in Lua: a script names a key as Python does, which is replaced by its text."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from server.store.keys import PARAMETER, Keys
 
 _NAME = re.compile(r"\bkeys\.(\w+)(\(?)")
 
-#: What needs no parentheses as a part of a text.
+#: Expressions that need no parentheses in a concatenation.
 _SIMPLE = re.compile(r"[\w.]+|'[^']*'")
 
 
@@ -34,13 +34,13 @@ def with_keys(keys: Keys, script: str) -> str:
 
 
 def _arguments(script: str, begin: int) -> tuple[list[str], int]:
-    """Return the arguments from this place on, and the place behind their closing parenthesis."""
+    """Return the arguments from this position on, and the position after their closing parenthesis."""
     arguments, depth, start = [], 0, begin
-    for place in range(begin, len(script)):
-        char = script[place]
+    for position in range(begin, len(script)):
+        char = script[position]
         if depth == 0 and char in ",)":
-            arguments.append(script[start:place].strip())
-            start = place + 1
+            arguments.append(script[start:position].strip())
+            start = position + 1
             if char == ")":
                 return arguments, start
         depth += (char in "([{") - (char in ")]}")
@@ -49,9 +49,9 @@ def _arguments(script: str, begin: int) -> tuple[list[str], int]:
 
 def _text(pattern: str, arguments: Iterable[str]) -> str:
     """Write the text of a key with these expressions in it."""
-    words = (word if _SIMPLE.fullmatch(word) else f"({word})" for word in arguments)
+    expressions = (text if _SIMPLE.fullmatch(text) else f"({text})" for text in arguments)
     pieces = enumerate(PARAMETER.split(pattern))  # every second one is a parameter's name
-    return " .. ".join(next(words) if at % 2 else quoted(piece) for at, piece in pieces if piece)
+    return " .. ".join(next(expressions) if at % 2 else quoted(piece) for at, piece in pieces if piece)
 
 
 def quoted(text: str) -> str:

@@ -105,19 +105,19 @@ class Counters(Scripts):
         return max(0.0, *ages) if ages else 0.0
 
     def running(self) -> int:
-        """Count the tasks that workers hold."""
+        """Count the running tasks."""
         return int(self.redis.zcard(self.keys.leases))
 
     def histograms(self) -> dict[tuple[str, str], Histogram]:
         """Return the histograms by `wait` or `run`, and task type."""
-        found: dict[tuple[str, str], dict[str, int]] = {}
+        by_series: dict[tuple[str, str], dict[str, int]] = {}
         for name, number in self.read(self.keys.histograms).items():
-            what, task_type, part = name.split(":")
-            found.setdefault((what, task_type), {})[part] = number
+            measure, task_type, part = name.split(":")
+            by_series.setdefault((measure, task_type), {})[part] = number
         sizes = range(1, len(HISTOGRAM_MS) + 2)
         return {
-            of: Histogram(tuple(parts.get(str(bucket), 0) for bucket in sizes), parts.get("ms", 0))
-            for of, parts in found.items()
+            series: Histogram(tuple(parts.get(str(bucket), 0) for bucket in sizes), parts.get("ms", 0))
+            for series, parts in by_series.items()
         }
 
     def redis_usage(self) -> RedisUsage:
@@ -194,35 +194,35 @@ class HourlyStats(Scripts):
         """Return the statistics up to now."""
         now = self.now_ms() // 1000 // _MINUTE
         hours = range(now // 60 - 24, now // 60 + 1)
-        traffic = DayStats({}, {})
+        stats = DayStats({}, {})
         for hour, counts in zip(hours, self._each("hgetall", map(self.keys.hour, hours)), strict=True):
             for name, count in counts.items():
-                _add(traffic, name.decode(), int(count), hour * 60, now)
-        return traffic
+                _add(stats, name.decode(), int(count), hour * 60, now)
+        return stats
 
     def running(self) -> dict[str, int]:
-        """Count the running tasks by queue. Workers hold few tasks each, so this read is small."""
-        held = ids_of(self.redis.zrange(self.keys.leases, 0, -1))
-        return Counter(queue.decode() for queue in self._each("hget", map(self.keys.task, held), "q") if queue)
+        """Count the running tasks by queue. A worker runs few tasks at a time, so this read is small."""
+        ids = ids_of(self.redis.zrange(self.keys.leases, 0, -1))
+        return Counter(queue.decode() for queue in self._each("hget", map(self.keys.task, ids), "q") if queue)
 
 
-def _add(traffic: DayStats, name: str, count: int, first_minute: int, now: int) -> None:
+def _add(stats: DayStats, name: str, count: int, first_minute: int, now: int) -> None:
     """Add one counter of an hour's hash. Names of queues and task types contain no colon."""
     first, middle, last = name.split(":")
     if first == "run":
-        buckets = traffic.runs.setdefault(middle, {})
+        buckets = stats.runs.setdefault(middle, {})
         buckets[int(last)] = buckets.get(int(last), 0) + count
         return
     ago = now - (first_minute + int(first))
     if 0 <= ago < _DAY // _MINUTE:
-        traffic.ends.setdefault(middle, Ends()).minutes[Status(last)][-1 - ago] += count
+        stats.ends.setdefault(middle, Ends()).minutes[Status(last)][-1 - ago] += count
 
 
 class Queues(Scripts):
-    """Queues and task types that change with a deploy: which queues there are, and which types no worker knows."""
+    """Queues in use, and task types that no worker knows: both change with a deploy."""
 
     def note(self, names: Iterable[str]) -> None:
-        """Note that these queues are in use, and forget those that have not been for long."""
+        """Record that these queues are in use, and forget those that have not been in use for long."""
         now = self.now_ms() / 1000
         key = self.keys.queues
         with self.redis.pipeline(transaction=True) as pipe:
@@ -233,7 +233,7 @@ class Queues(Scripts):
         return ids_of(self.redis.zrange(self.keys.queues, 0, -1))
 
     def waiting(self, names: Sequence[str]) -> dict[str, int]:
-        """Count the tasks that wait in each queue, with those that wait for room under a limit of their type."""
+        """Count the tasks that wait in each queue, with those over a limit of their type."""
         keys = (key(name) for name in names for key in (self.keys.queued, self.keys.throttled_in))
         counts = iter(self._each("zcard", keys))
         return {name: next(counts) + next(counts) for name in names}

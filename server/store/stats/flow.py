@@ -53,26 +53,27 @@ class Flow:
     steps: int
     counts: dict[str, list[int]] = field(default_factory=dict)
 
-    def of(self, what: str) -> list[int]:
+    def of(self, counter: str) -> list[int]:
         """`arrived`, or the status in which tasks ended."""
-        return self.counts.get(what, [0] * self.steps)
+        return self.counts.get(counter, [0] * self.steps)
 
-    def total(self, what: str) -> int:
+    def total(self, counter: str) -> int:
         """Return the sum of all steps."""
-        return sum(self.counts.get(what, ()))
+        return sum(self.counts.get(counter, ()))
 
-    def add(self, what: str, step: int, number: int) -> None:
+    def add(self, counter: str, step: int, number: int) -> None:
         """Add a number to a step."""
-        self.counts.setdefault(what, [0] * self.steps)[step] += number
+        self.counts.setdefault(counter, [0] * self.steps)[step] += number
 
     def waits(self) -> list[Counter[int]]:
         """Count the started tasks of each step by the bucket of their wait: bucket n is up to 2^n ms."""
-        found: list[Counter[int]] = [Counter() for _ in range(self.steps)]
-        for what, numbers in self.counts.items():
-            if what.startswith(_WAITED):
-                for waits, number in zip(found, numbers, strict=True):
-                    waits[int(what.removeprefix(_WAITED))] = number
-        return found
+        by_step: list[Counter[int]] = [Counter() for _ in range(self.steps)]
+        for counter, numbers in self.counts.items():
+            if counter.startswith(_WAITED):
+                bucket = int(counter.removeprefix(_WAITED))
+                for waits, number in zip(by_step, numbers, strict=True):
+                    waits[bucket] = number
+        return by_step
 
     def wait(self, share: float) -> float | None:
         """Return the percentile of the waits of all started tasks, in seconds."""
@@ -89,12 +90,12 @@ class Flows:
 
     def of_types(self, names: Iterable[str] | None = None) -> Flow:
         """Return the sum of these task types, or of all."""
-        found = Flow(STEPS[self.range][1])
+        flow = Flow(STEPS[self.range][1])
         for name in self.by_type if names is None else set(names) & set(self.by_type):
-            for what, numbers in self.by_type[name].counts.items():
+            for counter, numbers in self.by_type[name].counts.items():
                 for step, number in enumerate(numbers):
-                    found.add(what, step, number)
-        return found
+                    flow.add(counter, step, number)
+        return flow
 
     def of_owner(self, name: str) -> Flow:
         """Return an owner's flow."""
@@ -114,14 +115,14 @@ class FlowStats(Scripts):
         for at, name, number in self._week(hours) if span is Range.WEEK else self._steps(hours):
             step = at // seconds - first
             if 0 <= step < steps:
-                kind, named = name.split(":", 1)
-                owner_or_type, _, what = named.rpartition(":")
-                of_kind = flows.by_type if kind == "t" else flows.by_owner
-                of_kind.setdefault(owner_or_type, Flow(steps)).add(what, step, number)
+                group, rest = name.split(":", 1)
+                owner_or_type, _, counter = rest.rpartition(":")
+                by_name = flows.by_type if group == "t" else flows.by_owner
+                by_name.setdefault(owner_or_type, Flow(steps)).add(counter, step, number)
         return flows
 
     def _steps(self, hours: Iterable[int]) -> Iterator[_Counter]:
-        """Counters of five minutes: when they began, `<t or o>:<name>:<what>`, and the number."""
+        """Counters of five minutes: when they began, `<t or o>:<name>:<counter>`, and the number."""
         for hour, counts in self._hashes(self.keys.flow, hours):
             for name, number in counts.items():
                 step, _, rest = name.decode().partition(":")
@@ -138,14 +139,14 @@ class FlowStats(Scripts):
         yield from self._steps(open_hours)
 
     def _hashes(self, key: Callable[[int], str], hours: Iterable[int]) -> Iterator[tuple[int, dict[bytes, bytes]]]:
-        asked = list(hours)
-        yield from zip(asked, self._each("hgetall", map(key, asked)), strict=True)
+        numbers = list(hours)
+        yield from zip(numbers, self._each("hgetall", map(key, numbers)), strict=True)
 
-    def unfinished_by_owner(self, most: int = 2_000) -> dict[str, int]:
-        """Unfinished tasks of the owners who have any, of up to this many owners."""
-        found: dict[str, int] = {}
+    def unfinished_by_owner(self, limit: int = 2_000) -> dict[str, int]:
+        """Count the unfinished tasks of up to `limit` owners who have any."""
+        counts: dict[str, int] = {}
         for owner, number in self.redis.hscan_iter(self.keys.unfinished, count=500):
-            found[owner.decode()] = int(number)
-            if len(found) >= most:
+            counts[owner.decode()] = int(number)
+            if len(counts) >= limit:
                 break
-        return found
+        return counts
