@@ -88,15 +88,15 @@ class Reader(Body):
         self._item = item
         self._mark = mark
         #: Whether there are further items, which did not fit into one read.
-        self._behind = False
+        self._has_more = False
 
     @property
     def due(self) -> float:
         """The time of the next heartbeat, or of the next read."""
-        return 0.0 if self._behind else super().due
+        return 0.0 if self._has_more else super().due
 
     def events(self) -> Iterator[bytes]:
-        self._behind = False
+        self._has_more = False
         record, entries = self._store.tasks.events(self._task_id, self._number)
         if record is None:
             self.ended = True
@@ -105,7 +105,7 @@ class Reader(Body):
         yield from self._status(record) if running else ()
         yield from map(self._entry, entries)
         yield from self._items(record)
-        if self._behind:
+        if self._has_more:
             return
         yield from self._status(record) if not running else ()
         if record.status.done:
@@ -134,8 +134,8 @@ class Reader(Body):
             self._item = number
             data = b'{"number":%d,"value":%s,"attempt":%d}' % (number, value, output.attempt)
             yield self._event("output", with_prefix(data, self._prefix))
-        self._behind = bool(output.items) and self._item < output.last
+        self._has_more = bool(output.items) and self._item < output.last
 
     def _event(self, name: str, data: bytes) -> bytes:
-        seen = f"{self._number}-{self._item}" if self._item else str(self._number)
-        return f"id: {seen}.{self._mark}\nevent: {name}\ndata: ".encode() + data + b"\n\n"
+        position = f"{self._number}-{self._item}" if self._item else str(self._number)
+        return f"id: {position}.{self._mark}\nevent: {name}\ndata: ".encode() + data + b"\n\n"

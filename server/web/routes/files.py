@@ -68,10 +68,10 @@ def _find(record: Record, name: str) -> dict[str, Any]:
 
 
 def _headers(file: dict[str, Any], etag: str) -> dict[str, str]:
-    place = "inline" if file["media_type"].partition(";")[0] in _INLINE else "attachment"
+    disposition = "inline" if file["media_type"].partition(";")[0] in _INLINE else "attachment"
     return {
         "Content-Type": file["media_type"],
-        "Content-Disposition": f"{place}; {_file_name(file['name'])}",
+        "Content-Disposition": f"{disposition}; {_file_name(file['name'])}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "ETag": etag,
         "Accept-Ranges": "bytes",
@@ -94,10 +94,10 @@ def _range(file: dict[str, Any], etag: str) -> tuple[int, int] | None:
         return None
     first, _ = wanted.ranges[0]
     # A suffix longer than the file: RFC 9110 requires the whole file, werkzeug returns nothing.
-    found = (0, size) if 0 < size < -first else wanted.range_for_length(size)
-    if found is None:
+    selected = (0, size) if 0 < size < -first else wanted.range_for_length(size)
+    if selected is None:
         raise Problem("range-not-satisfiable", headers={"Content-Range": f"bytes */{size}"})
-    return found
+    return selected
 
 
 def _read(key: str, start: int, stop: int) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from server.web.responses import LIVE, Live, json_answer
 route = Api("health", "server")
 
 
-_KINDS = {"queue": "Queue", "task": "Task type"}
+_PAUSABLE = {"queue": "Queue", "task": "Task type"}
 
 
 class Ready(WireObject):
@@ -56,7 +56,7 @@ def get_ready() -> Response:
     warnings = [finding.text for finding in findings if finding.severity is Severity.WARNING]
     reasons = [finding.text for finding in findings if finding.severity is not Severity.WARNING]
     warnings += [f"Queue {name} has {count} waiting tasks and no worker." for name, count in unattended.items()]
-    warnings += [f"{_KINDS[kind]} {name} is paused: nothing of it starts." for kind, name in sorted(pauses)]
+    warnings += [f"{_PAUSABLE[scope]} {name} is paused: nothing of it starts." for scope, name in sorted(pauses)]
     if queue:
         workers = [worker for worker in workers if reads(worker, queue)]
     if not workers:

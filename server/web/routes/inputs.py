@@ -43,8 +43,8 @@ def get_input(task_id: str) -> Response:
 
 def input_of(record: Record) -> dict[str, Any]:
     """The parameters of a task without secrets, with descriptions of its uploads."""
-    given = secrets_of(record.task_type).hide(pydantic_core.from_json(stored_input(store(), record)))
-    return {name: _shown(value) for name, value in given.items()}
+    parameters = secrets_of(record.task_type).hide(pydantic_core.from_json(stored_input(store(), record)))
+    return {name: _shown(value) for name, value in parameters.items()}
 
 
 def _shown(value: Any) -> Any:
@@ -52,4 +52,4 @@ def _shown(value: Any) -> Any:
         return [_shown(each) for each in value]
     if not isinstance(value, dict) or not {"key", "filename", "media_type"} <= value.keys():
         return value
-    return {word: value[name] for name, word in _SHOWN.items() if value.get(name) not in (None, "")}
+    return {shown: value[name] for name, shown in _SHOWN.items() if value.get(name) not in (None, "")}

@@ -56,12 +56,12 @@ def get_output(task_id: str) -> Response:
     """
     after = _after()
 
-    def look(_: ParkedRequest | None) -> tuple[Response, bool]:
+    def poll(_: ParkedRequest | None) -> tuple[Response, bool]:
         record = find(task_id)
         output = store().tasks.output(task_id, after)
         return _answer(record, output), bool(output.items) or record.status.done
 
-    return long_poll(ENDS | {"output"}, look)
+    return long_poll(ENDS | {"output"}, poll)
 
 
 def _after() -> int:

@@ -22,7 +22,7 @@ from server.web.current import store
 SHOWN = 5  # number of upcoming times in an answer
 MAX_JITTER = 3600  # seconds: the longest delay of a run
 
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+MIN_TIME, MAX_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 #: The accepted options. The schedule itself determines when its tasks are due.
 OPTIONS = tuple(name for name in NESTED if name not in ("delay", "not_before", "debounce", "max_delay"))
@@ -60,7 +60,7 @@ class ScheduleRequest(BaseModel):
     @field_validator("start_at", "end_at")
     @classmethod
     def _is_reachable(cls, value: datetime | None) -> datetime | None:
-        if value is not None and not EARLIEST < value < LATEST:
+        if value is not None and not MIN_TIME < value < MAX_TIME:
             raise ValueError("Input should be a time between 2000 and 9000")
         return value
 
@@ -139,15 +139,17 @@ def schedule_page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return up to `limit` matching schedules behind a name, and the cursor of the next page. Admins see everyone's."""
     names = store().schedules.names(None if viewer.is_admin else viewer.owner)
-    found = (each for name in names if (after is None or name > after) and (each := stored(name)) and matches(each[0]))
-    page = list(islice(found, limit + 1))
+    schedules = (
+        each for name in names if (after is None or name > after) and (each := stored(name)) and matches(each[0])
+    )
+    page = list(islice(schedules, limit + 1))
     return [shown(*each) for each in page[:limit]], page[limit - 1][0].name if len(page) > limit else None
 
 
 def stored(name: str) -> tuple[Schedule, StoredSchedule] | None:
     """A schedule as it is stored, or None."""
-    found = store().schedules.get(name)
-    return (read(found), found) if found else None
+    entry = store().schedules.get(name)
+    return (read(entry), entry) if entry else None
 
 
 def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def fields(schedule: Schedule) -> dict[str, Any]:
 
 
 def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
-    found = store().tasks.get_many([task_id for task_id, _ in stored.runs])
+    records = store().tasks.get_many([task_id for task_id, _ in stored.runs])
     return [
         {
             "task_id": task_id,
@@ -183,5 +185,5 @@ def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:
             "tick": timestamp(due_ms or None),
             "links": links(task_id, prefix()),
         }
-        for (task_id, due_ms), record in zip(stored.runs, found, strict=True)
+        for (task_id, due_ms), record in zip(stored.runs, records, strict=True)
     ]

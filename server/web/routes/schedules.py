@@ -65,12 +65,12 @@ def put_schedule(name: str) -> Response:
     Either `every` or `cron`. If it is put again with the same timing, its fire times do not change. When clocks change,
     a skipped time fires right after the gap, and a time that occurs twice fires once.
     """
-    who = caller()
+    owner = caller().owner
     if not _NAME.fullmatch(name):
         raise invalid("Input should be at most 64 letters, digits and _ . -", "path", "name")
-    given = read_body(ScheduleRequest, read_json())
+    body = read_body(ScheduleRequest, read_json())
     before = stored(name)
-    is_new = _keep(name, who.owner, given, before[0] if before else None)
+    is_new = _keep(name, owner, body, before[0] if before else None)
     return json_answer(_answer(name), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
 
 
@@ -89,31 +89,31 @@ def patch_schedule(name: str) -> Response:
     """
     before, _ = _find(name)
     changes = read_body(RootModel[dict[str, Any]], read_json()).root
-    for one, other in (("every", "cron"), ("cron", "every")):
-        if changes.get(one) is not None:
+    for timing, other in (("every", "cron"), ("cron", "every")):
+        if changes.get(timing) is not None:
             changes.setdefault(other, None)
     merged = {key: value for key, value in (fields(before) | changes).items() if value is not None}
     _keep(name, before.owner, read_body(ScheduleRequest, pydantic_core.to_json(merged)), before)
     return json_answer(_answer(name))
 
 
-def _keep(name: str, owner: str, given: ScheduleRequest, before: Schedule | None) -> bool:
+def _keep(name: str, owner: str, body: ScheduleRequest, before: Schedule | None) -> bool:
     """Store a schedule, in place of the one before; True if it is new. Raises the problem `invalid-input`."""
-    if (given.every is None) == (given.cron is None):
+    if (body.every is None) == (body.cron is None):
         raise invalid("Input should have either every or cron", "every")
-    if given.start_at and given.end_at and given.start_at > given.end_at:
+    if body.start_at and body.end_at and body.start_at > body.end_at:
         raise invalid("Input should be a time after start_at", "end_at")
     now = store().schedules.now_ms()
     schedule = Schedule(
         name=name,
         owner=owner,
-        run=nested_options(given.options, OPTIONS),
+        run=nested_options(body.options, OPTIONS),
         created_ms=before.created_ms if before else now,
         updated_ms=now,
-        start_ms=_milliseconds(given.start_at),
-        end_ms=_milliseconds(given.end_at),
-        input=with_secrets(given.task, given.input, before),
-        **given.model_dump(exclude={"input", "start_at", "end_at"}),
+        start_ms=_milliseconds(body.start_at),
+        end_ms=_milliseconds(body.end_at),
+        input=with_secrets(body.task, body.input, before),
+        **body.model_dump(exclude={"input", "start_at", "end_at"}),
     )
     _check(schedule)
     if not caller().is_admin and before and before.owner != owner:
@@ -128,13 +128,13 @@ def _milliseconds(moment: datetime | None) -> int | None:
 def _check(schedule: Schedule) -> None:
     """Refuse an input, or options, that would fail at each run."""
     try:
-        given = schedule.validated(store().settings.allow_private_addresses)
+        validated = schedule.validated(store().settings.allow_private_addresses)
     except UnknownTaskType as error:
         raise invalid(error.detail, "task") from None
     except InvalidInput as error:
         errors = [{**each, "loc": ["input", *each["loc"]]} for each in error.extra["errors"]]
         raise Problem("invalid-input", error.detail, errors=errors) from None
-    resolve_uniqueness(definition(schedule.task), schedule.run, given, "options")
+    resolve_uniqueness(definition(schedule.task), schedule.run, validated, "options")
 
 
 @route.get(
@@ -160,10 +160,10 @@ def _requested_filter() -> Callable[[Schedule], bool]:
     task, owner, enabled = (request.args.get(name) for name in FILTERS)
     if enabled not in (None, "true", "false"):
         raise invalid("Input should be true or false", "query", "enabled")
-    return lambda one: (
-        (task is None or one.task == task)
-        and (owner is None or one.owner == owner)
-        and (enabled is None or one.enabled is (enabled == "true"))
+    return lambda schedule: (
+        (task is None or schedule.task == task)
+        and (owner is None or schedule.owner == owner)
+        and (enabled is None or schedule.enabled is (enabled == "true"))
     )
 
 
@@ -208,8 +208,7 @@ def run_schedule(name: str) -> Response:
 
     Also possible if it is paused.
     """
-    who = caller()
-    ticket = run_now(store(), _find(name)[0], g.request_id, read_key(who), g.trace)
+    ticket = run_now(store(), _find(name)[0], g.request_id, read_key(caller()), g.trace)
     g.task_id = ticket.record.id
     return accepted(ticket)
 
@@ -220,7 +219,7 @@ def _answer(name: str) -> ScheduleObject:
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
     """Find a schedule that the caller may see. Raises the problem `unknown-schedule`, also for another owner's."""
-    found = stored(name)
-    if found is None or not caller().sees(found[0].owner):
+    schedule = stored(name)
+    if schedule is None or not caller().sees(schedule[0].owner):
         raise Problem("unknown-schedule")
-    return found
+    return schedule

@@ -20,9 +20,9 @@ from server.web.routes.query_parameters import link_to, next_page, page_limit, w
 
 def api() -> Api:
     """The routes of all tasks that are loaded."""
-    made = Api("task_pages")
+    pages = Api("task_pages")
     for each, read in paged_routes():
-        serve = made.get(
+        serve = pages.get(
             each.path.replace("{", "<").replace("}", ">"),
             ok(each.model, "A page; `next` and `Link` lead to the next one.", "Link"),
             tag=each.tag,
@@ -33,15 +33,17 @@ def api() -> Api:
             problems=("invalid-input", *each.problems),
         )
         serve(_view(each, read))
-    return made
+    return pages
 
 
 def _view(route: PagedRoute, read: View) -> Callable[..., Response]:
     @wraps(read)  # its name is the operation's id
     def view(**path: str) -> Response:
-        who, cursor = caller(), _cursor(route.cursor_length)
+        viewer, cursor = caller(), _cursor(route.cursor_length)
         page = read(
-            PageRequest(store().settings, who.owner, who.is_admin, path, request.args, page_limit(), cursor, prefix())
+            PageRequest(
+                store().settings, viewer.owner, viewer.is_admin, path, request.args, page_limit(), cursor, prefix()
+            )
         )
         return _answer(route, route.path.format_map({name: quote(text, safe="") for name, text in path.items()}), page)
 
@@ -50,30 +52,30 @@ def _view(route: PagedRoute, read: View) -> Callable[..., Response]:
 
 def _answer(route: PagedRoute, path: str, page: Listing) -> Response:
     names = [str(each["name"]) for each in route.parameters if each["in"] == "query"]
-    following = next_page(path, _sealed(page.end) if page.end else None, *names)
+    following = next_page(path, _encoded(page.end) if page.end else None, *names)
     text = json.dumps({**page.body, "next": following and prefix() + following}, ensure_ascii=False)
     if page.raw_name:
         text = f'{text[:-1]}, "{page.raw_name}": [{",".join(page.raw)}]}}'
     return json_answer(text.encode(), headers=link_to(following))
 
 
-def _sealed(place: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+def _encoded(position: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
-def _is_text(parts: list[str]) -> bool:
+def _is_text(texts: list[str]) -> bool:
     """Whether a database can compare with it: half a surrogate pair and NUL are not text."""
-    return all("\0" not in part and part.encode(errors="replace").decode() == part for part in parts)
+    return all("\0" not in text and text.encode(errors="replace").decode() == text for text in texts)
 
 
 def _cursor(width: int) -> tuple[str, ...] | None:
-    """The place that the previous page ended at."""
+    """The position at which the previous page ended."""
     if (text := request.args.get("cursor")) is None:
         return None
     try:
-        place = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+        position = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError):
-        place = None
-    if not isinstance(place, list) or [type(part) for part in place] != [str] * width or not _is_text(place):
+        position = None
+    if not isinstance(position, list) or [type(each) for each in position] != [str] * width or not _is_text(position):
         raise wrong_cursor()
-    return tuple(place)
+    return tuple(position)

@@ -40,8 +40,8 @@ class RetryRequest(BaseModel):
 @route.blueprint.before_request
 def check_address() -> Response | None:
     """Check the method: `/tasks/<name>` and `/tasks/<task_id>` have the same pattern but different methods."""
-    given, options = request.view_args or {}, request.method == "OPTIONS"
-    name = given.get("name" if options else "task_id", "")
+    path_parameters, options = request.view_args or {}, request.method == "OPTIONS"
+    name = path_parameters.get("name" if options else "task_id", "")
     is_task_type = is_registered(name)
     if not (options or is_task_type) or request.path != f"/tasks/{name}":
         return None
@@ -56,13 +56,15 @@ def check_address() -> Response | None:
 @route.blueprint.post("/tasks/<name>")
 def submit(name: str) -> Response:
     """Store a request as a task and answer with its status; with `wait`, with its end."""
-    return long_poll(ENDS, lambda held: _look_for_end(held) if held else (_submit(name), False))
+    return long_poll(ENDS, lambda parked: _poll_for_end(parked) if parked else (_submit(name), False))
 
 
 def _submit(name: str) -> Response:
-    who = require_submit()
-    options, key = read_options(), read_key(who)
-    with Submission(store(), definition(name), who.owner, g.request_id, options, key, g.trace, "query") as submission:
+    submitter = require_submit()
+    options, key = read_options(), read_key(submitter)
+    with Submission(
+        store(), definition(name), submitter.owner, g.request_id, options, key, g.trace, "query"
+    ) as submission:
         ticket = submission.submit(read_input(submission))
     g.task_id = ticket.record.id
     return accepted(ticket)
@@ -88,7 +90,7 @@ def get_status(task_id: str) -> Response:
     """
     if not waits():
         return status_answer(find(task_id))
-    return long_poll(CHANGES, lambda held: _look_for_change(task_id, held))
+    return long_poll(CHANGES, lambda parked: _poll_for_change(task_id, parked))
 
 
 @route.get(
@@ -112,11 +114,11 @@ def get_result(task_id: str) -> Response:
     if not waits():
         return _result(find(task_id))
 
-    def look(_: ParkedRequest | None) -> tuple[Response, bool]:
+    def poll(_: ParkedRequest | None) -> tuple[Response, bool]:
         record = find(task_id)
         return _result(record), record.status.done
 
-    return long_poll(ENDS, look)
+    return long_poll(ENDS, poll)
 
 
 def _result(record: Record) -> Response:
@@ -211,38 +213,38 @@ def find(task_id: str) -> Record:
     raise Problem("unknown-task")
 
 
-def _look_for_end(held: ParkedRequest) -> tuple[Response, bool]:
+def _poll_for_end(parked: ParkedRequest) -> tuple[Response, bool]:
     """The answer to a waiting submit, and whether the task has ended."""
     try:
         record = find(g.task_id)
     except UNREACHABLE:
-        return held.first, False  # the task is stored, so the client must not get an error
+        return parked.first, False  # the task is stored, so the client must not get an error
     except CoatcheckError:  # the task was deleted meanwhile, or the client's key was revoked
-        return held.first, True
-    if not record.status.done and not held.over:
-        return held.first, False
-    response = ended(record) if record.status.done else status_answer(record, held.first.status_code)
-    response.headers.update({name: held.first.headers[name] for name in OF_SUBMIT if name in held.first.headers})
+        return parked.first, True
+    if not record.status.done and not parked.over:
+        return parked.first, False
+    response = ended(record) if record.status.done else status_answer(record, parked.first.status_code)
+    response.headers.update({name: parked.first.headers[name] for name in OF_SUBMIT if name in parked.first.headers})
     return response, record.status.done
 
 
-def _look_for_change(task_id: str, held: ParkedRequest | None) -> tuple[Response, bool]:
+def _poll_for_change(task_id: str, parked: ParkedRequest | None) -> tuple[Response, bool]:
     """The status, and whether it differs from the client's, or from the status at the start of the wait."""
     record = find(task_id)
     response = status_answer(record)
-    if held is not None and record.status is Status.QUEUED:
-        held.check_periodically()
+    if parked is not None and record.status is Status.QUEUED:
+        parked.check_periodically()
     if "If-None-Match" in request.headers:
         changed = response.status_code != 304
     else:
-        changed = held is not None and response.headers["ETag"] != held.first.headers["ETag"]
+        changed = parked is not None and response.headers["ETag"] != parked.first.headers["ETag"]
     return response, record.status.done or changed
 
 
 def issued(some_id: str, secret: bytes | None = None) -> bool:
     """Whether this id was issued to an owner whom the caller may see. If its record is gone, it has expired."""
-    who = caller()
-    return ids.issued(some_id, None if who.is_admin else who.owner, secret or store().read_secret())
+    viewer = caller()
+    return ids.issued(some_id, None if viewer.is_admin else viewer.owner, secret or store().read_secret())
 
 
 def _single_file(record: Record) -> str | None:

@@ -150,13 +150,13 @@ def list_webhook_receivers() -> Response:
     return json_answer(WebhookReceivers(receivers=[_receiver(each) for each in failing(store())]))
 
 
-def _receiver(found_one: Receiver) -> WebhookReceiver:
-    sample = found_one.webhooks[-1]
+def _receiver(receiver: Receiver) -> WebhookReceiver:
+    sample = receiver.webhooks[-1]
     return WebhookReceiver(
-        host=found_one.host,
-        pending=len(found_one.webhooks),
-        last_try=_try(found_one.last),
-        next_try_at=timestamp(found_one.next_ms),
+        host=receiver.host,
+        pending=len(receiver.webhooks),
+        last_try=_try(receiver.last),
+        next_try_at=timestamp(receiver.next_ms),
         sample=sample.id,
         href=f"{prefix()}{sample.path}/webhook",
     )
@@ -205,22 +205,22 @@ def _delivery(of: Record | Batch) -> WebhookDelivery | BatchWebhookDelivery:
     """Describe the webhook of a task or a batch. Raises the problem `not-found` if it was submitted without one."""
     _check_webhook(of)
     # In this order: an attempt between the two reads must not look as if there were no more.
-    next_ms, made = store().webhooks.next_ms(of.id), store().webhooks.attempts(of.id)
+    next_ms, attempts = store().webhooks.next_ms(of.id), store().webhooks.attempts(of.id)
     done = of.status.done if isinstance(of, Record) else of.finished_ms is not None
-    status, tries = _status(made, next_ms, done=done), [_try(each) for each in made]
+    status, tries = _status(attempts, next_ms, done=done), [_try(each) for each in attempts]
     fields = {"url": of.webhook, "status": status, "next_try_at": timestamp(next_ms), "tries": tries}
     if isinstance(of, Record):
         return WebhookDelivery(task_id=of.id, **fields)
     return BatchWebhookDelivery(batch_id=of.id, **fields)
 
 
-def _try(made: DeliveryAttempt) -> WebhookTry:
-    return WebhookTry(at=timestamp(made.at), status=made.status, reason=made.reason, ms=made.ms)
+def _try(attempt: DeliveryAttempt) -> WebhookTry:
+    return WebhookTry(at=timestamp(attempt.at), status=attempt.status, reason=attempt.reason, ms=attempt.ms)
 
 
-def _status(made: list[DeliveryAttempt], next_ms: int | None, *, done: bool) -> DeliveryStatus:
+def _status(attempts: list[DeliveryAttempt], next_ms: int | None, *, done: bool) -> DeliveryStatus:
     if not done:
         return "waiting"
-    if made and made[-1].succeeded:
+    if attempts and attempts[-1].succeeded:
         return "delivered"
     return "given-up" if next_ms is None else "pending"

@@ -124,10 +124,10 @@ def bulk_retry() -> Response:
 
 
 def _bulk(
-    answer: type[_Bulk], word: str, wanted: Filter, most: int, act: Callable[[Sequence[Record]], Outcomes]
+    answer: type[_Bulk], counter: str, wanted: Filter, limit: int, act: Callable[[Sequence[Record]], Outcomes]
 ) -> Response:
-    # Read all before acting, because acting changes a task's place in the indexes.
-    matched = store().listing.gather(wanted, most, requested_cursor())
+    # Read all before acting, because acting changes a task's position in the indexes.
+    matched = store().listing.gather(wanted, limit, requested_cursor())
     records, cursor = matched.records, matched.cursor
     pairs = handled(records, act(records))
     if len(pairs) < len(records):
@@ -135,17 +135,17 @@ def _bulk(
     g.audit_count = done = sum(isinstance(each, str) for _, each in pairs)
     following = next_page(request.path, cursor, *FILTERS, "again")
     address = following and prefix() + following
-    body = {word: done, "refused": refusals(pairs), "more": address is not None, "next": address}
+    body = {counter: done, "refused": refusals(pairs), "more": address is not None, "next": address}
     return json_answer(answer.model_validate(body))
 
 
 def handled(records: Sequence[Record], outcomes: Outcomes) -> list[tuple[Record, object]]:
-    """Pair tasks with their outcomes, without those after the last one that found room: they are left for a next call.
+    """Pair tasks with their outcomes, without those after the last one for which there was space: a next call has them.
 
     Raises:
-        CoatcheckError: there was no room for any.
+        CoatcheckError: there was no space for any.
     """
-    count = max((at for at, each in enumerate(outcomes, 1) if not isinstance(each, CAPACITY_ERRORS)), default=0)
+    count = max((number for number, each in enumerate(outcomes, 1) if not isinstance(each, CAPACITY_ERRORS)), default=0)
     if records and not count and isinstance(first := outcomes[0], CoatcheckError):
         raise first
     return list(zip(records, outcomes, strict=False))[:count]
@@ -160,11 +160,11 @@ def refusals(pairs: Sequence[tuple[Record, object]]) -> list[dict[str, Any]]:
     ]
 
 
-def _dry_run(answer: type[_Bulk], word: str, wanted: Filter, **others: Any) -> Response:
+def _dry_run(answer: type[_Bulk], counter: str, wanted: Filter, **others: Any) -> Response:
     """Answer how many tasks match, and change nothing."""
     g.audit_count = 0
     sample = store().listing.gather(wanted, _SAMPLE).records
-    body = {word: 0, "refused": [], "more": False, "next": None, "matching": _count(wanted), **others}
+    body = {counter: 0, "refused": [], "more": False, "next": None, "matching": _count(wanted), **others}
     return json_answer(
         answer.model_validate({**body, "sample": [status_object(record, None, prefix()) for record in sample]})
     )

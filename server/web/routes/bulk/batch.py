@@ -44,7 +44,7 @@ route = Api("batch", "many")
 _ENDED = frozenset({"ended"})
 _CHANGES = frozenset({"ended", "counts"})
 _PAUSE = 0.25  # seconds in which changes of a batch are collected for one event
-_MAX_PLACES = 5  # invalid values that the problem of one item names
+_MAX_ERRORS = 5  # invalid values that the problem of one item names
 
 #: Tasks that are read in one step for the results, and bytes of a result beyond which it is read by itself: so that
 #: results of any size never stand in memory together.
@@ -106,12 +106,12 @@ def get_batch(batch_id: str) -> Response:
     With `wait`, the answer is held until all tasks have ended.
     """
 
-    def look(_: ParkedRequest | None) -> tuple[Response, bool]:
+    def poll(_: ParkedRequest | None) -> tuple[Response, bool]:
         g.watched = (batch_id,)
         body = _status(find_batch(batch_id))
         return json_answer(body, headers={} if body.done else {"Retry-After": "1"}), body.done
 
-    return long_poll(_ENDED, look)
+    return long_poll(_ENDED, poll)
 
 
 def _status(batch: Batch) -> BatchStatus:
@@ -185,31 +185,31 @@ def get_batch_results(batch_id: str) -> Response:
 
 def _pieces(store: Store, batch: Batch, problems: Mapping[int, dict[str, Any]], base: str) -> Iterator[bytes]:
     """Yield the lines: those of short results together, and each longer one by itself."""
-    all_places = sorted({*batch.items, *problems})
-    for start in range(0, len(all_places), _STEP):
-        places = all_places[start : start + _STEP]
-        tasks = [batch.items[place] for place in places if place in batch.items]
+    all_indexes = sorted({*batch.items, *problems})
+    for start in range(0, len(all_indexes), _STEP):
+        indexes = all_indexes[start : start + _STEP]
+        tasks = [batch.items[index] for index in indexes if index in batch.items]
         records = dict(zip(tasks, store.tasks.get_many(tasks), strict=True))
         ended = [each for each in records.values() if each and each.status is Status.SUCCEEDED]
         short = dict(zip((each.id for each in ended), store.tasks.results(ended, _SHORT), strict=True))
         piece = b""
-        for place in places:
-            if place in problems:
-                piece += _line({"index": place, "problem": problems[place]})
+        for index in indexes:
+            if index in problems:
+                piece += _line({"index": index, "problem": problems[index]})
                 continue
-            task_id = batch.items[place]
+            task_id = batch.items[index]
             record = records[task_id]
             if record and task_id in short and short[task_id] is None:
                 yield piece
-                yield _of_task(place, task_id, record, store.tasks.result(record), base)
+                yield _of_task(index, task_id, record, store.tasks.result(record), base)
                 piece = b""
             else:
-                piece += _of_task(place, task_id, record, short.get(task_id), base)
+                piece += _of_task(index, task_id, record, short.get(task_id), base)
         yield piece
 
 
-def _of_task(place: int, task_id: str, record: Record | None, result: bytes | None, base: str) -> bytes:
-    line: dict[str, Any] = {"index": place, "task_id": task_id}
+def _of_task(index: int, task_id: str, record: Record | None, result: bytes | None, base: str) -> bytes:
+    line: dict[str, Any] = {"index": index, "task_id": task_id}
     if record is None:
         return _line(line | {"problem": problem_of_item(Problem("expired-task", task_id=task_id), base)})
     line["status"] = record.status
@@ -252,10 +252,10 @@ def retry_batch(batch_id: str) -> Response:
     again, batch = read_flag("again"), find_batch(batch_id)
     failed = [each for each in _records(batch) if each.status is Status.FAILED and (again or not each.retried_as)]
     pairs = handled(failed, retry_all(store(), failed, g.request_id, again=again, trace=g.trace))
-    made = [outcome for _, outcome in pairs if isinstance(outcome, str)]
-    g.audit_count = len(made)
+    task_ids = [outcome for _, outcome in pairs if isinstance(outcome, str)]
+    g.audit_count = len(task_ids)
     more = len(pairs) < len(failed)
-    body = {"retried": len(made), "task_ids": made, "refused": refusals(pairs), "more": more}
+    body = {"retried": len(task_ids), "task_ids": task_ids, "refused": refusals(pairs), "more": more}
     return json_answer(BatchRetried.model_validate(body))
 
 
@@ -265,12 +265,12 @@ def _records(batch: Batch) -> list[Record]:
 
 def problems_of(batch: Batch, base: str) -> dict[int, dict[str, Any]]:
     """The problem of each refused item, by its number."""
-    problems = {place: problem_of_item(as_problem(error), base) for place, error in batch.refusals.items()}
-    for place, body in store().batches.problems(batch.id).items():
-        problems[place] = {**body, "type": base + body["type"]}
+    problems = {index: problem_of_item(as_problem(error), base) for index, error in batch.refusals.items()}
+    for index, body in store().batches.problems(batch.id).items():
+        problems[index] = {**body, "type": base + body["type"]}
     return problems
 
 
 def problem_of_item(problem: Problem, base: str) -> dict[str, Any]:
     """The problem of one item, as an RFC 9457 object."""
-    return ProblemObject.model_validate(problem.body(base, _MAX_PLACES)).model_dump(exclude_unset=True)
+    return ProblemObject.model_validate(problem.body(base, _MAX_ERRORS)).model_dump(exclude_unset=True)

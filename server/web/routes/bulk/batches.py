@@ -116,24 +116,24 @@ def submit_batch() -> Response:
 
     Either `items`, or NDJSON with one item per line. Files are sent as Base64.
     """
-    who = caller()
-    key = read_key(who)
+    submitter = caller()
+    key = read_key(submitter)
     by_line = request.mimetype in _LINES
     text = read_text() if by_line else read_json(MAX_VALUES * 10)
     items = _lines(text) if by_line else _items(text)
     if not 1 <= len(items) <= MAX_ITEMS:
         raise Problem("invalid-input", f"A batch must have 1 to {MAX_ITEMS} items.", errors=[])
     webhook = read_options().webhook
-    batch_id = ids.new(who.owner, store().secret, store().clock.now_ns())
+    batch_id = ids.new(submitter.owner, store().secret, store().clock.now_ns())
     if key:
         store().submits.reserve_key(key)
     stored = False
     prepared: list[Prepared] = []
     try:
-        at, request_id, trace = store(), g.request_id, g.trace
-        prepared = [_prepare(at, who, item, request_id, trace) for item in items]
+        current_store, request_id, trace = store(), g.request_id, g.trace
+        prepared = [_prepare(current_store, submitter, item, request_id, trace) for item in items]
         fingerprint = hashlib.blake2b(text + webhook.encode(), digest_size=12).hexdigest() if key else ""
-        result = _store(SubmitRequest(who.owner, [], key, fingerprint, batch_id), prepared, webhook)
+        result = _store(SubmitRequest(submitter.owner, [], key, fingerprint, batch_id), prepared, webhook)
         stored = not result.replayed
     finally:
         _tidy(prepared, stored)
@@ -141,18 +141,18 @@ def submit_batch() -> Response:
             store().submits.release_key(key)
     if result.replayed:
         return _replayed(result.replayed)
-    outcomes, base = iter([result.existing.get(at, each) for at, each in enumerate(result.outcomes)]), prefix()
-    answers = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
-    return _ticket(batch_id, [_line(answer, result.now_ms, base) for answer in answers])
+    outcomes, base = iter([result.existing.get(index, each) for index, each in enumerate(result.outcomes)]), prefix()
+    item_outcomes = [each if isinstance(each, Problem) else _outcome(*each, next(outcomes)) for each in prepared]
+    return _ticket(batch_id, [_line(each, result.now_ms, base) for each in item_outcomes])
 
 
 def _store(empty: SubmitRequest, prepared: Sequence[Prepared], webhook: str) -> SubmitResult:
     """Store the items that are ready, and the problems of the others."""
-    bad = {place: problem_of_item(each, "") for place, each in enumerate(prepared) if isinstance(each, Problem)}
+    bad = {index: problem_of_item(each, "") for index, each in enumerate(prepared) if isinstance(each, Problem)}
     tasks = [each[1] for each in prepared if not isinstance(each, Problem)]
-    places = [place for place in range(len(prepared)) if place not in bad] if bad else None
+    indexes = [index for index in range(len(prepared)) if index not in bad] if bad else None
     store().batches.announce(empty.batch, webhook, bad, g.request_id, g.trace)
-    return store_and_publish(store(), replace(empty, tasks=tasks, item_numbers=places))
+    return store_and_publish(store(), replace(empty, tasks=tasks, item_numbers=indexes))
 
 
 def _lines(text: bytes) -> list[Any]:
@@ -168,8 +168,8 @@ def _items(text: bytes) -> list[Any]:
     if not isinstance(body, dict) or not isinstance(body.get("items"), list) or len(body) != 1:
         errors = [{"loc": ["items"], "msg": "Input should be a list"}]
         raise Problem("invalid-input", 'The body must be {"items": [{"task": "…", "input": {…}}, …]}.', errors=errors)
-    found: list[Any] = body["items"]
-    return found
+    items: list[Any] = body["items"]
+    return items
 
 
 def _parsed(text: bytes) -> Any:
@@ -179,16 +179,16 @@ def _parsed(text: bytes) -> Any:
         return Problem("malformed-body", f"{error}.")
 
 
-def _prepare(at: Store, who: Caller, item: Any, request_id: str, trace: Trace) -> Prepared:
+def _prepare(current_store: Store, submitter: Caller, item: Any, request_id: str, trace: Trace) -> Prepared:
     try:
         if isinstance(item, Problem):
             return item
-        given = BatchItem.model_validate(item)
-        made = definition(given.task)
-        options = nested_options(given.options, NESTED) if given.options else Options()
-        submission = Submission(at, made, who.owner, request_id, options, trace=trace)
-        validated = made.validate_json(
-            pydantic_core.to_json(given.input), allow_private=at.settings.allow_private_addresses
+        batch_item = BatchItem.model_validate(item)
+        task_type = definition(batch_item.task)
+        options = nested_options(batch_item.options, NESTED) if batch_item.options else Options()
+        submission = Submission(current_store, task_type, submitter.owner, request_id, options, trace=trace)
+        validated = task_type.validate_json(
+            pydantic_core.to_json(batch_item.input), allow_private=current_store.settings.allow_private_addresses
         )
         with submission:
             task = submission.prepare(validated)
@@ -218,22 +218,21 @@ def _outcome(submission: Submission, task: NewTask, outcome: CoatcheckError | in
     submission.uploads.discard()
     if isinstance(outcome, CoatcheckError):
         return as_problem(outcome)
-    found = {"deduplicated": True} if task.on_conflict == "return" else {}
-    return {"task_id": outcome, "links": links(outcome, prefix()), "task": task.task_type, **found}
+    flag = {"deduplicated": True} if task.on_conflict == "return" else {}
+    return {"task_id": outcome, "links": links(outcome, prefix()), "task": task.task_type, **flag}
 
 
-def _line(answer: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
-    if isinstance(answer, dict):
-        return answer
-    if isinstance(answer, Problem):
-        return {"problem": problem_of_item(answer, base)}
-    status = first_status(answer, answer.due_ms(now_ms))
-    return {"task_id": answer.id, "links": links(answer.id, base), "task": answer.task_type, "status": status}
+def _line(outcome: NewTask | Line | Problem, now_ms: int, base: str) -> Line:
+    if isinstance(outcome, dict):
+        return outcome
+    if isinstance(outcome, Problem):
+        return {"problem": problem_of_item(outcome, base)}
+    status = first_status(outcome, outcome.due_ms(now_ms))
+    return {"task_id": outcome.id, "links": links(outcome.id, base), "task": outcome.task_type, "status": status}
 
 
 def _ticket(batch_id: str, items: list[Line], *, replayed: bool = False) -> Response:
-    where = batch_links(batch_id, prefix())
-    body = pydantic_core.to_json({"batch_id": batch_id, "items": items, "links": where})
+    body = pydantic_core.to_json({"batch_id": batch_id, "items": items, "links": batch_links(batch_id, prefix())})
     headers = {"Location": f"/batches/{batch_id}", "Operation-Location": f"/batches/{batch_id}", "Retry-After": "1"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -246,7 +245,7 @@ def _replayed(batch_id: str) -> Response:
     if batch is None:
         raise Problem("expired-batch")
     lines: dict[int, Line] = {
-        place: {"task_id": task_id, "links": links(task_id, base)} for place, task_id in batch.items.items()
+        index: {"task_id": task_id, "links": links(task_id, base)} for index, task_id in batch.items.items()
     }
-    lines |= {place: {"problem": problem} for place, problem in problems_of(batch, base).items()}
-    return _ticket(batch_id, [lines[place] for place in sorted(lines)], replayed=True)
+    lines |= {index: {"problem": problem} for index, problem in problems_of(batch, base).items()}
+    return _ticket(batch_id, [lines[index] for index in sorted(lines)], replayed=True)

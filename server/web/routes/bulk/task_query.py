@@ -90,38 +90,38 @@ def query_tasks() -> Response:
     """
     if parked_request() is None:
         g.query = read_body(TaskQuery, read_json())
-    return long_poll(ENDS, _look, min(g.query.wait, MAX_WAIT))
+    return long_poll(ENDS, _poll, min(g.query.wait, MAX_WAIT))
 
 
-def _look(held: ParkedRequest | None) -> tuple[Response, bool]:
+def _poll(parked: ParkedRequest | None) -> tuple[Response, bool]:
     """The answer, and whether what the client waits for has happened. While it waits, the tasks are only counted."""
     settled = False
-    if held is not None:
+    if parked is not None:
         counts = store().listing.count_by_status(g.watched)
-        left = len(g.watched) - sum(counts.get(word, 0) for word in ("expired", *(s for s in Status if s.done)))
+        left = len(g.watched) - sum(counts.get(name, 0) for name in ("expired", *(s for s in Status if s.done)))
         settled = left == 0 or (g.query.until == "any" and left < len(g.watched))
-        if not settled and not held.over:
-            return held.first, False
+        if not settled and not parked.over:
+            return parked.first, False
     response, unfinished = _answer()
-    if held is None:
+    if parked is None:
         g.watched = tuple(dict.fromkeys(unfinished))
     return response, settled or not unfinished
 
 
 def _answer() -> tuple[Response, list[str]]:
     """The answer, and the tasks that have not ended."""
-    here, owner, base = store(), None if caller().is_admin else caller().owner, prefix()
-    states: Iterable[TaskState | None] = here.tasks.statuses(g.query.task_ids)
+    current_store, owner, base = store(), None if caller().is_admin else caller().owner, prefix()
+    states: Iterable[TaskState | None] = current_store.tasks.statuses(g.query.task_ids)
     results: Mapping[str, bytes | None] = {}
     if "result" in g.query.include:
         states = list(states)
         results = _results(states, owner)
-    secret, soonest, templates = b"", _RetryAfter(here, g.query.until), dict[Record, str]()
+    secret, next_poll, templates = b"", _RetryAfter(current_store, g.query.until), dict[Record, str]()
     tasks: list[bytes] = []
     unfinished: list[str] = []
     for task_id, state in zip(g.query.task_ids, states, strict=True):
         if state is None or owner not in (None, state[0].owner):
-            secret = secret or here.read_secret()
+            secret = secret or current_store.read_secret()
             tasks.append(_missing(task_id, secret))
             continue
         record, started_ms, finished_ms, expires_ms, position, _ = state
@@ -133,17 +133,17 @@ def _answer() -> tuple[Response, list[str]]:
         tasks.append(text if result is None else with_result(text, result, base))
         if not record.status.done:
             unfinished.append(task_id)
-            soonest.add(record, position)
-    headers = {"Retry-After": str(soonest.seconds)} if unfinished else {}
+            next_poll.add(record, position)
+    headers = {"Retry-After": str(next_poll.seconds)} if unfinished else {}
     return json_answer(b'{"tasks":[%s]}' % b",".join(tasks), headers=headers), unfinished
 
 
 def _results(states: Sequence[TaskState | None], owner: str | None) -> dict[str, bytes | None]:
     """The results of the tasks that have succeeded; None for one that is too long."""
-    found = [(task_id, state) for task_id, state in zip(g.query.task_ids, states, strict=True) if state]
+    existing = [(task_id, state) for task_id, state in zip(g.query.task_ids, states, strict=True) if state]
     ended = [
         replace(record, id=task_id, result=result)
-        for task_id, (record, *_, result) in found
+        for task_id, (record, *_, result) in existing
         if record.status is Status.SUCCEEDED and owner in (None, record.owner)
     ]
     return dict(zip((each.id for each in ended), store().tasks.results(ended, MAX_RESULT), strict=True))
@@ -152,8 +152,8 @@ def _results(states: Sequence[TaskState | None], owner: str | None) -> dict[str,
 class _RetryAfter:
     """When the first, or the last of several tasks will probably have changed."""
 
-    def __init__(self, here: Store, until: str) -> None:
-        self._store = here
+    def __init__(self, current_store: Store, until: str) -> None:
+        self._store = current_store
         self._outermost, self._limit = (min, MIN_RETRY_AFTER) if until == "any" else (max, MAX_RETRY_AFTER)
         self.seconds = MIN_RETRY_AFTER + MAX_RETRY_AFTER - self._limit
 

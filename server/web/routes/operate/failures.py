@@ -85,25 +85,23 @@ def list_failures() -> Response:
     Those of the last day, unless `since` says otherwise.
     """
     since = moment_of("since")
-    found_groups = grouped(store(), _day_ago() if since is None else since)
-    failures = [_group(each) for each in found_groups.groups]
-    return json_answer(
-        FailureGroups(failures=failures, looked_at=found_groups.tasks_read, complete=found_groups.complete)
-    )
+    groups = grouped(store(), _day_ago() if since is None else since)
+    failures = [_group(each) for each in groups.groups]
+    return json_answer(FailureGroups(failures=failures, looked_at=groups.tasks_read, complete=groups.complete))
 
 
-def _group(found_group: Group) -> FailureGroup:
+def _group(group: Group) -> FailureGroup:
     return FailureGroup(
-        id=found_group.cause.key,
-        task=found_group.task,
-        exception=found_group.cause.exception,
-        message=found_group.cause.message,
-        place=found_group.cause.location,
-        count=len(found_group.tasks),
-        retrying=len(found_group.retrying),
-        first_at=timestamp(min(found_group.moments)),
-        last_at=timestamp(max(found_group.moments)),
-        sample=found_group.newest.id,
+        id=group.cause.key,
+        task=group.task,
+        exception=group.cause.exception,
+        message=group.cause.message,
+        place=group.cause.location,
+        count=len(group.tasks),
+        retrying=len(group.retrying),
+        first_at=timestamp(min(group.moments)),
+        last_at=timestamp(max(group.moments)),
+        sample=group.newest.id,
     )
 
 
