@@ -5,5 +5,5 @@ middleware.py   before and after each request  sessions.py    sign-in with a bro
 routes/         a module per resource          body/          JSON, forms, raw bytes; options in the query
 responses.py    JSON, ETag, Retry-After        errors.py      every error as `application/problem+json`
 openapi/        the document                   ui/            pages
-gunicorn_worker/  the worker that holds connections, and waiting clients
+gunicorn_worker/  the worker of Gunicorn: connections, and waiting clients
 """

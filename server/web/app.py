@@ -10,7 +10,7 @@ from server.store import Store
 from server.store.stats import CounterBuffer
 from server.web import errors, middleware
 from server.web.addresses import Located, Locator, host_of
-from server.web.current import EXTENSION, LOCATOR, REQUESTS, ROUTES
+from server.web.current import EXTENSION, LOCATOR, REQUEST_COUNTS, ROUTES
 from server.web.routes import catalog, events, files, health, inputs, output, schedules, task_pages, tasks, webhooks
 from server.web.routes.bulk import actions, batch, batches, task_list, task_query
 from server.web.routes.operate import audit, failures, keys, metrics, pauses, queues
@@ -47,7 +47,7 @@ def create_app(store: Store) -> Flask:
     """Create the WSGI application over a store. Nothing connects before the first request."""
     app = _Application("server.web", static_folder=None, template_folder="ui/templates")
     app.extensions[EXTENSION] = store
-    app.extensions[REQUESTS] = CounterBuffer(lambda: store.counters, store.keys.http_requests)
+    app.extensions[REQUEST_COUNTS] = CounterBuffer(lambda: store.counters, store.keys.http_requests)
     app.config["MAX_CONTENT_LENGTH"] = store.settings.max_upload_bytes
     app.url_map.strict_slashes = True
     middleware.install(app)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 EXTENSION = "coatcheck"
 LOCATOR = "coatcheck.locator"
 ROUTES = "coatcheck.routes"
-REQUESTS = "coatcheck.requests"
+REQUEST_COUNTS = "coatcheck.requests"
 
 
 def unwrapped(proxy: T) -> T:
@@ -28,9 +28,9 @@ def store() -> Store:
     return current_store
 
 
-def requests() -> CounterBuffer:
+def request_counts() -> CounterBuffer:
     """Return the counts of the current application's requests."""
-    counts: CounterBuffer = unwrapped(current_app).extensions[REQUESTS]
+    counts: CounterBuffer = unwrapped(current_app).extensions[REQUEST_COUNTS]
     return counts
 
 

@@ -1,7 +1,7 @@
 """Long polling: how many seconds a client waits for an answer, and how its request waits.
 
-A waiting request would hold one of a few threads. So it is parked: the application raises `Parked`, our Gunicorn worker
-keeps the connection without a thread, and passes the same request to the application again when its task may have
+A waiting request would occupy one of a few threads. So it is parked: the application raises `Parked`, our worker keeps
+the connection without a thread, and passes the same request to the application again when its task may have
 changed, when its time is up, or when the server stops. Another WSGI server cannot park requests; there, the application
 answers immediately.
 

@@ -18,7 +18,7 @@ from server.store.connection import UNREACHABLE
 from server.web import audited, long_poll
 from server.web.addresses import ADDRESS_FIELDS, ARRIVED, LOOPBACK, base, make_absolute, template
 from server.web.circuit_breaker import circuit_breaker
-from server.web.current import requests, store, unwrapped
+from server.web.current import request_counts, store, unwrapped
 from server.web.errors import Problem
 from server.web.request_limits import count_request, wait_fields, wrong_keys
 from server.web.responses import common_fields
@@ -35,7 +35,7 @@ _PUBLIC = frozenset(
 #: Endpoints that answer without any key configured, wherever the server listens.
 _ALWAYS = frozenset({"health.get_live"})
 
-#: What to do about a server without keys that others can reach.
+#: Advice for a server without keys that others can reach.
 NO_KEY = (
     "No API key is configured, and the server listens on an address that others can reach. Set ADMIN_KEY, or create a "
     "key with `coatcheck keys create --owner you --role admin` (`make key OWNER=you ROLE=admin`)."
@@ -250,7 +250,7 @@ def _count(current_request: Request, status: int) -> None:
 
     Gunicorn's loop flushes the counts. Under other servers a request does, if it has just used Redis.
     """
-    rule, counts = current_request.url_rule, requests()
+    rule, counts = current_request.url_rule, request_counts()
     name = f"{current_request.method} {_template(rule.rule)}" if rule is not None else UNROUTED
     counts.add(f"{name}:{status // 100}")
     if current_request.endpoint not in _PUBLIC and status < 500 and counts.due():

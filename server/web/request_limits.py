@@ -1,7 +1,7 @@
 """Limits of requests: those of a key, and wrong API keys by address.
 
-Nobody finds a key of 256 random bits by trying. An address is told to wait because a client with a revoked key would
-otherwise ask as often as it can. Right keys are found first, so that others behind the same proxy are served.
+A key of 256 random bits cannot be guessed. An address must wait because a client with a revoked key would otherwise
+ask as often as it can. Valid keys are checked first, so that others behind the same proxy are served.
 """
 
 import math

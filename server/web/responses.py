@@ -95,7 +95,7 @@ def status_answer(record: Record, status: int = 200) -> Response:
     to_start = seconds_to_start(store(), record, record.position)
     if (offer := request.environ.get(OFFER)) is not None:
         offer(record, to_start)
-    return _answer(*encoded_status(record, prefix()), status, when(record, to_start, store().clock))
+    return _answer(*encoded_status(record, prefix()), status, retry_after_field(record, to_start, store().clock))
 
 
 def result_answer(record: Record) -> Response:
@@ -106,7 +106,7 @@ def result_answer(record: Record) -> Response:
     return json_answer(envelope(record, prefix()), headers={"Vary": "Accept"})
 
 
-def when(record: Record, to_start: float | None, clock: StoreClock) -> dict[str, str]:
+def retry_after_field(record: Record, to_start: float | None, clock: StoreClock) -> dict[str, str]:
     """Build Retry-After for a task that has not ended."""
     return {} if record.status.done else {"Retry-After": str(retry_after(record, to_start, clock))}
 
@@ -119,7 +119,7 @@ def accepted(submit: Accepted) -> Response:
 def accepted_reply(store: Store, submit: Accepted, prefix: str) -> Reply:
     """Build the answer to a submit, see `accepted`."""
     record = submit.record
-    fields = when(record, seconds_to_start(store, record, submit.position), store.clock)
+    fields = retry_after_field(record, seconds_to_start(store, record, submit.position), store.clock)
     fields |= {"Location": f"/tasks/{record.id}/result", "Operation-Location": f"/tasks/{record.id}"}
     fields |= rate_limit(store.settings.max_waiting_per_owner, submit.unfinished)
     if submit.replayed:

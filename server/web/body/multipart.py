@@ -38,7 +38,7 @@ def read_form(submission: Submission, typed: dict[str, str] | None = None) -> li
             pairs += _receive(submission, part, part.filename, parts.data())
         except CoatcheckError:
             if typed is not None:
-                with suppress(CoatcheckError):  # the client is told the first error
+                with suppress(CoatcheckError):  # the client gets the first error
                     fields.read_rest()
             raise
     return pairs

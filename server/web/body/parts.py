@@ -23,12 +23,12 @@ MAX_HEAD = 2**14
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _BLANK_LINE = re.compile(rb"(\r\n|\n|\r)\1")
 _FOLD = re.compile(rb"(?:\r\n|\n|\r)[ \t]+")
-#: What may follow a boundary: the mark of the last one, the end of its line, or the beginning of one of them.
+#: The bytes that may follow a boundary: the mark of the last one, the end of its line, or the beginning of one of them.
 _AFTER = re.compile(rb"(?P<last>--)|[^\S\r\n]*(?P<line>\r\n|\n|\r(?!\n|\Z))|(?P<more>-?\Z|[^\S\r\n]*\r?\Z)")
 
 
 class State(Enum):
-    """What comes next in the buffer."""
+    """The part of the form that comes next in the buffer."""
 
     HEAD = "head"
     DATA = "data"
@@ -54,7 +54,7 @@ class Parts:
         self._mark = b"--" + boundary
         self._read = read
         self._buffer = b"\r\n"  # received and not passed on; the first boundary may have no line break before it
-        self._skip = 0  # bytes at its beginning that are no data, because they end the head
+        self._skip = 0  # bytes at its beginning that are not data, because they end the head
         self._searched = 0  # bytes of it that contain no boundary
         self._state = State.DATA
         self._number = 0

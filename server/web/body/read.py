@@ -21,7 +21,7 @@ from server.web.body.stream import chunks, read_all, read_some
 from server.web.current import store
 from server.web.errors import Problem, invalid
 
-#: Maximum size of a JSON body in bytes, since it is held in memory. Larger files must be sent as a form or raw.
+#: Maximum size of a JSON body in bytes, since it is kept in memory. Larger files must be sent as a form or raw.
 MAX_JSON_BYTES = 8 * 2**20
 
 MAX_VALUES, LARGE_JSON = 100_000, 2**16  # values in a JSON body, and bytes from which on they are counted

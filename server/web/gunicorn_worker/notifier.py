@@ -55,7 +55,7 @@ class Notifier:
         self._subscriptions: dict[str, set[Subscription]] = {}
         #: Tasks whose subscription Redis has confirmed.
         self._confirmed: set[str] = set()
-        self._keeping: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
         self._socket: Any = None
         self._reader = hiredis.Reader()
@@ -72,8 +72,8 @@ class Notifier:
             self._loop.call_soon(self._call, subscription)
         elif len(others) == 1:
             self._send("SUBSCRIBE", self._keys.task(task_id))
-        if self._keeping is None:
-            self._keeping = self._loop.create_task(self._keep())
+        if self._task is None:
+            self._task = self._loop.create_task(self._stay_connected())
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -92,12 +92,12 @@ class Notifier:
 
     def stop(self) -> None:
         """Stop receiving messages."""
-        if self._keeping is not None:
-            self._keeping.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     # -- the connection
 
-    async def _keep(self) -> None:
+    async def _stay_connected(self) -> None:
         """Keep one connection to Redis open, and reconnect when it is lost."""
         while True:
             began = self._loop.time()
@@ -106,10 +106,10 @@ class Notifier:
             except (*UNREACHABLE, OSError) as error:
                 event(log, "notifier.unreachable", level=logging.WARNING, reason=error)
             else:
-                await self._attend(connection)
+                await self._listen(connection)
             await asyncio.sleep(max(0.0, began + _RETRY - self._loop.time()))
 
-    async def _attend(self, connection: Any) -> None:
+    async def _listen(self, connection: Any) -> None:
         """Listen on one connection until it breaks or falls silent."""
         self._connection, self._socket = connection, connection._sock
         self._socket.setblocking(False)
@@ -134,18 +134,18 @@ class Notifier:
     def _check_silence(self) -> None:
         silence = self._loop.time() - self._last_received
         if silence >= 2 * _SILENCE_TIMEOUT:
-            self._lose()
+            self._disconnect()
         elif silence >= _SILENCE_TIMEOUT:
             self._send("PING")
 
-    def _lose(self) -> None:
+    def _disconnect(self) -> None:
         """Drop the connection and all subscriptions that it confirmed."""
         self._confirmed.clear()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
     def _send(self, *command: str) -> None:
-        if self._connection is None:  # `_attend` subscribes to all channels when it connects
+        if self._connection is None:  # `_listen` subscribes to all channels when it connects
             return
         if not self._unsent:
             self._loop.call_soon(self._write)  # together with the other commands of this turn
@@ -160,7 +160,7 @@ class Notifier:
         except _NOTHING_NOW:
             pass
         except OSError:
-            self._lose()
+            self._disconnect()
             return
         if self._unsent:
             self._loop.add_writer(self._socket, self._write)
@@ -176,7 +176,7 @@ class Notifier:
             except OSError:
                 data = b""
             if not data:
-                self._lose()
+                self._disconnect()
                 self._loop.remove_reader(self._socket)
                 return
             self._last_received = self._loop.time()

@@ -73,7 +73,7 @@ class Parking:
         self._cancel_timer()
         if not self._server.alive:
             self._parked.deadline = 0.0
-        self._server.threads.submit(partial(self._exchange.again, self._parked))
+        self._server.threads.submit(partial(self._exchange.resume, self._parked))
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

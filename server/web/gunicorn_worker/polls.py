@@ -122,10 +122,10 @@ class Polls:
         log_request(head.method, plain.arrival.path, reply.status, began, request_id, plain.task_id)
         return reply
 
-    def report(self, requests: CounterBuffer) -> None:
+    def report(self, request_counts: CounterBuffer) -> None:
         """Add the answers since the last call to the counts of the process."""
         for (route, status), number in self._answered.items():
-            requests.add(f"{route}:{status // 100}", number)
+            request_counts.add(f"{route}:{status // 100}", number)
         self._answered.clear()
 
     def address(self, arrival: Arrival, client: str) -> RequestAddress | None:
@@ -183,7 +183,7 @@ class Polls:
     def _status(self, plain: Plain, entry: Entry, prefix: str, status: int = 200) -> Reply:
         record = entry.record
         assert record is not None
-        fields = responses.when(record, entry.to_start, self._cache.clock)
+        fields = responses.retry_after_field(record, entry.to_start, self._cache.clock)
         text, etag = entry.encoded(prefix)
         return responses.reply(text, etag, status, fields, matches=plain.etag == etag)
 

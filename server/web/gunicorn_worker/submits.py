@@ -68,7 +68,7 @@ class PlainSubmit:
     owner: str
     address: RequestAddress
     request_id: str
-    requests: CounterBuffer
+    request_counts: CounterBuffer
     span: Span
     began: float = field(default_factory=time.perf_counter)
     reply: Reply | None = None
@@ -88,7 +88,7 @@ class PlainSubmit:
         """Count, log and answer the request, in the loop: it writes the log lines of a turn together."""
         if self.reply is not None:
             status = self.reply.status
-            self.requests.add(f"POST /tasks/{{name}}:{status // 100}")
+            self.request_counts.add(f"POST /tasks/{{name}}:{status // 100}")
             path = self.plain.arrival.path
             log_request("POST", path, status, self.began, self.request_id, self.task_id, self.span.trace.id)
         self.connection.reply(self)
@@ -104,7 +104,7 @@ class Submits:
         post: Callable[..., None],
         after_reads: Callable[[Callable[[], None]], object],
         submit: Callable[[Callable[[], None]], None],
-        requests: CounterBuffer,
+        request_counts: CounterBuffer,
     ) -> None:
         """`post` makes the loop run a call; `after_reads` does so when it has read what has arrived; `submit` runs a
         function in a thread.
@@ -114,7 +114,7 @@ class Submits:
         self._post = post
         self._after_reads = after_reads
         self._submit = submit
-        self._requests = requests
+        self._request_counts = request_counts
         self._pending: list[PlainSubmit] = []
         self._busy = False
 
@@ -132,12 +132,13 @@ class Submits:
             return None
         span = begin_span("POST", "/tasks/<name>", plain.arrival.path, plain.trace)
         request_id = request_id_of(plain.arrival.request_id)
-        plain_submit = PlainSubmit(connection, plain, body, caller.owner, address, request_id, self._requests, span)
-        self._pending.append(plain_submit)
+        counts = self._request_counts
+        submit = PlainSubmit(connection, plain, body, caller.owner, address, request_id, counts, span)
+        self._pending.append(submit)
         if not self._busy:
             self._busy = True
             self._after_reads(self._start)
-        return plain_submit
+        return submit
 
     def _start(self) -> None:
         group, self._pending = self._pending[:_MAX_GROUP], self._pending[_MAX_GROUP:]

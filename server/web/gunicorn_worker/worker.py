@@ -15,7 +15,7 @@ from server.logs import once_a_turn
 from server.settings import Settings, load
 from server.store import Store
 from server.store.stats import CounterBuffer
-from server.web.current import EXTENSION, LOCATOR, REQUESTS
+from server.web.current import EXTENSION, LOCATOR, REQUEST_COUNTS
 from server.web.errors import of_gunicorn
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
@@ -81,7 +81,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         store: Store = self.wsgi.extensions[EXTENSION]
-        requests: CounterBuffer = self.wsgi.extensions[REQUESTS]
+        request_counts: CounterBuffer = self.wsgi.extensions[REQUEST_COUNTS]
         refusal = partial(of_gunicorn, store.settings.public_prefix or os.environ.get("SCRIPT_NAME", ""))
         server = Server(loop, self.wsgi, self.cfg, refusal, self._slots, store, tls, self._balance)
         if _is_plain(store.settings):
@@ -90,27 +90,27 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
             submit = server.threads.submit
             server.polls = Polls(cache, store.api_keys, store.settings, submit, locator, scheme)
             after_reads = partial(loop.call_later, 0)  # of timers, asyncio makes the calls last
-            server.submits = Submits(store, server.polls, server.post, after_reads, submit, requests)
+            server.submits = Submits(store, server.polls, server.post, after_reads, submit, request_counts)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None
         while until is None or (not server.finished and loop.time() < until):
             self.notify()
             server.round()
-            self._count_requests(server, requests)
+            self._count_requests(server, request_counts)
             if until is None and self._is_over(stopping, server):
                 self.alive = False
                 server.stop()
                 until = loop.time() + self.cfg.graceful_timeout
             await _pause(stopping, alive=self.alive)
         server.notifier.stop()
-        requests.flush()
+        request_counts.flush()
 
-    def _count_requests(self, server: Server, requests: CounterBuffer) -> None:
+    def _count_requests(self, server: Server, request_counts: CounterBuffer) -> None:
         if server.polls is not None:
-            server.polls.report(requests)
-        if requests.due():
-            server.threads.submit(requests.flush)
+            server.polls.report(request_counts)
+        if request_counts.due():
+            server.threads.submit(request_counts.flush)
 
     def _is_over(self, stopping: asyncio.Event, server: Server) -> bool:
         if self.ppid != os.getppid():

@@ -117,13 +117,13 @@ class Machine:
 
     def ask_for_body(self) -> bytes:
         """Return the bytes that ask for the body: a client may wait for `100 Continue` before it sends one."""
-        if not self._held_back:
+        if not self._awaits_continue:
             return b""
         self._continued = True
         return b"" if self.buffer else _CONTINUE
 
     @property
-    def _held_back(self) -> bool:
+    def _awaits_continue(self) -> bool:
         expects = self.head is not None and self.head.expects_continue
         return expects and self.state is State.BODY and not self._continued
 
@@ -136,7 +136,7 @@ class Machine:
             ValueError: the application's status or fields would break the head.
         """
         assert self.head is not None
-        if self._held_back:
+        if self._awaits_continue:
             self.keep_alive = False  # the client may or may not send that body later
         lines, length = [f"HTTP/1.1 {status}", f"Date: {date}"], None
         for name, value in fields:

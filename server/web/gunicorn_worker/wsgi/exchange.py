@@ -56,7 +56,7 @@ class Exchange:
         except Exception:
             self._failed()
 
-    def again(self, parked: ParkedRequest) -> None:
+    def resume(self, parked: ParkedRequest) -> None:
         """Continue after a wait: with the same request, or with the body of an answer that has begun."""
         if parked.body is None:
             if parked.still_waits():  # a pass through the application costs five times as much
