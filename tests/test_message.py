@@ -48,7 +48,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize(("task_type", "priority"), CASES)
-def test_the_message_is_the_one_of_apply_async(published: Published, task_type: str, priority: str) -> None:
+def test_the_message_equals_that_of_apply_async(published: Published, task_type: str, priority: str) -> None:
     task_id = f"{task_type}-{priority}"
 
     message = build(task_id, f"{task_id}:ab", task_type, QUEUES[task_type], priority)
@@ -56,7 +56,7 @@ def test_the_message_is_the_one_of_apply_async(published: Published, task_type: 
     assert_same(copy.deepcopy(published[task_id]), message)
 
 
-def test_celerys_ten_priorities_are_three() -> None:
+def test_celerys_ten_priorities_map_to_three() -> None:
     assert [priority_of(number) for number in range(10)] == ["high"] * 4 + ["normal"] * 3 + ["low"] * 3
 
 
@@ -86,7 +86,7 @@ def test_a_message_carries_no_input(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_celerys_own_tools_see_the_task(service: Service) -> None:
+def test_celerys_tools_see_the_task(service: Service) -> None:
     task_id = service.submit("reports", seconds=120)
     service.wait_for(task_id, "running")
     command = [sys.executable, "-m", "celery", "-A", "wsgi", "inspect", "active", "--json"]

@@ -38,7 +38,7 @@ def samples(answer: httpx.Response) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_both_web_processes_count_the_same(two: Service) -> None:
+def test_both_web_processes_report_the_same_counts(two: Service) -> None:
     for number in range(10):  # each on a connection of its own, so that both processes take some
         with httpx.Client(base_url=two.url) as client:
             answer = client.post("/tasks/divide", json={"x": 1, "y": 0 if number < 3 else 1})
@@ -63,7 +63,7 @@ def test_both_web_processes_count_the_same(two: Service) -> None:
     assert len(served) == 2
 
 
-def test_what_waits_and_what_runs_is_told(two: Service) -> None:
+def test_waiting_and_running_tasks_are_exported(two: Service) -> None:
     task_ids = [two.submit("reports", seconds=30) for _ in range(4)]
     for each in task_ids[:2]:
         two.wait_for(each, "running")
@@ -79,7 +79,7 @@ def test_what_waits_and_what_runs_is_told(two: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
+def test_a_server_is_ready_when_a_worker_is_up(fresh: Service) -> None:
     fresh.start_web()
     without = fresh.http.get("/health/ready")
     assert (without.status_code, without.json()["detail"]) == (503, "No worker is running.")
@@ -102,7 +102,7 @@ def test_a_server_is_ready_when_a_worker_is_there(fresh: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_web_process_opens_no_more_connections_than_the_readme_says(fresh: Service) -> None:
+def test_a_web_process_opens_at_most_the_documented_connections(fresh: Service) -> None:
     fresh.start_web()
     with ThreadPoolExecutor(30) as clients:
         status_codes = list(clients.map(lambda _: fresh.http.get("/catalog/divide").status_code, range(300)))
@@ -160,7 +160,7 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
     eventually(lambda: {each: counted(*each) - before[each] for each in expected} == expected)
 
 
-def test_a_server_tells_what_its_maintenance_did_and_what_it_uses(two: Service) -> None:
+def test_maintenance_and_the_use_of_redis_are_exported(two: Service) -> None:
     def read_metrics() -> dict[str, float]:
         return samples(two.http.get("/metrics"))
 
@@ -221,7 +221,7 @@ def families(service: Service) -> dict[str, set[str]]:
     }
 
 
-def test_the_dashboard_and_the_alerts_use_names_and_labels_that_a_server_has(two: Service) -> None:
+def test_the_dashboard_and_the_alerts_use_existing_names_and_labels(two: Service) -> None:
     two.wait_for(two.submit("divide", x=1, y=2))
     eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
     exported: dict[str, set[str]] = {}

@@ -136,7 +136,7 @@ def test_every_address_works_behind_a_proxy(
         assert unreached(visit(*keyed, base)) == []
 
 
-def test_the_table_of_hosts_has_a_row_for_each() -> None:
+def test_the_docs_have_a_row_for_each_host() -> None:
     page = (ROOT / "docs" / "deploying.md").read_text()
     rows = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
     table = rows[rows.index("host") + 1 :][: len(COMMANDS) + 2]

@@ -59,7 +59,7 @@ def test_a_connection_shows_its_socket(redis: Redis) -> None:
     store.redis.close()
 
 
-def test_a_subscription_hears_its_words_and_no_others(redis: Redis) -> None:
+def test_a_subscription_receives_only_its_messages(redis: Redis) -> None:
     async def scenario(notifier: Notifier, heard: list[str]) -> None:
         subscription = notifier.subscribe("1", ENDS, lambda: heard.append("1"))
         await until(lambda: heard)  # it stands
@@ -88,7 +88,7 @@ def test_a_lost_connection_is_replaced_and_its_subscribers_are_called(redis: Red
     run(redis, scenario)
 
 
-def test_a_fault_of_one_subscriber_is_its_own(redis: Redis) -> None:
+def test_an_error_in_one_subscriber_does_not_affect_others(redis: Redis) -> None:
     async def scenario(notifier: Notifier, heard: list[str]) -> None:
         notifier.subscribe("1", ENDS, lambda: 1 / 0)
         notifier.subscribe("1", ENDS, lambda: heard.append("1"))

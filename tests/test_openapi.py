@@ -114,7 +114,7 @@ def test_the_document_is_valid_openapi() -> None:
     assert_whole(document())
 
 
-def test_every_rule_of_the_app_is_in_the_document_and_the_other_way_round(app: Flask) -> None:
+def test_the_document_has_exactly_the_routes_of_the_app(app: Flask) -> None:
     rules = set()
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -130,7 +130,7 @@ def test_every_rule_of_the_app_is_in_the_document_and_the_other_way_round(app: F
     assert described == rules
 
 
-def test_every_kind_of_task_has_a_path_with_its_own_input_and_its_own_ticket() -> None:
+def test_every_task_type_has_a_path_with_its_own_input_and_ticket() -> None:
     doc = document()
     inputs, tickets = set(), set()
     for task_type in catalog():
@@ -142,7 +142,7 @@ def test_every_kind_of_task_has_a_path_with_its_own_input_and_its_own_ticket() -
     assert len(inputs) == len(tickets) == len(list(catalog()))
 
 
-def test_every_kinds_result_is_one_that_the_result_route_may_give() -> None:
+def test_the_result_route_lists_the_result_of_every_task_type() -> None:
     result = document()["components"]["schemas"]["TaskResult"]["properties"]["result"]
     assert len(result["anyOf"]) == len({each["$ref"] for each in result["anyOf"]}) == len(list(catalog()))
 
@@ -152,7 +152,7 @@ def test_operation_ids_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_part_of_a_path_is_a_parameter_and_every_path_parameter_a_part() -> None:
+def test_path_parameters_match_the_paths() -> None:
     doc = document()
     for path, _, operation in operations(doc):
         parameters = [resolved(doc, each) for each in operation["parameters"]]
@@ -191,7 +191,7 @@ def test_every_option_of_a_submit_is_a_parameter_of_every_submit() -> None:
         assert {"Idempotency-Key", "Cancel-After"} <= {each["name"] for each in parameters if each["in"] == "header"}
 
 
-def test_every_parameter_says_what_it_is() -> None:
+def test_every_parameter_has_a_description() -> None:
     assert all(each["description"] for each in document()["components"]["parameters"].values())
 
 
@@ -211,12 +211,12 @@ def test_every_error_is_problem_json_and_lists_the_problems_of_its_status() -> N
                 assert {problem_types()[name].status for name in examples} == {int(status)}, path
 
 
-def test_a_route_that_needs_a_key_may_answer_401_and_a_public_one_says_that_it_needs_none() -> None:
+def test_a_route_with_a_key_may_answer_401_and_a_public_one_declares_no_security() -> None:
     for path, _, operation in operations(document()):
         assert ("401" in operation["responses"]) == (operation.get("security") != []), path
 
 
-def test_a_503_says_when_to_try_again() -> None:
+def test_a_503_has_retry_after() -> None:
     doc = document()
     for path, _, operation in operations(doc):
         if "503" in operation["responses"]:
@@ -226,7 +226,7 @@ def test_a_503_says_when_to_try_again() -> None:
 # Bodies
 
 
-def test_the_example_of_every_kind_is_an_input_that_it_takes() -> None:
+def test_the_example_of_every_task_type_is_valid_input() -> None:
     doc = document()
     for task_type in catalog():
         content = doc["paths"][f"/tasks/{task_type.name}"]["post"]["requestBody"]["content"]
@@ -246,7 +246,7 @@ def test_an_upload_is_an_object_in_json_a_binary_part_in_a_form_and_a_raw_body()
     assert json_schema["$ref"] == "#/components/schemas/Upload"
 
 
-def test_beside_a_raw_body_the_other_parameters_stand_in_the_query() -> None:
+def test_with_a_raw_body_the_other_parameters_are_in_the_query() -> None:
     doc = document()
     operation = doc["paths"]["/tasks/thumbnail"]["post"]
     parameters = [resolved(doc, each) for each in operation["parameters"]]
@@ -311,7 +311,7 @@ def test_nested_models_of_a_task_keep_their_references() -> None:
     assert not fits(doc, "DrawInput", {"group": {"shape": "group", "members": [{"shape": "dot", "colour": "blue"}]}})
 
 
-def test_models_of_the_same_name_that_differ_do_not_clash_and_equal_ones_are_shared() -> None:
+def test_different_models_of_one_name_do_not_clash_and_equal_ones_are_shared() -> None:
     def options(**fields: Any) -> type[BaseModel]:
         return type("Options", (BaseModel,), {"__annotations__": fields})
 
@@ -331,7 +331,7 @@ def test_models_of_the_same_name_that_differ_do_not_clash_and_equal_ones_are_sha
     assert sum("Options" in name for name in doc["components"]["schemas"]) == 2
 
 
-def test_a_model_named_like_an_object_of_ours_does_not_replace_it() -> None:
+def test_a_model_named_like_one_of_our_objects_does_not_replace_it() -> None:
     class Problem(BaseModel):
         mine: int
 
@@ -349,7 +349,7 @@ def test_a_model_named_like_an_object_of_ours_does_not_replace_it() -> None:
     assert fits(doc, "SolveResult", [{"mine": 1}])
 
 
-def test_names_that_differ_in_punctuation_alone_have_components_of_their_own() -> None:
+def test_names_that_differ_only_in_punctuation_have_separate_components() -> None:
     def one(x: int) -> int:
         return x
 
@@ -360,7 +360,7 @@ def test_names_that_differ_in_punctuation_alone_have_components_of_their_own() -
     assert len(inputs) == 5
 
 
-def test_data_that_looks_like_a_reference_is_left_alone() -> None:
+def test_data_that_looks_like_a_reference_is_unchanged() -> None:
     data = {"$ref": "#/$defs/Nothing"}
     components = Components()
     name = components.reserve("Kept")
@@ -371,7 +371,7 @@ def test_data_that_looks_like_a_reference_is_left_alone() -> None:
     assert components.schemas["Kept"]["properties"]["default"] == {"$ref": "#/components/schemas/X"}
 
 
-def test_a_parameter_may_be_called_like_a_keyword_of_json_schema() -> None:
+def test_a_parameter_may_have_the_name_of_a_json_schema_keyword() -> None:
     class Inner(BaseModel):
         x: int
 
@@ -384,11 +384,11 @@ def test_a_parameter_may_be_called_like_a_keyword_of_json_schema() -> None:
     assert not fits(doc, "OddInput", {"default": {"x": "no"}, "examples": [], "properties": {"x": 1}})
 
 
-def test_a_server_without_tasks_has_a_document_too() -> None:
+def test_a_server_without_tasks_has_a_document() -> None:
     assert_whole(build([]))
 
 
-def test_a_task_that_gives_a_file_has_a_result_schema_that_the_file_fits() -> None:
+def test_a_file_result_matches_its_schema() -> None:
     def paint(ctx: Context) -> OutputFile:
         raise NotImplementedError
 
@@ -397,7 +397,7 @@ def test_a_task_that_gives_a_file_has_a_result_schema_that_the_file_fits() -> No
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
+def test_a_status_response_matches_its_schema(status: Status) -> None:
     record = Record(
         "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60",
         "alice",
@@ -418,7 +418,7 @@ def test_the_status_object_on_the_wire_is_as_described(status: Status) -> None:
     assert set(sent) <= set(document()["components"]["schemas"]["TaskStatus"]["properties"])
 
 
-def test_an_upload_is_one_of_three_things_and_never_two() -> None:
+def test_an_upload_has_exactly_one_of_three_forms() -> None:
     doc, task_id = document(), "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
     url, data, file = {"url": "https://example.org/a"}, {"data": "YQ=="}, {"task_id": task_id, "file": "a.txt"}
     assert all(fits(doc, "Upload", each) for each in (url, data, file))
@@ -438,7 +438,7 @@ def test_examples_of_headers_can_be_sent() -> None:
     assert [text for text in examples if not text.isascii()] == []
 
 
-def test_the_example_of_a_kind_has_a_file_that_it_takes() -> None:
+def test_the_example_of_a_task_type_has_a_file_that_it_accepts() -> None:
     for path, name in (("/tasks/csv_stats", "prices.csv"), ("/tasks/thumbnail", "cat.gif")):
         body = document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert next(each["filename"] for each in body["example"].values() if "data" in each) == name
@@ -453,7 +453,7 @@ def test_a_form_and_a_query_have_no_null() -> None:
         assert "default" not in schema
 
 
-def test_names_that_have_a_pattern_have_it_in_the_document() -> None:
+def test_the_document_has_the_patterns_of_names() -> None:
     image = {"data": "", "filename": "cat.gif"}
     for name, valid in (("small", True), ("", False), ("a b", False)):
         assert fits(document(), "ImageVariantsInput", {"image": image, "variants": {name: {"width": 5}}}) is valid

@@ -30,7 +30,7 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rule", alerting_rules(), ids=lambda rule: rule["alert"])
-def test_each_alert_names_a_section_that_names_the_alert(rule: dict[str, dict[str, str]]) -> None:
+def test_each_alert_links_to_the_section_about_it(rule: dict[str, dict[str, str]]) -> None:
     page, _, target = rule["annotations"]["runbook"].partition("#")
 
     assert page == PAGE
@@ -39,7 +39,7 @@ def test_each_alert_names_a_section_that_names_the_alert(rule: dict[str, dict[st
     assert rule["annotations"]["summary"].endswith(".")
 
 
-def test_the_page_names_no_alert_that_is_gone() -> None:
+def test_the_page_names_only_existing_alerts() -> None:
     named = set(re.findall(r"`(Coatcheck\w+)`", (ROOT / PAGE).read_text()))
 
     assert named == {rule["alert"] for rule in alerting_rules()}
@@ -74,7 +74,7 @@ def test_each_reason_and_warning_has_its_section(path: str) -> None:
     assert [sentence for sentence in messages if not any(part in sentence for part in parts)] == []
 
 
-def test_the_dashboard_is_one_that_grafana_imports() -> None:
+def test_grafana_can_import_the_dashboard() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
     positions = [panel["gridPos"] for panel in DASHBOARD["panels"]]

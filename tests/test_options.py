@@ -20,14 +20,14 @@ def test_a_delayed_task_is_scheduled_and_then_runs_once(service: Service) -> Non
     assert ended["started_at"] >= ticket["not_before"]
 
 
-def test_a_task_may_be_due_at_a_moment(service: Service) -> None:
+def test_a_task_can_be_due_at_a_given_time(service: Service) -> None:
     moment = datetime.now(UTC) + timedelta(seconds=1)
     ticket = service.http.post("/tasks/divide", params={"not_before": moment.isoformat()}, json=BODY).json()
     assert ticket["status"] == "scheduled"
     assert service.wait_for(ticket["task_id"])["started_at"][:19] >= moment.isoformat()[:19]
 
 
-def test_a_moment_that_is_past_is_now(service: Service) -> None:
+def test_a_time_in_the_past_means_now(service: Service) -> None:
     for past in ("2020-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"):
         ticket = service.http.post("/tasks/divide", params={"not_before": past}, json=BODY).json()
         assert ticket["status"] == "queued"
@@ -65,7 +65,7 @@ def order(service: Service, expected: int) -> list[str]:
     return task_ids
 
 
-def test_high_priority_overtakes_and_low_waits(one_slot: Service) -> None:
+def test_high_priority_runs_first_and_low_last(one_slot: Service) -> None:
     def submit(priority: str) -> str:
         answer = one_slot.http.post(f"/tasks/ledgered?priority={priority}", json={})
         return str(answer.json()["task_id"])
@@ -85,13 +85,13 @@ def test_low_priority_is_not_starved(one_slot: Service) -> None:
     assert order(one_slot, 61).index(low) < 30
 
 
-def test_tags_are_shown_and_each_once(service: Service) -> None:
+def test_tags_are_shown_without_duplicates(service: Service) -> None:
     ticket = service.http.post("/tasks/divide?tag=red&tag=blue&tag=red", json=BODY).json()
     assert ticket["tags"] == ["red", "blue"]
     assert service.wait_for(ticket["task_id"])["tags"] == ["red", "blue"]
 
 
-def test_ttl_says_how_long_a_record_is_kept(service: Service) -> None:
+def test_ttl_sets_how_long_a_record_is_kept(service: Service) -> None:
     task_id = service.http.post("/tasks/divide?ttl=1", json=BODY).json()["task_id"]
     ended = service.wait_for(task_id)
     finished = datetime.fromisoformat(ended["finished_at"])
@@ -103,14 +103,14 @@ def test_ttl_says_how_long_a_record_is_kept(service: Service) -> None:
 
 
 @pytest.mark.parametrize("how", [{"params": {"cancel_after": "1"}}, {"headers": {"Cancel-After": "1s"}}])
-def test_a_task_may_be_canceled_after_a_while(service: Service, how: dict[str, Any]) -> None:
+def test_a_task_can_be_canceled_after_a_time(service: Service, how: dict[str, Any]) -> None:
     task_id = service.http.post("/tasks/reports", json={"seconds": 30}, **how).json()["task_id"]
     ended = service.wait_for(task_id)
     assert ended["status"] == "canceled"
     assert service.http.get(f"/tasks/{task_id}/result").json()["type"] == "/problems/task-canceled"
 
 
-def test_cancel_after_takes_minutes_too(service: Service) -> None:
+def test_cancel_after_accepts_minutes(service: Service) -> None:
     task_id = service.http.post("/tasks/divide", json=BODY, headers={"Cancel-After": "5m"}).json()["task_id"]
     due = service.redis.client.zscore(service.keys.deadlines, task_id)
     assert due is None or 250 < due / 1000 - time.time() < 310  # None: it has ended already
@@ -138,21 +138,21 @@ def test_cancel_after_takes_minutes_too(service: Service) -> None:
         ("tag", "x" * 65),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(service: Service, name: str, value: str) -> None:
+def test_the_error_for_an_invalid_option_names_it(service: Service, name: str, value: str) -> None:
     answer = service.http.post("/tasks/divide", params={name: value}, json=BODY)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"][:2] == ["query", name]
 
 
 @pytest.mark.parametrize("value", ["", "soon", "1.5", "5d", "-1"])
-def test_a_wrong_cancel_after_is_refused_by_its_name(service: Service, value: str) -> None:
+def test_the_error_for_an_invalid_cancel_after_names_it(service: Service, value: str) -> None:
     for query in ({}, {"cancel_after": 5}):
         answer = service.http.post("/tasks/divide", params=query, json=BODY, headers={"Cancel-After": value})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["loc"] == ["header", "Cancel-After"]
 
 
-def test_an_option_that_is_given_twice_is_refused(service: Service) -> None:
+def test_a_repeated_option_is_refused(service: Service) -> None:
     answer = service.http.post("/tasks/divide?priority=low&priority=high", json=BODY)
 
     assert answer.status_code == 422
@@ -173,9 +173,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("method", "path"), UNKNOWN, ids=[f"{method} {path}" for method, path in UNKNOWN])
-def test_a_route_that_changes_something_refuses_an_option_that_it_does_not_have(
-    service: Service, method: str, path: str
-) -> None:
+def test_a_route_that_changes_state_refuses_an_unknown_option(service: Service, method: str, path: str) -> None:
     task_id = service.submit("divide", **BODY)
     body = {"items": [{"task": "divide", "input": BODY}]}
 
@@ -185,7 +183,7 @@ def test_a_route_that_changes_something_refuses_an_option_that_it_does_not_have(
     assert answer.json()["detail"] == "Unknown in the query: delay."
 
 
-def test_a_route_that_only_reads_ignores_what_it_does_not_know(service: Service) -> None:
+def test_a_route_that_only_reads_ignores_unknown_options(service: Service) -> None:
     task_id = service.submit("divide", **BODY)
 
     assert service.http.get(f"/tasks/{task_id}?_=1764338400").status_code == 200

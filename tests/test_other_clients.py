@@ -60,7 +60,7 @@ def test_azures_poller_follows_a_task_to_its_result(client: PipelineClient[Any, 
     assert (polled.done(), polled.status()) == (True, "succeeded")
 
 
-def test_azures_poller_raises_what_a_failed_task_says(client: PipelineClient[Any, Any]) -> None:
+def test_azures_poller_raises_the_error_of_a_failed_task(client: PipelineClient[Any, Any]) -> None:
     polled = poller(client, begin(client, "divide", x=1, y=0))
 
     with pytest.raises(HttpResponseError) as raised:
@@ -83,14 +83,14 @@ def test_azures_poller_sees_a_cancel(client: PipelineClient[Any, Any], service: 
     assert polled.status() == "canceled"
 
 
-def test_azures_poller_takes_an_end_that_comes_with_the_first_answer(client: PipelineClient[Any, Any]) -> None:
+def test_azures_poller_accepts_an_end_in_the_first_response(client: PipelineClient[Any, Any]) -> None:
     first = begin(client, "divide", "?wait=20", x=1, y=2)
     assert first.http_response.status_code == 200
 
     assert poller(client, first).result(60)["result"] == 0.5
 
 
-def test_azures_poller_may_go_by_location_alone(client: PipelineClient[Any, Any]) -> None:
+def test_azures_poller_works_with_location_alone(client: PipelineClient[Any, Any]) -> None:
     good = poller(client, begin(client, "divide", x=1, y=2), lro_algorithms=[LocationPolling()])
     assert good.result(60)["result"] == 0.5
 
@@ -100,7 +100,7 @@ def test_azures_poller_may_go_by_location_alone(client: PipelineClient[Any, Any]
     assert raised.value.status_code == 409
 
 
-def test_azures_poller_goes_on_in_another_process(client: PipelineClient[Any, Any]) -> None:
+def test_azures_poller_continues_in_another_process(client: PipelineClient[Any, Any]) -> None:
     token = poller(client, begin(client, "divide", x=1, y=2)).continuation_token()
 
     method: Any = LROBasePolling(FAR_TOO_LONG)

@@ -87,7 +87,7 @@ def happens(service: Service, word: bytes) -> None:
     eventually(lambda: any(word in line for line in service.redis.client.lrange(LEDGER, 0, -1)))
 
 
-def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(server: Service) -> None:
+def test_yielded_values_are_the_output_and_the_return_value_is_the_result(server: Service) -> None:
     task_id = server.submit("yields_rows", number=3)
 
     assert server.result(task_id) == "3 rows"
@@ -104,7 +104,7 @@ def test_what_a_task_yields_is_its_output_and_what_it_returns_its_result(server:
     assert page(server, task_id, after=3)["items"] == page(server, task_id, after=99)["items"] == []
 
 
-def test_an_async_generator_and_a_plain_function_give_output_too(server: Service) -> None:
+def test_async_generators_and_plain_functions_can_give_output(server: Service) -> None:
     late, plain = server.submit("yields_late", texts=["a", "b"]), server.submit("emits", items=[1, None, {"x": [2]}])
 
     assert server.result(late) is None
@@ -113,7 +113,7 @@ def test_an_async_generator_and_a_plain_function_give_output_too(server: Service
     assert values(polled(server, plain)) == [1, None, {"x": [2]}]
 
 
-def test_a_task_without_output_has_an_empty_one(server: Service) -> None:
+def test_a_task_without_output_has_an_empty_output(server: Service) -> None:
     task_id = server.submit("divide", x=1, y=2)
 
     server.result(task_id)
@@ -129,7 +129,7 @@ def test_a_task_without_output_has_an_empty_one(server: Service) -> None:
     }
 
 
-def test_items_arrive_while_the_task_runs_and_none_is_kept_back(server: Service) -> None:
+def test_items_arrive_without_delay_while_the_task_runs(server: Service) -> None:
     task_id = server.submit("yields_then_sleeps", seconds=0)
     server.result(task_id)
     task_id = server.submit("yields_then_sleeps")
@@ -146,7 +146,7 @@ def test_items_arrive_while_the_task_runs_and_none_is_kept_back(server: Service)
     assert polled(server, task_id)[-1]["ended"]
 
 
-def test_a_waiting_poller_hears_an_item_when_it_is_given(server: Service) -> None:
+def test_a_waiting_poll_returns_a_new_item(server: Service) -> None:
     puppet = Puppet(server)
     puppet.do("emit first")
     assert page(server, puppet.id, wait=20)["items"] == [{"number": 1, "value": "first"}]
@@ -166,7 +166,7 @@ def test_a_waiting_poller_hears_an_item_when_it_is_given(server: Service) -> Non
     assert page(server, puppet.id, 3, wait=20)["ended"]
 
 
-def test_many_items_come_in_pages_and_all_of_them_as_events(server: Service) -> None:
+def test_many_items_are_paged_and_all_are_sent_as_events(server: Service) -> None:
     task_id = server.submit("yields_rows", number=3_500, length=500)
     server.result(task_id)
 
@@ -179,7 +179,7 @@ def test_many_items_come_in_pages_and_all_of_them_as_events(server: Service) -> 
     assert [event.event for event in events[-2:]] == ["status", "done"]
 
 
-def test_a_listener_that_comes_back_hears_exactly_what_was_missed(server: Service) -> None:
+def test_a_listener_that_reconnects_receives_exactly_the_missed_events(server: Service) -> None:
     puppet = Puppet(server)
     puppet.do("emit a", "progress 10", "emit b", "log word", "emit c", "end")
     server.result(puppet.id)
@@ -195,7 +195,7 @@ def test_a_listener_that_comes_back_hears_exactly_what_was_missed(server: Servic
         ]
 
 
-def test_a_listener_hears_items_as_they_come(server: Service) -> None:
+def test_a_listener_receives_items_as_they_arrive(server: Service) -> None:
     task_id = server.submit("yields_rows", number=40, pause=0.05)
 
     first = heard(server, task_id, limit=4)
@@ -206,7 +206,7 @@ def test_a_listener_hears_items_as_they_come(server: Service) -> None:
 
 
 @pytest.mark.parametrize("end", ["dies", "fails"])
-def test_a_new_attempt_goes_on_with_the_numbers_and_drops_the_items_before(server: Service, end: str) -> None:
+def test_a_new_attempt_continues_the_numbers_and_drops_earlier_items(server: Service, end: str) -> None:
     task_id = server.submit("yields_again", number=10, end=end)
 
     pages = polled(server, task_id)
@@ -242,7 +242,7 @@ def test_a_poller_and_a_listener_survive_a_killed_worker(lonely: Service) -> Non
     assert {item["attempt"] for item in events} == {1, 2}
 
 
-def test_an_outage_of_redis_loses_and_doubles_no_item(lonely: Service) -> None:
+def test_an_outage_of_redis_neither_loses_nor_duplicates_items(lonely: Service) -> None:
     task_id = lonely.submit("yields_rows", number=200, pause=0.02)
     assert page(lonely, task_id, wait=20)["items"]
 
@@ -254,7 +254,7 @@ def test_an_outage_of_redis_loses_and_doubles_no_item(lonely: Service) -> None:
     assert [row["number"] for row in values(polled(lonely, task_id))] == list(range(1, 201))
 
 
-def test_the_newest_items_are_kept_within_a_size_and_count_to_the_quota(server: Service) -> None:
+def test_the_newest_items_are_kept_up_to_a_size_and_count_toward_the_quota(server: Service) -> None:
     stored_bytes = lambda: int(server.redis.client.hget(server.keys.bytes_held, "local") or 0)  # noqa: E731
     before = stored_bytes()
     task_id = server.submit("yields_rows", number=12, length=500_000)
@@ -311,7 +311,7 @@ def test_a_file_in_an_item_can_be_read_after_the_end(server: Service) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["-1", "x", "1.5", ""])
-def test_a_wrong_number_is_refused(server: Service, wrong: str) -> None:
+def test_an_invalid_number_is_refused(server: Service, wrong: str) -> None:
     task_id = server.submit("emits", items=[])
 
     answer = server.http.get(f"/tasks/{task_id}/output", params={"after": wrong})
@@ -319,7 +319,7 @@ def test_a_wrong_number_is_refused(server: Service, wrong: str) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "after"])
 
 
-def test_another_owners_output_does_not_exist(server: Service) -> None:
+def test_another_owners_output_is_not_found(server: Service) -> None:
     answer = server.http.get("/tasks/00000000-0000-7000-8000-000000000000/output")
 
     assert answer.status_code == 404

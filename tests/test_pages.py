@@ -74,7 +74,7 @@ def test_openapi_json_is_the_document(client: FlaskClient) -> None:
     assert answer.json["openapi"] == "3.1.0"
 
 
-def test_openapi_json_that_the_client_has_is_not_sent_again(client: FlaskClient) -> None:
+def test_openapi_json_is_not_sent_again_to_a_client_that_has_it(client: FlaskClient) -> None:
     etag = client.get("/openapi.json").headers["ETag"]
     answer = client.get("/openapi.json", headers={"If-None-Match": etag})
     assert (answer.status_code, answer.data) == (304, b"")
@@ -85,7 +85,7 @@ def test_openapi_json_that_the_client_has_is_not_sent_again(client: FlaskClient)
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/static/run.js", "/problems/invalid-input"])
-def test_text_is_compressed_for_who_takes_that_and_says_so(client: FlaskClient, path: str) -> None:
+def test_text_is_compressed_for_clients_that_accept_it(client: FlaskClient, path: str) -> None:
     plain = client.get(path)
     zipped = client.get(path, headers={"Accept-Encoding": "br, gzip"})
     assert "Content-Encoding" not in plain.headers
@@ -97,12 +97,12 @@ def test_text_is_compressed_for_who_takes_that_and_says_so(client: FlaskClient, 
 
 
 @pytest.mark.parametrize("accepts", ["identity", "gzip;q=0", "br", ""])
-def test_who_does_not_take_gzip_is_not_sent_it(client: FlaskClient, accepts: str) -> None:
+def test_clients_that_do_not_accept_gzip_get_no_gzip(client: FlaskClient, accepts: str) -> None:
     for path in ("/openapi.json", "/docs", "/static/run.js"):
         assert "Content-Encoding" not in client.get(path, headers={"Accept-Encoding": accepts}).headers
 
 
-def test_each_encoding_has_an_entity_tag_of_its_own_that_is_known_again(client: FlaskClient) -> None:
+def test_each_encoding_has_its_own_etag(client: FlaskClient) -> None:
     tags = {}
     for encoding in ("identity", "gzip"):
         headers = {"Accept-Encoding": encoding}
@@ -114,7 +114,7 @@ def test_each_encoding_has_an_entity_tag_of_its_own_that_is_known_again(client: 
     assert client.get("/openapi.json", headers=stale).status_code == 200
 
 
-def test_a_script_under_its_version_is_kept_for_ever_and_under_another_is_asked_for_again(client: FlaskClient) -> None:
+def test_a_script_is_cached_forever_under_its_version_and_revalidated_otherwise(client: FlaskClient) -> None:
     address = next(each["src"] for each in Page(client.get("/docs").text).all("script"))
     assert "immutable" in client.get(address).headers["Cache-Control"]
     for other in ("/static/0123456789ab/docs.js", "/static/docs.js"):
@@ -127,7 +127,7 @@ def test_a_script_under_its_version_is_kept_for_ever_and_under_another_is_asked_
 
 
 @pytest.mark.parametrize("path", ["/docs", "/problems/invalid-input"])
-def test_a_page_may_load_from_its_own_host_only_and_has_nothing_inline(client: FlaskClient, path: str) -> None:
+def test_a_page_may_load_only_from_its_own_host_and_nothing_inline(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
     assert policy == {
@@ -192,7 +192,7 @@ def test_every_parameter_has_a_field_and_every_field_a_label(docs: Page) -> None
     assert sorted(field["name"] for field in fields) == wanted
 
 
-def test_fields_know_bounds_choices_and_files(docs: Page) -> None:
+def test_fields_have_bounds_choices_and_file_types(docs: Page) -> None:
     inputs = [field for field in docs.all("input") if "name" in field and field["type"] != "radio"]
     fields = {field["name"]: field for field in inputs}
     seconds = [field for field in inputs if field["name"] == "seconds"]  # of the tests' own tasks, too
@@ -207,11 +207,11 @@ def test_a_large_bound_is_written_in_digits(docs: Page) -> None:
     assert "0 to 1000000" in docs.html
 
 
-def test_a_choice_that_is_not_made_is_left_out_of_a_form_sent_without_javascript(docs: Page) -> None:
+def test_an_unset_choice_is_omitted_from_a_form_without_javascript(docs: Page) -> None:
     assert all("disabled" in option for option in docs.all("option") if option.get("value") == "")
 
 
-def test_every_route_stands_on_the_page_with_a_command(client: FlaskClient, docs: Page) -> None:
+def test_every_route_is_on_the_page_with_a_command(client: FlaskClient, docs: Page) -> None:
     ids = {element["id"] for element in docs.all("details") if "id" in element}
     wanted = {
         each["operationId"] for item in client.get("/openapi.json").json["paths"].values() for each in item.values()
@@ -256,7 +256,7 @@ def test_a_host_with_markup_in_its_name_does_not_reach_the_page(client: FlaskCli
 
 
 @pytest.mark.parametrize("name", sorted(problem_types()))
-def test_every_problem_has_a_page_that_says_what_it_is_and_what_to_do(client: FlaskClient, name: str) -> None:
+def test_every_problem_has_a_page_with_its_meaning_and_advice(client: FlaskClient, name: str) -> None:
     answer = client.get(f"/problems/{name}")
     text = unescape(re.sub(r"<[^>]+>", "", answer.text))
     assert answer.status_code == 200
@@ -265,7 +265,7 @@ def test_every_problem_has_a_page_that_says_what_it_is_and_what_to_do(client: Fl
     assert problem_types()[name].advice.replace("`", "") in text
 
 
-def test_a_problem_that_does_not_exist_is_a_problem(client: FlaskClient) -> None:
+def test_the_page_of_an_unknown_problem_is_not_found(client: FlaskClient) -> None:
     answer = client.get("/problems/No such")
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert answer.get_json(force=True)["type"] == "/problems/not-found"

@@ -41,7 +41,7 @@ def started(service: Service, ids: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/divide"])
-def test_nothing_of_it_starts_until_it_is_resumed(path: str, paused: Service) -> None:
+def test_no_task_starts_until_the_pause_ends(path: str, paused: Service) -> None:
     assert pause(paused, path)["paused"]
     ids = divide(paused, 3)
     ids += divide(paused, 1, delay=0.2) + divide(paused, 1, priority="high")
@@ -61,7 +61,7 @@ def test_nothing_of_it_starts_until_it_is_resumed(path: str, paused: Service) ->
 
 
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/divide"])
-def test_a_task_says_that_it_waits_for_the_end_of_a_pause(path: str, paused: Service) -> None:
+def test_a_status_shows_that_its_task_waits_for_the_end_of_a_pause(path: str, paused: Service) -> None:
     before = divide(paused, 1)
     paused.wait_for(before[0])
     pause(paused, path)
@@ -80,7 +80,7 @@ def test_a_task_says_that_it_waits_for_the_end_of_a_pause(path: str, paused: Ser
     assert "paused" not in paused.wait_for(task_id)
 
 
-def test_other_queues_and_types_and_running_tasks_go_on(paused: Service) -> None:
+def test_other_queues_and_types_and_running_tasks_continue(paused: Service) -> None:
     running = paused.submit("ledgered", seconds=1)
     paused.wait_for(running, "running")
     pause(paused, "/catalog/ledgered")
@@ -112,7 +112,7 @@ def test_a_task_can_be_canceled_while_it_is_paused(path: str, paused: Service) -
     assert paused.http.get("/queues/default").json()["waiting"] == 0
 
 
-def test_readiness_and_queues_name_what_is_paused_and_by_whom(paused: Service) -> None:
+def test_readiness_and_queues_show_pauses_and_who_set_them(paused: Service) -> None:
     pause(paused, "/queues/slow.1")
     again = pause(paused, "/queues/slow.1")
     pause(paused, "/catalog/divide")
@@ -165,7 +165,7 @@ def test_only_an_admin_may_pause(fresh: Service) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ["/queues/default", "/catalog/ledgered"])
-def test_what_a_worker_has_fetched_already_does_not_start_and_keeps_its_place(path: str, fresh: Service) -> None:
+def test_a_task_fetched_before_the_pause_does_not_start_and_keeps_its_position(path: str, fresh: Service) -> None:
     fresh.start_web()
     worker = fresh.start_worker("--concurrency=2")
     for child in worker.children():

@@ -38,7 +38,7 @@ def receive(connection: Connection, queue: Queue, **options: Any) -> Any:
     return messages[0]
 
 
-def test_a_message_of_a_queue_with_another_routing_key_comes_back_after_a_kill(
+def test_a_message_of_a_queue_with_another_routing_key_is_redelivered_after_a_kill(
     fresh: Service, connection: Connection
 ) -> None:
     publish(connection, LETTERS)
@@ -51,7 +51,7 @@ def test_a_message_of_a_queue_with_another_routing_key_comes_back_after_a_kill(
     assert again.delivery_info["redelivered"] is True
 
 
-def test_a_rejected_message_comes_back_as_redelivered_however_often(fresh: Service, connection: Connection) -> None:
+def test_a_rejected_message_is_redelivered_each_time(fresh: Service, connection: Connection) -> None:
     publish(connection, LETTERS)
     first = receive(connection, LETTERS)
     assert not first.delivery_info.get("redelivered")
@@ -69,7 +69,7 @@ def test_a_rejected_message_comes_back_as_redelivered_however_often(fresh: Servi
     assert fresh.redis.client.exists("unacked", "letters", "letters\x06\x161") == 0
 
 
-def test_a_rejected_message_does_not_keep_the_others_waiting(fresh: Service, connection: Connection) -> None:
+def test_a_rejected_message_does_not_block_others(fresh: Service, connection: Connection) -> None:
     publish(connection, LETTERS, "rejected")
     publish(connection, LETTERS, "waiting")
     receive(connection, LETTERS).reject(requeue=True)
@@ -79,7 +79,7 @@ def test_a_rejected_message_does_not_keep_the_others_waiting(fresh: Service, con
     assert bodies == ["waiting", "rejected"]
 
 
-def test_ten_priorities_are_three_and_lower_numbers_come_first(fresh: Service, connection: Connection) -> None:
+def test_ten_priorities_map_to_three_and_lower_numbers_come_first(fresh: Service, connection: Connection) -> None:
     for number in range(9, -1, -1):
         publish(connection, LETTERS, str(number), priority=number)
 
@@ -90,7 +90,7 @@ def test_ten_priorities_are_three_and_lower_numbers_come_first(fresh: Service, c
     assert read == [3, 2, 1, 0, 6, 5, 4, 9, 8, 7]
 
 
-def test_a_reply_that_comes_after_its_client_has_gone_expires(fresh: Service, connection: Connection) -> None:
+def test_a_reply_expires_when_its_client_has_gone(fresh: Service, connection: Connection) -> None:
     queue = Queue("client.reply.celery.pidbox", Exchange("reply.celery.pidbox", type="direct"), routing_key="client")
     publish(connection, queue)
 
@@ -101,7 +101,7 @@ def test_a_reply_that_comes_after_its_client_has_gone_expires(fresh: Service, co
     assert all(0 < fresh.redis.client.pttl(key) <= 10_000 for key in lists)
 
 
-def test_a_queue_with_an_expiry_expires_when_it_is_not_used(fresh: Service, connection: Connection) -> None:
+def test_an_unused_queue_with_an_expiry_expires(fresh: Service, connection: Connection) -> None:
     queue = Queue("brief", Exchange("brief"), routing_key="brief", expires=2)
     publish(connection, queue, "one", priority=5)
     time.sleep(1)
@@ -128,7 +128,7 @@ def test_one_message_is_read_without_a_consumer(fresh: Service, connection: Conn
     assert not fresh.redis.client.exists("unacked")
 
 
-def test_a_consumer_without_acknowledgement_leaves_nothing_behind(fresh: Service, connection: Connection) -> None:
+def test_a_consumer_without_acknowledgement_leaves_no_keys(fresh: Service, connection: Connection) -> None:
     publish(connection, LETTERS)
     receive(connection, LETTERS, no_ack=True)
     assert not fresh.redis.client.exists("unacked", "unacked_index")

@@ -41,7 +41,7 @@ def compose() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("platform", [heroku, render, compose])
-def test_a_platform_sets_what_the_server_reads_and_generates_the_first_key(platform: Any) -> None:
+def test_a_platform_sets_existing_settings_and_generates_the_first_key(platform: Any) -> None:
     settings = {name.lower(): value for name, value in platform().items()}
 
     assert set(settings) <= set(Settings.model_fields)
@@ -72,9 +72,7 @@ def test_the_image_has_the_python_of_the_other_platforms_and_is_not_root() -> No
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_the_files_of_the_image_are_enough_and_its_health_check_knows_whether_it_is_up(
-    service: Service, tmp_path: Path
-) -> None:
+def test_the_files_of_the_image_suffice_and_its_health_check_works(service: Service, tmp_path: Path) -> None:
     text = (ROOT / "Dockerfile").read_text()
     copied = {name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.M) for name in line.split()}
     for name in copied:
@@ -95,7 +93,7 @@ def test_the_files_of_the_image_are_enough_and_its_health_check_knows_whether_it
         process.kill()
 
 
-def test_the_page_of_platforms_has_the_procfiles_commands_and_settings_that_exist() -> None:
+def test_the_page_of_platforms_has_the_procfiles_commands_and_existing_settings() -> None:
     page = (ROOT / "docs" / "platforms.md").read_text()
     commands = re.findall(r"celery --quiet -A wsgi worker[^\"\n]*", page)
     set_by_platforms = {"PORT"} | {name.upper() for name in Settings.model_fields}

@@ -27,7 +27,7 @@ def queue_up(service: Service, task: str, count: int) -> list[str]:
         (0, 0, 3, 30),  # no worker: as if there were one
     ],
 )
-def test_the_wait_for_a_start_follows_from_place_slots_and_run_time(
+def test_the_wait_for_a_start_follows_from_position_slots_and_run_time(
     slots: int, running: int, position: int, seconds: float
 ) -> None:
     assert Throughput(slots, running, {"slow": 10.0}).seconds_to_start("slow", position) == seconds
@@ -62,7 +62,7 @@ def test_the_recent_run_time_is_a_moving_average(service: Service) -> None:
     assert int(service.redis.client.hget(service.keys.recent, "nothing") or before) < before / 10
 
 
-def test_a_wait_between_tries_is_no_run_time(service: Service) -> None:
+def test_the_wait_between_attempts_is_not_run_time(service: Service) -> None:
     service.redis.client.hset(service.keys.recent, "gives_up_slowly", 7)
     task_id = service.submit("gives_up_slowly")
     service.wait_for(task_id, "retrying")
@@ -71,7 +71,7 @@ def test_a_wait_between_tries_is_no_run_time(service: Service) -> None:
     assert service.redis.client.hget(service.keys.recent, "gives_up_slowly") == b"7"
 
 
-def test_a_scheduled_task_says_when_it_is_due(service: Service) -> None:
+def test_a_scheduled_task_shows_when_it_is_due(service: Service) -> None:
     soon = service.http.post("/tasks/divide?delay=20", json={"x": 1, "y": 2})
     late = service.http.post("/tasks/divide?delay=3600", json={"x": 1, "y": 2})
     assert 15 <= int(soon.headers["Retry-After"]) <= 20
@@ -115,7 +115,7 @@ def drain(service: Service, count: int, **options: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured: Any) -> None:
+def test_a_small_finished_task_uses_at_most_700_bytes(fresh: Service, measured: Any) -> None:
     def used() -> int:
         measured.memory_purge()
         return int(measured.info("memory")["used_memory"])
@@ -128,7 +128,7 @@ def test_a_finished_small_task_takes_700_bytes_at_most(fresh: Service, measured:
     assert (used() - before) / 2_000 <= 700
 
 
-def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: Any) -> None:
+def test_expired_tasks_leave_no_keys(fresh: Service, measured: Any) -> None:
     passing = ("batch:", "hour:", "slot:", "worker:", "bell:", "leader")  # they go by themselves
     counters = ("flow:", "histograms", "http_requests", "maintenance")  # of a bounded number
 
@@ -147,7 +147,7 @@ def test_nothing_is_left_of_tasks_that_have_expired(fresh: Service, measured: An
     eventually(lambda: kept() == before)
 
 
-def test_a_poll_that_finds_nothing_new_is_304_and_still_says_when_to_come_back(service: Service) -> None:
+def test_a_poll_of_an_unchanged_task_is_304_with_retry_after(service: Service) -> None:
     task_id = service.http.post("/tasks/divide?delay=20", json={"x": 1, "y": 2}).json()["task_id"]
     for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/result"):
         first = service.http.get(path)
@@ -163,7 +163,7 @@ def test_a_poll_that_finds_nothing_new_is_304_and_still_says_when_to_come_back(s
     assert ended.status_code == 200 and ended.headers["ETag"] != etag["If-None-Match"]
 
 
-def test_a_ticket_says_how_many_more_there_may_be(service: Service) -> None:
+def test_a_ticket_shows_how_many_more_tasks_are_allowed(service: Service) -> None:
     first, second = (service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}) for _ in range(2))
     left = [int(answer.headers["RateLimit"].rpartition("r=")[2]) for answer in (first, second)]
     assert first.headers["RateLimit-Policy"] == '"unfinished";q=10000'

@@ -81,7 +81,7 @@ def test_every_error_has_the_same_shape(
     check_shape(service.http.request(method, path, headers=headers, content=content), status, name)
 
 
-def test_what_a_client_needs_stands_in_the_headers(service: Service) -> None:
+def test_errors_have_the_headers_that_http_requires(service: Service) -> None:
     assert service.http.delete("/catalog").headers["Allow"] == "GET, HEAD, OPTIONS"
     refused = service.http.get("/catalog", headers={"Authorization": "Bearer x"})
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
@@ -134,7 +134,7 @@ def test_every_problem_has_its_page(service: Service) -> None:
         assert page.headers["Content-Type"].startswith("text/html")
 
 
-def test_what_gunicorn_refuses_has_the_shape_too() -> None:
+def test_errors_of_gunicorn_have_the_same_shape() -> None:
     head, _, body = of_gunicorn("", 414).partition(b"\r\n\r\n")
 
     assert b"application/problem+json" in head
@@ -164,7 +164,7 @@ class LibraryError(ValueError):
         (UnicodeDecodeError("utf-8", b"secret", 0, 1, "x"), "UnicodeDecodeError; see the worker's log"),
     ],
 )
-def test_an_exception_is_told_without_paths_addresses_and_others_words(error: Exception, detail: str) -> None:
+def test_an_exception_is_described_without_paths_addresses_and_foreign_messages(error: Exception, detail: str) -> None:
     problem = describe(error)
 
     assert problem.keys() == {"type", "title", "detail"}
@@ -195,7 +195,7 @@ def test_every_exception_can_be_stored_and_shown(error: Exception, detail: str) 
     assert json.loads(report(error, "worker"))["exception"].endswith(type(error).__name__)
 
 
-def test_a_long_message_is_told_within_a_moment() -> None:
+def test_a_long_message_is_described_quickly() -> None:
     began = time.monotonic()
 
     assert describe(ValueError("x" * 100_000))["detail"] == "ValueError: " + "x" * 500
@@ -208,7 +208,7 @@ def test_the_type_of_a_task_error_is_a_slug() -> None:
             TaskError(wrong, "x")
 
 
-def test_without_redis_every_route_that_needs_it_is_503_within_a_moment(tmp_path: Path) -> None:
+def test_without_redis_every_route_that_needs_it_answers_503_quickly(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
         service.start_web()
         task_id = service.submit("divide", x=1, y=1)
@@ -244,7 +244,7 @@ def test_an_os_error_of_our_own_code_is_an_internal_error_with_a_traceback(
     assert [record.exc_info for record in caplog.records if record.exc_info]
 
 
-def test_a_redis_that_is_full_is_storage_full(tmp_path: Path) -> None:
+def test_a_full_redis_is_the_problem_storage_full(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as service:
         service.start_web()
         client: Any = service.redis.client

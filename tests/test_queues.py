@@ -25,7 +25,7 @@ def fits(service: Service, schema: str, value: Any) -> bool:
     return bool(Draft202012Validator(whole).is_valid(value))
 
 
-def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> None:
+def test_a_queue_shows_its_waiting_and_running_tasks_and_its_latency(busy: Service) -> None:
     running = [busy.submit("reports", seconds=30) for _ in range(2)]
     for each in running:
         busy.wait_for(each, "running")
@@ -43,7 +43,7 @@ def test_a_queue_says_what_waits_for_how_long_and_what_runs(busy: Service) -> No
     eventually(lambda: queue(busy)["running"] == 0)
 
 
-def test_a_queue_counts_what_ended_by_the_minute_and_by_the_quarter_of_an_hour(busy: Service) -> None:
+def test_a_queue_counts_ended_tasks_per_minute_and_per_quarter_of_an_hour(busy: Service) -> None:
     before = queue(busy)
     for y in (1, 2, 0):
         busy.wait_for(busy.submit("divide", x=1, y=y))
@@ -56,7 +56,7 @@ def test_a_queue_counts_what_ended_by_the_minute_and_by_the_quarter_of_an_hour(b
             assert sum(after[span][status][:-10]) == 0, "it ended in one of the last steps"
 
 
-def test_a_task_that_never_ran_has_no_run_time_and_one_that_did_has_percentiles(busy: Service) -> None:
+def test_only_a_task_type_that_ran_has_percentiles_of_run_time(busy: Service) -> None:
     busy.wait_for(busy.submit("ledgered", seconds=0.5))
     times = {each["task"]: each for each in busy.http.get("/queues").json()["tasks"]}
     assert times["flaky"] == {"task": "flaky", "runs": 0, "seconds": {"p50": None, "p90": None, "p99": None}}
@@ -64,21 +64,21 @@ def test_a_task_that_never_ran_has_no_run_time_and_one_that_did_has_percentiles(
     assert 0.4 < times["ledgered"]["seconds"]["p99"] < 15
 
 
-def test_an_hour_of_counters_goes_by_itself(busy: Service) -> None:
+def test_the_counters_of_an_hour_expire(busy: Service) -> None:
     busy.wait_for(busy.submit("divide", x=1, y=2))
     hours = list(busy.redis.client.scan_iter(busy.keys.hour("*")))
     assert hours
     assert all(0 < busy.redis.client.ttl(each) <= 90_000 for each in hours)
 
 
-def test_a_queue_of_its_own_is_listed_with_its_own_counts(busy: Service) -> None:
+def test_each_queue_is_listed_with_its_own_counts(busy: Service) -> None:
     waiting = busy.http.post("/tasks/in_a_queue_of_its_own?delay=60").json()["task_id"]
     busy.http.post(f"/tasks/{waiting}/cancel")
     assert sum(queue(busy, "slow.1")["last_hour"]["canceled"]) == 1
     assert queue(busy, "slow.1")["waiting"] == 0
 
 
-def test_a_worker_says_what_it_holds(busy: Service) -> None:
+def test_a_worker_lists_its_running_tasks(busy: Service) -> None:
     task_id = busy.submit("reports", seconds=30)
 
     def worker() -> dict[str, Any] | None:
@@ -96,13 +96,13 @@ def test_a_worker_says_what_it_holds(busy: Service) -> None:
     busy.wait_for(task_id)
 
 
-def test_what_is_told_is_as_described(busy: Service) -> None:
+def test_responses_match_their_schemas(busy: Service) -> None:
     for path, schema in (("/queues", "QueueOverview"), ("/workers", "WorkerList")):
         assert fits(busy, schema, busy.http.get(path).json())
 
 
 @pytest.mark.slow
-def test_only_an_admin_is_told(fresh: Service) -> None:
+def test_only_an_admin_may_read_them(fresh: Service) -> None:
     from server.store.api_keys import Role
 
     keys = fresh.store.api_keys

@@ -103,7 +103,7 @@ def taking(annotation: Any) -> TaskDefinition:
     ],
     ids=str,
 )
-def test_a_type_takes_what_its_schema_says(annotation: Any, good: list[str], bad: list[str]) -> None:
+def test_a_type_accepts_what_its_schema_allows(annotation: Any, good: list[str], bad: list[str]) -> None:
     task_type = taking(annotation)
     for text in good:
         assert task_type.validate_json(b'{"value": %s}' % text.encode())
@@ -153,7 +153,7 @@ def unknown_name(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, message: str) -> None:
+def test_an_unsuitable_function_is_refused_with_a_message(function: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         task(name="refused")(function)
     assert "refused" not in [each.name for each in catalog()]
@@ -176,7 +176,7 @@ def test_a_function_that_does_not_do_is_refused_with_a_sentence(function: Any, m
     ],
     ids=str,
 )
-def test_a_type_that_does_not_work_is_refused_by_the_parameters_name(annotation: Any, message: str) -> None:
+def test_the_error_for_an_unsupported_type_names_the_parameter(annotation: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         taking(annotation)
 
@@ -211,7 +211,7 @@ def test_the_names_of_options_are_reserved(name: str) -> None:
     ],
     ids=str,
 )
-def test_an_option_that_does_not_do_is_refused_by_its_name(options: dict[str, Any], message: str) -> None:
+def test_the_error_for_an_invalid_option_names_it(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         define(positional_free, **options)
 
@@ -221,7 +221,7 @@ def positional_free(value: int = 1) -> int:
     return value
 
 
-def test_a_key_is_made_of_parameters_whose_equal_values_have_one_text() -> None:
+def test_a_unique_key_cannot_use_uploads_secrets_or_sets() -> None:
     def function(file: Upload, secret: SecretStr, some: set[str], other: list[int], when: date) -> None: ...
 
     assert define(function, unique=("other", "when")).unique == ("other", "when")
@@ -241,7 +241,7 @@ def scope(throttle: Throttle, text: bytes, owner: str = "alice") -> str:
     return task_type.limit_scope(task_type.validate_json(text), owner)
 
 
-def test_a_limit_counts_equal_values_under_one_short_text() -> None:
+def test_a_limit_counts_equal_values_together() -> None:
     by_value = Throttle(max_running=1, by="value")
     assert scope(by_value, b'{"value": {"a": 1, "b": 2}}') == scope(by_value, b'{"value": {"b": 2, "a": 1}}')
     assert scope(by_value, b"{}") == scope(by_value, b'{"value": 1}') == scope(by_value, b"{}", "bob") == "=[1.0]"
@@ -253,13 +253,13 @@ def test_a_limit_counts_equal_values_under_one_short_text() -> None:
     assert scope(Throttle(by="value"), b"{}") == "", "there is no limit"
 
 
-def test_a_name_is_taken_once() -> None:
+def test_a_name_can_be_registered_once() -> None:
     task(name="taken.once")(positional_free)
     with pytest.raises(ValueError, match="already"):
         task(name="taken.once")(positional_free)
 
 
-def test_what_a_check_refuses_is_no_input() -> None:
+def test_input_that_a_check_refuses_is_invalid() -> None:
     def ordered(low: int, high: int, **_: object) -> None:
         if low > high:
             raise ValueError("`low` is above `high`")
@@ -277,7 +277,7 @@ def test_what_a_check_refuses_is_no_input() -> None:
         assert caught.value.extra["errors"] == [{"loc": [], "msg": "`low` is above `high`"}]
 
 
-def test_the_function_stays_as_it_is() -> None:
+def test_the_decorated_function_is_unchanged() -> None:
     @task(name="stays.callable", soft_time_limit=5, time_limit=6, retries=2, queue="slow")
     def add(x: int, y: int = 2) -> int:
         """Add.
@@ -307,7 +307,7 @@ def test_a_task_type_becomes_a_celery_task_with_late_acks() -> None:
     )
 
 
-def test_a_raw_body_goes_to_the_one_upload_that_there_is_or_that_is_needed() -> None:
+def test_a_raw_body_goes_to_the_only_upload_or_the_only_required_one() -> None:
     def one(file: Upload, x: int = 1) -> None: ...
     def many(files: list[Upload]) -> None: ...
     def optional(file: Upload | None = None) -> None: ...
@@ -322,19 +322,19 @@ def test_a_raw_body_goes_to_the_one_upload_that_there_is_or_that_is_needed() -> 
     assert define(many).uploads == {"files": Arity.MANY}
 
 
-def test_waits_between_tries_double_and_end_somewhere() -> None:
+def test_waits_between_attempts_double_up_to_a_maximum() -> None:
     retries = Retries(20, backoff=2)
     for tried, maximum in ((0, 2), (1, 4), (3, 16), (19, 600)):
         assert all(maximum / 2 <= retries.wait(tried) <= maximum for _ in range(50))
 
 
-def test_an_unknown_kind_is_told_which_there_are() -> None:
+def test_the_error_for_an_unknown_task_type_lists_the_known_ones() -> None:
     with pytest.raises(CoatcheckError) as refused:
         definition("no-such-kind")
     assert refused.value.name == "unknown-task-type"
 
 
-def test_input_is_kept_as_it_was_given() -> None:
+def test_input_is_stored_as_it_was_sent() -> None:
     parameters = define(lambda_free).validate_json(b'{"colour": "red", "day": "2026-02-28", "points": [{"x": 1.0}]}')
 
     text = parameters.model_dump_json(by_alias=True, exclude_unset=True)
@@ -358,7 +358,7 @@ def run(code: str, folder: Path, **env: str) -> "subprocess.CompletedProcess[str
     )
 
 
-def test_task_modules_are_loaded_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_task_modules_are_loaded_and_the_error_names_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from server.sdk.registry import task\n@task()\ndef hello(name: str) -> str:\n    return name\n"
     )
@@ -388,7 +388,7 @@ def test_every_included_task_is_a_plain_function() -> None:
         ("from server import task\n\n@task\ndef t(x): ...\n", "TypeError: broken.t: the parameter 'x' has no type"),
     ],
 )
-def test_a_module_that_cannot_be_imported_is_a_sentence_with_file_and_line(
+def test_the_error_for_a_module_that_cannot_be_imported_has_file_and_line(
     tmp_path: Path, text: str, sentence: str
 ) -> None:
     (tmp_path / "broken.py").write_text(text)
@@ -429,9 +429,7 @@ def anything():  # type: ignore[no-untyped-def]
         (lambda: [], None, Any),
     ],
 )
-def test_a_function_that_yields_has_a_type_of_its_items_and_one_of_its_result(
-    function: Any, yields: Any, returns: Any
-) -> None:
+def test_a_generator_function_has_the_types_of_its_items_and_result(function: Any, yields: Any, returns: Any) -> None:
     read = signature.read(function)
 
     assert (read.yields, read.returns) == (yields, returns)

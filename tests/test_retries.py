@@ -21,7 +21,7 @@ KEPT = {"priority": "high", "tag": ["kept"], "ttl": 600, "cancel_after": 90, "we
 @pytest.mark.parametrize(
     ("seconds", "wait"), [(-5, 0), (90.5, 90.5), (1e15, 366 * 86_400), (float("inf"), 366 * 86_400)]
 )
-def test_a_task_that_retries_itself_waits_from_none_to_366_days(seconds: float, wait: float) -> None:
+def test_a_task_that_retries_itself_waits_at_most_366_days(seconds: float, wait: float) -> None:
     assert RetryLater(seconds).seconds == wait
 
 
@@ -69,7 +69,7 @@ def test_a_retry_replaces_parameters_and_keeps_the_others(service: Service) -> N
     assert stored == {"x": 1, "y": 4}
 
 
-def test_a_retry_with_null_uses_the_default_and_a_wrong_value_is_refused(service: Service) -> None:
+def test_a_retry_with_null_uses_the_default_and_an_invalid_value_is_refused(service: Service) -> None:
     task_id = service.submit("typed", text="a", number=7)
     service.wait_for(task_id)
     path = f"/tasks/{task_id}/retry"
@@ -98,7 +98,7 @@ def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> 
     service.http.post(f"/tasks/{waiting}/cancel")
 
 
-def test_each_record_names_the_other_also_to_those_who_poll(service: Service) -> None:
+def test_each_record_names_the_other_in_polls_too(service: Service) -> None:
     old = failed(service)
     before = [service.http.get(f"/tasks/{old}") for _ in range(4)][-1]  # the server remembers what is polled
     assert "retried_as" not in before.json()
@@ -107,7 +107,7 @@ def test_each_record_names_the_other_also_to_those_who_poll(service: Service) ->
     assert (after.status_code, after.json()["retried_as"], new["retry_of"]) == (200, new["task_id"], old)
 
 
-def test_a_second_retry_is_refused_and_names_the_first_unless_it_says_again(service: Service) -> None:
+def test_a_second_retry_without_again_is_refused_and_names_the_first(service: Service) -> None:
     old = failed(service)
     first = service.http.post(f"/tasks/{old}/retry").json()["task_id"]
     for body in ({}, {"input": {"y": 2}}):
@@ -129,7 +129,7 @@ def test_a_retry_that_was_deleted_still_counts(service: Service) -> None:
     assert service.http.get(f"/tasks/{new}").status_code == 410
 
 
-def test_two_presses_at_the_same_time_make_one_task(service: Service) -> None:
+def test_simultaneous_retries_create_one_task(service: Service) -> None:
     old = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()["task_id"]
     service.wait_for(old)
     together = threading.Barrier(8)
@@ -161,7 +161,7 @@ def test_a_retry_with_an_idempotency_key_may_be_repeated(service: Service) -> No
     assert (new_key.status_code, new_key.json()["task_id"]) == (409, first.json()["task_id"])
 
 
-def test_an_admins_key_for_a_retry_of_anothers_task_is_the_admins(fresh: Service) -> None:
+def test_the_idempotency_key_of_an_admins_retry_belongs_to_the_admin(fresh: Service) -> None:
     keys = {
         owner: fresh.store.api_keys.create(owner, role) for owner, role in (("root", Role.ADMIN), ("al", Role.SUBMIT))
     }
@@ -196,7 +196,7 @@ def test_a_retry_is_canceled_after_the_same_time(service: Service) -> None:
     assert service.wait_for(new)["status"] == "canceled"
 
 
-def test_bulk_retry_takes_what_failed_or_was_canceled(service: Service) -> None:
+def test_bulk_retry_retries_failed_and_canceled_tasks(service: Service) -> None:
     tag = uuid.uuid4().hex
     good, bad = batch(service, 1, tag)[0], batch(service, 1, tag, input={"x": 1, "y": 0})[0]
     for each in (good, bad):
@@ -207,7 +207,7 @@ def test_bulk_retry_takes_what_failed_or_was_canceled(service: Service) -> None:
     assert newest["retry_of"] == bad
 
 
-def test_a_bulk_retry_goes_on_where_the_one_before_ended(service: Service) -> None:
+def test_a_bulk_retry_continues_where_the_previous_one_ended(service: Service) -> None:
     tag = uuid.uuid4().hex
     canceled = batch(service, 503, tag, options={"tag": [tag], "delay": 60})
     service.http.post("/bulk/cancel", params={"tag": tag})
@@ -232,7 +232,7 @@ def test_one_task_that_cannot_be_retried_does_not_stop_the_others(service: Servi
     assert [(each["task_id"], each["problem"]["status"]) for each in answer["refused"]] == [(task_ids[2], 410)]
 
 
-def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(fresh: Service) -> None:
+def test_a_bulk_retry_stops_at_the_quota_and_links_to_the_rest(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "3"
     fresh.start_web()
     ids = [fresh.submit("divide", x=1, y=2) for _ in range(3)]
@@ -247,7 +247,7 @@ def test_a_bulk_retry_stops_where_there_is_no_more_room_and_says_where_to_go_on(
     assert newest["retry_of"] == ids[0]
 
 
-def test_a_bulk_retry_pressed_twice_retries_each_once(service: Service) -> None:
+def test_a_repeated_bulk_retry_retries_each_task_once(service: Service) -> None:
     tag, task_ids = canceled(service, 158)
     query = {"tag": tag, "status": "canceled"}
     first, second = (service.http.post("/bulk/retry", params=query).json() for _ in range(2))
@@ -256,7 +256,7 @@ def test_a_bulk_retry_pressed_twice_retries_each_once(service: Service) -> None:
     assert retried(service, tag) == sorted(task_ids)
 
 
-def test_a_bulk_retry_that_says_again_retries_all_again(service: Service) -> None:
+def test_a_bulk_retry_with_again_retries_all_tasks_again(service: Service) -> None:
     tag, task_ids = canceled(service, 3)
     query = {"tag": tag, "status": "canceled"}
     for extra in ({}, {"again": "true"}, {"again": "false"}):
@@ -265,7 +265,7 @@ def test_a_bulk_retry_that_says_again_retries_all_again(service: Service) -> Non
 
 
 @pytest.mark.parametrize("presses", [2, 6])
-def test_bulk_retries_at_the_same_time_retry_each_once(service: Service, presses: int) -> None:
+def test_simultaneous_bulk_retries_retry_each_task_once(service: Service, presses: int) -> None:
     tag, task_ids = canceled(service, 250)
     together = threading.Barrier(presses)
 
@@ -283,7 +283,7 @@ def test_bulk_retries_at_the_same_time_retry_each_once(service: Service, presses
     assert retried(service, tag) == sorted(task_ids)
 
 
-def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fresh: Service) -> None:
+def test_a_bulk_retry_repeated_after_a_kill_retries_each_task_once(fresh: Service) -> None:
     web = fresh.start_web()
     tag, task_ids = canceled(fresh, 400, task="slow_to_validate", input={"x": 1})
     retries = fresh.keys.unfinished
@@ -305,7 +305,7 @@ def test_a_bulk_retry_repeated_after_the_server_was_killed_retries_each_once(fre
     assert retried(fresh, tag) == sorted(task_ids)
 
 
-def test_a_dry_run_says_how_many_match_and_changes_nothing(service: Service) -> None:
+def test_a_dry_run_counts_matching_tasks_and_changes_nothing(service: Service) -> None:
     tag, task_ids = canceled(service, 5)
     service.http.post(f"/tasks/{task_ids[4]}/retry")
     query = {"tag": tag, "status": "canceled", "dry_run": "true"}
@@ -335,5 +335,5 @@ def test_a_flag_is_not_a_filter(service: Service, query: str) -> None:
     assert service.http.post(f"/bulk/retry?{query}").status_code == 400
 
 
-def test_a_bulk_cancel_has_nothing_to_do_again(service: Service) -> None:
+def test_a_bulk_cancel_refuses_again(service: Service) -> None:
     assert service.http.post("/bulk/cancel?tag=any&again=true").status_code == 400

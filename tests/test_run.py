@@ -159,7 +159,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def test_it_says_where_the_server_is_and_what_to_type_first(site: Site) -> None:
+def test_it_prints_the_address_of_the_server_and_a_first_command(site: Site) -> None:
     site.start()
 
     assert f"http://127.0.0.1:{site.port}" in site.output
@@ -178,7 +178,7 @@ def test_the_embedded_valkey_listens_on_loopback_keeps_a_file_and_never_evicts(s
 
 
 @pytest.mark.slow
-def test_data_and_address_outlive_a_restart(site: Site) -> None:
+def test_data_and_address_survive_a_restart(site: Site) -> None:
     runner = site.start()
     url = site.url
     with redis.Redis.from_url(url) as store:
@@ -194,7 +194,7 @@ def test_data_and_address_outlive_a_restart(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_valkey_that_has_much_to_load_is_waited_for(site: Site) -> None:
+def test_it_waits_for_a_valkey_that_loads_its_data(site: Site) -> None:
     runner = site.start()
     with redis.Redis.from_url(site.url, socket_timeout=60) as client, client.pipeline(transaction=False) as pipe:
         for part in range(20):
@@ -224,12 +224,12 @@ def test_a_port_in_use_is_refused(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_port_that_is_no_number_is_refused(site: Site) -> None:
+def test_a_port_that_is_not_a_number_is_refused(site: Site) -> None:
     assert "PORT: " in site.refusal(PORT="eighty")
 
 
 @pytest.mark.slow
-def test_a_redis_out_of_reach_is_refused_without_its_password(site: Site) -> None:
+def test_the_error_for_an_unreachable_redis_omits_its_password(site: Site) -> None:
     port = free_port()
 
     message = site.refusal(REDIS_URL=f"redis://me:swordfish@127.0.0.1:{port}/0")
@@ -239,7 +239,7 @@ def test_a_redis_out_of_reach_is_refused_without_its_password(site: Site) -> Non
 
 
 @pytest.mark.slow
-def test_a_silent_redis_is_refused_within_a_few_seconds(site: Site) -> None:
+def test_a_redis_that_does_not_answer_is_refused_within_a_few_seconds(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         message = site.refusal(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
@@ -248,7 +248,7 @@ def test_a_silent_redis_is_refused_within_a_few_seconds(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_redis_url_that_cannot_be_read_is_not_quoted(site: Site) -> None:
+def test_the_error_for_an_invalid_redis_url_does_not_quote_it(site: Site) -> None:
     message = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
 
     assert "REDIS_URL must have the form" in message
@@ -256,7 +256,7 @@ def test_a_redis_url_that_cannot_be_read_is_not_quoted(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_redis_of_ones_own_is_used_and_none_is_started(site: Site) -> None:
+def test_with_a_redis_url_no_valkey_is_started(site: Site) -> None:
     first = site.start()
     (site.folder / "other").mkdir()
     other = Site(site.folder / "other")
@@ -270,7 +270,7 @@ def test_a_redis_of_ones_own_is_used_and_none_is_started(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_data_that_valkey_cannot_read_are_named_with_its_own_last_line(site: Site) -> None:
+def test_the_error_for_unreadable_data_has_the_last_line_of_valkeys_log(site: Site) -> None:
     site.start().terminate()
     until(lambda: site.left() == [], site.left)
     (file,) = (site.folder / "var/valkey/appendonlydir").glob("*.incr.aof")
@@ -282,7 +282,7 @@ def test_data_that_valkey_cannot_read_are_named_with_its_own_last_line(site: Sit
     assert "Bad file format reading the append only file" in message
 
 
-def test_the_environment_comes_before_the_env_file(site: Site) -> None:
+def test_the_environment_overrides_the_env_file(site: Site) -> None:
     (site.folder / ".env").write_text("PORT=1\nGREETING='two  words'\n")
     site.write(web="python web.py", worker='echo "<$GREETING> on $PORT"; python worker.py')
 
@@ -291,14 +291,14 @@ def test_the_environment_comes_before_the_env_file(site: Site) -> None:
     assert f"<two  words> on {site.port}\n" in site.output
 
 
-def test_the_release_line_is_left_to_the_paas(site: Site) -> None:
+def test_it_ignores_the_release_line(site: Site) -> None:
     site.write(release="false", web="python web.py", worker="python worker.py")
 
     assert site.start().poll() is None
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
-def test_a_stop_leaves_no_process_and_valkey_is_the_last_to_go(site: Site, how: str) -> None:
+def test_a_stop_leaves_no_process_and_ends_valkey_last(site: Site, how: str) -> None:
     runner = site.start()
 
     if how == "ctrl-c":
@@ -312,7 +312,7 @@ def test_a_stop_leaves_no_process_and_valkey_is_the_last_to_go(site: Site, how: 
     assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
 
 
-def test_a_second_ctrl_c_does_not_wait_for_a_stubborn_process(site: Site) -> None:
+def test_a_second_ctrl_c_kills_a_process_that_does_not_stop(site: Site) -> None:
     (site.folder / "worker.py").write_text(STUBBORN)
     runner = site.start()
     runner.send_signal(signal.SIGINT)
@@ -326,7 +326,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_stubborn_process(site: Site) -> Non
     assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
 
 
-def test_a_process_that_ends_by_itself_starts_again_after_a_pause(site: Site) -> None:
+def test_a_process_that_exits_is_restarted_after_a_pause(site: Site) -> None:
     site.write(web="python web.py", worker="test -e once && exec python worker.py; touch once; echo worker up; exit 3")
 
     runner = site.start(expect="worker ended by itself (code 3). It starts again in 1 s.")
@@ -339,7 +339,7 @@ def test_a_process_that_ends_by_itself_starts_again_after_a_pause(site: Site) ->
 
 
 @pytest.mark.slow
-def test_a_process_that_keeps_ending_ends_everything_after_growing_pauses(site: Site) -> None:
+def test_a_process_that_keeps_exiting_ends_everything_after_growing_pauses(site: Site) -> None:
     site.write(web="python web.py", worker="echo worker up; sleep 0.2; exit 7")
 
     runner = site.start(expect="It starts again in 1 s.")
@@ -350,7 +350,7 @@ def test_a_process_that_keeps_ending_ends_everything_after_growing_pauses(site: 
     assert site.left() == []
 
 
-def test_children_of_a_main_process_that_was_killed_are_gone_before_it_starts_again(site: Site) -> None:
+def test_children_of_a_killed_main_process_end_before_it_is_restarted(site: Site) -> None:
     sleep = f"sleep 9{site.port}"  # no other test's
     site.write(web="python web.py", worker=f"echo worker up; {sleep} & test -e once && wait; touch once; kill -9 $$")
 
@@ -367,7 +367,7 @@ def test_children_of_a_main_process_that_was_killed_are_gone_before_it_starts_ag
     assert site.left() == []
 
 
-def test_a_runner_that_is_killed_leaves_nothing_for_long(site: Site) -> None:
+def test_the_processes_of_a_killed_runner_end_soon(site: Site) -> None:
     runner = site.start()
 
     runner.kill()
@@ -394,7 +394,7 @@ def test_make_run_stops_with_make(site: Site, how: str) -> None:
     assert "handed back 1" in site.output
 
 
-def test_a_changed_task_module_starts_web_and_worker_again(site: Site) -> None:
+def test_a_changed_task_module_restarts_web_and_worker(site: Site) -> None:
     (site.folder / "mine.py").write_text("# one")
     site.start(TASK_MODULES="mine")
 
@@ -405,7 +405,7 @@ def test_a_changed_task_module_starts_web_and_worker_again(site: Site) -> None:
     assert "handed back 1" in site.output
 
 
-def test_a_module_that_is_broken_for_a_moment_does_not_end_the_runner(site: Site) -> None:
+def test_a_temporarily_broken_module_does_not_end_the_runner(site: Site) -> None:
     worker = (site.folder / "worker.py").read_text()
     (site.folder / "worker.py").write_text(f"import mine\n{worker}")
     (site.folder / "mine.py").write_text("")

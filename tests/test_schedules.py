@@ -38,7 +38,7 @@ def fire_times(line: str, zone: str, start: str, count: int) -> list[str]:
         ("15 2 * * *", "America/New_York", "2026-03-07T03:00-05:00", ["03-08 07:00", "03-09 06:15", "03-10 06:15"]),
     ],
 )
-def test_a_time_that_does_not_exist_fires_once_at_the_next_valid_instant(
+def test_a_local_time_that_does_not_exist_fires_once_at_the_next_valid_time(
     line: str, zone: str, start: str, expected: list[str]
 ) -> None:
     assert fire_times(line, zone, start, 3) == expected
@@ -54,19 +54,19 @@ def test_a_time_that_does_not_exist_fires_once_at_the_next_valid_instant(
         ("30 1 * * *", "America/New_York", "2026-11-01T00:00-04:00", ["11-01 05:30", "11-02 06:30", "11-03 06:30"]),
     ],
 )
-def test_a_time_that_comes_twice_fires_once(line: str, zone: str, start: str, expected: list[str]) -> None:
+def test_a_repeated_local_time_fires_once(line: str, zone: str, start: str, expected: list[str]) -> None:
     assert fire_times(line, zone, start, 3) == expected
 
 
 @pytest.mark.parametrize("line", ["30 * * * *", "30 0-23 * * *"])
 @pytest.mark.parametrize("start", ["2026-03-29T00:45+01:00", "2026-10-25T00:45+02:00"])
-def test_a_line_for_every_hour_fires_every_hour_that_passes(line: str, start: str) -> None:
+def test_an_hourly_line_fires_every_elapsed_hour(line: str, start: str) -> None:
     moment = round(datetime.fromisoformat(start).timestamp() * 1000)
     times = list(islice(Timing(None, line, "Europe/Berlin", 0).after(moment), 5))
     assert [later - earlier for earlier, later in pairwise(times)] == [3_600_000] * 4
 
 
-def test_an_interval_is_counted_from_its_beginning_and_does_not_drift() -> None:
+def test_an_interval_counts_from_its_start_and_does_not_drift() -> None:
     timing = Timing(1.5, None, "UTC", 1_000_000)
     assert list(islice(timing.after(1_000_000), 3)) == [1_001_500, 1_003_000, 1_004_500]
     assert list(islice(timing.after(1_003_000), 2)) == [1_004_500, 1_006_000]
@@ -78,19 +78,19 @@ def test_an_interval_is_counted_from_its_beginning_and_does_not_drift() -> None:
     [("@hourly", "0 * * * *"), ("@daily", "0 0 * * *"), ("@Weekly", "0 0 * * SUN"), ("@monthly", "0 0 1 * *"),
      ("@yearly", "0 0 1 JAN *")],
 )  # fmt: skip
-def test_a_nickname_is_the_line_that_it_stands_for(nickname: str, line: str) -> None:
+def test_a_nickname_equals_its_cron_line(nickname: str, line: str) -> None:
     start = "2026-03-28T03:00+01:00"
     assert fire_times(nickname, "Europe/Berlin", start, 4) == fire_times(line, "Europe/Berlin", start, 4)
 
 
-def test_times_are_between_start_and_end_and_an_interval_counts_from_the_start() -> None:
+def test_fire_times_are_between_start_and_end_and_an_interval_counts_from_the_start() -> None:
     assert list(Timing(10, None, "UTC", 3, start_ms=5_000, end_ms=35_000).after(0)) == [5_000, 15_000, 25_000, 35_000]
     assert list(Timing(10, None, "UTC", 3, start_ms=5_000, end_ms=35_000).after(15_000)) == [25_000, 35_000]
     assert list(Timing(None, "* * * * *", "UTC", 0, 60_000, 180_000).after(0)) == [60_000, 120_000, 180_000]
 
 
 @pytest.mark.parametrize("timing", [Timing(1, None, "UTC", 0), Timing(None, "*/1 * * * *", "UTC", 0)])
-def test_jitter_delays_each_time_the_same_everywhere_and_keeps_the_order(timing: Timing) -> None:
+def test_jitter_is_the_same_on_every_server_and_keeps_the_order(timing: Timing) -> None:
     plain = list(islice(timing.after(999), 200))
     jittered = replace(timing, jitter_ms=600, seed="a")
     late = list(islice(jittered.after(999), 200))
@@ -102,7 +102,7 @@ def test_jitter_delays_each_time_the_same_everywhere_and_keeps_the_order(timing:
     assert crowded == sorted(set(crowded))
 
 
-def test_jitter_delays_no_time_past_the_end() -> None:
+def test_jitter_delays_no_fire_time_past_the_end() -> None:
     for seed in map(str, range(20)):
         late = list(Timing(10, None, "UTC", 0, 0, 20_000, 600_000, seed).after(-1))
         assert len(late) == 3
@@ -174,7 +174,7 @@ def starts(service: Service, task_id: str) -> int:
     return sum(line.startswith(f"{task_id} start ".encode()) for line in lines)
 
 
-def test_a_schedule_fires_and_repeats_on_the_ticks_that_it_shows(service: Service, put: Put) -> None:
+def test_a_schedule_fires_at_the_times_that_it_shows(service: Service, put: Put) -> None:
     shown = put("beat", every=1, input={"seconds": 0}, options={"tag": ["beat"], "priority": "high"})
     assert (shown["every"], shown["cron"], shown["enabled"], shown["overlap"]) == (1, None, True, "skip")
     assert (shown["input"], shown["options"]) == ({"seconds": 0}, {"tag": ["beat"], "priority": "high"})
@@ -230,7 +230,7 @@ def test_the_list_has_pages_and_filters(service: Service, put: Put) -> None:
         assert service.http.get(f"/schedules?{query}").status_code == 422
 
 
-def test_a_patch_changes_what_it_names(service: Service, put: Put) -> None:
+def test_a_patch_changes_only_the_fields_that_it_names(service: Service, put: Put) -> None:
     before = put("edited", every=3600, input={"seconds": 1}, jitter=5)
     change = {"cron": "@daily", "timezone": "Asia/Tokyo", "start_at": "2031-05-01T00:00:00+09:00", "jitter": None}
     answer = service.http.patch("/schedules/edited", json=change)
@@ -261,7 +261,7 @@ def test_a_schedule_ends_at_its_end(service: Service, put: Put) -> None:
     assert show(service, "short")["next"] == []
 
 
-def test_put_again_replaces_and_leaves_the_ticks_where_they_are(service: Service, put: Put) -> None:
+def test_a_repeated_put_replaces_the_schedule_and_keeps_its_fire_times(service: Service, put: Put) -> None:
     first = put("twice", every=3600)
     answer = service.http.put("/schedules/twice", json={"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600})
     assert answer.status_code == 200
@@ -269,7 +269,7 @@ def test_put_again_replaces_and_leaves_the_ticks_where_they_are(service: Service
     assert answer.json()["created_at"] == first["created_at"]
 
 
-def test_a_paused_schedule_rests_and_goes_on_without_what_it_missed(service: Service, put: Put) -> None:
+def test_a_paused_schedule_does_not_fire_and_resumes_without_the_missed_runs(service: Service, put: Put) -> None:
     created = moment(put("nap", every=1)["created_at"])
     wait_for_runs(service, "nap", 1)
     paused = put("nap", every=1, enabled=False)
@@ -286,7 +286,7 @@ def test_a_paused_schedule_rests_and_goes_on_without_what_it_missed(service: Ser
     assert (again - created) % SECOND == timedelta()
 
 
-def test_run_now_runs_a_paused_schedule_too_and_once_for_each_key(service: Service, put: Put) -> None:
+def test_run_now_also_runs_a_paused_schedule_and_once_for_each_key(service: Service, put: Put) -> None:
     put("byhand", every=3600, enabled=False, input={"seconds": 0.1})
     first, again = (
         service.http.post("/schedules/byhand/run", headers={"Idempotency-Key": "by-hand-1"}) for _ in range(2)
@@ -301,7 +301,7 @@ def test_run_now_runs_a_paused_schedule_too_and_once_for_each_key(service: Servi
     ]
 
 
-def test_a_deleted_schedule_is_gone_and_its_tasks_stay(service: Service, put: Put) -> None:
+def test_deleting_a_schedule_keeps_its_tasks(service: Service, put: Put) -> None:
     put("brief", every=1)
     task_id = wait_for_runs(service, "brief", 1)[0]["task_id"]
     assert service.http.delete("/schedules/brief").status_code == 204
@@ -317,7 +317,7 @@ def test_a_deleted_schedule_is_gone_and_its_tasks_stay(service: Service, put: Pu
     assert len(tasks_of(service, "brief")) == count
 
 
-def test_a_tick_is_skipped_while_the_earlier_run_goes_on(service: Service, put: Put) -> None:
+def test_a_run_is_skipped_while_the_previous_run_is_unfinished(service: Service, put: Put) -> None:
     put("patient", every=1, input={"seconds": 1.2}, overlap="skip")
     first, second = wait_for_runs(service, "patient", 2)
     assert second["submitted_at"] > first["finished_at"]
@@ -327,7 +327,7 @@ def test_a_tick_is_skipped_while_the_earlier_run_goes_on(service: Service, put: 
     assert later - earlier >= 2 * SECOND
 
 
-def test_a_tick_may_wait_for_the_end_of_the_earlier_run(service: Service, put: Put) -> None:
+def test_a_run_can_wait_for_the_end_of_the_previous_run(service: Service, put: Put) -> None:
     created = moment(put("chain", every=1, task="reports", input={"seconds": 30}, overlap="queue")["created_at"])
     eventually(lambda: len(tasks_of(service, "chain")) >= 3)
     put("chain", every=1, enabled=False)
@@ -344,7 +344,7 @@ def test_a_tick_may_wait_for_the_end_of_the_earlier_run(service: Service, put: P
     assert show(service, "chain")["skipped"] == 0
 
 
-def test_no_more_than_ten_runs_of_a_schedule_wait_for_one_another(service: Service, put: Put) -> None:
+def test_at_most_ten_runs_of_a_schedule_wait_for_one_another(service: Service, put: Put) -> None:
     put("crowd", every=3600, task="reports", input={"seconds": 60}, overlap="queue")
     now = round(time.time() * 1000)
     for late in range(13):
@@ -356,7 +356,7 @@ def test_no_more_than_ten_runs_of_a_schedule_wait_for_one_another(service: Servi
         service.http.post(f"/tasks/{each['task_id']}/cancel")
 
 
-def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Service, put: Put) -> None:
+def test_a_run_that_cannot_be_stored_has_a_reason_and_fires_later(service: Service, put: Put) -> None:
     put("blocked", every=1)
     service.redis.client.hincrby(service.keys.unfinished, "local", 10_000)  # as many as one owner may have
     try:
@@ -370,7 +370,7 @@ def test_a_tick_that_cannot_be_stored_says_why_and_fires_when_it_can(service: Se
 
 
 @pytest.mark.slow
-def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -> None:
+def test_a_run_that_finds_redis_full_fires_when_space_is_free(fresh: Service) -> None:
     fresh.start()
     put_on(fresh, "hourly", every=3600)
     fresh.redis.client.zadd(fresh.keys.fire_times, {"hourly": round(time.time() * 1000) + 4000})
@@ -382,7 +382,7 @@ def test_a_tick_that_finds_redis_full_fires_when_there_is_room(fresh: Service) -
     wait_for_runs(fresh, "hourly", 1)
 
 
-def test_a_schedule_whose_task_is_gone_says_so_and_keeps_no_other_from_firing(service: Service, put: Put) -> None:
+def test_a_schedule_without_its_task_type_reports_it_and_does_not_block_others(service: Service, put: Put) -> None:
     put("gone", every=1)
     definition = service.redis.client.hget(service.keys.schedule("gone"), "definition")
     service.redis.client.hset(
@@ -402,7 +402,7 @@ def sweeping(service: Service) -> Process:
 
 
 @pytest.mark.slow
-def test_each_tick_fires_once_whoever_dies_and_an_outage_of_everything_is_caught_up_once(fresh: Service) -> None:
+def test_each_run_fires_once_despite_kills_and_runs_missed_in_an_outage_are_merged(fresh: Service) -> None:
     fresh.start(workers=2)
     created = moment(put_on(fresh, "steady", every=1)["created_at"])
     wait_for_runs(fresh, "steady", 2)
@@ -521,7 +521,9 @@ GOOD = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 60}
         ({"surprise": 1}, ["surprise"]),
     ],
 )
-def test_what_is_wrong_is_refused_with_its_place(service: Service, change: dict[str, Any], loc: list[str]) -> None:
+def test_the_error_for_an_invalid_field_has_its_location(
+    service: Service, change: dict[str, Any], loc: list[str]
+) -> None:
     answer = service.http.put("/schedules/wrong", json=GOOD | change)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input"), answer.text
     assert answer.json()["errors"][0]["loc"] == loc
@@ -529,7 +531,7 @@ def test_what_is_wrong_is_refused_with_its_place(service: Service, change: dict[
     assert service.http.get("/schedules/wrong").status_code == 404
 
 
-def test_a_body_that_is_no_json_and_a_name_that_is_none_are_refused(service: Service) -> None:
+def test_a_body_that_is_not_json_and_an_invalid_name_are_refused(service: Service) -> None:
     assert service.http.put("/schedules/wrong", content=b"{").json()["type"] == "/problems/malformed-body"
     answer = service.http.put("/schedules/a%20b", json=GOOD)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["path", "name"])

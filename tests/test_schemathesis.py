@@ -36,10 +36,10 @@ def check(service: Service, *options: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_does_what_its_document_says(guarded: Service) -> None:
+def test_the_server_conforms_to_its_document(guarded: Service) -> None:
     check(guarded, "--phases", "examples,fuzzing,stateful", "--max-examples", "3")
 
 
 @pytest.mark.slow
-def test_the_server_does_what_its_document_says_for_long(guarded: Service) -> None:
+def test_the_server_conforms_to_its_document_in_a_long_run(guarded: Service) -> None:
     check(guarded, "--max-examples", "25")

@@ -58,7 +58,7 @@ def test_the_task_gets_the_secrets_that_the_input_does_not_show(server: Service)
     assert server.http.get(f"/tasks/{task_id}/input").json()["input"] == SHOWN
 
 
-def test_a_form_s_secrets_are_hidden_too(server: Service) -> None:
+def test_the_secrets_of_a_form_are_hidden(server: Service) -> None:
     form = {"key_file_passphrase": CODE}
     answer = server.http.post("/tasks/unlocks", data=form, files={"file": ("a.key", b"x", "text/plain")})
     task_id = answer.json()["task_id"]
@@ -98,7 +98,7 @@ def test_a_failure_view_keeps_everything_but_the_secret(server: Service) -> None
     )
 
 
-def test_a_task_s_own_lines_keep_everything_but_the_secret(server: Service) -> None:
+def test_a_task_s_own_log_lines_keep_everything_but_the_secret(server: Service) -> None:
     task_id = server.submit("signs_in", **INPUT, how="tells")
     server.wait_for(task_id)
 
@@ -208,17 +208,17 @@ def test_celery_s_events_and_messages_have_no_secret(server: Service) -> None:
         "a.secret",
     ],
 )
-def test_a_name_with_such_a_part_is_secret(name: str) -> None:
+def test_a_name_with_a_secret_word_is_secret(name: str) -> None:
     assert is_secret_name(name)
 
 
-def test_the_documentation_names_every_word() -> None:
+def test_the_documentation_lists_every_secret_word() -> None:
     documented = (ROOT / "docs/tasks.md").read_text()
     assert [name for name in NAMES if f"`{name}`" not in documented] == []
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "tokenizer", "secretary", "key", "passwordless", "author", ""])
-def test_other_names_are_not(name: str) -> None:
+def test_other_names_are_not_secret(name: str) -> None:
     assert not is_secret_name(name)
 
 

@@ -42,7 +42,7 @@ def failure(service: Service, **fields: Any) -> dict[str, Any]:
     return error
 
 
-def test_each_recipient_reads_their_own_words(post: Service, server: MailServer) -> None:
+def test_each_recipient_gets_their_own_text(post: Service, server: MailServer) -> None:
     ada = {"email": "ada@example.org", "fields": {"name": "Ada <3", "first name": "A"}}
     result = send(
         post,
@@ -83,7 +83,7 @@ def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
     assert [part.get_content() for part in message.iter_attachments()] == [b"\x00\xff"]
 
 
-def test_a_permanent_refusal_is_final_and_in_the_servers_words(post: Service, server: MailServer) -> None:
+def test_a_permanent_refusal_is_final_and_quotes_the_server(post: Service, server: MailServer) -> None:
     result = send(post, "never@example.org", "full@example.org", "eve@example.org")
     assert (result["sent"], result["refused"]) == (1, 2)
     assert [one["message"] for one in result["recipients"]] == [
@@ -94,7 +94,7 @@ def test_a_permanent_refusal_is_final_and_in_the_servers_words(post: Service, se
     assert server.offers["never@example.org"] == 1
 
 
-def test_a_temporary_refusal_and_a_dropped_connection_are_tried_again(post: Service, server: MailServer) -> None:
+def test_a_temporary_refusal_and_a_dropped_connection_are_retried(post: Service, server: MailServer) -> None:
     people = ["later1@example.org", "drop@example.org", "finn@example.org", "never2@example.org"]
     task_id = post.submit("send_email", subject="x", text="x\n" * 50, recipients=people, rate=100)
     waiting = post.wait_for(task_id, "retrying")
@@ -106,9 +106,7 @@ def test_a_temporary_refusal_and_a_dropped_connection_are_tried_again(post: Serv
     assert [server.got()[one] for one in people] == [1, 1, 1, 0]
 
 
-def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_sent(
-    post: Service, server: MailServer
-) -> None:
+def test_a_retry_by_the_client_sends_only_refused_messages_again(post: Service, server: MailServer) -> None:
     task_id = post.submit("send_email", subject="x", text="x", recipients=["never3@example.org", "jo@example.org"])
     post.result(task_id)
     again = post.result(post.http.post(f"/tasks/{task_id}/retry").json()["task_id"])
@@ -131,7 +129,7 @@ def test_a_retry_by_the_client_offers_again_what_was_refused_and_not_what_was_se
         ),
     ],
 )
-def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
+def test_a_message_that_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
     post: Service, server: MailServer, fields: dict[str, Any], type_: str, message: str
 ) -> None:
     error = failure(post, **{"recipients": ["hal@example.org", "gus@example.org"][1:], **fields})
@@ -158,14 +156,16 @@ def test_what_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
         ({"recipients": ["a@example.org"] * 200, "rate": 0.01}, "raise `rate`"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_queued(post: Service, fields: dict[str, Any], message: str) -> None:
+def test_invalid_input_is_refused_before_the_task_is_queued(
+    post: Service, fields: dict[str, Any], message: str
+) -> None:
     letter = {"subject": "x", "text": "x", "recipients": ["a@example.org"], **fields}
     answer = post.http.post("/tasks/send_email", json=letter)
     assert answer.status_code == 422
     assert message in answer.json()["errors"][0]["msg"]
 
 
-def test_a_message_has_all_that_a_mailing_needs(post: Service, server: MailServer) -> None:
+def test_a_message_has_the_headers_of_a_mailing(post: Service, server: MailServer) -> None:
     send(
         post,
         {"email": "kim@example.org", "name": "Kim Ü", "fields": {"id": "a b"}},
@@ -192,7 +192,7 @@ def test_a_message_has_all_that_a_mailing_needs(post: Service, server: MailServe
     assert "news@example.org" in server.senders
 
 
-def test_a_copy_that_is_refused_is_said_and_the_message_still_sent(post: Service, server: MailServer) -> None:
+def test_a_refused_copy_is_reported_and_the_message_is_still_sent(post: Service, server: MailServer) -> None:
     [one] = send(post, "max@example.org", cc=["never7@example.org"])["recipients"]
     assert one["status"] == "sent"
     assert one["message"] == "No copy to never7@example.org: 550 5.1.1 nobody here by that name"
@@ -203,7 +203,7 @@ def test_a_refused_recipient_sends_no_copies(post: Service, server: MailServer) 
     assert server.got()["quiet@example.org"] == 0
 
 
-def test_an_address_that_comes_twice_gets_one_message(post: Service, server: MailServer) -> None:
+def test_a_repeated_address_gets_one_message(post: Service, server: MailServer) -> None:
     result = send(post, "nia@example.org", "Nia <NIA@example.org>", "ole@example.org")
     assert [one["status"] for one in result["recipients"]] == ["sent", "duplicate", "sent"]
     assert (result["sent"], result["duplicates"]) == (2, 1)
@@ -226,7 +226,7 @@ def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(post: Service, s
     assert (first["headers"]["Subject"], first["headers"]["From"], first["attachments"]) == ("For 1", FROM, ["a.txt"])
 
 
-def test_another_sender_needs_the_settings_leave(post: Service) -> None:
+def test_another_sender_must_be_allowed_by_the_setting(post: Service) -> None:
     error = failure(post, recipients=["a@example.org"], sender="ceo@bank.example")
     assert (error["type"], "MAIL_SENDERS" in error["detail"]) == ("/problems/mail-sender", True)
 
@@ -256,26 +256,26 @@ def test_bodies_are_seven_bit_and_addresses_beyond_ascii_need_smtputf8(tmp_path:
             assert able.message("jörg@xn--bcher-kva.example")["To"] == "jörg@xn--bcher-kva.example"
 
 
-def test_a_server_that_stumbles_at_the_data_gets_the_next_message(post: Service, server: MailServer) -> None:
+def test_after_an_error_at_the_data_the_next_message_is_sent(post: Service, server: MailServer) -> None:
     task_id = post.submit("send_email", subject="x", text="x", recipients=["nodata@example.org", "pia@example.org"])
     assert post.result(task_id)["sent"] == 2
 
 
-def test_a_csv_of_too_many_recipients_for_a_rate_is_a_clear_error(post: Service) -> None:
+def test_a_csv_with_too_many_recipients_for_the_rate_is_a_clear_error(post: Service) -> None:
     rows = base64.b64encode(b"email\n" + b"gus@example.org\n" * 200).decode()
     error = failure(post, recipients=None, recipients_csv={"data": rows}, rate=0.01)
     assert error["type"] == "/problems/mail-recipients"
     assert "raise `rate`" in error["detail"]
 
 
-def test_without_a_mail_server_the_task_says_what_to_set(service: Service) -> None:
+def test_without_a_mail_server_the_error_names_the_setting(service: Service) -> None:
     error = failure(service, recipients=["a@example.org"])
     assert error["type"] == "/problems/mail-not-configured"
     assert "SMTP_URL" in error["detail"]
 
 
 @pytest.mark.slow
-def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_mailing_continues_after_a_worker_was_killed(tmp_path: Path) -> None:
     people = [f"p{n}@example.org" for n in range(5)] + ["hold@example.org"] + [f"q{n}@example.org" for n in range(5)]
     with MailServer() as server:
         settings = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}", "MAIL_FROM": FROM, "LEASE_SECONDS": "3"}
@@ -309,7 +309,7 @@ def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(post: Service, server: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_the_password_goes_over_tls_alone_and_nowhere_else(tmp_path: Path, scheme: str) -> None:
+def test_the_password_is_sent_only_over_tls(tmp_path: Path, scheme: str) -> None:
     certificate = make_certificate(tmp_path)
     login = ("shop@example.org", "p@ss/word")
     with MailServer(login=login, certificate=certificate, tls_at_once=scheme == "smtps") as server:
@@ -330,7 +330,7 @@ def test_the_password_goes_over_tls_alone_and_nowhere_else(tmp_path: Path, schem
 
 
 @pytest.mark.slow
-def test_a_relay_with_a_certificate_of_its_own_is_trusted_by_a_setting_and_refused_without(tmp_path: Path) -> None:
+def test_a_relay_with_its_own_certificate_is_trusted_only_by_a_setting(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     with (
         MailServer(certificate=certificate) as server,

@@ -30,7 +30,7 @@ def signed_in(service: Service, key: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_session_is_as_good_as_its_key(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_a_session_has_the_rights_of_its_key(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
     with signed_in(service, keys["alice"]) as alice, signed_in(service, keys["bob"]) as bob:
         task_id = alice.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Origin": service.url}).json()["task_id"]
@@ -39,7 +39,7 @@ def test_a_session_is_as_good_as_its_key(keyed: tuple[Service, dict[str, str]]) 
         assert bob.get("/tasks").json()["tasks"] == []
 
 
-def test_the_cookie_is_for_the_browser_alone_and_does_not_hold_the_key(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_the_cookie_is_http_only_and_does_not_contain_the_key(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
     form = {"key": keys["alice"]}
     answer = httpx.post(f"{service.url}/ui/sign-in", data=form, headers={"Origin": service.url})
@@ -52,7 +52,7 @@ def test_the_cookie_is_for_the_browser_alone_and_does_not_hold_the_key(keyed: tu
     "headers",
     [{}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}, {"Origin": "http://a"}],
 )
-def test_what_changes_something_must_come_from_a_page_of_the_server(
+def test_a_request_that_changes_state_must_come_from_a_page_of_the_server(
     keyed: tuple[Service, dict[str, str]], headers: dict[str, str]
 ) -> None:
     service, keys = keyed
@@ -63,7 +63,7 @@ def test_what_changes_something_must_come_from_a_page_of_the_server(
         assert fetched.status_code == 202
 
 
-def test_a_wrong_key_signs_nobody_in(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_a_wrong_key_does_not_sign_in(keyed: tuple[Service, dict[str, str]]) -> None:
     service, _ = keyed
     answer = httpx.post(f"{service.url}/ui/sign-in", data={"key": "cck_no"}, headers={"Origin": service.url})
     assert answer.status_code == 403
@@ -72,14 +72,14 @@ def test_a_wrong_key_signs_nobody_in(keyed: tuple[Service, dict[str, str]]) -> N
 
 
 @pytest.mark.parametrize("change", ["x", "9" * 10 + ".", ".", "\u00e9"])
-def test_a_cookie_that_was_changed_is_none(keyed: tuple[Service, dict[str, str]], change: str) -> None:
+def test_a_modified_cookie_is_not_accepted(keyed: tuple[Service, dict[str, str]], change: str) -> None:
     service, keys = keyed
     with signed_in(service, keys["alice"]) as alice:
         cookie = f"{COOKIE}={change}{alice.cookies[COOKIE]}".encode("latin-1")
         assert httpx.get(f"{service.url}/tasks", headers=[(b"Cookie", cookie)]).status_code == 401
 
 
-def test_a_session_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     from server.web import sessions
 
     monkeypatch.setattr(sessions, "store", lambda: SimpleNamespace(secret=b"secret"))
@@ -98,28 +98,30 @@ def test_a_session_ends_with_its_key_and_with_signing_out(keyed: tuple[Service, 
 
 
 @pytest.mark.parametrize("elsewhere", ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil", "evil"])
-def test_signing_in_leads_to_pages_of_the_server_only(keyed: tuple[Service, dict[str, str]], elsewhere: str) -> None:
+def test_signing_in_redirects_only_to_pages_of_the_server(
+    keyed: tuple[Service, dict[str, str]], elsewhere: str
+) -> None:
     service, keys = keyed
     form = {"key": keys["alice"], "next": elsewhere}
     answer = httpx.post(f"{service.url}/ui/sign-in", data=form, headers={"Origin": service.url})
     assert answer.headers["Location"] == f"{service.url}/"
 
 
-def test_the_home_page_is_there_for_anybody_and_says_how_to_sign_in(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_the_home_page_is_public_and_shows_how_to_sign_in(keyed: tuple[Service, dict[str, str]]) -> None:
     service, _ = keyed
     answer = httpx.get(service.url)
     assert answer.status_code == 200
     assert 'href="/ui/sign-in"' in answer.text
 
 
-def test_an_unknown_kind_is_a_page_that_says_so(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_an_unknown_task_type_has_an_error_page(keyed: tuple[Service, dict[str, str]]) -> None:
     service, _ = keyed
     answer = httpx.get(f"{service.url}/ui/run/no-such-kind")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_form_with_a_file_of_a_wrong_type_keeps_the_fields_around_it(keyed: tuple[Service, dict[str, str]]) -> None:
+def test_a_form_with_a_refused_file_keeps_its_other_fields(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
     parts = [  # without JavaScript, a browser sends the form's parts in their order
         ("delimiter", (None, "|")),
@@ -132,7 +134,7 @@ def test_a_form_with_a_file_of_a_wrong_type_keeps_the_fields_around_it(keyed: tu
     assert 'value="|"' in answer.text and ">{&#34;size&#34;: &#34;number&#34;}</textarea>" in answer.text
 
 
-def test_a_user_whom_a_trusted_proxy_names_needs_no_key(tmp_path: Path) -> None:
+def test_a_user_named_by_a_trusted_proxy_needs_no_key(tmp_path: Path) -> None:
     with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADMINS="root") as service:
         service.store.api_keys.create("alice", Role.SUBMIT)
         service.start_web()
@@ -153,7 +155,7 @@ def test_a_user_whom_a_trusted_proxy_names_needs_no_key(tmp_path: Path) -> None:
         assert "bob@example.org" in page and "Sign out" not in page
 
 
-def test_a_header_from_another_address_than_the_proxys_is_ignored(tmp_path: Path) -> None:
+def test_the_header_of_an_untrusted_address_is_ignored(tmp_path: Path) -> None:
     with Service(tmp_path, AUTH_PROXY_HEADER="X-Forwarded-User", AUTH_PROXY_ADDRESSES="192.0.2.1") as service:
         service.store.api_keys.create("alice", Role.SUBMIT)
         service.start_web()

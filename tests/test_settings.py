@@ -64,7 +64,7 @@ def test_the_example_has_every_setting_with_its_default() -> None:
     assert listed == example(), ".env.example must have these lines:\n" + "\n".join(example())
 
 
-def test_every_setting_has_a_sentence() -> None:
+def test_every_setting_has_a_description() -> None:
     for name, field in fields().items():
         assert field.description, name
         assert field.description.endswith("."), name
@@ -152,7 +152,7 @@ def refusal(service: Service, process: str, folder: Path, **env: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}={value}" for name, value in WRONG])
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_the_error_names_an_invalid_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv(name, value)
 
@@ -164,7 +164,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
 
 
 @pytest.mark.parametrize(("name", "value"), RIGHT, ids=[f"{name}={value}" for name, value in RIGHT])
-def test_a_right_setting_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_valid_setting_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv(name, value)
 
@@ -184,7 +184,7 @@ def test_a_right_setting_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str,
         ("DATABASE_URL", "postgresql://me:trout/pike@host/name"),
     ],
 )
-def test_a_wrong_setting_of_a_task_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_the_error_names_an_invalid_setting_of_a_task(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert name in map(str.upper, fields())  # its package is loaded
     monkeypatch.setenv(name, value)
 
@@ -196,7 +196,7 @@ def test_a_wrong_setting_of_a_task_is_named(monkeypatch: pytest.MonkeyPatch, nam
 
 
 @pytest.mark.parametrize("process", ["web", "worker", "runner", "keys"])
-def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, tmp_path: Path, process: str) -> None:
+def test_an_invalid_setting_stops_each_process_with_one_message(service: Service, tmp_path: Path, process: str) -> None:
     (tmp_path / "Procfile").write_text("web: true\n")
 
     message = refusal(service, process, tmp_path, WEB_THREADS="none", LOG_LEVEL="LOUD")
@@ -209,7 +209,7 @@ def test_a_wrong_setting_stops_each_process_with_one_sentence(service: Service, 
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])
-def test_a_wrong_setting_of_a_task_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
+def test_an_invalid_setting_of_a_task_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
     message = refusal(service, process, tmp_path, SMTP_URL="http://me:swordfish@host", DATABASE_URL="")
 
     assert "coatcheck: SMTP_URL: must be smtp://" in message
@@ -218,7 +218,7 @@ def test_a_wrong_setting_of_a_task_stops_each_process(service: Service, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("process", ["web", "worker"])
-def test_a_module_of_tasks_that_is_not_there_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
+def test_a_missing_task_module_stops_each_process(service: Service, tmp_path: Path, process: str) -> None:
     message = refusal(service, process, tmp_path, TASK_MODULES="sample_tasks,not_there")
 
     assert "coatcheck: TASK_MODULES: there is no module 'not_there'" in message

@@ -24,7 +24,7 @@ def signals_of(service: Service, signal: str, task_id: str) -> list[dict[str, An
     return [line for line in lines if line["signal"] == signal and line["id"] == task_id]
 
 
-def test_a_submit_tells_of_the_publish_before_and_after(heard: Service) -> None:
+def test_a_submit_sends_signals_before_and_after_the_publish(heard: Service) -> None:
     plain = heard.submit("divide", x=1, y=2)
     late = heard.http.post("/tasks/divide?delay=600&priority=high", json={"x": 1, "y": 2}).json()["task_id"]
     batch = heard.http.post("/batches", json={"items": [{"task": "divide", "input": {"x": 1, "y": 2}}] * 3}).json()
@@ -45,7 +45,7 @@ def test_a_submit_tells_of_the_publish_before_and_after(heard: Service) -> None:
     heard.http.post(f"/tasks/{late}/cancel")
 
 
-def test_a_retry_and_a_cancel_are_told(heard: Service) -> None:
+def test_a_retry_and_a_cancel_send_signals(heard: Service) -> None:
     again = heard.submit("second_time_lucky")
     assert heard.result(again) == 1
     stopped, killed = heard.submit("polite"), heard.submit("deaf")
@@ -64,7 +64,7 @@ def test_a_retry_and_a_cancel_are_told(heard: Service) -> None:
         assert (revoked["pid"] == worker) is was_killed, "only the main process knows that a child was killed"
 
 
-def test_a_cancel_while_it_waits_is_told_by_a_worker(heard: Service) -> None:
+def test_a_worker_sends_the_signal_when_a_waiting_task_is_canceled(heard: Service) -> None:
     def later(**options: object) -> str:
         response = heard.http.post("/tasks/divide", params={"delay": 600, **options}, json={"x": 1, "y": 2})
         assert response.status_code in (200, 202), response.text
@@ -85,7 +85,7 @@ def test_a_cancel_while_it_waits_is_told_by_a_worker(heard: Service) -> None:
     heard.cancel_unfinished()
 
 
-def test_without_listeners_a_submit_makes_no_message_and_a_cancel_leaves_no_note(tmp_path: Path) -> None:
+def test_without_listeners_a_submit_builds_no_message_and_a_cancel_stores_nothing(tmp_path: Path) -> None:
     with Service(tmp_path) as quiet:
         quiet.start_web()
         task_id = quiet.submit("divide", x=1, y=2)

@@ -95,19 +95,19 @@ def output(served: Service) -> str:
     ],
     ids=["silent", "half a head", "half a body", "half a chunked body", "half an upload", "an upload not begun"],
 )
-def test_clients_that_stop_sending_hold_nobody_up(served: Service, text: bytes) -> None:
+def test_clients_that_stop_sending_do_not_block_others(served: Service, text: bytes) -> None:
     with many(served, text):
         for _ in range(3):
             others_are_served(served)
 
 
-def test_downloads_that_nobody_reads_hold_nobody_up(served: Service, output: str) -> None:
+def test_unread_downloads_do_not_block_others(served: Service, output: str) -> None:
     with many(served, f"GET {output} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), narrow=True):
         for _ in range(3):
             others_are_served(served)
 
 
-def test_clients_that_keep_a_closed_connection_open_hold_nobody_up(served: Service) -> None:
+def test_clients_that_keep_a_closed_connection_open_do_not_block_others(served: Service) -> None:
     text = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     with many(served, text) as clients:
         others_are_served(served)
@@ -127,7 +127,7 @@ def test_clients_that_keep_a_closed_connection_open_hold_nobody_up(served: Servi
     ],
     ids=["a head", "an upload"],
 )
-def test_what_is_not_gone_on_with_is_answered_after_ten_seconds(served: Service, text: bytes, status: bytes) -> None:
+def test_an_unfinished_request_is_answered_after_ten_seconds(served: Service, text: bytes, status: bytes) -> None:
     with connect(served) as client:
         client.sendall(text)
         began = time.monotonic()
@@ -138,7 +138,7 @@ def test_what_is_not_gone_on_with_is_answered_after_ten_seconds(served: Service,
 
 
 @pytest.mark.slow
-def test_bytes_that_trickle_do_not_move_the_deadline_of_a_head(served: Service) -> None:
+def test_slow_bytes_do_not_extend_the_deadline_of_a_head(served: Service) -> None:
     with connect(served) as client:
         began = time.monotonic()
         client.settimeout(0.5)
@@ -152,9 +152,7 @@ def test_bytes_that_trickle_do_not_move_the_deadline_of_a_head(served: Service) 
 
 
 @pytest.mark.slow
-def test_a_download_that_nobody_reads_is_broken_off_and_one_that_is_read_slowly_is_not(
-    served: Service, output: str
-) -> None:
+def test_an_unread_download_is_aborted_and_a_slowly_read_one_is_not(served: Service, output: str) -> None:
     request = f"GET {output} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     with connect(served, narrow=True) as slow, connect(served, narrow=True) as silent:
         began = time.monotonic()
@@ -181,7 +179,7 @@ def read_rest(client: socket.socket, total: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_stalled_upload_gives_its_thread_to_one_that_waits(served: Service) -> None:
+def test_a_stalled_upload_frees_its_thread_for_a_waiting_upload(served: Service) -> None:
     with many(served, HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 70_000):
         began = time.monotonic()
         answer = httpx.post(
@@ -195,7 +193,7 @@ def test_a_stalled_upload_gives_its_thread_to_one_that_waits(served: Service) ->
 
 
 @pytest.mark.slow
-def test_the_oldest_idle_connection_is_closed_where_there_are_too_many(tmp_path: Path) -> None:
+def test_the_oldest_idle_connection_is_closed_when_there_are_too_many(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         limits = ["prlimit", f"--nofile={100 + 20}"]
         service.web = Process([*limits, "gunicorn", "wsgi"], tmp_path / "web.log", service.env)
@@ -222,7 +220,7 @@ def test_a_thousand_idle_connections_are_kept_and_still_served(served: Service) 
 # -- the connection
 
 
-def test_requests_that_come_together_are_answered_in_their_order(served: Service) -> None:
+def test_pipelined_requests_are_answered_in_order(served: Service) -> None:
     one = b"GET /problems/%b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n%b\r\n"
     names = [b"nowhere-%d" % number for number in range(50)]
     last = one % (b"last", b"Connection: close\r\n")
@@ -239,7 +237,7 @@ def test_a_chunked_upload_with_trailers_is_followed_by_the_next_request(served: 
     assert answer.startswith(b"HTTP/1.1 202 ") and b'\r\n\r\n{"status":"live"}' in answer
 
 
-def test_a_client_that_is_refused_is_not_asked_for_its_body(served: Service) -> None:
+def test_a_refused_request_gets_no_100_continue(served: Service) -> None:
     text = (
         b"POST /tasks/nothing-like-it HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     )
@@ -247,7 +245,7 @@ def test_a_client_that_is_refused_is_not_asked_for_its_body(served: Service) -> 
     assert answer.startswith(b"HTTP/1.1 404 ") and b"100 Continue" not in answer
 
 
-def test_a_client_that_is_not_refused_is_asked_for_its_body(served: Service) -> None:
+def test_an_accepted_request_gets_100_continue(served: Service) -> None:
     with connect(served) as client:
         client.sendall(HEAD + b"Content-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
         assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -255,7 +253,7 @@ def test_a_client_that_is_not_refused_is_asked_for_its_body(served: Service) -> 
         assert read_all(client).startswith(b"HTTP/1.1 202 ")
 
 
-def test_an_old_client_that_keeps_its_connection_is_served_again(served: Service) -> None:
+def test_an_http_1_0_client_can_keep_its_connection(served: Service) -> None:
     text = b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     with connect(served) as client:
         for _ in range(2):
@@ -263,7 +261,7 @@ def test_an_old_client_that_keeps_its_connection_is_served_again(served: Service
             assert b"\r\nConnection: keep-alive\r\n" in client.recv(65536)
 
 
-def test_a_client_that_vanishes_in_the_middle_takes_nobody_with_it(served: Service, output: str) -> None:
+def test_a_client_that_disconnects_does_not_affect_others(served: Service, output: str) -> None:
     for text in (
         b"GET / HT",
         HEAD + b"Content-Length: 900000\r\n\r\nx",
@@ -293,7 +291,7 @@ def test_a_client_that_resets_its_connection_is_not_an_error(served: Service) ->
 
 
 @pytest.mark.slow
-def test_a_server_that_stops_breaks_off_nothing(tmp_path: Path) -> None:
+def test_a_stop_aborts_no_request(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks") as service:
         service.start()
         with connect(service) as half, connect(service) as upload, connect(service) as idle:
@@ -312,7 +310,7 @@ def test_a_server_that_stops_breaks_off_nothing(tmp_path: Path) -> None:
         assert service.web.wait(10) == 0
 
 
-def test_a_reload_breaks_off_nothing(served: Service) -> None:
+def test_a_reload_aborts_no_request(served: Service) -> None:
     assert served.web is not None
     [before] = served.web.children()
     with connect(served) as upload:
@@ -366,7 +364,7 @@ def test_connections_may_be_encrypted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_any_other_wsgi_server_serves_the_application_too(served: Service) -> None:
+def test_another_wsgi_server_can_serve_the_application(served: Service) -> None:
     script = """
 import threading, urllib.request
 from wsgiref.simple_server import make_server

@@ -29,7 +29,7 @@ def ends_unstarted(service: Service, task_id: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_that_waited_too_long_is_canceled_and_says_why(idle: Service) -> None:
+def test_a_task_that_waited_too_long_is_canceled_with_a_reason(idle: Service) -> None:
     late, patient = submit(idle, "start_within=0.5"), submit(idle, "start_within=60")
     time.sleep(1)
     idle.start_worker()
@@ -40,12 +40,12 @@ def test_a_task_that_waited_too_long_is_canceled_and_says_why(idle: Service) -> 
     assert idle.wait_for(patient)["status"] == "succeeded"
 
 
-def test_it_counts_from_the_time_when_the_task_is_due_and_ends_at_its_start(service: Service) -> None:
+def test_the_time_counts_from_when_the_task_is_due_until_its_start(service: Service) -> None:
     task_id = submit(service, "delay=2&start_within=1.5", seconds=2)
     assert service.wait_for(task_id)["status"] == "succeeded"
 
 
-def test_a_task_whose_turn_does_not_come_in_time_is_canceled_while_others_run(service: Service) -> None:
+def test_a_task_that_does_not_start_in_time_is_canceled_while_others_run(service: Service) -> None:
     first = service.submit("one_at_a_time", seconds=4)
     service.wait_for(first, "running")
     waiting = service.http.post("/tasks/one_at_a_time?start_within=1", json={"seconds": 0}).json()["task_id"]
@@ -66,7 +66,7 @@ def test_a_task_whose_worker_is_killed_runs_again_after_the_deadline(fresh: Serv
 
 
 @pytest.mark.slow
-def test_batches_schedules_and_retries_keep_it(idle: Service) -> None:
+def test_batches_schedules_and_retries_keep_start_within(idle: Service) -> None:
     item = {"task": "ledgered", "options": {"start_within": 0.5}}
     [answer] = idle.http.post("/batches", json={"items": [item]}).json()["items"]
     schedule = {"task": "ledgered", "every": 3600, "options": {"start_within": 0.5}}
@@ -83,7 +83,7 @@ def test_batches_schedules_and_retries_keep_it(idle: Service) -> None:
     ends_unstarted(idle, retried)
 
 
-def test_the_events_tell_the_reason(idle: Service) -> None:
+def test_the_events_have_the_reason(idle: Service) -> None:
     task_id = submit(idle, "start_within=0.5")
     time.sleep(1)
     idle.start_worker()

@@ -53,7 +53,7 @@ def script_calls(service: Service) -> int:
 
 
 @pytest.mark.slow
-def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: Service) -> None:
+def test_polls_of_an_unchanged_task_rarely_use_redis(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
     before, began = script_calls(lonely), time.monotonic()
@@ -64,7 +64,7 @@ def test_polls_of_a_task_that_does_not_change_ask_redis_next_to_nothing(lonely: 
 
 
 @pytest.mark.slow
-def test_a_cancel_is_seen_by_the_next_poll_of_each_process(watched: Service) -> None:
+def test_the_next_poll_of_each_process_shows_a_cancel(watched: Service) -> None:
     for _ in range(5):
         task_id = submit(watched, delay=600)
         assert {answer.json()["status"] for answer in polls(watched, task_id)} == {"scheduled"}
@@ -72,7 +72,7 @@ def test_a_cancel_is_seen_by_the_next_poll_of_each_process(watched: Service) -> 
         assert {answer.json()["status"] for answer in polls(watched, task_id)} == {"canceled"}
 
 
-def test_a_deleted_task_is_gone_for_the_next_poll_of_each_process(watched: Service) -> None:
+def test_the_next_poll_of_each_process_does_not_find_a_deleted_task(watched: Service) -> None:
     task_id = submit(watched, delay=600)
     httpx.post(f"{watched.url}/tasks/{task_id}/cancel")
     polls(watched, task_id)
@@ -81,7 +81,7 @@ def test_a_deleted_task_is_gone_for_the_next_poll_of_each_process(watched: Servi
 
 
 @pytest.mark.slow
-def test_progress_that_is_stored_is_in_the_next_poll_of_each_process(watched: Service) -> None:
+def test_the_next_poll_of_each_process_shows_stored_progress(watched: Service) -> None:
     puppet = Puppet(watched)
 
     def stored() -> float:
@@ -99,7 +99,7 @@ def test_progress_that_is_stored_is_in_the_next_poll_of_each_process(watched: Se
     watched.wait_for(puppet.id)
 
 
-def test_the_etag_of_a_remembered_answer_is_that_of_one_that_was_read(watched: Service) -> None:
+def test_a_cached_response_has_the_etag_of_one_from_redis(watched: Service) -> None:
     task_id = submit(watched, delay=600)
     first, *rest = polls(watched, task_id)
     assert {answer.headers["ETag"] for answer in rest} == {first.headers["ETag"]}
@@ -113,14 +113,14 @@ def test_a_finished_task_is_gone_when_it_expires(watched: Service) -> None:
     eventually(lambda: {answer.status_code for answer in polls(watched, task_id, 4)} == {410})
 
 
-def test_a_place_in_the_queue_moves_on(lonely: Service) -> None:
+def test_polls_show_a_changed_position_in_the_queue(lonely: Service) -> None:
     first, second = submit(lonely), submit(lonely)
     assert {answer.json()["queue"]["position"] for answer in polls(lonely, second, 5)} == {2}
     lonely.http.post(f"/tasks/{first}/cancel")
     eventually(lambda: lonely.status(second)["queue"]["position"] == 1)
 
 
-def test_a_redis_that_is_gone_is_said_by_the_next_poll(lonely: Service) -> None:
+def test_the_next_poll_reports_that_redis_is_down(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
     lonely.redis.process.kill()
@@ -135,7 +135,7 @@ def test_polls_are_answered_again_when_redis_is_back(lonely: Service) -> None:
     eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
 
 
-def test_a_redis_that_says_nothing_any_more_is_said_within_seconds(lonely: Service) -> None:
+def test_polls_report_a_redis_that_does_not_answer_within_seconds(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
     lonely.redis.process.signal(signal.SIGSTOP)
@@ -144,7 +144,7 @@ def test_a_redis_that_says_nothing_any_more_is_said_within_seconds(lonely: Servi
     eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
 
 
-def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
+def test_polls_show_a_change_made_during_an_outage(lonely: Service) -> None:
     task_id = submit(lonely, delay=600)
     polls(lonely, task_id, 5)
     lonely.redis.process.kill()
@@ -154,7 +154,7 @@ def test_a_change_during_an_outage_is_seen_after_it(lonely: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -> None:
+def test_a_cached_task_is_shown_only_to_its_owner(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         keys = service.store.api_keys
         alice, bob = ({"Authorization": f"Bearer {keys.create(name, Role.SUBMIT)}"} for name in ("alice", "bob"))
@@ -166,7 +166,7 @@ def test_a_task_that_is_remembered_is_shown_to_its_owner_alone(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None:
+def test_a_process_subscribes_to_a_limited_number_of_tasks(lonely: Service) -> None:
     items = [{"task": "divide", "input": {"x": 1, "y": 2}, "options": {"delay": 600}}] * 100
     ids: list[str] = []
     while len(ids) < MAX_TASKS + 100:
@@ -179,7 +179,7 @@ def test_a_process_listens_to_so_many_tasks_and_no_more(lonely: Service) -> None
 
 
 @pytest.mark.slow
-def test_many_who_poll_at_once_do_not_keep_each_other_from_remembering(lonely: Service) -> None:
+def test_simultaneous_polls_of_a_task_are_answered_from_the_cache(lonely: Service) -> None:
     task_id = submit(lonely)
     before = script_calls(lonely)
 

@@ -26,7 +26,7 @@ def reaches(service: Service, task_id: str, word: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_after_a_killed_worker_continues_behind_its_last_step(fresh: Service) -> None:
+def test_the_attempt_after_a_killed_worker_continues_after_the_last_step(fresh: Service) -> None:
     fresh.start()
     task_id = fresh.submit("in_steps", end="waits")
     reaches(fresh, task_id, "between")
@@ -55,7 +55,7 @@ def test_steps_of_an_async_task_are_awaited(service: Service) -> None:
     assert sorted(ran(service, task_id)) == STEPS
 
 
-def test_a_retry_by_a_client_begins_anew(service: Service) -> None:
+def test_a_retry_by_a_client_starts_over(service: Service) -> None:
     task_id = service.submit("in_steps")
     first = service.result(task_id)
 
@@ -163,12 +163,12 @@ async def late(number: int) -> int:
         ("lambda", "pass the `async def` itself"),
     ],
 )
-def test_a_step_that_cannot_be_stored_says_why(case: str, message: str) -> None:
+def test_the_error_for_a_step_that_cannot_be_stored_has_the_reason(case: str, message: str) -> None:
     with pytest.raises((TaskError, TypeError, ValueError), match=message):
         run(one_step, case=case)
 
 
-def test_a_step_that_raised_may_be_tried_again() -> None:
+def test_a_step_that_raised_can_be_retried() -> None:
     tried: list[int] = []
 
     def fails_once() -> int:

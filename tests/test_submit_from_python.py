@@ -80,7 +80,7 @@ def takes_any_json(value: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "caf\udce9", object()])
-def test_an_input_that_json_cannot_have_is_refused_also_in_a_retry(client: Client, value: object) -> None:
+def test_input_that_json_cannot_represent_is_refused_also_in_a_retry(client: Client, value: object) -> None:
     with pytest.raises(InvalidInput) as wrong:
         submit(client, "takes_any_json", value={"deep": [value]})
     assert list(wrong.value.extra["errors"][0]["loc"]) == ["value"]
@@ -102,7 +102,7 @@ def test_a_submit_with_a_key_gets_the_earlier_task_or_its_id(client: Client) -> 
     assert submit(client, "ledgered", **moved) == submit(client, "ledgered", seconds=1, **moved)
 
 
-def test_a_submit_has_the_options_of_one_over_http(service: Service, client: Client) -> None:
+def test_a_submit_from_python_has_the_options_of_http(service: Service, client: Client) -> None:
     task_id = submit(client, "divide", x=1, y=2, delay=3600, tag="blue", priority="high")
 
     status = service.status(task_id)
@@ -113,13 +113,13 @@ def test_a_submit_has_the_options_of_one_over_http(service: Service, client: Cli
         client.ticket(task_id).result(timeout=5)
 
 
-def test_the_end_of_a_failed_task_is_its_error(client: Client) -> None:
+def test_waiting_for_a_failed_task_raises_its_error(client: Client) -> None:
     with pytest.raises(TaskError) as failed:
         client.ticket(submit(client, "divide", x=1, y=0)).result(timeout=60)
     assert failed.value.type == "division-by-zero"
 
 
-def test_a_wait_ends_in_time_and_an_unknown_id_says_so(client: Client) -> None:
+def test_a_wait_times_out_and_an_unknown_id_is_an_error(client: Client) -> None:
     with pytest.raises(TimeoutError):
         client.ticket(submit(client, "ledgered", seconds=30.0)).result(timeout=0.2)
     with pytest.raises(TaskExpired):
@@ -206,7 +206,7 @@ def test_the_imports_of_a_task_module_stay_cheap() -> None:
 
 
 @pytest.mark.slow
-def test_an_attempt_that_is_repeated_submits_its_tasks_once(fresh: Service) -> None:
+def test_a_repeated_attempt_submits_its_tasks_once(fresh: Service) -> None:
     fresh.start()
     parent = fresh.submit("submits_others", number=5)
 

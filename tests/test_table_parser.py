@@ -21,7 +21,7 @@ def read(text: str, **syntax: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_any_table_that_is_written_well_is_read_back(seed: int) -> None:
+def test_any_valid_table_is_read_back(seed: int) -> None:
     dice = random.Random(seed)
     delimiter, quote = dice.choice(",;\t|^~"), dice.choice("\"'")
     alphabet = ["a", "1", " ", "ü", "\n", delimiter, quote, "东", "%"]
@@ -39,7 +39,7 @@ def test_any_table_that_is_written_well_is_read_back(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_line_is_lost_whatever_the_text(seed: int, tmp_path: Path) -> None:
+def test_no_line_of_any_text_is_lost(seed: int, tmp_path: Path) -> None:
     dice = random.Random(seed)
     text = "".join(dice.choices('ab1,,;"" \n\n#', k=dice.randint(1, 400))) + "x\n"
     source = tmp_path / "table.csv"
@@ -71,7 +71,7 @@ def test_no_line_is_lost_whatever_the_text(seed: int, tmp_path: Path) -> None:
         ('"a\n\nb",1\n', [["a\n\nb", "1"]]),
     ],
 )
-def test_quotes_are_read_as_they_are_meant(text: str, rows: list[list[str]]) -> None:
+def test_quotes_are_parsed_as_intended(text: str, rows: list[list[str]]) -> None:
     assert read(text) == rows
 
 
@@ -80,6 +80,6 @@ def test_a_line_full_of_stray_quotes_is_read_in_linear_time() -> None:
     assert len(read(line + "\n")[0]) == 200_001
 
 
-def test_the_limits_of_pythons_csv_are_not_touched() -> None:
+def test_the_limits_of_pythons_csv_module_are_unchanged() -> None:
     users = [path for path in (ROOT / "server").rglob("*.py") if "field_size_limit" in path.read_text()]
     assert users == []

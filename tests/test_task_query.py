@@ -22,7 +22,7 @@ def submit_many(service: Service, count: int, **options: Any) -> list[str]:
     return [each["task_id"] for each in answer.json()["items"]]
 
 
-def test_tasks_are_answered_in_the_order_asked_with_their_results(service: Service) -> None:
+def test_tasks_are_returned_in_the_requested_order_with_their_results(service: Service) -> None:
     task_ids = [service.submit("divide", x=number, y=1) for number in range(3)]
     for task_id in task_ids:
         service.wait_for(task_id)
@@ -39,7 +39,7 @@ def test_tasks_are_answered_in_the_order_asked_with_their_results(service: Servi
     assert "result" not in ask(service, requested).json()["tasks"][0]
 
 
-def test_each_status_has_the_bytes_that_the_task_alone_has(service: Service) -> None:
+def test_each_status_has_the_same_bytes_as_that_of_the_single_task(service: Service) -> None:
     failed = service.submit("fails_with_a_message", text="x")
     ended = [failed, service.submit("flaky", failures=1), service.submit("reports", seconds=0)]
     for task_id in ended:
@@ -76,7 +76,7 @@ def test_query_is_the_same_as_post(service: Service) -> None:
     assert query.json() == ask(service, task_ids).json()
 
 
-def test_an_id_that_does_not_exist_has_its_problem_in_its_place(service: Service) -> None:
+def test_an_unknown_id_has_its_problem_at_its_position(service: Service) -> None:
     unknown, existing = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60", submit_many(service, 1, delay=60)[0]
     expired = ids.new("local", service.store.secret, time.time_ns())
 
@@ -101,7 +101,7 @@ def test_a_task_of_another_owner_is_unknown(fresh: Service) -> None:
     "body",
     [{}, {"task_ids": []}, {"task_ids": ["x"] * 501}, {"task_ids": ["x"], "until": "both"}, {"task_ids": [1]}],
 )
-def test_a_query_that_does_not_fit_is_refused(service: Service, body: dict[str, Any]) -> None:
+def test_an_invalid_query_is_refused(service: Service, body: dict[str, Any]) -> None:
     answer = service.http.post("/tasks/query", json=body)
     assert answer.status_code == 422 and answer.json()["errors"]
 
@@ -128,7 +128,7 @@ def test_until_all_is_answered_when_every_task_has_ended(service: Service) -> No
     assert "Retry-After" not in answer.headers
 
 
-def test_a_query_that_waits_in_vain_is_answered_at_its_time(service: Service) -> None:
+def test_a_query_is_answered_when_its_wait_times_out(service: Service) -> None:
     task_ids = submit_many(service, 2, delay=60)
     began = time.monotonic()
     answer = ask(service, task_ids, wait=1, until="all")
@@ -137,7 +137,7 @@ def test_a_query_that_waits_in_vain_is_answered_at_its_time(service: Service) ->
 
 
 @pytest.mark.slow
-def test_many_queries_that_wait_take_no_thread(fresh: Service) -> None:
+def test_waiting_queries_use_no_thread(fresh: Service) -> None:
     fresh.env["WEB_THREADS"] = "2"
     fresh.start_web()
     task_ids = submit_many(fresh, 20, delay=60)
@@ -152,7 +152,7 @@ def test_many_queries_that_wait_take_no_thread(fresh: Service) -> None:
         assert {each["status"] for future in waiting for each in future.result(20).json()["tasks"]} == {"canceled"}
 
 
-def test_a_long_result_is_left_to_its_link(service: Service) -> None:
+def test_a_long_result_is_replaced_by_its_link(service: Service) -> None:
     text = "x" * 70_000
     task_id = service.submit("typed", text=text)
     service.wait_for(task_id)
@@ -160,20 +160,20 @@ def test_a_long_result_is_left_to_its_link(service: Service) -> None:
     assert task["status"] == "succeeded" and "result" not in task
 
 
-def test_a_result_can_be_waited_for(service: Service) -> None:
+def test_a_request_can_wait_for_a_result(service: Service) -> None:
     task_id = service.submit("ledgered", seconds=1)
     answer = service.http.get(f"/tasks/{task_id}/result?wait=20")
     assert answer.status_code == 200 and answer.json()["result"] == 1
     assert answer.headers["Preference-Applied"] == "wait=20"
 
 
-def test_a_result_that_is_waited_for_in_vain_is_202(service: Service) -> None:
+def test_a_result_is_202_when_its_wait_times_out(service: Service) -> None:
     task_id = service.http.post("/tasks/divide?delay=60", json={"x": 1, "y": 2}).json()["task_id"]
     answer = service.http.get(f"/tasks/{task_id}/result", headers={"Prefer": "wait=1"})
     assert answer.status_code == 202 and answer.json()["status"] == "scheduled"
 
 
-def test_a_task_that_fails_while_its_result_is_waited_for_is_409(service: Service) -> None:
+def test_a_result_is_409_when_its_task_fails_during_the_wait(service: Service) -> None:
     task_id = service.submit("misbehaves", how="path")
     answer = service.http.get(f"/tasks/{task_id}/result?wait=20")
     assert answer.status_code == 409 and answer.json()["type"] == "/problems/task-failed"

@@ -34,7 +34,7 @@ def attempt(ctx: Context, files: list[Upload]) -> list[str]:
     return [ctx.checkpoints()["noted"], ctx.owner, str(ctx.settings.lease_seconds), *(file.filename for file in files)]
 
 
-def test_a_task_in_three_lines() -> None:
+def test_a_task_can_be_tested_in_three_lines() -> None:
     done = run(shout, file=b"hello", times=2)
 
     assert done.files["loud.txt"] == b"HELLOHELLO"
@@ -98,7 +98,7 @@ def reports(ctx: Context) -> None:
     ctx.log("caf\udce9.txt")
 
 
-def test_every_report_can_be_shown() -> None:
+def test_every_progress_report_can_be_shown() -> None:
     done = run(reports)
 
     shown = [Progress.model_validate(report) for report in done.progress]
@@ -127,7 +127,7 @@ def bare_task(number: int) -> int:
     return number + 1
 
 
-def test_a_task_needs_no_parentheses() -> None:
+def test_a_decorator_without_parentheses_works() -> None:
     assert run(bare_task, number=1).result == bare_task(1) == 2
 
 

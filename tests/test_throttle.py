@@ -15,7 +15,7 @@ def spans(service: Service, ids: list[str]) -> list[tuple[float, float]]:
     return sorted((starts[each], ends[each]) for each in ids)
 
 
-def test_a_kind_with_a_limit_of_one_never_runs_twice_at_once(service: Service) -> None:
+def test_tasks_of_a_type_with_a_limit_of_one_never_overlap(service: Service) -> None:
     ids = [service.submit("one_at_a_time", seconds=0.1) for _ in range(6)]
     for each in ids:
         assert service.wait_for(each)["status"] == "succeeded"
@@ -23,7 +23,7 @@ def test_a_kind_with_a_limit_of_one_never_runs_twice_at_once(service: Service) -
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(runs))
 
 
-def test_others_go_on_while_a_limited_kind_waits(service: Service) -> None:
+def test_other_tasks_run_while_a_limited_type_waits(service: Service) -> None:
     running = service.submit("one_at_a_time", seconds=300)
     service.wait_for(running, "running")
     for _ in range(2):
@@ -34,7 +34,7 @@ def test_others_go_on_while_a_limited_kind_waits(service: Service) -> None:
     service.http.post("/bulk/cancel", params={"task": "one_at_a_time"})
 
 
-def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> None:
+def test_a_throttled_task_can_be_canceled(service: Service) -> None:
     running = service.submit("one_at_a_time", seconds=300)
     service.wait_for(running, "running")
     waiting = service.submit("one_at_a_time")
@@ -46,7 +46,7 @@ def test_a_task_that_waits_for_its_kind_can_be_canceled(service: Service) -> Non
     assert service.status(waiting)["deliveries"] == 0
 
 
-def test_an_account_at_its_limit_does_not_hold_up_another_one(service: Service) -> None:
+def test_an_account_at_its_limit_does_not_block_another(service: Service) -> None:
     running = service.submit("one_per_account", account_id=1, seconds=300)
     service.wait_for(running, "running")
     waiting = service.submit("one_per_account", account_id=1)
@@ -64,7 +64,7 @@ def test_an_account_at_its_limit_does_not_hold_up_another_one(service: Service) 
 
 
 @pytest.mark.slow
-def test_a_killed_worker_does_not_leave_its_kind_locked(fresh: Service) -> None:
+def test_a_killed_worker_does_not_leave_its_task_type_throttled(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("one_at_a_time", seconds=3) for _ in range(2)]
     fresh.wait_for(ids[0], "running")
@@ -94,7 +94,7 @@ def let_a_minute_pass(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> None:
+def test_a_task_type_does_not_exceed_its_limit_per_minute(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(8)]
     eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("three_a_minute", "")) == 5)
@@ -109,7 +109,7 @@ def test_a_kind_starts_no_more_than_its_share_in_a_minute(fresh: Service) -> Non
 
 
 @pytest.mark.slow
-def test_those_that_were_canceled_while_they_waited_for_their_minute_cost_the_others_none(fresh: Service) -> None:
+def test_throttled_tasks_that_were_canceled_do_not_count_toward_the_limit_per_minute(fresh: Service) -> None:
     fresh.start()
     ids = [fresh.submit("three_a_minute") for _ in range(9)]
     eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("three_a_minute", "")) == 6)
@@ -121,7 +121,7 @@ def test_those_that_were_canceled_while_they_waited_for_their_minute_cost_the_ot
     assert len(started(fresh, ids)) == 3
 
 
-def test_many_that_were_canceled_while_they_waited_for_their_kind_do_not_hold_up_the_next(service: Service) -> None:
+def test_many_canceled_throttled_tasks_do_not_block_the_next_task(service: Service) -> None:
     running = service.submit("one_at_a_time", seconds=300)
     service.wait_for(running, "running")
     for _ in range(40):
@@ -149,7 +149,7 @@ def limited(seconds: float) -> None:
 
 
 @pytest.mark.slow
-def test_what_waits_for_its_kind_runs_when_a_deploy_has_taken_the_limit_away(fresh: Service) -> None:
+def test_throttled_tasks_run_after_a_deploy_removes_the_limit(fresh: Service) -> None:
     (fresh.folder / "limited.py").write_text(LIMITED)
     fresh.env |= {"TASK_MODULES": "limited", "PYTHONPATH": f"{fresh.env['PYTHONPATH']}:{fresh.folder}", "LIMIT": "1"}
     fresh.start()

@@ -77,19 +77,19 @@ def works(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_certificate_that_somebody_vouches_for_is_taken(behind_tls: Service, tmp_path: Path) -> None:
+def test_a_trusted_certificate_is_accepted(behind_tls: Service, tmp_path: Path) -> None:
     behind_tls.env["SSL_CERT_FILE"] = str(tmp_path / "certificate.pem")
     works(behind_tls)
 
 
 @pytest.mark.slow
-def test_any_certificate_is_taken_where_that_is_set(behind_tls: Service) -> None:
+def test_any_certificate_is_accepted_with_the_setting(behind_tls: Service) -> None:
     behind_tls.env["REDIS_TLS_VERIFY"] = "false"
     works(behind_tls)
 
 
 @pytest.mark.slow
-def test_a_certificate_that_nobody_vouches_for_is_refused(behind_tls: Service, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(behind_tls: Service, tmp_path: Path) -> None:
     web = behind_tls.start_web()
     refusal = behind_tls.http.post("/tasks/ledgered", json={})
     for answer in (refusal, behind_tls.http.get("/health/ready")):

@@ -56,7 +56,7 @@ def test_a_task_without_a_trace_gets_none(server: Service, query: str) -> None:
         assert not [each for each in lines(server) if each.get("task_id") == task_id and "trace_id" in each]
 
 
-def test_every_other_way_of_submitting_takes_the_trace(server: Service) -> None:
+def test_every_other_submit_keeps_the_trace(server: Service) -> None:
     first = submitted(server, TRACED, how="submits")
     (child,) = server.result(first)
     assert server.result(child) == [PARENT, STATE]  # of the task that submitted it
@@ -108,7 +108,7 @@ def test_each_line_of_a_task_names_task_request_and_trace(server: Service, how: 
     assert how != "fails" or any("OSError: for the test" in each.get("traceback", "") for each in of_this_task)
 
 
-def test_gunicorn_s_and_celery_s_own_lines_are_json_and_of_no_task(server: Service) -> None:
+def test_log_lines_of_gunicorn_and_celery_are_json_and_belong_to_no_task(server: Service) -> None:
     server.result(submitted(server, TRACED))
     time.sleep(1.5)  # lines of maintenance
     records = lines(server)

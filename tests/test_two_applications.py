@@ -35,7 +35,7 @@ def submit(app: Flask) -> tuple[int, str]:
     return answer.status_code, answer.get_json(force=True).get("task_id", "")
 
 
-def test_each_application_keeps_its_tasks_and_its_limits_to_itself(stores: tuple[Store, Store]) -> None:
+def test_each_application_has_its_own_tasks_and_limits(stores: tuple[Store, Store]) -> None:
     small, large = stores
     celery: tuple[CeleryApp, CeleryApp] = create_celery(small), create_celery(large)
     first, second = create_app(small), create_app(large)

@@ -74,7 +74,7 @@ def test_a_second_submit_gets_the_first_task_until_that_has_ended(service: Servi
     assert not service.redis.client.exists(service.keys.unique("local", "ledgered", stored))
 
 
-def test_keys_of_other_types_and_other_keys_are_free(service: Service) -> None:
+def test_a_key_blocks_neither_other_types_nor_other_keys(service: Service) -> None:
     key = new_key()
     responses = [
         post(service, key, delay=60),
@@ -85,7 +85,7 @@ def test_keys_of_other_types_and_other_keys_are_free(service: Service) -> None:
 
 
 @pytest.mark.parametrize("way", ["return", "reject", "replace"])
-def test_fifty_submits_at_once_leave_one_task(service: Service, way: str) -> None:
+def test_fifty_simultaneous_submits_leave_one_task(service: Service, way: str) -> None:
     key = tag = new_key()
 
     def send() -> httpx.Response:
@@ -108,7 +108,7 @@ def test_reject_names_the_earlier_task(service: Service) -> None:
 
 
 @pytest.mark.parametrize("when", [{"delay": 60}, {"queued": 1}])
-def test_replace_cancels_a_waiting_task_and_takes_the_new_one(fresh: Service, when: dict[str, int]) -> None:
+def test_replace_cancels_a_waiting_task_and_accepts_the_new_one(fresh: Service, when: dict[str, int]) -> None:
     fresh.start_web()
     key, delay = new_key(), when.get("delay", 0)
     first = post(fresh, key, delay=delay).json()["task_id"]
@@ -132,7 +132,7 @@ def test_replace_leaves_a_running_task(service: Service) -> None:
     assert post(service, key, on_conflict="replace").status_code == 202
 
 
-def test_a_replaced_task_makes_room_in_a_full_quota(fresh: Service) -> None:
+def test_a_replaced_task_frees_space_in_a_full_quota(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "1"
     fresh.start_web()
     key = new_key()
@@ -168,7 +168,7 @@ def test_unique_for_does_not_end_before_the_task(service: Service) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "expired"])
-def test_a_key_that_is_kept_outlives_its_record(service: Service, how: str) -> None:
+def test_a_kept_key_outlives_its_record(service: Service, how: str) -> None:
     key = new_key()
     first = post(service, key, unique_for=60, ttl=1 if how == "expired" else 600).json()["task_id"]
     service.wait_for(first)
@@ -228,7 +228,7 @@ def test_a_key_survives_restarts_of_everything(fresh: Service) -> None:
 
 
 @pytest.mark.parametrize("task", ["kills_child", "fails_late"])
-def test_a_task_that_fails_or_is_tried_again_keeps_its_key_until_its_end(service: Service, task: str) -> None:
+def test_a_task_that_fails_or_is_retried_keeps_its_key_until_its_end(service: Service, task: str) -> None:
     key = new_key()
     first = service.http.post(f"/tasks/{task}", params={"unique": key}, json={}).json()["task_id"]
     while not service.status(first)["done"]:
@@ -243,7 +243,7 @@ def test_a_task_that_fails_or_is_tried_again_keeps_its_key_until_its_end(service
 # -- from everywhere
 
 
-def test_the_items_of_a_batch_are_one_of_a_kind_item_by_item(service: Service) -> None:
+def test_the_items_of_a_batch_are_deduplicated_one_by_one(service: Service) -> None:
     key, tag = new_key(), new_key()
 
     def item(**more: Any) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def test_the_items_of_a_batch_are_one_of_a_kind_item_by_item(service: Service) -
     eventually(lambda: not service.redis.client.exists(service.keys.unfinished))
 
 
-def test_an_idempotency_key_repeats_the_answer_with_the_earlier_task(service: Service) -> None:
+def test_an_idempotency_key_repeats_the_response_with_the_earlier_task(service: Service) -> None:
     key, headers = new_key(), {"Idempotency-Key": new_key()}
     first = post(service, key, delay=60).json()["task_id"]
     first_response = post(service, key, headers=headers)
@@ -319,7 +319,7 @@ def test_a_file_of_a_deduplicated_submit_is_not_kept(service: Service) -> None:
     assert uploads == records
 
 
-def test_a_run_of_a_schedule_whose_key_is_taken_is_skipped(service: Service) -> None:
+def test_a_scheduled_run_is_skipped_when_its_key_is_in_use(service: Service) -> None:
     key, name = new_key(), f"s-{new_key()[:8]}"
     first = post(service, key, delay=600).json()["task_id"]
     schedule = {"task": "ledgered", "every": 1, "options": {"unique": key}}
@@ -333,7 +333,7 @@ def test_a_run_of_a_schedule_whose_key_is_taken_is_skipped(service: Service) -> 
     service.http.delete(f"/schedules/{name}")
 
 
-def test_a_schedule_that_rejects_duplicates_says_so_and_goes_on(service: Service) -> None:
+def test_a_schedule_that_rejects_duplicates_reports_it_and_continues(service: Service) -> None:
     key, name = new_key(), f"s-{new_key()[:8]}"
     first = post(service, key, delay=600).json()["task_id"]
     schedule = {"task": "ledgered", "every": 1, "options": {"unique": key, "on_conflict": "reject"}}
@@ -385,7 +385,7 @@ def test_a_type_may_be_unique_by_its_parameters(service: Service) -> None:
     assert send(user_id=user).status_code == 202
 
 
-def test_fifty_plain_submits_of_such_a_type_make_one_task(service: Service) -> None:
+def test_fifty_simultaneous_submits_of_a_unique_type_create_one_task(service: Service) -> None:
     body = {"user_id": new_key(), "seconds": 12}
     responses = at_once(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
     assert Counter(answer.status_code for answer in responses) == {202: 1, 200: 49}
@@ -406,7 +406,7 @@ def test_a_retry_with_changed_parameters_has_another_key(service: Service) -> No
     ("query", "name"),
     [("unique=", "unique"), ("unique=a&unique_for=0", "unique_for"), ("unique=a&on_conflict=maybe", "on_conflict")],
 )
-def test_a_wrong_option_is_refused_by_its_name(service: Service, query: str, name: str) -> None:
+def test_the_error_for_an_invalid_option_names_it(service: Service, query: str, name: str) -> None:
     answer = service.http.post(f"/tasks/ledgered?{query}", json={})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", name])
 

@@ -36,7 +36,7 @@ def has_text(exchange: Exchange) -> None:
     exchange.reply(body=b"hello", Content_Type="text/plain; charset=utf-8")
 
 
-def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Service) -> None:
+def test_a_file_is_fetched_once_and_equals_an_uploaded_one(open_service: Service) -> None:
     paths = []
 
     def answer(exchange: Exchange) -> None:
@@ -68,7 +68,7 @@ def test_a_file_is_fetched_once_and_is_like_one_that_was_sent(open_service: Serv
         ({"Content_Type": "text/plain"}, {"media_type": "text/csv"}, "x", "text/csv"),
     ],
 )
-def test_name_and_type_are_the_clients_or_the_servers(
+def test_name_and_type_come_from_the_client_or_the_remote_server(
     open_service: Service, headers: dict[str, str], fields: dict[str, str], filename: str, media_type: str
 ) -> None:
     with serve(lambda exchange: exchange.reply(body=b"x", **headers)) as url:
@@ -76,7 +76,7 @@ def test_name_and_type_are_the_clients_or_the_servers(
     assert (result["filename"], result["media_type"]) == (filename, media_type)
 
 
-def test_lists_forms_and_queries_take_urls_too(open_service: Service) -> None:
+def test_lists_forms_and_queries_accept_urls(open_service: Service) -> None:
     http = open_service.http
     with serve(has_text) as url:
         one, two = f"{url}/one.txt", f"{url}/two.txt"
@@ -97,7 +97,7 @@ def test_lists_forms_and_queries_take_urls_too(open_service: Service) -> None:
     ]
 
 
-def test_a_task_of_the_house_takes_a_url(open_service: Service) -> None:
+def test_an_included_task_accepts_a_url(open_service: Service) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (64, 32), "red").save(picture, "PNG")
     with serve(lambda exchange: exchange.reply(body=picture.getvalue(), Content_Type="image/png")) as url:
@@ -147,7 +147,7 @@ def test_a_file_that_is_too_large_fails_the_task(open_service: Service) -> None:
         assert failure(open_service, task_id) == expected
 
 
-def test_files_together_may_have_what_one_request_may_have(open_service: Service) -> None:
+def test_all_files_together_have_the_limit_of_one_request(open_service: Service) -> None:
     with serve(lambda exchange: exchange.reply(body=bytes(60_000))) as url:
         two = {"file": {"url": f"{url}/a"}, "others": [{"url": f"{url}/b"}]}
         assert open_service.result(open_service.submit("looks_at", **two))["size"] == 60_000
@@ -156,7 +156,7 @@ def test_files_together_may_have_what_one_request_may_have(open_service: Service
     assert (problem, detail) == ("/problems/too-large", "b: a file may have 30000 bytes here.")
 
 
-def test_a_redirect_is_followed_but_not_to_where_the_first_might_not_lead(open_service: Service) -> None:
+def test_a_redirect_is_followed_only_to_addresses_that_a_url_may_have(open_service: Service) -> None:
     targets = {"/meta": "http://169.254.169.254/latest/meta-data/", "/file": "file:///etc/passwd"}
 
     def answer(exchange: Exchange) -> None:
@@ -173,7 +173,7 @@ def test_a_redirect_is_followed_but_not_to_where_the_first_might_not_lead(open_s
             assert "169.254" not in detail
 
 
-def test_a_name_that_leads_to_loopback_is_refused_by_default(service: Service) -> None:
+def test_a_host_name_that_resolves_to_loopback_is_refused_by_default(service: Service) -> None:
     paths = []
     with serve(lambda exchange: paths.append(exchange.path)) as url:
         task_id = service.submit("looks_at", file={"url": url.replace("127.0.0.1", "localhost") + "/a.txt"})
@@ -196,7 +196,7 @@ def test_a_name_that_leads_to_loopback_is_refused_by_default(service: Service) -
         ("https://example.com/x", "should be a file"),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, upload: Any, message: str) -> None:
+def test_an_invalid_url_is_refused_before_the_task_is_queued(service: Service, upload: Any, message: str) -> None:
     answer = service.http.post("/tasks/looks_at", json={"file": upload})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
@@ -204,7 +204,7 @@ def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Serv
     assert message in error["msg"]
 
 
-def test_a_form_s_text_that_is_no_url_is_refused(service: Service) -> None:
+def test_a_form_field_that_is_not_a_url_is_refused(service: Service) -> None:
     for text, message in (("http://10.0.0.1/", "no public address"), ("hello", "should be a file")):
         answer = service.http.post("/tasks/looks_at", files={"file": (None, text)})
         assert answer.status_code == 422

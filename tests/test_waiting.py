@@ -41,7 +41,7 @@ def start(folder: Path, **settings: str) -> Service:
 # -- submit
 
 
-def test_a_submit_that_waits_is_answered_with_the_end_and_the_result(waited: Service) -> None:
+def test_a_waiting_submit_is_answered_with_the_end_and_the_result(waited: Service) -> None:
     answer = waited.http.post("/tasks/ledgered?wait=20", json={"seconds": 0.2})
     body = answer.json()
     assert answer.status_code == 200
@@ -51,21 +51,21 @@ def test_a_submit_that_waits_is_answered_with_the_end_and_the_result(waited: Ser
     assert {name: value for name, value in body.items() if name != "result"} == waited.status(body["task_id"])
 
 
-def test_a_preference_is_as_good_as_a_query(waited: Service) -> None:
+def test_a_prefer_header_works_like_the_query(waited: Service) -> None:
     prefer = {"Prefer": 'respond-async, Wait = "20"; for=me'}
     answer = waited.http.post("/tasks/ledgered", json={"seconds": 0.2}, headers=prefer)
     assert answer.status_code == 200
     assert answer.headers["Preference-Applied"] == "wait=20"
 
 
-def test_a_submit_whose_task_fails_in_time_is_answered_with_its_error(waited: Service) -> None:
+def test_a_waiting_submit_is_answered_with_the_error_of_a_failed_task(waited: Service) -> None:
     answer = waited.http.post("/tasks/misbehaves?wait=20", json={"how": "path"})
     body = answer.json()
     assert answer.status_code == 200
     assert body["status"] == "failed" and body["error"]["type"] == "/problems/task-error" and body["result"] is None
 
 
-def test_a_submit_whose_task_takes_longer_gets_the_usual_ticket(waited: Service) -> None:
+def test_a_waiting_submit_gets_a_ticket_if_the_task_takes_longer(waited: Service) -> None:
     began = time.monotonic()
     answer = waited.http.post("/tasks/ledgered?wait=1", json={"seconds": 2})
     assert time.monotonic() - began >= 1
@@ -74,7 +74,7 @@ def test_a_submit_whose_task_takes_longer_gets_the_usual_ticket(waited: Service)
     assert answer.json()["status"] == "running" and "Retry-After" in answer.headers
 
 
-def test_a_submit_that_does_not_wait_is_answered_at_once(waited: Service) -> None:
+def test_a_submit_that_does_not_wait_is_answered_immediately(waited: Service) -> None:
     for target in ("/tasks/ledgered", "/tasks/ledgered?wait=0"):
         answer = waited.http.post(target, json={"seconds": 0.1})
         assert answer.status_code == 202
@@ -90,7 +90,7 @@ def test_a_repeated_submit_waits_for_the_task_of_the_first(waited: Service) -> N
     assert again.json()["task_id"] == first.json()["task_id"] and again.json()["result"] == 1
 
 
-def test_an_upload_can_be_waited_for(waited: Service) -> None:
+def test_a_submit_with_an_upload_can_wait(waited: Service) -> None:
     headers = {"Content-Type": "text/plain", "Expect": "100-continue"}
     answer = waited.http.post("/tasks/echo_file?wait=20", content=b"x" * 300_000, headers=headers)
     assert answer.status_code == 200
@@ -98,7 +98,7 @@ def test_an_upload_can_be_waited_for(waited: Service) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["-1", "1.5", "soon", "", "٣", "1 "])
-def test_a_wrong_wait_is_refused_before_anything_is_queued(waited: Service, wrong: str) -> None:
+def test_an_invalid_wait_is_refused_before_the_task_is_queued(waited: Service, wrong: str) -> None:
     before = waited.http.get("/tasks?limit=1").json()["tasks"]
     for answer in (
         waited.http.post("/tasks/ledgered", params={"wait": wrong}, json={}),
@@ -109,7 +109,7 @@ def test_a_wrong_wait_is_refused_before_anything_is_queued(waited: Service, wron
     assert waited.http.get("/tasks?limit=1").json()["tasks"] == before
 
 
-def test_nobody_waits_longer_than_a_router_would(waited: Service, puppet: Puppet) -> None:
+def test_no_wait_is_longer_than_that_of_a_router(waited: Service, puppet: Puppet) -> None:
     puppet.do("end")
     waited.wait_for(puppet.id)
     for seconds in ("26", "600", "9" * 5000):
@@ -117,7 +117,7 @@ def test_nobody_waits_longer_than_a_router_would(waited: Service, puppet: Puppet
         assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=25")
 
 
-def test_a_preference_is_met_as_far_as_it_can_be_and_is_never_an_error(waited: Service, puppet: Puppet) -> None:
+def test_a_preference_is_applied_as_far_as_possible_and_is_never_an_error(waited: Service, puppet: Puppet) -> None:
     puppet.do("end")
     waited.wait_for(puppet.id)
     preferences = {"wait=600": "wait=25", "wait=soon": None, "wait": None, "wait=-1": None, "respond-async": None}
@@ -130,7 +130,7 @@ def test_a_preference_is_met_as_far_as_it_can_be_and_is_never_an_error(waited: S
 # -- status
 
 
-def test_a_status_is_held_until_it_differs_from_the_one_at_arrival(waited: Service, puppet: Puppet) -> None:
+def test_a_poll_waits_until_the_status_differs_from_that_at_its_arrival(waited: Service, puppet: Puppet) -> None:
     with calling(waited, f"{puppet.path}?wait=20") as [caller]:
         puppet.is_waited_for()
         assert answered([caller], within=0.3) == 0
@@ -141,7 +141,7 @@ def test_a_status_is_held_until_it_differs_from_the_one_at_arrival(waited: Servi
     assert (status, headers["Preference-Applied"], body["progress"]["percent"]) == (200, "wait=20", 50)
 
 
-def test_a_status_is_held_until_it_differs_from_the_one_that_the_client_has(waited: Service, puppet: Puppet) -> None:
+def test_a_poll_waits_until_the_status_differs_from_the_clients(waited: Service, puppet: Puppet) -> None:
     old = waited.http.get(puppet.path).headers["ETag"]
     with calling(waited, f"{puppet.path}?wait=20", If_None_Match=old) as [caller]:
         puppet.is_waited_for()
@@ -152,7 +152,7 @@ def test_a_status_is_held_until_it_differs_from_the_one_that_the_client_has(wait
     assert at_once.status_code == 200 and at_once.json() == body
 
 
-def test_a_status_that_stays_the_same_is_answered_when_the_time_is_up(waited: Service, puppet: Puppet) -> None:
+def test_a_poll_of_an_unchanged_status_is_answered_when_its_wait_times_out(waited: Service, puppet: Puppet) -> None:
     began = time.monotonic()
     answer = waited.http.get(f"{puppet.path}?wait=1")
     assert time.monotonic() - began >= 1
@@ -162,7 +162,7 @@ def test_a_status_that_stays_the_same_is_answered_when_the_time_is_up(waited: Se
     assert same.headers["ETag"] == answer.headers["ETag"] and same.headers["Preference-Applied"] == "wait=1"
 
 
-def test_the_end_of_a_task_answers_whoever_waits(waited: Service, puppet: Puppet) -> None:
+def test_the_end_of_a_task_answers_waiting_requests(waited: Service, puppet: Puppet) -> None:
     with calling(waited, *[f"{puppet.path}?wait=20"] * 20) as callers:
         puppet.is_waited_for()
         puppet.do("end")
@@ -170,14 +170,14 @@ def test_the_end_of_a_task_answers_whoever_waits(waited: Service, puppet: Puppet
             assert caller.answer()[2]["status"] == "succeeded"
 
 
-def test_a_cancel_answers_whoever_waits(waited: Service, puppet: Puppet) -> None:
+def test_a_cancel_answers_waiting_requests(waited: Service, puppet: Puppet) -> None:
     with calling(waited, f"{puppet.path}?wait=20") as [caller]:
         puppet.is_waited_for()
         waited.http.post(f"{puppet.path}/cancel")
         assert caller.answer()[2]["status"] in ("canceling", "canceled")
 
 
-def test_a_task_that_has_ended_is_not_waited_for(waited: Service, puppet: Puppet) -> None:
+def test_a_poll_of_an_ended_task_does_not_wait(waited: Service, puppet: Puppet) -> None:
     puppet.do("end")
     waited.wait_for(puppet.id)
     first = waited.http.get(f"{puppet.path}?wait=20")
@@ -187,11 +187,11 @@ def test_a_task_that_has_ended_is_not_waited_for(waited: Service, puppet: Puppet
     assert first.elapsed.total_seconds() + again.elapsed.total_seconds() < 20
 
 
-def test_an_unknown_task_is_not_waited_for(waited: Service) -> None:
+def test_a_poll_of_an_unknown_task_does_not_wait(waited: Service) -> None:
     assert waited.http.get("/tasks/unknown?wait=20").status_code == 404
 
 
-def test_a_place_in_the_queue_that_changes_is_an_answer(tmp_path: Path) -> None:
+def test_a_changed_position_in_the_queue_answers_a_waiting_poll(tmp_path: Path) -> None:
     with start(tmp_path) as service:
         service.start_web()
         first, second = service.submit("ledgered"), service.submit("ledgered")
@@ -205,7 +205,7 @@ def test_a_place_in_the_queue_that_changes_is_an_answer(tmp_path: Path) -> None:
 # -- the connection
 
 
-def test_a_connection_serves_on_after_a_wait(waited: Service, puppet: Puppet) -> None:
+def test_a_connection_can_be_used_again_after_a_wait(waited: Service, puppet: Puppet) -> None:
     with calling(waited, f"{puppet.path}?wait=20") as [caller]:
         puppet.is_waited_for()
         caller.send("/health/live")  # before the answer has come
@@ -217,7 +217,7 @@ def test_a_connection_serves_on_after_a_wait(waited: Service, puppet: Puppet) ->
         assert caller.answer()[2]["status"] == "succeeded"
 
 
-def test_an_old_client_is_answered_and_its_connection_closed(waited: Service, puppet: Puppet) -> None:
+def test_an_http_1_0_client_is_answered_and_its_connection_closed(waited: Service, puppet: Puppet) -> None:
     with contextlib.closing(Caller(waited, f"{puppet.path}?wait=20", version="1.0")) as caller:
         puppet.is_waited_for()
         puppet.do("end")
@@ -225,7 +225,7 @@ def test_an_old_client_is_answered_and_its_connection_closed(waited: Service, pu
         assert caller.socket.recv(1) == b""
 
 
-def test_a_wait_is_one_line_in_the_log_under_the_request_id_of_its_client(waited: Service, puppet: Puppet) -> None:
+def test_a_wait_is_one_line_in_the_log_with_the_request_id_of_its_client(waited: Service, puppet: Puppet) -> None:
     with calling(waited, f"{puppet.path}?wait=20", X_Request_ID="held-back") as [caller]:
         puppet.is_waited_for()
         puppet.do("end")
@@ -238,7 +238,7 @@ def test_a_wait_is_one_line_in_the_log_under_the_request_id_of_its_client(waited
 
 
 @pytest.mark.slow
-def test_a_thousand_wait_at_once_while_others_poll_and_one_more_is_answered_at_once(tmp_path: Path) -> None:
+def test_a_thousand_requests_wait_while_others_poll_and_one_more_does_not_wait(tmp_path: Path) -> None:
     """On the default settings, but for the addresses."""
     allow_files(2000)
     with start(tmp_path, WEB_CONCURRENCY="2") as service:
@@ -275,7 +275,7 @@ def allow_files(number: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(number, hard)))
 
 
-def test_a_submit_without_room_to_wait_gets_its_ticket_at_once(tmp_path: Path) -> None:
+def test_a_submit_without_a_free_waiting_slot_gets_its_ticket_immediately(tmp_path: Path) -> None:
     with start(tmp_path, MAX_WAITERS="0") as service:
         service.start_web()
         answer = service.http.post("/tasks/ledgered?wait=20", json={})
@@ -283,7 +283,7 @@ def test_a_submit_without_room_to_wait_gets_its_ticket_at_once(tmp_path: Path) -
         assert "Preference-Applied" not in answer.headers
 
 
-def test_those_who_wait_hold_no_thread(tmp_path: Path) -> None:
+def test_waiting_requests_use_no_thread(tmp_path: Path) -> None:
     with start(tmp_path, WEB_THREADS="1") as service:
         service.start()
         puppet = Puppet(service)
@@ -295,7 +295,7 @@ def test_those_who_wait_hold_no_thread(tmp_path: Path) -> None:
             assert all(caller.answer()[2]["done"] for caller in callers)
 
 
-def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
+def test_a_client_that_disconnects_frees_its_slot(tmp_path: Path) -> None:
     with start(tmp_path, MAX_WAITERS="1") as service:
         service.start()
         puppet = Puppet(service)
@@ -307,7 +307,7 @@ def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
         eventually(lambda: not waited_for(service, puppet.id))
 
 
-def test_a_web_process_that_is_killed_frees_the_places_of_its_clients(tmp_path: Path) -> None:
+def test_a_killed_web_process_frees_the_slots_of_its_clients(tmp_path: Path) -> None:
     with start(tmp_path, MAX_WAITERS="1") as service:
         service.start()
         puppet = Puppet(service)
@@ -325,7 +325,7 @@ def test_a_web_process_that_is_killed_frees_the_places_of_its_clients(tmp_path: 
 # -- what may happen meanwhile
 
 
-def test_a_server_that_stops_answers_all_who_wait(tmp_path: Path) -> None:
+def test_a_stopping_server_answers_all_waiting_requests(tmp_path: Path) -> None:
     with start(tmp_path) as service:
         service.start()
         puppet = Puppet(service)
@@ -346,7 +346,7 @@ def test_a_server_that_stops_answers_all_who_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_redis_that_restarts_meanwhile_does_not_end_the_wait(tmp_path: Path) -> None:
+def test_a_restart_of_redis_does_not_end_a_wait(tmp_path: Path) -> None:
     with start(tmp_path) as service:
         service.start()
         puppet = Puppet(service)
@@ -361,7 +361,7 @@ def test_a_redis_that_restarts_meanwhile_does_not_end_the_wait(tmp_path: Path) -
         assert (status, body["progress"]["percent"]) == (200, 70)
 
 
-def test_a_change_that_nobody_heard_is_seen_when_the_connection_is_back(tmp_path: Path) -> None:
+def test_a_change_that_was_missed_is_noticed_when_the_connection_is_back(tmp_path: Path) -> None:
     with start(tmp_path) as service:
         service.start()
         puppet = Puppet(service)

@@ -93,7 +93,7 @@ def secret_of(service: Service) -> str:
 # -- the end of a task is POSTed
 
 
-def test_a_task_that_did_not_start_in_time_is_told_with_its_reason(open_service: Service) -> None:
+def test_the_webhook_of_a_task_that_did_not_start_in_time_has_the_reason(open_service: Service) -> None:
     with Receiver().listening() as receiver:
         first = open_service.submit("one_at_a_time", seconds=3)
         open_service.wait_for(first, "running")
@@ -108,7 +108,7 @@ def test_a_task_that_did_not_start_in_time_is_told_with_its_reason(open_service:
     ("task", "parameters", "status"),
     [("divide", {"x": 1, "y": 2}, "succeeded"), ("divide", {"x": 1, "y": 0}, "failed"), ("kills_child", {}, "failed")],
 )
-def test_the_end_of_a_task_is_posted_as_its_status_object_and_verifies(
+def test_the_end_of_a_task_is_posted_as_a_signed_status_object(
     open_service: Service, task: str, parameters: dict[str, Any], status: str
 ) -> None:
     with Receiver().listening() as receiver:
@@ -136,7 +136,7 @@ def test_a_canceled_task_is_posted_whether_it_ran_or_not(open_service: Service, 
         assert json.loads(receiver.got[0][1])["status"] == "canceled"
 
 
-def test_a_batch_s_item_has_a_webhook_of_its_own(open_service: Service) -> None:
+def test_a_batch_s_item_has_its_own_webhook(open_service: Service) -> None:
     with Receiver().listening() as receiver:
         item = {"task": "divide", "input": {"x": 4, "y": 2}}
         items = [item | {"options": {"webhook": receiver.url}}, item]
@@ -158,7 +158,7 @@ def test_a_retried_task_keeps_its_webhook(open_service: Service) -> None:
 # -- tries
 
 
-def test_a_failed_delivery_is_tried_again_with_growing_waits_under_the_same_id(open_service: Service) -> None:
+def test_a_failed_delivery_is_retried_with_growing_waits_and_the_same_id(open_service: Service) -> None:
     with Receiver(500, 503, 200).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
         receiver.wait()
@@ -179,7 +179,7 @@ def test_a_failed_delivery_is_tried_again_with_growing_waits_under_the_same_id(o
             Webhook(secret_of(open_service)).verify(body, headers)
 
 
-def test_after_a_day_of_tries_it_is_given_up(open_service: Service) -> None:
+def test_delivery_is_given_up_after_a_day_of_attempts(open_service: Service) -> None:
     with Receiver(500).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
         for number in range(1, 7):
@@ -212,7 +212,7 @@ def test_a_webhook_is_sent_again_on_request_and_its_receiver_is_listed_while_it_
         assert open_service.http.post(f"/tasks/{open_service.submit('divide', x=1, y=2)}/webhook").status_code == 404
 
 
-def test_a_receiver_that_is_gone_for_good_is_left_alone(open_service: Service) -> None:
+def test_a_receiver_that_answers_410_is_not_called_again(open_service: Service) -> None:
     with Receiver(410).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, x=1, y=2)
         assert [each["status"] for each in settled(open_service, task_id, "given-up")] == [410]
@@ -228,14 +228,14 @@ def test_a_redirect_is_a_failure_and_is_not_followed(open_service: Service) -> N
         assert target.got == []
 
 
-def test_a_receiver_that_cannot_be_reached_is_noted_with_the_reason(open_service: Service) -> None:
+def test_an_unreachable_receiver_is_recorded_with_the_reason(open_service: Service) -> None:
     task_id = submit(open_service, "divide", "http://127.0.0.1:1/", x=1, y=2)
     eventually(lambda: delivery(open_service, task_id)["tries"])
     attempt = delivery(open_service, task_id)["tries"][0]
     assert (attempt["status"], attempt["reason"]) == (None, "The server cannot be reached.")
 
 
-def test_a_webhook_that_is_still_tried_ends_with_its_record(open_service: Service) -> None:
+def test_a_pending_webhook_ends_with_its_record(open_service: Service) -> None:
     with Receiver(500).listening() as receiver:
         task_id = submit(open_service, "divide", receiver.url, {"ttl": 3}, x=1, y=2)
         receiver.wait()
@@ -266,7 +266,7 @@ def one_slot(tmp_path: Path) -> Iterator[Service]:
         yield service.start()
 
 
-def test_receivers_that_hang_take_nothing_from_the_tasks(one_slot: Service) -> None:
+def test_receivers_that_hang_do_not_delay_tasks(one_slot: Service) -> None:
     hanging = Hanging()
     with serve(hanging.answer) as url:
         ids = [submit(one_slot, "divide", url, x=1, y=2) for _ in range(12)]
@@ -277,7 +277,7 @@ def test_receivers_that_hang_take_nothing_from_the_tasks(one_slot: Service) -> N
             settled(one_slot, task_id, "delivered")
 
 
-def test_a_webhook_does_not_wait_for_the_tasks_that_run(one_slot: Service) -> None:
+def test_a_webhook_does_not_wait_for_running_tasks(one_slot: Service) -> None:
     with Receiver().listening() as receiver:
         running = one_slot.submit("long_running_task", seconds=600)
         one_slot.wait_for(running, "running")
@@ -287,7 +287,7 @@ def test_a_webhook_does_not_wait_for_the_tasks_that_run(one_slot: Service) -> No
         assert one_slot.status(running)["status"] == "running"
 
 
-def test_a_receiver_that_hangs_does_not_keep_the_others_waiting(one_slot: Service) -> None:
+def test_a_receiver_that_hangs_does_not_block_others(one_slot: Service) -> None:
     hanging = Hanging()
     with serve(hanging.answer) as url, Receiver().listening() as receiver:
         for _ in range(4):
@@ -313,7 +313,7 @@ def dying(tmp_path: Path) -> Iterator[Service]:
         yield service
 
 
-def test_a_worker_killed_between_the_end_and_the_delivery_loses_nothing(dying: Service) -> None:
+def test_a_worker_killed_between_the_end_and_the_delivery_loses_no_webhook(dying: Service) -> None:
     with Receiver().listening() as receiver:
         dying.start()
         task_id = submit(dying, "divide", receiver.url, x=1, y=2)
@@ -325,7 +325,7 @@ def test_a_worker_killed_between_the_end_and_the_delivery_loses_nothing(dying: S
 
 
 @pytest.mark.slow
-def test_a_worker_killed_while_it_delivers_delivers_again_under_the_same_id(dying: Service) -> None:
+def test_a_webhook_is_delivered_again_with_the_same_id_after_a_kill(dying: Service) -> None:
     webhook_ids: list[str] = []
 
     def answer(exchange: Exchange) -> None:
@@ -347,7 +347,7 @@ def test_a_worker_killed_while_it_delivers_delivers_again_under_the_same_id(dyin
 
 
 @pytest.mark.slow
-def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Service) -> None:
+def test_a_cancel_while_no_worker_is_up_is_posted_later(dying: Service) -> None:
     with Receiver().listening() as receiver:
         dying.start_web()
         task_id = submit(dying, "divide", receiver.url, x=1, y=2)
@@ -376,7 +376,7 @@ def test_a_task_canceled_while_no_worker_lives_is_posted_when_one_does(dying: Se
         ("nonsense", "must begin with http"),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Service, url: str, message: str) -> None:
+def test_an_invalid_url_is_refused_before_the_task_is_queued(service: Service, url: str, message: str) -> None:
     before = set(service.redis.client.keys(service.keys.task("*")))
     answer = service.http.post("/tasks/divide", params={"webhook": url}, json={"x": 1, "y": 2})
     assert answer.status_code == 422
@@ -386,7 +386,7 @@ def test_a_url_that_cannot_do_is_refused_before_anything_is_queued(service: Serv
     assert set(service.redis.client.keys(service.keys.task("*"))) <= before
 
 
-def test_a_name_that_leads_to_a_private_address_is_refused_when_it_is_called(service: Service) -> None:
+def test_a_host_name_that_resolves_to_a_private_address_is_refused_at_delivery(service: Service) -> None:
     with Receiver().listening() as receiver:
         url = receiver.url.replace("http://127.0.0.1", "https://localhost")
         task_id = submit(service, "divide", url, x=1, y=2)
@@ -396,7 +396,7 @@ def test_a_name_that_leads_to_a_private_address_is_refused_when_it_is_called(ser
         assert receiver.got == []
 
 
-def test_a_task_without_a_webhook_has_no_tries_to_list(service: Service) -> None:
+def test_a_task_without_a_webhook_has_no_deliveries(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=2)
     assert service.http.get(f"/tasks/{task_id}/webhook").status_code == 404
 
@@ -411,7 +411,7 @@ def keys_command(service: Service, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(open_service: Service) -> None:
+def test_a_rotated_secret_signs_in_addition_to_the_new_one_for_a_day(open_service: Service) -> None:
     old = secret_of(open_service)
     rotated = open_service.http.post("/webhook-secret/rotate")
     assert rotated.headers["Cache-Control"] == "no-store"
@@ -446,7 +446,7 @@ def test_the_command_shows_and_rotates_the_same_secrets(open_service: Service) -
     assert keys_command(open_service, "webhook-secret", "--owner", "alice") == secret != rotated
 
 
-def test_each_owner_has_a_secret_of_its_own_and_a_reader_sees_none(tmp_path: Path) -> None:
+def test_each_owner_has_its_own_secret_and_a_reader_sees_none(tmp_path: Path) -> None:
     with Service(tmp_path) as keyed:
         keyed.start_web()
         roles = [("alice", "submit"), ("bob", "submit"), ("alice", "read"), ("root", "admin")]

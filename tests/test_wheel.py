@@ -147,7 +147,7 @@ def test_run_starts_everything_from_another_folder(installed: Path, elsewhere: P
 
 
 @pytest.mark.slow
-def test_a_missing_extra_is_named(installed: Path, tmp_path: Path, env: dict[str, str]) -> None:
+def test_the_error_names_a_missing_extra(installed: Path, tmp_path: Path, env: dict[str, str]) -> None:
     listing = [str(installed / "coatcheck"), "keys", "list"]
     more = {"REDIS_URL": "redis://127.0.0.1:1", "BLOB_URL": "s3://bucket"}
 

@@ -29,7 +29,7 @@ def refused(data: bytes, **values: Any) -> TaskError:
 
 
 @pytest.mark.parametrize(("format_name", "suffix"), [("png", "png"), ("jpeg", "jpg"), ("webp", "webp")])
-def test_a_preview_shows_the_first_page_in_the_format_asked_for(format_name: str, suffix: str) -> None:
+def test_a_preview_shows_the_first_page_in_the_requested_format(format_name: str, suffix: str) -> None:
     desk = Desk()
     file = pdf_preview(desk, Sent(TWO_PAGES), width=400, format=format_name)
     image = desk.image(f"page-1.{suffix}")
@@ -37,31 +37,31 @@ def test_a_preview_shows_the_first_page_in_the_format_asked_for(format_name: str
     assert near(image.convert("RGB").getpixel((200, 100)), RED)
 
 
-def test_a_preview_shows_the_page_asked_for() -> None:
+def test_a_preview_shows_the_requested_page() -> None:
     desk = Desk()
     file = pdf_preview(desk, Sent(TWO_PAGES), page=2, width=50)
     assert (file.name, file.height) == ("page-2.png", 150)
     assert near(desk.image("page-2.png").getpixel((25, 75)), BLUE)
 
 
-def test_a_page_that_is_not_there_is_an_error_that_counts_the_pages() -> None:
+def test_the_error_for_a_missing_page_has_the_number_of_pages() -> None:
     error = refused(TWO_PAGES, page=3)
     assert (error.type, "has 2 pages" in error.detail) == ("pdf-page-missing", True)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_drawn() -> None:
+def test_an_image_with_too_many_pixels_is_refused_before_rendering() -> None:
     error = refused(document(plain((10, 5000))), width=1000)
     assert (error.type, str(MAX_PIXELS) in error.detail) == ("pdf-too-large", True)
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"%PDF-1.7\n", TWO_PAGES[:300], b"%PDF-1.4" + bytes(2000)])
-def test_a_file_that_is_not_a_whole_pdf_is_unreadable(data: bytes) -> None:
+def test_an_incomplete_pdf_is_unreadable(data: bytes) -> None:
     assert refused(data).type == "pdf-unreadable"
     with pytest.raises(TaskError):
         pdf_info(Sent(data))
 
 
-def test_a_document_with_a_password_says_so() -> None:
+def test_a_document_with_a_password_has_its_own_error() -> None:
     hidden = "<" + "41" * 32 + ">"
     encryption = f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O {hidden} /U {hidden} >> /ID [{hidden} {hidden}]"
     objects = ("<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [] /Count 0 >>")
@@ -70,11 +70,11 @@ def test_a_document_with_a_password_says_so() -> None:
     assert refused(data).type == "pdf-encrypted"
 
 
-def test_bytes_before_the_head_do_no_harm() -> None:
+def test_bytes_before_the_header_are_ignored() -> None:
     assert pdf_info(Sent(b"\r\n" + TWO_PAGES)).pages == 2
 
 
-def test_info_says_what_the_document_is() -> None:
+def test_info_describes_the_document() -> None:
     info = pdf_info(Sent(TWO_PAGES))
     assert (info.pages, info.width_points, info.height_points) == (2, 200, 100)
     assert (info.title, info.author, info.subject, info.has_form) == ("Two colors", "Ada", None, False)

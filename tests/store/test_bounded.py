@@ -40,11 +40,13 @@ ACTS: dict[str, Callable[[Store], object]] = {
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_it_costs_the_same_with_ten_owners_and_with_three_hundred(act: Callable[[Store], object], store: Store) -> None:
+def test_the_cost_is_the_same_with_ten_owners_and_with_three_hundred(
+    act: Callable[[Store], object], store: Store
+) -> None:
     assert of_owners(store, 10, lambda: act(store)) == of_owners(store, 300, lambda: act(store))
 
 
-def test_a_claim_under_a_limit_counts_everyones_runs(store: Store) -> None:
+def test_a_claim_under_a_limit_counts_the_running_tasks_of_all_owners(store: Store) -> None:
     ids = [submit_many(store, 1, owner)[0] for owner in ("alice", "bob", "carol")]
     claims = [store.tasks.claim(task_id, "w/1", Throttle(max_running=2)) for task_id in ids]
 
@@ -57,7 +59,7 @@ def test_a_claim_under_a_limit_counts_everyones_runs(store: Store) -> None:
     assert store.queues.waiting(["default"])["default"] == 0
 
 
-def test_a_throttled_task_that_is_canceled_waits_no_more(store: Store) -> None:
+def test_a_canceled_throttled_task_no_longer_waits(store: Store) -> None:
     first, second = submit_many(store, 2)
     throttle = Throttle(max_running=1, per_owner=True)
     assert store.tasks.claim(first, "w/1", throttle)
@@ -70,7 +72,7 @@ def test_a_throttled_task_that_is_canceled_waits_no_more(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 64, 65, 10**6])
-def test_a_status_and_a_page_never_read_what_came_in_and_out(size: int, store: Store) -> None:
+def test_statuses_and_pages_never_read_inputs_and_results(size: int, store: Store) -> None:
     [task_id] = submit_many(store, 1)
     store.redis.hdel(store.keys.task(task_id), "i")
     store.redis.set(store.keys.input(task_id), b"x" * size)
@@ -102,7 +104,7 @@ def test_a_deleted_task_leaves_neither_input_nor_result(store: Store) -> None:
     assert [key for key in store.redis.keys("*") if task_id.encode() in key or b"index" in key or b"tag" in key] == []
 
 
-def test_counts_are_those_of_the_list(store: Store) -> None:
+def test_counts_match_the_list(store: Store) -> None:
     ids = submit_many(store, 5, tags=("red",)) + submit_many(store, 3, "bob", delay=60)
     store.tasks.cancel(ids[0])
     middle = int(ids[2][:8] + ids[2][9:13], 16)
@@ -116,7 +118,7 @@ def test_counts_are_those_of_the_list(store: Store) -> None:
     assert counted == len(store.listing.page(Filter(None, since=middle + 1), 10).records)
 
 
-def test_a_list_shows_tasks_of_types_that_are_gone(store: Store) -> None:
+def test_a_list_shows_tasks_of_removed_types(store: Store) -> None:
     [task_id] = submit_many(store, 1)
     store.redis.sadd(store.keys.types, "gone")
     store.redis.zadd(store.keys.index("alice", "gone", "failed"), {task_id: 0})
@@ -139,7 +141,7 @@ def test_pages_of_many_types_and_statuses_are_in_the_order_of_submission(store: 
     assert listed == ids[::-1]
 
 
-def test_a_key_is_found_by_one_lookup_and_forgotten_when_any_is_revoked(store: Store) -> None:
+def test_a_key_is_cached_after_one_lookup_until_any_key_is_revoked(store: Store) -> None:
     keys = [store.api_keys.create("alice", Role.SUBMIT) for _ in range(50)]
     other = Store(store.settings).api_keys
     assert other.find(keys[7]) is not None

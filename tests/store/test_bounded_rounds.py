@@ -22,7 +22,7 @@ def test_ten_thousand_tasks_that_are_due_together_are_queued_in_fifty_rounds(sto
     assert store.queues.waiting(["default"])["default"] == 10_000
 
 
-def test_what_is_overdue_is_canceled_and_what_is_expired_is_deleted(store: Store) -> None:
+def test_overdue_tasks_are_canceled_and_expired_ones_are_deleted(store: Store) -> None:
     ids = submit_many(store, 450, cancel_after=3600)
     store.redis.zadd(store.keys.deadlines, dict.fromkeys(ids, 1), xx=True)
 
@@ -33,7 +33,7 @@ def test_what_is_overdue_is_canceled_and_what_is_expired_is_deleted(store: Store
     assert all_of(store, ids) == {None}
 
 
-def test_a_fetch_drops_messages_without_a_task_a_batch_at_a_time(store: Store) -> None:
+def test_a_fetch_drops_messages_without_a_task_in_batches(store: Store) -> None:
     dead = submit_many(store, 900)
     for task_id in dead:
         store.tasks.cancel(task_id)
@@ -50,7 +50,7 @@ def test_a_fetch_drops_messages_without_a_task_a_batch_at_a_time(store: Store) -
     assert store.redis.hlen(store.keys.unacked) == 1
 
 
-def test_a_message_that_was_fetched_and_not_started_comes_back(store: Store) -> None:
+def test_a_message_that_was_fetched_and_not_started_is_restored(store: Store) -> None:
     [task_id] = submit_many(store, 1, priority="high")
     store.leases._call("fetch_message", "ab", "default", "high")
     store.redis.zadd(store.keys.unacked_index, {f"{task_id}:ab": 1})
@@ -61,7 +61,7 @@ def test_a_message_that_was_fetched_and_not_started_comes_back(store: Store) -> 
     assert not store.redis.exists(store.keys.unacked)
 
 
-def test_a_users_own_message_comes_back_as_it_was_and_says_so(store: Store) -> None:
+def test_a_users_own_message_is_restored_unchanged_and_marked_as_redelivered(store: Store) -> None:
     text = '{"headers": {"list": []}, "properties": {"priority": 9, "delivery_tag": "t", "delivery_info": {"a": []}}}'
     store.leases._call("publish_message", "mine", "low", text, "")
     assert store.leases._call("fetch_message", "ab", "mine", "low") == [b"mine", text.encode()]
@@ -72,7 +72,7 @@ def test_a_users_own_message_comes_back_as_it_was_and_says_so(store: Store) -> N
     assert back == text.replace('{"a"', '{"redelivered": true, "a"').encode()
 
 
-def test_identities_name_what_differs_from_the_default() -> None:
+def test_identities_contain_only_values_that_differ_from_the_default() -> None:
     assert Options().identity() == {}
     assert Options(priority="high", delay=2).identity() == {"priority": "high", "delay": 2}
     assert Timing(None, "@daily", "UTC", 5).identity() == Timing(None, "@daily", "UTC", 9).identity()

@@ -45,7 +45,7 @@ def test_a_step_ends_one_task_and_claims_the_next_in_the_order_of_the_queue(stor
     assert store.redis.exists(store.keys.bursts("w"), store.keys.leases, "unacked") == 0
 
 
-def test_a_step_that_is_sent_again_gives_the_same_task(store: Store) -> None:
+def test_a_repeated_step_returns_the_same_task(store: Store) -> None:
     ids, first = begin(store)
     _, second = step(store, first)
     assert step(store, first) == (True, second)
@@ -55,7 +55,7 @@ def test_a_step_that_is_sent_again_gives_the_same_task(store: Store) -> None:
     assert (second.id, second.deliveries, status(store, ids[2])) == (ids[1], 1, Status.QUEUED)
 
 
-def test_a_step_that_is_sent_again_and_had_claimed_nothing_may_claim(store: Store) -> None:
+def test_a_repeated_step_that_claimed_nothing_may_claim(store: Store) -> None:
     ids, first = begin(store, 1)
     assert step(store, first) == (True, None)
     ids += submit_many(store, 1)
@@ -65,7 +65,7 @@ def test_a_step_that_is_sent_again_and_had_claimed_nothing_may_claim(store: Stor
 
 
 @pytest.mark.parametrize("case", ["other type", "draining", "plain message", "lease lost"])
-def test_a_step_claims_nothing_that_is_not_for_this_child(case: str, store: Store) -> None:
+def test_a_step_claims_only_tasks_for_this_child(case: str, store: Store) -> None:
     ids, first = begin(store)
     if case == "draining":
         store.leases.mark_draining("w", 60)
@@ -79,7 +79,7 @@ def test_a_step_claims_nothing_that_is_not_for_this_child(case: str, store: Stor
     assert status(store, ids[1]) == Status.QUEUED
 
 
-def test_canceled_tasks_are_passed_over(store: Store) -> None:
+def test_canceled_tasks_are_skipped(store: Store) -> None:
     ids, first = begin(store)
     store.tasks.cancel(ids[1])
     _, second = step(store, first)
@@ -97,7 +97,7 @@ def test_the_token_of_the_first_task_renews_and_releases_what_the_child_has_now(
     assert not store.redis.exists(store.keys.bursts("w"))
 
 
-def test_a_child_whose_later_task_has_another_lease_is_told_so(store: Store) -> None:
+def test_a_child_learns_that_its_later_task_has_another_lease(store: Store) -> None:
     ids, first = begin(store, 2)
     step(store, first)
     store.redis.zadd(store.keys.leases, {ids[1]: 0})

@@ -26,7 +26,7 @@ def redis_ms(store: Store) -> int:
     return int(seconds * 1000 + micros // 1000)
 
 
-def test_a_delay_a_deadline_and_an_id_go_by_redis(skewed: Store) -> None:
+def test_delays_deadlines_and_ids_use_the_clock_of_redis(skewed: Store) -> None:
     now = redis_ms(skewed)
     [task_id] = submit_many(skewed, 1, delay=60, cancel_after=90)
 
@@ -38,7 +38,7 @@ def test_a_delay_a_deadline_and_an_id_go_by_redis(skewed: Store) -> None:
     assert now - 100 <= ids.milliseconds(task_id) < now + 2_000
 
 
-def test_not_before_is_compared_with_redis(skewed: Store) -> None:
+def test_not_before_is_compared_with_the_clock_of_redis(skewed: Store) -> None:
     now = redis_ms(skewed)
     [soon] = submit_many(skewed, 1, not_before_ms=now + 30_000)
     [past] = submit_many(skewed, 1, not_before_ms=now - 30_000)
@@ -48,7 +48,7 @@ def test_not_before_is_compared_with_redis(skewed: Store) -> None:
     assert [record and record.status for record in records] == [Status.SCHEDULED, Status.QUEUED]
 
 
-def test_a_record_is_there_for_its_ttl(skewed: Store) -> None:
+def test_a_record_is_kept_for_its_ttl(skewed: Store) -> None:
     [task_id] = submit_many(skewed, 1, ttl=60)
     skewed.tasks.cancel(task_id)
     assert skewed.tasks.get(task_id) is not None
@@ -59,7 +59,7 @@ def test_a_record_is_there_for_its_ttl(skewed: Store) -> None:
     assert skewed.tasks.get(task_id) is None
 
 
-def test_the_previous_webhook_secret_signs_for_its_time(skewed: Store) -> None:
+def test_the_previous_webhook_secret_signs_until_it_expires(skewed: Store) -> None:
     first = skewed.webhook_secrets.current("alice")
     second = skewed.webhook_secrets.rotate("alice")
 
@@ -85,7 +85,7 @@ def test_the_time_of_a_late_answer_does_not_set_the_clock_back(store: Store) -> 
     assert store.clock.now_ms() >= before
 
 
-def test_the_clock_is_taken_from_answers_and_never_waits_afterwards(store: Store) -> None:
+def test_the_clock_is_set_from_replies_and_never_waits_afterwards(store: Store) -> None:
     submit_many(store, 1)
     store.redis.config_resetstat()
 

@@ -14,7 +14,7 @@ from server.store.record import Status
 from server.store.stats import CounterBuffer, Histogram, counter_buffer
 
 
-def test_waits_and_runs_are_counted_in_the_bucket_of_their_length(store: Store) -> None:
+def test_waits_and_runs_are_counted_in_the_bucket_of_their_duration(store: Store) -> None:
     succeeded, failed = submit_many(store, 2)
     time.sleep(0.03)
     for task_id, status in ((succeeded, Status.SUCCEEDED), (failed, Status.FAILED)):

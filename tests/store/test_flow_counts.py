@@ -52,7 +52,7 @@ def test_percentiles_of_waits_are_estimated_within_buckets_of_powers_of_two() ->
     assert percentile(Counter(), 0.5) is None
 
 
-def test_hours_are_summed_up_for_a_week_by_the_first_event_of_the_next(store: Store) -> None:
+def test_the_first_event_of_an_hour_sums_up_earlier_hours_for_a_week(store: Store) -> None:
     hour, keys = store.clock.now_ms() // 3_600_000, store.keys
     store.redis.hset(keys.flow(hour - 2), mapping={"3:t:divide:arrived": 4, "4:t:divide:arrived": 5})
     store.redis.hset(keys.flow(hour - 1), mapping={"0:o:alice:waited_7": 70})
@@ -82,7 +82,7 @@ def test_owners_beyond_a_limit_are_counted_together(store: Store) -> None:
     assert flows.of_owner("owner-7").total("arrived") == 1
 
 
-def test_unfinished_tasks_are_known_by_owner(store: Store) -> None:
+def test_unfinished_tasks_are_counted_by_owner(store: Store) -> None:
     submit_many(store, 3)
     [task_id] = submit_many(store, 1, "bob")
     store.tasks.cancel(task_id)

@@ -20,7 +20,7 @@ SCRIPTS = sorted(path.stem for path in _LUA.glob("*.lua"))
 BROKER = {b"default", b"unacked", b"unacked_index"}
 
 
-def test_lua_gets_the_names_that_python_has(store: Store) -> None:
+def test_lua_and_python_use_the_same_key_names(store: Store) -> None:
     keys = Keys("app-1.jobs:")
     script = """
         local lists, queue, owner = {keys.high_list}, 'q', nil
@@ -46,13 +46,13 @@ def test_a_script_has_a_header_and_names_no_key_itself(script: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((_LUA / "lib").glob("*.lua")), ids=lambda path: path.stem)
-def test_each_part_of_the_library_is_included_somewhere(path: Path) -> None:
+def test_each_part_of_the_library_is_used(path: Path) -> None:
     texts = [other.read_text() for other in _LUA.rglob("*.lua") if other != path]
 
     assert any(f'--- @include "{path.stem}"' in text for text in texts)
 
 
-def test_all_keys_of_ours_have_the_prefix(store: Store) -> None:
+def test_all_our_keys_have_the_prefix(store: Store) -> None:
     mine = Store(store.settings.model_copy(update={"key_prefix": "jobs-1:"}))
     first, second = submit_many(mine, 2, tags=("red",), webhook="https://example.org/")
     mine.tasks.claim(first, "worker/1")
@@ -74,7 +74,7 @@ def test_a_prefix_that_could_break_a_script_is_refused(prefix: str) -> None:
         Settings(redis_url="redis://localhost", key_prefix=prefix)
 
 
-def test_a_store_of_another_format_is_refused_with_a_sentence(store: Store) -> None:
+def test_a_store_of_another_format_is_refused_with_a_message(store: Store) -> None:
     assert store.checks.at_start() is None
     assert store.checks.at_start() is None
     store.redis.set(store.keys.format, "1")

@@ -48,7 +48,7 @@ def test_a_step_of_a_burst_after_the_deadline_cancels_the_task(store: Store) -> 
     assert read(store, first).status is Status.SUCCEEDED
 
 
-def test_maintenance_cancels_it_while_nobody_claims(store: Store) -> None:
+def test_maintenance_cancels_a_late_task_that_nobody_claims(store: Store) -> None:
     now, scheduled, later = (
         submit_many(store, 1, start_within=0.05, **more)[0] for more in ({}, {"delay": 0.05}, {"delay": 60})
     )

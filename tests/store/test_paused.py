@@ -25,7 +25,7 @@ def fetch(store: Store) -> str | None:
 
 
 @pytest.mark.parametrize(("scope", "name"), PAUSES)
-def test_a_fetched_task_waits_for_the_end_of_a_pause_in_its_old_place(
+def test_a_fetched_task_waits_for_the_end_of_a_pause_at_its_old_position(
     scope: PauseScope, name: str, store: Store
 ) -> None:
     ids = submit_many(store, 5)
@@ -75,7 +75,7 @@ def test_with_another_broker_a_paused_queue_keeps_what_was_delivered(store: Stor
     other.redis.close()
 
 
-def test_more_tasks_than_a_step_takes_are_resumed_together(store: Store) -> None:
+def test_more_tasks_than_one_step_handles_are_resumed_together(store: Store) -> None:
     ids = submit_many(store, 450)
     store.pauses.pause("task", "divide", "root")
     assert fetch(store) is None
@@ -99,7 +99,7 @@ def test_a_pause_that_is_repeated_keeps_its_time_and_a_resume_wakes_a_worker(sto
     assert store.redis.llen(store.keys.notify_list("default")) == 1
 
 
-def test_without_pauses_a_fetch_looks_once(store: Store) -> None:
+def test_without_pauses_a_fetch_reads_once(store: Store) -> None:
     submit_many(store, 3)
     fetch(store)
     without = commands(store, lambda: fetch(store))

@@ -129,7 +129,7 @@ class Life:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_the_bytes_of_an_owner_are_those_that_are_stored(seed: int, limited: Store) -> None:
+def test_the_counted_bytes_of_an_owner_equal_the_stored_bytes(seed: int, limited: Store) -> None:
     life = Life(limited, seed)
     for _ in range(100):
         life.step()

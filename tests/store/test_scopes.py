@@ -36,7 +36,7 @@ def scoped_keys(store: Store) -> list[bytes]:
     return [key for key in store.redis.keys("*") if b"throttled" in key or b"=" in key or b"type:" in key]
 
 
-def test_each_value_has_room_of_its_own_whoever_the_owners_are(store: Store) -> None:
+def test_each_value_has_its_own_limit_across_owners(store: Store) -> None:
     ids = submit(store, 1, 1, 2) + submit(store, 1, 3, owner="bob")
 
     assert claims(store, ids) == [True, False, True, False, True]
@@ -45,7 +45,7 @@ def test_each_value_has_room_of_its_own_whoever_the_owners_are(store: Store) -> 
 
 
 @pytest.mark.parametrize("end", ["finish", "retry", "hand back", "crash", "lose", "cancel"])
-def test_however_an_attempt_ends_the_next_task_with_its_value_starts(end: str, store: Store) -> None:
+def test_any_end_of_an_attempt_lets_the_next_task_with_its_value_start(end: str, store: Store) -> None:
     first, second, other = submit(store, 1, 1, 2)
     assert claims(store, [first, second, other]) == [True, False, True]
     assert store.leases.due_scopes(10) == [], "nothing has made room"
@@ -73,7 +73,7 @@ def test_however_an_attempt_ends_the_next_task_with_its_value_starts(end: str, s
     assert other not in waiting
 
 
-def test_the_next_one_waits_for_its_turn_and_a_canceled_one_costs_no_turn(store: Store) -> None:
+def test_the_next_task_waits_for_its_turn_and_a_canceled_task_uses_no_turn(store: Store) -> None:
     ids = submit(store, *[1] * 4)
     assert claims(store, ids) == [True, False, False, False]
     store.tasks.cancel(ids[1])
@@ -87,7 +87,7 @@ def test_the_next_one_waits_for_its_turn_and_a_canceled_one_costs_no_turn(store:
     assert fetch_all(store) == ids[3:]
 
 
-def test_nothing_is_left_of_a_value(store: Store) -> None:
+def test_a_value_leaves_no_keys(store: Store) -> None:
     ids = submit(store, 1, 1, 1, 2)
     assert claims(store, ids, Throttle(max_running=1, per_minute=1, by="x")) == [True, False, False, True]
     for task_id in ids[1:3]:
@@ -100,7 +100,7 @@ def test_nothing_is_left_of_a_value(store: Store) -> None:
     assert all(0 < store.redis.pttl(key) <= 60_000 for key in scoped_keys(store))
 
 
-def test_a_limit_per_minute_counts_by_the_value_and_is_looked_at_when_the_minute_is_over(store: Store) -> None:
+def test_a_limit_per_minute_counts_by_value_and_is_checked_after_the_minute(store: Store) -> None:
     throttle = Throttle(per_minute=1, by="x")
     ids = submit(store, 1, 1, 2)
     assert claims(store, ids, throttle) == [True, False, True]
@@ -116,7 +116,7 @@ def test_a_limit_per_minute_counts_by_the_value_and_is_looked_at_when_the_minute
 
 
 @pytest.mark.parametrize("after", [Throttle(), Throttle(max_running=1), Throttle(max_running=1, per_owner=True)])
-def test_a_deploy_may_change_the_kind_of_a_limit(after: Throttle, store: Store) -> None:
+def test_a_deploy_may_change_the_type_of_a_limit(after: Throttle, store: Store) -> None:
     ids = submit(store, 1, 1)
     assert claims(store, ids) == [True, False]
 
@@ -141,7 +141,7 @@ def test_tasks_of_a_release_without_the_limit_share_a_scope(store: Store) -> Non
     assert store.leases.release_throttled("divide", "=", ONE, 10) == 1
 
 
-def test_scopes_of_a_release_that_had_them_in_a_set_are_looked_at(store: Store) -> None:
+def test_scopes_that_an_earlier_release_stored_in_a_set_are_checked(store: Store) -> None:
     [running, waiting] = submit(store, 1, 1)
     assert claims(store, [running, waiting], Throttle(max_running=1)) == [True, False]
     store.redis.delete(store.keys.throttled_scopes)
@@ -163,7 +163,7 @@ def test_a_debounced_submit_is_counted_by_its_last_value(store: Store) -> None:
     assert store.redis.hget(store.keys.task(ids[0]), "lb") == b"=[2]"
 
 
-def test_it_costs_the_same_however_many_values_wait(store: Store) -> None:
+def test_the_cost_is_independent_of_the_number_of_waiting_values(store: Store) -> None:
     counts = []
     for values in (20, 2_000):
         store.redis.flushall()

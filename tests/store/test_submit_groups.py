@@ -79,7 +79,7 @@ def groups(store: Store) -> Groups:
     return Groups(store)
 
 
-def test_submits_that_arrive_in_one_turn_share_a_script_call(groups: Groups) -> None:
+def test_submits_that_arrive_in_one_turn_of_the_loop_share_a_script_call(groups: Groups) -> None:
     clients = [Client() for _ in range(5)]
     for client in clients:
         groups.send(client)
@@ -110,7 +110,7 @@ def test_an_invalid_submit_goes_to_the_application_and_the_others_of_its_group_a
     assert (wrong.statuses, right.statuses) == ([None], [202])
 
 
-def test_a_fault_in_one_answer_does_not_keep_later_submits_from_being_stored(groups: Groups) -> None:
+def test_an_error_in_one_response_does_not_block_later_submits(groups: Groups) -> None:
     groups.send(Client(broken=True))
     with pytest.raises(RuntimeError, match="broken"):
         groups.finish()

@@ -48,7 +48,7 @@ def position(store: Store, task_id: str) -> int | None:
     return record.position
 
 
-def test_the_sixty_first_in_line_is_second(store: Store) -> None:
+def test_the_first_task_of_a_second_owner_is_second_in_line(store: Store) -> None:
     alice = submit_many(store, 60)
     [bob] = submit_many(store, 1, "bob")
 
@@ -58,7 +58,7 @@ def test_the_sixty_first_in_line_is_second(store: Store) -> None:
     assert store.redis.llen("default") == 0
 
 
-def test_owners_take_turns_whoever_came_first(store: Store) -> None:
+def test_owners_take_turns_whoever_submitted_first(store: Store) -> None:
     for owner, count in (("alice", 6), ("bob", 3), ("carol", 1)):
         submit_many(store, count, owner)
     first = [fetch(store) for _ in range(2)]
@@ -99,7 +99,7 @@ def test_priorities_go_before_turns(store: Store) -> None:
     assert fetch_all(store) == [*high, *normal, *low]
 
 
-def test_who_comes_later_neither_gains_nor_loses(store: Store) -> None:
+def test_a_later_owner_neither_gains_nor_loses_turns(store: Store) -> None:
     submit_many(store, 50)
     for _ in range(30):
         fetch(store)
@@ -109,7 +109,7 @@ def test_who_comes_later_neither_gains_nor_loses(store: Store) -> None:
 
 
 @pytest.mark.parametrize("order", [list, lambda ids: ids[::-1]])
-def test_canceled_tasks_leave_the_line_and_the_lists(order: Callable[[list[str]], list[str]], store: Store) -> None:
+def test_canceled_tasks_leave_the_queue_and_the_lists(order: Callable[[list[str]], list[str]], store: Store) -> None:
     ids = submit_many(store, 20)
     kept = submit_many(store, 2, "bob")
     for task_id in order(ids):
@@ -129,7 +129,7 @@ def test_an_owner_who_canceled_all_does_not_wait_for_them(store: Store) -> None:
     assert fetch_all(store) == [bob[0], again, *bob[1:]]
 
 
-def test_restored_messages_have_their_old_turns(store: Store) -> None:
+def test_restored_messages_keep_their_turns(store: Store) -> None:
     alice, bob = submit_many(store, 3), submit_many(store, 2, "bob")
     fetched = [str(fetch(store)) for _ in range(3)]
     assert [position(store, task_id) for task_id in fetched] == [1, 2, 3], "a worker has them"
@@ -189,7 +189,7 @@ def test_a_message_of_an_earlier_release_counts_a_task(store: Store) -> None:
 
 
 @pytest.mark.parametrize("priority", ["high", "normal", "low"])
-def test_a_message_that_comes_back_says_when_its_task_was_queued(priority: str, store: Store) -> None:
+def test_a_restored_message_has_the_time_when_its_task_was_queued(priority: str, store: Store) -> None:
     submit_many(store, 1, priority=priority)
     [queued, once, twice] = keys = [getattr(store.keys, f"{priority}_list")("default"), "once", "twice"]
 
@@ -208,7 +208,7 @@ def test_a_message_that_comes_back_says_when_its_task_was_queued(priority: str, 
     assert abs(published(queued) - store.clock.now_ms() / 1000) < 60
 
 
-def test_messages_of_celery_applications_keep_their_place_in_the_list(store: Store) -> None:
+def test_messages_of_celery_applications_keep_their_position_in_the_list(store: Store) -> None:
     ids = submit_many(store, 2)
     message = json.dumps({"body": "", "properties": {"delivery_tag": "t"}})
     store.redis.lpush("default", message)
@@ -249,7 +249,7 @@ def test_owners_take_turns_under_a_limit_too(store: Store) -> None:
     assert ran == [alice[1], bob, alice[2]]
 
 
-def test_a_task_that_is_set_aside_again_keeps_its_turn(store: Store) -> None:
+def test_a_task_that_is_throttled_again_keeps_its_turn(store: Store) -> None:
     throttle = Throttle(max_running=1)
     ids = submit_many(store, 4)
     assert store.tasks.claim(str(fetch(store)), "w/1", throttle)
@@ -264,7 +264,7 @@ def test_a_task_that_is_set_aside_again_keeps_its_turn(store: Store) -> None:
     assert fetch_all(store) == ids[1:]
 
 
-def test_the_turns_leave_nothing_behind(store: Store) -> None:
+def test_turns_leave_no_keys(store: Store) -> None:
     for number in range(20):
         submit_many(store, 2, f"owner-{number}")
     for task_id in fetch_all(store):

@@ -30,7 +30,7 @@ def statuses(store: Store, *tasks: NewTask) -> list[Status | None]:
 
 
 @pytest.mark.parametrize("way", ["return", "reject", "replace"])
-def test_a_call_that_is_sent_again_acts_once(store: Store, way: str) -> None:
+def test_a_repeated_call_acts_once(store: Store, way: str) -> None:
     first, second = make(store), make(store, on_conflict=way)
     store_tasks(store, first)
     results = [store_tasks(store, second) for _ in range(2)]
@@ -46,7 +46,7 @@ def test_a_call_that_is_sent_again_acts_once(store: Store, way: str) -> None:
     assert store.redis.zcard(store.keys.queued("default")) == 1
 
 
-def test_a_task_replaces_one_of_its_own_call(store: Store) -> None:
+def test_a_task_replaces_another_task_of_the_same_call(store: Store) -> None:
     tasks = [prepare(store), make(store), make(store, on_conflict="replace"), prepare(store)]
     assert store_tasks(store, *tasks).unfinished == 3
     assert statuses(store, *tasks) == [Status.QUEUED, Status.CANCELED, Status.QUEUED, Status.QUEUED]
@@ -70,7 +70,7 @@ def test_the_key_belongs_to_an_owner(store: Store) -> None:
     assert store.submits.submit(SubmitRequest("bob", [other])).outcomes == [2]
 
 
-def test_the_end_of_an_earlier_holder_frees_no_key(store: Store) -> None:
+def test_the_end_of_an_earlier_task_does_not_free_the_key(store: Store) -> None:
     first, second = make(store), make(store, on_conflict="replace")
     store_tasks(store, first)
     store.redis.delete(store.keys.unique("alice", "divide", KEY))  # lost, as after a FLUSH
@@ -81,7 +81,7 @@ def test_the_end_of_an_earlier_holder_frees_no_key(store: Store) -> None:
     assert not store.redis.exists(store.keys.unique("alice", "divide", KEY))
 
 
-def test_a_holder_whose_record_was_lost_is_replaced(store: Store) -> None:
+def test_a_task_whose_record_was_lost_is_replaced(store: Store) -> None:
     first, second = make(store), make(store)
     store_tasks(store, first)
     store.redis.delete(store.keys.task(first.id))
@@ -96,7 +96,7 @@ def test_a_lost_attempt_keeps_the_key(store: Store) -> None:
     assert store_tasks(store, second).existing == {0: first.id}
 
 
-def test_no_time_of_an_option_is_rounded_to_none(store: Store) -> None:
+def test_no_duration_of_an_option_is_rounded_to_zero(store: Store) -> None:
     short = prepare(store, delay=1e-9, cancel_after=0.0004, start_within=0.0004, unique="key", unique_for=0.0004)
     assert (short.delay_ms, short.cancel_after_ms, short.start_within_ms, short.unique_for_ms) == (1, 1, 1, 1)
     assert prepare(store, cancel_after=1.001).cancel_after_ms == 1001

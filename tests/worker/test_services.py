@@ -45,7 +45,7 @@ def leader(store: Store) -> Leader:
     return elected
 
 
-def test_one_worker_is_elected_and_the_next_when_it_has_left(store: Store) -> None:
+def test_one_worker_is_elected_and_another_one_when_it_has_left(store: Store) -> None:
     first, second = Leader(store, "one"), Leader(store, "two")
 
     assert (first.round(), second.round()) == (1, 0)
@@ -55,7 +55,7 @@ def test_one_worker_is_elected_and_the_next_when_it_has_left(store: Store) -> No
     assert (second.round(), second.elected) == (1, True)
 
 
-def test_a_leader_judges_no_lease_for_a_while_after_an_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_expires_no_lease_shortly_after_an_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.store.leases.OUTAGE", 0.1)
     leader = Leader(store, "one")
     assert leader.may_judge()
@@ -63,7 +63,7 @@ def test_a_leader_judges_no_lease_for_a_while_after_an_outage(store: Store, monk
     assert not leader.may_judge()
 
 
-def test_who_is_not_the_leader_does_nothing(store: Store) -> None:
+def test_a_worker_that_is_not_the_leader_does_nothing(store: Store) -> None:
     task_id = submit(store, delay=0.3)
     time.sleep(0.4)
     idle = Leader(store, "one")
@@ -74,7 +74,7 @@ def test_who_is_not_the_leader_does_nothing(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_the_scheduler_queues_all_that_is_due_in_one_round(store: Store, leader: Leader) -> None:
+def test_the_scheduler_queues_all_due_tasks_in_one_round(store: Store, leader: Leader) -> None:
     due = [submit(store, delay=0.3) for _ in range(450)]  # more than two batches
     later = submit(store, delay=60)
     time.sleep(0.4)
@@ -103,7 +103,7 @@ def test_a_thousand_schedules_that_are_due_together_fire_in_one_round(
     assert store.queues.waiting(["default"]) == {"default": 1000}
 
 
-def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader: Leader) -> None:
+def test_the_scheduler_cancels_tasks_past_their_deadline(store: Store, leader: Leader) -> None:
     task_id = submit(store, cancel_after=0.3)
     time.sleep(0.4)
 
@@ -111,7 +111,7 @@ def test_the_scheduler_cancels_what_has_passed_its_deadline(store: Store, leader
     assert status(store, task_id) is Status.CANCELED
 
 
-def test_the_rescuer_queues_a_task_again_whose_lease_has_run_out(store: Store, leader: Leader) -> None:
+def test_the_rescuer_requeues_a_task_whose_lease_has_expired(store: Store, leader: Leader) -> None:
     task_id = submit(store)
     assert store.tasks.claim(task_id, "dead/1")
     store.redis.zadd(store.keys.leases, {task_id: 1})
@@ -121,7 +121,7 @@ def test_the_rescuer_queues_a_task_again_whose_lease_has_run_out(store: Store, l
     assert store.counters.statistics()["recovery:lost_attempts"] == 1
 
 
-def test_the_rescuer_replaces_a_message_that_is_gone(store: Store, leader: Leader, valkey: Redis) -> None:
+def test_the_rescuer_replaces_a_lost_message(store: Store, leader: Leader, valkey: Redis) -> None:
     task_id = submit(store)
     queues = [key for key in valkey.client.keys("default*") if valkey.client.type(key) == b"list"]
     valkey.client.delete(*queues)
@@ -133,7 +133,7 @@ def test_the_rescuer_replaces_a_message_that_is_gone(store: Store, leader: Leade
 
 
 @pytest.mark.slow
-def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, leader: Leader) -> None:
+def test_the_pruner_deletes_all_expired_tasks_in_one_round(store: Store, leader: Leader) -> None:
     ended = [submit(store, owner="many", ttl=1) for _ in range(1100)]  # more than a batch
     for task_id in ended:
         store.tasks.cancel(task_id)
@@ -145,12 +145,12 @@ def test_the_pruner_deletes_all_that_has_expired_in_one_round(store: Store, lead
     assert store.redis.zcard("expiry") == 0
 
 
-def test_the_heartbeat_shows_that_a_worker_lives(store: Store) -> None:
+def test_the_heartbeat_shows_that_a_worker_is_alive(store: Store) -> None:
     assert Heartbeat(store, "celery@host.1f2e", {"name": "celery@host.1f2e", "concurrency": 4}).round() == 0
     assert [(card["name"], card["concurrency"]) for card in store.leases.workers()] == [("celery@host.1f2e", 4)]
 
 
-def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: Store) -> None:
+def test_the_blob_cleanup_deletes_the_files_of_all_deleted_tasks(store: Store) -> None:
     for number in range(150):  # more than a batch
         with store.blobs.writer(f"task-{number}/1-a.txt") as writer:
             writer.write(b"x" * 100)
@@ -161,7 +161,7 @@ def test_the_blob_cleanup_deletes_the_files_of_all_tasks_that_are_gone(store: St
     assert list(store.blobs.prefixes()) == []
 
 
-def test_each_service_has_a_name_and_an_interval_of_its_own(store: Store) -> None:
+def test_each_service_has_its_own_name_and_interval(store: Store) -> None:
     app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"default": None})))
     consumer = SimpleNamespace(hostname="celery@host.1f2e", controller=SimpleNamespace(concurrency=2), app=app)
     services = _services(consumer, store)
@@ -202,7 +202,7 @@ class Idle:
         self.rounds += 1
 
 
-def test_a_runner_counts_what_its_service_did_and_outlives_its_mistakes(store: Store) -> None:
+def test_a_runner_counts_the_work_of_its_service_and_survives_its_errors(store: Store) -> None:
     service, counters = Counting(), CounterBuffer(lambda: store.counters, store.keys.maintenance)
     runner = Runner(service, counters, 0.5)
     runner.start()
@@ -231,7 +231,7 @@ def test_a_round_that_another_worker_does_is_not_counted(store: Store) -> None:
     assert store.counters.read(store.keys.maintenance) == {}
 
 
-def test_a_step_that_fails_leaves_the_others_alone_but_an_outage_ends_the_round() -> None:
+def test_a_failed_step_does_not_stop_the_others_but_an_outage_ends_the_round() -> None:
     def fail(error: Exception) -> Callable[[], int]:
         def step() -> int:
             raise error
