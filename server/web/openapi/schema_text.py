@@ -150,8 +150,8 @@ def _sample_of(schema: Schema, root: Schema, depth: int) -> Any:
 def _sample_object(schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
     properties = schema.get("properties", {})
     needed = schema.get("required", ())
-    shown = [name for name, each in properties.items() if name in needed or _has_its_own_example(each, root)]
-    values = {name: sample(properties[name], root, depth + 1) for name in shown}
+    names = [name for name, each in properties.items() if name in needed or _has_its_own_example(each, root)]
+    values = {name: sample(properties[name], root, depth + 1) for name in names}
     if not properties and (others := _others(schema)):
         values["name"] = sample(others, root, depth + 1)
     return values

@@ -14,8 +14,8 @@ from server.web.openapi.schema_text import is_plain, sample
 
 _ANY_BYTES = "application/octet-stream"
 
-#: Names in `parameters.PARAMETERS` of the options of every submit.
-HOW_TO_RUN: tuple[str, ...] = ("wait", "Prefer", *OPTIONS, "Cancel-After", "Idempotency-Key", "traceparent")
+#: Names in `parameters.PARAMETERS` that every submit has.
+SUBMIT_PARAMETERS: tuple[str, ...] = ("wait", "Prefer", *OPTIONS, "Cancel-After", "Idempotency-Key", "traceparent")
 
 #: A sample file for each media type that is not an image's.
 _SAMPLES = {
@@ -98,7 +98,7 @@ def submit_route(definition: TaskDefinition, components: Components) -> Route:
         definition.summary or definition.name,
         Access.SUBMIT,
         _description(definition),
-        parameters=HOW_TO_RUN,
+        parameters=SUBMIT_PARAMETERS,
         inline=tuple(_query_parameters(definition, properties)),
         body=_body(definition, properties),
         problems=_PROBLEMS,

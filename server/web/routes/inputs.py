@@ -31,7 +31,7 @@ class TaskGiven(WireObject):
 
 
 #: The fields of a stored upload that a client may see; the key of its bytes is not one.
-_SHOWN = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
+_UPLOAD_FIELDS = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
 
 
 @route.get("/tasks/<task_id>/input", ok(TaskGiven, "The parameters."), problems=(*OF_TASK, "expired-input"))
@@ -44,12 +44,12 @@ def get_input(task_id: str) -> Response:
 def input_of(record: Record) -> dict[str, Any]:
     """The parameters of a task without secrets, with descriptions of its uploads."""
     parameters = secrets_of(record.task_type).hide(pydantic_core.from_json(stored_input(store(), record)))
-    return {name: _shown(value) for name, value in parameters.items()}
+    return {name: _visible(value) for name, value in parameters.items()}
 
 
-def _shown(value: Any) -> Any:
+def _visible(value: Any) -> Any:
     if isinstance(value, list):
-        return [_shown(each) for each in value]
+        return [_visible(each) for each in value]
     if not isinstance(value, dict) or not {"key", "filename", "media_type"} <= value.keys():
         return value
-    return {shown: value[name] for name, shown in _SHOWN.items() if value.get(name) not in (None, "")}
+    return {field: value[name] for name, field in _UPLOAD_FIELDS.items() if value.get(name) not in (None, "")}

@@ -18,7 +18,7 @@ def query_values(name: str) -> list[str]:
     return [value for text in request.args.getlist(name) for value in text.split(",") if value]
 
 
-def moment_of(name: str) -> int | None:
+def query_time(name: str) -> int | None:
     """Parse an RFC 3339 time in the query to milliseconds since 1970."""
     if (text := request.args.get(name)) is None:
         return None

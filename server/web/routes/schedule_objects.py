@@ -19,7 +19,7 @@ from server.web.addresses import prefix
 from server.web.body.options import NESTED
 from server.web.current import store
 
-SHOWN = 5  # number of upcoming times in an answer
+UPCOMING = 5  # number of upcoming times in an answer
 MAX_JITTER = 3600  # seconds: the longest delay of a run
 
 MIN_TIME, MAX_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -120,7 +120,7 @@ class ScheduleObject(WireObject):
     jitter: float
     created_at: str = Field(json_schema_extra=MOMENT)
     updated_at: str = Field(json_schema_extra=MOMENT)
-    next: list[str] = Field(description=f"The next {SHOWN} times; none while it is paused.")
+    next: list[str] = Field(description=f"The next {UPCOMING} times; none while it is paused.")
     runs: list[ScheduleRun] = Field(description="The last ten, newest first.")
     skipped: int = Field(description="The number of runs that were left out because earlier ones had not ended.")
     error: Failure | None = Field(description="The reason why the last run could not be submitted.")
@@ -137,32 +137,32 @@ class ScheduleList(WireObject):
 def schedule_page(
     viewer: Caller, after: str | None, limit: int, matches: Callable[[Schedule], bool] = lambda _: True
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return up to `limit` matching schedules behind a name, and the cursor of the next page. Admins see everyone's."""
+    """Return up to `limit` matching schedules after a name, and the cursor of the next page. Admins see everyone's."""
     names = store().schedules.names(None if viewer.is_admin else viewer.owner)
     schedules = (
-        each for name in names if (after is None or name > after) and (each := stored(name)) and matches(each[0])
+        each for name in names if (after is None or name > after) and (each := load_schedule(name)) and matches(each[0])
     )
     page = list(islice(schedules, limit + 1))
-    return [shown(*each) for each in page[:limit]], page[limit - 1][0].name if len(page) > limit else None
+    return [schedule_object(*each) for each in page[:limit]], page[limit - 1][0].name if len(page) > limit else None
 
 
-def stored(name: str) -> tuple[Schedule, StoredSchedule] | None:
-    """A schedule as it is stored, or None."""
+def load_schedule(name: str) -> tuple[Schedule, StoredSchedule] | None:
+    """Return a schedule and its stored entry, or None."""
     entry = store().schedules.get(name)
     return (read(entry), entry) if entry else None
 
 
-def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
+def schedule_object(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
     """A schedule as the routes answer it, without the secrets of its input."""
     address = f"{prefix()}/schedules/{schedule.name}"
     return {
         "name": schedule.name,
         "owner": schedule.owner,
-        **fields(schedule),
+        **request_fields(schedule),
         "input": secrets_of(schedule.task).hide(schedule.input),
         "created_at": timestamp(schedule.created_ms),
         "updated_at": timestamp(schedule.updated_ms),
-        "next": [timestamp(due_ms) for due_ms in schedule.next(store().schedules.now_ms(), SHOWN)],
+        "next": [timestamp(due_ms) for due_ms in schedule.next(store().schedules.now_ms(), UPCOMING)],
         "runs": _runs(stored),
         "skipped": stored.skipped,
         "error": failure_object(stored.error, prefix()) if stored.error else None,
@@ -170,10 +170,10 @@ def shown(schedule: Schedule, stored: StoredSchedule) -> dict[str, Any]:
     }
 
 
-def fields(schedule: Schedule) -> dict[str, Any]:
+def request_fields(schedule: Schedule) -> dict[str, Any]:
     """The request that would make this schedule again, with its secrets."""
-    shown = {"start_at": timestamp(schedule.start_ms), "end_at": timestamp(schedule.end_ms)}
-    return {name: getattr(schedule, name) for name in ScheduleRequest.model_fields if name not in shown} | shown
+    times = {"start_at": timestamp(schedule.start_ms), "end_at": timestamp(schedule.end_ms)}
+    return {name: getattr(schedule, name) for name in ScheduleRequest.model_fields if name not in times} | times
 
 
 def _runs(stored: StoredSchedule) -> list[dict[str, Any]]:

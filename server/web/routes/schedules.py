@@ -32,10 +32,10 @@ from server.web.routes.schedule_objects import (
     ScheduleList,
     ScheduleObject,
     ScheduleRequest,
-    fields,
+    load_schedule,
+    request_fields,
+    schedule_object,
     schedule_page,
-    shown,
-    stored,
 )
 
 route = Api("schedules", "schedules")
@@ -69,8 +69,8 @@ def put_schedule(name: str) -> Response:
     if not _NAME.fullmatch(name):
         raise invalid("Input should be at most 64 letters, digits and _ . -", "path", "name")
     body = read_body(ScheduleRequest, read_json())
-    before = stored(name)
-    is_new = _keep(name, owner, body, before[0] if before else None)
+    before = load_schedule(name)
+    is_new = _store(name, owner, body, before[0] if before else None)
     return json_answer(_answer(name), *((201, {"Location": f"/schedules/{name}"}) if is_new else ()))
 
 
@@ -92,12 +92,12 @@ def patch_schedule(name: str) -> Response:
     for timing, other in (("every", "cron"), ("cron", "every")):
         if changes.get(timing) is not None:
             changes.setdefault(other, None)
-    merged = {key: value for key, value in (fields(before) | changes).items() if value is not None}
-    _keep(name, before.owner, read_body(ScheduleRequest, pydantic_core.to_json(merged)), before)
+    merged = {key: value for key, value in (request_fields(before) | changes).items() if value is not None}
+    _store(name, before.owner, read_body(ScheduleRequest, pydantic_core.to_json(merged)), before)
     return json_answer(_answer(name))
 
 
-def _keep(name: str, owner: str, body: ScheduleRequest, before: Schedule | None) -> bool:
+def _store(name: str, owner: str, body: ScheduleRequest, before: Schedule | None) -> bool:
     """Store a schedule, in place of the one before; True if it is new. Raises the problem `invalid-input`."""
     if (body.every is None) == (body.cron is None):
         raise invalid("Input should have either every or cron", "every")
@@ -214,12 +214,12 @@ def run_schedule(name: str) -> Response:
 
 
 def _answer(name: str) -> ScheduleObject:
-    return ScheduleObject.model_validate(shown(*_find(name)))
+    return ScheduleObject.model_validate(schedule_object(*_find(name)))
 
 
 def _find(name: str) -> tuple[Schedule, StoredSchedule]:
     """Find a schedule that the caller may see. Raises the problem `unknown-schedule`, also for another owner's."""
-    schedule = stored(name)
+    schedule = load_schedule(name)
     if schedule is None or not caller().sees(schedule[0].owner):
         raise Problem("unknown-schedule")
     return schedule

@@ -17,7 +17,7 @@ from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.responses import json_answer
-from server.web.routes.schedule_objects import SHOWN, schedule_page, shown, stored
+from server.web.routes.schedule_objects import UPCOMING, load_schedule, schedule_object, schedule_page
 from server.web.ui.blueprint import page, ui, url
 from server.web.ui.format.cron_text import cron_text, interval_text
 from server.web.ui.forms import Parameter, form_of
@@ -61,8 +61,8 @@ def _visible() -> dict[str, Any]:
 
 def _edited() -> dict[str, Any] | None:
     """Return the viewer's schedule that the form changes, if there is one."""
-    stored_schedule = stored(request.args.get("edit", ""))
-    return _shown(shown(*stored_schedule)) if stored_schedule and caller().sees(stored_schedule[0].owner) else None
+    schedule = load_schedule(request.args.get("edit", ""))
+    return _shown(schedule_object(*schedule)) if schedule and caller().sees(schedule[0].owner) else None
 
 
 @ui.get("/ui/schedules/words")
@@ -73,7 +73,7 @@ def describe_cron() -> Response:
         timing = Timing(None, check_cron(line), check_timezone(zone), 0)
     except ValueError as error:
         return json_answer(to_json({"error": str(error)}))
-    following = [timestamp(each) for each in islice(timing.after(store().schedules.now_ms()), SHOWN)]
+    following = [timestamp(each) for each in islice(timing.after(store().schedules.now_ms()), UPCOMING)]
     return json_answer(to_json({"words": cron_text(line), "next": following}))
 
 

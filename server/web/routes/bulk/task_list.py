@@ -17,7 +17,7 @@ from server.web.middleware import caller
 from server.web.openapi import parameters
 from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
-from server.web.routes.query_parameters import link_to, moment_of, next_page, page_cursor, page_limit, query_values
+from server.web.routes.query_parameters import link_to, next_page, page_cursor, page_limit, query_time, query_values
 
 route = Api("lists", "many")
 
@@ -84,8 +84,8 @@ def requested_filter(among: Sequence[Status] | None = None) -> Filter:
         task_types=query_values("task") or None,
         statuses=[status for status in statuses if among is None or status in among],
         tags=query_values("tag"),
-        since=moment_of("since"),
-        until=moment_of("until"),
+        since=query_time("since"),
+        until=query_time("until"),
         failure=request.args.get("failure", ""),
     )
 

@@ -13,7 +13,7 @@ from server.web.current import store
 from server.web.openapi.parameters import TIME, in_query
 from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
-from server.web.routes.query_parameters import link_to, moment_of, next_page, page_cursor, page_limit
+from server.web.routes.query_parameters import link_to, next_page, page_cursor, page_limit, query_time
 
 route = Api("audit", "server")
 
@@ -63,23 +63,23 @@ def list_audit() -> Response:
     """
     entries, cursor = requested_entries()
     following = next_page("/audit", cursor, *FILTERS)
-    body = AuditList(entries=[_shown(each) for each in entries], next=following and prefix() + following)
+    body = AuditList(entries=[_audit_object(each) for each in entries], next=following and prefix() + following)
     return json_answer(body, headers=link_to(following))
 
 
 def requested_entries() -> tuple[list[AuditEntry], str | None]:
     """Read the page that the query requests, and the cursor of the next one. Raises the problem `invalid-input`."""
     cursor = page_cursor(ENTRY_ID)
-    actions, people = ([word for word in request.args.get(name, "").split(",") if word] for name in ("action", "by"))
+    actions, owners = ([text for text in request.args.get(name, "").split(",") if text] for name in ("action", "by"))
     target = request.args.get("target", "")
 
     def wanted(act: Act) -> bool:
         return (
-            (not actions or act.action in actions) and (not people or act.by in people) and target in ("", act.target)
+            (not actions or act.action in actions) and (not owners or act.by in owners) and target in ("", act.target)
         )
 
-    return store().audit.page(page_limit(), cursor, wanted, moment_of("since"), moment_of("until"))
+    return store().audit.page(page_limit(), cursor, wanted, query_time("since"), query_time("until"))
 
 
-def _shown(entry: AuditEntry) -> AuditObject:
+def _audit_object(entry: AuditEntry) -> AuditObject:
     return AuditObject(id=entry.id, at=timestamp(entry.at_ms), **asdict(entry.act))

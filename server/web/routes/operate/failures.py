@@ -13,7 +13,7 @@ from server.web.current import store
 from server.web.errors import OF_TASK, Problem
 from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
-from server.web.routes.query_parameters import moment_of
+from server.web.routes.query_parameters import query_time
 from server.web.routes.tasks import find
 
 route = Api("failures", "tickets")
@@ -84,7 +84,7 @@ def list_failures() -> Response:
 
     Those of the last day, unless `since` says otherwise.
     """
-    since = moment_of("since")
+    since = query_time("since")
     groups = grouped(store(), _day_ago() if since is None else since)
     failures = [_group(each) for each in groups.groups]
     return json_answer(FailureGroups(failures=failures, looked_at=groups.tasks_read, complete=groups.complete))

@@ -15,7 +15,7 @@ from server.web.openapi.route import Access, Api, ResponseSpec, json_body, ok
 from server.web.responses import json_answer
 
 route = Api("keys", "server")
-_MAX_LIFETIME = 10 * 366 * 86_400  # seconds: the longest life of a key that expires
+_MAX_LIFETIME = 10 * 366 * 86_400  # seconds: the maximum life of a key that expires
 
 
 class KeyRequest(BaseModel):
@@ -76,7 +76,7 @@ class KeyList(WireObject):
 @route.get("/keys", ok(KeyList, "The oldest first."), access=Access.ADMIN)
 def list_keys() -> Response:
     """List the API keys."""
-    return json_answer(KeyList(keys=[KeyObject(**_shown(each)) for each in store().api_keys.entries()]))
+    return json_answer(KeyList(keys=[KeyObject(**_fields(each)) for each in store().api_keys.entries()]))
 
 
 @route.post(
@@ -93,7 +93,7 @@ def make_key() -> Response:
     described = store().api_keys.describe(key)
     assert described is not None
     g.audit_target = described.id
-    return json_answer(NewKey(**_shown(described), key=key), 201, {"Location": f"/keys/{described.id}", **_SECRET})
+    return json_answer(NewKey(**_fields(described), key=key), 201, {"Location": f"/keys/{described.id}", **_SECRET})
 
 
 _SECRET = {"Cache-Control": "no-store"}  # a key is not kept by caches, browsers' among them
@@ -112,7 +112,7 @@ def revoke_key(key_id: str) -> Response:
     return Response(status=204)
 
 
-def _shown(key: ApiKey) -> dict[str, object]:
+def _fields(key: ApiKey) -> dict[str, object]:
     return {
         "id": key.id,
         "owner": key.owner,

@@ -15,7 +15,7 @@ from server.store.stats import Histogram, reads
 from server.store.webhooks import OUTCOMES
 from server.web.current import store
 from server.web.openapi.route import Access, Api, ResponseSpec
-from server.web.routes.operate.queues import FINDINGS
+from server.web.routes.operate.queues import RECOVERIES
 
 route = Api("metrics", "server")
 
@@ -50,7 +50,7 @@ class _StoreCollector(Collector):
         yield _requests(counters.read(counters.keys.http_requests))
         yield from _webhooks(self._store, statistics)
         yield from _sizes(self._store)
-        yield _counted("coatcheck_recoveries", "Automatic recoveries.", "finding", FINDINGS, "recovery", statistics)
+        yield _counted("coatcheck_recoveries", "Automatic recoveries.", "finding", RECOVERIES, "recovery", statistics)
         yield from _maintenance(counters.read(counters.keys.maintenance))
 
 

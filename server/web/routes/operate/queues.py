@@ -114,7 +114,7 @@ class WorkerList(WireObject):
 
 
 #: Automatic recoveries: the names of their counters, and what the overview says.
-FINDINGS = {
+RECOVERIES = {
     "lost_attempts": "Requeued after their worker died",
     "lost_messages": "Lost messages replaced",
     "returned_messages": "Returned to the queue, never started",
@@ -199,7 +199,7 @@ def overview() -> dict[str, Any]:
         ],
         "tasks": [_times(each.name, day) for each in catalog()],
         "owners": _busiest(store().flow_stats.unfinished_by_owner()),
-        "recoveries": {finding: statistics.get(f"recovery:{finding}", 0) for finding in FINDINGS},
+        "recoveries": {name: statistics.get(f"recovery:{name}", 0) for name in RECOVERIES},
     }
 
 

@@ -14,7 +14,7 @@ from server.store.stats import Flow, Flows, Range
 from server.web.current import store
 from server.web.long_poll import event_stream
 from server.web.middleware import require_admin
-from server.web.routes.operate.queues import FINDINGS, cards
+from server.web.routes.operate.queues import RECOVERIES, cards
 from server.web.routes.operate.queues import overview as read_queues
 from server.web.ui.blueprint import moved, page, ui, url
 from server.web.ui.format.filters import percent
@@ -98,7 +98,7 @@ def _values(chosen: Range, subject: str) -> dict[str, Any]:
         "owners": shown,
         "owner_count": len(owners),
         "subjects": _subjects(type_queues, [row.name for row in shown], subject),
-        "findings": [(text, queue_overview["recoveries"][name]) for name, text in FINDINGS.items()],
+        "findings": [(text, queue_overview["recoveries"][name]) for name, text in RECOVERIES.items()],
         "workers": workers,
         "receivers": failing(store()),
         "undelivered": store().webhooks.pending_count(),
