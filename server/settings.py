@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
-FARTHEST = 366 * 86_400  # seconds: the longest delay, wait, and life of a record
+MAX_DURATION_SECONDS = 366 * 86_400  # seconds: the longest delay, wait, and life of a record
 
 #: A prefix below which a proxy serves the application: text that needs no encoding in a URL.
 PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
@@ -28,7 +28,7 @@ _BLOB_URL = re.compile(r"redis:|file:(///|/(?!/))[^?#]*|s3://[^/@?#]+(/[^?#]*)?"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _ADMIN_KEY = re.compile(r"[!-~][ -~]{18,}[!-~]")
 
-#: The forms that values may have, and what is said of another one. It does not repeat the value, which may be a secret.
+#: The forms of values, and the message for another one. It does not repeat the value, which may be a secret.
 _FORMS = {
     "public_url": (_PUBLIC_URL, "must be http:// or https://, a host and at most a path, as https://example.org/jobs"),
     "cors_origins": (_ORIGIN, "must be origins, without a path, as https://example.org"),
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         60, ge=0, description="Seconds that a task waits to save a file when the storage is full, before it fails."
     )
     result_ttl_seconds: int = Field(
-        86_400, ge=1, le=FARTHEST, description="Seconds that a finished task and its files are kept."
+        86_400, ge=1, le=MAX_DURATION_SECONDS, description="Seconds that a finished task and its files are kept."
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
@@ -267,19 +267,19 @@ class Settings(BaseSettings):
 
     _parts: dict[type[TaskSettings], TaskSettings] = PrivateAttr(default_factory=dict)
 
-    def part(self, kind: type[Part]) -> Part:
-        """The settings of some tasks, read from the environment the first time. Raises SettingsError as `load` does."""
-        if kind not in self._parts:
-            self._parts[kind] = _read(kind)
-        found = self._parts[kind]
-        assert isinstance(found, kind)
-        return found
+    def part(self, settings_type: type[Part]) -> Part:
+        """Return some tasks' settings, read from the environment once. Raises SettingsError as `load` does."""
+        if settings_type not in self._parts:
+            self._parts[settings_type] = _read(settings_type)
+        part = self._parts[settings_type]
+        assert isinstance(part, settings_type)
+        return part
 
     @property
     def public_address(self) -> tuple[str, str, str] | None:
-        """Scheme, host and prefix of PUBLIC_URL, or None."""
-        found = _PUBLIC_URL.fullmatch(self.public_url)
-        return (found[1], found[2], found[3] or "") if found else None
+        """Return scheme, host and prefix of PUBLIC_URL, or None."""
+        match = _PUBLIC_URL.fullmatch(self.public_url)
+        return (match[1], match[2], match[3] or "") if match else None
 
     @property
     def public_prefix(self) -> str:
@@ -300,30 +300,30 @@ def load() -> Settings:
     return _read(Settings)
 
 
-def from_mapping(given: Mapping[str, Any]) -> Settings:
+def from_mapping(config: Mapping[str, Any]) -> Settings:
     """Read the settings from an application's configuration, by their names in upper case, and the environment.
 
     Raises:
         SettingsError: as `load`.
     """
-    return _read(Settings, {name.lower(): value for name, value in given.items()})
+    return _read(Settings, {name.lower(): value for name, value in config.items()})
 
 
 def load_parts(settings: Settings) -> None:
     """Read the settings of all tasks that are loaded. Raises SettingsError as `load` does."""
-    for kind in TaskSettings.__subclasses__():
-        settings.part(kind)
+    for settings_type in TaskSettings.__subclasses__():
+        settings.part(settings_type)
 
 
 Read = TypeVar("Read", bound=BaseSettings)
 
 
-def _read(kind: type[Read], given: Mapping[str, Any] = MappingProxyType({})) -> Read:
+def _read(settings_type: type[Read], values: Mapping[str, Any] = MappingProxyType({})) -> Read:
     try:
-        return kind(**given)
+        return settings_type(**values)
     except ValidationError as error:
-        # A default that is computed from a wrong setting is not wrong itself.
-        wrong = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        # A default that is computed from an invalid setting is not invalid itself.
+        invalid = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
         raise SettingsError(
-            "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in wrong)
+            "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in invalid)
         ) from None

@@ -59,9 +59,9 @@ class Done:
     #: The name of each task that it submitted, with parameters and options.
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def submit(self, task: str, given: Mapping[str, Any], key: str) -> str:
-        """Note a submit of the task; return an id for it."""
-        self.submitted.append((task, dict(given)))
+    def submit(self, task: str, options: Mapping[str, Any], key: str) -> str:
+        """Record a submit of the task, with parameters and options; return an id for it."""
+        self.submitted.append((task, dict(options)))
         return f"{_TASK_ID[:-12]}{len(self.submitted):012x}"
 
 
@@ -98,9 +98,9 @@ def run(
     definition = next((each for each in catalog() if each.function is function), None)
     if definition is None:
         raise ValueError(f"{function!r} is not a task: register it with @task")
-    given = {name: _as_sent(name, value, name in definition.uploads) for name, value in parameters.items()}
+    inputs = {name: _as_sent(name, value, name in definition.uploads) for name, value in parameters.items()}
     signature = definition.signature
-    arguments = signature.arguments(definition.validate_fields(given, allow_private=True))
+    arguments = signature.arguments(definition.validate_fields(inputs, allow_private=True))
     done = Done(checkpoints=dict(checkpoints or {}), steps=dict(steps or {}))
     with tempfile.TemporaryDirectory() as folder:
         store = _Store(Path(folder), done, canceled, settings or {})

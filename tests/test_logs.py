@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from harness import Service, eventually
 
-from server.logs import LineFormatter, Output, event, once_a_turn
+from server.logs import LineFormatter, StandardOutput, event, once_a_turn
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) \S.*")
 
@@ -123,7 +123,7 @@ def test_the_lines_of_one_turn_of_a_loop_are_one_write_and_none_is_left_at_its_e
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[int] = []
-    monkeypatch.setattr(logging.getLogger(), "handlers", [output := Output()])
+    monkeypatch.setattr(logging.getLogger(), "handlers", [output := StandardOutput()])
     output.setFormatter(LineFormatter())
 
     def counting(number: int, text: bytes, write: Callable[[int, bytes], int] = os.write) -> int:

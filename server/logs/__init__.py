@@ -20,9 +20,9 @@ CallSoon = Callable[[Callable[[], None]], object]  # a loop's `call_soon`
 _is_plain = re.compile(r"[a-zA-Z0-9_.:/@+*-]+").fullmatch
 PLACEHOLDER = "**********"  # shown in place of a secret; pydantic's own text for it
 
-#: Characters: shorter secrets are not searched for in texts, those below the second are hidden as whole words only, and
-#: of those from the third on the ends are hidden as well, since messages often shorten long values in the middle.
-_SHORTEST, _AS_PART, _LONG, _END = 3, 6, 40, 20
+#: Lengths in characters: shorter secrets are not searched for in texts; those below the second are hidden as whole
+#: words only. From the third on, the ends of a secret are hidden, too: messages often omit the middle of long values.
+_MIN_LENGTH, _MIN_PART, _MIN_CUT, _END = 3, 6, 40, 20
 
 
 class _Task:
@@ -35,9 +35,9 @@ class _Task:
 def begin_task(ids: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
     """Give each line of this process the ids of a task, and hide its secrets in texts that pass through `redact`."""
     _Task.ids = ids
-    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    _Task.secrets = re.compile("|".join(map(_searched, longest_first))) if forms else None
+    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _MIN_LENGTH}
+    by_length = sorted(forms, key=lambda form: (-len(form), form))
+    _Task.secrets = re.compile("|".join(map(_pattern, by_length))) if forms else None
 
 
 def task_ids() -> Mapping[str, str]:
@@ -61,14 +61,14 @@ def encodable(text: str) -> str:
 def _forms(secret: str) -> Iterator[str]:
     """Yield a secret as it may be written: in a message, in `repr`, in JSON, in a URL, by lines, and shortened."""
     yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret))
-    yield from (line.strip() for line in secret.splitlines() if len(line.strip()) >= _AS_PART)
-    if len(secret) >= _LONG:
+    yield from (line.strip() for line in secret.splitlines() if len(line.strip()) >= _MIN_PART)
+    if len(secret) >= _MIN_CUT:
         yield from (secret[:_END], secret[-_END:])
 
 
-def _searched(form: str) -> str:
-    found = re.escape(form)
-    return found if len(form) >= _AS_PART else rf"(?<!\w){found}(?!\w)"
+def _pattern(form: str) -> str:
+    escaped = re.escape(form)
+    return escaped if len(form) >= _MIN_PART else rf"(?<!\w){escaped}(?!\w)"
 
 
 #: The attributes of a record that an event does not set.
@@ -135,12 +135,12 @@ def _stamp(record: logging.LogRecord) -> str:
 def _fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
     """Return names and values of an event; a line that names no other task has the ids of the current one."""
     fields: dict[str, Any] = getattr(record, "fields", {})
-    if _Task.ids and fields.get("task_id", own := _Task.ids.get("task_id")) == own:
+    if _Task.ids and fields.get("task_id", current := _Task.ids.get("task_id")) == current:
         fields = {**_Task.ids, **fields}
     return [(name, value) for name, value in fields.items() if value not in (None, "")]
 
 
-class Output(logging.Handler):
+class StandardOutput(logging.Handler):
     """Standard output. Each line is one `write`, which the kernel keeps whole up to the size of a pipe's buffer.
 
     The lines of one turn of an event loop are one `write`, see `once_a_turn`.
@@ -180,7 +180,7 @@ def _write(text: bytes) -> None:
 @contextlib.contextmanager
 def once_a_turn(call_soon: CallSoon) -> Iterator[None]:
     """Write the lines of this thread, which is an event loop's, once a turn; `call_soon` is the loop's."""
-    outputs = [handler for handler in logging.getLogger().handlers if isinstance(handler, Output)]
+    outputs = [handler for handler in logging.getLogger().handlers if isinstance(handler, StandardOutput)]
     for each in outputs:
         each.gather(threading.get_ident(), call_soon)
     try:
@@ -197,7 +197,7 @@ def dict_config(level: str, style: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": JsonFormatter if style == "json" else LineFormatter}},
-        "handlers": {"out": {"()": Output, "formatter": "line"}},
+        "handlers": {"out": {"()": StandardOutput, "formatter": "line"}},
         "root": {"level": level, "handlers": ["out"]},
         "loggers": {
             # billiard's logger, which does not propagate: without a handler its lines would have no format.

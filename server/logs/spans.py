@@ -1,6 +1,6 @@
-"""OpenTelemetry's spans: a submit (server), a run (consumer), a webhook (client). Without `start`, none of them.
+"""OpenTelemetry's spans: a submit (server), an attempt (consumer), a webhook (client). Without `start`, none of them.
 
-Each process makes its own provider at its first span: threads and connections of an exporter do not survive a fork.
+Each process creates its own provider at its first span: threads and connections of an exporter do not survive a fork.
 """
 
 import os
@@ -11,11 +11,11 @@ from typing import Any, Literal
 from server.logs import redact
 from server.logs.trace import Trace
 
-Kind = Literal["SERVER", "CONSUMER", "CLIENT"]
+SpanKindName = Literal["SERVER", "CONSUMER", "CLIENT"]
 
 
 class _OpenTelemetry:
-    """The exporter's name (empty: off), the service's name, and the provider of the process that made it."""
+    """The exporter's name (empty: off), the service's name, and the provider with the id of its process."""
 
     exporter = ""
     service = ""
@@ -61,7 +61,7 @@ def start(exporter: str, service: str) -> None:
     _OpenTelemetry.exporter, _OpenTelemetry.service = exporter, service
 
 
-def begin(kind: Kind, name: str, trace: Trace, attributes: Mapping[str, Any]) -> Span:
+def begin(span_kind: SpanKindName, name: str, trace: Trace, attributes: Mapping[str, Any]) -> Span:
     """Begin a span of a trace; without one, it begins a trace of its own."""
     if not _OpenTelemetry.exporter:
         return Span(trace)
@@ -72,7 +72,7 @@ def begin(kind: Kind, name: str, trace: Trace, attributes: Mapping[str, Any]) ->
     propagator = TraceContextTextMapPropagator()
     above = propagator.extract(trace.headers, context=Context())
     tracer = _provider().get_tracer("coatcheck")
-    span = tracer.start_span(name, context=above, kind=SpanKind[kind], attributes=attributes)
+    span = tracer.start_span(name, context=above, kind=SpanKind[span_kind], attributes=attributes)
     carried: dict[str, str] = {}
     propagator.inject(carried, context=set_span_in_context(span, Context()))
     return Span(Trace(carried.get("traceparent", ""), carried.get("tracestate", "")), span)
@@ -96,14 +96,14 @@ def _new_provider() -> Any:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter  # noqa: PLC0415
 
-    made = TracerProvider(resource=Resource.create({"service.name": _OpenTelemetry.service}))
+    provider = TracerProvider(resource=Resource.create({"service.name": _OpenTelemetry.service}))
     if _OpenTelemetry.exporter == "console":
         exporter: Any = ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + "\n")
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
         exporter = OTLPSpanExporter()
-    made.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     if _OpenTelemetry.process == 0:
-        trace.set_tracer_provider(made)  # of spans that a task makes itself
-    return made
+        trace.set_tracer_provider(provider)  # of spans that a task makes itself
+    return provider

@@ -27,7 +27,7 @@ class TelemetrySettings(TaskSettings):
 
     @field_validator("otel_traces_exporter")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _is_exporter(cls, value: str) -> str:
         if value and value not in EXPORTERS:
             raise ValueError(f"must be one of {', '.join(EXPORTERS)}")
         return value
@@ -59,8 +59,8 @@ class TelemetrySettings(TaskSettings):
     def exporter(self) -> str:
         """Return the exporter of spans, or nothing where OpenTelemetry is off."""
         has_endpoint = self.otel_exporter_otlp_endpoint or self.otel_exporter_otlp_traces_endpoint
-        found = self.otel_traces_exporter or ("otlp" if has_endpoint else "")
-        return "" if self.otel_sdk_disabled or found == "none" else found
+        exporter = self.otel_traces_exporter or ("otlp" if has_endpoint else "")
+        return "" if self.otel_sdk_disabled or exporter == "none" else exporter
 
 
 def _is_installed(module: str) -> bool:

@@ -47,8 +47,9 @@ def parse_trace(parent: str, state: str = "") -> Trace:
     version, trace_id, parent_id, flags, rest = match.groups()
     if version == "ff" or (version == "00" and rest) or not trace_id.strip("0") or not parent_id.strip("0"):
         return NO_TRACE
-    known = flags if version == "00" else f"{int(flags, 16) & 1:02x}"  # a later version's flags mean something else
-    return Trace(f"00-{trace_id}-{parent_id}-{known}", _parse_state(state) if state else "")
+    if version != "00":  # its other flags may have another meaning
+        flags = f"{int(flags, 16) & 1:02x}"
+    return Trace(f"00-{trace_id}-{parent_id}-{flags}", _parse_state(state) if state else "")
 
 
 def _parse_state(text: str) -> str:

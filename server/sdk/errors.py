@@ -10,7 +10,7 @@ InvalidInput, MalformedBody, UnknownTaskType, UnsupportedMediaType, TooLarge
 import re
 
 from server.logs import redact
-from server.settings import FARTHEST
+from server.settings import MAX_DURATION_SECONDS
 from server.store.errors import CoatcheckError, ErrorType, error_object, error_type, register_error_types
 
 #: For the modules of tasks, which import them from here.
@@ -97,7 +97,7 @@ class RetryLater(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self.seconds = min(max(0.0, seconds), float(FARTHEST))  # 0 also for NaN
+        self.seconds = min(max(0.0, seconds), float(MAX_DURATION_SECONDS))  # 0 also for NaN
 
 
 class Canceled(BaseException):

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from server.sdk.errors import InvalidInput
 from server.sdk.http import FetchError
 from server.services.webhooks import check_webhook_url
-from server.settings import FARTHEST
+from server.settings import MAX_DURATION_SECONDS
 from server.store.record import DEBOUNCE, UNIQUE, unique_key
 
-Seconds = Annotated[float, Field(gt=0, le=FARTHEST, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_DURATION_SECONDS, allow_inf_nan=False)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]  # the key of `unique` or `debounce`
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
@@ -52,11 +52,11 @@ class OptionsIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    delay: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0.0
+    delay: Annotated[float, Field(ge=0, le=MAX_DURATION_SECONDS, allow_inf_nan=False)] = 0.0
     not_before: datetime | None = None
     priority: Literal["low", "normal", "high"] = "normal"
     tag: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:@/+-]+$")]] = Field([], max_length=10)
-    ttl: Annotated[int, Field(ge=1, le=FARTHEST)] | None = None
+    ttl: Annotated[int, Field(ge=1, le=MAX_DURATION_SECONDS)] | None = None
     cancel_after: Seconds | None = None
     start_within: Seconds | None = None
     webhook: str | None = None
@@ -83,7 +83,7 @@ class OptionsIn(BaseModel):
     def _comes(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError("should have a time zone, such as 2026-01-01T00:00:00Z")
-        if value is not None and value - datetime.now(UTC) > timedelta(seconds=FARTHEST):
+        if value is not None and value - datetime.now(UTC) > timedelta(seconds=MAX_DURATION_SECONDS):
             raise ValueError("should be within 366 days")
         return value
 

@@ -11,7 +11,7 @@ from server.sdk.registry import secrets_of
 from server.services.cron import check_cron, check_timezone
 from server.services.schedules import Schedule, read
 from server.services.status import MOMENT, Failure, Number, StatusLinks, WireObject, failure_object, links, timestamp
-from server.settings import FARTHEST
+from server.settings import MAX_DURATION_SECONDS
 from server.store.api_keys import Caller
 from server.store.record import Status
 from server.store.schedules import StoredSchedule
@@ -38,7 +38,7 @@ class ScheduleRequest(BaseModel):
 
     task: str
     input: dict[str, Any] = Field(default_factory=dict, description="The task's parameters, as in its JSON body.")
-    every: Annotated[float, Field(ge=1, le=FARTHEST)] | None = Field(None, description="Seconds.")
+    every: Annotated[float, Field(ge=1, le=MAX_DURATION_SECONDS)] | None = Field(None, description="Seconds.")
     cron: Annotated[str, Field(max_length=200)] | None = Field(None, examples=["30 6 * * MON-FRI"])
     timezone: str = Field("UTC", description="Time zone of the `cron` line, a name of the IANA database.")
     enabled: bool = Field(True, description="False pauses the schedule.")
