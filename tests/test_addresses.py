@@ -17,17 +17,17 @@ def located(
     return tuple(Locator(Settings(**values), {"tasks", "ui"}).locate(arrived, client, forwarded))  # type: ignore[arg-type, return-value]
 
 
-def test_a_trusted_proxy_says_prefix_host_and_scheme() -> None:
+def test_a_trusted_proxy_sets_prefix_host_and_scheme() -> None:
     assert located() == ("https", "example.org", "/jobs", "/tasks/divide")
     assert located(client="::1") == located(client="::ffff:10.1.2.3") == located(client="") == located()
 
 
 @pytest.mark.parametrize("settings", [{}, {"trusted_proxies": ""}, {"host": "0.0.0.0"}])
-def test_a_stranger_says_nothing(settings: dict[str, str]) -> None:
+def test_headers_of_an_untrusted_client_are_ignored(settings: dict[str, str]) -> None:
     assert located(client=STRANGER, **settings) == tuple(ARRIVED)
 
 
-def test_a_server_of_a_platform_believes_the_scheme_alone() -> None:
+def test_a_server_on_a_platform_trusts_only_the_scheme() -> None:
     location = located(client=STRANGER, trusted_proxies="", host="0.0.0.0")
     assert location == ("https", "inner:8000", "", "/tasks/divide")
 
@@ -40,25 +40,25 @@ def test_the_last_of_several_values_counts_and_a_malformed_one_does_not() -> Non
     assert located(Forwarded(host="evil.example/path", proto="ftp")) == tuple(ARRIVED)
 
 
-def test_the_prefix_is_removed_from_a_path_once_unless_it_is_a_path_of_ours() -> None:
+def test_the_prefix_is_removed_once_unless_it_is_one_of_our_paths() -> None:
     assert located(arrived=ARRIVED._replace(path="/jobs/tasks/divide"))[3] == "/tasks/divide"
     assert located(arrived=ARRIVED._replace(path="/jobs"))[3] == "/"
     assert located(arrived=ARRIVED._replace(path="/jobsearch"))[3] == "/jobsearch"
     assert located(Forwarded("/tasks")) == ("http", "inner:8000", "/tasks", "/tasks/divide")
 
 
-def test_a_proxy_in_front_of_a_dispatcher_adds_its_prefix_to_the_dispatchers() -> None:
+def test_a_proxys_prefix_is_added_before_a_dispatchers_prefix() -> None:
     mounted = ARRIVED._replace(prefix="/jobs")
     assert located(arrived=mounted)[2] == "/jobs"
     assert located(Forwarded("/outer"), arrived=mounted)[2] == "/outer/jobs"
 
 
-def test_the_public_url_beats_both() -> None:
+def test_the_public_url_overrides_proxy_and_request() -> None:
     location = located(arrived=ARRIVED._replace(prefix="/inner"), public_url="https://jobs.example.org/a/b/")
     assert location == ("https", "jobs.example.org", "/a/b", "/tasks/divide")
 
 
-def test_header_fields_become_absolute_once() -> None:
+def test_header_fields_become_absolute_urls_once() -> None:
     base = base_url("https", "example.org:443", "/jobs")
     fields = {"Location": "/tasks/1", "Link": '</tasks?cursor=2>; rel="next"', "ETag": "/x"}
     for _ in range(2):

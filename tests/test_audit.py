@@ -44,7 +44,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
         audited.al.close()
 
 
-def test_who_cancels_retries_and_deletes_a_task_is_recorded_with_the_request(audited: Audited) -> None:
+def test_cancels_retries_and_deletes_are_audited_with_their_caller_and_request(audited: Audited) -> None:
     task = audited.al.post("/tasks/divide?delay=60", json={"x": 1, "y": 1}).json()["task_id"]
 
     for method, path, request_id in (
@@ -65,7 +65,7 @@ def test_who_cancels_retries_and_deletes_a_task_is_recorded_with_the_request(aud
     assert entries[0]["key_id"] in {each["id"] for each in audited.root.get("/keys").json()["keys"]}
 
 
-def test_a_bulk_call_is_recorded_with_its_filter_and_count(audited: Audited) -> None:
+def test_a_bulk_call_is_audited_with_its_filter_and_count(audited: Audited) -> None:
     for _ in range(3):
         audited.al.post("/tasks/divide?delay=60&tag=many", json={"x": 1, "y": 1})
 
@@ -77,7 +77,7 @@ def test_a_bulk_call_is_recorded_with_its_filter_and_count(audited: Audited) -> 
     assert (entry["by"], entry["filter"], entry["count"]) == ("root", "tag=many&status=scheduled", 3)
 
 
-def test_keys_and_schedules_are_recorded(audited: Audited) -> None:
+def test_changes_of_keys_and_schedules_are_audited(audited: Audited) -> None:
     key = audited.root.post("/keys", json={"owner": "shop"}).json()
     audited.root.delete(f"/keys/{key['id']}")
     schedule = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600}
@@ -95,7 +95,7 @@ def test_keys_and_schedules_are_recorded(audited: Audited) -> None:
     assert key["key"] not in str(audited.entries()) and by_command not in str(audited.entries())
 
 
-def test_the_audit_is_paged_filtered_and_for_admins(audited: Audited) -> None:
+def test_only_admins_read_the_audit_log_with_pages_and_filters(audited: Audited) -> None:
     for number in range(5):
         audited.service.store.audit.record(Act("delete", "pages", target=str(number)))
 
@@ -111,7 +111,7 @@ def test_the_audit_is_paged_filtered_and_for_admins(audited: Audited) -> None:
     assert audited.root.get("/audit?cursor=x").status_code == 422
 
 
-def test_the_page_shows_entries_and_leads_to_older_ones(audited: Audited) -> None:
+def test_the_audit_page_lists_entries_and_links_to_older_ones(audited: Audited) -> None:
     for number in range(101):
         audited.service.store.audit.record(Act("delete", "reader", target=f"<{number}>"))
 
@@ -122,7 +122,7 @@ def test_the_page_shows_entries_and_leads_to_older_ones(audited: Audited) -> Non
     assert audited.al.get("/ui/audit").status_code == 403
 
 
-def test_the_audit_is_bounded(service: Service) -> None:
+def test_the_audit_log_has_a_maximum_length(service: Service) -> None:
     store = Store(Settings(redis_url=service.redis.url, key_prefix="bounded:"))
     for _ in range(MAX_ENTRIES // 1000 + 2):
         with store.redis.pipeline(transaction=False) as pipe:
@@ -138,7 +138,7 @@ def test_the_audit_is_bounded(service: Service) -> None:
     store.redis.close()
 
 
-def test_each_route_that_changes_something_is_recorded_or_named_as_an_exception() -> None:
+def test_each_route_that_changes_something_is_audited_or_listed_as_an_exception() -> None:
     app = create_app(Store(Settings(redis_url="redis://127.0.0.1:1/0")))
     changing = {
         rule.endpoint

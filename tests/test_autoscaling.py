@@ -39,7 +39,7 @@ def bearer(service: Service, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {service.env[name]}"}
 
 
-def test_a_queue_answers_with_what_an_autoscaler_needs(service: Service) -> None:
+def test_a_queue_reports_what_an_autoscaler_needs(service: Service) -> None:
     queue = service.http.get("/queues/default", headers=bearer(service, "METRICS")).json()
 
     assert queue.pop("latency_seconds") > 1
@@ -62,7 +62,7 @@ def test_a_queue_that_no_task_type_uses_is_not_found(service: Service) -> None:
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-queue")
 
 
-def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(service: Service) -> None:
+def test_a_metrics_key_reads_only_counters(service: Service) -> None:
     as_admin = service.http.get("/tasks", headers=bearer(service, "ADMIN")).json()["tasks"]
 
     with httpx.Client(base_url=service.url, headers=bearer(service, "METRICS"), timeout=30) as client:
@@ -73,7 +73,7 @@ def test_a_key_with_the_role_metrics_reads_figures_and_nothing_else(service: Ser
         assert client.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 403
 
 
-def test_keda_finds_the_figures_where_its_recipe_says(service: Service) -> None:
+def test_keda_reads_the_counters_as_the_documentation_configures_it(service: Service) -> None:
     documents = list(yaml.safe_load_all((RECIPES / "keda.yaml").read_text()))
     over_http, over_redis = documents[-1]["spec"]["triggers"]
     path = httpx.URL(over_http["metadata"]["url"]).path

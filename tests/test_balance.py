@@ -76,7 +76,7 @@ def test_clients_that_connect_together_are_shared_by_the_processes(pair: Service
     assert sum(round <= 2 for round in rounds) >= 15, rounds
 
 
-def test_a_process_that_hangs_does_not_keep_new_clients_waiting(pair: Service) -> None:
+def test_a_process_that_hangs_does_not_block_new_clients(pair: Service) -> None:
     with ExitStack() as stack:
         connect(pair, stack, 4)
         os.kill(processes(pair)[0], signal.SIGSTOP)
@@ -84,7 +84,7 @@ def test_a_process_that_hangs_does_not_keep_new_clients_waiting(pair: Service) -
             assert httpx.get(f"{pair.url}/health/live", timeout=60).status_code == 200
 
 
-def test_a_process_leaves_a_connection_to_one_that_has_two_fewer() -> None:
+def test_a_process_leaves_a_connection_to_a_process_with_two_fewer() -> None:
     first, second = Balance(901), Balance(902)
     first.publish(3)
     first.refresh()

@@ -66,14 +66,14 @@ def names(problems: list[dict[str, Any]]) -> list[str]:
 # -- waiting
 
 
-def test_a_batch_is_waited_for_until_its_last_task_has_ended(service: Service) -> None:
+def test_waiting_for_a_batch_ends_with_its_last_task(service: Service) -> None:
     batch_id = batch_of(service, *[GOOD] * 50, FAILING, {"task": "ledgered", "input": {"seconds": 1}})
     answer = service.http.get(f"/batches/{batch_id}", params={"wait": 25})
     assert answer.json()["done"] and answer.json()["counts"] == {"succeeded": 51, "failed": 1}
     assert answer.headers["Preference-Applied"] == "wait=25" and "Retry-After" not in answer.headers
 
 
-def test_a_batch_that_is_waited_for_in_vain_is_answered_at_its_time(service: Service) -> None:
+def test_waiting_for_an_unfinished_batch_ends_at_its_timeout(service: Service) -> None:
     batch_id = batch_of(service, GOOD, LATER)
     began = time.monotonic()
     answer = service.http.get(f"/batches/{batch_id}", headers={"Prefer": "wait=1"})
@@ -82,7 +82,7 @@ def test_a_batch_that_is_waited_for_in_vain_is_answered_at_its_time(service: Ser
 
 
 @pytest.mark.slow
-def test_sixty_clients_that_wait_for_a_batch_take_no_thread(fresh: Service) -> None:
+def test_sixty_clients_that_wait_for_a_batch_use_no_thread(fresh: Service) -> None:
     fresh.env["WEB_THREADS"] = "2"
     fresh.start_web()
     batch_id = batch_of(fresh, LATER, LATER)
@@ -104,7 +104,7 @@ def test_a_batch_without_a_valid_item_has_ended(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_larger_than_the_quota_ends_with_the_tasks_that_had_room(fresh: Service) -> None:
+def test_a_batch_over_the_quota_ends_with_the_accepted_tasks(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "3"
     fresh.start()
     batch_id = batch_of(fresh, *[GOOD] * 5, {"task": "no-such-kind"})
@@ -154,7 +154,7 @@ def events(service: Service, batch_id: str, **headers: str) -> Iterator[dict[str
                 event = {}
 
 
-def test_events_tell_the_counts_as_they_change_and_the_end(service: Service) -> None:
+def test_events_report_each_change_of_the_counts_and_the_end(service: Service) -> None:
     batch_id = batch_of(service, GOOD, {"task": "ledgered", "input": {"seconds": 1}}, LATER)
     counts = []
     for event in events(service, batch_id):
@@ -167,7 +167,7 @@ def test_events_tell_the_counts_as_they_change_and_the_end(service: Service) -> 
     assert all(one != other for one, other in itertools.pairwise(counts))
 
 
-def test_a_stream_of_counts_continues_where_it_broke_off(service: Service) -> None:
+def test_a_stream_of_counts_resumes_after_its_last_event(service: Service) -> None:
     batch_id = batch_of(service, LATER, LATER)
     first = next(events(service, batch_id))
     stream = events(service, batch_id, **{"Last-Event-ID": first["id"]})
@@ -210,7 +210,7 @@ def test_a_deleted_record_has_its_problem_in_its_line(service: Service) -> None:
     assert batch["done"] and batch["counts"] == {"succeeded": 1, "expired": 1}
 
 
-def test_many_long_results_never_stand_in_memory_together(service: Service) -> None:
+def test_many_long_results_are_never_in_memory_at_the_same_time(service: Service) -> None:
     ticket = submit(service, *[GOOD] * 300)
     status(service, ticket["batch_id"], wait=25)
     long = b'"' + b"x" * 2**20 + b'"'
@@ -268,7 +268,7 @@ def test_the_webhook_of_a_batch_is_called_once_at_its_end(open_service: Service)
         assert open_service.redis.client.zscore(open_service.keys.webhooks, batch_id) is None
 
 
-def test_the_webhook_of_a_batch_counts_every_kind_of_end(open_service: Service) -> None:
+def test_the_webhook_of_a_batch_counts_each_final_status(open_service: Service) -> None:
     items = [
         GOOD,
         FAILING,
@@ -297,14 +297,14 @@ def test_the_webhook_of_a_batch_counts_every_kind_of_end(open_service: Service) 
         assert data["counts"] == ended | {"canceled": 3}
 
 
-def test_a_batch_of_refused_items_calls_its_webhook_too(open_service: Service) -> None:
+def test_a_batch_of_refused_items_also_calls_its_webhook(open_service: Service) -> None:
     with Receiver().listening() as receiver:
         batch_of(open_service, {"task": "no-such-kind"}, webhook=receiver.url)
         receiver.wait()
         assert json.loads(receiver.got[0][1])["data"]["refused"] == 1
 
 
-def test_the_webhook_of_a_batch_is_tried_again_until_it_arrives(open_service: Service) -> None:
+def test_the_webhook_of_a_batch_is_retried_until_it_is_delivered(open_service: Service) -> None:
     def webhook() -> dict[str, Any]:
         record: dict[str, Any] = open_service.http.get(f"/batches/{batch_id}/webhook").json()
         return record
@@ -325,7 +325,7 @@ def test_the_webhook_of_a_batch_is_tried_again_until_it_arrives(open_service: Se
         assert entry["host"] not in open_service.http.get("/webhook-receivers").text
 
 
-def test_a_webhook_that_a_batch_does_not_have_yet_or_at_all_is_not_sent_again(open_service: Service) -> None:
+def test_a_webhook_that_a_batch_does_not_have_cannot_be_sent_again(open_service: Service) -> None:
     unfinished = batch_of(open_service, LATER, webhook="http://127.0.0.1:9/")
     address = f"/batches/{unfinished}/webhook"
     assert open_service.http.get(address).json()["status"] == "waiting"
@@ -335,14 +335,14 @@ def test_a_webhook_that_a_batch_does_not_have_yet_or_at_all_is_not_sent_again(op
     assert [open_service.http.request(method, address).status_code for method in ("GET", "POST")] == [404, 404]
 
 
-def test_a_webhook_that_is_not_allowed_refuses_the_batch(service: Service) -> None:
+def test_a_batch_with_a_forbidden_webhook_url_is_refused(service: Service) -> None:
     answer = service.http.post("/batches", json={"items": [GOOD]}, params={"webhook": "http://127.0.0.1/x"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["query", "webhook"]
 
 
 @pytest.mark.slow
-def test_a_batch_ends_once_though_everything_is_killed_while_it_runs(fresh: Service) -> None:
+def test_a_batch_ends_once_although_every_process_is_killed(fresh: Service) -> None:
     fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
     fresh.start(workers=2)
     with Receiver().listening() as receiver:
@@ -362,7 +362,7 @@ def test_a_batch_ends_once_though_everything_is_killed_while_it_runs(fresh: Serv
         assert len(receiver.got) == 1
 
 
-def test_cancels_that_race_with_the_ends_of_tasks_end_a_batch_once(open_service: Service) -> None:
+def test_cancels_that_race_with_tasks_end_a_batch_once(open_service: Service) -> None:
     with Receiver().listening() as receiver:
         batch_id = batch_of(open_service, *[GOOD] * 100, webhook=receiver.url)
         with ThreadPoolExecutor(4) as threads:
@@ -401,7 +401,7 @@ def test_the_failed_tasks_of_a_batch_are_retried_once(service: Service) -> None:
 # -- a repeated request
 
 
-def test_a_script_call_that_is_repeated_gets_the_first_answer_and_counts_once(fresh: Service) -> None:
+def test_a_repeated_script_call_gets_the_first_reply_and_counts_once(fresh: Service) -> None:
     store, owner = Store(fresh.store.settings.model_copy(update={"max_waiting_per_owner": 2})), "ann"
     tasks = [NewTask(ids.new(owner, store.secret, store.clock.now_ns()), owner, "nothing", b"{}") for _ in range(3)]
     batch_id = ids.new(owner, store.secret, store.clock.now_ns())

@@ -28,7 +28,7 @@ def done(service: Service, batch_id: str) -> dict[str, Any]:
 GOOD = {"task": "divide", "input": {"x": 1, "y": 2}}
 
 
-def test_each_item_gets_a_task_of_its_own(service: Service) -> None:
+def test_each_item_becomes_a_task(service: Service) -> None:
     ticket = submit(service, GOOD, GOOD, GOOD)
     ids = [item["task_id"] for item in ticket["items"]]
     assert len(set(ids)) == 3
@@ -43,7 +43,7 @@ def test_a_batch_counts_its_tasks_by_status(service: Service) -> None:
     assert body["total"] == 3
 
 
-def test_one_bad_item_does_not_stop_the_others(service: Service) -> None:
+def test_one_invalid_item_does_not_stop_the_others(service: Service) -> None:
     bad: list[Any] = [
         {"task": "no-such-kind"},
         {"task": "divide", "input": {"x": "one", "y": 2}},
@@ -62,7 +62,7 @@ def test_one_bad_item_does_not_stop_the_others(service: Service) -> None:
     assert done(service, ticket["batch_id"])["total"] == 2
 
 
-def test_lines_of_ndjson_are_a_batch_too(service: Service) -> None:
+def test_a_batch_may_be_sent_as_ndjson(service: Service) -> None:
     text = "\n".join([json.dumps(GOOD), "{not json", "", json.dumps(GOOD)])
     answer = service.http.post("/batches", content=text, headers={"Content-Type": "application/x-ndjson"})
     assert answer.status_code == 202
@@ -71,7 +71,7 @@ def test_lines_of_ndjson_are_a_batch_too(service: Service) -> None:
     assert items[1]["problem"]["type"] == "/problems/malformed-body"
 
 
-def test_items_carry_their_options(service: Service) -> None:
+def test_each_item_has_its_options(service: Service) -> None:
     tag = uuid.uuid4().hex
     ticket = submit(service, GOOD | {"options": {"delay": 60, "tag": [tag], "priority": "low"}})
     listed = service.http.get("/tasks", params={"tag": tag}).json()["tasks"]
@@ -79,25 +79,25 @@ def test_items_carry_their_options(service: Service) -> None:
     assert listed[0]["status"] == "scheduled"
 
 
-def test_an_item_may_bring_an_upload(service: Service) -> None:
+def test_an_item_may_contain_an_upload(service: Service) -> None:
     ticket = submit(service, {"task": "echo_file", "input": {"file": {"data": "aGVsbG8=", "filename": "h.txt"}}})
     assert service.result(ticket["items"][0]["task_id"])["bytes"] == 5
 
 
-def test_a_body_that_is_no_batch_is_refused(service: Service) -> None:
+def test_a_body_that_is_not_a_batch_is_refused(service: Service) -> None:
     for body in ({}, {"items": "text"}, {"items": []}, [GOOD], {"items": [GOOD], "more": 1}):
         assert service.http.post("/batches", json=body).status_code == 422, body
     assert service.http.post("/batches", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
 
 
-def test_a_batch_without_a_line_is_refused(service: Service) -> None:
+def test_an_empty_ndjson_batch_is_refused(service: Service) -> None:
     for text in (b"", b"\n \n"):
         answer = service.http.post("/batches", content=text, headers={"Content-Type": "application/x-ndjson"})
         assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
-def test_a_batch_that_says_it_is_something_else_is_told_what_is_taken(service: Service, media_type: str) -> None:
+def test_an_unsupported_media_type_is_answered_with_the_supported_ones(service: Service, media_type: str) -> None:
     text = json.dumps({"items": [GOOD]})
     answer = service.http.post("/batches", content=text, headers={"Content-Type": media_type})
     assert answer.status_code == 415
@@ -126,7 +126,7 @@ def test_a_repeated_batch_is_answered_item_by_item_again(service: Service) -> No
 
 
 @pytest.mark.slow
-def test_what_there_was_no_room_for_leaves_no_upload_and_is_refused_again(fresh: Service) -> None:
+def test_items_over_the_quota_leave_no_upload_and_are_refused_again(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "1"
     fresh.start_web()
     item = {"task": "echo_file", "input": {"file": {"data": "aGVsbG8="}}}
@@ -139,6 +139,6 @@ def test_what_there_was_no_room_for_leaves_no_upload_and_is_refused_again(fresh:
     assert blobs == {first[1]["task_id"]}
 
 
-def test_a_batch_that_was_never_made_is_unknown(service: Service) -> None:
+def test_a_batch_that_was_never_created_is_unknown(service: Service) -> None:
     answer = service.http.get("/batches/01a1fbb0-9079-7224-a173-29e28bff437b")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-batch")

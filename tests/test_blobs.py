@@ -176,7 +176,7 @@ def get(store: BlobStore, key: str, start: int = 0, stop: int | None = None) -> 
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * MIB, 12 * MIB + 7])
-def test_bytes_come_back_as_they_went_in(store: BlobStore, size: int) -> None:
+def test_a_blob_is_read_as_it_was_written(store: BlobStore, size: int) -> None:
     data = os.urandom(size)
     put(store, "t1/in", data)
     assert get(store, "t1/in") == store.load("t1/in") == data
@@ -201,7 +201,7 @@ def test_a_range_is_cut_to_the_blob(store: BlobStore) -> None:
         store.read("t1/in", -1)
 
 
-def test_a_missing_blob_is_said_by_the_call_itself(store: BlobStore) -> None:
+def test_a_missing_blob_is_reported_by_the_call_itself(store: BlobStore) -> None:
     put(store, "t1/in")
     calls = (store.read, store.load, store.size)
     for call in (*calls, lambda key: store.copy(key, "t2/in"), lambda key: store.copy(key, key)):
@@ -211,7 +211,7 @@ def test_a_missing_blob_is_said_by_the_call_itself(store: BlobStore) -> None:
         store.size("t2/in")
 
 
-def test_a_blob_is_not_there_before_it_is_whole(store: BlobStore) -> None:
+def test_a_blob_is_not_readable_before_it_is_complete(store: BlobStore) -> None:
     with store.writer("t1/in") as writer:
         writer.write(os.urandom(6 * MIB))
         with pytest.raises(BlobMissing):
@@ -221,7 +221,7 @@ def test_a_blob_is_not_there_before_it_is_whole(store: BlobStore) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 6 * MIB])
-def test_an_exception_leaves_nothing(backend: Backend, size: int) -> None:
+def test_an_exception_in_a_writer_leaves_nothing(backend: Backend, size: int) -> None:
     with pytest.raises(KeyboardInterrupt), backend.store.writer("t1/in") as writer:
         writer.write(bytes(size))
         raise KeyboardInterrupt
@@ -237,7 +237,7 @@ def test_an_abort_leaves_nothing_and_ends_the_writer(backend: Backend) -> None:
     assert _leftovers(backend) == []
 
 
-def test_an_abort_leaves_the_blob_that_was_there(store: BlobStore) -> None:
+def test_an_abort_keeps_the_earlier_blob(store: BlobStore) -> None:
     put(store, "t1/in", b"old")
     with store.writer("t1/in") as writer:
         writer.write(bytes(6 * MIB))
@@ -296,14 +296,14 @@ def test_a_blob_that_changes_while_redis_sends_it_is_missing(
     assert valkey.ping()  # no rest of the answer is read as the next one
 
 
-def test_a_redis_that_cannot_answer_a_load_says_why(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
+def test_a_redis_that_cannot_answer_reports_the_reason(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
     valkey.set(KEYS.blob("data:t1/in"), "no hash")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         redis_blobs._fill("t1/in", b"1:x", io.BytesIO(b" "))
     assert valkey.ping()
 
 
-def test_delete_takes_all_of_a_task_and_nothing_of_one_whose_id_begins_alike(store: BlobStore) -> None:
+def test_delete_removes_all_blobs_of_a_task_and_none_of_another_with_the_same_prefix(store: BlobStore) -> None:
     for key in ("t1/a", "t1/b/c", "t1/.d", "t12/a", "t/a", "t1-/a"):
         put(store, key)
     assert store.delete("t1") == 3
@@ -312,7 +312,7 @@ def test_delete_takes_all_of_a_task_and_nothing_of_one_whose_id_begins_alike(sto
     assert get(store, "t12/a") == b"bytes"
 
 
-def test_delete_takes_a_part_of_a_task_by_its_whole_segments(store: BlobStore) -> None:
+def test_delete_removes_part_of_a_task_by_whole_path_segments(store: BlobStore) -> None:
     for key in ("t1/in/a", "t1/in/b", "t1/input", "t1/out/a", "t1/in/" + "x" * 250):
         put(store, key)
     assert store.delete("t1/in") == 3
@@ -331,7 +331,7 @@ def test_a_copy_outlives_its_source(store: BlobStore) -> None:
     assert store.delete("t2") == 1
 
 
-def test_prefixes_tell_the_newest_change(store: BlobStore) -> None:
+def test_each_prefix_has_the_time_of_its_latest_change(store: BlobStore) -> None:
     before = time.time() - 2  # S3 counts in whole seconds
     put(store, "t1/a")
     put(store, "t1/b")
@@ -341,7 +341,7 @@ def test_prefixes_tell_the_newest_change(store: BlobStore) -> None:
     assert all(before < changed < time.time() + 2 for _, changed in store.prefixes())
 
 
-def test_no_name_leaves_its_task(backend: Backend, tmp_path: Path) -> None:
+def test_no_file_name_escapes_its_task(backend: Backend, tmp_path: Path) -> None:
     for number, name in enumerate(NAMES):
         put(backend.store, f"t1/{name}", b"%d" % number)
     assert [get(backend.store, f"t1/{name}") for name in NAMES] == [b"%d" % number for number in range(len(NAMES))]
@@ -352,7 +352,7 @@ def test_no_name_leaves_its_task(backend: Backend, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "t1", "t1/", "/in", "../in", "a.b/in", "t 1/in", "t1/" + "x" * (NAME_BYTES + 1)])
-def test_what_is_no_key_is_refused(store: BlobStore, key: str) -> None:
+def test_an_invalid_key_is_refused(store: BlobStore, key: str) -> None:
     for call in (store.writer, store.read, store.size, lambda key: store.copy("t1/in", key)):
         with pytest.raises(ValueError):
             call(key)
@@ -403,7 +403,7 @@ def test_blob_url_chooses_the_store(valkey: redis.Redis) -> None:
         assert "secret" not in str(caught.value)
 
 
-def test_redis_refuses_what_is_over_the_budget_and_drops_it(redis_blobs: RedisBlobs) -> None:
+def test_redis_refuses_and_drops_a_blob_over_the_budget(redis_blobs: RedisBlobs) -> None:
     put(redis_blobs, "t1/in", bytes(MIB // 2))
     with pytest.raises(StorageFull), redis_blobs.writer("t1/more") as writer:
         while True:
@@ -416,14 +416,14 @@ def test_redis_refuses_what_is_over_the_budget_and_drops_it(redis_blobs: RedisBl
         redis_blobs.copy("t1/in", "t3/in")
 
 
-def test_a_refused_write_that_is_caught_inside_does_not_commit_a_torso(redis_blobs: RedisBlobs) -> None:
+def test_a_refused_write_that_is_caught_commits_no_partial_blob(redis_blobs: RedisBlobs) -> None:
     with redis_blobs.writer("t1/in") as writer, suppress(StorageFull):
         writer.write(bytes(2 * MIB))
     with pytest.raises(BlobMissing):
         redis_blobs.size("t1/in")
 
 
-def test_the_budget_follows_replacing_copying_and_deleting(redis_blobs: RedisBlobs) -> None:
+def test_replacing_copying_and_deleting_update_the_budget(redis_blobs: RedisBlobs) -> None:
     put(redis_blobs, "t1/in", bytes(300_000))
     put(redis_blobs, "t1/in", bytes(1000))
     redis_blobs.copy("t1/in", "t2/in")
@@ -435,7 +435,7 @@ def test_the_budget_follows_replacing_copying_and_deleting(redis_blobs: RedisBlo
     assert redis_blobs.bytes_held() == 0
 
 
-def test_a_killed_writer_costs_redis_nothing_for_ever(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
+def test_the_data_of_a_killed_writer_expires_in_redis(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
     store = RedisBlobs(valkey, KEYS, max_bytes=MIB, idle_seconds=1)
     writer = store.writer("t1/in")
     writer.write(bytes(MIB))
@@ -450,7 +450,7 @@ def test_a_killed_writer_costs_redis_nothing_for_ever(valkey: redis.Redis, redis
     assert redis_blobs.bytes_held() == 0
 
 
-def test_a_writer_that_was_collected_before_its_end_commits_nothing(valkey: redis.Redis) -> None:
+def test_a_writer_that_was_garbage_collected_commits_nothing(valkey: redis.Redis) -> None:
     store = RedisBlobs(valkey, KEYS, idle_seconds=1)
     with pytest.raises(BlobMissing), store.writer("t1/in") as writer:
         writer.write(bytes(MIB))
@@ -477,7 +477,7 @@ def test_each_redis_step_may_be_sent_twice(valkey: redis.Redis, monkeypatch: pyt
     assert store.bytes_held() == MIB
 
 
-def test_a_redis_that_has_forgotten_its_scripts_takes_a_blob(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
+def test_a_redis_that_lost_its_scripts_stores_a_blob(valkey: redis.Redis, redis_blobs: RedisBlobs) -> None:
     with redis_blobs.writer("t1/in") as writer:
         writer.write(bytes(CHUNK_BYTES))
         valkey.script_flush()
@@ -486,7 +486,7 @@ def test_a_redis_that_has_forgotten_its_scripts_takes_a_blob(valkey: redis.Redis
     assert redis_blobs.bytes_held() == 2 * CHUNK_BYTES
 
 
-def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redis.Redis) -> None:
+def test_a_redis_at_its_memory_limit_reports_full_and_can_still_delete(valkey: redis.Redis) -> None:
     valkey.flushall()
     store = RedisBlobs(valkey, KEYS)
     put(store, "t1/in", bytes(MIB))
@@ -511,18 +511,18 @@ def test_a_redis_at_its_memory_limit_says_full_and_can_still_delete(valkey: redi
     assert [*valkey.scan_iter(KEYS.blob("*"))] == [KEYS.blob("bytes").encode()]
 
 
-def test_redis_takes_a_client_that_gives_bytes_only(valkey: redis.Redis) -> None:
+def test_redis_accepts_a_client_that_returns_only_bytes(valkey: redis.Redis) -> None:
     with pytest.raises(ValueError, match="decode_responses"):
         RedisBlobs(redis.Redis(decode_responses=True), KEYS)
 
 
-def test_a_redis_out_of_reach_is_redis_own_error() -> None:
+def test_an_unreachable_redis_raises_the_error_of_redis_py() -> None:
     store = open_store("", redis.Redis(port=1, retry=None), KEYS)
     with pytest.raises(redis.exceptions.ConnectionError):
         put(store, "t1/in")
 
 
-def test_a_folder_collects_the_files_of_dead_writers(tmp_path: Path) -> None:
+def test_a_folder_deletes_the_files_of_dead_writers(tmp_path: Path) -> None:
     store = FolderBlobs(str(tmp_path))
     with pytest.raises(BlobMissing), store.writer("t1/in") as dead, store.writer("t1/in") as alive:
         for writer in (dead, alive):
@@ -535,7 +535,7 @@ def test_a_folder_collects_the_files_of_dead_writers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StorageFull), (errno.EIO, StoreUnavailable)])
-def test_a_disk_that_is_full_or_broken_has_the_error_of_a_redis_that_is(
+def test_a_full_or_broken_disk_raises_the_same_error_as_redis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
 ) -> None:
     def fail(*_: object) -> int:
@@ -547,7 +547,7 @@ def test_a_disk_that_is_full_or_broken_has_the_error_of_a_redis_that_is(
     assert str(tmp_path) not in str(raised.value)
 
 
-def test_an_object_store_out_of_reach_is_unavailable_within_seconds(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
+def test_an_unreachable_object_store_is_unavailable_within_seconds(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     store = ObjectBlobs(BUCKET)
     start = time.monotonic()

@@ -181,7 +181,7 @@ REFUSED: list[tuple[str, str, bytes | str, dict[str, str], int, str]] = [
 @pytest.mark.parametrize(
     ("path", "body", "headers", "status", "word"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
 )
-def test_wrong_input_is_refused_and_nothing_of_it_is_kept(
+def test_invalid_input_is_refused_and_not_stored(
     service: Service, path: str, body: bytes | str, headers: dict[str, str], status: int, word: str
 ) -> None:
     before = kept(service)
@@ -221,7 +221,7 @@ def test_json_a_form_and_a_query_mean_the_same(service: Service) -> None:
     assert meaning(service, "typed", params=texts) == PARAMETERS
 
 
-def test_a_list_comes_as_json_or_as_a_name_that_is_repeated(service: Service) -> None:
+def test_a_list_is_sent_as_json_or_by_repeating_its_name(service: Service) -> None:
     items = [json.dumps(item) for item in PARAMETERS["items"]]  # type: ignore[attr-defined]
 
     assert meaning(service, "typed", data={"text": "a", "items": items})["items"] == PARAMETERS["items"]
@@ -231,20 +231,20 @@ def test_a_list_comes_as_json_or_as_a_name_that_is_repeated(service: Service) ->
 
 
 @pytest.mark.parametrize("text", ["1.0", "1e0", "1"])
-def test_an_integer_may_be_written_as_json_schema_says(service: Service, text: str) -> None:
+def test_an_integer_may_have_any_form_that_json_schema_permits(service: Service, text: str) -> None:
     body = '{"text": "a", "number": %s}' % text  # noqa: UP031
 
     assert meaning(service, "typed", content=body, headers=JSON)["number"] == 1
     assert meaning(service, "typed", data={"text": "a", "number": text})["number"] == 1
 
 
-def test_json_may_name_its_charset_have_a_byte_order_mark_and_a_suffix(service: Service) -> None:
+def test_json_may_have_a_charset_a_byte_order_mark_and_a_suffix(service: Service) -> None:
     body = b'\xef\xbb\xbf{"text": "\xc3\xa9"}'
     for media_type in ("application/json; charset=utf-8", "application/vnd.me.v1+json", "Application/JSON"):
         assert meaning(service, "typed", content=body, headers={"Content-Type": media_type})["text"] == "é"
 
 
-def test_dates_enums_and_choices_come_as_texts(service: Service) -> None:
+def test_dates_enums_and_choices_are_sent_as_text(service: Service) -> None:
     parameters = {"day": "2026-02-28", "moment": "2026-02-28T12:00:00Z", "choice": 2, "level": 3}
 
     assert meaning(service, "moments", json=parameters) == parameters
@@ -257,7 +257,7 @@ def test_an_empty_field_of_a_form_is_null_for_an_optional_date_and_a_text_for_an
     assert meaning(service, "optional_values", data={"day": "", "word": ""}) == {"day": None, "word": ""}
 
 
-def test_a_file_comes_in_a_form_in_json_or_raw(service: Service) -> None:
+def test_a_file_is_sent_in_a_form_in_json_or_raw(service: Service) -> None:
     text = "grüße\n".encode() * 1000
     inline = {"data": base64.b64encode(text).decode(), "filename": "a.txt"}
     for request in (
@@ -274,7 +274,7 @@ def test_a_file_comes_in_a_form_in_json_or_raw(service: Service) -> None:
         assert service.http.get(file["href"]).content == text
 
 
-def test_several_files_come_under_one_name(service: Service) -> None:
+def test_several_files_are_sent_under_one_name(service: Service) -> None:
     files = [("files", (f"{size}.bin", b"x" * size)) for size in (3, 0, 70_000)]
 
     assert meaning(service, "count_files", files=files) == [3, 0, 70_000]
@@ -299,7 +299,7 @@ def test_a_file_name_is_never_a_path(service: Service, filename: str, kept_as: s
     assert meaning(service, "name_of", json=body) == kept_as
 
 
-def test_an_upload_parameter_that_may_be_left_out_is_left_out(service: Service) -> None:
+def test_an_optional_upload_may_be_omitted(service: Service) -> None:
     assert meaning(service, "maybe_file", json={"word": "a"}) is None
     assert meaning(service, "maybe_file", params={"word": "a"}) is None
     assert meaning(service, "maybe_file", data={"word": "a"}, files={"file": ("", b"")}) is None
@@ -315,7 +315,7 @@ def curl(service: Service, *arguments: str) -> tuple[int, str]:
 
 
 @needs_curl
-def test_curl_sends_each_kind_of_body(service: Service, tmp_path: Path) -> None:
+def test_curl_sends_each_form_of_a_body(service: Service, tmp_path: Path) -> None:
     cat = tmp_path / "cat.txt"
     cat.write_text("meow")
     for arguments in (
@@ -343,7 +343,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
 @pytest.mark.parametrize("length", ["Accept: */*", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("body_format", ["raw", "form", "json"])
-def test_a_client_that_sends_too_much_can_read_why(
+def test_a_client_that_sends_too_much_can_read_the_reason(
     service: Service, large: Path, body_format: str, length: str, expect: str
 ) -> None:
     before = kept(service)
@@ -398,7 +398,7 @@ def raw(service: Service, request: bytes) -> tuple[int, str]:
     ],
     ids=["no request line", "a long line", "many headers", "no length", "an expectation", "a bad chunk"],
 )
-def test_what_is_no_http_is_a_problem_too(service: Service, request_: bytes, status: int) -> None:
+def test_a_malformed_http_request_is_answered_with_a_problem(service: Service, request_: bytes, status: int) -> None:
     answered, body = raw(service, request_)
 
     assert answered == status
@@ -406,7 +406,7 @@ def test_what_is_no_http_is_a_problem_too(service: Service, request_: bytes, sta
     assert "127.0.0.1" not in body
 
 
-def test_a_file_that_breaks_off_is_refused_and_not_kept(service: Service) -> None:
+def test_an_incomplete_file_is_refused_and_not_stored(service: Service) -> None:
     before = kept(service)
     head = b"POST /tasks/echo_file HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
@@ -418,7 +418,7 @@ def test_a_file_that_breaks_off_is_refused_and_not_kept(service: Service) -> Non
     assert kept(service) == before
 
 
-def test_a_client_that_stalls_before_it_has_shown_a_key_holds_nothing_for_long(service: Service) -> None:
+def test_a_client_that_stalls_before_its_key_is_disconnected_soon(service: Service) -> None:
     head = b"POST /tasks/divide HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000\r\n\r\n"
     stalled = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(9)]
     try:

@@ -95,7 +95,7 @@ def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("suffix", ["", "/result"])
 @pytest.mark.parametrize("case", CASES)
-def test_a_poll_is_answered_alike_by_the_loop_and_by_flask(
+def test_the_loop_and_flask_answer_a_poll_identically(
     served: Service, stock: str, tasks: dict[str, str], case: str, suffix: str, condition: str
 ) -> None:
     path = f"/tasks/{tasks[case]}{suffix}"
@@ -132,7 +132,7 @@ def test_a_poll_is_answered_alike_by_the_loop_and_by_flask(
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_whatever_the_server_before_it_flask_answers_alike(
+def test_flask_answers_identically_behind_any_server(
     served: Service, stock: str, method: str, path: str, headers: dict[str, str], content: Any
 ) -> None:
     ours, theirs = (httpx.request(method, url + path, headers=headers, content=content) for url in (served.url, stock))
@@ -158,7 +158,7 @@ def test_whatever_the_server_before_it_flask_answers_alike(
         ("echo_file", '{"file": {"data": "aGVsbG8="}}'),
     ],
 )
-def test_a_submit_is_answered_alike_in_a_group_and_by_flask(
+def test_a_grouped_submit_and_flask_answer_identically(
     served: Service, stock: str, name: str, body: str, fields: dict[str, str]
 ) -> None:
     headers = {"Content-Type": "application/json"} | fields
@@ -187,7 +187,7 @@ def _without_ids(response: tuple[int, dict[str, str], str]) -> tuple[int, dict[s
 
 
 @pytest.mark.slow
-def test_many_submits_at_once_are_all_stored_under_their_owners_and_run(tmp_path: Path) -> None:
+def test_many_simultaneous_submits_are_all_stored_for_their_owners_and_run(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
         service.start()
         url = f"{service.url}/tasks/divide"
@@ -199,7 +199,7 @@ def test_many_submits_at_once_are_all_stored_under_their_owners_and_run(tmp_path
         assert [service.result(task_id) for task_id in ids] == list(range(300))
 
 
-def test_a_silent_redis_is_503_for_all_in_flight_within_a_moment_and_the_loop_goes_on(tmp_path: Path) -> None:
+def test_when_redis_hangs_open_requests_get_503_soon_and_the_loop_continues(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service, ThreadPoolExecutor(64) as clients:
         service.start_web()
         task_id = service.submit("divide", x=1, y=2)
@@ -225,7 +225,7 @@ def test_a_silent_redis_is_503_for_all_in_flight_within_a_moment_and_the_loop_go
         eventually(lambda: service.http.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 202)
 
 
-def test_a_file_is_sent_alike_whole_and_in_part(served: Service, stock: str, tasks: dict[str, str]) -> None:
+def test_a_file_is_sent_identically_whole_and_in_part(served: Service, stock: str, tasks: dict[str, str]) -> None:
     href = served.result(tasks["with a file"])["href"]
     for method, headers in (
         ("GET", {}),

@@ -59,7 +59,7 @@ def figure(python: Path, server: Service) -> Iterator[Figure]:
     process.kill()
 
 
-def test_its_metrics_follow_our_tasks(server: Service, figure: Figure) -> None:
+def test_the_exporters_metrics_follow_our_tasks(server: Service, figure: Figure) -> None:
     server.result(server.submit("divide", x=1, y=2))
     server.wait_for(server.submit("divide", x=1, y=0))
     server.result(server.submit("second_time_lucky"))

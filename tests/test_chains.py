@@ -18,14 +18,14 @@ def second(service: Service, task_id: str, file: str = "copy.txt", **more: Any) 
     return service.http.post("/tasks/echo_file", json=body)
 
 
-def test_a_task_takes_a_file_that_an_earlier_one_made(service: Service) -> None:
+def test_a_task_uses_a_file_of_an_earlier_task(service: Service) -> None:
     source = first(service)
     service.wait_for(source)
     result = service.result(second(service, source).json()["task_id"])
     assert service.http.get(result["href"]).content == b"chained"
 
 
-def test_a_task_waits_for_one_that_has_not_ended(service: Service) -> None:
+def test_a_task_waits_for_an_unfinished_dependency(service: Service) -> None:
     source = first(service, delay="1")
     ticket = second(service, source).json()
     assert (ticket["status"], ticket["waits_for"]) == ("scheduled", [source])
@@ -34,14 +34,14 @@ def test_a_task_waits_for_one_that_has_not_ended(service: Service) -> None:
     assert service.status(ticket["task_id"])["started_at"] >= service.status(source)["finished_at"]
 
 
-def test_a_chain_of_three_runs_in_order(service: Service) -> None:
+def test_three_dependent_tasks_run_in_order(service: Service) -> None:
     source = first(service, delay="1")
     middle = second(service, source).json()["task_id"]
     last = second(service, middle, "again.txt").json()["task_id"]
     assert service.http.get(service.result(last)["href"]).content == b"chained"
 
 
-def test_a_task_fails_where_the_one_that_it_waits_for_does(service: Service) -> None:
+def test_a_task_fails_when_its_dependency_fails(service: Service) -> None:
     source = first(service, delay="30")
     waiting = second(service, source).json()["task_id"]
     after = second(service, waiting, "again.txt").json()["task_id"]
@@ -52,7 +52,7 @@ def test_a_task_fails_where_the_one_that_it_waits_for_does(service: Service) -> 
         assert ended["deliveries"] == 0
 
 
-def test_a_file_that_the_task_turns_out_not_to_make_fails_it(service: Service) -> None:
+def test_a_task_fails_when_its_dependency_lacks_the_file(service: Service) -> None:
     source = first(service, delay="1")
     ended = service.wait_for(second(service, source, "other.txt").json()["task_id"])
     assert (ended["status"], ended["error"]["type"]) == ("failed", "/problems/dependency-failed")
@@ -68,20 +68,20 @@ def test_a_waiting_task_can_be_canceled(service: Service) -> None:
 
 
 @pytest.mark.parametrize("task_id", ["5b1f4f0e-3d0c-4c62-9d5e-0d8a6f2f7c11", "text"])
-def test_a_task_that_is_not_there_is_refused(service: Service, task_id: str) -> None:
+def test_a_missing_dependency_is_refused(service: Service, task_id: str) -> None:
     answer = second(service, task_id)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input")
     assert answer.json()["errors"][0]["loc"] == ["file", "task_id"]
 
 
-def test_one_of_several_files_that_is_not_there_is_refused_by_its_place(service: Service) -> None:
+def test_one_missing_file_of_several_is_refused_with_its_index(service: Service) -> None:
     task_id = "01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"
     files = [{"data": "aGk="}, {"task_id": task_id, "file": "a.txt"}]
     answer = service.http.post("/tasks/count_files", json={"files": files})
     assert answer.json()["errors"][0]["loc"] == ["files", 1, "task_id"]
 
 
-def test_a_file_that_is_not_there_is_refused_by_the_names_that_are(service: Service) -> None:
+def test_a_missing_file_is_refused_with_the_existing_names(service: Service) -> None:
     source = first(service)
     service.wait_for(source)
     answer = second(service, source, "nothing.txt")
@@ -89,20 +89,20 @@ def test_a_file_that_is_not_there_is_refused_by_the_names_that_are(service: Serv
     assert "copy.txt" in answer.json()["detail"]
 
 
-def test_a_task_that_failed_has_no_files_to_take(service: Service) -> None:
+def test_a_failed_dependency_has_no_files_to_use(service: Service) -> None:
     source = service.submit("divide", x=1, y=0)
     service.wait_for(source)
     assert second(service, source).status_code == 422
 
 
-def test_a_file_of_a_type_that_is_not_taken_is_refused(service: Service) -> None:
+def test_a_file_of_an_unsupported_type_is_refused(service: Service) -> None:
     source = first(service)
     service.wait_for(source)
     answer = service.http.post("/tasks/thumbnail", json={"image": {"task_id": source, "file": "copy.txt"}})
     assert answer.status_code == 415
 
 
-def test_the_copy_outlives_the_task_that_it_came_from(service: Service) -> None:
+def test_the_copied_file_outlives_its_source_task(service: Service) -> None:
     source = first(service)
     service.wait_for(source)
     later = service.http.post(
@@ -113,7 +113,7 @@ def test_the_copy_outlives_the_task_that_it_came_from(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_what_waits_survives_restarts_of_everything(fresh: Service) -> None:
+def test_waiting_tasks_survive_restarts_of_all_processes(fresh: Service) -> None:
     fresh.start()
     source = first(fresh, delay="4")
     waiting = second(fresh, source).json()["task_id"]

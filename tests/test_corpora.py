@@ -37,7 +37,7 @@ def raise_error(file: Any) -> str:
 
 
 @pytest.mark.parametrize(("reader", "outcome"), [(die, "crash"), (hang, "timeout"), (raise_error, "error")])
-def test_a_file_that_ends_its_process_is_told_apart(tmp_path: Path, reader: Any, outcome: str) -> None:
+def test_a_file_that_crashes_its_process_is_reported_as_a_crash(tmp_path: Path, reader: Any, outcome: str) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"")
     assert corpora.tried(reader, path, seconds=1).outcome == outcome

@@ -52,7 +52,7 @@ def test_a_crafted_option_is_refused(service: Service, query: str) -> None:
     ],
     ids=["many keys", "a long key", "many items", "a long key inside"],
 )
-def test_an_answer_about_a_wrong_input_does_not_grow_with_it(service: Service, body: object) -> None:
+def test_the_size_of_an_error_response_does_not_grow_with_the_input(service: Service, body: object) -> None:
     answer = service.http.post("/tasks/typed", json=body)
 
     assert answer.status_code == 422
@@ -60,7 +60,7 @@ def test_an_answer_about_a_wrong_input_does_not_grow_with_it(service: Service, b
     assert len(answer.json()["errors"]) <= 50
 
 
-def test_an_error_says_how_many_more_places_are_wrong(service: Service) -> None:
+def test_an_error_counts_the_errors_that_it_omits(service: Service) -> None:
     problem = service.http.post("/tasks/divide", json={f"k{number}": 1 for number in range(100)}).json()
 
     # 100 unknown keys, and the two that are missing.
@@ -68,7 +68,7 @@ def test_an_error_says_how_many_more_places_are_wrong(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_body_of_very_many_values_is_refused_before_it_is_validated(service: Service) -> None:
+def test_a_body_with_too_many_values_is_refused_before_it_is_validated(service: Service) -> None:
     body = json.dumps({f"k{number}": 1 for number in range(200_000)})
 
     answer = service.http.post("/tasks/divide", content=body, headers=JSON)
@@ -77,7 +77,7 @@ def test_a_body_of_very_many_values_is_refused_before_it_is_validated(service: S
     assert len(answer.content) < MAX_BYTES
 
 
-def test_a_batch_of_wrong_items_has_an_answer_of_bounded_size(service: Service) -> None:
+def test_the_response_to_a_batch_of_invalid_items_has_a_maximum_size(service: Service) -> None:
     item = {"task": "divide", "input": {f"k{number}": 1 for number in range(200)}}
 
     answer = service.http.post("/batches", json={"items": [item] * 100})

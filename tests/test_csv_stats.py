@@ -39,7 +39,7 @@ def error(service: Service, data: bytes | str, **fields: Any) -> tuple[str, str]
     return ended["error"]["type"].removeprefix("/problems/"), ended["error"]["detail"]
 
 
-def test_each_column_has_its_type_and_figures(service: Service) -> None:
+def test_each_column_has_its_type_and_statistics(service: Service) -> None:
     rows = ["n,price,ok,day,at,zip,name"]
     rows += [f"{n},{n / 4},true,2024-02-{n:02},2024-02-{n:02}T12:00:00Z,0{n},a" for n in range(1, 11)]
     table = stats(service, "\n".join([*rows, ",,,,,,"]))
@@ -84,13 +84,13 @@ def test_each_column_has_its_type_and_figures(service: Service) -> None:
         ("day,2024-01-01,2024-01-02\nA,5,6\n", ",", ["day", "2024-01-01", "2024-01-02"]),
     ],
 )
-def test_delimiter_and_header_are_found(service: Service, text: str, delimiter: str, names: list[str]) -> None:
+def test_delimiter_and_header_are_detected(service: Service, text: str, delimiter: str, names: list[str]) -> None:
     table = stats(service, text)
     assert table["delimiter"] == delimiter
     assert [column["name"] for column in table["columns"]] == names
 
 
-def test_what_is_given_is_believed(service: Service) -> None:
+def test_explicit_options_override_detection(service: Service) -> None:
     table = stats(service, "a:b\n007:1\nx:2\n", delimiter=":", header=False, types={"column 1": "integer"})
     first, second = table["columns"]
     assert (table["rows"], table["header"], second["type"]) == (3, False, "text")
@@ -98,21 +98,21 @@ def test_what_is_given_is_believed(service: Service) -> None:
     assert first["misfits"] == {"type": "integer", "count": 2, "first_row": 1, "first_line": 1, "first_value": "a"}
 
 
-def test_a_given_type_for_a_column_that_is_not_there_lists_the_columns(service: Service) -> None:
+def test_a_type_for_a_missing_column_is_refused_with_the_columns(service: Service) -> None:
     assert error(service, "a,b\n1,2\n", types={"c": "text"}) == (
         "csv-no-such-column",
         "No column is called 'c'; these are: 'a', 'b'.",
     )
 
 
-def test_a_column_of_mixed_types_is_text_and_says_what_does_not_fit(service: Service) -> None:
+def test_a_column_of_mixed_types_is_text_and_names_the_misfits(service: Service) -> None:
     column = stats(service, "n\n" + "1\n" * 30_000 + "?\n2\n")["columns"][0]
     assert column["type"] == "text"
     position = {"first_row": 30_001, "first_line": 30_002}
     assert column["misfits"] == {"type": "integer", "count": 1, **position, "first_value": "?"}
 
 
-def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
+def test_ragged_rows_are_skipped_and_listed_by_line(service: Service) -> None:
     table = stats(service, 'a,b\n"two\nlines",1\n2\n3,4\n5,6,7\n8,9\n')
     assert table["rows"] == 3
     assert table["skipped"] == {
@@ -135,7 +135,7 @@ def test_ragged_rows_are_left_out_and_named_by_line(service: Service) -> None:
         ("city,n\nKöln,1\n".encode("utf-16-be"), "utf-16-be", "Köln"),
     ],
 )
-def test_the_encoding_is_found(service: Service, data: bytes, encoding: str, city: str) -> None:
+def test_the_encoding_is_detected(service: Service, data: bytes, encoding: str, city: str) -> None:
     table = stats(service, data)
     assert (table["encoding"], table["columns"][0]["name"], table["columns"][0]["min"]) == (encoding, "city", city)
 
@@ -146,7 +146,7 @@ def test_a_header_is_read_as_the_rows_are(service: Service) -> None:
     assert [column["name"] for column in table["columns"]] == ['5" pipe', "price"]
 
 
-def test_a_quote_that_is_never_closed_says_how_many_lines_it_swallows(service: Service) -> None:
+def test_an_unclosed_quote_is_reported_with_the_lines_that_it_spans(service: Service) -> None:
     data = (TABLES / "unclosed_quote.csv").read_bytes()
     assert error(service, data) == (
         "csv-unreadable",
@@ -170,7 +170,7 @@ def test_every_line_is_accounted_for(service: Service) -> None:
     }
 
 
-def test_lines_before_the_table_are_skipped_on_request_and_the_error_says_so(service: Service) -> None:
+def test_lines_before_the_table_are_skipped_on_request_and_the_error_explains_how(service: Service) -> None:
     data = (TABLES / "preamble.csv").read_bytes()
     type_, detail = error(service, data)
     assert (type_, "give `skip_rows=3`" in detail) == ("csv-unreadable", True)
@@ -179,7 +179,7 @@ def test_lines_before_the_table_are_skipped_on_request_and_the_error_says_so(ser
     assert (table["rows"], table["lines"]["before"]) == (3, 3)
 
 
-def test_a_title_that_a_spreadsheet_has_padded_does_not_hide_the_header(service: Service) -> None:
+def test_a_padded_title_row_does_not_hide_the_header(service: Service) -> None:
     text = ",,\nSales,,\nname,amount,city\nA,1,x\nB,2,y\n"
     assert "line 3: give `skip_rows=2`; if the table has no header, `header=false`" in error(service, text)[1]
     assert [column["name"] for column in stats(service, text, skip_rows=2)["columns"]] == ["name", "amount", "city"]
@@ -194,7 +194,7 @@ def test_short_rows_are_padded_on_request(service: Service) -> None:
     assert (table["rows"], table["padded"], table["skipped"]["count"]) == (3, 1, 1)
 
 
-def test_numbers_and_dates_are_read_as_the_client_says(service: Service) -> None:
+def test_numbers_and_dates_are_read_in_the_clients_format(service: Service) -> None:
     text = "n;at;day;flag\n1.234,56;31.12.2023 10:30;1.2.2024;y\n-7;01.01.2024 00:00;29.2.2024;n\n"
     n, at, _, flag = stats(service, text, decimal=",", date_format="%d.%m.%Y %H:%M")["columns"]
     assert (n["type"], n["min"], n["max"]) == ("number", -7, 1234.56)
@@ -203,7 +203,7 @@ def test_numbers_and_dates_are_read_as_the_client_says(service: Service) -> None
     assert (day["type"], day["min"], day["max"]) == ("date", "2024-02-01", "2024-02-29")
 
 
-def test_values_that_mean_nothing_are_nulls(service: Service) -> None:
+def test_placeholders_for_missing_values_are_nulls(service: Service) -> None:
     text = "n\n1\nNA\nN/A\nNULL\nNaN\n-\n"
     column = stats(service, text.replace("-\n", ""))["columns"][0]
     assert (column["type"], column["nulls"]) == ("integer", 4)
@@ -224,7 +224,7 @@ def test_values_that_mean_nothing_are_nulls(service: Service) -> None:
         ({"decimal": "x"}, "'.' or ','"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_in_words(
+def test_options_that_make_no_sense_are_refused_with_a_message(
     service: Service, fields: dict[str, Any], message: str
 ) -> None:
     answer = service.http.post("/tasks/csv_stats", json={"file": {"data": "YQ=="}, **fields})
@@ -232,7 +232,7 @@ def test_options_that_make_no_sense_are_refused_in_words(
     assert message in answer.json()["errors"][0]["msg"]
 
 
-def test_a_value_has_one_mebibyte_at_most(service: Service) -> None:
+def test_a_value_has_at_most_one_mebibyte(service: Service) -> None:
     head = b"a,b\n1,"
     assert stats(service, head + b"x" * MIB + b"\n")["rows"] == 1
     type_, detail = error(service, head + b"x" * (MIB + 1) + b"\n")
@@ -241,12 +241,12 @@ def test_a_value_has_one_mebibyte_at_most(service: Service) -> None:
     assert error(service, head + b"x" * 5 * MIB)[1] == "Line 2 is longer than 4 MiB."
 
 
-def test_the_encoding_can_be_given(service: Service) -> None:
+def test_the_client_can_set_the_encoding(service: Service) -> None:
     table = stats(service, "名前,n\n東京,1\n".encode("shift_jis"), encoding="shift_jis")
     assert (table["columns"][0]["name"], table["columns"][0]["min"]) == ("名前", "東京")
 
 
-def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
+def test_all_line_breaks_are_read(service: Service) -> None:
     table = stats(service, b"a,b\r\n1,2\r3,4\n5,6")
     assert (table["rows"], table["columns"][1]["max"]) == (3, 6)
 
@@ -274,7 +274,7 @@ def test_line_breaks_of_all_kinds_are_read(service: Service) -> None:
         (",".join(map(str, range(10_000))).encode(), "csv-too-large", "10000 columns; the limit is 2000"),
     ],
 )
-def test_what_cannot_be_read_is_a_clear_error(service: Service, data: bytes, type_: str, message: str) -> None:
+def test_an_unreadable_table_is_a_clear_error(service: Service, data: bytes, type_: str, message: str) -> None:
     type_name, detail = error(service, data)
     assert type_name == type_
     assert message in detail
@@ -328,7 +328,7 @@ def test_names_and_values_are_data_to_sql_and_html(service: Service) -> None:
         "SET allowed_directories = ['/']",
     ],
 )
-def test_even_a_statement_of_a_strangers_own_would_reach_nothing_outside(tmp_path: Path, statement: str) -> None:
+def test_an_injected_sql_statement_could_not_reach_files_or_network(tmp_path: Path, statement: str) -> None:
     import duckdb
 
     from server.tasks.tables.database import opened
@@ -361,7 +361,7 @@ def peak_of_children(worker: Process) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 @pytest.mark.parametrize("size", [50 * 10**6, pytest.param(10**9, marks=pytest.mark.slow)])
-def test_memory_stays_bounded(tmp_path: Path, size: int) -> None:
+def test_memory_use_has_a_limit(tmp_path: Path, size: int) -> None:
     rows = write_table(tmp_path / "table.csv.gz", size)
     settings = {"MAX_UPLOAD_BYTES": str(10**9), "BLOB_URL": f"file://{tmp_path}/blobs", "WORKER_CONCURRENCY": "1"}
     with Service(tmp_path, **settings) as service:
@@ -386,7 +386,7 @@ def test_a_table_can_be_canceled_while_it_is_read(service: Service) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_a_run_that_is_killed_leaves_nothing_behind_for_long(tmp_path: Path) -> None:
+def test_the_files_of_a_killed_attempt_are_deleted_soon(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     with Service(tmp_path, TMPDIR=str(tmp_path / "work"), WORKER_CONCURRENCY="1") as service:
         service.start()

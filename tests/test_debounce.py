@@ -29,7 +29,7 @@ def starts(service: Service, task_id: str) -> int:
     return sum(line.startswith(f"{task_id} start ".encode()) for line in lines)
 
 
-def test_submits_in_a_row_run_once_with_the_last_input_after_the_last_delay(service: Service) -> None:
+def test_repeated_submits_run_once_with_the_last_input_after_the_last_delay(service: Service) -> None:
     key = new_key()
     responses = []
     for number in range(5):
@@ -60,7 +60,7 @@ def test_max_delay_counts_from_the_first_submit(service: Service) -> None:
     assert service.wait_for(first["task_id"])["status"] == "succeeded"
 
 
-def test_after_it_is_due_a_submit_makes_another_task(service: Service) -> None:
+def test_a_submit_after_the_due_time_creates_another_task(service: Service) -> None:
     key = new_key()
     first = post(service, key, 0.1, seconds=2).json()["task_id"]
     service.wait_for(first, "running")
@@ -72,7 +72,7 @@ def test_after_it_is_due_a_submit_makes_another_task(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_fifty_submits_at_once_make_one_task(service: Service) -> None:
+def test_fifty_simultaneous_submits_create_one_task(service: Service) -> None:
     key, query = new_key(), {"delay": 60}
 
     def send() -> httpx.Response:
@@ -83,7 +83,7 @@ def test_fifty_submits_at_once_make_one_task(service: Service) -> None:
     assert len(ids_of(responses)) == 1
 
 
-def test_a_canceled_task_leaves_its_key_free(service: Service) -> None:
+def test_a_canceled_task_frees_its_key(service: Service) -> None:
     key = new_key()
     first = post(service, key, 60).json()["task_id"]
     service.http.post(f"/tasks/{first}/cancel")
@@ -91,7 +91,7 @@ def test_a_canceled_task_leaves_its_key_free(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) -> None:
+def test_inputs_of_any_length_replace_each_other_and_are_counted_once(fresh: Service) -> None:
     fresh.start_web()
     bytes_key = fresh.keys.bytes_held
 
@@ -111,7 +111,7 @@ def test_inputs_of_any_length_replace_each_other_and_count_once(fresh: Service) 
 
 
 @pytest.mark.slow
-def test_a_moved_task_survives_restarts_of_everything(fresh: Service) -> None:
+def test_a_postponed_task_survives_restarts_of_all_processes(fresh: Service) -> None:
     fresh.start()
     key = new_key()
     first = post(fresh, key, 1).json()["task_id"]
@@ -126,7 +126,7 @@ def test_a_moved_task_survives_restarts_of_everything(fresh: Service) -> None:
     assert (starts(fresh, first), fresh.result(first)) == (1, 0.1)
 
 
-def test_a_waiting_poll_is_told_of_the_new_time(service: Service) -> None:
+def test_a_long_poll_gets_the_new_start_time(service: Service) -> None:
     key = new_key()
     first = post(service, key, 60)
     task_id = first.json()["task_id"]
@@ -138,7 +138,7 @@ def test_a_waiting_poll_is_told_of_the_new_time(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_start_within_moves_on_with_the_task(fresh: Service) -> None:
+def test_start_within_is_postponed_with_the_task(fresh: Service) -> None:
     fresh.start_web()
     key = new_key()
     first = post(fresh, key, 60, start_within=10).json()["task_id"]
@@ -159,7 +159,7 @@ def test_the_items_of_a_batch_are_debounced(service: Service) -> None:
     assert service.result(task_id) == 0.2
 
 
-def test_an_idempotency_key_moves_a_task_once(service: Service) -> None:
+def test_a_request_repeated_with_an_idempotency_key_postpones_a_task_once(service: Service) -> None:
     key, headers = new_key(), {"Idempotency-Key": new_key()}
     first = post(service, key, 60).json()
     query = {"debounce": key, "delay": 90}
@@ -171,7 +171,7 @@ def test_an_idempotency_key_moves_a_task_once(service: Service) -> None:
     assert again.json()["not_before"] == moved.json()["not_before"]
 
 
-def test_a_retry_of_such_a_task_runs_at_once(service: Service) -> None:
+def test_a_retry_of_a_debounced_task_runs_immediately(service: Service) -> None:
     key = new_key()
     first = post(service, key, 0.1).json()["task_id"]
     service.wait_for(first)
@@ -193,13 +193,13 @@ def test_a_retry_of_such_a_task_runs_at_once(service: Service) -> None:
         ("debounce=k&delay=9&max_delay=5", "max_delay"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(service: Service, query: str, name: str) -> None:
+def test_incompatible_options_are_refused(service: Service, query: str, name: str) -> None:
     answer = service.http.post(f"/tasks/ledgered?{query}", json={})
     assert answer.status_code == 422
     assert name in {each["loc"][-1] for each in answer.json()["errors"]}
 
 
-def test_a_type_with_uploads_or_a_key_of_its_own_cannot_be_debounced(service: Service) -> None:
+def test_a_task_type_with_uploads_or_a_unique_key_cannot_be_debounced(service: Service) -> None:
     query = {"debounce": "k", "delay": 5}
     files = {"file": ("a.txt", b"content", "text/plain")}
     refused = [

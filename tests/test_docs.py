@@ -100,7 +100,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / README).read_text().splitlines()) <= 250
 
 
-def test_the_tour(service: Service, folder: Path) -> None:
+def test_the_tour_in_the_readme_works(service: Service, folder: Path) -> None:
     long, failing, pipeline = blocks(README, "A tour")
 
     running, ended, result = shell(long, folder, service.port)[-3:]
@@ -114,7 +114,7 @@ def test_the_tour(service: Service, folder: Path) -> None:
     assert (picture["name"], picture["width"], picture["height"]) == ("image.webp", 200, 300)
 
 
-def test_the_three_forms_of_a_body(service: Service, folder: Path) -> None:
+def test_the_three_documented_forms_of_a_body_work(service: Service, folder: Path) -> None:
     (block,) = blocks(README, "The contract in a page")
 
     lines = shell(block, folder, service.port)
@@ -134,7 +134,7 @@ def test_each_answer_is_as_documented(service: Service, folder: Path, page: str,
         run_as_promised(block, folder, service.port)
 
 
-def test_the_requests_of_a_shared_queue(service: Service, folder: Path) -> None:
+def test_the_documented_requests_for_a_shared_queue_work(service: Service, folder: Path) -> None:
     lines = re.findall(r"`(curl [^`]+)`", section(README, "Sharing a queue"))
     task = service.http.post("/tasks/divide?webhook=https://receiver.invalid/", json={"x": 1, "y": 8}).json()
     batch = service.http.post("/batches", json={"items": [{"task": "divide", "input": {"x": 1, "y": 8}}]}).json()
@@ -152,7 +152,7 @@ def test_the_requests_of_a_shared_queue(service: Service, folder: Path) -> None:
         assert f'"{part}"' in answer and not answer.startswith('{"type":"/problems/'), (line, answer)
 
 
-def test_a_schedule(service: Service, folder: Path) -> None:
+def test_the_documented_schedule_works(service: Service, folder: Path) -> None:
     (block,) = blocks("docs/schedules.md", "Schedules")
 
     put, run, shown = shell(block, folder, service.port)[:3]
@@ -164,7 +164,7 @@ def test_a_schedule(service: Service, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_your_own_tasks(tmp_path: Path, folder: Path) -> None:
+def test_the_documented_tasks_of_your_own_work(tmp_path: Path, folder: Path) -> None:
     (shout,) = blocks(README, "Your own task", "python")
     word_count, primes, remind, test = blocks("docs/tasks.md", "Writing tasks", "python")
     (command,) = blocks(README, "Your own task")
@@ -212,7 +212,7 @@ def test_an_existing_celery_task_is_exposed_by_one_line(service: Service) -> Non
     assert done.stdout == "['x', 'y']\n", done.stderr
 
 
-def test_the_commands_for_keys(fresh: Service) -> None:
+def test_the_documented_key_commands_work(fresh: Service) -> None:
     (block,) = blocks("docs/operating.md", "Keys")
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
 
@@ -256,7 +256,7 @@ def clone(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_the_first_minute_from_a_clone_with_nothing_installed(clone: Path, folder: Path) -> None:
+def test_the_quick_start_works_from_a_fresh_clone(clone: Path, folder: Path) -> None:
     start, submit, follow = blocks(README, "The first minute")
     port = free_port()
     names = ("PATH", "HOME", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PYTHON")

@@ -26,7 +26,7 @@ def counted(service: Service) -> int:
     return service.web.output().count("method=GET path=/tasks/")
 
 
-def test_the_curl_lines(service: Service, folder: Path) -> None:
+def test_the_documented_curl_commands_work(service: Service, folder: Path) -> None:
     titles = ("Polling", "Long polling", "Many tasks in one request", "Events")
     (poll,), (wait,), (many,), (listen,) = (blocks(PAGE, title) for title in titles)
 
@@ -39,7 +39,7 @@ def test_the_curl_lines(service: Service, folder: Path) -> None:
     assert set(events) == {"status", "progress", "done"}
 
 
-def test_the_loop_in_python(service: Service) -> None:
+def test_the_documented_python_loop_works(service: Service) -> None:
     (loop,) = blocks(PAGE, "Polling", "python")
     assert len(loop.splitlines()) == 10
     namespace: dict[str, Any] = {"httpx": httpx, "time": time}
@@ -53,7 +53,7 @@ def test_the_loop_in_python(service: Service) -> None:
         namespace["wait_for"](f"{service.url}/tasks/{task_id[:-1]}")
 
 
-def test_the_loop_in_javascript(service: Service) -> None:
+def test_the_documented_javascript_loop_works(service: Service) -> None:
     node = shutil.which("node")
     if node is None:
         assert not os.environ.get("CI"), "CI has node"
@@ -75,7 +75,7 @@ def test_the_loop_in_javascript(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -> None:
+def test_the_documented_webhook_verification_works(tmp_path: Path, folder: Path) -> None:
     (call,) = blocks(PAGE, "Webhooks")
     (verify,) = blocks(PAGE, "Webhooks", "python")
     got: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ def test_a_webhook_and_the_line_that_verifies_it(tmp_path: Path, folder: Path) -
     assert namespace["status"]["status"] == "succeeded"
 
 
-def test_the_waits_between_tries_are_those_of_the_code() -> None:
+def test_the_documented_retry_delays_are_those_of_the_code() -> None:
     os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:6399/0")  # nothing connects to it here
     from server.celery_app.worker.maintenance.webhook_sender import WAITS
 

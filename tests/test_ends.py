@@ -25,7 +25,7 @@ def error(service: Service, task_id: str) -> tuple[str, str]:
         ("generator", "task-error", "The function raised GeneratorExit, which ends a process."),
     ],
 )
-def test_what_is_meant_for_celery_or_the_process_ends_the_task(
+def test_exceptions_for_celery_or_the_process_fail_the_task(
     service: Service, how: str, error_type: str, detail: str
 ) -> None:
     task_id = service.submit("leaves", how=how)
@@ -33,7 +33,7 @@ def test_what_is_meant_for_celery_or_the_process_ends_the_task(
     assert service.status(task_id)["deliveries"] == 1
 
 
-def test_a_retry_that_a_function_raises_itself_is_one(service: Service) -> None:
+def test_a_function_may_raise_celerys_retry(service: Service) -> None:
     task_id = service.submit("leaves", how="retry")
     assert service.wait_for(task_id, "retrying", "failed")["status"] == "retrying"
 
@@ -52,7 +52,7 @@ def test_a_result_that_fits_the_declared_type_is_kept(service: Service, form: st
     assert service.result(service.submit("returns", form=form)) == {"x": 1.0, "y": 2.0}
 
 
-def test_a_result_that_does_not_fit_the_declared_type_fails_and_says_where(service: Service) -> None:
+def test_a_result_that_does_not_fit_the_declared_type_fails_with_its_location(service: Service) -> None:
     error_type, detail = error(service, service.submit("returns", form="other"))
     assert error_type == "invalid-result"
     assert "does not fit its declared type: x: Input should be a valid number" in detail
@@ -64,7 +64,7 @@ def test_a_number_that_json_does_not_have_fails_and_does_not_become_null(service
     assert error(service, service.submit("misbehaves", how="nan"))[0] == "invalid-result"
 
 
-def test_the_function_gets_what_came_in_and_no_validator_runs_over_its_own_result(service: Service) -> None:
+def test_the_function_gets_the_validated_input_and_it_is_not_validated_twice(service: Service) -> None:
     model = {"n": 4, "password": "swordfish", "hidden": "kept"}
     task_id = service.submit("validated_once", model=model, plain=1)
     assert service.result(task_id) == [8, "swordfish", "kept", 2]
@@ -131,7 +131,7 @@ def changes({parameters}) -> str:
 
 
 @pytest.mark.slow
-def test_a_task_whose_signature_has_changed_since_fails_with_the_name_of_the_field(fresh: Service) -> None:
+def test_a_task_whose_signature_has_changed_fails_with_the_fields_name(fresh: Service) -> None:
     def deploy(parameters: str) -> None:
         (fresh.folder / "changing.py").write_text(LATER.format(parameters=parameters))
 
@@ -146,7 +146,7 @@ def test_a_task_whose_signature_has_changed_since_fails_with_the_name_of_the_fie
     assert "has changed since" in detail and "height" in detail
 
 
-def test_every_end_has_a_type_that_is_described(service: Service) -> None:
+def test_every_error_type_is_documented(service: Service) -> None:
     for name in ("task-rejected", "invalid-result"):
         page: Any = service.http.get(f"/problems/{name}")
         assert page.status_code == 200
@@ -158,5 +158,5 @@ def test_an_async_task_runs_and_its_time_limit_interrupts_it(service: Service) -
     assert service.wait_for(service.submit("awaits", seconds=30))["error"]["type"] == "/problems/time-limit"
 
 
-def test_a_task_may_work_in_processes_of_its_own(service: Service) -> None:
+def test_a_task_may_start_processes(service: Service) -> None:
     assert service.result(service.submit("in_processes", numbers=[-1, -2])) == [1, 2]

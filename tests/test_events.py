@@ -70,7 +70,7 @@ STORY = [("progress", "0"), ("progress", "10"), ("log", "first"), ("progress", "
 END = [("status", "succeeded"), ("done", "succeeded")]
 
 
-def test_a_listener_hears_status_progress_and_log_and_at_last_done(service: Service, puppet: Puppet) -> None:
+def test_a_stream_has_status_progress_log_and_finally_done(service: Service, puppet: Puppet) -> None:
     with listen(service, puppet.id) as events:
         assert brief([next(events)]) == [("status", "running")]
         puppet.is_waited_for()
@@ -91,7 +91,7 @@ def test_an_event_arrives_when_it_happens(service: Service, puppet: Puppet) -> N
 
 
 @pytest.mark.slow
-def test_a_task_is_heard_from_the_queue_on(tmp_path: Path) -> None:
+def test_a_stream_may_start_while_the_task_is_queued(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS) as service:
         service.start_web()
         task_id = service.submit("flaky", failures=1)
@@ -103,7 +103,7 @@ def test_a_task_is_heard_from_the_queue_on(tmp_path: Path) -> None:
         assert ("status", "retrying") in rest
 
 
-def test_whoever_comes_late_hears_the_story_and_the_end(service: Service, puppet: Puppet) -> None:
+def test_a_late_client_gets_all_earlier_events_and_the_end(service: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
     service.wait_for(puppet.id)
@@ -111,14 +111,14 @@ def test_whoever_comes_late_hears_the_story_and_the_end(service: Service, puppet
 
 
 @pytest.mark.parametrize(("command", "end"), [("fail so", "failed"), ("cancel", "canceled")])
-def test_done_says_how_it_ended(service: Service, puppet: Puppet, command: str, end: str) -> None:
+def test_the_done_event_has_the_final_status(service: Service, puppet: Puppet, command: str, end: str) -> None:
     if command == "cancel":
         service.http.post(f"{puppet.path}/cancel")
     puppet.do(command)
     assert brief(heard(service, puppet.id))[-1] == ("done", end)
 
 
-def test_whoever_comes_back_hears_exactly_what_was_missed(service: Service, puppet: Puppet) -> None:
+def test_a_reconnected_client_gets_exactly_the_missed_events(service: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
     everything = heard(service, puppet.id)
@@ -128,7 +128,7 @@ def test_whoever_comes_back_hears_exactly_what_was_missed(service: Service, pupp
 
 
 @pytest.mark.slow
-def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(service: Service, puppet: Puppet) -> None:
+def test_a_client_that_reconnects_many_times_misses_no_event(service: Service, puppet: Puppet) -> None:
     puppet.do(*[f"log {number}" for number in range(30)])
     got: list[ServerSentEvent] = []
     while len(got) < 25:
@@ -140,21 +140,21 @@ def test_a_listener_whose_connection_breaks_again_and_again_misses_nothing(servi
     assert brief(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
 
 
-def test_whoever_has_heard_the_end_is_told_to_stop_asking(service: Service, puppet: Puppet) -> None:
+def test_a_client_that_reconnects_after_the_end_is_told_to_stop(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
     last = heard(service, puppet.id)[-1].id
     answer = service.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_an_id_that_is_none_of_ours_is_as_good_as_none(service: Service, puppet: Puppet) -> None:
+def test_an_unknown_last_event_id_is_ignored(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
     service.wait_for(puppet.id)
     for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
         assert brief(heard(service, puppet.id, wrong)) == [("progress", "0"), *END]
 
 
-def test_no_proxy_and_no_cache_keeps_the_stream(service: Service, puppet: Puppet) -> None:
+def test_proxies_and_caches_do_not_buffer_the_stream(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
     answer = service.http.get(f"{puppet.path}/events")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
@@ -170,27 +170,27 @@ def test_the_events_of_an_unknown_task_are_a_problem(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_quiet_stream_has_a_heartbeat(service: Service, puppet: Puppet) -> None:
+def test_an_idle_stream_has_a_heartbeat(service: Service, puppet: Puppet) -> None:
     with service.http.stream("GET", f"{puppet.path}/events") as answer:
         began = time.monotonic()
         assert next(line for line in answer.iter_lines() if line.startswith(":"))
         assert time.monotonic() - began >= 14
 
 
-def test_of_very_many_entries_the_last_are_kept(service: Service, puppet: Puppet) -> None:
+def test_only_the_latest_events_are_kept(service: Service, puppet: Puppet) -> None:
     puppet.do("say 600", "end")
     service.wait_for(puppet.id)
     lines = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
     assert lines == [f"line {number}" for number in range(100, 600)]
 
 
-def test_a_line_that_is_very_long_is_cut(service: Service, puppet: Puppet) -> None:
+def test_a_very_long_log_line_is_truncated(service: Service, puppet: Puppet) -> None:
     puppet.do("log " + "ä" * 5000, "end")
     [line] = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
     assert line == "ä" * 1000
 
 
-def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(
+def test_a_task_without_events_stores_nothing_and_events_are_deleted_with_their_task(
     service: Service, puppet: Puppet
 ) -> None:
     silent = service.submit("ledgered")
@@ -207,7 +207,7 @@ def test_a_task_that_says_nothing_costs_nothing_and_what_one_said_goes_with_it(
 
 
 @pytest.mark.slow
-def test_streams_hold_no_thread_and_one_connection_to_redis(tmp_path: Path) -> None:
+def test_streams_use_no_thread_and_one_redis_connection(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service, contextlib.ExitStack() as stack:
         service.start()
         puppet = Puppet(service)
@@ -221,7 +221,7 @@ def test_streams_hold_no_thread_and_one_connection_to_redis(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_without_room_a_stream_is_what_there_is_now(tmp_path: Path) -> None:
+def test_over_the_limit_a_stream_has_only_the_current_events(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as service:
         service.start()
         puppet = Puppet(service)
@@ -232,7 +232,7 @@ def test_without_room_a_stream_is_what_there_is_now(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_listener_that_goes_away_frees_its_place(tmp_path: Path) -> None:
+def test_a_client_that_disconnects_frees_its_slot(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="1") as service:
         service.start()
         puppet = Puppet(service)
@@ -264,7 +264,7 @@ def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_server_that_stops_ends_its_streams_and_they_go_on_with_the_next(tmp_path: Path) -> None:
+def test_a_stopping_server_ends_its_streams_and_clients_continue_at_the_next(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES=TASKS) as service:
         service.start()
         puppet = Puppet(service)
@@ -283,7 +283,7 @@ def test_a_server_that_stops_ends_its_streams_and_they_go_on_with_the_next(tmp_p
 
 
 @pytest.mark.slow
-def test_a_listener_that_does_not_read_is_left_behind(tmp_path: Path) -> None:
+def test_a_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
     """It holds a thread for a moment, not the others' threads for good; it comes back to where it was."""
     with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service:
         service.start()

@@ -58,22 +58,24 @@ def noted(service: Service, how: str) -> list[Any]:
         ("collects", {"numbers": [1, 2], "scale": 3, "names": {"a": "b"}}, {"numbers": [3, 6], "names": {"a": "b"}}),
     ],
 )
-def test_a_task_of_a_public_project_runs_as_it_is(service: Service, task: str, parameters: Any, result: Any) -> None:
+def test_a_celery_task_of_a_public_project_runs_unchanged(
+    service: Service, task: str, parameters: Any, result: Any
+) -> None:
     assert service.result(service.submit(task, **parameters)) == result
 
 
-def test_types_that_are_named_are_checked(service: Service) -> None:
+def test_declared_types_are_validated(service: Service) -> None:
     assert service.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
     assert service.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
 
 
-def test_a_bound_task_sees_its_request(service: Service) -> None:
+def test_a_bound_task_has_its_request(service: Service) -> None:
     task_id = service.submit("dump_context", x=1, y=[2])
 
     assert service.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
 
 
-def test_the_handlers_are_called_as_by_celerys_tracer(service: Service) -> None:
+def test_handlers_are_called_as_celerys_tracer_calls_them(service: Service) -> None:
     assert noted(service, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
     assert noted(service, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
     assert noted(service, "retry") == [
@@ -86,7 +88,7 @@ def test_a_retry_may_change_the_arguments(service: Service) -> None:
     assert service.result(service.submit("noted", how="other")) == "changed 1"
 
 
-def test_the_options_count_and_the_others_are_sentences_at_the_start(service: Service) -> None:
+def test_supported_options_apply_and_others_are_logged_at_start(service: Service) -> None:
     output = service.workers[0].output()
     assert 'reason="rate_limit 1/h is kept as 1 a minute."' in output
     assert 'reason="serializer pickle is not kept' in output
@@ -96,7 +98,7 @@ def test_the_options_count_and_the_others_are_sentences_at_the_start(service: Se
     assert (record.queue, record.priority) == ("slow", "high")
 
 
-def test_a_state_of_its_own_is_progress_and_message(service: Service) -> None:
+def test_a_custom_state_becomes_progress_and_message(service: Service) -> None:
     task_id = service.submit("steps")
 
     progress = eventually(lambda: service.status(task_id)["progress"])
@@ -127,7 +129,7 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(service: Se
         "celery.send_task('celery_project_tasks.add', (20,), {'y': 3}, queue='default')",
     ],
 )
-def test_a_call_in_python_makes_a_record(service: Service, call: str) -> None:
+def test_a_call_from_python_creates_a_record(service: Service, call: str) -> None:
     task_id, result = python(service, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
 
     assert result == "23"
@@ -136,14 +138,14 @@ def test_a_call_in_python_makes_a_record(service: Service, call: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_celery_call_makes_a_record(service: Service) -> None:
+def test_the_command_celery_call_creates_a_record(service: Service) -> None:
     command = ["celery", "-A", "wsgi", "call", "celery_project_tasks.echo", "--args", '["hi"]']
     done = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=True)
 
     assert service.result(done.stdout.split()[-1]) == "0: hi"
 
 
-def test_a_task_that_calls_another_makes_a_record_for_the_same_owner(service: Service) -> None:
+def test_a_task_that_calls_another_creates_a_record_for_the_same_owner(service: Service) -> None:
     child = service.result(service.submit("calls_another", x=4))
 
     assert service.result(child) == 5
@@ -164,7 +166,7 @@ def test_chains_groups_and_chords_run_as_on_stock_celery(service: Service, canva
     assert python(service, code) == result
 
 
-def test_the_original_exception_comes_back(service: Service) -> None:
+def test_the_caller_gets_the_original_exception(service: Service) -> None:
     code = """
 for made in (noted.delay("fail"), error.delay("missing")):
     try:
@@ -176,7 +178,7 @@ for made in (noted.delay("fail"), error.delay("missing")):
 
 
 @pytest.mark.slow
-def test_a_process_of_the_project_follows_a_task_by_its_id(service: Service) -> None:
+def test_another_process_follows_a_task_by_its_id(service: Service) -> None:
     """As its own routes do: `AsyncResult(id)` in another request, with state and info."""
     code = """
 import time

@@ -79,7 +79,7 @@ def test_a_signed_in_user_submits_and_follows_every_address(shop: Shop) -> None:
         assert result(alice, accepted.headers["Location"]) == 0.5
 
 
-def test_a_task_of_a_view_belongs_to_its_user_alone(shop: Shop) -> None:
+def test_a_task_submitted_by_a_view_belongs_only_to_its_user(shop: Shop) -> None:
     with shop.client("alice") as alice, shop.client("bob") as bob, shop.client("root") as root:
         task_id = alice.post("/halves/7").json()["id"]
 
@@ -89,7 +89,7 @@ def test_a_task_of_a_view_belongs_to_its_user_alone(shop: Shop) -> None:
         assert [task["task_id"] for task in bob.get("/jobs/tasks").json()["tasks"]] == []
 
 
-def test_without_a_login_the_answer_is_401_and_public_routes_answer(shop: Shop) -> None:
+def test_without_a_login_only_public_routes_answer(shop: Shop) -> None:
     with shop.client() as anyone:
         refused = anyone.post("/jobs/tasks/divide", json={"x": 1, "y": 2})
 
@@ -101,7 +101,7 @@ def test_without_a_login_the_answer_is_401_and_public_routes_answer(shop: Shop) 
 
 
 @pytest.mark.slow
-def test_an_api_key_of_the_command_works_beside_the_login(shop: Shop) -> None:
+def test_an_api_key_works_in_addition_to_the_login(shop: Shop) -> None:
     command = shop.flask("coatcheck", "keys", "create", "--owner", "robot", "--role", "submit")
     created = subprocess.run(command, env=shop.env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     key = {"Authorization": f"Bearer {created.stdout.strip()}"}
@@ -136,7 +136,7 @@ def test_the_events_of_a_task_pass_through_the_host(shop: Shop) -> None:
         assert "event: done" in alice.get(f"/jobs/tasks/{task_id}/events").text
 
 
-def test_a_wrong_setting_stops_the_application_with_a_sentence() -> None:
+def test_a_wrong_setting_stops_the_application_with_a_message() -> None:
     app = Flask("wrong")
     app.config |= {"COATCHECK_REDIS_URL": "redis://localhost", "COATCHECK_LEASE_SECONDS": "soon"}
 
@@ -165,7 +165,7 @@ print(client.get("/jobs/tasks").status_code)
     assert done.stdout.split() == ["401", "200"], done.stderr
 
 
-def test_it_runs_in_forked_and_threaded_processes_of_gunicorn(shop: Shop, tmp_path: Path) -> None:
+def test_the_application_runs_in_forked_and_threaded_gunicorn_processes(shop: Shop, tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     options = ["--preload", "-w", "2", "-k", "gthread", "--threads", "4", "-b", address, "host_app:app"]
     web = Process([sys.executable, "-m", "gunicorn", *options], tmp_path / "gunicorn.log", shop.env, tmp_path)

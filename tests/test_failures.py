@@ -10,7 +10,7 @@ from harness import Service
 from server.store.api_keys import Role
 
 
-def test_an_admin_reads_exception_message_traceback_and_place(service: Service) -> None:
+def test_an_admin_reads_exception_message_traceback_and_location(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=0)
     service.wait_for(task_id)
     failure = service.http.get(f"/tasks/{task_id}/failure").json()
@@ -22,21 +22,21 @@ def test_an_admin_reads_exception_message_traceback_and_place(service: Service) 
     assert "celery@" in failure["worker"]
 
 
-def test_a_failure_that_is_tried_again_is_the_last_attempts(service: Service) -> None:
+def test_the_failure_of_a_retried_task_is_its_last_attempts(service: Service) -> None:
     task_id = service.submit("flaky", failures=9)
     service.wait_for(task_id)
     failure = service.http.get(f"/tasks/{task_id}/failure").json()
     assert (failure["exception"], failure["message"]) == ("OSError", "not yet")
 
 
-def test_a_task_that_did_not_fail_has_none(service: Service) -> None:
+def test_a_task_that_did_not_fail_has_no_failure(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=2)
     service.wait_for(task_id)
     assert service.http.get(f"/tasks/{task_id}/failure").status_code == 404
     assert service.http.get(f"/tasks/{uuid.uuid4()}/failure").status_code == 404
 
 
-def test_failed_tasks_are_grouped_by_type_exception_and_place(service: Service) -> None:
+def test_failed_tasks_are_grouped_by_type_exception_and_location(service: Service) -> None:
     since = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     task_ids = [service.submit("divide", x=x, y=0) for x in (1, 2, 3)]
     task_ids.append(service.submit("flaky", failures=9))
@@ -59,7 +59,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, s
 
 
 @pytest.mark.parametrize("path", ["/failures", "/tasks/01a21bfe-8c95-7ed9-9979-12845ce43737/failure", "/ui/failures"])
-def test_only_an_admin_reads_them(keyed: tuple[Service, str], path: str) -> None:
+def test_only_an_admin_reads_failures(keyed: tuple[Service, str], path: str) -> None:
     service, key = keyed
     assert service.http.get(path, headers={"Authorization": f"Bearer {key}"}).status_code == 403
 
@@ -86,7 +86,7 @@ def test_a_group_is_a_filter_of_lists_counts_and_bulk_calls(service: Service) ->
     assert service.http.get("/tasks", params={"failure": "nothing"}).json()["tasks"] == []
 
 
-def test_tasks_that_failed_once_are_in_the_group_until_they_end(service: Service) -> None:
+def test_tasks_waiting_for_a_retry_are_in_the_group_until_they_end(service: Service) -> None:
     task_ids = [service.submit("waits_for_a_partner", partner=name) for name in ("acme", "globex")]
     for each in task_ids:
         service.wait_for(each, "retrying")

@@ -190,7 +190,7 @@ def test_slack_hands_out_cursors(shelf: Service, api: Api) -> None:
         ({"nextPageToken": "x"}, "it names a next page by `nextPageToken`"),
     ],
 )
-def test_rows_that_are_announced_and_not_read_are_an_error(
+def test_a_feed_with_fewer_rows_than_announced_is_an_error(
     shelf: Service, api: Api, signs: dict[str, Any], message: str
 ) -> None:
     url = api.at("/announced", lambda _: {"items": ROWS[:3], **signs})
@@ -199,12 +199,12 @@ def test_rows_that_are_announced_and_not_read_are_an_error(
     assert shelf.http.get("/feeds/bad").status_code == 404
 
 
-def test_a_total_in_a_header_counts_too(shelf: Service, api: Api) -> None:
+def test_a_total_in_a_header_is_checked_too(shelf: Service, api: Api) -> None:
     url = api.at("/counted", lambda _: ROWS[:3], X_Total_Count="10")
     assert failure(shelf, url)[0] == "feed-incomplete"
 
 
-def test_a_parameter_that_the_server_does_not_know_is_an_error(shelf: Service, api: Api) -> None:
+def test_a_paging_parameter_that_the_server_ignores_is_an_error(shelf: Service, api: Api) -> None:
     url = api.at("/stuck", lambda _: ROWS)
     assert (
         "Does the server know the parameter `seite`?" in failure(shelf, url, paging={"by": "page", "param": "seite"})[1]
@@ -214,7 +214,7 @@ def test_a_parameter_that_the_server_does_not_know_is_an_error(shelf: Service, a
 # -- secrets
 
 
-def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service, api: Api) -> None:
+def test_a_secret_is_sent_only_to_its_host_and_never_shown(shelf: Service, api: Api) -> None:
     credentials: list[str | None] = []
 
     def stranger(exchange: Exchange) -> None:
@@ -242,7 +242,7 @@ def test_a_secret_goes_to_its_own_host_alone_and_is_shown_nowhere(shelf: Service
         ("elsewhere", "The secret 'elsewhere' may only be sent to https://api.example.org."),
     ],
 )
-def test_a_secret_of_others_or_for_another_host_is_an_error(
+def test_a_secret_of_another_owner_or_for_another_host_is_an_error(
     shelf: Service, api: Api, reference: str, message: str
 ) -> None:
     url = api.at("/never", lambda _: [])
@@ -296,7 +296,7 @@ def test_json_lines_gzip_and_charsets_are_read(shelf: Service, api: Api) -> None
         (b"id\n1\n", "text/csv; charset=klingon", "no encoding 'klingon'"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_a_clear_error(
+def test_an_unreadable_body_is_a_clear_error(
     shelf: Service, api: Api, body: bytes, content_type: str, message: str
 ) -> None:
     assert message in failure(shelf, api.bytes_at("/body", body, content_type))[1]
@@ -352,7 +352,7 @@ def test_rows_that_the_source_no_longer_has_are_deleted_on_request(shelf: Servic
         (403, lambda: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}),
     ],
 )
-def test_a_rate_limit_is_waited_for(
+def test_a_fetch_waits_for_a_rate_limit(
     shelf: Service, api: Api, status: int, headers: Callable[[], dict[str, str]]
 ) -> None:
     begun: list[float] = []
@@ -369,7 +369,7 @@ def test_a_rate_limit_is_waited_for(
     assert begun[1] - begun[0] >= 0.9
 
 
-def test_a_long_rate_limit_gives_the_workers_place_back(shelf: Service, api: Api) -> None:
+def test_a_long_rate_limit_frees_the_workers_slot(shelf: Service, api: Api) -> None:
     api.paths["/later"] = lambda exchange, _: exchange.reply(429, b"", Retry_After="600")
     task_id = shelf.submit("fetch_feed", name="later", url=api.url + "/later")
     waiting = shelf.wait_for(task_id, "retrying")

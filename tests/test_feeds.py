@@ -83,7 +83,7 @@ def rows(service: Service, name: str, **query: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def test_rows_are_inserted_updated_or_left_alone(shelf: Service, foreign: Foreign) -> None:
+def test_rows_are_inserted_updated_or_unchanged(shelf: Service, foreign: Foreign) -> None:
     table = [{"id": n, "name": f"n{n}", "odd": "\0 ü '; DROP TABLE x; --"} for n in range(1200)]
     url = foreign.put("/table", table)
     assert counts(fetch(shelf, "table", url)) == (1200, 0, 0, 1200)
@@ -98,7 +98,7 @@ def test_rows_are_inserted_updated_or_left_alone(shelf: Service, foreign: Foreig
     assert {"id": "x"} in stored
 
 
-def test_a_feed_that_has_not_changed_is_not_sent_again(shelf: Service, foreign: Foreign) -> None:
+def test_an_unchanged_feed_is_not_downloaded_again(shelf: Service, foreign: Foreign) -> None:
     def answer(exchange: Exchange) -> None:
         if exchange.headers["If-None-Match"] == '"v1"' and exchange.headers["If-Modified-Since"] == "yesterday":
             exchange.reply(304)
@@ -113,7 +113,7 @@ def test_a_feed_that_has_not_changed_is_not_sent_again(shelf: Service, foreign: 
     assert other_key["not_modified"] is False, "what is read in another way is asked for anew"
 
 
-def test_pages_follow_the_link_header_and_are_never_asked_for_conditionally(shelf: Service, foreign: Foreign) -> None:
+def test_pages_follow_the_link_header_without_conditional_requests(shelf: Service, foreign: Foreign) -> None:
     conditions = []
 
     def first(exchange: Exchange) -> None:
@@ -130,7 +130,7 @@ def test_pages_follow_the_link_header_and_are_never_asked_for_conditionally(shel
     assert conditions == [None, None]
 
 
-def test_pages_follow_a_given_field(shelf: Service, foreign: Foreign) -> None:
+def test_pages_follow_a_configured_field(shelf: Service, foreign: Foreign) -> None:
     url = foreign.put("/f1", {"data": {"items": [{"a": 1, "b": "x"}]}, "other": [], "page": {"next": "f2"}})
     foreign.put("/f2", {"data": {"items": [{"a": 1, "b": "y"}]}, "page": {"next": None}})
     result = fetch(shelf, "fields", url, items="data.items", next_field="page.next", key=["a", "b"])
@@ -143,7 +143,7 @@ def test_csv_is_read_by_its_header(shelf: Service, foreign: Foreign) -> None:
     assert rows(shelf, "csv") == [{"id": "1", "ort": "Köln"}, {"id": "2", "ort": "Bonn"}]
 
 
-def test_a_server_that_stumbles_is_asked_again(shelf: Service, foreign: Foreign) -> None:
+def test_a_request_is_retried_after_a_server_error(shelf: Service, foreign: Foreign) -> None:
     def answer(exchange: Exchange) -> None:
         if foreign.requested["/stumbles"] % 3:
             exchange.reply(503, b"", Retry_After="1")
@@ -179,7 +179,7 @@ def test_a_fetch_that_fails_on_a_later_page_stores_nothing(shelf: Service, forei
         (b'{"d": [{"id": 1}], "next": "/bad"}', {"next_field": "next"}, "names as its next page one that was read"),
     ],
 )
-def test_what_cannot_be_read_is_a_clear_error(
+def test_an_unreadable_feed_is_a_clear_error(
     shelf: Service, foreign: Foreign, body: bytes, parameters: dict[str, Any], message: str
 ) -> None:
     type_, detail = failure(shelf, foreign.put("/bad", body), **parameters)
@@ -187,7 +187,7 @@ def test_what_cannot_be_read_is_a_clear_error(
     assert message in detail
 
 
-def test_a_feed_is_bounded_and_its_refusals_are_final(shelf: Service, foreign: Foreign) -> None:
+def test_a_feed_has_limits_and_exceeding_one_is_final(shelf: Service, foreign: Foreign) -> None:
     foreign.paths["/huge"] = lambda exchange: exchange.begin(200, Content_Length=str(2**40))
     assert failure(shelf, foreign.url + "/huge")[0] == "feed-too-large"
     foreign.paths["/gone"] = lambda exchange: exchange.reply(404)
@@ -206,7 +206,7 @@ def test_private_addresses_are_refused_unless_allowed(service: Service, foreign:
     assert foreign.requested["/private"] == 0
 
 
-def test_two_fetches_at_once_are_one_after_the_other(shelf: Service, foreign: Foreign) -> None:
+def test_simultaneous_fetches_of_a_feed_run_one_after_the_other(shelf: Service, foreign: Foreign) -> None:
     gate = threading.Barrier(2)
 
     def answer(exchange: Exchange) -> None:
@@ -234,7 +234,7 @@ def test_feeds_are_listed_by_cursor(shelf: Service, foreign: Foreign) -> None:
 @pytest.mark.parametrize(
     "path", ["/feeds?limit=0", "/feeds?cursor=x", "/feeds/list-x?cursor=WyJhXHUwMDAwIl0", "/feeds?cursor=WzFd"]
 )
-def test_a_bad_page_is_a_problem(shelf: Service, foreign: Foreign, path: str) -> None:
+def test_an_invalid_page_request_is_a_problem(shelf: Service, foreign: Foreign, path: str) -> None:
     fetch(shelf, "list-x", foreign.put("/few", [{"id": 1}]))
     assert shelf.http.get(path).status_code == 422
 
@@ -270,7 +270,9 @@ def make_key(service: Service, owner: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign: Foreign) -> None:
+def test_an_unreachable_database_is_a_problem_for_readers_and_a_retry_for_tasks(
+    tmp_path: Any, foreign: Foreign
+) -> None:
     url = "postgresql://user:secret-word@127.0.0.1:1/none"
     with Service(tmp_path, DATABASE_URL=url, ALLOW_PRIVATE_ADDRESSES="true") as service:
         service.start()
@@ -284,7 +286,7 @@ def test_a_database_out_of_reach_is_a_problem_and_a_retry(tmp_path: Any, foreign
 
 
 @pytest.mark.slow
-def test_who_reads_does_not_wait_for_one_that_writes(tmp_path: Path, foreign: Foreign) -> None:
+def test_reading_a_feed_does_not_wait_for_its_writer(tmp_path: Path, foreign: Foreign) -> None:
     file = tmp_path / "feeds.sqlite"
     with Service(tmp_path, DATABASE_URL=f"sqlite:///{file}", ALLOW_PRIVATE_ADDRESSES="true") as service:
         web = service.start().web

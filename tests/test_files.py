@@ -20,7 +20,7 @@ def href(service: Service) -> str:
     return str(service.result(service.submit("save_file", name="ten.txt"))["href"])
 
 
-def test_a_file_has_a_type_a_name_an_etag_and_is_no_page(service: Service, href: str) -> None:
+def test_a_file_is_sent_with_type_name_and_etag_as_a_download(service: Service, href: str) -> None:
     answer = service.http.get(href)
 
     assert answer.content == TEXT
@@ -69,7 +69,7 @@ def test_a_part_of_a_file(
         assert answer.content == body
 
 
-def test_head_says_what_get_would_and_has_no_ranges(service: Service, href: str) -> None:
+def test_head_has_the_fields_of_get_and_no_ranges(service: Service, href: str) -> None:
     answer = service.http.head(href, headers={"Range": "bytes=2-4"})
 
     assert answer.status_code == 200
@@ -78,7 +78,7 @@ def test_head_says_what_get_would_and_has_no_ranges(service: Service, href: str)
     assert answer.content == b""
 
 
-def test_an_empty_file_is_a_file(service: Service) -> None:
+def test_an_empty_file_can_be_saved_and_read(service: Service) -> None:
     file = service.result(service.submit("save_file", name="empty.txt", text=""))
 
     assert file["bytes"] == 0
@@ -87,7 +87,7 @@ def test_an_empty_file_is_a_file(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", ["ünï 🐱.txt", 'a "b" c.txt', "a%2Fb?c#d.txt", "-rf ~;x.txt", "x" * 196 + ".txt"])
-def test_a_file_may_have_any_name_that_is_one(service: Service, name: str) -> None:
+def test_a_file_may_have_any_valid_name(service: Service, name: str) -> None:
     file = service.result(service.submit("save_file", name=name))
     answer = service.http.get(file["href"])
 
@@ -99,7 +99,7 @@ def test_a_file_may_have_any_name_that_is_one(service: Service, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../../etc/passwd", "a\nb", "x" * 201])
-def test_a_name_that_is_none_fails_the_task(service: Service, name: str) -> None:
+def test_an_invalid_file_name_fails_the_task(service: Service, name: str) -> None:
     ended = service.wait_for(service.submit("save_file", name=name))
 
     assert ended["status"] == "failed"
@@ -107,20 +107,20 @@ def test_a_name_that_is_none_fails_the_task(service: Service, name: str) -> None
 
 
 @pytest.mark.parametrize("media_type", ["text", "text/plain\r\nSet-Cookie: a=b", "text/", "", 'a/b; c="\n"'])
-def test_a_media_type_that_is_none_fails_the_task(service: Service, media_type: str) -> None:
+def test_an_invalid_media_type_fails_the_task(service: Service, media_type: str) -> None:
     ended = service.wait_for(service.submit("save_file", name="a.txt", media_type=media_type))
 
     assert ended["status"] == "failed"
     assert "a media type must be like" in ended["error"]["detail"]
 
 
-def test_a_page_is_saved_and_not_shown(service: Service) -> None:
+def test_an_html_file_is_downloaded_and_not_displayed(service: Service) -> None:
     file = service.result(service.submit("save_file", name="a.html", media_type="text/html; charset=utf-8"))
 
     assert service.http.get(file["href"]).headers["Content-Disposition"].startswith("attachment")
 
 
-def test_a_file_that_is_not_there_is_404(service: Service, href: str) -> None:
+def test_a_missing_file_is_404(service: Service, href: str) -> None:
     task = href.rpartition("/files/")[0]
     for path in (f"{task}/files/other.txt", f"{task}/files/..%2F..%2Fetc%2Fpasswd", f"{task}/files/../../catalog/x"):
         answer = service.http.get(path)
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_404(service: Service, href: str) -> None:
         ("", False),
     ],
 )
-def test_a_client_that_wants_the_file_is_sent_to_it(
+def test_a_client_that_accepts_the_files_type_is_redirected_to_it(
     service: Service, href: str, accept: str | None, to_file: bool
 ) -> None:
     headers = {} if accept is None else {"Accept": accept}
@@ -158,7 +158,7 @@ def test_a_client_that_wants_the_file_is_sent_to_it(
     assert "Accept" in answer.headers["Vary"]
 
 
-def test_of_two_files_the_client_chooses_by_itself(service: Service) -> None:
+def test_a_client_chooses_among_two_files_itself(service: Service) -> None:
     task_id = service.submit("save_two")
     service.result(task_id)
 
@@ -168,7 +168,7 @@ def test_of_two_files_the_client_chooses_by_itself(service: Service) -> None:
     assert [file["name"] for file in answer.json()["result"]] == ["1.txt", "2.txt"]
 
 
-def test_curl_follows_to_the_file(service: Service, href: str, tmp_path: Path) -> None:
+def test_curl_follows_the_redirect_to_the_file(service: Service, href: str, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("there is no curl here")
     result = service.url + href.replace("/files/ten.txt", "/result")

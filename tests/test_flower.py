@@ -49,7 +49,7 @@ def test_flower_reads_results_from_our_records(service: Service, flower: httpx.C
 
 
 @pytest.mark.slow
-def test_inspect_active_shows_what_runs(service: Service) -> None:
+def test_inspect_active_lists_running_tasks(service: Service) -> None:
     task_id = service.submit("reports", seconds=20)
     service.wait_for(task_id, "running")
     command = ["celery", "-A", "wsgi", "inspect", "active"]

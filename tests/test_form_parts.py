@@ -81,7 +81,7 @@ def test_a_form_has_the_same_parts_however_its_bytes_arrive(title: str) -> None:
         assert split(form, size) == expected, size
 
 
-def test_random_data_has_the_same_meaning_as_for_werkzeug() -> None:
+def test_random_data_is_parsed_as_by_werkzeug() -> None:
     chance, texts = random.Random(1), [b"\r", b"\n", b"-", b"X", b"a", b" ", b"--XX", b"\r\n"]
     for _ in range(3000):
         form = HEAD + b"".join(chance.choices(texts, k=chance.randrange(60))) + b"\r\n" + END
@@ -102,7 +102,7 @@ def test_a_malformed_form_is_refused(title: str) -> None:
             split(form, size)
 
 
-def test_parts_that_nobody_reads_are_skipped() -> None:
+def test_unread_parts_are_skipped() -> None:
     source = pieces(FIELD + b"1\r\n" + HEAD + b"x" * 1000 + b"\r\n" + FIELD + b"2\r\n" + END, 100)
     reader, names = Parts(b"XX", lambda: next(source, b"")), []
     while (part := reader.next_part()) is not None:

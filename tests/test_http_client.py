@@ -85,24 +85,24 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         *("2002:7f00:1::", "2001:0:4136:e378::1"),
     ],
 )
-def test_an_address_that_is_not_public_is_refused(address: str) -> None:
+def test_a_non_public_address_is_refused(address: str) -> None:
     assert not is_allowed(ipaddress.ip_address(address), allow_private=False)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::1"])
-def test_a_public_address_is_taken(address: str) -> None:
+def test_a_public_address_is_allowed(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), allow_private=False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "fd12::1", "100.64.0.1"])
-def test_the_setting_opens_loopback_and_private_networks(address: str) -> None:
+def test_the_setting_allows_loopback_and_private_networks(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), allow_private=True)
 
 
 @pytest.mark.parametrize(
     "address", ["169.254.169.254", "0.0.0.0", "fd00:ec2::254", "::ffff:169.254.169.254", "ff02::1"]
 )
-def test_the_setting_does_not_open_the_metadata_of_a_cloud(address: str) -> None:
+def test_the_setting_does_not_allow_cloud_metadata_addresses(address: str) -> None:
     assert not is_allowed(ipaddress.ip_address(address), allow_private=True)
 
 
@@ -130,7 +130,7 @@ def test_the_setting_does_not_open_the_metadata_of_a_cloud(address: str) -> None
         ("http://169.254.169.254/latest/meta-data/", NOT_PUBLIC),
     ],
 )
-def test_a_url_that_cannot_do_is_refused_before_anything_is_sent(url: str, message: str) -> None:
+def test_an_invalid_url_is_refused_before_anything_is_sent(url: str, message: str) -> None:
     with pytest.raises(FetchError, match=message) as caught:
         check_url(url, allow_private=False)
     assert caught.value.reason == "refused"
@@ -155,7 +155,7 @@ def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> No
     assert requests == [("POST", "/a?b=c%20d", host, b"body"), ("GET", "/", on_localhost(host), b"")]
 
 
-def test_a_body_comes_in_chunks_or_stays_unread() -> None:
+def test_a_body_is_read_in_chunks_or_not_at_all() -> None:
     with serve(replies(b"x" * 300_000)) as url:
         with request("GET", url, limits=RequestLimits(), allow_private=True) as answer:
             sizes = [len(chunk) for chunk in answer.chunks()]
@@ -164,7 +164,7 @@ def test_a_body_comes_in_chunks_or_stays_unread() -> None:
             assert answer.status == 200
 
 
-def test_neither_proxy_nor_password_nor_cookie_comes_from_the_surroundings(
+def test_proxies_passwords_and_cookies_of_the_environment_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
@@ -186,19 +186,17 @@ def test_neither_proxy_nor_password_nor_cookie_comes_from_the_surroundings(
 # -- names
 
 
-def test_a_name_that_leads_to_loopback_is_refused(hello: str) -> None:
+def test_a_name_that_resolves_to_loopback_is_refused(hello: str) -> None:
     assert fetch(on_localhost(hello)) == (200, b"hello")
     error = refusal(on_localhost(hello), allow_private=False)
     assert (error.reason, str(error)) == ("refused", NOT_PUBLIC)
 
 
-def test_an_unknown_name_reads_like_a_private_one() -> None:
+def test_an_unknown_name_has_the_same_error_as_a_private_one() -> None:
     assert str(refusal("http://nobody.invalid/")) == NOT_PUBLIC
 
 
-def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(
-    monkeypatch: pytest.MonkeyPatch, hello: str
-) -> None:
+def test_a_name_is_resolved_once_and_the_checked_address_is_used(monkeypatch: pytest.MonkeyPatch, hello: str) -> None:
     """Use a rebinding name: public at its first look-up, loopback from the second on."""
     hosts = []
 
@@ -216,7 +214,7 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(
     assert refusal(url, allow_private=False).reason == "refused"
 
 
-def test_an_address_that_is_refused_is_passed_over_for_one_that_is_not(
+def test_a_refused_address_is_skipped_for_an_allowed_one(
     monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]], hello: str
 ) -> None:
     names["two.example"] = ["127.0.0.2", "127.0.0.1"]
@@ -224,7 +222,7 @@ def test_an_address_that_is_refused_is_passed_over_for_one_that_is_not(
     assert fetch(hello.replace("127.0.0.1", "two.example"), allow_private=False) == (200, b"hello")
 
 
-def test_an_address_where_nobody_answers_leaves_time_for_the_next(
+def test_an_unresponsive_address_leaves_time_for_the_next_one(
     monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]], hello: str
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 2)
@@ -235,7 +233,7 @@ def test_an_address_where_nobody_answers_leaves_time_for_the_next(
         assert fetch(url) == (200, b"hello")
 
 
-def test_a_resolver_that_is_slow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_name_lookup_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1) or [])
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
     assert refusal("http://slow.example/").reason == "timeout"
@@ -259,7 +257,7 @@ def test_a_redirect_is_followed_up_to_the_limit(hello: str) -> None:
         *("file:///etc/passwd", "//169.254.169.254/"),
     ],
 )
-def test_a_redirect_s_url_is_checked_like_the_first(target: str) -> None:
+def test_the_url_of_a_redirect_is_checked_like_the_first(target: str) -> None:
     with serve(replies(status=302, Location=target)) as url:
         assert refusal(url).reason == "refused"
 
@@ -287,7 +285,7 @@ def test_the_body_of_a_redirect_is_not_read(hello: str) -> None:
         assert fetch(url) == (200, b"hello")
 
 
-def test_a_password_does_not_go_along_to_another_server() -> None:
+def test_a_password_is_not_sent_to_another_server() -> None:
     credentials = []
 
     def other(exchange: Exchange) -> None:
@@ -328,12 +326,12 @@ def drips_body(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("slow", [says_nothing, drips_head, drips_body])
-def test_a_slow_server_is_given_up(slow: Behaviour) -> None:
+def test_a_slow_server_times_out(slow: Behaviour) -> None:
     with serve(slow) as url:
         assert refusal(url, RequestLimits(seconds=0.5)).reason == "timeout"
 
 
-def test_an_endless_body_meets_the_limit() -> None:
+def test_an_endless_body_is_stopped_at_the_limit() -> None:
     def answer(exchange: Exchange) -> None:
         exchange.begin()
         while True:
@@ -349,13 +347,13 @@ def test_a_body_that_is_declared_too_large_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
-def test_gzip_is_read_also_in_several_members(members: int) -> None:
+def test_gzip_with_several_members_is_read(members: int) -> None:
     parts = [os.urandom(100_000) + bytes(2**17), b"", b"end"][:members]
     with serve(replies(b"".join(map(gzip.compress, parts)), Content_Encoding="gzip")) as url:
         assert fetch(url)[1] == b"".join(parts)
 
 
-def test_a_gzip_bomb_meets_the_limit_before_it_fills_the_memory() -> None:
+def test_a_gzip_bomb_is_stopped_at_the_limit_before_it_fills_memory() -> None:
     deflate = zlib.compressobj(wbits=31)
     bomb = b"".join(deflate.compress(bytes(2**20)) for _ in range(512)) + deflate.flush()
     largest = 0
@@ -383,12 +381,12 @@ def test_a_broken_gzip_is_an_error(body: bytes) -> None:
         assert refusal(url).reason == "unreachable"
 
 
-def test_a_compression_that_was_not_asked_for_is_an_error() -> None:
+def test_an_unrequested_compression_is_an_error() -> None:
     with serve(replies(b"x", Content_Encoding="br")) as url:
         assert "not requested" in str(refusal(url))
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_a_refused_connection_is_reported_as_unreachable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         error = refusal(f"http://127.0.0.1:{closed.getsockname()[1]}/")
@@ -407,7 +405,7 @@ def speaks_smtp(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("answer", [breaks_off, speaks_smtp, replies(status=302, Location="http://a:b/")])
-def test_an_answer_that_is_not_good_http_is_unreachable(answer: Behaviour) -> None:
+def test_a_malformed_response_is_reported_as_unreachable(answer: Behaviour) -> None:
     with serve(answer) as url:
         assert refusal(url).reason == "unreachable"
 

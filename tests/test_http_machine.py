@@ -57,7 +57,7 @@ def status_of(*pieces: bytes) -> int:
 # -- heads
 
 
-def test_a_head_is_read_once_it_is_whole_however_it_is_cut() -> None:
+def test_a_head_is_read_when_complete_however_it_is_split() -> None:
     text = GET + b"Accept: */*\r\n\r\n"
     for cut in range(1, len(text)):
         machine = received(text[:cut])
@@ -69,7 +69,7 @@ def test_a_head_is_read_once_it_is_whole_however_it_is_cut() -> None:
         assert head.fields == (("Host", "here"), ("Accept", "*/*"))
 
 
-def test_methods_that_the_parser_does_not_know_are_for_the_application_to_refuse() -> None:
+def test_unknown_methods_are_left_to_the_application() -> None:
     for method in ("BREW", "QUERY", "PRI", "SOURCE", "PATCH"):
         assert parse(f"{method} / HTTP/1.1\r\nHost: here\r\n\r\n".encode()).method == method
 
@@ -78,7 +78,7 @@ def test_spaces_around_a_value_are_not_part_of_it() -> None:
     assert parse(GET + b"A:\t b c \t\r\n\r\n").fields[1] == ("A", "b c")
 
 
-def test_one_empty_line_before_a_request_is_passed_over() -> None:
+def test_one_empty_line_before_a_request_is_skipped() -> None:
     assert received(b"\r\n" + GET + b"\r\n").read_head() is not None
     assert status_of(b"\r\n\r\n" + GET + b"\r\n") == 400
 
@@ -143,15 +143,15 @@ def test_one_empty_line_before_a_request_is_passed_over() -> None:
         (GET + b"A: " + b"b" * 70_000, 431),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused(head: bytes, status: int) -> None:
+def test_an_ambiguous_request_is_refused(head: bytes, status: int) -> None:
     assert status_of(head) == status
 
 
-def test_a_bare_line_feed_is_refused_before_the_head_is_whole() -> None:
+def test_a_bare_line_feed_is_refused_before_the_head_is_complete() -> None:
     assert status_of(b"GET / HTTP/1.1\r", b"\nHost: a\r\nA: b", b"\nC: d") == 400
 
 
-def test_an_offer_to_speak_another_protocol_is_passed_over() -> None:
+def test_an_offer_to_upgrade_the_protocol_is_ignored() -> None:
     offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     machine = received(POST + offer + b"Content-Length: 2\r\n\r\nhi" + GET + b"\r\n")
     assert read(machine)[1] == b"hi"
@@ -160,7 +160,7 @@ def test_an_offer_to_speak_another_protocol_is_passed_over() -> None:
     assert read(received(POST + offer + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"))[1] == b"hi"
 
 
-def test_whether_a_connection_is_kept_follows_from_version_and_options() -> None:
+def test_version_and_connection_options_decide_whether_a_connection_is_kept() -> None:
     kept = {
         b"HTTP/1.1": True,
         b"HTTP/1.1\r\nConnection: close": False,
@@ -175,7 +175,7 @@ def test_whether_a_connection_is_kept_follows_from_version_and_options() -> None
 # -- bodies
 
 
-def test_a_body_of_a_known_length_is_read_however_it_is_cut() -> None:
+def test_a_body_of_known_length_is_read_however_it_is_split() -> None:
     text = POST + b"Content-Length: 5\r\n\r\nhello"
     for cut in range(1, len(text)):
         machine = received(text[:cut])
@@ -188,7 +188,7 @@ def test_a_body_of_a_known_length_is_read_however_it_is_cut() -> None:
         assert machine.state is State.ANSWERING
 
 
-def test_a_chunked_body_is_read_however_it_is_cut_and_nothing_behind_it() -> None:
+def test_a_chunked_body_is_read_however_it_is_split_and_nothing_after_it() -> None:
     chunks = b"5;a=b\r\nhel\r\n\r\n1\r\n!\r\n000\r\nTrailer: x\r\nHost: y\r\n\r\n"
     following = GET + b"\r\n"
     text = CHUNKED + chunks + following
@@ -229,7 +229,7 @@ def test_malformed_chunks_are_refused(chunks: bytes) -> None:
     assert status_of(CHUNKED, chunks) == 400
 
 
-def test_a_client_that_waits_is_asked_for_its_body_once() -> None:
+def test_a_client_that_expects_100_continue_gets_it_once() -> None:
     head = POST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n"
     machine = received(head)
     assert machine.read_head() is not None
@@ -244,14 +244,14 @@ def test_a_client_that_waits_is_asked_for_its_body_once() -> None:
     assert machine.ask_for_body() == b"", "it does not wait"
 
 
-def test_a_client_that_was_not_asked_for_its_body_is_closed_after_the_answer() -> None:
+def test_a_client_without_100_continue_is_disconnected_after_the_response() -> None:
     machine = received(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     machine.read_head()
     assert b"\r\nConnection: close\r\n" in answer(machine, b"no", status="413 Too Large")
     assert machine.state is State.CLOSING
 
 
-def test_an_old_client_is_never_asked_for_its_body() -> None:
+def test_an_http_1_0_client_never_gets_100_continue() -> None:
     machine = received(b"POST / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     machine.read_head()
     assert machine.ask_for_body() == b""
@@ -260,7 +260,7 @@ def test_an_old_client_is_never_asked_for_its_body() -> None:
 # -- answers
 
 
-def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
+def test_pipelined_requests_are_answered_in_order() -> None:
     machine = received(POST + b"Content-Length: 2\r\n\r\nhi" + CHUNKED + b"2\r\nho\r\n0\r\n\r\n" + GET + b"\r\n")
     for method, body in (("POST", b"hi"), ("POST", b"ho"), ("GET", b"")):
         head, received_body = read(machine)
@@ -270,7 +270,7 @@ def test_requests_that_come_together_are_answered_one_after_the_other() -> None:
     assert machine.state is State.IDLE
 
 
-def test_an_answer_that_is_there_has_its_length() -> None:
+def test_a_complete_response_has_a_content_length() -> None:
     machine = received(GET + b"\r\n")
     machine.read_head()
     text = answer(machine, b"hello", Content_Type="text/plain")
@@ -279,7 +279,7 @@ def test_an_answer_that_is_there_has_its_length() -> None:
     )
 
 
-def test_an_answer_of_unknown_length_comes_in_chunks() -> None:
+def test_a_response_of_unknown_length_is_chunked() -> None:
     machine = received(GET + b"\r\n")
     machine.read_head()
     text = answer(machine, b"hello", b"", b"!" * 16)
@@ -288,7 +288,7 @@ def test_an_answer_of_unknown_length_comes_in_chunks() -> None:
     assert machine.state is State.IDLE
 
 
-def test_an_old_client_gets_an_answer_of_unknown_length_until_the_connection_is_closed() -> None:
+def test_an_http_1_0_client_reads_a_response_of_unknown_length_until_close() -> None:
     machine = received(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     machine.read_head()
     text = answer(machine, b"hel", b"lo")
@@ -297,7 +297,7 @@ def test_an_old_client_gets_an_answer_of_unknown_length_until_the_connection_is_
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", "200 OK"), ("GET", "304 Not Modified"), ("GET", "204 None")])
-def test_what_has_no_body_has_none_whatever_the_application_gives(method: str, status: str) -> None:
+def test_a_response_without_a_body_has_none_whatever_the_application_returns(method: str, status: str) -> None:
     machine = received(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     machine.read_head()
     text = answer(machine, b"hello", status=status, Content_Length="5")
@@ -305,7 +305,7 @@ def test_what_has_no_body_has_none_whatever_the_application_gives(method: str, s
     assert machine.state is State.IDLE
 
 
-def test_an_answer_is_as_long_as_it_said_or_the_connection_is_closed() -> None:
+def test_a_response_has_its_declared_length_or_the_connection_is_closed() -> None:
     machine = received(GET + b"\r\n")
     machine.read_head()
     assert answer(machine, b"hello", b"world", Content_Length="7").endswith(b"\r\n\r\nhellowo")
@@ -317,7 +317,7 @@ def test_an_answer_is_as_long_as_it_said_or_the_connection_is_closed() -> None:
     assert machine.state is State.CLOSING
 
 
-def test_an_answer_may_end_before_the_body_of_its_request() -> None:
+def test_a_response_may_end_before_the_request_body() -> None:
     machine = received(POST + b"Content-Length: 6\r\n\r\nhel")
     machine.read_head()
     machine.read_body()
@@ -328,7 +328,7 @@ def test_an_answer_may_end_before_the_body_of_its_request() -> None:
     assert read(machine)[0].method == "GET"
 
 
-def test_the_application_may_close_the_connection_but_writes_no_other_field_of_it() -> None:
+def test_the_application_may_close_the_connection_but_not_set_its_fields() -> None:
     machine = received(GET + b"\r\n")
     machine.read_head()
     text = answer(machine, b"", Connection="close", Transfer_Encoding="chunked", Upgrade="x")
@@ -337,7 +337,7 @@ def test_the_application_may_close_the_connection_but_writes_no_other_field_of_i
 
 
 @pytest.mark.parametrize("value", ["a\r\nB: c", "a\nb", "a\rb", "a\0b"])
-def test_a_line_break_in_a_field_of_an_answer_is_an_error(value: str) -> None:
+def test_a_line_break_in_a_response_field_is_an_error(value: str) -> None:
     machine = received(GET + b"\r\n")
     machine.read_head()
     with pytest.raises(ValueError, match="line break"):
@@ -347,7 +347,7 @@ def test_a_line_break_in_a_field_of_an_answer_is_an_error(value: str) -> None:
 # -- deadlines
 
 
-def test_those_who_have_been_in_a_stage_for_longest_are_over_first() -> None:
+def test_connections_time_out_in_the_order_in_which_they_entered_a_stage() -> None:
     deadlines: Deadlines[str] = Deadlines()
     for at, name in enumerate("abc"):
         deadlines.enter(name, None, Stage.HEAD, at)

@@ -17,7 +17,7 @@ def key() -> dict[str, str]:
     return {"Idempotency-Key": f'"{uuid.uuid4()}"'}
 
 
-def test_the_same_request_under_the_same_key_gives_the_first_ticket_again(service: Service) -> None:
+def test_a_repeated_request_with_its_key_gets_the_first_response(service: Service) -> None:
     headers = key()
     first = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers)
     second = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers)
@@ -28,7 +28,7 @@ def test_the_same_request_under_the_same_key_gives_the_first_ticket_again(servic
     assert second.headers["Location"] == first.headers["Location"]
 
 
-def test_another_request_under_the_same_key_is_refused(service: Service) -> None:
+def test_another_request_with_the_same_key_is_refused(service: Service) -> None:
     headers = key()
     assert service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).status_code == 202
     for path, body in (("/tasks/divide", {"x": 1, "y": 3}), ("/tasks/divide?priority=high", {"x": 1, "y": 2})):
@@ -43,13 +43,13 @@ def test_a_key_without_quotes_is_the_same_key(service: Service) -> None:
     assert service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bare).json()["task_id"] == first["task_id"]
 
 
-def test_a_refused_request_leaves_its_key_free(service: Service) -> None:
+def test_a_refused_request_frees_its_key(service: Service) -> None:
     headers = key()
     assert service.http.post("/tasks/divide", json={"x": "one", "y": 2}, headers=headers).status_code == 422
     assert service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).status_code == 202
 
 
-def test_the_same_upload_under_the_same_key_is_stored_once(service: Service) -> None:
+def test_the_same_upload_with_the_same_key_is_stored_once(service: Service) -> None:
     headers = key()
     responses = [
         service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}, headers=headers)
@@ -66,7 +66,7 @@ def test_the_same_upload_under_the_same_key_is_stored_once(service: Service) -> 
     assert kept <= {first} or first in kept
 
 
-def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Service) -> None:
+def test_a_request_that_repeats_an_unfinished_one_is_answered_409(service: Service) -> None:
     headers = key() | {"Content-Type": "text/plain"}
     begun, go_on = threading.Event(), threading.Event()
     responses: list[httpx.Response] = []
@@ -92,7 +92,7 @@ def test_a_request_while_the_first_is_still_being_stored_is_told_so(service: Ser
     assert responses[0].status_code == 202
 
 
-def test_fifty_requests_at_once_under_one_key_make_one_task(service: Service) -> None:
+def test_fifty_simultaneous_requests_with_one_key_create_one_task(service: Service) -> None:
     headers = key()
     tag = uuid.uuid4().hex
     responses: list[httpx.Response] = []

@@ -16,13 +16,13 @@ from server.store import ids
 KEY = b"key"
 
 
-def test_ids_come_in_the_order_in_which_they_were_made_within_a_millisecond_too() -> None:
+def test_ids_sort_by_creation_even_within_a_millisecond() -> None:
     created = [ids.new("alice", KEY, time.time_ns()) for _ in range(20_000)]
     assert created == sorted(set(created))
     assert len({ids.milliseconds(each) for each in created}) < len(created)
 
 
-def test_no_two_threads_make_the_same_id() -> None:
+def test_no_two_threads_create_the_same_id() -> None:
     batches: list[list[str]] = [[] for _ in range(4)]
     threads = [
         threading.Thread(
@@ -39,14 +39,14 @@ def test_no_two_threads_make_the_same_id() -> None:
     assert len({each for batch in batches for each in batch}) == 20_000
 
 
-def test_an_id_is_a_uuid_of_version_7_with_the_time_of_its_making() -> None:
+def test_an_id_is_a_uuid_of_version_7_with_its_creation_time() -> None:
     before = time.time_ns() // 1_000_000
     task_id = ids.new("alice", KEY, time.time_ns())
     assert (UUID(task_id).version, UUID(task_id).variant) == (7, "specified in RFC 4122")
     assert before <= ids.milliseconds(task_id) <= before + 1_000
 
 
-def test_an_id_is_its_owners_and_this_servers() -> None:
+def test_an_id_is_bound_to_its_owner_and_server() -> None:
     task_id = ids.new("alice", KEY, time.time_ns())
     assert ids.issued(task_id, "alice", KEY)
     other = task_id[:14] + ("8" if task_id[14] == "7" else "7") + task_id[15:]
@@ -60,7 +60,7 @@ def test_an_id_is_its_owners_and_this_servers() -> None:
     assert not ids.issued(task_id.upper(), "alice", KEY)
 
 
-def test_an_admin_knows_an_issued_id_whoever_its_owner_is() -> None:
+def test_an_admin_recognizes_an_issued_id_of_any_owner() -> None:
     task_id = ids.new("alice", KEY, time.time_ns())
     other = task_id[:14] + ("8" if task_id[14] == "7" else "7") + task_id[15:]
 
@@ -73,7 +73,7 @@ def test_an_admin_knows_an_issued_id_whoever_its_owner_is() -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_is_listed_and_queued_in_its_own_order(fresh: Service) -> None:
+def test_a_batch_is_listed_and_queued_in_the_order_of_its_items(fresh: Service) -> None:
     fresh.start_web()
     items = [{"task": "divide", "input": {"x": 1, "y": 2}}] * 300
     task_ids = [each["task_id"] for each in fresh.http.post("/batches", json={"items": items}).json()["items"]]

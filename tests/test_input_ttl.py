@@ -45,7 +45,7 @@ def test_the_input_and_its_uploads_are_deleted_and_the_record_stays(service: Ser
     assert (file.status_code, len(file.content)) == (200, 300)
 
 
-def test_a_retry_then_says_why_it_is_not_possible(service: Service) -> None:
+def test_a_retry_after_the_input_is_deleted_is_refused_with_the_reason(service: Service) -> None:
     task_id = service.submit("quick")
     service.wait_for(task_id)
     eventually(lambda: service.http.get(f"/tasks/{task_id}/input").status_code == 410)
@@ -58,7 +58,7 @@ def test_a_retry_then_says_why_it_is_not_possible(service: Service) -> None:
     assert task_id in service.http.get("/ui/tasks").text
 
 
-def test_the_quota_gets_the_bytes_of_a_deleted_input_back(service: Service) -> None:
+def test_the_bytes_of_a_deleted_input_are_returned_to_the_quota(service: Service) -> None:
     def stored_bytes() -> int:
         return int(service.redis.client.hget(service.keys.bytes_held, "local") or 0)
 
@@ -71,7 +71,7 @@ def test_the_quota_gets_the_bytes_of_a_deleted_input_back(service: Service) -> N
     assert stored_bytes() - before == 300  # its output
 
 
-def test_a_record_is_kept_for_its_type_s_ttl_unless_the_submit_names_one(service: Service) -> None:
+def test_a_record_is_kept_for_its_types_ttl_unless_the_submit_sets_one(service: Service) -> None:
     def kept(query: dict[str, int]) -> float:
         task_id = service.http.post("/tasks/quick", params=query, json={}).json()["task_id"]
         service.wait_for(task_id)
@@ -92,7 +92,7 @@ def test_a_deleted_task_leaves_nothing(service: Service) -> None:
 
 @pytest.mark.parametrize("option", ["ttl", "input_ttl"])
 @pytest.mark.parametrize("seconds", [0, -1, 10**9])
-def test_an_impossible_time_is_refused_when_the_type_is_registered(option: str, seconds: int) -> None:
+def test_an_invalid_ttl_is_refused_when_the_type_is_registered(option: str, seconds: int) -> None:
     options: dict[str, Any] = {option: seconds, "name": f"impossible-{option}-{seconds}".replace("--", "-minus-")}
     with pytest.raises(ValueError, match=f"{option} must be between 1 and"):
 
@@ -100,7 +100,7 @@ def test_an_impossible_time_is_refused_when_the_type_is_registered(option: str, 
         def impossible() -> None: ...
 
 
-def test_without_them_nothing_changes() -> None:
+def test_without_a_ttl_nothing_changes() -> None:
     @task(name="of-no-ttl")
     def plain() -> None: ...
 

@@ -18,7 +18,7 @@ STATUS_FIELDS = {
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def test_a_submit_is_answered_with_a_ticket(service: Service) -> None:
+def test_a_submit_is_answered_with_a_status_object(service: Service) -> None:
     answer = service.http.post("/tasks/divide", json={"x": 7, "y": 2})
     body = answer.json()
 
@@ -56,7 +56,7 @@ def test_a_long_task_goes_from_queued_to_running_to_succeeded_with_progress_from
     assert all(TIME.fullmatch(time) for time in times)
 
 
-def test_a_result_is_202_until_it_is_there_and_then_json(service: Service) -> None:
+def test_a_result_is_202_until_it_exists_and_then_json(service: Service) -> None:
     task_id = service.submit("long_running_task", seconds=0.5, steps=1)
     early = service.http.get(f"/tasks/{task_id}/result")
     assert early.status_code == 202
@@ -109,9 +109,7 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
         ("eats_memory", None, "out-of-memory", "more memory"),
     ],
 )
-def test_a_function_may_end_badly_and_tells_no_secret(
-    service: Service, task: str, how: str | None, type_: str, detail: str
-) -> None:
+def test_an_error_reveals_no_secret(service: Service, task: str, how: str | None, type_: str, detail: str) -> None:
     task_id = service.submit(task, **({"how": how} if how else {}))
     ended = service.wait_for(task_id)
     answer = service.http.get(f"/tasks/{task_id}/result")
@@ -125,12 +123,12 @@ def test_a_function_may_end_badly_and_tells_no_secret(
         assert secret not in answer.text
 
 
-def test_a_result_is_whatever_json_holds(service: Service) -> None:
+def test_a_result_is_any_json_value(service: Service) -> None:
     assert service.result(service.submit("ends", how="key")) == {"tuple": [1, 2], "5": [1, 2]}
     assert service.result(service.submit("ends", how="grün")) == "grün"
 
 
-def test_a_function_is_tried_again_with_growing_waits(service: Service) -> None:
+def test_a_function_is_retried_with_growing_delays(service: Service) -> None:
     task_id = service.submit("flaky", failures=2)
 
     waiting = service.wait_for(task_id, "retrying")
@@ -141,7 +139,7 @@ def test_a_function_is_tried_again_with_growing_waits(service: Service) -> None:
     assert (ended["status"], ended["retries"], ended["deliveries"], ended["error"]) == ("succeeded", 2, 3, None)
 
 
-def test_a_function_that_never_succeeds_fails_in_the_end(service: Service) -> None:
+def test_a_function_that_never_succeeds_fails_after_its_last_retry(service: Service) -> None:
     ended = service.wait_for(service.submit("flaky", failures=9), seconds=30)
 
     assert (ended["status"], ended["retries"]) == ("failed", 3)
@@ -166,7 +164,7 @@ def test_a_running_task_is_canceled_at_its_next_report(service: Service) -> None
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/task-canceled")
 
 
-def test_a_queued_task_is_canceled_at_once_and_never_runs(service: Service) -> None:
+def test_a_queued_task_is_canceled_immediately_and_never_runs(service: Service) -> None:
     running = [service.submit("reports", seconds=20) for _ in range(2)]
     for each in running:
         service.wait_for(each, "running")
@@ -183,14 +181,14 @@ def test_a_queued_task_is_canceled_at_once_and_never_runs(service: Service) -> N
     assert service.status(queued)["deliveries"] == 0
 
 
-def test_a_task_that_waits_for_its_next_try_is_canceled_at_once(service: Service) -> None:
+def test_a_task_that_waits_for_a_retry_is_canceled_immediately(service: Service) -> None:
     task_id = service.submit("gives_up_slowly")
     service.wait_for(task_id, "retrying")
 
     assert cancel(service, task_id)["status"] == "canceled"
 
 
-def test_a_cancel_of_what_has_ended_changes_nothing(service: Service) -> None:
+def test_canceling_a_finished_task_changes_nothing(service: Service) -> None:
     for task, parameters in (("divide", {"x": 1, "y": 1}), ("divide", {"x": 1, "y": 0})):
         before = service.wait_for(service.submit(task, **parameters))
         assert cancel(service, before["task_id"]) == before
@@ -237,7 +235,7 @@ def test_celerys_own_results_agree_with_http(service: Service) -> None:
     assert async_results(service, ids[3:4])[0][0] == "REVOKED"
 
 
-def test_an_answer_that_has_not_changed_is_304(service: Service) -> None:
+def test_an_unchanged_response_is_304(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=1)
     service.wait_for(task_id)
     for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/result", "/catalog", "/catalog/divide"):
@@ -259,7 +257,7 @@ def test_head_is_get_without_the_body(service: Service) -> None:
         assert head.headers["Content-Length"] == str(len(get.content))
 
 
-def test_an_address_says_which_methods_it_takes(service: Service) -> None:
+def test_a_405_lists_the_allowed_methods(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=1)
     for path, allowed in (("/catalog", {"GET", "HEAD", "OPTIONS"}), (f"/tasks/{task_id}/cancel", {"OPTIONS", "POST"})):
         refused = service.http.request("PATCH", path)
@@ -268,7 +266,7 @@ def test_an_address_says_which_methods_it_takes(service: Service) -> None:
         assert set(service.http.options(path).headers["Allow"].split(", ")) == allowed
 
 
-def test_a_kind_of_task_takes_a_submit_and_a_task_takes_none(service: Service) -> None:
+def test_a_task_type_accepts_a_submit_and_a_task_does_not(service: Service) -> None:
     task_id = service.submit("divide", x=1, y=1)
     for path, allowed in (("/tasks/divide", "OPTIONS, POST"), (f"/tasks/{task_id}", "DELETE, GET, HEAD, OPTIONS")):
         assert service.http.options(path).headers["Allow"] == allowed
@@ -305,7 +303,7 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service.start()
 
 
-def test_a_task_that_is_forgotten_is_410_and_leaves_nothing(forgetful: Service) -> None:
+def test_an_expired_task_is_410_and_leaves_nothing(forgetful: Service) -> None:
     answer = forgetful.http.post("/tasks/echo_file", content=b"x" * 100, headers={"Content-Type": "text/plain"})
     task_id = answer.json()["task_id"]
     forgetful.wait_for(task_id)
@@ -327,7 +325,7 @@ def test_a_task_that_is_forgotten_is_410_and_leaves_nothing(forgetful: Service) 
     assert int(client.get(forgetful.keys.blob("bytes"))) == 0
 
 
-def test_files_may_lie_in_a_folder(tmp_path: Path) -> None:
+def test_files_may_be_stored_in_a_folder(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,client_tasks", BLOB_URL=f"file://{tmp_path}/blobs") as service:
         service.start()
         answer = service.http.post("/tasks/echo_file", content=b"abc", headers={"Content-Type": "text/plain"})
@@ -340,7 +338,7 @@ def test_files_may_lie_in_a_folder(tmp_path: Path) -> None:
         assert list((tmp_path / "blobs" / ".writing").iterdir()) == []
 
 
-def test_the_catalogue_tells_how_to_call_each_task(service: Service) -> None:
+def test_the_catalog_describes_how_to_call_each_task(service: Service) -> None:
     listed = {each["name"]: each for each in service.http.get("/catalog").json()["tasks"]}
     typed = service.http.get("/catalog/typed").json()
 

@@ -57,7 +57,7 @@ def test_a_revoked_key_is_refused(admin: httpx.Client) -> None:
     assert admin.delete(f"/keys/{key['id']}").status_code == 404
 
 
-def test_a_key_ends_when_it_expires_also_for_polls_from_memory(admin: httpx.Client) -> None:
+def test_an_expired_key_is_refused_also_for_polls_from_memory(admin: httpx.Client) -> None:
     key = make(admin, expires_in=2)
     task_id = admin.post("/tasks/divide", json={"x": 1, "y": 2}, headers={"Authorization": f"Bearer {key['key']}"})
     poll = f"/tasks/{task_id.json()['task_id']}"
@@ -87,7 +87,7 @@ def test_a_wrong_request_for_a_key_names_the_field(admin: httpx.Client, fields: 
     assert answer.json()["errors"][0]["loc"] == [field]
 
 
-def test_a_key_with_a_limit_is_told_how_much_is_left_and_then_to_wait(admin: httpx.Client) -> None:
+def test_a_rate_limited_key_gets_its_remaining_requests_and_then_429(admin: httpx.Client) -> None:
     if time.time() % 60 > 50:
         time.sleep(61 - time.time() % 60)  # all in one minute
     header = {"Authorization": f"Bearer {make(admin, rate_limit=4)['key']}"}
@@ -114,7 +114,7 @@ def test_only_an_admin_sees_keys(admin: httpx.Client, role: str) -> None:
     assert admin.delete("/keys/0123456789abcdef", headers=header).status_code == 403
 
 
-def test_the_last_use_of_a_key_is_stored_and_goes_with_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_use_of_a_key_is_stored_and_deleted_with_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_keys, "_USED_SECONDS", 0.0)
     store = Store(Settings(redis_url=service.redis.url, key_prefix="last-use:"))
     key, other = (store.api_keys.create("alice", Role.READ) for _ in range(2))

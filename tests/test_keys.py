@@ -76,7 +76,7 @@ def task(guarded: Guarded) -> str:
     return task_id
 
 
-def test_a_key_is_needed(guarded: Guarded, task: str) -> None:
+def test_a_key_is_required(guarded: Guarded, task: str) -> None:
     for path in ("/catalog", "/catalog/divide", f"/tasks/{task}", f"/tasks/{task}/result", "/metrics", "/tasks"):
         answer = guarded.service.http.get(path)
         assert answer.status_code == 401, path
@@ -84,7 +84,7 @@ def test_a_key_is_needed(guarded: Guarded, task: str) -> None:
     assert guarded.service.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
 
 
-def test_each_operation_but_the_public_ones_needs_a_key(guarded: Guarded) -> None:
+def test_each_operation_except_public_ones_requires_a_key(guarded: Guarded) -> None:
     client = guarded.service.http
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
@@ -95,12 +95,12 @@ def test_each_operation_but_the_public_ones_needs_a_key(guarded: Guarded) -> Non
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/problems/not-found"])
-def test_what_says_nothing_of_anybody_needs_none(guarded: Guarded, path: str) -> None:
+def test_public_routes_require_no_key(guarded: Guarded, path: str) -> None:
     eventually(lambda: guarded.service.http.get(path).status_code == 200)
 
 
 @pytest.mark.parametrize("wrong", ["", "Bearer", "Bearer cck_wrong", "bearer  {} x", "Basic {}", "{}", "Bearer {}x"])
-def test_a_wrong_key_is_none(guarded: Guarded, wrong: str) -> None:
+def test_a_wrong_key_is_refused_like_no_key(guarded: Guarded, wrong: str) -> None:
     header = wrong.format(guarded.keys["alice"])
 
     answer = guarded.service.http.get("/catalog", headers={"Authorization": header})
@@ -109,7 +109,7 @@ def test_a_wrong_key_is_none(guarded: Guarded, wrong: str) -> None:
     assert guarded.keys["alice"] not in answer.text
 
 
-def test_wrong_keys_are_slowed_down_and_right_ones_of_the_same_address_are_served(fresh: Service) -> None:
+def test_wrong_keys_are_rate_limited_and_right_ones_from_the_same_address_are_served(fresh: Service) -> None:
     key = manage(fresh, "create", "--owner", "alice", "--role", "submit").stdout.split()[-1]
     fresh.start_web()
 
@@ -131,7 +131,7 @@ def test_the_word_bearer_is_case_insensitive(guarded: Guarded) -> None:
     assert guarded.service.http.get("/catalog", headers={"Authorization": header}).status_code == 200
 
 
-def test_a_task_of_somebody_else_does_not_exist(guarded: Guarded, task: str) -> None:
+def test_another_owners_task_does_not_exist(guarded: Guarded, task: str) -> None:
     unknown = "018f0000-0000-7000-8000-000000000000"
     for method, suffix in (("GET", ""), ("GET", "/result"), ("GET", "/files/a.txt"), ("POST", "/cancel")):
         theirs = guarded.bob.request(method, f"/tasks/{task}{suffix}")
@@ -144,7 +144,7 @@ def test_a_task_of_somebody_else_does_not_exist(guarded: Guarded, task: str) -> 
     assert guarded.alice.get(f"/tasks/{task}").json()["status"] == "succeeded"
 
 
-def test_a_reader_looks_and_does_nothing(guarded: Guarded, task: str) -> None:
+def test_a_read_key_reads_and_changes_nothing(guarded: Guarded, task: str) -> None:
     for path in (f"/tasks/{task}", f"/tasks/{task}/result", f"/tasks/{task}/files/a.txt", "/catalog"):
         assert guarded.reader.get(path).status_code == 200
     for path in ("/tasks/divide", f"/tasks/{task}/cancel"):
@@ -152,9 +152,7 @@ def test_a_reader_looks_and_does_nothing(guarded: Guarded, task: str) -> None:
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
 
 
-def test_an_admin_lists_the_tasks_of_an_owner_and_nobody_else_does_so_with_anothers(
-    guarded: Guarded, task: str
-) -> None:
+def test_only_an_admin_lists_the_tasks_of_another_owner(guarded: Guarded, task: str) -> None:
     of_bob = guarded.bob.post("/tasks/save_file", json={"name": "b.txt"}).json()["task_id"]
 
     def listed(client: httpx.Client, owner: str) -> set[str]:
@@ -211,13 +209,13 @@ def carol(guarded: Guarded) -> Carol:
     return Carol(guarded)
 
 
-def test_a_revoked_key_is_none_soon(guarded: Guarded, carol: Carol) -> None:
+def test_a_revoked_key_is_soon_refused(guarded: Guarded, carol: Carol) -> None:
     carol.is_revoked()
 
     assert manage(guarded.service, "revoke", carol.key[:10]).returncode == 1
 
 
-def test_who_listens_with_a_key_that_is_revoked_hears_no_more(guarded: Guarded, carol: Carol) -> None:
+def test_a_stream_ends_when_its_key_is_revoked(guarded: Guarded, carol: Carol) -> None:
     task_id = carol.post("/tasks/reports", seconds=60)["task_id"]
     with calling(guarded.service, f"/tasks/{task_id}/events", Connection="close", **carol.header) as [listener]:
         eventually(lambda: waited_for(guarded.service, task_id))
@@ -228,7 +226,7 @@ def test_who_listens_with_a_key_that_is_revoked_hears_no_more(guarded: Guarded, 
     guarded.admin.post(f"/tasks/{task_id}/cancel")
 
 
-def test_a_status_that_is_waited_for_with_a_key_that_is_revoked_is_401(guarded: Guarded, carol: Carol) -> None:
+def test_a_long_poll_is_401_when_its_key_is_revoked(guarded: Guarded, carol: Carol) -> None:
     task_id = carol.post("/tasks/ledgered?delay=60")["task_id"]
     with calling(guarded.service, f"/tasks/{task_id}?wait=25", **carol.header) as [waiter]:
         eventually(lambda: waited_for(guarded.service, task_id))
@@ -239,7 +237,7 @@ def test_a_status_that_is_waited_for_with_a_key_that_is_revoked_is_401(guarded: 
         assert waiter.answer()[0] == 401
 
 
-def test_a_submit_that_waits_with_a_key_that_is_revoked_has_its_ticket(guarded: Guarded, carol: Carol) -> None:
+def test_a_waiting_submit_whose_key_is_revoked_still_gets_its_response(guarded: Guarded, carol: Carol) -> None:
     with calling(guarded.service, "/tasks/ledgered?delay=60&tag=of-carol&wait=25", method="POST", **carol.header) as [
         waiter
     ]:
@@ -253,7 +251,7 @@ def test_a_submit_that_waits_with_a_key_that_is_revoked_has_its_ticket(guarded: 
     assert (status, ticket["task_id"], ticket["status"]) == (202, task["task_id"], "scheduled")
 
 
-def test_keys_are_shown_once_and_kept_as_hashes(guarded: Guarded) -> None:
+def test_keys_are_shown_once_and_stored_as_hashes(guarded: Guarded) -> None:
     listed = manage(guarded.service, "list").stdout
     stored: Any = guarded.service.redis.client.hgetall(guarded.service.keys.api_keys)
 
@@ -279,7 +277,7 @@ def test_no_key_is_in_a_log(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     "arguments", [["create"], ["create", "--owner", "a b"], ["create", "--owner", "a", "--role", "x"], []]
 )
-def test_a_wrong_command_says_so(guarded: Guarded, arguments: list[str]) -> None:
+def test_a_wrong_command_is_reported(guarded: Guarded, arguments: list[str]) -> None:
     done = manage(guarded.service, *arguments)
 
     assert done.returncode != 0
@@ -287,7 +285,7 @@ def test_a_wrong_command_says_so(guarded: Guarded, arguments: list[str]) -> None
     assert "Traceback" not in done.stderr
 
 
-def test_make_key_makes_one_and_prints_it_once(guarded: Guarded) -> None:
+def test_make_key_creates_a_key_and_prints_it_once(guarded: Guarded) -> None:
     # `make test` is a make, too, and one below another tells its directory.
     make = ["make", "--no-print-directory", "-o", ".venv/.installed", "key"]
     done = subprocess.run(
@@ -307,7 +305,7 @@ def test_make_key_makes_one_and_prints_it_once(guarded: Guarded) -> None:
     assert "OWNER=" in missing.stderr
 
 
-def test_a_key_is_found_by_all_of_its_text(guarded: Guarded) -> None:
+def test_a_key_is_matched_by_its_whole_text(guarded: Guarded) -> None:
     keys = guarded.service.store.api_keys
 
     assert keys.find(guarded.keys["bob"]) == Caller("bob", Role.SUBMIT, fingerprint(guarded.keys["bob"]))
@@ -317,7 +315,7 @@ def test_a_key_is_found_by_all_of_its_text(guarded: Guarded) -> None:
 # -- without keys
 
 
-def test_without_keys_loopback_is_served_under_its_own_names_only(service: Service) -> None:
+def test_without_keys_only_loopback_names_are_served(service: Service) -> None:
     for name in ("localhost", "127.0.0.1", "LOCALHOST", "[::1]"):
         for host in (name, f"{name}:{service.port}", f"{name}:1"):
             assert service.http.get("/catalog/divide", headers={"Host": host}).status_code == 200, host
@@ -346,7 +344,7 @@ def serving(service: Service, folder: Path, **env: str) -> Iterator[tuple[str, P
         web.kill()
 
 
-def test_without_keys_other_addresses_are_told_what_to_set(service: Service, tmp_path: Path) -> None:
+def test_without_keys_other_addresses_get_an_error_that_names_the_setting(service: Service, tmp_path: Path) -> None:
     with serving(service, tmp_path, HOST="0.0.0.0") as (url, log):
         assert httpx.get(f"{url}/health/live").status_code == 200
         for path in ("/", "/tasks", "/health/ready", "/docs", "/openapi.json", "/problems/unavailable", "/nowhere"):
@@ -357,7 +355,7 @@ def test_without_keys_other_addresses_are_told_what_to_set(service: Service, tmp
         assert "coatcheck keys create" in log.read_text()
 
 
-def test_admin_key_is_an_admins_key_from_the_first_start_on(service: Service, tmp_path: Path) -> None:
+def test_admin_key_works_from_the_first_start(service: Service, tmp_path: Path) -> None:
     key = "correct horse battery staple"
     with serving(service, tmp_path, HOST="0.0.0.0", ADMIN_KEY=key) as (url, log):
         assert httpx.get(f"{url}/tasks").status_code == 401
@@ -403,7 +401,7 @@ def test_loopback_may_be_ipv6(service: Service, tmp_path: Path) -> None:
 # -- pages of other origins
 
 
-def test_a_page_of_another_origin_can_do_nothing(service: Service) -> None:
+def test_a_page_of_another_origin_is_refused(service: Service) -> None:
     for origin in (
         "https://evil.example",
         "null",
@@ -420,13 +418,13 @@ def test_a_page_of_another_origin_can_do_nothing(service: Service) -> None:
     assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
-def test_a_page_of_its_own_may(service: Service) -> None:
+def test_a_page_of_the_same_origin_is_allowed(service: Service) -> None:
     answer = service.http.post("/tasks/divide", json={"x": 1, "y": 1}, headers={"Origin": service.url})
 
     assert answer.status_code == 202
 
 
-def test_a_page_of_an_origin_that_a_setting_names_may(tmp_path: Path) -> None:
+def test_a_page_of_a_configured_origin_is_allowed(tmp_path: Path) -> None:
     friend, preflight = "https://app.example", {"Access-Control-Request-Method": "POST"}
     with Service(tmp_path, CORS_ORIGINS=f"{friend}, https://other.example") as service:
         service.start_web()

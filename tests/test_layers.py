@@ -70,7 +70,7 @@ def imports(path: Path, *, run_time: bool = False) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_the_server_has_at_most_ten_entries_each_of_which_is_in_a_layer() -> None:
+def test_the_server_has_at_most_ten_entries_and_each_is_in_a_layer() -> None:
     entries = {part_of(path) for path in SERVER.rglob("*.py")} - {"__init__"}
 
     assert len(entries) <= MAX_ENTRIES
@@ -94,7 +94,7 @@ def test_a_module_imports_only_from_the_layers_below_its_own(path: Path) -> None
 
 
 @pytest.mark.parametrize("folder", sorted(path for path in (SERVER / "tasks").iterdir() if path.is_dir()), ids=name_of)
-def test_a_leaf_imports_no_other_leaf(folder: Path) -> None:
+def test_a_task_package_imports_no_other_task_package(folder: Path) -> None:
     package = f"server.tasks.{folder.name}"
     used = {name for path in folder.rglob("*.py") for name in imports(path) if name.startswith("server.tasks")}
 
@@ -102,7 +102,7 @@ def test_a_leaf_imports_no_other_leaf(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("framework", ALLOWED)
-def test_a_framework_stays_in_its_place(framework: str) -> None:
+def test_a_framework_is_imported_only_where_it_is_allowed(framework: str) -> None:
     users = {
         name_of(path) for path in sources() if framework in {n.split(".")[0] for n in imports(path, run_time=True)}
     }
@@ -117,7 +117,7 @@ def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 @pytest.mark.parametrize("path", sources(), ids=name_of)
-def test_a_module_is_short_and_its_functions_shorter(path: Path) -> None:
+def test_modules_and_functions_have_a_maximum_length(path: Path) -> None:
     text = path.read_text()
     functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 

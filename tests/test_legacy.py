@@ -103,7 +103,7 @@ def test_the_same_requests_answer_immediately_after_the_diff(after: Shop) -> Non
     assert results == [{"two": 2, "words": 1}, json.loads(plain.stdout)]
 
 
-def test_a_report_shows_its_progress_to_its_user_alone(after: Shop) -> None:
+def test_a_report_shows_its_progress_only_to_its_user(after: Shop) -> None:
     report = after.http.post("/reports/2026")
     address = report.headers["Location"].removesuffix("/result")
 

@@ -38,7 +38,7 @@ def test_tasks_are_listed_newest_first(service: Service) -> None:
     assert listed == [second, first]
 
 
-def test_a_cursor_neither_skips_nor_repeats_while_tasks_come_and_go(service: Service) -> None:
+def test_a_cursor_neither_skips_nor_repeats_while_tasks_are_added_and_deleted(service: Service) -> None:
     tag = uuid.uuid4().hex
     before = batch(service, 25, tag)
     listed: list[str] = []
@@ -62,7 +62,7 @@ def test_a_tag_filters_page_by_page(service: Service) -> None:
     assert {each for page in listed for each in ids(page)} == set(task_ids)
 
 
-def test_statuses_and_kinds_filter_as_comma_lists(service: Service) -> None:
+def test_statuses_and_task_types_are_filtered_by_comma_separated_lists(service: Service) -> None:
     tag = uuid.uuid4().hex
     good = batch(service, 1, tag)[0]
     bad = batch(service, 1, tag, input={"x": 1, "y": 0})[0]
@@ -82,7 +82,7 @@ def test_since_and_until_bound_the_time_of_submission(service: Service) -> None:
     assert first not in ids(service.http.get("/tasks", params={"until": moment, "task": "typed"}).json())
 
 
-def test_wrong_filters_are_refused(service: Service) -> None:
+def test_invalid_filters_are_refused(service: Service) -> None:
     for query in (
         {"status": "sleeping"},
         {"limit": "0"},
@@ -97,7 +97,7 @@ def test_wrong_filters_are_refused(service: Service) -> None:
         assert answer.json()["errors"][0]["loc"][1] == next(iter(query))
 
 
-def test_a_kind_that_nobody_knows_lists_nothing(service: Service) -> None:
+def test_an_unknown_task_type_lists_nothing(service: Service) -> None:
     assert service.http.get("/tasks", params={"task": "nobody_knows"}).json()["tasks"] == []
 
 
@@ -114,7 +114,7 @@ def test_a_deleted_task_is_gone_with_its_files(service: Service) -> None:
     assert service.http.delete(f"/tasks/{task_id}").status_code == 410
 
 
-def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> None:
+def test_bulk_cancel_cancels_only_matching_tasks(service: Service) -> None:
     tag, other = uuid.uuid4().hex, uuid.uuid4().hex
     later = {"task": "divide", "input": {"x": 1, "y": 2}}
     matching = batch(service, 5, tag, **later, options={"tag": [tag], "delay": 60})
@@ -126,7 +126,7 @@ def test_bulk_cancel_takes_all_that_match_and_no_others(service: Service) -> Non
     service.http.post("/bulk/cancel", params={"tag": other})
 
 
-def test_a_task_is_counted_by_one_of_several_bulk_cancels_at_a_time(service: Service) -> None:
+def test_simultaneous_bulk_cancels_count_each_task_once(service: Service) -> None:
     tag = uuid.uuid4().hex
     batch(service, 300, tag, options={"tag": [tag], "delay": 60})
     with ThreadPoolExecutor(4) as threads:
@@ -134,7 +134,7 @@ def test_a_task_is_counted_by_one_of_several_bulk_cancels_at_a_time(service: Ser
     assert sum(call.result().json()["canceled"] for call in calls) == 300
 
 
-def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:
+def test_the_next_page_keeps_the_filters(service: Service) -> None:
     tag, other = uuid.uuid4().hex, uuid.uuid4().hex
     both = batch(service, 3, tag, options={"tag": [tag, other]})
     batch(service, 2, tag)
@@ -143,20 +143,20 @@ def test_the_next_page_has_the_filters_of_the_first(service: Service) -> None:
 
 
 @pytest.mark.parametrize("query", ["task=,", "status=", "tag=,&since=", "status=scheduled&tga=mine"])
-def test_a_filter_that_says_nothing_cancels_nothing(service: Service, query: str) -> None:
+def test_an_empty_filter_cancels_nothing(service: Service, query: str) -> None:
     later = batch(service, 1, "mine", options={"tag": ["mine"], "delay": 60})[0]
     assert service.http.post(f"/bulk/cancel?{query}").status_code == 400
     assert service.status(later)["status"] == "scheduled"
     service.http.post(f"/tasks/{later}/cancel")
 
 
-def test_a_bulk_call_needs_a_filter(service: Service) -> None:
+def test_a_bulk_call_requires_a_filter(service: Service) -> None:
     for path in ("/bulk/cancel", "/bulk/retry"):
         assert service.http.post(path).status_code == 400
         assert service.http.post(path, params={"colour": "red"}).status_code == 400
 
 
-def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> None:
+def test_an_empty_time_window_is_a_valid_filter(service: Service) -> None:
     for method, path in (("GET", "/tasks"), ("POST", "/bulk/cancel"), ("POST", "/bulk/retry")):
         answer = service.http.request(method, path, params={"task": "divide", "until": ""})
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "until"])
@@ -164,7 +164,7 @@ def test_an_empty_moment_is_no_filter_that_was_forgotten(service: Service) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thousands", [10, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_page_of_many_tasks_asks_of_redis_what_one_of_a_hundred_does(tmp_path: Path, thousands: int) -> None:
+def test_a_page_costs_redis_the_same_with_a_hundred_tasks_and_with_thousands(tmp_path: Path, thousands: int) -> None:
     many = {"MAX_WAITING_PER_OWNER": "200000", "MAX_WAITING_PER_QUEUE": "200000"}
     with Service(tmp_path, TASK_MODULES="sample_tasks", **many) as service:
         service.start_web()

@@ -46,13 +46,13 @@ def test_a_request_and_its_task_can_be_followed_through_both_logs(service: Servi
     "request_id",
     ["", "a b", "a\tb", "x" * 65, "é", "a=b task_id=1", '"', "%0a", "a;b"],
 )
-def test_a_request_id_that_is_no_word_is_replaced(service: Service, request_id: str) -> None:
+def test_an_invalid_request_id_is_replaced(service: Service, request_id: str) -> None:
     answer = service.http.get("/health/live", headers={"X-Request-ID": request_id.encode("latin-1")})
 
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
 
-def test_every_line_is_an_event_also_where_a_client_or_a_traceback_has_line_breaks(service: Service) -> None:
+def test_every_log_line_is_one_event_despite_line_breaks_in_values(service: Service) -> None:
     service.http.get("/a%0a2026-01-01T00:00:00.000Z%20ERROR%20forged%20%1b[31m%E2%80%A8%C2%85x")
     service.http.post("/tasks/echo_file", content=b"x", headers={"Content-Type": "image/png; x=\x1b[31m"})
     task_id = service.submit("ends", how="os")
@@ -68,7 +68,7 @@ def test_every_line_is_an_event_also_where_a_client_or_a_traceback_has_line_brea
     assert not [line for line in lines(service) if " ERROR forged" in line.replace("%20", " ") and "path=" not in line]
 
 
-def test_no_body_and_no_query_is_in_a_log(service: Service) -> None:
+def test_bodies_and_queries_are_not_logged(service: Service) -> None:
     service.wait_for(service.submit("typed", text="swordfish-in-the-body"))
     service.http.post("/tasks/typed?text=swordfish-in-the-query")
     service.http.get("/catalog", headers={"Authorization": "Bearer swordfish-for-a-key"})
@@ -94,7 +94,7 @@ def test_a_message_with_line_breaks_stays_one_line() -> None:
     assert made_up("a\nb\r\x1b[31m").endswith(r"a\nb\r\x1b[31m")
 
 
-def test_a_traceback_is_a_json_text_in_the_line() -> None:
+def test_a_traceback_is_logged_as_a_json_string() -> None:
     try:
         raise ValueError("a\nb")
     except ValueError:
@@ -106,7 +106,7 @@ def test_a_traceback_is_a_json_text_in_the_line() -> None:
     assert json.loads(line.partition("traceback=")[2]).endswith("ValueError: a\nb")
 
 
-def test_what_a_task_prints_and_logs_has_its_id_and_reaches_its_events(service: Service) -> None:
+def test_the_output_and_logs_of_a_task_have_its_id_and_reach_its_events(service: Service) -> None:
     task_id = service.submit("prints_and_logs", number=7)
     service.result(task_id)
 
@@ -119,7 +119,7 @@ def test_what_a_task_prints_and_logs_has_its_id_and_reaches_its_events(service: 
     assert not [line for line in lines if "too fine" in line]
 
 
-def test_the_lines_of_one_turn_of_a_loop_are_one_write_and_none_is_left_at_its_end(
+def test_log_lines_of_one_loop_iteration_are_written_together_and_none_is_lost(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[int] = []

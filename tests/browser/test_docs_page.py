@@ -33,7 +33,7 @@ def test_the_docs_are_searched(service: Service, open_page: Open) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_type_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+def test_a_task_type_is_tried_with_the_current_session(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     page = open_page(service)
     sign_in(page, keys["alice"])
@@ -47,7 +47,7 @@ def test_a_task_type_is_tried_with_the_session_one_has(keyed: tuple[Service, dic
 
 
 @pytest.mark.parametrize("language", ["curl", "Python", "JavaScript"])
-def test_a_sample_runs_as_it_is_copied(
+def test_a_copied_sample_runs_unchanged(
     keyed: tuple[Service, dict[str, str]], open_page: Open, tmp_path: Path, language: str
 ) -> None:
     service, keys = keyed
@@ -76,7 +76,7 @@ def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, st
 
 
 @pytest.mark.slow
-def test_a_get_route_is_tried_with_the_session_one_has(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+def test_a_get_route_is_tried_with_the_current_session(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     headers = {"Authorization": f"Bearer {keys['alice']}"}
     task_id = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=headers).json()["task_id"]

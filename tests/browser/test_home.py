@@ -24,7 +24,7 @@ def run(page: Page) -> None:
     page.locator("form[data-kind] button.primary").click()
 
 
-def test_a_picture_that_is_dropped_is_made_smaller_by_one_press_and_compared(
+def test_a_dropped_picture_is_shrunk_by_one_click_and_compared(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)
@@ -48,7 +48,7 @@ def test_a_picture_that_is_dropped_is_made_smaller_by_one_press_and_compared(
     assert_accessible(page)
 
 
-def test_a_picture_that_is_dropped_goes_to_the_form_of_a_task_type(
+def test_a_dropped_picture_is_passed_to_the_form_of_a_task_type(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)
@@ -67,7 +67,7 @@ def test_a_picture_that_is_dropped_goes_to_the_form_of_a_task_type(
     expect(page.locator(".saved .from")).to_contain_text("200 \u00d7")
 
 
-def test_a_picture_that_is_pasted_is_offered_the_presets(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_pasted_picture_gets_the_presets(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/")
     paste(page, "image.png", "image/png", picture())
@@ -76,7 +76,7 @@ def test_a_picture_that_is_pasted_is_offered_the_presets(service: Service, open_
     expect(mark(page)).to_have_text("Done")
 
 
-def test_a_picture_that_is_pasted_or_dropped_on_a_form_is_its_file(
+def test_a_picture_pasted_or_dropped_on_a_form_becomes_its_file(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)
@@ -87,7 +87,7 @@ def test_a_picture_that_is_pasted_or_dropped_on_a_form_is_its_file(
     expect(page.locator("pre.command")).to_contain_text("image=@second.png")
 
 
-def test_a_photo_is_taken_and_a_heic_of_it_is_made_smaller(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_photo_is_taken_and_its_heic_is_shrunk(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/")
     camera = page.locator("#camera")
@@ -101,7 +101,7 @@ def test_a_photo_is_taken_and_a_heic_of_it_is_made_smaller(service: Service, ope
     expect(page.locator(".outcome img").last).to_be_visible()
 
 
-def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page: Callable[..., Page]) -> None:
+def test_each_of_several_files_becomes_a_task(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/thumbnail")
     choose(page, "one.png", "two.png", "three.png")
@@ -117,7 +117,7 @@ def test_each_of_several_files_is_a_task_of_its_own(service: Service, open_page:
     expect(page.locator("#rows tr")).to_have_count(2)
 
 
-def test_a_required_choice_is_sent_as_it_stands(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_required_choice_is_sent_with_its_default(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/returns")
     page.get_by_role("radio", name="Python").check()  # the script has made the sample
@@ -126,7 +126,7 @@ def test_a_required_choice_is_sent_as_it_stands(service: Service, open_page: Cal
     expect(mark(page)).to_have_text("Done")
 
 
-def test_a_table_that_is_dropped_is_described_with_histograms(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_dropped_table_is_described_with_histograms(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/")
     drop(page, "towns.csv", "text/csv", CSV.encode())
@@ -171,9 +171,7 @@ def test_a_pipelines_steps_are_fields_and_write_its_json(service: Service, open_
     assert_accessible(page)
 
 
-def test_a_map_of_objects_is_fields_too_and_its_json_may_be_edited(
-    service: Service, open_page: Callable[..., Page]
-) -> None:
+def test_a_map_of_objects_has_fields_and_editable_json(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/image_variants")
     entries = page.locator(".steps-editor li")
@@ -214,7 +212,7 @@ def test_an_error_in_a_step_is_shown_at_its_field(service: Service, open_page: C
     expect(page.locator("textarea[name=operations] + .wrong")).to_be_visible()
 
 
-def test_a_ticket_leads_to_its_tasks_own_page(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_submitted_task_links_to_its_page(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")
     parameter(page, "x").fill("1")
@@ -284,7 +282,7 @@ def test_single_keys_can_be_switched_off(service: Service, open_page: Callable[.
     expect(page.get_by_role("searchbox")).not_to_be_focused()
 
 
-def test_a_failed_task_says_in_words_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
+def test_a_failed_task_explains_what_to_do(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/divide")
     parameter(page, "x").fill("1")
@@ -315,7 +313,7 @@ def test_the_theme_is_kept_in_the_browser(service: Service, open_page: Callable[
 
 @pytest.mark.parametrize("path", ["/", "/ui/run/thumbnail", "/ui/run/csv_stats", "/docs"])
 @pytest.mark.parametrize("width", [320, pytest.param(768, marks=pytest.mark.slow), 1440])
-def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
+def test_pages_are_accessible_and_do_not_overflow(
     service: Service, open_page: Callable[..., Page], path: str, width: int
 ) -> None:
     page = open_page(service, width=width, dark=width == 768)
@@ -328,7 +326,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     "path",
     ["/", "/ui/run/thumbnail", "/ui/sign-in", "/ui/tasks", "/ui/overview", "/ui/schedules", "/ui/run/no-such-kind"],
 )
-def test_every_page_loads_nothing_from_elsewhere_and_nothing_inline(service: Service, path: str) -> None:
+def test_pages_load_nothing_from_other_hosts_and_nothing_inline(service: Service, path: str) -> None:
     answer = service.http.get(path)
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
@@ -353,7 +351,7 @@ def test_without_javascript_a_run_ends_on_its_tasks_page(service: Service, open_
     expect(page).to_have_url(re.compile("/ui/tasks/[0-9a-f-]{36}$"))
 
 
-def test_without_javascript_a_wrong_input_is_explained_on_the_form(
+def test_without_javascript_an_input_error_is_explained_on_the_form(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service, script=False, refused=True)

@@ -12,7 +12,7 @@ from server.store.api_keys import Role
 Open = Callable[..., Page]
 
 
-def test_an_admin_makes_a_key_that_is_shown_once_and_revokes_it(
+def test_an_admin_creates_a_key_that_is_shown_once_and_revokes_it(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, keys = keyed
@@ -57,7 +57,7 @@ def test_the_page_with_keys_fits_and_is_accessible(
 
 
 @pytest.mark.slow
-def test_of_many_keys_the_newest_are_shown_and_the_others_are_searched(fresh: Service, open_page: Open) -> None:
+def test_the_newest_keys_are_listed_and_the_others_are_found_by_search(fresh: Service, open_page: Open) -> None:
     keys = fresh.store.api_keys
     root = keys.create("root", Role.ADMIN)
     for number in range(205):

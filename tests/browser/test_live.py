@@ -21,9 +21,7 @@ SILENT = "The server does not answer."
 LATER = "It is updated as soon as the server answers."
 
 
-def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
-    service: Service, open_page: Open
-) -> None:
+def test_log_lines_appear_as_they_are_written_and_nothing_else_is_loaded(service: Service, open_page: Open) -> None:
     task_id = service.submit("talks", lines=100)
     service.wait_for(task_id, "running")
     page = open_page(service)
@@ -49,7 +47,7 @@ def test_lines_of_the_log_come_as_they_are_written_and_nothing_else_is_loaded(
 
 
 @pytest.mark.slow
-def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: Open) -> None:
+def test_output_items_appear_as_they_are_emitted(tmp_path: Path, open_page: Open) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks,output_tasks") as service:
         service.start()
         task_id = service.submit("yields_rows", number=60, pause=0.1)
@@ -69,7 +67,7 @@ def test_items_of_the_output_come_as_they_are_given(tmp_path: Path, open_page: O
 
 
 @pytest.mark.slow
-def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None:
+def test_an_idle_page_sends_few_requests(service: Service, open_page: Open) -> None:
     task_id = service.submit("divide", x=1, y=2)
     service.wait_for(task_id)
     paths = ("/ui/tasks", "/ui/overview", "/ui/failures", "/ui/schedules", f"/ui/tasks/{task_id}")
@@ -83,7 +81,7 @@ def test_an_idle_page_asks_for_little(service: Service, open_page: Open) -> None
     assert requests == [], "at most 5 requests a minute are allowed"
 
 
-def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Open) -> None:
+def test_a_change_does_not_move_the_rows(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     running = service.http.post(f"/tasks/reports?tag={tag}", json={"seconds": 60}).json()["task_id"]
     page = open_page(service)
@@ -104,7 +102,7 @@ def test_a_change_leaves_the_rows_where_they_are(service: Service, open_page: Op
 
 
 @pytest.mark.slow
-def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Open) -> None:
+def test_webhook_attempts_appear_as_they_happen(tmp_path: Path, open_page: Open) -> None:
     is_up = threading.Event()
 
     def answer(exchange: Exchange) -> None:
@@ -140,7 +138,7 @@ def test_tries_of_a_webhook_come_as_they_are_made(tmp_path: Path, open_page: Ope
 
 
 @pytest.mark.slow
-def test_a_server_that_is_gone_for_a_while_is_spoken_of_and_waited_for(fresh: Service, open_page: Open) -> None:
+def test_a_page_reports_an_unreachable_server_and_reconnects(fresh: Service, open_page: Open) -> None:
     fresh.start()
     table, ticket = open_page(fresh, refused=True), open_page(fresh, refused=True)
     table.goto("/ui/tasks")
@@ -167,9 +165,7 @@ def test_a_server_that_is_gone_for_a_while_is_spoken_of_and_waited_for(fresh: Se
     expect(table.locator("tbody .st")).to_have_text("Canceled")
 
 
-def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_again(
-    service: Service, open_page: Open
-) -> None:
+def test_a_form_that_fails_to_load_is_reported_and_requested_again(service: Service, open_page: Open) -> None:
     page = open_page(service, refused=True)
     page.goto("/")
     drop(page, "cat.png", "image/png", picture())
@@ -183,7 +179,7 @@ def test_a_form_that_cannot_be_fetched_for_a_file_is_spoken_of_and_asked_for_aga
 
 
 @pytest.mark.slow
-def test_a_page_opens_by_itself_when_the_store_is_back(fresh: Service, open_page: Open) -> None:
+def test_a_page_reloads_when_redis_is_back(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     page = open_page(fresh, refused=True)
     page.goto("/ui/tasks")
@@ -195,7 +191,7 @@ def test_a_page_opens_by_itself_when_the_store_is_back(fresh: Service, open_page
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service, open_page: Open) -> None:
+def test_a_page_reports_missing_workers_until_one_starts(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     page, table, plain = (open_page(fresh, script=each, refused=True) for each in (True, True, False))
     page.goto("/ui/run/divide")
@@ -216,7 +212,7 @@ def test_a_worker_that_is_missing_is_spoken_of_until_one_is_there(fresh: Service
 
 
 @pytest.mark.slow
-def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
+def test_a_signed_out_user_is_told_and_can_return_after_signing_in(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, _ = keyed
@@ -239,7 +235,7 @@ def test_who_is_no_longer_signed_in_is_told_so_and_led_back(
     expect(page).to_have_url(f"{service.url}/ui/tasks?status=failed")
 
 
-def test_the_ticket_of_a_running_task_says_that_its_key_was_revoked(
+def test_the_page_of_a_running_task_reports_that_its_key_was_revoked(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, _ = keyed
@@ -255,7 +251,7 @@ def test_the_ticket_of_a_running_task_says_that_its_key_was_revoked(
     service.cancel_unfinished()
 
 
-def test_a_task_that_is_gone_is_spoken_of_where_one_acts_on_it(service: Service, open_page: Open) -> None:
+def test_an_action_on_a_deleted_task_reports_that_it_is_gone(service: Service, open_page: Open) -> None:
     task_id = service.submit("divide", x=1, y=2)
     service.wait_for(task_id)
     page = open_page(service, refused=True)

@@ -120,7 +120,7 @@ def test_a_queue_is_paused_and_resumed(fresh: Service, open_page: Open) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_is_stopped_softly(fresh: Service, open_page: Open) -> None:
+def test_a_worker_is_stopped_gracefully(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     worker = fresh.start_worker()
     running = fresh.submit("reports", seconds=3)
@@ -137,7 +137,7 @@ def test_a_worker_is_stopped_softly(fresh: Service, open_page: Open) -> None:
     assert fresh.http.post("/workers/celery@nowhere/stop").status_code == 404
 
 
-def test_a_schedule_is_made_run_paused_and_deleted(service: Service, open_page: Open) -> None:
+def test_a_schedule_is_created_run_paused_and_deleted(service: Service, open_page: Open) -> None:
     page = open_page(service)
     page.goto("/ui/schedules")
     page.get_by_label("Name").fill("nightly")
@@ -200,7 +200,7 @@ def test_the_form_of_a_schedule_follows_the_schema_of_its_task(service: Service,
     service.http.delete("/schedules/typed-hourly")
 
 
-def test_a_schedule_of_a_picture_takes_its_address_and_its_steps(service: Service, open_page: Open) -> None:
+def test_a_schedule_of_an_image_task_has_its_url_and_steps(service: Service, open_page: Open) -> None:
     page = open_page(service)
     page.goto("/ui/schedules?task=image_pipeline")
     page.get_by_label("Name").fill("banner")
@@ -228,9 +228,7 @@ def refused_receiver(service: Service) -> None:
 @pytest.mark.usefixtures("refused_receiver")
 @pytest.mark.parametrize("width", [320, 768, 1440])
 @pytest.mark.parametrize("path", ["/ui/overview", "/ui/schedules", "/ui/keys", "/ui/audit"])
-def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
-    service: Service, open_page: Open, path: str, width: int
-) -> None:
+def test_pages_are_accessible_and_do_not_overflow(service: Service, open_page: Open, path: str, width: int) -> None:
     page = open_page(service, width=width, dark=width == 768)
     page.goto(path)
     page.locator("h1").wait_for()
@@ -238,7 +236,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_edge(
     assert_accessible(page)
 
 
-def test_the_page_says_when_more_owners_are_left_out(service: Service, open_page: Open) -> None:
+def test_the_page_reports_omitted_owners(service: Service, open_page: Open) -> None:
     keys = service.store.keys
     hour = service.store.clock.now_ms() // 3_600_000
     service.redis.client.hset(keys.flow(hour), mapping={f"0:o:owner-{number}:arrived": 1 for number in range(40)})
@@ -323,7 +321,7 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     assert other not in retried
 
 
-def test_tasks_that_failed_once_are_canceled_by_their_cause(service: Service, open_page: Open) -> None:
+def test_tasks_waiting_for_a_retry_are_canceled_by_their_failure_group(service: Service, open_page: Open) -> None:
     task_ids = [service.submit("waits_for_a_partner", partner="acme") for _ in range(2)]
     for each in task_ids:
         service.wait_for(each, "retrying")
@@ -358,7 +356,7 @@ def test_a_failed_task_opens_with_exception_message_and_traceback(
 
 
 @pytest.mark.slow
-def test_many_schedules_stand_on_several_pages(fresh: Service, open_page: Open) -> None:
+def test_many_schedules_are_listed_on_several_pages(fresh: Service, open_page: Open) -> None:
     fresh.start_web()
     body = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600, "enabled": False}
     for number in range(103):
@@ -378,7 +376,7 @@ def test_many_schedules_stand_on_several_pages(fresh: Service, open_page: Open) 
 
 
 @pytest.mark.usefixtures("refused_receiver")
-def test_the_page_says_when_not_all_undelivered_webhooks_are_read(service: Service, open_page: Open) -> None:
+def test_the_page_reports_when_it_omits_undelivered_webhooks(service: Service, open_page: Open) -> None:
     later = {f"0-{number}": 2e12 for number in range(600)}
     service.redis.client.zadd(service.keys.webhooks, later)
     page = open_page(service)

@@ -13,7 +13,7 @@ from test_home import run
 
 
 @pytest.mark.slow
-def test_pages_below_a_prefix_ask_for_nothing_outside_of_it(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+def test_pages_below_a_prefix_request_nothing_outside_it(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks") as service:
         service.env["PUBLIC_URL"] = f"{service.url}/jobs"
         service.start()

@@ -45,7 +45,7 @@ def test_filters_are_in_the_address_and_narrow_the_list(service: Service, open_p
     expect(page).to_have_url(re.compile(f"/ui/tasks/{good}$"))
 
 
-def test_one_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service, open_page: Open) -> None:
+def test_the_search_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     good, bad = submit(service, "divide", tag, x=31415926, y=2), submit(service, "divide", tag, x=31415926, y=0)
     for each in (good, bad):
@@ -68,7 +68,7 @@ def test_one_field_finds_tasks_by_error_input_and_part_of_an_id(service: Service
     assert_accessible(page)
 
 
-def test_a_search_reads_a_limited_number_of_tasks_and_goes_on_where_it_stopped(
+def test_a_search_reads_a_limited_number_of_tasks_and_continues_where_it_stopped(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from server.store.listing import Filter
@@ -109,18 +109,18 @@ def test_empty_fields_are_not_in_the_address_and_times_are_in_utc(service: Servi
         expect(page.locator(f"#t-{task_id}")).to_have_count(0)
 
 
-def test_what_is_given_twice_in_an_address_stays_so(service: Service) -> None:
+def test_a_repeated_query_parameter_stays_repeated(service: Service) -> None:
     answer = service.http.get("/ui/tasks?tag=a&tag=b&status=", follow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{service.url}/ui/tasks?tag=a&tag=b")
 
 
-def test_a_filter_that_cannot_be_read_is_refused_in_words(service: Service, open_page: Open) -> None:
+def test_an_invalid_filter_is_refused_with_a_message(service: Service, open_page: Open) -> None:
     page = open_page(service, script=False)
     answer = page.request.get(f"{service.url}/ui/tasks?since=yesterday")
     assert (answer.status, "Invalid value for since." in answer.text()) == (422, True)
 
 
-def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open_page: Open) -> None:
+def test_all_matching_tasks_are_canceled_and_retried(service: Service, open_page: Open) -> None:
     tag, spared = uuid.uuid4().hex, submit(service, "reports", "spared", seconds=60)
     item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag], "delay": 600}}
     service.http.post("/batches", json={"items": [item] * 7})
@@ -145,7 +145,7 @@ def test_all_that_match_a_filter_are_canceled_and_retried(service: Service, open
     assert_accessible(page)
 
 
-def test_a_second_retry_of_all_that_match_says_that_they_were_retried(service: Service, open_page: Open) -> None:
+def test_a_second_retry_of_matching_tasks_reports_the_first(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     task_ids = [submit(service, "divide", tag, x=1, y=0) for _ in range(3)]
     for each in task_ids:
@@ -183,7 +183,7 @@ def test_a_selected_task_that_was_retried_is_skipped(service: Service, open_page
     expect(page.get_by_role("button", name="Retry 3")).to_be_hidden()
 
 
-def test_a_retried_task_says_so_and_is_retried_again_by_name(service: Service, open_page: Open) -> None:
+def test_a_retried_task_links_to_its_retry_and_can_be_retried_again(service: Service, open_page: Open) -> None:
     task_id = submit(service, "divide", "x", x=1, y=0)
     service.wait_for(task_id)
     page, other = open_page(service), open_page(service, refused=True)
@@ -216,7 +216,7 @@ def test_a_retried_task_says_so_and_is_retried_again_by_name(service: Service, o
     expect(notice).to_contain_text("which has been deleted")
 
 
-def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Open) -> None:
+def test_a_bulk_action_cannot_be_started_twice(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": {"tag": [tag], "delay": 600}}
     service.http.post("/batches", json={"items": [item] * 5})
@@ -240,7 +240,7 @@ def test_an_act_on_many_cannot_be_pressed_twice(service: Service, open_page: Ope
     expect(cancel).not_to_have_attribute("aria-disabled", "true")
 
 
-def test_tabs_have_counts_that_follow(service: Service, open_page: Open) -> None:
+def test_the_counts_on_tabs_are_updated(service: Service, open_page: Open) -> None:
     task_type = "divide"
     for _ in range(2):
         service.wait_for(submit(service, task_type, "counted", x=1, y=2))
@@ -286,7 +286,7 @@ def test_an_admin_reads_the_exceptions_own_message_in_the_list(service: Service,
     expect(page.locator(f"#t-{task_id} .msg")).to_have_text("LookupError: no such order: order 12")
 
 
-def test_a_view_is_saved_as_its_address(service: Service, open_page: Open) -> None:
+def test_a_view_is_saved_by_its_url(service: Service, open_page: Open) -> None:
     page = open_page(service, width=1440)
     view = f"{service.url}/ui/tasks?status=failed&task=divide"
     page.goto(view)
@@ -324,7 +324,7 @@ def test_filters_survive_a_retry_a_delete_and_the_way_back(service: Service, ope
     expect(page.locator("#rows tr")).to_have_count(2)
 
 
-def test_pages_lead_on_by_a_cursor(service: Service, open_page: Open) -> None:
+def test_pages_are_linked_by_a_cursor(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     task_ids = [submit(service, "divide", tag, x=1, y=2) for _ in range(5)]
     page = open_page(service, script=False)
@@ -337,7 +337,9 @@ def test_pages_lead_on_by_a_cursor(service: Service, open_page: Open) -> None:
     expect(page.locator("#rows tr")).to_have_count(3)
 
 
-def test_rows_are_selected_with_the_keyboard_and_each_act_counts_its_own(service: Service, open_page: Open) -> None:
+def test_rows_are_selected_with_the_keyboard_and_each_action_counts_its_tasks(
+    service: Service, open_page: Open
+) -> None:
     tag = uuid.uuid4().hex
     running = submit(service, "reports", tag, seconds=60)
     ended = [submit(service, "divide", tag, x=1, y=y) for y in (1, 0)]
@@ -386,7 +388,7 @@ def test_selected_tasks_are_retried_and_deleted(service: Service, open_page: Ope
     assert sorted(service.http.get(f"/tasks/{each}").status_code for each in task_ids) == [200, 410, 410]
 
 
-def test_columns_are_a_choice_of_the_browser(service: Service, open_page: Open) -> None:
+def test_the_columns_are_chosen_per_browser(service: Service, open_page: Open) -> None:
     task_id = service.submit("divide", x=1, y=2)
     page = open_page(service)
     page.goto("/ui/tasks")
@@ -409,7 +411,7 @@ def test_a_tasks_page_follows_it_from_its_start_to_its_end(service: Service, ope
     expect(page.locator("#input")).to_contain_text('"seconds": 2')
 
 
-def test_a_failed_task_says_why_and_is_retried_from_its_page(service: Service, open_page: Open) -> None:
+def test_a_failed_task_shows_its_reason_and_is_retried_from_its_page(service: Service, open_page: Open) -> None:
     task_id = submit(service, "divide", "x", x=1, y=0)
     service.wait_for(task_id)
     page = open_page(service)
@@ -422,7 +424,7 @@ def test_a_failed_task_says_why_and_is_retried_from_its_page(service: Service, o
     assert_accessible(page)
 
 
-def test_a_task_is_run_again_with_changed_input_and_its_own_files(service: Service, open_page: Open) -> None:
+def test_a_task_is_run_again_with_changed_input_and_the_same_files(service: Service, open_page: Open) -> None:
     task_id = service.http.post(
         "/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
     ).json()["task_id"]
@@ -439,7 +441,7 @@ def test_a_task_is_run_again_with_changed_input_and_its_own_files(service: Servi
     expect(page.locator("#input")).to_contain_text('"filename": "a.txt"')
 
 
-def test_a_task_that_waits_is_copied_with_changed_input_and_its_files(service: Service, open_page: Open) -> None:
+def test_a_waiting_task_is_copied_with_changed_input_and_the_same_files(service: Service, open_page: Open) -> None:
     task_id = service.http.post(
         "/tasks/echo_file?delay=600", files={"file": ("a.txt", b"content", "text/plain")}, data={"name": "b.txt"}
     ).json()["task_id"]
@@ -457,7 +459,7 @@ def test_a_task_that_waits_is_copied_with_changed_input_and_its_files(service: S
     service.http.post(f"/tasks/{task_id}/cancel")
 
 
-def test_attempts_stand_in_a_waterfall_with_the_waits_between_them(service: Service, open_page: Open) -> None:
+def test_attempts_and_the_waits_between_them_are_shown_as_a_waterfall(service: Service, open_page: Open) -> None:
     task_id = submit(service, "flaky", "x", failures=2)
     service.wait_for(task_id)
     page = open_page(service, script=False)
@@ -482,7 +484,7 @@ def test_the_run_time_of_a_retried_task_is_that_of_its_last_attempt(service: Ser
     expect(page.locator(f"#t-{task_id} .c-time")).to_have_text(re.compile("^[0-9]+ ms$"))
 
 
-def test_a_delayed_task_shows_that_wait_apart_from_the_one_in_the_queue(service: Service, open_page: Open) -> None:
+def test_a_delayed_task_shows_its_delay_and_its_queue_wait_separately(service: Service, open_page: Open) -> None:
     task_id = service.http.post("/tasks/divide?delay=3", json={"x": 1, "y": 2}).json()["task_id"]
     page = open_page(service)
     page.goto(f"/ui/tasks/{task_id}")
@@ -491,7 +493,7 @@ def test_a_delayed_task_shows_that_wait_apart_from_the_one_in_the_queue(service:
     expect(page.locator("#fall .st")).to_have_text(["Scheduled", "Queued", "Attempt"])
 
 
-def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, open_page: Open) -> None:
+def test_an_upload_is_shown_in_the_input_without_its_storage_path(service: Service, open_page: Open) -> None:
     task_id = service.http.post("/tasks/echo_file", files={"file": ("a.txt", b"content", "text/plain")}).json()[
         "task_id"
     ]
@@ -505,7 +507,7 @@ def test_an_upload_stands_in_the_input_without_where_it_lies(service: Service, o
     assert download.value.path().read_bytes() == b"content"
 
 
-def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(service: Service, open_page: Open) -> None:
+def test_a_tabular_result_is_shown_as_a_table_and_as_json(service: Service, open_page: Open) -> None:
     task_id = service.http.post("/tasks/csv_stats", files={"file": ("a.csv", CSV, "text/csv")}).json()["task_id"]
     page, plain = open_page(service), open_page(service, script=False)
     page.goto(f"/ui/tasks/{task_id}")
@@ -525,7 +527,7 @@ def test_a_result_that_is_a_table_is_one_on_its_tasks_page_beside_its_json(servi
     assert json.loads(json_file.value.path().read_text())["column_count"] == 3
 
 
-def test_times_are_in_the_readers_zone_with_utc_on_hover(service: Service, open_page: Open) -> None:
+def test_times_are_in_the_browsers_time_zone_with_utc_on_hover(service: Service, open_page: Open) -> None:
     task_id = service.submit("divide", x=1, y=2)
     status = service.wait_for(task_id)
     moment = datetime.fromisoformat(status["submitted_at"])
@@ -600,7 +602,7 @@ def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str,
 
 
 @pytest.mark.parametrize("width", [320, 768, 1440])
-def test_axe_finds_nothing_and_nothing_runs_over_the_edge(service: Service, open_page: Open, width: int) -> None:
+def test_pages_are_accessible_and_do_not_overflow(service: Service, open_page: Open, width: int) -> None:
     task_id = submit(service, "divide", "x", x=1, y=0)
     image = {"data": base64.b64encode(picture()).decode(), "filename": "cat.png"}
     with_file = submit(service, "thumbnail", "x", image=image, width=64)

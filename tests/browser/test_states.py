@@ -25,7 +25,7 @@ def check(page: Page, width: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
-def test_the_menu_the_selection_and_the_last_step_of_an_act(
+def test_menu_selection_and_confirmation_are_accessible(
     service: Service, open_page: Open, width: int, dark: bool
 ) -> None:
     tag = uuid.uuid4().hex
@@ -51,7 +51,9 @@ def test_the_menu_the_selection_and_the_last_step_of_an_act(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
-def test_tickets_of_every_kind(service: Service, open_page: Open, width: int, dark: bool) -> None:
+def test_submitted_tasks_of_every_status_are_accessible(
+    service: Service, open_page: Open, width: int, dark: bool
+) -> None:
     page = open_page(service, width=width, dark=dark, refused=True)
     forms: list[tuple[str, dict[str, str], dict[str, object], str]] = [
         ("divide", {"x": "1", "y": "0"}, {}, "Failed"),
@@ -74,7 +76,9 @@ def test_tickets_of_every_kind(service: Service, open_page: Open, width: int, da
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
-def test_error_pages_and_the_page_to_sign_in(service: Service, open_page: Open, width: int, dark: bool) -> None:
+def test_error_pages_and_the_sign_in_page_are_accessible(
+    service: Service, open_page: Open, width: int, dark: bool
+) -> None:
     page = open_page(service, width=width, dark=dark, refused=True)
     for path in ("/ui/sign-in", "/ui/run/none", f"/ui/tasks/{uuid.uuid4()}", "/problems/over-quota", "/docs#tasks"):
         page.goto(path)
@@ -82,7 +86,7 @@ def test_error_pages_and_the_page_to_sign_in(service: Service, open_page: Open, 
         check(page, width)
 
 
-def test_a_read_only_key_sees_no_button_that_it_may_not_use(
+def test_a_read_only_key_sees_only_buttons_that_it_may_use(
     keyed: tuple[Service, dict[str, str]], open_page: Open
 ) -> None:
     service, keys = keyed
@@ -102,7 +106,7 @@ def test_a_read_only_key_sees_no_button_that_it_may_not_use(
     expect(page.locator("#all, #rows input:visible")).to_have_count(0)
 
 
-def test_a_page_of_one_owner_does_not_act_as_another(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+def test_a_page_of_one_owner_never_acts_as_another(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     first = open_page(service)
     sign_in(first, keys["alice"])

@@ -54,7 +54,7 @@ def all_succeed_once(service: Service, ids: list[str], seconds: float = 40) -> N
 
 
 @pytest.mark.slow
-def test_a_later_task_of_a_burst_is_shown_as_what_its_worker_runs(fresh: Service) -> None:
+def test_a_later_task_of_a_burst_is_shown_as_running_on_its_worker(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
     long, short, _ = behind_short_ones(fresh, "ledgered", seconds=8)
     fresh.wait_for(long, "running")
@@ -109,7 +109,7 @@ def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> 
 
 
 @pytest.mark.slow
-def test_a_later_task_of_a_burst_is_canceled_by_celery_s_own_terminate(fresh: Service) -> None:
+def test_a_later_task_of_a_burst_is_canceled_by_celerys_terminate(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
     deaf, short, _ = behind_short_ones(fresh, "ledgered", seconds=60)
     eventually(lambda: _shown_as_running(fresh) == [deaf])
@@ -162,7 +162,7 @@ def test_a_later_task_of_a_burst_that_has_lost_its_lease_is_stopped(fresh: Servi
 
 
 @pytest.mark.slow
-def test_a_worker_that_stops_amid_a_burst_ends_its_task_and_claims_no_more(fresh: Service) -> None:
+def test_a_worker_that_stops_during_a_burst_finishes_its_task_and_claims_no_more(fresh: Service) -> None:
     fresh.start_web()
     ids = submit_all(fresh, *[{"task": "ledgered", "input": {"seconds": 0.01}}] * 400)
     worker = fresh.start_worker()
@@ -176,7 +176,7 @@ def test_a_worker_that_stops_amid_a_burst_ends_its_task_and_claims_no_more(fresh
     all_succeed_once(fresh, ids)
 
 
-def test_nothing_is_lost_or_runs_twice_while_children_and_workers_are_killed_amid_bursts(fresh: Service) -> None:
+def test_no_task_is_lost_or_runs_twice_when_processes_are_killed_during_bursts(fresh: Service) -> None:
     fresh.start_web()
     ids = submit_all(fresh, *[{"task": "beating", "input": {"seconds": 0.01}}] * 400)
     for number in range(6):

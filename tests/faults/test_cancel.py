@@ -9,7 +9,7 @@ from ledger import starts
 
 
 @pytest.mark.slow
-def test_a_task_canceled_while_queued_never_runs_through_restarts_of_everything(fresh: Service) -> None:
+def test_a_task_canceled_while_queued_never_runs_despite_restarts(fresh: Service) -> None:
     fresh.start_web()
     canceled = fresh.submit("ledgered")
     assert fresh.http.post(f"/tasks/{canceled}/cancel").json()["status"] == "canceled"
@@ -38,7 +38,7 @@ def test_a_running_task_stops_at_its_next_report(fresh: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_lives(fresh: Service) -> None:
+def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_survives(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
     fresh.start()
     deaf, other = fresh.submit("ledgered", seconds=60), fresh.submit("ledgered", seconds=4)
@@ -53,7 +53,7 @@ def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_live
 
 
 @pytest.mark.slow
-def test_celery_s_own_revoke_and_terminate_are_cancels(fresh: Service) -> None:
+def test_celerys_revoke_and_terminate_cancel_a_task(fresh: Service) -> None:
     fresh.env |= {"CANCEL_GRACE_SECONDS": "1", "WORKER_CONCURRENCY": "1"}
     fresh.start()
     deaf = fresh.submit("ledgered", seconds=60)

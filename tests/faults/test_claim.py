@@ -35,7 +35,7 @@ def test_a_second_message_of_a_running_finished_or_canceled_task_is_dropped(fres
 
 
 @pytest.mark.slow
-def test_the_end_of_a_run_takes_its_message_with_it_without_the_main_process(fresh: Service) -> None:
+def test_the_end_of_an_attempt_deletes_its_message_without_the_main_process(fresh: Service) -> None:
     worker = fresh.start().workers[0]
     task_id = fresh.submit("ledgered", seconds=1)
     fresh.wait_for(task_id, "running")
@@ -48,7 +48,7 @@ def test_the_end_of_a_run_takes_its_message_with_it_without_the_main_process(fre
 
 
 @pytest.mark.slow
-def test_a_run_that_lost_its_lease_does_not_overwrite_the_newer_end(fresh: Service) -> None:
+def test_an_attempt_that_lost_its_lease_does_not_overwrite_a_newer_result(fresh: Service) -> None:
     fresh.start(workers=2)
     task_id = fresh.submit("whose_turn", seconds=3)
     fresh.wait_for(task_id, "running")

@@ -89,7 +89,7 @@ def test_a_record_is_kept_for_its_ttl(skewed: Service) -> None:
     assert 4 <= time.time() - at(ended, "finished_at") <= 5 + LATE
 
 
-def test_the_webhook_of_a_task_that_is_kept_for_a_minute_goes_out_with_the_time(skewed: Service) -> None:
+def test_the_webhook_of_a_task_with_a_short_ttl_is_sent_with_the_right_time(skewed: Service) -> None:
     with Receiver().listening() as receiver:
         submit(skewed, "divide", {"ttl": 60, "webhook": receiver.url}, x=1, y=2)
         receiver.wait()

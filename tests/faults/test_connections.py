@@ -38,7 +38,7 @@ def test_the_defaults_fit_into_twenty_connections() -> None:
 
 
 @pytest.mark.slow
-def test_web_and_worker_share_twenty_connections_under_load_and_give_idle_ones_back(small: Service) -> None:
+def test_web_and_worker_share_twenty_connections_under_load_and_release_idle_ones(small: Service) -> None:
     small.start()
     peak = 0
     stop = threading.Event()
@@ -69,7 +69,7 @@ def test_web_and_worker_share_twenty_connections_under_load_and_give_idle_ones_b
 
 
 @pytest.mark.parametrize(("web", "children"), [(1, 1), (4, 4)])
-def test_each_combination_of_processes_keeps_to_its_documented_connections(
+def test_each_combination_of_processes_uses_at_most_its_documented_connections(
     fresh: Service, web: int, children: int
 ) -> None:
     fresh.env |= {"WEB_CONCURRENCY": str(web), "WORKER_CONCURRENCY": str(children)}
@@ -84,7 +84,7 @@ def test_each_combination_of_processes_keeps_to_its_documented_connections(
     assert connections_wanted(settings) / 2 < peak <= connections_wanted(settings)
 
 
-def test_a_thread_waits_for_a_connection_that_another_one_has(fresh: Service) -> None:
+def test_a_thread_waits_for_a_connection_that_another_thread_uses(fresh: Service) -> None:
     client = Store(Settings(redis_url=fresh.redis.url, max_redis_connections=4, web_concurrency=2)).redis
     client.ping()
     in_use = [client.connection_pool.get_connection() for _ in range(client.connection_pool.max_connections)]
@@ -99,7 +99,7 @@ def test_a_thread_waits_for_a_connection_that_another_one_has(fresh: Service) ->
     assert connections(fresh) <= 2
 
 
-def test_a_pool_whose_server_refuses_has_all_its_places_later(fresh: Service) -> None:
+def test_a_pool_keeps_its_size_after_refused_connections(fresh: Service) -> None:
     client = Store(Settings(redis_url=fresh.redis.url)).redis
     fresh.redis.process.kill()
     for _ in range(20):

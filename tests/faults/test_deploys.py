@@ -11,7 +11,7 @@ from releases import NEW, OLD, load_releases, write_release
 
 
 @pytest.mark.slow
-def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh: Service) -> None:
+def test_a_task_of_a_type_that_one_worker_lacks_waits_for_a_worker_that_has_it(fresh: Service) -> None:
     fresh.start_web()
     old = fresh.start_worker(TASK_MODULES="")
     task_id = fresh.submit("ledgered")
@@ -25,7 +25,7 @@ def test_a_task_whose_kind_a_worker_does_not_know_waits_for_one_that_does(fresh:
     eventually(lambda: fresh.redis.client.hlen("unacked") == 0)
 
 
-def test_a_task_whose_kind_no_worker_knows_any_more_can_be_canceled(fresh: Service) -> None:
+def test_a_task_of_a_type_that_no_worker_has_can_be_canceled(fresh: Service) -> None:
     fresh.start_web()
     fresh.start_worker(TASK_MODULES="")
     task_id = fresh.submit("ledgered")
@@ -34,7 +34,7 @@ def test_a_task_whose_kind_no_worker_knows_any_more_can_be_canceled(fresh: Servi
 
 
 @pytest.mark.slow
-def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fresh: Service) -> None:
+def test_a_task_of_a_type_that_no_worker_has_for_long_fails_with_a_message(fresh: Service) -> None:
     fresh.env["UNKNOWN_TYPE_SECONDS"] = "1"
     fresh.start_web()
     fresh.start_worker(TASK_MODULES="")
@@ -44,7 +44,7 @@ def test_a_task_whose_kind_no_worker_has_known_for_a_while_fails_and_says_so(fre
 
 
 @pytest.mark.slow
-def test_a_kind_that_another_worker_knows_is_not_unknown(fresh: Service) -> None:
+def test_a_task_type_that_another_worker_has_is_not_unknown(fresh: Service) -> None:
     fresh.env["UNKNOWN_TYPE_SECONDS"] = "0"
     fresh.start(workers=1)
     fresh.start_worker(TASK_MODULES="")

@@ -44,7 +44,7 @@ class Owners:
             assert self.service.wait_for(task_id, seconds=60)["status"] == "succeeded"
 
 
-def test_the_sixty_first_in_line_starts_second(fresh: Service) -> None:
+def test_the_sixty_first_task_in_the_queue_starts_second(fresh: Service) -> None:
     owners = Owners(fresh, alice=1, bob=1)
     fresh.start_web()
     alice, [bob] = owners.submit("alice", 60), owners.submit("bob", 1)
@@ -100,7 +100,7 @@ def test_a_heavier_key_gets_more_turns(fresh: Service) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.1])
-def test_celerys_purge_loses_nothing_and_the_length_comes_back(seconds: float, fresh: Service) -> None:
+def test_celerys_purge_loses_no_task_and_the_queue_length_is_restored(seconds: float, fresh: Service) -> None:
     owners = Owners(fresh, alice=1, bob=1)
     fresh.start_web()
     owners.submit("alice", 40, seconds)

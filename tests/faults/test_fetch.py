@@ -28,15 +28,15 @@ def _die_inside_a_fetch(service: Service, transport_class: Any) -> tuple[int, in
             return service.redis.client.llen("default"), service.redis.client.hlen("unacked")
 
 
-def test_a_worker_killed_inside_a_fetch_leaves_the_message_noted_as_taken(fresh: Service) -> None:
+def test_a_worker_killed_during_a_fetch_leaves_the_message_recorded_as_fetched(fresh: Service) -> None:
     assert _die_inside_a_fetch(fresh, transport.Transport) == (0, 1)
 
 
-def test_stock_kombu_leaves_it_nowhere(fresh: Service) -> None:
+def test_stock_kombu_loses_the_message(fresh: Service) -> None:
     assert _die_inside_a_fetch(fresh, stock.Transport) == (0, 0)
 
 
-def test_messages_of_every_priority_and_queue_are_fetched_high_first(fresh: Service) -> None:
+def test_messages_of_all_queues_are_fetched_by_priority(fresh: Service) -> None:
     fetched: list[int] = []
     queues = [Queue(name, exchange=None, routing_key=name) for name in ("default", "other")]
     with Connection(
@@ -53,7 +53,7 @@ def test_messages_of_every_priority_and_queue_are_fetched_high_first(fresh: Serv
     assert fetched == [0, 0, 5, 5, 9, 9]
 
 
-def test_what_a_dead_worker_had_fetched_comes_back_in_its_old_order(fresh: Service) -> None:
+def test_messages_of_a_dead_worker_are_returned_in_their_order(fresh: Service) -> None:
     fresh.start_web()
     ids = [fresh.submit("ledgered") for _ in range(5)]
     client = fresh.redis.client
@@ -82,7 +82,7 @@ def test_no_task_is_lost_when_busy_workers_are_killed(fresh: Service, rounds: in
     assert overlapping(fresh) == []
 
 
-def test_a_worker_fetches_on_after_redis_has_forgotten_its_scripts(fresh: Service) -> None:
+def test_a_worker_continues_to_fetch_after_redis_lost_its_scripts(fresh: Service) -> None:
     fresh.start(workers=1)
     for _ in range(2):
         assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"

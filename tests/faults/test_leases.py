@@ -11,7 +11,7 @@ from ledger import overlapping, runs, starts
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_a_task_that_takes_several_leases_starts_once(fresh: Service, times: int) -> None:
+def test_a_task_longer_than_several_leases_starts_once(fresh: Service, times: int) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
     fresh.start(workers=2)
     task_id = fresh.submit("ledgered", seconds=3.0 * times)
@@ -33,7 +33,7 @@ def test_tasks_of_a_killed_worker_run_elsewhere_within_the_lease_and_a_few_secon
 
 
 @pytest.mark.slow
-def test_what_a_killed_worker_had_fetched_and_not_begun_does_not_wait_for_the_lease(fresh: Service) -> None:
+def test_unstarted_tasks_of_a_killed_worker_do_not_wait_for_the_lease(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "60"
     fresh.start(workers=1)
     fresh.workers[0].signal_group(signal.SIGSTOP)
@@ -62,7 +62,7 @@ def ended(service: Service, name: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["plain", "based"])
-def test_a_plain_celery_task_that_takes_several_leases_starts_once(fresh: Service, task: str) -> None:
+def test_a_plain_celery_task_longer_than_several_leases_starts_once(fresh: Service, task: str) -> None:
     fresh.env |= {"LEASE_SECONDS": "5", "TASK_MODULES": "sample_tasks,plain_tasks"}
     fresh.start(workers=2)
     call(fresh, task, "long", 12)

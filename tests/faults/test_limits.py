@@ -37,7 +37,7 @@ def test_an_owner_with_too_many_unfinished_tasks_gets_a_429(fresh: Service) -> N
     _all_done(fresh, accepted)
 
 
-def test_an_owner_with_too_many_bytes_gets_a_429_until_its_records_are_gone(fresh: Service) -> None:
+def test_an_owner_with_too_many_bytes_gets_a_429_until_its_records_are_deleted(fresh: Service) -> None:
     fresh.env["MAX_BYTES_PER_OWNER"] = "250000"
     fresh.start_web()
     mail = {"recipients": ["a@example.org"], "subject": "In a year", "text": "x" * 7_000}
@@ -106,7 +106,7 @@ def test_uploads_over_the_budget_are_a_503_and_leave_nothing(fresh: Service) -> 
 
 
 @pytest.mark.slow
-def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(fresh: Service) -> None:
+def test_a_redis_at_maxmemory_refuses_submits_and_all_accepted_tasks_finish(fresh: Service) -> None:
     fresh.start_web()
     accepted = [fresh.submit("typed", text="x") for _ in range(10)]
     accepted.append(fresh.submit("long_running_task", seconds=1, steps=5))
@@ -121,7 +121,7 @@ def test_a_redis_at_maxmemory_refuses_cleanly_and_all_that_was_accepted_is_done(
 
 
 @pytest.mark.slow
-def test_an_output_that_finds_no_room_waits_for_it(fresh: Service) -> None:
+def test_an_output_waits_while_redis_is_full(fresh: Service) -> None:
     fresh.env["MAX_BLOB_BYTES"] = str(2**20)
     fresh.start()
     first = fresh.submit("saves", size=2**20)
@@ -136,7 +136,7 @@ def test_an_output_that_finds_no_room_waits_for_it(fresh: Service) -> None:
 
 
 @pytest.mark.slow
-def test_an_output_that_finds_no_room_for_long_is_storage_full(fresh: Service) -> None:
+def test_an_output_fails_as_storage_full_when_redis_stays_full(fresh: Service) -> None:
     fresh.env |= {"MAX_BLOB_BYTES": str(2**20), "STORAGE_WAIT_SECONDS": "2"}
     fresh.start()
     end = fresh.wait_for(fresh.submit("saves", size=2**20 + 1))
@@ -144,7 +144,7 @@ def test_an_output_that_finds_no_room_for_long_is_storage_full(fresh: Service) -
 
 
 @pytest.mark.slow
-def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fresh: Service) -> None:
+def test_at_maxmemory_expired_records_are_deleted_and_webhooks_are_sent(fresh: Service) -> None:
     fresh.env["ALLOW_PRIVATE_ADDRESSES"] = "true"
     fresh.start()
     webhook = {"webhook": "http://127.0.0.1:1/nobody"}
@@ -161,7 +161,7 @@ def test_a_redis_at_maxmemory_is_emptied_of_what_expires_and_webhooks_go_out(fre
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_while_redis_is_at_maxmemory_hands_back_what_it_holds(fresh: Service) -> None:
+def test_a_worker_stopped_while_redis_is_at_maxmemory_returns_its_tasks(fresh: Service) -> None:
     fresh.start()
     task_id = fresh.submit("long_running_task", seconds=6, steps=60)
     fresh.wait_for(task_id, "running")

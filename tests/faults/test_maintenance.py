@@ -9,7 +9,7 @@ from ledger import starts
 
 
 @pytest.mark.slow
-def test_a_task_whose_message_vanished_is_published_again(fresh: Service) -> None:
+def test_a_task_whose_message_is_lost_is_published_again(fresh: Service) -> None:
     fresh.start_web()
     task_id = fresh.submit("ledgered")
     other = fresh.submit("ledgered")
@@ -36,7 +36,7 @@ def test_an_expired_task_leaves_no_record_no_index_and_no_bytes(fresh: Service) 
 
 
 @pytest.mark.slow
-def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Service) -> None:
+def test_files_are_deleted_while_tasks_run(fresh: Service) -> None:
     fresh.env["WORKER_CONCURRENCY"] = "1"
     fresh.start()
     file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
@@ -49,7 +49,7 @@ def test_files_are_deleted_beside_the_tasks_and_not_in_their_place(fresh: Servic
     assert fresh.status(running)["status"] == "running"
 
 
-def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(fresh: Service) -> None:
+def test_files_of_records_deleted_by_a_killed_process_are_deleted_by_another(fresh: Service) -> None:
     fresh.start_web()
     file = {"file": ("a.txt", b"x" * 1000, "text/plain")}
     dropped = fresh.http.post("/tasks/echo_file", files=file).json()["task_id"]
@@ -64,7 +64,7 @@ def test_what_a_killed_process_dropped_without_its_files_is_deleted_by_another(f
 
 
 @pytest.mark.slow
-def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is_due(fresh: Service) -> None:
+def test_expired_waiting_tasks_do_not_delay_due_tasks(fresh: Service) -> None:
     fresh.start()
     source = fresh.submit("ledgered", seconds=4)
     item = {"task": "echo_file", "input": {"file": {"task_id": source, "file": "none"}}}
@@ -79,7 +79,7 @@ def test_tasks_that_expired_while_they_waited_for_another_do_not_hold_up_what_is
 
 
 @pytest.mark.slow
-def test_files_that_a_killed_web_process_left_without_a_record_are_collected(fresh: Service) -> None:
+def test_files_of_a_killed_web_process_without_a_record_are_deleted(fresh: Service) -> None:
     web = fresh.start_web()
     part = "--x\r\nContent-Disposition: form-data; name=files; filename={name}\r\n\r\n{text}"
     body = part.format(name="a.txt", text="y" * 1000 + "\r\n") + part.format(name="b.txt", text="y" * 300_000)

@@ -34,7 +34,7 @@ CODES = [*OUTAGES, "TRYAGAIN"]
     ("code", "seconds", "times", "max_seconds"),
     [(code, *SHORT) for code in CODES] + [pytest.param(code, *each, marks=slow) for code in CODES for each in LONG],
 )
-def test_tasks_outlive_a_redis_that_says_not_now(
+def test_tasks_survive_temporary_redis_errors(
     fresh: Service, code: str, seconds: float, times: int, max_seconds: float
 ) -> None:
     outage = OUTAGES[code] if code in OUTAGES else Proxy(fresh).refusing
@@ -58,13 +58,13 @@ def test_tasks_outlive_a_redis_that_says_not_now(
 
 
 @pytest.mark.parametrize("code", NOT_READY)
-def test_each_such_answer_is_an_outage_inside_a_script_too(code: str) -> None:
+def test_each_temporary_error_inside_a_script_is_an_outage(code: str) -> None:
     old = f"ERR Error running script (call to f_0a1b): @user_script:3: -{code} No.  script: f_0a1b, on @user_script:3."
     for reply in (f"{code} No.", f"{code} No. script: f_0a1b, on @user_script:3.", old):
         error = Parser.parse_error(reply)
         assert isinstance(error, UNREACHABLE) and isinstance(error, StoreUnavailable)
 
 
-def test_the_parser_that_we_extend_is_the_one_that_redis_py_uses() -> None:
+def test_redis_py_uses_the_parser_that_we_extend() -> None:
     assert issubclass(Parser, redis.connection.DefaultParser)
     assert redis.connection.DefaultParser.parse_error is not Parser.parse_error

@@ -12,7 +12,7 @@ from harness import Service, eventually
 KEYS = ("a", "b", "c")
 
 
-def test_tasks_of_one_key_never_run_at_the_same_time_whatever_dies(fresh: Service) -> None:
+def test_unique_tasks_never_run_at_the_same_time_whatever_is_killed(fresh: Service) -> None:
     fresh.start(workers=2)
     accepted: dict[str, set[str]] = {key: set() for key in KEYS}
     stop = threading.Event()

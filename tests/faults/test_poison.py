@@ -15,7 +15,7 @@ def _error(end: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_poison_fails_after_three_starts_at_most_while_others_go_on(fresh: Service) -> None:
+def test_a_poison_task_fails_after_at_most_three_starts_while_others_continue(fresh: Service) -> None:
     fresh.start()
     poison = {name: fresh.submit(name) for name in ("kills_child", "eats_memory", "sits_in_c")}
     healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(20)]
@@ -33,7 +33,7 @@ def test_poison_fails_after_three_starts_at_most_while_others_go_on(fresh: Servi
 
 
 @pytest.mark.slow
-def test_the_temporary_files_of_a_killed_child_go_with_it(fresh: Service, tmp_path: Path) -> None:
+def test_the_temporary_files_of_a_killed_child_are_deleted(fresh: Service, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     fresh.start_web()
@@ -48,7 +48,7 @@ def test_the_temporary_files_of_a_killed_child_go_with_it(fresh: Service, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_task_that_kills_whole_workers_fails_at_the_ninth_while_others_go_on(fresh: Service) -> None:
+def test_a_task_that_kills_workers_fails_at_the_ninth_while_others_continue(fresh: Service) -> None:
     fresh.start(workers=1)
     poison = fresh.submit("kills_worker")
     healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(5)]

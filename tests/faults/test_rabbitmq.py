@@ -61,9 +61,7 @@ def test_a_killed_worker_and_a_killed_child_lose_nothing(fresh: Service) -> None
 
 
 @pytest.mark.parametrize("how", ["killed", "silent"])
-def test_a_broker_that_is_gone_delays_what_is_accepted_and_loses_nothing(
-    fresh: Service, rabbit: RabbitMQ, how: str
-) -> None:
+def test_a_broker_outage_delays_accepted_tasks_and_loses_none(fresh: Service, rabbit: RabbitMQ, how: str) -> None:
     """The queue is some seconds old: RabbitMQ itself forgets a quorum queue that it had no time to note."""
     time.sleep(6)
     fresh.start(workers=1)
@@ -88,7 +86,7 @@ def test_messages_that_the_broker_has_lost_are_published_again(fresh: Service, r
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
 
 
-def test_a_stopping_worker_hands_back_what_is_long(fresh: Service) -> None:
+def test_a_stopping_worker_returns_long_tasks(fresh: Service) -> None:
     fresh.start(workers=2)
     tasks = [fresh.submit("beating", seconds=6) for _ in range(2)]
     for task_id in tasks:

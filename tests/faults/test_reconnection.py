@@ -30,7 +30,7 @@ LONG = [(how, gone, busy) for how in ("killed", "silent") for gone in (0.3, 5, 3
 @pytest.mark.parametrize(
     ("how", "gone", "busy"), SHORT + [pytest.param(*each, marks=slow) for each in LONG if each not in SHORT]
 )
-def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how: str, gone: float, busy: int) -> None:
+def test_a_worker_survives_an_outage_and_its_tasks_end_once(fresh: Service, how: str, gone: float, busy: int) -> None:
     fresh.start(workers=1)
     worker = fresh.workers[0]
     running = [fresh.submit("ledgered", seconds=gone / 2 + 0.5) for _ in range(busy)]
@@ -49,7 +49,7 @@ def test_a_worker_outlives_an_outage_and_its_tasks_end_once(fresh: Service, how:
 
 
 @slow
-def test_a_task_that_reports_and_saves_in_an_outage_succeeds(tmp_path: Path) -> None:
+def test_a_task_that_reports_and_saves_during_an_outage_succeeds(tmp_path: Path) -> None:
     with Service(tmp_path, TASK_MODULES="sample_tasks", LEASE_SECONDS="60") as service:  # longer than any outage here
         service.start(workers=1)
         reporting = service.submit("reports", seconds=3)
@@ -64,7 +64,7 @@ def test_a_task_that_reports_and_saves_in_an_outage_succeeds(tmp_path: Path) -> 
 
 
 @slow
-def test_a_failure_in_an_outage_is_tried_again_all_the_same(fresh: Service) -> None:
+def test_a_failure_during_an_outage_is_retried(fresh: Service) -> None:
     fresh.start(workers=1)
     task_id = fresh.submit("fails_late", seconds=1)
     fresh.wait_for(task_id, "running")
@@ -74,7 +74,7 @@ def test_a_failure_in_an_outage_is_tried_again_all_the_same(fresh: Service) -> N
 
 
 @slow
-def test_a_soft_limit_in_an_outage_does_not_tear_an_end_apart(fresh: Service) -> None:
+def test_a_soft_limit_during_an_outage_does_not_break_the_end_of_a_task(fresh: Service) -> None:
     fresh.start(workers=1)
     task_id = fresh.submit("just_in_time")
     fresh.wait_for(task_id, "running")

@@ -46,7 +46,7 @@ def _replicas(client: "redis.Redis") -> int:
 
 
 @pytest.mark.slow
-def test_tasks_run_and_go_on_after_a_failover(watched: tuple[Service, Redis]) -> None:
+def test_tasks_continue_after_a_failover(watched: tuple[Service, Redis]) -> None:
     service, replica = watched
     service.start()
     assert service.wait_for(service.submit("ledgered"))["status"] == "succeeded"

@@ -30,7 +30,7 @@ def restart(service: Service, *options: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_set_up_well_is_ready_without_warnings(fresh: Service) -> None:
+def test_a_well_configured_server_is_ready_without_warnings(fresh: Service) -> None:
     fresh.env["SECRET_KEY"] = "s" * 32
     fresh.start()
     eventually(lambda: ready(fresh)[0] == 200)
@@ -40,7 +40,7 @@ def test_a_server_that_is_set_up_well_is_ready_without_warnings(fresh: Service) 
 
 
 @pytest.mark.slow
-def test_an_eviction_policy_is_not_ready(fresh: Service) -> None:
+def test_a_redis_with_an_eviction_policy_is_not_ready(fresh: Service) -> None:
     fresh.redis.client.config_set("maxmemory", "100mb")
     fresh.redis.client.config_set("maxmemory-policy", "allkeys-lru")
     fresh.start()
@@ -70,7 +70,7 @@ def test_a_redis_with_few_connections_is_a_warning(fresh: Service) -> None:
     assert (code, "warning: Redis accepts 20 connections" in text) == (0, True)
 
 
-def test_a_redis_that_is_too_old_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+def test_a_redis_that_is_too_old_stops_web_and_worker_with_a_message(fresh: Service) -> None:
     with OldRedis(fresh.redis.port).listening() as fresh.env["REDIS_URL"]:
         _stopped(fresh, "Redis 6.0.9 is too old. Use Redis 6.2 or newer, or Valkey.")
 
@@ -87,13 +87,13 @@ def test_a_redis_that_is_replaced_by_an_older_one_is_not_ready(fresh: Service) -
 
 
 @pytest.mark.slow
-def test_a_cluster_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+def test_a_cluster_stops_web_and_worker_with_a_message(fresh: Service) -> None:
     restart(fresh, "--cluster-enabled", "yes", "--appendonly", "no")
     _stopped(fresh, "cluster mode")
 
 
 @pytest.mark.slow
-def test_an_acl_that_denies_what_is_needed_stops_web_and_worker_with_a_sentence(fresh: Service) -> None:
+def test_an_acl_that_denies_required_commands_stops_web_and_worker_with_a_message(fresh: Service) -> None:
     fresh.redis.client.acl_setuser(
         "web",
         enabled=True,
@@ -107,7 +107,7 @@ def test_an_acl_that_denies_what_is_needed_stops_web_and_worker_with_a_sentence(
     _stopped(fresh, "PUBLISH")
 
 
-def test_a_redis_at_maxmemory_is_not_ready_and_says_so(fresh: Service) -> None:
+def test_a_redis_at_maxmemory_is_reported_as_not_ready(fresh: Service) -> None:
     fresh.start()
     eventually(lambda: ready(fresh)[0] == 200)
     fresh.redis.client.config_set("maxmemory", "1mb")

@@ -19,7 +19,7 @@ from ledger import overlapping, starts
         pytest.param("to the whole group", marks=pytest.mark.slow),
     ],
 )
-def test_a_stopping_worker_ends_what_is_short_and_hands_back_the_rest(fresh: Service, how: str) -> None:
+def test_a_stopping_worker_finishes_short_tasks_and_returns_the_rest(fresh: Service, how: str) -> None:
     fresh.start(workers=1)
     short, long = fresh.submit("ledgered", seconds=1), fresh.submit("beating", seconds=6)
     for task_id in (short, long):
@@ -41,7 +41,7 @@ def test_a_stopping_worker_ends_what_is_short_and_hands_back_the_rest(fresh: Ser
 
 
 @pytest.mark.slow
-def test_an_idle_worker_leaves_at_once(fresh: Service) -> None:
+def test_an_idle_worker_exits_immediately(fresh: Service) -> None:
     worker = fresh.start_worker()
     worker.signal(SIGTERM)
     began = time.monotonic()
@@ -52,7 +52,7 @@ def test_an_idle_worker_leaves_at_once(fresh: Service) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_while_redis_is_gone_leaves_in_time(fresh: Service) -> None:
+def test_a_worker_stopped_during_an_outage_exits_in_time(fresh: Service) -> None:
     fresh.start(workers=1)
     task_id = fresh.submit("beating", seconds=5)
     fresh.wait_for(task_id, "running")
@@ -67,7 +67,7 @@ def test_a_worker_that_is_stopped_while_redis_is_gone_leaves_in_time(fresh: Serv
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
-def test_a_rolling_restart_under_load_gives_clients_nothing_but_2xx_and_503(fresh: Service, rounds: int) -> None:
+def test_a_rolling_restart_under_load_answers_only_2xx_and_503(fresh: Service, rounds: int) -> None:
     fresh.start(workers=1)
     accepted: list[str] = []
     odd: list[str] = []

@@ -34,13 +34,13 @@ def _grows_to(redis: Redis, lines: int, seconds: float) -> bool:
     return bool(eventually(lambda: redis.client.llen(LEDGER) >= lines, seconds=seconds))
 
 
-def test_a_task_that_kills_its_child_runs_without_end(fresh: Service, stock: Celery) -> None:
+def test_a_task_that_kills_its_child_is_rerun_forever(fresh: Service, stock: Celery) -> None:
     _start(fresh)
     stock.send_task("benchmarks.stock.app.kills_child")
     assert _grows_to(fresh.redis, 5, seconds=60)
 
 
-def test_a_task_runs_beside_itself_after_a_lost_connection(fresh: Service, stock: Celery) -> None:
+def test_a_task_runs_twice_at_the_same_time_after_a_lost_connection(fresh: Service, stock: Celery) -> None:
     _start(fresh)
     task_id = stock.send_task("benchmarks.stock.app.beating", kwargs={"seconds": 10}).id
     assert _grows_to(fresh.redis, 1, seconds=20)

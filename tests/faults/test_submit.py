@@ -34,7 +34,7 @@ def _refused(service: Service, **upload: object) -> float:
     return time.monotonic() - began
 
 
-def test_a_redis_that_is_gone_is_a_503_and_nothing_is_stored(fresh: Service) -> None:
+def test_a_submit_during_an_outage_is_503_and_stores_nothing(fresh: Service) -> None:
     fresh.start_web()
     fresh.redis.process.kill()
     assert max(_refused(fresh) for _ in range(5)) < 5
@@ -44,7 +44,7 @@ def test_a_redis_that_is_gone_is_a_503_and_nothing_is_stored(fresh: Service) -> 
 
 
 @pytest.mark.slow
-def test_a_redis_that_hangs_is_a_503_and_nothing_comes_of_it_later(fresh: Service) -> None:
+def test_a_submit_while_redis_hangs_is_503_and_is_not_stored_later(fresh: Service) -> None:
     fresh.start_web()
     fresh.submit("ledgered")
     fresh.redis.client.flushall()
@@ -59,7 +59,7 @@ def test_a_redis_that_hangs_is_a_503_and_nothing_comes_of_it_later(fresh: Servic
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [5, pytest.param(150, marks=pytest.mark.slow)])
-def test_every_202_runs_and_no_503_that_redis_saw_late_does(fresh: Service, rounds: int) -> None:
+def test_every_202_runs_and_no_503_that_reached_redis_late_does(fresh: Service, rounds: int) -> None:
     """Redis hangs again and again, mostly for less than the 503 takes; what it had stored already may still run."""
     fresh.start(workers=1)
     stops = []
@@ -98,7 +98,7 @@ def test_every_202_runs_and_no_503_that_redis_saw_late_does(fresh: Service, roun
 
 
 @pytest.mark.slow
-def test_every_202_of_killed_web_processes_is_done(fresh: Service) -> None:
+def test_every_202_of_killed_web_processes_runs(fresh: Service) -> None:
     fresh.env["WEB_CONCURRENCY"] = "2"
     fresh.start(workers=1)
     accepted: list[str] = []
@@ -150,7 +150,7 @@ except Exception as error:
 """
 
 
-def test_a_stock_submit_hangs_where_ours_is_refused(fresh: Service) -> None:
+def test_a_stock_celery_submit_hangs_where_ours_is_refused(fresh: Service) -> None:
     command = [sys.executable, "-c", STOCK_SUBMIT, fresh.redis.url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as stock:
         assert stock.stdin is not None and stock.stdout is not None

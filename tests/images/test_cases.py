@@ -70,51 +70,51 @@ def png_of(parts: list[tuple[bytes, bytes]], broken: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("name", ["idat_flip.png", "trunc_png.png"])
 @pytest.mark.parametrize("task", ["thumbnail", "flip"])
-def test_a_png_with_damaged_pixels_is_unreadable_and_no_half_picture(name: str, task: str) -> None:
+def test_a_png_with_damaged_pixels_is_unreadable(name: str, task: str) -> None:
     assert refused(case(name), task).type == "image-unreadable"
     with pytest.raises(TaskError):
         image_info(Sent(case(name)))
 
 
 @pytest.mark.parametrize("name", ["ztxt_2mb.png", "text_badcrc.png"])
-def test_a_comment_that_cannot_be_read_does_not_cost_the_picture(name: str) -> None:
+def test_a_picture_with_an_unreadable_comment_is_read(name: str) -> None:
     image = apply("thumbnail", case(name))
     assert image.size == (128, 96)
     assert [high for _, high in image.getextrema()] == [254, 254, 253]
 
 
 @pytest.mark.parametrize("name", [b"tEXt", b"gAMA", b"iCCP", b"eXIf", b"tIME", b"prVt"])
-def test_a_damaged_chunk_that_the_picture_does_not_need_is_left_out(name: bytes) -> None:
+def test_a_damaged_optional_chunk_is_ignored(name: bytes) -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
     assert quarters(apply("flip", png_of([head, (name, b"\0" * 9), *rest], broken=name))) == "grwb"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 5, b"\0" * 300])
-def test_a_transparent_color_of_a_wrong_length_is_left_out(body: bytes) -> None:
+def test_a_transparent_color_of_a_wrong_length_is_ignored(body: bytes) -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
     assert quarters(apply("thumbnail", png_of([head, (b"tRNS", body), *rest]))) == "rgbw"
 
 
-def test_a_profile_that_unpacks_to_very_much_is_left_out() -> None:
+def test_an_oversized_compressed_profile_is_ignored() -> None:
     head, *rest = chunks(encoded(corners(), "PNG"))
     bomb = b"a\0\0" + zlib.compress(bytes(50_000_000))
     assert quarters(apply("thumbnail", png_of([head, (b"iCCP", bomb), *rest]))) == "rgbw"
 
 
 @pytest.mark.parametrize("name", [b"IHDR", b"IDAT", b"PLTE"])
-def test_a_damaged_chunk_that_the_picture_needs_is_an_error_that_names_it(name: bytes) -> None:
+def test_a_damaged_required_chunk_is_an_error_that_names_it(name: bytes) -> None:
     parts = chunks(encoded(corners().quantize(4), "PNG"))
     error = refused(png_of(parts, broken=name))
     assert (error.type, name.decode() in error.detail) == ("image-unreadable", True)
 
 
-def test_a_png_without_its_end_is_whole() -> None:
+def test_a_png_without_its_end_chunk_is_complete() -> None:
     data = encoded(corners(), "PNG")
     assert quarters(apply("thumbnail", data[:-12])) == "rgbw"
     assert quarters(apply("thumbnail", data + b"junk")) == "rgbw"
 
 
-def test_exif_after_the_pixels_counts() -> None:
+def test_exif_after_the_pixels_is_read() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     *rest, end = chunks(encoded(corners(), "PNG"))
@@ -129,13 +129,13 @@ def cut_jpeg() -> bytes:
     return data[: len(data) * 2 // 3]
 
 
-def test_a_truncated_jpeg_is_an_error_that_names_the_way_out() -> None:
+def test_a_truncated_jpeg_is_an_error_that_names_the_option_to_read_it() -> None:
     error = refused(cut_jpeg())
     assert (error.type, "`lenient`" in error.detail) == ("image-unreadable", True)
 
 
 @pytest.mark.parametrize("width", [640, 128])
-def test_a_lenient_task_keeps_the_part_of_a_jpeg_that_there_is(width: int) -> None:
+def test_a_lenient_task_keeps_the_readable_part_of_a_jpeg(width: int) -> None:
     image = apply("resize", cut_jpeg(), width=width, lenient=True)
     whole = Image.open(io.BytesIO(encoded(photo(640, 480), "JPEG", quality=90))).resize(image.size)
     assert near(image.getpixel((width // 2, width // 8)), whole.getpixel((width // 2, width // 8)), by=40)
@@ -179,18 +179,18 @@ def floats(low: float, high: float) -> bytes:
 
 
 @pytest.mark.parametrize("span", [(0, 1), (0, 255), (0, 65535), (-1, 1), (0, 4), (-500, 9000), (0.1, 0.9)])
-def test_floats_of_any_scale_are_a_picture(span: tuple[float, float]) -> None:
+def test_float_pixels_of_any_scale_are_read(span: tuple[float, float]) -> None:
     low, high = apply("thumbnail", floats(*span)).getextrema()
     assert low <= 30
     assert high >= 225
 
 
-def test_floats_from_zero_to_one_keep_their_brightness() -> None:
+def test_float_pixels_from_zero_to_one_keep_their_brightness() -> None:
     image = apply("thumbnail", case("f32_unit.tif"))
     assert [image.getpixel((x, 48)) for x in (0, 64, 127)] == [1, 129, 255]
 
 
-def test_floats_that_are_not_numbers_say_why_not() -> None:
+def test_a_picture_of_nan_pixels_is_refused_with_the_reason() -> None:
     gray = Image.new("F", (8, 8))
     gray.putpixel((3, 3), float("nan"))
     error = refused(encoded(gray, "TIFF"))
@@ -234,14 +234,14 @@ def odd_bmp() -> bytes:
 
 
 @pytest.mark.parametrize("data", [twelve_bit_jpeg, arithmetic_jpeg, float_color_tiff, apple_png, odd_bmp])
-def test_a_flavor_that_is_not_read_is_told_from_damage_and_says_how_to_save(data) -> None:  # type: ignore[no-untyped-def]
+def test_an_unsupported_variant_of_a_format_is_refused_with_how_to_save_it(data) -> None:  # type: ignore[no-untyped-def]
     error = refused(data())
     assert error.type == "image-format-unsupported"
     assert error.detail.startswith("This kind of ")
     assert "; save it as " in error.detail
 
 
-def test_a_pdf_is_told_where_to_go() -> None:
+def test_a_pdf_is_refused_with_the_task_that_reads_it() -> None:
     error = refused(b"%PDF-1.7\n%")
     assert (error.type, "`pdf_preview`" in error.detail) == ("image-format-unsupported", True)
 
@@ -318,13 +318,13 @@ def _with_too_many_announced(parts: list[tuple[bytes, bytes]]) -> list[tuple[byt
 
 
 @pytest.mark.parametrize("breaking", [_without_frame_data, _with_garbage, _with_too_many_announced])
-def test_an_apng_with_a_broken_animation_gives_its_still(breaking) -> None:  # type: ignore[no-untyped-def]
+def test_an_apng_with_a_broken_animation_is_read_as_a_still(breaking) -> None:  # type: ignore[no-untyped-def]
     file, image = run("thumbnail", png_of(breaking(apng())))
     assert file.frames == 1
     assert near(image.convert("RGB").getpixel((3, 10)), RED)
 
 
-def test_an_apng_with_a_damaged_frame_gives_its_still() -> None:
+def test_an_apng_with_a_damaged_frame_is_read_as_a_still() -> None:
     assert run("thumbnail", png_of(apng(), broken=b"fdAT"))[0].frames == 1
 
 
@@ -347,7 +347,7 @@ def palette_picture(**options: object) -> bytes:
     ],
 )
 @pytest.mark.parametrize("written", ["png", "gif"])
-def test_a_palette_stays_one_where_no_color_is_new(task: str, values: dict[str, object], written: str) -> None:
+def test_a_palette_is_kept_when_no_color_is_new(task: str, values: dict[str, object], written: str) -> None:
     image = apply(task, palette_picture(), format=written, **values)
     assert image.mode == "P"
     assert {tuple(color) for _, color in image.convert("RGB").getcolors()} <= {RED, GREEN, BLUE, WHITE}
@@ -365,13 +365,13 @@ def test_a_palette_keeps_its_transparent_color() -> None:
 
 
 @pytest.mark.parametrize("name", ["icc_lin.jpg", "icc_lin.png"])
-def test_a_profile_is_known_by_its_curves_and_not_by_its_name(name: str) -> None:
+def test_a_color_profile_is_recognized_by_its_curves_and_not_by_its_name(name: str) -> None:
     red, green, blue = apply("thumbnail", case(name), format="png").getpixel((64, 48))
     # Linear light of one half is 188 in sRGB.
     assert (abs(red - 188) < 3, abs(green - 188) < 3, 130 < blue < 140) == (True, True, True)
 
 
-def test_a_profile_that_is_srgb_changes_no_pixel() -> None:
+def test_an_srgb_profile_changes_no_pixel() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = photo(64, 48)
     assert apply("thumbnail", encoded(picture, "PNG", icc_profile=profile)).tobytes() == picture.tobytes()
@@ -429,6 +429,6 @@ def test_a_page_of_a_tiff_is_chosen_by_its_number() -> None:
 
 
 @pytest.mark.parametrize(("data", "count"), [(pages, "2 pages"), (lambda: encoded(corners(), "PNG"), "1 page;")])
-def test_a_page_that_is_not_there_is_an_error_that_counts_them(data, count: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_page_is_an_error_with_the_page_count(data, count: str) -> None:  # type: ignore[no-untyped-def]
     error = refused(data(), page=3)
     assert (error.type, count in error.detail) == ("image-page-missing", True)

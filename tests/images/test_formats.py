@@ -90,12 +90,12 @@ def test_colours_of_a_profile_become_srgb(format_name: str) -> None:
     assert "icc_profile" not in image.info
 
 
-def test_a_broken_profile_is_as_good_as_none() -> None:
+def test_a_broken_color_profile_is_ignored() -> None:
     data = encoded(plain(colour=(0, 255, 0)), "PNG", icc_profile=swapped_profile()[:200])
     assert near(apply("thumbnail", data, width=10, height=10).getpixel((5, 5)), (0, 255, 0))
 
 
-def test_a_profile_for_another_mode_is_as_good_as_none() -> None:
+def test_a_color_profile_for_another_mode_is_ignored() -> None:
     picture = Image.new("CMYK", (20, 20), (255, 255, 0, 0))
     with_profile, without = encoded(picture, "JPEG", icc_profile=swapped_profile()), encoded(picture, "JPEG")
     assert apply("thumbnail", with_profile).tobytes() == apply("thumbnail", without).tobytes()
@@ -112,7 +112,7 @@ def exif_of_a_camera() -> Image.Exif:
 
 @pytest.mark.parametrize("written", WRITTEN)
 @pytest.mark.parametrize("task", ["thumbnail", "flip"])
-def test_metadata_is_stripped_unless_asked_for(written: str, task: str) -> None:
+def test_metadata_is_removed_unless_requested(written: str, task: str) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6">secret</a></x:xmpmeta>'
     data = encoded(corners(), "JPEG", exif=exif_of_a_camera(), xmp=xmp, comment=b"secret", dpi=(300, 300))
     image = apply(task, data, format=written)
@@ -121,7 +121,7 @@ def test_metadata_is_stripped_unless_asked_for(written: str, task: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["jpeg", "png", "webp", "avif"])
-def test_metadata_that_is_asked_for_stays_without_the_orientation(written: str) -> None:
+def test_requested_metadata_is_kept_without_the_orientation(written: str) -> None:
     image = apply("thumbnail", encoded(corners(), "JPEG", exif=exif_of_a_camera()), format=written, keep_metadata=True)
     exif = image.getexif()
     assert exif[ExifTags.Base.Make] == "Coatcheck"
@@ -132,12 +132,12 @@ def test_metadata_that_is_asked_for_stays_without_the_orientation(written: str) 
 
 @pytest.mark.parametrize("read", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"])
 @pytest.mark.parametrize("written", WRITTEN)
-def test_metadata_may_be_asked_for_whatever_the_formats(read: str, written: str) -> None:
+def test_metadata_may_be_requested_for_any_format(read: str, written: str) -> None:
     options = {} if read in ("BMP", "GIF") else {"exif": exif_of_a_camera().tobytes()}
     assert apply("thumbnail", encoded(corners(), read, **options), format=written, keep_metadata=True)
 
 
-def test_metadata_that_no_format_could_hold_is_left_out() -> None:
+def test_metadata_that_no_format_can_store_is_omitted() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "x" * 70_000
     data = encoded(corners(), "PNG", exif=exif.tobytes())
@@ -183,7 +183,7 @@ def test_higher_quality_is_larger() -> None:
 
 @pytest.mark.parametrize("read", ["GIF", "WEBP", "PNG", "AVIF"])
 @pytest.mark.parametrize("written", ["gif", "webp", "png", "avif"])
-def test_an_animation_keeps_its_frames_and_their_pace(read: str, written: str) -> None:
+def test_an_animation_keeps_its_frames_and_durations(read: str, written: str) -> None:
     options = {} if read != "AVIF" else {"quality": 90}
     file, image = run("resize", animation(read, **options), width=24, format=written)
     assert file.frames == image.n_frames == 4
@@ -212,7 +212,7 @@ def test_an_animation_that_runs_once_runs_once_in_every_format(read: str, once: 
     assert apply("thumbnail", data, format="png").info["loop"] == 1
 
 
-def test_an_apng_keeps_the_picture_for_others_out_of_its_animation() -> None:
+def test_the_fallback_picture_of_an_apng_is_not_in_its_animation() -> None:
     first, *rest = frames()
     data = encoded(plain((48, 24), BLUE), "PNG", save_all=True, append_images=[first, *rest], default_image=True)
     file, image = run("thumbnail", data)
@@ -265,13 +265,13 @@ def test_an_animation_that_grows_too_large_is_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("written", "limit"), [("webp", 16_383), ("gif", 65_535)])
-def test_a_side_that_the_format_cannot_have_is_refused(written: str, limit: int) -> None:
+def test_a_side_over_the_formats_maximum_is_refused(written: str, limit: int) -> None:
     with pytest.raises(TaskError, match=f"at most {limit}") as caught:
         apply("flip", encoded(plain((70_000, 2)), "PNG"), format=written)
     assert caught.value.type == "image-too-large"
 
 
-def test_a_result_that_would_be_too_large_is_refused_before_it_is_made() -> None:
+def test_a_result_that_would_be_too_large_is_refused_before_it_is_drawn() -> None:
     with pytest.raises(TaskError, match=f"the limit is {limits.megapixels(limits.MAX_PIXELS)}") as caught:
         apply("resize", encoded(plain(), "PNG"), width=10_000, height=10_000, fit="fill", enlarge=True)
     assert caught.value.type == "image-too-large"

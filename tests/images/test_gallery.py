@@ -90,14 +90,14 @@ def originals() -> dict[str, bytes]:
 
 
 @pytest.mark.skipif("UPDATE_GALLERY" not in os.environ, reason="UPDATE_GALLERY=1 makes the pictures anew")
-def test_the_gallery_is_made_anew() -> None:
+def test_the_gallery_is_generated_again() -> None:
     PICTURES.mkdir(exist_ok=True)
     for name, data in (originals() | {name: drawn(name) for name in GALLERY}).items():
         (PICTURES / f"{name}.jpg").write_bytes(data)
 
 
 @pytest.mark.parametrize("name", GALLERY)
-def test_a_picture_of_the_gallery_is_what_the_task_makes(name: str) -> None:
+def test_a_picture_of_the_gallery_matches_the_tasks_output(name: str) -> None:
     stored, drawn_again = (
         Image.open(io.BytesIO(data)) for data in ((PICTURES / f"{name}.jpg").read_bytes(), drawn(name))
     )

@@ -131,7 +131,7 @@ def test_a_result_of_the_largest_size_can_be_written(
     ],
 )
 @pytest.mark.parametrize("alpha", [False, True])
-def test_an_operation_can_work_on_the_most_pixels(
+def test_an_operation_can_process_the_maximum_number_of_pixels(
     tmp_path: Path, task: str, values: dict[str, Any], alpha: bool
 ) -> None:
     limit = min(MAX_PIXELS, MEMORY / INPUT_FORMATS[1].bytes_per_pixel[1]) if alpha else MAX_PIXELS

@@ -53,7 +53,7 @@ def test_a_lossless_jpeg_is_refused_when_it_is_submitted(service: Service) -> No
     assert (answer.status_code, "webp or png" in answer.text) == (422, True)
 
 
-def test_a_watermark_takes_a_font_in_a_form(service: Service) -> None:
+def test_a_watermark_accepts_a_font_in_a_form(service: Service) -> None:
     ground = encoded(plain((200, 100), (90, 90, 90)), "PNG")
     for task, fields in (
         ("watermark", {"text": "東"}),
@@ -69,7 +69,7 @@ def test_a_watermark_takes_a_font_in_a_form(service: Service) -> None:
     assert "東 (U+6771)" in ended["error"]["detail"]
 
 
-def test_a_font_under_the_type_of_a_font_is_read(service: Service) -> None:
+def test_a_font_with_a_font_media_type_is_read(service: Service) -> None:
     files = {"image": ("x.jpg", JPEG, "image/jpeg"), "font": ("x.ttf", BUNDLED.read_bytes(), "font/ttf")}
     assert picture(service, service.http.post("/tasks/watermark", files=files, data={"text": "a"})).size == (64, 32)
 

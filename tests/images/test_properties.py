@@ -30,7 +30,7 @@ def pairs(count: int, seed: int, max_side: int = 10_000) -> Iterator[tuple[Size,
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_a_part_never_leaves_the_picture_and_has_the_proportions(gravity) -> None:  # type: ignore[no-untyped-def]
+def test_a_crop_stays_inside_the_picture_and_has_the_requested_proportions(gravity) -> None:  # type: ignore[no-untyped-def]
     for size, box in pairs(5_000, 1):
         left, top, right, bottom = part_of(size, box, gravity)
         assert 0 <= left < right <= size[0], (size, box)
@@ -38,7 +38,7 @@ def test_a_part_never_leaves_the_picture_and_has_the_proportions(gravity) -> Non
         assert math.isclose((right - left) * box[1], (bottom - top) * box[0], rel_tol=1e-9), (size, box)
 
 
-def test_fitting_within_and_around_a_box_keep_their_promises() -> None:
+def test_fitted_sizes_are_within_or_around_the_box() -> None:
     for size, box in pairs(20_000, 2):
         within, around = fit_within(size, box), fit_around(size, box)
         assert within[0] <= min(size[0], box[0]) and within[1] <= min(size[1], box[1]), (size, box)
@@ -50,7 +50,7 @@ def test_fitting_within_and_around_a_box_keep_their_promises() -> None:
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_a_placed_box_lies_within(gravity) -> None:  # type: ignore[no-untyped-def]
+def test_a_positioned_box_is_inside_the_picture(gravity) -> None:  # type: ignore[no-untyped-def]
     for size, box in pairs(2_000, 3):
         inner = fit_within(size, box)
         left, top = align(inner, box, gravity)
@@ -73,7 +73,7 @@ def promised(size: Size, box: Size, fit: str, enlarge: bool) -> Size:
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("enlarge", [False, True])
-def test_resize_gives_the_size_that_is_promised_for_every_box(fit, enlarge: bool) -> None:  # type: ignore[no-untyped-def]
+def test_resize_returns_the_documented_size_for_every_box(fit, enlarge: bool) -> None:  # type: ignore[no-untyped-def]
     chance = random.Random(4)
     for size, box in pairs(150, 5, max_side=400):
         gravity = chance.choice((*GRAVITIES, "smart"))
@@ -84,7 +84,7 @@ def test_resize_gives_the_size_that_is_promised_for_every_box(fit, enlarge: bool
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_coarsely_decoded_jpeg_gives_the_size_that_is_promised_for_every_box(orientation: int) -> None:
+def test_a_coarsely_decoded_jpeg_has_the_documented_size_for_every_box(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     chance = random.Random(6)

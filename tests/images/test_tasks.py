@@ -51,7 +51,7 @@ def test_every_operation_is_a_task_with_its_own_parameters_flat() -> None:
     assert parameters["width"].default == 128
 
 
-def test_every_operation_and_every_filter_may_stand_in_a_list() -> None:
+def test_a_pipeline_accepts_every_operation_and_filter() -> None:
     schema = TypeAdapter(inspect.signature(image_pipeline).parameters["operations"].annotation).json_schema()
     assert set(schema["items"]["discriminator"]["mapping"]) == set(IN_LISTS)
     assert {"blur", "sepia"} | {operation.name for operation in OPERATIONS} <= set(IN_LISTS)
@@ -72,14 +72,14 @@ def test_a_pipeline_runs_its_operations_in_order() -> None:
     assert quarters(image) == "rbgw"
 
 
-def test_a_pipeline_takes_filters_by_their_own_names() -> None:
+def test_a_pipeline_accepts_filters_by_name() -> None:
     one = pipeline(WIDE, {"op": "blur", "amount": 4})
     other = pipeline(WIDE, {"op": "filter", "name": "blur", "amount": 4})
     assert one.tobytes() == other.tobytes()
     assert pipeline(WIDE, {"op": "blur"}).size == (400, 200)
 
 
-def test_a_pipeline_takes_a_mark_beside_its_list() -> None:
+def test_a_pipeline_accepts_a_mark_in_addition_to_its_steps() -> None:
     mark = Sent(encoded(plain((10, 10), BLACK), "PNG"))
     image = pipeline(WIDE, {"op": "thumbnail"}, {"op": "watermark", "opacity": 1, "gravity": "north"}, mark=mark)
     assert near(image.getpixel((64, 5)), BLACK)
@@ -111,12 +111,12 @@ def test_a_pipeline_keeps_an_animations_frames() -> None:
         [{"op": "crop", "width": 5}],
     ],
 )
-def test_a_wrong_list_is_refused_by_the_schema(entries: list[dict[str, Any]]) -> None:
+def test_an_invalid_list_is_refused_by_the_schema(entries: list[dict[str, Any]]) -> None:
     with pytest.raises(ValidationError):
         operations(*entries)
 
 
-def test_a_cancellation_passes_through() -> None:
+def test_a_cancellation_is_not_caught() -> None:
     desk = Desk()
 
     def stop(done: float, total: float, message: str = "") -> None:
@@ -128,17 +128,17 @@ def test_a_cancellation_passes_through() -> None:
 
 
 @pytest.mark.parametrize("colour", ["", "reddish", "#12", "rgba(0, 0, 0, 0)", "#00000080", "x" * 50, "hsl("])
-def test_a_background_that_is_no_opaque_colour_is_refused_by_the_schema(colour: str) -> None:
+def test_a_background_that_is_not_an_opaque_color_is_refused_by_the_schema(colour: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Color).validate_python(colour)
 
 
 @pytest.mark.parametrize("colour", ["red", "#f00", "#ff0000", "rgb(255, 0, 0)", "hsl(0, 100%, 50%)", "#ff0000ff"])
-def test_a_background_is_any_opaque_colour(colour: str) -> None:
+def test_a_background_may_be_any_opaque_color(colour: str) -> None:
     assert TypeAdapter(Color).validate_python(colour) == "#ff0000"
 
 
-def test_variants_come_by_name_in_their_own_size_and_format() -> None:
+def test_variants_have_their_name_size_and_format() -> None:
     desk = Desk()
     variants = {
         "large": Variant(width=300),
@@ -167,13 +167,13 @@ def test_a_still_variant_of_an_animation_is_its_first_frame() -> None:
 
 
 @pytest.mark.parametrize("variants", [{}, {"../x": {"width": 5}}, {"": {"width": 5}}, {"a": {}}, {"a": {"width": 0}}])
-def test_wrong_variants_are_refused_by_the_schema(variants: dict[str, Any]) -> None:
+def test_invalid_variants_are_refused_by_the_schema(variants: dict[str, Any]) -> None:
     adapter = TypeAdapter(inspect.signature(image_variants).parameters["variants"].annotation)
     with pytest.raises(ValidationError):
         adapter.validate_python(variants)
 
 
-def test_info_says_what_the_file_is() -> None:
+def test_info_describes_the_file() -> None:
     info = image_info(Sent(WIDE))
     assert (info.format, info.width, info.height, info.mode, info.frames) == ("png", 400, 200, "RGB", 1)
     assert (info.transparent, info.orientation, info.colour_profile, info.duration_seconds) == (False, 1, None, None)
@@ -209,7 +209,7 @@ def test_info_lists_dominant_colours_by_their_share() -> None:
     assert (round(first.share, 1), round(second.share, 1)) == (0.7, 0.3)
 
 
-def test_colours_that_cannot_be_seen_do_not_count() -> None:
+def test_invisible_colors_are_not_counted() -> None:
     from PIL import Image
 
     image = Image.new("RGBA", (50, 50), (0, 255, 0, 0))
@@ -225,6 +225,6 @@ def test_the_placeholder_is_a_blurhash_of_the_picture() -> None:
     assert near(blurhash.decode(info.blurhash, 4, 4)[2][2], (200, 30, 30))
 
 
-def test_info_of_a_bad_file_fails_as_every_other_task() -> None:
+def test_info_of_a_broken_file_fails_like_every_other_task() -> None:
     with pytest.raises(TaskError):
         image_info(Sent(b"GIF89a"))

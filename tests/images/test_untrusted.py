@@ -37,19 +37,19 @@ def test_an_empty_file_is_unreadable() -> None:
         bytes(1000),
     ],
 )
-def test_what_is_not_on_the_list_is_unsupported_and_the_list_is_said(data: bytes) -> None:
+def test_an_unsupported_format_is_refused_with_the_supported_ones(data: bytes) -> None:
     error = refused(data)
     assert error.type == "image-format-unsupported"
     assert "JPEG, PNG, GIF, WebP, AVIF, HEIF, TIFF, BMP" in error.detail
 
 
 @pytest.mark.parametrize("format_name", ["PSD", "ICO", "PPM", "JPEG2000", "TGA", "EPS", "PCX"])
-def test_formats_that_pillow_would_read_are_not_taken(format_name: str) -> None:
+def test_other_formats_of_pillow_are_refused(format_name: str) -> None:
     data = encoded(plain(), format_name) if format_name != "PSD" else b"8BPS\0\x01" + bytes(60)
     assert refused(data).type == "image-format-unsupported"
 
 
-def test_a_files_name_and_media_type_are_not_believed() -> None:
+def test_a_files_name_and_media_type_are_not_trusted() -> None:
     upload = Sent(encoded(plain(), "PNG"))
     upload.filename, upload.media_type = "picture.jpg", "image/jpeg"
     assert image_info(upload).format == "png"
@@ -62,7 +62,7 @@ def test_half_a_file_is_unreadable(format_name: str) -> None:
 
 
 @pytest.mark.parametrize("format_name", READ)
-def test_a_head_alone_is_unreadable(format_name: str) -> None:
+def test_a_header_alone_is_unreadable(format_name: str) -> None:
     assert refused(encoded(photo(320, 240), format_name)[:20]).type == "image-unreadable"
 
 
@@ -87,7 +87,7 @@ def test_a_declared_size_beyond_the_budget_is_refused_before_a_pixel_is_decoded(
     assert error.type == "image-too-large"
 
 
-def test_the_budget_is_said_and_depends_on_the_format() -> None:
+def test_the_error_names_the_budget_which_depends_on_the_format() -> None:
     size = (6000, 5000)
     assert (
         "WebP declares 6000x5000 pixels; the limit for one of this kind is 21.9 megapixels"
@@ -96,7 +96,7 @@ def test_the_budget_is_said_and_depends_on_the_format() -> None:
     assert apply("thumbnail", encoded(plain(size), "JPEG")).size == (128, 107)
 
 
-def test_what_is_too_large_to_work_on_may_still_be_scaled_down() -> None:
+def test_an_image_too_large_to_process_may_still_be_scaled_down() -> None:
     data = encoded(plain((7000, 5000)), "JPEG")
     error = refused(data, "flip")
     assert (error.type, "the limit for this operation is 26.2 megapixels" in error.detail) == ("image-too-large", True)
@@ -110,25 +110,25 @@ def test_a_bomb_of_text_in_a_png_is_skipped() -> None:
     assert apply("thumbnail", data[:33] + chunk + data[33:]).size == (40, 30)
 
 
-def test_a_gif_of_very_many_frames_is_refused() -> None:
+def test_a_gif_with_too_many_frames_is_refused() -> None:
     frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
     data = b"GIF89a\x01\0\x01\0\x80\0\0" + bytes(6) + frame * 20_000 + b";"
     assert refused(data).type == "image-too-large"
 
 
-def test_a_gif_whose_later_frames_are_larger_than_it_said_is_refused() -> None:
+def test_a_gif_with_frames_larger_than_declared_is_refused() -> None:
     small = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
     large = b"\x2c\0\0\0\0\xff\xff\x98\x04\0\x02\x02\x44\x01\0"
     data = b"GIF89a\x01\0\x01\0\x80\0\0" + bytes(6) + small + large * 100 + b";"
     assert refused(data).type in ("image-too-large", "image-unreadable")
 
 
-def test_a_broken_orientation_is_as_good_as_none() -> None:
+def test_a_broken_orientation_is_ignored() -> None:
     for exif in (b"Exif\0\0II*\0", b"Exif\0\0" + b"\xff" * 60, b"Exif\0\0II*\0\x08\0\0\0\xff\xff"):
         assert apply("thumbnail", encoded(plain((200, 100)), "JPEG", exif=exif), keep_metadata=True).size == (128, 64)
 
 
-def test_no_sentence_names_an_object_or_a_path_of_the_process() -> None:
+def test_no_error_message_names_an_object_or_a_path_of_the_process() -> None:
     for format_name in READ:
         data = encoded(photo(320, 240), format_name)
         for size in (12, 30, 60, len(data) // 2):
@@ -174,14 +174,14 @@ def survives(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(samples())))
-def test_no_truncation_raises_anything_else(number: int) -> None:
+def test_truncated_files_raise_only_task_errors(number: int) -> None:
     data = samples()[number]
     for size in (*range(0, 64, 3), *range(64, len(data), max(1, len(data) // 40))):
         survives(data[:size])
 
 
 @pytest.mark.parametrize("number", range(len(samples())))
-def test_no_flipped_bit_raises_anything_else(number: int) -> None:
+def test_files_with_flipped_bits_raise_only_task_errors(number: int) -> None:
     original = samples()[number]
     chance = random.Random(number)
     for _ in range(60):

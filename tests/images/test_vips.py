@@ -65,7 +65,7 @@ def assert_alike(one: Image.Image, other: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_pixel_is_the_same(mode: str) -> None:
+def test_every_pixel_is_identical(mode: str) -> None:
     data = encoded(picture(mode), "PNG")
     opened = Source(Sent(data))._open()
     assert vips.decodes(opened)
@@ -83,14 +83,14 @@ def test_every_pixel_is_the_same(mode: str) -> None:
         pytest.param(lambda: encoded(photo(30, 20), "PNG"), id="small"),
     ],
 )
-def test_other_pictures_are_left_to_pillow(data) -> None:  # type: ignore[no-untyped-def]
+def test_other_pictures_are_processed_by_pillow(data) -> None:  # type: ignore[no-untyped-def]
     assert not vips.decodes(Source(Sent(data()))._open())
 
 
 @pytest.mark.parametrize("size", [SIZE, ODD])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("width", [64, 200, 300, 800])
-def test_a_smaller_picture_is_alike_by_either_library(mode: str, size: tuple[int, int], width: int) -> None:
+def test_a_smaller_picture_is_similar_from_either_library(mode: str, size: tuple[int, int], width: int) -> None:
     data = encoded(picture(mode, size), "PNG")
     fast = apply("thumbnail", data, width=width, height=width)
     with pillow_alone():
@@ -111,7 +111,7 @@ def test_a_smaller_picture_is_alike_by_either_library(mode: str, size: tuple[int
     ],
 )
 @pytest.mark.parametrize("task", ["thumbnail", "flip"])
-def test_a_file_of_any_kind_is_alike_by_either_library(data, task: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_of_any_type_is_similar_from_either_library(data, task: str) -> None:  # type: ignore[no-untyped-def]
     file, values = data(), {"width": 300, "height": 300} if task == "thumbnail" else {}
     fast = apply(task, file, **values)
     with pillow_alone():
@@ -126,14 +126,14 @@ def test_a_file_of_any_kind_is_alike_by_either_library(data, task: str) -> None:
         ("trim", {}),
     ],
 )
-def test_other_operations_are_alike_by_either_library(task: str, values: dict[str, Any]) -> None:
+def test_other_operations_are_similar_with_either_library(task: str, values: dict[str, Any]) -> None:
     data = encoded(picture("RGB"), "PNG")
     fast = apply(task, data, **values)
     with pillow_alone():
         assert_alike(fast, apply(task, data, **values))
 
 
-def test_a_part_whose_squares_begin_elsewhere_is_similar_by_either_library() -> None:
+def test_a_crop_off_the_block_grid_is_similar_from_either_library() -> None:
     data, values = encoded(picture("RGB"), "PNG"), {"width": 200, "height": 200, "fit": "cover"}
     fast = apply("resize", data, **values)
     with pillow_alone():
@@ -183,7 +183,7 @@ def spoiled(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("broken", [partial(cut, share=0.5), partial(cut, share=0.999), spoiled])
 @pytest.mark.parametrize(("task", "values"), [("flip", {}), ("thumbnail", {"width": 100, "height": 100})])
-def test_a_broken_picture_is_the_same_error_by_either_library(broken, task: str, values) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_picture_has_the_same_error_from_either_library(broken, task: str, values) -> None:  # type: ignore[no-untyped-def]
     data = broken(encoded(photo(*SIZE), "PNG"))
     with pytest.raises(TaskError) as caught:
         apply(task, data, **values)

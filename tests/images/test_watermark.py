@@ -48,7 +48,7 @@ def test_a_missing_glyph_is_an_error_that_names_the_characters() -> None:
     assert caught.value.detail.startswith("The font has no glyph for 東 (U+6771), 京 (U+4EAC). ")
 
 
-def test_a_font_that_is_sent_has_the_characters_that_the_bundled_one_lacks() -> None:
+def test_an_uploaded_font_has_characters_that_the_bundled_font_lacks() -> None:
     font = Sent(font_of("東"))
     image = changed(apply("watermark", GROUND, text="東", font=font, opacity=1, scale=0.8))
     same = changed(apply("watermark", GROUND, text="A", opacity=1, scale=0.8))
@@ -59,9 +59,7 @@ def test_a_font_that_is_sent_has_the_characters_that_the_bundled_one_lacks() -> 
     assert changed(apply("watermark", GROUND, text="Entwürf \u2013 東京"[:-1], font=font)) is not None
 
 
-def test_a_configured_font_has_the_characters_that_the_others_lack(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configured_font_has_characters_that_the_others_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "more.ttf").write_bytes(font_of("東"))
     monkeypatch.setenv("WATERMARK_FONTS", f"{tmp_path / 'more.ttf'}, {BUNDLED}")
     monkeypatch.setattr(Desk, "settings", Settings(redis_url="redis://127.0.0.1:1/0"))
@@ -69,7 +67,7 @@ def test_a_configured_font_has_the_characters_that_the_others_lack(
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "there is no file"), (b"GIF89a", "is not a TrueType")])
-def test_a_configured_font_that_is_none_stops_the_process(
+def test_an_invalid_configured_font_stops_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, message: str
 ) -> None:
     if content is not None:
@@ -79,7 +77,7 @@ def test_a_configured_font_that_is_none_stops_the_process(
         Settings(redis_url="redis://127.0.0.1:1/0").part(ImageSettings)
 
 
-def test_marks_that_do_not_print_need_no_glyph() -> None:
+def test_invisible_characters_need_no_glyph() -> None:
     assert apply("watermark", GROUND, text="a\u200db\ufe0f\u00adc\u0007").size == (400, 200)
 
 
@@ -117,7 +115,7 @@ def test_text_that_is_larger_than_the_picture_is_cut_off() -> None:
     assert apply("watermark", GROUND, text="W" * 200, size=2000, opacity=1).size == (400, 200)
 
 
-def test_text_has_its_color_and_a_rim_that_stands_out() -> None:
+def test_text_has_its_color_and_a_contrasting_outline() -> None:
     counts = {
         color: count
         for count, color in apply("watermark", GROUND, text="HHH", color="#ff0000", scale=0.8, opacity=1).getcolors(
@@ -146,7 +144,7 @@ def test_tiles_cover_the_whole_picture(angle: float, mode: str) -> None:
             assert len(image.crop((left, top, left + 100, top + 50)).getcolors(10_000)) > 1
 
 
-def test_a_tiled_mark_looks_alike_with_and_without_transparency() -> None:
+def test_a_tiled_mark_looks_the_same_with_and_without_transparency() -> None:
     mark = Sent(encoded(plain((40, 40), BLACK), "PNG"))
     values = {"mark": mark, "tile": True, "opacity": 0.5, "scale": 0.1, "angle": 20}
     one = apply("watermark", GROUND, **values)
@@ -155,7 +153,7 @@ def test_a_tiled_mark_looks_alike_with_and_without_transparency() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", " ", "\n"])
-def test_nothing_to_put_on_an_image_is_refused_when_it_is_submitted(text: str | None) -> None:
+def test_a_watermark_without_content_is_refused_at_submission(text: str | None) -> None:
     with pytest.raises(ValueError, match="nothing to put"):
         has_a_mark(None, text)
 

@@ -22,35 +22,35 @@ def test_lossless_webp_keeps_every_pixel() -> None:
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "avif", "gif"])
-def test_lossless_is_refused_where_the_format_cannot_be(format_name: str) -> None:
+def test_lossless_is_refused_for_formats_without_it(format_name: str) -> None:
     with pytest.raises(ValueError, match=f"{format_name} cannot be `lossless`"):
         check_lossless(format_name, True)
     with pytest.raises(ValueError, match="cannot be"):
         check_variants({"a": Variant(width=5, format=format_name, lossless=True)})
 
 
-def test_lossless_is_refused_by_the_worker_where_the_input_says_the_format() -> None:
+def test_lossless_is_refused_by_the_worker_when_the_input_decides_the_format() -> None:
     with pytest.raises(TaskError, match="jpeg cannot be `lossless`") as caught:
         apply("thumbnail", encoded(corners(), "JPEG"), lossless=True)
     assert caught.value.type == "image-format-unsupported"
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "webp", "avif"])
-def test_more_effort_makes_no_larger_files(format_name: str) -> None:
+def test_more_effort_does_not_enlarge_files(format_name: str) -> None:
     little, _ = run("thumbnail", PHOTO, format=format_name, width=200, height=200, effort=1)
     much, image = run("thumbnail", PHOTO, format=format_name, width=200, height=200, effort=10)
     assert much.bytes <= little.bytes
     assert image.size == (200, 150)
 
 
-def test_a_progressive_jpeg_is_one() -> None:
+def test_the_progressive_option_writes_a_progressive_jpeg() -> None:
     assert apply("thumbnail", PHOTO, format="jpeg", progressive=True).info.get("progressive")
     assert not apply("thumbnail", PHOTO, format="jpeg").info.get("progressive")
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "avif"])
 @pytest.mark.parametrize("limit", [5_000, 8_000, 20_000])
-def test_a_file_has_at_most_max_bytes_and_uses_them(format_name: str, limit: int) -> None:
+def test_a_file_is_close_to_and_at_most_max_bytes(format_name: str, limit: int) -> None:
     values = {"format": format_name, "width": 300, "height": 300}
     full, _ = run("thumbnail", PHOTO, quality=95, **values)
     file, image = run("thumbnail", PHOTO, quality=95, max_bytes=limit, **values)
@@ -58,18 +58,18 @@ def test_a_file_has_at_most_max_bytes_and_uses_them(format_name: str, limit: int
     assert image.size == (300, 225)
 
 
-def test_max_bytes_that_are_enough_change_nothing() -> None:
+def test_a_sufficient_max_bytes_changes_nothing() -> None:
     assert run("thumbnail", PHOTO, max_bytes=10**6)[0] == run("thumbnail", PHOTO)[0]
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "gif"])
-def test_max_bytes_that_cannot_be_reached_are_an_error_with_both_numbers(format_name: str) -> None:
+def test_an_unreachable_max_bytes_is_an_error_with_both_numbers(format_name: str) -> None:
     with pytest.raises(TaskError, match=r"has \d+ bytes as .*`max_bytes` is 200") as caught:
         apply("resize", PHOTO, format=format_name, max_bytes=200)
     assert caught.value.type == "image-too-many-bytes"
 
 
-def test_each_variant_has_its_own_way_of_being_written() -> None:
+def test_each_variant_has_its_own_output_options() -> None:
     desk = Desk()
     variants = {
         "small": Variant(width=200, format="jpeg", max_bytes=3_000),
@@ -102,7 +102,7 @@ def kept(keep: bool | str, place_in_xmp: bool = False) -> tuple[set[str], bool]:
     return {names[tag] for names, part in parts for tag in part} - {"ExifOffset", "GPSInfo"}, "xmp" in image.info
 
 
-def test_the_metadata_that_is_asked_for_is_kept_and_no_other() -> None:
+def test_only_the_requested_metadata_is_kept() -> None:
     rights, rest = {"Artist", "Copyright"}, {"Make", "FNumber"}
     assert kept(False) == (set(), False)
     assert kept("copyright") == (rights, False)
@@ -110,7 +110,7 @@ def test_the_metadata_that_is_asked_for_is_kept_and_no_other() -> None:
     assert kept("all") == kept(True) == (rights | rest | {"GPSLatitudeRef"}, True)
 
 
-def test_xmp_that_names_a_place_is_left_out_without_location() -> None:
+def test_xmp_with_a_location_is_removed_unless_location_is_kept() -> None:
     assert kept("no-location", place_in_xmp=True)[1] is False
     assert kept("all", place_in_xmp=True)[1] is True
 
@@ -122,7 +122,7 @@ def test_keep_metadata_is_read_from_forms_as_from_json(sent: Any, read: Any) -> 
         TypeAdapter(Output).validate_python({"keep_metadata": "some"})
 
 
-def test_every_task_of_one_file_has_all_of_these_options() -> None:
+def test_every_task_with_one_file_has_all_output_options() -> None:
     for name, task in TASKS.items():
         assert set(Output.__dataclass_fields__) <= set(task.__annotations__), name
 
