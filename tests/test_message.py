@@ -31,7 +31,7 @@ Published = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module", params=["stock", "ours"])
 def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    """What `apply_async` has put into Redis: list to message, one in each."""
+    """The messages that `apply_async` has put into Redis, by id."""
     with Service(tmp_path_factory.mktemp("published"), TASK_MODULES="client_tasks") as service:
         command = [
             sys.executable,
@@ -61,11 +61,11 @@ def test_celerys_ten_priorities_map_to_three() -> None:
 
 
 def assert_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Field by field; what tells one message or one sender from another may differ, if it is of the same kind."""
+    """Compare field by field; ids of messages and senders may differ, if they have the same form."""
     assert json.loads(base64.b64decode(ours.pop("body"))) == json.loads(base64.b64decode(theirs.pop("body")))
     mine, stock = ours.pop("headers"), theirs.pop("headers")
     assert (type(mine.pop("origin")), type(stock.pop("origin"))) == (str, str)
-    # Where a message says nothing, the worker takes the task's own limits, which are those that stock Celery copies.
+    # Without limits in the message, the worker uses the task's own, which are those that stock Celery copies.
     hard, soft = stock.pop("timelimit")
     assert mine.pop("timelimit") == [None, None]
     assert 0 < soft < hard

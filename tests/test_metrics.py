@@ -1,4 +1,4 @@
-"""Health and metrics through real HTTP: what is told, and that each web process tells the same."""
+"""Health and metrics through real HTTP; each web process reports the same."""
 
 import re
 import time
@@ -39,7 +39,7 @@ def samples(answer: httpx.Response) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_both_web_processes_report_the_same_counts(two: Service) -> None:
-    for number in range(10):  # each on a connection of its own, so that both processes take some
+    for number in range(10):  # each on a new connection, so that both processes get some
         with httpx.Client(base_url=two.url) as client:
             answer = client.post("/tasks/divide", json={"x": 1, "y": 0 if number < 3 else 1})
             two.wait_for(answer.json()["task_id"])
@@ -148,11 +148,11 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
         ("GET", "/wp-login.php", {}, "*", "4xx"),
     ]
     expected = {(method if route != "*" else "*", route, status): 0.0 for method, _, _, route, status in calls}
-    time.sleep(6)  # until both processes have added what the tests before have asked
+    time.sleep(6)  # until both processes have added the requests of earlier tests
     before = {each: counted(*each) for each in expected}
     for method, path, headers, route, status in calls:
         body = {"json": {"x": 1, "y": 2}} if method == "POST" else {}
-        for _ in range(6):  # each on a connection of its own, so that both processes take some
+        for _ in range(6):  # each on a new connection, so that both processes get some
             answer = httpx.request(method, two.url + path, headers=headers, **body)
             assert f"{answer.status_code // 100}xx" == status, answer.text
         expected[method if route != "*" else "*", route, status] += 6

@@ -1,4 +1,4 @@
-"""The application below a prefix: under every host, beside other applications and behind proxies."""
+"""The application below a prefix: under every host, next to other applications and behind proxies."""
 
 import contextlib
 import re
@@ -20,7 +20,7 @@ OURS = "Gunicorn, our worker"
 #: Hosts that serve a module with the dispatcher; our own worker serves our application itself.
 DISPATCHED = [host for host in COMMANDS if host != OURS]
 
-#: What a proxy tells, and whether it strips the prefix from the path.
+#: Which headers a proxy adds, and whether it strips the prefix from the path.
 FORWARDED = [("", False), ("host", True), ("no host", True), ("no host", False)]
 
 
@@ -81,7 +81,7 @@ def visit(service: Service, key: str, base: str) -> Crawl:
 
 
 def submitted(service: Service, api: httpx.Client, base: str) -> Iterator[httpx.Response]:
-    """Submit tasks of each kind, and wait for their ends; the answers to the submits."""
+    """Submit tasks in each way, and wait for their ends; the responses to the submits."""
     good = api.post(f"{base}/tasks/echo_file", files={"file": ("a b.txt", b"hello", "text/plain")})
     small = api.post(f"{base}/tasks/divide", json={"x": 1, "y": 2})
     bad = api.post(f"{base}/tasks/divide", json={"x": 1, "y": 0})

@@ -1,4 +1,4 @@
-"""The loop's own subscription: what it takes from redis-py, and what it does when Redis is silent or gone."""
+"""The loop's own subscription: its use of redis-py, and what it does when Redis is unresponsive or down."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -62,13 +62,13 @@ def test_a_connection_shows_its_socket(redis: Redis) -> None:
 def test_a_subscription_receives_only_its_messages(redis: Redis) -> None:
     async def scenario(notifier: Notifier, heard: list[str]) -> None:
         subscription = notifier.subscribe("1", ENDS, lambda: heard.append("1"))
-        await until(lambda: heard)  # it stands
+        await until(lambda: heard)  # it is confirmed
         name = channel(redis)
         redis.client.publish(name, "progress")
         redis.client.publish(name, "succeeded")
-        # Redis may answer the publisher a moment before it writes to the subscriber.
+        # Redis may answer the publisher shortly before it writes to the subscriber.
         await until(lambda: notifier.in_sync("1") and len(heard) > 1)
-        assert heard == ["1", "1"], "one of the two words is subscribed"
+        assert heard == ["1", "1"], "one of the two messages is subscribed"
         notifier.unsubscribe(subscription)
         assert not notifier.in_sync("1")
 

@@ -33,7 +33,7 @@ SETTINGS = Settings(redis_url="redis://127.0.0.1:6399/0")  # nothing connects to
 METHODS = ("get", "put", "post", "delete", "head", "patch")
 
 #: Addresses of pages and of their files, which do what the routes do, and one rule that the document has as one path
-#: for each kind.
+#: for each task type.
 PAGES = ("/static/", "/ui/")
 SUBMIT = "/tasks/{name}"
 

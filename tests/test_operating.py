@@ -87,4 +87,4 @@ def test_grafana_can_import_the_dashboard() -> None:
     columns = [range(at["x"], at["x"] + at["w"]) for at in positions]
     rows = [range(at["y"], at["y"] + at["h"]) for at in positions]
     cells = [cell for of_panel in map(product, columns, rows) for cell in of_panel]
-    assert len(set(cells)) == len(cells), "a panel lies on another"
+    assert len(set(cells)) == len(cells), "a panel overlaps another"

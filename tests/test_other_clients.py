@@ -20,7 +20,7 @@ from azure.core.polling.base_polling import LocationPolling, LROBasePolling
 from azure.core.rest import HttpRequest
 from harness import ROOT, Service
 
-#: Seconds that the poller waits where an answer has no `Retry-After`: so long that a test would show it.
+#: Seconds that the poller waits without `Retry-After`; long enough for a test to notice.
 FAR_TOO_LONG = 600
 
 

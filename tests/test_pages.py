@@ -81,7 +81,7 @@ def test_openapi_json_is_not_sent_again_to_a_client_that_has_it(client: FlaskCli
     assert "Content-Encoding" not in answer.headers
 
 
-# Text goes compressed to who takes that
+# Text is compressed for clients that accept it
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/static/run.js", "/problems/invalid-input"])

@@ -138,7 +138,7 @@ def test_an_autoscaler_sees_no_latency_in_a_paused_queue(paused: Service) -> Non
     queue = paused.http.get("/queues/default").json()
 
     assert (queue["waiting"], queue["latency_seconds"]) == (2, 0)
-    assert paused.redis.client.llen("default") == 2, "what Celery's tools read"
+    assert paused.redis.client.llen("default") == 2, "Celery's tools read it"
     assert 'coatcheck_queue_latency_seconds{queue="default"} 0.0' in paused.http.get("/metrics").text
     paused.http.delete("/queues/default/pause")
     assert {paused.wait_for(task_id)["status"] for task_id in ids} == {"succeeded"}
@@ -181,7 +181,7 @@ def test_a_task_fetched_before_the_pause_does_not_start_and_keeps_its_position(p
     assert started(fresh, ids) == []
     before = fresh.redis.client.info("commandstats")["cmdstat_rpop"]["calls"]
     time.sleep(1)
-    assert fresh.redis.client.info("commandstats")["cmdstat_rpop"]["calls"] == before, "nothing is fetched meanwhile"
+    assert fresh.redis.client.info("commandstats")["cmdstat_rpop"]["calls"] == before, "no fetch during the pause"
     fresh.http.delete(f"{path}/pause")
     for task_id in ids:
         assert fresh.wait_for(task_id)["status"] == "succeeded"

@@ -1,4 +1,4 @@
-"""Messages of plain Celery and kombu on our transport: what a queue keeps, returns and forgets."""
+"""Messages of plain Celery and kombu on our transport: storage, redelivery and expiry."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What makes polling cheap: when to look again, what has not changed, what is left of a quota, what has gone."""
+"""Cheap polling: Retry-After, unchanged statuses, the rest of a quota, expired tasks."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def queue_up(service: Service, task: str, count: int) -> list[str]:
     [
         (2, 2, 1, 5),  # the next of two that run ends, on average, after half of ten seconds
         (2, 2, 8, 40),
-        (2, 0, 2, 0),  # there is room
+        (2, 0, 2, 0),  # a slot is free
         (4, 3, 5, 10),
         (0, 0, 3, 30),  # no worker: as if there were one
     ],
@@ -46,7 +46,7 @@ def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Serv
     ids = [fresh.submit("ledgered") for _ in range(20)]
     slow = fresh.submit("nothing")
 
-    # Two slots, both taken: the tenth of the queue waits for five rounds of 1.5 seconds.
+    # Two slots, both in use: the tenth of the queue waits for five rounds of 1.5 seconds.
     eventually(lambda: look_again(fresh, ids[9]) == 8)
     assert [look_again(fresh, ids[at]) for at in (0, 5, 15, 19)] == [1, 4, 12, 15]  # halves go to the even
     assert look_again(fresh, slow) == 30
@@ -95,7 +95,7 @@ def test_the_first_poll_of_a_queued_task_is_one_call_to_redis(fresh: Service) ->
 
 @pytest.fixture
 def measured(fresh: Service) -> Any:
-    """A server that has run tasks already, so that what is there once for all is there; and its Redis."""
+    """A server that has run tasks already, so that its permanent keys exist; and its Redis."""
     fresh.env["WORKER_CONCURRENCY"] = "2"
     fresh.start()
     drain(fresh, 50, ttl=1)
@@ -104,7 +104,7 @@ def measured(fresh: Service) -> Any:
 
 
 def drain(service: Service, count: int, **options: Any) -> None:
-    """Run so many small tasks, and wait for their ends."""
+    """Run `count` small tasks, and wait for their ends."""
     item = {"task": "divide", "input": {"x": 1, "y": 2}, "options": options}
     before = service.redis.client.hget(service.keys.stats, "divide:succeeded") or 0
     assert service.http.post("/batches", json={"items": [item] * count}).status_code == 202
@@ -124,7 +124,7 @@ def test_a_small_finished_task_uses_at_most_700_bytes(fresh: Service, measured: 
     for _ in range(2):
         drain(fresh, 1_000)
 
-    # With its place in the indexes and in its batch's list of ids.
+    # With its entries in the indexes and in its batch's list of ids.
     assert (used() - before) / 2_000 <= 700
 
 

@@ -1,4 +1,4 @@
-"""Queues and workers: the figures for an admin."""
+"""Queues and workers: the counts for an admin."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -233,7 +233,7 @@ def test_a_unique_key_cannot_use_uploads_secrets_or_sets() -> None:
 
 
 def scope(throttle: Throttle, text: bytes, owner: str = "alice") -> str:
-    """What a limit counts an input under."""
+    """The scope under which a limit counts an input."""
 
     def function(value: dict[str, int | str] | float = 1.0) -> None: ...
 

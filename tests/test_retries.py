@@ -100,7 +100,7 @@ def test_an_unfinished_task_is_neither_retried_nor_deleted(service: Service) -> 
 
 def test_each_record_names_the_other_in_polls_too(service: Service) -> None:
     old = failed(service)
-    before = [service.http.get(f"/tasks/{old}") for _ in range(4)][-1]  # the server remembers what is polled
+    before = [service.http.get(f"/tasks/{old}") for _ in range(4)][-1]  # the server caches polled tasks
     assert "retried_as" not in before.json()
     new = service.http.post(f"/tasks/{old}/retry").json()
     after = service.http.get(f"/tasks/{old}", headers={"If-None-Match": before.headers["ETag"]})

@@ -119,7 +119,7 @@ class Site:
                 runner.kill()
             runner.wait()
         for pid in self.left():
-            with contextlib.suppress(ProcessLookupError):  # it may end by itself between the look and the kill
+            with contextlib.suppress(ProcessLookupError):  # it may end by itself between the check and the kill
                 os.kill(pid, signal.SIGKILL)
 
     @property
@@ -308,7 +308,7 @@ def test_a_stop_leaves_no_process_and_ends_valkey_last(site: Site, how: str) -> 
 
     assert runner.wait(LIMIT) == 0
     assert site.left() == []
-    assert "handed back 1" in site.output, "the worker wrote to Valkey after the stop was asked for"
+    assert "handed back 1" in site.output, "the worker wrote to Valkey after the request to stop"
     assert "ready to exit" in (site.folder / "var/valkey.log").read_text()
 
 
@@ -380,7 +380,7 @@ def test_the_processes_of_a_killed_runner_end_soon(site: Site) -> None:
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
 def test_make_run_stops_with_make(site: Site, how: str) -> None:
     (site.folder / ".venv").symlink_to(sys.prefix)
-    # -o: what is installed is not looked at, it is what runs this test
+    # -o: do not check what is installed, it runs this test
     site.command = ["make", "-f", str(HOUSE / "Makefile"), "-o", ".venv/.installed", "run"]
     make = site.start()
 

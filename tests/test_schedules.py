@@ -1,4 +1,4 @@
-"""Schedules: when their ticks are, that each fires once whoever dies, and what an admin does with them."""
+"""Schedules: fire times, one run for each despite kills, and management by an admin."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -165,7 +165,7 @@ def moment(text: str) -> datetime:
 
 
 def fired(service: Service, name: str) -> list[datetime]:
-    """The ticks of its last runs, oldest first."""
+    """The fire times of its last runs, oldest first."""
     return [moment(run["tick"]) for run in reversed(show(service, name)["runs"])]
 
 
@@ -337,7 +337,7 @@ def test_a_run_can_wait_for_the_end_of_the_previous_run(service: Service, put: P
     assert fired(service, "chain")[:3] == [created + SECOND * n for n in (1, 2, 3)]
 
     service.http.post(f"/tasks/{second}/cancel")
-    assert service.status(third)["status"] == "scheduled"  # it waits in the other's place
+    assert service.status(third)["status"] == "scheduled"  # it waits instead of the second
     service.http.post(f"/tasks/{first}/cancel")
 
     assert service.wait_for(third, "running")["started_at"] >= service.status(first)["finished_at"]
@@ -430,7 +430,7 @@ def test_each_run_fires_once_despite_kills_and_runs_missed_in_an_outage_are_merg
         assert not task["done"] or starts(fresh, task["task_id"]) == task["deliveries"]
 
 
-# Who may, and what is wrong
+# Permissions and invalid requests
 
 
 def test_an_owner_manages_its_own_schedules_and_an_admin_everyones(tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_an_owner_manages_its_own_schedules_and_an_admin_everyones(tmp_path: Pat
         assert ask("alice", "PUT", "/schedules/a2", json=body).status_code == 201
         full = ask("alice", "PUT", "/schedules/a3", json=body)
         assert (full.status_code, full.json()["type"]) == (429, "/problems/too-many-schedules")
-        assert ask("alice", "PUT", "/schedules/a2", json=body).status_code == 200, "replacing one needs no room"
+        assert ask("alice", "PUT", "/schedules/a2", json=body).status_code == 200, "a replacement needs no quota"
 
         patched = ask("root", "PATCH", "/schedules/b", json={"enabled": False}).json()
         assert (patched["owner"], patched["enabled"]) == ("bob", False)

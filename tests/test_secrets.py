@@ -179,7 +179,7 @@ parts.apply_async()
 def test_celery_s_events_and_messages_have_no_secret(server: Service) -> None:
     listener = Process([sys.executable, "-c", LISTENS], server.folder / "events.log", server.env)
     server.workers.append(listener)  # ended with them
-    eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)  # it may miss what is sent before
+    eventually(lambda: "worker-heartbeat" in listener.output(), seconds=60)  # it may miss earlier events
     failed = server.submit("signs_in", **INPUT, how="raises")
     subprocess.run([sys.executable, "-c", CHAINS], env=server.env, cwd=ROOT, check=True, timeout=120)
 

@@ -1,4 +1,4 @@
-"""Celery's signals and events: those who listen hear of our tasks what they hear of Celery's own."""
+"""Celery's signals and events: receivers get the same for our tasks as for Celery's own."""
 
 import json
 import time
@@ -19,7 +19,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def signals_of(service: Service, signal: str, task_id: str) -> list[dict[str, Any]]:
-    """What the receivers of a signal have written of a task."""
+    """The lines of a signal's receivers about a task."""
     lines = [json.loads(line) for line in service.redis.client.lrange("heard", 0, -1)]
     return [line for line in lines if line["signal"] == signal and line["id"] == task_id]
 

@@ -1,4 +1,4 @@
-"""A hundred slow, silent or broken clients of each kind, while other clients are served; through Gunicorn."""
+"""A hundred slow, silent or broken clients of each sort, while other clients are served; through Gunicorn."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ HEAD = b"POST /tasks/echo_file HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server with two threads, so that a client that holds threads would block it."""
+    """A server with two threads, so that a client that occupies threads would block it."""
     settings = {"TASK_MODULES": "sample_tasks,client_tasks", "WEB_THREADS": "2"}
     with Service(tmp_path_factory.mktemp("served"), **settings) as service:
         yield service.start()
@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def connect(service: Service, *, narrow: bool = False) -> socket.socket:
     client = socket.socket()
     client.settimeout(30)
-    if narrow:  # takes little that nobody has read yet
+    if narrow:  # buffers little unread data
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", service.port))
     return client
@@ -80,7 +80,7 @@ def output(served: Service) -> str:
     return href
 
 
-# -- each kind of slow client
+# -- each sort of slow client
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_connections_may_be_encrypted(tmp_path: Path) -> None:
         service.http = httpx.Client(base_url=service.url, timeout=30, verify=context)
         service.env["GUNICORN_CMD_ARGS"] = f"--certfile {tmp_path / 'own.pem'}"
         service.start()
-        with contextlib.closing(socket.create_connection(("127.0.0.1", service.port))):  # says nothing
+        with contextlib.closing(socket.create_connection(("127.0.0.1", service.port))):  # sends nothing
             submitted = service.http.post(
                 "/tasks/echo_file", content=b"x" * 3 * 2**20, headers={"Content-Type": "text/plain"}
             )

@@ -43,7 +43,7 @@ def submit(service: Service, **query: Any) -> str:
 
 
 def polls(service: Service, task_id: str, times: int = MANY) -> list[httpx.Response]:
-    """Each on a new connection, which one process or the other takes."""
+    """Poll on new connections, which either process accepts."""
     return [httpx.get(f"{service.url}/tasks/{task_id}", timeout=30) for _ in range(times)]
 
 
@@ -60,7 +60,7 @@ def test_polls_of_an_unchanged_task_rarely_use_redis(lonely: Service) -> None:
     assert {answer.json()["status"] for answer in polls(lonely, task_id, 100)} == {"scheduled"}
     paths = [f"{lonely.url}/tasks/{task_id}/result"] * 50
     assert {httpx.get(path, timeout=30).status_code for path in paths} == {202}
-    assert script_calls(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again from time to time
+    assert script_calls(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again periodically
 
 
 @pytest.mark.slow

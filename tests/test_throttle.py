@@ -100,7 +100,7 @@ def test_a_task_type_does_not_exceed_its_limit_per_minute(fresh: Service) -> Non
     eventually(lambda: fresh.redis.client.zcard(fresh.keys.throttled("three_a_minute", "")) == 5)
     eventually(lambda: fresh.http.get("/tasks?status=succeeded").json()["tasks"][2:])
     assert len(started(fresh, ids)) == 3
-    fresh.workers[0].kill()  # what waits while nobody runs it does not start all at once afterwards
+    fresh.workers[0].kill()  # tasks that waited without a worker do not all start at the same time afterwards
     let_a_minute_pass(fresh)
     fresh.start_worker()
     eventually(lambda: len(started(fresh, ids)) == 6)

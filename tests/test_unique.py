@@ -1,4 +1,4 @@
-"""`unique`: one task of an owner and a type has a key, whoever submits it, how, and how often at the same time."""
+"""`unique`: one unfinished task has a key of an owner and a type, for every way and number of simultaneous submits."""
 
 import json
 import threading
@@ -188,7 +188,7 @@ def test_a_key_whose_record_is_lost_is_free(service: Service) -> None:
     assert post(service, key).status_code == 202
 
 
-# -- what dies meanwhile
+# -- kills and restarts
 
 
 @pytest.mark.slow
@@ -349,7 +349,7 @@ def test_a_retry_keeps_the_key(service: Service) -> None:
     first = post(service, key, unique_for=60).json()["task_id"]
     service.wait_for(first)
     retried = service.http.post(f"/tasks/{first}/retry")
-    assert retried.status_code == 202, "its own key does not hold it up"
+    assert retried.status_code == 202, "its own key does not block it"
     second = retried.json()["task_id"]
     service.wait_for(second)
     assert post(service, key).json()["task_id"] == second

@@ -19,7 +19,7 @@ TASKS = "sample_tasks,waited_tasks"
 
 @pytest.fixture(scope="module")
 def waited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server with a puppet, and more of a worker than a test keeps busy."""
+    """A server with a puppet, and a worker with more children than a test uses."""
     with Service(tmp_path_factory.mktemp("waited"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as service:
         yield service.start()
 
@@ -262,14 +262,14 @@ def test_a_thousand_requests_wait_while_others_poll_and_one_more_does_not_wait(t
 
 
 def may_wait(service: Service, path: str) -> bool:
-    """Whether one more is let in, to wait for a second."""
+    """Whether one more request may wait for a second."""
     answer = service.http.get(f"{path}?wait=1")
     assert answer.status_code == 200
     return "Preference-Applied" in answer.headers
 
 
 def allow_files(number: int) -> None:
-    """Let this process hold so many sockets."""
+    """Let this process open this number of sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(number, hard)))
@@ -322,7 +322,7 @@ def test_a_killed_web_process_frees_the_slots_of_its_clients(tmp_path: Path) -> 
         eventually(lambda: may_wait(service, puppet.path))
 
 
-# -- what may happen meanwhile
+# -- disconnects, kills and restarts
 
 
 def test_a_stopping_server_answers_all_waiting_requests(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tasks that write lines of every kind."""
+"""Tasks that write every sort of log line."""
 
 import logging
 import os

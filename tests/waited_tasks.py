@@ -1,4 +1,4 @@
-"""A task that a test controls while it waits for it or listens to it."""
+"""A task that a test controls."""
 
 import contextlib
 import time

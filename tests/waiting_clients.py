@@ -65,7 +65,7 @@ def calling(service: Service, *targets: str, **headers: str) -> Iterator[list[Ca
 
 
 def answered(callers: Sequence[Caller], within: float = 0.0) -> int:
-    """How many have something to read, once none has got anything for `within` seconds."""
+    """How many have something to read, once none has received anything for `within` seconds."""
     with selectors.DefaultSelector() as selector:
         for caller in callers:
             selector.register(caller.socket, selectors.EVENT_READ)
@@ -96,7 +96,7 @@ class Puppet:
         self._service = service
         self.id = service.submit("puppet")
         self.path = f"/tasks/{self.id}"
-        # Not by polls: who is polled again is listened to.
+        # Not by polls: the server subscribes to a task that is polled again.
         eventually(lambda: service.redis.client.hexists(service.keys.task(self.id), "g"))
 
     def do(self, *commands: str) -> None:
@@ -104,5 +104,5 @@ class Puppet:
         self._service.redis.client.rpush(f"test:puppet:{self.id}", *commands)
 
     def is_waited_for(self) -> None:
-        """Return once somebody is parked for it."""
+        """Return once a request waits for it."""
         eventually(lambda: waited_for(self._service, self.id))

@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Soak:
-    """The soak on one side: its figures, and the states after the first and after the last tasks."""
+    """The soak on one side: its counts, and the states after the first and after the last tasks."""
 
     side: str
     number: int

@@ -1,4 +1,4 @@
-"""The worker beside those of other libraries, whose guarantees differ."""
+"""The worker compared with those of other libraries, whose guarantees differ."""
 
 from contextlib import ExitStack
 

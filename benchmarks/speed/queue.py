@@ -12,7 +12,7 @@ from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.sides import EMPTY, Ours, Side, Tutorial
 
-#: Seconds between two looks of a client that polls; a tutorial's client looks less often, and knows later.
+#: Seconds between two polls; a tutorial's client polls less often, and knows later.
 _POLL = 0.01
 
 

@@ -64,7 +64,7 @@ class Side(Service):
         return proc.cpu_of_group(self.redis.process.pid)
 
     def queue(self, count: int) -> None:
-        """Queue empty tasks, which no worker takes yet."""
+        """Queue empty tasks, which no worker fetches yet."""
         for start in range(0, count, 1000):
             items = [{"task": "empty"}] * min(1000, count - start)
             self.http.post("/batches", json={"items": items}).raise_for_status()
@@ -103,7 +103,7 @@ class Tutorial(Side):
             self.http.post(EMPTY, json={})
 
     def counter(self, count: int) -> Callable[[], int]:
-        """Count by the messages that the queue and the worker do not hold any more."""
+        """Count by the messages that are no longer in the queue or in the worker."""
         redis = self.redis.client
         return lambda: count - redis.llen("celery") - redis.hlen("unacked")
 

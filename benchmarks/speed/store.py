@@ -40,7 +40,7 @@ _SMALL_TASKS, _DUE = 5_000, 10_000
 def store(plan: Plan) -> list[Topic]:
     """Measure each size in a store of its own, in turns."""
     cores = os.sched_getaffinity(0)
-    # On one core: a round trip to a Valkey on another takes up to twice the time, whatever is asked.
+    # On one core: a round trip to a Valkey on another takes up to twice the time, whatever the request.
     os.sched_setaffinity(0, {min(cores)})
     try:
         return [_growth(plan), _maintenance(plan), _bytes(plan)]

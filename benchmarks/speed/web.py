@@ -37,7 +37,7 @@ def web(plan: Plan) -> list[Topic]:
 
 @dataclass(slots=True)
 class _Cost:
-    """What the requests of a topic took, beside their rate: milliseconds each."""
+    """The cost of a topic's requests, in milliseconds each."""
 
     web: Topic = field(default_factory=lambda: Topic("", ""))
     redis: Topic = field(default_factory=lambda: Topic("", ""))

@@ -31,7 +31,7 @@ Weighted = tuple[tuple[float, str], ...]
 
 @dataclass(frozen=True)
 class Sort:
-    """A sort of task: who submits it, what of, how long it runs (seconds), and how it fails."""
+    """A sort of task: its owner, its input, its duration in seconds, and how it fails."""
 
     task: str
     owner: str

@@ -23,7 +23,7 @@ def commands(store: Store, act: Callable[[], object]) -> int:
 
 
 def of_owners(store: Store, count: int, act: Callable[[], object]) -> int:
-    """The commands of an act in a store with so many owners of one task each."""
+    """The commands of an act in a store with `count` owners of one task each."""
     store.redis.flushall()
     for number in range(count):
         submit_many(store, 1, f"owner-{number}")
@@ -34,7 +34,7 @@ def of_owners(store: Store, count: int, act: Callable[[], object]) -> int:
 ACTS: dict[str, Callable[[Store], object]] = {
     "a page of everyone's tasks": lambda store: store.listing.page(EVERYBODY, 5),
     "the count of everyone's tasks": lambda store: store.listing.count(EVERYBODY),
-    "the room under a limit": lambda store: store.tasks.claim("x", "w/1", Throttle(max_running=5)),
+    "the free slots of a limit": lambda store: store.tasks.claim("x", "w/1", Throttle(max_running=5)),
     "an unknown key": lambda store: store.api_keys.find("cck_nobody's"),
 }
 
@@ -51,7 +51,7 @@ def test_a_claim_under_a_limit_counts_the_running_tasks_of_all_owners(store: Sto
     claims = [store.tasks.claim(task_id, "w/1", Throttle(max_running=2)) for task_id in ids]
 
     assert [claim is not None for claim in claims] == [True, True, False]
-    assert store.queues.waiting(["default"])["default"] == 1, "what waits for room counts as waiting"
+    assert store.queues.waiting(["default"])["default"] == 1, "throttled tasks count as waiting"
     assert store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
     assert store.leases.throttled() == [("divide", "")]
     assert store.leases.release_throttled("divide", "", Throttle(max_running=2), 10) == 1
@@ -146,7 +146,7 @@ def test_a_key_is_cached_after_one_lookup_until_any_key_is_revoked(store: Store)
     other = Store(store.settings).api_keys
     assert other.find(keys[7]) is not None
 
-    assert commands(store, lambda: other.find(keys[7])) == 0, "it is remembered"
+    assert commands(store, lambda: other.find(keys[7])) == 0, "it is cached"
     assert commands(store, lambda: other.find(keys[8])) == 1
     store.api_keys.revoke(keys[7])
     other.refresh()
@@ -161,7 +161,7 @@ def test_a_small_queued_task_needs_few_bytes(store: Store) -> None:
     submit_many(store, 5_000)
 
     assert (store.redis.info("memory")["used_memory"] - before) / 5_000 < 670
-    assert store.redis.llen("default") == 5_500, "what Celery's tools count"
+    assert store.redis.llen("default") == 5_500, "Celery's tools count it"
 
 
 def test_revoking_the_last_key_opens_the_api_and_losing_it_does_not(store: Store) -> None:

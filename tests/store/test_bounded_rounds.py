@@ -44,7 +44,7 @@ def test_a_fetch_drops_messages_without_a_task_in_batches(store: Store) -> None:
 
     assert fetched[0][1:3] == [alive.encode(), f"{alive}:ab".encode()]
     assert fetched[1] is None
-    assert store.redis.llen("default") == 400, "so that Redis is not held up"
+    assert store.redis.llen("default") == 400, "so that Redis is not blocked"
     assert store.leases._call("fetch_message", "ab", "default", "normal") is None
     assert store.redis.llen("default") == 0
     assert store.redis.hlen(store.keys.unacked) == 1

@@ -1,4 +1,4 @@
-"""What arrived, started, waited and ended, by task type and owner, over an hour, a day and a week."""
+"""Arrivals, starts, waits and ends by task type and owner, over an hour, a day and a week."""
 
 import time
 from collections import Counter
@@ -56,7 +56,7 @@ def test_the_first_event_of_an_hour_sums_up_earlier_hours_for_a_week(store: Stor
     hour, keys = store.clock.now_ms() // 3_600_000, store.keys
     store.redis.hset(keys.flow(hour - 2), mapping={"3:t:divide:arrived": 4, "4:t:divide:arrived": 5})
     store.redis.hset(keys.flow(hour - 1), mapping={"0:o:alice:waited_7": 70})
-    assert store.flow_stats.read(Range.WEEK).of_types().total("arrived") == 9, "what is not summed up counts, too"
+    assert store.flow_stats.read(Range.WEEK).of_types().total("arrived") == 9, "hours not yet summed up count, too"
 
     submit_many(store, 2)
 

@@ -52,7 +52,7 @@ def lines(store: Store, task_ids: list[str]) -> None:
 
 TRACE = Trace(f"00-{'a' * 32}-{'b' * 16}-01")
 
-#: By the words of the table.
+#: By the text of the table.
 CASES: dict[str, Callable[[Store], None]] = {
     "queued, input of 20 bytes": lambda store: submit(store) and None,
     "queued, with `request_id` and `traceparent`": lambda store: (

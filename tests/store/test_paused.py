@@ -1,4 +1,4 @@
-"""Pauses in the store: what the scripts that fetch, claim and release do with paused queues and types."""
+"""Pauses in the store: the scripts that fetch, claim and release, with paused queues and types."""
 
 import itertools
 

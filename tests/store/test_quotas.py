@@ -28,12 +28,12 @@ def limited(store: Store) -> Iterator[Store]:
 
 
 def stored_bytes(store: Store) -> dict[str, int]:
-    """What the store counts."""
+    """The bytes that the store counts, by owner."""
     return {owner.decode(): int(number) for owner, number in store.redis.hgetall(store.keys.bytes_held).items()}
 
 
 def stored(store: Store) -> dict[str, int]:
-    """What the records, long inputs and uploads have in truth, and the outputs that their ends named."""
+    """The real bytes of records, long inputs and uploads, and the outputs that their ends named."""
     sums: dict[str, int] = {}
     for key in store.redis.scan_iter(store.keys.task("*")):
         task_id = key.decode().rpartition(":")[2]

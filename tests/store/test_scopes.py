@@ -32,7 +32,7 @@ def claims(store: Store, ids: list[str], throttle: Throttle = ONE) -> list[bool]
 
 
 def scoped_keys(store: Store) -> list[bytes]:
-    """The keys of scopes, of whatever kind."""
+    """The keys of all scopes."""
     return [key for key in store.redis.keys("*") if b"throttled" in key or b"=" in key or b"type:" in key]
 
 
@@ -48,7 +48,7 @@ def test_each_value_has_its_own_limit_across_owners(store: Store) -> None:
 def test_any_end_of_an_attempt_lets_the_next_task_with_its_value_start(end: str, store: Store) -> None:
     first, second, other = submit(store, 1, 1, 2)
     assert claims(store, [first, second, other]) == [True, False, True]
-    assert store.leases.due_scopes(10) == [], "nothing has made room"
+    assert store.leases.due_scopes(10) == [], "no slot is free"
 
     if end == "finish":
         store.tasks.finish(first, "w/1", Status.SUCCEEDED)
@@ -181,5 +181,5 @@ def test_the_cost_is_independent_of_the_number_of_waiting_values(store: Store) -
                 commands(store, lambda: release_due(store)),
             ]
         )
-    # In the first moment of each five minutes, and of an hour, the statistics take some commands more.
+    # At the start of each five minutes, and of an hour, the statistics take some commands more.
     assert all(abs(few - many) <= 20 for few, many in zip(*counts, strict=True)), counts

@@ -67,7 +67,7 @@ class Groups:
             self.turn()
 
     def script_calls(self) -> int:
-        """The calls of the script that stores: each counts once what waits in the queue, and what is set aside."""
+        """The calls of the script that stores: each counts queued and throttled tasks once."""
         stats: Any = self._store.redis.info("commandstats")
         return int(stats.get("cmdstat_zcard", {"calls": 0})["calls"]) // 2
 

@@ -41,7 +41,7 @@ def owners_of(store: Store, ids: Iterable[str | None]) -> str:
 
 
 def position(store: Store, task_id: str) -> int | None:
-    """The place in the queue that a client sees."""
+    """The position in the queue that a client sees."""
     record = store.tasks.get_with_position(task_id)
     assert record is not None
     assert store.tasks.position(record) == record.position
@@ -115,7 +115,7 @@ def test_canceled_tasks_leave_the_queue_and_the_lists(order: Callable[[list[str]
     for task_id in order(ids):
         store.tasks.cancel(task_id)
 
-    assert store.redis.llen("default") == 2, "what Celery's tools read"
+    assert store.redis.llen("default") == 2, "Celery's tools read it"
     assert [position(store, task_id) for task_id in kept] == [1, 2]
     assert fetch_all(store) == kept
 

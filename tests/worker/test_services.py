@@ -168,7 +168,7 @@ def test_each_service_has_its_own_name_and_interval(store: Store) -> None:
 
     assert len({service.name for service in services}) == len(services) == 9
     slow = [service.name for service in services if not 0 < service.interval <= 5]
-    assert slow == [], "a round that does something less often asks `leases.acquire_slot`"
+    assert slow == [], "a round that does something less often calls `leases.acquire_slot`"
 
 
 class Counting:

@@ -40,7 +40,7 @@ def _web_worker(side: Side, times: int, progress: Progress) -> Counts:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
 
-    # One of nine has a key, which the next one of them may find taken: its answer is then 200, with the earlier task.
+    # One of nine has a key, which may still be in use at the next one: then the response is 200, with the earlier task.
     offers = [*beating(0.01), Offer("beating", {"seconds": 0.01}, {"unique": "one", "start_within": 60})]
     return under_load(side, times, fault, progress, offers=offers, pause=0.4)
 

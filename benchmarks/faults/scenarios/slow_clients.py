@@ -15,7 +15,7 @@ CLIENTS, SECONDS = 400, 3.0
 _HEAD = b"POST /tasks/beating HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 _GET = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
-#: Nothing, half a head, half a body, half a chunk, and answers that nobody reads.
+#: Nothing, half a head, half a body, half a chunk, and unread responses.
 _TEXTS = (
     b"",
     _HEAD,
