@@ -1,12 +1,12 @@
-// What is done to tasks: to one, to those that are selected, to all that match a filter.
+// Actions on tasks: on one, on the selected ones, on all that match a filter.
 
 import { ask, say } from "./confirm.js";
-import { DONE, call, number, plural, post, reason, root } from "./wire.js";
+import { DONE, call, number, plural, post, reason, root } from "./common.js";
 
-const DONE_WORDS = { cancel: "canceled", retry: "retried", delete: "deleted" };
-const AT_ONCE = 6;
+const PAST_TENSE = { cancel: "canceled", retry: "retried", delete: "deleted" };
+const PARALLEL = 6;
 
-// The tasks that an act changes, by status. One that has been retried already is retried from its own page only.
+// The tasks that an action changes, by status. One that has been retried already is retried from its own page only.
 export const fits = {
   cancel: ({ status }) => status !== "canceling" && !DONE.includes(status),
   retry: ({ status, retried }) => DONE.includes(status) && !retried,
@@ -24,7 +24,7 @@ async function act(word, id, again = false) {
   return (await post(`${root}/tasks/${id}/${word}${again ? "?again=true" : ""}`)).json();
 }
 
-// The last step of an act; a retry of many may begin with one.
+// The last step of an action; a retry of many may begin with one.
 const step = (word, label) => ({ label, value: true, danger: word !== "retry", primary: word === "retry" });
 function stepsOf(word, count) {
   const all = step(word, `${QUESTIONS[word][0]} ${plural(count, "task")}`);
@@ -37,9 +37,9 @@ const sampleOf = (pairs, total) => ({
   rows: pairs.map(([id, text]) => [`…${id.slice(-8)}`, `${root}/ui/tasks/${id}`, text]),
 });
 
-// Says how far an act has come, or its result: then without a total.
-function tell(word, done, refused, why, total = null) {
-  const text = `${number(done)} ${DONE_WORDS[word]}${refused ? `, ${number(refused)} not: ${why}` : ""}`;
+// Shows the progress of an action, or its result: then without a total.
+function showProgress(word, done, refused, refusal, total = null) {
+  const text = `${number(done)} ${PAST_TENSE[word]}${refused ? `, ${number(refused)} not: ${refusal}` : ""}`;
   if (total === null) say(text, refused ? "fail" : "ok");
   else say(`${text} of ${number(total)}…`);
 }
@@ -56,7 +56,7 @@ export const actOnOne = (word, id, title, retried = false) => once(async () => {
   else say("The task is asked to stop.");
 });
 
-// All tasks of a batch that the act of the button fits.
+// All tasks of a batch that the button's action can change.
 export const actOnBatch = (button, id) => once(async () => {
   const { on: word, count } = button.dataset;
   const [verb, text] = QUESTIONS[word];
@@ -80,35 +80,35 @@ export function backTo() {
   return sessionStorage.getItem("list") ?? `${root}/ui/tasks`;
 }
 
-// `tasks` are {id, status, kind, what}; only those that the act fits count. Tells `done` of each.
-export const actOnMany = (word, tasks, done, place) => once(async () => {
+// `tasks` are {id, status, taskType, what}; those that the action cannot change are skipped. Calls `done` for each.
+export const actOnMany = (word, tasks, done, container) => once(async () => {
   const some = tasks.filter(fits[word]);
   const [verb, text] = QUESTIONS[word];
   const skipped = tasks.length - some.length;
-  const sample = sampleOf(some.slice(0, 3).map(({ id, kind, what }) => [id, `${kind} · ${what}`]), some.length);
+  const sample = sampleOf(some.slice(0, 3).map(({ id, taskType, what }) => [id, `${taskType} · ${what}`]), some.length);
   const title = `${verb} ${plural(some.length, "task")}?`;
-  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample, choices: stepsOf(word, some.length) }, place);
+  const answer = await ask({ title, text: `${skipped ? `${number(skipped)} of the selected are skipped. ` : ""}${text}`, sample, choices: stepsOf(word, some.length) }, container);
   if (!answer) return;
   const wanted = answer === "one" ? some.slice(0, 1) : some;
-  let [good, bad, why] = [0, 0, ""];
+  let [succeeded, failed, refusal] = [0, 0, ""];
   const waiting = [...wanted];
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+  await Promise.all(Array.from({ length: PARALLEL }, async () => {
     for (let task; (task = waiting.shift());) {
       try {
         await act(word, task.id);
-        good += 1;
+        succeeded += 1;
         done(task);
       } catch (error) {
-        bad += 1;
-        why = reason(error);
+        failed += 1;
+        refusal = reason(error);
       }
-      tell(word, good, bad, why, wanted.length);
+      showProgress(word, succeeded, failed, refusal, wanted.length);
     }
   }));
-  tell(word, good, bad, why);
+  showProgress(word, succeeded, failed, refusal);
 });
 
-// Of acts on many there is one at a time, so that none can be started twice.
+// One action runs at a time, so that none can be started twice.
 let acting = false;
 async function once(act) {
   if (acting) return;
@@ -126,9 +126,9 @@ async function once(act) {
   }
 }
 
-// Everything that a query selects: a dry run says how many, with a sample. One request does a limited number and says
-// where to go on. It may be repeated after a broken connection: it changes no task twice.
-export const actOnAll = (word, query, words, place, typed = "") => once(async () => {
+// Everything that a query selects: a dry run returns how many, with a sample. One request changes a limited number and
+// returns the address of the next one. It may be repeated after a broken connection: it changes no task twice.
+export const actOnAll = (word, query, description, container, typed = "") => once(async () => {
   const [verb, text] = QUESTIONS[word];
   const address = `${root}/bulk/${word}?${query}`;
   const { matching: total, already_retried: before = 0, sample } = await (await post(`${address}&dry_run=true`)).json();
@@ -136,24 +136,24 @@ export const actOnAll = (word, query, words, place, typed = "") => once(async ()
   if (!total) return say(before ? `There is no task to retry: ${number(before)} ${was} retried already.` : `There is no task to ${word}.`);
   const rows = sampleOf(sample.map(({ task_id: id, task, status, error }) => [id, `${task} · ${error?.detail ?? status}`]), total);
   const skipped = `${number(before)} of the ${number(total + before)} ${was} retried already and ${is} skipped. The rest become new tasks with the same input.`;
-  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${words}?`, text: before ? skipped : text, sample: rows, choices: stepsOf(word, total), typed }, place);
+  const answer = await ask({ title: `${verb} ${plural(total, "task")} ${description}?`, text: before ? skipped : text, sample: rows, choices: stepsOf(word, total), typed }, container);
   if (!answer) return;
   if (answer === "one") {
     await act(word, sample[0].task_id);
     return say("1 retried", "ok");
   }
   let [done, refused, next] = [0, [], address];
-  const report = () => tell(word, done, refused.length, refused.length && reason(refused[0]), next && total);
+  const report = () => showProgress(word, done, refused.length, refused.length && reason(refused[0]), next && total);
   report();
   try {
     while (next) {
       const answer = await (await post(next)).json();
-      done += answer[DONE_WORDS[word]];
+      done += answer[PAST_TENSE[word]];
       refused = refused.concat(answer.refused);
       next = answer.next;
       report();
     }
   } catch (error) {
-    say(`${number(done)} ${DONE_WORDS[word]}. Then: ${reason(error)} Start again for the rest: no task is ${DONE_WORDS[word]} twice.`, "fail");
+    say(`${number(done)} ${PAST_TENSE[word]}. Then: ${reason(error)} Start again for the rest: no task is ${PAST_TENSE[word]} twice.`, "fail");
   }
 });

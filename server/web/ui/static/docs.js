@@ -1,9 +1,9 @@
 // The docs: search, samples in three languages, and each task type's form runs in the page.
 
-import { wire } from "./run.js";
+import { enableForm } from "./run.js";
 import { ofCommand, translated } from "./samples.js";
 import { search } from "./search.js";
-import { Refused, button, call, credentials, element, sized } from "./wire.js";
+import { Refused, button, call, credentials, element, sized } from "./common.js";
 
 // The characters of an answer that are shown.
 const MAX_SHOWN = 20_000;
@@ -30,23 +30,23 @@ async function shown(answer) {
 function offerTry(box) {
   const path = element("input", { className: "in mono", ariaLabel: "Path", spellcheck: false, required: true, value: ofCommand(box.querySelector("pre").textContent).url.replace(/^https?:\/\/[^/]+/, "") });
   const answer = element("pre", { tabIndex: 0, role: "region", ariaLabel: "Answer" });
-  const place = element("div", { className: "code", hidden: true }, answer);
+  const output = element("div", { className: "code", hidden: true }, answer);
   const form = element("form", { className: "acts try" }, path, button("Send", { type: "submit" }));
   path.addEventListener("input", () => path.setCustomValidity(""));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     path.setCustomValidity(/[<>]/.test(path.value) ? "Replace what stands in <angle brackets>." : path.value.startsWith("/") ? "" : "Begin with /.");
     if (!form.reportValidity()) return;
-    place.hidden = false;
+    output.hidden = false;
     try {
-      const found = await call(path.value);
-      answer.textContent = `${found.status}\n${await shown(found)}`;
+      const response = await call(path.value);
+      answer.textContent = `${response.status}\n${await shown(response)}`;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       answer.textContent = `${error.problem.status ?? ""}\n${JSON.stringify(error.problem, null, 2)}`;
     }
   });
-  box.after(form, place);
+  box.after(form, output);
 }
 
 // An entry gets its functions when it is opened: to prepare all of them would lay out every hidden form of the page.
@@ -56,7 +56,7 @@ const entries = new Set(document.querySelectorAll(".entry"));
 function prepare(entry) {
   if (!entries.delete(entry)) return;
   const [form, box] = [entry.querySelector("form"), entry.querySelector("[data-samples]")];
-  if (form) refreshers.push(wire(form, box));
+  if (form) refreshers.push(enableForm(form, box));
   else translate(box);
   if ("try" in box.dataset) offerTry(box);
 }

@@ -1,11 +1,11 @@
-// Failures: search, and acts on exactly one group.
+// Failures: search, and actions on exactly one group.
 
 import { actOnAll } from "./acts.js";
 import { follow } from "./parts.js";
 import { search } from "./search.js";
 
 const groups = document.getElementById("groups");
-const look = search(document.getElementById("q"), () => document.querySelectorAll("[data-find]"), document.getElementById("none"));
+const filter = search(document.getElementById("q"), () => document.querySelectorAll("[data-find]"), document.getElementById("none"));
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-on]");
@@ -14,4 +14,4 @@ document.addEventListener("click", ({ target }) => {
   const status = { retry: "failed", cancel: "retrying" }[button.dataset.on];
   actOnAll(button.dataset.on, `${box.dataset.query}&status=${status}`, `that failed with ${box.dataset.cause}`, box.querySelector(".place-confirm"));
 });
-follow(groups.dataset.live, look);
+follow(groups.dataset.live, filter);

@@ -1,7 +1,7 @@
 // A task's form: its values, the samples that do the same, and its errors.
 
 import { LANGUAGES } from "./samples.js";
-import { Refused, element } from "./wire.js";
+import { Refused, element } from "./common.js";
 
 // The fields to send: chosen files, required values, and changed values.
 export function filled(form) {
@@ -23,9 +23,9 @@ function initial(field) {
 
 // Puts files into a field, as if the reader had chosen them; only the first if it is for one.
 export function choose(field, files) {
-  const given = new DataTransfer();
-  [...files].slice(0, field.multiple ? undefined : 1).forEach((file) => given.items.add(file));
-  field.files = given.files;
+  const transfer = new DataTransfer();
+  [...files].slice(0, field.multiple ? undefined : 1).forEach((file) => transfer.items.add(file));
+  field.files = transfer.files;
   field.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
@@ -42,8 +42,8 @@ export function target(form) {
 // The fields of a sample: a single file if each file becomes a task, and a placeholder if none is chosen.
 function samplePairs(form) {
   const each = form.querySelector("input[type=file][data-each]");
-  let seen = false;
-  const pairs = filled(form).filter(([name, value]) => typeof value === "string" || name !== each?.name || (!seen && (seen = true)));
+  let hasFile = false;
+  const pairs = filled(form).filter(([name, value]) => typeof value === "string" || name !== each?.name || (!hasFile && (hasFile = true)));
   for (const field of form.querySelectorAll("input[type=file][required]")) {
     if (!field.files.length) pairs.unshift([field.name, { name: field.accept.startsWith("image/") ? "cat.jpg" : "file" }]);
   }
@@ -104,13 +104,13 @@ export function values(form) {
 
 // The changes against an earlier input: a value that is empty now is null.
 export function changes(form, before) {
-  const given = values(form);
+  const current = values(form);
   for (const field of inputs(form)) {
-    if (field.name in given || !(field.name in before)) continue;
-    if (field.type === "checkbox") given[field.name] = field.checked;
-    else given[field.name] = field.value === "" ? null : read(field);
+    if (field.name in current || !(field.name in before)) continue;
+    if (field.type === "checkbox") current[field.name] = field.checked;
+    else current[field.name] = field.value === "" ? null : read(field);
   }
-  return given;
+  return current;
 }
 
 // Fills the fields from an input; fields that it does not name get their defaults.

@@ -2,17 +2,17 @@
 
 import { choose, fill } from "./forms.js";
 import { follow } from "./parts.js";
-import { wire } from "./run.js";
+import { enableForm } from "./run.js";
 import { search } from "./search.js";
 import { edit } from "./steps.js";
-import { element, icon, loaded, notice, plural, root, sized, spoken } from "./wire.js";
+import { element, icon, loaded, notice, plural, problemNodes, root, sized } from "./common.js";
 
 const drop = document.getElementById("drop");
 
 // `ready` is called as soon as a form works, before its lists are shown as fields.
 async function enhance(within, ready = () => {}) {
   for (const form of within.querySelectorAll("form[data-kind]")) {
-    wire(form, within.querySelector("[data-samples]"));
+    enableForm(form, within.querySelector("[data-samples]"));
     ready(form);
     await edit(form);
     if (form.dataset.values) {
@@ -24,9 +24,9 @@ async function enhance(within, ready = () => {}) {
 }
 
 // Returns whether a file matches a media range; a file without a type is matched by its name.
-function takes(accepts, file) {
-  const known = { csv: "text/csv", tsv: "text/csv", txt: "text/plain", heic: "image/heic", heif: "image/heif" };
-  const type = file.type || known[file.name.split(".").at(-1).toLowerCase()] || "application/octet-stream";
+function isAccepted(accepts, file) {
+  const types = { csv: "text/csv", tsv: "text/csv", txt: "text/plain", heic: "image/heic", heif: "image/heif" };
+  const type = file.type || types[file.name.split(".").at(-1).toLowerCase()] || "application/octet-stream";
   return accepts.split(",").some((range) => range === "*/*" || range === type || (range.endsWith("/*") && type.startsWith(range.slice(0, -1))));
 }
 
@@ -38,14 +38,14 @@ async function open({ task, upload, values }, files, start) {
   try {
     page = await loaded(`${root}/ui/run/${task}`);
   } catch (error) {
-    return work.replaceChildren(notice("fail", spoken(error.problem), { role: "alert" }));
+    return work.replaceChildren(notice("fail", problemNodes(error.problem), { role: "alert" }));
   }
-  const made = document.adoptNode(page.getElementById("task"));
-  const title = made.querySelector("h1");
+  const content = document.adoptNode(page.getElementById("task"));
+  const title = content.querySelector("h1");
   const heading = element("h2", { tabIndex: -1 }, title.textContent);
   title.replaceWith(heading);
-  made.querySelector(".crumbs").remove();
-  work.replaceChildren(made);
+  content.querySelector(".crumbs").remove();
+  work.replaceChildren(content);
   await enhance(work, (form) => {
     choose(form.querySelector(`input[type=file][name="${upload}"]`), files);
   });
@@ -61,13 +61,13 @@ let chosen = [];
 function offer(files) {
   chosen = [...files];
   if (!chosen.length) return;
-  const all = (each) => chosen.every((file) => takes(each.dataset.accepts, file));
+  const all = (each) => chosen.every((file) => isAccepted(each.dataset.accepts, file));
   const presets = [...document.querySelectorAll(".preset")];
   const fitting = [...document.querySelectorAll(".groups a[data-accepts]")].filter(all);
   const named = fitting.filter((link) => !link.dataset.accepts.includes("*/*"));
   const title = document.getElementById("offered");
-  const what = chosen.length === 1 ? `${chosen[0].name}, ${sized(chosen[0].size)}` : plural(chosen.length, "file");
-  title.textContent = fitting.length ? `${what}: choose what to do` : `No task type accepts ${what}.`;
+  const description = chosen.length === 1 ? `${chosen[0].name}, ${sized(chosen[0].size)}` : plural(chosen.length, "file");
+  title.textContent = fitting.length ? `${description}: choose what to do` : `No task type accepts ${description}.`;
   const offers = document.getElementById("offers");
   offers.querySelector(".files").replaceChildren(...(chosen.length > 1 ? chosen.slice(0, 20) : []).map((file) => element("li", {}, icon("docs"), element("span", { className: "cut" }, file.name), element("span", { className: "muted small num" }, sized(file.size)), element("span"))));
   const chips = (named.length ? named : fitting).map((link) => {
@@ -87,7 +87,7 @@ function offer(files) {
 
 // A preset without a file asks for one first.
 function preset(each, field) {
-  if (chosen.length && chosen.every((file) => takes(each.dataset.accepts, file))) return open(each.dataset, chosen, true);
+  if (chosen.length && chosen.every((file) => isAccepted(each.dataset.accepts, file))) return open(each.dataset, chosen, true);
   field.accept = "image/*";
   field.addEventListener("change", () => open(each.dataset, chosen, true), { once: true });
   field.click();
@@ -102,23 +102,23 @@ function listen() {
 }
 
 // The whole page accepts files that are dropped or pasted.
-function receive(place, take) {
+function receive(area, accept) {
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files") || event.target.type === "file") return;
     event.preventDefault();
-    place.classList.add("over");
+    area.classList.add("over");
   });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) place.classList.remove("over"); });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) area.classList.remove("over"); });
   addEventListener("drop", (event) => {
-    place.classList.remove("over");
+    area.classList.remove("over");
     if (!event.dataTransfer.files.length || event.target.type === "file") return;
     event.preventDefault();
-    take(event.dataTransfer.files);
+    accept(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => {
     if (!event.clipboardData.files.length) return;
     event.preventDefault();
-    take(event.clipboardData.files);
+    accept(event.clipboardData.files);
   });
 }
 
@@ -127,7 +127,7 @@ const stored = () => JSON.parse(localStorage.getItem("favorites") ?? "[]");
 function favorites(within) {
   for (const star of within.querySelectorAll("[data-favorite]")) {
     const { favorite } = star.dataset;
-    const tell = () => {
+    const show = () => {
       const is = stored().includes(favorite);
       star.setAttribute("aria-pressed", String(is));
       star.lastElementChild.textContent = is ? "Favorite" : "Add to favorites";
@@ -135,9 +135,9 @@ function favorites(within) {
     star.addEventListener("click", () => {
       const others = stored().filter((each) => each !== favorite);
       localStorage.setItem("favorites", JSON.stringify(others.length < stored().length ? others : [...others, favorite].slice(-12)));
-      tell();
+      show();
     });
-    tell();
+    show();
   }
   const box = within.querySelector("#favorites");
   const names = stored().filter((name) => document.querySelector(`.groups a[data-task="${CSS.escape(name)}"]`));

@@ -1,9 +1,9 @@
-// Keys: make one, which is shown once, and revoke one.
+// Keys: create one, which is shown once, and revoke one.
 
 import { ask, say } from "./confirm.js";
 import { mark } from "./forms.js";
 import { renew } from "./parts.js";
-import { Refused, call, element, icon, post, reason, root } from "./wire.js";
+import { Refused, call, element, icon, post, reason, root } from "./common.js";
 
 const form = document.getElementById("new");
 
@@ -19,13 +19,13 @@ function show({ key, note, begins, owner, role }) {
   box.querySelector("h2").focus();
 }
 
-async function make() {
+async function create() {
   const { expires_in, rate_limit, ...rest } = Object.fromEntries(new FormData(form));
   const numbers = Object.entries({ expires_in, rate_limit }).filter(([, text]) => text).map(([name, text]) => [name, Number(text)]);
-  const made = await (await post(`${root}/keys`, { ...rest, ...Object.fromEntries(numbers) })).json();
+  const created = await (await post(`${root}/keys`, { ...rest, ...Object.fromEntries(numbers) })).json();
   say("");
   form.reset();
-  show(made);
+  show(created);
 }
 
 async function revoke({ revoke: id, name, owner }) {
@@ -53,7 +53,7 @@ document.addEventListener("click", ({ target }) => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  guarded(make);
+  guarded(create);
 });
 form.elements.role.addEventListener("change", ({ target }) => {
   document.getElementById("role.hint").textContent = target.selectedOptions[0].dataset.may;

@@ -1,10 +1,10 @@
-// The list of tasks: selection, keyboard, columns, bulk acts, and changes over one stream.
+// The list of tasks: selection, keyboard, columns, bulk actions, and changes over one stream.
 
 import { actOnAll, actOnMany, fits } from "./acts.js";
 import { Stream } from "./live.js";
 import { localize } from "./page.js";
 import "./views.js";
-import { element, loaded, number, plural, restate, span } from "./wire.js";
+import { element, loaded, number, plural, restate, span } from "./common.js";
 
 const rows = document.getElementById("rows");
 const bar = document.getElementById("selection");
@@ -19,7 +19,7 @@ let stream = null;
 const list = () => [...rows.rows];
 const idOf = (row) => row.id.slice(2);
 const text = (row, selector) => row.querySelector(selector)?.textContent ?? "";
-const known = (row) => ({ id: idOf(row), status: row.dataset.status, retried: "retried" in row.dataset, kind: text(row, ".c-task"), what: text(row, ".what > :first-child") });
+const taskOf = (row) => ({ id: idOf(row), status: row.dataset.status, retried: "retried" in row.dataset, taskType: text(row, ".c-task"), what: text(row, ".what > :first-child") });
 
 // The link back from a task's page keeps the filters.
 sessionStorage.setItem("list", location.pathname + location.search);
@@ -51,7 +51,7 @@ function select(row, is, range = false) {
   const from = range && last ? here.indexOf(last) : -1;
   const to = here.indexOf(row);
   const some = from < 0 ? [row] : here.slice(Math.min(from, to), Math.max(from, to) + 1);
-  for (const each of some) is ? selected.set(idOf(each), known(each)) : selected.delete(idOf(each));
+  for (const each of some) is ? selected.set(idOf(each), taskOf(each)) : selected.delete(idOf(each));
   last = row;
   show();
 }
@@ -98,8 +98,8 @@ function offer(count) {
 async function showFresh() {
   if (!fresh) return;
   const page = await loaded();
-  const made = [...page.querySelectorAll("#rows tr")].filter((row) => !document.getElementById(row.id));
-  rows.prepend(...made.map((row) => document.adoptNode(row)));
+  const added = [...page.querySelectorAll("#rows tr")].filter((row) => !document.getElementById(row.id));
+  rows.prepend(...added.map((row) => document.adoptNode(row)));
   rows.dataset.live = page.getElementById("rows").dataset.live;
   stream?.close();
   follow();
@@ -116,23 +116,23 @@ const CAUTION = ["retrying", "canceling"];
 function change(row, { status, message, started_ms: started, seconds }) {
   row.dataset.status = status;
   restate(row.querySelector(".c-status"), status);
-  const place = row.querySelector(".msg");
-  place.className = `cut msg${status === "failed" ? " bad" : CAUTION.includes(status) ? " caution" : ""}`;
-  if (place.textContent !== message) place.textContent = place.title = message;
+  const cell = row.querySelector(".msg");
+  cell.className = `cut msg${status === "failed" ? " bad" : CAUTION.includes(status) ? " caution" : ""}`;
+  if (cell.textContent !== message) cell.textContent = cell.title = message;
   const time = row.querySelector(".c-time");
   if (started) time.dataset.since = started;
   else delete time.dataset.since;
   const text = started ? span(Math.max(0, Date.now() - started) / 1000) : seconds === null ? "" : span(seconds);
   if (time.textContent !== text) time.textContent = text;
-  if (selected.has(idOf(row))) selected.set(idOf(row), known(row));
+  if (selected.has(idOf(row))) selected.set(idOf(row), taskOf(row));
 }
 
-// The tabs say how many tasks they have; "All" has the sum.
-function counts(found) {
-  const all = Object.values(found).reduce((sum, count) => sum + count, 0);
-  for (const place of document.querySelectorAll("[data-count]")) {
-    const text = number(place.dataset.count ? found[place.dataset.count] ?? 0 : all);
-    if (place.textContent !== text) place.textContent = text;
+// The tabs show how many tasks they have; "All" has the sum.
+function counts(byStatus) {
+  const all = Object.values(byStatus).reduce((sum, count) => sum + count, 0);
+  for (const label of document.querySelectorAll("[data-count]")) {
+    const text = number(label.dataset.count ? byStatus[label.dataset.count] ?? 0 : all);
+    if (label.textContent !== text) label.textContent = text;
   }
 }
 
@@ -140,10 +140,10 @@ function follow() {
   const live = document.querySelector(".live");
   stream = new Stream(rows.dataset.live, {
     open() { live.hidden = false; },
-    row(found) {
-      const row = document.getElementById(`t-${found.id}`);
+    row(changed) {
+      const row = document.getElementById(`t-${changed.id}`);
       if (!row) return;
-      change(row, found);
+      change(row, changed);
       if (bar) show();
     },
     fresh({ count }) { offer(count); },
@@ -174,7 +174,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("change", ({ target }) => {
   if (target === all) {
-    for (const row of list()) all.checked ? selected.set(idOf(row), known(row)) : selected.delete(idOf(row));
+    for (const row of list()) all.checked ? selected.set(idOf(row), taskOf(row)) : selected.delete(idOf(row));
     show();
   } else if (target.closest?.("#column-list")) {
     localStorage.setItem("columns", JSON.stringify([...document.querySelectorAll("#column-list input")].filter((box) => !box.checked).map((box) => box.value)));

@@ -1,6 +1,6 @@
 // Keeps an open page up to date: one event stream, and a notice while the connection is lost.
 
-import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, spoken, wait } from "./wire.js";
+import { OTHER, SILENT, credentials, element, isOther, notice, passes, problemIn, problemNodes, wait } from "./common.js";
 
 let trouble = null;
 
@@ -11,7 +11,7 @@ function complain(problem) {
   trouble?.remove();
   trouble = null;
   if (!problem) return;
-  const parts = spoken(problem);
+  const parts = problemNodes(problem);
   if (passes(problem)) {
     const now = new Date();
     const time = element("time", { dateTime: now.toISOString(), title: `${now.toISOString().slice(0, 19).replace("T", " ")} UTC` }, now.toLocaleTimeString());
@@ -34,13 +34,13 @@ export class Stream {
   constructor(path, handlers, last = "") {
     Object.assign(this, { path, handlers, last, closed: false, pause: 1 });
     streams.add(this);
-    document.addEventListener("visibilitychange", () => this.look());
+    document.addEventListener("visibilitychange", () => this.update());
     addEventListener("pagehide", () => this.stop());
-    addEventListener("pageshow", ({ persisted }) => { if (persisted) this.look(); });
-    this.look();
+    addEventListener("pageshow", ({ persisted }) => { if (persisted) this.update(); });
+    this.update();
   }
 
-  look() {
+  update() {
     if (document.hidden) this.stop();
     else if (!this.closed && !this.running) this.run();
   }
@@ -92,12 +92,12 @@ export class Stream {
       text += value;
       const blocks = text.split("\n\n");
       text = blocks.pop();
-      blocks.forEach((block) => this.take(block));
+      blocks.forEach((block) => this.handle(block));
     }
     if (this.running === running && !this.closed) this.handlers.lost?.();
   }
 
-  take(block) {
+  handle(block) {
     let name = "message";
     const data = [];
     for (const line of block.split("\n")) {
@@ -115,21 +115,21 @@ export class Stream {
 const same = (one, other) => one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id ?? "") === (other.id ?? "");
 
 // Makes an element equal to another one by changing only the differences: selection, focus, scroll and open details stay.
-export function morph(old, made) {
+export function morph(old, updated) {
   if (old.nodeType === Node.TEXT_NODE) {
-    if (old.data !== made.data) old.data = made.data;
+    if (old.data !== updated.data) old.data = updated.data;
     return;
   }
-  if (old.nodeType !== Node.ELEMENT_NODE || old.matches("[data-keep]") || old.matches("time, [data-since], [data-moment]") && ["datetime", "data-since", "data-moment", "data-text"].every((name) => old.getAttribute(name) === made.getAttribute(name))) return;
-  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name) && !KEPT.has(name)) old.removeAttribute(name);
-  for (const { name, value } of made.attributes) if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
-  const next = [...made.childNodes];
+  if (old.nodeType !== Node.ELEMENT_NODE || old.matches("[data-keep]") || old.matches("time, [data-since], [data-moment]") && ["datetime", "data-since", "data-moment", "data-text"].every((name) => old.getAttribute(name) === updated.getAttribute(name))) return;
+  for (const { name } of [...old.attributes]) if (!updated.hasAttribute(name) && !KEPT.has(name)) old.removeAttribute(name);
+  for (const { name, value } of updated.attributes) if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const next = [...updated.childNodes];
   [...old.childNodes].slice(next.length).forEach((node) => node.remove());
   next.forEach((node, at) => {
-    const here = old.childNodes[at];
-    if (!here) old.append(document.importNode(node, true));
-    else if (same(here, node)) morph(here, node);
-    else here.replaceWith(document.importNode(node, true));
+    const child = old.childNodes[at];
+    if (!child) old.append(document.importNode(node, true));
+    else if (same(child, node)) morph(child, node);
+    else child.replaceWith(document.importNode(node, true));
   });
 }
 

@@ -3,7 +3,7 @@
 import { actOnAll } from "./acts.js";
 import { ask, say } from "./confirm.js";
 import { follow } from "./parts.js";
-import { call, number, plural, post, reason, root } from "./wire.js";
+import { call, number, plural, post, reason, root } from "./common.js";
 
 async function stop({ worker }) {
   const text = "It starts nothing new, ends the tasks that it runs or gives them back after a while, and exits. A process manager may start it again; make run ends with it.";
@@ -22,23 +22,23 @@ async function again({ host, paths }) {
   const rows = all.slice(0, 3).map((path) => [`…${path.slice(-8)}`, `${root}/ui${path}`, `webhook to ${host}`]);
   const label = `Send ${plural(all.length, "webhook")} again`;
   if (!await ask({ title: `${label} to ${host}?`, text: "Each is sent as soon as a worker can.", sample: { caption: `Sample: ${rows.length} of ${number(all.length)}`, rows }, choices: [{ label, value: true, primary: true }] })) return;
-  let [done, why] = [0, ""];
+  let [done, refusal] = [0, ""];
   for (const path of all) {
     try {
       await post(`${root}${path}/webhook`);
       done += 1;
     } catch (error) {
-      why = reason(error);
+      refusal = reason(error);
     }
     say(`${number(done)} of ${plural(all.length, "webhook")} sent again…`);
   }
-  say(`${plural(done, "webhook")} sent again.${why ? ` The others not: ${why}` : ""}`, why ? "fail" : "ok");
+  say(`${plural(done, "webhook")} sent again.${refusal ? ` The others not: ${refusal}` : ""}`, refusal ? "fail" : "ok");
 }
 
-async function turn(queue, method, words) {
+async function pause(queue, method, effect) {
   try {
     await call(`${root}/queues/${encodeURIComponent(queue)}/pause`, { method });
-    say(`${queue} is ${words}.`, "ok");
+    say(`${queue} is ${effect}.`, "ok");
   } catch (error) {
     say(reason(error), "fail");
   }
@@ -46,8 +46,8 @@ async function turn(queue, method, words) {
 
 const ACTS = {
   stop,
-  pause: ({ queue }) => turn(queue, "PUT", "paused: what waits in it does not start until it is resumed"),
-  resume: ({ queue }) => turn(queue, "DELETE", "resumed"),
+  pause: ({ queue }) => pause(queue, "PUT", "paused: what waits in it does not start until it is resumed"),
+  resume: ({ queue }) => pause(queue, "DELETE", "resumed"),
   again,
   clear: ({ query, queue }) => actOnAll("cancel", query, `that wait in ${queue}`, undefined, queue),
 };

@@ -1,6 +1,6 @@
 // Functions of every page: times in the reader's zone, updated ages, copy buttons, theme, keyboard.
 
-import { root, span } from "./wire.js";
+import { root, span } from "./common.js";
 
 const html = document.documentElement;
 const two = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
@@ -44,7 +44,7 @@ export function localize(within = document) {
   }
 }
 
-function remember() {
+function restoreSettings() {
   for (const input of document.querySelectorAll("input[data-set]")) {
     const name = input.dataset.set;
     input.checked = input.value === (html.dataset[name] ?? "");
@@ -59,9 +59,9 @@ function remember() {
 }
 
 async function copy(button) {
-  const { copy: what } = button.dataset;
-  const source = what === "previous" ? button.parentElement.querySelector("pre, input") : document.getElementById(what);
-  await navigator.clipboard.writeText((source.value ?? source.innerText).trim());
+  const { copy: source } = button.dataset;
+  const element = source === "previous" ? button.parentElement.querySelector("pre, input") : document.getElementById(source);
+  await navigator.clipboard.writeText((element.value ?? element.innerText).trim());
   const word = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
   if (word) {
     const before = word.data;
@@ -76,7 +76,7 @@ async function copy(button) {
 
 // Single-key shortcuts: not while the reader types, and not if they are switched off.
 const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
-const PLACES = { t: "ui/tasks", h: "", f: "ui/failures", o: "ui/overview", s: "ui/schedules", k: "ui/keys" };
+const PATHS = { t: "ui/tasks", h: "", f: "ui/failures", o: "ui/overview", s: "ui/schedules", k: "ui/keys" };
 let prefix = 0;
 
 function press(event) {
@@ -85,8 +85,8 @@ function press(event) {
   if (typing(event.target)) return;
   const going = Date.now() - prefix < 1000;
   prefix = event.key === "g" ? Date.now() : 0;
-  const place = going && event.key in PLACES && `${root}/${PLACES[event.key]}`;
-  if (place && document.querySelector(`.nav a[href="${place}"]`)) return location.assign(place);
+  const address = going && event.key in PATHS && `${root}/${PATHS[event.key]}`;
+  if (address && document.querySelector(`.nav a[href="${address}"]`)) return location.assign(address);
   const search = document.querySelector("input[type=search]");
   if (event.key === "/" && search) {
     event.preventDefault();
@@ -105,7 +105,7 @@ function recover(box) {
   }, 1000 * box.dataset.recover);
 }
 
-remember();
+restoreSettings();
 localize();
 setInterval(() => { if (!document.hidden) localize(); }, 1000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) localize(); });

@@ -5,7 +5,7 @@ import { Stream, morph } from "./live.js";
 import { localize } from "./page.js";
 import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
-import { DONE, call, element, loaded, plural, post, reason, restate, root } from "./wire.js";
+import { DONE, call, element, loaded, plural, post, reason, restate, root } from "./common.js";
 
 // Log lines and items are added at most four times a second.
 const LOG_MS = 250;
@@ -17,7 +17,7 @@ const items = document.getElementById("items");
 const PARTS = ["why", "fall", "about", "tries"];
 
 // Seconds between two checks of an undelivered webhook.
-const WEBHOOK = 5;
+const WEBHOOK_INTERVAL = 5;
 
 // After a new status, the changed parts are loaded from the page, once per change.
 async function refresh() {
@@ -29,11 +29,11 @@ async function refresh() {
     if (section && !document.getElementById("output-h")) old.prepend(document.adoptNode(section));
   }
   for (const id of PARTS) {
-    const [old, made] = [document.getElementById(id), page.getElementById(id)];
-    if (old && made) morph(old, made);
+    const [old, updated] = [document.getElementById(id), page.getElementById(id)];
+    if (old && updated) morph(old, updated);
   }
-  const [acts, made] = [document.getElementById("acts"), page.getElementById("acts")];
-  if (acts && made && acts.textContent !== made.textContent) acts.replaceChildren(...made.childNodes);
+  const [acts, updated] = [document.getElementById("acts"), page.getElementById("acts")];
+  if (acts && updated && acts.textContent !== updated.textContent) acts.replaceChildren(...updated.childNodes);
   localize();
   document.title = page.title;
   describe();
@@ -42,20 +42,20 @@ async function refresh() {
 let pending = Promise.resolve();
 const refreshed = () => (pending = pending.then(refresh, refresh).catch(() => {}));
 
-function status(found) {
-  restate(document.getElementById("mark"), found.status, undefined, { big: true });
-  head.dataset.status = found.status;
-  progress(DONE.includes(found.status) ? null : found.progress);
+function status(task) {
+  restate(document.getElementById("mark"), task.status, undefined, { big: true });
+  head.dataset.status = task.status;
+  progress(DONE.includes(task.status) ? null : task.progress);
   refreshed();
 }
 
-function progress(found) {
+function progress(report) {
   const box = document.getElementById("progress");
-  box.hidden = !found;
-  if (!found) return;
-  box.querySelector("strong").textContent = `${found.percent}%`;
-  box.querySelector(".muted").textContent = found.message ?? "";
-  box.querySelector("progress").value = found.percent;
+  box.hidden = !report;
+  if (!report) return;
+  box.querySelector("strong").textContent = `${report.percent}%`;
+  box.querySelector(".muted").textContent = report.message ?? "";
+  box.querySelector("progress").value = report.percent;
 }
 
 const MAX_LINES = 5000;
@@ -68,9 +68,9 @@ function batched(list, note, word, row) {
     writing = null;
     const follows = list.scrollTop + list.clientHeight >= list.scrollHeight - 24;
     list.hidden = list.closest("section").hidden = false;
-    const made = waiting.splice(0).map(row);
-    made.forEach((each) => localize(each));
-    list.append(...made);
+    const added = waiting.splice(0).map(row);
+    added.forEach((each) => localize(each));
+    list.append(...added);
     while (list.children.length > MAX_LINES) list.firstElementChild.remove();
     document.getElementById(note).textContent = plural(list.children.length, word);
     if (follows) list.scrollTop = list.scrollHeight;
@@ -90,13 +90,13 @@ const item = batched(items, "items-note", "item", ({ number, value, attempt }) =
 });
 
 async function describe() {
-  const place = document.getElementById("described");
-  if (!place || place.hasChildNodes() || !document.getElementById("json")) return;
-  const answer = await call(place.dataset.result, { headers: { Accept: "application/json" } }).catch(() => null);
+  const description = document.getElementById("described");
+  if (!description || description.hasChildNodes() || !document.getElementById("json")) return;
+  const answer = await call(description.dataset.result, { headers: { Accept: "application/json" } }).catch(() => null);
   if (!answer) return;
   const { result } = await answer.json();
-  place.replaceChildren(...described(result));
-  if (place.hasChildNodes()) document.getElementById("json").open = false;
+  description.replaceChildren(...described(result));
+  if (description.hasChildNodes()) document.getElementById("json").open = false;
   const box = document.getElementById("exports");
   box.replaceChildren(...exports(result, document.querySelector("h1").textContent));
   box.hidden = false;
@@ -110,11 +110,11 @@ function follow() {
     progress,
     log: line,
     output: item,
-    done(found) { stream.close(); status(found); },
+    done(task) { stream.close(); status(task); },
   }, last);
 }
 
-// The next looks at the deliveries show what comes of it.
+// The next checks of the deliveries show the result.
 async function sendAgain(button) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
@@ -148,6 +148,6 @@ function watch() {
     const tries = document.getElementById("tries");
     if (!tries || !("pending" in tries.dataset)) timer = clearInterval(timer) ?? null;
     else if (!document.hidden && DONE.includes(head.dataset.status)) refreshed();
-  }, 1000 * WEBHOOK);
+  }, 1000 * WEBHOOK_INTERVAL);
 }
 watch();

@@ -1,6 +1,6 @@
 // The result of a task: a picture before and after, tables, histograms, files; or the reason for a missing result.
 
-import { button, call, drawn, element, icon, notice, number, sized, spoken, worded } from "./wire.js";
+import { button, call, drawn, element, icon, notice, number, problemNodes, sized, withCode } from "./common.js";
 
 const SHOWN = /^image\/(jpeg|png|gif|webp|avif)$/;
 const MAX_ROWS = 200;
@@ -13,9 +13,9 @@ function folded(title, value, open = false) {
 
 // The reason for a missing result, with each invalid value.
 export function explained(problem) {
-  const placed = (problem.errors ?? []).filter(({ loc }) => loc.length);
-  const listed = placed.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`));
-  const parts = problem.error ? [element("p", {}, element("strong", {}, `${problem.error.title}.`), " ", ...worded(problem.error.detail ?? "")), ...spoken({ ...problem.error, title: "" }).slice(1)] : spoken(problem);
+  const located = (problem.errors ?? []).filter(({ loc }) => loc.length);
+  const listed = located.map(({ loc, msg }) => element("li", {}, `${loc.join(" › ")}: ${msg}`));
+  const parts = problem.error ? [element("p", {}, element("strong", {}, `${problem.error.title}.`), " ", ...withCode(problem.error.detail ?? "")), ...problemNodes({ ...problem.error, title: "" }).slice(1)] : problemNodes(problem);
   return notice("fail", [...parts, ...(listed.length ? [element("ul", { className: "small" }, ...listed)] : [])]);
 }
 
@@ -73,18 +73,18 @@ async function compared(urls, sent, file) {
     await navigator.clipboard.writeText(new URL(file.href, location.href).href);
     copy.textContent = "Copied";
   });
-  const figures = element("div", { className: "saved" },
+  const saved = element("div", { className: "saved" },
     element("span", { className: "pct" }, saving(sent.size, file.bytes)),
     element("span", { className: "from" }, `${sized(sent.size)} → ${sized(file.bytes)}`, element("br"), `${size}${dimensions(file)} px, ${file.media_type.replace(/^image\//, "").toUpperCase()}`),
     element("span", { className: "acts push" }, downloadLink(urls, file, true), copy));
-  if (!after) return [figures];
-  if (!before) return [figures, element("figure", { className: "shown" }, after)];
+  if (!after) return [saved];
+  if (!before) return [saved, element("figure", { className: "shown" }, after)];
   const slider = element("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: "Before and after slider" });
   const box = element("div", { className: "compare" }, before, after,
     element("span", { className: "lab a" }, `Before, ${sized(sent.size)}`), element("span", { className: "lab b" }, `After, ${sized(file.bytes)}`),
     element("span", { className: "line" }), slider);
   box.style.aspectRatio = `${after.naturalWidth} / ${after.naturalHeight}`;
-  return [figures, box];
+  return [saved, box];
 }
 
 async function picture(urls, file) {
@@ -105,13 +105,13 @@ const rank = (rows, name) => name === "name" ? 0 : name === "type" ? 1 : rows.so
 
 // A bar chart, with a text for screen readers.
 function histogram(name, bins) {
-  const most = Math.max(1, ...bins.map((bin) => bin.count));
-  const words = `${name}: ${bins.length} bins from ${shown(bins[0].low)} to ${shown(bins.at(-1).high)}, at most ${shown(most)} in one`;
+  const max = Math.max(1, ...bins.map((bin) => bin.count));
+  const label = `${name}: ${bins.length} bins from ${shown(bins[0].low)} to ${shown(bins.at(-1).high)}, at most ${shown(max)} in one`;
   const bars = bins.map((bin, at) => {
-    const height = bin.count ? Math.max(1, 30 * bin.count / most) : 0;
+    const height = bin.count ? Math.max(1, 30 * bin.count / max) : 0;
     return drawn("rect", { x: at * 6, y: 31 - height, width: 5, height });
   });
-  return drawn("svg", { viewBox: `0 0 ${bins.length * 6} 32`, preserveAspectRatio: "none", role: "img", "aria-label": words, class: "histogram" }, ...bars);
+  return drawn("svg", { viewBox: `0 0 ${bins.length * 6} 32`, preserveAspectRatio: "none", role: "img", "aria-label": label, class: "histogram" }, ...bars);
 }
 
 function cell(name, value) {
@@ -130,8 +130,8 @@ function table(caption, rows) {
   const head = element("tr", {}, ...names.map((name, at) => element("th", { scope: "col", className: sides[at] }, name.replaceAll("_", " "))));
   const body = rows.slice(0, MAX_ROWS).map((each) => element("tr", {}, ...names.map((name, at) =>
     element("td", { className: sides[at] }, cell(`${each.name ?? ""} ${name}`, each[name])))));
-  const made = element("table", { className: "records" }, element("caption", { className: "sr" }, caption), element("thead", {}, head), element("tbody", {}, ...body));
-  const box = element("div", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: caption }, made);
+  const node = element("table", { className: "records" }, element("caption", { className: "sr" }, caption), element("thead", {}, head), element("tbody", {}, ...body));
+  const box = element("div", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: caption }, node);
   if (rows.length <= MAX_ROWS) return [box];
   return [box, element("p", { className: "hint" }, `The first ${shown(MAX_ROWS)} of ${shown(rows.length)} rows; the export has all of them.`)];
 }
@@ -175,24 +175,24 @@ const save = (text, type, name) => {
 // Buttons that copy and export a result.
 export function exports(result, name) {
   const text = () => JSON.stringify(result, null, 2);
-  const made = [];
+  const buttons = [];
   if (navigator.clipboard) {
     const copy = button("Copy", { className: "btn quiet small" }, "copy");
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(typeof result === "string" ? result : text());
       copy.lastChild.data = "Copied";
     });
-    made.push(copy);
+    buttons.push(copy);
   }
   const rows = isRows(result) ? result : Object.values(result ?? {}).find((each) => isRows(each) && !filesIn(each).length);
   const add = (label, act) => {
     const each = button(label, { className: "btn quiet small" }, "down");
     each.addEventListener("click", act);
-    made.push(each);
+    buttons.push(each);
   };
   if (rows) add("CSV", () => save(csvOf(rows), "text/csv", `${name}.csv`));
   add("JSON", () => save(text(), "application/json", `${name}.json`));
-  return made;
+  return buttons;
 }
 
 // The result at `path`; `sent` are the uploaded files, `urls` collects object URLs to revoke later.
@@ -206,9 +206,9 @@ export async function resultOf(path, sent, urls, name) {
   else if (pictures.length) parts.push(element("div", { className: "gallery" }, ...await Promise.all(pictures.map((file) => picture(urls, file)))));
   const others = files.filter((file) => !SHOWN.test(file.media_type));
   if (others.length) parts.push(element("ul", { className: "files" }, ...others.map((file) => row(urls, file))));
-  const words = described(result);
-  parts.push(...words);
-  if (!files.length || words.length) parts.push(element("div", { className: "acts" }, ...exports(result, name)));
-  parts.push(folded("Result as JSON", body, !files.length && !words.length && result !== null));
+  const descriptions = described(result);
+  parts.push(...descriptions);
+  if (!files.length || descriptions.length) parts.push(element("div", { className: "acts" }, ...exports(result, name)));
+  parts.push(folded("Result as JSON", body, !files.length && !descriptions.length && result !== null));
   return parts;
 }

@@ -4,10 +4,10 @@ import { badJson, changes, choose, fill, filled, keepSamples, mark, target, valu
 import { Stream } from "./live.js";
 import { written } from "./page.js";
 import { explained, resultOf } from "./results.js";
-import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, post, restate, root, sized, span, wait } from "./wire.js";
+import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, post, restate, root, sized, span, wait } from "./common.js";
 
-// Seconds in which a task starts if a worker is free, and the number of parallel uploads.
-const PATIENCE = 2;
+// Seconds in which a task starts if a worker is free, and the maximum number of parallel uploads.
+const START_TIMEOUT = 2;
 const MAX_UPLOADS = 3;
 
 // `fetch` does not report upload progress.
@@ -35,25 +35,25 @@ function send(form, body, sending, group) {
 
 // One task of a form: a ticket, or a row if there are several files.
 class Job {
-  constructor(form, file, place) {
-    Object.assign(this, { form, file, place, urls: [], status: null });
+  constructor(form, file, view) {
+    Object.assign(this, { form, file, view, urls: [], status: null });
     this.title = file?.name ?? form.dataset.kind;
-    place.build(this);
+    view.build(this);
   }
 
   async run(body) {
     const began = performance.now();
     const bytes = this.sentFiles(body).reduce((sum, file) => sum + file.size, 0);
     try {
-      this.place.sending(this, 0, bytes);
-      const sending = (loaded, total) => this.place.sending(this, Math.min(loaded, total), total);
+      this.view.sending(this, 0, bytes);
+      const sending = (loaded, total) => this.view.sending(this, Math.min(loaded, total), total);
       this.stop = () => sending.stop?.();
       const status = await this.submit(body, sending);
       this.uploaded = bytes ? { bytes, seconds: (performance.now() - began) / 1000 } : null;
       await this.follow(status);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      this.place.refused(this, error.problem);
+      this.view.refused(this, error.problem);
       return error.problem;
     }
     return null;
@@ -73,19 +73,19 @@ class Job {
   async follow(status) {
     this.sent = this.file ? [this.file] : [...(this.form.elements)].filter((field) => field.type === "file").flatMap((field) => [...field.files]);
     this.report(status);
-    if (status.status === "queued") this.lookForWorker();
+    if (status.status === "queued") this.checkForWorker();
     status = await this.listen(status);
-    await this.place.ended(this, status);
+    await this.view.ended(this, status);
   }
 
   report(status) {
     this.status = status;
-    this.place.report(this, status);
+    this.view.report(this, status);
   }
 
   // After a while, report that no worker is running.
-  async lookForWorker() {
-    await wait(PATIENCE);
+  async checkForWorker() {
+    await wait(START_TIMEOUT);
     if (this.status.status !== "queued") return;
     await call(`${root}/health/ready`).catch(({ problem }) => { this.idle = `${problem.detail} It waits until one is started.`; });
     this.report(this.status);
@@ -93,8 +93,8 @@ class Job {
 
   listen(status) {
     return new Promise((resolve, reject) => {
-      const take = (found) => {
-        status = found;
+      const update = (changed) => {
+        status = changed;
         this.report(status);
         if (DONE.includes(status.status)) {
           this.stream.close();
@@ -102,8 +102,8 @@ class Job {
         }
       };
       this.stream = new Stream(status.links.events, {
-        status: take,
-        done: take,
+        status: update,
+        done: update,
         progress: (progress) => this.report(status = { ...status, progress }),
         open: () => this.report(status),
         gone: (problem) => reject(new Refused(problem)),
@@ -113,10 +113,10 @@ class Job {
 
   cancel() {
     if (!this.status) return this.stop?.();
-    return call(this.status.links.cancel, { method: "POST" }).catch((error) => this.place.refused(this, error.problem));
+    return call(this.status.links.cancel, { method: "POST" }).catch((error) => this.view.refused(this, error.problem));
   }
 
-  forget() {
+  dispose() {
     this.stream?.close();
     this.urls.forEach((url) => URL.revokeObjectURL(url));
   }
@@ -132,9 +132,9 @@ function ticketNumber(id) {
 
 function facts(job, status) {
   const { progress, queue } = status;
-  const place = queue?.position > 1 ? `place ${queue.position} in the queue` : "";
+  const position = queue?.position > 1 ? `place ${queue.position} in the queue` : "";
   const idle = status.status === "queued" && job.idle;
-  return [progress && `${progress.percent}%`, progress?.message, place, idle].filter(Boolean).join(" · ");
+  return [progress && `${progress.percent}%`, progress?.message, position, idle].filter(Boolean).join(" · ");
 }
 
 // The ticket of the first or only task.
@@ -147,12 +147,12 @@ const ticket = {
     job.note = element("p", { className: "muted", hidden: true });
     job.bar = meter(0, "Progress");
     job.bar.classList.add("job");
-    job.found = element("div", { className: "found", hidden: true });
+    job.outcome = element("div", { className: "found", hidden: true });
     job.stepList = element("ul", { className: "steps", ariaLabel: "Steps", hidden: true });
     const title = element("h2", { className: "cut" }, job.title);
     job.box = element("article", { className: "ticket", tabIndex: -1, ariaLabel: `Ticket of ${job.title}` },
       element("div", { className: "stub" }, job.mark, title, job.number, job.cancelButton),
-      element("div", { className: "body" }, job.note, job.bar, job.found, job.stepList));
+      element("div", { className: "body" }, job.note, job.bar, job.outcome, job.stepList));
     restate(job.mark, "queued", "Sending", { big: true });
   },
   sending(job, loaded, total) {
@@ -178,14 +178,14 @@ const ticket = {
     job.bar.setAttribute("hidden", "");
     job.note.hidden = true;
     job.cancelButton.hidden = true;
-    job.found.hidden = false;
-    job.found.replaceChildren(explained(problem));
+    job.outcome.hidden = false;
+    job.outcome.replaceChildren(explained(problem));
   },
   async ended(job, status) {
-    job.found.hidden = false;
-    if (status.status === "failed") job.found.replaceChildren(explained({ title: "The task failed", error: status.error }));
-    if (status.status === "canceled") job.found.replaceChildren(notice("", [status.error ? `${status.error.title}. ${status.error.detail}` : "It was canceled before it ended."]));
-    if (status.status === "succeeded") job.found.replaceChildren(...await resultOf(status.links.result, job.sent, job.urls, status.task));
+    job.outcome.hidden = false;
+    if (status.status === "failed") job.outcome.replaceChildren(explained({ title: "The task failed", error: status.error }));
+    if (status.status === "canceled") job.outcome.replaceChildren(notice("", [status.error ? `${status.error.title}. ${status.error.detail}` : "It was canceled before it ended."]));
+    if (status.status === "succeeded") job.outcome.replaceChildren(...await resultOf(status.links.result, job.sent, job.urls, status.task));
     this.steps(job, status);
   },
   steps(job, status) {
@@ -248,7 +248,7 @@ function jobsOf(form) {
   const each = form.querySelector("input[type=file][data-each]");
   const files = each ? [...each.files] : [];
   if (files.length < 2) return [new Job(form, files[0] ?? null, ticket)];
-  // A tag of their own makes them a list.
+  // A common tag, so that the list of tasks shows them together.
   const group = `files-${Math.random().toString(36).slice(2, 10)}`;
   return files.map((file, at) => Object.assign(new Job(form, file, at ? row : ticket), { group }));
 }
@@ -262,7 +262,7 @@ function bodyOf(form, job) {
 
 // The ticket replaces the form, scrolls into view and gets the focus; the form moves next to it.
 function show(form, jobs) {
-  form.jobs?.forEach((job) => job.forget());
+  form.jobs?.forEach((job) => job.dispose());
   form.jobs = jobs;
   form.out?.remove();
   const rows = jobs.slice(1).map((job) => job.box);
@@ -351,9 +351,9 @@ function usePresets(form) {
   const key = `input:${form.dataset.kind}`;
   const last = sessionStorage.getItem(key);
   if (last) {
-    const mine = button("My last input", { className: "chip", ariaPressed: "false", data: { values: last } });
-    chips.push(mine);
-    box.querySelector(".chips").append(mine);
+    const lastInput = button("My last input", { className: "chip", ariaPressed: "false", data: { values: last } });
+    chips.push(lastInput);
+    box.querySelector(".chips").append(lastInput);
   }
   for (const chip of chips) chip.addEventListener("click", () => {
     fill(form, JSON.parse(chip.dataset.values));
@@ -365,7 +365,7 @@ function usePresets(form) {
 }
 
 // Lets a task's form run in its page; returns a function that updates its samples.
-export function wire(form, samples) {
+export function enableForm(form, samples) {
   listFiles(form);
   usePresets(form);
   form.addEventListener("submit", (event) => {

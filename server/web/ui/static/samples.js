@@ -1,6 +1,6 @@
 // The request of the form in three languages, kept up to date. Each sample runs as copied.
 
-import { credentials, keyed } from "./wire.js";
+import { credentials, keyed } from "./common.js";
 
 const quoted = (text) => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 const needsKey = () => keyed || credentials.key;
@@ -44,15 +44,15 @@ export const LANGUAGES = { curl, py: python, js: javascript };
 
 // Parses a curl command of the docs; the other languages are generated from its parts.
 export function ofCommand(text) {
-  const words = [...text.matchAll(/'((?:[^']|'\\'')*)'|"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]);
+  const parts = [...text.matchAll(/'((?:[^']|'\\'')*)'|"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]);
   const request = { method: "GET", headers: [], fields: [], body: null, url: "" };
-  for (let at = 1; at < words.length; at += 1) {
-    const word = words[at];
-    if (word === "-X") request.method = words[++at];
+  for (let at = 1; at < parts.length; at += 1) {
+    const word = parts[at];
+    if (word === "-X") request.method = parts[++at];
     else if (word === "-I") request.method = "HEAD";
-    else if (word === "-H") request.headers.push(words[++at].split(/:\s*/, 2));
-    else if (word === "-F") request.fields.push(words[++at]);
-    else if (/^(-d|--data|--data-binary|--json)$/.test(word)) request.body = words[++at];
+    else if (word === "-H") request.headers.push(parts[++at].split(/:\s*/, 2));
+    else if (word === "-F") request.fields.push(parts[++at]);
+    else if (/^(-d|--data|--data-binary|--json)$/.test(word)) request.body = parts[++at];
     else if (/^https?:/.test(word)) request.url = word;
     else if (word === "-o") at += 1;
   }

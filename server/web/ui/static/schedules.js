@@ -5,74 +5,74 @@ import { badJson, fill, free, mark, values } from "./forms.js";
 import { written } from "./page.js";
 import { follow, renew } from "./parts.js";
 import { edit } from "./steps.js";
-import { Refused, call, loaded, post, request, root } from "./wire.js";
+import { Refused, call, loaded, post, request, root } from "./common.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
-const given = () => document.getElementById("given");
+const inputFields = () => document.getElementById("given");
 const isEdited = form?.elements.name.readOnly;
 
-const placeOf = (name) => `${root}/schedules/${encodeURIComponent(name)}`;
+const addressOf = (name) => `${root}/schedules/${encodeURIComponent(name)}`;
 
-async function turn(name) {
-  const now = await (await call(placeOf(name))).json();
-  await request("PATCH", placeOf(name), { enabled: !now.enabled });
+async function togglePause(name) {
+  const now = await (await call(addressOf(name))).json();
+  await request("PATCH", addressOf(name), { enabled: !now.enabled });
   say(`Schedule ${name} ${now.enabled ? "paused" : "resumed"}.`, "ok");
 }
 
-async function act({ run, pause, delete: gone }) {
+async function act({ run, pause, delete: deleted }) {
   if (run) {
-    await post(`${placeOf(run)}/run`);
+    await post(`${addressOf(run)}/run`);
     say(`Schedule ${run} is running now.`, "ok");
-  } else if (pause) await turn(pause);
-  else if (await ask({ title: `Delete schedule ${gone}?`, text: "It will not run again. Its tasks stay.", choices: [{ label: `Delete ${gone}`, value: true, danger: true }] })) {
-    await request("DELETE", placeOf(gone));
-    say(`Schedule ${gone} deleted.`, "ok");
+  } else if (pause) await togglePause(pause);
+  else if (await ask({ title: `Delete schedule ${deleted}?`, text: "It will not run again. Its tasks stay.", choices: [{ label: `Delete ${deleted}`, value: true, danger: true }] })) {
+    await request("DELETE", addressOf(deleted));
+    say(`Schedule ${deleted} deleted.`, "ok");
   }
 }
 
 // Loads the fields of another task type from its own page.
 async function choose(task) {
   const page = await loaded(`${root}/ui/schedules?task=${encodeURIComponent(task)}`);
-  given().replaceWith(document.adoptNode(page.getElementById("given")));
+  inputFields().replaceWith(document.adoptNode(page.getElementById("given")));
   await prepare();
 }
 
 async function prepare() {
-  free(given());
-  await edit(given());
-  if (given().dataset.values) fill(given(), JSON.parse(given().dataset.values));
+  free(inputFields());
+  await edit(inputFields());
+  if (inputFields().dataset.values) fill(inputFields(), JSON.parse(inputFields().dataset.values));
 }
 
-async function make() {
-  badJson(given());
+async function save() {
+  badJson(inputFields());
   const { name, every, ...rest } = Object.fromEntries([...when.elements].filter((field) => field.value && field.name).map((field) => [field.name, field.value]));
-  const before = isEdited ? await (await call(placeOf(name))).json() : {};
+  const before = isEdited ? await (await call(addressOf(name))).json() : {};
   const kept = Object.fromEntries(["enabled", "overlap", "options", "start_at", "end_at", "jitter"].filter((key) => (before[key] ?? null) !== null).map((key) => [key, before[key]]));
-  await request("PUT", placeOf(name), { ...kept, ...rest, input: values(given()), ...(every ? { every: Number(every) } : {}) });
+  await request("PUT", addressOf(name), { ...kept, ...rest, input: values(inputFields()), ...(every ? { every: Number(every) } : {}) });
   say(`Schedule ${name} ${isEdited ? "saved" : "created"}.`, "ok");
   if (!isEdited) for (const id of ["name", "every", "cron"]) document.getElementById(id).value = "";
-  speak();
+  describeTimes();
 }
 
-// Describes a cron line in words, with its next times, while the user types.
-let asked = 0;
-async function speak() {
+// Describes a cron line as text, with its next times, while the user types.
+let requested = 0;
+async function describeTimes() {
   const [cron, timezone] = [form.elements.cron.value.trim(), form.elements.timezone.value.trim()];
-  const place = document.getElementById("spoken");
-  const mine = ++asked;
-  if (!cron) return place.replaceChildren();
-  const answer = await call(`${root}/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((found) => found.json()).catch(() => ({}));
-  if (mine !== asked) return;
+  const line = document.getElementById("spoken");
+  const current = ++requested;
+  if (!cron) return line.replaceChildren();
+  const answer = await call(`${root}/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((response) => response.json()).catch(() => ({}));
+  if (current !== requested) return;
   const next = answer.next?.map((each) => written(new Date(each), "")).join(" · ");
-  place.textContent = answer.error ?? `${answer.words}, ${timezone}. Next: ${next}.`;
-  place.classList.toggle("bad", Boolean(answer.error));
+  line.textContent = answer.error ?? `${answer.words}, ${timezone}. Next: ${next}.`;
+  line.classList.toggle("bad", Boolean(answer.error));
 }
 
 // Errors of the input are shown at its fields, other errors at the schedule's fields.
 function markAll(errors) {
   const at = (part, name) => errors.filter(({ loc }) => (loc[0] === "input") === part).map(({ loc, msg }) => ({ loc: loc[0] === name ? loc.slice(1) : loc, msg }));
-  mark(given(), at(true, "input"));
+  mark(inputFields(), at(true, "input"));
   mark(when, at(false, "path"));
 }
 
@@ -95,17 +95,17 @@ document.addEventListener("click", ({ target }) => {
 });
 form?.addEventListener("submit", (event) => {
   event.preventDefault();
-  guarded(make);
+  guarded(save);
 });
 let typed = null;
 when?.addEventListener("input", ({ target }) => {
   if (target.name !== "cron" && target.name !== "timezone") return;
   clearTimeout(typed);
-  typed = setTimeout(speak, 300);
+  typed = setTimeout(describeTimes, 300);
 });
 document.getElementById("task")?.addEventListener("change", ({ target }) => guarded(() => choose(target.value)));
 if (form) {
   prepare();
-  speak();
+  describeTimes();
 }
 follow(document.getElementById("list").dataset.live);

@@ -1,36 +1,36 @@
 // A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The form still
 // sends the text area.
 
-import { call, element, root as prefix } from "./wire.js";
+import { call, element, root as prefix } from "./common.js";
 
 const resolved = (schema, root) => schema?.$ref ? { ...root.$defs[schema.$ref.split("/").at(-1)], ...schema, $ref: undefined } : schema;
 
 const branch = (schema, root) => {
-  const own = resolved(schema, root);
-  return resolved((own.anyOf ?? [own]).find((each) => resolved(each, root).type !== "null"), root);
+  const actual = resolved(schema, root);
+  return resolved((actual.anyOf ?? [actual]).find((each) => resolved(each, root).type !== "null"), root);
 };
 
 // The first field of a map's entry is its name.
 const NAME = { type: "string" };
 const NAME_KEY = Symbol("name");
 
-// The kinds of entries: `found` by the word in the header; `tag` is the field with that word, if there are several.
+// The types of entries: `schemas` by the name in the header; `tag` is the field with that name, if there are several.
 function shape(schema, root) {
-  const own = branch(schema, root);
-  const keyed = own.type === "object" && !own.properties;
-  const items = resolved(keyed ? Object.values(own.patternProperties ?? {})[0] ?? own.additionalProperties : own.items, root);
+  const actual = branch(schema, root);
+  const keyed = actual.type === "object" && !actual.properties;
+  const items = resolved(keyed ? Object.values(actual.patternProperties ?? {})[0] ?? actual.additionalProperties : actual.items, root);
   const tag = items?.discriminator?.propertyName;
-  const found = tag ? items.oneOf.map((each) => resolved(each, root)) : items?.type === "object" && items.properties ? [items] : [];
-  return found.length ? { tag, keyed, found: new Map(found.map((each) => [tag ? each.properties[tag].const : (each.title ?? "entry").toLowerCase(), each])) } : null;
+  const schemas = tag ? items.oneOf.map((each) => resolved(each, root)) : items?.type === "object" && items.properties ? [items] : [];
+  return schemas.length ? { tag, keyed, schemas: new Map(schemas.map((each) => [tag ? each.properties[tag].const : (each.title ?? "entry").toLowerCase(), each])) } : null;
 }
 
 let count = 0;
 
 // One field of a step. Values other than scalars are edited as JSON.
 function field(name, schema, root, value, needed, changed) {
-  const own = branch(schema, root);
+  const actual = branch(schema, root);
   const id = `step-${++count}`;
-  const choices = own.enum ?? (own.type === "boolean" ? [true, false] : null);
+  const choices = actual.enum ?? (actual.type === "boolean" ? [true, false] : null);
   const preset = resolved(schema, root).default;
   const start = value ?? preset;
   let input;
@@ -38,36 +38,36 @@ function field(name, schema, root, value, needed, changed) {
     const options = (needed ? [] : [""]).concat(choices).map((each) => element("option", { value: each === "" ? "" : JSON.stringify(each), selected: each === start }, each === "" ? "–" : String(each)));
     input = element("select", { id, className: "in" }, ...options);
   } else {
-    const number = own.type === "integer" || own.type === "number";
+    const number = actual.type === "integer" || actual.type === "number";
     const shown = start === undefined || start === null ? "" : typeof start === "object" ? JSON.stringify(start) : start;
     input = element("input", { id, className: "in", type: number ? "number" : "text", value: shown, required: needed });
-    if (number) Object.assign(input, { min: own.minimum ?? "", max: own.maximum ?? "", step: own.type === "integer" ? 1 : "any" });
+    if (number) Object.assign(input, { min: actual.minimum ?? "", max: actual.maximum ?? "", step: actual.type === "integer" ? 1 : "any" });
   }
   input.addEventListener("input", changed);
   // An optional value equal to the default is omitted, unless the input contained it.
   const read = () => {
-    const found = written();
-    return !needed && value === undefined && JSON.stringify(found) === JSON.stringify(preset) ? undefined : found;
+    const current = written();
+    return !needed && value === undefined && JSON.stringify(current) === JSON.stringify(preset) ? undefined : current;
   };
   const written = () => {
     if (input.value === "") return undefined;
-    if (choices || own.type === "integer" || own.type === "number") return JSON.parse(input.value);
-    if (own.type === "string") return input.value;
+    if (choices || actual.type === "integer" || actual.type === "number") return JSON.parse(input.value);
+    if (actual.type === "string") return input.value;
     try { return JSON.parse(input.value); } catch { return input.value; }
   };
   return { name, read, box: element("div", { className: "field" }, element("label", { htmlFor: id }, name), input) };
 }
 
 class Steps {
-  constructor(area, kinds, root) {
-    Object.assign(this, { area, kinds, root, steps: [] });
+  constructor(area, types, root) {
+    Object.assign(this, { area, types, root, steps: [] });
     this.list = element("ol", { className: "steps-list" });
     const id = `${area.id}.add`;
-    const words = [...kinds.found.keys()];
-    this.choice = element("select", { id, className: "in pick", hidden: words.length === 1 }, ...words.map((each) => element("option", {}, each)));
+    const names = [...types.schemas.keys()];
+    this.choice = element("select", { id, className: "in pick", hidden: names.length === 1 }, ...names.map((each) => element("option", {}, each)));
     this.button = element("button", { type: "button", className: "btn" }, "Add");
     this.button.addEventListener("click", () => this.add(this.choice.value, {}, true));
-    const label = words.length > 1 ? element("label", { htmlFor: id, className: "small muted" }, "Another step") : element("span", { className: "small muted" }, `Another ${words[0]}`);
+    const label = names.length > 1 ? element("label", { htmlFor: id, className: "small muted" }, "Another step") : element("span", { className: "small muted" }, `Another ${names[0]}`);
     area.before(element("div", { className: "steps-editor" }, this.list, element("div", { className: "acts" }, label, this.choice, this.button)));
     const raw = element("details", {}, element("summary", {}, "As JSON"));
     area.before(raw);
@@ -78,34 +78,34 @@ class Steps {
 
   // Text that is not JSON is kept, and the server refuses it.
   read() {
-    let given;
-    try { given = JSON.parse(this.area.value || "[]"); } catch { return; }
-    const { tag, keyed, found } = this.kinds;
+    let input;
+    try { input = JSON.parse(this.area.value || "[]"); } catch { return; }
+    const { tag, keyed, schemas } = this.types;
     this.steps = [];
     this.list.replaceChildren();
-    const entries = keyed ? Object.entries(given).map(([name, each]) => ({ ...each, [NAME_KEY]: name })) : given;
-    for (const each of entries) this.add(tag ? each[tag] : [...found.keys()][0], each);
+    const entries = keyed ? Object.entries(input).map(([name, each]) => ({ ...each, [NAME_KEY]: name })) : input;
+    for (const each of entries) this.add(tag ? each[tag] : [...schemas.keys()][0], each);
   }
 
-  add(kind, value, focused = false) {
-    const { tag, keyed, found } = this.kinds;
-    const schema = found.get(kind);
+  add(type, value, focused = false) {
+    const { tag, keyed, schemas } = this.types;
+    const schema = schemas.get(type);
     if (!schema) return;
-    const own = Object.entries(schema.properties).filter(([name]) => name !== tag).map(([name, each]) =>
+    const fields = Object.entries(schema.properties).filter(([name]) => name !== tag).map(([name, each]) =>
       field(name, each, this.root, value[name], schema.required?.includes(name), () => this.write()));
     const key = keyed ? field("name", NAME, this.root, value[NAME_KEY], true, () => this.write()) : null;
-    const button = (label, words, act) => {
-      const made = element("button", { type: "button", className: "btn quiet small", ariaLabel: `${words} ${kind}` }, label);
-      made.addEventListener("click", act);
-      return made;
+    const button = (label, action, act) => {
+      const node = element("button", { type: "button", className: "btn quiet small", ariaLabel: `${action} ${type}` }, label);
+      node.addEventListener("click", act);
+      return node;
     };
-    const step = { kind, key, fields: own };
-    step.box = element("li", {}, element("div", { className: "acts" }, element("b", {}, kind), element("span", { className: "acts push" },
-      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0)))), element("div", { className: "fields" }, ...[key, ...own].filter(Boolean).map((each) => each.box)));
+    const step = { type, key, fields };
+    step.box = element("li", {}, element("div", { className: "acts" }, element("b", {}, type), element("span", { className: "acts push" },
+      button("Up", "Move up", () => this.move(step, -1)), button("Remove", "Remove", () => this.move(step, 0)))), element("div", { className: "fields" }, ...[key, ...fields].filter(Boolean).map((each) => each.box)));
     this.steps.push(step);
     this.list.append(step.box);
     this.write();
-    if (focused) step.box.querySelector(own.length || key ? "input, select" : "button").focus();
+    if (focused) step.box.querySelector(fields.length || key ? "input, select" : "button").focus();
   }
 
   move(step, by) {
@@ -118,8 +118,8 @@ class Steps {
   }
 
   write() {
-    const { tag, keyed } = this.kinds;
-    const entries = this.steps.map(({ kind, fields }) => Object.fromEntries([...(tag ? [[tag, kind]] : []), ...fields.map((each) => [each.name, each.read()])].filter(([, each]) => each !== undefined)));
+    const { tag, keyed } = this.types;
+    const entries = this.steps.map(({ type, fields }) => Object.fromEntries([...(tag ? [[tag, type]] : []), ...fields.map((each) => [each.name, each.read()])].filter(([, each]) => each !== undefined)));
     const value = keyed ? Object.fromEntries(this.steps.map(({ key }, at) => [key.read() ?? "", entries[at]])) : entries;
     this.area.value = JSON.stringify(value);
     this.area.dispatchEvent(new Event("input", { bubbles: true }));
@@ -137,7 +137,7 @@ export async function edit(form) {
     return;
   }
   for (const area of areas) {
-    const kinds = shape(schema.properties[area.name], schema);
-    if (kinds) new Steps(area, kinds, schema);
+    const types = shape(schema.properties[area.name], schema);
+    if (types) new Steps(area, types, schema);
   }
 }

@@ -1,4 +1,4 @@
-// Theme and row height, as this browser remembers them; that scripts run, and may copy: set before the first paint.
+// Theme and row height, as this browser stores them, that scripts run, and that they may copy: set before the first paint.
 for (const name of ["theme", "density"]) {
   const value = localStorage.getItem(name);
   if (value) document.documentElement.dataset[name] = value;

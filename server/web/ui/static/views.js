@@ -1,6 +1,6 @@
 // Saved views of the list, stored in this browser: each is a name with an address that has the filters.
 
-import { element, icon } from "./wire.js";
+import { element, icon } from "./common.js";
 
 const box = document.getElementById("views");
 const stored = () => JSON.parse(localStorage.getItem("views") ?? "[]");
@@ -13,8 +13,8 @@ function store(views) {
 
 // The suggested name describes the filters; the row of chips shows it.
 function nameOf(search) {
-  const words = [...new URLSearchParams(search)].map(([name, value]) => name === "q" ? `“${value}”` : name === "status" ? value : `${name} ${value}`);
-  return words.join(", ").slice(0, 80) || "All tasks";
+  const parts = [...new URLSearchParams(search)].map(([name, value]) => name === "q" ? `“${value}”` : name === "status" ? value : `${name} ${value}`);
+  return parts.join(", ").slice(0, 80) || "All tasks";
 }
 
 function show() {

@@ -34,17 +34,17 @@ export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? 
 
 export function element(name, properties = {}, ...children) {
   const { data = {}, ...rest } = properties;
-  const made = Object.assign(document.createElement(name), rest);
-  Object.assign(made.dataset, data);
-  made.append(...children.filter((each) => each !== null && each !== undefined));
-  return made;
+  const node = Object.assign(document.createElement(name), rest);
+  Object.assign(node.dataset, data);
+  node.append(...children.filter((each) => each !== null && each !== undefined));
+  return node;
 }
 
 export function drawn(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
 }
 
 export const icon = (name, spin = false) => drawn("svg", { class: spin ? "i spin" : "i", "aria-hidden": "true" }, drawn("use", { href: `#i-${name}` }));
@@ -55,22 +55,22 @@ export function state(status, text, { big = false, silent = false } = {}) {
 }
 
 // Updates a status mark, only if it differs.
-export function restate(place, status, text, options) {
-  const made = state(status, text, options);
-  if (place.firstElementChild?.outerHTML !== made.outerHTML) place.replaceChildren(made);
+export function restate(container, status, text, options) {
+  const mark = state(status, text, options);
+  if (container.firstElementChild?.outerHTML !== mark.outerHTML) container.replaceChildren(mark);
 }
 
 export const button = (text, properties = {}, mark = null) => element("button", { type: "button", className: "btn", ...properties }, mark && icon(mark), text);
 
 export function meter(share, label, plain = false) {
   const bar = drawn("rect", { height: "100%" });
-  const made = drawn("svg", { class: plain ? "meter plain" : "meter", role: "img" }, bar);
-  made.set = (value, words) => {
+  const svg = drawn("svg", { class: plain ? "meter plain" : "meter", role: "img" }, bar);
+  svg.set = (value, description) => {
     bar.setAttribute("width", `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%`);
-    made.setAttribute("aria-label", words);
+    svg.setAttribute("aria-label", description);
   };
-  made.set(share, label);
-  return made;
+  svg.set(share, label);
+  return svg;
 }
 
 export class Refused extends Error {
@@ -81,11 +81,11 @@ export class Refused extends Error {
 }
 
 // The nodes of a text whose `backticks` become code, as in the server's pages.
-export const worded = (text) => String(text).split("`").map((part, at) => at % 2 ? element("code", {}, part) : part);
+export const withCode = (text) => String(text).split("`").map((part, at) => at % 2 ? element("code", {}, part) : part);
 
 // A problem as text, with the next step.
-export function spoken({ status, title, detail, type }) {
-  const parts = [element("p", {}, element("strong", {}, `${title}.`), " ", ...worded(detail ?? ""))];
+export function problemNodes({ status, title, detail, type }) {
+  const parts = [element("p", {}, element("strong", {}, `${title}.`), " ", ...withCode(detail ?? ""))];
   if (status === 401) parts.push(element("p", {}, element("a", { href: `${root}/ui/sign-in?next=${encodeURIComponent(location.pathname.slice(root.length) + location.search)}` }, "Sign in")));
   else if (type) parts.push(element("p", {}, element("a", { href: type }, "What this means")));
   return parts;
@@ -102,11 +102,11 @@ const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 // The problem in an answer: from JSON, or from an error page of the server.
 export async function problemIn(response) {
-  const found = { status: response.status, title: `The server answered ${response.status}` };
-  if (!response.headers.get("Content-Type")?.includes("html")) return { ...found, ...await response.json().catch(() => ({})) };
+  const problem = { status: response.status, title: `The server answered ${response.status}` };
+  if (!response.headers.get("Content-Type")?.includes("html")) return { ...problem, ...await response.json().catch(() => ({})) };
   const page = parse(await response.text());
   const text = (selector) => page.querySelector(selector)?.textContent;
-  return { ...found, title: text("h1") ?? found.title, detail: text(".hello h1 + p") };
+  return { ...problem, title: text("h1") ?? problem.title, detail: text(".hello h1 + p") };
 }
 
 export const SILENT = { title: "The server does not answer", detail: "Check your connection, and whether the server is running." };
