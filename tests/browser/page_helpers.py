@@ -53,7 +53,7 @@ def mark(page: Page) -> Locator:
 
 def parameter(page: Page | Locator, name: str) -> Locator:
     """A field of a task's form."""
-    return page.locator(f"form[data-kind] [name='{name}'], #given [name='{name}']")
+    return page.locator(f"form[data-task-type] [name='{name}'], #schedule-input [name='{name}']")
 
 
 def assert_accessible(page: Page) -> None:

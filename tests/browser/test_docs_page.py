@@ -55,7 +55,7 @@ def test_a_copied_sample_runs_unchanged(
     page = open_page(service)
     sign_in(page, keys["alice"])
     page.goto("/ui/run/thumbnail")
-    page.locator("form[data-kind] [name=width]").fill("33")
+    page.locator("form[data-task-type] [name=width]").fill("33")
     sample = page.locator(".code-side [data-samples]")
     sample.get_by_role("radio", name=language).check()
     answer = _run(language, sample.locator("pre"), tmp_path, keys["alice"])

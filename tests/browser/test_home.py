@@ -21,7 +21,7 @@ def choose(page: Page, *names: str, field: str = "image") -> None:
 
 
 def run(page: Page) -> None:
-    page.locator("form[data-kind] button.primary").click()
+    page.locator("form[data-task-type] button.primary").click()
 
 
 def test_a_dropped_picture_is_shrunk_by_one_click_and_compared(

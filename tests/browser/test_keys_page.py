@@ -37,7 +37,7 @@ def test_an_admin_creates_a_key_that_is_shown_once_and_revokes_it(
     assert_accessible(page)
     row.get_by_role("button", name="Revoke Returns portal").click()
     page.get_by_role("button", name="Revoke it").click()
-    expect(page.locator("#said")).to_have_text("Key Returns portal revoked.")
+    expect(page.locator("#outcome")).to_have_text("Key Returns portal revoked.")
     expect(row).to_have_count(0)
 
 

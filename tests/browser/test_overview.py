@@ -94,7 +94,7 @@ def test_a_queue_is_cleared_by_typing_its_name(fresh: Service, open_page: Open) 
     assert_accessible(page)
     page.get_by_label("Type default to confirm").fill("default")
     page.get_by_role("button", name="Cancel 4 tasks").click()
-    expect(page.locator("#said")).to_have_text("4 canceled")
+    expect(page.locator("#outcome")).to_have_text("4 canceled")
     assert {fresh.status(each)["status"] for each in task_ids} == {"canceled"}
     expect(page.locator("#q-default")).to_contain_text("Empty")
 
@@ -130,7 +130,7 @@ def test_a_worker_is_stopped_gracefully(fresh: Service, open_page: Open) -> None
     page.get_by_role("button", name="Drain and stop").click()
     expect(page.locator(".confirm")).to_contain_text("ends the tasks that it runs")
     page.locator(".confirm .last").click()
-    expect(page.locator("#said")).to_contain_text("is asked to stop")
+    expect(page.locator("#outcome")).to_contain_text("is asked to stop")
     assert worker.wait() == 0
     assert fresh.status(running)["status"] in ("succeeded", "queued"), "it has ended, or was given back"
     expect(page.get_by_text("No worker is running.")).to_be_visible()
@@ -145,7 +145,7 @@ def test_a_schedule_is_created_run_paused_and_deleted(service: Service, open_pag
     page.get_by_role("group", name="Input").get_by_label("x").fill("1")
     page.get_by_role("group", name="Input").get_by_label("y").fill("2")
     page.get_by_label("Cron line").fill("30 6 * * MON-FRI")
-    expect(page.locator("#spoken")).to_contain_text("Monday to Friday at 06:30, UTC. Next: ")
+    expect(page.locator("#schedule-times")).to_contain_text("Monday to Friday at 06:30, UTC. Next: ")
     page.get_by_role("button", name="Create schedule").click()
     row = page.get_by_role("row", name="nightly")
     expect(row).to_contain_text("Monday to Friday at 06:30")
@@ -162,7 +162,7 @@ def test_a_schedule_is_created_run_paused_and_deleted(service: Service, open_pag
     expect(page.get_by_role("group", name="Input").get_by_label("y")).to_have_value("2")
     page.get_by_label("Cron line").fill("0 7 * * *")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#said")).to_have_text("Schedule nightly saved.")
+    expect(page.locator("#outcome")).to_have_text("Schedule nightly saved.")
     assert service.http.get("/schedules/nightly").json()["cron"] == "0 7 * * *"
     page.get_by_role("button", name="Delete nightly").click()
     page.keyboard.press("Escape")
@@ -187,12 +187,12 @@ def test_the_form_of_a_schedule_follows_the_schema_of_its_task(service: Service,
     fields.get_by_label("name").fill("a")
     fields.get_by_label("price").fill("0")
     page.get_by_role("button", name="Create schedule").click()
-    expect(page.locator("#said")).to_contain_text("The input does not fit the schema.")
+    expect(page.locator("#outcome")).to_contain_text("The input does not fit the schema.")
     expect(fields.get_by_label("items")).to_be_focused()
     expect(fields.locator(".wrong")).to_have_text("Input should be greater than 0")
     fields.get_by_label("price").fill("2")
     page.get_by_role("button", name="Create schedule").click()
-    expect(page.locator("#said")).to_have_text("Schedule typed-hourly created.")
+    expect(page.locator("#outcome")).to_have_text("Schedule typed-hourly created.")
     expect(page.get_by_role("row", name="typed-hourly")).to_contain_text("Every hour")
     schedule = service.http.get("/schedules/typed-hourly").json()
     assert schedule["input"] == {"text": "true", "number": 7, "flag": True, "items": [{"name": "a", "price": 2}]}
@@ -305,7 +305,7 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     expect(page.locator(".confirm tr")).to_have_count(3)
     expect(page.locator(".confirm")).to_contain_text("Retry 4 tasks that failed with LookupError")
     page.get_by_role("button", name="Retry one first").click()
-    expect(page.locator("#said")).to_have_text("1 retried")
+    expect(page.locator("#outcome")).to_have_text("1 retried")
     tasks = fresh.http.get("/tasks?task=fails_with_a_message&limit=20").json()["tasks"]
     assert len([each for each in tasks if "retry_of" in each]) == 1
     fresh.wait_for(tasks[0]["task_id"])
@@ -314,7 +314,7 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     group.get_by_role("button", name="Retry 4").click()
     expect(page.locator(".confirm")).to_contain_text("1 of the 5 was retried already and is skipped. The rest become")
     page.get_by_role("button", name="Retry 4 tasks").click()
-    expect(page.locator("#said")).to_have_text("4 retried")
+    expect(page.locator("#outcome")).to_have_text("4 retried")
     tasks = fresh.http.get("/tasks?limit=20").json()["tasks"]
     retried = [each["retry_of"] for each in tasks if "retry_of" in each]
     assert set(task_ids) <= set(retried)
@@ -331,7 +331,7 @@ def test_tasks_waiting_for_a_retry_are_canceled_by_their_failure_group(service: 
     expect(group).to_contain_text("2 will be tried again")
     group.get_by_role("button", name="Cancel 2").click()
     page.locator(".confirm .last").click()
-    expect(page.locator("#said")).to_have_text("2 canceled")
+    expect(page.locator("#outcome")).to_have_text("2 canceled")
     assert {service.status(each)["status"] for each in task_ids} == {"canceled"}
 
 
@@ -344,8 +344,8 @@ def test_a_failed_task_opens_with_exception_message_and_traceback(
     service.wait_for(task_id)
     page = open_page(service, width=width, dark=dark)
     page.goto(f"/ui/tasks/{task_id}")
-    expect(page.locator("#why-h")).to_have_text("LookupError")
-    expect(page.locator("#why .lead")).to_have_text("no such order: order 7")
+    expect(page.locator("#reason-h")).to_have_text("LookupError")
+    expect(page.locator("#reason .lead")).to_have_text("no such order: order 7")
     expect(page.locator(".trace .ours")).to_have_count(1)
     expect(page.locator(".trace .ours")).to_contain_text("in fails_with_a_message")
     for path in (f"/ui/tasks/{task_id}", "/ui/failures"):
@@ -367,7 +367,7 @@ def test_many_schedules_are_listed_on_several_pages(fresh: Service, open_page: O
     page.get_by_role("link", name="Next").click()
     expect(page.locator("#list tbody tr")).to_have_count(3)
     page.get_by_role("button", name="Resume s102").click()
-    expect(page.locator("#said")).to_have_text("Schedule s102 resumed.")
+    expect(page.locator("#outcome")).to_have_text("Schedule s102 resumed.")
     expect(page.locator("#s-s102")).to_contain_text("in ")
     expect(page.locator("#list tbody tr")).to_have_count(3)
     expect(page.get_by_role("link", name="First")).to_have_attribute("href", "/ui/schedules")

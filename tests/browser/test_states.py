@@ -45,7 +45,7 @@ def test_menu_selection_and_confirmation_are_accessible(
     expect(page.locator(".confirm h2")).to_be_focused()
     check(page, width)
     page.get_by_role("button", name="Delete 2 tasks").click()
-    expect(page.locator("#said")).to_have_text("2 deleted")
+    expect(page.locator("#outcome")).to_have_text("2 deleted")
     check(page, width)
 
 
@@ -67,8 +67,8 @@ def test_submitted_tasks_of_every_status_are_accessible(
         for name, value in fields.items():
             parameter(page, name).fill(value)
         if file:
-            page.locator("form[data-kind] input[type=file]").first.set_input_files(file)  # type: ignore[arg-type]
-        page.locator("form[data-kind] button.primary").click()
+            page.locator("form[data-task-type] input[type=file]").first.set_input_files(file)  # type: ignore[arg-type]
+        page.locator("form[data-task-type] button.primary").click()
         expect(mark(page)).to_have_text(state)
         expect(page.locator("article.ticket")).to_be_in_viewport()
         check(page, width)

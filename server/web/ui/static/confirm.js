@@ -47,7 +47,7 @@ export function ask({ title, text = "", sample = null, choices, typed = "" }, co
 
 // Shows the result of an action in a line that screen readers announce.
 export function say(text, level = "") {
-  const line = document.getElementById("said");
+  const line = document.getElementById("outcome");
   line.className = text ? `notice ${level} after` : "";
   line.replaceChildren(...(text ? [icon({ ok: "succeeded", fail: "failed" }[level] ?? "info"), text] : []));
 }

@@ -11,7 +11,7 @@ const drop = document.getElementById("drop");
 
 // `ready` is called as soon as a form works, before its lists are shown as fields.
 async function enhance(within, ready = () => {}) {
-  for (const form of within.querySelectorAll("form[data-kind]")) {
+  for (const form of within.querySelectorAll("form[data-task-type]")) {
     enableForm(form, within.querySelector("[data-samples]"));
     ready(form);
     await edit(form);
@@ -49,7 +49,7 @@ async function open({ task, upload, values }, files, start) {
   await enhance(work, (form) => {
     choose(form.querySelector(`input[type=file][name="${upload}"]`), files);
   });
-  const form = work.querySelector("form[data-kind]");
+  const form = work.querySelector("form[data-task-type]");
   if (values) fill(form, JSON.parse(values));
   work.scrollIntoView({ block: "start" });
   if (start) form.requestSubmit();
@@ -149,7 +149,7 @@ function favorites(within) {
 enhance(document);
 const recent = document.getElementById("recent");
 if (recent) follow(recent.dataset.live);
-const only = document.querySelector("form[data-kind] input[type=file]");
+const only = document.querySelector("form[data-task-type] input[type=file]");
 const find = document.getElementById("q");
 if (find) search(find, () => document.querySelectorAll(".groups [data-find]"), document.getElementById("none"));
 if (drop) listen();

@@ -15,7 +15,7 @@ function show({ key, note, begins, owner, role }) {
     element("header", {}, icon("succeeded"), element("h2", { tabIndex: -1 }, `Key “${note || `${begins}…`}” created. Copy it now; you won’t see it again.`)),
     element("div", { className: "pad" }, element("div", { className: "acts once" }, field, copy),
       element("p", { className: "hint" }, `Owner ${owner}, role ${role}. Try it: `, element("code", {}, line))));
-  document.getElementById("made").replaceChildren(box);
+  document.getElementById("new-key").replaceChildren(box);
   box.querySelector("h2").focus();
 }
 

@@ -168,7 +168,7 @@ document.addEventListener("click", (event) => {
   else if (target.closest?.("[data-clear]")) { selected.clear(); show(); }
   else if (target.closest?.("[data-bulk]")) {
     const { bulk: word } = target.closest("[data-bulk]").dataset;
-    actOnAll(word, bulk.dataset.query, `that match: ${bulk.dataset.words}`);
+    actOnAll(word, bulk.dataset.query, `that match: ${bulk.dataset.description}`);
   } else if (target.id === "fresh" || target.closest?.("#fresh")) showFresh();
   else if (target.matches?.("tbody .c-pick input")) select(target.closest("tr"), target.checked, event.shiftKey);
 });

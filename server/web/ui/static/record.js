@@ -14,7 +14,7 @@ const head = document.getElementById("state");
 const lines = document.getElementById("lines");
 const items = document.getElementById("items");
 
-const PARTS = ["why", "fall", "about", "tries"];
+const PARTS = ["reason", "fall", "about", "tries"];
 
 // Seconds between two checks of an undelivered webhook.
 const WEBHOOK_INTERVAL = 5;

@@ -37,7 +37,7 @@ function send(form, body, sending, group) {
 class Job {
   constructor(form, file, view) {
     Object.assign(this, { form, file, view, urls: [], status: null });
-    this.title = file?.name ?? form.dataset.kind;
+    this.title = file?.name ?? form.dataset.taskType;
     view.build(this);
   }
 
@@ -298,7 +298,7 @@ async function run(form) {
   }
   if (needsSecret(form)) return;
   const secrets = [...form.querySelectorAll("input[type=password]")].map((field) => field.name);
-  sessionStorage.setItem(`input:${form.dataset.kind}`, JSON.stringify({ ...values(form), ...Object.fromEntries(secrets.map((name) => [name, undefined])) }));
+  sessionStorage.setItem(`input:${form.dataset.taskType}`, JSON.stringify({ ...values(form), ...Object.fromEntries(secrets.map((name) => [name, undefined])) }));
   const jobs = jobsOf(form);
   const bodies = jobs.map((job) => bodyOf(form, job));
   show(form, jobs);
@@ -348,7 +348,7 @@ function usePresets(form) {
   const box = form.querySelector(".presets-of");
   if (!box) return;
   const chips = [...box.querySelectorAll("button")];
-  const key = `input:${form.dataset.kind}`;
+  const key = `input:${form.dataset.taskType}`;
   const last = sessionStorage.getItem(key);
   if (last) {
     const lastInput = button("My last input", { className: "chip", ariaPressed: "false", data: { values: last } });

@@ -9,7 +9,7 @@ import { Refused, call, loaded, post, request, root } from "./common.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
-const inputFields = () => document.getElementById("given");
+const inputFields = () => document.getElementById("schedule-input");
 const isEdited = form?.elements.name.readOnly;
 
 const addressOf = (name) => `${root}/schedules/${encodeURIComponent(name)}`;
@@ -34,7 +34,7 @@ async function act({ run, pause, delete: deleted }) {
 // Loads the fields of another task type from its own page.
 async function choose(task) {
   const page = await loaded(`${root}/ui/schedules?task=${encodeURIComponent(task)}`);
-  inputFields().replaceWith(document.adoptNode(page.getElementById("given")));
+  inputFields().replaceWith(document.adoptNode(page.getElementById("schedule-input")));
   await prepare();
 }
 
@@ -59,7 +59,7 @@ async function save() {
 let requested = 0;
 async function describeTimes() {
   const [cron, timezone] = [form.elements.cron.value.trim(), form.elements.timezone.value.trim()];
-  const line = document.getElementById("spoken");
+  const line = document.getElementById("schedule-times");
   const current = ++requested;
   if (!cron) return line.replaceChildren();
   const answer = await call(`${root}/ui/schedules/words?${new URLSearchParams({ cron, timezone })}`).then((response) => response.json()).catch(() => ({}));

@@ -132,7 +132,7 @@ export async function edit(form) {
   if (!areas.length) return;
   let schema;
   try {
-    schema = (await (await call(`${prefix}/catalog/${form.dataset.kind}`)).json()).input_schema;
+    schema = (await (await call(`${prefix}/catalog/${form.dataset.taskType}`)).json()).input_schema;
   } catch {
     return;
   }
