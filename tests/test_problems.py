@@ -158,7 +158,7 @@ class LibraryError(ValueError):
         (ValueError("10.0.0.1"), "ValueError: …"),
         (ValueError("redis://user:password@host/0"), "ValueError: …"),
         (ValueError("x" * 2_000), "ValueError: " + "x" * 500),
-        (LibraryError("anything"), "Own; see the worker's log for this task id"),
+        (LibraryError("anything"), "LibraryError; see the worker's log for this task id"),
         (OSError("/etc/passwd"), "OSError; see the worker's log for this task id"),
         (RuntimeError("secret"), "RuntimeError; see the worker's log for this task id"),
         (UnicodeDecodeError("utf-8", b"secret", 0, 1, "x"), "UnicodeDecodeError; see the worker's log"),
