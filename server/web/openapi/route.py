@@ -55,7 +55,7 @@ Media = Schema | type[BaseModel]  # the content of a response: a model, or a JSO
 CACHED: tuple[str, ...] = ("ETag", "Cache-Control")
 TICKET_HEADERS: tuple[str, ...] = ("Location", "Operation-Location", "Retry-After", "RateLimit", "RateLimit-Policy")
 
-#: What the description of a stream says.
+#: The description of each stream of events.
 STREAM = "Server-sent events, with a comment as heartbeat after 15 seconds without an event."
 
 
@@ -258,14 +258,14 @@ class Api:
             texts.update(described)
             route = Route(method, template(rule), view.__name__, responses, **texts)
             self.describe(route)
-            served = _guarded(route, view)
+            served = _checked(route, view)
             self.blueprint.add_url_rule(rule, view_func=served, methods=[method.upper()])
             return served
 
         return register
 
 
-def _guarded(route: Route, view: F) -> F:
+def _checked(route: Route, view: F) -> F:
     """Call the view after a check of the caller's role, and of the query of a route that changes something."""
     require = _REQUIRED.get(route.access)
     allowed = route.query_names if route.changes else None
@@ -273,11 +273,11 @@ def _guarded(route: Route, view: F) -> F:
         return view
 
     @wraps(view)
-    def guarded(**arguments: str) -> Any:
+    def checked(**arguments: str) -> Any:
         if require:
             require()
         if allowed is not None and (unknown := [name for name in request.args if name not in allowed]):
             raise Problem("bad-request", f"Unknown in the query: {', '.join(unknown)}.")
         return view(**arguments)
 
-    return cast(F, guarded)
+    return cast(F, checked)

@@ -1,4 +1,4 @@
-"""What several routes read from their query: lists of values, times, and the page of a list."""
+"""Query parameters that several routes read: lists of values, times, and the page of a list."""
 
 import re
 from datetime import UTC, datetime, timedelta

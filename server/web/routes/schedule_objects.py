@@ -66,12 +66,12 @@ class ScheduleRequest(BaseModel):
 
     @field_validator("cron")
     @classmethod
-    def _comes(cls, value: str | None) -> str | None:
+    def _is_valid_cron(cls, value: str | None) -> str | None:
         return None if value is None else check_cron(value)
 
     @field_validator("timezone")
     @classmethod
-    def _is_registered(cls, value: str) -> str:
+    def _is_valid_timezone(cls, value: str) -> str:
         return check_timezone(value)
 
 

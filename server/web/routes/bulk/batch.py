@@ -47,8 +47,8 @@ _PAUSE = 0.25  # seconds in which changes of a batch are collected for one event
 _MAX_ERRORS = 5  # invalid values that the problem of one item names
 
 #: Tasks that are read in one step for the results, and bytes of a result beyond which it is read by itself: so that
-#: results of any size never stand in memory together.
-_STEP, _SHORT = 50, 64 * 1024
+#: results of any size are never in memory together.
+_TASKS_PER_READ, _MAX_SHORT_RESULT = 50, 64 * 1024
 
 OF_BATCH = ("unknown-batch", "expired-batch")
 
@@ -179,19 +179,19 @@ def get_batch_results(batch_id: str) -> Response:
     A task that has not ended has a line without `result`. Lines are sent as they are read.
     """
     batch, base = find_batch(batch_id), prefix()
-    lines = b"" if request.method == "HEAD" else _pieces(store(), batch, problems_of(batch, base), base)
+    lines = b"" if request.method == "HEAD" else _result_lines(store(), batch, problems_of(batch, base), base)
     return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")
 
 
-def _pieces(store: Store, batch: Batch, problems: Mapping[int, dict[str, Any]], base: str) -> Iterator[bytes]:
+def _result_lines(store: Store, batch: Batch, problems: Mapping[int, dict[str, Any]], base: str) -> Iterator[bytes]:
     """Yield the lines: those of short results together, and each longer one by itself."""
     all_indexes = sorted({*batch.items, *problems})
-    for start in range(0, len(all_indexes), _STEP):
-        indexes = all_indexes[start : start + _STEP]
+    for start in range(0, len(all_indexes), _TASKS_PER_READ):
+        indexes = all_indexes[start : start + _TASKS_PER_READ]
         tasks = [batch.items[index] for index in indexes if index in batch.items]
         records = dict(zip(tasks, store.tasks.get_many(tasks), strict=True))
         ended = [each for each in records.values() if each and each.status is Status.SUCCEEDED]
-        short = dict(zip((each.id for each in ended), store.tasks.results(ended, _SHORT), strict=True))
+        short = dict(zip((each.id for each in ended), store.tasks.results(ended, _MAX_SHORT_RESULT), strict=True))
         piece = b""
         for index in indexes:
             if index in problems:
@@ -201,14 +201,14 @@ def _pieces(store: Store, batch: Batch, problems: Mapping[int, dict[str, Any]], 
             record = records[task_id]
             if record and task_id in short and short[task_id] is None:
                 yield piece
-                yield _of_task(index, task_id, record, store.tasks.result(record), base)
+                yield _task_line(index, task_id, record, store.tasks.result(record), base)
                 piece = b""
             else:
-                piece += _of_task(index, task_id, record, short.get(task_id), base)
+                piece += _task_line(index, task_id, record, short.get(task_id), base)
         yield piece
 
 
-def _of_task(index: int, task_id: str, record: Record | None, result: bytes | None, base: str) -> bytes:
+def _task_line(index: int, task_id: str, record: Record | None, result: bytes | None, base: str) -> bytes:
     line: dict[str, Any] = {"index": index, "task_id": task_id}
     if record is None:
         return _line(line | {"problem": problem_of_item(Problem("expired-task", task_id=task_id), base)})

@@ -136,7 +136,7 @@ def submit_batch() -> Response:
         result = _store(SubmitRequest(submitter.owner, [], key, fingerprint, batch_id), prepared, webhook)
         stored = not result.replayed
     finally:
-        _tidy(prepared, stored)
+        _discard_uploads(prepared, stored)
         if key and not stored:
             store().submits.release_key(key)
     if result.replayed:
@@ -148,10 +148,10 @@ def submit_batch() -> Response:
 
 def _store(empty: SubmitRequest, prepared: Sequence[Prepared], webhook: str) -> SubmitResult:
     """Store the items that are ready, and the problems of the others."""
-    bad = {index: problem_of_item(each, "") for index, each in enumerate(prepared) if isinstance(each, Problem)}
+    problems = {index: problem_of_item(each, "") for index, each in enumerate(prepared) if isinstance(each, Problem)}
     tasks = [each[1] for each in prepared if not isinstance(each, Problem)]
-    indexes = [index for index in range(len(prepared)) if index not in bad] if bad else None
-    store().batches.announce(empty.batch, webhook, bad, g.request_id, g.trace)
+    indexes = [index for index in range(len(prepared)) if index not in problems] if problems else None
+    store().batches.announce(empty.batch, webhook, problems, g.request_id, g.trace)
     return store_and_publish(store(), replace(empty, tasks=tasks, item_numbers=indexes))
 
 
@@ -204,7 +204,7 @@ def _prepare(current_store: Store, submitter: Caller, item: Any, request_id: str
         return as_problem(error)
 
 
-def _tidy(prepared: Sequence[Prepared], stored: bool) -> None:
+def _discard_uploads(prepared: Sequence[Prepared], stored: bool) -> None:
     """Delete the uploads of all items if nothing was stored."""
     for each in prepared:
         if not stored and not isinstance(each, Problem):

@@ -94,7 +94,7 @@ def query_tasks() -> Response:
 
 
 def _poll(parked: ParkedRequest | None) -> tuple[Response, bool]:
-    """The answer, and whether what the client waits for has happened. While it waits, the tasks are only counted."""
+    """The answer, and whether the wait is over. Until then, the tasks are only counted."""
     settled = False
     if parked is not None:
         counts = store().listing.count_by_status(g.watched)

@@ -14,7 +14,7 @@ from server.web.routes.operate.queues import QueueFigures, check_queue, queue_st
 
 route = Api("pauses", "server")
 
-_WHAT_WAITS = (
+_PAUSE_DESCRIPTION = (
     "Submits are still accepted, and running tasks run on; retries, schedules and delayed tasks that are due wait too. "
     "The pause is stored in Redis, until it is ended."
 )
@@ -25,7 +25,7 @@ _RESUMED = ResponseSpec(204, "It is not paused, and its tasks start again.")
     "/queues/<name>/pause",
     ResponseSpec(200, "It is paused.", QueueFigures),
     access=Access.ADMIN,
-    description=_WHAT_WAITS,
+    description=_PAUSE_DESCRIPTION,
     parameters=("queue",),
     problems=("unknown-queue",),
 )
@@ -55,7 +55,7 @@ def resume_queue(name: str) -> Response:
     ResponseSpec(200, "It is paused.", CatalogEntry),
     tag="catalogue",
     access=Access.ADMIN,
-    description=_WHAT_WAITS,
+    description=_PAUSE_DESCRIPTION,
     parameters=("task_type",),
     problems=("unknown-task-type",),
 )
@@ -92,7 +92,7 @@ def _pause(scope: PauseScope, name: str) -> None:
 
 
 def _resume(scope: PauseScope, name: str) -> bool:
-    """Resume, and queue the tasks that were set aside meanwhile."""
+    """Resume, and queue the tasks that were throttled meanwhile."""
     resumed = store().pauses.resume(scope, name)
     g.audit_count = int(resumed)
     if resumed:
