@@ -13,9 +13,9 @@ from harness import Service
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Distribute the tests; called only with pytest-xdist."""
-    from sharing import Sharing
+    from xdist_scheduler import FileScheduling
 
-    return Sharing(config, log)
+    return FileScheduling(config, log)
 
 
 def pytest_configure() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from harness import ROOT, Service, eventually
-from operating import DASHBOARD, alerting_rules
+from monitoring_files import DASHBOARD, alerting_rules
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import Expr, MatrixSelector, VectorSelector, parse, walk

@@ -115,13 +115,13 @@ def unreached(crawl: Crawl) -> list[str]:
 def test_every_address_works_below_a_prefix_of_another_application(
     keyed: tuple[Service, str], host: str, tmp_path: Path
 ) -> None:
-    with hosted(keyed[0], host, "mounted", tmp_path, "/jobs/health/live") as url:
+    with hosted(keyed[0], host, "mounted_in_flask", tmp_path, "/jobs/health/live") as url:
         assert unreached(visit(*keyed, f"{url}/jobs")) == []
 
 
 @pytest.mark.slow
 def test_every_address_works_with_django_in_the_same_process(keyed: tuple[Service, str], tmp_path: Path) -> None:
-    with hosted(keyed[0], "waitress", "with_django", tmp_path, "/jobs/health/live") as url:
+    with hosted(keyed[0], "waitress", "mounted_in_django", tmp_path, "/jobs/health/live") as url:
         assert unreached(visit(*keyed, f"{url}/jobs")) == []
         assert httpx.get(url).status_code == 418
 

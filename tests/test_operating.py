@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from documents import outside_blocks, section
 from harness import ROOT
-from operating import DASHBOARD, alerting_rules
+from monitoring_files import DASHBOARD, alerting_rules
 
 PAGE = "docs/operating.md"
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from harness import Service, eventually
-from test_lists import batch, pages
+from test_task_list import batch, pages
 
 from server.sdk.errors import RetryLater
 from server.store.api_keys import Role

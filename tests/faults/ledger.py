@@ -10,7 +10,7 @@ LEDGER = "test:ledger"
 
 
 @dataclass
-class Run:
+class Attempt:
     """One start of a task's function; `last` is the newest line of that process about it."""
 
     pid: int
@@ -19,29 +19,29 @@ class Run:
     ended: bool = False
 
 
-def runs(service: Service) -> dict[str, list[Run]]:
+def attempts(service: Service) -> dict[str, list[Attempt]]:
     """The attempts of each task, in order of start."""
-    attempts: dict[str, list[Run]] = defaultdict(list)
+    by_task: dict[str, list[Attempt]] = defaultdict(list)
     for line in service.redis.client.lrange(LEDGER, 0, -1):
         task_id, word, at, pid = line.decode().split()
         if word == "start":
-            attempts[task_id].append(Run(int(pid), float(at), float(at)))
+            by_task[task_id].append(Attempt(int(pid), float(at), float(at)))
         else:
-            run = next(run for run in reversed(attempts[task_id]) if run.pid == int(pid))
-            run.last = float(at)
-            run.ended = word == "end"
-    return attempts
+            attempt = next(attempt for attempt in reversed(by_task[task_id]) if attempt.pid == int(pid))
+            attempt.last = float(at)
+            attempt.ended = word == "end"
+    return by_task
 
 
 def starts(service: Service, task_id: str) -> int:
     """The number of starts of the task's function."""
-    return len(runs(service).get(task_id, []))
+    return len(attempts(service).get(task_id, []))
 
 
 def overlapping(service: Service) -> list[str]:
     """Tasks with two attempts that ran at the same time."""
     return [
         task_id
-        for task_id, each in runs(service).items()
+        for task_id, each in attempts(service).items()
         if any(later.start < earlier.last for i, earlier in enumerate(each) for later in each[i + 1 :])
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness import ROOT, Process, Service, eventually
-from ledger import overlapping, runs, starts
+from ledger import attempts, overlapping, starts
 
 SHORT = {"task": "ledgered", "input": {}}
 
@@ -186,7 +186,7 @@ def test_no_task_is_lost_or_runs_twice_when_processes_are_killed_during_bursts(f
         worker.kill_one_child() if number % 2 else worker.kill_main()
     for task_id in ids:
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
-    assert set(runs(fresh)) == set(ids)
+    assert set(attempts(fresh)) == set(ids)
     assert overlapping(fresh) == []
 
 
@@ -200,5 +200,5 @@ def test_types_with_limits_and_plain_celery_tasks_are_left_to_the_main_process(f
     fresh.start_worker()
     all_succeed_once(fresh, ids)
     eventually(lambda: starts(fresh, "between") == 1)
-    alone = sorted(runs(fresh)[task_id][0].start for task_id in first[1::2])
+    alone = sorted(attempts(fresh)[task_id][0].start for task_id in first[1::2])
     assert all(later - earlier >= 0.02 for earlier, later in pairwise(alone))

@@ -7,7 +7,7 @@ import pytest
 from harness import Service
 from kombu import Connection, Queue
 from kombu.transport import redis as stock
-from ledger import overlapping, runs
+from ledger import attempts, overlapping
 
 from server.celery_app import transport
 
@@ -78,7 +78,7 @@ def test_no_task_is_lost_when_busy_workers_are_killed(fresh: Service, rounds: in
         fresh.start_worker()
     for task_id in accepted:
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
-    assert set(runs(fresh)) == set(accepted)
+    assert set(attempts(fresh)) == set(accepted)
     assert overlapping(fresh) == []
 
 

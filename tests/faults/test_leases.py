@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from harness import ROOT, Service, eventually
-from ledger import overlapping, runs, starts
+from ledger import attempts, overlapping, starts
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def call(service: Service, task: str, name: str, seconds: float) -> None:
 
 def ended(service: Service, name: str) -> bool:
     """Whether a run of it has come to its end."""
-    return any(run.ended for run in runs(service).get(name, []))
+    return any(run.ended for run in attempts(service).get(name, []))
 
 
 @pytest.mark.slow

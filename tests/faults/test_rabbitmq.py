@@ -9,7 +9,7 @@ import pytest
 from brokers import SERVER, RabbitMQ
 from harness import Service
 from kombu import Connection
-from ledger import overlapping, runs, starts
+from ledger import attempts, overlapping, starts
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,7 +57,7 @@ def test_a_killed_worker_and_a_killed_child_lose_nothing(fresh: Service) -> None
     for task_id in accepted:
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
     assert overlapping(fresh) == []
-    assert set(runs(fresh)) == set(accepted)
+    assert set(attempts(fresh)) == set(accepted)
 
 
 @pytest.mark.parametrize("how", ["killed", "silent"])

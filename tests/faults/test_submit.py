@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 from harness import Service, eventually
-from ledger import runs
+from ledger import attempts
 
 from server.store import ids
 
@@ -88,7 +88,7 @@ def test_every_202_runs_and_no_503_that_reached_redis_late_does(fresh: Service, 
         thread.join()
     for task_id in accepted:
         fresh.wait_for(task_id, "succeeded", seconds=60)
-    ran = runs(fresh)
+    ran = attempts(fresh)
     assert set(accepted) <= set(ran)
     for task_id in set(ran) - set(accepted):
         submitted_at = ids.milliseconds(task_id) / 1000

@@ -6,7 +6,7 @@ Tests of a file stay together, because they share servers. A fault test has its 
 from xdist.scheduler import LoadScopeScheduling
 
 
-class Sharing(LoadScopeScheduling):
+class FileScheduling(LoadScopeScheduling):
     """Units with the most tests come first, as in xdist."""
 
     def _split_scope(self, nodeid: str) -> str:
