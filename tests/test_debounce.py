@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from harness import Service
-from test_unique import at_once, ids_of
+from test_unique import ids_of, send_simultaneously
 
 
 def new_key() -> str:
@@ -78,7 +78,7 @@ def test_fifty_simultaneous_submits_create_one_task(service: Service) -> None:
     def send() -> httpx.Response:
         return httpx.post(f"{service.url}/tasks/ledgered", params={"debounce": key, **query}, json={}, timeout=60)
 
-    responses = at_once(50, send)
+    responses = send_simultaneously(50, send)
     assert {answer.status_code for answer in responses} == {202}
     assert len(ids_of(responses)) == 1
 

@@ -20,7 +20,7 @@ METRICS_PAGE = ROOT / "docs" / "metrics.md"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with two web processes."""
     folder = tmp_path_factory.mktemp("two")
     with Service(folder, TASK_MODULES="sample_tasks", WEB_CONCURRENCY="2", ALLOW_PRIVATE_ADDRESSES="true") as service:
@@ -38,14 +38,14 @@ def samples(answer: httpx.Response) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_both_web_processes_report_the_same_counts(two: Service) -> None:
+def test_both_web_processes_report_the_same_counts(two_processes: Service) -> None:
     for number in range(10):  # each on a new connection, so that both processes get some
-        with httpx.Client(base_url=two.url) as client:
+        with httpx.Client(base_url=two_processes.url) as client:
             answer = client.post("/tasks/divide", json={"x": 1, "y": 0 if number < 3 else 1})
-            two.wait_for(answer.json()["task_id"])
+            two_processes.wait_for(answer.json()["task_id"])
 
     def of_many() -> list[dict[str, float]]:
-        return [samples(httpx.get(f"{two.url}/metrics")) for _ in range(10)]
+        return [samples(httpx.get(f"{two_processes.url}/metrics")) for _ in range(10)]
 
     def counts(metrics: dict[str, float]) -> list[float]:
         return [
@@ -58,24 +58,26 @@ def test_both_web_processes_report_the_same_counts(two: Service) -> None:
 
     eventually(lambda: counts(of_many()[0])[-1] == 1)
     assert [counts(each) for each in of_many()] == [[10, 7, 3, 0, 1]] * 10
-    assert two.web
-    served = {line.partition("pid: ")[2] for line in two.web.output().splitlines() if "Booting worker" in line}
+    assert two_processes.web
+    served = {
+        line.partition("pid: ")[2] for line in two_processes.web.output().splitlines() if "Booting worker" in line
+    }
     assert len(served) == 2
 
 
-def test_waiting_and_running_tasks_are_exported(two: Service) -> None:
-    task_ids = [two.submit("reports", seconds=30) for _ in range(4)]
+def test_waiting_and_running_tasks_are_exported(two_processes: Service) -> None:
+    task_ids = [two_processes.submit("reports", seconds=30) for _ in range(4)]
     for each in task_ids[:2]:
-        two.wait_for(each, "running")
+        two_processes.wait_for(each, "running")
 
-    metrics = samples(two.http.get("/metrics"))
+    metrics = samples(two_processes.http.get("/metrics"))
 
     assert metrics["coatcheck_queue_waiting[('queue', 'default')]"] == 2
     assert metrics["coatcheck_tasks_running[]"] == 2
     assert 0 <= metrics["coatcheck_queue_latency_seconds[('queue', 'default')]"] < 30
     for each in reversed(task_ids):
-        two.http.post(f"/tasks/{each}/cancel")
-        two.wait_for(each)
+        two_processes.http.post(f"/tasks/{each}/cancel")
+        two_processes.wait_for(each)
 
 
 @pytest.mark.slow
@@ -112,12 +114,12 @@ def test_a_web_process_opens_at_most_the_documented_connections(fresh: Service) 
     assert len(fresh.redis.client.client_list()) - 1 <= 2 + 10
 
 
-def test_wait_and_run_times_are_histograms(two: Service) -> None:
-    before = samples(two.http.get("/metrics"))
+def test_wait_and_run_times_are_histograms(two_processes: Service) -> None:
+    before = samples(two_processes.http.get("/metrics"))
     name = "coatcheck_task_run_seconds_{}[{}('task', 'reports')]".format
-    two.wait_for(two.submit("reports", seconds=0.6))
+    two_processes.wait_for(two_processes.submit("reports", seconds=0.6))
 
-    metrics = samples(two.http.get("/metrics"))
+    metrics = samples(two_processes.http.get("/metrics"))
 
     for metric in ("run", "wait"):
         counted = f"coatcheck_task_{metric}_seconds_count[('task', 'reports')]"
@@ -128,13 +130,13 @@ def test_wait_and_run_times_are_histograms(two: Service) -> None:
 
 
 @pytest.mark.slow
-def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> None:
-    task_id = two.submit("divide", x=1, y=2)
-    two.wait_for(task_id)
+def test_requests_are_counted_by_route_over_all_web_processes(two_processes: Service) -> None:
+    task_id = two_processes.submit("divide", x=1, y=2)
+    two_processes.wait_for(task_id)
 
     def counted(method: str, route: str, status: str) -> float:
         name = f"coatcheck_http_requests_total[('method', '{method}'), ('route', '{route}'), ('status', '{status}')]"
-        return samples(two.http.get("/metrics")).get(name, 0)
+        return samples(two_processes.http.get("/metrics")).get(name, 0)
 
     calls = [
         ("GET", f"/tasks/{task_id}", {}, "/tasks/{task_id}", "2xx"),  # the loop answers, without Flask
@@ -153,16 +155,16 @@ def test_requests_are_counted_by_route_over_all_web_processes(two: Service) -> N
     for method, path, headers, route, status in calls:
         body = {"json": {"x": 1, "y": 2}} if method == "POST" else {}
         for _ in range(6):  # each on a new connection, so that both processes get some
-            answer = httpx.request(method, two.url + path, headers=headers, **body)
+            answer = httpx.request(method, two_processes.url + path, headers=headers, **body)
             assert f"{answer.status_code // 100}xx" == status, answer.text
         expected[method if route != "*" else "*", route, status] += 6
 
     eventually(lambda: {each: counted(*each) - before[each] for each in expected} == expected)
 
 
-def test_maintenance_and_the_use_of_redis_are_exported(two: Service) -> None:
+def test_maintenance_and_the_use_of_redis_are_exported(two_processes: Service) -> None:
     def read_metrics() -> dict[str, float]:
-        return samples(two.http.get("/metrics"))
+        return samples(two_processes.http.get("/metrics"))
 
     eventually(lambda: read_metrics().get("coatcheck_maintenance_runs_total[('service', 'pruner')]", 0) > 3)
     metrics = read_metrics()
@@ -170,24 +172,24 @@ def test_maintenance_and_the_use_of_redis_are_exported(two: Service) -> None:
         assert metrics[f"coatcheck_maintenance_seconds_total[('service', '{service}')]"] > 0
         last = metrics[f"coatcheck_maintenance_last_run_timestamp_seconds[('service', '{service}')]"]
         assert 0 <= time.time() - last < 60
-    used = two.redis.client.info("memory")["used_memory"]
+    used = two_processes.redis.client.info("memory")["used_memory"]
     assert 0.5 < metrics["coatcheck_redis_memory_bytes[]"] / used < 2
     assert 2 <= metrics["coatcheck_redis_connections[]"] < metrics["coatcheck_redis_connections_limit[]"]
 
 
-def test_files_and_webhooks_are_counted(two: Service, tmp_path: Path) -> None:
-    before = samples(two.http.get("/metrics"))
+def test_files_and_webhooks_are_counted(two_processes: Service, tmp_path: Path) -> None:
+    before = samples(two_processes.http.get("/metrics"))
     picture = tmp_path / "cat.png"
     Image.effect_noise((200, 200), 50).save(picture)
-    answer = two.http.post(
+    answer = two_processes.http.post(
         "/tasks/thumbnail?webhook=https://127.0.0.1:1/hook",
         content=picture.read_bytes(),
         headers={"Content-Type": "image/png"},
     )
-    two.wait_for(answer.json()["task_id"])
+    two_processes.wait_for(answer.json()["task_id"])
 
     def increase() -> dict[str, float]:
-        now = samples(two.http.get("/metrics"))
+        now = samples(two_processes.http.get("/metrics"))
         return {name: value - before[name] for name, value in now.items() if name in before}
 
     assert increase()["coatcheck_webhooks_pending[]"] == 1
@@ -197,11 +199,11 @@ def test_files_and_webhooks_are_counted(two: Service, tmp_path: Path) -> None:
     eventually(lambda: increase()["coatcheck_webhook_attempts_total[('outcome', 'retried')]"] == 1)
 
 
-def test_the_docs_list_every_metric_with_its_labels(two: Service) -> None:
-    two.wait_for(two.submit("divide", x=1, y=2))
-    eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
+def test_the_docs_list_every_metric_with_its_labels(two_processes: Service) -> None:
+    two_processes.wait_for(two_processes.submit("divide", x=1, y=2))
+    eventually(lambda: "coatcheck_maintenance_runs_total{" in two_processes.http.get("/metrics").text)
 
-    exported = families(two)
+    exported = families(two_processes)
     documented = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(r"^\| `(\w+)` \| ([^|]*)\|", METRICS_PAGE.read_text(), re.MULTILINE)
@@ -221,11 +223,11 @@ def families(service: Service) -> dict[str, set[str]]:
     }
 
 
-def test_the_dashboard_and_the_alerts_use_existing_names_and_labels(two: Service) -> None:
-    two.wait_for(two.submit("divide", x=1, y=2))
-    eventually(lambda: "coatcheck_maintenance_runs_total{" in two.http.get("/metrics").text)
+def test_the_dashboard_and_the_alerts_use_existing_names_and_labels(two_processes: Service) -> None:
+    two_processes.wait_for(two_processes.submit("divide", x=1, y=2))
+    eventually(lambda: "coatcheck_maintenance_runs_total{" in two_processes.http.get("/metrics").text)
     exported: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(two.http.get("/metrics").text):
+    for family in text_string_to_metric_families(two_processes.http.get("/metrics").text):
         for sample in family.samples:
             exported.setdefault(sample.name, set()).update(sample.labels)
 

@@ -57,7 +57,7 @@ def build(definitions: list[TaskDefinition]) -> dict[str, Any]:
         return openapi.build(definitions, docs.routes())
 
 
-def kind_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
+def task_type_of(function: Any, name: str = "", accepts: tuple[str, ...] = ()) -> TaskDefinition:
     read = signature.read(function)
     name = name or function.__name__
     return TaskDefinition(name, function, read, "", "", TimeLimits(1, 2), Retries(), "default", accepts=accepts)
@@ -259,7 +259,7 @@ def test_a_list_of_uploads_is_an_array_of_parts() -> None:
     def merge(pages: list[Upload]) -> int:
         return len(pages)
 
-    doc = build([kind_of(merge, accepts=("application/pdf",))])
+    doc = build([task_type_of(merge, accepts=("application/pdf",))])
 
     assert_whole(doc)
     form = doc["paths"]["/tasks/merge"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
@@ -274,7 +274,7 @@ def test_a_nested_parameter_is_json_text_in_a_form_and_a_plain_list_is_repeated(
     def work(steps: list[Step], names: list[str]) -> int:
         return len(steps) + len(names)
 
-    doc = build([kind_of(work)])
+    doc = build([task_type_of(work)])
 
     form = doc["paths"]["/tasks/work"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["steps"]["contentMediaType"] == "application/json"
@@ -301,7 +301,7 @@ def test_nested_models_of_a_task_keep_their_references() -> None:
     def draw(group: Group) -> Group:
         return group
 
-    doc = build([kind_of(draw)])
+    doc = build([task_type_of(draw)])
 
     assert_whole(doc)
     dot = {"shape": "dot", "colour": "red"}
@@ -324,7 +324,13 @@ def test_different_models_of_one_name_do_not_clash_and_equal_ones_are_shared() -
         run.__annotations__["options"] = model
         return run
 
-    doc = build([kind_of(task_of(first), "a"), kind_of(task_of(second), "b"), kind_of(task_of(same_as_first), "c")])
+    doc = build(
+        [
+            task_type_of(task_of(first), "a"),
+            task_type_of(task_of(second), "b"),
+            task_type_of(task_of(same_as_first), "c"),
+        ]
+    )
 
     assert_whole(doc)
     assert [fits(doc, f"{name}Input", {"options": {"level": 1}}) for name in "ABC"] == [True, False, True]
@@ -341,7 +347,7 @@ def test_a_model_named_like_one_of_our_objects_does_not_replace_it() -> None:
     def solve(problem: Problem) -> list[TaskStatus]:
         return [TaskStatus(mine=problem.mine)]
 
-    doc = build([kind_of(solve)])
+    doc = build([task_type_of(solve)])
 
     assert_whole(doc)
     assert "title" in doc["components"]["schemas"]["ProblemObject"]["properties"]
@@ -353,7 +359,7 @@ def test_names_that_differ_only_in_punctuation_have_separate_components() -> Non
     def one(x: int) -> int:
         return x
 
-    doc = build([kind_of(one, name) for name in ("a_b", "a.b", "a-b", "ab", "a__b")])
+    doc = build([task_type_of(one, name) for name in ("a_b", "a.b", "a-b", "ab", "a__b")])
 
     assert_whole(doc)
     inputs = [name for name in doc["components"]["schemas"] if name.endswith("Input")]
@@ -378,7 +384,7 @@ def test_a_parameter_may_have_the_name_of_a_json_schema_keyword() -> None:
     def odd(default: Inner, examples: list[Inner], properties: Inner) -> int:
         return default.x
 
-    doc = build([kind_of(odd)])
+    doc = build([task_type_of(odd)])
 
     assert_whole(doc)
     assert not fits(doc, "OddInput", {"default": {"x": "no"}, "examples": [], "properties": {"x": 1}})
@@ -393,7 +399,7 @@ def test_a_file_result_matches_its_schema() -> None:
         raise NotImplementedError
 
     file = {"name": "a.png", "media_type": "image/png", "bytes": 1, "sha256": "0", "href": "/tasks/1/files/a.png"}
-    assert fits(build([kind_of(paint)]), "PaintResult", file | {"width": 1, "height": 1})
+    assert fits(build([task_type_of(paint)]), "PaintResult", file | {"width": 1, "height": 1})
 
 
 @pytest.mark.parametrize("status", Status)

@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[Service]:
+def killable(tmp_path: Path) -> Iterator[Service]:
     """A server for one test, which kills something."""
     with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5", SOFT_SHUTDOWN_SECONDS="2") as service:
         yield service.start()
@@ -64,7 +64,7 @@ def values(pages: list[dict[str, Any]]) -> list[Any]:
     return [value for _, value in items]
 
 
-def heard(service: Service, task_id: str, last: str = "", limit: int = 10_000) -> list[ServerSentEvent]:
+def events_after(service: Service, task_id: str, last: str = "", limit: int = 10_000) -> list[ServerSentEvent]:
     """The events after an id until the end, or some of them."""
     headers = {"Last-Event-ID": last} if last else {}
     events: list[ServerSentEvent] = []
@@ -171,7 +171,7 @@ def test_many_items_are_paged_and_all_are_sent_as_events(server: Service) -> Non
     server.result(task_id)
 
     pages = polled(server, task_id)
-    events = heard(server, task_id)
+    events = events_after(server, task_id)
 
     assert [row["number"] for row in values(pages)] == list(range(1, 3_501))
     assert 3 < len(pages) < 10
@@ -183,13 +183,13 @@ def test_a_listener_that_reconnects_receives_exactly_the_missed_events(server: S
     puppet = Puppet(server)
     puppet.do("emit a", "progress 10", "emit b", "log word", "emit c", "end")
     server.result(puppet.id)
-    everything = heard(server, puppet.id)
+    everything = events_after(server, puppet.id)
 
     assert [item["value"] for item in items_of(everything)] == ["a", "b", "c"]
     assert items_of(everything)[0] == {"number": 1, "value": "a", "attempt": 1}
     assert len({event.id for event in everything}) == len(everything)
     for at, event in enumerate(everything[:-1]):
-        missed = heard(server, puppet.id, event.id)
+        missed = events_after(server, puppet.id, event.id)
         assert [(each.id, each.event, each.data) for each in missed] == [
             (each.id, each.event, each.data) for each in everything[at + 1 :]
         ]
@@ -198,9 +198,9 @@ def test_a_listener_that_reconnects_receives_exactly_the_missed_events(server: S
 def test_a_listener_receives_items_as_they_arrive(server: Service) -> None:
     task_id = server.submit("yields_rows", number=40, pause=0.05)
 
-    first = heard(server, task_id, limit=4)
+    first = events_after(server, task_id, limit=4)
     assert server.status(task_id)["status"] == "running"
-    rest = heard(server, task_id, first[-1].id)
+    rest = events_after(server, task_id, first[-1].id)
 
     assert [item["number"] for item in items_of(first + rest)] == list(range(1, 41))
 
@@ -216,42 +216,42 @@ def test_a_new_attempt_continues_the_numbers_and_drops_earlier_items(server: Ser
         **{"task_id": task_id, "status": "succeeded", "attempt": 2, "first": 7, "dropped": 0},
         **{"items": [], "ended": True},
     }
-    assert [item["value"] for item in items_of(heard(server, task_id))] == [f"2/{at}" for at in range(10)]
+    assert [item["value"] for item in items_of(events_after(server, task_id))] == [f"2/{at}" for at in range(10)]
 
 
 @pytest.mark.slow
-def test_a_poller_and_a_listener_survive_a_killed_worker(lonely: Service) -> None:
-    task_id = lonely.submit("yields_again", number=2_000, end="waits")
-    happens(lonely, b"half")
-    pages = [page(lonely, task_id)]
+def test_a_poller_and_a_listener_survive_a_killed_worker(killable: Service) -> None:
+    task_id = killable.submit("yields_again", number=2_000, end="waits")
+    happens(killable, b"half")
+    pages = [page(killable, task_id)]
     while len(values(pages)) < 1_001:
-        pages.append(page(lonely, task_id, after=len(values(pages)), wait=5))
-    before = heard(lonely, task_id, most=500)
+        pages.append(page(killable, task_id, after=len(values(pages)), wait=5))
+    before = events_after(killable, task_id, limit=500)
 
-    lonely.workers[0].kill()
-    lonely.start_worker()
+    killable.workers[0].kill()
+    killable.start_worker()
     after = pages[-1]["items"][-1]["number"]
     while not pages[-1]["ended"]:
-        pages.append(page(lonely, task_id, after, wait=5))
+        pages.append(page(killable, task_id, after, wait=5))
         after = pages[-1]["items"][-1]["number"] if pages[-1]["items"] else after
 
     assert values(pages) == [f"2/{at}" for at in range(2_000)]
     assert pages[-1]["first"] == 1_002
-    events = items_of(before + heard(lonely, task_id, before[-1].id))
+    events = items_of(before + events_after(killable, task_id, before[-1].id))
     assert [item["value"] for item in events if item["attempt"] == 2] == [f"2/{at}" for at in range(2_000)]
     assert {item["attempt"] for item in events} == {1, 2}
 
 
-def test_an_outage_of_redis_neither_loses_nor_duplicates_items(lonely: Service) -> None:
-    task_id = lonely.submit("yields_rows", number=200, pause=0.02)
-    assert page(lonely, task_id, wait=20)["items"]
+def test_an_outage_of_redis_neither_loses_nor_duplicates_items(killable: Service) -> None:
+    task_id = killable.submit("yields_rows", number=200, pause=0.02)
+    assert page(killable, task_id, wait=20)["items"]
 
-    lonely.redis.process.kill()
+    killable.redis.process.kill()
     time.sleep(1.5)
-    lonely.redis.start()
+    killable.redis.start()
 
-    assert lonely.wait_for(task_id, seconds=60)["deliveries"] == 1
-    assert [row["number"] for row in values(polled(lonely, task_id))] == list(range(1, 201))
+    assert killable.wait_for(task_id, seconds=60)["deliveries"] == 1
+    assert [row["number"] for row in values(polled(killable, task_id))] == list(range(1, 201))
 
 
 def test_the_newest_items_are_kept_up_to_a_size_and_count_toward_the_quota(server: Service) -> None:

@@ -8,7 +8,7 @@ from harness import Service, eventually
 from server.store.stats import Throughput
 
 
-def look_again(service: Service, task_id: str) -> int:
+def retry_after(service: Service, task_id: str) -> int:
     return int(service.http.get(f"/tasks/{task_id}").headers["Retry-After"])
 
 
@@ -47,9 +47,9 @@ def test_retry_after_is_computed_from_the_queue_and_recent_run_times(fresh: Serv
     slow = fresh.submit("nothing")
 
     # Two slots, both in use: the tenth of the queue waits for five rounds of 1.5 seconds.
-    eventually(lambda: look_again(fresh, ids[9]) == 8)
-    assert [look_again(fresh, ids[at]) for at in (0, 5, 15, 19)] == [1, 4, 12, 15]  # halves go to the even
-    assert look_again(fresh, slow) == 30
+    eventually(lambda: retry_after(fresh, ids[9]) == 8)
+    assert [retry_after(fresh, ids[at]) for at in (0, 5, 15, 19)] == [1, 4, 12, 15]  # halves go to the even
+    assert retry_after(fresh, slow) == 30
     ticket = fresh.http.post("/tasks/ledgered", json={})
     assert int(ticket.headers["Retry-After"]) == round(22 * 1.5 / 2)
 
@@ -66,7 +66,7 @@ def test_the_wait_between_attempts_is_not_run_time(service: Service) -> None:
     service.redis.client.hset(service.keys.recent, "gives_up_slowly", 7)
     task_id = service.submit("gives_up_slowly")
     service.wait_for(task_id, "retrying")
-    assert look_again(service, task_id) == 30
+    assert retry_after(service, task_id) == 30
     service.http.post(f"/tasks/{task_id}/cancel")
     assert service.redis.client.hget(service.keys.recent, "gives_up_slowly") == b"7"
 

@@ -67,7 +67,7 @@ def define(function: Callable[..., Any], **options: Any) -> TaskDefinition:
     )
 
 
-def taking(annotation: Any) -> TaskDefinition:
+def accepting(annotation: Any) -> TaskDefinition:
     def function(value: Any) -> None: ...
 
     function.__annotations__["value"] = annotation
@@ -104,7 +104,7 @@ def taking(annotation: Any) -> TaskDefinition:
     ids=str,
 )
 def test_a_type_accepts_what_its_schema_allows(annotation: Any, good: list[str], bad: list[str]) -> None:
-    task_type = taking(annotation)
+    task_type = accepting(annotation)
     for text in good:
         assert task_type.validate_json(b'{"value": %s}' % text.encode())
     for text in bad:
@@ -178,7 +178,7 @@ def test_an_unsuitable_function_is_refused_with_a_message(function: Any, message
 )
 def test_the_error_for_an_unsupported_type_names_the_parameter(annotation: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        taking(annotation)
+        accepting(annotation)
 
 
 @pytest.mark.parametrize("name", sorted(signature.RESERVED))
@@ -406,7 +406,7 @@ def some_numbers(value: int) -> Iterator[int]:
     yield value
 
 
-async def late_words() -> AsyncIterator[str]:
+async def async_strings() -> AsyncIterator[str]:
     yield "word"
 
 
@@ -423,7 +423,7 @@ def anything():  # type: ignore[no-untyped-def]
     ("function", "yields", "returns"),
     [
         (some_numbers, int, None),
-        (late_words, str, None),
+        (async_strings, str, None),
         (numbers_and_a_sum, int, float),
         (anything, Any, Any),
         (lambda: [], None, Any),

@@ -17,7 +17,7 @@ from reaper import popen
 
 pytestmark = pytest.mark.system
 
-HOUSE = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 LIMIT = 60.0
 
 WEB = """
@@ -77,7 +77,7 @@ class Site:
         (self.folder / "Procfile").write_text("".join(f"{name}: {line}\n" for name, line in lines.items()))
 
     def environment(self, **changes: str) -> dict[str, str]:
-        ours = {"PORT": str(self.port), "PYTHONPATH": str(HOUSE)}
+        ours = {"PORT": str(self.port), "PYTHONPATH": str(ROOT)}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return kept | ours | changes
 
@@ -381,7 +381,7 @@ def test_the_processes_of_a_killed_runner_end_soon(site: Site) -> None:
 def test_make_run_stops_with_make(site: Site, how: str) -> None:
     (site.folder / ".venv").symlink_to(sys.prefix)
     # -o: do not check what is installed, it runs this test
-    site.command = ["make", "-f", str(HOUSE / "Makefile"), "-o", ".venv/.installed", "run"]
+    site.command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/.installed", "run"]
     make = site.start()
 
     if how == "ctrl-c":

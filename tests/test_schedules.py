@@ -394,8 +394,8 @@ def test_a_schedule_without_its_task_type_reports_it_and_does_not_block_others(s
     wait_for_runs(service, "there", 1)
 
 
-def sweeping(service: Service) -> Process:
-    """The worker whose turn it is to sweep."""
+def leader_of(service: Service) -> Process:
+    """The worker that is the leader."""
     token = (service.redis.client.get(service.keys.leader) or b"").decode()
     output = service.redis.client.get(service.keys.worker(token)) or b""
     return next(worker for worker in service.workers if b'"pid": %d,' % worker.pid in output)
@@ -407,7 +407,7 @@ def test_each_run_fires_once_despite_kills_and_runs_missed_in_an_outage_are_merg
     created = moment(put_on(fresh, "steady", every=1)["created_at"])
     wait_for_runs(fresh, "steady", 2)
 
-    sweeping(fresh).kill()
+    leader_of(fresh).kill()
     wait_for_runs(fresh, "steady", 5)
     run = show(fresh, "steady")["runs"][0]
     tasks = [task["task_id"] for task in tasks_of(fresh, "steady")]

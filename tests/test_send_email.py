@@ -21,7 +21,7 @@ def server() -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="module")
-def post(server: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def mailing(server: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose mail goes to the server."""
     settings = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}", "MAIL_FROM": FROM}
     with Service(tmp_path_factory.mktemp("post"), **settings) as service:
@@ -42,10 +42,10 @@ def failure(service: Service, **fields: Any) -> dict[str, Any]:
     return error
 
 
-def test_each_recipient_gets_their_own_text(post: Service, server: MailServer) -> None:
+def test_each_recipient_gets_their_own_text(mailing: Service, server: MailServer) -> None:
     ada = {"email": "ada@example.org", "fields": {"name": "Ada <3", "first name": "A"}}
     result = send(
-        post,
+        mailing,
         ada,
         {"email": "bob@bücher.example", "fields": {"name": "Bob", "first name": "B"}},
         subject="For {{ name }} ✓",
@@ -65,14 +65,14 @@ def test_each_recipient_gets_their_own_text(post: Service, server: MailServer) -
     assert server.message("bob@xn--bcher-kva.example")["Subject"] == "For Bob ✓"
 
 
-def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
+def test_recipients_come_from_a_csv(mailing: Service, server: MailServer) -> None:
     data = "Name;Email\nCleo;cleo@example.org\nDirk;dirk at home\n".encode("utf-16")
-    answer = post.http.post(
+    answer = mailing.http.post(
         "/tasks/send_email",
         files=[("recipients_csv", ("who.csv", data, "text/csv")), ("attachments", ("a.bin", b"\x00\xff"))],
         data={"subject": "{{ Name }}", "text": "{{ Name }}", "rate": "100"},
     )
-    result = post.result(answer.json()["task_id"])
+    result = mailing.result(answer.json()["task_id"])
     assert [one["status"] for one in result["recipients"]] == ["sent", "refused"]
     assert result["recipients"][1] == {
         "recipient": "dirk at home", "status": "refused", "tries": 0,
@@ -83,8 +83,8 @@ def test_recipients_come_from_a_csv(post: Service, server: MailServer) -> None:
     assert [part.get_content() for part in message.iter_attachments()] == [b"\x00\xff"]
 
 
-def test_a_permanent_refusal_is_final_and_quotes_the_server(post: Service, server: MailServer) -> None:
-    result = send(post, "never@example.org", "full@example.org", "eve@example.org")
+def test_a_permanent_refusal_is_final_and_quotes_the_server(mailing: Service, server: MailServer) -> None:
+    result = send(mailing, "never@example.org", "full@example.org", "eve@example.org")
     assert (result["sent"], result["refused"]) == (1, 2)
     assert [one["message"] for one in result["recipients"]] == [
         "550 5.1.1 nobody here by that name",
@@ -94,22 +94,22 @@ def test_a_permanent_refusal_is_final_and_quotes_the_server(post: Service, serve
     assert server.offers["never@example.org"] == 1
 
 
-def test_a_temporary_refusal_and_a_dropped_connection_are_retried(post: Service, server: MailServer) -> None:
+def test_a_temporary_refusal_and_a_dropped_connection_are_retried(mailing: Service, server: MailServer) -> None:
     people = ["later1@example.org", "drop@example.org", "finn@example.org", "never2@example.org"]
-    task_id = post.submit("send_email", subject="x", text="x\n" * 50, recipients=people, rate=100)
-    waiting = post.wait_for(task_id, "retrying")
+    task_id = mailing.submit("send_email", subject="x", text="x\n" * 50, recipients=people, rate=100)
+    waiting = mailing.wait_for(task_id, "retrying")
     assert waiting["error"]["type"] == "/problems/mail-deferred"
     assert waiting["error"]["detail"].startswith("2 of 4 are still to do; again in 2 s.")
-    result = post.result(task_id)
+    result = mailing.result(task_id)
     assert (result["sent"], result["refused"], result["to_do"]) == (3, 1, 0)
     assert [one["tries"] for one in result["recipients"]] == [2, 2, 1, 1]
     assert [server.got()[one] for one in people] == [1, 1, 1, 0]
 
 
-def test_a_retry_by_the_client_sends_only_refused_messages_again(post: Service, server: MailServer) -> None:
-    task_id = post.submit("send_email", subject="x", text="x", recipients=["never3@example.org", "jo@example.org"])
-    post.result(task_id)
-    again = post.result(post.http.post(f"/tasks/{task_id}/retry").json()["task_id"])
+def test_a_retry_by_the_client_sends_only_refused_messages_again(mailing: Service, server: MailServer) -> None:
+    task_id = mailing.submit("send_email", subject="x", text="x", recipients=["never3@example.org", "jo@example.org"])
+    mailing.result(task_id)
+    again = mailing.result(mailing.http.post(f"/tasks/{task_id}/retry").json()["task_id"])
     assert [one["status"] for one in again["recipients"]] == ["refused", "sent"]
     assert (server.offers["never3@example.org"], server.offers["jo@example.org"]) == (2, 1)
 
@@ -130,9 +130,9 @@ def test_a_retry_by_the_client_sends_only_refused_messages_again(post: Service, 
     ],
 )
 def test_a_message_that_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
-    post: Service, server: MailServer, fields: dict[str, Any], type_: str, message: str
+    mailing: Service, server: MailServer, fields: dict[str, Any], type_: str, message: str
 ) -> None:
-    error = failure(post, **{"recipients": ["hal@example.org", "gus@example.org"][1:], **fields})
+    error = failure(mailing, **{"recipients": ["hal@example.org", "gus@example.org"][1:], **fields})
     assert error["type"] == f"/problems/{type_}"
     assert message in error["detail"]
     assert server.offers["gus@example.org"] == 0
@@ -157,17 +157,17 @@ def test_a_message_that_cannot_be_sent_is_a_clear_error_and_nothing_is_sent(
     ],
 )
 def test_invalid_input_is_refused_before_the_task_is_queued(
-    post: Service, fields: dict[str, Any], message: str
+    mailing: Service, fields: dict[str, Any], message: str
 ) -> None:
     letter = {"subject": "x", "text": "x", "recipients": ["a@example.org"], **fields}
-    answer = post.http.post("/tasks/send_email", json=letter)
+    answer = mailing.http.post("/tasks/send_email", json=letter)
     assert answer.status_code == 422
     assert message in answer.json()["errors"][0]["msg"]
 
 
-def test_a_message_has_the_headers_of_a_mailing(post: Service, server: MailServer) -> None:
+def test_a_message_has_the_headers_of_a_mailing(mailing: Service, server: MailServer) -> None:
     send(
-        post,
+        mailing,
         {"email": "kim@example.org", "name": "Kim Ü", "fields": {"id": "a b"}},
         "Lee, Jr <lee@example.org>",
         sender="News <news@example.org>",
@@ -192,29 +192,29 @@ def test_a_message_has_the_headers_of_a_mailing(post: Service, server: MailServe
     assert "news@example.org" in server.senders
 
 
-def test_a_refused_copy_is_reported_and_the_message_is_still_sent(post: Service, server: MailServer) -> None:
-    [one] = send(post, "max@example.org", cc=["never7@example.org"])["recipients"]
+def test_a_refused_copy_is_reported_and_the_message_is_still_sent(mailing: Service, server: MailServer) -> None:
+    [one] = send(mailing, "max@example.org", cc=["never7@example.org"])["recipients"]
     assert one["status"] == "sent"
     assert one["message"] == "No copy to never7@example.org: 550 5.1.1 nobody here by that name"
 
 
-def test_a_refused_recipient_sends_no_copies(post: Service, server: MailServer) -> None:
-    send(post, "never8@example.org", bcc=["quiet@example.org"])
+def test_a_refused_recipient_sends_no_copies(mailing: Service, server: MailServer) -> None:
+    send(mailing, "never8@example.org", bcc=["quiet@example.org"])
     assert server.got()["quiet@example.org"] == 0
 
 
-def test_a_repeated_address_gets_one_message(post: Service, server: MailServer) -> None:
-    result = send(post, "nia@example.org", "Nia <NIA@example.org>", "ole@example.org")
+def test_a_repeated_address_gets_one_message(mailing: Service, server: MailServer) -> None:
+    result = send(mailing, "nia@example.org", "Nia <NIA@example.org>", "ole@example.org")
     assert [one["status"] for one in result["recipients"]] == ["sent", "duplicate", "sent"]
     assert (result["sent"], result["duplicates"]) == (2, 1)
     assert server.got()["nia@example.org"] == 1
 
 
-def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(post: Service, server: MailServer) -> None:
+def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(mailing: Service, server: MailServer) -> None:
     people = [{"email": f"dry{n}@example.org", "fields": {"n": n}} for n in range(60)]
     before = len(server.accepted)
     result = send(
-        post, *people, "DRY0@example.org", subject="For {{ n }}", html="<b>{{ n }}</b>", bcc=["x@example.org"],
+        mailing, *people, "DRY0@example.org", subject="For {{ n }}", html="<b>{{ n }}</b>", bcc=["x@example.org"],
         attachments=[{"data": "aGk=", "filename": "a.txt"}], dry_run=True,
     )  # fmt: skip
     assert len(server.accepted) == before
@@ -226,13 +226,13 @@ def test_a_dry_run_returns_what_would_be_sent_and_sends_nothing(post: Service, s
     assert (first["headers"]["Subject"], first["headers"]["From"], first["attachments"]) == ("For 1", FROM, ["a.txt"])
 
 
-def test_another_sender_must_be_allowed_by_the_setting(post: Service) -> None:
-    error = failure(post, recipients=["a@example.org"], sender="ceo@bank.example")
+def test_another_sender_must_be_allowed_by_the_setting(mailing: Service) -> None:
+    error = failure(mailing, recipients=["a@example.org"], sender="ceo@bank.example")
     assert (error["type"], "MAIL_SENDERS" in error["detail"]) == ("/problems/mail-sender", True)
 
 
-def test_a_url_to_unsubscribe_is_checked_before_anything_is_sent(post: Service, server: MailServer) -> None:
-    error = failure(post, recipients=["gus@example.org"], unsubscribe_url="http://example.org/{{ email }}")
+def test_a_url_to_unsubscribe_is_checked_before_anything_is_sent(mailing: Service, server: MailServer) -> None:
+    error = failure(mailing, recipients=["gus@example.org"], unsubscribe_url="http://example.org/{{ email }}")
     assert error["detail"] == "The unsubscribe_url for gus@example.org is not an https URL. Nothing was sent."
 
 
@@ -256,14 +256,14 @@ def test_bodies_are_seven_bit_and_addresses_beyond_ascii_need_smtputf8(tmp_path:
             assert able.message("jörg@xn--bcher-kva.example")["To"] == "jörg@xn--bcher-kva.example"
 
 
-def test_after_an_error_at_the_data_the_next_message_is_sent(post: Service, server: MailServer) -> None:
-    task_id = post.submit("send_email", subject="x", text="x", recipients=["nodata@example.org", "pia@example.org"])
-    assert post.result(task_id)["sent"] == 2
+def test_after_an_error_at_the_data_the_next_message_is_sent(mailing: Service, server: MailServer) -> None:
+    task_id = mailing.submit("send_email", subject="x", text="x", recipients=["nodata@example.org", "pia@example.org"])
+    assert mailing.result(task_id)["sent"] == 2
 
 
-def test_a_csv_with_too_many_recipients_for_the_rate_is_a_clear_error(post: Service) -> None:
+def test_a_csv_with_too_many_recipients_for_the_rate_is_a_clear_error(mailing: Service) -> None:
     rows = base64.b64encode(b"email\n" + b"gus@example.org\n" * 200).decode()
-    error = failure(post, recipients=None, recipients_csv={"data": rows}, rate=0.01)
+    error = failure(mailing, recipients=None, recipients_csv={"data": rows}, rate=0.01)
     assert error["type"] == "/problems/mail-recipients"
     assert "raise `rate`" in error["detail"]
 
@@ -298,12 +298,12 @@ def test_a_mailing_continues_after_a_worker_was_killed(tmp_path: Path) -> None:
             assert not service.redis.client.exists(service.keys.checkpoints(task_id))
 
 
-def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(post: Service, server: MailServer) -> None:
+def test_a_mailing_keeps_to_its_rate_and_can_be_canceled(mailing: Service, server: MailServer) -> None:
     people = [f"slow{n}@example.org" for n in range(50)]
-    task_id = post.submit("send_email", subject="x", text="x", recipients=people, rate=0.5)
-    post.wait_for(task_id, "running")
-    post.http.post(f"/tasks/{task_id}/cancel")
-    assert post.wait_for(task_id)["status"] == "canceled"
+    task_id = mailing.submit("send_email", subject="x", text="x", recipients=people, rate=0.5)
+    mailing.wait_for(task_id, "running")
+    mailing.http.post(f"/tasks/{task_id}/cancel")
+    assert mailing.wait_for(task_id)["status"] == "canceled"
     assert sum(server.got()[one] for one in people) <= 2
 
 

@@ -29,7 +29,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[Service]:
+def web_only(tmp_path: Path) -> Iterator[Service]:
     """One web process without a worker, so that nothing else uses Redis."""
     with Service(tmp_path) as service:
         service.start_web()
@@ -53,14 +53,14 @@ def script_calls(service: Service) -> int:
 
 
 @pytest.mark.slow
-def test_polls_of_an_unchanged_task_rarely_use_redis(lonely: Service) -> None:
-    task_id = submit(lonely, delay=600)
-    polls(lonely, task_id, 5)
-    before, began = script_calls(lonely), time.monotonic()
-    assert {answer.json()["status"] for answer in polls(lonely, task_id, 100)} == {"scheduled"}
-    paths = [f"{lonely.url}/tasks/{task_id}/result"] * 50
+def test_polls_of_an_unchanged_task_rarely_use_redis(web_only: Service) -> None:
+    task_id = submit(web_only, delay=600)
+    polls(web_only, task_id, 5)
+    before, began = script_calls(web_only), time.monotonic()
+    assert {answer.json()["status"] for answer in polls(web_only, task_id, 100)} == {"scheduled"}
+    paths = [f"{web_only.url}/tasks/{task_id}/result"] * 50
     assert {httpx.get(path, timeout=30).status_code for path in paths} == {202}
-    assert script_calls(lonely) - before <= 3 + (time.monotonic() - began)  # it is read again periodically
+    assert script_calls(web_only) - before <= 3 + (time.monotonic() - began)  # it is read again periodically
 
 
 @pytest.mark.slow
@@ -113,44 +113,44 @@ def test_a_finished_task_is_gone_when_it_expires(watched: Service) -> None:
     eventually(lambda: {answer.status_code for answer in polls(watched, task_id, 4)} == {410})
 
 
-def test_polls_show_a_changed_position_in_the_queue(lonely: Service) -> None:
-    first, second = submit(lonely), submit(lonely)
-    assert {answer.json()["queue"]["position"] for answer in polls(lonely, second, 5)} == {2}
-    lonely.http.post(f"/tasks/{first}/cancel")
-    eventually(lambda: lonely.status(second)["queue"]["position"] == 1)
+def test_polls_show_a_changed_position_in_the_queue(web_only: Service) -> None:
+    first, second = submit(web_only), submit(web_only)
+    assert {answer.json()["queue"]["position"] for answer in polls(web_only, second, 5)} == {2}
+    web_only.http.post(f"/tasks/{first}/cancel")
+    eventually(lambda: web_only.status(second)["queue"]["position"] == 1)
 
 
-def test_the_next_poll_reports_that_redis_is_down(lonely: Service) -> None:
-    task_id = submit(lonely, delay=600)
-    polls(lonely, task_id, 5)
-    lonely.redis.process.kill()
-    assert {answer.status_code for answer in polls(lonely, task_id, 3)} == {503}
+def test_the_next_poll_reports_that_redis_is_down(web_only: Service) -> None:
+    task_id = submit(web_only, delay=600)
+    polls(web_only, task_id, 5)
+    web_only.redis.process.kill()
+    assert {answer.status_code for answer in polls(web_only, task_id, 3)} == {503}
 
 
-def test_polls_are_answered_again_when_redis_is_back(lonely: Service) -> None:
-    task_id = submit(lonely, delay=600)
-    polls(lonely, task_id, 5)
-    lonely.redis.process.kill()
-    lonely.redis.start()
-    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
+def test_polls_are_answered_again_when_redis_is_back(web_only: Service) -> None:
+    task_id = submit(web_only, delay=600)
+    polls(web_only, task_id, 5)
+    web_only.redis.process.kill()
+    web_only.redis.start()
+    eventually(lambda: web_only.http.get(f"/tasks/{task_id}").status_code == 200)
 
 
-def test_polls_report_a_redis_that_does_not_answer_within_seconds(lonely: Service) -> None:
-    task_id = submit(lonely, delay=600)
-    polls(lonely, task_id, 5)
-    lonely.redis.process.signal(signal.SIGSTOP)
-    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 503)
-    lonely.redis.process.signal(signal.SIGCONT)
-    eventually(lambda: lonely.http.get(f"/tasks/{task_id}").status_code == 200)
+def test_polls_report_a_redis_that_does_not_answer_within_seconds(web_only: Service) -> None:
+    task_id = submit(web_only, delay=600)
+    polls(web_only, task_id, 5)
+    web_only.redis.process.signal(signal.SIGSTOP)
+    eventually(lambda: web_only.http.get(f"/tasks/{task_id}").status_code == 503)
+    web_only.redis.process.signal(signal.SIGCONT)
+    eventually(lambda: web_only.http.get(f"/tasks/{task_id}").status_code == 200)
 
 
-def test_polls_show_a_change_made_during_an_outage(lonely: Service) -> None:
-    task_id = submit(lonely, delay=600)
-    polls(lonely, task_id, 5)
-    lonely.redis.process.kill()
-    lonely.redis.start()
-    lonely.redis.client.hset(lonely.keys.task(task_id), "d", 7)  # as another process may have done, unheard
-    assert {answer.json()["deliveries"] for answer in polls(lonely, task_id, 10) if answer.status_code == 200} == {7}
+def test_polls_show_a_change_made_during_an_outage(web_only: Service) -> None:
+    task_id = submit(web_only, delay=600)
+    polls(web_only, task_id, 5)
+    web_only.redis.process.kill()
+    web_only.redis.start()
+    web_only.redis.client.hset(web_only.keys.task(task_id), "d", 7)  # as another process may have done, unheard
+    assert {answer.json()["deliveries"] for answer in polls(web_only, task_id, 10) if answer.status_code == 200} == {7}
 
 
 @pytest.mark.slow
@@ -166,28 +166,28 @@ def test_a_cached_task_is_shown_only_to_its_owner(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_subscribes_to_a_limited_number_of_tasks(lonely: Service) -> None:
+def test_a_process_subscribes_to_a_limited_number_of_tasks(web_only: Service) -> None:
     items = [{"task": "divide", "input": {"x": 1, "y": 2}, "options": {"delay": 600}}] * 100
     ids: list[str] = []
     while len(ids) < MAX_TASKS + 100:
-        ids += [item["task_id"] for item in lonely.http.post("/batches", json={"items": items}).json()["items"]]
+        ids += [item["task_id"] for item in web_only.http.post("/batches", json={"items": items}).json()["items"]]
     for task_id in ids:
-        lonely.status(task_id)
-        lonely.status(task_id)
-    eventually(lambda: len(lonely.redis.client.pubsub_channels(lonely.keys.task("*"))) <= MAX_TASKS + 1)
-    assert lonely.status(ids[0])["status"] == "scheduled"
+        web_only.status(task_id)
+        web_only.status(task_id)
+    eventually(lambda: len(web_only.redis.client.pubsub_channels(web_only.keys.task("*"))) <= MAX_TASKS + 1)
+    assert web_only.status(ids[0])["status"] == "scheduled"
 
 
 @pytest.mark.slow
-def test_simultaneous_polls_of_a_task_are_answered_from_the_cache(lonely: Service) -> None:
-    task_id = submit(lonely)
-    before = script_calls(lonely)
+def test_simultaneous_polls_of_a_task_are_answered_from_the_cache(web_only: Service) -> None:
+    task_id = submit(web_only)
+    before = script_calls(web_only)
 
     def poll_often(_: int) -> None:
-        with httpx.Client(base_url=lonely.url, timeout=30) as client:
+        with httpx.Client(base_url=web_only.url, timeout=30) as client:
             for _ in range(150):
                 assert client.get(f"/tasks/{task_id}").json()["status"] == "queued"
 
     with ThreadPoolExecutor(16) as callers:
         list(callers.map(poll_often, range(16)))
-    assert script_calls(lonely) - before < 16 * 150 / 4
+    assert script_calls(web_only) - before < 16 * 150 / 4

@@ -86,8 +86,8 @@ def started(service: Service, ids: list[str]) -> list[str]:
     return [task_id for task_id in ids if service.status(task_id)["deliveries"]]
 
 
-def let_a_minute_pass(service: Service) -> None:
-    """Since the last starts."""
+def skip_a_minute(service: Service) -> None:
+    """Move the last starts a minute into the past."""
     client = service.redis.client
     for member, score in client.zrange(service.keys.starts("three_a_minute", ""), 0, -1, withscores=True):
         client.zadd(service.keys.starts("three_a_minute", ""), {member: score - 60_000})
@@ -101,7 +101,7 @@ def test_a_task_type_does_not_exceed_its_limit_per_minute(fresh: Service) -> Non
     eventually(lambda: fresh.http.get("/tasks?status=succeeded").json()["tasks"][2:])
     assert len(started(fresh, ids)) == 3
     fresh.workers[0].kill()  # tasks that waited without a worker do not all start at the same time afterwards
-    let_a_minute_pass(fresh)
+    skip_a_minute(fresh)
     fresh.start_worker()
     eventually(lambda: len(started(fresh, ids)) == 6)
     time.sleep(2.5)
@@ -116,7 +116,7 @@ def test_throttled_tasks_that_were_canceled_do_not_count_toward_the_limit_per_mi
     fresh.http.post("/bulk/cancel", params={"task": "three_a_minute", "status": "queued"})
     after = fresh.submit("three_a_minute")
     eventually(lambda: fresh.redis.client.zscore(fresh.keys.throttled("three_a_minute", ""), after) is not None)
-    let_a_minute_pass(fresh)
+    skip_a_minute(fresh)
     assert fresh.wait_for(after)["status"] == "succeeded"
     assert len(started(fresh, ids)) == 3
 

@@ -29,7 +29,7 @@ def post(
     return service.http.post(f"/tasks/{task}", params={"unique": key, **options}, json=parameters, headers=headers)
 
 
-def at_once(count: int, send: Callable[[], httpx.Response]) -> list[httpx.Response]:
+def send_simultaneously(count: int, send: Callable[[], httpx.Response]) -> list[httpx.Response]:
     """Send requests at the same time."""
     responses: list[httpx.Response] = []
     barrier = threading.Barrier(count)
@@ -92,7 +92,7 @@ def test_fifty_simultaneous_submits_leave_one_task(service: Service, way: str) -
         url = f"{service.url}/tasks/ledgered"
         return httpx.post(url, params={"unique": key, "tag": tag, "delay": 60, "on_conflict": way}, json={}, timeout=60)
 
-    responses = at_once(50, send)
+    responses = send_simultaneously(50, send)
     codes = Counter(answer.status_code for answer in responses)
     assert codes == {"return": {202: 1, 200: 49}, "reject": {202: 1, 409: 49}, "replace": {202: 50}}[way]
     assert len(ids_of(responses)) == (50 if way == "replace" else 1)
@@ -198,7 +198,7 @@ def test_a_killed_worker_leaves_one_task_and_the_key_is_free_at_its_end(fresh: S
     first = post(fresh, key, seconds=2).json()["task_id"]
     fresh.wait_for(first, "running")
     fresh.workers[0].kill()
-    assert ids_of(at_once(10, lambda: post_raw(fresh, key))) == {first}
+    assert ids_of(send_simultaneously(10, lambda: post_raw(fresh, key))) == {first}
     fresh.start_worker()
     fresh.wait_for(first, "running", seconds=60)
     assert post(fresh, key).json()["task_id"] == first
@@ -387,7 +387,7 @@ def test_a_type_may_be_unique_by_its_parameters(service: Service) -> None:
 
 def test_fifty_simultaneous_submits_of_a_unique_type_create_one_task(service: Service) -> None:
     body = {"user_id": new_key(), "seconds": 12}
-    responses = at_once(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
+    responses = send_simultaneously(50, lambda: httpx.post(f"{service.url}/tasks/report_of", json=body, timeout=60))
     assert Counter(answer.status_code for answer in responses) == {202: 1, 200: 49}
     assert len(ids_of(responses)) == 1
 

@@ -114,7 +114,7 @@ def test_a_retried_task_fetches_again(open_service: Service) -> None:
         assert open_service.result(second)["text"] == "hello"
 
 
-def says_nothing(exchange: Exchange) -> None:
+def never_answers(exchange: Exchange) -> None:
     """Accept the request and do not answer."""
     time.sleep(5)
 
@@ -127,7 +127,7 @@ def drips(exchange: Exchange) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("slow", [says_nothing, drips])
+@pytest.mark.parametrize("slow", [never_answers, drips])
 def test_a_server_that_is_too_slow_fails_the_task(open_service: Service, slow: Any) -> None:
     with serve(slow) as url:
         task_id = open_service.submit("looks_at", file={"url": f"{url}/a.txt"})

@@ -148,8 +148,8 @@ def test_a_poll_waits_until_the_status_differs_from_the_clients(waited: Service,
         puppet.do("progress 40")
         status, headers, body = caller.answer()
     assert status == 200 and body["progress"]["percent"] == 40 and headers["ETag"] != old
-    at_once = waited.http.get(f"{puppet.path}?wait=20", headers={"If-None-Match": old})
-    assert at_once.status_code == 200 and at_once.json() == body
+    immediate = waited.http.get(f"{puppet.path}?wait=20", headers={"If-None-Match": old})
+    assert immediate.status_code == 200 and immediate.json() == body
 
 
 def test_a_poll_of_an_unchanged_status_is_answered_when_its_wait_times_out(waited: Service, puppet: Puppet) -> None:

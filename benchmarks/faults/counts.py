@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ledger import overlapping, runs
 
-from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.sides import Side, Submission
 
 #: Seconds to wait for the tasks of one fault before the next one is caused.
 TIMEOUT = 40.0
@@ -48,18 +48,24 @@ Progress = Callable[[int, Counts], None]
 Part = Callable[[Side, int, Progress], Counts]
 
 
-def beating(seconds: float) -> list[Offer]:
+def beating(seconds: float) -> list[Submission]:
     """Eight tasks that write to the ledger while they run."""
-    return [Offer("beating", {"seconds": seconds})] * 8
+    return [Submission("beating", {"seconds": seconds})] * 8
 
 
 def repeat(
-    side: Side, times: int, fault: Callable[[], None], progress: Progress, *, offers: Sequence[Offer], pause: float = 0
+    side: Side,
+    times: int,
+    fault: Callable[[], None],
+    progress: Progress,
+    *,
+    submissions: Sequence[Submission],
+    pause: float = 0,
 ) -> Counts:
     """Cause a fault repeatedly while these tasks run and wait, and wait until all have ended."""
     counts, late = Counts(), False
     for number in range(times):
-        accepted = side.submitted(offers)
+        accepted = side.submitted(submissions)
         time.sleep(pause + 0.02 * (number % 10))  # another instant each time
         # Do not wait the full time again for a task that an earlier fault lost.
         late = not _cause(side, counts, fault, accepted, TIMEOUT / 4 if late else TIMEOUT) or late
@@ -73,16 +79,16 @@ def under_load(
     fault: Callable[[], None],
     progress: Progress,
     *,
-    offers: Iterable[Offer],
+    submissions: Iterable[Submission],
     pause: float,
     every: float = 0.05,
 ) -> Counts:
     """Cause a fault while clients submit continuously, each one task in `every` seconds."""
-    counts, stop, endless = Counts(), threading.Event(), itertools.cycle(offers)
+    counts, stop, endless = Counts(), threading.Event(), itertools.cycle(submissions)
 
     def client() -> None:
         while not stop.is_set():
-            side.offer(next(endless))
+            side.submit_once(next(endless))
             time.sleep(every)
 
     clients = [threading.Thread(target=client) for _ in range(3)]
@@ -103,7 +109,7 @@ def _cause(side: Side, counts: Counts, fault: Callable[[], None], before: list[s
     began = time.monotonic()
     fault()
     counts.caused += 1
-    side.bury()
+    side.replace_dead()
     unfinished = side.unfinished_after(before, seconds)
     if not unfinished:
         counts.recovery.append(time.monotonic() - began)

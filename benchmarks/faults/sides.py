@@ -17,7 +17,7 @@ LEASE = 5
 
 
 @dataclass(frozen=True)
-class Offer:
+class Submission:
     """One submit: a task, its parameters, and the options in the query."""
 
     task: str
@@ -58,17 +58,17 @@ class Side(Service):
             eventually(lambda: " ready." in worker.output(), seconds=60)
         return worker
 
-    def bury(self) -> None:
+    def replace_dead(self) -> None:
         """Replace each worker that has died."""
         for worker in [worker for worker in self.workers if not worker.alive]:
             self.workers.remove(worker)
             self.launch_worker(wait=False)
 
-    def offer(self, offer: Offer) -> str:
+    def submit_once(self, submission: Submission) -> str:
         """Submit once, as a new client: the id of the task, or nothing if it was not accepted."""
         try:
-            url = f"{self.url}/tasks/{offer.task}"
-            answer = httpx.post(url, json=offer.parameters, params=offer.query, timeout=30)
+            url = f"{self.url}/tasks/{submission.task}"
+            answer = httpx.post(url, json=submission.parameters, params=submission.query, timeout=30)
         except httpx.TransportError as error:
             self.status_codes[0 if isinstance(error, httpx.ConnectError) else -1] += 1
             return ""
@@ -79,11 +79,11 @@ class Side(Service):
         self.accepted.append(task_id)
         return task_id
 
-    def submitted(self, offers: Sequence[Offer]) -> list[str]:
+    def submitted(self, submissions: Sequence[Submission]) -> list[str]:
         """Submit until all of them are accepted."""
         accepted: list[str] = []
-        while len(accepted) < len(offers):
-            if task_id := self.offer(offers[len(accepted)]):
+        while len(accepted) < len(submissions):
+            if task_id := self.submit_once(submissions[len(accepted)]):
                 accepted.append(task_id)
             else:
                 time.sleep(0.1)
@@ -106,7 +106,7 @@ class Side(Service):
         waiting = [task_id for task_id in accepted if not self.done(task_id)]
         while waiting and time.monotonic() < until:
             time.sleep(0.05)
-            self.bury()
+            self.replace_dead()
             waiting = [task_id for task_id in waiting if not self.done(task_id)]
         return waiting
 

@@ -72,11 +72,11 @@ def _run(side: Side, number: int, progress: Progress) -> Counts:
     clients = [threading.Thread(target=client) for _ in range(4)]
     for each in clients:
         each.start()
-    quiet_since = time.monotonic()
-    while counts.caused < number and time.monotonic() - quiet_since < 60:
+    last_progress = time.monotonic()
+    while counts.caused < number and time.monotonic() - last_progress < 60:
         time.sleep(0.2)
         ended = _ended(side) - before
-        quiet_since = time.monotonic() if ended > counts.caused else quiet_since
+        last_progress = time.monotonic() if ended > counts.caused else last_progress
         counts.caused = ended
         progress(ended, counts)
     for each in clients:

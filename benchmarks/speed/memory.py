@@ -72,7 +72,7 @@ def _waiter(side: Ours, count: int) -> float:
     """Kilobytes of the web processes per waiting client, without socket buffers."""
     assert side.web is not None
     pids = proc.children(side.web.pid)
-    task_id = side.submit_until_taken("long_running_task", seconds=60, steps=1)
+    task_id = side.submit_until_accepted("long_running_task", seconds=60, steps=1)
     # A first group is not measured: memory arenas and threads that stay.
     _waiting_clients(side, task_id, count)[0].close()
     before = sum(proc.memory(pid) for pid in pids)

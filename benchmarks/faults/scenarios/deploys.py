@@ -6,7 +6,7 @@ from releases import NEW, OLD, load_releases, write_release
 
 from benchmarks.faults.counts import Counts, Progress, beating, under_load
 from benchmarks.faults.scenarios.scenario import Scenario
-from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.sides import Side, Submission
 
 #: The settings of the two releases.
 _SETTINGS = (
@@ -16,7 +16,7 @@ _SETTINGS = (
 
 
 def _restart(side: Side, times: int, progress: Progress) -> Counts:
-    return under_load(side, times, side.roll, progress, offers=beating(0.01), pause=1.0)
+    return under_load(side, times, side.roll, progress, submissions=beating(0.01), pause=1.0)
 
 
 def _deploy(side: Side, times: int, progress: Progress) -> Counts:
@@ -31,10 +31,10 @@ def _deploy(side: Side, times: int, progress: Progress) -> Counts:
     load_releases(side)
     write_release(side, OLD)
     side.roll()
-    offers = [Offer(name, {}) for name in ("stays", "moved", "gone", "added")]
-    offers += [Offer("stays", {"seconds": 2}), Offer("gone", {}, {"delay": 5})]
+    submissions = [Submission(name, {}) for name in ("stays", "moved", "gone", "added")]
+    submissions += [Submission("stays", {"seconds": 2}), Submission("gone", {}, {"delay": 5})]
     # One task in six takes 2 s, and the workers have four slots: at the usual pace they would never catch up.
-    return under_load(side, times, fault, progress, offers=offers, pause=2.0, every=0.5)
+    return under_load(side, times, fault, progress, submissions=submissions, pause=2.0, every=0.5)
 
 
 RESTART = Scenario("rolling restart under load (SIGTERM to whole process groups)", _restart, 20, 1, plain=True)

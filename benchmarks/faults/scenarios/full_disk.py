@@ -12,7 +12,7 @@ from outages import disk_error
 
 from benchmarks.faults.counts import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
-from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.sides import Side, Submission
 
 #: Seconds for which the disk is full.
 SECONDS = 3.0
@@ -54,10 +54,10 @@ def _part(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         with _full(side):
             time.sleep(SECONDS)
-            side.offer(Offer("beating", {"seconds": 0.1}))
+            side.submit_once(Submission("beating", {"seconds": 0.1}))
 
-    files = [Offer("saves", {"size": 300_000})] * 4
-    return repeat(side, times, fault, progress, offers=[*beating(1), *files], pause=0.5)
+    files = [Submission("saves", {"size": 300_000})] * 4
+    return repeat(side, times, fault, progress, submissions=[*beating(1), *files], pause=0.5)
 
 
 FULL_DISK = Scenario(

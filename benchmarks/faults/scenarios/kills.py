@@ -7,21 +7,21 @@ from signal import SIGKILL
 
 from benchmarks.faults.counts import Counts, Progress, beating, repeat, under_load
 from benchmarks.faults.scenarios.scenario import Scenario
-from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.sides import Side, Submission
 
 
 def _worker_main(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         side.workers[0].kill_main()  # another one runs, and this one is restarted
 
-    return repeat(side, times, fault, progress, offers=beating(0.2))
+    return repeat(side, times, fault, progress, submissions=beating(0.2))
 
 
 def _pool_child(side: Side, times: int, progress: Progress) -> Counts:
     def fault() -> None:
         side.workers[0].kill_one_child()
 
-    return repeat(side, times, fault, progress, offers=beating(0.2))
+    return repeat(side, times, fault, progress, submissions=beating(0.2))
 
 
 def _redis(side: Side, times: int, progress: Progress) -> Counts:
@@ -30,7 +30,7 @@ def _redis(side: Side, times: int, progress: Progress) -> Counts:
         time.sleep(0.3)
         side.redis.start()
 
-    return repeat(side, times, fault, progress, offers=beating(0.5))
+    return repeat(side, times, fault, progress, submissions=beating(0.5))
 
 
 def _web_worker(side: Side, times: int, progress: Progress) -> Counts:
@@ -41,8 +41,8 @@ def _web_worker(side: Side, times: int, progress: Progress) -> Counts:
                 os.kill(pid, SIGKILL)
 
     # One of nine has a key, which may still be in use at the next one: then the response is 200, with the earlier task.
-    offers = [*beating(0.01), Offer("beating", {"seconds": 0.01}, {"unique": "one", "start_within": 60})]
-    return under_load(side, times, fault, progress, offers=offers, pause=0.4)
+    submissions = [*beating(0.01), Submission("beating", {"seconds": 0.01}, {"unique": "one", "start_within": 60})]
+    return under_load(side, times, fault, progress, submissions=submissions, pause=0.4)
 
 
 WORKER_MAIN = Scenario("`kill -9` of a busy worker's main process", _worker_main, 100, 4, plain=True)

@@ -2,13 +2,13 @@
 
 from benchmarks.faults.counts import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
-from benchmarks.faults.sides import Offer, Side
+from benchmarks.faults.sides import Side, Submission
 
 
 def _part(side: Side, times: int, progress: Progress) -> Counts:
     """The tasks are the fault: one runs out of memory, and two leave so much behind that their child is replaced."""
-    greedy = [Offer("eats_memory", {}), *[Offer("leaks", {"megabytes": 100})] * 2]
-    return repeat(side, times, lambda: None, progress, offers=[*greedy, *beating(0.2)])
+    greedy = [Submission("eats_memory", {}), *[Submission("leaks", {"megabytes": 100})] * 2]
+    return repeat(side, times, lambda: None, progress, submissions=[*greedy, *beating(0.2)])
 
 
 MEMORY = Scenario(

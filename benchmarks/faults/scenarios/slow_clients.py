@@ -40,7 +40,7 @@ def _part(side: Side, times: int, progress: Progress) -> Counts:
             for client in clients[::2]:  # these end with a reset
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    return under_load(side, times, fault, progress, offers=beating(0.01), pause=0.5)
+    return under_load(side, times, fault, progress, submissions=beating(0.01), pause=0.5)
 
 
 SLOW_CLIENTS = Scenario(f"{CLIENTS} slow clients for {SECONDS:.0f} s, while others submit", _part, 20, 2, plain=True)
