@@ -2,7 +2,7 @@
 -- Above the size that is kept, the oldest items are dropped.
 -- Input: id, lease token, the number of the first item in this attempt (from 1), bytes kept, the owner's quota in bytes,
 -- items (JSON).
--- Output: the word of `word_for`; or, if nothing is stored for the quota, the bytes that the owner holds already.
+-- Output: the state that `attempt_state` returns; or, if nothing is stored for the quota, the bytes that the owner uses already.
 -- Publishes `output`.
 --- @include "bytes"
 --- @include "record"
@@ -10,15 +10,15 @@ local OVERHEAD = 16  -- bytes that an item costs in addition to its text, about
 
 local id, token, first, kept, quota = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id)
-local word = word_for(record, token)
-if word == 'lost' then return word end
+local state = attempt_state(record, token)
+if state == 'lost' then return state end
 local last, before = tonumber(record.on or 0), tonumber(record.oy or 0)
 local new = 6 + last - tonumber(record.ob or 0) - (first - 1)  -- the items before are stored
 
 local size = before
 for i = new, #ARGV do size = size + #ARGV[i] + OVERHEAD end
-local held = bytes_held(record.o)
-if held + math.min(size, kept) - before > quota then return held end
+local used = bytes_held(record.o)
+if used + math.min(size, kept) - before > quota then return used end
 
 if new <= #ARGV then
   for i = new, #ARGV do redis.call('RPUSH', keys.output(id), ARGV[i]) end
@@ -27,4 +27,4 @@ if new <= #ARGV then
   redis.call('HSET', keys.task(id), 'on', last + #ARGV - new + 1, 'oy', size)
   redis.call('PUBLISH', keys.task(id), 'output')
 end
-return word
+return state

@@ -1,5 +1,5 @@
 -- Claim a task for an attempt: from `queued` to `running`, which counts the delivery. May be sent twice.
--- Input: id, lease token, lease ms, and the limits of the type: most at the same time (0: any), starts per minute
+-- Input: id, lease token, lease ms, and the limits of the type: maximum at the same time (0: any), starts per minute
 -- (0: any), their scope ('': the type, 'owner', or 'value': that of a parameter).
 -- Output: the data of `attempt_of`, or nil: drop the message. Publishes `running`, or `canceled` for a task that has
 -- not started within `start_within`.
@@ -10,7 +10,7 @@
 --- @include "record"
 --- @include "throttle"
 local id, token = ARGV[1], ARGV[2]
-local most, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
+local max_running, per_minute = tonumber(ARGV[4]), tonumber(ARGV[5])
 local record = load(id)
 local now = now_ms()
 -- A stopping worker returns the tasks that it knows of; it must not start one that it has not registered yet.
@@ -22,7 +22,7 @@ if record.s == 'queued' then
     return false
   end
   local scope = scope_of(id, record, ARGV[6])
-  if room(now, record.n, scope, most, per_minute) <= 0 then
+  if free_slots(now, record.n, scope, max_running, per_minute) <= 0 then
     throttle(id, record, now, scope)
     return false
   end

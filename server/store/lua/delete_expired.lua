@@ -1,5 +1,5 @@
 -- Delete expired records.
--- Input: most. Output: their number; below `most` means that none is left. Publishes `dropped` for each.
+-- Input: maximum number. Output: their number; below the maximum means that none is left. Publishes `dropped` for each.
 --- @include "allowed_when_full"
 --- @include "delete"
 local ids = redis.call('ZRANGEBYSCORE', keys.expiry, 0, now_ms(), 'LIMIT', 0, ARGV[1])

@@ -1,6 +1,6 @@
 -- Queue the scheduled and retrying tasks that are due.
--- Input: most, error (JSON) of a task that needs a file of one that did not succeed.
--- Output: the number of tasks read; below `most` means that none is left. Publishes each status.
+-- Input: maximum number, error (JSON) of a task that needs a file of one that did not succeed.
+-- Output: the number of tasks read; below the maximum means that none is left. Publishes each status.
 --- @include "allowed_when_full"
 --- @include "finish"
 --- @include "groups"
@@ -9,21 +9,21 @@ local now = now_ms()
 local queued = {}  -- by queue, priority and owner
 
 -- 'wait' while a task whose file it needs has not ended, 'fail' if one is gone or did not succeed.
-local function sources(record)
-  local word = 'go'
+local function dependencies_state(record)
+  local state = 'go'
   for source in string.gmatch(record.dp or '', '[^,]+') do
     local status = redis.call('HGET', keys.task(source), 's')
     if not status or status == 'failed' or status == 'canceled' then return 'fail' end
-    if status ~= 'succeeded' then word = 'wait' end
+    if status ~= 'succeeded' then state = 'wait' end
   end
-  return word
+  return state
 end
 
 local function queue_or_fail(id, record)
-  local word = record.s == 'scheduled' and sources(record) or 'go'
-  if word == 'fail' then
+  local state = record.s == 'scheduled' and dependencies_state(record) or 'go'
+  if state == 'fail' then
     finish(id, record, 'failed', now, 'e', ARGV[2])
-  elseif word == 'go' then
+  elseif state == 'go' then
     redis.call('HDEL', keys.task(id), 'u')
     if record.s == 'scheduled' then note_queued(id, now) end
     set_status(id, record, 'queued')
@@ -38,7 +38,7 @@ for _, id in ipairs(ids) do
   if record.s == 'scheduled' or record.s == 'retrying' then queue_or_fail(id, record) end
 end
 for _, each in pairs(queued) do
-  local queue, priority, owner = unpack(each.words)
+  local queue, priority, owner = unpack(each.key)
   enqueue_all(each.ids, queue, priority, owner, now)
 end
 return #ids

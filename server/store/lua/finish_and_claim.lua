@@ -1,6 +1,6 @@
 -- End an attempt and, for the same child, claim the next task in its queues: a step of a burst. May be sent twice.
--- The next task needs no message in `unacked`, because it has a lease from the first moment.
--- Input: id, lease token, status, lease ms, the types that may follow (each between spaces), how many words name lists,
+-- The next task needs no message in `unacked`, because it has a lease from its start.
+-- Input: id, lease token, status, lease ms, the types that may follow (each between spaces), number of the next arguments,
 -- queue and priority of each list in the order of reading, then fields and values.
 -- Output: 1, or 0 if the attempt has lost its lease; then the data of the next attempt, where there is one.
 -- Publishes the status, and `running` of the next task.
@@ -18,7 +18,7 @@ if not ended then return {0} end
 local function claimed_before()
   local claimed = current_of(id, token)
   local record = claimed ~= id and load(claimed)
-  if record and word_for(record, token) ~= 'lost' then return attempt_of(claimed, record) end
+  if record and attempt_state(record, token) ~= 'lost' then return attempt_of(claimed, record) end
 end
 
 local function claim(list, _, queue, priority, next_id, record, turn)
@@ -32,9 +32,9 @@ local function claim(list, _, queue, priority, next_id, record, turn)
   return attempt_of(next_id, record)
 end
 
-local found = not by_this_call and claimed_before()  -- the answer was lost
-if found then return {1, unpack(found)} end
-local drains = redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1
-found = not drains and take_first(7, last, load, claim)
-if not found then end_burst(token) end
-return {1, unpack(found or {})}
+local attempt = not by_this_call and claimed_before()  -- the answer was lost
+if attempt then return {1, unpack(attempt)} end
+local is_draining = redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1
+attempt = not is_draining and offer_first(7, last, load, claim)
+if not attempt then end_burst(token) end
+return {1, unpack(attempt or {})}

@@ -1,5 +1,5 @@
--- Note that a worker lives.
--- Input: worker, what it says of itself (JSON), seconds of silence after which it counts as dead.
+-- Record that a worker is alive.
+-- Input: worker, its description (JSON), seconds of silence after which it counts as dead.
 -- Output: 1 if it is to stop, else 0. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"

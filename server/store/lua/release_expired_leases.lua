@@ -1,6 +1,6 @@
 -- Queue the tasks again whose lease has run out.
--- Input: most, what the death of a worker adds to the crashes, most crashes, error (JSON) at that many.
--- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than `most` means that none is
+-- Input: maximum number, crashes to add for the death of a worker, maximum crashes, error (JSON) at that many.
+-- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than the maximum means that none is
 -- left. Publishes each status.
 --- @include "allowed_when_full"
 --- @include "record"

@@ -1,4 +1,4 @@
--- End the attempt of the worker that holds this lease, and queue the task again.
+-- End the attempt of the worker with this lease, and queue the task again.
 -- Input: id, lease token, crashes to add, maximum crashes, error (JSON) for that many.
 -- Output: the task that it ran (a later one of its burst) and its new status, or nil without such an attempt.
 -- Publishes the status.
@@ -10,5 +10,5 @@ local token = ARGV[2]
 local id = current_of(ARGV[1], token)
 end_burst(token)
 local record = load(id)
-if word_for(record, token) == 'lost' then return false end
+if attempt_state(record, token) == 'lost' then return false end
 return {id, release(id, record, now_ms(), ARGV[3] == '0' and 'handed_back' or 'crashed', ARGV[3], ARGV[4], ARGV[5])}

@@ -1,4 +1,4 @@
--- Renew the messages that a worker holds.
+-- Renew the messages that a worker has fetched.
 -- Input: delivery tags. Output: none. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"

@@ -1,11 +1,11 @@
 -- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing in
--- the queue's lists (purged by Celery's tools). Give tasks of a release that knew no turns a turn.
--- Input: queue, ms for which a task may be seen without a message, most. Output: ids. Publishes nothing.
+-- the queue's lists (purged by Celery's tools). Give a turn to tasks of a release without turns.
+-- Input: queue, ms for which a task may lack a message, maximum number. Output: ids. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
 --- @include "record"
-local queue, now, most, found = ARGV[1], now_ms(), tonumber(ARGV[3]), {}
+local queue, now, limit, requeued = ARGV[1], now_ms(), tonumber(ARGV[3]), {}
 local queued, turns = keys.queued(queue), keys.turns(queue)
 
 local function is_new(id)
@@ -18,9 +18,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', '(0')) do
   if record.s ~= 'queued' then
     redis.call('ZREM', turns, id)
     redis.call('ZREM', queued, id)
-  elseif #found < most and not is_new(id) and not (record.m and redis.call('HEXISTS', keys.unacked, record.m) == 1) then
+  elseif #requeued < limit and not is_new(id) and not (record.m and redis.call('HEXISTS', keys.unacked, record.m) == 1) then
     wait_again(id, queue, record.p or 'normal', turn_of(id, queue), now)
-    found[#found + 1] = id
+    requeued[#requeued + 1] = id
   end
 end
 
@@ -28,11 +28,11 @@ for priority, band in pairs(BANDS) do
   local list, until_turn = LISTS[priority](queue), '(' .. band + 1e12
   local missing = redis.call('ZCOUNT', turns, band, until_turn) - redis.call('LLEN', list)
   if missing > 0 then
-    local ids = redis.call('ZRANGEBYSCORE', turns, band, until_turn, 'LIMIT', 0, math.min(missing, most))
+    local ids = redis.call('ZRANGEBYSCORE', turns, band, until_turn, 'LIMIT', 0, math.min(missing, limit))
     local messages = {}
     for i, id in ipairs(ids) do
       messages[#ids - i + 1] = message_of(id, queue, now)  -- the first turn's is fetched first
-      found[#found + 1] = id
+      requeued[#requeued + 1] = id
     end
     redis.call('RPUSH', list, unpack(messages))
     notify(queue)
@@ -52,4 +52,4 @@ if redis.call('ZCARD', queued) > redis.call('ZCARD', turns) then
     end
   end
 end
-return found
+return requeued

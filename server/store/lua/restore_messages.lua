@@ -1,13 +1,13 @@
 -- Return messages that no worker works on to the front of their lists, in their order. A rejected message of a user's
 -- own Celery task goes behind the others. A message whose task runs or has ended is dropped instead: an attempt that loses
 -- its lease gets a new message, so a task never has two.
--- Input: most (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a user's own
+-- Input: maximum number (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a user's own
 -- Celery message, then delivery tags; without tags: those that no worker has renewed for that long.
 -- Output: the number of returned messages. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
-local most, queued_age, other_age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local limit, queued_age, other_age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now, restored = now_ms(), 0
 
 -- As `server.celery_app.message.priority_of`: Celery's ten priorities on Redis, 0 being the highest.
@@ -48,7 +48,7 @@ if #ARGV > 3 then
   for i = #ARGV, 4, -1 do restore(ARGV[i]) end
 else
   local horizon = (now - queued_age) / 1000
-  local stale = redis.call('ZRANGEBYSCORE', keys.unacked_index, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, most)
+  local stale = redis.call('ZRANGEBYSCORE', keys.unacked_index, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit)
   for i = #stale - 1, 1, -2 do restore(stale[i], now - stale[i + 1] * 1000) end
 end
 return restored

@@ -1,10 +1,10 @@
 -- Store a checkpoint for later attempts of a task. It is kept even if the attempt has lost its lease, because its effects
 -- have happened. If it is sent twice, it is stored once.
--- Input: id, lease token, key, value. Output: the word of `word_for`. Publishes nothing.
+-- Input: id, lease token, key, value. Output: the state that `attempt_state` returns. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "record"
 local id = ARGV[1]
 local record = load(id)
 if not record.s then return 'lost' end
 redis.call('HSET', keys.checkpoints(id), ARGV[3], ARGV[4])
-return word_for(record, ARGV[2])
+return attempt_state(record, ARGV[2])

@@ -1,5 +1,6 @@
 -- The function failed and is tried again later.
--- Input: id, lease token, ms to wait, error (JSON), report of the failure (JSON, '': none). Output: 1, or 0 where the attempt has lost its lease.
+-- Input: id, lease token, ms to wait, error (JSON), report of the failure (JSON, '': none).
+-- Output: 1, or 0 where the attempt has lost its lease.
 -- Publishes `retrying`.
 --- @include "allowed_when_full"
 --- @include "attempts"

@@ -1,19 +1,19 @@
 -- Store tasks, each with its index entries and its message, in one step, or none of them. May be sent twice.
--- Input: deadline ms, most unfinished tasks of an owner, most waiting tasks of a queue,
---   most bytes of an owner, owner,
---   digest of the idempotency key ('': none), fingerprint, seconds for which the key is remembered,
+-- Input: deadline ms, maximum unfinished tasks of an owner, maximum waiting tasks of a queue,
+--   maximum bytes of an owner, owner,
+--   digest of the idempotency key ('': none), fingerprint, seconds for which the key is stored,
 --   batch id ('': none), seconds for which it is kept after its end, numbers of its items whose tasks these are ('': all),
---   schedule ('': none), its fire time ms, its next one (0: none), what to do while an earlier run is unfinished
+--   schedule ('': none), its fire time ms, its next one (0: none), the action while an earlier run is unfinished
 --   ('skip' or 'queue'), 'again' if a task that has been retried is retried again (''), then task by task:
 --   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
---   start within ms (0: at any time), what is done if another task has its key ('': it has none, else 'return',
---   'reject', 'replace' or 'debounce <most ms after the first submit, 0: any>'), input,
---   how many tags, these, how many fields and values, these.
--- Output: {now ms, unfinished tasks of the owner, word or id, then for each task its place in the queue (0: it is
---   scheduled), the word of its refusal, or the task that has its key: 'found <id>' ('return'), 'moved <id>'
---   ('debounce') or 'duplicate <id>' (it is refused)}. The word is 'stored', 'late', 'reused', 'passed' (this fire time has fired
---   already) or 'skipped' (an earlier run is unfinished, or too many are); an id is what an earlier request with the key got,
---   and 'found' follows it if that was an earlier task.
+--   start within ms (0: at any time), the action if another task has its key ('': it has none, else 'return',
+--   'reject', 'replace' or 'debounce <maximum ms after the first submit, 0: any>'), input,
+--   number of tags, tags, number of fields and values, fields and values.
+-- Output: {now ms, unfinished tasks of the owner, outcome or id, then for each task its position in the queue (0: it is
+--   scheduled), the reason of its refusal, or the task that has its key: 'found <id>' ('return'), 'moved <id>'
+--   ('debounce') or 'duplicate <id>' (it is refused)}. The outcome is 'stored', 'late', 'reused', 'passed' (this fire time
+--   has fired already) or 'skipped' (an earlier run is unfinished, or too many are); an id is that of an earlier request
+--   with the key, and 'found' follows it if that request got an existing task.
 -- Publishes nothing of new tasks, since nobody knows their ids yet, but the status of each task that is replaced, moved or
 --   retried.
 --- @include "batch"
@@ -31,8 +31,8 @@
 --- @include "unique"
 --- @include "values"
 local FIRST = 17
-local deadline, most_per_owner, most_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local most_bytes, owner, digest, fingerprint, batch = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[9]
+local deadline, max_per_owner, max_per_queue = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local max_bytes, owner, digest, fingerprint, batch = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[9]
 local again = ARGV[16] == 'again'
 local key = keys.idempotency(owner, digest)
 local now = now_ms()
@@ -68,22 +68,22 @@ if schedule ~= '' and not exists(ARGV[FIRST]) then
   end
 end
 
--- The fields of a new record that this script looks at.
+-- The fields of a new record that this script reads.
 local READ = {by = true, dp = true, lb = true, ro = true, uk = true}
 
 local waiting, bytes = {}, bytes_held(owner)
 local bytes_before, before = bytes, unfinished
--- The tasks by type and status, and by queue and priority. Whatever they share is written once.
-local indexed, queued, places = {}, {}, {}
+-- The tasks by type and status, and by queue and priority. Their common values are written once.
+local indexed, queued, positions = {}, {}, {}
 
--- Return the word of a refusal. `replaced` is the record of the task that makes room for this one, if there is one.
-local function refused(queue, task_bytes, replaced)
-  if unfinished - (replaced and 1 or 0) >= most_per_owner then return 'owner-full' end
-  if bytes >= most_bytes or bytes + task_bytes > most_bytes then return string.format('bytes-full %.0f', bytes) end
+-- Return why a task is refused, or nil. `replaced` is the record of the task that it replaces, if there is one.
+local function refusal(queue, task_bytes, replaced)
+  if unfinished - (replaced and 1 or 0) >= max_per_owner then return 'owner-full' end
+  if bytes >= max_bytes or bytes + task_bytes > max_bytes then return string.format('bytes-full %.0f', bytes) end
   waiting[queue] = waiting[queue]
     or redis.call('ZCARD', keys.queued(queue)) + redis.call('ZCARD', keys.throttled_in(queue))
   local leaves = replaced and replaced.s == 'queued' and replaced.q == queue
-  if waiting[queue] - (leaves and 1 or 0) >= most_per_queue then return 'queue-full' end
+  if waiting[queue] - (leaves and 1 or 0) >= max_per_queue then return 'queue-full' end
 end
 
 -- The step that stores a retry marks the earlier task, so that a second one finds it retried.
@@ -118,8 +118,8 @@ local function store(task)
   local status = (due > now or earlier or sources) and 'scheduled' or 'queued'
   if task.on_conflict ~= '' then redis.call('SET', keys.unique(owner, task.type, task.uk), id) end
   write(task, 'o', owner, 'n', task.type, 'q', task.queue, 's', status)
-  local alike = group(indexed, task.type, status)
-  alike[#alike + 1] = id
+  local indexed_ids = group(indexed, task.type, status)
+  indexed_ids[#indexed_ids + 1] = id
   for at = task.tags, task.fields - 2 do
     redis.call('ZADD', keys.tagged('', ARGV[at]), 0, id)
     redis.call('ZADD', keys.tagged(owner, ARGV[at]), 0, id)
@@ -132,24 +132,24 @@ local function store(task)
     schedule_task(id, due)
   else
     waiting[task.queue] = waiting[task.queue] + 1
-    local together = group(queued, task.queue, task.priority)
-    together[#together + 1] = id
+    local queued_ids = group(queued, task.queue, task.priority)
+    queued_ids[#queued_ids + 1] = id
   end
   unfinished = unfinished + 1
 end
 
-local function place(id, queue)
+local function position_of(id, queue)
   local rank = redis.call('ZRANK', keys.turns(queue), id)
   return rank and rank + 1 or 0
 end
 
--- List and count what was stored, and publish the messages. Note the places of the queued tasks; of many, which is a
--- batch, whose answer has none, only that they are queued.
-local MAX_PLACES = 64
+-- Index and count the stored tasks, and publish their messages. Keep the positions of the queued tasks; of many, which are
+-- a batch, whose answer has none, only that they are queued.
+local MAX_POSITIONS = 64
 
 local function publish_stored()
   for _, each in pairs(indexed) do
-    local task_type, status = unpack(each.words)
+    local task_type, status = unpack(each.key)
     local scored = {}
     for _, id in ipairs(each.ids) do
       scored[#scored + 1] = 0
@@ -161,9 +161,11 @@ local function publish_stored()
     count_flow(now, task_type, owner, 'arrived', #each.ids)
   end
   for _, each in pairs(queued) do
-    local queue, priority = unpack(each.words)
+    local queue, priority = unpack(each.key)
     enqueue_all(each.ids, queue, priority, owner, now)
-    for i, id in ipairs(each.ids) do places[id] = i <= MAX_PLACES and place(id, queue) or places[each.ids[1]] end
+    for i, id in ipairs(each.ids) do
+      positions[id] = i <= MAX_POSITIONS and position_of(id, queue) or positions[each.ids[1]]
+    end
   end
   if unfinished > before then redis.call('HINCRBY', keys.unfinished, owner, unfinished - before) end
   indexed, queued, before = {}, {}, unfinished
@@ -176,15 +178,15 @@ local function replace(id, record)
   if record.s == 'queued' and waiting[record.q] then waiting[record.q] = waiting[record.q] - 1 end
 end
 
--- Give a scheduled task the input of this one, and a later time. Return the word of the answer.
-local function move(task, id, most_ms)
+-- Give a scheduled task the input of this one, and a later time. Return its outcome.
+local function move(task, id, max_ms)
   local record = redis.call('HMGET', keys.task(id), 'by', 'sw')
   local size = tonumber(task.by or 0)
   local more = size - (record[1] or 0)
-  if more > 0 and bytes + more > most_bytes then return string.format('bytes-full %.0f', bytes) end
+  if more > 0 and bytes + more > max_bytes then return string.format('bytes-full %.0f', bytes) end
   bytes = bytes + more
   local due = now + task.delay
-  if most_ms > 0 then due = math.min(due, math.max(now, submitted_ms(id) + most_ms)) end
+  if max_ms > 0 then due = math.min(due, math.max(now, submitted_ms(id) + max_ms)) end
   redis.call('HDEL', keys.task(id), 'i')
   redis.call('UNLINK', keys.input(id))
   local fields = {'u', due, 'by', size}
@@ -197,16 +199,16 @@ local function move(task, id, most_ms)
   return 'moved ' .. id
 end
 
--- Store a task, unless another one has its key. Return the word of the answer if it was not stored.
-local function take(task)
+-- Store a task, unless another one has its key. Return its outcome if it was not stored.
+local function submit(task)
   local size, replaced = tonumber(task.by or 0), nil
   local retried_as = task.ro and not again and redis.call('HGET', keys.task(task.ro), 'ra')
   if retried_as then return 'retried ' .. retried_as end
   if task.on_conflict ~= '' then
-    local id, status = holder_of(keys.unique(owner, task.type, task.uk))
-    local most_ms = string.match(task.on_conflict, '^debounce (%d+)$')
-    if most_ms then
-      if status == 'scheduled' then return move(task, id, tonumber(most_ms)) end
+    local id, status = task_with_key(keys.unique(owner, task.type, task.uk))
+    local max_ms = string.match(task.on_conflict, '^debounce (%d+)$')
+    if max_ms then
+      if status == 'scheduled' then return move(task, id, tonumber(max_ms)) end
     elseif id and id ~= task.ro then
       if task.on_conflict == 'return' then return 'found ' .. id end
       local waits = status == 'queued' or status == 'scheduled' or status == 'retrying'
@@ -215,15 +217,15 @@ local function take(task)
     end
   end
   local record = replaced and load(replaced)
-  local word = refused(task.queue, size, record)
-  if word then return word end
+  local outcome = refusal(task.queue, size, record)
+  if outcome then return outcome end
   if replaced then replace(replaced, record) end
   store(task)
   bytes = bytes + size
 end
 
--- Return the task whose arguments begin at `i`, and the beginning of the next one's. Of its tags and fields, it has the
--- places in ARGV.
+-- Return the task whose arguments begin at `i`, and the beginning of the next one's. Its `tags` and `fields` are
+-- positions in ARGV.
 local function task_at(i)
   local fields = i + 12 + ARGV[i + 10]
   local last = fields + ARGV[fields - 1] - 1
@@ -245,55 +247,55 @@ while i <= #ARGV do
 end
 local repeated = #tasks > 0 and redis.call('EXISTS', unpack(task_keys)) > 0  -- a call whose answer was lost
 
--- Each task of a batch has its id, or the word of its answer, in `ids`. A repeated call gets the first answer.
-local known = batch ~= '' and redis.call('HGET', keys.batch(batch), 'ids')
-if known then
+-- Each task of a batch has its id, or its outcome, in `ids`. A repeated call gets the first answer.
+local stored_outcomes = batch ~= '' and redis.call('HGET', keys.batch(batch), 'ids')
+if stored_outcomes then
   local answer = {now, unfinished, 'stored'}
-  for line in string.gmatch(known, '[^,]+') do
+  for line in string.gmatch(stored_outcomes, '[^,]+') do
     local task = tasks[#answer - 2]
-    answer[#answer + 1] = line == task.id and tostring(place(line, task.queue)) or line
+    answer[#answer + 1] = line == task.id and tostring(position_of(line, task.queue)) or line
   end
   return answer
 end
 if batch ~= '' then redis.call('HSET', keys.batch(batch), 'left', #tasks) end  -- one may end here: it is replaced
 
-local answer, stored, lines, words, found = {now, 0, 'stored'}, 0, {}, {}, nil
+local answer, stored, task_ids, outcomes, existing = {now, 0, 'stored'}, 0, {}, {}, nil
 for at, task in ipairs(tasks) do
-  local word
+  local outcome
   if not (repeated and exists(task.id)) then
-    word = take(task)
-    if not word then stored = stored + 1 end
+    outcome = submit(task)
+    if not outcome then stored = stored + 1 end
   end
-  found = word and string.match(word, '^found (.*)')
-  lines[at] = not word and task.id or found or string.match(word, '^moved (.*)') or ''
-  words[at] = word or task.id
-  answer[at + 3] = word
+  existing = outcome and string.match(outcome, '^found (.*)')
+  task_ids[at] = not outcome and task.id or existing or string.match(outcome, '^moved (.*)') or ''
+  outcomes[at] = outcome or task.id
+  answer[at + 3] = outcome
 end
 
 publish_stored()
 count_bytes(owner, bytes - bytes_before)
 for at, task in ipairs(tasks) do
-  answer[at + 3] = answer[at + 3] or tostring(places[task.id] or repeated and place(task.id, task.queue) or 0)
+  answer[at + 3] = answer[at + 3] or tostring(positions[task.id] or repeated and position_of(task.id, task.queue) or 0)
 end
-if schedule ~= '' and (stored > 0 or found) then
+if schedule ~= '' and (stored > 0 or existing) then
   set_fire_time(schedule, tonumber(ARGV[14]))
   redis.call('HDEL', keys.schedule(schedule), 'error')
-  if found then
+  if existing then
     redis.call('HINCRBY', keys.schedule(schedule), 'skipped', 1)
   else
-    redis.call('LPUSH', keys.schedule_runs(schedule), lines[1] .. ' ' .. ARGV[13])
+    redis.call('LPUSH', keys.schedule_runs(schedule), task_ids[1] .. ' ' .. ARGV[13])
     redis.call('LTRIM', keys.schedule_runs(schedule), 0, MAX_RUNS - 1)
   end
 end
 if batch ~= '' then
-  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(words, ','), 'at', ARGV[11], 'life', ARGV[10])
+  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(outcomes, ','), 'at', ARGV[11], 'life', ARGV[10])
   redis.call('PERSIST', keys.batch(batch))
   if redis.call('HINCRBY', keys.batch(batch), 'left', stored - #tasks) == 0 then end_batch(batch, now) end
 end
-local first = batch ~= '' and batch or lines[1]
+local first = batch ~= '' and batch or task_ids[1]
 if digest ~= '' and first and first ~= '' then
   redis.call('HSET', key, 'fingerprint', fingerprint, 'id', first)
-  if found and batch == '' then redis.call('HSET', key, 'found', 1) end
+  if existing and batch == '' then redis.call('HSET', key, 'found', 1) end
   redis.call('EXPIRE', key, ARGV[8])
 end
 answer[2] = unfinished

@@ -13,7 +13,7 @@ local function refuse_late(id, record, now)
   return true
 end
 
--- Drop the output of the attempt before. Its numbers are not used again, so that a reader who knows some of them gets
+-- Drop the output of the attempt before. Its numbers are not used again, so that a reader who has some of them gets
 -- every item of the new attempt.
 local function clear_output(id, record)
   if not record.on then return end
@@ -29,8 +29,8 @@ local function start_attempt(id, record, token, now, lease_ms)
     redis.call('HDEL', keys.task(id), 'g')
     clear_output(id, record)
   end
-  local place = redis.call('ZSCORE', keys.queued(record.q), id)
-  if place then count_start(now, record, place % 1e13) end
+  local score = redis.call('ZSCORE', keys.queued(record.q), id)
+  if score then count_start(now, record, score % 1e13) end
   if record.sw then redis.call('ZREM', keys.start_deadlines, id) end
   if record.tu then redis.call('HDEL', keys.task(id), 'tu') end
   redis.call('ZREM', keys.queued(record.q), id)

@@ -7,7 +7,7 @@ local function bursts_of(token)
   return keys.bursts(worker or token), nonce or ''
 end
 
--- The task that the holder of a lease token runs: the first one, or a later one of its burst.
+-- The task that the child with a lease token runs: the first one, or a later one of its burst.
 local function current_of(id, token)
   local bursts, nonce = bursts_of(token)
   local current = redis.call('HGET', bursts, nonce)

@@ -8,8 +8,8 @@ local MAX_DROPPED = 500
 
 -- The first task from a turn on, and its turn.
 local function first_from(turn, queue)
-  local found = redis.call('ZRANGEBYSCORE', keys.turns(queue), turn, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return {id = found[1], turn = tonumber(found[2] or math.huge)}
+  local first = redis.call('ZRANGEBYSCORE', keys.turns(queue), turn, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return {id = first[1], turn = tonumber(first[2] or math.huge)}
 end
 
 -- The user's own message that is next in a list; or an empty text for one of ours, with the id of the task whose turn it
@@ -35,9 +35,9 @@ local function pop(list, queue, priority, id, turn)
 end
 
 -- Offer the first task or message of some lists, whose queues and priorities are the arguments from `first` to `last`, to
--- `take`, and return its answer. `look` reads status and type of a task, and what `take` needs. Tasks that are no longer
--- queued are dropped on the way, and those of paused types set aside. A paused queue has no first one.
-local function take_first(first, last, look, take)
+-- `accept`, and return its answer. `read` returns the record of a task, with its status and type at least. Tasks that are no
+-- longer queued are dropped on the way, and those of paused types are set aside. Paused queues are skipped.
+local function offer_first(first, last, read, accept)
   local dropped, heads = 0, {}
   for i = first, last, 2 do
     local queue, priority = ARGV[i], ARGV[i + 1]
@@ -45,10 +45,10 @@ local function take_first(first, last, look, take)
     while not is_paused('queue', queue) do
       local message, id, turn = next_in(list, queue, priority, heads)
       if not message then break end
-      local record = id and look(id) or {}
+      local record = id and read(id) or {}
       local waits = record.s == 'queued'
       local paused = waits and is_paused('task', record.n)
-      if message ~= '' or (waits and not paused) then return take(list, message, queue, priority, id, record, turn) end
+      if message ~= '' or (waits and not paused) then return accept(list, message, queue, priority, id, record, turn) end
       redis.call('RPOP', list)
       heads[queue] = nil
       if paused then throttle(id, load(id), now_ms(), '') elseif id then redis.call('ZREM', keys.turns(queue), id) end

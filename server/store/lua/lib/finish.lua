@@ -6,7 +6,7 @@
 --- @include "statistics"
 --- @include "unique"
 -- Make maintenance check the tasks that wait for a file of this one in its next round.
-local function tell_dependents(id, now)
+local function check_dependents(id, now)
   for _, dependent in ipairs(redis.call('SMEMBERS', keys.dependents(id))) do redis.call('ZADD', keys.due, 'NX', now, dependent) end
   redis.call('DEL', keys.dependents(id))
 end
@@ -14,21 +14,21 @@ end
 -- Remove a queued task from its queue, or from the tasks over a limit.
 local function remove_from_queue(id, record)
   if redis.call('ZREM', keys.queued(record.q), id) == 1 then
-    leave_turns(id, record.q, record.p or 'normal', record.o)
+    remove_unfetched(id, record.q, record.p or 'normal', record.o)
   elseif redis.call('ZREM', keys.throttled_in(record.q), id) == 1 then
     for _, scope in ipairs({'', record.o, record.lb}) do redis.call('ZREM', keys.throttled(record.n, scope), id) end
   end
 end
 
--- Note a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its deadline.
+-- Record a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its deadline.
 local function note_canceled(id, record)
   if record.signal_sent or redis.call('EXISTS', keys.cancel_listener) == 0 then return end
-  local words = {id, record.expired and '1' or '0', record.p or 'normal', record.n, record.q}
-  redis.call('RPUSH', keys.canceled, table.concat(words, ' '))
+  local fields = {id, record.expired and '1' or '0', record.p or 'normal', record.n, record.q}
+  redis.call('RPUSH', keys.canceled, table.concat(fields, ' '))
   redis.call('EXPIRE', keys.canceled, 60)
 end
 
--- Remove what earlier attempts have left in a record.
+-- Remove the fields of earlier attempts from a record.
 local function forget_attempts(id, record, to)
   local names = {}
   for _, name in ipairs(to == 'failed' and {'m', 'u', 'cr'} or {'m', 'u', 'cr', 'e', 'fl'}) do
@@ -38,7 +38,7 @@ local function forget_attempts(id, record, to)
 end
 
 -- End a record, in the same way for success, failure and cancel; further fields and values may follow.
--- Publishes the status on the record's channel. Every command here is paid by every task.
+-- Publishes the status on the record's channel. Each command here runs for every task.
 local function finish(id, record, to, now, ...)
   local runs = is_running(record)  -- else it waited since its last attempt
   local expires = now + (record.k and record.k * 1000 or config.result_ttl_ms)
@@ -71,8 +71,8 @@ local function finish(id, record, to, now, ...)
   end
   count_end(record, to, now)
   if redis.call('EXISTS', keys.followers, keys.dependents(id)) > 0 then
-    let_follow(id, now)
-    tell_dependents(id, now)
+    start_follower(id, now)
+    check_dependents(id, now)
   end
   set_status(id, record, to, 'f', now, 'x', expires, ...)
   if record.ba then end_in_batch(record.ba, now) end

@@ -13,8 +13,8 @@ local function note_queued(id, now)
 end
 
 -- A run has ended: queue the run that waited for it. If the ended run was canceled while it waited itself, its follower
--- waits in its place.
-local function let_follow(id, now)
+-- waits instead of it.
+local function start_follower(id, now)
   local follower = redis.call('HGET', keys.followers, id)
   if not follower then return end
   redis.call('HDEL', keys.followers, id)

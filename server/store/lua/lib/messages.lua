@@ -30,15 +30,15 @@ end
 
 -- Add an owner's tasks to the queued ones, and their messages to the queue, in this order.
 local function enqueue_all(ids, queue, priority, owner, now)
-  local score, places, turns, messages = BASES[priority] + now, {}, {}, {}
+  local score, scored, turns, messages = BASES[priority] + now, {}, {}, {}
   local message = message_from(now)
   local turn, distance = next_turns('queue:' .. queue, priority, owner, #ids)
   for i, id in ipairs(ids) do
-    places[2 * i - 1], places[2 * i] = score, id
+    scored[2 * i - 1], scored[2 * i] = score, id
     turns[2 * i - 1], turns[2 * i] = turn + (i - 1) * distance, id
     messages[i] = message
   end
-  redis.call('ZADD', keys.queued(queue), unpack(places))
+  redis.call('ZADD', keys.queued(queue), unpack(scored))
   redis.call('ZADD', keys.turns(queue), unpack(turns))
   if config.external_broker then  -- it gets the messages next, see `server.celery_app.external_broker`
     for _, id in ipairs(ids) do redis.call('ZADD', keys.unpublished, now, id) end
@@ -64,7 +64,7 @@ local function wait_again(id, queue, priority, turn, now)
 end
 
 -- Remove a task that is not fetched from the turns of its queue, and a message from its list.
-local function leave_turns(id, queue, priority, owner)
+local function remove_unfetched(id, queue, priority, owner)
   local turn = tonumber(redis.call('ZSCORE', keys.turns(queue), id))
   if turn and turn >= 0 then give_up_turn('queue:' .. queue, priority, owner, turn) end
   remove_turn(id, queue)
@@ -73,7 +73,7 @@ local function leave_turns(id, queue, priority, owner)
   if newest and is_ours(newest) then redis.call('LPOP', LISTS[priority](queue)) end
 end
 
--- Drop the message that a worker holds for a record.
+-- Drop the message that a worker has fetched for a record.
 local function forget_message(record)
   if record.m then
     redis.call('ZREM', keys.unacked_index, record.m)

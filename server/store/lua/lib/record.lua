@@ -12,9 +12,9 @@ end
 
 local function is_running(record) return record.s == 'running' or record.s == 'canceling' end
 
--- Return what the attempt with this lease must do next: 'run', 'stop' (the client canceled), or 'lost' (another attempt
--- has the lease, or the task has ended).
-local function word_for(record, token)
+-- Return the state of the attempt with this lease: 'run', 'stop' (the client canceled), or 'lost' (another attempt has the
+-- lease, or the task has ended).
+local function attempt_state(record, token)
   if record.w ~= token or not is_running(record) then return 'lost' end
   return record.s == 'canceling' and 'stop' or 'run'
 end

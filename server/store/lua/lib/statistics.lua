@@ -1,7 +1,7 @@
 --- @include "clock"
 local WEEK_SECONDS = 694800  -- and an hour
 
--- Parts of the names of counters at a time. Kept, because to write a number takes half as long as a command.
+-- Parts of the names of counters at a time. They are cached, because writing a number takes half as long as a command.
 local parts = {}
 
 local function parts_at(now)
@@ -24,13 +24,13 @@ local function time_bucket(ms)
   return math.max(0, math.ceil(4 * math.log(math.max(1, ms)) / math.log(2)))
 end
 
--- The hours before this one are summed up for the week: what is kept of them in detail goes after a day.
+-- Sum up the hours before this one for the week; their details expire after a day.
 local function sum_up_hours_before(hour)
   for before = hour - 1, hour - 24, -1 do
     if redis.call('EXISTS', keys.flow(before)) == 1 and redis.call('EXISTS', keys.week(before)) == 0 then
-      local found = redis.call('HGETALL', keys.flow(before))
-      for i = 1, #found, 2 do
-        redis.call('HINCRBY', keys.week(before), string.match(found[i], ':(.*)'), found[i + 1])
+      local counters = redis.call('HGETALL', keys.flow(before))
+      for i = 1, #counters, 2 do
+        redis.call('HINCRBY', keys.week(before), string.match(counters[i], ':(.*)'), counters[i + 1])
       end
       redis.call('EXPIRE', keys.week(before), WEEK_SECONDS)
       redis.call('EXPIRE', keys.flow(before), 90000)
@@ -38,12 +38,12 @@ local function sum_up_hours_before(hour)
   end
 end
 
--- Beyond so many fields of an hour, further names are counted as `*`.
+-- Maximum number of fields of an hour: further names are counted as `*`.
 local MAX_FLOW_FIELDS = 5000
 
-local function add_to_flow(hour, step, name, what, number)
+local function add_to_flow(hour, step, name, counter, number)
   local key = keys.flow(hour)
-  local field = step .. name .. ':' .. what
+  local field = step .. name .. ':' .. counter
   if redis.call('HINCRBY', key, field, number) ~= number then return end
   local fields = redis.call('HLEN', key)
   if fields == 1 then
@@ -51,22 +51,22 @@ local function add_to_flow(hour, step, name, what, number)
     sum_up_hours_before(hour)
   elseif fields > MAX_FLOW_FIELDS and name ~= '*' then
     redis.call('HDEL', key, field)
-    redis.call('HINCRBY', key, step .. '*:' .. what, number)
+    redis.call('HINCRBY', key, step .. '*:' .. counter, number)
   end
 end
 
 -- Arrivals, starts, waits and ends by task type and owner, in steps of five minutes.
-local function count_flow(now, task_type, owner, what, number)
+local function count_flow(now, task_type, owner, counter, number)
   local at = parts_at(now)
-  add_to_flow(at.hour, at.step .. 't:', task_type, what, number)
-  add_to_flow(at.hour, at.step .. 'o:', owner, what, number)
+  add_to_flow(at.hour, at.step .. 't:', task_type, counter, number)
+  add_to_flow(at.hour, at.step .. 'o:', owner, counter, number)
 end
 
 -- Add a duration to the histogram of a task type: bucket n is that of the n-th bound, the last one has none.
-local function observe(what, task_type, ms)
+local function observe(measure, task_type, ms)
   local bucket = 1
   while config.histogram_ms[bucket] and ms > config.histogram_ms[bucket] do bucket = bucket + 1 end
-  local name = what .. ':' .. task_type .. ':'
+  local name = measure .. ':' .. task_type .. ':'
   redis.call('HINCRBY', keys.histograms, name .. bucket, 1)
   redis.call('HINCRBY', keys.histograms, name .. 'ms', ms)
 end

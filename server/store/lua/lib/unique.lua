@@ -1,11 +1,11 @@
 --- @include "ids"
--- One task of an owner and a type has a key: that of `unique`, or of `debounce`. The key holds its id until it ends, or
+-- One task of an owner and a type has a key: that of `unique`, or of `debounce`. The key contains its id until it ends, or
 -- for `uf` ms after its submit if that is later.
 local ENDED = {succeeded = true, failed = true, canceled = true}
 
 -- The task that has a key, and its status (nil: its record is gone). A key never outlives a lost record that nobody
 -- could end any more.
-local function holder_of(key)
+local function task_with_key(key)
   local id = redis.call('GET', key)
   local status = id and redis.call('HGET', keys.task(id), 's') or nil
   if id and (status and not ENDED[status] or redis.call('PTTL', key) > 0) then return id, status end
