@@ -26,8 +26,8 @@ from server.store.record import NewTask, Record
 #: AMQP priorities by rank. RabbitMQ's quorum queues have two: above 4 is high (since 4.0; none before).
 PRIORITY = (9, 4, 0)
 TIMEOUT = 1.0  # time-outs in seconds: to connect, and for a confirmation
-PAUSE = 5.0  # seconds after a failure in which requests do not publish; maintenance does it meanwhile
-AT_ONCE = 20  # messages that a request publishes itself; maintenance publishes the rest of a larger batch
+PAUSE_SECONDS = 5.0  # seconds after a failure in which requests do not publish; maintenance does it meanwhile
+MAX_PUBLISHED = 20  # messages that a request publishes itself; maintenance publishes the rest of a larger batch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ExternalBroker:
         if time.monotonic() < self._paused_until:
             return
         with suppress(OperationalError, *UNREACHABLE):
-            self.publish(tasks[:AT_ONCE])
+            self.publish(tasks[:MAX_PUBLISHED])
 
     def publish(self, tasks: Sequence[NewTask | Record]) -> None:
         """Publish tasks and remove them from `unpublished`; raises OperationalError if the broker does not confirm."""
@@ -55,12 +55,12 @@ class ExternalBroker:
                 self._send(task)
                 self._store.leases.published([task.id])
         except OperationalError as error:
-            self._paused_until = time.monotonic() + PAUSE
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
             event(log, "broker.unreachable", level=logging.WARNING, reason=type(error.__cause__ or error).__name__)
             raise
 
     def waiting(self, queue: str) -> int:
-        """Count the messages of a queue at the broker that no worker holds; raises OperationalError."""
+        """Count the messages of a queue at the broker that no worker has fetched; raises OperationalError."""
         with self._errors():
             _, count, _ = self._channel().queue_declare(queue, passive=True)
             return int(count)

@@ -1,4 +1,4 @@
-"""Celery's signals and events of a publish. With Redis as the broker, a script makes the message, and not `send_task`.
+"""Celery's signals and events of a publish. With Redis as the broker, a script creates the message, not `send_task`.
 
 A submit sends them only if a receiver is connected, or if CELERY_EVENTS is set. They are sent when a task is accepted:
 a delayed one has its time as `eta`, as Celery's own have.

@@ -75,7 +75,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         return result
 
     def wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> Any:
-        """Wait for the end of a task, for `AsyncResult.get`. Stock Celery waits for a message that ours do not send."""
+        """Wait for the end of a task, for `AsyncResult.get`. Stock Celery waits for a message that is not sent here."""
         if not self.has_record(result.id):
             return super().wait_for_pending(result, timeout=timeout, **options)
         every = {"interval": 0.1, "on_interval": options.get("on_interval")}
@@ -116,7 +116,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
 
 
 def _celery_error(record: Record, report: bytes | None) -> Any:
-    """Return what Celery makes an exception of: the function's own if its class can be imported, else a TaskError."""
+    """Return the fields of Celery's exception: the function's own if its class can be imported, else a TaskError."""
     if not record.error or record.status not in (Status.FAILED, Status.RETRYING):
         return None
     name = record.error["type"].rpartition("/")[2]

@@ -91,7 +91,7 @@ class QoS(stock.QoS):
 
 
 def _message(reply: list[bytes]) -> tuple[str, dict[str, Any]]:
-    """Return the queue and the message of `fetch_message.lua`'s answer: a user's own task, or one of ours."""
+    """Return the queue and the message of `fetch_message.lua`'s answer, for a plain Celery task or a task type."""
     if len(reply) == 2:
         return reply[0].decode(), json.loads(reply[1])
     queue, task_id, tag, task_type, priority = (word.decode() for word in reply)

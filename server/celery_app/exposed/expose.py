@@ -11,7 +11,7 @@ from celery import Celery, Task
 
 from server.celery_app.exposed import options
 from server.celery_app.exposed.arguments import Arguments
-from server.celery_app.exposed.tracer import Run
+from server.celery_app.exposed.tracer import Tracer
 from server.celery_app.message import WIRE_NAMES
 from server.logs import event
 from server.sdk import registry, signature
@@ -112,7 +112,7 @@ def _function(task: Task, arguments: Arguments) -> Any:
     """Return the function of the task type, with the name, the module and the parameters of the Celery task's."""
 
     def call(coatcheck_context: Context, **named: Any) -> Any:
-        return Run(task, coatcheck_context, arguments, named)()
+        return Tracer(task, coatcheck_context, arguments, named)()
 
     original = inspect.unwrap(task.run)
     call.__name__, call.__qualname__, call.__module__ = original.__name__, original.__qualname__, original.__module__

@@ -1,4 +1,4 @@
-"""The options of a Celery task as those of a task type. What cannot be kept is a sentence in the log at the start."""
+"""The options of a Celery task as those of a task type. Options without an equivalent are logged at the start."""
 
 import re
 from collections.abc import Iterator

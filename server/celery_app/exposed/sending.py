@@ -1,4 +1,4 @@
-"""`delay`, `apply_async`, `send_task` and `celery call` of an exposed task make a record, as a submit over HTTP does.
+"""`delay`, `apply_async`, `send_task` and `celery call` of an exposed task create a record, as a submit over HTTP does.
 
 Parts of a chain, a group or a chord run as on stock Celery, without a record, and so does a call with an option that a
 record does not have, such as its own `task_id`.
@@ -24,7 +24,7 @@ _STOCK = frozenset(
     {"chain", "chord", "group_id", "link", "link_error", "parent_id", "root_id", "task_id", "expires", "reply_to"}
 )
 
-_OWNER = "local"  # the owner of a call that no task of ours makes; over HTTP, the owner on a server without keys
+_OWNER = "local"  # the owner of a call that is not made in a task; over HTTP, the owner on a server without keys
 
 
 def send(

@@ -32,15 +32,15 @@ _MESSAGE = ("status", "message", "step", "description", "stage")
 
 
 class Replaced(BaseException):
-    """The task has named another one whose result is to be its own."""
+    """The task was replaced by another one, whose result is used."""
 
     def __init__(self, signature: Any) -> None:
         super().__init__()
         self.signature = signature
 
 
-class Run:
-    """One run of a Celery task in an attempt of ours."""
+class Tracer:
+    """Runs a Celery task in an attempt, with the steps of Celery's own tracer."""
 
     def __init__(self, task: Task, ctx: Context, arguments: Arguments, named: Mapping[str, Any]) -> None:
         self._task = task

@@ -2,7 +2,7 @@
 
 identity.py       the name of a worker process, and its queues
 execution.py      one attempt of a task, in a child
-endings.py        the end that each exception stands for
+endings.py        the end of a task for each exception
 child.py          a child's memory, and its end when its parent dies            temp_files.py   its temporary files
 burst.py          a child claims its next task itself                           child_slots.py  its task, time limits
 consumer.py       keeps messages through a lost connection                      request.py      its message

@@ -1,6 +1,6 @@
 """Bursts: the script that ends a task claims the next one for the same child, which runs it immediately.
 
-The main process, which fetches, holds and acknowledges each message, is most of an empty task's cost. In a burst it
+The main process, which fetches and acknowledges each message, is most of an empty task's cost. In a burst it
 knows one request, and the lease token of that request stands for each task of the burst in turn (see
 `lua/lib/burst.lua`): it renews, stops, and after a child's death queues again what the child has now. Time limits are
 in `child_slots`. A task outside a burst is claimed by the child, not by the fetch: otherwise a task that was never

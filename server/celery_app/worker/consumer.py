@@ -76,7 +76,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         return connected
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Wait if the connection was lost as soon as it was made: a Redis that answers "not now" accepts connections.
+        """Wait if the connection was lost immediately: a Redis that answers "not now" accepts connections.
 
         Stock Celery tries again without a wait, and after five times in a second logs a critical error.
         """

@@ -42,7 +42,7 @@ class CanceledAttempt(Ignore):  # type: ignore[misc]
 
 
 def new_lease_token(hostname: str) -> str:
-    """Make a token for one delivery on a worker. The holder of the token may end the task."""
+    """Create a token for one attempt on a worker. Only a caller with the token may end the task."""
     return f"{worker_token(hostname)}/{secrets.token_hex(4)}"
 
 
@@ -113,7 +113,7 @@ def _without_secrets(error: BaseException) -> Exception:
 
 
 def _call(definition: TaskDefinition, context: Context, store: Store, attempt: Attempt) -> bytes:
-    """Call the function. Whatever leaves it is a result, or one of the exceptions that `execute` knows."""
+    """Call the function. Return its result, or raise one of the exceptions that `execute` handles."""
     try:
         arguments = definition.signature.arguments(_input(definition, store, attempt))
         resolve(store, arguments, attempt.owner)

@@ -24,7 +24,7 @@ from server.logs import event
 from server.store import Store
 
 STOP_TIMEOUT = 5.0  # seconds for Celery to stop when no task runs anymore; then the process exits without it
-LEAVING_SECONDS = 60  # seconds during which a stopping worker's claims are refused; it has exited by then
+DRAINING_SECONDS = 60  # seconds during which a stopping worker's claims are refused; it has exited by then
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ class Shutdown:
         os._exit(os.EX_OK)  # the children die with their parent
 
     def _hand_back(self) -> None:
-        """Return all held tasks: first refuse claims, then kill the children, then queue the tasks again."""
+        """Return all tasks to their queues: first refuse claims, then kill the children, then queue the tasks again."""
         requests = tracked_requests()
         if not requests:
             return
-        self._store.leases.mark_draining(worker_token(self._consumer.hostname), LEAVING_SECONDS)
+        self._store.leases.mark_draining(worker_token(self._consumer.hostname), DRAINING_SECONDS)
         for request in requests:
             request.handed_back = True
         self._kill_children()
@@ -87,7 +87,7 @@ class Shutdown:
 
 
 def install() -> None:
-    """Handle SIGTERM and SIGINT once the worker is ready; before that it holds no tasks."""
+    """Handle SIGTERM and SIGINT once the worker is ready; before that it has no tasks."""
 
     def take_over(sender: Any, **_: Any) -> None:
         drain = Shutdown(sender)

@@ -4,8 +4,8 @@
     fresh   {"count"}                                              the number of newer tasks that match the filters
     counts  {status: number}                                       the number of tasks in each tab
 
-The page sends the ids of its tasks and the time when it was made, so a reconnected stream includes missed changes. Each
-check reads the unfinished tasks among them and the newest ids, independent of the number of tasks or owners.
+The page sends the ids of its tasks and the time when it was rendered, so a reconnected stream includes missed changes.
+Each check reads the unfinished tasks among them and the newest ids, independent of the number of tasks or owners.
 """
 
 from collections.abc import Iterator

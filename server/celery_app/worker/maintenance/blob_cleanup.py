@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class BlobCleanup:
-    """Deletes unused files. Any number may run: each leases some tasks, and another one takes over if it dies."""
+    """Deletes unused files. Any number may run: each leases some tasks, and another one continues if it dies."""
 
     name = "blob_cleanup"
     interval = 1.0

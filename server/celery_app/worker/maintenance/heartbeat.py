@@ -39,16 +39,18 @@ class Heartbeat:
         if self._store.settings.broker_is_redis:
             self._store.leases.renew_messages([request.delivery_tag for request in requests])
         # Includes tasks that a child has taken without Celery's loop knowing it yet: the child may have claimed them.
-        runs = [request for request in requests if isinstance(request, LeasedRequest)]
-        lease_states = self._store.leases.renew([(run.id, run.lease_token) for run in runs])
-        for run, (task_id, name, lease_state) in zip(runs, lease_states, strict=True):
-            run.follow(task_id, name)
-            if _must_stop(run, lease_state):
-                run.kill()
-                event(log, "task.killed", **self._store.tasks.log_ids(run.id), task=run.name, reason=lease_state)
+        leased = [request for request in requests if isinstance(request, LeasedRequest)]
+        lease_states = self._store.leases.renew([(request.id, request.lease_token) for request in leased])
+        for request, (task_id, name, lease_state) in zip(leased, lease_states, strict=True):
+            request.follow(task_id, name)
+            if _must_stop(request, lease_state):
+                request.kill()
+                event(
+                    log, "task.killed", **self._store.tasks.log_ids(request.id), task=request.name, reason=lease_state
+                )
                 killed += 1
-            run.claimed = run.claimed or lease_state == "mine"
-        running = [run.id for run in runs if run.running]
+            request.claimed = request.claimed or lease_state == "mine"
+        running = [request.id for request in leased if request.running]
         now = {"running": running, "memory_bytes": _resident_bytes(), "stopping": self._stopping}
         if self._store.leases.heartbeat(self._worker, {**self._card, **now}):
             self._stopping = True
@@ -60,15 +62,15 @@ class Heartbeat:
         return killed
 
 
-def _must_stop(run: LeasedRequest, lease_state: str) -> bool:
+def _must_stop(request: LeasedRequest, lease_state: str) -> bool:
     """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
-    if not run.running or run.handed_back or run.acknowledged:
+    if not request.running or request.handed_back or request.acknowledged:
         return False
-    surely_claimed = run.claimed or time.monotonic() - (run.accepted_at or 0) > _CLAIMED_BY_NOW
+    surely_claimed = request.claimed or time.monotonic() - (request.accepted_at or 0) > _CLAIMED_BY_NOW
     return (
         lease_state == "stop"
         or (lease_state == "other" and surely_claimed)
-        or (lease_state == "queued" and run.claimed)
+        or (lease_state == "queued" and request.claimed)
     )
 
 

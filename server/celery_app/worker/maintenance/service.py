@@ -1,6 +1,6 @@
 """The thread of a service: a round immediately and then one per interval.
 
-Threads instead of timers of Celery's event loop: that loop stands still while it reconnects to a broker and while it
+Threads instead of timers of Celery's event loop: that loop does nothing while it reconnects to a broker and while it
 shuts down, and Celery empties its timers when a connection is lost. One thread per service, so that a slow receiver or
 object store does not delay lease renewals. And no tasks in a pool child: they would wait behind the users' tasks, and
 the users' tasks behind them.

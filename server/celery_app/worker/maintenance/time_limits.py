@@ -32,13 +32,13 @@ class TimeLimits:
         killed = 0
         running = child_slots.running()
         self._interrupted &= set(running.values())
-        for run in tracked_requests():
-            task = running.get(run.worker_pid or 0)
-            if task is None or not isinstance(run, LeasedRequest) or run.handed_back:
+        for request in tracked_requests():
+            task = running.get(request.worker_pid or 0)
+            if task is None or not isinstance(request, LeasedRequest) or request.handed_back:
                 continue
             seconds = time.monotonic() - task.began
             if seconds >= task.hard:
-                self._end(run, task)
+                self._end(request, task)
                 killed += 1
             elif seconds >= task.soft and task not in self._interrupted:
                 self._interrupted.add(task)
@@ -46,13 +46,13 @@ class TimeLimits:
                     child_slots.interrupt(task.pid)
         return killed
 
-    def _end(self, run: LeasedRequest, task: RunningTask) -> None:
+    def _end(self, request: LeasedRequest, task: RunningTask) -> None:
         """First end the record, so that the child's death is not counted as a crash."""
         task_id = task.task_id.decode()
         error = TaskError("time-limit", f"It took longer than {task.hard:g} seconds and was stopped.")
         with contextlib.suppress(*UNREACHABLE):  # then its lease expires, and the task runs again
             fields = {"e": json.dumps(describe(error))}
-            self._store.tasks.finish(task_id, run.lease_token, Status.FAILED, **fields)
+            self._store.tasks.finish(task_id, request.lease_token, Status.FAILED, **fields)
         if child_slots.running().get(task.pid) == task:
-            run.kill()
-            event(log, "task.killed", **self._store.tasks.log_ids(task_id), task=run.name, reason="time-limit")
+            request.kill()
+            event(log, "task.killed", **self._store.tasks.log_ids(task_id), task=request.name, reason="time-limit")

@@ -26,9 +26,9 @@ THREADS = 16  # parallel deliveries of one sender
 
 #: Seconds after which a receiver counts as slow, the deliveries that may wait for it, and the seconds before its other
 #: webhooks are tried again. The remaining threads are free for other receivers.
-SLOW = 2.0
-MAX_AT_SLOW = 4
-PUT_OFF = 10.0
+SLOW_SECONDS = 2.0
+MAX_SLOW_DELIVERIES = 4
+SLOW_RETRY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class WebhookSender:
                 self._store.webhooks.record_attempts(task_id, lease, [], None)
                 return
             if self._hangs(host := urlsplit(message.url).netloc):
-                self._store.webhooks.record_attempts(task_id, lease, tries, PUT_OFF)
+                self._store.webhooks.record_attempts(task_id, lease, tries, SLOW_RETRY_SECONDS)
                 return
             secrets = self._store.webhook_secrets.signing(message.owner)
             now_ms = self._store.webhooks.now_ms()
@@ -90,9 +90,9 @@ class WebhookSender:
 
     def _hangs(self, host: str) -> bool:
         """Return whether this receiver already has the maximum of waiting deliveries."""
-        slow_since = time.monotonic() - SLOW
+        slow_since = time.monotonic() - SLOW_SECONDS
         waiting = sum(where == host and since < slow_since for where, since in list(self._calls.values()))
-        return waiting >= MAX_AT_SLOW
+        return waiting >= MAX_SLOW_DELIVERIES
 
     def _record(self, message: Message, lease: int, tries: list[DeliveryAttempt], attempt: DeliveryAttempt) -> None:
         over = attempt.last or len(tries) >= len(WAITS)

@@ -121,13 +121,13 @@ def _attempts(
 ) -> Iterator[Line]:
     earlier, last = record.earlier_attempts, _last_start(record)
     first = record.deliveries - len(earlier) - (last is not None)
-    for at, run in enumerate(earlier):
+    for at, attempt in enumerate(earlier):
         following = earlier[at + 1].started_ms if at + 1 < len(earlier) else last
         end = following or record.finished_ms or axis.end
-        bar, wait = axis.bar(run.started_ms, run.ended_ms), axis.bar(run.ended_ms, end)
-        report = reports.get(run.started_ms)
-        line = Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(run, wait.seconds, report))
-        attempt_log = [entry for entry in log if run.started_ms <= entry.at_ms <= run.ended_ms]
+        bar, wait = axis.bar(attempt.started_ms, attempt.ended_ms), axis.bar(attempt.ended_ms, end)
+        report = reports.get(attempt.started_ms)
+        line = Line(f"Attempt {first + at + 1}", "failed", bar.seconds, bar, wait, _note(attempt, wait.seconds, report))
+        attempt_log = [entry for entry in log if attempt.started_ms <= entry.at_ms <= attempt.ended_ms]
         yield replace(line, trace=traced(report["traceback"]) if report else None, log=attempt_log)
     if last is not None:
         bar = axis.bar(last, record.finished_ms or axis.end)
@@ -135,10 +135,10 @@ def _attempts(
         yield Line(name, record.status, bar.seconds, bar, note="" if record.status.done else "Still running")
 
 
-def _note(run: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
-    reason = f"{report['exception']}: {report['message']}" if report else run.reason
+def _note(attempt: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
+    reason = f"{report['exception']}: {report['message']}" if report else attempt.reason
     suffix = f": {reason}" if reason else ""
-    return f"{_ENDINGS[run.ending]}{suffix}; then waited {length(waited)}"
+    return f"{_ENDINGS[attempt.ending]}{suffix}; then waited {length(waited)}"
 
 
 def _last_start(record: Record) -> int | None:

@@ -15,7 +15,7 @@ ROLES = {
     Role.METRICS: ("Metrics only", "Read the figures of queues, for autoscalers and monitoring."),
 }
 
-#: Seconds after which a new key expires, in words.
+#: Seconds after which a new key expires, and its text on the page.
 LIVES = {31_536_000: "in a year", 7_776_000: "in 90 days", 2_592_000: "in 30 days", None: "never"}
 
 

@@ -61,7 +61,7 @@ function saving(before, after) {
   return share <= -0.005 ? `${Math.round(-100 * share)}% larger` : "Same size";
 }
 
-// One picture made from another: both sizes, and both pictures behind a movable divider.
+// A picture and the one that it was created from: both sizes, and both pictures behind a movable divider.
 async function compared(urls, sent, file) {
   const afterUrl = await fetched(urls, file);
   const beforeUrl = URL.createObjectURL(sent);
