@@ -31,7 +31,7 @@ def _integration(worker: bool) -> Any:
 
 
 def _clean(event: Any, hint: Any) -> Any:
-    """Remove what may have a client's data, and tag the event with the ids that its log line has."""
+    """Remove fields that may contain a client's data, and tag the event with the ids that its log line has."""
     request = event.get("request", {})
     for name in ("query_string", "data", "cookies", "env"):
         request.pop(name, None)

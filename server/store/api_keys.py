@@ -42,7 +42,7 @@ _USED_SECONDS = 30.0
 
 
 class Role(StrEnum):
-    """What a key may do: `submit` its owner's tasks, `read` them, `admin` everything, read `metrics` alone."""
+    """The permissions of a key: `submit` its owner's tasks, `read` them, `admin` everything, read `metrics` alone."""
 
     SUBMIT = "submit"
     READ = "read"
@@ -94,7 +94,7 @@ class ApiKey:
 #: The greatest weight of a key.
 MAX_WEIGHT = 100
 
-#: The owner of what is done with `ADMIN_KEY`.
+#: The owner of tasks and changes with `ADMIN_KEY`.
 _ADMIN_OWNER = "admin"
 
 #: The key's placeholder for a caller whom a trusted proxy has signed in (`AUTH_PROXY_HEADER`).

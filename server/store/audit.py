@@ -13,7 +13,7 @@ MAX_ENTRIES = 10_000
 #: Entries that one round trip reads.
 _CHUNK = 500
 
-#: The `by` of what the command line does.
+#: The `by` of the command line's acts.
 COMMAND_LINE = "command line"
 
 #: An entry's id, which is also the cursor of the next page.

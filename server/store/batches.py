@@ -19,7 +19,7 @@ from server.store.errors import CoatcheckError
 from server.store.lua import Scripts
 from server.store.submit import refusal
 
-#: Bytes of compressed problems that are stored with a batch. Longer ones are stored without what the items had wrong.
+#: Bytes of compressed problems that are stored with a batch. Longer ones are stored without their details.
 MAX_PROBLEMS = 64 * 1024
 
 #: Characters of an id.
@@ -61,7 +61,7 @@ class Batches(Scripts):
     def announce(
         self, batch_id: str, webhook: str, problems: Mapping[int, dict[str, Any]], request_id: str, trace: Trace
     ) -> None:
-        """Store what a batch has beyond its tasks, before these are stored."""
+        """Store the other data of a batch before its tasks."""
         fields: dict[str, bytes | str] = {}
         if webhook:
             all_fields = {"wh": webhook, "h": request_id, "tp": trace.parent, "ts": trace.state}

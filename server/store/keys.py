@@ -104,7 +104,7 @@ class Keys:
     queues = Name("queues")
     #: When a worker first fetched a task of a type that no worker knows (ms).
     unregistered = Key("unregistered:{task_type}")
-    #: A hash of one hour: what arrived, started, waited and ended by task type and owner, by five minutes.
+    #: A hash of one hour: arrivals, starts, waits and ends by task type and owner, by five minutes.
     flow = Key("flow:{number}")
     #: The same as sums of an hour that is over, kept for a week.
     week = Key("week:{number}")
@@ -210,7 +210,7 @@ class Keys:
     histograms = Name("histograms")
     #: A hash of answered requests: `<method> <route>:<first digit of the status>`.
     http_requests = Name("http_requests")
-    #: A hash of what the services of maintenance did: `<service>:<runs, items, …>`.
+    #: A hash of counters of the maintenance services: `<service>:<runs, items, …>`.
     maintenance = Name("maintenance")
     #: A hash of counters of one hour, counted since 1970.
     hour = Key("hour:{number}")
@@ -225,7 +225,7 @@ class Keys:
     api_keys_used = Name("api_keys_used")
     #: The requests of a key with a rate limit, in one minute since 1970.
     requests = Key("requests:{fingerprint}:{minute}")
-    #: A stream of what people did.
+    #: A stream of the entries of the audit.
     audit = Name("audit")
     #: A hash of an owner's webhook secrets.
     webhook_secret = Key("webhook_secret:{owner}")

@@ -10,7 +10,7 @@ The names of its fields are one letter or two, because they are stored in memory
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
     ro retry of              ra retried as: the newest task that a retry made of this one
     tu its turns when it was set aside, see `lua/lib/throttle.lua`
-    dp ids of the tasks whose files it takes     sw the time within which it must start (ms)
+    dp ids of the tasks whose files it needs     sw the time within which it must start (ms)
     uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
     lb scope of its type's limit by a parameter, see `lua/lib/throttle.lua`
     by bytes of input and uploads, bo of outputs: the quota's part, see `lua/lib/bytes.lua`
@@ -20,7 +20,7 @@ The names of its fields are one letter or two, because they are stored in memory
     it seconds after the end until its input is deleted     ix its input is deleted
     af run of its schedule that it waits for     ba its batch, see `lua/lib/batch.lua`
     tp traceparent, ts tracestate of the request (W3C Trace Context)
-    fl why it failed, for admins (JSON, see `server.services.failures`)
+    fl report of its failure, for admins (JSON, see `server.services.failures`)
     v how many entries its log has had: `Keys.events`, a list that begins with the first progress or line
 """
 
@@ -109,7 +109,7 @@ def unique_key(letter: str, text: bytes) -> str:
 
 
 def limit_scope(values: list[Any]) -> str:
-    """Return the stored form of what a limit by a parameter counts a task under: equal for equal values."""
+    """Return the scope of a limit by a parameter, in its stored form: equal for equal values."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return "=" + (text if len(text) <= 40 else hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
 
@@ -118,7 +118,7 @@ def limit_scope(values: list[Any]) -> str:
 class NewTask:
     """A validated submit, ready to be stored. `input` is JSON; `ttl` in seconds; 0 milliseconds means none.
 
-    Treat it as frozen: to make a frozen one takes four times as long.
+    Treat it as frozen: creating a frozen one takes four times as long.
 
     `delay_ms` and `cancel_after_ms` count from the time when Redis stores it, `not_before_ms` from 1970,
     `start_within_ms` from the time when it is due.
@@ -141,8 +141,8 @@ class NewTask:
     cancel_after_ms: int = 0
     start_within_ms: int = 0
     limit_scope: str = ""
-    #: A key that one task has, as `unique_key` returns it; ms for which it has it at least; and what is done if another
-    #: task has it: `return`, `reject`, `replace`, or `debounce <most ms after the first submit>`.
+    #: A key that one task has, as `unique_key` returns it; ms for which it has it at least; and the action if another
+    #: task has it: `return`, `reject`, `replace`, or `debounce <maximum ms after the first submit>`.
     unique: str = ""
     unique_for_ms: int = 0
     on_conflict: str = ""

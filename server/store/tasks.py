@@ -103,7 +103,7 @@ class Tasks(Scripts):
         return status is None or Status(status.decode()).done
 
     def statuses(self, task_ids: Sequence[str]) -> Iterator[TaskState | None]:
-        """Read what the status objects of tasks show, in one script.
+        """Read the fields of the tasks' status objects, in one script.
 
         Equal tasks, as those of a batch often are, share a record, which is parsed once.
         """

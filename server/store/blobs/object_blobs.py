@@ -53,7 +53,7 @@ class ObjectBlobs:
     """The blob store in an S3 bucket. obstore reads credentials, endpoint and region from the usual AWS_* variables.
 
     StoreUnavailable: the store is unreachable or refuses. Only the log has the reason, which may contain the endpoint.
-    A writer holds about 6 MiB instead of 1, because S3's parts have at least 5.
+    A writer uses about 6 MiB of memory instead of 1, because S3's parts have at least 5.
     """
 
     def __init__(self, bucket: str, prefix: str = "") -> None:

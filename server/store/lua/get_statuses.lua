@@ -1,4 +1,4 @@
--- Read what the status objects of tasks show.
+-- Read the fields of the tasks' status objects.
 -- Input: how many fields are read of every task, and how many more of one that was started or has ended; their names,
 --   of which the first are `s`, `q` and `d`; ids. Output: for each id its fields, and its position in the queue (1 is
 --   next; 0: not queued). Publishes nothing.

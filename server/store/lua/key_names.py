@@ -14,7 +14,7 @@ _SIMPLE = re.compile(r"[\w.]+|'[^']*'")
 def with_keys(keys: Keys, script: str) -> str:
     """Replace each `keys.name` and `keys.name(parameters)` of a script with Lua that makes the key.
 
-    A table of functions in front of each script took as long as ten commands: Lua makes all of them at each call.
+    A table of functions in front of each script took as long as ten commands: Lua creates all of them at each call.
     """
     pieces, end = [], 0
     for match in _NAME.finditer(script):

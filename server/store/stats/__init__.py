@@ -1,4 +1,4 @@
-"""Counters, histograms, throughput, hourly statistics, and what arrives, waits and ends by type and owner."""
+"""Counters, histograms, throughput, hourly statistics, and arrivals, waits and ends by type and owner."""
 
 from server.store.stats.counter_buffer import CounterBuffer
 from server.store.stats.counters import (

@@ -47,7 +47,7 @@ class Histogram:
     total_ms: int = 0
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return the upper bounds in seconds, and how many durations were at most as long."""
+        """Return the upper bounds in seconds, and the number of durations up to each."""
         bounds = [*(f"{ms / 1000:g}" for ms in HISTOGRAM_MS), "+Inf"]
         return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
 
@@ -63,7 +63,7 @@ class RedisUsage:
 
 
 class Counters(Scripts):
-    """Reads and increments counters, and reads what is used."""
+    """Reads and increments counters, and reads Redis's usage."""
 
     _throughput = Throughput()
     _throughput_read_at = -THROUGHPUT_SECONDS

@@ -13,7 +13,7 @@ local function refuse_late(id, record, now)
   return true
 end
 
--- Drop the output of the attempt before. Its numbers are not used again, so that a reader who has some of them gets
+-- Drop the output of the previous attempt. Its numbers are not used again, so that a reader who has some of them gets
 -- every item of the new attempt.
 local function clear_output(id, record)
   if not record.on then return end

@@ -25,7 +25,7 @@ local function next_in(list, queue, priority, heads)
   return message and ''
 end
 
--- Remove a message, and the task whose turn it was, from what waits.
+-- Remove a message from its list, and the task whose turn it was from the turns.
 local function pop(list, queue, priority, id, turn)
   redis.call('RPOP', list)
   if turn then

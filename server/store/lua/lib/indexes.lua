@@ -13,7 +13,7 @@ local function remove_from_index(id, owner, task_type, status)
   redis.call('ZREM', keys.index(owner, task_type, status), id)
 end
 
--- A task that no longer waits or runs may make room for others of its scope: maintenance looks there next.
+-- A task that no longer waits or runs may free a slot for others of its scope: maintenance checks them next.
 local function index_scope(id, record, to)
   if to == 'running' then
     redis.call('ZADD', keys.index(record.lb, record.n, 'running'), 0, id)
