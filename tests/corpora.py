@@ -69,7 +69,7 @@ def table(file: Any) -> str:
     return f"{stats.rows} rows, {stats.column_count} columns"
 
 
-#: To try the files of another task, add a function that runs it and returns a few words, and the suffixes of its files.
+#: To try the files of another task, add a function that runs it and returns a summary, and the suffixes of its files.
 READERS: dict[Callable[[Any], str], str] = {
     picture: ".jpg .jpeg .jpe .png .apng .gif .webp .avif .heic .heif .tif .tiff .bmp",
     document: ".pdf",
@@ -91,7 +91,7 @@ def reader_of(path: Path) -> Callable[[Any], str] | None:
     return next((reader for reader, names in READERS.items() if path.suffix.lower() in names.split()), None)
 
 
-def tried(reader: Callable[[Any], str], path: Path, seconds: float = _SECONDS) -> End:
+def run_in_process(reader: Callable[[Any], str], path: Path, seconds: float = _SECONDS) -> End:
     """Run the task in its own process, with a worker's memory limit."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     began = time.monotonic()
@@ -136,7 +136,7 @@ def main(folder: Path) -> int:
         if reader is None:
             ends["left out"] += 1
             continue
-        end = tried(reader, path)
+        end = run_in_process(reader, path)
         ends[end.outcome] += 1
         if end.outcome != "done":
             print(f"{end.outcome:8}{end.seconds:6.1f} s  {path.relative_to(folder)}  {end.detail}"[: max(width, 200)])

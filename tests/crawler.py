@@ -73,7 +73,7 @@ class Crawl:
         self.answers_by_pattern: dict[str, httpx.Response] = {}
 
     def walk(self, *starts: str, max_pages: int = 400) -> None:
-        """Follow every address, at most so many; every one is of our application, and below the base."""
+        """Follow up to `max_pages` addresses; each must be of our application and below the base."""
         waiting = [(start, "the test") for start in starts]
         while waiting and len(self.answers_by_pattern) < max_pages:
             address, source = waiting.pop(0)
@@ -113,6 +113,6 @@ class Crawl:
 
     @staticmethod
     def _pattern(address: str) -> str:
-        """Return what makes an address new: one task's pages are as good as another's, and so are a task type's."""
+        """Return the address without ids, names and query values: pages with the same pattern are visited once."""
         pattern = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", address)
         return re.sub(r"=[^&]*", "", re.sub(r"(/ui/run|/catalog|/problems|/jobs/tasks)/[a-z_-]+", r"\1/NAME", pattern))

@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 def eventually(read: Callable[[], T], *, seconds: float = 60, every: float = 0.02) -> T:
-    """Wait until `look` returns a true value and return it; fail after `seconds`."""
+    """Wait until `read` returns a true value and return it; fail after `seconds`."""
     until = time.monotonic() + seconds
     while True:
         value = read()
@@ -97,7 +97,7 @@ class Process:
         return [int(line) for line in listed.stdout.split()]
 
     def signal(self, number: Signals) -> None:
-        """Send a signal to this process alone."""
+        """Send a signal only to this process."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -111,7 +111,7 @@ class Process:
         return self._popen.wait(seconds)
 
     def kill_main(self) -> None:
-        """`kill -9` to this process alone, and wait."""
+        """`kill -9` only to this process, and wait."""
         self.signal(Signals.SIGKILL)
         self._popen.wait(10)
 

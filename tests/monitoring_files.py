@@ -1,4 +1,4 @@
-"""The files for whoever is on call: the dashboard and the alerting rules."""
+"""The monitoring files of the documentation: the dashboard and the alerting rules."""
 
 import json
 from typing import Any

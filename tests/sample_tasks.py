@@ -338,7 +338,7 @@ def returns(form: Literal["fits", "dict", "other", "nan"]) -> Point:
 
 @task()
 def leaves(how: str) -> None:
-    """Leave by an exception that is meant for others than its caller."""
+    """Raise an exception that is meant for Celery or the process."""
     from celery.exceptions import Ignore, Reject, Retry
 
     ways: dict[str, BaseException] = {
@@ -362,7 +362,7 @@ class Doubled(BaseModel):
 
 @task()
 def validated_once(model: Doubled, plain: Annotated[int, AfterValidator(lambda value: value + 1)]) -> list[object]:
-    """Say what came in."""
+    """Return the parameters."""
     return [model.number, model.password.get_secret_value(), model.hidden, plain]
 
 
@@ -405,7 +405,7 @@ _kept: list[bytearray] = []
 
 @task()
 def leaks(megabytes: int) -> int:
-    """Keep memory after the end, and say which process does."""
+    """Keep memory after the end, and return the process id."""
     _kept.append(bytearray(megabytes * 2**20))
     return os.getpid()
 
@@ -432,7 +432,7 @@ async def awaits(ctx: Context, seconds: float) -> str:
 
 @task
 def prints_and_logs(number: int) -> None:
-    """Say something in each way that Python has."""
+    """Write output in each way that Python has."""
     print(f"printed {number}", "and more")
     logging.getLogger("of.a.library").info("logged %s", number)
     logging.getLogger("of.a.library").debug("too fine")
@@ -444,7 +444,7 @@ def prints_and_logs(number: int) -> None:
 
 @task
 def in_processes(numbers: list[int]) -> list[int]:
-    """Work in processes of its own, as the documentation says."""
+    """Start processes, as the documentation shows."""
     pool = billiard.Pool(2)
     try:
         return list(pool.map(abs, numbers))

@@ -69,17 +69,19 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
     """Whether a failure is an error: False for those that are explained here."""
     if case.operation.label == "POST /batches" and isinstance(failure, AcceptedNegativeData):
-        return False  # a batch takes what is good of it, and says item by item what is not
+        return False  # a batch accepts its valid items, and reports an error for each other one
     if isinstance(failure, AcceptedNegativeData) and response.status_code == 414:
-        return False  # it was rejected: as a line that is too long, before it was looked at
+        return False  # it was rejected before it was validated: the request line is too long
     if case.operation.label == "GET /health/ready" and response.status_code == 503:
         return False  # no worker reads a queue with a made-up name
     if not isinstance(failure, RejectedPositiveData):
         return True
     if response.status_code == 410:
-        return False  # a link that leads to what was deleted meanwhile; schemathesis knows a 404 for that
+        return False  # a link to something deleted meanwhile; schemathesis expects a 404
     if case.operation.label == "POST /tasks/{task_id}/retry" and response.status_code == 422:
         return False  # which input fits depends on the type of the task
     if case.operation.label == "PUT /schedules/{name}" and response.status_code == 422:
-        return False  # which input, cron line and zone fit depends on each other, on the kinds and on the tz database
+        return (
+            False  # which input, cron line and zone fit depends on each other, on the task types and on the tz database
+        )
     return not any(text in response.text for text in EXPLAINED)

@@ -1,4 +1,4 @@
-"""Tasks, and receivers of Celery's signals that write down what they hear."""
+"""Tasks, and receivers of Celery's signals that record them."""
 
 import json
 import os

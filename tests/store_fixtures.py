@@ -22,7 +22,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture
 def store(valkey: Redis, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, with the task types that come along."""
+    """An empty store, with the built-in task types."""
     valkey.client.flushall()
     settings = Settings(redis_url=valkey.url, lease_seconds=3, secret_key="a key of the tests")
     tasks.load(settings)

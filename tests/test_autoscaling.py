@@ -77,7 +77,7 @@ def test_keda_reads_the_counters_as_the_documentation_configures_it(service: Ser
     documents = list(yaml.safe_load_all((RECIPES / "keda.yaml").read_text()))
     over_http, over_redis = documents[-1]["spec"]["triggers"]
     path = httpx.URL(over_http["metadata"]["url"]).path
-    for _ in range(2):  # waits in the queue whatever the tests before have left
+    for _ in range(2):  # waits in the queue regardless of earlier tests
         service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN"))
 
     answer = service.http.get(path, headers=bearer(service, "METRICS")).json()

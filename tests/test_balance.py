@@ -1,4 +1,4 @@
-"""Connections are shared out among the web processes, whoever is awake first."""
+"""Connections are distributed evenly among the web processes."""
 
 import os
 import signal

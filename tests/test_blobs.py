@@ -442,7 +442,7 @@ def test_the_data_of_a_killed_writer_expires_in_redis(valkey: redis.Redis, redis
     assert redis_blobs.bytes_held() == MIB
     time.sleep(1.2)
     assert list(valkey.scan_iter(KEYS.blob("new:*"))) == []
-    put(redis_blobs, "t2/in", bytes(MIB))  # the next writer gets the room
+    put(redis_blobs, "t2/in", bytes(MIB))  # the next writer gets the space
     with pytest.raises(BlobMissing):
         writer.write(bytes(writer.gathered))
     redis_blobs.delete("t2")

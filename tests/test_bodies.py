@@ -41,7 +41,7 @@ def kept(service: Service) -> list[Any]:
 
 
 REFUSED: list[tuple[str, str, bytes | str, dict[str, str], int, str]] = [
-    # what, where, body, headers, status, a word of the detail or of the errors
+    # id, path, body, headers, status, a part of the detail or of the errors
     ("JSON that ends", "typed", '{"text":', JSON, 400, "Invalid JSON"),
     ("not valid UTF-8", "typed", b'{"text":"\xff"}', JSON, 400, "Invalid JSON"),
     ("UTF-16", "typed", '{"text":"a"}'.encode("utf-16"), JSON, 400, "Invalid JSON"),

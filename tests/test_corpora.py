@@ -40,4 +40,4 @@ def raise_error(file: Any) -> str:
 def test_a_file_that_crashes_its_process_is_reported_as_a_crash(tmp_path: Path, reader: Any, outcome: str) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"")
-    assert corpora.tried(reader, path, seconds=1).outcome == outcome
+    assert corpora.run_in_process(reader, path, seconds=1).outcome == outcome

@@ -1,4 +1,4 @@
-"""`debounce`: while a task with a key is scheduled, a submit replaces its input and moves its time on."""
+"""`debounce`: while a task with a key is scheduled, a submit replaces its input and postpones it."""
 
 import time
 import uuid

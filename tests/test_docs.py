@@ -48,7 +48,7 @@ RUN = [
     ("docs/operating.md", "Keys"),
 ]
 
-#: Sections in which each `curl` line ends with a comment that says what is in its answer.
+#: Sections in which each `curl` line ends with a comment that lists parts of its response.
 PROMISED = [
     ("docs/http.md", "Submit"),
     ("docs/http.md", "Retries"),

@@ -18,7 +18,7 @@ TASKS = "sample_tasks,waited_tasks"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server with a puppet, and more of a worker than a test keeps busy."""
+    """A server with a puppet task, and more child processes than a test uses."""
     with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as service:
         yield service.start()
 
@@ -44,19 +44,19 @@ def listen(service: Service, task_id: str, last: str = "") -> Iterator[Iterator[
         yield source.iter_sse()
 
 
-def heard(service: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
+def read_all(service: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
     """Read all events until the stream ends."""
     with listen(service, task_id, last) as events:
         return list(events)
 
 
-def brief(events: list[ServerSentEvent]) -> list[tuple[str, str]]:
+def summary(events: list[ServerSentEvent]) -> list[tuple[str, str]]:
     """Shorten events to their type and their main value."""
     tell = {"status": "status", "done": "status", "log": "text", "progress": "percent"}
     return [(event.event, str(event.json()[tell[event.event]])) for event in events]
 
 
-def whole(events: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
+def contents(events: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
     """The complete content of each event."""
     return [(event.id, event.event, event.data) for event in events]
 
@@ -66,18 +66,18 @@ def follow(puppet: Puppet) -> None:
     puppet.do("progress 10", "log first", "progress 20", "log second")
 
 
-STORY = [("progress", "0"), ("progress", "10"), ("log", "first"), ("progress", "20"), ("log", "second")]
+PROGRESS_AND_LOG = [("progress", "0"), ("progress", "10"), ("log", "first"), ("progress", "20"), ("log", "second")]
 END = [("status", "succeeded"), ("done", "succeeded")]
 
 
 def test_a_stream_has_status_progress_log_and_finally_done(service: Service, puppet: Puppet) -> None:
     with listen(service, puppet.id) as events:
-        assert brief([next(events)]) == [("status", "running")]
+        assert summary([next(events)]) == [("status", "running")]
         puppet.is_waited_for()
         follow(puppet)
         puppet.do("end well")
         rest = list(events)
-    assert brief(rest) == STORY + END
+    assert summary(rest) == PROGRESS_AND_LOG + END
     assert rest[-1].json() == service.status(puppet.id)
     assert rest[2].json()["at"].startswith("20")
 
@@ -96,9 +96,9 @@ def test_a_stream_may_start_while_the_task_is_queued(tmp_path: Path) -> None:
         service.start_web()
         task_id = service.submit("flaky", failures=1)
         with listen(service, task_id) as events:
-            assert brief([next(events)]) == [("status", "queued")]
+            assert summary([next(events)]) == [("status", "queued")]
             service.start_worker()
-            rest = brief(list(events))
+            rest = summary(list(events))
         assert [event for event, _ in itertools.groupby(rest)][-2:] == END
         assert ("status", "retrying") in rest
 
@@ -107,7 +107,7 @@ def test_a_late_client_gets_all_earlier_events_and_the_end(service: Service, pup
     follow(puppet)
     puppet.do("end")
     service.wait_for(puppet.id)
-    assert brief(heard(service, puppet.id)) == STORY + END
+    assert summary(read_all(service, puppet.id)) == PROGRESS_AND_LOG + END
 
 
 @pytest.mark.parametrize(("command", "end"), [("fail so", "failed"), ("cancel", "canceled")])
@@ -115,15 +115,15 @@ def test_the_done_event_has_the_final_status(service: Service, puppet: Puppet, c
     if command == "cancel":
         service.http.post(f"{puppet.path}/cancel")
     puppet.do(command)
-    assert brief(heard(service, puppet.id))[-1] == ("done", end)
+    assert summary(read_all(service, puppet.id))[-1] == ("done", end)
 
 
 def test_a_reconnected_client_gets_exactly_the_missed_events(service: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
-    everything = heard(service, puppet.id)
+    everything = read_all(service, puppet.id)
     for number, event in enumerate(everything[:-1]):
-        assert whole(heard(service, puppet.id, event.id)) == whole(everything[number + 1 :])
+        assert contents(read_all(service, puppet.id, event.id)) == contents(everything[number + 1 :])
     assert len({event.id for event in everything}) == len(everything)
 
 
@@ -135,14 +135,14 @@ def test_a_client_that_reconnects_many_times_misses_no_event(service: Service, p
         with listen(service, puppet.id, got[-1].id if got else "") as events:
             got += itertools.islice(events, 3)
     puppet.do("end")
-    got += heard(service, puppet.id, got[-1].id)
+    got += read_all(service, puppet.id, got[-1].id)
     lines = [str(number) for number in range(30)]
-    assert brief(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
+    assert summary(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
 
 
 def test_a_client_that_reconnects_after_the_end_is_told_to_stop(service: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    last = heard(service, puppet.id)[-1].id
+    last = read_all(service, puppet.id)[-1].id
     answer = service.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
     assert (answer.status_code, answer.content) == (204, b"")
 
@@ -151,7 +151,7 @@ def test_an_unknown_last_event_id_is_ignored(service: Service, puppet: Puppet) -
     puppet.do("end")
     service.wait_for(puppet.id)
     for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
-        assert brief(heard(service, puppet.id, wrong)) == [("progress", "0"), *END]
+        assert summary(read_all(service, puppet.id, wrong)) == [("progress", "0"), *END]
 
 
 def test_proxies_and_caches_do_not_buffer_the_stream(service: Service, puppet: Puppet) -> None:
@@ -180,13 +180,13 @@ def test_an_idle_stream_has_a_heartbeat(service: Service, puppet: Puppet) -> Non
 def test_only_the_latest_events_are_kept(service: Service, puppet: Puppet) -> None:
     puppet.do("say 600", "end")
     service.wait_for(puppet.id)
-    lines = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
+    lines = [text for event, text in summary(read_all(service, puppet.id)) if event == "log"]
     assert lines == [f"line {number}" for number in range(100, 600)]
 
 
 def test_a_very_long_log_line_is_truncated(service: Service, puppet: Puppet) -> None:
     puppet.do("log " + "ä" * 5000, "end")
-    [line] = [text for event, text in brief(heard(service, puppet.id)) if event == "log"]
+    [line] = [text for event, text in summary(read_all(service, puppet.id)) if event == "log"]
     assert line == "ä" * 1000
 
 
@@ -217,7 +217,7 @@ def test_streams_use_no_thread_and_one_redis_connection(tmp_path: Path) -> None:
         assert service.status(puppet.id)["status"] == "running"
         assert len(listening(service)) == 1
         puppet.do("log to all", "end")
-        assert [brief(list(stream)) for stream in streams] == [[("progress", "0"), ("log", "to all"), *END]] * 20
+        assert [summary(list(stream)) for stream in streams] == [[("progress", "0"), ("log", "to all"), *END]] * 20
 
 
 @pytest.mark.slow
@@ -225,10 +225,10 @@ def test_over_the_limit_a_stream_has_only_the_current_events(tmp_path: Path) -> 
     with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as service:
         service.start()
         puppet = Puppet(service)
-        assert brief(now := heard(service, puppet.id)) == [("status", "running"), ("progress", "0")]
+        assert summary(now := read_all(service, puppet.id)) == [("status", "running"), ("progress", "0")]
         puppet.do("log more", "end")
         service.wait_for(puppet.id)
-        assert brief(heard(service, puppet.id, now[-1].id)) == [("log", "more"), *END]
+        assert summary(read_all(service, puppet.id, now[-1].id)) == [("log", "more"), *END]
 
 
 @pytest.mark.slow
@@ -244,7 +244,7 @@ def test_a_client_that_disconnects_frees_its_slot(tmp_path: Path) -> None:
             next(events)
             puppet.is_waited_for()
             puppet.do("end")
-            assert brief(list(events))[-1] == ("done", "succeeded")
+            assert summary(list(events))[-1] == ("done", "succeeded")
 
 
 @pytest.mark.slow
@@ -260,7 +260,7 @@ def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path)
             service.redis.start()
             puppet.is_waited_for()
             puppet.do("log again", "end")
-            assert brief(list(events))[-3:] == [("log", "again"), *END]
+            assert summary(list(events))[-3:] == [("log", "again"), *END]
 
 
 @pytest.mark.slow
@@ -279,20 +279,21 @@ def test_a_stopping_server_ends_its_streams_and_clients_continue_at_the_next(tmp
         assert service.web.wait() == 0
         service.start_web()
         puppet.do("log after", "end")
-        assert brief(heard(service, puppet.id, got[-1].id)) == [("log", "after"), *END]
+        assert summary(read_all(service, puppet.id, got[-1].id)) == [("log", "after"), *END]
 
 
 @pytest.mark.slow
 def test_a_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
-    """It holds a thread for a moment, not the others' threads for good; it comes back to where it was."""
+    """It blocks a thread only for a moment; the client resumes where it stopped."""
     with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service:
         service.start()
         puppet = Puppet(service)
         with contextlib.closing(Caller(service, f"{puppet.path}/events", narrow=True)) as caller:
             puppet.is_waited_for()
             puppet.do(*["log " + "x" * 1000] * 600)
-            eventually(lambda: not waited_for(service, puppet.id), seconds=60)  # the task runs: the listener was left
+            # The task runs: the client was disconnected.
+            eventually(lambda: not waited_for(service, puppet.id), seconds=60)
             puppet.do("end")
             eventually(lambda: service.redis.client.hget(service.keys.task(puppet.id), "s") == b"succeeded", seconds=60)
             assert b"event: done" not in caller.rest()
-        assert len(heard(service, puppet.id)) == 502
+        assert len(read_all(service, puppet.id)) == 502

@@ -31,7 +31,7 @@ def _is_ready(client: httpx.Client) -> bool:
 
 def test_flower_lists_our_tasks_with_their_names_and_states(service: Service, flower: httpx.Client) -> None:
     def states() -> dict[str, Any] | None:
-        # Flower hears of what happens once it has told the workers to say it, a few seconds after its start.
+        # Flower gets events once it has enabled them on the workers, a few seconds after its start.
         service.submit("divide", x=1, y=2)
         service.submit("divide", x=1, y=0)
         listed = flower.get("/api/tasks").json()

@@ -46,7 +46,7 @@ def host(request: pytest.FixtureRequest, service: Service, tmp_path_factory: pyt
 
 
 def test_a_host_answers_posts_and_errors(service: Service, host: str) -> None:
-    # uWSGI closes a connection after each answer without a word, so none is used again.
+    # uWSGI closes a connection after each response without announcing it, so none is reused.
     with httpx.Client(base_url=host, timeout=10, headers={"Connection": "close"}) as client:
         form = client.post("/tasks/echo_file", files={"file": ("a.txt", b"hello" * 200_000, "text/plain")})
         raw = client.post("/tasks/echo_file", content=b"hello" * 200_000, headers={"Content-Type": "text/plain"})
@@ -76,7 +76,7 @@ def test_a_header_named_script_name_is_ignored(service: Service, host: str) -> N
 
     assert answer.status_code == 202
     assert "evil" not in answer.text + str(answer.headers)
-    location = answer.headers["Location"]  # uWSGI itself believes the scheme
+    location = answer.headers["Location"]  # uWSGI itself trusts the scheme
     assert location.partition(":")[2] == f"{host}{answer.json()['links']['result']}".partition(":")[2]
     assert "evil" not in httpx.get(f"{host}/docs", headers=headers).text
 

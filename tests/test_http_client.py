@@ -71,7 +71,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return names
 
 
-# -- which addresses and URLs
+# -- addresses and URLs
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_invalid_url_is_refused_before_anything_is_sent(url: str, message: st
     assert caught.value.reason == "refused"
 
 
-# -- what is sent and what comes back
+# -- requests and responses
 
 
 def test_an_answer_has_status_headers_body_and_the_url_that_it_came_from() -> None:
@@ -368,7 +368,7 @@ def test_a_gzip_bomb_is_stopped_at_the_limit_before_it_fills_memory() -> None:
     assert largest <= 65536
 
 
-# -- what goes wrong
+# -- errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A client that repeats a request under an Idempotency-Key does no harm."""
+"""A repeated request with an Idempotency-Key creates no second task."""
 
 import signal
 import threading

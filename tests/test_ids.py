@@ -1,4 +1,4 @@
-"""Task ids: in the order in which they were made, and known again without being kept."""
+"""Task ids: sorted by creation, and recognized without being stored."""
 
 import contextlib
 import shlex

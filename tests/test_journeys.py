@@ -1,4 +1,4 @@
-"""What a user does, from submit to result, through real HTTP, Gunicorn and a Celery worker."""
+"""The steps of a user, from submit to result, through real HTTP, Gunicorn and a Celery worker."""
 
 import re
 import subprocess
@@ -195,7 +195,7 @@ def test_canceling_a_finished_task_changes_nothing(service: Service) -> None:
 
 
 def async_results(service: Service, ids: list[str]) -> list[list[str]]:
-    """State, result and its type, as Celery's own `AsyncResult` gives them in a process of a user's."""
+    """State, result and its type, as Celery's own `AsyncResult` gives them in a process of the user."""
     code = (
         "import sys; from wsgi import celery\n"
         "for each in sys.argv[1:]:\n"
@@ -297,7 +297,7 @@ def test_an_id_with_another_letter_is_unknown(service: Service) -> None:
 
 @pytest.fixture(scope="module")
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that forgets a task a second after its end."""
+    """A server that deletes a record a second after its end."""
     folder = tmp_path_factory.mktemp("forgetful")
     with Service(folder, TASK_MODULES="sample_tasks,client_tasks", RESULT_TTL_SECONDS="1") as service:
         yield service.start()

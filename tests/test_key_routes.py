@@ -1,4 +1,4 @@
-"""API keys over HTTP: an admin lists, makes and revokes them."""
+"""API keys over HTTP: an admin lists, creates and revokes them."""
 
 import time
 from collections.abc import Iterator

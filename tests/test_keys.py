@@ -1,4 +1,4 @@
-"""Who may do what: keys, owners, roles, loopback, and pages of other origins, through real HTTP."""
+"""Authorization: keys, owners, roles, loopback, and pages of other origins, through real HTTP."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ from server.store.api_keys import CACHE_SECONDS, Caller, Role, fingerprint
 from server.web.request_limits import ALLOWED, PERIOD
 
 
-class Guarded:
+class KeyedServer:
     """A server with keys, and a client for each."""
 
     def __init__(self, service: Service) -> None:
@@ -59,33 +59,33 @@ def manage(service: Service, *arguments: str) -> "subprocess.CompletedProcess[st
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedServer]:
     """One server with keys for all tests of this module."""
-    with Service(tmp_path_factory.mktemp("guarded"), TASK_MODULES="sample_tasks,client_tasks") as service:
-        guarded = Guarded(service)
-        yield guarded
-        for client in guarded.clients.values():
+    with Service(tmp_path_factory.mktemp("keyed"), TASK_MODULES="sample_tasks,client_tasks") as service:
+        keyed = KeyedServer(service)
+        yield keyed
+        for client in keyed.clients.values():
             client.close()
 
 
 @pytest.fixture(scope="module")
-def task(guarded: Guarded) -> str:
+def task(keyed: KeyedServer) -> str:
     """A task of alice's with a file, which has ended."""
-    task_id: str = guarded.alice.post("/tasks/save_file", json={"name": "a.txt"}).json()["task_id"]
-    eventually(lambda: guarded.alice.get(f"/tasks/{task_id}").json()["done"])
+    task_id: str = keyed.alice.post("/tasks/save_file", json={"name": "a.txt"}).json()["task_id"]
+    eventually(lambda: keyed.alice.get(f"/tasks/{task_id}").json()["done"])
     return task_id
 
 
-def test_a_key_is_required(guarded: Guarded, task: str) -> None:
+def test_a_key_is_required(keyed: KeyedServer, task: str) -> None:
     for path in ("/catalog", "/catalog/divide", f"/tasks/{task}", f"/tasks/{task}/result", "/metrics", "/tasks"):
-        answer = guarded.service.http.get(path)
+        answer = keyed.service.http.get(path)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert guarded.service.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
+    assert keyed.service.http.post("/tasks/divide", json={"x": 1, "y": 1}).status_code == 401
 
 
-def test_each_operation_except_public_ones_requires_a_key(guarded: Guarded) -> None:
-    client = guarded.service.http
+def test_each_operation_except_public_ones_requires_a_key(keyed: KeyedServer) -> None:
+    client = keyed.service.http
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
         for method in operations.keys() & {"get", "post", "put", "patch", "delete"}:
@@ -95,18 +95,18 @@ def test_each_operation_except_public_ones_requires_a_key(guarded: Guarded) -> N
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/problems/not-found"])
-def test_public_routes_require_no_key(guarded: Guarded, path: str) -> None:
-    eventually(lambda: guarded.service.http.get(path).status_code == 200)
+def test_public_routes_require_no_key(keyed: KeyedServer, path: str) -> None:
+    eventually(lambda: keyed.service.http.get(path).status_code == 200)
 
 
 @pytest.mark.parametrize("wrong", ["", "Bearer", "Bearer cck_wrong", "bearer  {} x", "Basic {}", "{}", "Bearer {}x"])
-def test_a_wrong_key_is_refused_like_no_key(guarded: Guarded, wrong: str) -> None:
-    header = wrong.format(guarded.keys["alice"])
+def test_a_wrong_key_is_refused_like_no_key(keyed: KeyedServer, wrong: str) -> None:
+    header = wrong.format(keyed.keys["alice"])
 
-    answer = guarded.service.http.get("/catalog", headers={"Authorization": header})
+    answer = keyed.service.http.get("/catalog", headers={"Authorization": header})
 
     assert answer.status_code == 401
-    assert guarded.keys["alice"] not in answer.text
+    assert keyed.keys["alice"] not in answer.text
 
 
 def test_wrong_keys_are_rate_limited_and_right_ones_from_the_same_address_are_served(fresh: Service) -> None:
@@ -125,68 +125,68 @@ def test_wrong_keys_are_rate_limited_and_right_ones_from_the_same_address_are_se
     assert right.status_code == 200
 
 
-def test_the_word_bearer_is_case_insensitive(guarded: Guarded) -> None:
-    header = f"bEARER {guarded.keys['alice']}"
+def test_the_word_bearer_is_case_insensitive(keyed: KeyedServer) -> None:
+    header = f"bEARER {keyed.keys['alice']}"
 
-    assert guarded.service.http.get("/catalog", headers={"Authorization": header}).status_code == 200
+    assert keyed.service.http.get("/catalog", headers={"Authorization": header}).status_code == 200
 
 
-def test_another_owners_task_does_not_exist(guarded: Guarded, task: str) -> None:
+def test_another_owners_task_does_not_exist(keyed: KeyedServer, task: str) -> None:
     unknown = "018f0000-0000-7000-8000-000000000000"
     for method, suffix in (("GET", ""), ("GET", "/result"), ("GET", "/files/a.txt"), ("POST", "/cancel")):
-        theirs = guarded.bob.request(method, f"/tasks/{task}{suffix}")
-        nobodys = guarded.bob.request(method, f"/tasks/{unknown}{suffix}")
+        theirs = keyed.bob.request(method, f"/tasks/{task}{suffix}")
+        nobodys = keyed.bob.request(method, f"/tasks/{unknown}{suffix}")
         assert theirs.status_code == nobodys.status_code == 404
         assert {k: v for k, v in theirs.json().items() if k != "request_id"} == {
             k: v for k, v in nobodys.json().items() if k != "request_id"
         }
-        assert guarded.admin.request(method, f"/tasks/{task}{suffix}").status_code == 200
-    assert guarded.alice.get(f"/tasks/{task}").json()["status"] == "succeeded"
+        assert keyed.admin.request(method, f"/tasks/{task}{suffix}").status_code == 200
+    assert keyed.alice.get(f"/tasks/{task}").json()["status"] == "succeeded"
 
 
-def test_a_read_key_reads_and_changes_nothing(guarded: Guarded, task: str) -> None:
+def test_a_read_key_reads_and_changes_nothing(keyed: KeyedServer, task: str) -> None:
     for path in (f"/tasks/{task}", f"/tasks/{task}/result", f"/tasks/{task}/files/a.txt", "/catalog"):
-        assert guarded.reader.get(path).status_code == 200
+        assert keyed.reader.get(path).status_code == 200
     for path in ("/tasks/divide", f"/tasks/{task}/cancel"):
-        answer = guarded.reader.post(path, json={"x": 1, "y": 1})
+        answer = keyed.reader.post(path, json={"x": 1, "y": 1})
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
 
 
-def test_only_an_admin_lists_the_tasks_of_another_owner(guarded: Guarded, task: str) -> None:
-    of_bob = guarded.bob.post("/tasks/save_file", json={"name": "b.txt"}).json()["task_id"]
+def test_only_an_admin_lists_the_tasks_of_another_owner(keyed: KeyedServer, task: str) -> None:
+    of_bob = keyed.bob.post("/tasks/save_file", json={"name": "b.txt"}).json()["task_id"]
 
     def listed(client: httpx.Client, owner: str) -> set[str]:
         return {each["task_id"] for each in client.get("/tasks", params={"owner": owner}).json()["tasks"]}
 
-    assert task in listed(guarded.admin, "alice") and of_bob not in listed(guarded.admin, "alice")
-    assert {task, of_bob} <= listed(guarded.admin, "alice,bob")
-    assert listed(guarded.admin, "nobody") == set()
-    assert listed(guarded.alice, "bob") == set()
-    assert guarded.alice.post("/bulk/retry?owner=bob&status=succeeded").json()["retried"] == 0
+    assert task in listed(keyed.admin, "alice") and of_bob not in listed(keyed.admin, "alice")
+    assert {task, of_bob} <= listed(keyed.admin, "alice,bob")
+    assert listed(keyed.admin, "nobody") == set()
+    assert listed(keyed.alice, "bob") == set()
+    assert keyed.alice.post("/bulk/retry?owner=bob&status=succeeded").json()["retried"] == 0
 
 
-def test_metrics_are_for_admins(guarded: Guarded) -> None:
-    assert guarded.alice.get("/metrics").status_code == 403
-    assert guarded.admin.get("/metrics").status_code == 200
+def test_metrics_are_for_admins(keyed: KeyedServer) -> None:
+    assert keyed.alice.get("/metrics").status_code == 403
+    assert keyed.admin.get("/metrics").status_code == 200
 
 
-def test_an_id_that_expired_is_410_for_its_owner_and_404_for_others(guarded: Guarded) -> None:
-    answer = guarded.alice.post("/tasks/divide?ttl=1", json={"x": 1, "y": 1})
+def test_an_id_that_expired_is_410_for_its_owner_and_404_for_others(keyed: KeyedServer) -> None:
+    answer = keyed.alice.post("/tasks/divide?ttl=1", json={"x": 1, "y": 1})
     path = f"/tasks/{answer.json()['task_id']}"
 
-    eventually(lambda: guarded.alice.get(path).status_code == 410)
+    eventually(lambda: keyed.alice.get(path).status_code == 410)
 
-    assert guarded.reader.get(path).status_code == 410
-    assert guarded.admin.get(path).status_code == 410
-    assert guarded.bob.get(path).status_code == 404
+    assert keyed.reader.get(path).status_code == 410
+    assert keyed.admin.get(path).status_code == 410
+    assert keyed.bob.get(path).status_code == 404
 
 
 class Carol:
-    """Somebody with a key, which is revoked."""
+    """A user whose key is revoked."""
 
-    def __init__(self, guarded: Guarded) -> None:
-        self._service = guarded.service
-        self.key = manage(guarded.service, "create", "--owner", "carol").stdout.strip()
+    def __init__(self, keyed: KeyedServer) -> None:
+        self._service = keyed.service
+        self.key = manage(keyed.service, "create", "--owner", "carol").stdout.strip()
         self.header = {"Authorization": f"Bearer {self.key}"}
         self._is_answered(200)
 
@@ -194,7 +194,7 @@ class Carol:
         return self._service.http.post(path, json=body, headers=self.header).json()
 
     def is_revoked(self) -> None:
-        """Return once the server knows."""
+        """Return once the server has noticed."""
         assert manage(self._service, "revoke", self.key[:10]).returncode == 0
         self._is_answered(401)
 
@@ -204,59 +204,59 @@ class Carol:
 
 
 @pytest.fixture
-def carol(guarded: Guarded) -> Carol:
+def carol(keyed: KeyedServer) -> Carol:
     """With a key of her own for each test."""
-    return Carol(guarded)
+    return Carol(keyed)
 
 
-def test_a_revoked_key_is_soon_refused(guarded: Guarded, carol: Carol) -> None:
+def test_a_revoked_key_is_soon_refused(keyed: KeyedServer, carol: Carol) -> None:
     carol.is_revoked()
 
-    assert manage(guarded.service, "revoke", carol.key[:10]).returncode == 1
+    assert manage(keyed.service, "revoke", carol.key[:10]).returncode == 1
 
 
-def test_a_stream_ends_when_its_key_is_revoked(guarded: Guarded, carol: Carol) -> None:
+def test_a_stream_ends_when_its_key_is_revoked(keyed: KeyedServer, carol: Carol) -> None:
     task_id = carol.post("/tasks/reports", seconds=60)["task_id"]
-    with calling(guarded.service, f"/tasks/{task_id}/events", Connection="close", **carol.header) as [listener]:
-        eventually(lambda: waited_for(guarded.service, task_id))
+    with calling(keyed.service, f"/tasks/{task_id}/events", Connection="close", **carol.header) as [listener]:
+        eventually(lambda: waited_for(keyed.service, task_id))
 
         carol.is_revoked()
 
         assert b"event: done" not in listener.rest()
-    guarded.admin.post(f"/tasks/{task_id}/cancel")
+    keyed.admin.post(f"/tasks/{task_id}/cancel")
 
 
-def test_a_long_poll_is_401_when_its_key_is_revoked(guarded: Guarded, carol: Carol) -> None:
+def test_a_long_poll_is_401_when_its_key_is_revoked(keyed: KeyedServer, carol: Carol) -> None:
     task_id = carol.post("/tasks/ledgered?delay=60")["task_id"]
-    with calling(guarded.service, f"/tasks/{task_id}?wait=25", **carol.header) as [waiter]:
-        eventually(lambda: waited_for(guarded.service, task_id))
+    with calling(keyed.service, f"/tasks/{task_id}?wait=25", **carol.header) as [waiter]:
+        eventually(lambda: waited_for(keyed.service, task_id))
 
         carol.is_revoked()
-        guarded.admin.post(f"/tasks/{task_id}/cancel")
+        keyed.admin.post(f"/tasks/{task_id}/cancel")
 
         assert waiter.answer()[0] == 401
 
 
-def test_a_waiting_submit_whose_key_is_revoked_still_gets_its_response(guarded: Guarded, carol: Carol) -> None:
-    with calling(guarded.service, "/tasks/ledgered?delay=60&tag=of-carol&wait=25", method="POST", **carol.header) as [
+def test_a_waiting_submit_whose_key_is_revoked_still_gets_its_response(keyed: KeyedServer, carol: Carol) -> None:
+    with calling(keyed.service, "/tasks/ledgered?delay=60&tag=of-carol&wait=25", method="POST", **carol.header) as [
         waiter
     ]:
-        (task,) = eventually(lambda: guarded.admin.get("/tasks?tag=of-carol").json()["tasks"])
-        eventually(lambda: waited_for(guarded.service, task["task_id"]))
+        (task,) = eventually(lambda: keyed.admin.get("/tasks?tag=of-carol").json()["tasks"])
+        eventually(lambda: waited_for(keyed.service, task["task_id"]))
 
         carol.is_revoked()
-        guarded.admin.post(f"/tasks/{task['task_id']}/cancel")
+        keyed.admin.post(f"/tasks/{task['task_id']}/cancel")
 
         status, _, ticket = waiter.answer()
     assert (status, ticket["task_id"], ticket["status"]) == (202, task["task_id"], "scheduled")
 
 
-def test_keys_are_shown_once_and_stored_as_hashes(guarded: Guarded) -> None:
-    listed = manage(guarded.service, "list").stdout
-    stored: Any = guarded.service.redis.client.hgetall(guarded.service.keys.api_keys)
+def test_keys_are_shown_once_and_stored_as_hashes(keyed: KeyedServer) -> None:
+    listed = manage(keyed.service, "list").stdout
+    stored: Any = keyed.service.redis.client.hgetall(keyed.service.keys.api_keys)
 
     assert "alice  submit" in listed
-    for key in guarded.keys.values():
+    for key in keyed.keys.values():
         assert key not in listed
         assert key not in str(stored)
         entry = json.loads(stored[hashlib.sha256(key.encode()).hexdigest().encode()])
@@ -265,38 +265,38 @@ def test_keys_are_shown_once_and_stored_as_hashes(guarded: Guarded) -> None:
         assert len(entry["shown"]) == 10
 
 
-def test_no_key_is_in_a_log(guarded: Guarded) -> None:
-    guarded.alice.post("/tasks/divide", json={"x": 1})
-    guarded.service.http.get("/catalog", headers={"Authorization": f"Token {guarded.keys['alice']}"})
-    assert guarded.service.web
-    logs = guarded.service.web.output() + "".join(worker.output() for worker in guarded.service.workers)
+def test_no_key_is_in_a_log(keyed: KeyedServer) -> None:
+    keyed.alice.post("/tasks/divide", json={"x": 1})
+    keyed.service.http.get("/catalog", headers={"Authorization": f"Token {keyed.keys['alice']}"})
+    assert keyed.service.web
+    logs = keyed.service.web.output() + "".join(worker.output() for worker in keyed.service.workers)
 
-    assert not [name for name, key in guarded.keys.items() if key in logs]
+    assert not [name for name, key in keyed.keys.items() if key in logs]
 
 
 @pytest.mark.parametrize(
     "arguments", [["create"], ["create", "--owner", "a b"], ["create", "--owner", "a", "--role", "x"], []]
 )
-def test_a_wrong_command_is_reported(guarded: Guarded, arguments: list[str]) -> None:
-    done = manage(guarded.service, *arguments)
+def test_a_wrong_command_is_reported(keyed: KeyedServer, arguments: list[str]) -> None:
+    done = manage(keyed.service, *arguments)
 
     assert done.returncode != 0
     assert done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_make_key_creates_a_key_and_prints_it_once(guarded: Guarded) -> None:
-    # `make test` is a make, too, and one below another tells its directory.
+def test_make_key_creates_a_key_and_prints_it_once(keyed: KeyedServer) -> None:
+    # `make test` is a make, too, and a nested make prints its directory.
     make = ["make", "--no-print-directory", "-o", ".venv/.installed", "key"]
     done = subprocess.run(
         [*make, "OWNER=dave", "ROLE=read"],
         cwd=ROOT,
-        env=guarded.service.env,
+        env=keyed.service.env,
         capture_output=True,
         text=True,
         check=True,
     )
-    missing = subprocess.run(make, cwd=ROOT, env=guarded.service.env, capture_output=True, text=True, check=False)
+    missing = subprocess.run(make, cwd=ROOT, env=keyed.service.env, capture_output=True, text=True, check=False)
 
     assert done.stdout.startswith("cck_")
     assert done.stdout.count("\n") == 1
@@ -305,11 +305,11 @@ def test_make_key_creates_a_key_and_prints_it_once(guarded: Guarded) -> None:
     assert "OWNER=" in missing.stderr
 
 
-def test_a_key_is_matched_by_its_whole_text(guarded: Guarded) -> None:
-    keys = guarded.service.store.api_keys
+def test_a_key_is_matched_by_its_whole_text(keyed: KeyedServer) -> None:
+    keys = keyed.service.store.api_keys
 
-    assert keys.find(guarded.keys["bob"]) == Caller("bob", Role.SUBMIT, fingerprint(guarded.keys["bob"]))
-    assert keys.find(guarded.keys["bob"][:-1]) is None
+    assert keys.find(keyed.keys["bob"]) == Caller("bob", Role.SUBMIT, fingerprint(keyed.keys["bob"]))
+    assert keys.find(keyed.keys["bob"][:-1]) is None
 
 
 # -- without keys
@@ -366,10 +366,10 @@ def test_admin_key_works_from_the_first_start(service: Service, tmp_path: Path) 
         assert key not in log.read_text()
 
 
-def test_with_a_key_any_address_is_served(guarded: Guarded, tmp_path: Path) -> None:
-    with serving(guarded.service, tmp_path, HOST="0.0.0.0") as (url, _):
+def test_with_a_key_any_address_is_served(keyed: KeyedServer, tmp_path: Path) -> None:
+    with serving(keyed.service, tmp_path, HOST="0.0.0.0") as (url, _):
         assert httpx.get(f"{url}/catalog").status_code == 401
-        header = {"Authorization": f"Bearer {guarded.keys['alice']}", "Host": "tasks.example"}
+        header = {"Authorization": f"Bearer {keyed.keys['alice']}", "Host": "tasks.example"}
         assert httpx.get(f"{url}/catalog", headers=header).status_code == 200
 
 

@@ -13,7 +13,7 @@ import pytest
 from harness import Process, Service, eventually, free_port
 from test_problems import ERRORS
 
-#: A field that says nothing, and with which the loop leaves a request to Flask.
+#: A field without meaning that makes the loop pass a request to Flask.
 TO_FLASK = {"Cookie": "nothing=to-say"}
 
 #: Fields of one server or one moment.
@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def stock(served: Service) -> Iterator[str]:
-    """The same application on the same Redis, behind the threads that come with Gunicorn; its address."""
+    """The same application on the same Redis, behind Gunicorn's own threads; its address."""
     port = free_port()
     command = ["gunicorn", "-c", "/dev/null", "-k", "gthread", "--threads", "2", "-b", f"127.0.0.1:{port}", "wsgi"]
     process = Process(command, served.folder / "stock.log", served.env | {"PORT": str(port)})
@@ -69,7 +69,7 @@ def stock(served: Service) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def tasks(served: Service) -> dict[str, str]:
-    """Tasks that stay as they are, by what they are."""
+    """Tasks whose status does not change, by case."""
     task_ids = {
         "scheduled": served.http.post("/tasks/divide?delay=600", json={"x": 1, "y": 2}).json()["task_id"],
         "succeeded": served.submit("divide", x=1, y=2),
@@ -86,7 +86,7 @@ def tasks(served: Service) -> dict[str, str]:
 
 
 def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
-    """Status, fields and body, but for what belongs to one request."""
+    """Status, fields and body without the parts that differ between requests."""
     base_url = str(answer.url.copy_with(raw_path=b"")).rstrip("/")  # the three servers have different ports
     fields = {name: value.replace(base_url, "OWN") for name, value in answer.headers.items() if name not in _PER_SERVER}
     return answer.status_code, fields, re.sub(r'"request_id":"[^"]*"', '"request_id":""', answer.text)
@@ -176,7 +176,7 @@ def test_a_grouped_submit_and_flask_answer_identically(
 
 
 def _without_ids(response: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str], str]:
-    """An answer to a submit without what is another each time: ids, times, and what is left of a quota."""
+    """A response to a submit without the parts that always differ: ids, times, and the rest of a quota."""
     status, fields, body = response
     kept = {name: re.sub(r"[0-9a-f-]{36}", "ID", value) for name, value in fields.items()}
     for name in ("etag", "ratelimit", "retry-after", "content-length"):

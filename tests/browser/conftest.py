@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from server.store.api_keys import Role
 
-#: Long: live pages look every few seconds, and a busy machine takes its time.
+#: Long: live pages poll every few seconds, and a busy machine is slow.
 expect.set_options(timeout=20_000)
 
 
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Makes pages that fail the test at its end for a word in the console or a request to another host.
+    """Makes pages that fail the test at its end for a message in the console or a request to another host.
 
     `refused` says that requests are to fail: what the browser itself then says in the console is none of ours.
     """

@@ -47,7 +47,7 @@ def paste(page: Page, name: str, media_type: str, content: bytes) -> None:
 
 
 def mark(page: Page) -> Locator:
-    """The state on the ticket of the first task that a form started."""
+    """The displayed status of the first task that a form started."""
     return page.locator(".outcome .ticket .st.big")
 
 
@@ -57,7 +57,7 @@ def parameter(page: Page | Locator, name: str) -> Locator:
 
 
 def assert_accessible(page: Page) -> None:
-    """Axe finds nothing in the light mode, and nothing in the dark mode."""
+    """Check that axe finds nothing in light and in dark mode."""
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     for dark, axe in ((not is_dark, Axe()), (is_dark, Axe("0"))):  # the second one finds its script in the page
         page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
@@ -66,7 +66,7 @@ def assert_accessible(page: Page) -> None:
 
 
 def sign_in(page: Page, key: str) -> None:
-    """As one does it."""
+    """Sign in with the key, by the form."""
     page.goto("/ui/sign-in")
     give_key(page, key)
     page.get_by_role("button", name="Sign out").wait_for()

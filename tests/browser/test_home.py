@@ -1,4 +1,4 @@
-"""The home page in a real browser: drop a file, watch its task, take the result."""
+"""The home page in a real browser: drop a file, watch its task, download the result."""
 
 import io
 import json

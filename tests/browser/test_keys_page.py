@@ -1,4 +1,4 @@
-"""Keys: an admin makes one, which is shown once, and revokes one."""
+"""Keys: an admin creates one, which is shown once, and revokes one."""
 
 from collections.abc import Callable
 

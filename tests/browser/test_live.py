@@ -1,4 +1,4 @@
-"""Pages while something happens: what comes by itself, and what is said when it cannot come."""
+"""Live pages: updates without a reload, and messages when updates are impossible."""
 
 import re
 import threading

@@ -295,7 +295,7 @@ def test_failures_are_grouped_and_exactly_one_group_is_retried(fresh: Service, o
     expect(page.get_by_role("article")).to_have_count(1)
     assert_accessible(page)
     fresh.wait_for(fresh.submit("fails_with_a_message", text="order 3"))
-    expect(group.get_by_role("img", name="4 failures")).to_be_visible()  # it comes by itself
+    expect(group.get_by_role("img", name="4 failures")).to_be_visible()  # it appears without a reload
     group.get_by_role("link", name="fails_with_a_message", exact=True).click()
     expect(page.locator("#rows tr")).to_have_count(4)
     page.go_back()

@@ -1,4 +1,4 @@
-"""The pages below a prefix: whatever their scripts ask for is below it, too."""
+"""The pages below a prefix: the requests of their scripts are below it, too."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Each state of a page that is not there at first: accessible in both modes, on a phone and on a desk, and quick."""
+"""Each later state of a page: accessible in light and dark mode, on a phone and on a desktop, and fast."""
 
 import time
 import uuid
@@ -13,12 +13,12 @@ from server.store.api_keys import CACHE_SECONDS, Role
 
 Open = Callable[..., Page]
 
-#: A phone, and a desk in the dark.
+#: A phone, and a desktop in dark mode.
 SCREENS = ((375, False), (1440, True))
 
 
 def check(page: Page, width: int) -> None:
-    """Nothing runs over the edge, and axe finds nothing."""
+    """Check that nothing overflows and that axe finds nothing."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert_accessible(page)
 

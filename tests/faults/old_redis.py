@@ -1,4 +1,4 @@
-"""A server in front of a test's Valkey that passes everything on, but says that it is Redis 6.0."""
+"""A server in front of a test's Valkey that passes everything on, but reports the version 6.0."""
 
 import contextlib
 import re

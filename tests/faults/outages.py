@@ -25,7 +25,7 @@ def _config(service: Service, **options: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_replicas(service: Service) -> Iterator[None]:
-    """NOREPLICAS: it requires a replica, and has none."""
+    """NOREPLICAS: it requires a replica, and none is connected."""
     with _config(service, min_replicas_to_write="1"):
         yield
 
@@ -99,14 +99,14 @@ def loading(service: Service) -> Iterator[None]:
     service.redis.process.kill()
     service.redis.launch("--key-load-delay", "100")  # 40 s at least
     try:
-        _until(lambda: _answers_loading(client))
+        _until(lambda: _is_loading(client))
         yield
     finally:
         client.config_set("key-load-delay", "0")
         service.redis.wait_until_ready()
 
 
-def _answers_loading(client: "redis.Redis") -> bool:
+def _is_loading(client: "redis.Redis") -> bool:
     try:
         client.ping()
     except redis.BusyLoadingError:

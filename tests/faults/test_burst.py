@@ -20,8 +20,8 @@ def submit_all(service: Service, *items: dict[str, Any]) -> list[str]:
     return [item["task_id"] for item in answer.json()["items"]]
 
 
-def behind_short_ones(service: Service, task: str, **parameters: Any) -> tuple[str, list[str], Process]:
-    """Submit a task behind and before short ones, and start a worker with one child."""
+def submit_between_short_tasks(service: Service, task: str, **parameters: Any) -> tuple[str, list[str], Process]:
+    """Submit a task between short ones, and start a worker with one child."""
     service.start_web()
     last = {"task": task, "input": parameters}
     ids = submit_all(service, *[SHORT] * 5, last, *[SHORT] * 5)
@@ -56,19 +56,19 @@ def all_succeed_once(service: Service, ids: list[str], seconds: float = 40) -> N
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_is_shown_as_running_on_its_worker(fresh: Service) -> None:
     fresh.env["LEASE_SECONDS"] = "3"
-    long, short, _ = behind_short_ones(fresh, "ledgered", seconds=8)
+    long, short, _ = submit_between_short_tasks(fresh, "ledgered", seconds=8)
     fresh.wait_for(long, "running")
     assert in_bursts(fresh) == [long]
     eventually(lambda: _shown_as_running(fresh) == [long])
     assert not fresh.redis.client.exists("unacked")
-    fresh.start_worker()  # it would take over what has lost its lease
+    fresh.start_worker()  # it would rerun a task that lost its lease
     all_succeed_once(fresh, [long, *short])
     assert fresh.status(long)["deliveries"] == 1
 
 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_is_interrupted_at_its_soft_limit(fresh: Service) -> None:
-    long, short, _ = behind_short_ones(fresh, "sleeps_too_long")
+    long, short, _ = submit_between_short_tasks(fresh, "sleeps_too_long")
     fresh.wait_for(long, "running")
     assert in_bursts(fresh) == [long]
     end = fresh.wait_for(long)
@@ -77,7 +77,7 @@ def test_a_later_task_of_a_burst_is_interrupted_at_its_soft_limit(fresh: Service
 
 
 def test_a_later_task_of_a_burst_is_killed_at_its_hard_limit_and_no_other_with_it(fresh: Service) -> None:
-    stuck, short, worker = behind_short_ones(fresh, "sits_in_c")
+    stuck, short, worker = submit_between_short_tasks(fresh, "sits_in_c")
     fresh.wait_for(stuck, "running")
     assert in_bursts(fresh) == [stuck]
     end = fresh.wait_for(stuck)
@@ -89,7 +89,7 @@ def test_a_later_task_of_a_burst_is_killed_at_its_hard_limit_and_no_other_with_i
 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_that_kills_its_child_fails_alone(fresh: Service) -> None:
-    poison, short, worker = behind_short_ones(fresh, "kills_child")
+    poison, short, worker = submit_between_short_tasks(fresh, "kills_child")
     end = fresh.wait_for(poison)
     assert (end["status"], end["error"]["type"]) == ("failed", "/problems/worker-lost")
     assert starts(fresh, poison) == 3
@@ -99,7 +99,7 @@ def test_a_later_task_of_a_burst_that_kills_its_child_fails_alone(fresh: Service
 
 def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
-    deaf, short, worker = behind_short_ones(fresh, "ledgered", seconds=60)
+    deaf, short, worker = submit_between_short_tasks(fresh, "ledgered", seconds=60)
     fresh.wait_for(deaf, "running")
     assert in_bursts(fresh) == [deaf]
     fresh.http.post(f"/tasks/{deaf}/cancel")
@@ -111,7 +111,7 @@ def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_is_canceled_by_celerys_terminate(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
-    deaf, short, _ = behind_short_ones(fresh, "ledgered", seconds=60)
+    deaf, short, _ = submit_between_short_tasks(fresh, "ledgered", seconds=60)
     eventually(lambda: _shown_as_running(fresh) == [deaf])
     assert in_bursts(fresh) == [deaf]
     celery(fresh, "control", "terminate", "TERM", deaf)
@@ -121,7 +121,7 @@ def test_a_later_task_of_a_burst_is_canceled_by_celerys_terminate(fresh: Service
 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_is_retried(fresh: Service) -> None:
-    flaky, short, _ = behind_short_ones(fresh, "flaky", failures=2)
+    flaky, short, _ = submit_between_short_tasks(fresh, "flaky", failures=2)
     end = fresh.wait_for(flaky)
     assert (end["status"], end["retries"], starts(fresh, flaky)) == ("succeeded", 2, 3)
     all_succeed_once(fresh, short)
@@ -130,7 +130,7 @@ def test_a_later_task_of_a_burst_is_retried(fresh: Service) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_a_later_task_of_a_burst_moves_to_another_worker(fresh: Service, how: str) -> None:
-    long, short, worker = behind_short_ones(fresh, "beating", seconds=5)
+    long, short, worker = submit_between_short_tasks(fresh, "beating", seconds=5)
     fresh.wait_for(long, "running")
     assert in_bursts(fresh) == [long]
     if how == "stopped":
@@ -149,7 +149,7 @@ def test_a_later_task_of_a_burst_moves_to_another_worker(fresh: Service, how: st
 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_that_has_lost_its_lease_is_stopped(fresh: Service) -> None:
-    long, _, worker = behind_short_ones(fresh, "beating", seconds=20)
+    long, _, worker = submit_between_short_tasks(fresh, "beating", seconds=20)
     fresh.wait_for(long, "running")
     assert in_bursts(fresh) == [long]
     worker.signal_group(signal.SIGSTOP)

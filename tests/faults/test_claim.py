@@ -1,4 +1,4 @@
-"""One atomic step decides which worker runs a task, and whose end counts."""
+"""One atomic step decides which worker runs a task, and whose result counts."""
 
 import signal
 import time

@@ -80,7 +80,7 @@ def test_a_queue_that_has_tasks_and_no_worker_is_shown_and_logged(fresh: Service
 
 
 def _submit_all(service: Service, task_types: tuple[str, ...]) -> dict[str, str]:
-    """Submit tasks of every kind that wait, run, are delayed, and are to be retried; ids with their type."""
+    """Submit tasks of each type that wait, run, are delayed, and are to be retried; their types by id."""
     submitted = {service.submit(task_type): task_type for task_type in task_types for _ in range(8)}
     submitted |= {service.submit("stays", seconds=4): "stays" for _ in range(2)}
     submitted |= {service.submit("moved", fails=True): "moved" for _ in range(4)}

@@ -10,7 +10,7 @@ from server.store.api_keys import Role
 
 
 class Owners:
-    """Keys of some owners, and what they submit."""
+    """Keys of some owners, and their submits."""
 
     def __init__(self, service: Service, **weights: int) -> None:
         self.service = service
@@ -113,7 +113,7 @@ def test_celerys_purge_loses_no_task_and_the_queue_length_is_restored(seconds: f
 
         def lengths() -> Any:
             waiting = fresh.http.get("/queues/default").json()["waiting"]
-            return waiting - 3 <= fresh.redis.client.llen("default")  # on a slow machine nothing waits any more
+            return waiting - 3 <= fresh.redis.client.llen("default")  # on a slow machine no task waits any more
 
         eventually(lengths)
         worker.kill()

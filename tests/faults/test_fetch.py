@@ -14,8 +14,8 @@ from server.celery_app import transport
 QUEUE = Queue("default", exchange=None, routing_key="default")
 
 
-def _die_inside_a_fetch(service: Service, transport_class: Any) -> tuple[int, int]:
-    """Begin a fetch and be gone when Redis has carried it out; how many messages are queued, and how many noted."""
+def _die_during_a_fetch(service: Service, transport_class: Any) -> tuple[int, int]:
+    """Begin a fetch and exit when Redis has executed it; the numbers of queued and of recorded messages."""
     options = {"store": service.store} if transport_class is transport.Transport else {}
     with Connection(service.redis.url, transport=transport_class, transport_options=options) as connection:
         connection.Producer().publish({}, exchange="", routing_key="default", declare=[QUEUE])
@@ -29,11 +29,11 @@ def _die_inside_a_fetch(service: Service, transport_class: Any) -> tuple[int, in
 
 
 def test_a_worker_killed_during_a_fetch_leaves_the_message_recorded_as_fetched(fresh: Service) -> None:
-    assert _die_inside_a_fetch(fresh, transport.Transport) == (0, 1)
+    assert _die_during_a_fetch(fresh, transport.Transport) == (0, 1)
 
 
 def test_stock_kombu_loses_the_message(fresh: Service) -> None:
-    assert _die_inside_a_fetch(fresh, stock.Transport) == (0, 0)
+    assert _die_during_a_fetch(fresh, stock.Transport) == (0, 0)
 
 
 def test_messages_of_all_queues_are_fetched_by_priority(fresh: Service) -> None:
@@ -57,7 +57,7 @@ def test_messages_of_a_dead_worker_are_returned_in_their_order(fresh: Service) -
     fresh.start_web()
     ids = [fresh.submit("ledgered") for _ in range(5)]
     client = fresh.redis.client
-    for task_id in ids:  # what a fetch does, in the name of a worker that is no more
+    for task_id in ids:  # what a fetch does, for a worker that has ended
         assert client.rpop("default")
         tag = f"{task_id}:abc"
         client.hset("unacked", tag, f'["{task_id}","","default"]')

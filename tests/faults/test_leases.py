@@ -39,7 +39,7 @@ def test_unstarted_tasks_of_a_killed_worker_do_not_wait_for_the_lease(fresh: Ser
     fresh.workers[0].signal_group(signal.SIGSTOP)
     task_id = fresh.submit("ledgered")
     client = fresh.redis.client
-    # What a fetch does, in the name of a worker that is no more.
+    # What a fetch does, for a worker that has ended.
     assert client.rpop("default")
     tag = f"{task_id}:abc"
     client.hset("unacked", tag, f'["{task_id}","","default"]')
@@ -50,14 +50,14 @@ def test_unstarted_tasks_of_a_killed_worker_do_not_wait_for_the_lease(fresh: Ser
 
 
 def call(service: Service, task: str, name: str, seconds: float) -> None:
-    """Publish a Celery task that is none of ours, by Celery's own command."""
+    """Publish a plain Celery task by Celery's own command."""
     command = ["celery", "-A", "wsgi", "call", f"plain_tasks.{task}", "--args", json.dumps([name, seconds])]
     subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, timeout=60, check=True)
 
 
 def ended(service: Service, name: str) -> bool:
-    """Whether a run of it has come to its end."""
-    return any(run.ended for run in attempts(service).get(name, []))
+    """Whether an attempt of it has ended."""
+    return any(attempt.ended for attempt in attempts(service).get(name, []))
 
 
 @pytest.mark.slow

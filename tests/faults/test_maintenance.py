@@ -15,7 +15,7 @@ def test_a_task_whose_message_is_lost_is_published_again(fresh: Service) -> None
     other = fresh.submit("ledgered")
     client = fresh.redis.client
     assert client.rpop("default")
-    client.zincrby(fresh.keys.turns("default"), -1e13, task_id)  # a worker fetched it, and forgot it
+    client.zincrby(fresh.keys.turns("default"), -1e13, task_id)  # a worker fetched it, and lost it
     fresh.start_worker()
     assert fresh.wait_for(task_id)["status"] == "succeeded"
     assert fresh.wait_for(other)["status"] == "succeeded"
@@ -57,7 +57,7 @@ def test_files_of_records_deleted_by_a_killed_process_are_deleted_by_another(fre
     leases = fresh.store.leases
     assert leases.drop(dropped)
     assert leases.lease_uncollected(1) == [dropped]  # and here the process ends
-    fresh.redis.client.zadd(fresh.keys.uncollected, {dropped: 0}, xx=True)  # its time is over
+    fresh.redis.client.zadd(fresh.keys.uncollected, {dropped: 0}, xx=True)  # it has expired
     fresh.start_worker()
     eventually(lambda: int(fresh.redis.client.get(fresh.keys.blob("bytes")) or 0) == 0)
     eventually(lambda: not _traces(fresh, dropped))
@@ -100,7 +100,7 @@ def test_files_of_a_killed_web_process_without_a_record_are_deleted(fresh: Servi
 
 
 def _traces(service: Service, task_id: str) -> list[bytes]:
-    """Every key that is named after the task, or holds its id."""
+    """Every key that is named after the task, or contains its id."""
     client = service.redis.client
     keys = client.keys(f"*{task_id}*")
     for key in client.keys("*"):

@@ -11,7 +11,7 @@ from ledger import starts
 slow = pytest.mark.slow
 
 
-def _take_away(service: Service, how: str, seconds: float) -> None:
+def _interrupt_redis(service: Service, how: str, seconds: float) -> None:
     if how == "killed":
         service.redis.process.kill()
         time.sleep(seconds)
@@ -23,21 +23,25 @@ def _take_away(service: Service, how: str, seconds: float) -> None:
 
 
 SHORT = [("killed", 0.3, 2), ("silent", 5, 2)]
-LONG = [(how, gone, busy) for how in ("killed", "silent") for gone in (0.3, 5, 30) for busy in (0, 1, 2)]
+LONG = [
+    (how, seconds_down, busy) for how in ("killed", "silent") for seconds_down in (0.3, 5, 30) for busy in (0, 1, 2)
+]
 
 
 @slow
 @pytest.mark.parametrize(
-    ("how", "gone", "busy"), SHORT + [pytest.param(*each, marks=slow) for each in LONG if each not in SHORT]
+    ("how", "seconds_down", "busy"), SHORT + [pytest.param(*each, marks=slow) for each in LONG if each not in SHORT]
 )
-def test_a_worker_survives_an_outage_and_its_tasks_end_once(fresh: Service, how: str, gone: float, busy: int) -> None:
+def test_a_worker_survives_an_outage_and_its_tasks_end_once(
+    fresh: Service, how: str, seconds_down: float, busy: int
+) -> None:
     fresh.start(workers=1)
     worker = fresh.workers[0]
-    running = [fresh.submit("ledgered", seconds=gone / 2 + 0.5) for _ in range(busy)]
+    running = [fresh.submit("ledgered", seconds=seconds_down / 2 + 0.5) for _ in range(busy)]
     for task_id in running:
         fresh.wait_for(task_id, "running", "succeeded")
     waiting = [fresh.submit("ledgered") for _ in range(3)] if busy == 2 else []
-    _take_away(fresh, how, gone)
+    _interrupt_redis(fresh, how, seconds_down)
     began = time.monotonic()
     later = fresh.submit_until_accepted("ledgered")
     for task_id in (*running, *waiting, later):
@@ -56,7 +60,7 @@ def test_a_task_that_reports_and_saves_during_an_outage_succeeds(tmp_path: Path)
         saving = service.submit("saves_late", seconds=1)
         for task_id in (reporting, saving):
             service.wait_for(task_id, "running")
-        _take_away(service, "killed", 2.5)
+        _interrupt_redis(service, "killed", 2.5)
         for task_id in (reporting, saving):
             end = service.wait_for(task_id)
             assert (end["status"], end["deliveries"]) == ("succeeded", 1)
@@ -68,7 +72,7 @@ def test_a_failure_during_an_outage_is_retried(fresh: Service) -> None:
     fresh.start(workers=1)
     task_id = fresh.submit("fails_late", seconds=1)
     fresh.wait_for(task_id, "running")
-    _take_away(fresh, "killed", 2)
+    _interrupt_redis(fresh, "killed", 2)
     end = fresh.wait_for(task_id)
     assert (end["status"], end["retries"]) == ("succeeded", 1)
 
@@ -78,5 +82,5 @@ def test_a_soft_limit_during_an_outage_does_not_break_the_end_of_a_task(fresh: S
     fresh.start(workers=1)
     task_id = fresh.submit("just_in_time")
     fresh.wait_for(task_id, "running")
-    _take_away(fresh, "silent", 4)
+    _interrupt_redis(fresh, "silent", 4)
     assert fresh.wait_for(task_id)["status"] == "succeeded"

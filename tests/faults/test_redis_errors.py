@@ -1,4 +1,4 @@
-"""Redis answers "not now": the web server answers 503, workers wait, running tasks end once, and none is lost."""
+"""Redis answers "not now": the web server answers 503, workers wait, running tasks end once, and no task is lost."""
 
 import time
 

@@ -20,8 +20,8 @@ sentinel failover-timeout main 5000
 
 
 @pytest.fixture
-def watched(fresh: Service, tmp_path: Path) -> Iterator[tuple[Service, Redis]]:
-    """A server at the far side of a Sentinel, and the replica that takes over."""
+def with_sentinel(fresh: Service, tmp_path: Path) -> Iterator[tuple[Service, Redis]]:
+    """A server that finds Redis by Sentinel, and the replica that becomes the master."""
     folder = tmp_path / "replica"
     folder.mkdir()
     replica = Redis(folder, "--replicaof", f"127.0.0.1 {fresh.redis.port}")
@@ -46,8 +46,8 @@ def _replicas(client: "redis.Redis") -> int:
 
 
 @pytest.mark.slow
-def test_tasks_continue_after_a_failover(watched: tuple[Service, Redis]) -> None:
-    service, replica = watched
+def test_tasks_continue_after_a_failover(with_sentinel: tuple[Service, Redis]) -> None:
+    service, replica = with_sentinel
     service.start()
     assert service.wait_for(service.submit("ledgered"))["status"] == "succeeded"
     running = service.submit("beating", seconds=6)

@@ -61,7 +61,7 @@ def used(leader: int) -> float:
 
 
 def post(service: Service, path: str, **request: Any) -> httpx.Response:
-    """Submit, and again after a 503: a slow disk can hold Redis up for longer than a web process waits for it."""
+    """Submit, and repeat after a 503: a slow disk can block Redis for longer than a web process waits."""
     end = time.monotonic() + 60
     answer = service.http.post(path, **request)
     while answer.status_code == 503 and time.monotonic() < end:
@@ -88,7 +88,7 @@ def test_web_and_worker_stay_below_the_memory_of_a_plan(fresh: Service, plan: st
     del fresh.env["WEB_CONCURRENCY"]
     fresh.env |= documented(plan)
     fresh.start()
-    picture = io.BytesIO()  # made before the measurement, because Pillow keeps the watching thread from running
+    picture = io.BytesIO()  # made before the measurement, because Pillow keeps the sampling thread from running
     Image.effect_noise((5000, 4000), 40).convert("RGB").save(picture, "JPEG")
     with measured(fresh) as peaks:
         filling = [fresh.submit("fills_memory") for _ in range(3)]

@@ -16,7 +16,7 @@ from server.store import ids
 
 
 def _stored(service: Service) -> list[bytes]:
-    """The keys of tasks and messages that there are."""
+    """The existing keys of tasks and messages."""
     keys = service.keys
     patterns = [keys.task("*"), keys.index("*", "*", "*"), keys.queued("*"), "default*"]
     patterns += [keys.unfinished, keys.due, keys.unpublished]
@@ -24,7 +24,7 @@ def _stored(service: Service) -> list[bytes]:
 
 
 def _refused(service: Service, **upload: object) -> float:
-    """Submit, be refused as the contract says; the seconds that it took."""
+    """Submit, and expect the documented refusal; the seconds that it took."""
     began = time.monotonic()
     task = "echo_file" if upload else "ledgered"
     answer = service.http.post(f"/tasks/{task}", **(upload or {"json": {}}))  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def test_a_submit_while_redis_hangs_is_503_and_is_not_stored_later(fresh: Servic
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [5, pytest.param(150, marks=pytest.mark.slow)])
 def test_every_202_runs_and_no_503_that_reached_redis_late_does(fresh: Service, rounds: int) -> None:
-    """Redis hangs again and again, mostly for less than the 503 takes; what it had stored already may still run."""
+    """Redis hangs again and again, mostly for less than the timeout; tasks that it stored before may still run."""
     fresh.start(workers=1)
     stops = []
     accepted: list[str] = []

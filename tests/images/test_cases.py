@@ -1,4 +1,4 @@
-"""Files that were once read wrongly: each represents a kind of file, with its correct result.
+"""Files that were once read wrongly: each represents a type of file, with its correct result.
 
 `cases/` has small files of our own; simple ones are created here.
 """
@@ -200,7 +200,7 @@ def test_a_picture_of_nan_pixels_is_refused_with_the_reason() -> None:
     )
 
 
-# Flavors that are not read
+# Unsupported variants
 
 
 def twelve_bit_jpeg() -> bytes:

@@ -45,7 +45,7 @@ def picture(mode: str, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def saved_by_vips(image: Image.Image, deep: bool = False, **options: Any) -> bytes:
-    """A PNG of a kind that Pillow does not write."""
+    """A PNG in a variant that Pillow does not write."""
     raw = pyvips.Image.new_from_memory(image.tobytes(), *image.size, len(image.getbands()), "uchar")
     raw = raw.copy(interpretation="b-w" if image.mode == "L" else "srgb")
     data: bytes = ((raw * 257).cast("ushort").copy(interpretation="rgb16") if deep else raw).pngsave_buffer(**options)
