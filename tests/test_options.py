@@ -1,4 +1,4 @@
-"""How to run a task: delay, priority, tags, life, and when to give up."""
+"""The options of a submit: delay, priority, tags, TTL and cancel_after."""
 
 import time
 from datetime import UTC, datetime, timedelta

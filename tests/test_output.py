@@ -23,7 +23,7 @@ TASKS = "sample_tasks,output_tasks,waited_tasks"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server whose tasks give output."""
-    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS) as service:
+    with Service(tmp_path_factory.mktemp("output"), TASK_MODULES=TASKS) as service:
         yield service.start()
 
 

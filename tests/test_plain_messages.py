@@ -154,8 +154,8 @@ import plain_tasks
 
 celery.set_default()
 with ThreadPoolExecutor(20) as threads:
-    made = list(threads.map(lambda number: plain_tasks.total.delay(number, 1), range(40)))
-    assert [each.get(timeout=60) for each in made] == list(range(1, 41))
+    results = list(threads.map(lambda number: plain_tasks.total.delay(number, 1), range(40)))
+    assert [each.get(timeout=60) for each in results] == list(range(1, 41))
     assert list(threads.map(lambda number: plain_tasks.total.delay(number, 2).get(timeout=60), range(40)))[-1] == 41
 """
 

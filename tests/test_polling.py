@@ -129,7 +129,7 @@ def test_a_small_finished_task_uses_at_most_700_bytes(fresh: Service, measured: 
 
 
 def test_expired_tasks_leave_no_keys(fresh: Service, measured: Any) -> None:
-    passing = ("batch:", "hour:", "slot:", "worker:", "bell:", "leader")  # they go by themselves
+    passing = ("batch:", "hour:", "slot:", "worker:", "bell:", "leader")  # they expire
     counters = ("flow:", "histograms", "http_requests", "maintenance")  # of a bounded number
 
     def kept() -> dict[str, int]:
@@ -152,7 +152,7 @@ def test_a_poll_of_an_unchanged_task_is_304_with_retry_after(service: Service) -
     for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/result"):
         first = service.http.get(path)
         etag = {"If-None-Match": first.headers["ETag"]}
-        if first.status_code == 202:  # a condition holds for 200 alone
+        if first.status_code == 202:  # a condition applies only to 200
             assert service.http.get(path, headers=etag).status_code == 202
             continue
         again = service.http.get(path, headers=etag)

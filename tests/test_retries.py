@@ -1,4 +1,4 @@
-"""Retries: of one task, and of all that match a filter; none is doubled."""
+"""Retries: of one task, and of all that match a filter; none is retried twice."""
 
 import threading
 import time

@@ -18,7 +18,7 @@ from server.store.api_keys import Role
 SECOND = timedelta(seconds=1)
 
 
-# When: computed, with given moments
+# Fire times, computed
 
 
 def fire_times(line: str, zone: str, start: str, count: int) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_local_time_that_does_not_exist_fires_once_at_the_next_valid_time(
 
 @pytest.mark.parametrize(
     ("line", "zone", "start", "expected"),
-    [  # 2026-10-25: 02:00 to 03:00 comes twice in Berlin; 2026-11-01, 01:00 to 02:00 in New York
+    [  # 2026-10-25: 02:00 to 03:00 is repeated in Berlin; 2026-11-01, 01:00 to 02:00 in New York
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:00+02:00", ["10-25 00:30", "10-26 01:30", "10-27 01:30"]),
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T02:10+01:00", ["10-26 01:30", "10-27 01:30", "10-28 01:30"]),
         ("*/30 2 * * *", "Europe/Berlin", "2026-10-25T00:00+02:00", ["10-25 00:00", "10-25 00:30", "10-26 01:00"]),

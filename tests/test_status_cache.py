@@ -149,7 +149,7 @@ def test_polls_show_a_change_made_during_an_outage(web_only: Service) -> None:
     polls(web_only, task_id, 5)
     web_only.redis.process.kill()
     web_only.redis.start()
-    web_only.redis.client.hset(web_only.keys.task(task_id), "d", 7)  # as another process may have done, unheard
+    web_only.redis.client.hset(web_only.keys.task(task_id), "d", 7)  # as another process may do without a notification
     assert {answer.json()["deliveries"] for answer in polls(web_only, task_id, 10) if answer.status_code == 200} == {7}
 
 

@@ -1,4 +1,4 @@
-"""The status and the results of many tasks in one request, waiting included; and a result that is waited for."""
+"""The status and the results of many tasks in one request, also with a wait; and a wait for one result."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

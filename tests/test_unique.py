@@ -141,7 +141,7 @@ def test_a_replaced_task_frees_space_in_a_full_quota(fresh: Service) -> None:
     assert post(fresh, key, on_conflict="replace").status_code == 202
 
 
-# -- for some time
+# -- with unique_for
 
 
 def test_unique_for_keeps_the_key_after_the_end(service: Service) -> None:
@@ -240,7 +240,7 @@ def test_a_task_that_fails_or_is_retried_keeps_its_key_until_its_end(service: Se
         time.sleep(0.1)
 
 
-# -- from everywhere
+# -- other ways to submit
 
 
 def test_the_items_of_a_batch_are_deduplicated_one_by_one(service: Service) -> None:

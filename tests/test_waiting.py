@@ -234,12 +234,12 @@ def test_a_wait_is_one_line_in_the_log_with_the_request_id_of_its_client(waited:
     assert waited.web.output().count("held-back") == 1
 
 
-# -- how many
+# -- limits
 
 
 @pytest.mark.slow
 def test_a_thousand_requests_wait_while_others_poll_and_one_more_does_not_wait(tmp_path: Path) -> None:
-    """On the default settings, but for the addresses."""
+    """With the default settings, except for the addresses."""
     allow_files(2000)
     with start(tmp_path, WEB_CONCURRENCY="2") as service:
         service.start_web()
@@ -377,7 +377,7 @@ def test_a_change_that_was_missed_is_noticed_when_the_connection_is_back(tmp_pat
 
 
 def test_a_server_that_cannot_park_answers_immediately(waited: Service) -> None:
-    """Flask's test client stands for all of them."""
+    """Flask's test client is an example of such a server."""
     script = """
 import sys
 import wsgi

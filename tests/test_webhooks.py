@@ -155,7 +155,7 @@ def test_a_retried_task_keeps_its_webhook(open_service: Service) -> None:
         assert [headers["webhook-id"] for headers, _ in receiver.got] == [first, second]
 
 
-# -- tries
+# -- attempts
 
 
 def test_a_failed_delivery_is_retried_with_growing_waits_and_the_same_id(open_service: Service) -> None:
@@ -298,7 +298,7 @@ def test_a_receiver_that_hangs_does_not_block_others(one_slot: Service) -> None:
         one_slot.wait_for(many[-1])
         one_slot.wait_for(submit(one_slot, "divide", receiver.url, x=1, y=2))
         receiver.wait()
-        assert hanging.called < 16  # the courier's threads
+        assert hanging.called < 16  # the webhook sender's threads
         hanging.release.set()
 
 
@@ -359,7 +359,7 @@ def test_a_cancel_while_no_worker_is_up_is_posted_later(dying: Service) -> None:
         assert json.loads(receiver.got[0][1])["status"] == "canceled"
 
 
-# -- where it may go
+# -- permitted addresses
 
 
 @pytest.mark.parametrize(

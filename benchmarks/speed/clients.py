@@ -1,4 +1,4 @@
-"""Slow clients and idle connections: the latency of another client meanwhile, and the memory of a connection."""
+"""Slow clients and idle connections: the latency of another client at the same time, and the memory of a connection."""
 
 import contextlib
 import resource

@@ -60,7 +60,7 @@ def _serve() -> int:
     write_history(store, _TASKS, lambda name: definition(name).queue)
     threading.Thread(target=live.run, args=(f"http://127.0.0.1:{settings.port}",), daemon=True).start()
     with subprocess.Popen([sys.executable, "-m", "server.cli", "run"]) as server:
-        # Ctrl-C reaches the server itself; its Valkey goes when it has ended.
+        # Ctrl-C reaches the server itself; its Valkey is stopped after it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
         return server.wait()

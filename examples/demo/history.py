@@ -25,7 +25,7 @@ from server.store.submit import SubmitRequest
 _DAY = 86_400
 _CLOCK = "demo:clock"
 
-#: Names, and how often each comes.
+#: Names, with their weights.
 Weighted = tuple[tuple[float, str], ...]
 
 
@@ -84,7 +84,7 @@ SORTS = (
 
 
 class PastStore(Store):
-    """A store whose scripts believe the demo's clock."""
+    """A store whose scripts use the demo's clock."""
 
     @cached_property
     def redis(self) -> "redis.Redis":
@@ -120,7 +120,7 @@ def write_history(store: PastStore, count: int, queue_of: Callable[[str], str]) 
 
 
 def _arrivals(dice: random.Random, count: int) -> Iterator[float]:
-    """Moments in order: more by day than by night, and a rush in the last hour."""
+    """Times in order: more by day than by night, and a rush in the last hour."""
     now = time.time() - 5
     moments = []
     while len(moments) < count:
@@ -184,10 +184,10 @@ def _raising(name: str, exception: str) -> tuple[int, str]:
 
 
 def _mean_wait(moment: float) -> float:
-    """The mean wait in seconds: it grows since 40 minutes, because more is submitted than the workers end."""
+    """The mean wait in seconds: it has grown for 40 minutes, because more is submitted than the workers end."""
     return 0.2 + 6 * max(0.0, 1 - (time.time() - moment) / 2400)
 
 
 def _share(sort: Sort, moment: float) -> float:
-    """The share of failures; the payment gateway is down since half an hour."""
+    """The share of failures; the payment gateway has been down for half an hour."""
     return 0.4 if sort.task == "charge_invoice" and time.time() - moment < 1800 else sort.failures

@@ -16,7 +16,7 @@ def read(store: Store, task_id: str) -> Record:
 
 
 def is_refused(store: Store, task_id: str) -> bool:
-    """Whether the task has ended without a start, and nothing waits for it any more."""
+    """Whether the task has ended without a start, and no queue has it."""
     record = read(store, task_id)
     assert record.error is None or record.error["type"] == "/problems/not-started-in-time"
     left = (

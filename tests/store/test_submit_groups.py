@@ -62,7 +62,7 @@ class Groups:
         call()
 
     def finish(self) -> None:
-        """Make all calls that wait, and those that they lead to."""
+        """Make all pending calls, and those that they cause."""
         while self._calls:
             self.turn()
 

@@ -1,4 +1,4 @@
-"""Turns: owners share a queue, however many tasks each has waiting, and nothing of the other promises is given up."""
+"""Turns: owners share a queue, however many tasks each has waiting, and the other promises still hold."""
 
 import itertools
 import json

@@ -33,4 +33,4 @@ def test_a_child_uses_redis_although_a_thread_held_the_lock_of_the_pool_at_the_f
     finally:
         forked.set()
         thread.join()
-    assert store.redis.ping(), "the parent has its connections still"
+    assert store.redis.ping(), "the parent still has its connections"
