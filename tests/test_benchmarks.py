@@ -34,7 +34,7 @@ def test_numbers_are_rounded_to_their_significant_digits() -> None:
     assert [shown(value) for value in (0.123, 12.34, 1234.5)] == ["0.12", "12.3", "1,234"]
 
 
-def test_a_finding_says_whether_the_goal_was_met() -> None:
+def test_a_finding_reports_whether_the_goal_was_met() -> None:
     assert minimum(2.5, ratio([5], [2]), "of it").met
     assert not maximum(10, 10.5, "of it", unit="ms").met
 

@@ -140,7 +140,7 @@ def test_the_encoding_is_detected(service: Service, data: bytes, encoding: str, 
     assert (table["encoding"], table["columns"][0]["name"], table["columns"][0]["min"]) == (encoding, "city", city)
 
 
-def test_a_header_is_read_as_the_rows_are(service: Service) -> None:
+def test_the_header_is_parsed_like_the_rows(service: Service) -> None:
     table = stats(service, (TABLES / "header_bad_quote.csv").read_bytes())
     assert (table["rows"], table["skipped"]["count"]) == (1000, 0)
     assert [column["name"] for column in table["columns"]] == ['5" pipe', "price"]
@@ -285,12 +285,12 @@ def test_a_wrong_encoding_names_the_line(service: Service) -> None:
     assert "no encoding 'utf-9'" in error(service, b"a\nx\n", encoding="utf-9")[1]
 
 
-def test_a_header_alone_is_a_table_without_rows(service: Service) -> None:
+def test_a_table_may_have_only_a_header(service: Service) -> None:
     table = stats(service, "a,b\n")
     assert (table["rows"], table["columns"][0]["distinct"], table["columns"][0]["min"]) == (0, 0, None)
 
 
-def test_many_columns_are_all_in_a_file_and_some_in_the_answer(service: Service) -> None:
+def test_many_columns_are_all_listed_in_a_file_and_partly_in_the_result(service: Service) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([[f"c{n}" for n in range(250)], range(250), range(250)])
     table = stats(service, text.getvalue())

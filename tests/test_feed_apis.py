@@ -167,7 +167,7 @@ def test_page_numbers_may_end_with_a_404(feeds: Service, api: Api) -> None:
     assert result["rows"] == 7
 
 
-def test_slack_hands_out_cursors(feeds: Service, api: Api) -> None:
+def test_slack_pages_by_cursor(feeds: Service, api: Api) -> None:
     def members(query: dict[str, str]) -> Any:
         start = int(query.get("cursor", "c0")[1:])
         following = f"c{start + 3}" if start + 3 < 7 else ""

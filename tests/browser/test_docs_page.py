@@ -65,7 +65,7 @@ def test_a_copied_sample_runs_unchanged(
     assert service.http.get(f"/tasks/{newest['task_id']}/input").json()["input"]["width"] == 33
 
 
-def test_a_route_is_called_as_its_sample_says(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
+def test_a_route_is_called_as_in_its_sample(keyed: tuple[Service, dict[str, str]], open_page: Open) -> None:
     service, keys = keyed
     page = open_page(service)
     page.goto("/docs#list_tasks")

@@ -222,9 +222,7 @@ def test_a_submitted_task_links_to_its_page(service: Service, open_page: Callabl
     expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
 
 
-def test_progress_is_shown_as_it_comes_and_a_cancel_stops_the_task(
-    service: Service, open_page: Callable[..., Page]
-) -> None:
+def test_progress_is_shown_live_and_cancel_stops_the_task(service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(service)
     page.goto("/ui/run/reports")
     parameter(page, "seconds").fill("60")
@@ -247,7 +245,7 @@ def test_an_error_of_several_parameters_together_is_shown_once(
     expect(page.locator(".outcome .notice p")).to_have_count(2)
 
 
-def test_a_task_is_run_and_its_page_opened_with_the_keyboard_alone(
+def test_a_task_is_run_and_its_page_opened_using_only_the_keyboard(
     service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(service)

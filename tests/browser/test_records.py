@@ -300,7 +300,7 @@ def test_a_view_is_saved_by_its_url(service: Service, open_page: Open) -> None:
     expect(page.locator("#views")).to_be_hidden()
 
 
-def test_filters_survive_a_retry_a_delete_and_the_way_back(service: Service, open_page: Open) -> None:
+def test_filters_are_kept_after_a_retry_a_delete_and_the_back_link(service: Service, open_page: Open) -> None:
     tag = uuid.uuid4().hex
     for _ in range(2):
         service.wait_for(submit(service, "divide", tag, x=1, y=0))

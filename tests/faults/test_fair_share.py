@@ -63,7 +63,7 @@ def test_the_sixty_first_task_in_the_queue_starts_second(fresh: Service) -> None
     assert fresh.redis.client.llen("default") == 0
 
 
-def test_owners_take_turns_whatever_is_killed(fresh: Service) -> None:
+def test_owners_take_turns_despite_kills(fresh: Service) -> None:
     owners = Owners(fresh, alice=1, bob=1, carol=1)
     fresh.start_web()
     for owner, count in (("alice", 90), ("bob", 30), ("carol", 30)):

@@ -285,7 +285,7 @@ def test_frames_of_a_gif_are_drawn_as_browsers_draw_them() -> None:
     assert file.frames == 4
 
 
-def test_a_gif_of_frames_outside_its_canvas_is_cut_to_it() -> None:
+def test_a_gif_with_frames_outside_its_canvas_is_clipped() -> None:
     image = apply("thumbnail", gif_of(((0, 0, 20, 20), 1, 1), ((10, 10, 40, 40), 3, 1)), format="png")
     assert image.size == (20, 20)
     image.seek(1)

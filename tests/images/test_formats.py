@@ -253,7 +253,7 @@ def test_too_many_frames_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPa
     assert caught.value.type == "image-too-large"
 
 
-def test_too_many_frames_do_not_matter_to_a_still(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_still_of_too_many_frames_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.tasks.images.reading.source.MAX_FRAMES", 3)
     assert apply("thumbnail", animation("GIF"), format="jpeg")
 

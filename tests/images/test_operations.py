@@ -184,7 +184,7 @@ def test_grayscale_removes_colors() -> None:
     assert red == green == blue
 
 
-def test_half_a_grayscale_leaves_half_of_the_colour() -> None:
+def test_half_a_grayscale_keeps_half_the_color() -> None:
     red, green, _ = apply("filter", WIDE, name="grayscale", amount=0.5).getpixel((10, 10))
     assert 90 < red - green < 160
 

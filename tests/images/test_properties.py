@@ -98,7 +98,7 @@ def test_a_coarsely_decoded_jpeg_has_the_documented_size_for_every_box(orientati
         assert apply("thumbnail", data, width=box[0], height=box[1]).size == fit_within(upright, box)
 
 
-def test_the_boxes_that_once_left_the_picture_fit() -> None:
+def test_boxes_that_once_exceeded_the_picture_fit() -> None:
     data = encoded(photo(400, 300).resize((4000, 3000)), "JPEG")
     for box in ((240, 120), (120, 60), (120, 90)):
         assert apply("resize", data, width=box[0], height=box[1], fit="cover").size == box

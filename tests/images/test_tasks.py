@@ -42,7 +42,7 @@ def pipeline(data: bytes, *entries: dict[str, Any], **values: Any) -> Any:
     return desk.image(file.name)
 
 
-def test_every_operation_is_a_task_with_its_own_parameters_flat() -> None:
+def test_every_operation_is_a_task_with_flat_parameters() -> None:
     names = {"thumbnail", "resize", "crop", "trim", "filter", "rotate", "flip", "watermark"}
     assert set(TASKS) == names
     parameters = inspect.signature(TASKS["thumbnail"]).parameters

@@ -102,7 +102,7 @@ def test_the_character_map_is_read_as_freetype_reads_it() -> None:
             assert bytes(drawn.getmask(character)) != missing, character
 
 
-def test_the_size_of_text_is_in_pixels_whatever_the_pictures_size() -> None:
+def test_text_size_is_in_pixels_for_any_picture_size() -> None:
     small = changed(apply("watermark", GROUND, text="H", size=20, opacity=1))
     large = changed(apply("watermark", GROUND, text="H", size=80, opacity=1))
     assert small is not None
