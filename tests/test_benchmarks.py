@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.speed.drawing import bars
-from benchmarks.speed.figures import Topic, maximum, minimum, percentile, ratio, shown
 from benchmarks.speed.load import parse
+from benchmarks.speed.ratios import Topic, maximum, minimum, percentile, ratio, shown
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:

@@ -6,13 +6,13 @@ import sys
 
 from benchmarks.speed import load, report
 from benchmarks.speed.clients import clients
-from benchmarks.speed.figures import Topic
 from benchmarks.speed.growth import growth
 from benchmarks.speed.images import images
 from benchmarks.speed.memory import memory, start
 from benchmarks.speed.peers import peers
 from benchmarks.speed.plan import FULL, SHORT
 from benchmarks.speed.queue import queue
+from benchmarks.speed.ratios import Topic
 from benchmarks.speed.store import store
 from benchmarks.speed.web import web
 

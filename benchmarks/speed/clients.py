@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import httpx
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, maximum, minimum, percentile
 from benchmarks.speed.load import Request
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum, minimum, percentile
 from benchmarks.speed.sides import DIVIDE, Ours
 
 _SLOW, _REQUESTS = 1_000, 300

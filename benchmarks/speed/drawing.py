@@ -2,7 +2,7 @@
 
 from html import escape
 
-from benchmarks.speed.figures import Topic, shown
+from benchmarks.speed.ratios import Topic, shown
 
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 270, 90, 26, 44
 _OURS, _OTHERS, _LINE, _TEXT = "#2a6f97", "#b8bfc6", "#1b1f23", "#24292f"

@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.commands.core import Script
 
-from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum
 from benchmarks.speed.sides import DIVIDE, Ours
 from server.store.lua import source
 

@@ -14,10 +14,10 @@ from images.pictures import Desk, Sent
 from PIL import Image
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, maximum, minimum, shown
 from benchmarks.speed.pictures import encoded, jpeg, jpeg_of, png, reference, similarity
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum, minimum, shown
 from benchmarks.speed.sides import Ours
 from server.tasks.images.tasks import TASKS, image_variants
 from server.tasks.images.variants import Variant

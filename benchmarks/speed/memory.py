@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from harness import ROOT, Process, eventually, free_port
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.growth import fill
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum
 from benchmarks.speed.sides import Ours, Side, Tutorial
 
 _MEGABYTE = 2**20

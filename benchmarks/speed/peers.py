@@ -2,10 +2,10 @@
 
 from contextlib import ExitStack
 
-from benchmarks.speed.figures import Topic
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
 from benchmarks.speed.queue import Spent, by_process, drain
+from benchmarks.speed.ratios import Topic
 from benchmarks.speed.sides import RQ, Dramatiq, Huey, Ours, Peer, Side, Taskiq
 
 _OURS = (

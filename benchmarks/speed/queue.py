@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from harness import eventually
 
 from benchmarks.speed import proc
-from benchmarks.speed.figures import Topic, maximum, minimum, percentile
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum, minimum, percentile
 from benchmarks.speed.sides import EMPTY, Ours, Side, Tutorial
 
 #: Seconds between two polls; a tutorial's client polls less often, and knows later.

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.speed.drawing import bars
-from benchmarks.speed.figures import Finding, Topic, shown
 from benchmarks.speed.plan import Plan
+from benchmarks.speed.ratios import Finding, Topic, shown
 
 PAGE = Path("benchmarks/RESULTS.md")
 PICTURES = PAGE.parent / "pictures"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from harness import Redis
 
-from benchmarks.speed.figures import Topic, maximum
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum
 from server import tasks
 from server.sdk.registry import definition
 from server.services.submit import Submission, store_and_publish

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import httpx
 from harness import eventually
 
-from benchmarks.speed.figures import Topic, maximum, minimum
 from benchmarks.speed.load import Request
 from benchmarks.speed.plan import Plan
 from benchmarks.speed.progress import say
+from benchmarks.speed.ratios import Topic, maximum, minimum
 from benchmarks.speed.sides import DIVIDE, FastAPI, Flower, Ours, Side, Tutorial
 
 HELLO = Request("/health/live")

@@ -15,8 +15,7 @@ CRASH_LIMIT = 9
 CHILD_CRASH = 3
 WORKER_CRASH = 1
 
-#: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by at limit
-#: this.
+#: Seconds of a leader's term; it is renewed in each round. After the leader's death, maintenance is late by up to this.
 LEADER_TERM = 3.0
 
 #: Seconds without any worker that count as an outage; and seconds after an outage in which leases are not checked.
