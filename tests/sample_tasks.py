@@ -85,7 +85,7 @@ def nothing() -> None:
 
 
 @task()
-def whose_turn(ctx: Context, seconds: float = 0.0) -> int:
+def returns_pid(ctx: Context, seconds: float = 0.0) -> int:
     """Sleep, and return the process that ran it."""
     note(ctx, "start")
     time.sleep(seconds)
@@ -170,7 +170,7 @@ def eats_memory(ctx: Context) -> int:
 
 
 @task(soft_time_limit=1, time_limit=2)
-def sits_in_c(ctx: Context) -> None:
+def blocks_in_c(ctx: Context) -> None:
     """Stay in C code that never returns to Python."""
     note(ctx, "start")
     sum(itertools.repeat(0, 10**13))
@@ -241,7 +241,7 @@ def echo_file(ctx: Context, file: Upload, name: str = "copy.txt") -> OutputFile:
 
 
 @task(soft_time_limit=3, time_limit=6, max_upload_bytes=100_000)
-def looks_at(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str, object]:  # noqa: B006
+def describe_file(ctx: Context, file: Upload, others: list[Upload] = []) -> dict[str, object]:  # noqa: B006
     """Describe a file, and read it in every possible way."""
     note(ctx, "start")
     with file.open() as first, file.path() as second:
@@ -337,7 +337,7 @@ def returns(form: Literal["fits", "dict", "other", "nan"]) -> Point:
 
 
 @task()
-def leaves(how: str) -> None:
+def raises(how: str) -> None:
     """Raise an exception that is meant for Celery or the process."""
     from celery.exceptions import Ignore, Reject, Retry
 
@@ -392,7 +392,7 @@ def fills_memory() -> None:
 
 
 @task()
-def blames_the_file() -> None:
+def reports_file_broken() -> None:
     """Call an allocation that failed a broken file."""
     try:
         bytearray(2**45)
@@ -415,7 +415,7 @@ def submits_others(ctx: Context, number: int) -> list[str]:
     """Submit some tasks, with input that differs in each attempt, and die after that in the first attempt."""
     pid = os.getpid()
     ids = ctx.submit_many([("typed", {"text": f"{n} {pid}", "number": n}) for n in range(1, number + 1)])
-    ids.append(ctx.submit("looks_at", file=str(pid).encode(), delay=3600, key="the file"))
+    ids.append(ctx.submit("describe_file", file=str(pid).encode(), delay=3600, key="the file"))
     if not ctx.checkpoints():
         ctx.checkpoint("died", "once")
         os.kill(pid, signal.SIGKILL)

@@ -55,7 +55,7 @@ def second_time_lucky(ctx: Context) -> int:
 
 
 @task()
-def polite(ctx: Context) -> None:
+def stops_on_cancel(ctx: Context) -> None:
     """Stop when it is asked to."""
     for _ in range(3000):
         ctx.progress(1, 2)
@@ -63,6 +63,6 @@ def polite(ctx: Context) -> None:
 
 
 @task()
-def deaf() -> None:
+def ignores_cancel() -> None:
     """Do not notice that it is asked to stop."""
     time.sleep(60)

@@ -63,7 +63,7 @@ def test_the_exporters_metrics_follow_our_tasks(server: Service, figure: Figure)
     server.result(server.submit("divide", x=1, y=2))
     server.wait_for(server.submit("divide", x=1, y=0))
     server.result(server.submit("second_time_lucky"))
-    busy = [server.submit("polite"), server.submit("deaf")]
+    busy = [server.submit("stops_on_cancel"), server.submit("ignores_cancel")]
     for task_id in busy:
         server.wait_for(task_id, "running")
     waiting = [server.submit("divide", x=1, y=2) for _ in range(3)]
@@ -82,8 +82,8 @@ def test_the_exporters_metrics_follow_our_tasks(server: Service, figure: Figure)
         ("received", "second_time_lucky"): 2,
         ("retried", "second_time_lucky"): 1,
         ("succeeded", "second_time_lucky"): 1,
-        ("revoked", "polite"): 1,
-        ("revoked", "deaf"): 1,
+        ("revoked", "stops_on_cancel"): 1,
+        ("revoked", "ignores_cancel"): 1,
     }
 
     def counters() -> dict[tuple[str, str], float]:

@@ -105,7 +105,7 @@ def test_a_division_by_zero_fails_with_a_clear_error(service: Service) -> None:
         ("misbehaves", "path", "task-error", "ValueError: cannot open … at …"),
         ("misbehaves", "large", "result-too-large", "the limit is"),
         ("sleeps_too_long", None, "time-limit", "longer than 1 seconds"),
-        ("sits_in_c", None, "time-limit", "longer than 2 seconds"),
+        ("blocks_in_c", None, "time-limit", "longer than 2 seconds"),
         ("eats_memory", None, "out-of-memory", "more memory"),
     ],
 )

@@ -28,13 +28,13 @@ def error(service: Service, task_id: str) -> tuple[str, str]:
 def test_exceptions_for_celery_or_the_process_fail_the_task(
     service: Service, how: str, error_type: str, detail: str
 ) -> None:
-    task_id = service.submit("leaves", how=how)
+    task_id = service.submit("raises", how=how)
     assert error(service, task_id) == (error_type, detail)
     assert service.status(task_id)["deliveries"] == 1
 
 
 def test_a_function_may_raise_celerys_retry(service: Service) -> None:
-    task_id = service.submit("leaves", how="retry")
+    task_id = service.submit("raises", how="retry")
     assert service.wait_for(task_id, "retrying", "failed")["status"] == "retrying"
 
 
@@ -78,7 +78,7 @@ def test_the_progress_of_a_task_that_succeeded_is_complete(service: Service) -> 
 
 
 def test_an_allocation_that_failed_is_never_the_fault_of_the_file(service: Service) -> None:
-    assert error(service, service.submit("blames_the_file"))[0] == "out-of-memory"
+    assert error(service, service.submit("reports_file_broken"))[0] == "out-of-memory"
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_a_submit_sends_signals_before_and_after_the_publish(server: Service) ->
 def test_a_retry_and_a_cancel_send_signals(server: Service) -> None:
     again = server.submit("second_time_lucky")
     assert server.result(again) == 1
-    stopped, killed = server.submit("polite"), server.submit("deaf")
+    stopped, killed = server.submit("stops_on_cancel"), server.submit("ignores_cancel")
     for task_id in (stopped, killed):
         server.wait_for(task_id, "running")
         server.http.post(f"/tasks/{task_id}/cancel")

@@ -72,7 +72,7 @@ def works(service: Service) -> None:
     data = os.urandom(2**20)
     answer = service.http.post("/tasks/echo_file?wait=20", files={"file": data})
     assert service.http.get(answer.json()["result"]["href"]).content == data
-    answer = service.http.post("/tasks/looks_at?wait=20", files={"file": b"x" * 90_000})
+    answer = service.http.post("/tasks/describe_file?wait=20", files={"file": b"x" * 90_000})
     assert answer.json()["result"]["same"]
 
 

@@ -44,7 +44,7 @@ def test_a_file_is_fetched_once_and_equals_an_uploaded_one(open_service: Service
         has_text(exchange)
 
     with serve(answer) as url:
-        result = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/some/a%20b.txt?x=/c.d"}))
+        result = open_service.result(open_service.submit("describe_file", file={"url": f"{url}/some/a%20b.txt?x=/c.d"}))
     assert result == {
         "same": True,
         "text": "hello",
@@ -72,7 +72,7 @@ def test_name_and_type_come_from_the_client_or_the_remote_server(
     open_service: Service, headers: dict[str, str], fields: dict[str, str], filename: str, media_type: str
 ) -> None:
     with serve(lambda exchange: exchange.reply(body=b"x", **headers)) as url:
-        result = open_service.result(open_service.submit("looks_at", file={"url": f"{url}/x", **fields}))
+        result = open_service.result(open_service.submit("describe_file", file={"url": f"{url}/x", **fields}))
     assert (result["filename"], result["media_type"]) == (filename, media_type)
 
 
@@ -82,10 +82,10 @@ def test_lists_forms_and_queries_accept_urls(open_service: Service) -> None:
         one, two = f"{url}/one.txt", f"{url}/two.txt"
         data = {"data": "aGVsbG8=", "filename": "data.txt"}
         responses = [
-            http.post("/tasks/looks_at", json={"file": {"url": one}, "others": [{"url": two}, data]}),
-            http.post("/tasks/looks_at", params={"file": one, "others": [two]}),
-            http.post("/tasks/looks_at", files={"file": (None, one), "others": ("data.txt", b"hello")}),
-            http.post("/tasks/looks_at", files={"file": ("data.txt", b"hello"), "others": (None, two)}),
+            http.post("/tasks/describe_file", json={"file": {"url": one}, "others": [{"url": two}, data]}),
+            http.post("/tasks/describe_file", params={"file": one, "others": [two]}),
+            http.post("/tasks/describe_file", files={"file": (None, one), "others": ("data.txt", b"hello")}),
+            http.post("/tasks/describe_file", files={"file": ("data.txt", b"hello"), "others": (None, two)}),
         ]
         assert [answer.status_code for answer in responses] == [202] * 4, [answer.text for answer in responses]
         results = [open_service.result(answer.json()["task_id"]) for answer in responses]
@@ -108,7 +108,7 @@ def test_an_included_task_accepts_a_url(open_service: Service) -> None:
 def test_a_retried_task_fetches_again(open_service: Service) -> None:
     statuses = iter([503, 200])
     with serve(lambda exchange: exchange.reply(next(statuses), b"hello")) as url:
-        first = open_service.submit("looks_at", file={"url": url})
+        first = open_service.submit("describe_file", file={"url": url})
         assert failure(open_service, first) == ("/problems/upload-unreachable", "upload: its server answered 503.")
         second = open_service.http.post(f"/tasks/{first}/retry").json()["task_id"]
         assert open_service.result(second)["text"] == "hello"
@@ -130,7 +130,7 @@ def drips(exchange: Exchange) -> None:
 @pytest.mark.parametrize("slow", [never_answers, drips])
 def test_a_server_that_is_too_slow_fails_the_task(open_service: Service, slow: Any) -> None:
     with serve(slow) as url:
-        task_id = open_service.submit("looks_at", file={"url": f"{url}/a.txt"})
+        task_id = open_service.submit("describe_file", file={"url": f"{url}/a.txt"})
         expected = ("/problems/upload-unreachable", "a.txt: The server took too long.")
         assert failure(open_service, task_id) == expected
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_too_large_fails_the_task(open_service: Service) -> None:
             exchange.wfile.write(b"x" * 65536)
 
     with serve(endless) as url:
-        task_id = open_service.submit("looks_at", file={"url": f"{url}/a.txt"})
+        task_id = open_service.submit("describe_file", file={"url": f"{url}/a.txt"})
         expected = ("/problems/too-large", "a.txt: a file may have 100000 bytes here.")
         assert failure(open_service, task_id) == expected
 
@@ -150,9 +150,9 @@ def test_a_file_that_is_too_large_fails_the_task(open_service: Service) -> None:
 def test_all_files_together_have_the_limit_of_one_request(open_service: Service) -> None:
     with serve(lambda exchange: exchange.reply(body=bytes(60_000))) as url:
         two = {"file": {"url": f"{url}/a"}, "others": [{"url": f"{url}/b"}]}
-        assert open_service.result(open_service.submit("looks_at", **two))["size"] == 60_000
+        assert open_service.result(open_service.submit("describe_file", **two))["size"] == 60_000
         two["others"] *= 2  # type: ignore[operator]
-        problem, detail = failure(open_service, open_service.submit("looks_at", **two))
+        problem, detail = failure(open_service, open_service.submit("describe_file", **two))
     assert (problem, detail) == ("/problems/too-large", "b: a file may have 30000 bytes here.")
 
 
@@ -165,9 +165,11 @@ def test_a_redirect_is_followed_only_to_addresses_that_a_url_may_have(open_servi
         return exchange.reply(302, Location=targets.get(exchange.path, "/end"))
 
     with serve(answer) as url:
-        assert open_service.result(open_service.submit("looks_at", file={"url": f"{url}/begin"}))["filename"] == "end"
+        assert (
+            open_service.result(open_service.submit("describe_file", file={"url": f"{url}/begin"}))["filename"] == "end"
+        )
         for path in targets:
-            task_id = open_service.submit("looks_at", file={"url": url + path})
+            task_id = open_service.submit("describe_file", file={"url": url + path})
             problem, detail = failure(open_service, task_id)
             assert problem == "/problems/upload-unreachable"
             assert "169.254" not in detail
@@ -176,7 +178,7 @@ def test_a_redirect_is_followed_only_to_addresses_that_a_url_may_have(open_servi
 def test_a_host_name_that_resolves_to_loopback_is_refused_by_default(service: Service) -> None:
     paths = []
     with serve(lambda exchange: paths.append(exchange.path)) as url:
-        task_id = service.submit("looks_at", file={"url": url.replace("127.0.0.1", "localhost") + "/a.txt"})
+        task_id = service.submit("describe_file", file={"url": url.replace("127.0.0.1", "localhost") + "/a.txt"})
         expected = ("/problems/upload-unreachable", "a.txt: The URL's host has no public address.")
         assert failure(service, task_id) == expected
     assert paths == []
@@ -197,7 +199,7 @@ def test_a_host_name_that_resolves_to_loopback_is_refused_by_default(service: Se
     ],
 )
 def test_an_invalid_url_is_refused_before_the_task_is_queued(service: Service, upload: Any, message: str) -> None:
-    answer = service.http.post("/tasks/looks_at", json={"file": upload})
+    answer = service.http.post("/tasks/describe_file", json={"file": upload})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["loc"][0] == "file"
@@ -206,6 +208,6 @@ def test_an_invalid_url_is_refused_before_the_task_is_queued(service: Service, u
 
 def test_a_form_field_that_is_not_a_url_is_refused(service: Service) -> None:
     for text, message in (("http://10.0.0.1/", "no public address"), ("hello", "should be a file")):
-        answer = service.http.post("/tasks/looks_at", files={"file": (None, text)})
+        answer = service.http.post("/tasks/describe_file", files={"file": (None, text)})
         assert answer.status_code == 422
         assert message in answer.json()["errors"][0]["msg"]

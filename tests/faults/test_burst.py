@@ -77,7 +77,7 @@ def test_a_later_task_of_a_burst_is_interrupted_at_its_soft_limit(fresh: Service
 
 
 def test_a_later_task_of_a_burst_is_killed_at_its_hard_limit_and_no_other_with_it(fresh: Service) -> None:
-    stuck, short, worker = submit_between_short_tasks(fresh, "sits_in_c")
+    stuck, short, worker = submit_between_short_tasks(fresh, "blocks_in_c")
     fresh.wait_for(stuck, "running")
     assert in_bursts(fresh) == [stuck]
     end = fresh.wait_for(stuck)
@@ -99,11 +99,11 @@ def test_a_later_task_of_a_burst_that_kills_its_child_fails_alone(fresh: Service
 
 def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
-    deaf, short, worker = submit_between_short_tasks(fresh, "ledgered", seconds=60)
-    fresh.wait_for(deaf, "running")
-    assert in_bursts(fresh) == [deaf]
-    fresh.http.post(f"/tasks/{deaf}/cancel")
-    assert fresh.wait_for(deaf)["status"] == "canceled"
+    unresponsive, short, worker = submit_between_short_tasks(fresh, "ledgered", seconds=60)
+    fresh.wait_for(unresponsive, "running")
+    assert in_bursts(fresh) == [unresponsive]
+    fresh.http.post(f"/tasks/{unresponsive}/cancel")
+    assert fresh.wait_for(unresponsive)["status"] == "canceled"
     all_succeed_once(fresh, short)
     assert worker.alive
 
@@ -111,11 +111,11 @@ def test_a_later_task_of_a_burst_is_canceled_after_the_grace(fresh: Service) -> 
 @pytest.mark.slow
 def test_a_later_task_of_a_burst_is_canceled_by_celerys_terminate(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
-    deaf, short, _ = submit_between_short_tasks(fresh, "ledgered", seconds=60)
-    eventually(lambda: _shown_as_running(fresh) == [deaf])
-    assert in_bursts(fresh) == [deaf]
-    celery(fresh, "control", "terminate", "TERM", deaf)
-    assert fresh.wait_for(deaf)["status"] == "canceled"
+    unresponsive, short, _ = submit_between_short_tasks(fresh, "ledgered", seconds=60)
+    eventually(lambda: _shown_as_running(fresh) == [unresponsive])
+    assert in_bursts(fresh) == [unresponsive]
+    celery(fresh, "control", "terminate", "TERM", unresponsive)
+    assert fresh.wait_for(unresponsive)["status"] == "canceled"
     all_succeed_once(fresh, short)
 
 

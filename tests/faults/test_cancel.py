@@ -41,14 +41,14 @@ def test_a_running_task_stops_at_its_next_report(fresh: Service) -> None:
 def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_survives(fresh: Service) -> None:
     fresh.env["CANCEL_GRACE_SECONDS"] = "1"
     fresh.start()
-    deaf, other = fresh.submit("ledgered", seconds=60), fresh.submit("ledgered", seconds=4)
-    for task_id in (deaf, other):
+    unresponsive, other = fresh.submit("ledgered", seconds=60), fresh.submit("ledgered", seconds=4)
+    for task_id in (unresponsive, other):
         fresh.wait_for(task_id, "running")
-    fresh.http.post(f"/tasks/{deaf}/cancel")
-    assert fresh.wait_for(deaf)["status"] == "canceled"
+    fresh.http.post(f"/tasks/{unresponsive}/cancel")
+    assert fresh.wait_for(unresponsive)["status"] == "canceled"
     assert fresh.wait_for(other)["status"] == "succeeded"
     assert fresh.workers[0].alive
-    assert (starts(fresh, deaf), starts(fresh, other)) == (1, 1)
+    assert (starts(fresh, unresponsive), starts(fresh, other)) == (1, 1)
     assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
 
 
@@ -56,15 +56,15 @@ def test_a_task_that_never_reports_is_killed_after_the_grace_and_its_worker_surv
 def test_celerys_revoke_and_terminate_cancel_a_task(fresh: Service) -> None:
     fresh.env |= {"CANCEL_GRACE_SECONDS": "1", "WORKER_CONCURRENCY": "1"}
     fresh.start()
-    deaf = fresh.submit("ledgered", seconds=60)
-    fresh.wait_for(deaf, "running")
+    unresponsive = fresh.submit("ledgered", seconds=60)
+    fresh.wait_for(unresponsive, "running")
     queued = fresh.submit("ledgered")
     _control(fresh, "revoke", queued)
-    _control(fresh, "terminate", "TERM", deaf)
-    assert fresh.wait_for(deaf)["status"] == "canceled"
+    _control(fresh, "terminate", "TERM", unresponsive)
+    assert fresh.wait_for(unresponsive)["status"] == "canceled"
     assert fresh.wait_for(queued)["status"] == "canceled"
     assert fresh.wait_for(fresh.submit("ledgered"))["status"] == "succeeded"
-    assert (starts(fresh, deaf), starts(fresh, queued)) == (1, 0)
+    assert (starts(fresh, unresponsive), starts(fresh, queued)) == (1, 0)
     assert fresh.redis.client.hlen(fresh.keys.unfinished) == 0
 
 

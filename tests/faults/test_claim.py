@@ -50,7 +50,7 @@ def test_the_end_of_an_attempt_deletes_its_message_without_the_main_process(fres
 @pytest.mark.slow
 def test_an_attempt_that_lost_its_lease_does_not_overwrite_a_newer_result(fresh: Service) -> None:
     fresh.start(workers=2)
-    task_id = fresh.submit("whose_turn", seconds=3)
+    task_id = fresh.submit("returns_pid", seconds=3)
     fresh.wait_for(task_id, "running")
     frozen, other = _owner_first(fresh, task_id)
     frozen.signal_group(signal.SIGSTOP)

@@ -17,7 +17,7 @@ def _error(end: dict[str, Any]) -> str:
 @pytest.mark.slow
 def test_a_poison_task_fails_after_at_most_three_starts_while_others_continue(fresh: Service) -> None:
     fresh.start()
-    poison = {name: fresh.submit(name) for name in ("kills_child", "eats_memory", "sits_in_c")}
+    poison = {name: fresh.submit(name) for name in ("kills_child", "eats_memory", "blocks_in_c")}
     healthy = [fresh.submit("ledgered", seconds=0.1) for _ in range(20)]
     for task_id in healthy:
         assert fresh.wait_for(task_id, seconds=60)["status"] == "succeeded"
@@ -25,10 +25,10 @@ def test_a_poison_task_fails_after_at_most_three_starts_while_others_continue(fr
     assert errors == {
         "kills_child": "/problems/worker-lost",
         "eats_memory": "/problems/out-of-memory",
-        "sits_in_c": "/problems/time-limit",
+        "blocks_in_c": "/problems/time-limit",
     }
     assert starts(fresh, poison["kills_child"]) == 3
-    assert starts(fresh, poison["eats_memory"]) == starts(fresh, poison["sits_in_c"]) == 1
+    assert starts(fresh, poison["eats_memory"]) == starts(fresh, poison["blocks_in_c"]) == 1
     assert fresh.workers[0].alive
 
 

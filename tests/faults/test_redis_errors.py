@@ -39,17 +39,17 @@ def test_tasks_survive_temporary_redis_errors(
 ) -> None:
     outage = OUTAGES[code] if code in OUTAGES else Proxy(fresh).refusing
     fresh.start(workers=1)
-    running = [fresh.submit("whose_turn", seconds=3), fresh.submit("whose_turn", seconds=max_seconds)]
+    running = [fresh.submit("returns_pid", seconds=3), fresh.submit("returns_pid", seconds=max_seconds)]
     for task_id in running:
         fresh.wait_for(task_id, "running")
-    waiting = [fresh.submit("whose_turn") for _ in range(3)]
+    waiting = [fresh.submit("returns_pid") for _ in range(3)]
     for _ in range(times):
         with outage(fresh):
             _refused(fresh)
             time.sleep(seconds)
             _refused(fresh)
         time.sleep(1)
-    later = fresh.submit_until_accepted("whose_turn")
+    later = fresh.submit_until_accepted("returns_pid")
     for task_id in (*running, *waiting, later):
         end = fresh.wait_for(task_id, seconds=60)
         assert (end["status"], end["deliveries"], starts(fresh, task_id)) == ("succeeded", 1, 1), end
