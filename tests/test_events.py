@@ -13,7 +13,7 @@ from harness import Service, eventually
 from httpx_sse import ServerSentEvent, connect_sse
 from waiting_clients import Caller, Puppet, listening, waited_for
 
-TASKS = "sample_tasks,waited_tasks"
+TASKS = "sample_tasks,puppet_tasks"
 
 
 @pytest.fixture(scope="module")

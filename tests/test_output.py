@@ -17,7 +17,7 @@ from server import Canceled, TaskError
 from server.store.tasks import MAX_OUTPUT_BYTES
 from server.testing import run
 
-TASKS = "sample_tasks,output_tasks,waited_tasks"
+TASKS = "sample_tasks,output_tasks,puppet_tasks"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ MANY = 12
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two web processes, and a worker with a puppet."""
-    settings = {"TASK_MODULES": "sample_tasks,waited_tasks", "WEB_CONCURRENCY": "2", "MAX_WAITING_PER_OWNER": "9000"}
+    settings = {"TASK_MODULES": "sample_tasks,puppet_tasks", "WEB_CONCURRENCY": "2", "MAX_WAITING_PER_OWNER": "9000"}
     with Service(tmp_path_factory.mktemp("watched"), **settings) as service:
         yield service.start()
 

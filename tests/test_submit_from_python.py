@@ -193,8 +193,8 @@ def test_a_django_view_submits_its_uploaded_file(service: Service) -> None:
         settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", USE_TZ=True)
         django.setup()
         client = Client()
-        ticket_object = client.post("/accept", {"file": SimpleUploadedFile("a.txt", b"hello", "text/plain")}).json()
-        print(client.get("/show/" + ticket_object["id"]).json()["result"]["bytes"])
+        accepted = client.post("/accept", {"file": SimpleUploadedFile("a.txt", b"hello", "text/plain")}).json()
+        print(client.get("/show/" + accepted["id"]).json()["result"]["bytes"])
     """
     assert run(service, code) == "5"
 

@@ -14,7 +14,7 @@ import pytest
 from harness import ROOT, Service, eventually
 from waiting_clients import Caller, Puppet, answered, calling, listening, waited_for
 
-TASKS = "sample_tasks,waited_tasks"
+TASKS = "sample_tasks,puppet_tasks"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from submitting import submit_many
-from test_bounded import commands
+from test_constant_cost import commands
 
 from server.services.throttling import release_all
 from server.store import Store

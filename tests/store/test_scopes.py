@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from submitting import prepare
-from test_bounded import commands
+from test_constant_cost import commands
 from test_turns import fetch, fetch_all
 
 from server.services.submit import store_and_publish

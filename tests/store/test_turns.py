@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from submitting import submit_many
-from test_bounded import commands
+from test_constant_cost import commands
 
 from server.services.throttling import release_all
 from server.store import Store
