@@ -1,4 +1,4 @@
-"""Names are the field's: a coined or vague word is refused, with the term to use in its place."""
+"""Names are the field's: a coined or vague word is refused, with the term to use instead. Docstrings say something."""
 
 import ast
 import re
@@ -106,3 +106,21 @@ def test_a_coined_name_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["record", "MAX_BYTES", "fire_time", "not_found", "is_known", "most_frequent"])
 def test_a_plain_name_is_accepted(name: str) -> None:
     assert instead(name) is None
+
+
+def is_view(node: ast.AST) -> bool:
+    """Whether a function answers a route: its docstring is the summary in the OpenAPI document."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return any(isinstance(each, ast.Call) and "route" in ast.unparse(each.func) for each in decorators)
+
+
+def test_a_docstring_has_at_least_five_words() -> None:
+    short = [
+        f"{path.relative_to(ROOT)}: {text}"
+        for path in sorted((ROOT / "server").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not is_view(node)
+        if (text := ast.get_docstring(node)) and len(text.split()) < 5
+    ]
+
+    assert not short, "\n".join(short)

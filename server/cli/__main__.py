@@ -1,4 +1,4 @@
-"""The `coatcheck` command."""
+"""The `coatcheck` command: parses its arguments and calls its parts."""
 
 import argparse
 import os

@@ -64,7 +64,7 @@ class QueuePlace(WireObject):
 
 
 class StatusLinks(WireObject):
-    """Addresses of the task."""
+    """Addresses of the task, its result and its actions."""
 
     status: str
     result: str
@@ -116,7 +116,7 @@ class TaskStatus(WireObject):
 
 
 class BatchLinks(WireObject):
-    """Addresses of the batch."""
+    """Addresses of the batch, its tasks and its events."""
 
     self: str
     events: str

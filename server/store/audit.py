@@ -35,7 +35,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """A stored act."""
+    """An act as it is stored, with its id."""
 
     id: str
     act: Act

@@ -57,7 +57,6 @@ def _hash(text: bytes, key: bytes) -> int:
 
 
 def _signed(bits: int, owner_hash: int, key: bytes) -> int:
-    """Return the complete id."""
     signed = bits << _HASH_BITS | owner_hash
     return signed << _HASH_BITS | _hash(signed.to_bytes(14, "big"), key)
 

@@ -35,7 +35,7 @@ class _Definition:
 
 
 class Name(_Definition):
-    """A key without parameters."""
+    """A key without parameters, as an attribute."""
 
     def __get__(self, keys: "Keys", _: type) -> str:
         name: str = self._keep(keys, self.pattern(keys))

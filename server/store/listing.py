@@ -68,7 +68,7 @@ class Page:
 
 
 class Listing(Scripts):
-    """Reads the indexes."""
+    """Reads pages and counts from the indexes."""
 
     def __init__(self, connection: "redis.Redis", config: Settings, clock: StoreClock, tasks: Tasks) -> None:
         super().__init__(connection, config, clock)

@@ -41,7 +41,7 @@ class StoredSchedule:
 
 
 class ScheduleStore(Scripts):
-    """Reads and writes schedules."""
+    """Reads and writes schedules and their fire times."""
 
     def names(self, owner: str | None = None) -> list[str]:
         """Return all names in order, or those of one owner."""

@@ -101,7 +101,7 @@ class SubmitResult:
 
 
 class Submits(Scripts):
-    """Stores new tasks."""
+    """Stores new tasks with their messages."""
 
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """Store tasks with their messages, in one step.

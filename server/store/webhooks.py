@@ -61,11 +61,10 @@ class Webhooks(Scripts):
     """Leases due webhooks, and records their attempts."""
 
     def due(self) -> int:
-        """Count the due webhooks."""
+        """Count the webhooks to send now."""
         return int(self.redis.zcount(self.keys.webhooks, 0, self.now_ms()))
 
     def pending_count(self) -> int:
-        """Count the undelivered webhooks."""
         return int(self.redis.zcard(self.keys.webhooks))
 
     def lease_due(self) -> tuple[str, int] | None:

@@ -11,7 +11,7 @@ from server.sdk.registry import task
 
 
 class Slept(BaseModel):
-    """The result of `long_running_task`."""
+    """The result of `long_running_task`: how long it slept."""
 
     slept_seconds: float
     steps: int

@@ -63,7 +63,7 @@ class WaitingSlots(Protocol):
         """Acquire a slot. Return False if none is free, or if the server stops."""
 
     def release(self) -> None:
-        """Release the slot."""
+        """Release a slot for another request."""
 
     def in_use(self) -> int:
         """Return the number of slots in use."""

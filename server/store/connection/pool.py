@@ -76,7 +76,7 @@ class _Shared:
         return super().make_connection()  # type: ignore[misc]
 
     def release(self: Any, connection: Any) -> None:
-        """Give a connection back."""
+        """Put a connection back into the pool."""
         self._checkpid()
         with self._lock:
             if connection not in self._in_use_connections:

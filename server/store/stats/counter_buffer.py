@@ -29,7 +29,6 @@ class CounterBuffer:
         self._flushed_at = time.monotonic()
 
     def add(self, name: str, number: int = 1) -> None:
-        """Add to a counter."""
         with self._lock:
             self._counts[name] = self._counts.get(name, 0) + number
 

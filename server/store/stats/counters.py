@@ -77,7 +77,7 @@ class Counters(Scripts):
         return {name.decode(): int(value) for name, value in self.redis.hgetall(key).items()}
 
     def count(self, name: str, number: int = 1) -> None:
-        """Add to a counter."""
+        """Add to one of the counters since the first start."""
         self.add(self.keys.stats, {name: number})
 
     def add(self, key: str, numbers: Mapping[str, int | str]) -> None:
@@ -105,7 +105,6 @@ class Counters(Scripts):
         return max(0.0, *ages) if ages else 0.0
 
     def running(self) -> int:
-        """Count the running tasks."""
         return int(self.redis.zcard(self.keys.leases))
 
     def histograms(self) -> dict[tuple[str, str], Histogram]:

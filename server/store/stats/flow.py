@@ -98,12 +98,11 @@ class Flows:
         return flow
 
     def of_owner(self, name: str) -> Flow:
-        """Return an owner's flow."""
         return self.by_owner.get(name, Flow(STEPS[self.range][1]))
 
 
 class FlowStats(Scripts):
-    """Reads the hourly counters."""
+    """Reads the hourly counters of types and owners."""
 
     def read(self, span: Range) -> Flows:
         """Return the flow up to now: reads 2, 25 or 169 hashes."""

@@ -17,7 +17,7 @@ class _Extensible(BaseModel):
 
 
 class FeedLinks(_Extensible):
-    """Addresses of a feed."""
+    """Addresses of a feed and its rows."""
 
     rows: str
 
@@ -35,7 +35,7 @@ class Feed(_Extensible):
 
 
 class FeedList(_Extensible):
-    """A page of feeds."""
+    """A page of the list of feeds."""
 
     feeds: list[Feed]
     next: str | None

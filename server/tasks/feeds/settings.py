@@ -1,4 +1,4 @@
-"""The settings of feeds."""
+"""The settings of feeds: the database, and secrets for header fields."""
 
 import json
 from typing import Annotated

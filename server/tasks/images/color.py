@@ -143,7 +143,7 @@ def _changes_nothing(transform: "ImageCms.ImageCmsTransform", mode: str) -> bool
 
 
 def flattened(image: Image.Image, background: str) -> Image.Image:
-    """Replace transparency by `background`."""
+    """Return the image with `background` instead of transparency."""
     if image.mode not in ("LA", "RGBA"):
         return image
     ground = Image.new("RGB", image.size, background)

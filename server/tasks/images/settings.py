@@ -10,7 +10,7 @@ from server.tasks.images.text.fonts import is_font
 
 
 class ImageSettings(TaskSettings):
-    """Fonts for watermarks."""
+    """The settings of images: fonts for watermarks."""
 
     watermark_fonts: Annotated[tuple[Path, ...], *COMMA_SEPARATED] = Field(
         (), description="Font files (.ttf, .otf) for more scripts in watermarks, separated by commas. First match wins."

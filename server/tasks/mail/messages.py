@@ -1,4 +1,4 @@
-"""Builds messages (RFC 5322)."""
+"""Builds messages (RFC 5322) with headers and attachments."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class Attachment:
 
 
 def attached(uploads: Sequence[Upload]) -> list[Attachment]:
-    """Read the uploads once."""
+    """Read the uploads once, for all messages."""
     attachments = []
     for upload in uploads:
         maintype, _, subtype = upload.media_type.partition("/")

@@ -1,4 +1,4 @@
-"""The settings of mail."""
+"""The settings of mail: the relay and the senders."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""The task `send_email`."""
+"""The task `send_email`: one message for each recipient."""
 
 from collections.abc import Sequence
 from email.headerregistry import Address

@@ -91,7 +91,7 @@ class Notifier:
         return task_id in self._confirmed
 
     def stop(self) -> None:
-        """Stop receiving messages."""
+        """Stop receiving messages, when the server stops."""
         if self._task is not None:
             self._task.cancel()
 

@@ -154,7 +154,7 @@ class Server:
         return False
 
     def closed(self, connection: MonitoredConnection) -> None:
-        """Remove a closed connection."""
+        """Remove a connection that has been closed."""
         self.connections.discard(connection)
         self._count_connections()
 

@@ -69,7 +69,7 @@ class SharedWaitingSlots:
         return True
 
     def release(self) -> None:
-        """Release the slot."""
+        """Release a slot for another request."""
         with self._lock:
             self._counts.add(self._age, -1)
 

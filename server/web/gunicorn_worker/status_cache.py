@@ -45,7 +45,7 @@ class Entry:
         self.version = 0
 
     def keep(self, record: Record) -> None:
-        """Replace the record."""
+        """Replace the record by a newer one."""
         self.record, self._prefix = record, None
 
     def encoded(self, prefix: str) -> tuple[bytes, str]:

@@ -78,7 +78,7 @@ class PlainSubmit:
         """Ignore that the client has disconnected: the task is stored all the same."""
 
     def answer(self, reply: Reply, task_id: str = "") -> None:
-        """Set the answer."""
+        """Set the answer, with the fields of every response."""
         reply.fields.update(responses.common_fields(self.request_id))
         make_absolute(reply.fields, base_url(self.address.scheme, self.address.host, self.address.prefix))
         end_span(self.span, reply.status, task_id)

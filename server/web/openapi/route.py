@@ -228,19 +228,19 @@ class Api:
         return self._route("get", rule, responses, described)
 
     def post(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
-        """Serve POST, as `get`."""
+        """Serve POST; the arguments are those of `get`."""
         return self._route("post", rule, responses, described)
 
     def put(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
-        """Serve PUT, as `get`."""
+        """Serve PUT; the arguments are those of `get`."""
         return self._route("put", rule, responses, described)
 
     def patch(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
-        """Serve PATCH, as `get`."""
+        """Serve PATCH; the arguments are those of `get`."""
         return self._route("patch", rule, responses, described)
 
     def delete(self, rule: str, *responses: ResponseSpec, **described: Unpack[Described]) -> Callable[[F], F]:
-        """Serve DELETE, as `get`."""
+        """Serve DELETE; the arguments are those of `get`."""
         return self._route("delete", rule, responses, described)
 
     def _route(

@@ -35,7 +35,7 @@ class TaskTypeLinks(WireObject):
 
 
 class CatalogEntry(WireObject):
-    """A task type."""
+    """A task type in the catalog."""
 
     name: str
     summary: str

@@ -1,4 +1,4 @@
-"""Health checks."""
+"""Health checks of the web process and of Redis."""
 
 from typing import Literal
 

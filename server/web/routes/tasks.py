@@ -30,7 +30,7 @@ route = Api("api", "tickets")
 
 
 class RetryRequest(BaseModel):
-    """Changes for a retry."""
+    """Changes of the input for a retry."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

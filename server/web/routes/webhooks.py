@@ -67,7 +67,7 @@ class WebhookReceiver(WireObject):
 
 
 class WebhookReceivers(WireObject):
-    """The receivers that fail."""
+    """The receivers of webhooks that fail."""
 
     receivers: list[WebhookReceiver]
 

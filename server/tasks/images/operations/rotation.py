@@ -1,4 +1,4 @@
-"""Rotates and flips pictures."""
+"""The operations that rotate and flip an image."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ def flip(
         Literal["horizontal", "vertical"], Field(description="horizontal: left becomes right; vertical: top, bottom.")
     ] = "horizontal",
 ) -> Frame:
-    """Mirror an image."""
+    """Mirror an image horizontally or vertically."""
     across = direction == "horizontal"
     mirror = Image.Transpose.FLIP_LEFT_RIGHT if across else Image.Transpose.FLIP_TOP_BOTTOM
     return frame.moved(lambda image: image.transpose(mirror))

@@ -201,7 +201,7 @@ class Machine:
         return b"0\r\n\r\n" if framing.chunked else b""
 
     def close(self) -> None:
-        """Stop reading requests."""
+        """Read no more requests from this connection."""
         self.keep_alive = False
         self.state, self.buffer, self._chunks = State.CLOSING, b"", None
 

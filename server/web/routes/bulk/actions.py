@@ -47,13 +47,13 @@ class _Bulk(WireObject):
 
 
 class BulkCanceled(_Bulk):
-    """The result of `bulk/cancel`."""
+    """The result of a call of `bulk/cancel`."""
 
     canceled: int
 
 
 class BulkRetried(_Bulk):
-    """The result of `bulk/retry`."""
+    """The result of a call of `bulk/retry`."""
 
     retried: int
 

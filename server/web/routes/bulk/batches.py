@@ -47,7 +47,7 @@ class BatchItem(BaseModel):
 
 
 class BatchRequest(BaseModel):
-    """Up to 1,000 submits."""
+    """Up to 1,000 submits in one request."""
 
     model_config = ConfigDict(extra="forbid")
     items: list[BatchItem] = Field(min_length=1, max_length=MAX_ITEMS)
@@ -240,7 +240,7 @@ def _ticket(batch_id: str, items: list[Line], *, replayed: bool = False) -> Resp
 
 
 def _replayed(batch_id: str) -> Response:
-    """Repeat the first answer."""
+    """Repeat the answer to the first request."""
     batch, base = store().batches.get(batch_id), prefix()
     if batch is None:
         raise Problem("expired-batch")

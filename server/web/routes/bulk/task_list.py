@@ -32,7 +32,7 @@ class TaskList(WireObject):
 
 
 class TaskCount(WireObject):
-    """How many tasks match."""
+    """How many tasks match, by status."""
 
     total: int
     counts: dict[str, int] = Field(description="By status.", examples=[{"queued": 3, "succeeded": 7}])

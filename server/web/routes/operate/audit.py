@@ -28,7 +28,7 @@ FILTERS: tuple[str, ...] = tuple(each["name"] for each in _FILTER_PARAMETERS)  #
 
 
 class AuditObject(WireObject):
-    """An act."""
+    """An act in the audit log."""
 
     id: str
     at: str | None = Field(json_schema_extra=MOMENT)
