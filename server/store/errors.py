@@ -192,7 +192,7 @@ register_error_types(
     {
         "internal-error": ErrorType("Internal error", "Try again; the log has the request id."),
         "unavailable": ErrorType("The server cannot accept this now", "Try again; Retry-After says when."),
-        "storage-full": ErrorType("No room for the files", "Try again later, or send less."),
+        "storage-full": ErrorType("The storage is full", "Try again later, or send less."),
         "too-many-schedules": ErrorType("Too many schedules", "Delete one first; an admin has no limit."),
         "schedule-name-taken": ErrorType("The name of the schedule is in use", "Choose another name."),
         "over-quota": ErrorType(
@@ -210,7 +210,7 @@ register_error_types(
             "The task was retried already", "`task_id` is the new task. To make another, retry with `again=true`."
         ),
         "duplicate-task": ErrorType(
-            "There is such a task already", "`task_id` is the task with this key. Wait for its end, or follow it."
+            "A task with this key already exists", "`task_id` is the task with this key. Wait for its end, or follow it."
         ),
         "worker-lost": ErrorType(
             "The worker process died too often while it ran this task",

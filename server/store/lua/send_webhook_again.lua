@@ -1,4 +1,4 @@
--- Make the webhook of an ended task or batch due now, whatever came of it.
+-- Make the webhook of an ended task or batch due now, whether it was delivered or not.
 -- Input: id. Output: 1, or 0 where it has no webhook, has not ended or is gone. Publishes nothing.
 --- @include "clock"
 local id = ARGV[1]

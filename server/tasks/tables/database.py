@@ -54,7 +54,7 @@ def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
     except (duckdb.OutOfMemoryException, MemoryError):
         raise TaskError("out-of-memory", "The table needed more memory than a task may use.") from None
     except duckdb.IOException as error:
-        raise TaskError("storage-full", "The worker's disk has no room for the table.") from error
+        raise TaskError("storage-full", "The worker's disk is too full for the table.") from error
     finally:
         connection.close()
         file.unlink(missing_ok=True)

@@ -99,7 +99,7 @@ def get_webhook(task_id: str) -> Response:
 
 @route.post(
     "/tasks/<task_id>/webhook",
-    ResponseSpec(202, "It is due now, whatever came of it before.", WebhookDelivery),
+    ResponseSpec(202, "It is due now, whether it was delivered before or not.", WebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_TASK, "not-found", "task-not-done"),
 )
@@ -127,7 +127,7 @@ def get_batch_webhook(batch_id: str) -> Response:
 
 @route.post(
     "/batches/<batch_id>/webhook",
-    ResponseSpec(202, "It is due now, whatever came of it before.", BatchWebhookDelivery),
+    ResponseSpec(202, "It is due now, whether it was delivered before or not.", BatchWebhookDelivery),
     access=Access.SUBMIT,
     problems=(*OF_BATCH, "not-found", "task-not-done"),
 )

@@ -86,7 +86,7 @@ class BatchRetried(WireObject):
     retried: int
     task_ids: list[str] = Field(description="The new tasks.")
     refused: list[BulkRefused]
-    more: bool = Field(description="There was no room for all; repeat the call later.")
+    more: bool = Field(description="Not all tasks fit into the queue; repeat the call later.")
 
 
 @route.get(

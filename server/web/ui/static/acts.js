@@ -66,7 +66,7 @@ export const actOnBatch = (button, id) => once(async () => {
   button.remove();
   if (word === "cancel") return say(`${plural(Number(count), "task")} asked to stop.`, "ok");
   const not = refused.length ? `, ${number(refused.length)} not: ${reason(refused[0])}` : "";
-  say(`${number(retried)} retried${not}${more ? ". There was no room for all: retry the rest later" : ""}`, not || more ? "fail" : "ok");
+  say(`${number(retried)} retried${not}${more ? ". Not all fit into the queue: retry the rest later" : ""}`, not || more ? "fail" : "ok");
 });
 
 // Someone has retried the task since this page was loaded: the problem names the new task.
