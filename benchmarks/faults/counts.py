@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ledger import overlapping, runs
+from ledger import attempts, overlapping
 
 from benchmarks.faults.sides import Side, Submission
 
@@ -122,6 +122,6 @@ def _close(side: Side, counts: Counts) -> Counts:
     counts.lost = len(side.unfinished_after(side.accepted, LAST_TIMEOUT))
     same_time = set(overlapping(side))
     counts.overlapping = len(same_time)
-    counts.twice = sum(len(each) > 1 for task_id, each in runs(side).items() if task_id not in same_time)
+    counts.twice = sum(len(each) > 1 for task_id, each in attempts(side).items() if task_id not in same_time)
     counts.ends, counts.status_codes = Counter(side.ends.values()), side.status_codes
     return counts
