@@ -210,7 +210,8 @@ register_error_types(
             "The task was retried already", "`task_id` is the new task. To make another, retry with `again=true`."
         ),
         "duplicate-task": ErrorType(
-            "A task with this key already exists", "`task_id` is the task with this key. Wait for its end, or follow it."
+            "A task with this key already exists",
+            "`task_id` is the task with this key. Wait for its end, or follow it.",
         ),
         "worker-lost": ErrorType(
             "The worker process died too often while it ran this task",
