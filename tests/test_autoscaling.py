@@ -22,33 +22,33 @@ RECIPES = ROOT / "examples" / "autoscaling"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with keys and without a worker, in which three tasks have waited for more than a second."""
-    with Service(tmp_path_factory.mktemp("behind"), TASK_MODULES="sample_tasks") as service:
-        service.env["ADMIN"] = service.store.api_keys.create("root", Role.ADMIN)
-        service.env["METRICS"] = service.store.api_keys.create("autoscaler", Role.METRICS)
-        service.start_web()
+    with Service(tmp_path_factory.mktemp("behind"), TASK_MODULES="sample_tasks") as keyed:
+        keyed.env["ADMIN"] = keyed.store.api_keys.create("root", Role.ADMIN)
+        keyed.env["METRICS"] = keyed.store.api_keys.create("autoscaler", Role.METRICS)
+        keyed.start_web()
         for _ in range(3):
-            answer = service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN"))
+            answer = keyed.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(keyed, "ADMIN"))
             assert answer.status_code == 202
-        eventually(lambda: service.store.counters.latency("default") > 2)  # another process's clock may differ a little
-        yield service
+        eventually(lambda: keyed.store.counters.latency("default") > 2)  # another process's clock may differ a little
+        yield keyed
 
 
-def bearer(service: Service, name: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {service.env[name]}"}
+def bearer(keyed: Service, name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {keyed.env[name]}"}
 
 
-def test_a_queue_reports_what_an_autoscaler_needs(service: Service) -> None:
-    queue = service.http.get("/queues/default", headers=bearer(service, "METRICS")).json()
+def test_a_queue_reports_what_an_autoscaler_needs(keyed: Service) -> None:
+    queue = keyed.http.get("/queues/default", headers=bearer(keyed, "METRICS")).json()
 
     assert queue.pop("latency_seconds") > 1
     assert queue == {"name": "default", "waiting": 3, "running": 0, "slots": 0, "workers": 0, "paused": False}
-    worker = service.start_worker(LEASE_SECONDS="5")
+    worker = keyed.start_worker(LEASE_SECONDS="5")
     try:
 
         def served() -> Any:
-            queue = service.http.get("/queues/default", headers=bearer(service, "METRICS")).json()
+            queue = keyed.http.get("/queues/default", headers=bearer(keyed, "METRICS")).json()
             return (queue["slots"], queue["workers"], queue["waiting"], queue["latency_seconds"]) == (2, 1, 0, 0)
 
         eventually(served)
@@ -56,16 +56,16 @@ def test_a_queue_reports_what_an_autoscaler_needs(service: Service) -> None:
         worker.kill()
 
 
-def test_a_queue_that_no_task_type_uses_is_not_found(service: Service) -> None:
-    answer = service.http.get("/queues/nope", headers=bearer(service, "METRICS"))
+def test_a_queue_that_no_task_type_uses_is_not_found(keyed: Service) -> None:
+    answer = keyed.http.get("/queues/nope", headers=bearer(keyed, "METRICS"))
 
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-queue")
 
 
-def test_a_metrics_key_reads_only_counters(service: Service) -> None:
-    as_admin = service.http.get("/tasks", headers=bearer(service, "ADMIN")).json()["tasks"]
+def test_a_metrics_key_reads_only_counters(keyed: Service) -> None:
+    as_admin = keyed.http.get("/tasks", headers=bearer(keyed, "ADMIN")).json()["tasks"]
 
-    with httpx.Client(base_url=service.url, headers=bearer(service, "METRICS"), timeout=30) as client:
+    with httpx.Client(base_url=keyed.url, headers=bearer(keyed, "METRICS"), timeout=30) as client:
         for path in ("/queues", "/queues/default", "/metrics", "/health/live"):
             assert client.get(path).status_code == 200, path
         for path in ("/tasks", "/catalog", "/workers", "/schedules", "/failures", f"/tasks/{as_admin[0]['task_id']}"):
@@ -73,21 +73,21 @@ def test_a_metrics_key_reads_only_counters(service: Service) -> None:
         assert client.post("/tasks/divide", json={"x": 1, "y": 2}).status_code == 403
 
 
-def test_keda_reads_the_counters_as_the_documentation_configures_it(service: Service) -> None:
+def test_keda_reads_the_counters_as_the_documentation_configures_it(keyed: Service) -> None:
     documents = list(yaml.safe_load_all((RECIPES / "keda.yaml").read_text()))
     over_http, over_redis = documents[-1]["spec"]["triggers"]
     path = httpx.URL(over_http["metadata"]["url"]).path
     for _ in range(2):  # waits in the queue regardless of earlier tests
-        service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN"))
+        keyed.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(keyed, "ADMIN"))
 
-    answer = service.http.get(path, headers=bearer(service, "METRICS")).json()
+    answer = keyed.http.get(path, headers=bearer(keyed, "METRICS")).json()
 
     assert isinstance(answer[over_http["metadata"]["valueLocation"]], float)
-    assert service.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
+    assert keyed.redis.client.llen(over_redis["metadata"]["listName"]) == answer["waiting"] >= 2
 
 
 @pytest.mark.slow
-def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(service: Service) -> None:
+def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(keyed: Service) -> None:
     reports: list[dict[str, Any]] = []
 
     class Api(BaseHTTPRequestHandler):
@@ -98,18 +98,18 @@ def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(service: Serv
 
     server = HTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    service.http.put("/queues/default/pause", headers=bearer(service, "ADMIN"))
+    keyed.http.put("/queues/default/pause", headers=bearer(keyed, "ADMIN"))
     waiting = [
-        service.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(service, "ADMIN")) for _ in range(2)
+        keyed.http.post("/tasks/divide", json={"x": 1, "y": 2}, headers=bearer(keyed, "ADMIN")) for _ in range(2)
     ]
-    env = service.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "worker.1"}
+    env = keyed.env | {"JUDOSCALE_URL": f"http://127.0.0.1:{server.server_port}", "DYNO": "worker.1"}
     command = PROCFILE["worker"].replace("wsgi", "examples.autoscaling.with_judoscale")
-    process = Process(shlex.split(command), service.folder / "judoscale.log", env)
+    process = Process(shlex.split(command), keyed.folder / "judoscale.log", env)
     try:
         eventually(lambda: reports, seconds=60)
         now = time.time()
-        service.http.delete("/queues/default/pause", headers=bearer(service, "ADMIN"))
-        eventually(lambda: service.store.queues.waiting(["default"])["default"] == 0)
+        keyed.http.delete("/queues/default/pause", headers=bearer(keyed, "ADMIN"))
+        eventually(lambda: keyed.store.queues.waiting(["default"])["default"] == 0)
     finally:
         process.kill()
         server.shutdown()
@@ -124,7 +124,7 @@ def test_judoscales_adapter_for_celery_reports_how_long_tasks_wait(service: Serv
 
 
 @pytest.mark.slow
-def test_hirefire_gets_the_latency_of_the_queue(service: Service) -> None:
+def test_hirefire_gets_the_latency_of_the_queue(keyed: Service) -> None:
     script = """
 import json
 from examples.autoscaling.with_hirefire import application
@@ -134,7 +134,7 @@ print(json.dumps([found.json, client.get("/hirefire").status_code, client.get("/
 """
     ran = subprocess.run(
         [sys.executable, "-c", script],
-        env=service.env | {"HIREFIRE_TOKEN": "secret"},
+        env=keyed.env | {"HIREFIRE_TOKEN": "secret"},
         cwd=ROOT,
         capture_output=True,
         text=True,

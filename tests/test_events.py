@@ -17,36 +17,36 @@ TASKS = "sample_tasks,puppet_tasks"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with a puppet task, and more child processes than a test uses."""
-    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as service:
-        yield service.start()
+    with Service(tmp_path_factory.mktemp("told"), TASK_MODULES=TASKS, WORKER_CONCURRENCY="4") as server:
+        yield server.start()
 
 
 @pytest.fixture
-def puppet(service: Service) -> Iterator[Puppet]:
+def puppet(server: Service) -> Iterator[Puppet]:
     """A running task, which ends with its test."""
-    running = Puppet(service)
+    running = Puppet(server)
     yield running
     running.do("end")
-    service.wait_for(running.id)
+    server.wait_for(running.id)
 
 
 @contextlib.contextmanager
-def listen(service: Service, task_id: str, last: str = "") -> Iterator[Iterator[ServerSentEvent]]:
+def listen(server: Service, task_id: str, last: str = "") -> Iterator[Iterator[ServerSentEvent]]:
     """Read the events of a task after the one with this id."""
     headers = {"Last-Event-ID": last} if last else {}
     with (
-        httpx.Client(base_url=service.url, timeout=30) as client,
+        httpx.Client(base_url=server.url, timeout=30) as client,
         connect_sse(client, "GET", f"/tasks/{task_id}/events", headers=headers) as source,
     ):
         source.response.raise_for_status()
         yield source.iter_sse()
 
 
-def read_all(service: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
+def read_all(server: Service, task_id: str, last: str = "") -> list[ServerSentEvent]:
     """Read all events until the stream ends."""
-    with listen(service, task_id, last) as events:
+    with listen(server, task_id, last) as events:
         return list(events)
 
 
@@ -70,177 +70,177 @@ PROGRESS_AND_LOG = [("progress", "0"), ("progress", "10"), ("log", "first"), ("p
 END = [("status", "succeeded"), ("done", "succeeded")]
 
 
-def test_a_stream_has_status_progress_log_and_finally_done(service: Service, puppet: Puppet) -> None:
-    with listen(service, puppet.id) as events:
+def test_a_stream_has_status_progress_log_and_finally_done(server: Service, puppet: Puppet) -> None:
+    with listen(server, puppet.id) as events:
         assert summary([next(events)]) == [("status", "running")]
         puppet.is_waited_for()
         follow(puppet)
         puppet.do("end well")
         rest = list(events)
     assert summary(rest) == PROGRESS_AND_LOG + END
-    assert rest[-1].json() == service.status(puppet.id)
+    assert rest[-1].json() == server.status(puppet.id)
     assert rest[2].json()["at"].startswith("20")
 
 
-def test_an_event_arrives_when_it_happens(service: Service, puppet: Puppet) -> None:
-    with listen(service, puppet.id) as events:
+def test_an_event_arrives_when_it_happens(server: Service, puppet: Puppet) -> None:
+    with listen(server, puppet.id) as events:
         for number in range(3):
             puppet.do(f"log {number}")
             assert next(event for event in events if event.event == "log").json()["text"] == str(number)
-        assert service.status(puppet.id)["status"] == "running"
+        assert server.status(puppet.id)["status"] == "running"
 
 
 @pytest.mark.slow
 def test_a_stream_may_start_while_the_task_is_queued(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS) as service:
-        service.start_web()
-        task_id = service.submit("flaky", failures=1)
-        with listen(service, task_id) as events:
+    with Service(tmp_path, TASK_MODULES=TASKS) as server:
+        server.start_web()
+        task_id = server.submit("flaky", failures=1)
+        with listen(server, task_id) as events:
             assert summary([next(events)]) == [("status", "queued")]
-            service.start_worker()
+            server.start_worker()
             rest = summary(list(events))
         assert [event for event, _ in itertools.groupby(rest)][-2:] == END
         assert ("status", "retrying") in rest
 
 
-def test_a_late_client_gets_all_earlier_events_and_the_end(service: Service, puppet: Puppet) -> None:
+def test_a_late_client_gets_all_earlier_events_and_the_end(server: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
-    service.wait_for(puppet.id)
-    assert summary(read_all(service, puppet.id)) == PROGRESS_AND_LOG + END
+    server.wait_for(puppet.id)
+    assert summary(read_all(server, puppet.id)) == PROGRESS_AND_LOG + END
 
 
 @pytest.mark.parametrize(("command", "end"), [("fail so", "failed"), ("cancel", "canceled")])
-def test_the_done_event_has_the_final_status(service: Service, puppet: Puppet, command: str, end: str) -> None:
+def test_the_done_event_has_the_final_status(server: Service, puppet: Puppet, command: str, end: str) -> None:
     if command == "cancel":
-        service.http.post(f"{puppet.path}/cancel")
+        server.http.post(f"{puppet.path}/cancel")
     puppet.do(command)
-    assert summary(read_all(service, puppet.id))[-1] == ("done", end)
+    assert summary(read_all(server, puppet.id))[-1] == ("done", end)
 
 
-def test_a_reconnected_client_gets_exactly_the_missed_events(service: Service, puppet: Puppet) -> None:
+def test_a_reconnected_client_gets_exactly_the_missed_events(server: Service, puppet: Puppet) -> None:
     follow(puppet)
     puppet.do("end")
-    everything = read_all(service, puppet.id)
+    everything = read_all(server, puppet.id)
     for number, event in enumerate(everything[:-1]):
-        assert contents(read_all(service, puppet.id, event.id)) == contents(everything[number + 1 :])
+        assert contents(read_all(server, puppet.id, event.id)) == contents(everything[number + 1 :])
     assert len({event.id for event in everything}) == len(everything)
 
 
 @pytest.mark.slow
-def test_a_client_that_reconnects_many_times_misses_no_event(service: Service, puppet: Puppet) -> None:
+def test_a_client_that_reconnects_many_times_misses_no_event(server: Service, puppet: Puppet) -> None:
     puppet.do(*[f"log {number}" for number in range(30)])
     got: list[ServerSentEvent] = []
     while len(got) < 25:
-        with listen(service, puppet.id, got[-1].id if got else "") as events:
+        with listen(server, puppet.id, got[-1].id if got else "") as events:
             got += itertools.islice(events, 3)
     puppet.do("end")
-    got += read_all(service, puppet.id, got[-1].id)
+    got += read_all(server, puppet.id, got[-1].id)
     lines = [str(number) for number in range(30)]
     assert summary(got) == [("status", "running"), ("progress", "0"), *[("log", line) for line in lines], *END]
 
 
-def test_a_client_that_reconnects_after_the_end_is_told_to_stop(service: Service, puppet: Puppet) -> None:
+def test_a_client_that_reconnects_after_the_end_is_told_to_stop(server: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    last = read_all(service, puppet.id)[-1].id
-    answer = service.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
+    last = read_all(server, puppet.id)[-1].id
+    answer = server.http.get(f"{puppet.path}/events", headers={"Last-Event-ID": last})
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_an_unknown_last_event_id_is_ignored(service: Service, puppet: Puppet) -> None:
+def test_an_unknown_last_event_id_is_ignored(server: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    service.wait_for(puppet.id)
+    server.wait_for(puppet.id)
     for wrong in ("7", "x", "1.running-1", "-1.done", "9" * 100 + ".done", "99.new"):
-        assert summary(read_all(service, puppet.id, wrong)) == [("progress", "0"), *END]
+        assert summary(read_all(server, puppet.id, wrong)) == [("progress", "0"), *END]
 
 
-def test_proxies_and_caches_do_not_buffer_the_stream(service: Service, puppet: Puppet) -> None:
+def test_proxies_and_caches_do_not_buffer_the_stream(server: Service, puppet: Puppet) -> None:
     puppet.do("end")
-    answer = service.http.get(f"{puppet.path}/events")
+    answer = server.http.get(f"{puppet.path}/events")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert answer.text.startswith("retry: ")
-    assert service.http.head(f"{puppet.path}/events").status_code == 200
+    assert server.http.head(f"{puppet.path}/events").status_code == 200
 
 
-def test_the_events_of_an_unknown_task_are_a_problem(service: Service) -> None:
-    answer = service.http.get("/tasks/unknown/events")
+def test_the_events_of_an_unknown_task_are_a_problem(server: Service) -> None:
+    answer = server.http.get("/tasks/unknown/events")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-task")
 
 
 @pytest.mark.slow
-def test_an_idle_stream_has_a_heartbeat(service: Service, puppet: Puppet) -> None:
-    with service.http.stream("GET", f"{puppet.path}/events") as answer:
+def test_an_idle_stream_has_a_heartbeat(server: Service, puppet: Puppet) -> None:
+    with server.http.stream("GET", f"{puppet.path}/events") as answer:
         began = time.monotonic()
         assert next(line for line in answer.iter_lines() if line.startswith(":"))
         assert time.monotonic() - began >= 14
 
 
-def test_only_the_latest_events_are_kept(service: Service, puppet: Puppet) -> None:
+def test_only_the_latest_events_are_kept(server: Service, puppet: Puppet) -> None:
     puppet.do("say 600", "end")
-    service.wait_for(puppet.id)
-    lines = [text for event, text in summary(read_all(service, puppet.id)) if event == "log"]
+    server.wait_for(puppet.id)
+    lines = [text for event, text in summary(read_all(server, puppet.id)) if event == "log"]
     assert lines == [f"line {number}" for number in range(100, 600)]
 
 
-def test_a_very_long_log_line_is_truncated(service: Service, puppet: Puppet) -> None:
+def test_a_very_long_log_line_is_truncated(server: Service, puppet: Puppet) -> None:
     puppet.do("log " + "ä" * 5000, "end")
-    [line] = [text for event, text in summary(read_all(service, puppet.id)) if event == "log"]
+    [line] = [text for event, text in summary(read_all(server, puppet.id)) if event == "log"]
     assert line == "ä" * 1000
 
 
 def test_a_task_without_events_stores_nothing_and_events_are_deleted_with_their_task(
-    service: Service, puppet: Puppet
+    server: Service, puppet: Puppet
 ) -> None:
-    silent = service.submit("ledgered")
-    service.wait_for(silent)
-    assert not service.redis.client.exists(service.keys.events(silent)) and not service.redis.client.hexists(
-        service.keys.task(silent), "v"
+    silent = server.submit("ledgered")
+    server.wait_for(silent)
+    assert not server.redis.client.exists(server.keys.events(silent)) and not server.redis.client.hexists(
+        server.keys.task(silent), "v"
     )
     puppet.do("log something", "end")
-    service.wait_for(puppet.id)
-    assert service.redis.client.exists(service.keys.events(puppet.id))
-    assert service.http.delete(puppet.path).status_code == 204
-    assert not service.redis.client.exists(service.keys.events(puppet.id))
+    server.wait_for(puppet.id)
+    assert server.redis.client.exists(server.keys.events(puppet.id))
+    assert server.http.delete(puppet.path).status_code == 204
+    assert not server.redis.client.exists(server.keys.events(puppet.id))
     puppet.id = silent
 
 
 @pytest.mark.slow
 def test_streams_use_no_thread_and_one_redis_connection(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service, contextlib.ExitStack() as stack:
-        service.start()
-        puppet = Puppet(service)
-        streams = [stack.enter_context(listen(service, puppet.id)) for _ in range(20)]
+    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as server, contextlib.ExitStack() as stack:
+        server.start()
+        puppet = Puppet(server)
+        streams = [stack.enter_context(listen(server, puppet.id)) for _ in range(20)]
         assert [next(stream).event for stream in streams] == ["status"] * 20
         puppet.is_waited_for()
-        assert service.status(puppet.id)["status"] == "running"
-        assert len(listening(service)) == 1
+        assert server.status(puppet.id)["status"] == "running"
+        assert len(listening(server)) == 1
         puppet.do("log to all", "end")
         assert [summary(list(stream)) for stream in streams] == [[("progress", "0"), ("log", "to all"), *END]] * 20
 
 
 @pytest.mark.slow
 def test_over_the_limit_a_stream_has_only_the_current_events(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as service:
-        service.start()
-        puppet = Puppet(service)
-        assert summary(now := read_all(service, puppet.id)) == [("status", "running"), ("progress", "0")]
+    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="0") as server:
+        server.start()
+        puppet = Puppet(server)
+        assert summary(now := read_all(server, puppet.id)) == [("status", "running"), ("progress", "0")]
         puppet.do("log more", "end")
-        service.wait_for(puppet.id)
-        assert summary(read_all(service, puppet.id, now[-1].id)) == [("log", "more"), *END]
+        server.wait_for(puppet.id)
+        assert summary(read_all(server, puppet.id, now[-1].id)) == [("log", "more"), *END]
 
 
 @pytest.mark.slow
 def test_a_client_that_disconnects_frees_its_slot(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="1") as service:
-        service.start()
-        puppet = Puppet(service)
-        with listen(service, puppet.id) as events:
+    with Service(tmp_path, TASK_MODULES=TASKS, MAX_WAITERS="1") as server:
+        server.start()
+        puppet = Puppet(server)
+        with listen(server, puppet.id) as events:
             next(events)
             puppet.is_waited_for()
-        eventually(lambda: not waited_for(service, puppet.id))
-        with listen(service, puppet.id) as events:
+        eventually(lambda: not waited_for(server, puppet.id))
+        with listen(server, puppet.id) as events:
             next(events)
             puppet.is_waited_for()
             puppet.do("end")
@@ -249,15 +249,15 @@ def test_a_client_that_disconnects_frees_its_slot(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5") as service:
-        service.start()
-        puppet = Puppet(service)
-        with listen(service, puppet.id) as events:
+    with Service(tmp_path, TASK_MODULES=TASKS, LEASE_SECONDS="5") as server:
+        server.start()
+        puppet = Puppet(server)
+        with listen(server, puppet.id) as events:
             next(events)
             puppet.is_waited_for()
-            service.redis.process.kill()
+            server.redis.process.kill()
             time.sleep(0.5)
-            service.redis.start()
+            server.redis.start()
             puppet.is_waited_for()
             puppet.do("log again", "end")
             assert summary(list(events))[-3:] == [("log", "again"), *END]
@@ -265,35 +265,35 @@ def test_a_redis_that_restarts_meanwhile_does_not_end_the_stream(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_stopping_server_ends_its_streams_and_clients_continue_at_the_next(tmp_path: Path) -> None:
-    with Service(tmp_path, TASK_MODULES=TASKS) as service:
-        service.start()
-        puppet = Puppet(service)
-        with listen(service, puppet.id) as events:
+    with Service(tmp_path, TASK_MODULES=TASKS) as server:
+        server.start()
+        puppet = Puppet(server)
+        with listen(server, puppet.id) as events:
             got = [next(events)]
             puppet.is_waited_for()
             puppet.do("log before")
             got.append(next(event for event in events if event.event == "log"))
-            assert service.web is not None
-            service.web.signal(signal.SIGTERM)
+            assert server.web is not None
+            server.web.signal(signal.SIGTERM)
             got += events
-        assert service.web.wait() == 0
-        service.start_web()
+        assert server.web.wait() == 0
+        server.start_web()
         puppet.do("log after", "end")
-        assert summary(read_all(service, puppet.id, got[-1].id)) == [("log", "after"), *END]
+        assert summary(read_all(server, puppet.id, got[-1].id)) == [("log", "after"), *END]
 
 
 @pytest.mark.slow
 def test_a_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
     """It blocks a thread only for a moment; the client resumes where it stopped."""
-    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as service:
-        service.start()
-        puppet = Puppet(service)
-        with contextlib.closing(Caller(service, f"{puppet.path}/events", narrow=True)) as caller:
+    with Service(tmp_path, TASK_MODULES=TASKS, WEB_THREADS="1") as server:
+        server.start()
+        puppet = Puppet(server)
+        with contextlib.closing(Caller(server, f"{puppet.path}/events", narrow=True)) as caller:
             puppet.is_waited_for()
             puppet.do(*["log " + "x" * 1000] * 600)
             # The task runs: the client was disconnected.
-            eventually(lambda: not waited_for(service, puppet.id), seconds=60)
+            eventually(lambda: not waited_for(server, puppet.id), seconds=60)
             puppet.do("end")
-            eventually(lambda: service.redis.client.hget(service.keys.task(puppet.id), "s") == b"succeeded", seconds=60)
+            eventually(lambda: server.redis.client.hget(server.keys.task(puppet.id), "s") == b"succeeded", seconds=60)
             assert b"event: done" not in caller.rest()
-        assert len(read_all(service, puppet.id)) == 502
+        assert len(read_all(server, puppet.id)) == 502

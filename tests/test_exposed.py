@@ -13,17 +13,17 @@ HANDLERS = "test:handlers"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as service:
-        yield service.start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as server:
+        yield server.start()
 
 
-def python(service: Service, code: str) -> str:
+def python(server: Service, code: str) -> str:
     """Run code in the project's own process, which loads its tasks."""
     code = f"from server.cli.entry import celery\nfrom celery_project_tasks import *\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=service.env,
+        env=server.env,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -34,11 +34,11 @@ def python(service: Service, code: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-def noted(service: Service, how: str) -> list[Any]:
+def noted(server: Service, how: str) -> list[Any]:
     """Run the task with handlers; what they noted in each run."""
-    service.redis.client.delete(HANDLERS)
-    service.wait_for(service.submit("noted", how=how))
-    runs = [ast.literal_eval(line.decode()) for line in service.redis.client.lrange(HANDLERS, 0, -1)]
+    server.redis.client.delete(HANDLERS)
+    server.wait_for(server.submit("noted", how=how))
+    runs = [ast.literal_eval(line.decode()) for line in server.redis.client.lrange(HANDLERS, 0, -1)]
     assert all(run[0] == ["before_start", True] for run in runs)
     return [run[1:] for run in runs]
 
@@ -59,63 +59,63 @@ def noted(service: Service, how: str) -> list[Any]:
     ],
 )
 def test_a_celery_task_of_a_public_project_runs_unchanged(
-    service: Service, task: str, parameters: Any, result: Any
+    server: Service, task: str, parameters: Any, result: Any
 ) -> None:
-    assert service.result(service.submit(task, **parameters)) == result
+    assert server.result(server.submit(task, **parameters)) == result
 
 
-def test_declared_types_are_validated(service: Service) -> None:
-    assert service.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
-    assert service.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
+def test_declared_types_are_validated(server: Service) -> None:
+    assert server.http.post("/tasks/celery_project_tasks.add", json={"x": "one", "y": 2}).status_code == 422
+    assert server.http.post("/tasks/echo", json={"nonsense": 1}).status_code == 422
 
 
-def test_a_bound_task_has_its_request(service: Service) -> None:
-    task_id = service.submit("dump_context", x=1, y=[2])
+def test_a_bound_task_has_its_request(server: Service) -> None:
+    task_id = server.submit("dump_context", x=1, y=[2])
 
-    assert service.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
+    assert server.result(task_id) == {"id": task_id, "args": [], "kwargs": {"x": 1, "y": [2]}, "retries": 0}
 
 
-def test_handlers_are_called_as_celerys_tracer_calls_them(service: Service) -> None:
-    assert noted(service, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
-    assert noted(service, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
-    assert noted(service, "retry") == [
+def test_handlers_are_called_as_celerys_tracer_calls_them(server: Service) -> None:
+    assert noted(server, "good") == [[["on_success", "good 0", {"how": "good"}], ["after_return", "SUCCESS"]]]
+    assert noted(server, "fail") == [[["on_failure", "Broken", True], ["after_return", "FAILURE"]]]
+    assert noted(server, "retry") == [
         [["on_retry", "OSError", True], ["after_return", "RETRY"]],
         [["on_success", "retry 1", {"how": "retry"}], ["after_return", "SUCCESS"]],
     ]
 
 
-def test_a_retry_may_change_the_arguments(service: Service) -> None:
-    assert service.result(service.submit("noted", how="other")) == "changed 1"
+def test_a_retry_may_change_the_arguments(server: Service) -> None:
+    assert server.result(server.submit("noted", how="other")) == "changed 1"
 
 
-def test_supported_options_apply_and_others_are_logged_at_start(service: Service) -> None:
-    output = service.workers[0].output()
+def test_supported_options_apply_and_others_are_logged_at_start(server: Service) -> None:
+    output = server.workers[0].output()
     assert 'reason="rate_limit 1/h is kept as 1 a minute."' in output
     assert 'reason="serializer pickle is not kept' in output
-    task_id = service.submit("with_options", numbers=[1])
-    record = service.store.tasks.get(task_id)
+    task_id = server.submit("with_options", numbers=[1])
+    record = server.store.tasks.get(task_id)
     assert record is not None
     assert (record.queue, record.priority) == ("slow", "high")
 
 
-def test_a_custom_state_becomes_progress_and_message(service: Service) -> None:
-    task_id = service.submit("steps")
+def test_a_custom_state_becomes_progress_and_message(server: Service) -> None:
+    task_id = server.submit("steps")
 
-    progress = eventually(lambda: service.status(task_id)["progress"])
+    progress = eventually(lambda: server.status(task_id)["progress"])
 
     assert (progress["percent"], progress["message"]) == (40, "reading")
-    events = service.http.get(f"/tasks/{task_id}", params={"wait": 1})
+    events = server.http.get(f"/tasks/{task_id}", params={"wait": 1})
     assert events.status_code == 200
-    service.http.post(f"/tasks/{task_id}/cancel")
+    server.http.post(f"/tasks/{task_id}/cancel")
 
 
-def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(service: Service) -> None:
-    assert service.result(service.submit("dies_late"), seconds=60) == 2
+def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(server: Service) -> None:
+    assert server.result(server.submit("dies_late"), seconds=60) == 2
 
-    ended = service.wait_for(service.submit("dies_early"), seconds=60)
+    ended = server.wait_for(server.submit("dies_early"), seconds=60)
 
     assert (ended["status"], ended["error"]["type"]) == ("failed", "/problems/worker-lost")
-    assert service.redis.client.get("test:runs:early") == b"1"
+    assert server.redis.client.get("test:runs:early") == b"1"
 
 
 @pytest.mark.slow
@@ -129,26 +129,26 @@ def test_only_a_task_with_acks_late_runs_again_after_its_worker_died(service: Se
         "celery.send_task('celery_project_tasks.add', (20,), {'y': 3}, queue='default')",
     ],
 )
-def test_a_call_from_python_creates_a_record(service: Service, call: str) -> None:
-    task_id, result = python(service, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
+def test_a_call_from_python_creates_a_record(server: Service, call: str) -> None:
+    task_id, result = python(server, f"made = {call}\nprint(made.id, made.get(timeout=60))").split()
 
     assert result == "23"
-    assert service.result(task_id) == 23
-    assert service.status(task_id)["task"] == "celery_project_tasks.add"
+    assert server.result(task_id) == 23
+    assert server.status(task_id)["task"] == "celery_project_tasks.add"
 
 
 @pytest.mark.slow
-def test_the_command_celery_call_creates_a_record(service: Service) -> None:
+def test_the_command_celery_call_creates_a_record(server: Service) -> None:
     command = ["celery", "-A", "wsgi", "call", "celery_project_tasks.echo", "--args", '["hi"]']
-    done = subprocess.run(command, cwd=ROOT, env=service.env, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=60, check=True)
 
-    assert service.result(done.stdout.split()[-1]) == "0: hi"
+    assert server.result(done.stdout.split()[-1]) == "0: hi"
 
 
-def test_a_task_that_calls_another_creates_a_record_for_the_same_owner(service: Service) -> None:
-    child = service.result(service.submit("calls_another", x=4))
+def test_a_task_that_calls_another_creates_a_record_for_the_same_owner(server: Service) -> None:
+    child = server.result(server.submit("calls_another", x=4))
 
-    assert service.result(child) == 5
+    assert server.result(child) == 5
 
 
 @pytest.mark.slow
@@ -160,13 +160,13 @@ def test_a_task_that_calls_another_creates_a_record_for_the_same_owner(service: 
         ("chord([process.s(1), process.s(2)], total.s())", "3"),
     ],
 )
-def test_chains_groups_and_chords_run_as_on_stock_celery(service: Service, canvas: str, result: str) -> None:
+def test_chains_groups_and_chords_run_as_on_stock_celery(server: Service, canvas: str, result: str) -> None:
     code = f"from celery import chord, group\nprint({canvas}.apply_async().get(timeout=60))"
 
-    assert python(service, code) == result
+    assert python(server, code) == result
 
 
-def test_the_caller_gets_the_original_exception(service: Service) -> None:
+def test_the_caller_gets_the_original_exception(server: Service) -> None:
     code = """
 for made in (noted.delay("fail"), error.delay("missing")):
     try:
@@ -174,11 +174,11 @@ for made in (noted.delay("fail"), error.delay("missing")):
     except Exception as raised:
         print(type(raised).__module__, repr(raised), end=" ")
 """
-    assert python(service, code) == "celery_project_tasks Broken('for good') builtins KeyError('missing')"
+    assert python(server, code) == "celery_project_tasks Broken('for good') builtins KeyError('missing')"
 
 
 @pytest.mark.slow
-def test_another_process_follows_a_task_by_its_id(service: Service) -> None:
+def test_another_process_follows_a_task_by_its_id(server: Service) -> None:
     """As its own routes do: `AsyncResult(id)` in another request, with state and info."""
     code = """
 import time
@@ -191,7 +191,7 @@ first = (found.state, found.info)
 again = project.AsyncResult(made[1])
 print(first, again.get(timeout=60), again.successful(), made[0], sep="|")
 """
-    *printed, task_id = python(service, code).split("|")
-    service.http.post(f"/tasks/{task_id}/cancel")
+    *printed, task_id = python(server, code).split("|")
+    server.http.post(f"/tasks/{task_id}/cancel")
 
     assert printed == ["('STEP 1', {'percent': 40, 'step': 'reading'})", "0: hi", "True"]
