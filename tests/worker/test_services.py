@@ -58,9 +58,9 @@ def test_one_worker_is_elected_and_another_one_when_it_has_left(store: Store) ->
 def test_a_leader_expires_no_lease_shortly_after_an_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.store.leases.OUTAGE", 0.1)
     leader = Leader(store, "one")
-    assert leader.may_judge()
+    assert leader.may_check_leases()
     time.sleep(0.2)
-    assert not leader.may_judge()
+    assert not leader.may_check_leases()
 
 
 def test_a_worker_that_is_not_the_leader_does_nothing(store: Store) -> None:

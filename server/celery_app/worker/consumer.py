@@ -44,7 +44,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         """
         task_id, name = message.headers.get("id", ""), message.headers.get("task")
         try:
-            if not self._failed_as_unknown(task_id, name) and not self.app.store.leases.defer_unregistered(task_id):
+            if not self._fail_if_long_unknown(task_id, name) and not self.app.store.leases.defer_unregistered(task_id):
                 super().on_unknown_task(body, message, exc)
                 return
         except UNREACHABLE:
@@ -53,7 +53,7 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         event(log, "task.unregistered_type", level=logging.WARNING, **self.app.store.tasks.log_ids(task_id), task=name)
         message.ack_log_error(log, self.connection_errors)
 
-    def _failed_as_unknown(self, task_id: str, name: str) -> bool:
+    def _fail_if_long_unknown(self, task_id: str, name: str) -> bool:
         """End a task whose type no worker has known for `UNKNOWN_TYPE_SECONDS`."""
         store: Store = self.app.store
         unknown = store.queues.unregistered_seconds(name, store.leases.workers())

@@ -47,7 +47,7 @@ class TrackedRequest(Request):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.accepted_at: float | None = None
-        self.handed_back = False  # another delivery determines its state now
+        self.released = False  # if True, another delivery determines its state
         _tracked[id(self)] = self
 
     @property
@@ -72,7 +72,7 @@ class TrackedRequest(Request):  # type: ignore[misc]
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Handle a failure, unless the shutdown has killed the child to return its task."""
-        if not self.handed_back:
+        if not self.released:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def kill(self) -> None:
@@ -128,11 +128,11 @@ class LeasedRequest(TrackedRequest):
         lost = isinstance(error, WorkerLostError | Terminated | SystemExit)
         if isinstance(error, CanceledAttempt):
             self.send_event("task-revoked", terminated=False, signum=None, expired=False)
-        if self.handed_back or not lost:
+        if self.released or not lost:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
             return
         task_ready(self)
-        self.handed_back = True
+        self.released = True
         with contextlib.suppress(*UNREACHABLE):  # otherwise the lease expires, and maintenance does the same
             if released := self.release(crashed=True):  # else it was killed at its time limit
                 task_id, status = released

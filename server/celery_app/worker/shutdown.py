@@ -68,7 +68,7 @@ class Shutdown:
             return
         self._store.leases.mark_draining(worker_token(self._consumer.hostname), DRAINING_SECONDS)
         for request in requests:
-            request.handed_back = True
+            request.released = True
         self._kill_children()
         for request in requests:
             released = request.release(crashed=False) if isinstance(request, LeasedRequest) else None
@@ -90,8 +90,8 @@ def install() -> None:
     """Handle SIGTERM and SIGINT once the worker is ready; before that it has no tasks."""
 
     def take_over(sender: Any, **_: Any) -> None:
-        drain = Shutdown(sender)
+        shutdown = Shutdown(sender)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(signum, drain.begin)
+            signal.signal(signum, shutdown.begin)
 
     worker_ready.connect(take_over, weak=False)

@@ -64,7 +64,7 @@ class Heartbeat:
 
 def _must_stop(request: LeasedRequest, lease_state: str) -> bool:
     """Return whether an attempt was canceled and has not stopped, or belongs to another worker now."""
-    if not request.running or request.handed_back or request.acknowledged:
+    if not request.running or request.released or request.acknowledged:
         return False
     surely_claimed = request.claimed or time.monotonic() - (request.accepted_at or 0) > _CLAIMED_BY_NOW
     return (

@@ -23,7 +23,7 @@ class Leader:
         self.elected = self._store.leases.elect_leader(self._worker) is not None
         return int(self.elected and not before)
 
-    def may_judge(self) -> bool:
+    def may_check_leases(self) -> bool:
         """Return whether this worker is the leader and leases may be checked.
 
         Redis is asked each time: after an outage, in which no worker could renew, leases are not checked for a while.

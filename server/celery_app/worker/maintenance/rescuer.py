@@ -45,7 +45,7 @@ class Rescuer:
         self._next_warning = 0.0
 
     def round(self) -> int | None:
-        if not self._leader.may_judge():
+        if not self._leader.may_check_leases():
             return None
         steps: list[Callable[[], int]] = [partial(until_done, self._release_lost), self._warn_of_queues]
         if self._store.settings.broker_is_redis:

@@ -34,7 +34,7 @@ class TimeLimits:
         self._interrupted &= set(running.values())
         for request in tracked_requests():
             task = running.get(request.worker_pid or 0)
-            if task is None or not isinstance(request, LeasedRequest) or request.handed_back:
+            if task is None or not isinstance(request, LeasedRequest) or request.released:
                 continue
             seconds = time.monotonic() - task.began
             if seconds >= task.hard:
