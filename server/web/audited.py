@@ -13,9 +13,9 @@ from server.web.current import store
 
 #: The action of each endpoint that is recorded. A test compares them with the routes.
 ACTIONS: Mapping[str, str] = {
-    "api.cancel_task": "cancel",
-    "api.retry_task": "retry",
-    "api.delete_task": "delete",
+    "tasks.cancel_task": "cancel",
+    "tasks.retry_task": "retry",
+    "tasks.delete_task": "delete",
     "batch.cancel_batch": "cancel_batch",
     "batch.retry_batch": "retry_batch",
     "bulk.bulk_cancel": "bulk_cancel",
@@ -35,8 +35,8 @@ ACTIONS: Mapping[str, str] = {
 
 #: Endpoints that change something and are not recorded: they create tasks or webhooks, or sign in.
 NOT_AUDITED = frozenset(
-    {"api.submit", "batches.submit_batch", "task_query.query_tasks", "schedules.run_schedule", "webhooks.send_webhook"}
-    | {"webhooks.send_batch_webhook", "ui.run_plain", "ui.sign_in", "ui.sign_out"}
+    {"tasks.submit", "batches.submit_batch", "task_query.query_tasks", "schedules.run_schedule"}
+    | {"webhooks.send_webhook", "webhooks.send_batch_webhook", "ui.run_plain", "ui.sign_in", "ui.sign_out"}
 )
 
 _MAX_FILTER = 1000  # characters of a filter that are stored

@@ -53,12 +53,12 @@ _STATUSES: Mapping[str, int] = {
     "storage-full": 503,
 }
 
-#: The error types that several routes share, for their descriptions: of a task's id, of a body, of an idempotency key,
-#: and of whatever stores a task.
-OF_TASK: tuple[str, ...] = ("unknown-task", "expired-task")
-OF_BODY: tuple[str, ...] = ("malformed-body", "too-large", "unsupported-media-type", "invalid-input")
-OF_KEY: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
-OF_STORING: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
+#: The error types that several routes share, for their descriptions: of the id of a task, of a body, of an idempotency
+#: key, and of routes that store tasks.
+TASK_PROBLEMS: tuple[str, ...] = ("unknown-task", "expired-task")
+BODY_PROBLEMS: tuple[str, ...] = ("malformed-body", "too-large", "unsupported-media-type", "invalid-input")
+KEY_PROBLEMS: tuple[str, ...] = ("idempotency-key-in-use", "idempotency-key-reused")
+STORING_PROBLEMS: tuple[str, ...] = ("over-quota", "unavailable", "queue-full", "storage-full", "duplicate-task")
 
 register_error_types(
     {

@@ -16,7 +16,7 @@ from server.web.errors import rate_limit
 from server.web.reply import Reply
 
 #: Headers of a submit's answer, in addition to those of a status.
-OF_SUBMIT = (
+SUBMIT_HEADERS = (
     *("Location", "Operation-Location", "RateLimit-Policy", "RateLimit"),
     *("Idempotency-Replayed", "Task-Deduplicated"),
 )

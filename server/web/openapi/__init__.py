@@ -39,7 +39,7 @@ TAGS = {
     "webhooks": "Get a call when a task has ended.",
     "schedules": "Tasks at an interval or by a cron line.",
     "feeds": "Read the rows that `fetch_feed` has stored.",
-    "catalogue": "The task types and their schemas.",
+    "catalog": "The task types and their schemas.",
     "server": "Health checks, queues, workers and metrics.",
     "documents": "This document, and pages for readers.",
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.sdk.definition import TaskDefinition
 from server.sdk.signature import Arity
-from server.web.errors import OF_BODY, OF_KEY, OF_STORING
+from server.web.errors import BODY_PROBLEMS, KEY_PROBLEMS, STORING_PROBLEMS
 from server.web.openapi.components import Components, Schema, one_of, reference, without_null
 from server.web.openapi.parameters import OPTIONS
 from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, ResponseSpec, Route
@@ -25,7 +25,7 @@ _SAMPLES = {
 
 _LINKS = ("status", "result", "cancel", "files")
 
-_PROBLEMS = (*OF_BODY, "bad-request", *OF_KEY, *OF_STORING)
+_PROBLEMS = (*BODY_PROBLEMS, "bad-request", *KEY_PROBLEMS, *STORING_PROBLEMS)
 
 
 def add_task_types(definitions: Iterable[TaskDefinition], components: Components) -> None:

@@ -16,7 +16,7 @@ from server.web.current import store
 from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 
-route = Api("catalog", "catalogue")
+route = Api("catalog", "catalog")
 
 
 class TaskTypeLimits(WireObject):

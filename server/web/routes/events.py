@@ -29,7 +29,7 @@ from server.store.record import Record, Status
 from server.store.tasks import Entry
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import OF_TASK
+from server.web.errors import TASK_PROBLEMS
 from server.web.long_poll import STREAM_HEADERS, Body, event_stream
 from server.web.middleware import caller
 from server.web.openapi.route import STREAM, Api, stream_of
@@ -59,7 +59,7 @@ class TaskEvent(WireObject):
     *stream_of(TaskEvent, "Events `status`, `progress`, `log`, `output`, and finally `done`."),
     description=STREAM,
     parameters=("Last-Event-ID",),
-    problems=OF_TASK,
+    problems=TASK_PROBLEMS,
 )
 def stream_events(task_id: str) -> Response:
     """The events of a task."""

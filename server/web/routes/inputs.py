@@ -12,7 +12,7 @@ from server.services.retry import stored_input
 from server.services.status import WireObject
 from server.store.record import Record
 from server.web.current import store
-from server.web.errors import OF_TASK
+from server.web.errors import TASK_PROBLEMS
 from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
 from server.web.routes.tasks import find
@@ -34,7 +34,7 @@ class TaskGiven(WireObject):
 _UPLOAD_FIELDS = {"filename": "filename", "media_type": "media_type", "size": "bytes", "sha256": "sha256", "url": "url"}
 
 
-@route.get("/tasks/<task_id>/input", ok(TaskGiven, "The parameters."), problems=(*OF_TASK, "expired-input"))
+@route.get("/tasks/<task_id>/input", ok(TaskGiven, "The parameters."), problems=(*TASK_PROBLEMS, "expired-input"))
 def get_input(task_id: str) -> Response:
     """The input of a task."""
     record = find(task_id)

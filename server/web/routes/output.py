@@ -11,7 +11,7 @@ from server.store.record import Record, Status
 from server.store.tasks import OutputPage
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import OF_TASK, invalid
+from server.web.errors import TASK_PROBLEMS, invalid
 from server.web.long_poll import ENDS, ParkedRequest, long_poll
 from server.web.openapi.route import Api, ok
 from server.web.responses import json_answer
@@ -46,7 +46,7 @@ class TaskOutput(WireObject):
     "/tasks/<task_id>/output",
     ok(TaskOutput, "The items after `after`.", "Preference-Applied"),
     parameters=("after", "wait", "Prefer"),
-    problems=(*OF_TASK, "invalid-input"),
+    problems=(*TASK_PROBLEMS, "invalid-input"),
 )
 def get_output(task_id: str) -> Response:
     """The output of a task, as it comes.

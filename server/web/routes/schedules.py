@@ -20,7 +20,7 @@ from server.web.addresses import prefix
 from server.web.body.options import nested_options, read_key
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import OF_BODY, OF_KEY, OF_STORING, Problem, invalid
+from server.web.errors import BODY_PROBLEMS, KEY_PROBLEMS, STORING_PROBLEMS, Problem, invalid
 from server.web.middleware import caller
 from server.web.openapi.parameters import FLAG, in_query
 from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Api, ResponseSpec, json_body, ok, status_with
@@ -57,7 +57,7 @@ _FILTER_PARAMETERS = (
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleRequest, _EXAMPLE),
-    problems=(*OF_BODY, "schedule-name-taken", "too-many-schedules"),
+    problems=(*BODY_PROBLEMS, "schedule-name-taken", "too-many-schedules"),
 )
 def put_schedule(name: str) -> Response:
     """Create or replace a schedule.
@@ -80,7 +80,7 @@ def put_schedule(name: str) -> Response:
     access=Access.SUBMIT,
     parameters=("schedule",),
     body=json_body(ScheduleChanges, {"enabled": False}),
-    problems=(*OF_BODY, "unknown-schedule"),
+    problems=(*BODY_PROBLEMS, "unknown-schedule"),
 )
 def patch_schedule(name: str) -> Response:
     """Change some fields of a schedule.
@@ -201,7 +201,14 @@ def delete_schedule(name: str) -> Response:
     ),
     access=Access.SUBMIT,
     parameters=("schedule", "Idempotency-Key"),
-    problems=("bad-request", "unknown-schedule", "unknown-task-type", "invalid-input", *OF_KEY, *OF_STORING),
+    problems=(
+        "bad-request",
+        "unknown-schedule",
+        "unknown-task-type",
+        "invalid-input",
+        *KEY_PROBLEMS,
+        *STORING_PROBLEMS,
+    ),
 )
 def run_schedule(name: str) -> Response:
     """Run a schedule now.

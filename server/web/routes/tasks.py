@@ -19,14 +19,14 @@ from server.web.addresses import prefix
 from server.web.body.options import read_flag, read_key, read_options
 from server.web.body.read import read_input, read_json
 from server.web.current import store
-from server.web.errors import OF_KEY, OF_STORING, OF_TASK, Problem
+from server.web.errors import KEY_PROBLEMS, STORING_PROBLEMS, TASK_PROBLEMS, Problem
 from server.web.long_poll import CHANGES, ENDS, ParkedRequest, long_poll, waits
 from server.web.middleware import caller, require_submit
 from server.web.openapi.components import reference
 from server.web.openapi.route import CACHED, TICKET_HEADERS, Access, Api, ResponseSpec, json_body, status_with
-from server.web.responses import OF_SUBMIT, accepted, ended, result_answer, status_answer
+from server.web.responses import SUBMIT_HEADERS, accepted, ended, result_answer, status_answer
 
-route = Api("api", "tickets")
+route = Api("tasks", "tickets")
 
 
 class RetryRequest(BaseModel):
@@ -80,7 +80,7 @@ def _submit(name: str) -> Response:
         links=("result", "cancel", "files"),
     ),
     parameters=("wait", "Prefer"),
-    problems=(*OF_TASK, "invalid-input"),
+    problems=(*TASK_PROBLEMS, "invalid-input"),
 )
 def get_status(task_id: str) -> Response:
     """How a task is.
@@ -103,7 +103,7 @@ def get_status(task_id: str) -> Response:
         303, "A redirect to the file, if `Accept` prefers its type.", headers=("Location", "Cache-Control", "Vary")
     ),
     parameters=("wait", "Prefer"),
-    problems=("task-failed", "task-canceled", *OF_TASK, "invalid-input"),
+    problems=("task-failed", "task-canceled", *TASK_PROBLEMS, "invalid-input"),
 )
 def get_result(task_id: str) -> Response:
     """The result of a task.
@@ -136,7 +136,7 @@ def _result(record: Record) -> Response:
     "/tasks/<task_id>/cancel",
     status_with(200, "The new status.", "Retry-After", links=("status", "result")),
     access=Access.SUBMIT,
-    problems=OF_TASK,
+    problems=TASK_PROBLEMS,
 )
 def cancel_task(task_id: str) -> Response:
     """Cancel a task.
@@ -165,9 +165,9 @@ def cancel_task(task_id: str) -> Response:
     parameters=("again", "copy", "Idempotency-Key"),
     body=json_body(RetryRequest, {"input": {"width": 640}}, required=False),
     problems=(
-        *("malformed-body", "bad-request", "unsupported-media-type", *OF_TASK, "task-not-done", "already-retried"),
-        "expired-input",
-        *("invalid-input", *OF_KEY, *OF_STORING),
+        *("malformed-body", "bad-request", "unsupported-media-type", *TASK_PROBLEMS),
+        *("task-not-done", "already-retried", "expired-input", "invalid-input"),
+        *(*KEY_PROBLEMS, *STORING_PROBLEMS),
     ),
 )
 def retry_task(task_id: str) -> Response:
@@ -189,7 +189,7 @@ def retry_task(task_id: str) -> Response:
     "/tasks/<task_id>",
     ResponseSpec(204, "The record and its files are deleted."),
     access=Access.SUBMIT,
-    problems=(*OF_TASK, "task-not-done"),
+    problems=(*TASK_PROBLEMS, "task-not-done"),
 )
 def delete_task(task_id: str) -> Response:
     """Delete an ended task."""
@@ -224,7 +224,9 @@ def _poll_for_end(parked: ParkedRequest) -> tuple[Response, bool]:
     if not record.status.done and not parked.over:
         return parked.first, False
     response = ended(record) if record.status.done else status_answer(record, parked.first.status_code)
-    response.headers.update({name: parked.first.headers[name] for name in OF_SUBMIT if name in parked.first.headers})
+    response.headers.update(
+        {name: parked.first.headers[name] for name in SUBMIT_HEADERS if name in parked.first.headers}
+    )
     return response, record.status.done
 
 

@@ -12,11 +12,11 @@ from server.store.record import Record
 from server.store.webhooks import DeliveryAttempt
 from server.web.addresses import prefix
 from server.web.current import store
-from server.web.errors import OF_TASK, Problem
+from server.web.errors import TASK_PROBLEMS, Problem
 from server.web.middleware import caller
 from server.web.openapi.route import Access, Api, ResponseSpec, ok
 from server.web.responses import json_answer
-from server.web.routes.bulk.batch import OF_BATCH, find_batch
+from server.web.routes.bulk.batch import BATCH_PROBLEMS, find_batch
 from server.web.routes.tasks import find
 
 route = Api("webhooks", "webhooks")
@@ -87,7 +87,7 @@ _SECRET = ok(WebhookSecret, "The secret.")
 @route.get(
     "/tasks/<task_id>/webhook",
     ok(WebhookDelivery, "The attempts, and when the next one is due."),
-    problems=(*OF_TASK, "not-found"),
+    problems=(*TASK_PROBLEMS, "not-found"),
 )
 def get_webhook(task_id: str) -> Response:
     """The attempts to deliver a task's webhook.
@@ -101,7 +101,7 @@ def get_webhook(task_id: str) -> Response:
     "/tasks/<task_id>/webhook",
     ResponseSpec(202, "It is due now, whether it was delivered before or not.", WebhookDelivery),
     access=Access.SUBMIT,
-    problems=(*OF_TASK, "not-found", "task-not-done"),
+    problems=(*TASK_PROBLEMS, "not-found", "task-not-done"),
 )
 def send_webhook(task_id: str) -> Response:
     """Deliver a task's webhook again.
@@ -115,7 +115,7 @@ def send_webhook(task_id: str) -> Response:
 @route.get(
     "/batches/<batch_id>/webhook",
     ok(BatchWebhookDelivery, "The attempts, and when the next one is due."),
-    problems=(*OF_BATCH, "not-found"),
+    problems=(*BATCH_PROBLEMS, "not-found"),
 )
 def get_batch_webhook(batch_id: str) -> Response:
     """The attempts to deliver a batch's webhook.
@@ -129,7 +129,7 @@ def get_batch_webhook(batch_id: str) -> Response:
     "/batches/<batch_id>/webhook",
     ResponseSpec(202, "It is due now, whether it was delivered before or not.", BatchWebhookDelivery),
     access=Access.SUBMIT,
-    problems=(*OF_BATCH, "not-found", "task-not-done"),
+    problems=(*BATCH_PROBLEMS, "not-found", "task-not-done"),
 )
 def send_batch_webhook(batch_id: str) -> Response:
     """Deliver a batch's webhook again.

@@ -15,7 +15,7 @@ from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.options import read_flag
 from server.web.current import store
-from server.web.errors import OF_STORING, Problem, as_problem
+from server.web.errors import STORING_PROBLEMS, Problem, as_problem
 from server.web.openapi import parameters
 from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
@@ -96,7 +96,7 @@ def _cancel_all(records: Sequence[Record]) -> Outcomes:
     ok(BulkRetried, "The number of retried tasks, and those that could not be retried."),
     access=Access.SUBMIT,
     parameters=(*parameters.FILTERS, "cursor", "again", "dry_run"),
-    problems=("bad-request", "invalid-input", *OF_STORING),
+    problems=("bad-request", "invalid-input", *STORING_PROBLEMS),
     sample="?status=failed",
 )
 def bulk_retry() -> Response:

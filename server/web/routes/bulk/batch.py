@@ -29,7 +29,7 @@ from server.store.record import Record, Status
 from server.web.addresses import prefix
 from server.web.body.options import read_flag
 from server.web.current import store
-from server.web.errors import OF_STORING, Problem, as_problem
+from server.web.errors import STORING_PROBLEMS, Problem, as_problem
 from server.web.long_poll import STREAM_HEADERS, Body, ParkedRequest, event_stream, long_poll
 from server.web.middleware import caller
 from server.web.openapi.route import STREAM, Access, Api, ResponseSpec, ok, stream_of
@@ -50,7 +50,7 @@ _MAX_ERRORS = 5  # invalid values that the problem of one item names
 #: results of any size are never in memory together.
 _TASKS_PER_READ, _MAX_SHORT_RESULT = 50, 64 * 1024
 
-OF_BATCH = ("unknown-batch", "expired-batch")
+BATCH_PROBLEMS = ("unknown-batch", "expired-batch")
 
 
 class BatchEvent(WireObject):
@@ -98,7 +98,7 @@ class BatchRetried(WireObject):
         "Preference-Applied",
     ),
     parameters=("wait", "Prefer"),
-    problems=(*OF_BATCH, "invalid-input"),
+    problems=(*BATCH_PROBLEMS, "invalid-input"),
 )
 def get_batch(batch_id: str) -> Response:
     """A batch's tasks, counted by status.
@@ -131,7 +131,7 @@ def find_batch(batch_id: str) -> Batch:
     *stream_of(BatchEvent, "Events `counts`, and finally `done`."),
     description=STREAM,
     parameters=("Last-Event-ID",),
-    problems=OF_BATCH,
+    problems=BATCH_PROBLEMS,
 )
 def stream_batch_events(batch_id: str) -> Response:
     """The counts of a batch as they change."""
@@ -171,7 +171,7 @@ class CountsReader(Body):
         ("Cache-Control",),
         media_type="application/jsonl",
     ),
-    problems=OF_BATCH,
+    problems=BATCH_PROBLEMS,
 )
 def get_batch_results(batch_id: str) -> Response:
     """The results of a batch, one line per item.
@@ -224,7 +224,9 @@ def _line(fields: dict[str, Any]) -> bytes:
     return pydantic_core.to_json(fields) + b"\n"
 
 
-@route.post("/batches/<batch_id>/cancel", ok(BatchStatus, "The new counts."), access=Access.SUBMIT, problems=OF_BATCH)
+@route.post(
+    "/batches/<batch_id>/cancel", ok(BatchStatus, "The new counts."), access=Access.SUBMIT, problems=BATCH_PROBLEMS
+)
 def cancel_batch(batch_id: str) -> Response:
     """Cancel every task of a batch.
 
@@ -241,7 +243,7 @@ def cancel_batch(batch_id: str) -> Response:
     ok(BatchRetried, "The new tasks, and those that could not be retried."),
     access=Access.SUBMIT,
     parameters=("again",),
-    problems=(*OF_BATCH, "bad-request", "invalid-input", *OF_STORING),
+    problems=(*BATCH_PROBLEMS, "bad-request", "invalid-input", *STORING_PROBLEMS),
 )
 def retry_batch(batch_id: str) -> Response:
     """Retry the failed tasks of a batch.

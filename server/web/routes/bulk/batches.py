@@ -24,7 +24,7 @@ from server.web.addresses import prefix
 from server.web.body.options import NESTED, nested_options, read_key, read_options
 from server.web.body.read import MAX_VALUES, read_json, read_text
 from server.web.current import store
-from server.web.errors import OF_BODY, OF_KEY, Problem, as_problem
+from server.web.errors import BODY_PROBLEMS, KEY_PROBLEMS, Problem, as_problem
 from server.web.middleware import caller
 from server.web.openapi.route import CACHED, Access, Api, ResponseSpec
 from server.web.responses import json_answer
@@ -108,7 +108,7 @@ _BATCH: dict[str, Any] = {
     access=Access.SUBMIT,
     parameters=("webhook", "Idempotency-Key"),
     body=_BATCH,
-    problems=(*OF_BODY, "bad-request", *OF_KEY, "storage-full"),
+    problems=(*BODY_PROBLEMS, "bad-request", *KEY_PROBLEMS, "storage-full"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 def submit_batch() -> Response:

@@ -16,7 +16,7 @@ from server.store.tasks import TaskState
 from server.web.addresses import prefix
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import OF_BODY, Problem
+from server.web.errors import BODY_PROBLEMS, Problem
 from server.web.long_poll import ENDS, MAX_WAIT, ParkedRequest, long_poll, parked_request
 from server.web.middleware import caller
 from server.web.openapi.route import Api, json_body, ok
@@ -79,7 +79,7 @@ _EXAMPLE = {"task_ids": ["01997b5c-0a1e-7c3d-9f00-2b7c1d4e5f60"], "include": ["r
     "/tasks/query",
     ok(TaskAnswers, "The tasks in the order asked.", "Retry-After", "Preference-Applied"),
     body=json_body(TaskQuery, _EXAMPLE),
-    problems=(*OF_BODY, "bad-request"),
+    problems=(*BODY_PROBLEMS, "bad-request"),
     sample=f" -H 'Content-Type: application/json' -d '{json.dumps(_EXAMPLE)}'",
 )
 def query_tasks() -> Response:

@@ -10,7 +10,7 @@ from server.services.failures import FailureGroup as Group
 from server.services.failures import grouped
 from server.services.status import MOMENT, WireObject, timestamp
 from server.web.current import store
-from server.web.errors import OF_TASK, Problem
+from server.web.errors import TASK_PROBLEMS, Problem
 from server.web.openapi.route import Access, Api, ok
 from server.web.responses import json_answer
 from server.web.routes.query_parameters import query_time
@@ -59,7 +59,7 @@ class FailureGroups(WireObject):
     "/tasks/<task_id>/failure",
     ok(FailureReport, "Exception, message, traceback, worker and the last log lines."),
     access=Access.ADMIN,
-    problems=(*OF_TASK, "not-found"),
+    problems=(*TASK_PROBLEMS, "not-found"),
 )
 def get_failure(task_id: str) -> Response:
     """Get the exception of a failed task."""

@@ -10,7 +10,7 @@ from server.services.status import MOMENT, WireObject, timestamp
 from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
-from server.web.errors import OF_BODY, Problem
+from server.web.errors import BODY_PROBLEMS, Problem
 from server.web.openapi.route import Access, Api, ResponseSpec, json_body, ok
 from server.web.responses import json_answer
 
@@ -84,7 +84,7 @@ def list_keys() -> Response:
     ResponseSpec(201, "The key. It is shown only here.", NewKey, ("Location",)),
     access=Access.ADMIN,
     body=json_body(KeyRequest, {"owner": "alice", "note": "checkout"}),
-    problems=OF_BODY,
+    problems=BODY_PROBLEMS,
 )
 def make_key() -> Response:
     """Make an API key."""

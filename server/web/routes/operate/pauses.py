@@ -53,7 +53,7 @@ def resume_queue(name: str) -> Response:
 @route.put(
     "/catalog/<name>/pause",
     ResponseSpec(200, "It is paused.", CatalogEntry),
-    tag="catalogue",
+    tag="catalog",
     access=Access.ADMIN,
     description=_PAUSE_DESCRIPTION,
     parameters=("task_type",),
@@ -72,7 +72,7 @@ def pause_task_type(name: str) -> Response:
 @route.delete(
     "/catalog/<name>/pause",
     _RESUMED,
-    tag="catalogue",
+    tag="catalog",
     access=Access.ADMIN,
     parameters=("task_type",),
     problems=("unknown-task-type",),
