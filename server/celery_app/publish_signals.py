@@ -4,7 +4,6 @@ A submit sends them only if a receiver is connected, or if CELERY_EVENTS is set.
 a delayed one has its time as `eta`, as Celery's own have.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,16 +29,16 @@ def install(app: Celery, store: Store) -> None:
         if not before_task_publish.receivers:
             return
         for task in tasks:
-            message = _message(task)
+            message = _message(task, store.clock.now_ms())
             more = {"properties": message["properties"], "declare": [], "retry_policy": {}}
             before_task_publish.send(**_common(task, message["headers"]), **more)
 
     def after(tasks: Sequence[NewTask]) -> None:
         if after_task_publish.receivers:
             for task in tasks:
-                after_task_publish.send(**_common(task, _message(task)["headers"]))
+                after_task_publish.send(**_common(task, _message(task, store.clock.now_ms())["headers"]))
         if app.conf.task_send_sent_event:
-            _send_events(app, tasks)
+            _send_events(app, tasks, store.clock.now_ms())
 
     store.before_publish, store.after_publish = before, after
 
@@ -48,18 +47,18 @@ def _common(task: NewTask, headers: dict[str, Any]) -> dict[str, Any]:
     return {"sender": headers["task"], "body": _BODY, "headers": headers, "exchange": "", "routing_key": task.queue}
 
 
-def _message(task: NewTask) -> dict[str, Any]:
+def _message(task: NewTask, now_ms: int) -> dict[str, Any]:
     message = build(task.id, "", task.task_type, task.queue, task.priority)
-    if due_ms := task.due_ms(int(time.time() * 1000)):
+    if due_ms := task.due_ms(now_ms):
         message["headers"]["eta"] = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat()
     return message
 
 
-def _send_events(app: Celery, tasks: Sequence[NewTask]) -> None:
+def _send_events(app: Celery, tasks: Sequence[NewTask], now_ms: int) -> None:
     """Send the event of each task, in the form of `send_task`. An outage loses them: the tasks are stored already."""
     with suppress(OperationalError, *UNREACHABLE), app.events.default_dispatcher() as dispatcher:
         for task in tasks:
-            headers = _message(task)["headers"]
+            headers = _message(task, now_ms)["headers"]
             copied = {name: headers[name] for name in ("root_id", "parent_id", "retries", "eta", "expires")}
             shown = {"args": headers["argsrepr"], "kwargs": headers["kwargsrepr"], "name": headers["task"]}
             route = {"queue": task.queue, "exchange": "", "routing_key": task.queue}

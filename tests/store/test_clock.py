@@ -2,10 +2,15 @@
 
 import random
 import time
+from datetime import datetime
+from typing import Any
 
 import pytest
-from submitting import submit_many
+from celery import Celery
+from celery.signals import before_task_publish
+from submitting import prepare, submit_many
 
+from server.celery_app import publish_signals
 from server.store import Store, ids
 from server.store.record import Status
 
@@ -46,6 +51,24 @@ def test_not_before_is_compared_with_the_clock_of_redis(skewed: Store) -> None:
     records = skewed.tasks.get_many([soon, past])
 
     assert [record and record.status for record in records] == [Status.SCHEDULED, Status.QUEUED]
+
+
+def test_the_signal_of_a_publish_has_the_time_of_redis(skewed: Store) -> None:
+    times: list[str] = []
+
+    def receive(headers: dict[str, Any], **_: Any) -> None:
+        times.append(headers["eta"])
+
+    publish_signals.install(Celery(), skewed)
+    before_task_publish.connect(receive)
+    now = redis_ms(skewed)
+    try:
+        skewed.before_publish([prepare(skewed, delay=60)])
+    finally:
+        before_task_publish.disconnect(receive)
+
+    [eta] = times
+    assert now + 60_000 <= datetime.fromisoformat(eta).timestamp() * 1000 < now + 62_000
 
 
 def test_a_record_is_kept_for_its_ttl(skewed: Store) -> None:
