@@ -41,9 +41,6 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.stats import CounterBuffer
 
-#: Each service has its own part of a second for its rounds, so there are at least as many parts as services.
-#: Their number is odd, so that the rounds of a service with an interval of half a second do not meet another's.
-_PARTS = 11
 _TIMEOUT = 2.0  # seconds for which a stopping worker waits for unfinished rounds
 __all__ = ["install"]
 
@@ -53,7 +50,10 @@ def install() -> None:
         store: Store = sender.app.store
         services = _services(sender, store)
         counters = CounterBuffer(lambda: store.counters, store.keys.maintenance)
-        runners = [Runner(each, counters, number / _PARTS) for number, each in enumerate(services)]
+        # Each service has its own part of a second for its rounds. The number of parts is odd, so that the rounds of a
+        # service with an interval of half a second do not meet another's.
+        parts = len(services) | 1
+        runners = [Runner(each, counters, number / parts) for number, each in enumerate(services)]
         for runner in runners:
             runner.start()
         worker_shutdown.connect(partial(_end, store, worker_token(sender.hostname), runners, counters), weak=False)
