@@ -84,10 +84,7 @@ class Batches(Scripts):
         outcomes = dict(zip(map(int, at.split(b",")) if at else range(len(lines)), lines, strict=True))
         limit = self._config.max_waiting_per_owner
         webhook, request_id, parent, state = ((text or b"").decode() for text in texts)
-        refusals = {
-            number: refusal(line or "owner-full", limit, self._config)  # '' in a batch of an earlier release
-            for number, line in outcomes.items()
-        }
+        refusals = {number: refusal(line, limit, self._config) for number, line in outcomes.items()}
         return Batch(
             batch_id,
             owner.decode(),

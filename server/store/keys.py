@@ -114,8 +114,6 @@ class Keys:
     throttled = Key("throttled:{task_type}:{scope}")
     #: `<type>:<scope>` with tasks over a limit, by the time when maintenance checks it.
     throttled_scopes = Name("throttled_scopes")
-    #: The same of an earlier release: a set.
-    throttles = Name("throttles")
     #: Attempts that started in the last minute, by time, for a limit per minute.
     starts = Key("starts:{task_type}:{scope}")
     #: Scheduled and retrying tasks, by due time.

@@ -141,11 +141,10 @@ def test_tasks_of_a_release_without_the_limit_share_a_scope(store: Store) -> Non
     assert store.leases.release_throttled("divide", "=", ONE, 10) == 1
 
 
-def test_scopes_that_an_earlier_release_stored_in_a_set_are_checked(store: Store) -> None:
+def test_a_scope_is_released_when_its_type_has_no_limit_any_more(store: Store) -> None:
     [running, waiting] = submit(store, 1, 1)
     assert claims(store, [running, waiting], Throttle(max_running=1)) == [True, False]
-    store.redis.delete(store.keys.throttled_scopes)
-    store.redis.sadd(store.keys.throttles, "divide:")
+    store.redis.zadd(store.keys.throttled_scopes, {"divide:": 0})
 
     assert release_due(store) == 1, "the type has no limit here"
     assert fetch(store) == waiting

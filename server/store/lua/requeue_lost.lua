@@ -1,5 +1,6 @@
 -- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing in
--- the queue's lists (purged by Celery's tools). Give a turn to tasks of a release without turns.
+-- the queue's lists (purged by Celery's tools). Give a turn to queued tasks that have none,
+-- so that a fetch finds them.
 -- Input: queue, ms for which a task may lack a message, maximum number. Output: ids. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"

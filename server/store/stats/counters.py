@@ -256,5 +256,5 @@ class Queues(Scripts):
 
 
 def reads(worker: Mapping[str, Any], queue: str) -> bool:
-    """Whether a worker reads a queue, by its card. A card of an earlier release has no queues: it reads all."""
+    """Whether a worker reads a queue, by its card. A card without a list of queues is a worker's that reads all."""
     return queue in worker.get("queues", (queue,))
