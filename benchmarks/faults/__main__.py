@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.faults import report
-from benchmarks.faults.counts import Counts, Progress
+from benchmarks.faults.fault_runs import Counts, Progress
 from benchmarks.faults.scenarios import SCENARIOS
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import LEASE, Ours, Side, Stock

@@ -7,7 +7,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.faults.counts import Counts
+from benchmarks.faults.fault_runs import Counts
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import LEASE
 from benchmarks.faults.soak import State

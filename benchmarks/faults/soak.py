@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from harness import Process, eventually
 
-from benchmarks.faults.counts import Counts, Progress
+from benchmarks.faults.fault_runs import Counts, Progress
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side
 

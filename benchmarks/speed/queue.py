@@ -12,7 +12,7 @@ from benchmarks.speed.progress import say
 from benchmarks.speed.ratios import Topic, maximum, minimum, percentile
 from benchmarks.speed.sides import EMPTY, Ours, Side, Tutorial
 
-#: Seconds between two polls; a tutorial's client polls less often, and knows later.
+#: Seconds between two polls; a tutorial's client polls less often, and so sees the end later.
 _POLL = 0.01
 
 

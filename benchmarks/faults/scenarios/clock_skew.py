@@ -4,7 +4,7 @@ import itertools
 
 from clocks import shifted
 
-from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.fault_runs import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

@@ -4,7 +4,7 @@ import itertools
 
 from releases import NEW, OLD, load_releases, write_release
 
-from benchmarks.faults.counts import Counts, Progress, beating, under_load
+from benchmarks.faults.fault_runs import Counts, Progress, beating, under_load
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

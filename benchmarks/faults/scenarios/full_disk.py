@@ -10,7 +10,7 @@ from pathlib import Path
 
 from outages import disk_error
 
-from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.fault_runs import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

@@ -5,7 +5,7 @@ import os
 import time
 from signal import SIGKILL
 
-from benchmarks.faults.counts import Counts, Progress, beating, repeat, under_load
+from benchmarks.faults.fault_runs import Counts, Progress, beating, repeat, under_load
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

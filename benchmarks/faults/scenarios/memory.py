@@ -1,6 +1,6 @@
 """Tasks that leak, and tasks that ask for more memory than they may use, between others."""
 
-from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.fault_runs import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

@@ -5,7 +5,7 @@ import time
 
 from outages import OUTAGES
 
-from benchmarks.faults.counts import Counts, Progress, beating, repeat
+from benchmarks.faults.fault_runs import Counts, Progress, beating, repeat
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side, Submission
 

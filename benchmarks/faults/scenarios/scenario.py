@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.counts import Part
+from benchmarks.faults.fault_runs import Part
 
 
 @contextlib.contextmanager

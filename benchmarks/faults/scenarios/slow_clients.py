@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 
-from benchmarks.faults.counts import Counts, Progress, beating, under_load
+from benchmarks.faults.fault_runs import Counts, Progress, beating, under_load
 from benchmarks.faults.scenarios.scenario import Scenario
 from benchmarks.faults.sides import Side
 

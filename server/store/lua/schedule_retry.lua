@@ -3,7 +3,7 @@
 -- Output: 1, or 0 where the attempt has lost its lease.
 -- Publishes `retrying`.
 --- @include "allowed_when_full"
---- @include "attempts"
+--- @include "earlier_attempts"
 --- @include "burst"
 --- @include "clock"
 --- @include "indexes"

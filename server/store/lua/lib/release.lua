@@ -1,4 +1,4 @@
---- @include "attempts"
+--- @include "earlier_attempts"
 --- @include "finish"
 --- @include "messages"
 -- End an attempt that lost its lease: queue the task again, fail it after too many crashes, or cancel it if a cancel was
