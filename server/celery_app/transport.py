@@ -108,7 +108,7 @@ class SafeFetch:
     """A mixin for kombu's Redis channels, plain and Sentinel."""
 
     QoS = QoS
-    #: kombu copies it from `broker_transport_options` .
+    #: kombu copies the store from `broker_transport_options`.
     store: Store
     _fetches_next = True  # whether to fetch next, or to wait for a notification
     _loaded = False  # whether Redis has the script, so that its hash is enough

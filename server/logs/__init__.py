@@ -20,9 +20,11 @@ CallSoon = Callable[[Callable[[], None]], object]  # a loop's `call_soon`
 _is_plain = re.compile(r"[a-zA-Z0-9_.:/@+*-]+").fullmatch
 PLACEHOLDER = "**********"  # shown in place of a secret; pydantic's own text for it
 
-#: Lengths in characters: shorter secrets are not searched for in texts; those below the second are hidden as whole
-#: words only. From the third on, the ends of a secret are hidden, too: messages often omit the middle of long values.
-_MIN_LENGTH, _MIN_PART, _MIN_CUT, _END = 3, 6, 40, 20
+# Lengths in characters.
+_MIN_LENGTH = 3  # shorter secrets are not searched for in texts
+_MIN_PART = 6  # shorter secrets are hidden as whole words only
+_MIN_CUT = 40  # from this length on, both ends of a secret are hidden, too: messages often omit a long value's middle
+_END = 20  # length of such an end
 
 
 class _Task:

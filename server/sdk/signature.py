@@ -146,7 +146,7 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
 
 
 def _output(label: str, function: Callable[..., Any], annotation: Any) -> tuple[Any, Any]:
-    """Return the types of the items and of the result. No items: the function is not a generator."""
+    """Return the types of the items and of the result. The first is None if the function is not a generator."""
     if not inspect.isgeneratorfunction(function) and not inspect.isasyncgenfunction(function):
         return None, annotation
     if annotation is not Any and (get_origin(annotation) or annotation) not in _ITERATORS:

@@ -5,6 +5,8 @@ CoatcheckError                  the root: a request is refused, for a reason wit
 ├── StorageFull                 Redis or the blob store is full
 ├── QuotaExceeded, QueueFull    too many unfinished tasks of one owner; too many waiting tasks in one queue
 │   └── BytesExceeded           too many bytes of one owner
+├── TooManySchedules            an owner has too many schedules
+├── ScheduleNameTaken           the name of a schedule is in use
 ├── IdempotencyKeyReused, IdempotencyKeyInUse
 ├── AlreadyRetried              a task was retried before
 ├── DuplicateTask               another task has the key of `unique`

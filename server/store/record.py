@@ -299,10 +299,11 @@ _FIELDS = {
     name.encode(): (attribute, decode) for decode, names in _DECODED.items() for name, attribute in names.items()
 }
 
-#: The fields that a status shows, as `get_statuses.lua` reads them for many tasks: of every task, and of one that was
-#: started or has ended. The last four are a task's own: tasks that are otherwise alike differ in them.
+#: The fields of every task that a status shows, as `get_statuses.lua` reads them for many tasks.
 SHOWN_ALWAYS = (b"s", b"q", b"d", b"o", b"n", b"u", b"t", b"ro", b"ra", b"dp")
+#: Those of a task that was started or has ended.
 SHOWN_LATER = (b"a", b"g", b"e", b"ds")
+#: Those of such a task in which tasks differ that are otherwise alike: start, end, expiry and result.
 OWN_FIELDS = (b"b", b"f", b"x", b"r")
 
 

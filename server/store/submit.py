@@ -45,8 +45,8 @@ BATCH_LIFE = 7 * 86_400
 class IdempotencyKey:
     """A client's key for one request (draft-ietf-httpapi-idempotency-key-header-07). Keys are separate per `owner`.
 
-    `compared`: the key with another request is refused. The key of a task's own submit names it completely: a repeated
-    attempt may compute other parameters, and must not wait for one that was killed.
+    `compared`: refuse the key with a different request. Not for submits by a task: there the key alone identifies the
+    submit, because a repeated attempt may compute other parameters, and must not wait for one that was killed.
     """
 
     owner: str
@@ -94,7 +94,8 @@ class SubmitResult:
     replayed: str | None = None
     #: The schedule's fire time has fired already, or is skipped: nothing was stored now.
     passed: bool = False
-    #: The tasks that have the keys of `unique` or `debounce`, by the number of the task that was not stored for that.
+    #: The tasks that have the keys of `unique` or `debounce`, by the index of the task that was not stored
+    #: because of it.
     existing: Mapping[int, str] = field(default_factory=dict)
     #: The earlier request with the same idempotency key got such a task.
     replayed_existing: bool = False

@@ -228,7 +228,7 @@ def test_progress_is_shown_live_and_cancel_stops_the_task(service: Service, open
     parameter(page, "seconds").fill("60")
     run(page)
     expect(mark(page)).to_have_text("Running")
-    expect(page.locator(".outcome .meter.job")).to_have_attribute("aria-label", re.compile("per cent done"))
+    expect(page.locator(".outcome .meter.job")).to_have_attribute("aria-label", re.compile("percent done"))
     expect(page.locator(".outcome .body > p")).to_contain_text("%")
     page.get_by_role("button", name="Cancel").click()
     expect(mark(page)).to_have_text("Canceled")

@@ -109,7 +109,7 @@ def _free_name(celery_name: str) -> str:
 
 
 def _function(task: Task, arguments: Arguments) -> Any:
-    """Return the function of the task type, with the name, the module and the parameters of the Celery task's."""
+    """Return the task type's function, with the name, the module and the parameters of the Celery task's function."""
 
     def call(coatcheck_context: Context, **named: Any) -> Any:
         return Tracer(task, coatcheck_context, arguments, named)()

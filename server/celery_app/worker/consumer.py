@@ -16,7 +16,7 @@ from server.store import Store
 from server.store.connection import UNREACHABLE
 from server.store.record import Status
 
-#: Seconds to wait between two attempts to connect: the first time, and the maximum.
+#: Seconds before the first repeated attempt to connect, and the maximum.
 FIRST_WAIT = 0.5
 MAX_WAIT = 2.0
 CHILD_CHECK_INTERVAL = 0.5  # seconds between two checks for dead children

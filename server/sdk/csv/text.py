@@ -155,7 +155,7 @@ class _Recoder:
         self._length = self._length + len(data) if first < 0 else len(data) - data.rfind(b"\n") - 1
 
     def end(self) -> bytes:
-        """Return the bytes that the decoder still has, and the last line's feed."""
+        """Return the bytes that the decoder still has, and a line feed if the last line has none."""
         data = self.feed(b"", final=True)
         return data if self._last == b"\n" else data + b"\n"
 

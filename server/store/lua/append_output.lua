@@ -2,7 +2,8 @@
 -- Above the size that is kept, the oldest items are dropped.
 -- Input: id, lease token, the number of the first item in this attempt (from 1), bytes kept, the owner's quota in bytes,
 -- items (JSON).
--- Output: the state that `attempt_state` returns; or, if nothing is stored for the quota, the bytes that the owner uses already.
+-- Output: the state that `attempt_state` returns; or, if the quota
+-- does not permit it, so that nothing is stored, the bytes that the owner uses already.
 -- Publishes `output`.
 --- @include "bytes"
 --- @include "record"

@@ -1,5 +1,5 @@
 -- Read items of a task's output.
--- Input: id, the number of the reader's last item, maximum items, maximum bytes (more for a single item).
+-- Input: id, the number of the reader's last item, maximum items, maximum bytes (the first item may exceed it).
 -- Output: {number of the last item, of the last one before this attempt, items kept, deliveries, number of the first
 -- item of the answer, items}. Publishes nothing.
 local id, after, max_items, max_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

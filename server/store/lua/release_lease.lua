@@ -1,5 +1,5 @@
 -- End the attempt of the worker with this lease, and queue the task again.
--- Input: id, lease token, crashes to add, maximum crashes, error (JSON) for that many.
+-- Input: id, lease token, crashes to add, maximum crashes, error (JSON) of a task that reaches it.
 -- Output: the task that it ran (a later one of its burst) and its new status, or nil without such an attempt.
 -- Publishes the status.
 --- @include "allowed_when_full"

@@ -143,8 +143,8 @@ local function position_of(id, queue)
   return rank and rank + 1 or 0
 end
 
--- Index and count the stored tasks, and publish their messages. Keep the positions of the queued tasks; of many, which are
--- a batch, whose answer has none, only that they are queued.
+-- Index and count the stored tasks, and publish their messages. Note the position of each queued
+-- task. After `MAX_POSITIONS` of a queue (they are a batch, whose answer shows no positions), note the first one's instead.
 local MAX_POSITIONS = 64
 
 local function publish_stored()

@@ -121,14 +121,14 @@ class FlowStats(Scripts):
         return flows
 
     def _steps(self, hours: Iterable[int]) -> Iterator[_Counter]:
-        """Counters of five minutes: when they began, `<t or o>:<name>:<counter>`, and the number."""
+        """Yield each counter of five minutes: its beginning, `<t or o>:<name>:<counter>`, and its number."""
         for hour, counts in self._hashes(self.keys.flow, hours):
             for name, number in counts.items():
                 step, _, rest = name.decode().partition(":")
                 yield hour * 3600 + int(step) * _STEP, rest, int(number)
 
     def _week(self, hours: Iterable[int]) -> Iterator[_Counter]:
-        """Counters of an hour; where it has not been summed up, those of five minutes."""
+        """Yield each counter of an hour; where it has not been summed up, those of five minutes."""
         open_hours = []
         for hour, counts in self._hashes(self.keys.week, hours):
             if not counts:

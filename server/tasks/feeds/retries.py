@@ -10,8 +10,9 @@ from server.sdk.http import Response
 _WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds before each retry of a failed page
 _MAX_LIMITED = 20  # maximum waits per page for a server that limits its clients
 
-#: Seconds that a task waits in its worker: it is retried later for a longer wait, up to about an hour.
+#: Seconds that a task may wait in its worker. For a longer wait because of a rate limit, it is retried later.
 _MAX_BLOCKING_SECONDS = 60.0
+#: Maximum number of seconds before such a retry; the task fails if the server asks for more.
 _MAX_RETRY_SECONDS = 3700.0
 _MAX_RETURNS = 5  # maximum number of times that a task is retried later because of a rate limit
 _EPOCH_BEGINS = 1_000_000_000  # a smaller number means seconds from now

@@ -6,7 +6,7 @@
     templates    subject, text, HTML and unsubscribe addresses with each recipient's fields
     messages     builds a message
     server       SMTP_URL, and one connection to that server
-    delivery     the state of every recipient
+    delivery     sends to the recipients, and records the state of each
     settings     the mail server, and the allowed senders
 
 Each message that the server has accepted is recorded as a checkpoint before the next one is sent. One gap remains,

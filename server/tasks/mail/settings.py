@@ -1,4 +1,4 @@
-"""The settings of mail: the relay and the senders."""
+"""The settings of mail: the mail server, and the allowed senders."""
 
 import ssl
 

@@ -47,7 +47,7 @@ def read_form(submission: Submission, typed: dict[str, str] | None = None) -> li
 def _receive(submission: Submission, part: Part, filename: str, chunks: Iterator[memoryview]) -> list[tuple[str, Any]]:
     uploads = submission.definition.uploads
     if part.name not in uploads:
-        errors = [{"loc": [part.name], "msg": "This task accepts no files"}]
+        errors = [{"loc": [part.name], "msg": "This parameter accepts no file"}]
         expected = ", ".join(uploads) or "none"
         raise Problem("invalid-input", f"{part.name} accepts no file; these do: {expected}.", errors=errors)
     first = next(filter(None, chunks), None)

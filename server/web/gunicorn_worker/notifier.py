@@ -1,9 +1,9 @@
 """Receives the task changes that Redis publishes, on one connection read by the loop.
 
 Each change of a record is published on `t:<task id>` as one message: the new status, `progress`, `log`, `output` or
-`dropped`, in the script call that makes the change. A subscription is called with each message that it asked for, and
-with an empty one when it becomes active: at first, and after a lost connection. A caller that then reads the record
-misses no change.
+`dropped`, in the script call that makes the change. A batch has such a channel, too: `counts` at a change of a
+task's status, and `ended`. A subscription's `notify` is called at each message that it asked for, and once when it
+becomes active: at first, and after a lost connection. A caller that then reads the record misses no change.
 
 redis-py connects (TLS, Sentinel, passwords) in a thread; afterwards the loop reads the socket itself, so that `in_sync`
 can process everything that has arrived before it answers.
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Calls `notify` at each message about one task that is in `messages`."""
+    """Calls `notify` at each message about one task or batch that is in `messages`."""
 
     __slots__ = ("messages", "notify", "task_id")
 

@@ -20,7 +20,8 @@ local function next_turns(group, priority, owner, count)
   return first, distance
 end
 
--- Note the turn that is served. Owners whose next turn has passed are forgotten after every 16 turns: they are only old.
+-- Note the turn that is served. The entries of owners whose next turn has passed are deleted every 16 turns; until then
+-- they do no harm.
 local function serve(group, priority, turn)
   local served = tonumber(redis.call('HGET', keys.turn(group), priority) or -1)
   if turn <= served then return end

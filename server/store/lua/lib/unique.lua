@@ -1,6 +1,6 @@
 --- @include "ids"
--- One task of an owner and a type has a key: that of `unique`, or of `debounce`. The key contains its id until it ends, or
--- for `uf` ms after its submit if that is later.
+-- One task of an owner and a type has a key: that of `unique`, or of `debounce`. The key in Redis
+-- holds the task's id until the task ends, or until `uf` ms after its submit if that is later.
 local ENDED = {succeeded = true, failed = true, canceled = true}
 
 -- The task that has a key, and its status (nil: its record is gone). A key never outlives a lost record that nobody

@@ -1,7 +1,8 @@
 """The list of image operations. Each function's docstring describes it.
 
 To add one, write a function `(frame, …parameters) -> Frame` and name it below. It becomes a task of its own in the
-catalog, and an entry of `image_pipeline`'s list of operations.
+catalog, and an entry of `image_pipeline`'s list of operations. An effect of color or sharpness is a line in `FILTERS`
+of filters.py instead.
 """
 
 from collections.abc import Mapping

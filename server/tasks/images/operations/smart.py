@@ -33,8 +33,8 @@ def busiest_part(image: Image.Image, size: Size) -> tuple[int, int]:
 
 
 def _attention(image: Image.Image) -> Image.Image:
-    grey = image.convert("L")
-    edges = ImageChops.difference(grey, grey.filter(ImageFilter.GaussianBlur(2)))
+    gray = image.convert("L")
+    edges = ImageChops.difference(gray, gray.filter(ImageFilter.GaussianBlur(2)))
     strong = image.convert("HSV").getchannel("S").point(lambda value: value // 8)
     return ImageChops.add(edges, strong)
 

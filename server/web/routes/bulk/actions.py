@@ -140,7 +140,7 @@ def _bulk(
 
 
 def handled(records: Sequence[Record], outcomes: Outcomes) -> list[tuple[Record, object]]:
-    """Pair tasks with their outcomes, without those after the last one for which there was space: a next call has them.
+    """Pair tasks with their outcomes, up to the last one that was within capacity; the next call handles the rest.
 
     Raises:
         CoatcheckError: there was no space for any.

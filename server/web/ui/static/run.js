@@ -156,7 +156,7 @@ const ticket = {
     restate(job.mark, "queued", "Sending", { big: true });
   },
   sending(job, loaded, total) {
-    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} per cent sent`);
+    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} percent sent`);
     job.note.hidden = !total;
     job.note.textContent = total ? `Uploading, ${sized(loaded)} of ${sized(total)}` : "";
   },
@@ -170,7 +170,7 @@ const ticket = {
     job.note.hidden = !text;
     job.note.textContent = text;
     job.bar.toggleAttribute("hidden", DONE.includes(status.status));
-    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} per cent done`);
+    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} percent done`);
     job.cancelButton.hidden = DONE.includes(status.status);
   },
   refused(job, problem) {
@@ -214,7 +214,7 @@ const row = {
     restate(job.mark, "queued", "Waiting to be sent", { silent: true });
   },
   sending(job, loaded, total) {
-    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} per cent sent`);
+    job.bar.set(total ? loaded / total : 0, `${total ? Math.round(100 * loaded / total) : 0} percent sent`);
     job.text.textContent = `uploading, ${sized(loaded)} of ${sized(total)}`;
   },
   report(job, status) {
@@ -222,7 +222,7 @@ const row = {
     job.number.replaceChildren(ticketNumber(status.task_id));
     job.text.textContent = DONE.includes(status.status) ? WORDS[status.status].toLowerCase() : facts(job, status) || WORDS[status.status].toLowerCase();
     job.bar.classList.remove("plain");
-    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} per cent done`);
+    job.bar.set((status.progress?.percent ?? 0) / 100, `${status.progress?.percent ?? 0} percent done`);
     job.bar.toggleAttribute("hidden", DONE.includes(status.status));
     job.cancelButton.hidden = DONE.includes(status.status);
   },
