@@ -21,7 +21,7 @@ from server.services.options import OptionsIn
 from server.services.status import TaskStatus, status_json
 from server.settings import Settings
 from server.store import Store
-from server.store.record import AttemptEnd, PastAttempt, Record, Status
+from server.store.record import AttemptEnd, EarlierAttempt, Record, Status
 from server.web import openapi
 from server.web.app import create_app
 from server.web.errors import problem_types
@@ -412,7 +412,7 @@ def test_a_status_response_matches_its_schema(status: Status) -> None:
         due_ms=1_767_225_600_000,
         progress={"done": 1, "total": 2, "percent": 50, "message": "50 %s, \0"},
         retry_of="01997b5c-0a1e-7c3d-9f00-000000000000",
-        earlier_attempts=[PastAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
+        earlier_attempts=[EarlierAttempt(1_767_225_600_000, 1_500, ending, "why") for ending in AttemptEnd],
         error={"type": "/problems/task-error", "title": "t", "detail": "d"} if status is Status.FAILED else None,
     )
     text = status_json(record, None if status.done else 1, "")

@@ -44,22 +44,22 @@ class OrphanGuard:
 def main() -> None:
     """The guard's side: wait for the runner's death, then end the groups, Valkey (the first) after the others."""
     groups = [int(line) for line in sys.stdin]
-    end(groups[1:])
-    end(groups[:1])
+    end_groups(groups[1:])
+    end_groups(groups[:1])
 
 
-def end(groups: list[int]) -> None:
+def end_groups(groups: list[int]) -> None:
     """Send SIGTERM to all groups, and SIGKILL to the rest after `GRACE` seconds."""
-    left = [group for group in groups if send(group, signal.SIGTERM)]
+    left = [group for group in groups if signal_group(group, signal.SIGTERM)]
     deadline = time.monotonic() + GRACE
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left = [group for group in left if send(group)]
+        left = [group for group in left if signal_group(group)]
     for group in left:
-        send(group, signal.SIGKILL)
+        signal_group(group, signal.SIGKILL)
 
 
-def send(group: int, signum: int = 0) -> bool:
+def signal_group(group: int, signum: int = 0) -> bool:
     """Send a signal to a process group; 0 only checks. Return whether the group still exists."""
     try:
         os.killpg(group, signum)

@@ -23,7 +23,7 @@ from typing import IO, Self
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
-from server.cli.orphan_guard import GRACE, OrphanGuard, send
+from server.cli.orphan_guard import GRACE, OrphanGuard, signal_group
 
 #: Seconds before an ended process starts again: the first pause, which doubles up to the maximum.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 16.0
@@ -169,7 +169,7 @@ class Processes:
         now = time.monotonic()
         if child.restart_at is not None:
             if now >= child.restart_at or (child.reloading and child.gone):
-                send(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
+                signal_group(child.popen.pid, signal.SIGKILL)  # its own children, which may still use the port
                 self._launch(child)
             return True
         if (code := child.popen.poll()) is None:
@@ -195,7 +195,7 @@ class Processes:
         child.reloading = child.reloaded = True
         if not waits:
             child.restart_at += GRACE
-            send(child.popen.pid, signal.SIGTERM)
+            signal_group(child.popen.pid, signal.SIGTERM)
 
     def _say(self, message: str) -> None:
         print(f"make run: {message}", file=sys.stderr, flush=True)
@@ -216,7 +216,7 @@ class Processes:
     def _signal(self, signum: int) -> None:
         for child in self._children:
             # The whole group, even if its leader has ended: children of a killed main process are in it.
-            send(child.popen.pid, signum)
+            signal_group(child.popen.pid, signum)
 
     def _relay(self, child: Child, output: IO[bytes]) -> None:
         """Print the lines of a process, in a thread, until it and its children have closed the output."""

@@ -28,7 +28,7 @@ REDIS_TIMEOUT = 2.0
 
 #: Seconds for the server to become ready.
 READY_LIMIT = 60.0
-TRY = "/tasks/divide"
+EXAMPLE_PATH = "/tasks/divide"
 
 # No proxy: `http_proxy` in the environment is not meant for this machine's address.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -166,6 +166,6 @@ def greeting(url: str, *, needs_key: bool) -> str:
     key = "-H 'Authorization: Bearer <your key>' " if needs_key else ""
     return (
         f"\nCoatcheck is ready at {url} (Ctrl-C stops it). In a second shell:\n\n"
-        f"  curl -X POST {key}-H 'Content-Type: application/json' -d '{{\"x\": 7, \"y\": 2}}' {url}{TRY}\n\n"
+        f"  curl -X POST {key}-H 'Content-Type: application/json' -d '{{\"x\": 7, \"y\": 2}}' {url}{EXAMPLE_PATH}\n\n"
         "`make key OWNER=alice ROLE=submit` and `.venv/bin/celery -A wsgi inspect active` work there too.\n"
     )

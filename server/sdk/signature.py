@@ -125,7 +125,7 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
     if not inspect.isfunction(function):
         raise TypeError(f"{label}: a task must be a function, not a class or another object")
     hints = _hints(label, function)
-    yields, returns = _output(label, function, hints.pop("return", Any))
+    yields, returns = _output_types(label, function, hints.pop("return", Any))
     context, fields, uploads = None, {}, {}
     for parameter in inspect.signature(function).parameters.values():
         name = parameter.name
@@ -145,7 +145,7 @@ def read(function: Callable[..., Any], check: Callable[..., object] | None = Non
     return Signature(model, context, uploads, tuple(fields), returns, yields)
 
 
-def _output(label: str, function: Callable[..., Any], annotation: Any) -> tuple[Any, Any]:
+def _output_types(label: str, function: Callable[..., Any], annotation: Any) -> tuple[Any, Any]:
     """Return the types of the items and of the result. The first is None if the function is not a generator."""
     if not inspect.isgeneratorfunction(function) and not inspect.isasyncgenfunction(function):
         return None, annotation
@@ -175,7 +175,7 @@ def _annotation(label: str, parameter: inspect.Parameter, hints: dict[str, Any])
         raise TypeError(f"{label}: the parameter name {name!r} is reserved for an option of the submit; choose another")
     if hints.get(name, Any) is Any or hints[name] is object:
         raise TypeError(f"{label}: the parameter {name!r} has no type; supported types: {SUPPORTED_TYPES}")
-    if _plain(hints[name]) is bytes:
+    if _bare_type(hints[name]) is bytes:
         raise TypeError(f"{label}: the parameter {name!r} is bytes; use Upload for files")
     return hints[name]
 
@@ -285,20 +285,20 @@ def _check_class(returns: type) -> None:
     TypeAdapter(returns).json_schema(mode="serialization")
 
 
-def _plain(annotation: Any) -> Any:
+def _bare_type(annotation: Any) -> Any:
     """Strip `Annotated` and `| None` from a type."""
     if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
+        return _bare_type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         rest = [arg for arg in get_args(annotation) if arg is not type(None)]
-        return _plain(rest[0]) if len(rest) == 1 else annotation
+        return _bare_type(rest[0]) if len(rest) == 1 else annotation
     return annotation
 
 
 def _arity(annotation: Any) -> Arity | None:
-    plain = _plain(annotation)
+    plain = _bare_type(annotation)
     if plain is Upload:
         return Arity.ONE
-    if get_origin(plain) is list and _plain(get_args(plain)[0]) is Upload:
+    if get_origin(plain) is list and _bare_type(get_args(plain)[0]) is Upload:
         return Arity.MANY
     return None

@@ -1,4 +1,4 @@
-"""Tasks that were set aside, by a limit of their type (`max_running`, `per_minute`) or by a pause: queue them again."""
+"""Queues throttled tasks again, which wait for a limit of their type (`max_running`, `per_minute`) or a pause."""
 
 from collections.abc import Iterable
 

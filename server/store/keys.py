@@ -108,11 +108,11 @@ class Keys:
     flow = Key("flow:{number}")
     #: The same as sums of an hour that is over, kept for a week.
     week = Key("week:{number}")
-    #: Ids of a queue that are over a limit of their type, by time.
+    #: Ids of a queue that are throttled: over a limit of their type, or of a paused type. By time.
     throttled_in = Key("throttled_in:{queue}")
-    #: Ids of a type that are over a limit, by their turn, in a scope of the limit (see `lua/lib/throttle.lua`).
+    #: Throttled ids of a type, by their turn, in a scope of the limit (see `lua/lib/throttle.lua`).
     throttled = Key("throttled:{task_type}:{scope}")
-    #: `<type>:<scope>` with tasks over a limit, by the time when maintenance checks it.
+    #: `<type>:<scope>` with throttled tasks, by the time when maintenance checks it.
     throttled_scopes = Name("throttled_scopes")
     #: Attempts that started in the last minute, by time, for a limit per minute.
     starts = Key("starts:{task_type}:{scope}")

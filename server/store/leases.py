@@ -152,7 +152,7 @@ class Leases(Scripts):
         return ids
 
     def throttled(self) -> list[tuple[str, str]]:
-        """Return the task types, and scopes (empty: all tasks of the type), with tasks over a limit."""
+        """Return the task types, and scopes (empty: all tasks of the type), with throttled tasks."""
         return _scopes(self.redis.zrange(self.keys.throttled_scopes, 0, -1))
 
     def due_scopes(self, limit: int) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ The names of its fields are one letter or two, because they are stored in memory
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
     ro retry of              ra retried as: the newest task that a retry made of this one
-    tu its turns when it was set aside, see `lua/lib/throttle.lua`
+    tu its turns when it was throttled, see `lua/lib/throttle.lua`
     dp ids of the tasks whose files it needs     sw the time within which it must start (ms)
     uk key of `unique` or `debounce`, see `lua/lib/unique.lua`     uf ms after its submit for which it has this key
     lb scope of its type's limit by a parameter, see `lua/lib/throttle.lua`
@@ -188,7 +188,7 @@ class NewTask:
 
 
 @dataclass(frozen=True, slots=True)
-class PastAttempt:
+class EarlierAttempt:
     """An attempt that was followed by another: its start (ms since 1970), duration, end, and the reason."""
 
     started_ms: int
@@ -243,7 +243,7 @@ class Record:
     input_expired: bool = False
     batch: str = ""
     #: The most recent of them, if there are many.
-    earlier_attempts: Sequence[PastAttempt] = ()
+    earlier_attempts: Sequence[EarlierAttempt] = ()
     #: The time when it was queued, if it was scheduled before.
     queued_ms: int | None = None
     #: Its position in the queue (1 is next), if it was read and the task is queued.
@@ -275,10 +275,10 @@ class Record:
         return PRIORITIES.index(self.priority)
 
 
-def _past_attempts(lines: bytes) -> list[PastAttempt]:
+def _earlier_attempts(lines: bytes) -> list[EarlierAttempt]:
     """Parse `ds`. A reason may be cut within a character."""
     parts = (line.decode(errors="ignore").split(" ", 3) for line in lines.splitlines())
-    return [PastAttempt(int(started), int(ms), AttemptEnd(ending), reason) for started, ms, ending, reason in parts]
+    return [EarlierAttempt(int(started), int(ms), AttemptEnd(ending), reason) for started, ms, ending, reason in parts]
 
 
 #: The fields of the hash that are attributes, by the function that decodes their values.
@@ -292,7 +292,7 @@ _DECODED: dict[Callable[[bytes], Any], dict[str, str]] = {
     json.loads: {"g": "progress", "e": "error", "z": "files", "t": "tags"},
     bool: {"up": "has_uploads", "ix": "input_expired"},
     bytes: {"i": "input", "r": "result"},
-    _past_attempts: {"ds": "earlier_attempts"},
+    _earlier_attempts: {"ds": "earlier_attempts"},
     lambda ids: ids.decode().split(","): {"dp": "waits_for"},
 }
 _FIELDS = {

@@ -13,7 +13,7 @@ from server.store.stats import CounterBuffer
 from server.web.addresses import Locator
 from server.web.gunicorn_worker.http1.head import parse
 from server.web.gunicorn_worker.polls import Polls
-from server.web.gunicorn_worker.submits import PlainSubmit, Submits
+from server.web.gunicorn_worker.submits import PlainSubmit, SubmitGroups
 
 HEAD = "POST /tasks/divide HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nAuthorization: Bearer {}\r\n\r\n"
 
@@ -44,7 +44,7 @@ class Groups:
         polls = Polls(
             cast(Any, None), store.api_keys, store.settings, self._calls.append, Locator(store.settings, ()), "http"
         )
-        self.submits = Submits(store, polls, self._post, self._calls.append, self._calls.append, requests)
+        self.submits = SubmitGroups(store, polls, self._post, self._calls.append, self._calls.append, requests)
         key = store.api_keys.create("alice", Role.SUBMIT)
         assert store.api_keys.find(key)  # the process knows it from now on
         self._head = parse(HEAD.format(key).encode())

@@ -48,7 +48,7 @@ def clean(source: Path, target: Path, encoding: str | None, progress: Progress) 
     head, compressed = _head(source)
     if name := formats.of_bytes(head):
         raise TaskError("csv-unreadable", f"This is {name}, not a table in text. Save the table as CSV.")
-    candidates = [_codec_name(encoding)] if encoding else _likely(head)
+    candidates = [_codec_name(encoding)] if encoding else _likely_encodings(head)
     for candidate in candidates:
         try:
             _rewrite(source, target, candidate, compressed, progress)
@@ -83,7 +83,7 @@ def _head(source: Path) -> tuple[bytes, bool]:
         return next(_chunks(opened), b"")[:4096], compressed
 
 
-def _likely(head: bytes) -> list[str]:
+def _likely_encodings(head: bytes) -> list[str]:
     """Return the encodings to try. UTF-16 without a mark is recognized by the zeros of plain letters."""
     for mark, name in _MARKS:
         if head.startswith(mark):
@@ -142,12 +142,12 @@ class _Recoder:
         except UnicodeError:
             raise _Undecodable(self._line) from None
         _refuse_binary(data, self._line)
-        self._measure(data)
+        self._check_line_length(data)
         self._line += data.count(b"\n")
         self._last = data[-1:] or self._last
         return data
 
-    def _measure(self, data: bytes) -> None:
+    def _check_line_length(self, data: bytes) -> None:
         """Refuse a line that exceeds the limit of a row: a file without line feeds must not fill the memory."""
         first = data.find(b"\n")
         if self._length + (first if first >= 0 else len(data)) > MAX_ROW:

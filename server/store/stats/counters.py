@@ -232,7 +232,7 @@ class Queues(Scripts):
         return ids_of(self.redis.zrange(self.keys.queues, 0, -1))
 
     def waiting(self, names: Sequence[str]) -> dict[str, int]:
-        """Count the tasks that wait in each queue, with those over a limit of their type."""
+        """Count the tasks that wait in each queue, with the throttled ones."""
         keys = (key(name) for name in names for key in (self.keys.queued, self.keys.throttled_in))
         counts = iter(self._each("zcard", keys))
         return {name: next(counts) + next(counts) for name in names}

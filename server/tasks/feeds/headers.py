@@ -72,7 +72,7 @@ def resolve(headers: Mapping[str, str], url: str, owner: str, settings: Settings
         return {
             name: _REFERENCE.sub(lambda match: secrets[match[1]].value, value)
             for name, value in headers.items()
-            if all(_belongs(secrets[secret], url, allow_http) for secret in _REFERENCE.findall(value))
+            if all(_belongs(secrets[each], url, allow_http) for each in _REFERENCE.findall(value))
         }
 
     return headers_for

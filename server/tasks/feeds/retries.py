@@ -14,11 +14,11 @@ _MAX_LIMITED = 20  # maximum waits per page for a server that limits its clients
 _MAX_BLOCKING_SECONDS = 60.0
 #: Maximum number of seconds before such a retry; the task fails if the server asks for more.
 _MAX_RETRY_SECONDS = 3700.0
-_MAX_RETURNS = 5  # maximum number of times that a task is retried later because of a rate limit
-_EPOCH_BEGINS = 1_000_000_000  # a smaller number means seconds from now
+_MAX_LATER_RETRIES = 5  # maximum number of times that a task is retried later because of a rate limit
+_MIN_TIMESTAMP = 1_000_000_000  # a smaller number means seconds from now
 
 
-class Passing(Exception):
+class TemporaryFailure(Exception):
     """A temporary failure; `wait` is the number of seconds that the server asks for."""
 
     def __init__(self, sentence: str, wait: float = 0.0, *, limited: bool = False) -> None:
@@ -27,19 +27,19 @@ class Passing(Exception):
         self.limited = limited
 
 
-def refused_for_now(response: Response) -> Passing | None:
+def temporary_failure(response: Response) -> TemporaryFailure | None:
     """Return the failure in a response: a rate limit (429, or 403 with nothing remaining) or a server error (5xx)."""
     spent = _header(response, "Remaining") == "0"
     if response.status == 429 or (response.status == 403 and (spent or "Retry-After" in response.headers)):
-        return Passing(
+        return TemporaryFailure(
             f"The server answered {response.status}: its rate limit is reached.", _wait(response), limited=True
         )
     if response.status >= 500:
-        return Passing(f"The server answered {response.status}.", _wait(response))
+        return TemporaryFailure(f"The server answered {response.status}.", _wait(response))
     return None
 
 
-def retry_delay(ctx: Context, failure: Passing, tried: int, left: float) -> float:
+def retry_delay(ctx: Context, failure: TemporaryFailure, tried: int, left: float) -> float:
     """Return the seconds to wait before the next try.
 
     Raises:
@@ -51,7 +51,7 @@ def retry_delay(ctx: Context, failure: Passing, tried: int, left: float) -> floa
     pause = max(backoff, failure.wait)
     error = TaskError(error_type, str(failure))
     if pause > min(_MAX_BLOCKING_SECONDS, left):
-        if failure.limited and pause <= _MAX_RETRY_SECONDS and ctx.retries < _MAX_RETURNS:
+        if failure.limited and pause <= _MAX_RETRY_SECONDS and ctx.retries < _MAX_LATER_RETRIES:
             raise RetryLater(pause) from TaskError(error_type, f"{failure} The task tries again in {pause:.0f} s.")
         raise error
     if tried >= (_MAX_LIMITED if failure.limited else len(_WAITS)):
@@ -77,4 +77,4 @@ def _wait(response: Response) -> float:
     reset = _header(response, "Reset")
     if _header(response, "Remaining") != "0" or not (reset.isascii() and reset.isdecimal()):
         return 0.0
-    return max(0.0, float(reset) - time.time() + 0.5) if float(reset) > _EPOCH_BEGINS else float(reset)
+    return max(0.0, float(reset) - time.time() + 0.5) if float(reset) > _MIN_TIMESTAMP else float(reset)

@@ -19,7 +19,7 @@ from server.tasks.feeds.errors import unreadable
 from server.tasks.feeds.headers import HeadersFor
 from server.tasks.feeds.page_metadata import PageMetadata
 from server.tasks.feeds.paging import Paging
-from server.tasks.feeds.retries import Passing, refused_for_now, retry_delay
+from server.tasks.feeds.retries import TemporaryFailure, retry_delay, temporary_failure
 from server.tasks.feeds.rows import Row, RowSelector, at
 
 #: Limits of one fetch, over all of its pages.
@@ -129,7 +129,7 @@ class Source:
         while True:
             try:
                 return self._ask(url)
-            except Passing as failure:
+            except TemporaryFailure as failure:
                 pause = retry_delay(self.ctx, failure, tried, self._until - time.monotonic())
             tried += 1
             self._sleep(pause)
@@ -153,7 +153,7 @@ class Source:
                     target = urljoin(target, moved)  # so that no secret is sent to another host
         except FetchError as error:
             if error.reason in ("unreachable", "timeout"):
-                raise Passing(str(error)) from None
+                raise TemporaryFailure(str(error)) from None
             error_type = "feed-too-large" if error.reason == "too-large" else "feed-unreachable"
             raise TaskError(error_type, str(error)) from None
         raise TaskError("feed-unreachable", f"The URL redirects more than {_MAX_REDIRECTS} times.")
@@ -173,7 +173,7 @@ class Source:
         if response.status == 304 and self.pages_read == 0 and self.validators.headers():
             self.not_modified = True
             return [], ""
-        if failure := refused_for_now(response):
+        if failure := temporary_failure(response):
             raise failure
         if response.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
             return [], ""  # some servers return an error after the last page instead of an empty page

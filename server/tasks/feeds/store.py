@@ -17,10 +17,10 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """The result of a fetch: the rows (JSON by key), the source, the way it was read, and the validators."""
+    """The result of a fetch: the rows (JSON by key), the source, the options it was read with, and the validators."""
 
     url: str
-    way: str
+    read_options: str
     validators: Validators
     rows: Mapping[str, str]
     delete_missing: bool = False
@@ -45,15 +45,15 @@ class Page:
     end: list[str] | None
 
 
-def validators(database: str, owner: str, name: str, way: str) -> Validators:
-    """Return the validators of a feed that was last read in this way; empty if it was read in another."""
+def validators(database: str, owner: str, name: str, read_options: str) -> Validators:
+    """Return the validators of a feed that was last read with these options; empty if it was read with others."""
     with transaction(database) as connection:
-        query = select(FEEDS.c.etag, FEEDS.c.last_modified).where(_feed(owner, name), FEEDS.c.way == way)
+        query = select(FEEDS.c.etag, FEEDS.c.last_modified).where(_feed(owner, name), FEEDS.c.way == read_options)
         row = connection.execute(query).first()
     return Validators(*row) if row else Validators()
 
 
-def keep(database: str, owner: str, name: str, download: Download) -> Change:
+def store_download(database: str, owner: str, name: str, download: Download) -> Change:
     """Upsert rows and record the fetch, in one transaction; a concurrent fetch of the same feed waits."""
     now = int(time.time() * 1000)
     inserted = updated = 0
@@ -68,7 +68,7 @@ def keep(database: str, owner: str, name: str, download: Download) -> Change:
     return Change(inserted, updated, len(rows) - inserted - updated, total, deleted)
 
 
-def keep_unchanged(database: str, owner: str, name: str) -> Change:
+def record_unchanged(database: str, owner: str, name: str) -> Change:
     """Record a fetch without changes."""
     with transaction(database, write=True) as connection:
         connection.execute(FEEDS.update().where(_feed(owner, name)).values(fetched_ms=int(time.time() * 1000)))
@@ -117,7 +117,13 @@ def _note(connection: Connection, owner: str, name: str, now: int, changed: bool
     """Update the feed's own row after a fetch. Return its number of rows."""
     count = select(func.count()).select_from(ROWS).where(_rows_of(owner, name))
     total: int = connection.execute(count).scalar_one()
-    values = {"url": download.url, "way": download.way, "fetched_ms": now, "rows": total, **asdict(download.validators)}
+    values = {
+        "url": download.url,
+        "way": download.read_options,
+        "fetched_ms": now,
+        "rows": total,
+        **asdict(download.validators),
+    }
     if changed:
         values["changed_ms"] = now
     connection.execute(FEEDS.update().where(_feed(owner, name)).values(values))

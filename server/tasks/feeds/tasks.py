@@ -94,11 +94,13 @@ def fetch_feed(
     """
     selector = RowSelector(items, shape, tuple(key))
     way = Way(format, encoding, selector, next_field, paging, allow_partial)
-    read_as = json.dumps([url, way.to_dict(), sorted(headers.items()), skip_without_key, delete_missing], default=dict)
+    read_options = json.dumps(
+        [url, way.to_dict(), sorted(headers.items()), skip_without_key, delete_missing], default=dict
+    )
     keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
     try:
         sent = request_headers.resolve(headers, url, ctx.owner, ctx.settings)
-        return _fetch(ctx, name, Source(ctx, url, way, sent), keys, read_as, delete_missing)
+        return _fetch(ctx, name, Source(ctx, url, way, sent), keys, read_options, delete_missing)
     except DatabaseUnavailable as error:
         failure = TaskError("database-unavailable", "The database does not answer.")
         ctx.log(f"database: {type(error.__cause__).__name__}")
@@ -143,20 +145,20 @@ class _Keys:
         self.rows[key] = as_json(row, self.number)
 
 
-def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, way: str, delete_missing: bool) -> Fetched:
+def _fetch(ctx: Context, name: str, source: Source, keys: _Keys, read_options: str, delete_missing: bool) -> Fetched:
     from server.tasks.feeds import store  # noqa: PLC0415 - see `database`
 
     database = ctx.settings.part(FeedSettings).database_url
-    source.validators = store.validators(database, ctx.owner, name, way)
+    source.validators = store.validators(database, ctx.owner, name, read_options)
     for page in source.pages():
         for row in page:
             keys.add(row)
     ctx.progress(source.pages_read, source.pages_read + 1, f"storing {len(keys.rows)} rows")
     if source.not_modified:
-        change = store.keep_unchanged(database, ctx.owner, name)
+        change = store.record_unchanged(database, ctx.owner, name)
     else:
-        download = store.Download(source.url, way, source.validators, keys.rows, delete_missing)
-        change = store.keep(database, ctx.owner, name, download)
+        download = store.Download(source.url, read_options, source.validators, keys.rows, delete_missing)
+        change = store.store_download(database, ctx.owner, name, download)
     ctx.progress(1, 1, "done")
     return Fetched(
         feed=name,

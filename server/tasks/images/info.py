@@ -14,7 +14,7 @@ from server.tasks.images.reading.failures import BAD_FILE, ignoring_bad_metadata
 from server.tasks.images.reading.source import Source
 
 #: The longest side of the small pictures for the colors and for the placeholder.
-_GLANCE, _BLUR_GLANCE = 96, 32
+_COLORS_SIDE, _BLURHASH_SIDE = 96, 32
 _COLOURS = 6
 _MAX_TEXT_LENGTH = 1000
 
@@ -52,7 +52,7 @@ def describe_image(source: Source) -> ImageInfo:
     frames = source.frame_count
     milliseconds = sum(frame.duration for frame in source.frames()) if frames > 1 else 0
     still = next(source.frames())
-    small = still.scaled(fit_within(still.size, (_GLANCE, _GLANCE)))
+    small = still.scaled(fit_within(still.size, (_COLORS_SIDE, _COLORS_SIDE)))
     return ImageInfo(
         format=source.format.name.lower(),
         width=source.size[0],
@@ -106,7 +106,7 @@ def _placeholder(frame: Frame) -> str:
     from blurhash import encode  # type: ignore[import-untyped] # noqa: PLC0415 - as above
 
     image = flattened(frame.pixels(), "#ffffff")
-    image = image.resize(fit_within(image.size, (_BLUR_GLANCE, _BLUR_GLANCE)), Image.Resampling.BOX)
+    image = image.resize(fit_within(image.size, (_BLURHASH_SIDE, _BLURHASH_SIDE)), Image.Resampling.BOX)
     data = image.tobytes()
     row = 3 * image.width
     pixels = [[data[at : at + 3] for at in range(start, start + row, 3)] for start in range(0, len(data), row)]

@@ -19,7 +19,7 @@ from server.tasks.mail.templates import Templates
 
 #: Seconds before each retry: greylisting needs minutes, a server that restarts needs seconds.
 WAITS = (2, 15, 60, 300, 900, 3600)
-_ENOUGH = 3  # number of consecutive messages without a connection after which the attempt ends: the server is down
+_MAX_FAILED_CONNECTIONS = 3  # consecutive messages without a connection that end the attempt: the server is down
 
 #: Messages that a dry run shows, and the maximum characters of each.
 _PREVIEWS = 50
@@ -192,7 +192,7 @@ def _round(
             except Unreachable as failure:
                 journal.note(at, "to_do", str(failure))
                 misses += 1
-                if misses == _ENOUGH or failure.permanent:
+                if misses == _MAX_FAILED_CONNECTIONS or failure.permanent:
                     return failure
         ctx.progress(len(recipients), len(recipients), "every recipient was tried")
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.sdk.errors import TaskError
-from server.tasks.tables.rows import LINE_FEED, SEPARATOR, Account
+from server.tasks.tables.rows import LINE_FEED, SEPARATOR, ReadRows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -60,19 +60,19 @@ def opened(folder: Path, task_memory: int) -> Iterator["DuckDBPyConnection"]:
         file.unlink(missing_ok=True)
 
 
-def load(connection: "DuckDBPyConnection", account: Account, columns: range) -> None:
+def load(connection: "DuckDBPyConnection", read_rows: ReadRows, columns: range) -> None:
     """Load some columns of the plain rows into the table `rows`: their line numbers, and text named c0, c1…"""
-    schema = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(account.width))
+    schema = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(read_rows.width))
     texts = {
-        number: f"replace(c{number}, {_LINE_FEED}, chr(10))" if account.has_line_feeds else f"c{number}"
+        number: f"replace(c{number}, {_LINE_FEED}, chr(10))" if read_rows.has_line_feeds else f"c{number}"
         for number in columns
     }
     values = ", ".join(
         f"CASE WHEN trim(c{number}) <> '' THEN {text} END AS c{number}" for number, text in texts.items()
     )
-    max_line = account.max_line
+    path, max_line = _quoted(str(read_rows.path)), read_rows.max_line
     connection.execute(
-        f"CREATE TABLE rows AS SELECT line, {values} FROM read_csv({_quoted(str(account.path))}, auto_detect = false, "
+        f"CREATE TABLE rows AS SELECT line, {values} FROM read_csv({path}, auto_detect = false, "
         f"header = false, delim = {_SEPARATOR}, quote = '', escape = '', new_line = '\\n', "
         f"columns = {{'line': 'BIGINT', {schema}}}, max_line_size = {max_line}, buffer_size = {max(_BUFFER, max_line)})"
     )

@@ -64,7 +64,7 @@ class Lines(BaseModel):
 
 
 @dataclass(slots=True)
-class Account:
+class ReadRows:
     """The result of reading all rows: those for DuckDB at `path`, and the number of lines of each type.
 
     `width` is the number of columns, `max_line` the maximum bytes of a line for DuckDB.
@@ -83,15 +83,15 @@ class Account:
 
 def rewrite(
     source: Path, target: Path, dialect: Dialect, nulls: Collection[str], progress: Callable[[int], None]
-) -> Account:
+) -> ReadRows:
     """Write the rows of clean text as plain lines, with `nulls` as empty values; `progress` receives the number of
     rows.
 
     Raises:
         TaskError: `csv-unreadable` with a line, if too many rows are unreadable; `csv-too-large`.
     """
-    account = Account(target, len(dialect.names), Lines(before=dialect.before))
-    lines = account.lines
+    read_rows = ReadRows(target, len(dialect.names), Lines(before=dialect.before))
+    lines = read_rows.lines
     with dialect.reader(source) as reader, target.open("w", encoding="utf-8", newline="\n") as out:
         records = iter(reader)
         if dialect.header and (header := next(records, None)):
@@ -99,35 +99,35 @@ def rewrite(
         batch: list[str] = []
         unknown = frozenset(nulls)
         for record in records:
-            if cells := _cells(record, account, dialect.pad_rows):
-                batch.append(_plain(record, _without(unknown, cells), account))
+            if cells := _cells(record, read_rows, dialect.pad_rows):
+                batch.append(_plain(record, _without(unknown, cells), read_rows))
             if len(batch) == _AT_A_TIME:
-                _write(out, batch, account)
-                progress(account.rows)
-        _write(out, batch, account)
-    lines.skipped, lines.blank, lines.comments = account.skipped.lines, reader.blank, reader.comments
+                _write(out, batch, read_rows)
+                progress(read_rows.rows)
+        _write(out, batch, read_rows)
+    lines.skipped, lines.blank, lines.comments = read_rows.skipped.lines, reader.blank, reader.comments
     lines.total = max(reader.line, lines.before)
-    if account.skipped.count > account.rows:
-        raise _unreadable(account)
-    return account
+    if read_rows.skipped.count > read_rows.rows:
+        raise _unreadable(read_rows)
+    return read_rows
 
 
-def _write(out: TextIO, batch: list[str], account: Account) -> None:
+def _write(out: TextIO, batch: list[str], read_rows: ReadRows) -> None:
     characters = max(map(len, batch), default=0)
-    account.max_line = max(account.max_line, min(4 * characters, MAX_ROW + _LINE_NUMBER + account.width))
+    read_rows.max_line = max(read_rows.max_line, min(4 * characters, MAX_ROW + _LINE_NUMBER + read_rows.width))
     out.writelines(batch)
     batch.clear()
 
 
-def _cells(record: Record, account: Account, pad_rows: bool) -> list[str]:
+def _cells(record: Record, read_rows: ReadRows, pad_rows: bool) -> list[str]:
     """Return the row's values, one per column of the table; empty if it is skipped."""
-    cells, missing = record.cells, account.width - len(record.cells)
+    cells, missing = record.cells, read_rows.width - len(record.cells)
     if not missing and not record.reason:
         return cells
     if missing > 0 and pad_rows and not record.reason:
-        account.padded += 1
+        read_rows.padded += 1
         return cells + [""] * missing
-    _skip(record, account)
+    _skip(record, read_rows)
     return []
 
 
@@ -137,41 +137,41 @@ def _without(nulls: frozenset[str], cells: list[str]) -> list[str]:
     return ["" if cell.strip() in nulls else cell for cell in cells]
 
 
-def _plain(record: Record, cells: list[str], account: Account) -> str:
-    account.rows += 1
-    account.lines.rows += record.lines
+def _plain(record: Record, cells: list[str], read_rows: ReadRows) -> str:
+    read_rows.rows += 1
+    read_rows.lines.rows += record.lines
     text = SEPARATOR.join(cells)
     if record.lines > 1:
         text = text.replace("\n", LINE_FEED)
-        account.has_line_feeds = True
+        read_rows.has_line_feeds = True
         if len(text.encode()) > MAX_ROW:
             raise TaskError("csv-too-large", f"The row in line {record.line} is longer than 4 MiB.")
-        if account.long_row is None or record.lines > account.long_row.lines:
-            account.long_row = LongRow(line=record.line, lines=record.lines)
+        if read_rows.long_row is None or record.lines > read_rows.long_row.lines:
+            read_rows.long_row = LongRow(line=record.line, lines=record.lines)
     return f"{record.line}{SEPARATOR}{text}\n"
 
 
-def _skip(record: Record, account: Account) -> None:
+def _skip(record: Record, read_rows: ReadRows) -> None:
     if record.unclosed and record.lines > _CUT_OFF:
         raise TaskError(
             "csv-unreadable",
             f"Line {record.line}: {record.reason}. Fix the line; or give `quote=none`, if quotes mean nothing here.",
         )
-    wrong_width = _TOO_FEW if len(record.cells) < account.width else _TOO_MANY
-    skipped = account.skipped
+    wrong_width = _TOO_FEW if len(record.cells) < read_rows.width else _TOO_MANY
+    skipped = read_rows.skipped
     skipped.count += 1
     skipped.lines += record.lines
     if len(skipped.first) < _SHOWN:
         skipped.first.append(SkippedRow(line=record.line, lines=record.lines, reason=record.reason or wrong_width))
     if skipped.lines > MAX_SKIPPED:
-        raise _unreadable(account)
+        raise _unreadable(read_rows)
 
 
-def _unreadable(account: Account) -> TaskError:
-    first = account.skipped.first[0]
+def _unreadable(read_rows: ReadRows) -> TaskError:
+    first = read_rows.skipped.first[0]
     advice = _ADVICE.get(first.reason, "Check `quote`")
     return TaskError(
         "csv-unreadable",
-        f"At least {account.skipped.count} of the rows cannot be read as {account.width} columns, "
+        f"At least {read_rows.skipped.count} of the rows cannot be read as {read_rows.width} columns, "
         f"the first at line {first.line}: {first.reason}. {advice}.",
     )

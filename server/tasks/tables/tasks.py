@@ -13,7 +13,7 @@ from server.sdk.errors import ErrorType, TaskError, register_error_types
 from server.sdk.registry import task
 from server.tasks.tables.database import load, opened
 from server.tasks.tables.report import render
-from server.tasks.tables.rows import Account, Lines, LongRow, SkippedRows, rewrite
+from server.tasks.tables.rows import Lines, LongRow, ReadRows, SkippedRows, rewrite
 from server.tasks.tables.statistics import Column, describe
 from server.tasks.tables.types import DATE_FORMAT, Decimal, Type, TypeName, candidates, declared_fit, find_fit
 
@@ -131,12 +131,12 @@ def csv_stats(
         )
         dialect = find_dialect(text.path, options)
         _check_names(types or {}, dialect.names)
-        account = rewrite(
+        read_rows = rewrite(
             text.path, folder / "rows.txt", dialect, nulls, lambda rows: ctx.progress(5, 100, f"read {rows} rows")
         )
         text.path.unlink()
-        columns = _columns(ctx, account, dialect.names, types or {}, candidates(decimal, date_format))
-        stats = _described(text, dialect, account, columns)
+        columns = _columns(ctx, read_rows, dialect.names, types or {}, candidates(decimal, date_format))
+        stats = _described(text, dialect, read_rows, columns)
     if report:
         page = render(file.filename, stats.model_dump(mode="json"))
         stats.report = ctx.save("report.html", page.encode(), "text/html; charset=utf-8")
@@ -153,16 +153,20 @@ def _check_names(columns: Iterable[str], names: Sequence[str]) -> None:
 
 
 def _columns(
-    ctx: Context, account: Account, names: Sequence[str], declared_types: Mapping[str, TypeName], types: Sequence[Type]
+    ctx: Context,
+    read_rows: ReadRows,
+    names: Sequence[str],
+    declared_types: Mapping[str, TypeName],
+    types: Sequence[Type],
 ) -> list[Column]:
     """Load and describe the columns in batches. `declared_types` are by name; `types` are those to try."""
-    width = account.width
+    width = read_rows.width
     columns: list[Column] = []
     for start in range(0, width, _COLUMNS_PER_LOAD):
         batch = range(start, min(start + _COLUMNS_PER_LOAD, width))
         ctx.progress(10 + 90 * start / width, 100, f"loading columns {start + 1} to {batch.stop} of {width}")
-        with opened(account.path.parent, ctx.settings.worker_memory_limit) as connection:
-            load(connection, account, batch)
+        with opened(read_rows.path.parent, ctx.settings.worker_memory_limit) as connection:
+            load(connection, read_rows, batch)
             for column in batch:
                 ctx.progress(10 + 90 * column / width, 100, f"column {column + 1} of {width}")
                 declared = declared_types.get(names[column])
@@ -172,17 +176,17 @@ def _columns(
     return columns
 
 
-def _described(text: Text, dialect: Dialect, account: Account, columns: list[Column]) -> CsvStats:
+def _described(text: Text, dialect: Dialect, read_rows: ReadRows, columns: list[Column]) -> CsvStats:
     return CsvStats(
-        rows=account.rows,
+        rows=read_rows.rows,
         column_count=len(columns),
         columns=columns,
         delimiter=dialect.syntax.delimiter,
         header=dialect.header,
         encoding=text.encoding,
         compressed=text.compressed,
-        lines=account.lines,
-        longest_row=account.long_row,
-        skipped=account.skipped,
-        padded=account.padded,
+        lines=read_rows.lines,
+        longest_row=read_rows.long_row,
+        skipped=read_rows.skipped,
+        padded=read_rows.padded,
     )

@@ -14,10 +14,10 @@ from server.web.body.stream import read_some
 from server.web.errors import Problem
 
 
-def read_form(submission: Submission, typed: dict[str, str] | None = None) -> list[tuple[str, Any]]:
+def read_form(submission: Submission, form_texts: dict[str, str] | None = None) -> list[tuple[str, Any]]:
     """Read names and values in the order of the form; files are stored in the blob store.
 
-    `typed` receives the form's fields. With it, also the fields after a refused file are read.
+    `form_texts` receives the form's fields. With it, also the fields after a refused file are read.
 
     Raises:
         Problem: `malformed-body`, `too-large`, `invalid-input`, or one of `IncomingUploads.receive`.
@@ -27,7 +27,7 @@ def read_form(submission: Submission, typed: dict[str, str] | None = None) -> li
         raise Problem("malformed-body", "The form's Content-Type has no boundary.")
     parts = Parts(boundary, read_some)
     pairs: list[tuple[str, Any]] = []
-    fields = _Fields(parts, {} if typed is None else typed)
+    fields = _Fields(parts, {} if form_texts is None else form_texts)
     while (part := parts.next_part()) is not None:
         if not part.name:
             raise Problem("malformed-body", "A part of the form has no name.")
@@ -37,7 +37,7 @@ def read_form(submission: Submission, typed: dict[str, str] | None = None) -> li
         try:
             pairs += _receive(submission, part, part.filename, parts.data())
         except CoatcheckError:
-            if typed is not None:
+            if form_texts is not None:
                 with suppress(CoatcheckError):  # the client gets the first error
                     fields.read_rest()
             raise
@@ -58,10 +58,10 @@ def _receive(submission: Submission, part: Part, filename: str, chunks: Iterator
 
 
 class _Fields:
-    """The fields of a form, up to `MAX_FIELD_BYTES`; `typed` receives their texts."""
+    """The fields of a form, up to `MAX_FIELD_BYTES`; `form_texts` receives their texts."""
 
-    def __init__(self, parts: Parts, typed: dict[str, str]) -> None:
-        self._parts, self._typed, self._free_bytes = parts, typed, MAX_FIELD_BYTES
+    def __init__(self, parts: Parts, form_texts: dict[str, str]) -> None:
+        self._parts, self._texts, self._free_bytes = parts, form_texts, MAX_FIELD_BYTES
 
     def read(self, name: str) -> str:
         """Read the current part. Raises the problem `too-large` or `malformed-body`."""
@@ -73,7 +73,7 @@ class _Fields:
             pieces.append(piece)
         data = b"".join(pieces)
         try:
-            text = self._typed[name] = data.decode()
+            text = self._texts[name] = data.decode()
         except UnicodeDecodeError:
             raise Problem("malformed-body", f"The field {name} is not valid UTF-8.") from None
         return text

@@ -31,10 +31,10 @@ _SCALARS = frozenset({"integer", "number", "boolean", "null"})
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_input(submission: Submission, typed: dict[str, str] | None = None) -> TaskInput:
+def read_input(submission: Submission, form_texts: dict[str, str] | None = None) -> TaskInput:
     """Read and validate the task's input, and store its uploads in the blob store.
 
-    `typed` receives the fields of a form, also of one that is refused, for a page that shows them again.
+    `form_texts` receives the fields of a form, also of one that is refused, for a page that shows them again.
 
     Raises:
         Problem: `malformed-body`, `unsupported-media-type`, `too-large`, `invalid-input`, `storage-full`.
@@ -45,11 +45,11 @@ def read_input(submission: Submission, typed: dict[str, str] | None = None) -> T
         _refuse_query()
         return definition.validate_json(read_json(), allow_private=store().settings.allow_private_addresses)
     if media_type == "multipart/form-data":
-        return _validated(definition, read_form(submission, typed))
+        return _validated(definition, read_form(submission, form_texts))
     if media_type == _URLENCODED and not definition.uploads:
         fields = _read_urlencoded(definition)
-        if typed is not None:
-            typed.update(fields)
+        if form_texts is not None:
+            form_texts.update(fields)
         return _validated(definition, fields)
     return _read_raw(submission)
 

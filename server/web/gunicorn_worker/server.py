@@ -17,7 +17,7 @@ from server.web.gunicorn_worker.notifier import Notifier
 from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.shared_counts import Balance, SharedWaitingSlots
 from server.web.gunicorn_worker.slow_clients import MonitoredConnection
-from server.web.gunicorn_worker.submits import Submits
+from server.web.gunicorn_worker.submits import SubmitGroups
 from server.web.gunicorn_worker.wsgi.environ import Environs
 from server.web.gunicorn_worker.wsgi.exchange import Application
 from server.web.gunicorn_worker.wsgi.threads import Mailbox, Threads
@@ -74,7 +74,7 @@ class Server:
         self.notifier = Notifier(loop, store.listening_connection, store.keys)
         #: Answers requests that need no thread; None without the application's polls.
         self.polls: Polls | None = None
-        self.submits: Submits | None = None
+        self.submits: SubmitGroups | None = None
         self.deadlines: Deadlines[MonitoredConnection] = Deadlines()
         self.connections: set[MonitoredConnection] = set()
         self.buffer = memoryview(bytearray(_READ))

@@ -94,7 +94,7 @@ class PlainSubmit:
         self.connection.reply(self)
 
 
-class Submits:
+class SubmitGroups:
     """Stores the plain submits of one process, a group at a time. The loop calls everything but `_run`."""
 
     def __init__(

@@ -21,7 +21,7 @@ from server.web.gunicorn_worker.polls import Polls
 from server.web.gunicorn_worker.server import ROUND, Server
 from server.web.gunicorn_worker.shared_counts import Balance, SharedWaitingSlots
 from server.web.gunicorn_worker.status_cache import StatusCache
-from server.web.gunicorn_worker.submits import Submits
+from server.web.gunicorn_worker.submits import SubmitGroups
 
 #: Connections that a process accepts in addition to those of waiting clients: mostly idle ones.
 OTHER_CONNECTIONS = 10_000
@@ -90,7 +90,7 @@ class LoopWorker(base.Worker):  # type: ignore[misc]
             submit = server.threads.submit
             server.polls = Polls(cache, store.api_keys, store.settings, submit, locator, scheme)
             after_reads = partial(loop.call_later, 0)  # of timers, asyncio makes the calls last
-            server.submits = Submits(store, server.polls, server.post, after_reads, submit, request_counts)
+            server.submits = SubmitGroups(store, server.polls, server.post, after_reads, submit, request_counts)
         for listener in self.sockets:
             server.listen(listener.sock)
         until = None

@@ -36,7 +36,7 @@ end
 
 -- Offer the first task or message of some lists, whose queues and priorities are the arguments from `first` to `last`, to
 -- `accept`, and return its answer. `read` returns the record of a task, with its status and type at least. Tasks that are no
--- longer queued are dropped on the way, and those of paused types are set aside. Paused queues are skipped.
+-- longer queued are dropped on the way, and those of paused types are throttled. Paused queues are skipped.
 local function offer_first(first, last, read, accept)
   local dropped, heads = 0, {}
   for i = first, last, 2 do

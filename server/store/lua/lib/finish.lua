@@ -11,7 +11,7 @@ local function check_dependents(id, now)
   redis.call('DEL', keys.dependents(id))
 end
 
--- Remove a queued task from its queue, or from the tasks over a limit.
+-- Remove a queued task from its queue, or from the throttled tasks.
 local function remove_from_queue(id, record)
   if redis.call('ZREM', keys.queued(record.q), id) == 1 then
     remove_unfetched(id, record.q, record.p or 'normal', record.o)

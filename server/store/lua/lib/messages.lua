@@ -52,7 +52,7 @@ local function enqueue(id, queue, priority, owner, now)
   enqueue_all({id}, queue, priority or 'normal', owner, now)
 end
 
--- Let a queued task that a worker has fetched, or that was set aside, wait for its old turn.
+-- Let a queued task that a worker has fetched, or that was throttled, wait for its old turn.
 local function wait_again(id, queue, priority, turn, now)
   redis.call('ZADD', keys.turns(queue), turn or redis.call('HGET', keys.turn('queue:' .. queue), priority) or BANDS[priority], id)
   if config.external_broker then

@@ -7,12 +7,12 @@ from PIL import Image, ImageChops, ImageFilter
 from server.tasks.images.frame import Size
 from server.tasks.images.geometry import fit_within
 
-_GLANCE = 96  # the longest side of the small picture that is analyzed
+_SMALL_SIDE = 96  # the longest side of the small picture that is analyzed
 
 
 def busiest_part(image: Image.Image, size: Size) -> tuple[int, int]:
     """Return left and top of the box of this size with the most edges and strong colors; centered if all are equal."""
-    small = image.convert("RGB").resize(fit_within(image.size, (_GLANCE, _GLANCE)), Image.Resampling.BOX)
+    small = image.convert("RGB").resize(fit_within(image.size, (_SMALL_SIDE, _SMALL_SIDE)), Image.Resampling.BOX)
     scale = image.width / small.width, image.height / small.height
     box = max(1, round(size[0] / scale[0])), max(1, round(size[1] / scale[1]))
     sums = _summed(_attention(small))

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from server.store.record import AttemptEnd, PastAttempt, Record, Status
+from server.store.record import AttemptEnd, EarlierAttempt, Record, Status
 from server.store.tasks import Entry
 from server.web.ui.format.filters import counted, length
 from server.web.ui.format.trace import traced
@@ -135,7 +135,7 @@ def _attempts(
         yield Line(name, record.status, bar.seconds, bar, note="" if record.status.done else "Still running")
 
 
-def _note(attempt: PastAttempt, waited: float, report: dict[str, Any] | None) -> str:
+def _note(attempt: EarlierAttempt, waited: float, report: dict[str, Any] | None) -> str:
     reason = f"{report['exception']}: {report['message']}" if report else attempt.reason
     suffix = f": {reason}" if reason else ""
     return f"{_ENDINGS[attempt.ending]}{suffix}; then waited {length(waited)}"
