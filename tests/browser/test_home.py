@@ -121,7 +121,7 @@ def test_a_required_choice_is_sent_with_its_default(service: Service, open_page:
     page = open_page(service)
     page.goto("/ui/run/returns")
     page.get_by_role("radio", name="Python").check()  # the script has made the sample
-    expect(page.locator(".code-side pre").first).to_contain_text('"what": "fits"')
+    expect(page.locator(".code-side pre").first).to_contain_text('"form": "fits"')
     run(page)
     expect(mark(page)).to_have_text("Done")
 
