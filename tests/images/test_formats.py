@@ -53,8 +53,8 @@ def test_every_mode_is_read_and_written(mode: str, written: str) -> None:
 
 
 def test_sixteen_bits_keep_their_brightness() -> None:
-    grey = Image.new("I;16", (20, 20), 32768)
-    assert apply("thumbnail", encoded(grey, "PNG"), width=10, height=10).convert("L").getpixel((5, 5)) in (127, 128)
+    gray = Image.new("I;16", (20, 20), 32768)
+    assert apply("thumbnail", encoded(gray, "PNG"), width=10, height=10).convert("L").getpixel((5, 5)) in (127, 128)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "WEBP", "PNG", "TIFF", "AVIF"])

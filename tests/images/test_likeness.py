@@ -105,9 +105,9 @@ def _sixteen_bits() -> bytes:
     [
         pytest.param(_transparent, id="transparent PNG"),
         pytest.param(lambda: encoded(photo().quantize(64), "PNG"), id="palette PNG"),
-        pytest.param(lambda: encoded(photo().convert("LA"), "PNG"), id="grey PNG with alpha"),
+        pytest.param(lambda: encoded(photo().convert("LA"), "PNG"), id="gray PNG with alpha"),
         pytest.param(lambda: encoded(photo().convert("CMYK"), "JPEG", quality=90), id="CMYK JPEG"),
-        pytest.param(lambda: encoded(photo().convert("L"), "JPEG", quality=90), id="grey JPEG"),
+        pytest.param(lambda: encoded(photo().convert("L"), "JPEG", quality=90), id="gray JPEG"),
         pytest.param(lambda: encoded(photo(), "JPEG", quality=90, progressive=True), id="progressive JPEG"),
         pytest.param(lambda: encoded(photo(1601, 1203), "JPEG", quality=90), id="JPEG of odd sides"),
         pytest.param(lambda: encoded(photo(), "WEBP", quality=90, method=0), id="WebP"),

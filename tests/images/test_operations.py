@@ -190,8 +190,8 @@ def test_half_a_grayscale_keeps_half_the_color() -> None:
 
 
 def test_brightness_above_one_is_brighter() -> None:
-    grey = encoded(plain(colour=(100, 100, 100)), "PNG")
-    assert apply("filter", grey, name="brightness", amount=1.5).getpixel((0, 0)) == (150, 150, 150)
+    gray = encoded(plain(colour=(100, 100, 100)), "PNG")
+    assert apply("filter", gray, name="brightness", amount=1.5).getpixel((0, 0)) == (150, 150, 150)
 
 
 def test_autocontrast_stretches_to_the_whole_range() -> None:
