@@ -21,6 +21,10 @@ PREFIX = r"(/[A-Za-z0-9_.~-]+)+"
 
 _PUBLIC_URL = re.compile(rf"(https?)://([A-Za-z0-9.-]+(?::[0-9]{{1,5}})?)({PREFIX})?/?")
 
+#: Options of a Redis URL that redis-py and kombu both know, and their names in a message.
+_TLS_OPTIONS = re.compile(r"(&?(ssl_cert_reqs=(none|optional|required)|ssl_(ca_certs|certfile|keyfile)=[^&]+))+")
+_TLS_TEXT = "only ssl_cert_reqs (none, optional, required), ssl_ca_certs, ssl_certfile, ssl_keyfile"
+
 #: File in which `make run` stores the address of its Valkey, so that a second shell finds it.
 EMBEDDED_URL_FILE = Path("var/redis-url")
 
@@ -44,9 +48,7 @@ class SettingsError(Exception):
 
 def embedded_url() -> str:
     """Return the address of the Valkey of `make run`, or of its last one; empty without one."""
-    if EMBEDDED_URL_FILE.is_file():
-        return EMBEDDED_URL_FILE.read_text().strip()
-    return ""
+    return EMBEDDED_URL_FILE.read_text().strip() if EMBEDDED_URL_FILE.is_file() else ""
 
 
 def _embedded_files(redis_url: str) -> str:
@@ -256,6 +258,8 @@ class Settings(BaseSettings):
                 raise ValueError("must begin with redis://, rediss:// or sentinel://")
             if part.scheme != "sentinel" and not re.fullmatch(r"[/\d]*", part.path):
                 raise ValueError("must end with the number of a database, as redis://host:port/0")
+            if part.query and not (part.scheme == "rediss" and _TLS_OPTIONS.fullmatch(part.query)):
+                raise ValueError(f"may have {_TLS_TEXT} after `?`, and only with rediss://")
         return value
 
     @field_validator("blob_url")
@@ -301,11 +305,7 @@ def load() -> Settings:
 
 
 def from_mapping(config: Mapping[str, Any]) -> Settings:
-    """Read the settings from an application's configuration, by their names in upper case, and the environment.
-
-    Raises:
-        SettingsError: as `load`.
-    """
+    """As `load`, but an application's configuration, by names in upper case, precedes the environment."""
     return _read(Settings, {name.lower(): value for name, value in config.items()})
 
 

@@ -251,7 +251,7 @@ def test_a_redis_that_does_not_answer_is_refused_within_a_few_seconds(site: Site
 def test_the_error_for_an_invalid_redis_url_does_not_quote_it(site: Site) -> None:
     message = site.refusal(REDIS_URL="redis://me:trout/lake@127.0.0.1:6379/0")
 
-    assert "REDIS_URL must have the form" in message
+    assert "REDIS_URL: must have the form" in message
     assert "trout" not in message
 
 

@@ -93,6 +93,10 @@ WRONG = [
     ("REDIS_URL", "redis://host:port/0"),
     ("REDIS_URL", "redis://:trout/pike@host:6379/0"),
     ("REDIS_URL", "redis://host:6379/first"),
+    ("REDIS_URL", "redis://host:6379/0?socket_timeout=abc"),
+    ("REDIS_URL", "redis://host:6379/0?ssl_cert_reqs=none"),
+    ("REDIS_URL", "rediss://host:6379/0?ssl_cert_reqs=never"),
+    ("REDIS_URL", "rediss://host:6379/0?client_name=shop"),
     ("REDIS_URL", "sentinel://one:26379;sentinel://two:port/mymaster/0"),
     ("BLOB_URL", "ftp://x"),
     ("BLOB_URL", "file://folder/x"),
@@ -116,6 +120,7 @@ WRONG = [
 RIGHT = [
     ("REDIS_URL", "redis://:a;b@host:6379/0"),
     ("REDIS_URL", "rediss://me:a%2Fb@host:6379"),
+    ("REDIS_URL", "rediss://me:secret@host:6379/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ssl/redis.pem"),
     ("REDIS_URL", "sentinel://:secret@one:26379;sentinel://two:26379/mymaster/0"),
     ("BLOB_URL", "file:///srv/files"),
     ("BLOB_URL", "file:/srv/files"),

@@ -113,9 +113,6 @@ def check_redis(config: Settings) -> None:
         name = f"{where.hostname or 'localhost'}:{where.port or 6379}"
         with connect(config, timeout=REDIS_TIMEOUT) as client:
             client.ping()
-    except ValueError:
-        # urllib's message would quote a part of a password that contains an unescaped `/` or `#`.
-        raise CannotRun("REDIS_URL must have the form redis://user:password@host:port/0.") from None
     except redis.AuthenticationError:
         raise CannotRun(f"The Redis at {name} (REDIS_URL) refuses the user name or password.") from None
     except (redis.RedisError, OSError) as error:
