@@ -89,6 +89,13 @@ def test_any_certificate_is_accepted_with_the_setting(behind_tls: Service) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_ca_certs={folder}/certificate.pem"])
+def test_an_option_of_the_url_makes_a_certificate_accepted(behind_tls: Service, tmp_path: Path, option: str) -> None:
+    behind_tls.env["REDIS_URL"] += f"?{option.format(folder=tmp_path)}"
+    works(behind_tls)
+
+
+@pytest.mark.slow
 def test_an_untrusted_certificate_is_refused(behind_tls: Service, tmp_path: Path) -> None:
     web = behind_tls.start_web()
     refusal = behind_tls.http.post("/tasks/ledgered", json={})
