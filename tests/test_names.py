@@ -124,3 +124,12 @@ def test_a_docstring_has_at_least_five_words() -> None:
     ]
 
     assert not short, "\n".join(short)
+
+
+def test_the_tests_that_ci_names_exist() -> None:
+    ids = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", (ROOT / ".ci/run").read_text())
+
+    missing = [(path, test) for path, test in ids if f"def {test}" not in (ROOT / path).read_text()]
+
+    assert ids
+    assert not missing
