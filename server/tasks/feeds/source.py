@@ -4,7 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from typing import Any
 from urllib.parse import urljoin
@@ -58,17 +58,6 @@ class Way:
     next_field: str | None
     paging: Paging | None
     allow_partial: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields by their stored names: other names would make the validators of stored feeds unusable."""
-        return {
-            "format": self.format,
-            "encoding": self.encoding,
-            "place": asdict(self.selector),
-            "next_field": self.next_field,
-            "paging": self.paging,
-            "allow_partial": self.allow_partial,
-        }
 
 
 _Page = tuple[list[Row], str]  # the rows of a page, and the URL of the next one

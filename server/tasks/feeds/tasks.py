@@ -95,7 +95,7 @@ def fetch_feed(
     selector = RowSelector(items, shape, tuple(key))
     way = Way(format, encoding, selector, next_field, paging, allow_partial)
     read_options = json.dumps(
-        [url, way.to_dict(), sorted(headers.items()), skip_without_key, delete_missing], default=dict
+        [url, asdict(way), sorted(headers.items()), skip_without_key, delete_missing], default=dict
     )
     keys = _Keys(tuple(key), refuse_duplicates, skip_without_key)
     try:
