@@ -39,7 +39,7 @@ def test_unstarted_tasks_of_a_killed_worker_do_not_wait_for_the_lease(fresh: Ser
     fresh.workers[0].signal_group(signal.SIGSTOP)
     task_id = fresh.submit("ledgered")
     client = fresh.redis.client
-    # What a fetch does, for a worker that has ended.
+    # Fetch the message as a worker does that has ended since.
     assert client.rpop("default")
     tag = f"{task_id}:abc"
     client.hset("unacked", tag, f'["{task_id}","","default"]')

@@ -124,7 +124,7 @@ def _read_raw(submission: Submission) -> TaskInput:
         return _validated(definition, [])
     if name is None:
         accepted = "multipart/form-data or application/json" if definition.uploads else "application/json or a form"
-        raise Problem("unsupported-media-type", f"{definition.name} takes {accepted}.")
+        raise Problem("unsupported-media-type", f"{definition.name} accepts {accepted}.")
     if not first:
         raise Problem("malformed-body", "The body is empty.")
     filename = parse_options_header(request.headers.get("Content-Disposition", ""))[1].get("filename", "")
