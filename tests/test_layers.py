@@ -123,3 +123,14 @@ def test_modules_and_functions_have_a_maximum_length(path: Path) -> None:
 
     assert text.count("\n") <= MAX_LINES, f"a module has up to {MAX_LINES} lines; split what outgrows that"
     assert [function.name for function in functions if lines(function) > MAX_FUNCTION_LINES] == []
+
+
+def test_a_lua_script_and_its_lines_have_a_maximum_length() -> None:
+    long = [
+        f"{path.relative_to(SERVER)}:{number}"
+        for path in sorted(SERVER.rglob("*.lua"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if number > MAX_LINES or len(line) > 120
+    ]
+
+    assert long == []

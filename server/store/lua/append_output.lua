@@ -1,7 +1,7 @@
 -- Append items to the output of an attempt. May be sent twice: items are numbered within the attempt.
 -- Above the size that is kept, the oldest items are dropped.
--- Input: id, lease token, the number of the first item in this attempt (from 1), bytes kept, the owner's quota in bytes,
--- items (JSON).
+-- Input: id, lease token, the number of the first item in this attempt (from 1), bytes kept, the owner's quota in
+-- bytes, items (JSON).
 -- Output: the state that `attempt_state` returns; or, if the quota
 -- does not permit it, so that nothing is stored, the bytes that the owner uses already.
 -- Publishes `output`.

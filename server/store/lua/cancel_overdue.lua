@@ -1,5 +1,6 @@
 -- Cancel unfinished tasks whose `cancel_after` has passed, and those that have not started within `start_within`.
--- Input: maximum number. Output: the number of tasks read; below the maximum means that none is left. Publishes each status.
+-- Input: maximum number. Output: the number of tasks read; below the maximum means that none is left. Publishes each
+-- status.
 --- @include "allowed_when_full"
 --- @include "attempt"
 --- @include "cancel"

@@ -1,5 +1,7 @@
--- Delete the inputs of ended tasks whose `input_ttl` is over. Their uploads are deleted by the caller, or with the record.
--- Input: maximum number. Output: the ids of these tasks; fewer than the maximum mean that none is left. Publishes nothing.
+-- Delete the inputs of ended tasks whose `input_ttl` is over. Their uploads are deleted by the caller, or with the
+-- record.
+-- Input: maximum number. Output: the ids of these tasks; fewer than the maximum mean that none is left. Publishes
+-- nothing.
 --- @include "allowed_when_full"
 --- @include "bytes"
 --- @include "clock"

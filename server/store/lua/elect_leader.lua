@@ -1,5 +1,6 @@
--- Elect the worker that runs maintenance, and decide whether leases may be checked. Every worker calls this every second:
--- a period without any call is an outage of this Redis, in which nobody could renew, so that leases need a grace period.
+-- Elect the worker that runs maintenance, and decide whether leases may be checked. Every worker calls this every
+-- second: a period without any call is an outage of this Redis, in which nobody could renew, so that leases need a
+-- grace period.
 -- Input: worker, term ms, outage ms, grace ms.
 -- Output: nil if another worker is the leader, else the ms for which leases must not be checked. Publishes nothing.
 --- @include "allowed_when_full"

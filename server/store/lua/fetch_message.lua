@@ -8,7 +8,8 @@ local function record_unacked(queue, message, tag)
   redis.call('ZADD', keys.unacked_index, time[1] + time[2] / 1e6, tag)
   redis.call('HSET', keys.unacked, tag, '[' .. message .. ',"",' .. cjson.encode(queue) .. ']')
   -- There may be more messages for sleeping workers: wake the next one.
-  if redis.call('EXISTS', keys.normal_list(queue), keys.high_list(queue), keys.low_list(queue)) > 0 then notify(queue) end
+  local lists = redis.call('EXISTS', keys.normal_list(queue), keys.high_list(queue), keys.low_list(queue))
+  if lists > 0 then notify(queue) end
 end
 
 local function status_and_type(id)

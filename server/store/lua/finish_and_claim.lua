@@ -1,7 +1,7 @@
 -- End an attempt and, for the same child, claim the next task in its queues: a step of a burst. May be sent twice.
 -- The next task needs no message in `unacked`, because it has a lease from its start.
--- Input: id, lease token, status, lease ms, the types that may follow (each between spaces), the number of arguments that
--- describe lists, queue and priority of each list in the order of reading, then fields and values.
+-- Input: id, lease token, status, lease ms, the types that may follow (each between spaces), the number of arguments
+-- that describe lists, queue and priority of each list in the order of reading, then fields and values.
 -- Output: 1, or 0 if the attempt has lost its lease; then the data of the next attempt, where there is one.
 -- Publishes the status, and `running` of the next task.
 --- @include "allowed_when_full"

@@ -1,6 +1,6 @@
 -- Merge the newest ids of several indexes. Each index is in the order of its ids, which is that of submission.
--- Input: maximum number, from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses in the form of
--- `selection`; or '' and a tag instead of statuses. Output: ids. Publishes nothing.
+-- Input: maximum number, from (an id, exclusive; '+': the newest), to (an id; '-'), owners, types, statuses in the form
+-- of `selection`; or '' and a tag instead of statuses. Output: ids. Publishes nothing.
 --- @include "selection"
 local limit, newest = tonumber(ARGV[1]), {}
 local from = ARGV[2] == '+' and '+' or '(' .. ARGV[2]

@@ -1,6 +1,6 @@
 -- Store a schedule. A due run that has not fired is kept if the timing is unchanged.
--- Input: name, definition, timing (it determines the fire times), next fire time in ms (0: paused), owner, maximum number
--- of the owner's schedules, who may then replace only their own (0: no limit, and any schedule).
+-- Input: name, definition, timing (it determines the fire times), next fire time in ms (0: paused), owner, maximum
+-- number of the owner's schedules, who may then replace only their own (0: no limit, and any schedule).
 -- Output: 1 if the schedule is new, else 0; -1 if the owner has too many, -2 if it is another owner's.
 -- Publishes nothing.
 local key = keys.schedule(ARGV[1])

@@ -1,6 +1,6 @@
 -- Record the delivery attempts of a leased webhook.
--- Input: id of the task or the batch, lease, attempts (JSON), ms until the next one ('' for none), counter of the outcome
---   ('' for none).
+-- Input: id of the task or the batch, lease, attempts (JSON), ms until the next one ('' for none), counter of the
+--   outcome ('' for none).
 -- Output: 1, or 0 if the lease was lost or the record is gone. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"

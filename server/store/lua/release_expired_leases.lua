@@ -1,7 +1,8 @@
 -- Queue the tasks again whose lease has run out.
--- Input: maximum number, crashes to add for the death of a worker, maximum crashes, error (JSON) of a task that reaches it.
--- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than the maximum means that none is
--- left. Publishes each status.
+-- Input: maximum number, crashes to add for the death of a worker, maximum crashes, error (JSON) of a task that reaches
+-- it.
+-- Output: id, type, new status ('' where the record is gone or has ended) of each: fewer than the maximum means that
+-- none is left. Publishes each status.
 --- @include "allowed_when_full"
 --- @include "record"
 --- @include "release"

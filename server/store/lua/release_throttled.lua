@@ -1,5 +1,5 @@
--- Queue the throttled tasks of a type that its limit permits now, with their old turns in the queue. None while the type is
--- paused. A paused queue of an external broker would deliver them all the same.
+-- Queue the throttled tasks of a type that its limit permits now, with their old turns in the queue. None while the
+-- type is paused. A paused queue of an external broker would deliver them all the same.
 -- Input: type, scope ('': all), maximum at the same time (0: any), starts per minute (0: any), maximum to release now.
 -- Output: the number of queued tasks. Publishes nothing: their status does not change.
 --- @include "allowed_when_full"
@@ -8,7 +8,8 @@
 --- @include "throttle"
 local task_type, scope, limit = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local throttled, group, now, released = keys.throttled(task_type, scope), group_of(task_type, scope), now_ms(), 0
-local free = is_paused('task', task_type) and 0 or free_slots(now, task_type, scope, tonumber(ARGV[3]), tonumber(ARGV[4]))
+local max_running, per_minute = tonumber(ARGV[3]), tonumber(ARGV[4])
+local free = is_paused('task', task_type) and 0 or free_slots(now, task_type, scope, max_running, per_minute)
 while released < math.min(free, limit) do
   local id, group_turn = unpack(redis.call('ZPOPMIN', throttled))
   if not id then break end
@@ -20,7 +21,8 @@ while released < math.min(free, limit) do
     end
     priority = priority or 'normal'
     serve(group, priority, tonumber(group_turn))
-    redis.call('ZADD', keys.queued(queue), redis.call('ZSCORE', keys.throttled_in(queue), id) or BASES[priority] + now, id)
+    local score = redis.call('ZSCORE', keys.throttled_in(queue), id) or BASES[priority] + now
+    redis.call('ZADD', keys.queued(queue), score, id)
     redis.call('ZREM', keys.throttled_in(queue), id)
     wait_again(id, queue, priority, turn and string.match(turn, '%S+'), now)
     released = released + 1

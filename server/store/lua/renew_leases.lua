@@ -1,7 +1,7 @@
 -- Renew the leases of a worker's attempts.
 -- Input: lease ms, ms after which a canceled attempt is stopped, then task ids and lease tokens.
--- Output: for each the task that it runs (a later one of its burst), its type, and the state of its lease: 'mine', 'stop'
--- (canceled longer ago than that), 'other' (another attempt has the lease), 'queued', or 'none' of these.
+-- Output: for each the task that it runs (a later one of its burst), its type, and the state of its lease: 'mine',
+-- 'stop' (canceled longer ago than that), 'other' (another attempt has the lease), 'queued', or 'none' of these.
 -- Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "burst"

@@ -1,4 +1,5 @@
--- Record progress and a log line of a task's function. If it is sent twice, it is recorded twice: better than losing it.
+-- Record progress and a log line of a task's function. If it is sent twice, it is recorded twice: better than losing
+-- it.
 -- Input: id, lease token, progress (JSON; '': none), log entry (JSON; '': none), maximum number of entries.
 -- Output: the state that `attempt_state` returns.
 -- Publishes `progress` and `log`.

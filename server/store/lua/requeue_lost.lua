@@ -1,6 +1,6 @@
--- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing in
--- the queue's lists (purged by Celery's tools). Give a turn to queued tasks that have none,
--- so that a fetch finds them.
+-- Queue tasks again that a worker has fetched, but whose message no worker has, and replace messages that are missing
+-- in the queue's lists (purged by Celery's tools). Give a turn to queued tasks that have none, so that a fetch finds
+-- them.
 -- Input: queue, ms for which a task may lack a message, maximum number. Output: ids. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"
@@ -13,13 +13,17 @@ local function is_new(id)
   return (tonumber(redis.call('ZSCORE', queued, id)) or 0) % 1e13 > now - tonumber(ARGV[2])
 end
 
+local function is_delivered(record)
+  return record.m and redis.call('HEXISTS', keys.unacked, record.m) == 1
+end
+
 -- Those that wait for their turn are not fetched; the others are as many as the workers have slots.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', turns, '-inf', '(0')) do
   local record = load(id)
   if record.s ~= 'queued' then
     redis.call('ZREM', turns, id)
     redis.call('ZREM', queued, id)
-  elseif #requeued < limit and not is_new(id) and not (record.m and redis.call('HEXISTS', keys.unacked, record.m) == 1) then
+  elseif #requeued < limit and not is_new(id) and not is_delivered(record) then
     wait_again(id, queue, record.p or 'normal', turn_of(id, queue), now)
     requeued[#requeued + 1] = id
   end

@@ -1,8 +1,8 @@
 -- Return messages that no worker works on to the front of their lists, in their order. A rejected message of a user's
--- own Celery task goes behind the others. A message whose task runs or has ended is dropped instead: an attempt that loses
--- its lease gets a new message, so a task never has two.
--- Input: maximum number (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a user's own
--- Celery message, then delivery tags; without tags: those that no worker has renewed for that long.
+-- own Celery task goes behind the others. A message whose task runs or has ended is dropped instead: an attempt that
+-- loses its lease gets a new message, so a task never has two.
+-- Input: maximum number (with tags: "front" or "behind"), age in ms of a message whose task is still queued, age of a
+-- user's own Celery message, then delivery tags; without tags: those that no worker has renewed for that long.
 -- Output: the number of returned messages. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "clock"

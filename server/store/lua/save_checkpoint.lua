@@ -1,5 +1,5 @@
--- Store a checkpoint for later attempts of a task. It is kept even if the attempt has lost its lease, because its effects
--- have happened. If it is sent twice, it is stored once.
+-- Store a checkpoint for later attempts of a task. It is kept even if the attempt has lost its lease, because its
+-- effects have happened. If it is sent twice, it is stored once.
 -- Input: id, lease token, key, value. Output: the state that `attempt_state` returns. Publishes nothing.
 --- @include "allowed_when_full"
 --- @include "record"

@@ -2,7 +2,8 @@
 -- Input: deadline ms, maximum unfinished tasks of an owner, maximum waiting tasks of a queue,
 --   maximum bytes of an owner, owner,
 --   digest of the idempotency key ('': none), fingerprint, seconds for which the key is stored,
---   batch id ('': none), seconds for which it is kept after its end, numbers of its items whose tasks these are ('': all),
+--   batch id ('': none), seconds for which it is kept after its end,
+--   numbers of its items whose tasks these are ('': all),
 --   schedule ('': none), its fire time ms, its next one (0: none), the action while an earlier run is unfinished
 --   ('skip' or 'queue'), 'again' if a task that has been retried is retried again (''), then task by task:
 --   id, type, queue, priority, delay ms (0: none), not before ms, cancel after ms (0: never),
@@ -11,11 +12,11 @@
 --   number of tags, tags, number of fields and values, fields and values.
 -- Output: {now ms, unfinished tasks of the owner, outcome or id, then for each task its position in the queue (0: it is
 --   scheduled), the reason of its refusal, or the task that has its key: 'found <id>' ('return'), 'moved <id>'
---   ('debounce') or 'duplicate <id>' (it is refused)}. The outcome is 'stored', 'late', 'reused', 'passed' (this fire time
---   has fired already) or 'skipped' (an earlier run is unfinished, or too many are); an id is that of an earlier request
---   with the key, and 'found' follows it if that request got an existing task.
--- Publishes nothing of new tasks, since nobody knows their ids yet, but the status of each task that is replaced, moved or
---   retried.
+--   ('debounce') or 'duplicate <id>' (it is refused)}. The outcome is 'stored', 'late', 'reused', 'passed' (this fire
+--   time has fired already) or 'skipped' (an earlier run is unfinished, or too many are); an id is that of an earlier
+--   request with the key, and 'found' follows it if that request got an existing task.
+-- Publishes nothing of new tasks, since nobody knows their ids yet, but the status of each task that is replaced, moved
+--   or retried.
 --- @include "batch"
 --- @include "bytes"
 --- @include "clock"
@@ -144,7 +145,8 @@ local function position_of(id, queue)
 end
 
 -- Index and count the stored tasks, and publish their messages. Note the position of each queued
--- task. After `MAX_POSITIONS` of a queue (they are a batch, whose answer shows no positions), note the first one's instead.
+-- task. After `MAX_POSITIONS` of a queue (they are a batch, whose answer shows no positions), note the first one's
+-- instead.
 local MAX_POSITIONS = 64
 
 local function publish_stored()
@@ -288,7 +290,8 @@ if schedule ~= '' and (stored > 0 or existing) then
   end
 end
 if batch ~= '' then
-  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', table.concat(outcomes, ','), 'at', ARGV[11], 'life', ARGV[10])
+  local ids = table.concat(outcomes, ',')
+  redis.call('HSET', keys.batch(batch), 'o', owner, 'ids', ids, 'at', ARGV[11], 'life', ARGV[10])
   redis.call('PERSIST', keys.batch(batch))
   if redis.call('HINCRBY', keys.batch(batch), 'left', stored - #tasks) == 0 then end_batch(batch, now) end
 end

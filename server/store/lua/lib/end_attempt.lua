@@ -3,9 +3,9 @@
 --- @include "record"
 --- @include "values"
 -- End the attempt with this lease; fields and values are the arguments from `first` on. Its message is removed too, so
--- that no acknowledgment is needed. May be called twice: an ended record keeps its lease token.
--- Return whether it has ended (no: it has lost its lease, so that its result is dropped), and whether this call has ended
--- it. Publishes the status.
+-- that no acknowledgment is needed. May be called twice: an ended record keeps its lease token. Return whether it has
+-- ended (no: it has lost its lease, so that its result is dropped), and whether this call has ended it. Publishes the
+-- status.
 local function end_attempt(id, token, to, now, first)
   local record = load(id)
   if record.w ~= token then

@@ -7,7 +7,9 @@
 --- @include "unique"
 -- Make maintenance check the tasks that wait for a file of this one in its next round.
 local function check_dependents(id, now)
-  for _, dependent in ipairs(redis.call('SMEMBERS', keys.dependents(id))) do redis.call('ZADD', keys.due, 'NX', now, dependent) end
+  for _, dependent in ipairs(redis.call('SMEMBERS', keys.dependents(id))) do
+    redis.call('ZADD', keys.due, 'NX', now, dependent)
+  end
   redis.call('DEL', keys.dependents(id))
 end
 
@@ -20,7 +22,8 @@ local function remove_from_queue(id, record)
   end
 end
 
--- Record a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its deadline.
+-- Record a task that was canceled while it waited, for the worker that asks for such tasks. `record.expired`: by its
+-- deadline.
 local function note_canceled(id, record)
   if record.signal_sent or redis.call('EXISTS', keys.cancel_listener) == 0 then return end
   local fields = {id, record.expired and '1' or '0', record.p or 'normal', record.n, record.q}

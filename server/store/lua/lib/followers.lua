@@ -1,7 +1,7 @@
 --- @include "indexes"
 --- @include "messages"
--- A run of a schedule may wait for an earlier one: `keys.followers` maps the earlier id to it, and its field `af` points
--- back.
+-- A run of a schedule may wait for an earlier one: `keys.followers` maps the earlier id to it, and its field `af`
+-- points back.
 local function follow(earlier, id)
   redis.call('HSET', keys.followers, earlier, id)
   redis.call('HSET', keys.task(id), 'af', earlier)
@@ -20,7 +20,8 @@ local function start_follower(id, now)
   redis.call('HDEL', keys.followers, id)
   local earlier = redis.call('HGET', keys.task(id), 'af')
   if earlier and redis.call('HGET', keys.followers, earlier) == id then return follow(earlier, follower) end
-  local owner, task_type, status, queue, priority = unpack(redis.call('HMGET', keys.task(follower), 'o', 'n', 's', 'q', 'p'))
+  local fields = redis.call('HMGET', keys.task(follower), 'o', 'n', 's', 'q', 'p')
+  local owner, task_type, status, queue, priority = unpack(fields)
   if status ~= 'scheduled' then return end
   redis.call('HDEL', keys.task(follower), 'u', 'af')
   note_queued(follower, now)

@@ -1,7 +1,7 @@
 --- @include "turns"
--- Messages in the broker's lists. A user's own Celery message has a body. For each waiting task of ours there is a message
--- with the time when one of them was queued, so that the length and the age are right for the tools that read them: a
--- fetch that finds one takes the task whose turn it is.
+-- Messages in the broker's lists. A user's own Celery message has a body. For each waiting task of ours there is a
+-- message with the time when one of them was queued, so that the length and the age are right for the tools that read
+-- them: a fetch that finds one takes the task whose turn it is.
 
 -- The list of a queue for each priority, and the first score of its tasks in `keys.queued`.
 local LISTS = {high = keys.high_list, normal = keys.normal_list, low = keys.low_list}
@@ -54,7 +54,8 @@ end
 
 -- Let a queued task that a worker has fetched, or that was throttled, wait for its old turn.
 local function wait_again(id, queue, priority, turn, now)
-  redis.call('ZADD', keys.turns(queue), turn or redis.call('HGET', keys.turn('queue:' .. queue), priority) or BANDS[priority], id)
+  local next_turn = turn or redis.call('HGET', keys.turn('queue:' .. queue), priority) or BANDS[priority]
+  redis.call('ZADD', keys.turns(queue), next_turn, id)
   if config.external_broker then
     redis.call('ZADD', keys.unpublished, now, id)
   else

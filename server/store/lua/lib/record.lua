@@ -12,8 +12,8 @@ end
 
 local function is_running(record) return record.s == 'running' or record.s == 'canceling' end
 
--- Return the state of the attempt with this lease: 'run', 'stop' (the client canceled), or 'lost' (another attempt has the
--- lease, or the task has ended).
+-- Return the state of the attempt with this lease: 'run', 'stop' (the client canceled), or 'lost' (another attempt has
+-- the lease, or the task has ended).
 local function attempt_state(record, token)
   if record.w ~= token or not is_running(record) then return 'lost' end
   return record.s == 'canceling' and 'stop' or 'run'

@@ -1,8 +1,8 @@
 --- @include "earlier_attempts"
 --- @include "finish"
 --- @include "messages"
--- End an attempt that lost its lease: queue the task again, fail it after too many crashes, or cancel it if a cancel was
--- requested. Return the new status.
+-- End an attempt that lost its lease: queue the task again, fail it after too many crashes, or cancel it if a cancel
+-- was requested. Return the new status.
 local function release(id, record, now, ending, crashes_to_add, max_crashes, error)
   local crashes = redis.call('HINCRBY', keys.task(id), 'c', crashes_to_add)
   if record.s == 'canceling' then

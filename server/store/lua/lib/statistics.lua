@@ -1,7 +1,8 @@
 --- @include "clock"
 local WEEK_SECONDS = 694800  -- and an hour
 
--- The parts of counters' names that depend on the time. They are cached, because writing a number takes half as long as a command.
+-- The parts of counters' names that depend on the time. They are cached, because writing a number takes half as long as
+-- a command.
 local parts = {}
 
 local function parts_at(now)

@@ -1,7 +1,7 @@
 --- @include "messages"
--- Limits of a task type. Their scope is '' (all tasks of the type), an owner, or the text that the submit has computed from
--- the parameter in `limit_by` (field `lb`, which begins with `=`). A task over a limit, or of a paused type, is throttled:
--- it waits without a message. Maintenance checks each scope with throttled tasks at a time of its own
+-- Limits of a task type. Their scope is '' (all tasks of the type), an owner, or the text that the submit has computed
+-- from the parameter in `limit_by` (field `lb`, which begins with `=`). A task over a limit, or of a paused type, is
+-- throttled: it waits without a message. Maintenance checks each scope with throttled tasks at a time of its own
 -- (`keys.throttled_scopes`), so that a round does not grow with the scopes.
 local CHECK_MS, VALUE_CHECK_MS = 500, 30000
 
@@ -15,7 +15,8 @@ local function scope_of(id, record, scope_type)
   return record.lb
 end
 
--- Return how many tasks of a type may start now: `max_running` at the same time, `per_minute` starts per minute (0: any).
+-- Return how many tasks of a type may start now: `max_running` at the same time, `per_minute` starts per minute (0:
+-- any).
 local function free_slots(now, task_type, scope, max_running, per_minute)
   local free = math.huge
   if max_running > 0 then
@@ -45,8 +46,8 @@ end
 
 local function group_of(task_type, scope) return 'type:' .. task_type .. ':' .. scope end
 
--- Throttle a queued task until its type's limit permits it, or its pause ends; its message is dropped. Owners take turns
--- there as well. It keeps both turns if it is throttled again.
+-- Throttle a queued task until its type's limit permits it, or its pause ends; its message is dropped. Owners take
+-- turns there as well. It keeps both turns if it is throttled again.
 local function throttle(id, record, now, scope)
   local priority, turn, group_turn = record.p or 'normal', nil, nil
   local score = redis.call('ZSCORE', keys.queued(record.q), id) or BASES[priority] + now

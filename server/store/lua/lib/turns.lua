@@ -1,7 +1,8 @@
--- Turns: within a priority, owners take turns, however many tasks each has waiting (start-time fair queuing). A task gets
--- its turn when it is queued: that of its owner's task before, plus 1 / the owner's weight, but none that has passed. A
--- fetch takes the earliest turn, so that its cost does not grow with the owners. A group is a queue, or the tasks that
--- are throttled in a scope: `keys.turn` has the last turn that was served, `keys.turn_ends` each owner's next one.
+-- Turns: within a priority, owners take turns, however many tasks each has waiting (start-time fair queuing). A task
+-- gets its turn when it is queued: that of its owner's task before, plus 1 / the owner's weight, but none that has
+-- passed. A fetch takes the earliest turn, so that its cost does not grow with the owners. A group is a queue, or the
+-- tasks that are throttled in a scope: `keys.turn` has the last turn that was served, `keys.turn_ends` each owner's
+-- next one.
 local BANDS = {high = 0, normal = 1e12, low = 2e12}
 
 -- In `keys.turns`, the turn of a task that a worker has fetched and not claimed is reduced by this.
