@@ -61,9 +61,11 @@ def beating(ctx: Context, seconds: float = 0.0) -> float:
 
 
 @task(unique=("user_id", "year"))
-def report_of(user_id: str, year: int = 2026, seconds: float = 0.0) -> int:
-    """Sleep; one at a time for each user and year."""
-    time.sleep(seconds)
+def report_of(ctx: Context, user_id: str, year: int = 2026, seconds: float = 0.0) -> int:
+    """Sleep until it is canceled; one at a time for each user and year."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not ctx.should_stop():
+        time.sleep(0.05)
     return year
 
 

@@ -210,6 +210,7 @@ def test_a_deleted_record_has_its_problem_in_its_line(service: Service) -> None:
     assert batch["done"] and batch["counts"] == {"succeeded": 1, "expired": 1}
 
 
+@pytest.mark.slow
 def test_many_long_results_are_never_in_memory_at_the_same_time(service: Service) -> None:
     ticket = submit(service, *[GOOD] * 300)
     status(service, ticket["batch_id"], wait=25)

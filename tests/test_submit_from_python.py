@@ -121,7 +121,7 @@ def test_waiting_for_a_failed_task_raises_its_error(client: Client) -> None:
 
 def test_a_wait_times_out_and_an_unknown_id_is_an_error(client: Client) -> None:
     with pytest.raises(TimeoutError):
-        client.ticket(submit(client, "ledgered", seconds=30.0)).result(timeout=0.2)
+        client.ticket(submit(client, "reports", seconds=30.0)).result(timeout=0.2)
     with pytest.raises(TaskExpired):
         client.ticket("0190b0a0-0000-7000-8000-000000000000").status()
 

@@ -309,7 +309,9 @@ def test_the_theme_is_kept_in_the_browser(service: Service, open_page: Callable[
     assert_accessible(page)
 
 
-@pytest.mark.parametrize("path", ["/", "/ui/run/thumbnail", "/ui/run/csv_stats", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ui/run/thumbnail", "/ui/run/csv_stats", pytest.param("/docs", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("width", [320, pytest.param(768, marks=pytest.mark.slow), 1440])
 def test_pages_are_accessible_and_do_not_overflow(
     service: Service, open_page: Callable[..., Page], path: str, width: int

@@ -603,7 +603,7 @@ def test_two_owners_do_not_see_each_others_tasks(keyed: tuple[Service, dict[str,
     assert_accessible(alice)
 
 
-@pytest.mark.parametrize("width", [320, 768, 1440])
+@pytest.mark.parametrize("width", [320, *(pytest.param(each, marks=pytest.mark.slow) for each in (768, 1440))])
 def test_pages_are_accessible_and_do_not_overflow(service: Service, open_page: Open, width: int) -> None:
     task_id = submit(service, "divide", "x", x=1, y=0)
     image = {"data": base64.b64encode(picture()).decode(), "filename": "cat.png"}

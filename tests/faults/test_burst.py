@@ -176,6 +176,7 @@ def test_a_worker_that_stops_during_a_burst_finishes_its_task_and_claims_no_more
     all_succeed_once(fresh, ids)
 
 
+@pytest.mark.slow
 def test_no_task_is_lost_or_runs_twice_when_processes_are_killed_during_bursts(fresh: Service) -> None:
     fresh.start_web()
     ids = submit_all(fresh, *[{"task": "beating", "input": {"seconds": 0.01}}] * 400)

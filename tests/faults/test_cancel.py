@@ -78,6 +78,7 @@ def _scripts_called(service: Service) -> int:
     return sum(stats[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in stats)
 
 
+@pytest.mark.slow
 def test_a_new_task_does_not_wait_behind_20_000_canceled_ones(fresh: Service) -> None:
     fresh.env["MAX_WAITING_PER_OWNER"] = "30000"
     fresh.start_web()

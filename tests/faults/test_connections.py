@@ -68,6 +68,7 @@ def test_web_and_worker_share_twenty_connections_under_load_and_release_idle_one
     eventually(lambda: connections(small) <= 11, seconds=2 * IDLE_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("web", "children"), [(1, 1), (4, 4)])
 def test_each_combination_of_processes_uses_at_most_its_documented_connections(
     fresh: Service, web: int, children: int

@@ -52,6 +52,7 @@ def test_a_task_type_that_another_worker_has_is_not_unknown(fresh: Service) -> N
     assert {fresh.wait_for(each, seconds=60)["status"] for each in tasks} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_a_task_whose_queue_was_renamed_runs_on_a_worker_of_the_new_release(fresh: Service) -> None:
     load_releases(fresh)
     write_release(fresh, '@task(queue="before")\ndef moved() -> str:\n    return "ran"\n')

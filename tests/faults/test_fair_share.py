@@ -63,6 +63,7 @@ def test_the_sixty_first_task_in_the_queue_starts_second(fresh: Service) -> None
     assert fresh.redis.client.llen("default") == 0
 
 
+@pytest.mark.slow
 def test_owners_take_turns_despite_kills(fresh: Service) -> None:
     owners = Owners(fresh, alice=1, bob=1, carol=1)
     fresh.start_web()
@@ -99,6 +100,7 @@ def test_a_heavier_key_gets_more_turns(fresh: Service) -> None:
     assert 28 <= owners.started()[:40].count("b") <= 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.1])
 def test_celerys_purge_loses_no_task_and_the_queue_length_is_restored(seconds: float, fresh: Service) -> None:
     owners = Owners(fresh, alice=1, bob=1)

@@ -75,6 +75,7 @@ def test_a_redis_that_is_too_old_stops_web_and_worker_with_a_message(fresh: Serv
         _stopped(fresh, "Redis 6.0.9 is too old. Use Redis 6.2 or newer, or Valkey.")
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_replaced_by_an_older_one_is_not_ready(fresh: Service) -> None:
     redis = OldRedis(fresh.redis.port)
     redis.old = False

@@ -83,6 +83,7 @@ def load(service: Service, picture: bytes) -> list[str]:
     return [answer.json()["task_id"] for answer in responses]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", ["512 MB for web and 512 MB for worker", "512 MB for both"])
 def test_web_and_worker_stay_below_the_memory_of_a_plan(fresh: Service, plan: str) -> None:
     del fresh.env["WEB_CONCURRENCY"]

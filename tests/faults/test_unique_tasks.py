@@ -7,11 +7,13 @@ from datetime import datetime
 from itertools import pairwise
 
 import httpx
+import pytest
 from harness import Service, eventually
 
 KEYS = ("a", "b", "c")
 
 
+@pytest.mark.slow
 def test_unique_tasks_never_run_at_the_same_time_whatever_is_killed(fresh: Service) -> None:
     fresh.start(workers=2)
     accepted: dict[str, set[str]] = {key: set() for key in KEYS}
