@@ -63,20 +63,23 @@ class Journal:
     """The recipients' entries, each stored as a checkpoint when it changes.
 
     "Sent" also applies to a retry (`POST /tasks/{id}/retry`); entries that are refused or to do are stored under the
-    task's own id, so that a retry tries them again.
+    task's own id, so that a retry tries them again. The keys have the addresses: a retry may have other recipients.
     """
 
     def __init__(self, ctx: Context, recipients: Sequence[Recipient]) -> None:
         self._ctx = ctx
         noted = ctx.checkpoints()
         self._deliveries = [_begin(each) for each in recipients]
-        for at, delivery in enumerate(self._deliveries):
-            if entry := noted.get(str(at)) or noted.get(self._task_key(at)):
-                self._deliveries[at] = delivery.model_copy(update=json.loads(entry))
+        for at in self.to_do():
+            if entry := noted.get(self._address(at)) or noted.get(self._task_key(self._address(at))):
+                self._deliveries[at] = self._deliveries[at].model_copy(update=json.loads(entry))
         self.rounds = int(noted.get(self._task_key("rounds"), 0))
 
-    def _task_key(self, key: object) -> str:
+    def _task_key(self, key: str) -> str:
         return f"{self._ctx.task_id}/{key}"
+
+    def _address(self, at: int) -> str:
+        return self._deliveries[at].recipient.casefold()
 
     def to_do(self) -> list[int]:
         """Return the positions of the recipients who have not received the message."""
@@ -91,7 +94,8 @@ class Journal:
         delivery = self._deliveries[at]
         delivery.status, delivery.tries, delivery.message = status, delivery.tries + 1, message
         entry = delivery.model_dump_json(exclude={"recipient"})
-        self._ctx.checkpoint(str(at) if status == "sent" else self._task_key(at), entry)
+        key = self._address(at)
+        self._ctx.checkpoint(key if status == "sent" else self._task_key(key), entry)
 
     def end_round(self) -> None:
         """Record that every recipient has been tried once more."""
