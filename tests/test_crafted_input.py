@@ -20,6 +20,8 @@ MAX_BYTES = 16_000
         "/tasks?cursor=%ED%A0%80",
         "/tasks?wait=" + "9" * 5000,
         "/tasks?tag=%00",
+        "/audit?until=0001-01-01T00:00%2B14:00",
+        "/audit?cursor=0-0",
         "/feeds?cursor=WyJcdWQ4MDAiLCJcdWQ4MDAiXQ",
         "/feeds/%00",
         "/schedules?cursor=%ED%A0%80",
@@ -28,6 +30,8 @@ MAX_BYTES = 16_000
         "/ui/tasks?limit=" + "9" * 5000,
         "/ui/tasks?since=0001-01-01T00:00%2B14:00",
         "/ui/tasks?q=%ED%A0%80",
+        "/ui/tasks/events?top=%ED%A0%80",
+        "/ui/tasks/events?at=%C2%B2&status=x",
     ],
     ids=lambda path: path[:40],
 )

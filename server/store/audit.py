@@ -17,7 +17,7 @@ _CHUNK = 500
 COMMAND_LINE = "command line"
 
 #: An entry's id, which is also the cursor of the next page.
-ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
+ENTRY_ID = re.compile(r"[1-9][0-9]{0,14}-[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Audit(Scripts):
             since, until: milliseconds since 1970; the end does not belong to it.
         """
         entries: list[AuditEntry] = []
-        end = f"({before}" if before else "+" if until is None else f"({max(0, until)}-0"
+        # Redis refuses `(0-0` as an end: no id is smaller.
+        end = f"({before}" if before else "+" if until is None else f"({max(1, until)}-0"
         start = "-" if since is None else str(max(0, since))
         while True:
             chunk = self.redis.xrevrange(self.keys.audit, end, start, _CHUNK)

@@ -8,6 +8,7 @@ The page sends the ids of its tasks and the time when it was rendered, so a reco
 Each check reads the unfinished tasks among them and the newest ids, independent of the number of tasks or owners.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from server.store.ids import milliseconds
 from server.store.listing import Filter
 from server.store.record import Record, Status
 from server.web.current import store
+from server.web.errors import invalid
 from server.web.long_poll import event_stream
 from server.web.middleware import caller
 from server.web.routes.bulk.task_list import requested_filter
@@ -26,12 +28,14 @@ from server.web.ui.blueprint import ui
 from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.filters import message
 from server.web.ui.stream import LiveBody, sent_event
-from server.web.ui.tasks import counts_of, now_ms, reasons
+from server.web.ui.tasks import TASK_ID, counts_of, now_ms, reasons
 
 _EVERY = 2.0  # seconds between two checks
 
 #: Maximum number of tasks per page to follow, and maximum number of newer tasks to count.
 _MAX_IDS, _MAX_FRESH = 100, 100
+
+_MILLISECONDS = re.compile("[0-9]{1,15}")
 
 
 @ui.get("/ui/tasks/events")
@@ -39,9 +43,11 @@ def list_events() -> Response:
     """Follow the tasks in `ids` since `at`, and count those newer than `top`, if it is given."""
     args = request.args
     ids = [each for each in args.get("ids", "").split(",") if each][:_MAX_IDS]
-    at = int(args["at"]) if args.get("at", "").isdigit() else now_ms()
-    reader = ListReader(store(), caller(), requested_filter(), ids, args.get("top"), at)
-    return event_stream(reader)
+    at = int(args["at"]) if _MILLISECONDS.fullmatch(args.get("at", "")) else now_ms()
+    top = args.get("top")
+    if top and not TASK_ID.fullmatch(top):
+        raise invalid("Input should be the id of a task", "query", "top")
+    return event_stream(ListReader(store(), caller(), requested_filter(), ids, top, at))
 
 
 class ListReader(LiveBody):

@@ -24,7 +24,7 @@ from server.web.ui.format.attempts import run_seconds
 from server.web.ui.format.filters import read_inputs
 from server.web.ui.search import SearchPage, search
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_EMPTY = 10  # maximum consecutive empty pages to skip: a tag also has tasks of other types and statuses
 
 #: Tabs in order, and the minimum screen for each: any, a tablet, a wide screen.
@@ -57,7 +57,7 @@ class Tab:
 def tasks() -> BaseResponse:
     """List the tasks that the viewer's key may see, newest first."""
     wanted = request.args.get("id", request.args.get("q", "")).strip().lower()
-    if _ID.fullmatch(wanted):
+    if TASK_ID.fullmatch(wanted):
         return moved(f"/ui/tasks/{wanted}")
     if (tidy := _tidied()) != list(request.args.items(multi=True)):
         return moved(f"/ui/tasks?{urlencode(tidy)}" if tidy else "/ui/tasks")
