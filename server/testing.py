@@ -93,6 +93,7 @@ def run(
     Raises:
         ValueError: `@task` has not registered the function.
         InvalidInput: the parameters do not match the signature.
+        TaskError: `invalid-result` or `result-too-large`, as in a worker.
         Exception: the function's own, such as `TaskError`, or `Canceled`.
     """
     definition = next((each for each in catalog() if each.function is function), None)
@@ -113,7 +114,7 @@ def run(
         with context.output:
             returned = _call(definition, arguments, context)
         done.files = {each["name"]: b"".join(store.blobs.read(each["key"])) for each in context.stored_files()}
-    done.result = pydantic_core.from_json(pydantic_core.to_json(returned, inf_nan_mode="null", by_alias=True))
+    done.result = pydantic_core.from_json(definition.result_type.to_json(returned))
     return done
 
 

@@ -121,6 +121,19 @@ def test_the_submits_of_a_task_are_recorded() -> None:
     assert len(set(done.result)) == 2
 
 
+@task(name="testing_number")
+def a_number(text: str) -> float:
+    """Return a text as the number that it declares."""
+    return float(text) if text in ("5", "nan") else text  # type: ignore[return-value]
+
+
+def test_a_result_is_checked_and_converted_as_in_a_worker() -> None:
+    assert run(a_number, text="5").result == run(a_number, text="5.0").result == 5.0
+    for text in ("nan", "many"):
+        with pytest.raises(TaskError, match="invalid-result: The function's result does not fit"):
+            run(a_number, text=text)
+
+
 @task
 def bare_task(number: int) -> int:
     """A task without options."""
