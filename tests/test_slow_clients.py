@@ -229,6 +229,16 @@ def test_pipelined_requests_are_answered_in_order(served: Service) -> None:
     assert ids == names
 
 
+def test_pipelined_requests_are_answered_after_their_client_has_ended_its_half(served: Service) -> None:
+    one = b"GET /catalog/divide HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with connect(served) as client:
+        client.sendall(one * 3 + HEAD + b"Content-Length: 300000\r\n\r\nthe body breaks off")
+        client.shutdown(socket.SHUT_WR)
+        answer = read_all(client)
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert answer.count(b"HTTP/1.1 400 ") == answer.count(b"Connection: close") == 1
+
+
 def test_a_chunked_upload_with_trailers_is_followed_by_the_next_request(served: Service) -> None:
     chunk = b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
     body = chunk * 3 + b"0\r\nDigest: none\r\n\r\n"

@@ -103,7 +103,7 @@ class Answering(MonitoredConnection):
         self._answered(unread=False)
 
     def _answer_head(self, status: str, fields: list[tuple[str, str]], whole: int | None) -> bytes:
-        if self._eof or not self._server.alive:
+        if not self._server.alive or (self._eof and not self._machine.buffer):
             self._machine.keep_alive = False
         return self._machine.start_answer(status, fields, self._server.date, whole)
 

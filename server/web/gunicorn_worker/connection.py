@@ -186,8 +186,8 @@ class Connection(Answering):
         if not self._eof:
             self._transport.resume_reading()
         self._advance()
-        if self._eof and self._exchange is None:
-            self._transport.close()
+        if self._eof:
+            self._ended()
 
     def _refuse(self, status: int) -> None:
         """Answer a malformed request, and close the connection."""
