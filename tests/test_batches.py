@@ -142,3 +142,13 @@ def test_items_over_the_quota_leave_no_upload_and_are_refused_again(fresh: Servi
 def test_a_batch_that_was_never_created_is_unknown(service: Service) -> None:
     answer = service.http.get("/batches/01a1fbb0-9079-7224-a173-29e28bff437b")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-batch")
+
+
+def test_the_answer_to_a_head_request_has_no_length_if_it_is_streamed(service: Service) -> None:
+    batch_id = submit(service, {"task": "divide", "input": {"x": 1, "y": 2}})["batch_id"]
+    done(service, batch_id)
+
+    for path in (f"/batches/{batch_id}/results", f"/batches/{batch_id}/events"):
+        answer = service.http.head(path)
+        assert answer.status_code == 200
+        assert "Content-Length" not in answer.headers  # a GET has a body

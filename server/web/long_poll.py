@@ -261,7 +261,8 @@ def event_stream(body: Body, task_id: str = "", messages: frozenset[str] = ALL, 
     only the current events are sent, and the client reconnects later.
     """
     slots = request.environ.get(WAITING_SLOTS)
-    text = b"" if request.method == "HEAD" else _stream(slots, body, task_id, messages, pause)
+    # An iterator, as the length of the stream is not known: `b""` would announce a length of 0.
+    text = iter(()) if request.method == "HEAD" else _stream(slots, body, task_id, messages, pause)
     return Response(text, headers=STREAM_HEADERS, content_type="text/event-stream; charset=utf-8")
 
 

@@ -179,7 +179,8 @@ def get_batch_results(batch_id: str) -> Response:
     A task that has not ended has a line without `result`. Lines are sent as they are read.
     """
     batch, base = find_batch(batch_id), prefix()
-    lines = b"" if request.method == "HEAD" else _result_lines(store(), batch, problems_of(batch, base), base)
+    # An iterator, as their length is not known: `b""` would announce a length of 0.
+    lines = iter(()) if request.method == "HEAD" else _result_lines(store(), batch, problems_of(batch, base), base)
     return Response(lines, headers={"Cache-Control": "no-store"}, content_type="application/jsonl")
 
 
