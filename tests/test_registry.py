@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -167,6 +167,8 @@ def test_an_unsuitable_function_is_refused_with_a_message(function: Any, message
         (Plain, "the parameter 'value' has an unsupported type"),
         (Callable[[], int], "the parameter 'value' has an unsupported type"),
         (type[int], "the parameter 'value' has an unsupported type"),
+        (Iterable[int], "the parameter 'value' has an unsupported type"),  # its items would not be validated
+        (list[Iterable[int]], "the parameter 'value' has an unsupported type"),
         (Context | None, "the parameter 'value' has an unsupported type"),
         (bytes, "the parameter 'value' is bytes; use Upload for files"),
         (list[bytes], "the parameter 'value' contains bytes"),

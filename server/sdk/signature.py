@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from server.sdk.context import Context, Upload
 from server.sdk.uploads import stored_form
@@ -44,6 +46,13 @@ _FILES = ("binary", "upload")  # formats of bytes and of uploads in a schema
 _ITERATORS = (abc.Iterator, abc.Iterable, abc.Generator, abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator)
 _WITHOUT_CHECK = object()  # the context of a validation that validates one parameter, without `check`
 _PREFIX = "p_"  # prefix of the model's field names, so that a parameter may be called `copy` or `schema`
+
+
+class _InputSchema(GenerateJsonSchema):
+    """JSON Schema without `Iterable`: pydantic validates its items only while the function reads them, once."""
+
+    def generator_schema(self, schema: core_schema.GeneratorSchema) -> JsonSchemaValue:
+        return self.handle_invalid_for_json_schema(schema, "Iterable; use list")
 
 
 class TaskInput(BaseModel):
@@ -195,7 +204,7 @@ def _model(
         model: type[TaskInput] = create_model(
             title, __base__=TaskInput, __cls_kwargs__={"title": title}, __validators__=validators, **model_fields
         )
-        suits = _suits(model.model_json_schema(), uploads)
+        suits = _suits(model.model_json_schema(schema_generator=_InputSchema), uploads)
     except _UNSUITABLE:
         suits = False
     if not suits:  # a model of each parameter alone is slower, and identifies the invalid one
@@ -234,7 +243,7 @@ def _validators(names: Iterable[str], check: Callable[..., object] | None) -> di
 
 def _check_parameter(label: str, name: str, annotation: Any, *, is_upload: bool) -> None:
     try:
-        schema, reason = TypeAdapter(annotation).json_schema(), None
+        schema, reason = TypeAdapter(annotation).json_schema(schema_generator=_InputSchema), None
     except _UNSUITABLE as error:
         schema, reason = {}, error
     if not _has_type(schema):
