@@ -65,6 +65,13 @@ def docs(client: FlaskClient) -> Page:
     return Page(client.get("/docs").text)
 
 
+@pytest.mark.parametrize(("path", "status"), [("/ui/tasks", 503), ("/ui/run/no-such-task-type", 404)])
+def test_an_error_page_says_that_it_looks_again_only_if_it_does(client: FlaskClient, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert ("data-recover" in answer.text) is ("looks again" in answer.text) is (status == 503)
+
+
 # The document
 
 

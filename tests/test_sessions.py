@@ -121,6 +121,16 @@ def test_an_unknown_task_type_has_an_error_page(keyed: tuple[Service, dict[str, 
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_a_form_that_is_sent_after_the_session_has_ended_leads_to_the_sign_in_page(
+    keyed: tuple[Service, dict[str, str]],
+) -> None:
+    service, _ = keyed
+    form, headers = {"x": "1", "y": "2"}, {"Origin": service.url, "Cookie": f"{COOKIE}=1.ended.0"}
+    answer = httpx.post(f"{service.url}/ui/run/divide", data=form, headers=headers)
+    assert answer.status_code == 401
+    assert 'href="/ui/sign-in?next=%2Fui%2Frun%2Fdivide"' in answer.text
+
+
 def test_a_form_with_a_refused_file_keeps_its_other_fields(keyed: tuple[Service, dict[str, str]]) -> None:
     service, keys = keyed
     parts = [  # without JavaScript, a browser sends the form's parts in their order

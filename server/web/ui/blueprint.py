@@ -125,6 +125,7 @@ for _error in UNREACHABLE:
 def _error_page(problem: Problem) -> BaseResponse:
     # The viewer is not looked up here, because the store may be unreachable.
     shown = {"section": "", "me": g.get("caller"), "signed": False, "keyed": False}
+    shown["signs_in"] = problem.name == "unauthenticated" and needs_key()
     body = render_template("ui/error.html", **shown, problem=problem.body(prefix()))
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(body, problem.status, headers, content_type="text/html; charset=utf-8")
