@@ -281,6 +281,8 @@ def misbehaves(how: str) -> object:
         raise ValueError("cannot open /srv/secret/file.txt at redis://user:pw@host:6379")
     if how == "large":
         return "x" * 5_000_000
+    if how == "digits":
+        return 10**5000
     return float("nan")
 
 

@@ -52,6 +52,13 @@ def test_a_result_that_fits_the_declared_type_is_kept(service: Service, form: st
     assert service.result(service.submit("returns", form=form)) == {"x": 1.0, "y": 2.0}
 
 
+def test_the_page_of_a_task_shows_a_number_with_more_digits_than_python_reads(service: Service) -> None:
+    task_id = service.submit("misbehaves", how="digits")
+    service.wait_for(task_id)
+    digits = "1" + "0" * 5000
+    assert digits in service.http.get(f"/ui/tasks/{task_id}").text
+
+
 def test_a_result_that_does_not_fit_the_declared_type_fails_with_its_location(service: Service) -> None:
     error_type, detail = error(service, service.submit("returns", form="other"))
     assert error_type == "invalid-result"

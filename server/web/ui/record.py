@@ -29,7 +29,7 @@ _MAX_RESULT, _MAX_ITEMS, _MAX_ITEM = 20_000, 100, 1_000
 @ui.get("/ui/tasks/<task_id>")
 def task(task_id: str) -> BaseResponse:
     record, entries = find(task_id), store().tasks.events(task_id, 0)[1]
-    result = json.dumps(json.loads(with_prefix(store().tasks.result(record), prefix())), indent=2, ensure_ascii=False)
+    result = _indented(with_prefix(store().tasks.result(record), prefix()))
     output = store().tasks.output(task_id, max(0, record.last_item - _MAX_ITEMS))
     lines = [entry for entry in entries if entry.event == "log"]
     return page(
@@ -52,6 +52,14 @@ def task(task_id: str) -> BaseResponse:
         tries=store().webhooks.attempts(task_id) if record.webhook else [],
         next_try=store().webhooks.next_ms(task_id) if record.webhook else None,
     )
+
+
+def _indented(text: bytes) -> str:
+    """Return JSON with a line for each value; unchanged if a number has more digits than Python reads, 4,300."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text.decode()
 
 
 @ui.get("/ui/tasks/<task_id>/change")
