@@ -314,6 +314,19 @@ def test_one_object_is_a_row_and_a_map_has_many(feeds: Service, api: Api) -> Non
     assert "it has `base`, `rates`" in failure(feeds, url, items="rows")[1]
 
 
+def test_the_fields_of_an_object_or_a_map_are_data(feeds: Service, api: Api) -> None:
+    invoice = {"id": 7, "total": 250, "next": "/invoices/8", "has_more": True}
+    url = api.at("/invoice", lambda _: invoice)
+    assert (
+        "or `shape=object` if the answer is one row."
+        in failure(feeds, api.at("/bill", lambda _: {"id": 7, "total": 2}))[1]
+    )
+    assert fetch(feeds, url, name="invoice", shape="object")["pages"] == 1
+    assert stored(feeds, "invoice") == [invoice]
+    url = api.at("/words", lambda _: {"count": 5, "cat": 2})
+    assert fetch(feeds, url, name="words", shape="map", key=["_key"])["rows"] == 2
+
+
 # -- keys
 
 

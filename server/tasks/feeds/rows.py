@@ -26,6 +26,11 @@ class RowSelector:
     shape: Shape | None
     key: tuple[str, ...]
 
+    @property
+    def takes_all(self) -> bool:
+        """Return whether all fields of an answer are data, so that a `total` among them announces no rows."""
+        return self.items is None and self.shape in ("object", "map")
+
 
 def at(value: Any, path: str) -> Any:
     """Return the value at a path such as `data.items`, or None. A name may contain dots: `@odata.nextLink`."""

@@ -105,10 +105,12 @@ class Source:
     def _check_whole(self) -> None:
         reason = "" if self.not_modified else self._last.missing(self.rows_read, self.pages_read)
         if reason and not self.way.allow_partial:
+            one = self.rows_read == 1 and self.way.selector.shape is None
             raise TaskError(
                 "feed-incomplete",
                 f"{self.rows_read} rows were read, but the feed is not whole: {reason}. Say in `paging` or "
-                "`next_field` how to get the next page, or give `allow_partial=true`.",
+                "`next_field` how to get the next page, or give `allow_partial=true`"
+                + (", or `shape=object` if the answer is one row." if one else "."),
             )
         self.partial = bool(reason)
 
@@ -173,7 +175,7 @@ class Source:
         page_rows, page = self._rows(body, response)
         self.pages_read += 1
         self.rows_read += len(page_rows)
-        metadata = page_metadata.read(page, response.headers)
+        metadata = page_metadata.read(None if self.way.selector.takes_all else page, response.headers)
         self._last = replace(metadata, total=self._last.total if metadata.total is None else metadata.total)
         following = self._following(response, url, page, page_rows)
         self._check_new(body, page_rows)
