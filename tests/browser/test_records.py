@@ -278,6 +278,28 @@ def test_the_list_is_exported_as_csv_and_as_json(service: Service, open_page: Op
     assert answer.status == 400
 
 
+def test_no_cell_of_an_exported_file_is_a_formula(service: Service, open_page: Open) -> None:
+    tag = uuid.uuid4().hex
+    formula, number = (
+        submit(service, "fails_with_a_message", tag, text=text) for text in ("-2+3+cmd|' /C x'!A0", "-2.5")
+    )
+    page = open_page(service)
+    listed = page.request.get(f"{service.url}/ui/tasks/export?tag={tag}").text()
+    assert {row["task_id"]: row["input"] for row in csv.DictReader(listed.splitlines())} == {
+        formula: "'-2+3+cmd|' /C x'!A0",
+        number: "-2.5",
+    }
+
+    table = "=1+1,-2+3+cmd,plain\n" + "1,1,-2.5\n" * 20
+    task_id = service.http.post("/tasks/csv_stats", files={"file": ("a.csv", table, "text/csv")}).json()["task_id"]
+    page.goto(f"/ui/tasks/{task_id}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["'=1+1", "'-2+3+cmd", "plain"]
+    assert rows[2]["min"] == "-2.5"
+
+
 def test_an_admin_reads_the_exceptions_own_message_in_the_list(service: Service, open_page: Open) -> None:
     task_id = service.submit("fails_with_a_message", text="order 12")
     service.wait_for(task_id)

@@ -21,7 +21,8 @@ from server.web.ui.search import search
 from server.web.ui.tasks import now_ms, reasons
 
 MAX_EXPORTED = 10_000  # maximum number of tasks per file
-_FORMULA = re.compile(r"[=+@\t\r]|-[^\d.]")  # text that a spreadsheet would run as a formula
+#: Text that a spreadsheet would run as a formula. After a minus, only a number and nothing else is none.
+_FORMULA = re.compile(r"[=+@\t\r]|-(?!\d*\.?\d+\Z)")
 Row = dict[str, str | float | None]
 
 

@@ -156,8 +156,8 @@ export function described(result) {
 
 const csvField = (value) => {
   const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
-  // A spreadsheet must not run a cell as a formula.
-  const safe = /^[=+@\t\r]|^-[^\d.]/.test(text) ? `'${text}` : text;
+  // A spreadsheet must not run a cell as a formula. After a minus, only a number and nothing else is none.
+  const safe = /^[=+@\t\r]|^-(?!\d*\.?\d+(e[+-]\d+)?$)/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };
 
