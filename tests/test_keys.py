@@ -170,6 +170,23 @@ def test_metrics_are_for_admins(keyed: KeyedServer) -> None:
     assert keyed.admin.get("/metrics").status_code == 200
 
 
+def test_the_command_refuses_what_the_route_refuses(keyed: KeyedServer) -> None:
+    before = keyed.admin.get("/keys").json()
+    for option, value in (
+        ("--expires-in", "9" * 23),
+        ("--expires-in", "0"),
+        ("--rate-limit", "0"),
+        ("--weight", "101"),
+        ("--note", "n" * 201),
+        ("--note", "two\nlines"),
+        ("--note", "not UTF-8: \udcff"),
+    ):
+        refused = manage(keyed.service, "create", "--owner", "alice", f"{option}={value}")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith(f"keys: {option} must be ")
+    assert keyed.admin.get("/keys").json() == before
+
+
 def test_an_id_that_expired_is_410_for_its_owner_and_404_for_others(keyed: KeyedServer) -> None:
     answer = keyed.alice.post("/tasks/divide?ttl=1", json={"x": 1, "y": 1})
     path = f"/tasks/{answer.json()['task_id']}"

@@ -6,7 +6,16 @@ import sys
 from server.services.status import timestamp
 from server.settings import SettingsError, load
 from server.store import Store
-from server.store.api_keys import MAX_WEIGHT, ApiKey, Role, check_owner, id_of
+from server.store.api_keys import (
+    MAX_LIFETIME,
+    MAX_NOTE,
+    MAX_RATE_LIMIT,
+    MAX_WEIGHT,
+    ApiKey,
+    Role,
+    check_owner,
+    id_of,
+)
 from server.store.audit import COMMAND_LINE, Act
 from server.store.connection import UNREACHABLE
 
@@ -39,8 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(store: Store, options: argparse.Namespace) -> int:
     if options.command == "create":
-        if not 1 <= options.weight <= MAX_WEIGHT:
-            raise ValueError(f"the weight must be from 1 to {MAX_WEIGHT}")
+        _check(options)
         key = store.api_keys.create(
             options.owner, Role(options.role), options.note, options.expires_in, options.rate_limit, options.weight
         )
@@ -61,6 +69,16 @@ def _run(store: Store, options: argparse.Namespace) -> int:
         print("keys: no key begins like this. `coatcheck keys list` shows all keys.", file=sys.stderr)
         return 1
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what `POST /keys` refuses, and a note that is not text of one line."""
+    for name, maximum in {"expires-in": MAX_LIFETIME, "rate-limit": MAX_RATE_LIMIT, "weight": MAX_WEIGHT}.items():
+        number = getattr(options, name.replace("-", "_"))
+        if number is not None and not 1 <= number <= maximum:
+            raise ValueError(f"--{name} must be from 1 to {maximum}")
+    if len(options.note) > MAX_NOTE or not options.note.isprintable():
+        raise ValueError(f"--note must be one line of at most {MAX_NOTE} characters")
 
 
 def _line(key: ApiKey) -> str:

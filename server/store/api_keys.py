@@ -94,6 +94,9 @@ class ApiKey:
 #: The greatest weight of a key.
 MAX_WEIGHT = 100
 
+#: Maximum life of a key that expires in seconds, requests per minute of one with a limit, and characters of a note.
+MAX_LIFETIME, MAX_RATE_LIMIT, MAX_NOTE = 10 * 366 * 86_400, 1_000_000, 200
+
 #: The owner of tasks and changes with `ADMIN_KEY`.
 _ADMIN_OWNER = "admin"
 

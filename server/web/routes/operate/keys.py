@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from server.sdk.definition import read_body
 from server.services.status import MOMENT, WireObject, timestamp
-from server.store.api_keys import MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
+from server.store.api_keys import MAX_LIFETIME, MAX_NOTE, MAX_RATE_LIMIT, MAX_WEIGHT, OWNER, ApiKey, Role, check_owner
 from server.web.body.read import read_json
 from server.web.current import store
 from server.web.errors import BODY_PROBLEMS, Problem
@@ -15,7 +15,6 @@ from server.web.openapi.route import Access, Api, ResponseSpec, json_body, ok
 from server.web.responses import json_answer
 
 route = Api("keys", "server")
-_MAX_LIFETIME = 10 * 366 * 86_400  # seconds: the maximum life of a key that expires
 
 
 class KeyRequest(BaseModel):
@@ -27,11 +26,11 @@ class KeyRequest(BaseModel):
         json_schema_extra={"pattern": f"^{OWNER.pattern}$"}, description="64 letters, digits and `_ . @ -` at most."
     )
     role: Role = Role.SUBMIT
-    note: str = Field("", max_length=200, description="What will use it.")
-    expires_in: Annotated[int, Field(ge=1, le=_MAX_LIFETIME)] | None = Field(
+    note: str = Field("", max_length=MAX_NOTE, description="What will use it.")
+    expires_in: Annotated[int, Field(ge=1, le=MAX_LIFETIME)] | None = Field(
         None, description="Seconds until it expires. Without it, it does not."
     )
-    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+    rate_limit: Annotated[int, Field(ge=1, le=MAX_RATE_LIMIT)] | None = Field(
         None, description="Requests per minute, over all web processes. Without it, they are not limited."
     )
 
