@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 from pydantic import TypeAdapter, ValidationError
 
 from server.sdk.errors import TaskError
-from server.tasks.images.tasks import TASKS, image_variants
+from server.tasks.images.tasks import TASKS, image_info, image_variants
 from server.tasks.images.variants import Variant, check_variants
 from server.tasks.images.writing.output import Output, check_lossless
 from tests.images.pictures import Desk, Sent, apply, corners, encoded, photo, run
@@ -108,6 +108,19 @@ def test_only_the_requested_metadata_is_kept() -> None:
     assert kept("copyright") == (rights, False)
     assert kept("no-location") == (rights | rest, True)
     assert kept("all") == kept(True) == (rights | rest | {"GPSLatitudeRef"}, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("written", ["jpeg", "png", "webp", "avif"])
+def test_a_name_in_exif_keeps_its_letters(encoding: str, written: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.CameraOwnerName] = "x" * 16
+    name = "© 2026 Jürgen".encode(encoding).ljust(16)
+    data = encoded(corners(), "JPEG", exif=exif.tobytes().replace(b"x" * 16, name))
+    desk = Desk()
+    file = TASKS["thumbnail"](desk, Sent(data), format=written, keep_metadata="no-location")
+    assert desk.files[file.name].count(name) == 2
+    assert image_info(Sent(data)).exif["Copyright"] == "© 2026 Jürgen"
 
 
 def test_xmp_with_a_location_is_removed_unless_location_is_kept() -> None:

@@ -130,7 +130,7 @@ def _readable_exif(exif: Image.Exif) -> dict[str, Any]:
 def _readable(value: Any) -> Any:
     """Convert a value to JSON; None for binary ones."""
     if isinstance(value, str):
-        return value.replace("\0", "").strip()[:_MAX_TEXT_LENGTH] or None
+        return _decoded(value).replace("\0", "").strip()[:_MAX_TEXT_LENGTH] or None
     if isinstance(value, tuple | list):
         parts = [_readable(part) for part in value[:64]]
         return None if None in parts else parts
@@ -141,3 +141,11 @@ def _readable(value: Any) -> Any:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _decoded(text: str) -> str:
+    """Return a text of EXIF as UTF-8 if its bytes are; Pillow reads them as Latin-1."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image
 from pydantic import Field
@@ -30,6 +30,13 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9
 _XMP_PLACE = re.compile(rb"GPS|Location|City|Country|State|geo:|Sublocation", re.I)
 
 
+class _Text(str):
+    """A text of EXIF that Pillow writes with the bytes that it has in the file: it reads Latin-1, and writes ASCII."""
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
+        return super().encode("latin-1")
+
+
 def kept(keep: bool | str, exif: Image.Exif, xmp: bytes) -> dict[str, bytes]:
     """Return `exif` without orientation and stale tags, and `xmp`, as `keep` selects; without what is unreadable."""
     if not keep:
@@ -50,11 +57,15 @@ def _selected(exif: Image.Exif, tags: Iterable[int], directories: Iterable[int])
     with ignoring_bad_metadata():
         for tag in tags:
             if tag in exif:
-                selected[tag] = exif[tag]
+                selected[tag] = _unchanged(exif[tag])
         for directory in directories:
-            entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag not in _STALE}
+            entries = {tag: _unchanged(value) for tag, value in exif.get_ifd(directory).items() if tag not in _STALE}
             if entries:
                 selected.get_ifd(directory).update(entries)
                 selected[directory] = selected.get_ifd(directory)
         return selected.tobytes() if selected else b""
     return b""
+
+
+def _unchanged(value: Any) -> Any:
+    return _Text(value) if isinstance(value, str) else value
