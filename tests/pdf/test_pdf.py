@@ -54,6 +54,17 @@ def test_an_image_with_too_many_pixels_is_refused_before_rendering() -> None:
     assert (error.type, str(MAX_PIXELS) in error.detail) == ("pdf-too-large", True)
 
 
+@pytest.mark.parametrize(("format_name", "length"), [("webp", 16_384), ("jpeg", 65_536)])
+def test_a_page_that_is_too_long_for_the_format_is_refused(format_name: str, length: int) -> None:
+    error = refused(document(plain((8, length // 8))), width=64, format=format_name)
+    assert (error.type, f"64 x {length} pixels" in error.detail) == ("pdf-too-large", True)
+
+
+def test_a_preview_has_exactly_the_requested_width() -> None:
+    data = document(plain((595, 842), RED), resolution=71.97)  # 595.25 points
+    assert {pdf_preview(Desk(), Sent(data), width=width).width - width for width in range(790, 830)} == {0}
+
+
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"%PDF-1.7\n", TWO_PAGES[:300], b"%PDF-1.4" + bytes(2000)])
 def test_an_incomplete_pdf_is_unreadable(data: bytes) -> None:
     assert refused(data).type == "pdf-unreadable"

@@ -1,6 +1,7 @@
 """Opens a PDF with PDFium. Nothing in the file is trusted: invalid bytes end the task with a `TaskError`."""
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ _HEAD_WITHIN = 1024
 _BYTES_PER_PIXEL = 16
 _MEMORY = 400_000_000
 MAX_PIXELS = _MEMORY // _BYTES_PER_PIXEL
+
+#: The longest side of a picture in these formats, in pixels.
+_MAX_SIDE = {"webp": 16_383, "jpeg": 65_535}
 
 
 def is_pdf(data: bytes) -> bool:
@@ -85,6 +89,8 @@ def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
     document.init_forms()
     page = document[number - 1]
     scale = width / max(page.get_width(), 0.01)
+    if math.ceil(page.get_width() * scale) > width:  # by a rounding error
+        scale = math.nextafter(scale, 0)
     pixels = width * max(1, round(page.get_height() * scale))
     if pixels > MAX_PIXELS:
         raise TaskError(
@@ -96,6 +102,14 @@ def drawn(document: "PdfDocument", number: int, width: int) -> "Image.Image":
 
 
 def written(image: "Image.Image", format_name: str, quality: int | None) -> bytes:
+    """Write a picture in a format; raises `pdf-too-large` if it is too long for the format."""
+    limit = _MAX_SIDE.get(format_name, MAX_PIXELS)
+    if max(image.size) > limit:
+        raise TaskError(
+            "pdf-too-large",
+            f"The picture would have {image.width} x {image.height} pixels; the limit of {format_name} is {limit} per "
+            "side. Ask for a smaller width, or for png.",
+        )
     options: dict[str, Any] = {"compress_level": 4} if format_name == "png" else {"quality": quality or 80}
     file = io.BytesIO()
     image.save(file, format_name, **options)
