@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         "", description="An admin's API key from the first start on, of at least 20 characters.", repr=False
     )
     secret_key: str = Field(
-        "", description="Secret that signs task ids. If empty, one is generated and stored in Redis.", repr=False
+        "", description="Signs task ids and sessions. If empty, one is generated and stored in Redis.", repr=False
     )
 
     # Redis and the broker

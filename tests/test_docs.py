@@ -134,12 +134,12 @@ def test_each_answer_is_as_documented(service: Service, folder: Path, page: str,
         run_as_promised(block, folder, service.port)
 
 
-def test_the_documented_requests_for_a_shared_queue_work(service: Service, folder: Path) -> None:
-    lines = re.findall(r"`(curl [^`]+)`", section(README, "Sharing a queue"))
+def test_the_documented_requests_of_one_line_work(service: Service, folder: Path) -> None:
+    lines = re.findall(r"`(curl [^`]+)`", section(README, "In one line each"))
     task = service.http.post("/tasks/divide?webhook=https://receiver.invalid/", json={"x": 1, "y": 8}).json()
     batch = service.http.post("/batches", json={"items": [{"task": "divide", "input": {"x": 1, "y": 8}}]}).json()
     service.result(task["task_id"])
-    variables = f"id={task['task_id']} batch={batch['batch_id']}\n"
+    variables = f"ID={task['task_id']} BATCH={batch['batch_id']}\n"
     try:
         printed = shell(variables + "\n".join(lines), folder, service.port)
     finally:

@@ -5,7 +5,8 @@ The names of its fields are one letter or two, because they are stored in memory
     o owner     n task type       s status      q queue      p priority (where it is not normal)     h request id
     i input (JSON), r result (JSON): the short ones, see `lua/lib/values.lua`
     b started   f finished   x expires     u due        (all in milliseconds since 1970; submitted is in the id)
-    d deliveries  a retries  c crashes     w lease token of the attempt: `<worker>/<nonce>`     m tag of its message
+    d deliveries  a retries  c crashes     w lease token of the attempt: `<end of the worker's name>/<nonce>`
+    m tag of its message
     g progress (JSON)        e error (JSON)   z output files (JSON)  k ttl in seconds
     t tags (JSON)            up has uploads    cr cancel asked for (ms)      ca cancel_after (ms)
     ro retry of              ra retried as: the newest task that a retry made of this one
