@@ -151,3 +151,22 @@ def test_a_page_takes_less_than_two_seconds_of_a_slow_processor(service: Service
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
     work = {name: metrics[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
     assert sum(work.values()) < 2, work
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_the_greatest_length_do_not_widen_a_page(fresh: Service, open_page: Open, width: int) -> None:
+    keys, name = fresh.store.api_keys, "W" * 64
+    admin, key = keys.create("root", Role.ADMIN), keys.create(name, Role.SUBMIT, "N" * 200)
+    fresh.start_web()
+    headers = {"Authorization": f"Bearer {key}"}
+    assert fresh.http.post(f"/tasks/divide?tag={name}", json={"x": 1, "y": 2}, headers=headers).status_code == 202
+    schedule = {"task": "divide", "input": {"x": 1, "y": 2}, "every": 3600}
+    assert fresh.http.put(f"/schedules/{name}", json=schedule, headers=headers).status_code == 201
+
+    page = open_page(fresh, refused=True)
+    sign_in(page, admin)
+    page.set_viewport_size({"width": width, "height": 900})
+    for path in ("keys", "overview", "schedules", "audit", f"tasks?tag={name}&owner={name}", f"run/{name}"):
+        page.goto(f"/ui/{path}")
+        page.locator("h1").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
