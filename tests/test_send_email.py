@@ -1,9 +1,13 @@
 """Mail through a real SMTP server that misbehaves."""
 
 import base64
+import email
+import email.policy
 import json
 import signal
 from collections.abc import Iterator
+from email.header import decode_header, make_header
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,25 @@ def test_each_recipient_gets_their_own_text(mailing: Service, server: MailServer
     [file] = message.iter_attachments()
     assert (file.get_filename(), file.get_content()) == ("ä b.txt", "hello")
     assert server.message("bob@xn--bcher-kva.example")["Subject"] == "For Bob ✓"
+
+
+def test_long_texts_beyond_ascii_keep_their_spaces_in_headers(mailing: Service, server: MailServer) -> None:
+    subject = "fällig 15. kaufen! … Angebot/Änderung 😀 für „XL“ 株式会社 für März"
+    name = "Abt. François & 田中 & Größe-Öl 株式会社 Müller, 田中"
+    copies = ["Jürgen Müller <copy@example.org>", "Ada <second@example.org>"]
+    send(mailing, {"email": "una@example.org", "name": name}, subject=subject, cc=copies, headers={"X-Text": subject})
+    raw = next(each for each in server.raw if b"<una@" in each)
+    headers = email.message_from_bytes(raw, policy=email.policy.compat32)
+    assert [decoded(headers[each]) for each in ("Subject", "X-Text")] == [subject, subject]
+    addresses = [(decoded(text), address) for text, address in getaddresses([headers["To"], headers["Cc"]])]
+    assert addresses == [
+        (name, "una@example.org"), ("Jürgen Müller", "copy@example.org"), ("Ada", "second@example.org")
+    ]  # fmt: skip
+    assert max(map(len, raw.split(b"\r\n"))) <= 100
+
+
+def decoded(text: str) -> str:
+    return str(make_header(decode_header(text)))
 
 
 def test_recipients_come_from_a_csv(mailing: Service, server: MailServer) -> None:

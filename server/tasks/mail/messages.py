@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -14,18 +15,38 @@ from server.sdk.file_names import file_name
 from server.tasks.mail.templates import Rendered
 
 #: Headers that Python may encode when it folds them, because they may contain any letters; it would break a URL.
-_FOLDED = frozenset(("from", "to", "cc", "reply-to", "subject"))
+_ADDRESSES = frozenset(("from", "to", "cc", "reply-to"))
+_FOLDED = _ADDRESSES | {"subject"}
 _MAX_LINE_LENGTH = 998
 
 
 class _Policy(EmailPolicy):
-    """Keeps headers on one line if that is allowed."""
+    """Keeps headers on one line if that is allowed, and encodes letters beyond ASCII.
+
+    `EmailPolicy` itself loses spaces when it folds such letters.
+    """
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         line = f"{name}: {value}"
-        if name.lower() in _FOLDED or not line.isascii() or not line.isprintable() or len(line) > _MAX_LINE_LENGTH:
+        if not (self.utf8 or line.isascii() or name.lower().startswith("content-")):
+            line = f"{name}: {_encoded(name, value)}"
+        elif name.lower() in _FOLDED or not line.isascii() or not line.isprintable() or len(line) > _MAX_LINE_LENGTH:
             return super().fold_binary(name, value)
         return f"{line}{self.linesep}".encode("ascii")
+
+
+def _encoded(name: str, value: Any) -> str:
+    """Encode a header's text, or the display names of its addresses (RFC 2047)."""
+    if name.lower() not in _ADDRESSES:
+        return Header(str(value), "utf-8", header_name=name).encode(linesep="\r\n")
+    return ",\r\n ".join(_encoded_address(each) for each in value.addresses)
+
+
+def _encoded_address(address: Address) -> str:
+    if address.display_name.isascii():
+        return str(address)
+    name = Header(address.display_name, "utf-8", header_name="Reply-To").encode(linesep="\r\n")
+    return f"{name} <{address.addr_spec}>"
 
 
 #: Bodies are always 7-bit: a later relay may lack 8BITMIME, and converting would break the signature.
