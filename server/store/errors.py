@@ -216,7 +216,7 @@ register_error_types(
             "`task_id` is the task with this key. Wait for its end, or follow it.",
         ),
         "worker-lost": ErrorType(
-            "The worker process died too often while it ran this task",
+            "The worker process died while it ran this task",
             "The task may need more memory than there is. Send a smaller input.",
         ),
         "not-started-in-time": ErrorType(

@@ -39,6 +39,7 @@ WORKER_SILENCE = 10
 _WORKER_LOST = json.dumps(
     error_object("worker-lost", "The process that ran this task died 3 times, or its whole worker 9 times.")
 )
+_WORKERS_DIED = json.dumps(error_object("worker-lost", "Its worker died again. It waits for its next attempt."))
 _DEPENDENCY_FAILED = json.dumps(
     error_object("dependency-failed", "A task whose file this task takes failed, was canceled, or has expired.")
 )
@@ -104,8 +105,12 @@ class Leases(Scripts):
         return (answer[0].decode(), Status(answer[1].decode())) if answer else None
 
     def release_expired(self, limit: int) -> list[tuple[str, str, str]]:
-        """Queue the tasks with expired leases again. Return id, type and new status of each ("": nothing to do)."""
-        answer = self._call("release_expired_leases", limit, WORKER_CRASH, CRASH_LIMIT, _WORKER_LOST)
+        """Queue the tasks with expired leases again; from the second time on, each waits for a time of its own first.
+
+        Return id, type and new status of each ("": nothing to do).
+        """
+        errors = _WORKER_LOST, _WORKERS_DIED
+        answer = self._call("release_expired_leases", limit, WORKER_CRASH, CRASH_LIMIT, *errors)
         return _triples(answer)
 
     def enqueue_due(self, limit: int) -> int:

@@ -22,8 +22,7 @@ from ledger import overlapping, starts
 def test_a_stopping_worker_finishes_short_tasks_and_returns_the_rest(fresh: Service, how: str) -> None:
     fresh.start(workers=1)
     short, long = fresh.submit("ledgered", seconds=1), fresh.submit("beating", seconds=6)
-    for task_id in (short, long):
-        fresh.wait_for(task_id, "running")
+    eventually(lambda: starts(fresh, short) and starts(fresh, long))
     leaving = fresh.workers[0]
     began = time.monotonic()
     for _ in range(5 if how == "again and again" else 1):
