@@ -314,6 +314,22 @@ def test_one_object_is_a_row_and_a_map_has_many(feeds: Service, api: Api) -> Non
     assert "it has `base`, `rates`" in failure(feeds, url, items="rows")[1]
 
 
+def test_an_error_after_the_last_of_the_announced_pages_ends_the_feed(feeds: Service, api: Api) -> None:
+    def pages(announced: int) -> Callable[[Exchange, dict[str, str]], None]:
+        def reply(exchange: Exchange, query: dict[str, str]) -> None:
+            page = int(query.get("page", "1"))
+            answer = {"results": ROWS[3 * page - 3 : 3 * page], "total_pages": announced}
+            exchange.reply(200 if page <= 3 else 400, json.dumps(answer).encode(), Content_Type="application/json")
+
+        return reply
+
+    api.paths["/films"], api.paths["/series"] = pages(3), pages(4)
+    paging = {"by": "page", "param": "page"}
+    result = fetch(feeds, api.url + "/films", name="films", paging=paging)
+    assert (result["pages"], result["rows"], result["partial"]) == (3, 7, False)
+    assert failure(feeds, api.url + "/series", paging=paging) == ("feed-unreachable", "The server answered 400.")
+
+
 def test_the_fields_of_an_object_or_a_map_are_data(feeds: Service, api: Api) -> None:
     invoice = {"id": 7, "total": 250, "next": "/invoices/8", "has_more": True}
     url = api.at("/invoice", lambda _: invoice)

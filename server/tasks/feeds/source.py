@@ -166,8 +166,8 @@ class Source:
             return [], ""
         if failure := temporary_failure(response):
             raise failure
-        if response.status == 404 and self.pages_read and self.way.paging and self.way.paging.counts:
-            return [], ""  # some servers return an error after the last page instead of an empty page
+        if self._ends_with(response.status):
+            return [], ""
         if response.status != 200:
             raise TaskError("feed-unreachable", f"The server answered {response.status}.")
         body = unpacked(response.read(), MAX_BYTES - self.bytes_read)
@@ -184,6 +184,13 @@ class Source:
         named = (response.headers.get(name, "")[:500] for name in ("ETag", "Last-Modified"))
         self.validators = Validators(*named) if alone else Validators()
         return page_rows, following
+
+    def _ends_with(self, status: int) -> bool:
+        """Return whether this error follows the last page: some servers return one instead of an empty page."""
+        if not (self.pages_read and self.way.paging and self.way.paging.counts):
+            return False
+        announced = self._last.pages
+        return status == 404 or (400 <= status <= 499 and announced is not None and self.pages_read >= announced)
 
     def _rows(self, body: bytes, response: Response) -> tuple[list[Row], Any]:
         header = Message()
