@@ -182,3 +182,23 @@ def test_the_cost_is_independent_of_the_number_of_waiting_values(store: Store) -
         )
     # At the start of each five minutes, and of an hour, the statistics take some commands more.
     assert all(abs(few - many) <= 20 for few, many in zip(*counts, strict=True)), counts
+
+
+@pytest.mark.parametrize("again", ["its message comes back", "it is delivered again", "its type is unknown"])
+def test_a_message_that_comes_again_leaves_a_throttled_task_where_it_waits(again: str, store: Store) -> None:
+    running, waiting = submit(store, 1, 1)
+    assert claims(store, [running, waiting]) == [True, False]
+    store.tasks.finish(running, "w/1", Status.SUCCEEDED)
+
+    if again == "its message comes back":  # its worker was killed before it acknowledged it
+        store.redis.zadd(store.keys.unacked_index, {store.redis.hget(store.keys.task(waiting), "m"): 1})
+        store.leases.restore_stale_messages(10)
+        assert fetch(store) is None
+    elif again == "it is delivered again":
+        assert store.tasks.claim(waiting, "w/2", ONE) is None
+    else:
+        assert store.leases.defer_unregistered(waiting)
+
+    assert store.leases.release_throttled("divide", "=[1]", ONE, 10) == 1
+    assert claims(store, [waiting]) == [True]
+    assert store.queues.waiting(["default"])["default"] == 0

@@ -16,6 +16,7 @@ local now = now_ms()
 -- A stopping worker returns the tasks that it knows of; it must not start one that it has not registered yet.
 if redis.call('EXISTS', keys.draining(string.match(token, '^[^/]*'))) == 1 then return false end
 if record.s == 'queued' then
+  if record.tu and is_throttled(id, record.q) then return false end
   if refuse_late(id, record, now) then return false end
   if is_paused('queue', record.q) or is_paused('task', record.n) then  -- since it was fetched
     throttle(id, record, now, '')

@@ -10,7 +10,7 @@
 local id, now = ARGV[1], now_ms()
 local record = load(id)
 if not record.s then return 0 end
-if record.s == 'queued' then
+if record.s == 'queued' and not is_throttled(id, record.q) then
   local wait = math.min(tonumber(ARGV[3]), math.max(tonumber(ARGV[2]), math.floor((now - submitted_ms(id)) / 4)))
   redis.call('HSET', keys.task(id), 'u', now + wait)
   redis.call('ZREM', keys.queued(record.q), id)

@@ -7,6 +7,7 @@
 --- @include "allowed_when_full"
 --- @include "clock"
 --- @include "messages"
+--- @include "record"
 local limit, queued_age, other_age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now, restored = now_ms(), 0
 
@@ -30,7 +31,7 @@ end
 
 local function restore_task(id)
   local status, queue, priority = unpack(redis.call('HMGET', keys.task(id), 's', 'q', 'p'))
-  if status ~= 'queued' then return end
+  if status ~= 'queued' or is_throttled(id, queue) then return end
   wait_again(id, queue, priority or 'normal', turn_of(id, queue), now)
   restored = restored + 1
 end

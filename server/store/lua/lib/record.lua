@@ -10,6 +10,10 @@ local function is_waiting(record)
   return record.s == 'queued' or record.s == 'scheduled' or record.s == 'retrying'
 end
 
+-- Whether a queued task waits for its type's limit or pause (see `throttle.lua`): it has no message until maintenance
+-- releases it. A message that a worker has fetched before may still come back, or a second time.
+local function is_throttled(id, queue) return redis.call('ZSCORE', keys.throttled_in(queue), id) ~= false end
+
 local function is_running(record) return record.s == 'running' or record.s == 'canceling' end
 
 -- Return the state of the attempt with this lease: 'run', 'stop' (the client canceled), or 'lost' (another attempt has
