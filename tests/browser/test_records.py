@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness import Service, eventually
-from page_helpers import CSV, assert_accessible, parameter, picture, sign_in
+from page_helpers import CSV, assert_accessible, mark, parameter, picture, sign_in
 from playwright.sync_api import Page, Route, expect
 
 Open = Callable[..., Page]
@@ -463,6 +463,32 @@ def test_a_task_is_run_again_with_changed_input_and_the_same_files(service: Serv
     page.get_by_role("link", name="Ticket").click()
     expect(page.locator("#about")).to_contain_text(f"\u2026{task_id[-12:]}")
     expect(page.locator("#input")).to_contain_text('"filename": "a.txt"')
+
+
+def test_large_numbers_of_an_input_keep_all_digits_in_its_form(service: Service, open_page: Open) -> None:
+    number = 2**53 + 1  # JavaScript rounds it to an even number
+    page = open_page(service)
+    for task, task_input in (
+        ("one_per_account", {"account_id": number, "seconds": 0.0}),
+        ("lists", {"numbers": [1, number], "texts": ["a"]}),
+    ):
+        earlier = service.submit(task, **task_input)
+        service.wait_for(earlier)
+        page.goto(f"/ui/tasks/{earlier}/change")
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(mark(page)).to_have_text("Done")
+        retried = service.status(earlier)["retried_as"]
+        assert service.http.get(f"/tasks/{retried}/input").json()["input"] == task_input
+
+    schedule = {"task": "one_per_account", "input": {"account_id": number, "seconds": 0.0}, "every": 86_400}
+    assert service.http.put("/schedules/large", json=schedule).status_code == 201
+    page.goto("/ui/schedules?edit=large")
+    page.get_by_label("Or every").fill("3600")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").filter(has_text="Schedule large saved.")).to_be_visible()
+    saved = service.http.get("/schedules/large").json()
+    assert (saved["every"], saved["input"]["account_id"]) == (3600, number)
+    service.http.delete("/schedules/large")
 
 
 def test_a_waiting_task_is_copied_with_changed_input_and_the_same_files(service: Service, open_page: Open) -> None:

@@ -1,7 +1,7 @@
 // A task's form: its values, the samples that do the same, and its errors.
 
 import { LANGUAGES } from "./samples.js";
-import { Refused, element } from "./common.js";
+import { Refused, element, parsed } from "./common.js";
 
 // The fields to send: chosen files, required values, and changed values.
 export function filled(form) {
@@ -89,7 +89,8 @@ export function free(form) {
 }
 
 function read(field) {
-  if ("json" in field.dataset) return JSON.parse(field.value);
+  const isLarge = field.type === "number" && /^-?[1-9]\d{15,}$/.test(field.value);
+  if ("json" in field.dataset || isLarge) return parsed(field.value);
   if (field.dataset.file) return { [field.dataset.file]: field.value };
   return field.type === "number" ? Number(field.value) : field.value;
 }

@@ -5,7 +5,7 @@ import { follow } from "./parts.js";
 import { enableForm } from "./run.js";
 import { search } from "./search.js";
 import { edit } from "./steps.js";
-import { element, icon, loaded, notice, plural, problemNodes, root, sized } from "./common.js";
+import { element, icon, loaded, notice, parsed, plural, problemNodes, root, sized } from "./common.js";
 
 const drop = document.getElementById("drop");
 
@@ -17,7 +17,7 @@ async function enhance(within, ready = () => {}) {
     await edit(form);
     if (form.dataset.values) {
       for (const field of form.querySelectorAll("input[type=file]")) field.required = false;
-      fill(form, JSON.parse(form.dataset.values));
+      fill(form, parsed(form.dataset.values));
     }
   }
   favorites(within);
@@ -50,7 +50,7 @@ async function open({ task, upload, values }, files, start) {
     choose(form.querySelector(`input[type=file][name="${upload}"]`), files);
   });
   const form = work.querySelector("form[data-task-type]");
-  if (values) fill(form, JSON.parse(values));
+  if (values) fill(form, parsed(values));
   work.scrollIntoView({ block: "start" });
   if (start) form.requestSubmit();
   else heading.focus({ preventScroll: true });

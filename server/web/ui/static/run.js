@@ -4,7 +4,7 @@ import { badJson, changes, choose, fill, filled, keepSamples, mark, target, valu
 import { Stream } from "./live.js";
 import { written } from "./page.js";
 import { explained, resultOf } from "./results.js";
-import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, post, restate, root, sized, span, wait } from "./common.js";
+import { DONE, OTHER, Refused, SILENT, WORDS, button, call, credentials, element, icon, isOther, meter, notice, parsed, post, restate, root, sized, span, wait } from "./common.js";
 
 // Seconds in which a task starts if a worker is free, and the maximum number of parallel uploads.
 const START_TIMEOUT = 2;
@@ -356,7 +356,7 @@ function usePresets(form) {
     box.querySelector(".chips").append(lastInput);
   }
   for (const chip of chips) chip.addEventListener("click", () => {
-    fill(form, JSON.parse(chip.dataset.values));
+    fill(form, parsed(chip.dataset.values));
     for (const each of chips) {
       each.setAttribute("aria-pressed", String(each === chip));
       each.classList.toggle("on", each === chip);

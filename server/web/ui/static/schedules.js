@@ -5,7 +5,7 @@ import { badJson, fill, free, mark, values } from "./forms.js";
 import { written } from "./page.js";
 import { follow, renew } from "./parts.js";
 import { edit } from "./steps.js";
-import { Refused, call, loaded, post, request, root } from "./common.js";
+import { Refused, call, loaded, parsed, post, request, root } from "./common.js";
 
 const form = document.getElementById("new");
 const when = document.getElementById("when");
@@ -41,7 +41,7 @@ async function choose(task) {
 async function prepare() {
   free(inputFields());
   await edit(inputFields());
-  if (inputFields().dataset.values) fill(inputFields(), JSON.parse(inputFields().dataset.values));
+  if (inputFields().dataset.values) fill(inputFields(), parsed(inputFields().dataset.values));
 }
 
 async function save() {

@@ -1,7 +1,7 @@
 // A list of objects (an image pipeline's operations), or a map of them by name, as fields instead of JSON. The form still
 // sends the text area.
 
-import { call, element, root as prefix } from "./common.js";
+import { call, element, parsed, root as prefix } from "./common.js";
 
 const resolved = (schema, root) => schema?.$ref ? { ...root.$defs[schema.$ref.split("/").at(-1)], ...schema, $ref: undefined } : schema;
 
@@ -51,9 +51,9 @@ function field(name, schema, root, value, needed, changed) {
   };
   const written = () => {
     if (input.value === "") return undefined;
-    if (choices || actual.type === "integer" || actual.type === "number") return JSON.parse(input.value);
+    if (choices || actual.type === "integer" || actual.type === "number") return parsed(input.value);
     if (actual.type === "string") return input.value;
-    try { return JSON.parse(input.value); } catch { return input.value; }
+    try { return parsed(input.value); } catch { return input.value; }
   };
   return { name, read, box: element("div", { className: "field" }, element("label", { htmlFor: id }, name), input) };
 }
@@ -79,7 +79,7 @@ class Steps {
   // Text that is not JSON is kept, and the server refuses it.
   read() {
     let input;
-    try { input = JSON.parse(this.area.value || "[]"); } catch { return; }
+    try { input = parsed(this.area.value || "[]"); } catch { return; }
     const { tag, keyed, schemas } = this.types;
     this.steps = [];
     this.list.replaceChildren();
