@@ -146,6 +146,20 @@ def test_a_wrong_setting_stops_the_application_with_a_message() -> None:
         Coatcheck(Flask("no_settings"), owner=lambda: None, url_prefix="jobs")
 
 
+def test_a_setting_may_be_a_list_for_the_application_and_for_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {**os.environ})  # a command adds the settings to it
+    monkeypatch.setattr("server.cli.embedded._clients", {})
+    app = Flask(__name__)
+    app.config["COATCHECK_REDIS_URL"] = "redis://127.0.0.1:6399/0"  # nothing listens there
+    app.config["COATCHECK_CORS_ORIGINS"] = ["https://a.example", "https://b.example"]
+    Coatcheck(app, owner=lambda: None)
+
+    output = app.test_cli_runner().invoke(args=["coatcheck", "doctor"]).output
+
+    assert os.environ["CORS_ORIGINS"] == "https://a.example,https://b.example"
+    assert "CORS_ORIGINS" not in output
+
+
 @pytest.mark.slow
 def test_the_documented_application_answers(shop: Shop) -> None:
     (code,) = blocks("docs/embedding.md", "A Flask extension", "python")

@@ -64,5 +64,10 @@ class Coatcheck:
         @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
         def command(arguments: tuple[str, ...]) -> None:
             """Run `coatcheck worker`, `keys` or `doctor` with this application's settings."""
-            os.environ.update({name: str(value) for name, value in settings.items()})
+            os.environ.update({name: _text(value) for name, value in settings.items()})
             sys.exit(main(arguments))
+
+
+def _text(value: object) -> str:
+    """Write a setting as an environment variable; an application may have a list where that has commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
