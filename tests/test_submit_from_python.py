@@ -74,6 +74,13 @@ def test_the_input_and_the_options_are_checked_as_over_http(client: Client) -> N
         submit(client, "divide", x=1, y=2, priority="urgent")
 
 
+def test_a_refused_input_says_in_its_text_what_is_wrong(client: Client) -> None:
+    with pytest.raises(InvalidInput, match="y: Input should be a valid number"):
+        submit(client, "divide", x=1, y="two")
+    with pytest.raises(InvalidInput, match="Input should be 'low', 'normal' or 'high'"):
+        submit(client, "divide", x=1, y=2, priority="urgent")
+
+
 @task(name="takes_any_json")
 def takes_any_json(value: dict[str, Any]) -> None:
     """Take a value without a schema."""

@@ -37,10 +37,19 @@ register_error_types(
 )
 
 
+_MAX_REASONS = 5  # reasons that the text of an `InvalidInput` has
+
+
 class InvalidInput(CoatcheckError):
     """The input does not fit the schema. `errors` has the location of each error: `{"loc": […], "msg": "…"}`."""
 
     type = "invalid-input"
+
+    def __str__(self) -> str:
+        """The detail and the first reasons: a traceback in Python shows no `errors`."""
+        errors = [each for each in self.extra.get("errors", ()) if each["msg"] not in self.detail]
+        reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in errors[:_MAX_REASONS])
+        return " ".join((self.detail, *reasons))
 
 
 class MalformedBody(CoatcheckError):
