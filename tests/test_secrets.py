@@ -58,6 +58,14 @@ def test_the_task_gets_the_secrets_that_the_input_does_not_show(server: Service)
     assert server.http.get(f"/tasks/{task_id}/input").json()["input"] == SHOWN
 
 
+def test_a_task_passes_its_secrets_on_to_another(server: Service) -> None:
+    task_id = server.submit("passes_on", code=CODE, account={"user": "ada", "pin": PIN})
+    other_id = server.result(task_id)
+
+    assert server.result(other_id) == [digest(CODE), digest(PIN)]
+    assert_hidden(server.http.get(f"/tasks/{other_id}/input").text)
+
+
 def test_the_secrets_of_a_form_are_hidden(server: Service) -> None:
     form = {"key_file_passphrase": CODE}
     answer = server.http.post("/tasks/unlocks", data=form, files={"file": ("a.key", b"x", "text/plain")})

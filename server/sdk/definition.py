@@ -14,10 +14,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from server.logs import PLACEHOLDER
 from server.sdk.errors import InvalidInput, MalformedBody
 from server.sdk.file_names import is_media_type
 from server.sdk.output import emit_all, emit_all_async, item_type
-from server.sdk.redaction import Secrets
+from server.sdk.redaction import Secrets, revealed
 from server.sdk.results import ResultType, is_finite
 from server.sdk.signature import Arity, Signature, TaskInput
 from server.sdk.uploads import InputContext
@@ -34,6 +35,7 @@ _MAX_NAMED = 10  # invalid values that the detail of an error names
 _MAX_EXACT_INTEGER = 2.0**53  # floats represent every integer up to this one exactly
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PLACEHOLDER = PLACEHOLDER.encode()
 _RESERVED_PREFIX = "celery."  # the prefix of Celery's own task names
 
 
@@ -280,6 +282,8 @@ def input_json(value: Any, location: list[str | int]) -> bytes:
     """Write a value of an input as JSON; raises InvalidInput, which names the location, if JSON cannot have it."""
     try:
         text = pydantic_core.to_json(value)
+        if _PLACEHOLDER in text:  # of a secret that a task passes on
+            text = pydantic_core.to_json(revealed(value))
     except ValueError as error:  # also of another type, or with a lone surrogate
         message = f"Input should fit JSON: {error}"
         raise InvalidInput(f"{message}.", errors=[{"loc": location, "msg": message}]) from None

@@ -8,6 +8,8 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
+from pydantic import BaseModel, SecretBytes, SecretStr
+
 from server.logs import PLACEHOLDER
 
 #: Parts of names: `db_password`, `Api-Key` and `accessToken` have one, `max_tokens` has none.
@@ -79,6 +81,17 @@ class Secrets:
         if isinstance(value, list):
             return [self._walk(each, "", _items(schemas, index), change) for index, each in enumerate(value)]
         return value
+
+
+def revealed(value: Any) -> Any:
+    """Return a value with the secrets of `SecretStr` and `SecretBytes`, which JSON otherwise has as PLACEHOLDER."""
+    if isinstance(value, SecretStr | SecretBytes):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True)
+    if isinstance(value, dict):
+        return {key: revealed(each) for key, each in value.items()}
+    return [revealed(each) for each in value] if isinstance(value, list | tuple | set | frozenset) else value
 
 
 BY_NAME = Secrets({"type": "object"})  # for a task type that is not registered any more: its secrets by name
