@@ -202,3 +202,19 @@ def test_a_message_that_comes_again_leaves_a_throttled_task_where_it_waits(again
     assert store.leases.release_throttled("divide", "=[1]", ONE, 10) == 1
     assert claims(store, [waiting]) == [True]
     assert store.queues.waiting(["default"])["default"] == 0
+
+
+def test_a_throttled_task_returns_to_its_queue_when_no_worker_knows_its_type_any_more(store: Store) -> None:
+    removed = [replace(prepare(store), task_type="removed", limit_scope=limit_scope([1])) for _ in range(2)]
+    store_and_publish(store, SubmitRequest("alice", removed))
+    ids = [task.id for task in removed]
+    assert claims(store, ids) == [True, False]
+    store.tasks.finish(ids[0], "w/1", Status.SUCCEEDED)
+
+    store.leases.heartbeat("other", {"tasks": ["removed"]})
+    assert release_due(store) == 0, "a leader that knows its limits releases it"
+    store.leases.deregister("other")
+    store.redis.zadd(store.keys.throttled_scopes, {"removed:=[1]": 0})
+
+    assert release_due(store) == 1
+    assert fetch(store) == ids[1]
