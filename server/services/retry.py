@@ -150,9 +150,10 @@ def _begin(
 
 def stored_input(store: Store, record: Record) -> bytes:
     """Return the input (JSON) of a task; raises InputExpired if it is deleted."""
-    if record.input_expired:
+    stored = None if record.input_expired else store.tasks.input(record)
+    if stored is None:
         raise InputExpired("Its task type keeps inputs for a shorter time than records. Submit the input again.")
-    return store.tasks.input(record)
+    return stored
 
 
 def _changed(definition: TaskDefinition, stored: bytes, changes: Mapping[str, Any]) -> bytes:

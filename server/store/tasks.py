@@ -148,12 +148,12 @@ class Tasks(Scripts):
             request_id, parent = self.redis.hmget(self.keys.task(task_id), "h", "tp")
         return log_ids(task_id, (request_id or b"").decode(), parse_trace((parent or b"").decode()))
 
-    def input(self, record: Record) -> bytes:
-        """Return the input (JSON) of a task."""
+    def input(self, record: Record) -> bytes | None:
+        """Return the input (JSON) of a task; None if it is deleted, which may be after the record was read."""
         if record.input is not None:
             return record.input
         stored: bytes | None = self.redis.get(self.keys.input(record.id))
-        return stored or b"{}"
+        return stored
 
     def inputs(self, records: Sequence[Record], max_bytes: int) -> list[bytes]:
         """Return the beginning of the inputs of several tasks, in one round trip."""
