@@ -97,9 +97,14 @@ def test_a_task_of_another_owner_is_unknown(fresh: Service) -> None:
     assert answer.json()["tasks"][0]["problem"]["status"] == 404
 
 
+def test_a_wait_of_whole_seconds_may_have_a_decimal_point(service: Service) -> None:
+    assert service.http.post("/tasks/query", json={"task_ids": ["x"], "wait": 1.0}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "body",
-    [{}, {"task_ids": []}, {"task_ids": ["x"] * 501}, {"task_ids": ["x"], "until": "both"}, {"task_ids": [1]}],
+    [{}, {"task_ids": []}, {"task_ids": ["x"] * 501}, {"task_ids": ["x"], "until": "both"}, {"task_ids": [1]}]
+    + [{"task_ids": ["x"], "wait": wait} for wait in (0.5, True, "1", -1)],
 )
 def test_an_invalid_query_is_refused(service: Service, body: dict[str, Any]) -> None:
     answer = service.http.post("/tasks/query", json=body)

@@ -79,7 +79,7 @@ def put_schedule(name: str) -> Response:
     ok(ScheduleObject, "Changed."),
     access=Access.SUBMIT,
     parameters=("schedule",),
-    body=json_body(ScheduleChanges, {"enabled": False}),
+    body=json_body(ScheduleChanges, {"enabled": False}, required=False),
     problems=(*BODY_PROBLEMS, "unknown-schedule"),
 )
 def patch_schedule(name: str) -> Response:
