@@ -577,6 +577,18 @@ def test_a_tabular_result_is_shown_as_a_table_and_as_json(service: Service, open
     assert json.loads(json_file.value.path().read_text())["column_count"] == 3
 
 
+def test_large_numbers_of_a_result_keep_all_digits(service: Service, open_page: Open) -> None:
+    number = 2**53 + 1  # JavaScript rounds it to an even number
+    task_id = service.submit("slow_to_validate", x=number)
+    service.wait_for(task_id)
+    page = open_page(service)
+    page.goto(f"/ui/tasks/{task_id}")
+    expect(page.locator("#described .value")).to_have_text(f"{number:,}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON", exact=True).click()
+    assert download.value.path().read_text() == str(number)
+
+
 def test_times_are_in_the_browsers_time_zone_with_utc_on_hover(service: Service, open_page: Open) -> None:
     task_id = service.submit("divide", x=1, y=2)
     status = service.wait_for(task_id)

@@ -32,8 +32,8 @@ export function span(seconds) {
 export const number = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 10 });
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
-// Parses JSON; whole numbers that JavaScript would round keep all digits, so that a form sends what it was filled with.
-const exact = (key, value, { source } = {}) => source && JSON.rawJSON && Number.isInteger(value) && !Number.isSafeInteger(value) ? JSON.rawJSON(source) : value;
+// Parses JSON; whole numbers that JavaScript would round keep all digits, in what a form sends and in what is shown.
+const exact = (key, value, { source } = {}) => JSON.rawJSON && /^-?\d+$/.test(source) && !Number.isSafeInteger(value) ? JSON.rawJSON(source) : value;
 export const parsed = (text) => JSON.parse(text, exact);
 
 export function element(name, properties = {}, ...children) {

@@ -5,7 +5,7 @@ import { Stream, morph } from "./live.js";
 import { localize } from "./page.js";
 import { described, exports } from "./results.js";
 import { say } from "./confirm.js";
-import { DONE, call, element, loaded, plural, post, reason, restate, root } from "./common.js";
+import { DONE, call, element, loaded, parsed, plural, post, reason, restate, root } from "./common.js";
 
 // Log lines and items are added at most four times a second.
 const LOG_MS = 250;
@@ -94,7 +94,7 @@ async function describe() {
   if (!description || description.hasChildNodes() || !document.getElementById("json")) return;
   const answer = await call(description.dataset.result, { headers: { Accept: "application/json" } }).catch(() => null);
   if (!answer) return;
-  const { result } = await answer.json();
+  const { result } = parsed(await answer.text());
   description.replaceChildren(...described(result));
   if (description.hasChildNodes()) document.getElementById("json").open = false;
   const box = document.getElementById("exports");

@@ -1,6 +1,6 @@
 // The result of a task: a picture before and after, tables, histograms, files; or the reason for a missing result.
 
-import { button, call, drawn, element, icon, notice, number, problemNodes, sized, withCode } from "./common.js";
+import { button, call, drawn, element, icon, notice, number, parsed, problemNodes, sized, withCode } from "./common.js";
 
 const SHOWN = /^image\/(jpeg|png|gif|webp|avif)$/;
 const MAX_ROWS = 200;
@@ -95,8 +95,9 @@ async function picture(urls, file) {
 
 const row = (urls, file) => element("li", {}, icon("docs"), element("span", { className: "cut" }, element("strong", {}, file.name)), element("span", { className: "muted small num" }, sized(file.bytes)), downloadLink(urls, file));
 
-const isPlain = (value) => value === null || typeof value !== "object";
-export const shown = (value) => typeof value === "number" ? number(value) : value === null || value === undefined ? "–" : String(value);
+const isLarge = (value) => Boolean(JSON.isRawJSON?.(value)); // a number with more digits than JavaScript keeps
+const isPlain = (value) => value === null || typeof value !== "object" || isLarge(value);
+export const shown = (value) => isLarge(value) ? number(BigInt(value.rawJSON)) : typeof value === "number" ? number(value) : value === null || value === undefined ? "–" : String(value);
 const isBin = (value) => value && typeof value === "object" && "low" in value && "high" in value && "count" in value;
 const isBins = (value) => Array.isArray(value) && value.length > 0 && value.every(isBin);
 
@@ -197,7 +198,7 @@ export function exports(result, name) {
 
 // The result at `path`; `sent` are the uploaded files, `urls` collects object URLs to revoke later.
 export async function resultOf(path, sent, urls, name) {
-  const body = await (await call(path, { headers: { Accept: "application/json" } })).json();
+  const body = parsed(await (await call(path, { headers: { Accept: "application/json" } })).text());
   const { result } = body;
   const files = filesIn(result);
   const pictures = files.filter((file) => SHOWN.test(file.media_type));
