@@ -3,13 +3,17 @@
 import gzip
 import re
 import shlex
+import subprocess
+import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from harness import ROOT
 
 import server.web.app
 from server import tasks
@@ -250,7 +254,15 @@ def test_every_link_within_the_page_has_a_target(docs: Page) -> None:
 
 def test_the_docs_and_the_pages_own_files_stay_small(client: FlaskClient) -> None:
     zipped = {"Accept-Encoding": "gzip"}
-    assert len(client.get("/docs", headers=zipped).data) < MAX_DOCS
+    code = f"""
+        from server import tasks; from server.settings import Settings; from server.store import Store
+        from server.web.app import create_app
+        settings = Settings(redis_url="{SETTINGS.redis_url}")
+        tasks.load(settings)
+        print(len(create_app(Store(settings)).test_client().get("/docs", headers={zipped}).data))
+    """  # a process of its own: here, the docs also describe the tasks of other test modules
+    done = subprocess.run([sys.executable, "-c", dedent(code)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < MAX_DOCS
     assert sum(len(client.get(path, headers=zipped).data) for path in STATIC) < MAX_FILES
 
 
