@@ -32,3 +32,16 @@ def test_a_run_that_a_client_starts_lets_no_other_run_overtake(store: Store) -> 
     assert store.tasks.claim(second, "w/1")
     store.tasks.finish(second, "w/1", Status.SUCCEEDED)
     assert store.tasks.claim(third, "w/1")
+
+
+def test_a_canceled_run_passes_its_place_to_no_run_that_is_deleted(store: Store) -> None:
+    store.schedules.put("s", b"{}", "timing", 1000, "alice", 0)
+    first, second, third = (fire(store, at_ms) for at_ms in (1000, 1001, 1002))
+    assert store.tasks.claim(first, "w/1")
+    store.tasks.cancel(third)
+    store.leases.drop(third)
+
+    store.tasks.cancel(second)
+
+    assert store.redis.exists(store.keys.task(third)) == 0
+    assert store.tasks.get(third) is None

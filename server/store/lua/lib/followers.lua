@@ -18,11 +18,11 @@ local function start_follower(id, now)
   local follower = redis.call('HGET', keys.followers, id)
   if not follower then return end
   redis.call('HDEL', keys.followers, id)
-  local earlier = redis.call('HGET', keys.task(id), 'af')
-  if earlier and redis.call('HGET', keys.followers, earlier) == id then return follow(earlier, follower) end
   local fields = redis.call('HMGET', keys.task(follower), 'o', 'n', 's', 'q', 'p')
   local owner, task_type, status, queue, priority = unpack(fields)
-  if status ~= 'scheduled' then return end
+  if status ~= 'scheduled' then return end  -- it was canceled, and its record may be deleted
+  local earlier = redis.call('HGET', keys.task(id), 'af')
+  if earlier and redis.call('HGET', keys.followers, earlier) == id then return follow(earlier, follower) end
   redis.call('HDEL', keys.task(follower), 'u', 'af')
   note_queued(follower, now)
   set_status(follower, {o = owner, n = task_type, s = status}, 'queued')
