@@ -105,6 +105,13 @@ local function schedule_task(id, due)
   end
 end
 
+-- Note that a task waits for the end of another one, unless that has ended since the request was read: nothing would
+-- delete the entry.
+local function await_end(source, id)
+  local status = redis.call('HGET', keys.task(source), 's')
+  if status and not ENDED[status] then redis.call('SADD', keys.dependents(source), id) end
+end
+
 -- Write the record: these fields and values, the input, and the fields that came with the task.
 local function write(task, ...)
   local named = {...}
@@ -127,7 +134,7 @@ local function store(task)
   end
   if task.cancel_after > 0 then redis.call('ZADD', keys.deadlines, now + task.cancel_after, id) end
   if task.start_within > 0 then redis.call('ZADD', keys.start_deadlines, math.max(due, now) + task.start_within, id) end
-  for source in string.gmatch(sources or '', '[^,]+') do redis.call('SADD', keys.dependents(source), id) end
+  for source in string.gmatch(sources or '', '[^,]+') do await_end(source, id) end
   if task.ro then mark_retried(task.ro, id) end
   if status == 'scheduled' then
     schedule_task(id, due)
