@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task, shared_task
@@ -149,6 +150,44 @@ def noted(self: Task, how: str) -> str:
     if how == "fail":
         raise Broken("for good")
     return f"{how} {self.request.retries}"
+
+
+class Patient(Task):
+    """A base class that decides itself how long to wait."""
+
+    def retry(self, *args: Any, **options: Any) -> Any:
+        return super().retry(*args, **options | {"countdown": 60})
+
+
+@project.task(bind=True, base=Patient)
+def retries_by_its_class(self: Task) -> None:
+    """Retry without a time."""
+    self.retry()
+
+
+@project.task(bind=True, autoretry_for=(Exception,), retry_backoff=1)
+def retries_on_its_own(self: Task) -> None:
+    """Retry later than `autoretry_for` would."""
+    self.retry(countdown=60)
+
+
+@project.task(bind=True)
+def retries_at_a_naive_time(self: Task) -> None:
+    """Retry at a time in UTC without a zone, as tutorials have it."""
+    self.retry(eta=datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=60))
+
+
+@project.task(bind=True, max_retries=0)
+def gives_up(self: Task) -> str:
+    """Return something else after the last retry."""
+    try:
+        raise OSError("not there")
+    except OSError:
+        try:
+            self.retry()
+        except self.MaxRetriesExceededError:
+            return "gave up"
+    return "retried"
 
 
 @project.task(bind=True)

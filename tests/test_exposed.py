@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,9 @@ HANDLERS = "test:handlers"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5") as server:
+    with Service(
+        tmp_path_factory.mktemp("found"), TASK_MODULES="celery_project_tasks", LEASE_SECONDS="5", TZ="Europe/Berlin"
+    ) as server:
         yield server.start()
 
 
@@ -86,6 +89,20 @@ def test_handlers_are_called_as_celerys_tracer_calls_them(server: Service) -> No
 
 def test_a_retry_may_change_the_arguments(server: Service) -> None:
     assert server.result(server.submit("noted", how="other")) == "changed 1"
+
+
+@pytest.mark.parametrize("task", ["retries_by_its_class", "retries_on_its_own", "retries_at_a_naive_time"])
+def test_a_retry_comes_when_the_task_says(server: Service, task: str) -> None:
+    task_id = server.submit(task)
+
+    eventually(lambda: server.status(task_id)["status"] == "retrying")
+
+    assert 50_000 < server.redis.client.zscore(server.store.keys.due, task_id) - time.time() * 1000 <= 60_000
+    server.http.post(f"/tasks/{task_id}/cancel")
+
+
+def test_a_task_notices_that_it_has_no_retry_left(server: Service) -> None:
+    assert server.result(server.submit("gives_up")) == "gave up"
 
 
 def test_supported_options_apply_and_others_are_logged_at_start(server: Service) -> None:

@@ -7,15 +7,16 @@ through the record; Celery's own would publish a new message.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any
 
 from celery import Task, current_task
 from celery._state import _task_stack
 from celery.app.trace import ExceptionInfo, task_has_custom
-from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry
 
 from server.celery_app.exposed.arguments import Arguments
 from server.sdk.context import Context
@@ -91,23 +92,20 @@ class Tracer:
 
     @contextmanager
     def _as_celery(self) -> Iterator[None]:
-        task, methods = self._task, {"retry": self._retry, "update_state": self._update_state, "replace": _replace}
+        task = self._task
         request = vars(current_task.request) if current_task else {}
         outer = {name: value for name, value in request.items() if not name.startswith("_")}
         outer |= {"id": self._ctx.task_id, "root_id": self._ctx.task_id, "retries": self._ctx.retries}
         outer |= {"args": self.args, "kwargs": self.kwargs, "task": task.name, "called_directly": False}
-        task.push_request(**outer)
+        task.push_request(**outer, tracer=self)
         _task_stack.push(task)
-        task.__dict__.update(methods)
         try:
             yield
         finally:
-            for name in methods:
-                del task.__dict__[name]
             _task_stack.pop()
             task.pop_request()
 
-    def _retry(
+    def retry(
         self,
         args: Any = None,
         kwargs: Any = None,
@@ -117,26 +115,26 @@ class Tracer:
         countdown: float | None = None,
         max_retries: int | None = None,
         **_: Any,
-    ) -> RetryLater:
+    ) -> Retry:
         """Retry through the record, as `Task.retry`: it raises, or returns what to raise."""
         task = self._task
         cause = exc or sys.exc_info()[1]
         limit = task.max_retries if max_retries is None else max_retries
         if limit is not None and self._ctx.retries >= limit:
-            raise cause or MaxRetriesExceededError(f"Can't retry {task.name} after {limit} retries.")
+            raise exc or task.MaxRetriesExceededError(f"Can't retry {task.name} after {limit} retries.")
         if args is not None or kwargs is not None:
             changed = [self.args if args is None else args, self.kwargs if kwargs is None else kwargs]
             self._ctx.checkpoint(_CHANGED, json.dumps(changed))
         wait = task.default_retry_delay if countdown is None else countdown
         if eta is not None:
-            wait = (eta.astimezone(UTC) - datetime.now(UTC)).total_seconds()
-        again = RetryLater(max(0.0, float(wait)))
-        again.__cause__ = cause
+            moment = eta if eta.tzinfo else eta.replace(tzinfo=UTC)
+            wait = (moment - datetime.now(UTC)).total_seconds()
+        again = Retry(exc=cause, when=max(0.0, float(wait)))  # which `autoretry_for=(Exception,)` lets pass
         if throw:
             raise again
         return again
 
-    def _update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
+    def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
         """Report the numbers and the text of a custom state as progress; Celery's own clients read it as it is."""
         with suppress(TypeError):  # `meta` is not JSON
             self._ctx.checkpoint(STATE, json.dumps([self._ctx.deliveries, state, meta]))
@@ -150,10 +148,27 @@ class Tracer:
         elif message:
             self._ctx.log(message)
 
+    def replace(self, sig: Any) -> Any:
+        """Run the other task in this attempt. Celery's own publishes it under the same id and ends this."""
+        raise Replaced(sig)
 
-def _replace(sig: Any) -> Any:
-    """Run the other task in this attempt. Celery's own publishes it under the same id and ends this."""
-    raise Replaced(sig)
+
+def _in_a_tracer(name: str, stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of Celery's base class that calls the tracer's, or Celery's own outside of a tracer.
+
+    In the base class and not in the task, because a project's class may have a method of its own that calls this one.
+    """
+
+    @wraps(stock)
+    def method(self: Task, *args: Any, **options: Any) -> Any:
+        tracer = vars(self.request).get("tracer")
+        return getattr(tracer, name)(*args, **options) if tracer else stock(self, *args, **options)
+
+    return method
+
+
+for _name in ("retry", "update_state", "replace"):
+    setattr(Task, _name, _in_a_tracer(_name, getattr(Task, _name)))
 
 
 def _first(meta: Mapping[str, Any], names: tuple[str, ...]) -> Any:
