@@ -190,6 +190,16 @@ def gives_up(self: Task) -> str:
     return "retried"
 
 
+@project.task(soft_time_limit=1000)
+def is_slow() -> None:
+    """A task with one of the two limits."""
+
+
+@project.task(soft_time_limit=295, time_limit=300)
+def is_stopped_soon() -> None:
+    """A task whose limits are close to each other."""
+
+
 @project.task(bind=True)
 def steps(self: Task) -> None:
     """Report states of its own, without numbers and with a percentage."""

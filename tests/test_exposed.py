@@ -105,6 +105,13 @@ def test_a_task_notices_that_it_has_no_retry_left(server: Service) -> None:
     assert server.result(server.submit("gives_up")) == "gave up"
 
 
+@pytest.mark.parametrize(("task", "soft", "hard"), [("is_slow", 1000, 1100), ("is_stopped_soon", 295, 300)])
+def test_a_soft_time_limit_is_kept(server: Service, task: str, soft: float, hard: float) -> None:
+    limits = server.http.get(f"/catalog/{task}").json()["limits"]
+
+    assert (limits["soft_seconds"], limits["hard_seconds"]) == (soft, pytest.approx(hard))
+
+
 def test_supported_options_apply_and_others_are_logged_at_start(server: Service) -> None:
     output = server.workers[0].output()
     assert 'reason="rate_limit 1/h is kept as 1 a minute."' in output

@@ -16,9 +16,10 @@ _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 
 def limits_of(task: Task) -> TimeLimits:
-    hard = task.time_limit or task.app.conf.task_time_limit or _HARD
-    soft = task.soft_time_limit or task.app.conf.task_soft_time_limit or _SOFT
-    return TimeLimits(min(float(soft), hard * 0.9), float(hard))
+    """Return both limits of a task, also of one that has only one of them."""
+    soft = float(task.soft_time_limit or task.app.conf.task_soft_time_limit or _SOFT)
+    hard = float(task.time_limit or task.app.conf.task_time_limit or max(_HARD, soft * 1.1))
+    return TimeLimits(soft if soft < hard else hard * 0.9, hard)
 
 
 def throttle_of(task: Task) -> Throttle:
