@@ -41,19 +41,23 @@ class ExternalBroker:
         self._paused_until = 0.0
         self._thread = threading.local()
 
-    def publish_new(self, tasks: Sequence[NewTask]) -> None:
-        """Publish tasks that were just stored. Never raises: maintenance publishes later what fails here."""
+    def publish_new(self, tasks: Sequence[NewTask], now_ms: int) -> None:
+        """Publish tasks that were stored at this time. Never raises: maintenance publishes later what fails here."""
         if time.monotonic() < self._paused_until:
             return
         with suppress(OperationalError, *UNREACHABLE):
-            self.publish(tasks[:MAX_PUBLISHED])
+            self.publish(tasks[:MAX_PUBLISHED], now_ms)
 
-    def publish(self, tasks: Sequence[NewTask | Record]) -> None:
-        """Publish tasks and remove them from `unpublished`; raises OperationalError if the broker does not confirm."""
+    def publish(self, tasks: Sequence[NewTask | Record], until_ms: int) -> None:
+        """Publish tasks and remove them from `unpublished`, as they were by this time, which has passed.
+
+        Raises:
+            OperationalError: the broker does not confirm.
+        """
         try:
             for task in tasks:
                 self._send(task)
-                self._store.leases.published([task.id])
+                self._store.leases.published([task.id], until_ms)
         except OperationalError as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
             event(log, "broker.unreachable", level=logging.WARNING, reason=type(error.__cause__ or error).__name__)

@@ -193,7 +193,8 @@ def store_and_publish(store: Store, request: SubmitRequest) -> SubmitResult:
     result = store.submits.submit(request)
     if result.replayed is None:
         outcomes = list(zip(request.tasks, result.outcomes, strict=True))
-        store.publish_new([task for task, position in outcomes if isinstance(position, int) and position])
+        queued = [task for task, position in outcomes if isinstance(position, int) and position]
+        store.publish_new(queued, result.now_ms)
         store.after_publish([task for task, position in outcomes if isinstance(position, int)])
     return result
 

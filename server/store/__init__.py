@@ -57,9 +57,9 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        #: Called with newly stored tasks. A broker other than this Redis replaces it (`server.celery_app`); if Redis is
-        #: the broker, the script that stores a task also queues its message.
-        self.publish_new: Callable[[Sequence[NewTask]], None] = lambda tasks: None
+        #: Called with newly stored tasks, and Redis's time then. A broker other than this Redis replaces it
+        #: (`server.celery_app`); if Redis is the broker, the script that stores a task also queues its message.
+        self.publish_new: Callable[[Sequence[NewTask], int], None] = lambda tasks, now_ms: None
         #: Called before tasks are stored, and with those that were accepted: for those who listen to Celery's signals.
         self.before_publish: Callable[[Sequence[NewTask]], None] = lambda tasks: None
         self.after_publish: Callable[[Sequence[NewTask]], None] = lambda tasks: None

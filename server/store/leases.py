@@ -138,14 +138,17 @@ class Leases(Scripts):
         """Give queued tasks whose message is neither in the queue nor with a worker a new one. Return their ids."""
         return ids_of(self._call("requeue_lost", queue, int(seconds * 1000), limit))
 
-    def unpublished(self, seconds: float, limit: int) -> list[str]:
-        """Return the ids of queued tasks that have had no message at the external broker for this long."""
-        return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, self.now_ms() - seconds * 1000, 0, limit))
+    def unpublished(self, until_ms: int, limit: int) -> list[str]:
+        """Return the ids of tasks that were queued by then and have no message at the external broker."""
+        return ids_of(self.redis.zrangebyscore(self.keys.unpublished, 0, until_ms, 0, limit))
 
-    def published(self, task_ids: Sequence[str]) -> None:
-        """Record that the external broker has the messages, or that they are not needed any more."""
+    def published(self, task_ids: Sequence[str], until_ms: int) -> None:
+        """Record that the external broker has the messages, or that they are not needed any more.
+
+        A task that was queued again after `until_ms` keeps its entry: a worker may have used up the message already.
+        """
         if task_ids:
-            self.redis.zrem(self.keys.unpublished, *task_ids)
+            self._call("forget_unpublished", until_ms, *task_ids)
 
     def waiting_longer_than(self, seconds: float, queue: str, limit: int) -> list[str]:
         """Return the ids of tasks that have been queued for at least this long."""

@@ -62,16 +62,16 @@ def test_a_burst_ends_at_a_pause(scope: PauseScope, name: str, store: Store) -> 
 def test_with_another_broker_a_paused_queue_keeps_what_was_delivered(store: Store) -> None:
     other = Store(store.settings.model_copy(update={"celery_broker_url": "amqp://127.0.0.1"}))
     ids = submit_many(other, 3)
-    other.leases.published(ids)
+    other.leases.published(ids, other.leases.now_ms() + 1000)
     other.pauses.pause("queue", "default", "root")
     assert [other.tasks.claim(task_id, "w/1") for task_id in ids] == [None] * 3
 
     assert release_all(other) == 0
-    assert other.leases.unpublished(0, 10) == []
+    assert other.leases.unpublished(other.leases.now_ms() + 1000, 10) == []
     other.pauses.resume("queue", "default")
 
     assert release_all(other) == 3
-    assert sorted(other.leases.unpublished(-1, 10)) == ids
+    assert sorted(other.leases.unpublished(other.leases.now_ms() + 1000, 10)) == ids
     other.redis.close()
 
 

@@ -113,11 +113,12 @@ class BrokerRescuer:
         return done
 
     def _publish_unpublished(self, limit: int) -> int:
-        task_ids = self._store.leases.unpublished(UNPUBLISHED_AFTER, limit)
+        until_ms = self._store.leases.now_ms() - int(UNPUBLISHED_AFTER * 1000)
+        task_ids = self._store.leases.unpublished(until_ms, limit)
         records = [record for record in self._store.tasks.get_many(task_ids) if record]
         queued = [record for record in records if record.status is Status.QUEUED]
-        self._store.leases.published(list(set(task_ids) - {record.id for record in queued}))
-        self._broker.publish(queued)
+        self._store.leases.published(list(set(task_ids) - {record.id for record in queued}), until_ms)
+        self._broker.publish(queued, until_ms)
         return len(task_ids)
 
     def _publish_vanished(self, queue: str) -> int:
