@@ -12,11 +12,10 @@ from contextlib import suppress
 from typing import Any, cast
 
 import redis as redis_py
-from redis.commands.core import Script
 from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
 
 from server.store.blobs.base import CHUNK_BYTES, IDLE_SECONDS, BlobWriter, clip, split_key, split_prefix
-from server.store.connection.bulk import Command, Field, read_fields, store_fields
+from server.store.connection.bulk import Field, read_fields, store_fields
 from server.store.errors import BlobMissing, StorageFull
 from server.store.keys import Keys
 from server.store.lua.key_names import with_keys
@@ -147,7 +146,7 @@ class RedisBlobs:
         self._keys = keys
         self._max = "" if max_bytes is None else str(max_bytes)
         self._idle = idle_seconds
-        self._scripts: dict[str, Script] = {
+        self._scripts: dict[str, Any] = {  # redis-py's, which may have a text of bytes
             name: redis.register_script(with_keys(keys, _LUA + body))
             for name, body in {
                 "put": _PUT,
@@ -217,16 +216,14 @@ class RedisBlobs:
             *last,
         )
         script = self._scripts["put"]
-        then: list[Command] = [("EXPIRE", new, self._idle), ("EVALSHA", script.sha, 0, *args)]
 
-        def store() -> Any:
-            return store_fields(self._redis, new, fields, then)
+        def store(*call: str | bytes) -> Any:
+            return store_fields(self._redis, new, fields, [("EXPIRE", new, self._idle), (*call, 0, *args)])
 
         try:
-            answer = store()
+            answer = store("EVALSHA", script.sha)
         except NoScriptError:
-            self._redis.script_load(script.script)
-            answer = store()
+            answer = store("EVAL", script.script)
         self._check(answer, key)
 
     def run(self, script: str, key: str, *args: str | int) -> Any:
@@ -234,7 +231,12 @@ class RedisBlobs:
 
         StorageFull: over the limit, or Redis is at `maxmemory`. BlobMissing(key): it does not exist.
         """
-        return self._check(self._scripts[script](args=args), key)
+        text = self._scripts[script]
+        try:
+            answer = self._redis.evalsha(text.sha, 0, *args)
+        except NoScriptError:
+            answer = self._redis.eval(text.script, 0, *args)
+        return self._check(answer, key)
 
     def _check(self, answer: Any, key: str) -> Any:
         if answer == b"FULL":

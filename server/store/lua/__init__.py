@@ -94,8 +94,8 @@ class Scripts:
             script = self._scripts[name] = self.redis.register_script(source(name, self._config))
         try:
             return self.redis.execute_command("EVALSHA", script.sha, 0, *args)
-        except NoScriptError:  # Redis has not loaded it yet
-            return script(args=args)
+        except NoScriptError:  # Redis has not loaded it yet, and may forget it between SCRIPT LOAD and EVALSHA
+            return self.redis.execute_command("EVAL", script.script, 0, *args)
 
     def _each(self, command: str, keys: Iterable[str], *args: Any) -> list[Any]:
         """Run one command for each of these keys, in one round trip."""
