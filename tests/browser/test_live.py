@@ -25,7 +25,10 @@ def test_log_lines_appear_as_they_are_written_and_nothing_else_is_loaded(service
     task_id = service.submit("talks", lines=100)
     service.wait_for(task_id, "running")
     page = open_page(service)
-    page.goto(f"/ui/tasks/{task_id}")
+    url = f"{service.url}/ui/tasks/{task_id}"
+    # The first event of its stream, the status, loads the changed parts of the page once.
+    with page.expect_request(lambda request: request.url == url and request.resource_type == "fetch"):
+        page.goto(url)
     lines = page.locator("#lines li")
     expect(lines.first).to_contain_text("line 1")
     requests: list[str] = []
