@@ -193,7 +193,7 @@ class TaskDefinition:
             except ValidationError as error:
                 if not any(_is_integer_error(item) for item in error.errors(include_url=False)):
                     raise
-                raw = pydantic_core.to_json(_with_integers(pydantic_core.from_json(body)))
+                raw = pydantic_core.to_json(with_integers(pydantic_core.from_json(body)))
                 task_input = model.model_validate_json(raw, strict=True, context=context)
         except ValidationError as error:
             raise refusal(error, body) from None
@@ -258,11 +258,12 @@ def _is_integral(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_INTEGER
 
 
-def _with_integers(value: Any) -> Any:
+def with_integers(value: Any) -> Any:
+    """Return a value of JSON in which `5.0` is 5: both are the same integer in JSON Schema."""
     if isinstance(value, dict):
-        return {name: _with_integers(each) for name, each in value.items()}
+        return {name: with_integers(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_with_integers(each) for each in value]
+        return [with_integers(each) for each in value]
     return int(value) if _is_integral(value) else value
 
 

@@ -20,7 +20,7 @@ from server.store.record import Status
 
 BROKERS = {"redis": "", "external": "amqp://127.0.0.1"}
 
-#: What an empty store still has: statistics, and names.
+#: Keys of statistics and of names begin like this. They stay when all tasks are deleted.
 KEPT = ("flow:", "format", "histograms", "hour:", "maintenance", "recent", "seen", "stats", "types", "week:")
 KEPT_OF_SCHEDULES = ("bell:", "fire_times", "schedule")
 

@@ -6,8 +6,8 @@
 --- @include "earlier_attempts"
 --- @include "burst"
 --- @include "clock"
---- @include "indexes"
 --- @include "record"
+--- @include "retry"
 local id, token = ARGV[1], ARGV[2]
 local record = load(id)
 if record.s == 'retrying' then return 1 end
@@ -15,16 +15,12 @@ if record.w ~= token or record.s ~= 'running' then return 0 end
 local now = now_ms()
 local due = now + tonumber(ARGV[3])
 note_attempt(id, record, now, 'failed', cjson.decode(ARGV[4]).detail)
-redis.call('HSET', keys.task(id), 'u', due, 'e', ARGV[4])
 if ARGV[5] ~= '' then
   redis.call('HSET', keys.task(id), 'fl', ARGV[5])
   redis.call('RPUSH', keys.reports(id), record.b .. ' ' .. ARGV[5])
   redis.call('LTRIM', keys.reports(id), -5, -1)
 end
 redis.call('HINCRBY', keys.task(id), 'a', 1)
-redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
-redis.call('ZREM', keys.leases, id)
-redis.call('ZADD', keys.due, due, id)
 end_burst(token)
-set_status(id, record, 'retrying')
+retry_at(due, id, record, ARGV[4])
 return 1

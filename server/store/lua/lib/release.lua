@@ -1,6 +1,7 @@
 --- @include "earlier_attempts"
 --- @include "finish"
 --- @include "messages"
+--- @include "retry"
 -- Milliseconds that a task waits whose worker has died for the second time or more. Tasks that ran together wait for
 -- different times: otherwise one that kills workers would take the same others with it each time (exponential backoff
 -- with full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A hash of the id is
@@ -8,14 +9,6 @@
 local function backoff_ms(id, crashes)
   local share = tonumber(string.sub(redis.sha1hex(id .. crashes), 1, 8), 16) / 2 ^ 32
   return math.ceil(share * math.min(30, 2 ^ crashes) * 1000)
-end
-
-local function retry_later(id, record, due, error)
-  redis.call('HSET', keys.task(id), 'u', due, 'e', error)
-  redis.call('HDEL', keys.task(id), 'fl')
-  redis.call('ZADD', keys.due, due, id)
-  set_status(id, record, 'retrying')
-  return 'retrying'
 end
 
 -- End an attempt that lost its lease: queue the task again, fail it after too many crashes, or cancel it if a cancel
@@ -33,11 +26,13 @@ local function release(id, record, now, ending, crashes_to_add, max_crashes, err
   end
   note_attempt(id, record, now, ending, '')
   forget_message(record)
+  if waits_because and crashes > 1 and tonumber(crashes_to_add) > 0 then
+    redis.call('HDEL', keys.task(id), 'fl')
+    retry_at(now + backoff_ms(id, crashes), id, record, waits_because)
+    return 'retrying'
+  end
   redis.call('ZREM', keys.leases, id)
   redis.call('HDEL', keys.task(id), 'w', 'g', 'm')
-  if waits_because and crashes > 1 and tonumber(crashes_to_add) > 0 then
-    return retry_later(id, record, now + backoff_ms(id, crashes), waits_because)
-  end
   set_status(id, record, 'queued')
   enqueue(id, record.q, record.p, record.o, now)
   return 'queued'

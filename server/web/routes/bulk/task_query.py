@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from flask import Response, g
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from server.sdk.definition import read_body
+from server.sdk.definition import read_body, with_integers
 from server.services.status import TaskStatus, WireObject, filled_status, status_template
 from server.store import Store
 from server.store.record import Record, Status
@@ -37,13 +37,6 @@ MAX_TASKS = 500
 MAX_RESULT = 64 * 1024  # maximum bytes of a result in such an answer; a longer one is left to `links.result`
 
 
-def _integral(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Integer = Annotated[int, BeforeValidator(_integral)]  # 20.0 is an integer in JSON Schema
-
-
 class TaskQuery(BaseModel):
     """The tasks to read, and how long to wait for their ends."""
 
@@ -53,7 +46,9 @@ class TaskQuery(BaseModel):
     include: list[Literal["result"]] = Field(
         default_factory=list, description="`result` adds the results of up to 64 KiB of tasks that have succeeded."
     )
-    wait: Integer = Field(default=0, ge=0, description="Seconds to hold the answer, 25 at most.")
+    wait: Annotated[int, BeforeValidator(with_integers)] = Field(
+        default=0, ge=0, description="Seconds to hold the answer, 25 at most."
+    )
     until: Literal["any", "all"] = Field(
         default="any", description="Wait until one more task has ended, or until all have."
     )
